@@ -1,5 +1,6 @@
 """Starts a party from its settings: identity first, then the registry feed, then the app behind mutual TLS."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -11,6 +12,8 @@ import httpx
 import uvloop
 from starlette.types import ASGIApp
 
+from zerotrust.audit.delivery import Delivery
+from zerotrust.audit.ledger import RemoteLedger
 from zerotrust.decision import PolicyEngine
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.directory import Directory
@@ -18,7 +21,7 @@ from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry, party_entities
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, bootstrap_directory
 from zerotrust.revocation import Revocations
-from zerotrust.service import Service
+from zerotrust.service import JOURNAL, Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid
 from zerotrust.spiffe.workload import Workload, WorkloadError
@@ -71,8 +74,9 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
     """Return a party, composed of what the registry says and what its settings say."""
     directory = snapshot.directory(name)
     calls, mcp_calls = Connections(directory, workload.svid), MCPConnections(directory, workload.svid)
-    workload.on_renewal(calls.renew)
-    workload.on_renewal(mcp_calls.renew)
+    to_authorities = Connections(snapshot.authorities(), workload.svid)
+    for connections in (calls, mcp_calls, to_authorities):
+        workload.on_renewal(connections.renew)
     return kind(
         name,
         snapshot=snapshot,
@@ -81,7 +85,13 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
         issuer=settings.issuer,
         data=settings.data,
         workload=workload,
-        egress=EgressClients(snapshot.called(), revocations=revocations, transport=calls, mcp_transport=mcp_calls),
+        egress=EgressClients(
+            snapshot.called(),
+            revocations=revocations,
+            transport=calls,
+            mcp_transport=mcp_calls,
+            to_authorities=to_authorities,
+        ),
         identity_http=issuer_client(settings, workload),
     )
 
@@ -129,7 +139,19 @@ async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Se
     context = server_context(workload.svid, certificate_needed=not service.for_users)
     workload.on_renewal(lambda svid: use_svid(context, svid))
     spare_what_is_loaded()
-    await server(app, host=settings.host, port=settings.port, tls=context).serve()
+    delivering = asyncio.create_task(_deliver(service))
+    try:
+        await server(app, host=settings.host, port=settings.port, tls=context).serve()
+    finally:
+        delivering.cancel()
+
+
+async def _deliver(service: Service) -> None:
+    """Deliver a party's journal to the audit log; the audit authority takes its own itself."""
+    name = service.registry.authorities.audit
+    if service.name != name:
+        ledger = RemoteLedger(service.egress.authorities, service.registry.address(name))
+        await Delivery(service.journal, service.data / JOURNAL, ledger).run()
 
 
 def spare_what_is_loaded() -> None:

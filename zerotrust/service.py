@@ -34,6 +34,8 @@ from zerotrust.token_validation import Expected
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.responses import DeniedResponse, as_denied
 
+JOURNAL = "journal.jsonl"
+"""The file of a party's journal, in its folder."""
 CHECKED = 1_000
 """Checks of other parties that are remembered: one for each agent, its card, and the trust bundle."""
 
@@ -70,7 +72,8 @@ class Service:
         self._gates: list[Gate] = []
         self.checked: MutableMapping[Hashable, float] = Bounded(CHECKED)
         """Until when each check of another party is valid, in seconds since the epoch."""
-        self.recorder = Recorder(Journal(data / "journal.jsonl"), self._id, clock=clock)
+        self.journal = Journal(data / JOURNAL)
+        self.recorder = Recorder(self.journal, self._id, clock=clock)
         self.recorder.measurement = self._measurement
         realm = Discovery(issuer, http=identity_http)
         self.keys = SigningKeys(realm, http=identity_http, freshness=self.registry.freshness, clock=time.monotonic)

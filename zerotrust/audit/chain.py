@@ -1,16 +1,17 @@
 """Reads a journal: its lines, from the oldest segment on, and whether each of them is what it was.
 
 The newest segment is the file that the journal is named after.  The older ones lie beside it, each with the number of
-its first record behind that name; they never change.
+its first record behind that name; they never change.  The oldest are deleted when the audit log has them.
 """
 
 import os
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, event_of, followed, link_of
+from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, event_of, followed, link_before, link_of
 
 _DIGITS = 16
 """Of a segment's number, so that the order of names is the order of records."""
@@ -24,10 +25,7 @@ def events(path: Path) -> Iterator[AuditEvent]:
 def lines(path: Path) -> Iterator[bytes]:
     """Yield the complete lines of a journal, the oldest first."""
     with path.open("rb") as newest:  # before the others are listed: what is closed meanwhile is one of them
-        opened = os.fstat(newest.fileno())
-        for segment in closed(path):
-            if os.path.samestat(segment.stat(), opened):
-                break  # what follows was begun after this reader
+        for segment in closed_before(path, newest):
             yield from segment_lines(segment)
         yield from _lines(newest)
 
@@ -42,6 +40,17 @@ def closed(path: Path) -> list[Path]:
     """Return the older segments of a journal, the oldest first."""
     digits = "[0-9]" * _DIGITS
     return sorted(path.parent.glob(f"{path.name}.{digits}"))
+
+
+def closed_before(path: Path, newest: IO[bytes]) -> list[Path]:
+    """Return the segments before one that was opened as the newest; what follows it was begun after that."""
+    opened = os.fstat(newest.fileno())
+    return [*takewhile(lambda segment: not os.path.samestat(segment.stat(), opened), closed(path))]
+
+
+def first_of(segment: Path) -> int:
+    """Return the number of an older segment's first record, which its name has."""
+    return int(segment.suffix[1:])
 
 
 def segment_path(path: Path, first: int) -> Path:
@@ -63,14 +72,33 @@ def stands_at(segment: Path) -> Link:
         raise ValueError(f"{segment.name} does not end with a record") from error
 
 
+def begins_after(path: Path) -> Link:
+    """Return where the chain stood before the oldest record that is here, by that record's own word.
+
+    That is the genesis, unless older segments were deleted because the audit log has them.  Raises `ValueError` if the
+    oldest segment does not begin with the record that its name says.
+    """
+    older = closed(path)
+    if not older:
+        return GENESIS
+    link = link_before(next(segment_lines(older[0]), b""))
+    if segment_path(path, link.records + 1) != older[0]:
+        raise ValueError(f"{older[0].name} does not begin with its record")
+    return link if link.records else GENESIS
+
+
 def first_bad_record(path: Path) -> int:
     """Return the number of the first record that was changed, or 0.
 
     The last records cannot be checked: to detect that they were changed, rewritten or cut off takes an anchor outside
-    the journal.
+    the journal.  Nor can the first ones, if they are here no longer: the audit log has them.
     """
     try:
-        followed(GENESIS, lines(path))
+        before = begins_after(path)
+    except ValueError:
+        return first_of(closed(path)[0])
+    try:
+        followed(before, lines(path))
     except ChangedRecord as changed:
         return changed.number
     return 0

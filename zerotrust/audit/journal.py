@@ -59,6 +59,15 @@ class Journal:
             _fail([done], JournalError("the journal is closed"))
         return done
 
+    @property
+    def link(self) -> Link:
+        """Where the chain stands on the disk."""
+        return self._segments.link
+
+    def on_commit(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after the next commit, once, from any thread."""
+        self._segments.on_commit(wake)
+
     def ride(self, event: bytes) -> None:
         """Queue an event that no caller waits for; it is written with the next commit.
 

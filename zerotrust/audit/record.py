@@ -60,6 +60,12 @@ def link_of(line: bytes) -> Link:
     return Link(int(_matched(line)[2]), hash_of(line))
 
 
+def link_before(line: bytes) -> Link:
+    """Return where the chain stood before a line, which nobody compares with the one before.  Raises `ValueError`."""
+    record = _matched(line)
+    return Link(int(record[2]) - 1, record[3].decode())
+
+
 def event_of(line: bytes) -> AuditEvent:
     """Return the event of a journal's line.  Raises `ValueError` if it is none of schema 1."""
     return AuditEvent.parse(_matched(line)[1])

@@ -6,7 +6,7 @@ A segment that is full is closed, and a new one continues the chain: a start rea
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from zerotrust.audit.chain import closed, segment_lines, segment_path, stands_at
@@ -43,6 +43,7 @@ class Segments:
             raise JournalError(f"{path}: {error}") from error
         os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
         synced(path.parent)
+        self._wake: Callable[[], None] | None = None
         self._failure: JournalError | None = None  # permanent: the end of the file is unknown, so nothing is appended
 
     def commit(self, events: Sequence[bytes]) -> list[Link]:
@@ -74,7 +75,19 @@ class Segments:
             self._failure = _until_restart(error)
             raise self._failure from error
         self._link, self._end, self._failure = link, self._end + len(data), None
+        if wake := self._wake:
+            self._wake = None
+            wake()
         return links
+
+    @property
+    def link(self) -> Link:
+        """Where the chain stands on the disk."""
+        return self._link
+
+    def on_commit(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after the next commit, once, in the thread that commits."""
+        self._wake = wake
 
     def close(self) -> None:
         """Let another process open the journal."""

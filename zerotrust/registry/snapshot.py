@@ -5,6 +5,7 @@ Parties take them from the feed only, never from a file or from the party that t
 
 import hashlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -77,19 +78,29 @@ class RegistrySnapshot(Document):
         # control: outside-for-one-party
         return {name: server for name, server in self.outside.items() if servers[name].reached_by == caller}
 
+    def authorities(self) -> Directory:
+        """Return the directory of the authorities that every party may connect to by its certificate, without a token.
+
+        They are the registry and the audit log.
+        """
+        own = self.registry.authorities
+        return self._directory({own.registry, own.audit})
+
     def directory(self, caller: str | None = None) -> Directory:
         """Return the directory of what `caller` may call and connect to; without a caller, of all parties."""
-        registry = self.registry
-        callees = set(self.addresses)
-        if caller:
-            party = registry.parties.get(caller)
-            callees &= set(party.may_call if party else [])
+        party = self.registry.parties.get(caller) if caller else None
+        may_call = set(party.may_call if party else []) if caller else set(self.addresses)
+        return self._directory(may_call, self.outside_of(caller) if caller else {})
+
+    def _directory(
+        self, parties: AbstractSet[str], reached: Mapping[str, OutsideServer] = MappingProxyType({})
+    ) -> Directory:
+        registry, callees = self.registry, parties & self.addresses.keys()
         names = {self.addresses[name]: registry.dns_name(name) for name in callees}
-        parties = {registry.dns_name(name): registry.id(name) for name in callees}
+        ids = {registry.dns_name(name): registry.id(name) for name in callees}
         places = {registry.dns_name(name): _endpoint(self.places[name]) for name in callees & self.places.keys()}
-        reached = self.outside_of(caller) if caller else {}
         outside = {server.origin: server.spki_sha256 for server in reached.values()}
-        return Directory(names, parties, places, outside)
+        return Directory(names, ids, places, outside)
 
 
 def deployed_at(

@@ -125,14 +125,21 @@ class EgressClients:
         revocations: Revocations,
         transport: httpx.AsyncBaseTransport,
         mcp_transport: httpx2.AsyncBaseTransport,
+        to_authorities: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`addresses`: the origin of each party that may be called, by its SPIFFE ID."""
+        """`addresses`: the origin of each party that may be called, by its SPIFFE ID.
+
+        `to_authorities`: connects to the authorities; by default `transport`, which then has to.
+        """
         self._audiences, self._revocations, self._transports = (
             _by_origin(addresses),
             revocations,
             (transport, mcp_transport),
         )
         self.without_token = _Bounded(headers=PLAIN, timeout=SECONDS, transport=transport)
+        self._to_authorities = to_authorities or transport
+        self.authorities = _Bounded(headers=PLAIN, timeout=SECONDS, transport=self._to_authorities)
+        """To the registry and the audit log, by certificate alone."""
         # The others have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
             headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
@@ -150,6 +157,8 @@ class EgressClients:
         for transport in self._transports:
             if isinstance(transport, Connections | MCPConnections):
                 transport.use(snapshot.directory(caller))
+        if isinstance(self._to_authorities, Connections) and self._to_authorities not in self._transports:
+            self._to_authorities.use(snapshot.authorities())
 
     async def _attach_token(self, request: httpx.Request | httpx2.Request) -> None:
         party = self._audiences.get(origin(request.url))
@@ -165,6 +174,7 @@ class EgressClients:
     async def close(self) -> None:
         """Close all of them."""
         await self.without_token.aclose()
+        await self.authorities.aclose()
         await self.http.aclose()
         await self.streaming.aclose()
         await self.mcp_http.aclose()

@@ -1,0 +1,285 @@
+"""A journal's way to the audit log: everything, once, in order, whatever the log does; and no request waits."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import repeat
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+
+from zerotrust.audit import delivery, segments, tail
+from zerotrust.audit.chain import closed, lines
+from zerotrust.audit.delivery import KEPT, Delivery
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.ledger import NotDelivered, RemoteLedger
+from zerotrust.audit.record import GENESIS, Link, after
+
+
+class Fake:
+    """A ledger that checks as the real one does, and fails as a test says: `None` is no failure."""
+
+    def __init__(self, faults: Sequence[str | None] = ()) -> None:
+        self.taken: list[bytes] = []
+        self.link, self.posts = GENESIS, 0
+        self.faults: Iterator[str | None] = iter([*faults, *repeat(None, 10_000)])
+        self.changed: list[bytes] = []
+
+    async def position(self) -> Link:
+        self._fail("position")
+        return self.link
+
+    async def take(self, lines: Sequence[bytes]) -> Link:
+        self.posts += 1
+        self._fail("take")
+        link = self.link
+        try:
+            for line in lines:
+                link = after(link, line)
+        except ValueError as error:
+            self.changed += lines
+            raise NotDelivered("it refuses: 409 journal_changed") from error
+        self.taken += lines
+        self.link = link
+        self._fail("answer")
+        return link
+
+    def _fail(self, at: str) -> None:
+        if at == "answer" and self.lost:
+            self.lost = False
+            raise NotDelivered("the answer is lost")
+        if at != "answer" and (fault := next(self.faults)):
+            if fault == "lost":
+                self.lost = True
+            else:
+                raise NotDelivered(fault)
+
+    lost = False
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(delivery, "GATHER", 0)
+    monkeypatch.setattr(delivery, "SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(segments, "SEGMENT", 2000)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+@asynccontextmanager
+async def delivering(path: Path, ledger: Fake) -> AsyncIterator[Journal]:
+    journal = Journal(path)
+    work = asyncio.create_task(Delivery(journal, path, ledger).run())
+    try:
+        async with asyncio.timeout(30):
+            yield journal
+    finally:
+        work.cancel()
+        journal.close()
+
+
+async def until(met: Callable[[], bool]) -> None:
+    while not met():
+        await asyncio.sleep(0.001)
+
+
+async def write(journal: Journal, count: int) -> None:
+    for _ in range(count):
+        await journal.append(b'{"some":"event"}')
+
+
+async def test_every_record_arrives_once_and_in_order_and_so_do_those_of_the_next_start(path: Path) -> None:
+    ledger = Fake()
+    for total in (40, 80):
+        async with delivering(path, ledger) as journal:
+            await write(journal, 40)
+            await until(lambda total=total: len(ledger.taken) == total)  # type: ignore[misc]
+    assert [orjson.loads(line)["n"] for line in ledger.taken] == [*range(1, 81)]
+    assert ledger.taken[-20:] == [*lines(path)][-20:]
+
+
+async def test_what_was_written_before_the_start_arrives_without_a_commit(path: Path) -> None:
+    journal = Journal(path)
+    await write(journal, 5)
+    journal.close()
+
+    ledger = Fake()
+    async with delivering(path, ledger):
+        await until(lambda: len(ledger.taken) == 5)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["away"],
+        ["away"] * 8,
+        [None, "away", "away"],
+        [None, "lost"],
+        [None, None, "lost", "away", "lost", None, "lost"],
+    ],
+)
+async def test_a_ledger_that_fails_costs_time_and_no_record(
+    path: Path, faults: list[str | None], caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Fake(faults)
+    async with delivering(path, ledger) as journal:
+        await write(journal, 10)
+        await until(lambda: len(ledger.taken) == 10)
+        await write(journal, 10)
+        await until(lambda: len(ledger.taken) == 20)
+
+    assert [orjson.loads(line)["n"] for line in ledger.taken] == [*range(1, 21)]
+
+
+async def test_the_log_says_once_that_it_stops_and_once_that_it_goes_on(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Fake(["away"] * 5)
+    async with delivering(path, ledger) as journal:
+        await write(journal, 1)
+        await until(lambda: len(ledger.taken) == 1)
+
+    said = [record.getMessage() for record in caplog.records]
+    kept = "the journal is not delivered to the audit log, and keeps everything: away"
+    assert said == [kept, "the journal is delivered again"]
+
+
+async def test_an_absence_that_lasts_is_a_warning(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LASTS", 0.002)
+    ledger = Fake(["away"] * 5)
+    async with delivering(path, ledger) as journal:
+        await write(journal, 1)
+        await until(lambda: len(ledger.taken) == 1)
+
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING", "WARNING"]
+
+
+async def test_nobody_asks_while_nothing_is_written(path: Path) -> None:
+    ledger = Fake()
+    async with delivering(path, ledger) as journal:
+        await write(journal, 1)
+        await until(lambda: len(ledger.taken) == 1)
+        posts = ledger.posts
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        assert ledger.posts == posts == 1
+
+
+async def test_no_record_waits_for_the_ledger(path: Path) -> None:
+    """It never answers, and the journal goes on; what is asked for at once stays within the bounds of one request."""
+
+    class Silent(Fake):
+        async def take(self, lines: Sequence[bytes]) -> Link:
+            assert len(lines) <= tail.MOST_LINES
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with delivering(path, Silent()) as journal:
+        await write(journal, 50)
+    assert len([*lines(path)]) == 50
+    assert closed(path)[0].name.endswith("1")  # nothing was deleted
+
+
+async def test_what_is_delivered_is_deleted_but_for_the_newest_segments(path: Path) -> None:
+    ledger = Fake()
+    async with delivering(path, ledger) as journal:
+        await write(journal, 200)
+        await until(lambda: len(ledger.taken) == 200)
+        await write(journal, 1)
+        await until(lambda: len(ledger.taken) == 201)
+        await until(lambda: len(closed(path)) == KEPT)
+    assert ledger.taken[-1] == [*lines(path)][-1]
+
+
+async def test_a_journal_that_was_rewritten_after_delivery_is_shown_to_the_ledger_and_not_gone_on_with(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Fake()
+    async with delivering(path, ledger) as journal:
+        await write(journal, 3)
+        await until(lambda: len(ledger.taken) == 3)
+    path.unlink()
+    async with delivering(path, ledger) as journal:
+        for number in range(4):
+            await journal.append(b'{"other":%d}' % number)
+        await until(lambda: bool(ledger.changed))
+
+    assert len(ledger.taken) == 3
+    assert orjson.loads(ledger.changed[0])["n"] in {1, 2, 3}
+    assert "409 journal_changed" in caplog.text
+
+
+async def test_a_journal_that_was_cut_off_after_delivery_is_noticed(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Fake()
+    async with delivering(path, ledger) as journal:
+        await write(journal, 3)
+        await until(lambda: len(ledger.taken) == 3)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+    async with delivering(path, ledger):
+        await until(lambda: "journal_changed" in caplog.text)
+    path.unlink()
+    async with delivering(path, ledger):
+        await until(lambda: "has 3 records of this journal, which is not the same any more" in caplog.text)
+    assert len(ledger.taken) == 3
+
+
+async def test_an_acknowledgement_of_something_else_is_none(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Liar(Fake):
+        async def take(self, _lines: Sequence[bytes]) -> Link:
+            return Link(7, "0" * 64)
+
+    async with delivering(path, Liar()) as journal:
+        await write(journal, 1)
+        await until(lambda: "acknowledged other records" in caplog.text)
+
+
+ANSWERS = {
+    "no JSON": (httpx.Response(200, text="ok"), "no answer that can be read"),
+    "no head": (httpx.Response(200, json={"n": 1}), "does not say where it stands"),
+    "another head": (httpx.Response(200, json={"n": 1, "sha256": "A" * 64}), "does not say where it stands"),
+    "a negative number": (httpx.Response(200, json={"n": -1, "sha256": "0" * 64}), "does not say where it stands"),
+    "no number": (httpx.Response(200, json={"n": True, "sha256": "0" * 64}), "does not say where it stands"),
+    "a refusal": (httpx.Response(409, json={"reason": "journal_changed"}), "it refuses: 409 journal_changed"),
+    "a text of its own": (httpx.Response(409, json={"reason": "x\ny"}), "it refuses: 409 $"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+async def test_any_other_answer_than_a_head_is_not_taken_for_one(name: str) -> None:
+    answer, why = ANSWERS[name]
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
+        with pytest.raises(NotDelivered, match=why):
+            await RemoteLedger(http, "https://audit.example").position()
+
+
+@pytest.mark.parametrize(("said", "waited"), [("7", 7), ("100", 60), ("soon", 0), ("-1", 0)])
+async def test_a_ledger_may_ask_to_wait_for_a_minute_at_most(said: str, waited: float) -> None:
+    answer = httpx.Response(503, json={"reason": "log_unavailable"}, headers={"retry-after": said})
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
+        with pytest.raises(NotDelivered) as refused:
+            await RemoteLedger(http, "https://audit.example").take([b"{}"])
+    assert refused.value.after == waited
+
+
+async def test_lines_are_sent_as_they_are() -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"n": 2, "sha256": "ab" * 32})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        assert await RemoteLedger(http, "https://audit.example").take([b"{}", b"[]"]) == Link(2, "ab" * 32)
+    assert (str(sent[0].url), sent[0].content) == ("https://audit.example/journal", b"{}\n[]\n")

@@ -1,0 +1,118 @@
+"""Delivers a journal to the audit log: no request waits for that, and what is delivered may be deleted.
+
+A commit wakes it.  It sends the next lines when the last ones are published, so that at most one request is under way.
+While the log is away, the journal keeps everything, and one line in the service's log says so.
+"""
+
+import asyncio
+import logging
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+from zerotrust.audit.chain import closed, first_of
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.ledger import Ledger, NotDelivered
+from zerotrust.audit.record import Link, hash_of
+from zerotrust.audit.tail import RecordGone, Tail
+
+GATHER = 0.05
+"""Seconds between a commit that ends an idle time and the first delivery: what belongs together goes together."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two attempts while the log does not take anything: doubled from the one to the other."""
+LASTS = 4.0
+"""A pause from which on it is worth a warning: some seconds after the first attempt."""
+KEPT = 4
+"""Closed segments that stay although the log has them: 64 MiB, to look into without the log."""
+
+log = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Delivers one journal, from where the log stands with it."""
+
+    def __init__(self, journal: Journal, path: Path, ledger: Ledger) -> None:
+        """`path`: where `journal` writes."""
+        self._journal, self._path, self._ledger = journal, path, ledger
+        self._committed = asyncio.Event()
+        self._pause = SHORTEST_PAUSE
+        self._stopped: tuple[str, int] | None = None
+        self._loop: asyncio.AbstractEventLoop
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._deliver()
+            except Exception as error:  # noqa: BLE001 - not even a bug may end it
+                known = isinstance(error, NotDelivered | RecordGone)
+                self._note_stop(str(error) if known else f"{type(error).__name__} {error}")
+                await asyncio.sleep(max(self._pause, getattr(error, "after", 0.0)))
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    async def _deliver(self) -> None:
+        """Deliver while the log takes everything.  Raises `NotDelivered`, `RecordGone` and `OSError`."""
+        there = await self._ledger.position()
+        await self._check(there)
+        with closing(Tail(self._path, there.records)) as tail:
+            while True:
+                self._committed.clear()
+                self._journal.on_commit(self._wake)  # before the look at what there is
+                if there.records == (last := self._journal.link.records):
+                    self._note_progress()
+                    await self._committed.wait()
+                    await asyncio.sleep(GATHER)
+                    continue
+                there = await self._handed_over(await asyncio.to_thread(tail.read, last), there)
+                self._note_progress()
+                await asyncio.to_thread(delete_delivered, self._path, there.records)
+
+    async def _handed_over(self, lines: list[bytes], there: Link) -> Link:
+        """Hand lines over.  Raises `NotDelivered`, also if the log then says something else than that it has them."""
+        expected = Link(there.records + len(lines), hash_of(lines[-1]))
+        if await self._ledger.take(lines) != expected:
+            raise NotDelivered("it has acknowledged other records than it was sent")
+        return expected
+
+    async def _check(self, there: Link) -> None:
+        """Compare the log's last record of this journal with the journal's own; show the log the one that differs.
+
+        Raises `NotDelivered`: this journal is not the one that was delivered, because a backup was restored, or
+        somebody rewrote it.  The log has it as it was.
+        """
+        own = self._journal.link.records
+        number = min(there.records, own)
+        try:
+            with closing(Tail(self._path, number - 1)) as tail:
+                lines = await asyncio.to_thread(tail.read, number)
+        except RecordGone:  # deleted, because the log had it
+            return
+        if there.records > own or (lines and hash_of(lines[0]) != there.head):
+            if lines:
+                await self._ledger.take(lines)  # the log records that it differs
+            raise NotDelivered(f"it has {there.records} records of this journal, which is not the same any more")
+
+    def _wake(self) -> None:
+        """Called by the journal, in the thread that commits."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._committed.set)
+
+    def _note_progress(self) -> None:
+        if self._stopped:
+            log.log(self._stopped[1], "the journal is delivered again")
+        self._pause, self._stopped = SHORTEST_PAUSE, None
+
+    def _note_stop(self, why: str) -> None:
+        """Say once why it stops, and once more if it lasts: one party starts before the other."""
+        stopped = why, logging.INFO if self._pause < LASTS else logging.WARNING
+        if stopped != self._stopped:
+            log.log(stopped[1], "the journal is not delivered to the audit log, and keeps everything: %s", why)
+        self._stopped = stopped
+
+
+def delete_delivered(path: Path, delivered: int) -> None:
+    """Delete the closed segments of a journal whose records were all delivered, but for the newest `KEPT`.  Blocks."""
+    for segment, next_one in pairwise(closed(path)[: 1 - KEPT]):
+        if first_of(next_one) - 1 <= delivered:
+            segment.unlink()

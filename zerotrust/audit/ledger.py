@@ -1,0 +1,77 @@
+"""The audit log, as a party calls it to hand over its journal: `GET /journal` and `POST /journal`."""
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import httpx
+
+from zerotrust.audit.record import Link
+from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.strict_json import strict_object
+
+PATH = "/journal"
+_REASON = re.compile(r"[a-z][a-z_]{0,39}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_MOST = 1 << 53
+_MOST_WAIT = 60
+
+
+class NotDelivered(ZeroTrustError):
+    """The audit log does not take records now.  The text says why."""
+
+    def __init__(self, why: str, after: float = 0.0) -> None:
+        """`after`: seconds that it asks to wait, if it does."""
+        super().__init__(why)
+        self.after = after
+
+
+class Ledger(Protocol):
+    """Takes the lines of one journal, in order."""
+
+    async def position(self) -> Link:
+        """Return where the log stands with the journal.  Raises `NotDelivered`."""
+
+    async def take(self, lines: Sequence[bytes]) -> Link:
+        """Take further lines, and return where it stands when they are published.  Raises `NotDelivered`."""
+
+
+class RemoteLedger:
+    """The ledger over HTTP, which knows the journal by the caller's certificate."""
+
+    def __init__(self, http: httpx.AsyncClient, address: str) -> None:
+        self._http, self._url = http, f"{address}{PATH}"
+
+    async def position(self) -> Link:
+        """Return where the log stands with the journal.  Raises `NotDelivered`."""
+        return await self._asked(httpx.Request("GET", self._url))
+
+    async def take(self, lines: Sequence[bytes]) -> Link:
+        """Send further lines, and return where it stands when they are published.  Raises `NotDelivered`."""
+        body = b"".join(line + b"\n" for line in lines)
+        headers = {"content-type": "application/jsonl"}
+        return await self._asked(httpx.Request("POST", self._url, content=body, headers=headers))
+
+    async def _asked(self, request: httpx.Request) -> Link:
+        try:
+            answer = await self._http.send(request)
+        except httpx.HTTPError as error:
+            raise NotDelivered(f"it does not answer: {type(error).__name__} {error}") from error
+        try:
+            said = strict_object(answer.content)
+        except ValueError as error:
+            raise NotDelivered(f"status {answer.status_code}, and no answer that can be read") from error
+        if answer.status_code != 200:
+            reason = said.get("reason")
+            known = isinstance(reason, str) and _REASON.fullmatch(reason)
+            raise NotDelivered(f"it refuses: {answer.status_code} {reason if known else ''}", _wait(answer))
+        number, head = said.get("n"), said.get("sha256")
+        if type(number) is not int or not 0 <= number < _MOST or not isinstance(head, str) or not _HASH.fullmatch(head):
+            raise NotDelivered("it does not say where it stands with the journal")
+        return Link(number, head)
+
+
+def _wait(answer: httpx.Response) -> float:
+    """Return the seconds that a refusal asks to wait (RFC 9110 section 10.2.3): at most a minute."""
+    said = answer.headers.get("retry-after", "")
+    return min(float(said), _MOST_WAIT) if re.fullmatch(r"[0-9]{1,4}", said) else 0.0

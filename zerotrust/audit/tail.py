@@ -1,0 +1,79 @@
+"""Reads a journal from one record on, while it is written and its segments are closed.  Blocks."""
+
+from pathlib import Path
+from typing import IO
+
+from zerotrust.audit.chain import closed_before, first_of, stands_at
+from zerotrust.audit.record import GENESIS, MAX_LINE
+
+MOST_LINES = 1_000
+"""Lines that are read at once: so many go to the audit log in one request."""
+MOST_BYTES = 2 * 1024 * 1024
+"""Bytes of these, each with its newline: the longest request that the audit log takes."""
+
+
+class RecordGone(ValueError):
+    """The journal no longer has a record, or never had it."""
+
+
+class Tail:
+    """The lines of one journal, in order, each once."""
+
+    def __init__(self, path: Path, after: int) -> None:
+        """`after`: the number of the record before the first one to read, of which the first has number 1."""
+        self._path, self._next = path, max(after, 0) + 1
+        self._file: IO[bytes] | None = None
+        self._held = b""
+
+    def read(self, last: int) -> list[bytes]:
+        """Return the next lines, without their newlines: at most up to the record `last`, which is on the disk.
+
+        Raises `RecordGone`, and `OSError`.
+        """
+        found: list[bytes] = []
+        left = MOST_BYTES
+        while self._next <= last and len(found) < MOST_LINES:
+            self._held = self._held or self._line()
+            left -= len(self._held)
+            if left < 0:
+                break
+            found.append(self._held.removesuffix(b"\n"))
+            self._held, self._next = b"", self._next + 1
+        return found
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _line(self) -> bytes:
+        """Return the next line with its newline, which may be the first one of the next segment."""
+        for _ in range(2):
+            file = self._file = self._file or self._opened()
+            if (line := file.readline(MAX_LINE + 1)).endswith(b"\n"):
+                return line
+            self.close()
+        raise RecordGone(f"{self._path} has no record {self._next}")
+
+    def _opened(self) -> IO[bytes]:
+        """Open the segment with the next record, and read up to that."""
+        file, first = self._segment()
+        for _ in range(first, self._next):
+            if not file.readline(MAX_LINE + 1).endswith(b"\n"):
+                file.close()
+                raise RecordGone(f"{self._path} has no record {self._next}")
+        return file
+
+    def _segment(self) -> tuple[IO[bytes], int]:
+        """Return the opened segment with the next record, and the number of its first one."""
+        newest = self._path.open("rb")  # before the others are listed: what is closed meanwhile is one of them
+        older = closed_before(self._path, newest)
+        first = (stands_at(older[-1]) if older else GENESIS).records + 1
+        if self._next >= first:
+            return newest, first
+        newest.close()
+        holding = [segment for segment in older if first_of(segment) <= self._next]
+        if not holding:
+            raise RecordGone(f"{self._path} no longer has record {self._next}")
+        return holding[-1].open("rb"), first_of(holding[-1])
