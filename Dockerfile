@@ -44,7 +44,7 @@ CMD ["python", "-I", "-B", "-u", "/app"]
 FROM party AS registry
 COPY --chmod=755 registry.yaml registry.lock /app/
 COPY --chmod=755 deploy/containers.yaml /app/deploy/
-COPY --chmod=755 authorities/policy /app/authorities/policy
+COPY --chmod=755 authorities/policy/*.cedar authorities/policy/schema.cedarschema /app/authorities/policy/
 
 # The one party with packages of its own.
 FROM party AS inference

@@ -99,7 +99,7 @@ print(stricter)
 
 # %%
 token, running = await as_the_reader(), processes(system)
-async with edited(system, "policies.cedar", rule, stricter) as olga:
+async with edited(system, "documents.cedar", rule, stricter) as olga:
     print("the file is changed:", told(await read()))
     reloading = asyncio.create_task(reload(olga))
     took = await until("200 tool error", read, after=reloading)
@@ -135,7 +135,7 @@ print("by the rules of before:", "yes" if after == before else "no")
 # %%
 wrong = stricter.replace("context.delegated", "context.delegate")
 token = await as_the_reader()
-async with edited(system, "policies.cedar", rule, wrong) as olga:
+async with edited(system, "documents.cedar", rule, wrong) as olga:
     try:
         await reload(olga)
     except RefusedError as refused:

@@ -3,5 +3,5 @@
 LOCAL, CONTAINERS = "deploy/local.yaml", "deploy/containers.yaml"
 PLACES = LOCAL, CONTAINERS
 COMPOSE = "docker-compose.yml"
-POLICIES, SCHEMA = "authorities/policy/policies.cedar", "authorities/policy/schema.cedarschema"
+POLICIES, SCHEMA = "authorities/policy", "authorities/policy/schema.cedarschema"
 PLANNER, PLAN = "orchestrator", "orchestrator/plan.py"

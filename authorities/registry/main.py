@@ -26,7 +26,7 @@ class RegistrySettings(Settings):
     files: Path
     """The folder of `registry.yaml` and `registry.lock`."""
     policies: Path
-    """The folder of `policies.cedar` and `schema.cedarschema`."""
+    """The folder of the policies, `*.cedar`, and of `schema.cedarschema`."""
     deployment: Path
     """The file that says where each party runs."""
 

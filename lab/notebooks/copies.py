@@ -13,9 +13,11 @@ from demo.revocation import PLANTED
 from local.launches import registered
 from local.system import DEPLOYMENT, ROOT, System
 from registration.names import POLICIES, SCHEMA
+from zerotrust.registry.files import policy_files
 
-POLICY, PLACES = "policies.cedar", "local.yaml"
-ORIGINALS = {POLICY: ROOT / POLICIES, "schema.cedarschema": ROOT / SCHEMA, PLACES: DEPLOYMENT}
+PLACES = "local.yaml"
+_RULES = {file.name: file for file in policy_files(ROOT / POLICIES)}
+ORIGINALS = {**_RULES, "schema.cedarschema": ROOT / SCHEMA, PLACES: DEPLOYMENT}
 """Each copy, by its name, with the file that it is a copy of."""
 _POLICY = re.compile(r'^@id\("([^"]+)"\)$.*?^};$', re.MULTILINE | re.DOTALL)
 
@@ -26,13 +28,16 @@ def folder_of(system: System) -> Path:
 
 
 def changed_back(folder: Path) -> list[str]:
-    """Write each copy that is not as its original; return the names of these."""
+    """Write each copy that is not as its original, and delete policies without an original; return their names."""
     folder.mkdir(mode=0o700, exist_ok=True)
+    strangers = [file for file in folder.glob("*.cedar") if file.name not in ORIGINALS]
+    for file in strangers:
+        file.unlink()
     texts = {folder / name: original.read_text() for name, original in ORIGINALS.items()}
     differing = [copy for copy, text in texts.items() if not copy.exists() or copy.read_text() != text]
     for copy in differing:
         copy.write_text(texts[copy])
-    return [copy.name for copy in differing]
+    return [copy.name for copy in (*strangers, *differing)]
 
 
 def reading(launch: Launch, folder: Path) -> Launch:
@@ -52,8 +57,8 @@ def reading_copies(system: System) -> dict[str, Launch]:
 
 
 def policy(system: System, name: str) -> str:
-    """Return the text of a policy of the copy.  Raises `KeyError`."""
-    return policies_in((folder_of(system) / POLICY).read_text())[name]
+    """Return the text of a policy of the copies.  Raises `KeyError`."""
+    return policies_in("\n".join((folder_of(system) / file).read_text() for file in _RULES))[name]
 
 
 def policies_in(text: str) -> dict[str, str]:

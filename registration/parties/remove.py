@@ -8,6 +8,7 @@ from registration.parties.code import agent_code, folder_of, tool_code
 from registration.parties.container import remove_container
 from registration.parties.entries import on_the_way, remove_party, remove_scope
 from registration.parties.project import PartyError, Project
+from zerotrust.registry.files import policy_files
 from zerotrust.registry.model import Registry
 
 OTHER_CODE = "demo", "local"
@@ -98,7 +99,7 @@ def _unused_scopes(project: Project, party: str) -> dict[str, bool]:
             found[name] = True
         elif party in holders and not others and not {*scope.served_by} & {*project.registry.parties[PLANNER].may_call}:
             named = [path for server in scope.served_by for path in _files(project, folder_of(server))]
-            found[name] = not any(f'"{name}"' in project.text(path) for path in [*named, POLICIES])
+            found[name] = not any(f'"{name}"' in project.text(path) for path in [*named, *_policies(project)])
     return found
 
 
@@ -106,9 +107,16 @@ def _naming(project: Project, party: str) -> Iterator[str]:
     """Yield the files of other code that name the party."""
     own = folder_of(party)
     folders = {folder for other in project.registry.launched for folder in project.registry.parties[other].code} - {own}
-    for path in [*(path for folder in {*folders, *OTHER_CODE} for path in _files(project, folder)), POLICIES]:
+    for path in [
+        *(path for folder in {*folders, *OTHER_CODE} for path in _files(project, folder)),
+        *_policies(project),
+    ]:
         if re.search(rf'["/]{party}"', project.text(path)):
             yield path
+
+
+def _policies(project: Project) -> list[str]:
+    return [f"{POLICIES}/{file.name}" for file in policy_files(project.root / POLICIES)]
 
 
 def _files(project: Project, folder: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from tests.support.ca import REGISTRY_PARTY, the_ca
 from tests.support.feed import beat, following, policy_line, registry_line
 from tests.support.system import POLICY, Wire
 from zerotrust.registry.feed import PATH, RegistryFeed
+from zerotrust.registry.files import policy_files
 from zerotrust.revocation import Gap
 from zerotrust.spiffe.statement import InvalidStatement
 from zerotrust.spiffe.svid import Peer
@@ -74,7 +75,9 @@ async def test_policies_that_are_changed_on_the_disk(target: Registered) -> Trie
         assert feed.revocations.number == 0
         return feed._policy.document.policies if feed._policy.document else ""
 
-    (target.policies / "policies.cedar").write_text(PERMISSIVE.policies)
+    for file in policy_files(target.policies):
+        file.unlink()
+    (target.policies / "apis.cedar").write_text(PERMISSIVE.policies)
     for _ in range(2):
         yield Attempt("not read", await policy_sent() != POLICY.policies)
     reload = await target.send(REGISTRY_PARTY, target.operating(), path="/reload", body={})

@@ -104,7 +104,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone.put("tools/documents/tools.py", '    "read": "tool.read",\n', entry)
     clone.put("tools/documents/tools.py", "", tool)
     clone.put("authorities/policy/schema.cedarschema", "", action)
-    clone.put("authorities/policy/policies.cedar", "", policy)
+    clone.put("authorities/policy/documents.cedar", "", policy)
     clone.approved = clone.type("make register")
     try:
         started = clone.type("make up")

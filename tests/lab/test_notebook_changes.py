@@ -31,9 +31,10 @@ def test_a_copy_that_was_changed_or_is_missing_is_made_anew(tmp_path: Path) -> N
     assert sorted(changed_back(tmp_path)) == sorted(ORIGINALS)
     assert changed_back(tmp_path) == []
 
-    (tmp_path / "policies.cedar").write_text("permit (principal, action, resource);")
+    for name in ("apis.cedar", "of_an_older_version.cedar"):
+        (tmp_path / name).write_text("permit (principal, action, resource);")
     (tmp_path / "local.yaml").unlink()
-    assert sorted(changed_back(tmp_path)) == ["local.yaml", "policies.cedar"]
+    assert sorted(changed_back(tmp_path)) == ["apis.cedar", "local.yaml", "of_an_older_version.cedar"]
 
     assert load_policy(tmp_path) == load_policy(ROOT / "authorities" / "policy")
 
@@ -50,7 +51,7 @@ def test_the_registry_of_the_notebooks_reads_the_copies_and_is_otherwise_as_ever
 
 
 def test_a_policy_is_found_by_its_id_and_whole() -> None:
-    text = ORIGINALS["policies.cedar"].read_text()
+    text = load_policy(ROOT / "authorities" / "policy").policies
 
     found = policies_in(text)
 

@@ -125,14 +125,14 @@ def test_an_action_that_no_policy_permits_is_named(project: Path) -> None:
         file.write('action "tool.audit" appliesTo { principal: Party, resource: Party, context: Permission };\n')
 
     [problem] = of_policies(project, registered(new_scope, HELD))
-    assert problem.startswith("authorities/policy/policies.cedar: no policy permits 'tool.audit' to any party: ")
+    assert problem.startswith("authorities/policy: no policy permits 'tool.audit' to any party: ")
 
     edit(project / "authorities/policy/schema.cedarschema", '"tool.audit"', '"tool.audit" in [Action::"use"]')
     assert of_policies(project, registered(new_scope, HELD)) == []
 
 
 def test_policies_that_do_not_fit_their_schema_are_named(project: Path) -> None:
-    edit(project / "authorities/policy/policies.cedar", "context.permission", "context.permision")
+    edit(project / "authorities/policy/apis.cedar", "context.permission", "context.permision")
 
     assert "permision" in of_policies(project, registered())[0]
 

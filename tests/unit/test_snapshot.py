@@ -12,7 +12,7 @@ from tests.support.system import POLICIES, POLICY, ROOT, registry
 from zerotrust.registry import files
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.events import document
-from zerotrust.registry.files import MAX_ENROLLED, load_policy, load_snapshot
+from zerotrust.registry.files import MAX_ENROLLED, MAX_POLICY_FILES, load_policy, load_snapshot
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
 from zerotrust.registry.model import RegistryError, content, load_registry
 from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot, deployed_at
@@ -252,7 +252,34 @@ def test_half_a_line_is_no_version() -> None:
             LatestDocument(RegistrySnapshot).take({key: value for key, value in said.items() if key != name})
 
 
-@pytest.mark.parametrize("name", ["policies.cedar", "schema.cedarschema"])
+def test_the_files_of_the_policies_are_one_document_in_the_order_of_their_names(tmp_path: Path) -> None:
+    shutil.copy(POLICIES / "schema.cedarschema", tmp_path)
+    for name in ("b.cedar", "a.cedar", "a-b.cedar", "B.cedar"):  # also not in the order in which they were written
+        (tmp_path / name).write_text(f"// {name}")
+
+    assert load_policy(tmp_path).policies == "// B.cedar\n// a-b.cedar\n// a.cedar\n// b.cedar"
+
+
+@pytest.mark.parametrize("number", [0, MAX_POLICY_FILES + 1])
+def test_as_many_policy_files_as_one_reviews(tmp_path: Path, number: int) -> None:
+    shutil.copy(POLICIES / "schema.cedarschema", tmp_path)
+    for one in range(number):
+        (tmp_path / f"{one}.cedar").touch()
+
+    with pytest.raises(RegistryError, match=f"{number} policy files \\(\\*.cedar\\), expected 1 to 32"):
+        load_policy(tmp_path)
+
+
+def test_policies_that_together_are_too_long_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(POLICIES, folder := tmp_path / "policies")
+    for name in ("apis.cedar", "documents.cedar"):
+        (folder / name).write_text(" " * (MAX_POLICY // 2))
+
+    with pytest.raises(RegistryError, match=r"policies: .*at most 65536 characters"):
+        load_policy(folder)
+
+
+@pytest.mark.parametrize("name", ["apis.cedar", "schema.cedarschema"])
 def test_policies_that_cannot_be_read_are_said_to_be_that(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
@@ -262,5 +289,6 @@ def test_policies_that_cannot_be_read_are_said_to_be_that(tmp_path: Path, name: 
         with pytest.raises(RegistryError, match=f"policies: .*{why}"):
             load_policy(folder)
     (folder / name).unlink()
+    (folder / name).symlink_to("nothing")
     with pytest.raises(RegistryError, match=f"{name}: cannot be read"):
         load_policy(folder)

@@ -9,7 +9,7 @@ from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changed, entries, lock_of
 from zerotrust.registry.model import Name, Pin, Registry, RegistryError, content, validated
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, deployed_at
+from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument, RegistrySnapshot, deployed_at
 
 ENROLLED = "outside.json"
 """In the registry's own folder: pins of outside servers, by name, of whoever set up the deployment.
@@ -18,6 +18,11 @@ Nobody else writes there, and whoever does could as well change what is revoked.
 """
 MAX_ENROLLED = 64 * 1024
 """Bytes of that file: several hundred servers, of which a deployment has a few."""
+
+SCHEMA = "schema.cedarschema"
+"""The schema of the policies, in their folder."""
+MAX_POLICY_FILES = 32
+"""One for each concern; a person who reviews the policies reads all of them."""
 
 
 class _Pins(RootModel[dict[Name, Pin]]):
@@ -57,11 +62,25 @@ def _enrolled(file: Path, registry: Registry) -> dict[str, str]:
     return pins
 
 
+def policy_files(folder: Path) -> list[Path]:
+    """Return the files of the policies, `*.cedar`, in the order in which they are one document: by name.
+
+    Raises `RegistryError` if there are none, or more than `MAX_POLICY_FILES`.
+    """
+    files = sorted(folder.glob("*.cedar"), key=lambda file: file.name)
+    if not 0 < len(files) <= MAX_POLICY_FILES:
+        raise RegistryError(f"{folder}: {len(files)} policy files (*.cedar), expected 1 to {MAX_POLICY_FILES}")
+    return files
+
+
 def load_policy(folder: Path) -> PolicyDocument:
-    """Return `policies.cedar` and `schema.cedarschema`.  Raises `RegistryError` if they cannot be read."""
+    """Return the policies of a folder, as one text, and their schema.  Raises `RegistryError` if one is unreadable."""
     try:
-        policies, schema = (content(folder / name).decode() for name in ("policies.cedar", "schema.cedarschema"))
-        return PolicyDocument(policies=policies, cedar_schema=schema)
+        *policies, schema = (
+            content(file, most=4 * MAX_POLICY).decode()  # UTF-8 has at most 4 bytes for a character
+            for file in (*policy_files(folder), folder / SCHEMA)
+        )
+        return PolicyDocument(policies="\n".join(policies), cedar_schema=schema)
     except ValidationError as error:
         found = error.errors()[0]
         raise RegistryError(f"{folder}: {found['loc'][0]}: {found['msg']}") from error

@@ -32,6 +32,7 @@ from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.report import report
 from zerotrust.registry.deployment import load_deployment
+from zerotrust.registry.files import SCHEMA, policy_files
 from zerotrust.registry.lock import LOCK, REGISTRY, Lock, load_lock
 from zerotrust.registry.model import Registry, RegistryError, load_registry
 
@@ -40,9 +41,10 @@ PIN = APP / "base.json"
 PACKAGES = {"inference": APP / "inference.packages.json"}
 """The pin of what a party has in `/app/packages`, by the party's name."""
 DEPLOYMENT = "deploy/containers.yaml"
+POLICIES, ROOT = "authorities/policy", Path(__file__).parents[3]
 OF_REGISTRY = (
     *(REGISTRY, LOCK, DEPLOYMENT),
-    *("authorities/policy/policies.cedar", "authorities/policy/schema.cedarschema"),
+    *(f"{POLICIES}/{file.name}" for file in (*policy_files(ROOT / POLICIES), ROOT / POLICIES / SCHEMA)),
 )
 """What the registry's image has besides its code; the same files are in this image."""
 
