@@ -107,10 +107,8 @@ def _naming(project: Project, party: str) -> Iterator[str]:
     """Yield the files of other code that name the party."""
     own = folder_of(party)
     folders = {folder for other in project.registry.launched for folder in project.registry.parties[other].code} - {own}
-    for path in [
-        *(path for folder in {*folders, *OTHER_CODE} for path in _files(project, folder)),
-        *_policies(project),
-    ]:
+    code = (path for folder in {*folders, *OTHER_CODE} for path in _files(project, folder))
+    for path in (*code, *_policies(project)):
         if re.search(rf'["/]{party}"', project.text(path)):
             yield path
 

@@ -10,9 +10,11 @@ from typing import Any, cast
 import pytest
 
 from lab.notebooks import temporary
-from lab.notebooks.copies import POLICY, changed_back, folder_of
+from lab.notebooks.copies import changed_back, folder_of
 from lab.notebooks.temporary import WRITER, edited, file_added, put_right
 from local.system import System
+
+POLICY = "documents.cedar"
 
 
 @dataclass
