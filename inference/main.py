@@ -20,6 +20,7 @@ from inference.leaving import Events, unless_gone
 from inference.metering import metered, tokens
 from inference.settings import ModelSettings
 from zerotrust.context import current_principal
+from zerotrust.receipts.carried import MEMBER
 from zerotrust.routes import MAX_CONVERSATION, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service
@@ -57,12 +58,12 @@ def create_app(service: Service) -> ASGIApp:
             reply = await unless_gone(request, backend.reply(model, conversation))
         finally:
             spend(tokens(asked, reply))
-        return JSONResponse(head.whole(reply)) if reply else Response(status_code=CLIENT_LEFT)
+        return JSONResponse(head.whole(reply) | {MEMBER: ""}) if reply else Response(status_code=CLIENT_LEFT)
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         names = await choice.backend().models()
-        return {"object": "list", "data": [model_entry(name) for name in names[:MAX_SHOWN]]}
+        return {"object": "list", "data": [model_entry(name) for name in names[:MAX_SHOWN]], MEMBER: ""}
 
     @app.get("/v1/models/{name:path}")
     async def model(name: str) -> dict[str, Any]:

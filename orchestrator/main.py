@@ -9,14 +9,15 @@ from typing import Annotated
 
 from fastapi import Header, Response
 from fastapi.responses import JSONResponse
-from sse_starlette import EventSourceResponse, JSONServerSentEvent
+from sse_starlette import EventSourceResponse
 from starlette.types import ASGIApp
 
 from orchestrator.models import Models
 from orchestrator.plan import Step, Task, make_plan, with_model
-from orchestrator.progress import Progress, naming, stopped
+from orchestrator.progress import Progress, events, naming, stopped
 from zerotrust.adapters.a2a import ask_agent
 from zerotrust.adapters.answer import TASK_LIFE
+from zerotrust.receipts.carried import MEMBER
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service
@@ -59,10 +60,9 @@ def create_app(service: Service) -> ASGIApp:
         with naming(first.agent):
             plan = with_model(plan, await models.choose_beside(allowed, first.department))
         if "text/event-stream" in accept:
-            events = (JSONServerSentEvent(p.model_dump(), event=p.event) async for p in work(plan))
-            return EventSourceResponse(events)
+            return EventSourceResponse(events(work(plan)))
         steps = [progress.model_dump() async for progress in work(plan)]
-        return JSONResponse({"steps": steps[:-1], "result": steps[-1]})
+        return JSONResponse({"steps": steps[:-1], "result": steps[-1], MEMBER: ""})
 
     @app.post("/plan")
     async def plan(task: Task) -> list[Step]:

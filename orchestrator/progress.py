@@ -1,15 +1,17 @@
 """The progress that a task reports, and how it reports what was done before it failed."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
 from pydantic import BaseModel, Field
+from sse_starlette import JSONServerSentEvent
 
 from zerotrust.adapters.answer import PeerError
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied, Reason
+from zerotrust.receipts.carried import MEMBER
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,13 @@ class Progress(BaseModel):
     unclear: tuple[str, ...] = ()
     """Calls that may have taken effect: no answer came."""
     trace_id: str = Field(default_factory=current_trace)
+
+
+async def events(progress: AsyncIterator[Progress]) -> AsyncIterator[JSONServerSentEvent]:
+    """Yield the progress of a task as events; the last one has the place for its receipts."""
+    async for one in progress:
+        yield JSONServerSentEvent(one.model_dump(), event=one.event)
+    yield JSONServerSentEvent({MEMBER: ""}, event=MEMBER)
 
 
 @contextmanager

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from starlette.types import Message, Scope
 
 from zerotrust.audit import event as audit
+from zerotrust.audit.record import Link
 from zerotrust.context import Span
 from zerotrust.decision import Decision
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
+from zerotrust.receipts.calls import Calls
 from zerotrust.routes import UNLISTED, Route
 from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.transport import requests
@@ -38,12 +40,18 @@ class Call:
     """The first and the last message that was sent."""
     by_certificate: bool = False
     """Whether the caller is a workload on a route that requires a certificate only."""
+    record: Link | None = None
+    """Where its admission is in the journal."""
     recorded: bool = False
     """Whether the admission is on record; if so, the outcome will be, too."""
+    calls: Calls | None = None
+    """What its handler has asked of others, for its receipt; None for a caller without a verified token."""
+    receipt: str | None = None
+    """The SHA-256 of its receipt, if the answer has one."""
     ended: Literal["complete", "cut_off", "failed"] = "cut_off"
     request_digest: Any = field(default_factory=hashlib.sha256)
     answer_digest: Any = field(default_factory=hashlib.sha256)
-    """Digest of the content so far."""
+    """Digest of the content so far; of an answer, without its receipts."""
     unwritten: list[Awaitable[object]] = field(default_factory=list)
     """Records that the answer waits for."""
     over: ExitStack = field(default_factory=ExitStack)
@@ -98,4 +106,5 @@ class Call:
             duration=(time.monotonic_ns() - self.began) // 1000,
             request_sha256=self.request_digest.hexdigest(),
             answer_sha256=self.answer_digest.hexdigest(),
+            receipt=self.receipt,
         )

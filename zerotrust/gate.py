@@ -31,9 +31,11 @@ from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.in_flight import Limits
 from zerotrust.limits.turns import Turns
+from zerotrust.receipts.calls import CALLS, Calls
 from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes
 from zerotrust.routing import RouteTable
+from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.token_validation import Expected, TokenCache
 from zerotrust.transport import requests
@@ -65,8 +67,9 @@ class Gate:
         clock: Callable[[], float] = time.time,
         metadata_url: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
+        notary: Notary | None = None,
     ) -> None:
-        """`dialects`: the error format of each path whose protocol defines its own.
+        """`dialects`: the error format of each path whose protocol defines its own.  `notary` signs the receipts.
 
         Raises `ValueError` if the app has other routes than those in `routes`.
         """
@@ -79,6 +82,7 @@ class Gate:
         )
         self._metadata_url, self._dialects = metadata_url, dict(dialects or {})
         self._counter, self._introspect, self._limits = CallCounter(recorder), confirm, Limits()
+        self._notary = notary
         self._turns: defaultdict[str | None, Turns] = defaultdict(Turns)
         self.use(expected=expected, policy=policy)
 
@@ -97,12 +101,14 @@ class Gate:
         PEER.set(call.peer)
         TRACE.set(call.span)
         UNWRITTEN.set(call.unwritten)
+        CALLS.set(None)
+        answer = Sealing(call, self._sign)
 
         async def sending(message: Message) -> None:
             if call.unwritten:
                 await self._recorder.written(call.unwritten)
-            call.sent(message)
-            await send(message)
+            for part in answer.passed(message):
+                await send(part)
 
         async def receiving() -> Message:
             message = await receive()
@@ -119,6 +125,11 @@ class Gate:
             call.over.close()
             if call.recorded:
                 self._recorder.ride(call.outcome())
+
+    def _sign(self, call: Call) -> str | None:
+        if self._notary is None:
+            return None
+        return self._notary.sign(call, policy=self._policy.version, code=self._recorder.measurement)
 
     async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
         try:
@@ -154,6 +165,9 @@ class Gate:
         token = requests.bearer(headers, hint=required.hint)  # (2)  # control: token-only-from-header
         call.principal = await self._verify(token)  # (3)
         self._bind(call.principal, call.peer)  # (4)
+        if self._notary:
+            call.calls = Calls()
+            CALLS.set(call.calls)
         if call.peer.id is None and (note_user := call.scope.get("state", {}).get("note_user")):
             note_user(call.principal.subject)
         call.follow_trace()
@@ -172,7 +186,7 @@ class Gate:
         FORM.set(call.form)
         decision = self._decide(call, required.need(path, headers, asked))  # (6)
         await self._introspect(call.principal, str(call.permission))  # (7)  # control: high-risk-introspected
-        await self._recorder.write(call.decided(decision, self._policy.version))  # (8)
+        await self._record(call, decision)  # (8)
         call.recorded = True
         return receive
 
@@ -245,11 +259,17 @@ class Gate:
             self._recorder.ride(call.decided(decision))
         else:
             try:
-                await self._recorder.write(call.decided(decision, self._policy.version))
+                await self._record(call, decision)
             except Denied as unrecorded:
                 refusal = unrecorded
         if call.last is None:  # otherwise an answer has begun, and can only be cut off
             await send_refusal(refusal, call.span.trace_id, send, call.form)
+
+    async def _record(self, call: Call, decision: Decision) -> None:
+        """Record a decision, and return when it is on the disk.  Raises `Denied`."""
+        record = self._recorder.append(call.decided(decision, self._policy.version))
+        await self._recorder.written([record])
+        call.record = record.result()
 
     def _repeated(self, call: Call, reason: ReasonCode) -> bool:
         """Return whether to count this call only, because as many like it were just recorded in full as may be."""

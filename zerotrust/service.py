@@ -25,10 +25,12 @@ from zerotrust.issuer.exchange import MARGIN, Assertions, ExchangedToken, Exchan
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
+from zerotrust.receipts.calls import CALLS, Calls
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
+from zerotrust.sealing import Notary
 from zerotrust.spiffe.svid import Svid
 from zerotrust.token_validation import Expected
 from zerotrust.transport.egress import EgressClients
@@ -150,6 +152,7 @@ class Service:
             clock=self.clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
             dialects=dialects,
+            notary=Notary(lambda: self.workload.svid, self.clock),
         )
         self._gates.append(gate)
         return gate
@@ -208,7 +211,14 @@ class Service:
             known = audience in self.registry.outside
             await self.distrust(audience, "not reached from here" if known else "not registered")
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
-        return await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
+        calls = CALLS.get() or Calls()
+        try:
+            token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
+        except Denied as refusal:
+            calls.exchanged(wanted.audience, reason=str(refusal.reason))
+            raise
+        calls.exchanged(wanted.audience, token.token_id)
+        return token
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""
@@ -235,6 +245,8 @@ class Service:
             decision=audit.Decided.of(decision, self._policy.version),
             principal=audit.Caller.of(caller),
         )
+        if calls := CALLS.get():
+            calls.about(audit.sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
         if not decision:  # control: denial-raised
             self.recorder.write_before_answer(event)
             raise otherwise or Denied(decision.reason, decision.detail)

@@ -40,7 +40,7 @@ def check(answer: httpx.Response) -> None:
         told = told["error"].get("data") or {}
         if "trace_id" not in told:
             return  # the SDK's own
-    assert told.keys() <= {"error", "reason", "trace_id", "scope", "param"}
+    assert told.keys() <= {"error", "reason", "trace_id", "scope", "param", "receipts"}
     assert told["reason"] in {*Reason, *ModelReason}
     assert re.fullmatch("[0-9a-f]{32}", told["trace_id"])
 

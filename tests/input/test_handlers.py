@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from inference.chat import ModelReason
 from tests.support.attack import DOORS, Target
 from tests.support.issuer import Issuer
+from tests.support.receipts import told
 from tests.support.system import running
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.routes import Routes, Scope
@@ -35,7 +36,7 @@ async def test_what_a_handler_does_not_take_is_refused_and_on_record(
     tried = await target.send(party, target.token(party), body=body)
 
     assert tried.answer.status_code == 400
-    assert tried.answer.json() == {
+    assert told(tried.answer) == {
         "error": "invalid_request",
         "reason": reason,
         "trace_id": tried.recorded[0]["trace_id"],
@@ -154,7 +155,7 @@ async def test_an_error_status_that_a_handler_chose_is_kept_and_is_no_refusal_on
     answer, [granted] = await broken(tmp_path, issuer, HTTPException(status, "secret", {"x-quoted": "secret"}))
 
     assert answer.status_code == status
-    assert answer.json() == {"error": error, "reason": "application_error", "trace_id": granted["trace_id"]}
+    assert told(answer) == {"error": error, "reason": "application_error", "trace_id": granted["trace_id"]}
     assert granted["reason"] == Reason.GRANTED
     assert [name for name in ("www-authenticate", "retry-after") if name in answer.headers] == [header] * bool(header)
     assert "secret" not in str(answer.headers)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.attack import DOORS, Target, message, tool_call
+from tests.support.receipts import carried
 from zerotrust.decision import Reason
 from zerotrust.transport.jsonrpc import LONGEST_ID
 
@@ -127,7 +128,7 @@ async def test_arguments_that_a_tool_does_not_take_are_named_and_not_quoted(
     result = tried.answer.json()["result"]
     assert result["isError"]
     assert result["content"][0]["text"] == f"{tool}: missing, too long or no text: {wrong}"
-    check_told(tried.answer.text)
+    check_told(carried(tried.answer).content.decode())
 
 
 @pytest.mark.parametrize(
@@ -216,7 +217,7 @@ async def test_an_id_too_long_to_be_echoed_is_refused(target: Target, party: str
 
     assert longest.answer.json()["id"] == "x" * LONGEST_ID
     assert (too_long.answer.status_code, too_long.problem["reason"]) == (400, Reason.MALFORMED_BODY)
-    assert len(too_long.answer.content) < 300
+    assert len(carried(too_long.answer).content) < 300
 
 
 USER = {"role": "user", "content": "Summarise."}

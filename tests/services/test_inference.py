@@ -50,7 +50,7 @@ async def test_a_token_to_list_the_models_does_not_use_them(system: System, issu
     client = system.client("inference", token)
 
     listed, one = await client.get("/v1/models"), await client.get("/v1/models/scripted")
-    assert listed.json() == {"object": "list", "data": [one.json()]}
+    assert listed.json() == {"object": "list", "data": [one.json()], "receipts": listed.json()["receipts"]}
     assert one.json()["id"] == "scripted"
     used = await client.post("/v1/chat/completions", json=HELLO)
     assert (used.status_code, used.json()["scope"]) == (403, "inference.run")

@@ -30,6 +30,7 @@ from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.leaks import holds_token
+from tests.support.receipts import receipts
 from tests.support.records import counted_in, records
 from tests.support.system import System, Wire, problem_of, running
 from zerotrust.audit.chain import first_bad_record
@@ -323,7 +324,10 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
     assert (tried.answer.status_code, tried.problem["reason"]) == (reason.status, told)
     more = {"supported", "requested"} if reason is Reason.LEGACY_ERA else set()  # as MCP wants it
-    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more}  # and no word more
+    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", "receipts", *more}  # and no word more
+    if "receipts" in tried.problem:  # a caller whose token was verified: one, of this refusal
+        [own] = receipts(tried.answer)
+        assert (own.verdict, own.reason, own.resources, own.calls) == ("refused", told, (), ())
     assert tried.reasons == [reason]
     traces = [record["trace_id"] for record in tried.recorded if "trace_id" in record]
     assert traces in ([], [tried.problem["trace_id"]])  # none, where callers that nobody knows are counted

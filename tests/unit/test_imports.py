@@ -55,6 +55,8 @@ PURE = [
     "audit.difference",
     "audit.verification",
     "audit.comparison",
+    "receipts.receipt",
+    "receipts.carried",
 ]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}
@@ -87,9 +89,11 @@ LAYERS = [
     {"spiffe", "revocation"},
     {"registry", "context", "call_lifetime"},
     {"audit", "settings"},
+    {"receipts"},
     {"issuer"},
     {"transport"},
     {"call"},
+    {"sealing"},
     {"gate"},
     {"service"},
     {"adapters", "runtime"},

@@ -33,6 +33,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import ask
+from zerotrust.receipts.carried import EXTENSION
 from zerotrust.service import Service
 from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.transport.egress import calling_with
@@ -179,6 +180,7 @@ class _Executor(AgentExecutor):
         parts = _parts(found, wanted)
         # control: no-task-kept
         answer = new_message(parts, context_id=context.context_id, role=Role.ROLE_AGENT)  # A2A 1.0 section 3.4.1
+        answer.metadata.update({EXTENSION: ""})  # which the gate fills
         await event_queue.enqueue_event(answer)
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002

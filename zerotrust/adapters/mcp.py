@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zerotrust import VERSION
 from zerotrust.adapters.extras import extra
 from zerotrust.decision import Denied, Reason
+from zerotrust.receipts.carried import META
 from zerotrust.service import Service
 from zerotrust.transport.jsonrpc import JSON_RPC
 
@@ -60,6 +61,8 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
         if ctx.method == "server/discover":  # the SDK advertises prompts and resources, and the gate admits no caller
             assert isinstance(result, dict)  # noqa: S101 - as above
             result = {**result, "capabilities": {"tools": result["capabilities"]["tools"]}}
+        if isinstance(result, dict):  # a place for the receipts, which the gate fills
+            result = {**result, "_meta": {**(result.get("_meta") or {}), META: ""}}
         return result
 
     return _Server(service.name, version=VERSION, subscriptions=False, middleware=[only_what_is_served])

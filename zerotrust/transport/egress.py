@@ -19,6 +19,7 @@ from zerotrust.dialect import Form
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ELEMENTS, PLAIN, REPORTING_MARGIN, SECONDS, read
 from zerotrust.limits.strict_json import check_size
+from zerotrust.receipts.calls import CALLS, NOT_SENT, STREAMED
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.transport.jsonrpc import error_body
@@ -32,7 +33,14 @@ _LONGEST = 120
 """Seconds that a call may take, even if its token is valid for longer."""
 
 # These errors mean that the request was not sent, so it cannot have taken effect.
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_NOT_SENT = tuple(
+    error
+    for library in (httpx, httpx2)
+    for error in (library.ConnectError, library.ConnectTimeout, library.PoolTimeout)
+)
+
+_CALL = "zerotrust.call"
+"""The extension of a request that has what is noted of it for the receipt."""
 
 
 @contextmanager
@@ -56,14 +64,21 @@ def _time_left() -> asyncio.Timeout:
 
 async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> tuple[Any, bytes]:
     """Send a request and read its answer to the end.  Raises `TimeoutError`, `ValueError` and the client's errors."""
-    async with _time_left():
-        answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
-        try:
-            body = await read(answer)
-            check_size(body, _elements.get())  # control: answer-elements
-            return answer, body
-        finally:
-            await answer.aclose()
+    try:
+        async with _time_left():
+            answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
+            try:
+                body = await read(answer)
+                check_size(body, _elements.get())  # control: answer-elements
+            finally:
+                await answer.aclose()
+    except _NOT_SENT:
+        if call := request.extensions.get(_CALL):
+            call.ended(NOT_SENT)
+        raise
+    if call := request.extensions.get(_CALL):
+        body = call.answered(body)
+    return answer, body
 
 
 class _Bounded(httpx.AsyncClient):
@@ -88,6 +103,8 @@ class _Streaming(_Bounded):
         try:
             async with _time_left() as life:
                 answer = await httpx.AsyncClient.send(self, request, **options)
+                if call := request.extensions.get(_CALL):
+                    call.ended(STREAMED)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no answer in time", request=request) from error
         if "content-encoding" in answer.headers:
@@ -170,6 +187,9 @@ class EgressClients:
         request.headers["traceparent"] = (span := current_span()).traceparent
         if span.state:
             request.headers["tracestate"] = span.state
+        if calls := CALLS.get():  # control: call-on-receipt
+            noted = calls.called(token.audience, token.token_id, await request.aread())
+            request.extensions = {**request.extensions, _CALL: noted}
 
     async def close(self) -> None:
         """Close all of them."""

@@ -11,6 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 from zerotrust.context import FORM, current_trace
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
+from zerotrust.receipts.calls import CALLS
+from zerotrust.receipts.carried import MEMBER
 
 RETRY_AFTER = 1
 """Seconds a caller should wait before it tries again."""
@@ -41,10 +43,13 @@ def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[b
 
 
 def problem(refusal: Denied, trace_id: str) -> dict[str, Any]:
-    """Return the problem object that a refused caller gets."""
+    """Return the problem object that a refused caller gets; a verified one with a place for the receipt."""
     error, scope = refusal.error or "unauthorized", {"scope": refusal.scope} if refusal.scope else {}
     # control: refusal-detail-hidden
-    return {"error": error, "reason": refusal.public_reason, "trace_id": trace_id} | scope | dict(refusal.more)
+    found = {"error": error, "reason": refusal.public_reason, "trace_id": trace_id} | scope | dict(refusal.more)
+    if calls := CALLS.get():
+        calls.refusal, found[MEMBER] = refusal, ""
+    return found
 
 
 async def send_refusal(refusal: Denied, trace_id: str, send: Send, form: Form) -> None:

@@ -1,0 +1,368 @@
+"""Receipts: their bytes, how answers carry them, what a request has asked for, and how the gate puts them in."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from starlette.types import Message
+
+from tests.support.ca import the_ca
+from tests.support.receipts import said
+from zerotrust.audit.event import sanitize
+from zerotrust.call import Call
+from zerotrust.decision import Denied, Reason
+from zerotrust.identity import Principal
+from zerotrust.receipts.calls import Calls
+from zerotrust.receipts.carried import EXTENSION, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, MEMBER, META, filled, taken
+from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of
+from zerotrust.sealing import Notary, Sealing
+from zerotrust.spiffe.workload import WorkloadError
+
+READER, TOOL = "spiffe://agents.example/agent/reader", "spiffe://agents.example/tool/documents"
+DIGEST = "ab" * 32
+RECEIPT = Receipt(
+    id=f"{'1' * 32}-{'2' * 16}",
+    txn="T0",
+    began=1_795_600_000,
+    iat=1_795_600_001,
+    caller=READER,
+    token=Shown(jti="T2", azp=READER, aud=TOOL, lineage=("T0", "T1")),
+    request=DIGEST,
+    answer=DIGEST,
+    status=200,
+    verdict="done",
+    operation=sanitize("POST tools/call read"),
+    permission="tool.read",
+    resources=(sanitize("Document ENG-101"),),
+    policy="41d3c5a0b7e2",
+    code=DIGEST,
+    calls=(Asked(aud=TOOL, token="T3", request=DIGEST, answer=DIGEST, receipt=DIGEST),),
+)
+
+
+def hashed(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# the bytes
+
+
+def test_the_bytes_are_canonical_and_say_the_same_again() -> None:
+    raw = RECEIPT.payload()
+
+    assert raw == orjson.dumps(orjson.loads(raw), option=orjson.OPT_SORT_KEYS)
+    assert b"null" not in raw
+    assert Receipt.parse(raw) == RECEIPT
+
+
+def _changed(**members: Any) -> bytes:
+    return orjson.dumps(orjson.loads(RECEIPT.payload()) | members, option=orjson.OPT_SORT_KEYS)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(RECEIPT.payload() + b" ", id="white space"),
+        pytest.param(RECEIPT.payload().replace(b'{"answer"', b'{"iat":1,"answer"'), id="a name twice"),
+        pytest.param(_changed(more=1), id="a member that is not known"),
+        pytest.param(_changed(iat=-1), id="a time before 1970"),
+        pytest.param(_changed(iat="1795600001"), id="a time that is a text"),
+        pytest.param(_changed(caller=None), id="null"),
+        pytest.param(_changed(answer=DIGEST.upper()), id="a digest in capitals"),
+        pytest.param(_changed(verdict="fine"), id="a verdict that is not known"),
+        pytest.param(_changed(id="1"), id="another id"),
+        pytest.param(_changed(calls=[{"aud": TOOL}]), id="a call without a receipt and without a reason"),
+        pytest.param(_changed(calls=[{"aud": TOOL, "receipt": DIGEST, "reason": "none"}]), id="a call with both"),
+        pytest.param(_changed(calls=[{"aud": TOOL, "reason": "not_called"}] * (MAX_CALLS + 1)), id="too many calls"),
+        pytest.param(_changed(resources=["Document X"] * (MAX_RESOURCES + 1)), id="too many resources"),
+    ],
+)
+def test_anything_else_is_no_receipt(raw: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of two libraries
+        Receipt.parse(raw)
+
+
+# in an answer
+
+
+@pytest.mark.parametrize("name", [EXTENSION, META, MEMBER])
+@pytest.mark.parametrize("receipts", [(), ("a.b.c",), ("a.b.c", "d-_.e.f")], ids=len)
+def test_what_is_put_into_an_answer_is_taken_out_again(name: str, receipts: tuple[str, ...]) -> None:
+    content = f'{{"text":"x","more":{{"{name}":""}}}}'.encode()
+    empty = taken(content)
+    assert empty is not None
+
+    sent = filled(empty, receipts)
+
+    assert orjson.loads(sent)["more"] == {name: "~".join(receipts)}
+    assert taken(sent) == (content, empty.at, receipts)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b'{"text":"x"}', id="no place"),
+        pytest.param(b'{"receipts":"","zerotrust/receipts":""}', id="two places"),
+        pytest.param(b'{"receipts":"","a":{"receipts":""}}', id="the same place twice"),
+        pytest.param(b'{"receipts": ""}', id="white space"),
+        pytest.param(b'{"receipts":null}', id="null"),
+        pytest.param(b'{"receipts":"a.b.c', id="no end"),
+        pytest.param(b'{"receipts":"a.b.c~"}', id="an empty one"),
+        pytest.param(b'{"receipts":"a.b"}', id="one of two parts"),
+        pytest.param(rb'{"receipts":"a.b.c\n"}', id="an escape"),
+        pytest.param(b'{"receipts":"%b"}' % b"~".join([b"a.b.c"] * (MAX_RECEIPTS + 1)), id="too many"),
+        pytest.param(b'{"receipts":"a.b.%b"}' % (b"c" * MAX_VALUE), id="too long"),
+        pytest.param(orjson.dumps({"text": '{"receipts":"a.b.c"}'}), id="within a text"),
+    ],
+)
+def test_an_answer_with_another_form_has_none(content: bytes) -> None:
+    assert taken(content) is None
+
+
+# what a request has asked for
+
+
+def test_a_call_is_noted_with_its_receipts_which_the_reader_of_the_answer_does_not_get() -> None:
+    calls = Calls()
+    call = calls.called(TOOL, "T3", b"asked")
+
+    left = call.answered(b'{"receipts":"own.o.o~below.b.b"}')
+
+    assert left == b'{"receipts":""}'
+    [noted] = calls.asked()
+    assert noted == Asked(
+        aud=TOOL, token="T3", request=hashed(b"asked"), answer=hashed(left), receipt=digest_of("own.o.o")
+    )
+    assert calls.received == ["own.o.o", "below.b.b"]
+
+
+@pytest.mark.parametrize(
+    ("audience", "answer", "reason"),
+    [
+        (TOOL, b'{"text":"x"}', "none"),
+        (TOOL, b'{"receipts":""}', "none"),
+        (TOOL, b'{"receipts":"a.b.c","a":{"receipts":"a.b.c"}}', "none"),
+        ("llamastack", b'{"receipts":"a.b.c"}', "outside"),
+        (TOOL, b'{"receipts":"%b"}' % b"~".join([b"a.b.c"] * MAX_RECEIPTS), "no_room"),
+        (TOOL, b'{"receipts":"a.b.%b"}' % (b"c" * (MAX_VALUE - MAX_OWN)), "no_room"),
+    ],
+)
+def test_a_call_without_a_receipt_has_a_reason(audience: str, answer: bytes, reason: str) -> None:
+    calls = Calls()
+
+    calls.called(audience, "T3", b"").answered(answer)
+
+    assert [(one.receipt, one.reason) for one in calls.asked()] == [(None, reason)]
+    assert calls.received == []
+
+
+def test_a_call_without_an_answer_is_noted_all_the_same() -> None:
+    calls = Calls()
+    calls.called(TOOL, "T3", b"")
+    calls.called(TOOL, "T3", b"").ended("not_sent")
+
+    assert [one.reason for one in calls.asked()] == ["no_answer", "not_sent"]
+
+
+def test_a_token_that_was_asked_for_is_noted_once_and_with_its_calls() -> None:
+    calls = Calls()
+    for token in ("T1", "T1", "T2"):
+        calls.exchanged(TOOL, token)
+    calls.exchanged(READER, reason="peer_revoked")
+    calls.called(TOOL, "T2", b"").answered(b"")
+
+    assert [(one.token, one.reason) for one in calls.asked()] == [
+        ("T2", "none"),
+        ("T1", "not_called"),
+        (None, "peer_revoked"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("note", "most"),
+    [
+        (lambda calls, number: calls.exchanged(TOOL, f"T{number}"), MAX_CALLS),
+        (lambda calls, _: calls.called(TOOL, "T3", b""), MAX_CALLS),
+        (lambda calls, number: calls.about(f"Document {number}", None), MAX_RESOURCES),
+    ],
+    ids=["exchanges", "calls", "resources"],
+)
+def test_a_request_that_asks_for_more_than_can_be_noted_has_no_receipt(
+    note: Callable[[Calls, int], None], most: int
+) -> None:
+    calls = Calls()
+    for number in range(most):
+        note(calls, number)
+    assert calls.whole
+
+    note(calls, most)
+
+    assert not calls.whole
+    assert (calls.asked(), calls.resources) == ((), ())
+
+
+# on its way out
+
+
+@pytest.fixture
+def call(principal: Principal) -> Call:
+    """A call whose caller was verified."""
+    return Call({"type": "http", "method": "POST", "path": "/tasks"}, principal=principal, calls=Calls())
+
+
+@pytest.fixture
+def principal() -> Principal:
+    return Principal(
+        subject="alice",
+        party=READER,
+        actors=(READER,),
+        audience=TOOL,
+        scopes=frozenset(),
+        groups=frozenset(),
+        token_id="T2",
+        lineage=("T0", "T1"),
+        client="walkthrough",
+        chain_started_at=0,
+        session="s",
+        issued_at=0,
+        expires_at=1,
+        token="secret",
+    )
+
+
+def notary() -> Notary:
+    return Notary(lambda: the_ca().svid("tool/documents"), lambda: 1_795_600_001.5)
+
+
+def signed(call: Call) -> str | None:
+    return notary().sign(call, policy="41d3c5a0b7e2", code=DIGEST)
+
+
+def start(**headers: str) -> Message:
+    given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": 200, "headers": given}
+
+
+def body(content: bytes, *, more: bool = False) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def test_an_answer_gets_the_receipt_its_length_and_the_receipts_from_below(call: Call) -> None:
+    answer, content = Sealing(call, signed), b'{"receipts":""}'
+    assert call.calls is not None
+    call.calls.received.append("below.b.b")
+
+    assert answer.passed(start(content_length=str(len(content)))) == []
+    first, last = answer.passed(body(content))
+
+    assert dict(first["headers"]) == {b"content-length": b"%d" % len(last["body"])}
+    found = taken(last["body"])
+    assert found is not None
+    own, below = found.receipts
+    assert (call.receipt, below) == (digest_of(own), "below.b.b")
+    assert (said(own).answer, said(own).verdict, said(own).token.jti) == (hashed(content), "done", "T2")
+    assert call.outcome().answer_sha256 == said(own).answer
+
+
+def test_a_stream_ends_with_the_receipt(call: Call) -> None:
+    answer, event = Sealing(call, signed), b'data: {"receipts":""}\n\n'
+
+    sent = [
+        *answer.passed(start()),
+        *answer.passed(body(b"data: 1\n\n", more=True)),
+        *answer.passed(body(event, more=True)),
+        *answer.passed(body(b": ping\n\n", more=True)),
+        *answer.passed(body(b"")),
+    ]
+
+    assert [message.get("more_body") for message in sent] == [None, True, False]
+    found = taken(sent[-1]["body"])
+    assert found is not None
+    assert said(found.receipts[0]).answer == hashed(b"data: 1\n\n" + event)
+    assert call.unfinished is None
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param([start(), body(b'{"text":"x"}')], id="without a place"),
+        pytest.param([start(), body(b'{"receipts":"a.b.c"}')], id="with receipts of somebody else"),
+        pytest.param([start(), body(b'{"receipts":"","a":{"receipts":""}}')], id="with two places"),
+        pytest.param([start(content_length="20"), body(b'{"receipts":""', more=True), body(b"}")], id="of a length"),
+        pytest.param([start(content_length="20"), body(b"{", more=True), body(b'"receipts":""}')], id="in pieces"),
+    ],
+)
+def test_other_answers_pass_as_they_are(call: Call, messages: list[Message]) -> None:
+    answer = Sealing(call, signed)
+
+    assert [passed for message in messages for passed in answer.passed(message)] == messages
+    assert call.receipt is None
+
+
+def test_an_answer_to_a_caller_that_was_not_verified_passes_as_it_is(call: Call) -> None:
+    call.calls = None
+
+    assert Sealing(call, signed).passed(start()) == [start()]
+    assert Sealing(call, signed).passed(body(b'{"receipts":""}')) == [body(b'{"receipts":""}')]
+
+
+def test_an_answer_that_would_be_too_long_with_its_receipts_goes_without(call: Call) -> None:
+    answer, content = Sealing(call, signed), b'{"receipts":"","text":"%b"}' % (b"x" * (1 << 20))
+    answer.passed(start())
+
+    assert answer.passed(body(content))[-1]["body"] == content
+    assert call.receipt is None
+
+
+def test_who_has_noted_too_little_or_has_no_identity_signs_nothing(call: Call) -> None:
+    def nobody() -> Any:
+        raise WorkloadError("no SVID")
+
+    unnamed = Sealing(call, lambda call: Notary(nobody).sign(call, policy="p", code=None))
+    unnamed.passed(start())
+    assert unnamed.passed(body(b'{"receipts":""}'))[-1]["body"] == b'{"receipts":""}'
+
+    assert call.calls is not None
+    call.calls.whole = False
+    overworked = Sealing(call, signed)
+    overworked.passed(start())
+    assert overworked.passed(body(b'{"receipts":""}'))[-1]["body"] == b'{"receipts":""}'
+    assert call.receipt is None
+
+
+@pytest.mark.parametrize(
+    ("refusal", "verdict"),
+    [
+        (Denied(Reason.SCOPE_MISSING), "refused"),
+        (Denied(Reason.FAILED), "failed"),
+        (Denied(Reason.APPLICATION_ERROR), "failed"),
+        (Denied(Reason.ANSWER_LOST), "unclear"),
+        (Denied(Reason.EXPIRED), "refused"),
+        (Denied(Reason.EXPIRED, more={"begun": True}), "unclear"),
+    ],
+)
+def test_a_refusal_says_why_and_whether_something_may_have_been_done(call: Call, refusal: Denied, verdict: str) -> None:
+    assert call.calls is not None
+    call.calls.refusal = refusal
+
+    own = signed(call)
+
+    assert own is not None
+    assert (said(own).verdict, said(own).reason) == (verdict, str(refusal.reason))
+
+
+def test_a_resource_that_was_denied_and_an_error_that_the_app_chose_are_not_done(call: Call) -> None:
+    call.first = {**start(), "status": 404}
+    own = signed(call)
+    assert own is not None
+    assert (said(own).verdict, said(own).reason) == ("failed", "application_error")
+
+    assert call.calls is not None
+    call.calls.about(sanitize("Document FIN-201"), Reason.RESOURCE_DENIED)
+    own = signed(call)
+    assert own is not None
+    assert (said(own).verdict, said(own).reason) == ("refused", "resource_denied")
+    assert said(own).resources == ("Document FIN-201",)

@@ -1,0 +1,114 @@
+"""What the request being handled has asked of others so far, for its receipt.
+
+The gate begins it, `service.py` notes each token that was asked for, and `transport/egress.py` each call.  Where no
+gate has begun it, nothing is noted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import replace
+
+from zerotrust.audit.event import Text
+from zerotrust.decision import Denied, ReasonCode
+from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
+from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, digest_of
+
+NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, STREAMED, NONE, NO_ROOM = (
+    "not_called",  # the token was not used
+    "not_sent",  # there was no connection
+    "no_answer",  # or no whole one
+    "outside",  # a server that is no party
+    "streamed",  # an answer that was passed on as it came
+    "none",  # the answer had none, or not in the right form
+    "no_room",  # more receipts than one answer may carry
+)
+"""Why a call has no receipt; the others are the reasons of refusals (`decision.py`)."""
+
+
+class OneCall:
+    """One call to another party, while it is under way."""
+
+    def __init__(self, of: "Calls", asked: Asked) -> None:
+        self._of, self.asked = of, asked
+
+    def ended(self, reason: str) -> None:
+        """Note why there is no receipt."""
+        self.asked = replace(self.asked, reason=reason)
+
+    def answered(self, content: bytes) -> bytes:
+        """Note the answer, and take out the receipts that it brought; return what is left."""
+        outside = "://" not in self.asked.aud
+        found = None if outside else taken(content)
+        left, receipts = (found.content, found.receipts) if found else (content, ())
+        self.asked = replace(self.asked, answer=hashlib.sha256(left).hexdigest())
+        if receipts and self._of.have_room(receipts):
+            self._of.received += receipts
+            self.asked = replace(self.asked, receipt=digest_of(receipts[0]), reason=None)
+        else:
+            self.ended(OUTSIDE if outside else NO_ROOM if receipts else NONE)
+        return left
+
+
+class Calls:
+    """Of one request."""
+
+    def __init__(self) -> None:
+        self.received: list[str] = []
+        """The receipts that came with answers."""
+        self.refusal: Denied | None = None
+        """Why the request itself was refused, if it was."""
+        self.denied: ReasonCode | None = None
+        """Why a resource was denied, if one was."""
+        self.whole = True
+        """Whether everything was noted; otherwise there is no receipt."""
+        self._size = 0
+        self._calls: list[OneCall] = []
+        self._exchanges: dict[tuple[str, str | None, str], None] = {}
+        self._resources: dict[Text, None] = {}
+
+    def exchanged(self, audience: str, token: str | None = None, reason: str = NOT_CALLED) -> None:
+        """Note a token that was asked for; without a token, the reason why there is none."""
+        self._exchanges[audience, token, reason] = None
+        self._bound()
+
+    def called(self, audience: str, token: str, content: bytes) -> OneCall:
+        """Note a call that is about to be made with this token and this content."""
+        request = hashlib.sha256(content).hexdigest()
+        call = OneCall(self, Asked(aud=audience, token=token, request=request, reason=NO_ANSWER))
+        self._calls.append(call)
+        self._bound()
+        return call
+
+    def have_room(self, receipts: Sequence[str]) -> bool:
+        """Return whether these receipts fit into the answer as well, and note that they take their room."""
+        self._size += sum(len(receipt) + 1 for receipt in receipts)
+        return self._size <= MAX_VALUE - MAX_OWN and len(self.received) + len(receipts) < MAX_RECEIPTS
+
+    def about(self, resource: Text, denied: ReasonCode | None) -> None:
+        """Note a resource that the policies were asked about, and why it was denied, if it was."""
+        self._resources[resource] = None
+        self.denied = denied or self.denied
+        self._bound()
+
+    def _bound(self) -> None:
+        many = len(self._calls) + len(self._exchanges) > MAX_CALLS or len(self._resources) > MAX_RESOURCES
+        if many:  # control: receipt-bounded
+            self.whole = False
+            for noted in (self._calls, self._exchanges, self._resources):
+                noted.clear()
+
+    @property
+    def resources(self) -> tuple[Text, ...]:
+        """The resources, each once."""
+        return tuple(self._resources)
+
+    def asked(self) -> tuple[Asked, ...]:
+        """Return every call, and every token that was asked for and sent with none of them."""
+        made = [call.asked for call in self._calls]
+        used = {call.token for call in made}
+        unused = [Asked(aud=aud, token=token, reason=why) for aud, token, why in self._exchanges if token not in used]
+        return (*made, *unused)
+
+
+CALLS: ContextVar[Calls | None] = ContextVar("calls", default=None)

@@ -1,0 +1,57 @@
+"""Receipts in the content of an answer: one string among its members, which the digests leave out.  Pure.
+
+The string has the receipt of the party that answers, and then those that it received, joined by `~`.  An app puts the
+member there empty, and the gate fills it.  Everything is done on bytes: no reader has to write JSON as its sender did.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+EXTENSION = "urn:zerotrust:receipts:v1"
+"""The member's name in the metadata of an A2A message: the URI of the extension."""
+META = "zerotrust/receipts"
+"""Its name in the `_meta` of an MCP result."""
+MEMBER = "receipts"
+"""Its name in any other JSON object."""
+MAX_RECEIPTS = 256
+"""Receipts in one answer: those of two agents' tasks with as many calls as an agent may make (`agent_loop.py`)."""
+MAX_VALUE = 512 * 1024
+"""Bytes of them: half of an answer (`limits/answers.py`).  A receipt has 2 to 3 kB."""
+
+MAX_OWN = 128 * 1024
+"""Bytes of these that the receipt of the party itself may take: it names each of its calls, in 400 bytes."""
+
+_OPENINGS = tuple(f'"{name}":"'.encode() for name in (EXTENSION, META, MEMBER))
+"""Without white space, so that there is one spelling.  Within a string of JSON its quotation marks are escaped."""
+_JWS = rb"[\w-]+\.[\w-]+\.[\w-]+"
+_VALUE = re.compile(rb"(?:%b(?:~%b)*)?" % (_JWS, _JWS), re.ASCII)
+
+
+class Carried(NamedTuple):
+    """An answer whose receipts were taken out."""
+
+    content: bytes
+    """With the value emptied: what the digests are of."""
+    at: int
+    """Where the value was."""
+    receipts: tuple[str, ...]
+
+
+def taken(content: bytes) -> Carried | None:
+    """Take the receipts out of an answer; None unless it has exactly one place for them, of the right form."""
+    starts = [at + len(opening) for opening in _OPENINGS if (at := content.find(opening)) >= 0]
+    if len(starts) != 1 or any(content.find(opening, starts[0]) >= 0 for opening in _OPENINGS):
+        return None
+    (start,) = starts
+    end = content.find(b'"', start)
+    value = content[start:end]
+    if end < 0 or len(value) > MAX_VALUE or not _VALUE.fullmatch(value):  # control: receipts-bounded
+        return None
+    receipts = tuple(value.decode().split("~")) if value else ()
+    return Carried(content[:start] + content[end:], start, receipts) if len(receipts) <= MAX_RECEIPTS else None
+
+
+def filled(empty: Carried, receipts: Sequence[str]) -> bytes:
+    """Return an answer with these receipts in the empty place."""
+    return empty.content[: empty.at] + "~".join(receipts).encode() + empty.content[empty.at :]

@@ -1,0 +1,137 @@
+"""A receipt: what one party says of one request that it answered, and the bytes of that.  Pure.
+
+The payload of a JWS (`spiffe/statement.py`), whose certificate alone says who signed it.  It is canonical JSON
+(RFC 8785), and a member that does not apply is left out.  A digest is a SHA-256 in hexadecimal, as in a record of a
+journal, so that both can be compared as they are.  `docs/receipts.md` explains every field.
+"""
+
+import hashlib
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from zerotrust.audit.event import Id, SafeText, Sha256, SpiffeId, Times
+
+KIND = "receipt+jwt"
+"""The type in the header of a receipt: nothing else that is signed here has it (RFC 8725 section 3.11)."""
+MAX_CALLS = 256
+"""Calls and exchanges in one receipt.  An agent makes some 80 calls for a task at most (`agent_loop.py`)."""
+MAX_RESOURCES = 256
+"""Resources in one receipt."""
+
+Seconds = Annotated[int, Field(ge=0)]
+"""Since 1970-01-01 UTC, as in a token (RFC 7519 section 2)."""
+Code = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,63}$")]
+"""Why something was refused or is missing."""
+CallId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}-[0-9a-f]{16}$")]
+"""The ids of trace and span (W3C Trace Context), as in the records of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Parsed strictly: an unknown member or a value of another type is an error."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown(_Shape):
+    """The token that the caller presented; never the token itself."""
+
+    jti: Id
+    azp: Id
+    """The party that it was issued to."""
+    aud: SpiffeId
+    lineage: tuple[Id, ...]
+    """The ids of the tokens that it was exchanged from, the root first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked(_Shape):
+    """One call that the signer made for this request, or one token that it asked for and did not use."""
+
+    aud: Id
+    """The party that was called: a SPIFFE ID, or the name of a server outside."""
+    token: Id | None = None
+    """The `jti` of the token that was sent; absent if none was issued."""
+    request: Sha256 | None = None
+    """Of the content as it was sent; absent if nothing was sent."""
+    answer: Sha256 | None = None
+    """Of the content as it was received, with the value of its receipts emptied."""
+    receipt: Sha256 | None = None
+    """Of the receipt that came with the answer."""
+    reason: Code | None = None
+    """Why there is no receipt; in place of `receipt`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded(_Shape):
+    """Where the signer's journal has the admission of the call."""
+
+    n: Times
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt(_Shape):
+    """What one party says of one request."""
+
+    id: CallId
+    txn: Id
+    """The transaction: the `jti` of the user's own token."""
+    began: Seconds
+    iat: Seconds
+    """When the answer was complete, and this was signed."""
+    caller: SpiffeId | None = None
+    """The other end of the connection, by its certificate; absent for a user's client, which has none."""
+    token: Shown
+    request: Sha256
+    """Of the content as it was received."""
+    answer: Sha256
+    """Of the content as it was sent, with the value of its receipts emptied."""
+    status: int
+    verdict: Literal["done", "refused", "failed", "unclear"]
+    reason: Code | None = None
+    operation: SafeText
+    permission: str | None = None
+    resources: Annotated[tuple[SafeText, ...], Field(max_length=MAX_RESOURCES)]
+    """Those that the policies were asked about, as `kind name`."""
+    policy: str
+    code: Sha256 | None = None
+    """Of the approved code of the signer, as its attestation has measured it."""
+    calls: Annotated[tuple[Asked, ...], Field(max_length=MAX_CALLS)]
+    journal: Recorded | None = None
+
+    def payload(self) -> bytes:
+        """Return the canonical bytes."""
+        return orjson.dumps(self, _content, orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "Receipt":
+        """Parse canonical bytes.  Raises `ValueError` for anything else."""
+        found = _reader().validate_json(raw)
+        if found.payload() != raw:  # control: receipt-canonical
+            raise ValueError("not in canonical form")
+        if any((one.receipt is None) == (one.reason is None) for one in found.calls):
+            raise ValueError("a call has a receipt, or a reason why not")
+        return found
+
+
+def digest_of(receipt: str) -> str:
+    """Return the digest that names a receipt, from its JWS."""
+    return hashlib.sha256(receipt.encode()).hexdigest()
+
+
+@cache
+def _reader() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)
+
+
+_NAMES = {shape: tuple(field.name for field in fields(shape)) for shape in _Shape.__subclasses__()}
+
+
+def _content(shape: Any) -> dict[str, Any]:
+    return {name: value for name in _NAMES[type(shape)] if (value := getattr(shape, name)) is not None}

@@ -1,0 +1,131 @@
+"""Signs the receipt of a request and puts it into the answer, before the last byte of that leaves."""
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from starlette.types import Message
+
+from zerotrust.audit.event import sanitize
+from zerotrust.call import Call
+from zerotrust.decision import WHENEVER, Reason
+from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.receipts.calls import Calls
+from zerotrust.receipts.carried import Carried, filled, taken
+from zerotrust.receipts.receipt import KIND, Receipt, Recorded, Shown, digest_of
+from zerotrust.spiffe.statement import sign
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.workload import WorkloadError
+
+Verdict = Literal["done", "refused", "failed", "unclear"]
+
+
+class Notary:
+    """Signs the receipts of one party."""
+
+    def __init__(self, identity: Callable[[], Svid], clock: Callable[[], float] = time.time) -> None:
+        """`identity`: the current SVID; `clock`: seconds since the epoch."""
+        self._identity, self._clock = identity, clock
+
+    def sign(self, call: Call, *, policy: str, code: str | None) -> str | None:
+        """Return the receipt of a call whose whole answer is known; None if this party has no identity now.
+
+        `policy`: the version of the policies; `code`: the approved digest over the code of this party.
+        """
+        principal, calls = call.principal, call.calls
+        assert principal is not None  # noqa: S101 - for the type checker: only verified callers get one
+        assert calls is not None  # noqa: S101 - as above
+        now = self._clock()
+        verdict, reason = _verdict(call, calls)
+        receipt = Receipt(
+            id=f"{call.span.trace_id}-{call.span.span_id}",
+            txn=principal.transaction,
+            began=int(now - (time.monotonic_ns() - call.began) / 1e9),
+            iat=int(now),
+            caller=call.peer.id,
+            token=Shown(jti=principal.token_id, azp=principal.party, aud=principal.audience, lineage=principal.lineage),
+            request=call.request_digest.hexdigest(),
+            answer=call.answer_digest.hexdigest(),
+            status=call.first["status"] if call.first else 0,
+            verdict=verdict,
+            reason=reason,
+            operation=sanitize(f"{call.scope['method']} {call.operation or call.scope['path']}"),
+            permission=call.permission,
+            resources=calls.resources,
+            policy=policy,
+            code=code,
+            calls=calls.asked(),
+            journal=Recorded(n=call.record.records, sha256=call.record.head) if call.record else None,
+        )
+        try:
+            return sign(receipt.payload(), self._identity(), kind=KIND)
+        except WorkloadError:
+            return None
+
+
+def _verdict(call: Call, calls: Calls) -> tuple[Verdict, str | None]:
+    status = call.first["status"] if call.first else 0
+    if refusal := calls.refusal:
+        unclear = refusal.reason is Reason.ANSWER_LOST or (refusal.reason in WHENEVER and "begun" in refusal.more)
+        failed = refusal.reason in {Reason.FAILED, Reason.APPLICATION_ERROR}
+        return "unclear" if unclear else "failed" if failed else "refused", str(refusal.public_reason)
+    if calls.denied:
+        return "refused", str(calls.denied)
+    return ("done", None) if status < 400 else ("failed", str(Reason.APPLICATION_ERROR))
+
+
+class Sealing:
+    """One answer on its way out.  Its start waits for its first piece, which may change its length."""
+
+    def __init__(self, call: Call, sign: Callable[[Call], str | None]) -> None:
+        """`sign` returns the receipt of the call, or None."""
+        self._call, self._sign = call, sign
+        self._start: Message | None = None
+        self._over = False
+
+    def passed(self, message: Message) -> list[Message]:
+        """Note a message that the app sends; return what is to be sent now.
+
+        The piece with the place for receipts is the last one of an answer: nothing after it would be covered.
+        """
+        call, calls = self._call, self._call.calls
+        if self._over:
+            return []
+        if calls is None:
+            call.sent(message)
+            return [message]
+        if message["type"] == "http.response.start":
+            self._start = message
+            return []
+        start, self._start = self._start, None
+        if start:
+            call.sent(start)
+        place = taken(message.get("body", b"")) if calls.whole and (start or not _has_length(call.first)) else None
+        if place is None or place.receipts or (start and _has_length(start) and message.get("more_body")):
+            call.sent(message)
+            return [start, message] if start else [message]
+        message = {**message, "more_body": False}
+        call.sent(message)
+        self._over = True
+        body = self._filled(calls, place)
+        if start and _has_length(start):
+            headers = [
+                (name, b"%d" % len(body) if name.lower() == b"content-length" else value)
+                for name, value in start["headers"]
+            ]
+            start = {**start, "headers": headers}
+        message = {**message, "body": body}
+        return [start, message] if start else [message]
+
+    def _filled(self, calls: Calls, place: Carried) -> bytes:
+        call = self._call
+        own = self._sign(call)
+        body = filled(place, [own, *calls.received]) if own else place.content
+        if len(body) > MAX_ANSWER:  # the caller would not read it; without a receipt it does
+            return place.content
+        call.receipt = digest_of(own) if own else None
+        return body
+
+
+def _has_length(start: Message | None) -> bool:
+    return start is not None and any(name.lower() == b"content-length" for name, _ in start["headers"])
