@@ -7,8 +7,9 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -20,15 +21,12 @@ from zt.names import token_names
 from zt.output import Json, output
 
 if TYPE_CHECKING:
-    from zerotrust.audit.event import AuditEvent
+    from zerotrust.audit.event import AuditEvent, Caller
     from zerotrust.audit.fault import Fault
     from zt.operators import Settings
+    from zt.wanted import Found, Wanted
 
 audit = typer.Typer(no_args_is_help=True)
-
-IDS = r"([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-"""The form of a `jti` of Keycloak: letters for how the token was issued, and a UUID."""
-_FOUND_BY = re.compile(rf"[0-9a-f]{{32}}|{IDS}")
 
 POLICY = "audit.policy"
 """The file of the system on this machine, which says who signs its log."""
@@ -42,44 +40,102 @@ After = Annotated[int, typer.Option("--after", min=0, help="without so many leav
 
 
 @audit.command("show")
-def show(
+def show(  # noqa: PLR0913 - one for each option
     context: typer.Context,
-    found_by: Annotated[str, typer.Argument(metavar="ID", help="a task's trace id, or a transaction's or token's id")],
+    asked: Annotated[
+        str,
+        typer.Argument(metavar="WHAT", help="an id of a trace, transaction or token; user:ID, party:NAME, document:ID"),
+    ],
     *,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="of `zt audit export`, or the folder of a log, instead of journals")
+    ] = None,
+    policy: PolicyFile = None,
+    after: After = 0,
+    svg: Annotated[Path | None, typer.Option("--svg", help="the file for a diagram: who called whom, in order")] = None,
     _json: Json = False,
 ) -> None:
-    """Show what a task did: each token below the one it came from, with the decisions about its calls."""
-    if not _FOUND_BY.fullmatch(found_by):
+    """Show who did what: each token below the one it came from, with the decisions about its calls."""
+    from zt.trail import by_transaction, dated, trail
+    from zt.wanted import wanted
+
+    if not (what := wanted(asked)):
         output.fail(
-            f"{found_by} is no id: the answer of a task has its trace_id, 32 hexadecimal digits.", "malformed_id"
+            f"{asked} is no id: the answer of a task has its trace_id, 32 hexadecimal digits.  Others are asked for as "
+            "user:ID, party:NAME or document:ID.",
+            "malformed_id",
         )
-    from zt.journals import JournalsError, find
-    from zt.trail import trail
-
     settings: Settings = context.obj
-    folder = settings.journals
-    try:
-        found = find(folder, found_by)
-        names = _names(settings, found_by, found)
-    except JournalsError as error:
-        output.fail(str(error), "journals_unreadable")
-    if not found:
-        output.fail(f"No record in {folder} names {found_by}.  Earlier runs are in run/past: --journals.", "unknown_id")
-    events = [json.loads(event.canonical()) for event in found]
-    tree = trail(found, name=lambda token: names[token.token_id], details=True)
-    output.show({"id": found_by, "events": events}, tree, _summary(found))
+    with explained():
+        search = _searching(settings, export, policy, after)
+        found = search(what)
+        events = found.events
+        names = _names(settings, what, events, search)
+    if not events:
+        where = str(export) if export else f"{settings.journals}"
+        hint = "" if export else "  Earlier runs are in run/past: --journals."
+        output.fail(f"No record in {where} names {what.name}.{hint}", "unknown_id")
+    if svg:
+        _draw(svg, asked, events)
+    document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.more}
+    if what.kind == "id":
+        shown = [trail(events, name=names, details=True)]
+    else:
+        shown = [dated(trail(some, name=names, details=True), some[0].time) for some in by_transaction(events)]
+    left_out = [Text(f"Only the newest {len(events):,} of {len(events) + found.more:,} records are shown.", "yellow")]
+    output.show(document, *shown, _summary(events), *(left_out if found.more else []))
 
 
-def _names(settings: "Settings", found_by: str, found: list["AuditEvent"]) -> dict[str, str]:
-    """Return the names of the tokens of these records.  Raises `JournalsError`."""
+def _searching(
+    settings: "Settings", export: Path | None, policy: Path | None, after: int
+) -> "Callable[[Wanted], Found]":
+    """Return what finds records: in an export, which is verified meanwhile, or else in the journals here."""
+    from zt.evidence import EvidenceError, records, trusted
     from zt.journals import find
+    from zt.wanted import NoRecordError, found
 
-    tokens = [token for event in found if (token := getattr(event.data, "principal", None))]
-    # By a token's id only a part is found.  Its tokens have the names that they have in the whole.
-    if tokens and re.fullmatch(IDS, found_by) and found_by != tokens[0].transaction:
-        whole = find(settings.journals, tokens[0].transaction)
+    if export is None:
+        return partial(find, settings.journals)
+    trust = trusted(policy or settings.run / POLICY)
+
+    def search(what: "Wanted") -> "Found":
+        try:
+            return found(records(export, trust, after), what)
+        except NoRecordError as error:
+            raise EvidenceError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
+
+    return search
+
+
+def _names(
+    settings: "Settings", what: "Wanted", events: list["AuditEvent"], search: "Callable[[Wanted], Found]"
+) -> "Callable[[Caller], str]":
+    """Return how tokens are named.
+
+    By a token's id only a part is found: its tokens have the names that they have in the whole.
+    """
+    from zt.names import IDS
+    from zt.trail import level
+    from zt.wanted import Wanted
+
+    tokens = [token for event in events if (token := getattr(event.data, "principal", None))]
+    if what.kind != "id" or not tokens:
+        return level
+    if re.fullmatch(IDS, what.name) and what.name != tokens[0].transaction:
+        whole = search(Wanted("id", tokens[0].transaction)).events
         tokens = [token for event in whole if (token := getattr(event.data, "principal", None))]
-    return token_names(settings.calls(), tokens)
+    names = token_names(settings.calls(), tokens)
+    return lambda token: names[token.token_id]
+
+
+def _draw(file: Path, asked: str, events: list["AuditEvent"]) -> None:
+    """Write the diagram of some events."""
+    from zt.diagram import diagram
+
+    try:
+        file.write_text(diagram(asked, events))
+    except OSError as error:
+        output.fail(f"{file} cannot be written: {error.strerror}.", "not_written")
 
 
 def _summary(found: list["AuditEvent"]) -> Text:
@@ -132,7 +188,8 @@ def verify(
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Exit with a message if a file of the evidence cannot be read."""
+    """Exit with a message if a file of the evidence cannot be read, or has a fault."""
+    from zerotrust.audit.fault import Faulty
     from zt.evidence import EvidenceError
     from zt.journals import JournalsError
     from zt.log_folder import LogFolderError
@@ -142,6 +199,8 @@ def explained() -> Iterator[None]:
         yield
     except EvidenceError as error:
         output.fail(str(error), error.reason)
+    except Faulty as faulty:
+        output.fail(showing.fault(faulty.fault).plain, "faulty")
     except JournalsError as error:
         output.fail(str(error), "journals_unreadable")
     except LogFolderError as error:

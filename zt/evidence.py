@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from zerotrust.audit.chain import closed, lines
+from zerotrust.audit.chain import lines
 from zerotrust.audit.comparison import Delivered, compared
 from zerotrust.audit.difference import named
 from zerotrust.audit.export import exported, lines_of
@@ -17,7 +17,7 @@ from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
-from zt.journals import journals
+from zt.journals import first_record, journals
 from zt.log_folder import LogFolder
 from zt.progress import Progress
 
@@ -83,6 +83,17 @@ def opened(source: Path, after: int) -> Iterator[tuple[Iterator[bytes], str]]:
             yield lines_of(file), EXPORT
 
 
+@contextmanager
+def readable(source: Path) -> Iterator[None]:
+    """Raise `EvidenceError` where what the block reads cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise EvidenceError(f"{source} cannot be read: {error.strerror}.", "unreadable") from error
+    except InvalidLog as error:  # of the folder of a log: an export's is a fault
+        raise EvidenceError(f"{source} is not the folder of a log: {error}.", "unreadable") from error
+
+
 def followed(verification: Verification, what: str, delivered: dict[str, Delivered] | None = None) -> None:
     """Read the leaves to their end.  Raises `Faulty`.  `delivered` gets the records of each journal."""
     progress = Progress(f"{what} leaves", verification.checkpoint.size)
@@ -121,18 +132,27 @@ def verified(
 
     Raises `Faulty`, `EvidenceError`, `LogFolderError` and `JournalsError`.
     """
-    try:
-        delivered = dict[str, Delivered]() if local else None
-        with opened(source, after) as (found, maker):
-            verification = Verification(found, trust, after=after, held=held, source=maker)
-            followed(verification, "Verified", delivered)
-    except OSError as error:
-        raise EvidenceError(f"{source} cannot be read: {error.strerror}.", "unreadable") from error
-    except InvalidLog as error:  # of the folder of a log: an export's is a fault
-        raise EvidenceError(f"{source} is not the folder of a log: {error}.", "unreadable") from error
+    delivered = dict[str, Delivered]() if local else None
+    with readable(source), opened(source, after) as (found, maker):
+        verification = Verification(found, trust, after=after, held=held, source=maker)
+        followed(verification, "Verified", delivered)
     behind = _not_delivered(local, delivered) if local and delivered is not None else None
     counts = {service: link.records for service, link in sorted(verification.journals.items())}
     return Verified(verification.checkpoint, after, verification.cosigned, counts, behind)
+
+
+def records(source: Path, trust: TrustPolicy, after: int) -> Iterator[tuple[str, bytes]]:
+    """Yield each record of an export, or of the folder of a log, once it is verified, and its place in words.
+
+    Raises as `verified`.
+    """
+    with readable(source), opened(source, after) as (found, maker):
+        verification = Verification(found, trust, after=after, source=maker)
+        progress = Progress("Verified leaves", verification.checkpoint.size)
+        for at, content, line in verification.leaves():
+            progress.at(at)
+            if isinstance(content, Outline):
+                yield f"leaf {at}", line
 
 
 def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, int]:
@@ -142,9 +162,7 @@ def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, i
         service, _ = named(next(lines(journal), b"")) or ("", 0)
         if service not in delivered:
             continue
-        older = closed(journal)
-        first = int(older[0].suffix[1:]) if older else 1
-        fault, found[service] = compared(delivered[service], lines(journal), first)
+        fault, found[service] = compared(delivered[service], lines(journal), first_record(journal))
         if fault:
             raise Faulty(fault)
     for service, known in delivered.items():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zerotrust.audit.event import Caller
 
+IDS = r"([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""The form of a `jti` of Keycloak: letters for how the token was issued, and a UUID."""
 Path = tuple[str, ...]
 """The parties on a token's way: the user's client, each actor, the audience."""
 Calls = Mapping[str, Sequence[str]]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from zt.audit import IDS
+from zt.names import IDS
 from zt.operators import NOTIFIED_AGAIN, Because, Settings, as_operator, show_done
 from zt.output import Json, output
 

@@ -1,11 +1,22 @@
 """Formats the audit trail of a task as a tree.  Pure: returns objects that rich prints.  Journals have no tokens."""
 
+import datetime as dt
 from collections.abc import Callable, Iterable
 
 from rich.text import Text
 from rich.tree import Tree
 
-from zerotrust.audit.event import Access, AuditEvent, Caller, Decided, Exchange, Refusal, Request, UntrustedPeer
+from zerotrust.audit.event import (
+    MICROSECONDS,
+    Access,
+    AuditEvent,
+    Caller,
+    Decided,
+    Exchange,
+    Refusal,
+    Request,
+    UntrustedPeer,
+)
 from zt.names import short
 
 Decision = Request | Access | Exchange | Refusal | UntrustedPeer
@@ -42,6 +53,26 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
             label = Text.assemble((name(token), "bold"), f" {short(token.party)} → {short(token.audience)}")
             branch = branches[token.token_id] = above.add(label)
         branch.add(_line(event, data, details=details))
+    tree.label = tree.label or "no transaction"
+    return tree
+
+
+def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
+    """Return the events of each transaction, and those of none by their traces, in the order in which they began."""
+    groups: dict[str, list[AuditEvent]] = {}
+    whose: dict[str, str] = {}
+    for event in events:
+        token = getattr(event.data, "principal", None)
+        span = event.trace.span_id if event.trace else ""
+        if token:
+            whose[span] = token.transaction
+        groups.setdefault(whose.get(span, event.trace.trace_id if event.trace else ""), []).append(event)
+    return list(groups.values())
+
+
+def dated(tree: Tree, time: int) -> Tree:
+    """Put a time, in microseconds since the epoch, before what a tree is about."""
+    tree.label = f"{dt.datetime.fromtimestamp(time / MICROSECONDS, dt.UTC):%Y-%m-%d %H:%M:%SZ}, {tree.label}"
     return tree
 
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from registration.realm import REALM_FILE
 from zt.browser import SECONDS_TO_SIGN_IN
 from zt.commands import app
-from zt.journals import MOST_SHOWN
 from zt.tokens import MAX_INPUT
+from zt.wanted import MOST_SHOWN
 
 ROOT = Path(__file__).parents[2]
 ZT = ROOT / "zt"

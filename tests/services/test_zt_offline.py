@@ -19,7 +19,7 @@ from tests.support.system import ROOT, System
 from zerotrust.audit.event import AuditEvent, Decided, Exchange, Refusal, Request, UntrustedPeer, sanitize
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
-from zt import journals, tokens
+from zt import tokens, wanted
 from zt.commands import app
 from zt.output import console
 from zt.tokens import MAX_INPUT, MEANINGS, NOT_VERIFIED
@@ -197,14 +197,17 @@ def test_where_there_are_no_journals_it_is_said_where_others_are(tmp_path: Path)
 
 
 def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "MOST_SHOWN", 2)
+    monkeypatch.setattr(wanted, "MOST_SHOWN", 2)
     data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))
-    journal(tmp_path, event(data), event(data))
-    assert zt("--journals", str(tmp_path), "audit", "show", TRACE).exit_code == 0
+    journal(tmp_path, event(data, 3), event(data, 1))
+    whole = zt("--journals", str(tmp_path), "audit", "show", TRACE)
+    assert (whole.exit_code, "Only" in whole.stdout) == (0, False)
 
-    journal(tmp_path, event(data))
+    journal(tmp_path, event(data, 2))
 
-    assert "More than 2 records name" in failed(zt("--journals", str(tmp_path), "audit", "show", TRACE))
+    assert "Only the newest 2 of 3 records are shown." in zt("--journals", str(tmp_path), "audit", "show", TRACE).stdout
+    found = json.loads(zt("--journals", str(tmp_path), "audit", "show", TRACE, "--json").stdout)
+    assert ([one["time"] for one in found["events"]], found["left_out"]) == ([2, 3], 1)
 
 
 @pytest.mark.parametrize("words", [("verify",), ("verify", "--json"), ("show", TRACE), ("show", TRACE, "--json")])

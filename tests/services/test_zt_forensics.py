@@ -1,0 +1,161 @@
+"""`zt audit show`: what was done by whom, to whom, to which document; in journals and in exports of the log."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.services.test_zt_offline import audit, task
+from tests.support.audit_log import Ledger
+from tests.support.issuer import Issuer
+from tests.support.system import System
+from zerotrust.audit.chain import lines
+from zerotrust.audit.outline import Outline, outline
+from zerotrust.audit.record import link_of
+from zt import wanted
+from zt.commands import app
+from zt.diagram import MOST_STEPS
+from zt.journals import journals
+from zt.output import console
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "width", 160)
+
+
+def events(shown: Result) -> list[Any]:
+    assert shown.exit_code == 0, shown.output
+    found: list[Any] = json.loads(shown.stdout)["events"]
+    return found
+
+
+def kinds(found: list[Any]) -> set[str]:
+    return {event["data"]["type"] for event in found}
+
+
+async def test_a_document_a_party_and_a_user_lead_to_what_was_done(system: System, issuer: Issuer) -> None:
+    trace = await task(system, issuer.token())
+    await task(system, issuer.token(sub="bob", groups=["/finance"], jti="onrtac:0b9d8c7e-5a2f-4f7e-8a55-2b1c9d3e4f50"))
+
+    found = events(audit("show", system, "document:FIN-201", "--json"))
+    assert kinds(found) == {"access", "outcome"}
+    assert {event["data"]["resource"]["name"] for event in found if "resource" in event["data"]} == {"FIN-201"}
+    writer = events(audit("show", system, "party:agent/writer", "--json"))
+    assert {"request", "exchange", "access", "outcome"} <= kinds(writer)
+    assert not any(event["data"].get("resource", {}).get("name") == "FIN-201" for event in writer)
+    of_alice = events(audit("show", system, "user:alice", "--json"))
+    assert {event["data"]["principal"]["subject"] for event in of_alice if "principal" in event["data"]} == {"alice"}
+    assert {event["trace"]["trace_id"] for event in of_alice} == {trace}
+    assert "outcome" in kinds(of_alice)  # which names nobody: it belongs to a call that does
+
+    shown = audit("show", system, "party:agent/writer").stdout
+    assert len(re.findall(r"^2\d{3}-\d\d-\d\d \d\d:\d\d:\d\dZ, transaction ", shown, re.MULTILINE)) == 2
+    assert "Z, transaction" not in audit("show", system, trace).stdout
+
+
+def ledger_of(system: System) -> Ledger:
+    """A ledger that has all that the journals have."""
+    ledger = Ledger()
+    for path in journals(system.folder):
+        for line in lines(path):
+            content = outline(line)
+            assert isinstance(content, Outline)
+            ledger.log.grow(line)
+            ledger.heads[content.service] = link_of(line)
+    ledger.log.grow(ledger.heads_leaf)
+    return ledger
+
+
+async def test_an_export_shows_what_the_journals_show_once_it_is_verified(
+    system: System, issuer: Issuer, tmp_path: Path
+) -> None:
+    trace = await task(system, issuer.token())
+    ledger = ledger_of(system)
+    (tmp_path / "export").write_bytes(ledger.export())
+    (tmp_path / "policy").write_text(ledger.policy_text)
+    options = ["--export", str(tmp_path / "export"), "--policy", str(tmp_path / "policy")]
+
+    for asked in trace, "document:FIN-201", "party:tool/documents":
+        shown = CliRunner().invoke(app, ["audit", "show", asked, *options])
+        assert shown.stdout == audit("show", system, asked).stdout
+
+    (tmp_path / "export").write_bytes(ledger.export().replace(b"FIN-201", b"FIN-202", 1))
+    told = CliRunner().invoke(app, ["audit", "show", trace, *options])
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert re.search(r"record \d+ of tool/documents \(leaf \d+\) is changed: ", told.stderr)
+
+
+async def test_the_diagram_has_every_step_and_nothing_from_outside(
+    system: System, issuer: Issuer, tmp_path: Path
+) -> None:
+    trace = await task(system, issuer.token())
+
+    assert audit("show", system, trace, "--svg", str(tmp_path / "task.svg")).exit_code == 0
+    text = (tmp_path / "task.svg").read_text()
+    picture = Xml.fromstring(text)  # noqa: S314 - our own
+    says = [one.text or "" for one in picture.iter(f"{SVG}text") if "halo" not in one.get("class", "")]
+
+    assert re.fullmatch(rf"{trace}, 20[0-9 :-]+Z: \d+ steps, 4 refused", says[0])
+    agents = "agent/reader", "agent/writer", "tool/documents"
+    for party in "walkthrough", "orchestrator", *agents, "inference", "keycloak":
+        assert says.count(party) == 1
+    assert any(re.fullmatch(r"\d+\. POST tools/call read → 200, \d+ ms", one) for one in says)
+    red = [one for group in picture.iter(f"{SVG}g") if group.get("class") == "no" for one in group.iter(f"{SVG}text")]
+    assert len(red) == 2 * 4
+    assert "resource_denied" in "".join(one.text or "" for one in red)
+    assert re.findall(r"(?:href|src|url\()", text) == []
+
+
+def test_no_label_of_a_diagram_leaves_its_place(tmp_path: Path) -> None:
+    from zt.sequence import CHARACTER, sequence
+    from zt.svg import Arrow
+
+    parties = ["a", "authority/attestation/with/a/long/name", "c"]
+    steps = [
+        Arrow("a", "c", "x" * 70),
+        Arrow("c", "authority/attestation/with/a/long/name", "y" * 60, refused=True),
+        Arrow("c", "c", "z" * 50),
+    ]
+    picture = Xml.fromstring(sequence("t" * 120, parties, steps))  # noqa: S314 - our own
+    wide = float(picture.get("width", ""))
+    places = {one.text: one for one in picture.iter(f"{SVG}text")}
+    ends = {text: (float(one.get("x", "")), "own" in one.get("class", "")) for text, one in places.items() if text}
+    boxes = sorted(
+        (float(one.get("x", "")), float(one.get("width", ""))) for one in picture.iter(f"{SVG}rect") if one.get("x")
+    )
+
+    for text, (x, own) in ends.items():
+        length = len(text) * CHARACTER
+        left = 20 if text.startswith("t") else x if own else x - length / 2
+        assert 0 <= left <= wide - length, text
+    assert all(x + w < after for (x, w), (after, _) in pairwise(boxes))
+    lines = {text: x for text, (x, _) in ends.items() if text in parties}
+    assert lines["c"] - lines[parties[1]] >= len("2. " + "y" * 60) * CHARACTER
+
+
+def test_a_diagram_of_many_steps_says_that_it_has_only_the_first(tmp_path: Path) -> None:
+    from tests.support.audit_log import SERVICES
+    from zerotrust.audit.record import event_of
+    from zt.diagram import diagram
+
+    ledger = Ledger()
+    found = [event_of(ledger.record(SERVICES[0])) for _ in range(MOST_STEPS + 1)]
+    assert f"the first {MOST_STEPS} of {MOST_STEPS + 1} steps" in diagram("x", found).heading
+    assert f"{MOST_STEPS} steps" in diagram("x", found[1:]).heading
+
+
+@pytest.mark.parametrize("asked", ["party:", "document:a b", "group:x", "user:" + "x" * 201, "FIN-201"])
+def test_what_cannot_be_asked_for_is_reported(system: System, asked: str) -> None:
+    assert "Others are asked for as user:ID, party:NAME or document:ID." in audit("show", system, asked).stderr
+
+
+def test_a_party_may_be_named_by_its_id() -> None:
+    assert wanted.wanted("party:spiffe://agents.example/agent/writer") == wanted.wanted("party:agent/writer")

@@ -1,0 +1,82 @@
+"""Draws what records say as a sequence diagram: who called whom, in order, and what was refused.  Pure."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from zerotrust.audit.event import (
+    MICROSECONDS,
+    Access,
+    AuditEvent,
+    Exchange,
+    Outcome,
+    Refusal,
+    RegistryChange,
+    Request,
+    UntrustedPeer,
+)
+from zt.names import short
+from zt.sequence import sequence
+from zt.svg import Arrow, Svg
+
+MOST_STEPS = 200
+"""Steps of a diagram: nobody looks through more, and a picture of them is 9,000 pixels high."""
+ISSUER = "keycloak"
+LONGEST = 70
+"""Characters of a step."""
+
+
+def diagram(about: str, events: Iterable[AuditEvent]) -> Svg:
+    """Return the diagram of these events, which are in the order of time."""
+    known = list(events)
+    ends = {_span(event): event.data for event in known if isinstance(event.data, Outcome)}
+    steps = [step for event in known for step in _steps(event, ends)]
+    shown = steps[:MOST_STEPS]
+    parties = list(dict.fromkeys(party for step in shown for party in (step.start, step.end)))
+    parties.sort(key=lambda party: party == ISSUER)  # stable: the others stay in the order in which they come
+    began = dt.datetime.fromtimestamp(known[0].time / MICROSECONDS, dt.UTC) if known else None
+    refused = sum(step.refused for step in steps)
+    count = f"the first {len(shown)} of {len(steps)} steps" if len(shown) < len(steps) else f"{len(steps)} steps"
+    title = f"{about}, {began:%Y-%m-%d %H:%M:%SZ}: {count}, {refused} refused"
+    return sequence(title, parties or [ISSUER], shown)
+
+
+def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome]) -> Iterator[Arrow]:
+    data: Any = event.data
+    here = short(event.service)
+    start, end = here, here
+    match data:
+        case Request():
+            start = short(data.peer.id) if data.peer else data.principal.party if data.principal else "somebody"
+            says = data.operation + _ended(ends.get(_span(event)))
+        case Exchange():
+            end, says = ISSUER, f"exchange for {short(data.audience)}"
+        case Access():
+            says = f"{data.operation} {data.resource.name}"
+        case UntrustedPeer():
+            says = f"call of {short(data.party)}"
+        case Refusal():
+            says = "refuses"
+        case RegistryChange():
+            yield Arrow(here, here, _cut(f"{data.action} {data.target}"))
+            return
+        case _:
+            return
+    refused = not data.decision.allowed
+    yield Arrow(start, end, _cut(f"{says}: {data.decision.reason}" if refused else says), refused)
+
+
+def _ended(outcome: Outcome | None) -> str:
+    """Return how a call ended: its status, and the milliseconds that it took."""
+    if not outcome:
+        return ""
+    how = f"{outcome.status}" if outcome.ended == "complete" else outcome.ended.replace("_", " ")
+    return f" → {how}, {outcome.duration / 1_000:.0f} ms"
+
+
+def _span(event: AuditEvent) -> tuple[str, str]:
+    return event.service, event.trace.span_id if event.trace else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

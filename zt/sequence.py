@@ -1,0 +1,67 @@
+"""Who sends what to whom, in order, as SVG: a line for each party, and an arrow for each step.  Pure."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from zt.svg import STYLE, WIDTH, Arrow, Svg, box, drawn, label
+
+APART, STEP, TOP = 190, 44, 94
+"""Pixels between two lines at least, between two steps, and above the first step."""
+CHARACTER, LARGE = 6.4, 7.6
+"""Pixels that a character of a step takes, and one of a name or a title, where it is wide."""
+OWN = 30
+"""Pixels from a line to what its party does by itself."""
+_MORE = ".life{stroke:#afb8c1;stroke-dasharray:3 3}.own{text-anchor:start}"
+_REFUSED = ".no .hop{stroke:#cf222e}.no .tip,.no .says{fill:#cf222e}"
+
+
+def sequence(title: str, parties: Sequence[str], steps: Sequence[Arrow]) -> Svg:
+    """Return a figure in which each step is numbered; an arrow leads over other lines, or back to where it began.
+
+    The lines are so far apart that each step fits between its two.
+    """
+    said = [f"{number}. {step.says}" for number, step in enumerate(steps, 1)]
+    order = {party: number for number, party in enumerate(parties)}
+    boxes = [max(WIDTH, round(len(party) * LARGE)) for party in parties]
+    at = dict(zip(parties, _places(order, boxes, steps, said), strict=True))
+    own = [
+        at[step.start] + OWN + round(len(text) * CHARACTER) + 6
+        for step, text in zip(steps, said, strict=True)
+        if step.start == step.end
+    ]
+    wide = max(at[parties[-1]] + boxes[-1] // 2 + 20, 40 + round(len(title) * LARGE), *own, 0)
+    high = TOP + len(steps) * STEP
+    tops = zip(at.items(), boxes, strict=True)
+    lines = [f'<path class="life" d="M{x} 66V{high - 20}"/>' + box(name, x - w // 2, 20, w) for (name, x), w in tops]
+    arrows = [
+        _step(text, at[step.start], at[step.end], TOP + number * STEP - 20, refused=step.refused)
+        for number, (step, text) in enumerate(zip(steps, said, strict=True), 1)
+    ]
+    more = _MORE + (_REFUSED if any(step.refused for step in steps) else "")
+    return drawn(title, (wide, high), STYLE + more, [*lines, *arrows])
+
+
+def _places(order: dict[str, int], boxes: list[int], steps: Sequence[Arrow], said: list[str]) -> list[int]:
+    """Return where the lines are."""
+    gaps = [max(APART, (left + right) // 2 + 20) for left, right in pairwise(boxes)]
+    for step, text in zip(steps, said, strict=True):
+        first, last = sorted((order[step.start], order[step.end]))
+        if first < last and (lacks := _wide(text) - sum(gaps[first:last])) > 0:
+            gaps[last - 1] += lacks
+    return list(accumulate(gaps, initial=boxes[0] // 2 + 20))
+
+
+def _wide(text: str) -> int:
+    return round(len(text) * CHARACTER) + 24
+
+
+def _step(says: str, start: int, end: int, y: int, *, refused: bool) -> str:
+    if start == end:  # what a party does by itself
+        text = label(says, start + OWN, y - 2, " own")
+        hop, tip = f"M{start} {y - 12}h22v12H{start + 9}", f"M{start} {y}l9 -4v8z"
+    else:
+        back = 9 if end > start else -9
+        text = label(says, (start + end) // 2, y - 6)
+        hop, tip = f"M{start} {y}H{end - back}", f"M{end} {y}l{-back} -4v8z"
+    drawing = f'<path class="hop" d="{hop}"/><path class="tip" d="{tip}"/>'
+    return f'<g class="no">{drawing}{text}</g>' if refused else drawing + text

@@ -1,0 +1,121 @@
+"""What `zt audit show` is asked for, and which records are about it.  Pure."""
+
+import heapq
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from zerotrust.audit.event import Access, AuditEvent, Exchange, Outcome, Refusal, RegistryChange, UntrustedPeer
+from zerotrust.audit.record import event_of
+from zt.names import IDS, short
+
+MOST_SHOWN = 10_000
+"""Records that are shown."""
+
+MOST_UNDER_WAY = 1_000
+"""Calls whose outcome is looked for at a time: an outcome follows its call, and fewer are under way at one party."""
+
+_TRACE = r"[0-9a-f]{32}"
+_NAMED = re.compile(r"(user|party|document):([\x21-\x7e]{1,200})")
+_FOLLOWING = b'"type":"outcome"', b'"type":"refusal"'
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A user, a party or a document by its name; a trace, a transaction, a token or a session by its id."""
+
+    kind: Literal["id", "user", "party", "document"]
+    name: str
+
+    def among(self, event: AuditEvent) -> bool:
+        """Return whether an event says so itself."""
+        return self.name in _NAMES[self.kind](event)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Records by time, the newest at the end."""
+
+    events: list[AuditEvent]
+    more: int
+    """So many older ones were left out."""
+
+
+class NoRecordError(Exception):
+    """A line is no record of schema 1; the text says where it is."""
+
+
+def wanted(text: str) -> Wanted | None:
+    """Return what is asked for; None for what has no form of it."""
+    if named := _NAMED.fullmatch(text):
+        kind: Literal["user", "party", "document"] = named[1]  # type: ignore[assignment]
+        return Wanted(kind, short(named[2]) if kind == "party" else named[2])
+    return Wanted("id", text) if re.fullmatch(f"{_TRACE}|{IDS}", text) else None
+
+
+def found(records: Iterable[tuple[str, bytes]], what: Wanted) -> Found:
+    """Return the records about something: each of them, and how the call ended or was refused that one was about.
+
+    `records`: the lines of journals, each with the place where it is.  Raises `NoRecordError`, and what
+    `records` raises.
+    """
+    newest, count, name = list[tuple[int, int, AuditEvent]](), 0, what.name.encode()
+    spans: deque[tuple[str, str]] = deque(maxlen=MOST_UNDER_WAY)
+    for place, line in records:
+        if name not in line and not (spans and any(kind in line for kind in _FOLLOWING)):
+            continue
+        try:
+            event = event_of(line)
+        except ValueError as error:
+            raise NoRecordError(place) from error
+        span = (event.service, event.trace.span_id) if event.trace else None
+        if what.among(event):
+            spans.extend([span] if span and span not in spans else [])
+        elif span not in spans or not isinstance(event.data, Outcome | Refusal):
+            continue
+        count += 1
+        keep = heapq.heappush if len(newest) < MOST_SHOWN else heapq.heappushpop
+        keep(newest, (event.time, count, event))
+    return Found([event for _, _, event in sorted(newest)], count - len(newest))
+
+
+def _ids(event: AuditEvent) -> set[str | None]:
+    token = getattr(event.data, "principal", None)
+    ids: set[str | None] = {event.trace.trace_id, event.trace.caller_trace_id} if event.trace else set()
+    if token:
+        ids |= {token.transaction, token.token_id, *token.lineage, token.session}
+    return ids | ({event.data.token_id} if isinstance(event.data, Exchange) else set())
+
+
+def _users(event: AuditEvent) -> set[str | None]:
+    token = getattr(event.data, "principal", None)
+    return ({token.subject} if token else set()) | _targets(event)
+
+
+def _parties(event: AuditEvent) -> set[str | None]:
+    data, token, peer = event.data, getattr(event.data, "principal", None), getattr(event.data, "peer", None)
+    names = {event.service} | ({peer.id} if peer else set())
+    if token:
+        names |= {token.party, token.client, token.audience, *token.actors}
+    names |= {data.audience} if isinstance(data, Exchange) else set()
+    names |= {data.party} if isinstance(data, UntrustedPeer) else set()
+    return {short(one) for one in names} | _targets(event)
+
+
+def _documents(event: AuditEvent) -> set[str | None]:
+    return {event.data.resource.name} if isinstance(event.data, Access) else set()
+
+
+def _targets(event: AuditEvent) -> set[str | None]:
+    """Return the target of a change at the registry, and its words: `user 4f1c…`."""
+    return {event.data.target, *event.data.target.split()} if isinstance(event.data, RegistryChange) else set()
+
+
+_NAMES: Mapping[str, Callable[[AuditEvent], set[str | None]]] = {
+    "id": _ids,
+    "user": _users,
+    "party": _parties,
+    "document": _documents,
+}
