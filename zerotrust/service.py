@@ -227,13 +227,18 @@ class Service:
         raise Denied(decision.reason, f"{name}: {why}")
 
     def decide(
-        self, action: str, resource: Resource, *, otherwise: Exception | None = None
+        self,
+        action: str,
+        resource: Resource,
+        *,
+        otherwise: Exception | None = None,
+        effect: audit.Effect | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 
         If the caller may not, raises `Denied`, or `otherwise`, and that is on record before the answer.  It is raised
         at once, so that a forgotten `await` admits no caller.  When awaited, raises `Denied` if the record cannot be
-        written.
+        written.  `effect`: what the act changes; if it fails afterwards, tell `not_done`.
         """
         caller = current_principal()
         decision = self.revocations.of(caller)  # control: caller-not-revoked-at-decision
@@ -244,6 +249,7 @@ class Service:
             resource=audit.Resource(kind=resource.kind, name=audit.sanitize(resource.name)),
             decision=audit.Decided.of(decision, self._policy.version),
             principal=audit.Caller.of(caller),
+            effect=effect if decision else None,
         )
         if calls := CALLS.get():
             calls.about(audit.sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
@@ -251,6 +257,11 @@ class Service:
             self.recorder.write_before_answer(event)
             raise otherwise or Denied(decision.reason, decision.detail)
         return self.recorder.write(event)
+
+    def not_done(self, why: str) -> None:
+        """Record that an act which was decided about has changed nothing; the answer waits for the record."""
+        decision = Decision(allowed=False, reason=Reason.APPLICATION_ERROR, detail=why)
+        self.recorder.write_before_answer(audit.Refusal(decision=audit.Decided.of(decision)))
 
     def permits(self, action: str, resource: Resource) -> bool:
         """Return whether the caller may do this action on this resource, to filter a list; nothing is recorded."""

@@ -1099,7 +1099,7 @@ ROWS: dict[int, Row] = {
         (
             Control(
                 "absent-document-decided",
-                put="found is None or await service.decide(action, found.as_resource(), otherwise=missing)",
+                put="found is None or await service.decide(action, resource, otherwise=missing, effect=done)",
             ),
         ),
     ),

@@ -1,8 +1,10 @@
 """A document and its size limits.  Pure."""
 
+import hashlib
 import secrets
 from typing import Annotated
 
+import orjson
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import to_json
 
@@ -53,6 +55,11 @@ class Document(Entry):
     """A document with its text."""
 
     text: str
+
+
+def digest(document: "Document") -> str:
+    """Return the SHA-256 of a document, as its canonical JSON (RFC 8785)."""
+    return hashlib.sha256(orjson.dumps(document.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def absent(name: str) -> Document:

@@ -3,13 +3,17 @@
 The gate has decided by scope.  What depends on the data (department, state, owner) is decided and recorded here.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 
-from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent, new_id, size
+from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent, digest, new_id, size
 from tools.documents.store import Store
+from zerotrust.audit.event import Effect
 from zerotrust.context import current_principal
 from zerotrust.service import Service
 
@@ -35,16 +39,26 @@ class Found(BaseModel):
 def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     """Declare the five tools.  Their approved descriptions are made from these declarations."""
 
-    async def permitted(action: str, name: str) -> Document:
+    async def permitted(action: str, name: str, effect: Callable[[Document], Effect] | None = None) -> Document:
         # Decide about a document that does not exist as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
         missing = ToolError(f"there is no document {name} for {action}")  # the same answer for another user's draft
         document = found or absent(name)
+        resource, done = document.as_resource(), effect(document) if effect else None
         # control: absent-document-decided
-        await service.decide(action, document.as_resource(), otherwise=missing)  # control: document-access-decided
+        await service.decide(action, resource, otherwise=missing, effect=done)  # control: document-access-decided
         if found is None:
             raise missing
         return found
+
+    @contextmanager
+    def telling_failures() -> Iterator[None]:
+        """Record a failure of what was decided: the record of the decision says what it would have changed."""
+        try:
+            yield
+        except ToolError:
+            service.not_done("nothing was written")
+            raise
 
     @server.tool(annotations=READS)
     async def search(query: str) -> Found:
@@ -67,24 +81,34 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         """File a new draft in the department that the task works in."""
         user = current_principal()
         draft = Document(id=new_id(), title=title, text=text, department=service.department(), owner=user.subject)
-        refusal = ToolError("this may not be filed")
+        refusal, effect = ToolError("this may not be filed"), Effect(after=digest(draft))
         # control: draft-creation-decided
-        await service.decide("document.create", draft.as_resource(), otherwise=refusal)
-        await store.add(draft)
+        await service.decide("document.create", draft.as_resource(), otherwise=refusal, effect=effect)
+        with telling_failures():
+            await store.add(draft)
         return draft
 
     @server.tool()
     async def replace(id: Id, text: Text) -> Document:
         """Replace the text of a draft of the same user."""
-        draft = await permitted("document.replace", id)
-        if not await store.replace(draft, text):
-            raise ToolError(f"{id} has changed meanwhile")
-        return draft.model_copy(update={"text": text})
+
+        def replaced(draft: Document) -> Document:
+            return draft.model_copy(update={"text": text})
+
+        def effect(draft: Document) -> Effect:
+            return Effect(before=digest(draft), after=digest(replaced(draft)))
+
+        draft = await permitted("document.replace", id, effect)
+        with telling_failures():
+            if not await store.replace(draft, text):
+                raise ToolError(f"{id} has changed meanwhile")
+        return replaced(draft)
 
     @server.tool()
     async def delete(id: Id) -> Entry:
         """Delete a draft of the same user."""
-        draft = await permitted("document.delete", id)
-        if not await store.remove(draft):
-            raise ToolError(f"{id} has changed meanwhile")
+        draft = await permitted("document.delete", id, lambda it: Effect(before=digest(it)))
+        with telling_failures():
+            if not await store.remove(draft):
+                raise ToolError(f"{id} has changed meanwhile")
         return Entry.model_validate(draft.model_dump())

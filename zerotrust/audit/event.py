@@ -191,6 +191,7 @@ class Access(_Shape):
     decision: Decided
     principal: Caller
     effect: Effect | None = None
+    """What the act changes if it succeeds; if it does not, a refusal of the same span says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
