@@ -6,6 +6,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from zerotrust.audit.event import Effect
 from zerotrust.context import PRINCIPAL, TRACE, Span
 from zerotrust.decision import Resource
 from zerotrust.issuer.exchange import ExchangedToken
@@ -48,7 +49,9 @@ class Unguarded(Service):
         """Return a token that no peer requires."""
         return ExchangedToken(self.registry.id(audience), "", float("inf"), "")
 
-    async def decide(self, action: str, resource: Resource, *, otherwise: Exception | None = None) -> None:
+    async def decide(
+        self, action: str, resource: Resource, *, otherwise: Exception | None = None, effect: Effect | None = None
+    ) -> None:
         """Yes."""
 
     def department(self, named: str | None = None) -> str:  # noqa: ARG002
