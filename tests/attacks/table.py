@@ -874,6 +874,57 @@ ROWS: dict[int, Row] = {
         "not shown",
         (Control("device-page-at-issuer"),),
     ),
+    # Y. The audit log, and exports of it
+    320: Row(
+        "an export with a record changed, removed, moved, inserted or repeated, or with its end cut off",
+        "the first one is named, and the export is at fault",
+        ((Control("leaf-as-signed"), Control("leaves-followed")),),
+    ),
+    321: Row(
+        "an export without the first records, where all were asked for",
+        "truncated, the export is at fault",
+        (Control("export-begins-where-expected"),),
+    ),
+    322: Row(
+        "an export with records behind the last one",
+        "inserted or duplicated, the export is at fault",
+        (Control("nothing-after-the-last-leaf"),),
+    ),
+    323: Row(
+        "an export of another history, which the log signed and its witness did not",
+        "unsigned, the export is at fault",
+        (Control("witnesses-enough"),),
+    ),
+    324: Row(
+        "an export of a log of one's own, in the names of the right log and of its witness",
+        "unsigned, the export is at fault",
+        ((Control("log-signature"), Control("cosignature")),),
+    ),
+    325: Row(
+        "an export of another log under the right checkpoint",
+        "forked, the export is at fault",
+        (Control("hashes-as-signed"),),
+    ),
+    326: Row(
+        "a log, signed and cosigned, with two records of one number, or with one that does not continue its journal",
+        "forked, the log is at fault; changed, the service is at fault",
+        (Control("record-continues-its-journal"),),
+    ),
+    327: Row(
+        "a log that leaves out the last records of a journal, signed and cosigned",
+        "missing or changed, the log is at fault",
+        (Control("heads-compared"), Control("heads-at-the-end")),
+    ),
+    328: Row(
+        "an older state of the log, or another history, signed and cosigned, for a reader who has cosigned the log",
+        "truncated or forked, the export is at fault",
+        (Control("log-not-older-than-cosigned"), Control("log-as-cosigned")),
+    ),
+    329: Row(
+        "a journal that was changed after its records were delivered",
+        "changed, the service is at fault",
+        (Control("journal-as-delivered"),),
+    ),
     # M. another process of the same user
     130: Row(
         "a process of the same user that reads the authority's memory, or opened it at its start",
@@ -1426,6 +1477,7 @@ GROUPS = {
     "v": "Containers",
     "w": "What a compromised party's answer can cost its caller",
     "x": "Services that a stranger builds with the library",
+    "y": "The audit log: exports, logs and journals that were changed",
 }
 """Titles, by the letter in the name of the file that tries a row (`test_a_credentials.py`)."""
 

@@ -46,6 +46,7 @@ def compared(delivered: Delivered, lines: Iterable[bytes], first: int = 1) -> tu
             return delivered.fault("changed", number, "the journal has another line in its place"), 0
         before, head = head, hash_of(line)
         at = (number - delivered.first) * HASH
+        # control: journal-as-delivered
         if delivered.first <= number <= delivered.last and bytes.fromhex(head) != delivered.hashes[at : at + HASH]:
             return delivered.fault("changed", number, "the journal has another record than was delivered"), 0
         if before and content.previous != before:

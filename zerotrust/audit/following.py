@@ -23,11 +23,11 @@ class Followed:
         except ValueError as error:
             raise Faulty(Fault("malformed", LOG, str(error), index)) from error
         if isinstance(content, Heads):
-            self._compare(index, content)
+            self._compare(index, content)  # control: heads-compared
             return content
         service, number, previous = content
         stands = self.stands.get(service) or (GENESIS if self._whole else Link(number - 1, previous))
-        if (number - 1, previous) != stands:
+        if (number - 1, previous) != stands:  # control: record-continues-its-journal
             self._refuse(index, content, stands, hash_of(line))
         self.stands[service] = Link(number, hash_of(line))
         return content

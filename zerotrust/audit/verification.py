@@ -58,14 +58,16 @@ class Verification:
         self._lines, self._source = lines, source
         self.header, self.checkpoint, self.cosigned = _opened(next(lines, b""), policy, source)
         """`cosigned`: when each witness did it, in seconds since the epoch."""
-        if self.header.after != after:
-            text = f"the export begins after {self.header.after} leaves, not after {after}"
-            raise Faulty(Fault("truncated", source, text, after))
-        if (leaves := self.checkpoint.size - after) > MOST_LEAVES:
+        begins = self.header.after
+        if begins != after:  # control: export-begins-where-expected
+            raise Faulty(
+                Fault("truncated", source, f"the export begins after {begins} leaves, not after {after}", after)
+            )
+        if (leaves := self.checkpoint.size - begins) > MOST_LEAVES:
             raise Faulty(Fault("malformed", source, f"{leaves} leaves, and an export has at most {MOST_LEAVES}"))
-        self._hashes, self._followed = Hashes(after), Followed(whole=not after)
+        self._hashes, self._followed = Hashes(begins), Followed(whole=not begins)
         self._held = held.get(self.checkpoint.origin)
-        self._compare_size()
+        self._compare_size()  # control: log-not-older-than-cosigned
         self._signed = self._read_hashes() == self.checkpoint.root
 
     @property
@@ -75,19 +77,19 @@ class Verification:
 
     def leaves(self) -> Iterator[Leaf]:
         """Yield each leaf, once it is verified.  Raises `Faulty` at the first that is not as it has to be."""
-        if not self._signed:
+        if not self._signed:  # control: hashes-as-signed
             raise Faulty(self._without_hashes())
         last: Outline | Heads | None = None
         for index in range(self.header.after, self.checkpoint.size):
             line = _leaf(next(self._lines, b""))
-            if line is None or leaf_hash(line) != self._hashes[index]:
+            if line is None or leaf_hash(line) != self._hashes[index]:  # control: leaf-as-signed
                 lines = chain([line], map(_leaf, self._lines))
                 raise Faulty(difference(index, lines, self._hashes, self.journals, self._source))
-            last = self._followed.read(index, line)
+            last = self._followed.read(index, line)  # control: leaves-followed
             yield Leaf(index, last, line)
-        if more := next(self._lines, b""):
+        if more := next(self._lines, b""):  # control: nothing-after-the-last-leaf
             raise Faulty(surplus(self.checkpoint.size, _leaf(more), self._hashes, self._source))
-        if isinstance(last, Outline):
+        if isinstance(last, Outline):  # control: heads-at-the-end
             raise Faulty(Fault("missing", LOG, "its last leaf has not the heads of all journals", self.checkpoint.size))
 
     def _compare_size(self) -> None:
@@ -120,7 +122,7 @@ class Verification:
 
     def _compare(self, tree: CompactRange) -> None:
         held = self._held
-        if held and tree.size == held.size and tree.root != held.root:
+        if held and tree.size == held.size and tree.root != held.root:  # control: log-as-cosigned
             text = f"its first {held.size} leaves are not those that your witness has cosigned"
             raise Faulty(Fault("forked", self._source, text))
 

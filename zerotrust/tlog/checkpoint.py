@@ -60,7 +60,7 @@ def check_signed(note: Note, key: VerifierKey) -> Checkpoint:
         raise InvalidLog(f"{key.name} is not the key of the log {found.origin}")
     if not (values := list(note.by(key))):
         raise InvalidLog(f"the checkpoint is not signed by {key.name}")
-    for value in values:
+    for value in values:  # control: log-signature
         key.verify(value, note.text.encode())
     return found
 
@@ -82,7 +82,7 @@ def cosigned_at(note: Note, key: VerifierKey) -> int | None:
         if len(value) != _COSIGNED:
             raise InvalidLog(f"not a cosignature of {key.name}")
         times.append(time := int.from_bytes(value[:8], "big"))
-        key.verify(value[8:], _statement(note.text, time))
+        key.verify(value[8:], _statement(note.text, time))  # control: cosignature
     return min(times, default=None)
 
 

@@ -50,7 +50,7 @@ class TrustPolicy:
         for name, group in self.groups.items():  # in the order of the file: members come first
             if len(met.intersection(group.members)) >= group.least:
                 met.add(name)
-        if self.quorum not in met:
+        if self.quorum not in met:  # control: witnesses-enough
             has = ", ".join(sorted(times)) or "nobody"
             raise InvalidLog(f"the checkpoint of {origin} is cosigned by {has}: not the quorum {self.quorum}")
         return found, times
