@@ -1,0 +1,228 @@
+"""Finds leaves of the log by what they are about.  Nothing in it is believed: what it finds is read from the log again.
+
+It is made of the log's files, and made again where it is missing, damaged or says what the log does not.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from authorities.audit.log import Log
+from authorities.audit.terms import Term, record_term, terms_of
+from zerotrust.shielded import Shielding, shielded
+from zerotrust.tlog.note import Note
+from zerotrust.tlog.proof import Proof
+from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader
+from zerotrust.tlog.tree import InvalidLog, inclusion_proof
+
+MOST_FOUND = 1_000
+"""Leaves that one search finds, the latest first; each of them is read again."""
+
+BUNDLES = 4
+"""Bundles of 256 entries that are remembered, because neighbours are often found together: about a quarter MB each."""
+
+_UNUSABLE = (DatabaseError, InvalidLog, OSError)
+
+log = logging.getLogger(__name__)
+
+_tables = MetaData()
+_terms = Table(
+    "terms",
+    _tables,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("value", String, nullable=False),
+    UniqueConstraint("kind", "value"),
+)
+_leaves = Table(
+    "leaves",
+    _tables,
+    Column("term", Integer, primary_key=True),
+    Column("leaf", Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)
+_state = Table("state", _tables, Column("size", Integer, nullable=False))
+
+_ADD_LEAF = (
+    insert(_leaves)
+    .prefix_with("OR IGNORE")
+    .from_select(
+        ["term", "leaf"],
+        select(_terms.c.id, bindparam("of_leaf")).where(
+            _terms.c.kind == bindparam("of_kind"), _terms.c.value == bindparam("of_value")
+        ),
+    )
+)
+
+
+class Index(Shielding):
+    """An index over the published leaves of a log."""
+
+    def __init__(self, path: Path, log: Log) -> None:
+        super().__init__()
+        self._path, self._log = path, log
+        self._engine: Engine | None = None
+        self._turn = asyncio.Lock()
+        self._bundle = lru_cache(BUNDLES)(self._read_bundle)
+
+    @shielded
+    async def follow(self) -> None:
+        """Take in what has been published since the last time.
+
+        An index that cannot be used is made again.  If that fails, too, the log says so, and the next call tries again.
+        """
+        failed = False
+        while True:
+            try:
+                async with self._turn:
+                    if await asyncio.to_thread(self._taken, self._log.size):
+                        return
+            except _UNUSABLE as error:
+                log.warning("the index of the log cannot be %s: %s", "made again" if failed else "used", error)
+                if failed:
+                    return
+                failed = True
+                async with self._turn:
+                    await asyncio.to_thread(self._discard)
+
+    @shielded
+    async def find(self, term: Term) -> list[int]:
+        """Return the numbers of the published leaves about this, the latest first; at most `MOST_FOUND`.
+
+        Raises `OSError` and `InvalidLog` if they cannot be read.
+        """
+        try:
+            return await self._searched(term)
+        except (DatabaseError, InvalidLog):
+            async with self._turn:
+                await asyncio.to_thread(self._discard)
+            await self.follow()
+            return await self._searched(term)
+
+    async def record(self, service: str, number: int) -> bytes | None:
+        """Return the line of a journal with this number, as the log has it, or None if it is not published."""
+        found = await self.find(record_term(service, number))
+        return await self.entry(found[0]) if found else None
+
+    async def entry(self, leaf: int) -> bytes:
+        """Return a published leaf.  Raises `OSError` and `InvalidLog`."""
+        return await asyncio.to_thread(self._entry, leaf, self._log.size)
+
+    async def proof(self, leaf: int) -> tuple[bytes, Proof]:
+        """Return a published leaf, and the proof that it is in the published checkpoint.
+
+        Raises `InvalidLog` if it is not published, and `OSError`.
+        """
+        return await asyncio.to_thread(self._proof, leaf, self._log.size, self._log.note)
+
+    async def close(self) -> None:
+        """Close the index when what was begun has ended."""
+        await self.ended()
+        self._dispose()
+
+    def _proof(self, leaf: int, size: int, note: Note | None) -> tuple[bytes, Proof]:
+        if not note or not 0 <= leaf < size:
+            raise InvalidLog(f"leaf {leaf} is not published")
+        hashes = inclusion_proof(leaf, size, reader(self._log.read, size))
+        return self._entry(leaf, size), Proof(leaf, tuple(hashes), note)
+
+    def _entry(self, leaf: int, size: int) -> bytes:
+        bundle = leaf // WIDTH
+        return self._bundle(bundle, min(WIDTH, size - bundle * WIDTH))[leaf % WIDTH]
+
+    def _read_bundle(self, index: int, width: int) -> list[bytes]:
+        return entries_of(self._log.read(path("entries", index, width)), width)
+
+    def _taken(self, size: int) -> bool:
+        """Take in one bundle of what is missing, and return whether nothing is."""
+        with self._opened().begin() as connection:
+            done = _size(connection)
+            if done > size:
+                raise InvalidLog(f"it has {done} leaves, and the log {size}")
+            if done < size:
+                first = done - done % WIDTH
+                _take(connection, first, self._bundle(first // WIDTH, min(WIDTH, size - first)), done)
+                done = min(first + WIDTH, size)
+            return done == size
+
+    async def _searched(self, term: Term) -> list[int]:
+        async with self._turn:
+            return await asyncio.to_thread(self._found, term, self._log.size)
+
+    def _found(self, term: Term, size: int) -> list[int]:
+        query = select(_leaves.c.leaf).join(_terms, _terms.c.id == _leaves.c.term)
+        query = query.where(_terms.c.kind == term.kind, _terms.c.value == term.value)
+        with self._opened().begin() as connection:
+            found = list(connection.scalars(query.order_by(_leaves.c.leaf.desc()).limit(MOST_FOUND)))
+        for leaf in found:
+            if not 0 <= leaf < size or term not in terms_of(self._entry(leaf, size)):
+                raise InvalidLog(f"leaf {leaf} is not about {term.kind} {term.value}")
+        return found
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            self._engine = create_engine(f"sqlite:///{self._path}")
+            event.listen(self._engine, "connect", _quick)
+            if not inspect(self._engine).has_table(_state.name):  # one that has lost others is damaged
+                _tables.create_all(self._engine)
+        return self._engine
+
+    def _discard(self) -> None:
+        """Remove the index, so that it is made again."""
+        self._dispose()
+        for ending in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                self._path.with_name(self._path.name + ending).unlink()
+
+    def _dispose(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = None
+
+
+def _size(connection: Connection) -> int:
+    return int(connection.scalar(select(func.max(_state.c.size))) or 0)
+
+
+def _take(connection: Connection, first: int, entries: list[bytes], done: int) -> None:
+    """Add the leaves from `done` on, of which `first` is the number of the first entry."""
+    leaves = [(leaf, term) for leaf, entry in enumerate(entries, first) if leaf >= done for term in terms_of(entry)]
+    if leaves:
+        names = [{"kind": term.kind, "value": term.value} for term in {term for _, term in leaves}]
+        connection.execute(insert(_terms).prefix_with("OR IGNORE"), names)
+        rows = [{"of_leaf": leaf, "of_kind": term.kind, "of_value": term.value} for leaf, term in leaves]
+        connection.execute(_ADD_LEAF, rows)
+    connection.execute(delete(_state))
+    connection.execute(insert(_state).values(size=first + len(entries)))
+
+
+def _quick(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """Sync seldom: an index is made again if its end is lost, and it stays consistent."""
+    cursor = connection.cursor()
+    for setting in ("journal_mode=WAL", "synchronous=NORMAL"):
+        cursor.execute(f"PRAGMA {setting}")
+    cursor.close()

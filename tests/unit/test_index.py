@@ -1,0 +1,265 @@
+"""The index of the log finds leaves by what they are about, and nothing in it is believed."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from authorities.audit import index as module
+from authorities.audit.index import Index
+from authorities.audit.log import Log
+from authorities.audit.terms import Term, record_term, terms_of
+from tests.support.ledger import SERVICE, Registry, grow, opened
+from tests.support.records import CALLER
+from zerotrust.audit.event import (
+    Access,
+    AuditEvent,
+    Data,
+    Decided,
+    Exchange,
+    Outcome,
+    Peer,
+    RegistryChange,
+    Request,
+    Resource,
+    Trace,
+    UntrustedPeer,
+    sanitize,
+)
+from zerotrust.audit.leaf import Heads, heads_leaf
+from zerotrust.audit.record import GENESIS, Link, after
+from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.tree import InvalidLog
+
+READER, REGISTRY = "spiffe://agents.example/agent/reader", "spiffe://agents.example/authority/registry"
+RECEIPT, TRACE = "5e" * 32, "4b" * 16
+YES = Decided(allowed=True, reason="granted")
+
+
+def line(data: Data, link: Link = GENESIS, service: str = SERVICE, trace: str | None = TRACE) -> bytes:
+    spans = Trace(trace_id=trace, span_id="00" * 8, caller_trace_id="7c" * 16) if trace else None
+    event = AuditEvent(schema=1, time=1, service=service, data=data, trace=spans).canonical()
+    return b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode())
+
+
+def outcome(receipt: str | None) -> Outcome:
+    return Outcome(
+        ended="complete", duration=1, request_sha256="0" * 64, answer_sha256="1" * 64, status=200, receipt=receipt
+    )
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[Log]:
+    (folder := tmp_path / "registry").mkdir()
+    log = await opened(tmp_path / "log", Registry(folder))
+    yield log
+    await log.close()
+
+
+@pytest.fixture
+async def index(tmp_path: Path, log: Log) -> AsyncIterator[Index]:
+    index = Index(tmp_path / "index.db", log)
+    yield index
+    await index.close()
+
+
+async def add(log: Log, *data: Data) -> list[bytes]:
+    """Add lines of one journal."""
+    link, some = log.heads.get(SERVICE, GENESIS), []
+    for one in data:
+        some.append(line(one, link))
+        link = after(link, some[-1])
+    await log.add(some, {**log.heads, SERVICE: link})
+    return some
+
+
+OF_CALLER = {
+    Term("user", CALLER.subject),
+    Term("transaction", CALLER.transaction),
+    *(Term("party", party) for party in (CALLER.party, *CALLER.actors)),
+    *(Term("token", token) for token in (CALLER.token_id, *CALLER.lineage)),
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "terms"),
+    [
+        (outcome(RECEIPT), {Term("receipt", RECEIPT)}),
+        (outcome(None), set()),
+        (
+            Request(operation=sanitize("GET /"), decision=YES, peer=Peer(id=READER), principal=CALLER),
+            {Term("party", READER), *OF_CALLER},
+        ),
+        (
+            Access(
+                operation=sanitize("read"),
+                resource=Resource(kind="Document", name=sanitize("report-3")),
+                decision=YES,
+                principal=CALLER,
+            ),
+            {Term("document", "report-3"), *OF_CALLER},
+        ),
+        (
+            Access(
+                operation=sanitize("read"),
+                resource=Resource(kind="Account", name=sanitize("report-3")),
+                decision=YES,
+                principal=CALLER,
+            ),
+            OF_CALLER,
+        ),
+        (
+            Exchange(
+                audience=READER, scopes=(), decision=YES, principal=CALLER, parent_token_id="parent", token_id="child"
+            ),
+            {Term("party", READER), Term("token", "parent"), Term("token", "child"), *OF_CALLER},
+        ),
+        (UntrustedPeer(party=READER, decision=YES), {Term("party", READER)}),
+        (
+            RegistryChange(action="suspend", target=sanitize("agent/reader"), principal=CALLER),
+            {Term("party", READER), *OF_CALLER},
+        ),
+        (RegistryChange(action="revoke", target=sanitize("user a11ce")), {Term("user", "a11ce")}),
+        (RegistryChange(action="revoke", target=sanitize("token t1")), {Term("token", "t1")}),
+        (RegistryChange(action="revoke", target=sanitize("session s1")), set()),
+    ],
+)
+def test_a_leaf_is_about_all_that_its_event_names(data: Data, terms: set[Term]) -> None:
+    everything = {
+        record_term(REGISTRY, 1),
+        Term("party", REGISTRY),
+        Term("trace", TRACE),
+        Term("trace", "7c" * 16),
+    }
+
+    assert terms_of(line(data, service=REGISTRY)) == terms | everything
+    assert terms_of(line(data, service=REGISTRY, trace=None)) == terms | {
+        record_term(REGISTRY, 1),
+        Term("party", REGISTRY),
+    }
+
+
+def test_the_heads_of_journals_and_what_is_no_leaf_are_about_nothing() -> None:
+    assert terms_of(heads_leaf(Heads({SERVICE: Link(1, "0" * 64)}, 1))) == set()
+    assert terms_of(b"no leaf") == set()
+
+
+async def test_what_is_published_is_found_the_latest_first_and_with_its_proof(
+    log: Log, index: Index, tmp_path: Path
+) -> None:
+    first = await add(log, outcome(RECEIPT), outcome("aa" * 32))
+    second = await add(log, outcome(RECEIPT))
+    assert await index.find(Term("receipt", RECEIPT)) == []
+    await index.follow()
+
+    assert await index.find(Term("receipt", RECEIPT)) == [3, 0]
+    assert await index.find(Term("receipt", "bb" * 32)) == []
+    assert await index.record(SERVICE, 2) == first[1]
+    assert await index.record(SERVICE, 4) is None
+    entry, proof = await index.proof(3)
+    assert entry == second[0]
+    demanded = await Registry(tmp_path / "registry").witness.policy()
+    assert demanded
+    proof.check(entry, policy(demanded))
+
+
+async def test_each_leaf_of_a_long_log_is_found_and_proved(log: Log, index: Index, tmp_path: Path) -> None:
+    lines = [one for count in (1, 200, 300, 7) for one in await grow(log, count)]
+    await index.follow()
+    demanded = policy(await Registry(tmp_path / "registry").witness.policy() or "")
+
+    for number, one in list(enumerate(lines, 1))[::50]:
+        [leaf] = await index.find(record_term(SERVICE, number))
+        entry, proof = await index.proof(leaf)
+        assert entry == one
+        proof.check(entry, demanded)
+    for leaf in (-1, log.size):
+        with pytest.raises(InvalidLog, match="is not published"):
+            await index.proof(leaf)
+
+
+async def test_a_search_has_a_bound(log: Log, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_FOUND", 3)
+    await grow(log, 5)
+    await index.follow()
+
+    assert await index.find(Term("party", SERVICE)) == [4, 3, 2]
+
+
+async def remade(tmp_path: Path, log: Log) -> list[int]:
+    """What an index finds that begins with the file that is there."""
+    index = Index(tmp_path / "index.db", log)
+    try:
+        await index.follow()
+        return await index.find(Term("receipt", RECEIPT))
+    finally:
+        await index.close()
+
+
+async def test_after_a_restart_it_goes_on(log: Log, index: Index, tmp_path: Path) -> None:
+    await add(log, outcome(RECEIPT))
+    await index.follow()
+    await index.close()
+    await add(log, outcome(RECEIPT))
+
+    assert await remade(tmp_path, log) == [2, 0]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "no database", "of a longer log", "without tables"])
+async def test_what_is_wrong_with_its_file_is_repaired_from_the_log(
+    log: Log, index: Index, tmp_path: Path, damage: str
+) -> None:
+    await add(log, outcome(RECEIPT))
+    await index.follow()
+    await index.close()
+    file = tmp_path / "index.db"
+    match damage:
+        case "missing":
+            file.unlink()
+        case "cut":
+            file.write_bytes(file.read_bytes()[:5000])
+        case "no database":
+            file.write_bytes(b"no database" * 1000)
+        case "of a longer log":
+            changed(file, "UPDATE state SET size = 1000")
+        case "without tables":
+            changed(file, "DROP TABLE leaves")
+
+    assert await remade(tmp_path, log) == [0]
+
+
+MOVED = "UPDATE leaves SET leaf = ? WHERE leaf = 0 AND term IN (SELECT id FROM terms WHERE kind = 'receipt')"
+
+
+def changed(file: Path, statement: str, *values: int) -> None:
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(statement, values)
+
+
+@pytest.mark.parametrize("leaf", [1, 7, -1])
+async def test_what_it_says_of_a_leaf_is_compared_with_the_leaf(
+    log: Log, index: Index, tmp_path: Path, leaf: int
+) -> None:
+    await add(log, outcome(RECEIPT), outcome("aa" * 32))
+    await index.follow()
+    changed(tmp_path / "index.db", MOVED, leaf)
+
+    assert await index.find(Term("receipt", RECEIPT)) == [0]
+    assert await index.find(Term("receipt", "aa" * 32)) == [1]
+
+
+async def test_an_index_that_cannot_be_made_stops_nobody(
+    log: Log, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await add(log, outcome(RECEIPT))
+    index = Index(tmp_path / "nowhere" / "index.db", log)
+
+    await index.follow()
+
+    assert "cannot be made again" in caplog.text
+    (tmp_path / "nowhere").mkdir()
+    await index.follow()
+    assert await index.find(Term("receipt", RECEIPT)) == [0]
+    await index.close()
