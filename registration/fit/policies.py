@@ -1,24 +1,28 @@
-"""Whether the policies know each scope, and permit it to somebody."""
+"""Whether the policies may be published, know each scope, and permit it to somebody."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from authorities.policy.callers import caller, calls
+from authorities.policy.decisions import FILE, MAX_TABLE, TableError, rows
+from authorities.policy.fit import problems
 from registration.names import POLICIES, SCHEMA
 from zerotrust.decision import PolicyEngine, Reason, ReasonCode
-from zerotrust.identity import Principal
 from zerotrust.policy import PolicyError
 from zerotrust.registry.files import load_policy
-from zerotrust.registry.model import OPERATORS, Registry, RegistryError
+from zerotrust.registry.model import OPERATORS, Registry, RegistryError, content
 from zerotrust.runtime import policy_of
 
 
 def of_policies(root: Path, registry: Registry) -> list[str]:
-    """Return the scopes that the policies do not know, or permit to no party."""
+    """Return why the policies may not be published, and the scopes that they do not know, or permit to no party."""
     try:
-        engine = policy_of(load_policy(root / "authorities" / "policy"), registry)
-    except (RegistryError, PolicyError) as error:
-        return [f"authorities/policy: {line}" for line in str(error).replace(f"{root}/", "").splitlines()]
-    found = []
+        document = load_policy(root / POLICIES)
+        engine = policy_of(document, registry)
+        table = rows(content(root / POLICIES / FILE, most=MAX_TABLE).decode(), registry)
+    except (RegistryError, PolicyError, TableError, UnicodeDecodeError) as error:
+        return [f"{POLICIES}: {line}" for line in str(error).replace(f"{root}/", "").splitlines()]
+    found = [f"{POLICIES}: {problem}" for problem in problems(document, registry, table)]
     for scope in registry.scopes:
         reasons = set(_decisions(scope, registry, engine))
         if Reason.POLICY_ERROR in reasons:
@@ -35,26 +39,9 @@ def of_policies(root: Path, registry: Registry) -> list[str]:
 
 def _decisions(scope: str, registry: Registry, engine: PolicyEngine) -> Iterator[ReasonCode]:
     """Yield the decision for each call that the registry allows with this scope, in person and by delegation."""
-    for name, party in registry.parties.items():
-        # At an outside server, these policies do not decide.
-        for callee in {*party.may_call} & {*registry.scopes[scope].served_by} & registry.parties.keys():
-            if scope not in party.delegates:
-                continue
-            for actors in ((), (registry.id(name),)):
-                principal = Principal(
-                    subject="anybody",
-                    party=registry.id(name),
-                    actors=actors,
-                    audience=registry.id(callee),
-                    scopes=frozenset({scope}),
-                    groups=frozenset({registry.departments[0], OPERATORS}),
-                    token_id="",
-                    lineage=(),
-                    client="",
-                    chain_started_at=0,
-                    session="",
-                    issued_at=0,
-                    expires_at=0,
-                    token="",
-                )
-                yield engine.decide(principal, scope, registry.id(callee)).reason
+    groups = {registry.departments[0], OPERATORS}
+    for name, asked, callee in calls(registry):
+        for actors in ((), (registry.id(name),)):
+            if asked == scope:
+                who = caller(registry.id(name), actors=actors, scopes={scope}, groups=groups)
+                yield engine.decide(who, scope, registry.id(callee)).reason

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from authorities.policy.decisions import MAX_TABLE
 from orchestrator.plan import AGENTS
 from registration.fit import problems
 from registration.fit.code import of_code
@@ -135,6 +136,25 @@ def test_policies_that_do_not_fit_their_schema_are_named(project: Path) -> None:
     edit(project / "authorities/policy/apis.cedar", "context.permission", "context.permision")
 
     assert "permision" in of_policies(project, registered())[0]
+
+
+def test_a_right_that_the_decision_table_denies_is_named(project: Path) -> None:
+    def writing(document: dict[str, Any]) -> None:
+        document["parties"]["agent/reader"]["delegates"].append("tool.write")
+
+    found = of_policies(project, registered(writing))
+
+    assert found
+    for problem in found:
+        assert re.match(r"authorities/policy: decision table, line \d+: no by 'policy_denied' expected, yes", problem)
+
+
+@pytest.mark.parametrize("broken", [b"\xff", b"| bob |", b" " * (MAX_TABLE + 1)])
+def test_a_decision_table_that_cannot_be_read_is_named(project: Path, broken: bytes) -> None:
+    (project / "authorities/policy/decisions.md").write_bytes(broken)
+
+    [problem] = of_policies(project, registered())
+    assert problem.startswith("authorities/policy: ")
 
 
 # --- calls in the code ------------------------------------------------------------------------------------------------

@@ -102,11 +102,11 @@ def change(project: Path, old: str, new: str, file: str = "registry.yaml") -> No
 def test_rights_are_shown_as_a_diff(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change(project, "delegates: [tool.read, inference.run,", "delegates: [tool.read, tool.write, inference.run,")
+    change(project, "delegates: [tool.read, inference.run,", "delegates: [tool.read, llama.models, inference.run,")
     assert write(project) is None
     counting = {**documents.ROUTES, ("POST", "/mcp"): McpTools({**TOOLS, "count": "tool.audit"})}
     monkeypatch.setattr(documents, "ROUTES", counting)
-    change(project, "delegates: [tool.read, tool.write,", "delegates: [tool.read, tool.audit,")
+    change(project, "delegates: [tool.read, llama.models,", "delegates: [tool.read, tool.audit,")
     change(project, "  tool.write:", "  tool.audit: { served_by: [tool/documents] }\n  tool.write:")
     for held in "delegates: [task.run,", "delegates: [agent.invoke,":
         change(project, held, held.replace("[", "[tool.audit, "))
@@ -118,7 +118,7 @@ def test_rights_are_shown_as_a_diff(
         "Approved:\n"
         "  ~ party agent/reader\n"
         "      + delegates tool.audit\n"
-        "      - delegates tool.write\n"
+        "      - delegates llama.models\n"
         "  ~ party orchestrator\n"
         "      + delegates tool.audit\n"
         "  ~ party walkthrough\n"
@@ -191,7 +191,7 @@ def test_what_no_party_runs_is_not_approved_and_may_change(project: Path) -> Non
 
 
 def test_an_authority_that_grew_is_named_and_so_is_the_realm(project: Path) -> None:
-    change(project, "delegates: [tool.read, ", "delegates: [tool.read, tool.write, ")
+    change(project, "delegates: [tool.read, ", "delegates: [tool.read, llama.models, ")
 
     assert said(project) == [
         "registry.lock: registry.yaml: parties.agent/reader changed",

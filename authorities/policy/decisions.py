@@ -1,0 +1,124 @@
+"""The decision table, `decisions.md`: who may do what, as people have written it down.  Pure.
+
+A row is one question to the policies and its answer.  Policies that answer otherwise are not published (`fit.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from authorities.policy.callers import caller
+from zerotrust.decision import Decision, PolicyEngine, Resource
+from zerotrust.errors import ZeroTrustError
+from zerotrust.identity import Principal
+from zerotrust.registry.model import Registry
+
+FILE = "decisions.md"
+"""Its name, in the folder of the policies."""
+MAX_TABLE = 256 * 1024
+"""Bytes: about 2,000 rows.  Each is asked before every publication, which takes 50 µs."""
+
+SAID = {True: "yes", False: "no"}
+PEOPLE = "user", "groups"
+DOCUMENTS = "document", "department", "state", "owner"
+APIS = "user", "agent", "scopes", "asks for", "at", "answer", "by", "because"
+ACCESS = "user", "agent", "scopes", "does", "document", "answer", "by", "because"
+
+
+class TableError(ZeroTrustError):
+    """The table cannot be read.  The text names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A question, and the answer that it has to get."""
+
+    line: int
+    who: Principal
+    action: str
+    """The scope that is asked for, or what is done with the document."""
+    at: str | Resource
+    """The identifier of the party that is called, or the document."""
+    allowed: bool
+    by: str
+    """The id of the rule that says yes, or the reason of a no."""
+
+    def ask(self, engine: PolicyEngine) -> Decision:
+        """Ask the policies."""
+        if isinstance(self.at, Resource):
+            return engine.decide_on(self.who, self.action, self.at)
+        return engine.decide(self.who, self.action, self.at)
+
+    def differs(self, decision: Decision) -> str:
+        """Return what an answer says that the row does not, or nothing."""
+        found = ", ".join(decision.rules) if decision.allowed else str(decision.reason)
+        if (decision.allowed, found) == (self.allowed, self.by):
+            return ""
+        return f"{SAID[self.allowed]} by {self.by!r} expected, {SAID[decision.allowed]} by {found!r} decided"
+
+
+@dataclass(slots=True)
+class _Reader:
+    registry: Registry
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    documents: dict[str, Resource] = field(default_factory=dict)
+
+    def row(self, line: int, header: tuple[str, ...], cells: list[str]) -> Row | None:
+        """Take a person or a document; return a question."""
+        told = dict(zip(header, cells, strict=True))
+        if header == PEOPLE:
+            self.groups[told["user"]] = told["groups"].split()
+            return None
+        if header == DOCUMENTS:
+            attributes = tuple((name, told[name]) for name in DOCUMENTS[1:])
+            self.documents[told["document"]] = Resource("Document", told["document"], attributes)
+            return None
+        if (answer := told["answer"]) not in SAID.values():
+            raise ValueError(f"the answer is {answer!r}, expected yes or no")
+        if header == APIS:
+            return Row(line, self._who(told), told["asks for"], self._id(told["at"]), answer == "yes", told["by"])
+        document = self.documents[told["document"]]
+        return Row(line, self._who(told), told["does"], document, answer == "yes", told["by"])
+
+    def _who(self, told: Mapping[str, str]) -> Principal:
+        """Return the caller; `orchestrator > agent/writer` is the writer, whom the orchestrator has called.
+
+        A client that users sign in with, alone, is the user in person.
+        """
+        names = told["agent"].split(" > ")
+        in_person = len(names) == 1 and names[0] in self.registry.initiating_clients
+        ids = [self._id(name) for name in reversed(names)]
+        return caller(
+            ids[0],
+            subject=told["user"],
+            actors=() if in_person else tuple(ids),
+            scopes=told["scopes"].split(),
+            groups=self.groups[told["user"]],
+        )
+
+    def _id(self, name: str) -> str:
+        """Return a party's identifier; of one that the registry does not know, the name."""
+        return self.registry.id(name) if name in self.registry.parties else name
+
+
+def rows(text: str, registry: Registry) -> list[Row]:
+    """Return the questions of a table.  Raises `TableError`."""
+    reader, found = _Reader(registry), list[Row]()
+    header: tuple[str, ...] = ()
+    for line, cells in _lines(text):
+        try:
+            if tuple(cells) in {PEOPLE, DOCUMENTS, APIS, ACCESS}:
+                header = tuple(cells)
+            elif row := reader.row(line, header, cells):
+                found.append(row)
+        except KeyError as error:
+            raise TableError(f"{FILE}, line {line}: {error.args[0]!r} is in no table above") from error
+        except ValueError as error:
+            raise TableError(f"{FILE}, line {line}: {error}") from error
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of each line of a table, but for those that only separate."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("|") and not line.startswith("|---"):
+            yield number, [cell.strip(" `") for cell in line.strip().strip("|").split("|")]

@@ -1,0 +1,103 @@
+"""What policies have to pass before they are published.  Each function returns what is wrong, in words.  Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from cedarpy import pst
+
+from authorities.policy.callers import caller, calls
+from authorities.policy.decisions import Row
+from authorities.policy.rules import Rule, rules_of
+from zerotrust.decision import PolicyEngine, Resource
+from zerotrust.policy import PolicyError
+from zerotrust.registry.model import OPERATORS, Registry
+from zerotrust.registry.snapshot import PolicyDocument
+from zerotrust.runtime import policy_of
+
+ADMIN, REPLACE = "registry.admin", "document.replace"
+"""What only people may do, never whoever acts for them: use the registry's door, and replace what is published."""
+IN_PERSON = pst.UnaryOp("not", pst.GetAttr(pst.Var("context"), "delegated"))
+STATE = pst.GetAttr(pst.Var("resource"), "state")
+_ID = re.compile(r"[a-z][a-z0-9-]{1,63}")
+_SENTENCE = re.compile(r"[A-Z](?:[^.!?\n]|\.(?=\S)){10,400}\.")
+
+
+def problems(document: PolicyDocument, registry: Registry, table: Sequence[Row]) -> list[str]:
+    """Return why these policies are not published, or nothing."""
+    try:
+        engine, rules = policy_of(document, registry), rules_of(document.policies)
+    except (PolicyError, ValueError) as error:
+        return [f"the policies do not fit: {error}"]
+    return [
+        *of_rules(rules, registry),
+        *of_table(engine, table),
+        *of_calls(engine, registry),
+        *of_people(document, registry, rules),
+    ]
+
+
+def of_rules(rules: Sequence[Rule], registry: Registry) -> Iterator[str]:
+    """Yield what is wrong with the form of the rules, and what they name that the registry does not know."""
+    for number, rule in enumerate(rules, 1):
+        name = rule.id or f"rule {number}"
+        if not _ID.fullmatch(rule.id):
+            yield f"{name}: needs an @id of lower-case letters, digits and hyphens"
+        if not _SENTENCE.fullmatch(rule.sentence):
+            yield f"{name}: needs a @description of one sentence, which says what it permits"
+        if not rule.permits:
+            yield f"{name}: forbids; there are only permits, because Cedar skips a forbid that errs"
+        if not rule.actions:
+            yield f"{name}: names no action, so it permits every one"
+        for scope in sorted(rule.scopes - registry.scopes.keys()):
+            yield f"{name}: the registry knows no scope {scope!r}"
+        parties = {registry.id(party) for party in registry.parties}
+        for party in sorted(entity for kind, entity in rule.entities if kind == "Party" and entity not in parties):
+            yield f"{name}: the registry knows no party {party!r}"
+    for twice in sorted(name for name, times in Counter(rule.id for rule in rules).items() if name and times > 1):
+        yield f"{twice}: the @id of several rules"
+
+
+def of_table(engine: PolicyEngine, table: Sequence[Row]) -> Iterator[str]:
+    """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none."""
+    if {row.allowed for row in table} != {True, False}:
+        yield "the decision table needs rows with yes and rows with no"
+    for row in table:
+        if differs := row.differs(row.ask(engine)):
+            yield f"decision table, line {row.line}: {differs}"
+
+
+def of_calls(engine: PolicyEngine, registry: Registry) -> Iterator[str]:
+    """Say if the policies refuse every call that the registry allows: nobody could work, nor undo that."""
+    groups = {registry.departments[0], OPERATORS}
+    if not any(
+        engine.decide(caller(registry.id(name), actors=actors, scopes={scope}, groups=groups), scope, registry.id(at))
+        for name, scope, at in calls(registry)
+        for actors in ((), (registry.id(name),))
+    ):
+        yield "every call that the registry allows is refused"
+
+
+def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule]) -> Iterator[str]:
+    """Yield each rule by which whoever acts for a user might do what only people may.
+
+    Such a rule needs a condition that excludes it, beside its others and not within one: whatever else the rule says,
+    it then never speaks for a delegated caller.
+    """
+    anybody, door = caller(registry.id(registry.authorities.registry), scopes={ADMIN}), registry.authorities.registry
+    published = Resource("Document", "", (("department", ""), ("state", "published"), ("owner", "")))
+    for rule in rules:
+        policy = policy_of(document.model_copy(update={"policies": rule.unconditional}), registry)
+        excluded = IN_PERSON in rule.conditions
+        if policy.decide(anybody, ADMIN, registry.id(door)) and not excluded:
+            yield f"{rule.id}: {ADMIN} is for people: it needs the condition `!context.delegated`"
+        if policy.decide_on(anybody, REPLACE, published) and not (excluded or any(map(_unpublished, rule.conditions))):
+            yield f"{rule.id}: to replace what is published is for people: it needs the condition `!context.delegated`"
+
+
+def _unpublished(condition: pst.Expr) -> bool:
+    """Whether a condition compares the document's state with another one than `published`."""
+    if not isinstance(condition, pst.BinaryOp) or condition.op != "eq":
+        return False
+    sides = {condition.left, condition.right}
+    return STATE in sides and any(isinstance(one, pst.StringLit) and one.value != "published" for one in sides)

@@ -1,0 +1,105 @@
+"""The rules of the policies, as people and checks read them.  Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import cedarpy
+from cedarpy import pst
+
+OF_SCOPES = frozenset({"scopes", "delegates", "serves", "permission"})
+"""Attributes whose values are scopes (`schema.cedarschema`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One policy."""
+
+    id: str
+    sentence: str
+    """What it permits, in words: its `@description`."""
+    permits: bool
+    actions: tuple[str, ...]
+    """The actions it names; none: every action."""
+    scopes: frozenset[str]
+    """The scopes that it names in its conditions."""
+    conditions: tuple[pst.Expr, ...]
+    """What has to hold, all of it."""
+    entities: frozenset[tuple[str, str]]
+    """The parties and documents that it names, as kind and id."""
+
+    @property
+    def unconditional(self) -> str:
+        """A policy for the same actions without a condition."""
+        actions = ", ".join(str(pst.EntityUid(pst.EntityType("Action"), name)) for name in self.actions)
+        return (
+            f"permit (principal, action in [{actions}], resource);"
+            if actions
+            else "permit (principal, action, resource);"
+        )
+
+
+def rules_of(policies: str) -> list[Rule]:
+    """Return the rules of a text of policies, in its order.
+
+    Raises `ValueError` if it is no Cedar, or nested deeper than cedarpy reads (100 levels).
+    """
+    found = cedarpy.policies_to_pst(policies).static_policies
+    return [_rule(found[name]) for name in sorted(found, key=lambda name: int(name.removeprefix("policy")))]
+
+
+def _rule(policy: pst.Template) -> Rule:
+    nodes = [*_below(policy.clauses)]
+    return Rule(
+        id=policy.annotations.get("id", ""),
+        sentence=policy.annotations.get("description", ""),
+        permits=policy.effect == "permit",
+        actions=tuple(uid.id for uid in _actions(policy.action)),
+        scopes=frozenset(_scopes(nodes)),
+        conditions=tuple(condition for clause in policy.clauses for condition in _conditions(clause)),
+        entities=frozenset((str(uid.type), uid.id) for uid in pst.entity_uids(policy) if str(uid.type) != "Action"),
+    )
+
+
+def _actions(constraint: pst.ActionConstraint) -> tuple[pst.EntityUid, ...]:
+    match constraint:
+        case pst.ActionEq(entity):
+            return (entity,)
+        case pst.ActionIn(entities):
+            return entities
+        case _:
+            return ()
+
+
+def _conditions(clause: pst.Clause) -> Iterator[pst.Expr]:
+    """Yield the conditions that a clause joins by `&&`."""
+    left: list[pst.Expr] = [clause.expr if isinstance(clause, pst.When) else pst.UnaryOp("not", clause.expr)]
+    while left:
+        expression = left.pop()
+        if isinstance(expression, pst.BinaryOp) and expression.op == "and":
+            left += [expression.right, expression.left]
+        else:
+            yield expression
+
+
+def _scopes(nodes: list[Any]) -> Iterator[str]:
+    """Yield the texts that a condition compares with an attribute of scopes, on either side."""
+    for node in nodes:
+        if isinstance(node, pst.BinaryOp):
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                if isinstance(one, pst.GetAttr) and one.attr in OF_SCOPES:
+                    yield from (below.value for below in _below(other) if isinstance(below, pst.StringLit))
+
+
+def _below(*roots: Any) -> Iterator[Any]:
+    """Yield every node of some trees.  A list of what is left, not recursion: a tree can be deep."""
+    left = [*roots]
+    while left:
+        node = left.pop()
+        if isinstance(node, tuple):
+            left.extend(node)
+        elif isinstance(node, pst.Record):
+            left.extend(node.fields.values())
+        elif is_dataclass(node):
+            yield node
+            left.extend(getattr(node, field.name) for field in fields(node))

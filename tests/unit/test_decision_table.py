@@ -1,0 +1,110 @@
+"""The decision table, asked row by row; and that it notices each condition of a rule that is gone."""
+
+import re
+
+import pytest
+
+from authorities.policy import decisions
+from authorities.policy.decisions import Row, TableError, rows
+from registration.realm.users import USERS
+from tests.support.system import POLICIES, POLICY, registry
+from zerotrust.runtime import policy_of
+
+REGISTRY = registry()
+ENGINE = policy_of(POLICY, REGISTRY)
+TEXT = (POLICIES / decisions.FILE).read_text()
+TABLE = rows(TEXT, REGISTRY)
+ACTIONS = set(re.findall(r'"([a-z]+\.[a-z]+)"', POLICY.cedar_schema))
+LINES = TEXT.splitlines()
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"line {row.line}")
+def test_the_policies_answer_as_written(row: Row) -> None:
+    assert row.differs(row.ask(ENGINE)) == "", LINES[row.line - 1]
+
+
+def test_the_table_is_large_and_has_both_answers_for_each_question() -> None:
+    assert len(TABLE) >= 150
+    assert len(TEXT.encode()) < decisions.MAX_TABLE
+    for action in ACTIONS:
+        assert {row.allowed for row in TABLE if row.action == action} == {True, False}, action
+
+
+def test_no_question_is_asked_twice() -> None:
+    questions = [(row.who, row.action, row.at) for row in TABLE]
+
+    assert [question for question in questions if questions.count(question) > 1] == []
+
+
+def test_the_people_are_in_the_groups_of_the_realm() -> None:
+    groups = {row.who.subject: row.who.groups for row in TABLE}
+
+    assert {name: frozenset(held) for name, (_, held) in USERS.items()}.items() <= groups.items()
+
+
+CONDITION = re.compile(r"^  (?P<condition>.*?)(?P<and> &&)?(?:\s*//.*)?$")
+CONDITIONS = [
+    (number, found) for number, line in enumerate(POLICY.policies.splitlines()) if (found := CONDITION.match(line))
+]
+HELD_BY_THE_REGISTRY = {
+    "context.scopes.contains(context.permission)",  # `CedarPolicy.decide` asks for the scope before
+    'context.scopes.contains("registry.admin")',
+    'principal.delegates.contains("registry.admin")',  # zt alone may hold it, and may call the registry alone
+    "principal.may_call.contains(resource)",
+    'resource.serves.contains("registry.admin")',
+}
+"""Conditions of rules that no row can show, while something else says the same; `test_policy.py` shows each."""
+
+
+@pytest.mark.parametrize(("number", "found"), CONDITIONS, ids=[found["condition"] for _, found in CONDITIONS])
+def test_the_table_notices_each_condition_that_is_gone(number: int, found: re.Match[str]) -> None:
+    lines = POLICY.policies.splitlines()
+    lines[number] = f"  true{found['and'] or ''}"
+    weaker = policy_of(POLICY.model_copy(update={"policies": "\n".join(lines)}), REGISTRY)
+
+    wrong = [row for row in TABLE if row.differs(row.ask(weaker))]
+
+    assert any(not row.allowed for row in wrong) or found["condition"] in HELD_BY_THE_REGISTRY
+
+
+HEAD = """
+| user | groups |
+|---|---|
+| alice | /engineering |
+
+| document | department | state | owner |
+|---|---|---|---|
+| report | /engineering | published | the archive |
+
+| user | agent | scopes | does | document | answer | by | because |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("| bob | walkthrough | tool.read | document.read | report | yes | a-rule | |", "'bob' is in no table above"),
+        ("| alice | walkthrough | tool.read | document.read | memo | yes | a-rule | |", "'memo' is in no table above"),
+        ("| alice | walkthrough | tool.read | document.read | report | maybe | a-rule | |", "expected yes or no"),
+        ("| alice | walkthrough | tool.read | document.read | report | yes |", "argument"),
+    ],
+)
+def test_a_line_that_is_no_question_is_named(line: str, why: str) -> None:
+    with pytest.raises(TableError, match=rf"^decisions\.md, line 12: .*{why}"):
+        rows(HEAD + line, REGISTRY)
+
+
+def test_what_stands_before_any_heading_is_no_question() -> None:
+    with pytest.raises(TableError, match="line 1"):
+        rows("| alice | walkthrough |", REGISTRY)
+
+
+def test_who_calls_is_the_last_of_the_chain() -> None:
+    [row] = rows(
+        HEAD + "| alice | orchestrator > agent/reader | tool.read | document.read | report | yes | x | |", REGISTRY
+    )
+
+    assert row.who.party == REGISTRY.id("agent/reader")
+    assert row.who.actors == (REGISTRY.id("agent/reader"), REGISTRY.id("orchestrator"))
+    assert row.differs(row.ask(ENGINE)) == "yes by 'x' expected, yes by 'read-own-department' decided"

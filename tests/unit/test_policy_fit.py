@@ -1,0 +1,172 @@
+"""Policies that must not be published are found out, each by what is wrong with it."""
+
+import re
+
+import pytest
+
+from authorities.policy import decisions, fit
+from authorities.policy.rules import rules_of
+from tests.support.system import POLICIES, POLICY, registry
+from zerotrust.runtime import policy_of
+
+REGISTRY = registry()
+TABLE = decisions.rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
+SENTENCE = '@description("Somebody may do something.")'
+GOOD = f'@id("one")\n{SENTENCE}\npermit (principal, action == Action::"document.read", resource);'
+
+
+def problems(policies: str, schema: str = POLICY.cedar_schema) -> list[str]:
+    document = POLICY.model_copy(update={"policies": policies, "cedar_schema": schema})
+    return fit.problems(document, REGISTRY, TABLE)
+
+
+def with_condition(rule: str, old: str, new: str) -> str:
+    """The policies with another condition in one rule."""
+    before, head, after = POLICY.policies.partition(f'@id("{rule}")')
+    assert old in after.partition("};")[0]
+    return before + head + after.replace(old, new, 1)
+
+
+def test_what_is_committed_may_be_published() -> None:
+    assert problems(POLICY.policies) == []
+
+
+@pytest.mark.parametrize(
+    "policies", ["permit", "permit (principal, action, resource) when { principal.trusted };", "(" * 1000]
+)
+def test_what_does_not_fit_the_schema(policies: str) -> None:
+    [problem] = problems(policies)
+
+    assert problem.startswith("the policies do not fit: ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        (GOOD, None),
+        (GOOD.replace('@id("one")', ""), "rule 1: needs an @id of lower-case letters, digits and hyphens"),
+        (GOOD.replace("one", "One rule"), "One rule: needs an @id of lower-case letters, digits and hyphens"),
+        (GOOD.replace(SENTENCE, ""), "one: needs a @description of one sentence, which says what it permits"),
+        (GOOD.replace("Somebody may", "It"), None),
+        (GOOD.replace("thing.", "thing"), "one: needs a @description of one sentence, which says what it permits"),
+        (
+            GOOD.replace("thing.", "thing. And more."),
+            "one: needs a @description of one sentence, which says what it permits",
+        ),
+        (GOOD.replace("something", "tool.read"), None),
+        (
+            GOOD.replace("permit", "forbid"),
+            "one: forbids; there are only permits, because Cedar skips a forbid that errs",
+        ),
+        (GOOD.replace(' == Action::"document.read"', ""), "one: names no action, so it permits every one"),
+        (
+            GOOD.replace(";", ' when { context.scopes.contains("tool.erase") };'),
+            "one: the registry knows no scope 'tool.erase'",
+        ),
+        (
+            GOOD.replace(";", ' when { ["tool.read", "tool.erase"].containsAny(context.scopes) };'),
+            "one: the registry knows no scope 'tool.erase'",
+        ),
+        (
+            GOOD.replace("(principal,", '(principal == Party::"spiffe://agents.example/mallory",'),
+            "one: the registry knows no party 'spiffe://agents.example/mallory'",
+        ),
+        (GOOD.replace("(principal,", '(principal == Party::"spiffe://agents.example/agent/reader",'), None),
+        (f"{GOOD}\n{GOOD}", "one: the @id of several rules"),
+    ],
+)
+def test_the_form_of_a_rule(rule: str, problem: str | None) -> None:
+    assert [*fit.of_rules(rules_of(rule), REGISTRY)] == ([problem] if problem else [])
+
+
+def test_a_row_that_is_decided_otherwise_is_named_with_its_line() -> None:
+    wider = with_condition("read-own-department", "context.departments.contains(resource.department)", "true")
+
+    found = problems(wider)
+
+    lines = (POLICIES / decisions.FILE).read_text().splitlines()
+    assert len(found) > 5
+    for problem in found:
+        [line] = re.findall(
+            r"^decision table, line (\d+): no by 'resource_denied' expected, yes by 'read-own-department' decided$",
+            problem,
+        )
+        assert "document.read" in lines[int(line) - 1]
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_a_table_of_one_answer_proves_nothing(only: bool) -> None:
+    rows = [row for row in TABLE if row.allowed is only]
+
+    assert [*fit.of_table(policy_of(POLICY, REGISTRY), rows)] == [
+        "the decision table needs rows with yes and rows with no"
+    ]
+    assert [*fit.of_table(policy_of(POLICY, REGISTRY), [])] == [
+        "the decision table needs rows with yes and rows with no"
+    ]
+
+
+def test_policies_that_refuse_every_call() -> None:
+    refused = "every call that the registry allows is refused"
+
+    assert refused in problems(GOOD)
+    assert [*fit.of_calls(policy_of(POLICY.model_copy(update={"policies": ""}), REGISTRY), REGISTRY)] == [refused]
+    assert [*fit.of_calls(policy_of(POLICY, REGISTRY), REGISTRY)] == []
+
+
+RULE = f'@id("more")\n{SENTENCE}\npermit (principal, action %s, resource)\n'
+ADMIN, REPLACE = '== Action::"registry.admin"', '== Action::"document.replace"'
+FOR_ADMIN = ["more: registry.admin is for people: it needs the condition `!context.delegated`"]
+FOR_REPLACE = ["more: to replace what is published is for people: it needs the condition `!context.delegated`"]
+PEOPLE = [
+    # action, condition, problems
+    (ADMIN, "when { true }", FOR_ADMIN),
+    (ADMIN, 'when { context.subject == "mallory" }', FOR_ADMIN),
+    (ADMIN, 'when { !context.delegated || context.subject == "mallory" }', FOR_ADMIN),
+    (ADMIN, "when { context.delegated }", FOR_ADMIN),
+    (ADMIN, "unless { !context.delegated }", FOR_ADMIN),
+    (ADMIN, "when { !context.one_department }", FOR_ADMIN),
+    (ADMIN, "when { true && (!context.delegated && true) }", []),
+    (ADMIN, "when { true } when { !context.delegated }", []),
+    (ADMIN, "unless { context.delegated }", []),
+    ('in [Action::"task.run", Action::"registry.admin"]', "when { true }", FOR_ADMIN),
+    (REPLACE, 'when { resource.owner like "a*" }', FOR_REPLACE),
+    (REPLACE, 'when { resource == Document::"ENG-104" }', FOR_REPLACE),
+    (REPLACE, 'when { resource.state == "published" }', FOR_REPLACE),
+    (REPLACE, 'when { resource.state != "draft" }', FOR_REPLACE),
+    (REPLACE, 'when { resource.owner == "draft" }', FOR_REPLACE),
+    (REPLACE, 'when { resource.state == "draft" || true }', FOR_REPLACE),
+    (REPLACE, 'unless { resource.state == "draft" }', FOR_REPLACE),
+    (REPLACE, 'when { resource.state == "draft" }', []),
+    (REPLACE, 'when { "draft" == resource.state }', []),
+    (REPLACE, "when { !context.delegated }", []),
+    ('in [Action::"document.read", Action::"document.replace"]', "when { true }", FOR_REPLACE),
+    ("", "when { true }", FOR_ADMIN + FOR_REPLACE),
+    ("", "when { !context.delegated }", []),
+    ('== Action::"document.read"', "when { true }", []),
+    ('in Action::"use"', "when { true }", []),
+]
+
+
+@pytest.mark.parametrize(("action", "condition", "found"), PEOPLE, ids=[f"{one} {two}" for one, two, _ in PEOPLE])
+def test_what_only_people_may_do_needs_a_condition_that_says_so(action: str, condition: str, found: list[str]) -> None:
+    """Also where no row of the table asks for it."""
+    rules = rules_of(f"{RULE % action}{condition};")
+
+    assert [*fit.of_people(POLICY, REGISTRY, rules)] == found
+
+
+def test_it_is_found_as_well_where_the_schema_puts_the_action_into_a_group() -> None:
+    schema = POLICY.cedar_schema.replace('action "registry.admin"', 'action "registry.admin" in [Action::"use"]')
+    assert schema != POLICY.cedar_schema
+
+    assert "use-an-api: registry.admin is for people: it needs the condition `!context.delegated`" in problems(
+        POLICY.policies, schema
+    )
+
+
+@pytest.mark.parametrize("rule", ["operate", "replace-published-in-person"])
+def test_the_rules_for_people_keep_their_condition(rule: str) -> None:
+    policies = with_condition(rule, "!context.delegated", "true")
+
+    assert [problem for problem in problems(policies) if problem.startswith(f"{rule}: ") and "for people" in problem]
