@@ -1,7 +1,7 @@
 """Keeps data of earlier runs in a run's folder, and limits how much.
 
-Revocations and documents stay (`data/`).  Journals and logs are moved aside for each run, each journal with its own
-hash chain, and the oldest runs are removed.  All functions here block.
+Revocations, documents, journals and the audit log stay (`data/`): a journal goes on where it ended, as the log has it.
+Logs of the processes are moved aside for each run, and the oldest are removed.  All functions here block.
 """
 
 import datetime as dt
@@ -10,28 +10,26 @@ import shutil
 from pathlib import Path
 
 RUNS_KEPT = 5
-"""Earlier runs with journals that are kept, besides the last one without: a start that failed."""
+"""Earlier runs whose logs are kept."""
 MOST_KEPT = 200 * 1024 * 1024
-"""Bytes of all runs with journals; over that, the oldest runs are removed first, but never the last one."""
-JOURNAL = "journal.jsonl"
+"""Bytes of these; over that, those of the oldest runs are removed first, but never those of the last one."""
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
 
 
 def put_aside(folder: Path) -> Path | None:
-    """Move the journals and logs of the last run to `past/`, and remove the runs over the limits.
+    """Move the logs of the last run to `past/`, and remove those over the limits.
 
     Return their new folder, or None if there was no earlier run.  Raises `NotADirectoryError`.
     """
     check_links(folder)
-    moved = [*sorted((folder / "data").glob(f"*/{JOURNAL}*")), *sorted((folder / "logs").glob("*"))]
+    moved = sorted((folder / "logs").glob("*"))
     if not moved:
         return None
     place = folder / "past" / _name(moved)
     _check_link(place)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in moved:
-        # control: journals-kept
-        file.rename(place / _kept_name(file))
+        file.rename(place / file.name)
     _prune(folder / "past")
     return place
 
@@ -39,7 +37,7 @@ def put_aside(folder: Path) -> Path | None:
 def kept(put_away: Path) -> str:
     """Return the message on what is kept of the last run, and what is not."""
     return (
-        "Revocations and documents of the last run are kept. Its journals and logs are in "
+        "Revocations, documents and journals of the last run are kept. Its logs are in "
         f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone, and so are "
         "changes in Keycloak's admin page. `make fresh` removes it all"
     )
@@ -67,11 +65,6 @@ def _check_link(path: Path) -> None:
         raise NotADirectoryError(f"{path} is a symbolic link, whose target is not part of a run: remove the link.")
 
 
-def _kept_name(file: Path) -> str:
-    """Return the name of a log, or of a journal's segment with its party's name in it."""
-    return file.name.replace("journal", file.parent.name, 1) if file.name.startswith(JOURNAL) else file.name
-
-
 def _name(moved: list[Path]) -> str:
     """Return the time of that run's last write (UTC), so that the order of names is the order of time."""
     last = max(file.stat().st_mtime for file in moved)
@@ -80,14 +73,8 @@ def _name(moved: list[Path]) -> str:
 
 def _prune(past: Path) -> None:
     runs = [run for run in past.iterdir() if _RUN.fullmatch(run.name) and run.is_dir() and not run.is_symlink()]
-    total = counted = failed = 0
-    for run in sorted(runs, reverse=True):
-        if any(journal.lstat().st_size for journal in run.glob("*.jsonl*")):
-            counted += 1
-            total += sum(file.lstat().st_size for file in run.iterdir())
-            old = counted > 1 and (counted > RUNS_KEPT or total > MOST_KEPT)
-        else:  # failed starts, however many, must not displace a journal
-            failed += 1
-            old = failed > 1
-        if old:
+    total = 0
+    for number, run in enumerate(sorted(runs, reverse=True), 1):
+        total += sum(file.lstat().st_size for file in run.iterdir())
+        if number > 1 and (number > RUNS_KEPT or total > MOST_KEPT):
             shutil.rmtree(run)

@@ -73,7 +73,7 @@ def show(  # noqa: PLR0913 - one for each option
         names = _names(settings, what, events, search)
     if not events:
         where = str(export) if export else f"{settings.journals}"
-        hint = "" if export else "  Earlier runs are in run/past: --journals."
+        hint = "" if export else "  Other journals: --journals."
         output.fail(f"No record in {where} names {what.name}.{hint}", "unknown_id")
     if svg:
         _draw(svg, asked, events)
@@ -227,6 +227,7 @@ def _verify_journals(folder: Path) -> None:
     for one in checked:
         state = Text(f"record {one.first_bad} was changed", "red") if one.first_bad else Text("chain intact", "green")
         records = "1 record" if one.records == 1 else f"{one.records} records"
+        records += f" from {one.after + 1} on" if one.after else ""
         lines.append(Text.assemble(f"{one.path}: {records}, ", state))
     output.show({"journals": [dataclasses.asdict(one) | {"path": str(one.path)} for one in checked]}, *lines)
     if any(one.first_bad for one in checked):

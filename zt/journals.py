@@ -1,10 +1,11 @@
 """Finds records in the journals of a system on this machine, and checks their hash chains."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zerotrust.audit.chain import closed, first_bad_record, lines
+from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
 from zt.wanted import Found, NoRecordError, Wanted, found
 
 
@@ -14,11 +15,15 @@ class JournalsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A journal: how many records it has, and the number of the first one that was changed, or 0."""
+    """A journal: how many records it has, and the number of the first one that was changed, or 0.
+
+    `after`: of the last record that was deleted, because the audit log has it and those before it; or 0.
+    """
 
     path: Path
     records: int
     first_bad: int
+    after: int = 0
 
 
 def journals(folder: Path) -> list[Path]:
@@ -26,8 +31,8 @@ def journals(folder: Path) -> list[Path]:
     found = sorted([*folder.glob("*/journal.jsonl"), *folder.glob("*.jsonl")])
     if not found:
         raise JournalsError(
-            f"There are no journals in {folder}.  Name another folder by --journals: earlier runs of `make up` are in "
-            "run/past, the walkthrough's journals in run/walkthrough/data."
+            f"There are no journals in {folder}.  Name another folder by --journals: the walkthrough's journals are in "
+            "run/walkthrough/data."
         )
     return found
 
@@ -35,9 +40,15 @@ def journals(folder: Path) -> list[Path]:
 def check(path: Path) -> Checked:
     """Check the hash chain of a journal.  Raises `JournalsError` if it cannot be read."""
     try:
-        return Checked(path, sum(1 for _ in lines(path)), first_bad_record(path))
+        return Checked(path, sum(1 for _ in lines(path)), first_bad_record(path), _deleted(path))
     except OSError as error:
         raise JournalsError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _deleted(path: Path) -> int:
+    with suppress(ValueError):
+        return begins_after(path).records
+    return 0
 
 
 def find(folder: Path, what: Wanted) -> Found:

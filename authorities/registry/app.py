@@ -49,7 +49,7 @@ def _routes(attestation: str, ledger: str) -> Routes:
         ("GET", "/health"): Public(),
         ("POST", LOGOUT_PATH): Public(),  # the logout token in the body is signed
         ("GET", PATH): MutualTLS(any_workload=True),
-        ("POST", "/attestation"): MutualTLS({attestation}, max_body=MAX_TEXT),
+        ("POST", "/attestation"): MutualTLS({attestation}, routine=True, max_body=MAX_TEXT),
         ("POST", WITNESS_PATH): MutualTLS({ledger}, routine=True, raw_body=True, max_body=MAX_REQUEST),
         ("GET", POLICY_PATH): Public(),
         ("GET", "/parties"): ADMIN,

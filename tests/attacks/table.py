@@ -1106,7 +1106,11 @@ ROWS: dict[int, Row] = {
         None,
         (Control("restart-repeats-suspensions", put="pending = set()"),),
     ),
-    165: Row("a restart deletes records", None, (Control("journals-kept", put="file.unlink()"),)),
+    165: Row(
+        "a restart deletes records",
+        None,
+        (Control("journals-kept", put="fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)"),),
+    ),
     164: Row("strangers fill Keycloak's database with refusals", "invalid_client", (at_keycloak.NO_ERROR_EVENTS,)),
     # R. text between departments, and text without an end
     170: Row(

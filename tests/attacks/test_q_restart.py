@@ -25,8 +25,8 @@ class Restarted:
     leaks = False
 
     def check_journals(self) -> None:
-        """Each journal that was put aside is whole."""
-        for journal in self.folder.glob("past/*/*.jsonl"):
+        """Each journal is whole."""
+        for journal in self.folder.glob("data/*/journal.jsonl"):
             assert first_bad_record(journal) == 0
 
 
@@ -56,6 +56,6 @@ async def test_a_restart_wipes_what_is_on_record(place: Restarted) -> Tries:
     put_aside(place.folder)
     async with authority_in(place.folder / "data", place.issuer):
         pass
-    found = [r for journal in place.folder.glob("past/*/*.jsonl") for r in records(journal)]
+    found = [r for journal in place.folder.glob("data/*/journal.jsonl") for r in records(journal)]
     kept = any(r.get("action") == "suspend" and r["target"] == READER for r in found)
     yield Attempt("still on record" if kept else "nothing on record", not kept)

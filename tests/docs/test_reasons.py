@@ -5,13 +5,14 @@ from collections import Counter
 
 import pytest
 
+from authorities.audit.reasons import AuditReason
 from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from tests.support.system import ROOT
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 
 PAGE = (ROOT / "docs" / "reasons.md").read_text()
-KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, ModelReason]
+KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, AuditReason, ModelReason]
 REASONS = [reason for kind in KINDS for reason in kind]
 ROWS = re.findall(r"^\| `(\w+)` \| (\d+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", PAGE, re.MULTILINE)
 

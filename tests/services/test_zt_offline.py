@@ -187,7 +187,7 @@ def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
 
     told = failed(zt("--journals", str(tmp_path), "audit", "show", TRACE[::-1]))
 
-    assert told == f"No record in {tmp_path} names {TRACE[::-1]}.  Earlier runs are in run/past: --journals."
+    assert told == f"No record in {tmp_path} names {TRACE[::-1]}.  Other journals: --journals."
 
 
 def test_where_there_are_no_journals_it_is_said_where_others_are(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_the_first_record_that_was_changed_is_named_and_is_no_success(tmp_path: 
     assert (shown.exit_code, shown.stdout) == (1, f"{path}: 4 records, record 2 was changed\n")
     shown = zt("--journals", str(tmp_path), "audit", "verify", "--json")
     assert shown.exit_code == 1
-    assert json.loads(shown.stdout) == {"journals": [{"path": str(path), "records": 4, "first_bad": 2}]}
+    assert json.loads(shown.stdout) == {"journals": [{"path": str(path), "records": 4, "first_bad": 2, "after": 0}]}
 
 
 def test_a_changed_record_of_a_task_is_reported(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run leaves: data stays, journals and logs are put aside, and what is too old or too much goes."""
+"""What a run leaves: data stays, logs are put aside, and what is too old or too much of them goes."""
 
 import os
 import shutil
@@ -16,8 +16,6 @@ from local.model import Model
 from local.past import RUNS_KEPT, data_of, forget, kept, put_aside
 from local.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
-from zerotrust.audit.chain import first_bad_record, lines
-from zerotrust.audit.journal import Journal
 from zerotrust.registry.model import Registry
 from zt.registry_client import CommandError
 
@@ -26,19 +24,17 @@ def run(folder: Path, number: int, *, size: int = 10) -> None:
     """As a run leaves its folder."""
     for name in ("agent-reader", "authority-registry"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
-        journal = folder / "data" / name / "journal.jsonl"
-        journal.write_text(f"{number}".ljust(size))
-        os.utime(journal, (1_000_000 + number, 1_000_000 + number))
+        (folder / "data" / name / "journal.jsonl").write_text(f"{number}")
     (folder / "data" / "authority-registry" / "revocations.db").write_text("bob is revoked")
     (folder / "logs").mkdir(exist_ok=True)
     log = folder / "logs" / "agent-reader.log"
-    log.write_text(f"{number}")
+    log.write_text(f"{number}".ljust(size))
     os.utime(log, (1_000_000 + number, 1_000_000 + number))
 
 
 def runs(folder: Path) -> list[int]:
     """The runs that are kept, oldest first."""
-    return [int(file.read_text()) for file in sorted(folder.glob("past/*/agent-reader.jsonl"))]
+    return [int(file.read_text()) for file in sorted(folder.glob("past/*/agent-reader.log"))]
 
 
 def test_of_a_first_run_there_is_nothing_before(tmp_path: Path) -> None:
@@ -46,34 +42,19 @@ def test_of_a_first_run_there_is_nothing_before(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_journals_and_logs_are_put_aside_and_what_is_revoked_stays(tmp_path: Path) -> None:
+def test_logs_are_put_aside_and_what_is_revoked_and_on_record_stays(tmp_path: Path) -> None:
     run(tmp_path, 1)
 
     place = put_aside(tmp_path)
 
     assert place == tmp_path / "past" / "1970-01-12T13-46-41.000000Z"
-    assert {file.name for file in place.iterdir()} == {
-        "agent-reader.jsonl",
-        "authority-registry.jsonl",
-        "agent-reader.log",
-    }
-    assert [file.name for file in tmp_path.glob("data/*/*")] == ["revocations.db"]
+    assert [file.name for file in place.iterdir()] == ["agent-reader.log"]
+    assert sorted(file.name for file in tmp_path.glob("data/*/*")) == [
+        "journal.jsonl",
+        "journal.jsonl",
+        "revocations.db",
+    ]
     assert place.stat().st_mode & 0o777 == 0o700
-
-
-async def test_a_long_journal_is_put_aside_with_all_of_its_segments(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("zerotrust.audit.segments.SEGMENT", 1)
-    journal = Journal(tmp_path / "data" / "agent-reader" / "journal.jsonl")
-    for _ in range(3):
-        await journal.append(b"{}")
-    journal.close()
-
-    assert (place := put_aside(tmp_path))
-    assert len(list(lines(place / "agent-reader.jsonl"))) == 3
-    assert first_bad_record(place / "agent-reader.jsonl") == 0
-    assert not list(tmp_path.glob("data/*/*"))
 
 
 def test_only_the_last_runs_are_kept(tmp_path: Path) -> None:
@@ -87,7 +68,7 @@ def test_only_the_last_runs_are_kept(tmp_path: Path) -> None:
 def test_and_no_more_of_them_than_a_disk_can_bear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(past, "MOST_KEPT", 250)
     for number in range(4):
-        run(tmp_path, number, size=50)
+        run(tmp_path, number, size=100)
         put_aside(tmp_path)
     assert runs(tmp_path) == [2, 3]
 
@@ -107,30 +88,6 @@ def test_a_deliberate_fresh_start_forgets_it_all(tmp_path: Path) -> None:
     forget(tmp_path)
 
     assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["keycloak"]
-
-
-def failed(folder: Path, number: int) -> None:
-    """As a start leaves its folder that failed: logs, and journals without a record."""
-    run(folder, number)
-    for journal in folder.glob("data/*/journal.jsonl"):
-        journal.write_text("")
-        os.utime(journal, (1_000_000 + number, 1_000_000 + number))
-    log = folder / "logs" / "keycloak.log"
-    log.write_text("x" * 1000)
-    os.utime(log, (1_000_000, 1_000_000))
-
-
-def test_starts_that_fail_push_out_no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past, "MOST_KEPT", 250)
-    run(tmp_path, 1, size=50)
-    put_aside(tmp_path)
-    for number in range(2, 2 * RUNS_KEPT):
-        failed(tmp_path, number)
-        last = put_aside(tmp_path)
-
-    kept = sorted((tmp_path / "past").iterdir())
-    assert kept[1:] == [last]
-    assert (kept[0] / "agent-reader.jsonl").read_text().strip() == "1"
 
 
 @pytest.mark.parametrize("name", ["past", "data", "logs", "keycloak", "llama-stack"])
@@ -288,7 +245,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 def test_what_is_lost_is_said() -> None:
     said = kept(Path("run/past/then"))
 
-    assert "Revocations and documents of the last run are kept" in said
+    assert "Revocations, documents and journals of the last run are kept" in said
     assert f"run/past/then ({RUNS_KEPT} runs are kept, 200 MB at most). Its sessions are gone" in said
     assert "changes in Keycloak's admin page" in said
 

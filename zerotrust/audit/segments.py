@@ -129,7 +129,7 @@ def _until_restart(error: OSError) -> JournalError:
 
 def _locked(path: Path) -> int:
     """Open a segment for this process alone, or create it.  Raises `JournalError` if another process has it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)  # control: journals-kept
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(fd), path.stat()):

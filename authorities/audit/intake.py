@@ -1,0 +1,149 @@
+"""Takes the lines of journals into the log, in batches: each line once, in order, and acknowledged when published."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from authorities.audit.log import MAX_BATCH, Log, LogError
+from authorities.audit.reasons import AuditReason
+from authorities.audit.received import new_of, sent
+from zerotrust.audit.record import GENESIS, Link
+from zerotrust.audit.tail import MOST_BYTES
+from zerotrust.decision import Denied
+from zerotrust.shielded import Shielding, shielded
+
+EVERY = 0.25
+"""Seconds between two batches: a record is published within a second, and the log has few batches."""
+MOST_WAITING = 16 * MOST_BYTES
+"""Bytes of lines that wait for a batch, of all parties together: 32 MiB."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two attempts to publish, while that fails: doubled from the one to the other."""
+
+log = logging.getLogger(__name__)
+
+Lookup = Callable[[str, int], Awaitable[bytes | None]]
+"""Returns a line of the log by its service and its number; None if it is not found."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Lines that wait for a batch."""
+
+    lines: Sequence[bytes]
+    link: Link
+    size: int
+    published: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Intake(Shielding):
+    """The way of all journals into one log."""
+
+    def __init__(self, ledger: Log, lookup: Lookup, published: Callable[[], None]) -> None:
+        """`published` is called after each batch, and at the start."""
+        super().__init__()
+        self._log, self._lookup, self._was_published = ledger, lookup, published
+        self._waiting: dict[str, _Waiting] = {}
+        self._taking: set[str] = set()
+        self._some, self._ready = asyncio.Event(), False
+
+    def position(self, service: str) -> Link:
+        """Return where the published log stands with a journal.  Raises `Denied` while that is not known."""
+        if not self._ready:
+            raise Denied(AuditReason.LOG_UNAVAILABLE, "the log is not ready")
+        return self._log.heads.get(service, GENESIS)
+
+    @shielded  # lines that are on their way are published, also if the caller leaves
+    async def take(self, service: str, body: bytes) -> Link:
+        """Take lines of a journal, and return where the log stands with it when they are published.
+
+        Raises `Denied`: see `sent` and `new_of`; `journal_busy` while lines of the same journal are on their
+        way, or too much waits; `log_unavailable` if they cannot be published now.
+        """
+        there = self.position(service)
+        if service in self._taking:
+            raise Denied(AuditReason.JOURNAL_BUSY, "lines of this journal are on their way")
+        if sum(one.size for one in self._waiting.values()) + len(body) > MOST_WAITING:
+            raise Denied(AuditReason.JOURNAL_BUSY, "too much waits for the log")
+        self._taking.add(service)
+        try:
+            given = await asyncio.to_thread(sent, body, service)
+            new = await new_of(given, there, partial(self._lookup, service))
+            return await self._published(service, new, given.link, len(body)) if new else there
+        finally:
+            self._taking.discard(service)
+
+    async def _published(self, service: str, lines: Sequence[bytes], link: Link, size: int) -> Link:
+        self._waiting[service] = one = _Waiting(lines, link, size)
+        self._some.set()
+        try:
+            await one.published
+        except LogError as error:
+            raise Denied(AuditReason.LOG_UNAVAILABLE, str(error)) from error
+        return link
+
+    async def run(self) -> None:
+        """Publish what waits, batch by batch, until cancelled."""
+        pause, said = SHORTEST_PAUSE, ""
+        while True:
+            try:
+                if not self._ready:
+                    await self._log.finish()
+                    self._was_published()
+                    self._ready = True
+                    if said:
+                        log.warning("the audit log goes on")
+                    pause, said = SHORTEST_PAUSE, ""
+                await self._some.wait()
+                await self._publish()
+                self._was_published()
+                await asyncio.sleep(EVERY)
+            except LogError as error:
+                self._ready = False  # whether the last batch is in the log is known after `finish`
+                if str(error) != said:
+                    log.error("the audit log does not go on, and the journals keep everything: %s", error)
+                said = str(error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _publish(self) -> None:
+        """Publish a batch of what waits, and tell who waits for it.  Raises `LogError`, also to all of them."""
+        self._some.clear()
+        batch = _first(self._waiting, MAX_BATCH)
+        for service in batch:
+            del self._waiting[service]
+        if self._waiting:
+            self._some.set()
+        heads = {**self._log.heads, **{service: one.link for service, one in batch.items()}}
+        failure: LogError | None = LogError("the audit authority ends")
+        try:
+            await self._log.add([line for one in batch.values() for line in one.lines], heads)
+            failure = None
+        except LogError as error:
+            failure = error
+            raise
+        finally:
+            _tell(batch.values(), failure)
+            if failure:
+                _tell(self._waiting.values(), failure)
+                self._waiting.clear()
+
+
+def _first(waiting: Mapping[str, _Waiting], most: int) -> dict[str, _Waiting]:
+    """Return those that came first and together have at most so many lines."""
+    batch, lines = dict[str, _Waiting](), 0
+    for service, one in waiting.items():
+        lines += len(one.lines)
+        if lines > most:
+            break
+        batch[service] = one
+    return batch
+
+
+def _tell(waiting: Iterable[_Waiting], failure: LogError | None) -> None:
+    for one in waiting:
+        if failure:
+            one.published.set_exception(failure)
+        else:
+            one.published.set_result(None)

@@ -1,0 +1,100 @@
+"""The lines of a journal as a party sends them: whose they are, and whether they continue what the log has."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from authorities.audit.reasons import AuditReason
+from zerotrust.audit.leaf import Record, leaf_of
+from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, after, hash_of, link_before
+from zerotrust.audit.tail import MOST_LINES
+from zerotrust.decision import Denied
+
+Known = Callable[[int], Awaitable[bytes | None]]
+"""Returns the line of this journal in the log, by its number; None if it is not found there."""
+
+
+class Sent(NamedTuple):
+    """Lines of one journal, which are one chain."""
+
+    before: Link
+    lines: Sequence[bytes]
+    link: Link
+    """Where the journal stands after them."""
+
+
+def sent(body: bytes, service: str) -> Sent:
+    """Return the lines of a request, each a record of this service that continues the one before.  Pure.
+
+    Raises `Denied`: `journal_malformed` and `journal_of_another`.
+    """
+    *lines, rest = body.split(b"\n")
+    if rest or not lines:
+        raise Denied(AuditReason.JOURNAL_MALFORMED, "a line does not end")
+    if len(lines) > MOST_LINES:
+        raise Denied(AuditReason.JOURNAL_MALFORMED, f"more than {MOST_LINES} lines")
+    for line in lines:
+        _check_author(line, service)
+    link = before = link_before(lines[0])
+    try:
+        for line in lines:
+            link = after(link, line)
+    except ChangedRecord as error:
+        raise Denied(AuditReason.JOURNAL_MALFORMED, f"not one chain: {error}") from error
+    if before.records == 0 and before != GENESIS:
+        raise Denied(AuditReason.JOURNAL_MALFORMED, "its first record names one before it")
+    return Sent(before, lines, link)
+
+
+def _check_author(line: bytes, service: str) -> None:
+    try:
+        if len(line) > MAX_LINE:
+            raise ValueError("a record is too long")
+        leaf = leaf_of(line)
+    except ValueError as error:
+        raise Denied(AuditReason.JOURNAL_MALFORMED, str(error)) from error
+    if not isinstance(leaf, Record):
+        raise Denied(AuditReason.JOURNAL_MALFORMED, "not a record")
+    if leaf.event.service != service:
+        raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")
+
+
+async def new_of(given: Sent, there: Link, known: Known) -> Sequence[bytes]:
+    """Return the lines that the log does not have yet; `there`: where it stands with the journal.
+
+    Raises `Denied`: `journal_elsewhere`, with where the log stands; and `journal_changed` if a line that the log has is
+    another now.
+    """
+    before, lines, _ = given
+    if before.records > there.records:
+        raise _refused(AuditReason.JOURNAL_ELSEWHERE, there, "lines between are left out")
+    old = there.records - before.records
+    if old > len(lines):
+        last = await known(given.link.records)
+        if last in (None, lines[-1]):
+            raise _refused(AuditReason.JOURNAL_ELSEWHERE, there, "it has these lines")
+    elif (hash_of(lines[old - 1]) if old else before.head) == there.head:
+        return lines[old:]
+    number = before.records + await _first_changed(lines[:old], before, known)
+    raise _refused(AuditReason.JOURNAL_CHANGED, there, f"record {number} is another now")
+
+
+async def _first_changed(lines: Sequence[bytes], before: Link, known: Known) -> int:
+    """Return which of these lines is the first that is another in the log, from 1; 0 if it is one before them.
+
+    A line that is the same names all before it, so that a few are looked up.  One that is not found counts as the same.
+    """
+    if not lines:
+        return 0
+    same, changed = 0, len(lines)
+    while changed - same > 1:
+        middle = (same + changed) // 2
+        if await known(before.records + middle) in (None, lines[middle - 1]):
+            same = middle
+        else:
+            changed = middle
+    return changed
+
+
+def _refused(reason: AuditReason, there: Link, why: str) -> Denied:
+    more = {"n": there.records, "sha256": there.head}
+    return Denied(reason, f"the log has {there.records} records of this journal: {why}", more=more)

@@ -1,0 +1,274 @@
+"""The audit authority in process: who may deliver what, and that each line is in the published log once, in order."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from authorities.audit import intake
+from authorities.audit.log import Log
+from authorities.audit.reasons import AuditReason
+from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body, identity, until, written
+from tests.support.ca import NO_CERTIFICATE, workload
+from tests.support.issuer import Issuer
+from zerotrust.audit.event import AuditEvent, Outcome
+from zerotrust.audit.record import GENESIS, event_of, hash_of, link_of
+from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
+from zerotrust.decision import Reason
+from zerotrust.tlog.proof import proof as parsed
+from zerotrust.tlog.quorum import policy
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "EVERY", 0.001)
+    monkeypatch.setattr(intake, "SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr(intake, "LONGEST_PAUSE", 0.002)
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Audited]:
+    async with audited(tmp_path, issuer) as alive:
+        yield alive
+
+
+def refusals(ledger: Audited) -> list[tuple[str, str]]:
+    """What the audit authority has recorded of refusals, as its journal has it."""
+    records = [record for record in ledger.system.records(AUDIT) if record["event"] == "refusal"]
+    return [(record["reason"], record["detail"]) for record in records]
+
+
+async def test_lines_are_in_the_published_log_when_they_are_acknowledged(ledger: Audited) -> None:
+    lines = written(READER, 5)
+    assert (await ledger.ask(READER, "GET", "/journal")).json() == {"n": 0, "sha256": "0" * 64}
+
+    answer = await ledger.send(READER, lines[:2])
+    assert (answer.status_code, answer.json()) == (200, {"n": 2, "sha256": hash_of(lines[1])})
+    assert ledger.published(READER) == lines[:2]
+    assert (await ledger.send(READER, lines[2:])).json() == {"n": 5, "sha256": hash_of(lines[4])}
+    assert (await ledger.ask(READER, "GET", "/journal")).json() == {"n": 5, "sha256": hash_of(lines[4])}
+    assert (await ledger.ask(WRITER, "GET", "/journal")).json() == {"n": 0, "sha256": "0" * 64}
+    assert ledger.published(READER) == lines
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 4), (2, 4), (3, 4), (0, 6), (3, 6), (4, 6), (0, 2)])
+async def test_a_line_that_is_sent_again_is_there_once(ledger: Audited, first: int, last: int) -> None:
+    lines = written(READER, 6)
+    assert (await ledger.send(READER, lines[:4])).status_code == 200
+
+    answer = await ledger.send(READER, lines[first:last])
+
+    assert ledger.published(READER) == lines[: max(4, last)]
+    there = max(4, last)
+    assert answer.json() | {"n": there, "sha256": hash_of(lines[there - 1])} == answer.json()
+    known = (409, AuditReason.JOURNAL_ELSEWHERE)  # all of it is older: the caller learns where to go on
+    assert (answer.status_code, answer.json().get("reason")) == (known if last < 4 else (200, None))
+    assert refusals(ledger) == []
+
+
+async def test_a_gap_is_not_taken_and_the_caller_learns_where_to_go_on(ledger: Audited) -> None:
+    lines = written(READER, 6)
+    await ledger.send(READER, lines[:2])
+
+    answer = await ledger.send(READER, lines[3:])
+    assert (answer.status_code, answer.json()["reason"]) == (409, AuditReason.JOURNAL_ELSEWHERE)
+    assert (answer.json()["n"], answer.json()["sha256"]) == (2, hash_of(lines[1]))
+    assert ledger.published(READER) == lines[:2]
+    assert refusals(ledger) == []
+
+
+@pytest.mark.parametrize("changed", [1, 3, 6, 8])
+@pytest.mark.parametrize("sent", ["everything", "what follows", "the last one", "the first ones"])
+async def test_a_journal_that_is_another_after_delivery_is_named_and_recorded(
+    ledger: Audited, changed: int, sent: str
+) -> None:
+    lines = written(READER, 8)
+    await ledger.send(READER, lines)
+    await until(lambda: ledger.system.services[AUDIT].journal.link.records >= 0)
+    before = lines[: changed - 1]
+    other = [*before, *written(READER, 12 - len(before), link_of(before[-1]) if before else GENESIS, "10.9.9.9")]
+    told = {
+        "everything": (other, changed),
+        "what follows": (other[8:], 8),
+        "the last one": (other[7:8], 8),
+        "the first ones": (other[:changed], changed),
+    }
+    lines_again, named = told[sent]
+
+    async with asyncio.timeout(30):  # the index has what it needs soon after
+        while True:
+            answer = await ledger.send(READER, lines_again)
+            if answer.json()["reason"] == AuditReason.JOURNAL_CHANGED:
+                break
+    assert answer.status_code == 409
+    [(reason, detail)] = refusals(ledger)
+    assert reason == AuditReason.JOURNAL_CHANGED
+    assert detail.startswith(
+        f"{identity(READER)}: the log has 8 records of this journal: record {named} is another now"
+    )
+    assert ledger.published(READER) == lines
+
+
+async def test_nobody_delivers_in_anothers_name(ledger: Audited) -> None:
+    theirs = written(READER, 2)
+    for lines in (theirs, [*written(WRITER, 1), *written(READER, 1, link_of(written(WRITER, 1)[0]))]):
+        answer = await ledger.send(WRITER, lines)
+        assert (answer.status_code, answer.json()["reason"]) == (403, AuditReason.JOURNAL_OF_ANOTHER)
+    assert refusals(ledger) == [(AuditReason.JOURNAL_OF_ANOTHER, f"{identity(WRITER)}: a record of {identity(READER)}")]
+    assert ledger.published(READER) == ledger.published(WRITER) == []
+
+
+async def test_a_party_that_repeats_it_is_recorded_once_a_minute(tmp_path: Path, issuer: Issuer) -> None:
+    now = [1_000_000.0]
+    async with audited(tmp_path, issuer, clock=lambda: now[0]) as ledger:
+        for count in range(20):
+            now[0] += 6
+            assert (await ledger.send(WRITER, written(READER, 1, origin=f"10.0.0.{count}"))).status_code == 403
+    assert len(refusals(ledger)) == 2
+
+
+HEADS = b'{"heads":{"spiffe://agents.example/agent/reader":{"n":1,"sha256":"' + b"0" * 64 + b'"}},"time":1}'
+MALFORMED = {
+    "nothing": b"",
+    "an empty line": b"\n",
+    "half a line": body(written(READER, 2))[:-1],
+    "no record": b"{}\n",
+    "heads": HEADS + b"\n",
+    "no event of schema 1": body(written(READER, 1)).replace(b'"type":"counts"', b'"type":"count"'),
+    "a record that is too long": b'{"event":{"a":"' + b"x" * 65_500 + b'"},"n":1,"prev":"' + b"0" * 64 + b'"}\n',
+    "too many": body(written(READER, MOST_LINES + 1)),
+    "not in order": body(written(READER, 2)[::-1]),
+    "no chain": body([written(READER, 2)[0], written(READER, 2, origin="10.1.1.1")[1]]),
+    "a first record with one before it": body(written(READER, 1)).replace(b'"prev":"0', b'"prev":"1'),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_what_is_no_chain_of_records_is_not_taken(ledger: Audited, name: str) -> None:
+    answer = await ledger.ask(READER, "POST", "/journal", MALFORMED[name])
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, AuditReason.JOURNAL_MALFORMED)
+    assert ledger.published(READER) == []
+    assert refusals(ledger) == []
+
+
+async def test_the_longest_request_is_taken_and_no_longer_one(ledger: Audited) -> None:
+    lines = written(READER, MOST_LINES)
+    assert (await ledger.send(READER, lines)).status_code == 200
+    answer = await ledger.ask(READER, "POST", "/journal", b"x" * (MOST_BYTES + 1))
+    assert (answer.status_code, answer.json()["reason"]) == (413, Reason.BODY_TOO_LARGE)
+
+
+@pytest.mark.parametrize("peer", [NO_CERTIFICATE, workload("agent/unknown")])
+async def test_who_is_no_party_delivers_and_reads_nothing(ledger: Audited, peer: object) -> None:
+    for method, path in (("GET", "/journal"), ("POST", "/journal"), ("GET", "/log/checkpoint"), ("GET", "/proofs/a")):
+        answer = await ledger.ask(peer, method, path)  # type: ignore[arg-type]
+        assert answer.status_code in {401, 403}
+        assert answer.json()["reason"] in {Reason.NO_CERTIFICATE, Reason.UNKNOWN_PEER}
+
+
+async def test_one_journal_is_taken_by_one_request_at_a_time(ledger: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, add = asyncio.Event(), Log.add
+
+    async def slow(log: Log, *batch: object) -> None:
+        await held.wait()
+        await add(log, *batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Log, "add", slow)
+    lines = written(READER, 3)
+    first = asyncio.create_task(ledger.send(READER, lines))
+    second = None
+    async with asyncio.timeout(30):
+        while second is None or second.status_code != 429:
+            await asyncio.sleep(0.01)
+            second = await ledger.send(READER, lines[:1])
+    assert (second.json()["reason"], second.headers["retry-after"]) == (AuditReason.JOURNAL_BUSY, "1")
+    monkeypatch.setattr(intake, "MOST_WAITING", 10)
+    third = await ledger.send(WRITER, written(WRITER, 1))
+    assert (third.status_code, third.json()["reason"]) == (429, AuditReason.JOURNAL_BUSY)
+
+    held.set()
+    assert (await first).status_code == 200
+    assert ledger.published(READER) == lines
+
+
+async def test_while_nothing_can_be_published_nothing_is_acknowledged_and_then_all_of_it(
+    ledger: Audited, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = ledger.system.registry.address("authority/registry")
+    witness = ledger.system.apps.pop(registry)
+    lines = written(READER, 3)
+    for _ in range(3):
+        answer = await ledger.send(READER, lines)
+        assert (answer.status_code, answer.json()["reason"]) == (503, AuditReason.LOG_UNAVAILABLE)
+        assert answer.headers["retry-after"] == "1"
+    assert (await ledger.ask(READER, "GET", "/journal")).status_code == 503
+    assert caplog.text.count("the audit log does not go on, and the journals keep everything") == 1
+
+    ledger.system.apps[registry] = witness
+    await ledger.ready()
+    there = (await ledger.ask(READER, "GET", "/journal")).json()["n"]
+    assert there in {0, 3}  # what was begun is finished
+    assert (await ledger.send(READER, lines)).json()["n"] == 3
+    assert ledger.published(READER) == lines
+    assert "the audit log goes on" in caplog.text
+
+
+async def test_a_restart_goes_on_where_the_log_ended(tmp_path: Path, issuer: Issuer) -> None:
+    lines = written(READER, 4)
+    for first in (0, 2):
+        async with audited(tmp_path, issuer) as ledger:
+            assert (await ledger.ask(READER, "GET", "/journal")).json()["n"] == first
+            assert (await ledger.send(READER, lines[first : first + 2])).status_code == 200
+    assert ledger.published(READER) == lines
+
+
+async def test_its_own_records_are_in_the_log_and_an_idle_log_does_not_grow(ledger: Audited) -> None:
+    await ledger.send(WRITER, written(READER, 1))  # is recorded
+    await until(lambda: ledger.published(AUDIT) and ledger.published(AUDIT)[-1].find(b"journal_of_another") > 0)
+    settled = ledger.published()
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+        assert (await ledger.ask(READER, "GET", "/journal")).status_code == 200
+    assert ledger.published() == settled
+
+
+async def test_the_log_is_read_as_its_files_and_nothing_else_of_the_folder(ledger: Audited) -> None:
+    lines = written(READER, 3)
+    await ledger.send(READER, lines)
+
+    folder = ledger.system.folder / "authority-audit"
+    checkpoint = await ledger.ask(WRITER, "GET", "/log/checkpoint")
+    assert checkpoint.text.startswith("agents.example/audit\n")
+    assert checkpoint.headers["content-type"].startswith("text/plain")
+    size = int(checkpoint.text.splitlines()[1])
+    tile = await ledger.ask(WRITER, "GET", f"/log/tile/entries/000.p/{size}")
+    assert lines[0] in tile.content
+    assert (await ledger.ask(WRITER, "GET", f"/log/tile/0/000.p/{size}")).status_code == 200
+    assert (folder / "log.key").exists()
+    for path in ("../log.key", "..%2flog.key", "%2e%2e/log.key", "tile/../../log.key", "tile/0/001", "tile/9/000", ""):
+        answer = await ledger.ask(WRITER, "GET", f"/log/{path}")
+        assert answer.status_code in {401, 404}, path
+        assert (folder / "log.key").read_bytes() not in answer.content
+
+
+async def test_a_receipts_record_comes_with_its_proof(ledger: Audited) -> None:
+    receipt = hashlib.sha256(b"a receipt").hexdigest()
+    absent = await ledger.ask(READER, "GET", f"/proofs/{receipt}")
+    assert (absent.status_code, absent.headers["retry-after"]) == (404, "1")
+    outcome = Outcome(
+        ended="complete", duration=1, request_sha256="0" * 64, answer_sha256="0" * 64, status=200, receipt=receipt
+    )
+    event = AuditEvent(schema=1, time=1, service=identity(READER), data=outcome).canonical()
+    line = b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
+    assert (await ledger.send(READER, [line])).status_code == 200
+
+    await until(lambda: ledger.ask(WRITER, "GET", f"/proofs/{receipt}"))
+    found = (await ledger.ask(WRITER, "GET", f"/proofs/{receipt}")).json()
+    assert event_of(found["entry"].encode()).data == outcome
+    registry = ledger.system.registry.address("authority/registry")
+    async with ledger.client(workload(READER)) as http:
+        demanded = policy((await http.get(f"{registry}/audit-policy")).text)
+    assert parsed(found["proof"].encode()).check(found["entry"].encode(), demanded)
