@@ -49,8 +49,8 @@ SOURCES = {
 }
 TESTS = {
     "audit.comparison": "unit/test_comparison unit/test_imports",
-    "tlog.compact": "unit/test_verification unit/test_imports",
-    "audit.export": "unit/test_verification unit/test_imports",
+    "tlog.compact": "unit/test_verification unit/test_export unit/test_imports",
+    "audit.export": "unit/test_verification unit/test_export unit/test_imports",
     "audit.fault": "unit/test_verification unit/test_imports",
     "audit.difference": "unit/test_verification unit/test_imports",
     "audit.following": "unit/test_verification unit/test_imports",

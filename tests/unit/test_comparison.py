@@ -82,3 +82,10 @@ def test_a_broken_chain_behind_what_was_delivered_is_named() -> None:
     assert (found.what, found.record, found.leaf) == ("changed", 7, None)
     found = fault([*LINES[:6], record(SERVICE, Link(6, "1" * 64))])
     assert (found.what, found.record, found.leaf) == ("changed", 7, None)
+
+
+def test_behind_what_was_delivered_a_journal_is_still_one_services() -> None:
+    """With the right hash of the record before."""
+    for line in record(SERVICES[1], Link(6, hash_of(LINES[5]))), record(SERVICE, Link(6, hash_of(LINES[5])), number=8):
+        found = fault([*LINES[:6], line])
+        assert (found.what, found.record) == ("changed", 7)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import ORIGIN, Keys
 from zerotrust.audit.difference import named
-from zerotrust.audit.export import hashes_line, hashes_of, lines_of
+from zerotrust.audit.export import Header, hashes_line, hashes_of, header_of, lines_of
 from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty
 from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
-from zerotrust.audit.record import Link
+from zerotrust.audit.record import MAX_LINE, Link
 from zerotrust.audit.verification import Leaf, Verification
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import ED25519
@@ -198,6 +198,7 @@ def test_a_leaf_that_is_changed_together_with_its_hash_is_named_by_its_journal(l
         return
     found = fault(b"".join(lines))
     assert found.who == EXPORT
+    assert "signed" not in found.why or "not the root that was signed" in found.why
     assert (found.party, found.record) == name
 
 
@@ -244,8 +245,10 @@ def test_what_a_reader_has_cosigned_shows_an_older_state_and_a_fork() -> None:
     assert verified(RAW, held=LEDGER.log.checkpoint)
     older = fault(RAW, held=longer.log.checkpoint)
     assert (older.what, older.who, older.leaf) == ("truncated", EXPORT, len(ENTRIES))
-    other = fault(forked.export(), held=Checkpoint(ORIGIN, len(ENTRIES) - 1, LEDGER.log.checkpoint.root))
-    assert (other.what, other.who) == ("forked", EXPORT)
+    for size in len(ENTRIES) - 1, len(forked.log.entries):
+        other = fault(forked.export(), held=Checkpoint(ORIGIN, size, LEDGER.log.checkpoint.root))
+        assert (other.what, other.who) == ("forked", EXPORT)
+    assert verified(RAW, held=Checkpoint("another.example/audit", 1, b""))
 
 
 def test_a_log_that_has_a_record_twice_is_at_fault() -> None:
@@ -309,3 +312,65 @@ def test_a_log_with_something_else_in_it_is_at_fault() -> None:
     log = small()
     log.log.grow(b"a note", log.heads_leaf)
     assert (said(log).what, said(log).who, said(log).leaf) == ("malformed", LOG, len(ENTRIES))
+
+
+TOO_LONG = b"x" * (MAX_LINE + 1) + b"\n"
+
+
+@given(LEAVES)
+def test_a_line_that_is_too_long_is_a_changed_leaf(leaf: int) -> None:
+    lines = list(LINES)
+    lines[FIRST + leaf] = TOO_LONG
+    found = fault(b"".join(lines))
+    assert (found.what, found.leaf) == ("changed", leaf)
+
+    lines[FIRST + leaf] = b"x\n"
+    assert fault(b"".join([*lines, TOO_LONG])).leaf == leaf
+
+
+@given(LEAVES, LEAVES)
+def test_a_copy_of_another_leaf_in_place_of_one_is_named_by_what_is_gone(leaf: int, copied: int) -> None:
+    lines = list(LINES)
+    lines[FIRST + leaf] = lines[FIRST + copied]
+    if leaf == copied:
+        return
+    found = fault(b"".join(lines))
+    assert (found.leaf, found.what) == (leaf, "changed")
+    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
+
+
+@given(LEAVES, st.integers(1, 9))
+def test_of_several_leaves_that_are_gone_the_first_is_named_if_no_other_record_can_be_it(leaf: int, count: int) -> None:
+    gone = ENTRIES[leaf : leaf + count]
+    found = fault(b"".join(LINES[: FIRST + leaf] + LINES[FIRST + leaf + count :]))
+    first = dict[str, int]()
+    for service, number in filter(None, map(named, gone)):
+        first.setdefault(service, number)
+
+    assert found.leaf == leaf
+    if leaf + count >= len(ENTRIES):
+        assert (found.what, found.party) == ("truncated", None)
+    elif len(first) == 1:
+        assert (found.what, found.party, found.record) == ("missing", *next(iter(first.items())))
+    else:
+        assert (found.what, found.party) == ("missing", None)
+        assert all(f"record {number} of {service}" in found.why for service, number in first.items())
+
+
+def test_more_leaves_than_are_held_in_memory_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(ENTRIES)
+    monkeypatch.setattr("zerotrust.audit.verification.MOST_LEAVES", size - 1)
+    assert fault(RAW).what == "malformed"
+    assert verified(LEDGER.export(1), after=1)
+
+
+@pytest.mark.parametrize(("after", "before"), [(3, ()), (3, (b"0" * 32,) * 3), (len(ENTRIES) + 1, (b"0" * 32,) * 2)])
+def test_what_stands_for_leaves_that_are_left_out_must_fit(after: int, before: tuple[bytes, ...]) -> None:
+    line = Header(header_of(LINES[0]).checkpoint, after, before).line
+    found = fault(b"".join([line, *LINES[1:]]), after=after)
+    assert (found.what, found.who) == ("unsigned", EXPORT)
+
+
+def test_a_fault_says_in_words_what_it_is() -> None:
+    with pytest.raises(Faulty, match="truncated: the lines end here"):
+        verified(b"".join(LINES[:-1]))

@@ -27,20 +27,10 @@ class Fault:
     record: int | None = None
     """Its number in the journal of that service, from 1."""
 
-    @property
-    def where(self) -> str:
-        """The record and the leaf, as far as they are known."""
-        record = f"record {self.record} of {self.party}" if self.record is not None else ""
-        leaf = f"leaf {self.leaf}" if self.leaf is not None else ""
-        return f"{record} ({leaf})" if record and leaf else record or leaf or "the whole"
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}: {self.why}; at fault: {self.who}"
-
 
 class Faulty(ZeroTrustError, ValueError):
     """Verification has found a fault."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
+        super().__init__(f"{fault.what}: {fault.why}")
         self.fault = fault

@@ -47,12 +47,9 @@ class Followed:
     def _compare(self, index: int, heads: Heads) -> None:
         if not self._whole:  # whose records are all among the leaves that are left out
             self.stands = {**heads.journals, **self.stands}
-        if heads.journals == self.stands:
-            return
-        for service in sorted({*self.stands, *heads.journals}):
+        differ = [one for one in {*self.stands, *heads.journals} if heads.journals.get(one) != self.stands.get(one)]
+        for service in sorted(differ):
             told, stands = heads.journals.get(service, GENESIS), self.stands.get(service, GENESIS)
-            if told == stands:
-                continue
             text = f"the heads say {told.records} records, and before them are {stands.records}"
             if told.records > stands.records:
                 raise Faulty(Fault("missing", LOG, text, index, service, stands.records + 1))

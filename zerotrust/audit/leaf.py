@@ -46,11 +46,12 @@ def heads_leaf(heads: Heads) -> bytes:
 def leaf_of(entry: bytes) -> Heads | Record:
     """Return what a leaf says.  Raises `ValueError` if it is none that the ledger writes."""
     if entry.startswith(_HEADS):
-        return _heads(entry)
+        return heads_of(entry)
     return Record(link_of(entry), event_of(entry))
 
 
-def _heads(entry: bytes) -> Heads:
+def heads_of(entry: bytes) -> Heads:
+    """Return the heads of all journals.  Raises `ValueError` for anything else."""
     try:
         content = orjson.loads(entry)
         heads = Heads({service: _link(head) for service, head in content["heads"].items()}, content["time"])

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from zerotrust.audit.leaf import Heads, leaf_of
+from zerotrust.audit.leaf import Heads, heads_of
 
 _OUTLINE = re.compile(
     rb'\{"event":\{.*"schema":1,"service":"(spiffe://[\w./-]+)","time":[0-9]+(?:,"trace":\{[^{}]*\})?\},'
@@ -25,7 +25,4 @@ def outline(leaf: bytes) -> Outline | Heads:
     """Return whose record a leaf is, or the heads of all journals.  Raises `ValueError` if it is neither."""
     if record := _OUTLINE.fullmatch(leaf):
         return Outline(record[1].decode(), int(record[2]), record[3].decode())
-    found = leaf_of(leaf)
-    if not isinstance(found, Heads):
-        raise ValueError("a record in another form")
-    return found
+    return heads_of(leaf)

@@ -5,6 +5,7 @@ export.  What is under the signed root was said by the log, which has to fit its
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -132,28 +133,28 @@ class Verification:
         for index in range(self.header.after, self.checkpoint.size):
             raw = next(self._lines, b"")
             line = _leaf(raw)
-            tree.add(hashed := leaf_hash(line if line is not None else raw))
+            tree.add(hashed := b"" if line is None else leaf_hash(line))
             if first:
                 continue
-            if hashed != self._hashes[index]:
+            if line is None or hashed != self._hashes[index]:
                 text = "it has not the hash of the list, and the list not the root that was signed"
                 record = named(line) or (None, None)
                 first = Fault("changed" if raw else "truncated", self._source, text, index, *record)
             else:
-                first = self._own_fault(index, line or b"")
-        if tree.root == self.checkpoint.root and first:
-            text = "its hash in the list was changed; the leaf is the one that was signed"
-            return Fault("changed", self._source, text, first.leaf, first.party, first.record)
-        text = "leaves and hashes fit each other, but they are another tree than the one that was signed"
-        return first or Fault("forked", self._source, text)
+                first = self._own_fault(index, line)
+        if not first:
+            text = "leaves and hashes fit each other, but they are another tree than the one that was signed"
+            return Fault("forked", self._source, text)
+        if tree.root != self.checkpoint.root:
+            return first
+        return replace(first, why="its hash in the list was changed; the leaf is the one that was signed")
 
     def _own_fault(self, index: int, line: bytes) -> Fault | None:
         """Return why a leaf does not fit those before it, where nobody has signed them."""
         try:
             self._followed.read(index, line)
         except Faulty as faulty:
-            own = faulty.fault
-            return Fault(own.what, self._source, own.why, own.leaf, own.party, own.record)
+            return replace(faulty.fault, who=self._source)
         return None
 
 

@@ -1,0 +1,94 @@
+"""The format of an export: what is none of it is refused, and what a log cannot have is not written."""
+
+import base64
+
+import orjson
+import pytest
+
+from tests.support.audit_log import small
+from tests.support.tlog import Log
+from zerotrust.audit import export
+from zerotrust.audit.export import Header, InvalidExport, exported, hashes_line, hashes_of, header_of
+from zerotrust.audit.record import MAX_LINE
+from zerotrust.tlog.compact import CompactRange
+from zerotrust.tlog.note import Note, Signature
+from zerotrust.tlog.tree import InvalidLog
+
+LEDGER = small()
+NOTE = LEDGER.log.note(*LEDGER.witnesses)
+CONTENT = {"checkpoint": str(NOTE), "export": 1}
+
+
+def line(content: object) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+def test_a_header_is_read_as_it_was_written() -> None:
+    for header in Header(NOTE), Header(NOTE, 3, (b"a" * 32, b"b" * 32)):
+        assert header_of(header.line) == header
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]\n",
+        b"1\n",
+        line({"export": 1}),
+        line({"checkpoint": 1, "export": 1}),
+        line({"checkpoint": "x", "export": 1}),
+        line(CONTENT | {"more": 1}),
+        line(CONTENT | {"after": 0, "before": []}),
+        line(CONTENT | {"after": True, "before": [base64.b64encode(b"a" * 32).decode()]}),
+        line(CONTENT | {"after": 1.0, "before": [base64.b64encode(b"a" * 32).decode()]}),
+        line(CONTENT | {"after": 1, "before": [base64.b64encode(b"short").decode()]}),
+        line(CONTENT).replace(b":1}", b": 1}"),
+        line(CONTENT).removesuffix(b"\n"),
+    ],
+    ids=range(13),
+)
+def test_what_is_no_header_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidLog):
+        header_of(raw)
+
+
+def test_another_version_is_named() -> None:
+    with pytest.raises(InvalidExport, match="of version 2: this program reads version 1"):
+        header_of(line(CONTENT | {"export": 2}))
+
+
+def test_a_header_is_no_longer_than_a_line_may_be() -> None:
+    many = tuple(Signature("name", b"1234", bytes(600)) for _ in range(90))
+    with pytest.raises(InvalidExport, match=f"more than {MAX_LINE} bytes"):
+        _ = Header(Note(NOTE.text, many)).line
+
+
+@pytest.mark.parametrize("raw", [b"{}\n", b'{"hashes":"AAA"}\n', hashes_line(b"x" * 31), hashes_line(b"x" * 32)[:-1]])
+def test_what_are_no_hashes_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidLog):
+        hashes_of(raw)
+
+
+def test_a_part_is_of_the_log_and_not_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    size, read = len(LEDGER.log.entries), LEDGER.log.files.__getitem__
+    assert len(list(exported(NOTE, read, size))) == 1
+    for after in -1, size + 1:
+        with pytest.raises(InvalidExport):
+            list(exported(NOTE, read, after))
+    monkeypatch.setattr(export, "MOST_LEAVES", size - 1)
+    with pytest.raises(InvalidExport, match=f"has at most {size - 1}"):
+        list(exported(NOTE, read))
+
+
+def test_files_that_cannot_be_those_of_a_log_are_not_exported() -> None:
+    log = Log([b"one", b"t\nwo"])
+    with pytest.raises(InvalidExport, match="line break"):
+        list(exported(log.note(), log.files.__getitem__))
+    short = log.files | {"tile/0/000.p/2": b"x"}
+    with pytest.raises(InvalidLog, match="has not 2 hashes"):
+        list(exported(log.note(), short.__getitem__))
+
+
+def test_a_compact_range_has_as_many_hashes_as_its_size_needs() -> None:
+    with pytest.raises(InvalidLog, match="1 hashes are not those of 3 leaves"):
+        CompactRange(3, [b"x" * 32])
