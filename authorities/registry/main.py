@@ -1,14 +1,17 @@
 """The registry as a process: reads its files, signs with its own SVID, and follows the issuer."""
 
+import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
+from authorities.registry.keycloak.events import Apply
+from authorities.registry.keycloak.exchanges import Exchanges, recorded_in
 from authorities.registry.keycloak.poll import poll
 from zerotrust.registry.files import ENROLLED, load_policy, load_snapshot
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
@@ -45,7 +48,15 @@ async def live(settings: RegistrySettings) -> None:
         service = compose(own, snapshot, policies, settings, workload, revocations)
         at_issuer = issuer_client(settings, workload)
         async with aclosing(Administration(service.issuer, workload, http=at_issuer)) as realm:
-            follow = partial(poll, realm, own=snapshot.registry.id(own), since=time.time() - RETENTION["session"])
+            recorded = recorded_in(settings.data / "journal.jsonl")
+            exchanges = Exchanges(realm, service.recorder, recorded, since=time.time())
+
+            async def follow(apply: Apply, note_read: Callable[[float], None]) -> None:
+                since = time.time() - RETENTION["session"]
+                async with asyncio.TaskGroup() as work:
+                    work.create_task(poll(realm, apply, note_read, own=snapshot.registry.id(own), since=since))
+                    work.create_task(exchanges.follow())
+
             await serve(service, service.app_from(lambda it: create_app(it, realm, read, follow)), workload, settings)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from authorities.registry.keycloak.events import (
+    EXCHANGED,
     READ,
     RECORDED,
     SENTINEL,
@@ -73,4 +74,4 @@ def test_a_user_event_does_what_its_row_says(kind: str, effect: str) -> None:
 
 def test_only_the_sentinel_is_read_and_revokes_nothing() -> None:
     assert set(READ) - set(USER_EVENTS) == {SENTINEL}
-    assert set(RECORDED) - set(READ) == {"LOGIN"}
+    assert set(RECORDED) - set(READ) == {"LOGIN", EXCHANGED}

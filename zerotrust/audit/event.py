@@ -30,6 +30,8 @@ MICROSECONDS = 1_000_000
 DESCRIBED = 1_000
 """Callers whose description is remembered, which is the same in all records of a token."""
 
+AlarmCause = Literal["unexplained", "silent", "unknown", "explained"]
+
 Action = Literal["suspend", "reinstate", "revoke", "drift", "reload"]
 
 Text = NewType("Text", str)
@@ -269,7 +271,43 @@ class Counts(_Shape):
     repeated: tuple[Repeated, ...] | None = None
 
 
-Data = Request | Outcome | Access | Exchange | UntrustedPeer | Refusal | RegistryChange | Counts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedToken(_Shape):
+    """A token that the issuer says it has issued in exchange for another one."""
+
+    client: Id
+    """Who asked for it: a party's SPIFFE ID."""
+    token_id: Id
+    time: Microseconds
+    """By the issuer's clock."""
+    audience: SafeText | None = None
+    subject: Id | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued(_Shape):
+    """What the issuer's own events say of exchanges: those that are new, and until when there is no other one."""
+
+    type: Literal["issued"] = "issued"
+    until: Microseconds
+    tokens: tuple[IssuedToken, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm(_Shape):
+    """The issuer's exchanges and those in the journals are not the same."""
+
+    type: Literal["alarm"] = "alarm"
+    cause: AlarmCause
+    party: Id
+    """Who exchanged the token, as the issuer says, or as its own journal says if the issuer knows nothing of it."""
+    token_id: Id
+    at: Microseconds
+    """When it was issued."""
+    subject: Id | None = None
+
+
+Data = Request | Outcome | Access | Exchange | UntrustedPeer | Refusal | RegistryChange | Counts | Issued | Alarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

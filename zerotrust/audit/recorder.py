@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from zerotrust.audit.event import MICROSECONDS, SCHEMA, AuditEvent, Counts, Data, Trace
+from zerotrust.audit.event import MICROSECONDS, SCHEMA, Alarm, AuditEvent, Counts, Data, Issued, Trace
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
 from zerotrust.context import UNWRITTEN, Span, current_span
@@ -50,7 +50,7 @@ class Recorder:
         self._journal.close()
 
     def _event(self, data: Data) -> bytes:
-        trace = None if isinstance(data, Counts) else _trace(current_span())
+        trace = None if isinstance(data, Counts | Issued | Alarm) else _trace(current_span())
         now = int(self._clock() * MICROSECONDS)
         return AuditEvent(
             schema=SCHEMA,

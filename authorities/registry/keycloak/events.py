@@ -40,7 +40,9 @@ SENTINEL = "CLIENT_LOGIN"
 """The registry's own sign-in, about once a minute: if the events are cleared, a known event is missing."""
 READ = (*USER_EVENTS, SENTINEL)
 """The types that are read all the time."""
-RECORDED = (*READ, "LOGIN")
+EXCHANGED = "TOKEN_EXCHANGE"
+"""A token was exchanged: recorded, so that the exchanges in the journals can be compared with it (`exchanges.py`)."""
+RECORDED = (*READ, "LOGIN", EXCHANGED)
 """The types that Keycloak has to record: `LOGIN` shows which sessions a user had.  No error events, with which a
 stranger could fill the disk."""
 KEPT_FOR = 7200

@@ -1,0 +1,131 @@
+"""Records each exchange of a token that Keycloak says it made, so that journals can be compared with it.
+
+It reads apart from what revokes something, so that many exchanges delay no revocation.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from authorities.registry.keycloak.event_window import OVERLAP
+from authorities.registry.keycloak.events import EXCHANGED, Event
+from authorities.registry.keycloak.poll import Asking
+from zerotrust.audit.chain import closed, segment_lines
+from zerotrust.audit.event import Issued, IssuedToken, sanitize
+from zerotrust.audit.record import event_of
+
+SECONDS_BETWEEN_READS = 0.5
+SECONDS_BETWEEN_RECORDS = 5
+"""At most, also if there is nothing new: so the journal shows until when Keycloak's events were read."""
+MOST = 1_000
+"""New exchanges that are read at once, the oldest first: more than Keycloak makes in ten seconds."""
+IN_A_RECORD = 100
+"""Tokens in one record: some 30 KiB, half of what a record may have."""
+
+log = logging.getLogger(__name__)
+
+
+class Recording(Protocol):
+    """The part of `Recorder` that is needed here."""
+
+    def append(self, data: Issued) -> Awaitable[object]:
+        """Queue an event; done when it is on the disk."""
+
+
+class Exchanges:
+    """The exchanges of which the journal has records: each is recorded once, also over restarts."""
+
+    def __init__(
+        self,
+        administration: Asking,
+        recorder: Recording,
+        recorded: Iterable[Issued],
+        *,
+        since: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`recorded`: what the journal has of late.  `since`: where to begin if that is nothing; epoch seconds."""
+        self._administration, self._recorder, self._clock = administration, recorder, clock
+        self._newest, self._known = int(since * 1000), dict[str, int]()
+        self._said = float("-inf")
+        for issued in recorded:
+            self._note(issued.tokens or ())
+
+    async def read(self) -> None:
+        """Read what is new, and record it.  Raises the errors of `asking`, and `OSError`: nothing is lost."""
+        while await self._read_some():
+            pass
+
+    async def _read_some(self) -> bool:
+        """Read and record the oldest new exchanges; return whether there may be more."""
+        began, most = self._clock(), MOST + len(self._known)
+        query = {"type": [EXCHANGED], "dateFrom": str(self._newest - OVERLAP), "direction": "asc", "max": str(most)}
+        async with self._administration.asking() as admin:
+            found: list[Event] = await admin.a_get_events(query)
+        more = len(found) >= most
+        until = int(max(event["time"] for event in found) * 1000) if more else int(began * 1_000_000)
+        new = {token.token_id: token for event in found if (token := token_of(event)).token_id not in self._known}
+        if new or began - self._said >= SECONDS_BETWEEN_RECORDS:
+            self._said = began
+            for part in _parts([*new.values()]):
+                await self._recorder.append(Issued(until=until, tokens=part or None))
+        self._note(new.values())
+        return more
+
+    def _note(self, tokens: Iterable[IssuedToken]) -> None:
+        times = {token.token_id: token.time // 1000 for token in tokens}
+        self._newest = max([self._newest, *times.values()])
+        self._known = {name: at for name, at in (self._known | times).items() if at >= self._newest - OVERLAP}
+
+    async def follow(self) -> None:
+        """Read until cancelled.  While it cannot, the log says so once."""
+        failed = False
+        while True:
+            try:
+                await self.read()
+                if failed:
+                    log.info("Keycloak's exchanges are recorded again")
+                failed = False
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
+                if not failed:
+                    log.info("Keycloak's exchanges are not recorded: %s", str(error) or type(error).__name__)
+                failed = True
+            await asyncio.sleep(SECONDS_BETWEEN_READS)
+
+
+def token_of(event: Event) -> IssuedToken:
+    """Return the token of an event of an exchange.  Pure."""
+    details: dict[str, Any] = event.get("details") or {}
+    audience = details.get("audience")
+    return IssuedToken(
+        client=_id(event.get("clientId")),
+        token_id=_id(details.get("token_id")),
+        time=int(event["time"]) * 1000,
+        audience=sanitize(audience) if audience else None,
+        subject=_id(event["userId"]) if event.get("userId") else None,
+    )
+
+
+def recorded_in(journal: Path) -> Iterator[Issued]:
+    """Yield what the two newest segments of the registry's journal have of exchanges, the oldest first.  Blocks."""
+    for segment in [*closed(journal)[-1:], journal]:
+        if not segment.exists():
+            continue
+        for line in segment_lines(segment):
+            if b'"type":"issued"' in line and isinstance(data := event_of(line).data, Issued):
+                yield data
+
+
+def _id(text: object) -> str:
+    """Return an id as it is recorded; "unknown" for one that Keycloak did not say, or not in the form of ids."""
+    found = sanitize(str(text or "")).replace(" ", "_")
+    return found or "unknown"
+
+
+def _parts(tokens: list[IssuedToken]) -> Iterator[tuple[IssuedToken, ...]]:
+    yield tuple(tokens[:IN_A_RECORD])
+    for begin in range(IN_A_RECORD, len(tokens), IN_A_RECORD):
+        yield tuple(tokens[begin : begin + IN_A_RECORD])
