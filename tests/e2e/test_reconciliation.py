@@ -1,4 +1,4 @@
-"""Exchanges as the real Keycloak records them: each is in the registry's journal, also one that no service asked for."""
+"""Exchanges as the real Keycloak tells of them: the registry records each, also one that no service asked for."""
 
 import asyncio
 from collections.abc import Iterator

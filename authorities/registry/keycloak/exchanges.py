@@ -49,10 +49,12 @@ class Exchanges:
     ) -> None:
         """`recorded`: what the journal has of late.  `since`: where to begin if that is nothing; epoch seconds."""
         self._administration, self._recorder, self._clock = administration, recorder, clock
-        self._newest, self._known = int(since * 1000), dict[str, int]()
+        self._newest, self._known = 0, dict[str, int]()
+        """By the issuer's clock, in milliseconds: up to when it was read, and the tokens from shortly before that."""
         self._said = float("-inf")
         for issued in recorded:
-            self._note(issued.tokens or ())
+            self._note(issued.tokens or (), issued.until // 1000)
+        self._newest = self._newest or int(since * 1000)
 
     async def read(self) -> None:
         """Read what is new, and record it.  Raises the errors of `asking`, and `OSError`: nothing is lost."""
@@ -75,9 +77,9 @@ class Exchanges:
         self._note(new.values())
         return more
 
-    def _note(self, tokens: Iterable[IssuedToken]) -> None:
+    def _note(self, tokens: Iterable[IssuedToken], until: int = 0) -> None:
         times = {token.token_id: token.time // 1000 for token in tokens}
-        self._newest = max([self._newest, *times.values()])
+        self._newest = max([self._newest, until, *times.values()])
         self._known = {name: at for name, at in (self._known | times).items() if at >= self._newest - OVERLAP}
 
     async def follow(self) -> None:

@@ -1,0 +1,312 @@
+"""Exchanges in journals and at the issuer: what is missing on one side is an alarm, and what is late is none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authorities.audit import reconciliation as module
+from authorities.audit.reconciliation import AFTER_A_PAUSE, ISSUER_LATE, LATER, PAUSE, SILENT, Reconciliation
+from authorities.registry.keycloak.exchanges import SECONDS_BETWEEN_RECORDS
+from tests.support.records import CALLER
+from zerotrust.audit.delivery import LONGEST_PAUSE
+from zerotrust.audit.event import (
+    MICROSECONDS,
+    Alarm,
+    AuditEvent,
+    Data,
+    Decided,
+    Exchange,
+    Issued,
+    IssuedToken,
+    Refusal,
+    sanitize,
+)
+from zerotrust.audit.leaf import Heads, heads_leaf
+from zerotrust.audit.record import GENESIS
+from zerotrust.limits.answers import SECONDS
+
+REGISTRY, LEDGER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/authority/audit"
+READER, WRITER = "spiffe://agents.example/agent/reader", "spiffe://agents.example/agent/writer"
+TOOL = "spiffe://agents.example/tool/documents"
+START = 1_795_600_000 * MICROSECONDS
+
+
+def token(name: str, at: int = 0, client: str = READER) -> IssuedToken:
+    return IssuedToken(client=client, token_id=name, time=START + at, audience=sanitize(TOOL), subject=CALLER.subject)
+
+
+def exchange(name: str | None, *, reason: str = "granted") -> Exchange:
+    decision = Decided(allowed=reason == "granted", reason=reason)
+    return Exchange(
+        audience=TOOL, scopes=("tool.read",), decision=decision, principal=CALLER, parent_token_id="t1", token_id=name
+    )
+
+
+ANYTHING = Refusal(decision=Decided(allowed=False, reason="malformed_body"))
+
+
+def line(service: str, at: int, data: Data) -> bytes:
+    event = AuditEvent(schema=1, time=START + at, service=service, data=data).canonical()
+    return b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
+
+
+def heads(at: int) -> bytes:
+    return heads_leaf(Heads({READER: GENESIS._replace(records=1)}, START + at))
+
+
+class Log:
+    """A log that is compared while it is written, a batch each time."""
+
+    def __init__(self) -> None:
+        self.compared, self.leaves, self.alarms = Reconciliation(REGISTRY), list[bytes](), list[Alarm]()
+        self.add(0, said(0))
+
+    def add(self, at: int, *lines: bytes) -> "Log":
+        """Add a batch at that time, in microseconds from the beginning."""
+        for leaf in (*lines, heads(at)):
+            self.leaves.append(leaf)
+            self.alarms += self.compared.take(leaf)
+        return self
+
+    def idle(self, begin: int, end: int) -> "Log":
+        """Nothing happens; the registry says so every five seconds."""
+        for at in range(begin, end, 5 * MICROSECONDS):
+            self.add(at, said(at))
+        return self
+
+    @property
+    def causes(self) -> list[tuple[str, str]]:
+        return [(alarm.cause, alarm.token_id) for alarm in self.alarms]
+
+
+def said(until: int, *tokens: IssuedToken, at: int | None = None) -> bytes:
+    """What the registry says of the issuer."""
+    return line(REGISTRY, until if at is None else at, Issued(until=START + until, tokens=tokens or None))
+
+
+SECOND = MICROSECONDS
+LONG = 120 * SECOND
+A, B = (token(name, 60 * SECOND) for name in "ab")
+
+
+@pytest.mark.parametrize("first", ["issuer", "journal"])
+def test_an_exchange_that_both_have_is_no_alarm(first: str) -> None:
+    both = [said(2 * SECOND, token("a", SECOND)), line(READER, SECOND, exchange("a"))]
+    log = Log()
+    for at, leaf in zip((2, 3), both if first == "issuer" else reversed(both), strict=True):
+        log.add(at * SECOND, leaf)
+
+    assert log.idle(5 * SECOND, LONG).alarms == []
+    assert (len(log.compared._awaited), len(log.compared._journalled)) == (0, 0)
+
+
+def test_an_exchange_that_no_journal_has_is_an_alarm_as_soon_as_its_client_writes_of_later() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A))
+    for after in (1, 5, LATER // SECOND - 1):
+        assert log.add((62 + after) * SECOND, line(READER, (60 + after) * SECOND, ANYTHING)).alarms == []
+    log.add(74 * SECOND, line(READER, 60 * SECOND + LATER, ANYTHING))
+
+    assert log.alarms == [
+        Alarm(cause="unexplained", party=READER, token_id="a", at=START + 60 * SECOND, subject=CALLER.subject)
+    ]
+    assert len(log.idle(75 * SECOND, LONG).alarms) == 1
+
+
+def test_a_client_that_writes_nothing_is_an_alarm_too_within_seconds() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A))
+    assert log.idle(62 * SECOND, 61 * SECOND + SILENT).alarms == []
+
+    log.idle(61 * SECOND + SILENT, LONG)
+
+    assert log.causes == [("silent", "a")]
+
+
+def test_what_a_late_journal_explains_is_taken_back() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, LONG)
+    log.add(LONG, line(READER, 60 * SECOND, exchange("a")))
+
+    assert log.causes == [("silent", "a"), ("explained", "a")]
+    assert log.idle(LONG, 2 * LONG).causes == log.causes
+
+
+def test_an_exchange_that_the_issuer_did_not_make_is_an_alarm() -> None:
+    log = Log().add(SECOND, line(READER, SECOND, exchange("a")))
+    log.add(10 * SECOND, said(SECOND + ISSUER_LATE - 1))
+    assert log.alarms == []
+
+    log.add(11 * SECOND, said(SECOND + ISSUER_LATE))
+
+    assert log.alarms == [Alarm(cause="unknown", party=READER, token_id="a", at=START + SECOND, subject=CALLER.subject)]
+
+
+def test_while_the_registry_cannot_read_the_issuers_events_no_exchange_is_unknown() -> None:
+    log = Log().add(SECOND, line(READER, SECOND, exchange("a")))
+    for at in range(5, 600, 5):
+        log.add(at * SECOND, line(REGISTRY, at * SECOND, ANYTHING))
+
+    assert log.add(600 * SECOND, said(600 * SECOND, token("a", SECOND))).alarms == []
+
+
+def test_the_journal_of_another_party_explains_nothing() -> None:
+    log = Log().add(2 * SECOND, said(2 * SECOND, token("a", SECOND)), line(WRITER, SECOND, exchange("a")))
+
+    log.idle(5 * SECOND, LONG)
+
+    assert sorted(log.causes) == [("silent", "a"), ("unknown", "a")]
+
+
+def test_what_another_party_says_of_the_issuer_is_not_believed() -> None:
+    log = Log().add(2 * SECOND, line(READER, SECOND, exchange("a")))
+    log.add(3 * SECOND, line(READER, 3 * SECOND, Issued(until=START + LONG, tokens=(token("a", SECOND),))))
+    log.idle(5 * SECOND, LONG)
+
+    assert log.causes == [("unknown", "a")]
+
+
+def test_an_exchange_whose_answer_was_lost_explains_one_token_of_the_same_user_and_audience() -> None:
+    lost = line(READER, 10 * SECOND, exchange(None, reason="issuer_unavailable"))
+    log = Log().add(11 * SECOND, said(2 * SECOND, token("a", SECOND), token("b", SECOND)), lost)
+    log.add(30 * SECOND, line(READER, 30 * SECOND, ANYTHING))
+
+    assert log.causes == [("unexplained", "b")]
+
+
+@pytest.mark.parametrize(
+    "change", [{"audience": sanitize(WRITER)}, {"subject": "bob"}, {"client": WRITER}, {"time": START}]
+)
+def test_a_lost_answer_explains_no_token_of_another_kind(change: dict[str, str]) -> None:
+    lost = line(READER, 20 * SECOND, exchange(None, reason="issuer_unavailable"))
+    other = replace(token("a", 19 * SECOND), **change)  # type: ignore[arg-type] # texts, and the time
+    log = Log().add(20 * SECOND, said(20 * SECOND, other), lost)
+    log.add(40 * SECOND, line(READER, 40 * SECOND, ANYTHING), line(WRITER, 40 * SECOND, ANYTHING))
+
+    assert log.causes == [("unexplained", "a")]
+
+
+def test_after_a_pause_of_the_log_parties_have_the_time_in_which_they_try_again() -> None:
+    log = Log().idle(0, 60 * SECOND)
+    back = 300 * SECOND  # nobody could deliver for four minutes
+    log.add(back, said(61 * SECOND, token("a", 60 * SECOND), at=61 * SECOND), said(back))
+    log.idle(back, back + 40 * SECOND)
+    log.add(back + 40 * SECOND, line(READER, 60 * SECOND, exchange("a")), line(READER, back, ANYTHING))
+
+    assert log.alarms == []
+    log.add(back + 41 * SECOND, said(back + 41 * SECOND, token("b", back + 40 * SECOND)))
+    assert log.idle(back + 45 * SECOND, back + 41 * SECOND + AFTER_A_PAUSE).causes == [("silent", "b")]
+
+
+def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[Reconciliation, list[Alarm]]:
+    """A ledger that starts again, and what it has missed."""
+    again = Reconciliation(REGISTRY, whole=whole)
+    return again, again.missed(log.leaves[after:])
+
+
+def test_a_restart_goes_on_with_what_was_waited_for() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A, B))
+    log.compared, missed = resumed(log, whole=True)
+    assert missed == []
+
+    log.add(62 * SECOND, line(READER, 60 * SECOND, exchange("a")))
+
+    assert log.idle(65 * SECOND, LONG).causes == [("silent", "b")]
+
+
+def test_a_restart_repeats_no_alarm_that_is_on_record_and_raises_those_that_are_not() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A, B))
+    log.idle(65 * SECOND, LONG)
+    assert log.causes == [("silent", "a"), ("silent", "b")]
+    log.add(LONG, line(LEDGER, LONG, log.alarms[0]))
+
+    again, missed = resumed(log, whole=True)
+
+    assert missed == log.alarms[1:]
+    log.compared = again
+    log.add(LONG + SECOND, line(LEDGER, LONG, missed[0]), line(READER, 60 * SECOND, exchange("b")))
+    assert log.causes[2:] == [("explained", "b")]
+
+
+def test_what_may_have_its_counterpart_before_the_leaves_that_are_read_again_is_no_alarm() -> None:
+    log = Log().add(SECOND, line(READER, SECOND, exchange("a")), said(SECOND, token("b", SECOND)))
+    seen = len(log.leaves)
+    log.add(2 * SECOND, said(2 * SECOND, token("a", SECOND)), line(READER, 2 * SECOND, exchange("b")))
+    log.compared, missed = resumed(log, whole=False, after=seen)
+    log.alarms = []
+
+    assert (missed, log.idle(5 * SECOND, LONG).alarms) == ([], [])
+    log.add(LONG, said(LONG, token("c", LONG - SECOND)))
+    assert log.idle(LONG + SECOND, 2 * LONG).causes == [("silent", "c")]
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 10)
+    monkeypatch.setattr(module, "MOST_ATTEMPTS", 10)
+    log = Log()
+    for number in range(100):
+        at = number * SECOND // 10
+        lost = line(READER, at, exchange(None, reason="issuer_unavailable"))
+        made = line(f"{READER}{number}", at, exchange(f"j{number}"))
+        alarm = line(LEDGER, at, Alarm(cause="silent", party=READER, token_id=f"a{number}", at=1))
+        log.add(at, lost, made, alarm, said(at, token(f"i{number}", at, client=WRITER)))
+
+    one = log.compared
+    kept = [len(one._awaited), len(one._journalled), len(one._latest), len(one._recorded)]
+    assert max(*kept, *map(len, one._attempts.values())) <= 11
+
+
+@dataclass(frozen=True)
+class Made:
+    """One exchange, and how late each side is told: all of it within what is usual."""
+
+    at: int
+    answered: int
+    told: int
+    delivered: int
+
+
+MADE = st.builds(
+    Made,
+    at=st.integers(0, 60 * SECOND),
+    answered=st.integers(0, 9 * SECOND),
+    told=st.integers(0, 5 * SECOND),
+    delivered=st.integers(0, 2 * SECOND),
+)
+
+
+def played(made: list[Made], missing: Callable[[str], bool] = lambda _: False) -> Log:
+    """A busy log with these exchanges; `missing` says which side of which one is left out: `journal 3`, `issuer 3`."""
+    arrivals: list[tuple[int, bytes]] = []
+    for number, one in enumerate(made):
+        if not missing(f"issuer {number}"):
+            arrivals.append((one.at + one.told, b"%d" % number))
+        if not missing(f"journal {number}"):
+            written = one.at + one.answered
+            arrivals.append((written + one.delivered, line(READER, written, exchange(f"t{number}"))))
+    log, now = Log(), 0
+    while now < 100 * SECOND:
+        now += SECOND
+        new = [leaf for at, leaf in arrivals if now - SECOND <= at < now]
+        tokens = [token(f"t{leaf.decode()}", made[int(leaf)].at) for leaf in new if leaf.isdigit()]
+        log.add(now, said(now, *tokens), *(leaf for leaf in new if not leaf.isdigit()), line(READER, now, ANYTHING))
+    return log
+
+
+@given(st.lists(MADE, max_size=8))
+def test_whatever_is_as_late_as_usual_is_no_alarm(made: list[Made]) -> None:
+    assert played(made).alarms == []
+
+
+@given(st.lists(MADE, min_size=1, max_size=8), st.data())
+def test_whichever_side_is_left_out_is_the_one_alarm(made: list[Made], data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, len(made) - 1))
+    side, cause = data.draw(st.sampled_from([("issuer", "unknown"), ("journal", "unexplained")]))
+
+    assert played(made, f"{side} {number}".__eq__).causes == [(cause, f"t{number}")]
+
+
+def test_a_pause_is_longer_than_the_registry_ever_pauses() -> None:
+    assert SECONDS_BETWEEN_RECORDS * MICROSECONDS < PAUSE
+    assert LONGEST_PAUSE * MICROSECONDS < AFTER_A_PAUSE
+    assert SECONDS * MICROSECONDS < LATER < SILENT
