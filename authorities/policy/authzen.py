@@ -1,0 +1,149 @@
+"""Reads requests of the AuthZEN Authorization API 1.0 (openid.net/specs/authorization-api-1_0.html).  Pure.
+
+Fields that it does not know are ignored, as section 10.1.1 requires; all others are checked, and a `BadRequest` names
+the first that is wrong.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.strict_json import strict_object
+
+JSON = "application/json"
+MAX_EVALUATIONS = 100
+"""Questions in one request.  Each takes up to 0.1 ms; a page that shows what somebody may do asks a screenful."""
+EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST = "execute_all", "deny_on_first_deny", "permit_on_first_permit"
+SEMANTICS = EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST
+
+
+class BadRequest(ZeroTrustError):
+    """The request is none of this API: HTTP 400, with this text as the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A subject or a resource."""
+
+    type: str
+    id: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What the subject wants to do."""
+
+    name: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One access evaluation request."""
+
+    subject: Entity
+    action: Action
+    resource: Entity
+    context: Mapping[str, Any]
+
+
+def body_of(content_type: str, body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a request.  Raises `BadRequest`."""
+    if content_type.partition(";")[0].strip().lower() != JSON:
+        raise BadRequest(f"the Content-Type has to be {JSON}")
+    if not body:
+        raise BadRequest("the body is empty")
+    try:
+        return strict_object(body)
+    except ValueError as error:
+        raise BadRequest(f"the body is not a JSON object: {error}") from error
+
+
+def question(told: Mapping[str, Any]) -> Question:
+    """Return the question of an access evaluation request.  Raises `BadRequest`."""
+    return Question(entity(told, "subject"), action(told), entity(told, "resource"), context(told))
+
+
+def entity(told: Mapping[str, Any], key: str) -> Entity:
+    """Return the subject or the resource of a request.  Raises `BadRequest`."""
+    found = _object(told, key)
+    return Entity(_text(found, key, "type"), _text(found, key, "id"), _properties(found, key))
+
+
+def action(told: Mapping[str, Any]) -> Action:
+    """Return the action of a request.  Raises `BadRequest`."""
+    found = _object(told, "action")
+    return Action(_text(found, "action", "name"), _properties(found, "action"))
+
+
+def context(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the context of a request, which is optional.  Raises `BadRequest`."""
+    return _object(told, "context") if "context" in told else {}
+
+
+def questions(told: Mapping[str, Any]) -> list[Question | BadRequest] | None:
+    """Return the questions of a batch, each with the defaults of the whole request, or what is wrong with it.
+
+    None if it is no batch: without `evaluations`, or with none of them, it is one question (section 7.1).
+    Raises `BadRequest` if the request is wrong as a whole.
+    """
+    batch = told.get("evaluations", [])
+    if not isinstance(batch, list):
+        raise BadRequest("evaluations is not an array")
+    if not batch:
+        return None
+    if len(batch) > MAX_EVALUATIONS:
+        raise BadRequest(f"evaluations has {len(batch)} elements, at most {MAX_EVALUATIONS} are answered")
+    _check(defaults := {key: told[key] for key in ("subject", "action", "resource", "context") if key in told})
+    return [_one(defaults, number, each) for number, each in enumerate(batch)]
+
+
+def semantic(told: Mapping[str, Any]) -> str:
+    """Return how a batch is to be answered.  Raises `BadRequest`."""
+    options = _object(told, "options") if "options" in told else {}
+    if (found := options.get("evaluations_semantic", EXECUTE_ALL)) not in SEMANTICS:
+        raise BadRequest(f"options.evaluations_semantic is not one of {', '.join(SEMANTICS)}")
+    return str(found)
+
+
+def _check(defaults: Mapping[str, Any]) -> None:
+    for key in defaults:
+        if key == "action":
+            action(defaults)
+        elif key == "context":
+            context(defaults)
+        else:
+            entity(defaults, key)
+
+
+def _one(defaults: Mapping[str, Any], number: int, each: Any) -> Question | BadRequest:
+    if not isinstance(each, dict):
+        return BadRequest(f"evaluations[{number}] is not an object")
+    try:
+        return question({**defaults, **each})
+    except BadRequest as error:
+        return BadRequest(f"evaluations[{number}]: {error}")
+
+
+def _object(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    if key not in told:
+        raise BadRequest(f"{key} is missing")
+    if not isinstance(found := told[key], dict):
+        raise BadRequest(f"{key} is not an object")
+    return found
+
+
+def _text(found: Mapping[str, Any], key: str, name: str) -> str:
+    if name not in found:
+        raise BadRequest(f"{key}.{name} is missing")
+    if not isinstance(text := found[name], str):
+        raise BadRequest(f"{key}.{name} is not a string")
+    return text
+
+
+def _properties(found: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    if not isinstance(properties := found.get("properties", {}), dict):
+        raise BadRequest(f"{key}.properties is not an object")
+    return properties

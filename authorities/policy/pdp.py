@@ -1,0 +1,81 @@
+"""Answers AuthZEN questions as the services decide: the same policies, by the same engine.  Pure.
+
+What a question to it has to say, beside its action (a scope, or what is done with a document):
+
+    subject   type `user`, the user's id, and in `properties` the `groups`
+    resource  type `Party` with the identifier of who is called; or type `Document` with its attributes in `properties`
+    context   `agent`, the identifier of the party that presents the token; `scopes`, those of the token; and `actors`,
+              who acts for the user, the current one first; none if the user's own client calls
+
+The subject is the user and the agent is in the context, as in AuthZEN's profile for MCP (COAZ, a draft of 2026).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from authorities.policy.authzen import Entity, Question
+from authorities.policy.authzen_api import Answer
+from authorities.policy.callers import caller
+from authorities.policy.rules import rules_of
+from zerotrust.decision import PolicyEngine, Resource
+from zerotrust.identity import MAX_ACTORS, Principal
+from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import PolicyDocument
+
+PARTY, USER = "Party", "user"
+MOST_NAMES = 100
+"""Groups or scopes in one question.  A token has a few."""
+_UNKNOWN = Answer(decision=False, context={"reason": "unknown_question"})
+
+
+class ServicePoint:
+    """Decides with one version of the policies."""
+
+    def __init__(self, engine: PolicyEngine, document: PolicyDocument, registry: Registry) -> None:
+        """Take the engine, and what it was made of: the policies and the registry name all actions."""
+        self._engine, self._scopes = engine, frozenset(registry.scopes)
+        named = {action for rule in rules_of(document.policies) for action in rule.actions}
+        self._others = frozenset(name for name in named if "." in name) - self._scopes
+
+    def decide(self, question: Question) -> Answer:
+        """Decide as a service would.  The answer has the reason, the rules that permit, and the policies' version."""
+        who, resource = _principal(question), question.resource
+        if who is None:
+            return _UNKNOWN
+        if resource.type == PARTY:
+            decision = self._engine.decide(who, question.action.name, resource.id)
+        elif _all_text(resource.properties):
+            known = tuple(resource.properties.items())
+            decision = self._engine.decide_on(who, question.action.name, Resource(resource.type, resource.id, known))
+        else:
+            return _UNKNOWN
+        told: dict[str, Any] = {"reason": str(decision.reason), "policy": self._engine.version}
+        return Answer(decision.allowed, told | ({"rules": [*decision.rules]} if decision.rules else {}))
+
+    def actions(self, resource: Entity) -> Iterable[str]:
+        """Return the scopes for a party, and for anything else what the rules name besides."""
+        return self._scopes if resource.type == PARTY else self._others
+
+
+def _principal(question: Question) -> Principal | None:
+    """Return the caller that a question describes, or None if it does not describe one."""
+    around, agent = question.context, question.context.get("agent")
+    groups, scopes = _names(question.subject.properties, "groups"), _names(around, "scopes")
+    actors = _names(around, "actors")
+    if question.subject.type != USER or not isinstance(agent, str) or None in (groups, scopes, actors):
+        return None
+    if len(actors or ()) > MAX_ACTORS or (actors and actors[0] != agent):
+        return None  # the current actor is who presents the token
+    return caller(agent, subject=question.subject.id, actors=actors or (), scopes=scopes or (), groups=groups or ())
+
+
+def _names(told: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    """Return a list of texts; empty if it is absent, None if it is something else."""
+    found = told.get(key, [])
+    if not isinstance(found, list) or len(found) > MOST_NAMES or not all(isinstance(name, str) for name in found):
+        return None
+    return tuple(found)
+
+
+def _all_text(properties: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, str) for value in properties.values())
