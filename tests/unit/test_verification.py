@@ -364,8 +364,9 @@ def test_more_leaves_than_are_held_in_memory_are_not_read(monkeypatch: pytest.Mo
     assert verified(LEDGER.export(1), after=1)
 
 
-@pytest.mark.parametrize(("after", "before"), [(3, ()), (3, (b"0" * 32,) * 3), (len(ENTRIES) + 1, (b"0" * 32,) * 2)])
-def test_what_stands_for_leaves_that_are_left_out_must_fit(after: int, before: tuple[bytes, ...]) -> None:
+@pytest.mark.parametrize(("after", "count"), [(3, 0), (3, 3), (len(ENTRIES) + 1, None), (-1, None)])
+def test_what_stands_for_leaves_that_are_left_out_must_fit(after: int, count: int | None) -> None:
+    before = (b"0" * 32,) * (after.bit_count() if count is None else count)
     line = Header(header_of(LINES[0]).checkpoint, after, before).line
     found = fault(b"".join([line, *LINES[1:]]), after=after)
     assert (found.what, found.who) == ("unsigned", EXPORT)
