@@ -925,6 +925,75 @@ ROWS: dict[int, Row] = {
         "changed, the service is at fault",
         (Control("journal-as-delivered"),),
     ),
+    # Z. Receipts
+    330: Row(
+        "a party that leaves out of its receipt whom it called, also in another trace",
+        "step 10, and the party",
+        ((Control("log-call-on-receipt", put="continue"), Control("log-exchange-on-receipt", put="continue")),),
+    ),
+    331: Row(
+        "a receipt that is not passed on",
+        "step 5, and who has called",
+        (Control("receipts-complete", put="if not (called := left.pop(asked.receipt, None)): continue"),),
+    ),
+    332: Row("a party that is said to have given no receipt", "step 5, and the party", (Control("receipt-needed"),)),
+    333: Row(
+        "a genuine receipt of a party that nobody has called", "step 5, and the party", (Control("no-extra-receipt"),)
+    ),
+    334: Row(
+        "a receipt of another transaction, or of another call of the same party",
+        "step 6, and the party",
+        (Control("receipt-fits-its-call", put="pass"),),
+    ),
+    335: Row(
+        "a party that alters the answer of another, or says to have asked something else",
+        "step 7, and the party",
+        (Control("receipt-answer"), Control("receipt-request")),
+    ),
+    336: Row(
+        "the receipts of another answer, of another request or of another transaction",
+        "step 4",
+        (Control("answer-is-mine"), Control("request-is-mine"), Control("transaction-is-mine")),
+    ),
+    337: Row(
+        "a statement of another kind, with a genuine signature, in the place of a receipt",
+        "step 1",
+        (
+            Control(
+                "receipt-kind",
+                put="x5c = __import__('zerotrust.spiffe.statement').spiffe.statement._header(text)['x5c']",
+            ),
+        ),
+    ),
+    338: Row(
+        "a key that was stolen signs after its certificate has ended, with an earlier time",
+        "step 3, and the party",
+        (Control("receipt-in-time"), Control("receipt-within-its-caller", put="pass"), Control("task-not-too-long")),
+    ),
+    339: Row(
+        "a proof from a tree that no witness has seen, or of another record",
+        "step 3",
+        (
+            (Control("witnesses-enough"), Control("receipt-seen", put="at = root.receipt.iat if at is None else at")),
+            Control("receipt-named-by-leaf"),
+        ),
+    ),
+    340: Row(
+        "a receipt with a certificate of the attacker's own authority, or with a genuine one without its key",
+        "step 2, and the party",
+        (Control("statement-chain", put="pass"), Control("receipt-signature")),
+    ),
+    341: Row("a receipt with a member twice", "step 1", (Control("receipt-canonical"),)),
+    342: Row(
+        "a genuine party that ran code which was not approved, or did what it does not serve",
+        "step 8, and the party",
+        (Control("receipt-code"), Control("receipt-permission")),
+    ),
+    343: Row(
+        "a genuine party that the client does not accept",
+        "step 9, and the party",
+        (Control("receipt-signer-accepted"),),
+    ),
     # M. another process of the same user
     130: Row(
         "a process of the same user that reads the authority's memory, or opened it at its start",
@@ -1482,6 +1551,7 @@ GROUPS = {
     "w": "What a compromised party's answer can cost its caller",
     "x": "Services that a stranger builds with the library",
     "y": "The audit log: exports, logs and journals that were changed",
+    "z": "Receipts",
 }
 """Titles, by the letter in the name of the file that tries a row (`test_a_credentials.py`)."""
 

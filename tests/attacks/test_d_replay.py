@@ -31,6 +31,7 @@ from tests.support.attack_wire import (
 from tests.support.ca import CA, NO_CERTIFICATE, TRUST_DOMAIN, the_ca, workload
 from tests.support.issuer import metadata
 from tests.support.leaks import holds_token
+from tests.support.receipts import unreceipted
 from tests.support.system import MCPWire, Wire
 from tools.documents.document import Document
 from tools.documents.store import Store
@@ -316,16 +317,22 @@ async def test_a_token_where_it_could_be_read(target: Target) -> Tries:
         user = target.issuer.token()
         wrong: list[Any] = [{"request": [user]}, {"request": {"x": user}}, [user], user.encode(), {user: user}]
         for body in wrong:
-            noted.append((await target.send("orchestrator", user, path="/tasks", body=body)).answer.text)
+            noted.append(said(await target.send("orchestrator", user, path="/tasks", body=body)))
         for party in DOORS:
-            noted.append((await target.send(party, target.token(party), path=f"/{user}")).answer.text)
-            noted.append((await target.send(party, target.token(party), query=f"?access_token={user}")).answer.text)
+            noted.append(said(await target.send(party, target.token(party), path=f"/{user}")))
+            noted.append(said(await target.send(party, target.token(party), query=f"?access_token={user}")))
         task = await target.send(READER, target.token(READER), body={"method": "ListTasks", "id": 1, "jsonrpc": "2.0"})
-        noted.append(task.answer.text)
-    noted += [orjson.dumps(list(target.system.documents().values())).decode(), tried.answer.text]
-    tried.effect = target.leaks or any(holds_token(said) for said in noted)
+        noted.append(said(task))
+    noted += [orjson.dumps(list(target.system.documents().values())).decode()]
+    noted += [said(tried)]
+    tried.effect = target.leaks or any(map(holds_token, noted))
     assert len(noted) > 20
     yield tried
+
+
+def said(tried: Tried) -> str:
+    """An answer without its receipts, which are signed as tokens are."""
+    return unreceipted(tried.answer.content).decode()
 
 
 def _tap(target: Target, party: str, noted: list[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.attack import DOORS, META, Target, Tried, Tries, attack, message, rpc, tool_call
+from tests.support.receipts import heard
 from tests.support.system import POLICY, registry
 from tools.documents.tools import TOOLS
 from zerotrust.decision import Reason
@@ -105,7 +106,9 @@ async def test_somebody_elses_document_by_its_id(target: Target) -> Tries:
     missing = await target.send(tool, reading, body=tool_call("read", id="FIN-999"))
     foreign = await target.send(tool, reading, body=tool_call("read", id="FIN-201"))
     foreign.effect = "Revenue" in foreign.answer.text
-    assert foreign.effect or foreign.answer.text == missing.answer.text.replace("FIN-999", "FIN-201")
+    assert foreign.effect or heard(foreign.answer) == tuple(
+        said.replace("FIN-999", "FIN-201") for said in heard(missing.answer)
+    )
     yield foreign
 
     found = await target.send(tool, reading, body=tool_call("search", query="invoice"), reason=Reason.GRANTED)

@@ -17,6 +17,7 @@ from tests.support.attack import (
     rpc,
     tool_call,
 )
+from tests.support.receipts import heard
 from tools.documents.tools import TOOLS
 from zerotrust.decision import Reason
 
@@ -107,7 +108,7 @@ async def test_a_session_of_the_attackers_choice(target: Target) -> Tries:
     sessions = [(b"mcp-session-id", id_) for id_ in (b"fixed", b"0" * 32, b"../../x")]
     for session in [*sessions, (b"last-event-id", b"1")]:
         tried = await target.send(TOOL, target.token(TOOL), headers=[session], reason=Reason.GRANTED)
-        tried.effect = tried.answer.text != without.answer.text or "mcp-session-id" in tried.answer.headers
+        tried.effect = heard(tried.answer) != heard(without.answer) or "mcp-session-id" in tried.answer.headers
         yield tried
         tried = await target.send(TOOL, target.token(TOOL), headers=[session, (b"mcp-protocol-version", LEGACY[0])])
         if tried.handled:

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.attack import A2A_HEADERS, LURES, Target, Tried, Tries, attack, message, rpc
 from tests.support.ca import CA, the_ca
 from tests.support.leaks import holds_token
+from tests.support.receipts import unreceipted
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, as_json
 from zerotrust.adapters.digests import canonical
 from zerotrust.decision import Reason
@@ -99,7 +100,7 @@ async def test_an_agent_that_asks_for_a_token_in_its_answer(target: Target) -> T
     heard = taken_over(target, {"message": said})
     tried = await run_task(target)
     assert tried.answer.json()["result"]["event"] == "finished"  # it is text, and text is all it is
-    tried.effect = holds_token(tried.answer.text) or holds_token(b"".join(heard))
+    tried.effect = holds_token(unreceipted(tried.answer.content)) or holds_token(b"".join(heard))
     yield tried
 
 

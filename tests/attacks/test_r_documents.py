@@ -12,6 +12,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import Target, Tries, attack, tool_call
+from tests.support.receipts import heard
 from tools.documents.store import MOST_DRAFTS, MOST_FOUND
 from zerotrust.decision import Reason
 
@@ -111,9 +112,9 @@ async def test_the_work_of_a_refusal(target: Target) -> Tries:
         more = {"text": "x"} if tool == "replace" else {}
         foreign = await target.send(TOOL, token, body=tool_call(tool, id="FIN-201", **more))
         missing = await target.send(TOOL, token, body=tool_call(tool, id="FIN-999", **more))
-        said = [tried.answer.text.replace("FIN-201", "FIN-999") for tried in (foreign, missing)]
-        assert said[0] == said[1]
-        yield replace(foreign, effect=len(foreign.recorded) != len(missing.recorded))
+        said = [[one.replace("FIN-201", "FIN-999") for one in heard(tried.answer)] for tried in (foreign, missing)]
+        assert said[0][0] == said[1][0]
+        yield replace(foreign, effect=said[0] != said[1] or len(foreign.recorded) != len(missing.recorded))
 
 
 @attack(177)

@@ -7,7 +7,8 @@ import httpx
 import orjson
 
 from zerotrust.receipts.carried import MEMBER, Carried, taken
-from zerotrust.receipts.receipt import Receipt
+from zerotrust.receipts.receipt import KIND, Receipt, receipt_of
+from zerotrust.spiffe.statement import statement_type
 
 
 def carried(answer: httpx.Response) -> Carried:
@@ -33,4 +34,19 @@ def receipts(answer: httpx.Response) -> list[Receipt]:
 def said(receipt: str) -> Receipt:
     """What one receipt says."""
     payload = receipt.split(".")[1]
-    return Receipt.parse(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return receipt_of(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+def unreceipted(content: bytes) -> bytes:
+    """A content without its receipts; if anything else than receipts is in their place, it stays there."""
+    found = taken(content)
+    return found.content if found and all(statement_type(one) == KIND for one in found.receipts) else content
+
+
+def heard(answer: httpx.Response) -> tuple[str, ...]:
+    """All that an answer tells about what was done: its content, and what its receipts say beside it."""
+    told = (
+        f"{one.status} {one.verdict} {one.reason} {one.operation} {one.permission} {one.resources} {len(one.calls)}"
+        for one in receipts(answer)
+    )
+    return carried(answer).content.decode(), *told

@@ -57,6 +57,13 @@ PURE = [
     "audit.comparison",
     "receipts.receipt",
     "receipts.carried",
+    "receipts.failure",
+    "receipts.opened",
+    "receipts.accepted",
+    "receipts.tree",
+    "receipts.logged",
+    "receipts.completeness",
+    "receipts.verification",
 ]
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}

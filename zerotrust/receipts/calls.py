@@ -12,18 +12,17 @@ from dataclasses import replace
 from zerotrust.audit.event import Text
 from zerotrust.decision import Denied, ReasonCode
 from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
-from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, digest_of
-
-NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, STREAMED, NONE, NO_ROOM = (
-    "not_called",  # the token was not used
-    "not_sent",  # there was no connection
-    "no_answer",  # or no whole one
-    "outside",  # a server that is no party
-    "streamed",  # an answer that was passed on as it came
-    "none",  # the answer had none, or not in the right form
-    "no_room",  # more receipts than one answer may carry
+from zerotrust.receipts.receipt import (
+    MAX_CALLS,
+    MAX_RESOURCES,
+    NO_ANSWER,
+    NO_ROOM,
+    NONE,
+    NOT_CALLED,
+    OUTSIDE,
+    Asked,
+    digest_of,
 )
-"""Why a call has no receipt; the others are the reasons of refusals (`decision.py`)."""
 
 
 class OneCall:
@@ -93,7 +92,7 @@ class Calls:
 
     def _bound(self) -> None:
         many = len(self._calls) + len(self._exchanges) > MAX_CALLS or len(self._resources) > MAX_RESOURCES
-        if many:  # control: receipt-bounded
+        if many:
             self.whole = False
             for noted in (self._calls, self._exchanges, self._resources):
                 noted.clear()

@@ -46,7 +46,7 @@ def taken(content: bytes) -> Carried | None:
     (start,) = starts
     end = content.find(b'"', start)
     value = content[start:end]
-    if end < 0 or len(value) > MAX_VALUE or not _VALUE.fullmatch(value):  # control: receipts-bounded
+    if end < 0 or len(value) > MAX_VALUE or not _VALUE.fullmatch(value):
         return None
     receipts = tuple(value.decode().split("~")) if value else ()
     return Carried(content[:start] + content[end:], start, receipts) if len(receipts) <= MAX_RECEIPTS else None

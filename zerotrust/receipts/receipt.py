@@ -22,6 +22,17 @@ MAX_CALLS = 256
 MAX_RESOURCES = 256
 """Resources in one receipt."""
 
+NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, STREAMED, NONE, NO_ROOM = (
+    "not_called",  # the token was not used
+    "not_sent",  # there was no connection
+    "no_answer",  # or no whole one
+    "outside",  # a server that is no party
+    "streamed",  # an answer that was passed on as it came
+    "none",  # the answer had none, or not in the right form
+    "no_room",  # more receipts than one answer may carry
+)
+"""Why a call has no receipt; the others are the reasons of refusals (`decision.py`)."""
+
 Seconds = Annotated[int, Field(ge=0)]
 """Since 1970-01-01 UTC, as in a token (RFC 7519 section 2)."""
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,63}$")]
@@ -109,15 +120,15 @@ class Receipt(_Shape):
         """Return the canonical bytes."""
         return orjson.dumps(self, _content, orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS)
 
-    @classmethod
-    def parse(cls, raw: bytes) -> "Receipt":
-        """Parse canonical bytes.  Raises `ValueError` for anything else."""
-        found = _reader().validate_json(raw)
-        if found.payload() != raw:  # control: receipt-canonical
-            raise ValueError("not in canonical form")
-        if any((one.receipt is None) == (one.reason is None) for one in found.calls):
-            raise ValueError("a call has a receipt, or a reason why not")
-        return found
+
+def receipt_of(raw: bytes) -> Receipt:
+    """Return the receipt of these canonical bytes.  Raises `ValueError` for anything else."""
+    found = _reader().validate_json(raw)
+    if found.payload() != raw:  # control: receipt-canonical
+        raise ValueError("not in canonical form")
+    if any((one.receipt is None) == (one.reason is None) for one in found.calls):
+        raise ValueError("a call has a receipt, or a reason why not")
+    return found
 
 
 def digest_of(receipt: str) -> str:

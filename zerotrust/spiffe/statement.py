@@ -7,6 +7,7 @@ signer, and only until the certificate expires.
 
 import base64
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 import jwt
@@ -41,16 +42,21 @@ def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: 
     Raises `InvalidStatement`.
     """
     try:
-        brought = _header(statement)  # `typ` has one spelling here, for `sign` alone writes it
-        if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
-            raise InvalidStatement(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
-        key = trusted_key(brought["x5c"], signer=signer, own=own, now=now)
+        key = trusted_key(certificates(statement, kind=kind), signer=signer, own=own, now=now)
         payload = jwt.PyJWS([ALGORITHM]).decode(statement, key, [ALGORITHM])
         return strict_object(payload, most=None)  # the number of revocations is not bounded
     except jwt.InvalidTokenError as error:
         raise InvalidStatement(f"the signature is not that of {signer}") from error
     except ValueError as error:
         raise InvalidStatement(str(error)) from error
+
+
+def certificates(statement: str, *, kind: str) -> Any:
+    """Return the `x5c` of a statement of that kind, not verified.  Raises `ValueError`."""
+    brought = _header(statement)  # `typ` has one spelling here, for `sign` alone writes it
+    if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
+        raise InvalidStatement(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
+    return brought["x5c"]
 
 
 def statement_type(statement: str) -> str:
@@ -89,9 +95,24 @@ def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticC
     section 5); it has not expired, since a signature is valid until then; and its lifetime is not longer than the
     reader's, since the authority issues no longer one.  Raises `InvalidStatement`.
     """
+    name, leaf, key = signer_of(header, bundle=own.bundle, at=now)
+    if name != signer:  # control: statement-signer
+        raise InvalidStatement(f"signed by {name}, not by {signer}")
+    if life_of(leaf) > own.life:  # control: statement-certificate-lifetime
+        raise InvalidStatement(f"the lifetime of the certificate of {signer} is longer than {own.life:.0f} s")
+    return key
+
+
+def signer_of(
+    header: Any, *, bundle: Collection[x509.Certificate], at: float
+) -> tuple[str, x509.Certificate, EllipticCurvePublicKey]:
+    """Return the SPIFFE ID, the certificate and the key of whoever an `x5c` header names, if it was valid at that time.
+
+    `bundle`: the authorities that are trusted; `at`: seconds since the epoch.  Raises `InvalidStatement`.
+    """
     try:
         chain = chain_of(header)
-        _check_chain(chain, own, dt.datetime.fromtimestamp(now, dt.UTC))
+        _check_chain(chain, bundle, dt.datetime.fromtimestamp(at, dt.UTC))
         leaf = chain[0]
         name = id_of(leaf)
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
@@ -101,22 +122,18 @@ def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticC
         raise (
             error if isinstance(error, InvalidStatement) else InvalidStatement("not exactly one SVID in the header")
         ) from error
-    if name != signer:  # control: statement-signer
-        raise InvalidStatement(f"signed by {name}, not by {signer}")
-    if life_of(leaf) > own.life:  # control: statement-certificate-lifetime
-        raise InvalidStatement(f"the lifetime of the certificate of {signer} is longer than {own.life:.0f} s")
     key = leaf.public_key()
     if not usage.digital_signature or not isinstance(key, EllipticCurvePublicKey):
         raise InvalidStatement("the certificate's key is not for signing")
-    return key
+    return name, leaf, key
 
 
-def _check_chain(chain: list[x509.Certificate], own: Svid, at: dt.datetime) -> None:
+def _check_chain(chain: list[x509.Certificate], bundle: Collection[x509.Certificate], at: dt.datetime) -> None:
     """Raise `VerificationError` or `InvalidStatement` unless the chain is valid at this time."""
     leaf, *intermediates = chain
     if not leaf.not_valid_before_utc <= at < leaf.not_valid_after_utc:  # control: statement-certificate-in-time
         raise InvalidStatement("the certificate has expired, or is not valid yet")
-    verifier = PolicyBuilder().store(Store(list(own.bundle))).time(at).build_client_verifier()
+    verifier = PolicyBuilder().store(Store(list(bundle))).time(at).build_client_verifier()
     # control: statement-chain
     if verifier.verify(leaf, intermediates).chain[:-1] != chain:  # each certifies the one before (RFC 7515 4.1.6)
         raise InvalidStatement("the header has certificates that do not lead to an authority")

@@ -1,7 +1,7 @@
 """Which log, and which of its witnesses are enough (c2sp.org/tlog-policy).  Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned_at
@@ -46,14 +46,25 @@ class TrustPolicy:
             raise InvalidLog(f"the checkpoint of {origin} is signed by no log of the policy")
         found, *_ = [check_signed(note, key) for key in known]
         times = {name: at for name, key in self.witnesses.items() if (at := cosigned_at(note, key)) is not None}
-        met = {NONE, *times}
-        for name, group in self.groups.items():  # in the order of the file: members come first
-            if len(met.intersection(group.members)) >= group.least:
-                met.add(name)
-        if self.quorum not in met:  # control: witnesses-enough
+        if not self.met_by(times):  # control: witnesses-enough
             has = ", ".join(sorted(times)) or "nobody"
             raise InvalidLog(f"the checkpoint of {origin} is cosigned by {has}: not the quorum {self.quorum}")
         return found, times
+
+    def met_by(self, witnesses: Iterable[str]) -> bool:
+        """Return whether these witnesses are enough."""
+        met = {NONE, *witnesses}
+        for name, group in self.groups.items():  # in the order of the file: members come first
+            if len(met.intersection(group.members)) >= group.least:
+                met.add(name)
+        return self.quorum in met
+
+    def since(self, times: Mapping[str, int]) -> int | None:
+        """Return when the quorum was complete, by the times of `check`; None if it takes no witness to complete it."""
+        in_order = sorted(times, key=lambda name: times[name])
+        counts = (number for number in range(len(in_order) + 1) if self.met_by(in_order[:number]))
+        least = next(counts, 0)
+        return times[in_order[least - 1]] if least else None
 
 
 def policy(text: str) -> TrustPolicy:

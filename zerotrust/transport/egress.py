@@ -19,7 +19,8 @@ from zerotrust.dialect import Form
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ELEMENTS, PLAIN, REPORTING_MARGIN, SECONDS, read
 from zerotrust.limits.strict_json import check_size
-from zerotrust.receipts.calls import CALLS, NOT_SENT, STREAMED
+from zerotrust.receipts.calls import CALLS
+from zerotrust.receipts.receipt import NOT_SENT, STREAMED
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.transport.jsonrpc import error_body
@@ -187,7 +188,7 @@ class EgressClients:
         request.headers["traceparent"] = (span := current_span()).traceparent
         if span.state:
             request.headers["tracestate"] = span.state
-        if calls := CALLS.get():  # control: call-on-receipt
+        if calls := CALLS.get():
             noted = calls.called(token.audience, token.token_id, await request.aread())
             request.extensions = {**request.extensions, _CALL: noted}
 

@@ -1,0 +1,198 @@
+"""Z. Receipts: what a party that took part, or whoever stole its key, makes a client believe of its task."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.attack import Attempt, Tries, attack
+from tests.support.ca import CA, the_ca
+from tests.support.issuer import Issuer
+from tests.support.receipt_tree import Task, digest, spiffe_id
+from tests.support.receipts import said
+from zerotrust.receipts.accepted import Accepted
+from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.logged import LONGEST_TASK, Evidence
+from zerotrust.receipts.receipt import KIND
+from zerotrust.service import Service
+from zerotrust.spiffe.statement import sign
+from zerotrust.tlog.proof import Proof
+
+
+class Reader:
+    """A client, which verifies the receipts of its task: the orchestrator asked the reader, and that model and tool."""
+
+    leaks = False
+
+    def __init__(self) -> None:
+        self.lured: list[str] = []
+
+    def check_journals(self) -> None:
+        """Nobody writes any here."""
+
+    @staticmethod
+    def believes(task: Task, expected: str, answer: bytes | None = None, **others: Any) -> Attempt:
+        """What the client finds; it must name the step, and the party."""
+        try:
+            task.verified(answer, **others)
+        except Unproven as found:
+            text = f"step {found.step}: {found.party.removeprefix('spiffe://agents.example/')}"
+            return Attempt(f"step {found.step}", succeeded=False, recorded=(text,), reason=expected)
+        return Attempt("believed", succeeded=True)
+
+
+@asynccontextmanager
+async def reading(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Reader]:
+    """Nothing runs."""
+    yield Reader()
+
+
+@attack(330, reading)
+async def test_a_party_that_says_nothing_of_another_that_it_called(reader: Reader) -> Tries:
+    """Whoever was called has the call on record, whatever trace it was told that it belongs to."""
+    for trace in "1" * 32, "9" * 32:
+        task = Task()
+        task.tool.entered = task.tool.carried = False
+        task.tool.trace = trace
+        yield reader.believes(task, "step 10: agent/reader", exported=True)
+
+
+@attack(331, reading)
+async def test_a_receipt_that_is_not_passed_on(reader: Reader) -> Tries:
+    task = Task()
+    task.tool.carried = False
+    yield reader.believes(task, "step 5: agent/reader")
+
+
+@attack(332, reading)
+async def test_a_party_that_is_said_to_have_given_none(reader: Reader) -> Tries:
+    for reason in "none", "no_answer", "outside":
+        task = Task()
+        task.tool.carried, task.tool.told = False, {"receipt": None, "reason": reason}
+        yield reader.believes(task, "step 5: tool/documents")
+
+
+@attack(333, reading)
+async def test_a_party_that_nobody_called(reader: Reader) -> Tries:
+    task = Task()
+    task.tool.entered = False
+    yield reader.believes(task, "step 5: tool/documents")
+
+
+@attack(334, reading)
+async def test_a_receipt_of_another_transaction_or_of_another_call(reader: Reader) -> Tries:
+    """What its caller says about the call is what that receipt says."""
+    other = Task("T9")
+    *_, foreign = other.receipts()
+    task = Task()
+    task.tool.signed = foreign
+    yield reader.believes(task, "step 6: tool/documents")
+
+    task = Task()
+    *_, own = Task().receipts()
+    task.tool.signed = own
+    task.tool.told = {"token": "T0.another"}
+    yield reader.believes(task, "step 6: tool/documents")
+
+
+@attack(335, reading)
+async def test_an_answer_or_a_request_that_was_altered_on_its_way(reader: Reader) -> Tries:
+    task = Task()
+    task.tool.told = {"answer": digest("what the reader would have liked")}
+    yield reader.believes(task, "step 7: agent/reader")
+    task = Task()
+    task.tool.told = {"request": digest("what the reader says to have asked")}
+    yield reader.believes(task, "step 7: tool/documents")
+
+
+@attack(336, reading)
+async def test_the_receipts_of_another_answer(reader: Reader) -> Tries:
+    task = Task()
+    yield reader.believes(task, "step 4: orchestrator", task.answer().replace(b"A summary", b"Another"))
+    task = Task()
+    yield reader.believes(task, "step 4: orchestrator", request=b'{"request":"Delete."}')
+    task = Task("T9")
+    yield reader.believes(task, "step 4: orchestrator", transaction="T0")
+
+
+@attack(337, reading)
+async def test_a_statement_of_another_kind_as_a_receipt(reader: Reader) -> Tries:
+    """Whatever else a party signs, or can be made to sign."""
+    for kind in "at+jwt", "registry+jwt":
+        task = Task()
+        payload = said(task.receipts()[2]).payload()
+        task.model.signed = sign(payload, task.svid(task.model), kind=kind)
+        yield reader.believes(task, "step 1: a party without a name")
+
+
+@attack(338, reading)
+async def test_a_stolen_key_after_its_certificate_has_ended(reader: Reader) -> Tries:
+    """It signs with a time at which the certificate was valid."""
+    task = Task()
+    task.seen = int(task.svid(task.orchestrator).not_after) + 60
+    yield reader.believes(task, "step 3: orchestrator")
+
+    task = Task()
+    task.tool.svid = the_ca().svid("tool/documents", age=300, life=120)
+    before = int(task.tool.svid.not_after) - 1
+    task.tool.said = {"began": before, "iat": before}
+    yield reader.believes(task, "step 3: tool/documents")
+
+    task = Task()
+    task.orchestrator.said["began"] = task.now - LONGEST_TASK - 1  # so that a call of then would lie within
+    yield reader.believes(task, "step 3: orchestrator")
+
+
+@attack(339, reading)
+async def test_a_log_that_shows_the_client_another_world(reader: Reader) -> Tries:
+    """It signs a tree that its witness has not seen; or it proves that it has something else."""
+    task = Task()
+    answer = task.answer()
+    entry, proof = task.evidence()
+    alone = Evidence(entry, Proof(proof.index, proof.hashes, task.log.note()))
+    yield reader.believes(task, "step 3: orchestrator", answer, evidence=alone)
+
+    task = Task()
+    answer = task.answer()
+    yield reader.believes(task, "step 3: orchestrator", answer, evidence=task.evidence(len(task.entries) - 2))
+
+
+@attack(340, reading)
+async def test_a_certificate_of_the_attackers_own(reader: Reader) -> Tries:
+    """Of its own authority; or a genuine one, whose key it does not have."""
+    task = Task()
+    task.model.svid = CA("agents.example").svid("inference", life=120)
+    yield reader.believes(task, "step 2: inference")
+
+    task = Task()
+    good, other = task.receipts()[2], task.receipts()[3]
+    task.model.signed = f"{good.rpartition('.')[0]}.{other.rpartition('.')[2]}"
+    yield reader.believes(task, "step 2: inference")
+
+
+@attack(341, reading)
+async def test_a_receipt_that_two_programs_read_differently(reader: Reader) -> Tries:
+    """It has a member twice."""
+    task = Task()
+    payload = base64.urlsafe_b64decode(task.receipts()[2].split(".")[1] + "==")
+    twice = payload.replace(b'{"answer"', b'{"answer":"%b","answer"' % (b"0" * 64))
+    task.model.signed = sign(twice, task.svid(task.model), kind=KIND)
+    yield reader.believes(task, "step 1: a party without a name")
+
+
+@attack(342, reading)
+async def test_a_genuine_party_with_other_code_or_another_role(reader: Reader) -> Tries:
+    task = Task()
+    task.tool.said = {"code": digest("changed")}
+    yield reader.believes(task, "step 8: tool/documents")
+    task = Task()
+    task.tool.said = {"permission": "inference.run"}
+    yield reader.believes(task, "step 8: tool/documents")
+
+
+@attack(343, reading)
+async def test_a_genuine_party_that_the_client_does_not_accept(reader: Reader) -> Tries:
+    task = Task()
+    some = {one: found for one, found in task.accepted.parties.items() if one != spiffe_id("inference")}
+    yield reader.believes(task, "step 9: inference", accepted=Accepted(some))

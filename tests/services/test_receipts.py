@@ -1,0 +1,196 @@
+"""Alice's task, whole and in process: what she gets back proves who took part, and what changes that is named."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.support.ca import the_ca
+from tests.support.issuer import Issuer
+from tests.support.receipt_tree import names
+from tests.support.receipts import carried, receipts
+from tests.support.system import System, running
+from tests.support.tlog import ORIGIN, Keys, Log, witness
+from zerotrust.audit.event import Counts, Outcome
+from zerotrust.audit.record import event_of
+from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, verify
+from zerotrust.receipts.receipt import digest_of
+from zerotrust.tlog.note import ED25519
+from zerotrust.tlog.proof import Proof
+from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.tree import inclusion_proof
+
+FILE_IT = {"request": "Read the incident reports and file a summary."}
+KEYS, WITNESS = Keys(ORIGIN, ED25519), witness("registry")
+POLICY = policy(f"log {KEYS.public}\nwitness registry {WITNESS.public}\nquorum registry\n")
+
+
+@pytest.fixture
+async def system(tmp_path: Path, issuer: Issuer) -> AsyncIterator[System]:
+    async with running(tmp_path, issuer=issuer) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _long_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In process, certificates outlive any test."""
+    monkeypatch.setattr("zerotrust.receipts.opened.LONGEST_CERTIFICATE", 100_000)
+
+
+async def asked(system: System, issuer: Issuer, **headers: str) -> httpx.Response:
+    answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT, headers=headers)
+    assert answer.status_code == 200
+    return answer
+
+
+async def leaves(system: System) -> list[bytes]:
+    """The lines of all journals, as a ledger would have them."""
+    for service in system.services.values():
+        await service.recorder.write(Counts())  # what rides on the next commit is written with it
+    journals = sorted(system.folder.glob("*/journal.jsonl"))
+    return [line for journal in journals for line in journal.read_bytes().splitlines()]
+
+
+def verified(system: System, answer: bytes, request: bytes, lines: list[bytes], **others: Any) -> Proven:
+    own = digest_of(answer.split(b'"receipts":"')[1].split(b"~")[0].split(b'"')[0].decode())
+    ended = [(at, event_of(line).data) for at, line in enumerate(lines)]
+    [index] = [at for at, data in ended if isinstance(data, Outcome) and data.receipt == own]
+    log = Log(lines, KEYS)
+    proof = Proof(index, tuple(inclusion_proof(index, len(lines), log.node)), log.note(WITNESS, at=int(time.time())))
+    accepted = approved(system.registry, system.snapshot.approved)
+    return verify(
+        answer,
+        authorities=the_ca().bundle,
+        policy=POLICY,
+        evidence=Evidence(lines[index], proof),
+        request=request,
+        **({"accepted": accepted, "leaves": lines} | others),
+    )
+
+
+async def test_alice_can_prove_who_took_part_in_her_task(system: System, issuer: Issuer) -> None:
+    answer = await asked(system, issuer)
+
+    proven = verified(system, answer.content, answer.request.content, await leaves(system))
+
+    assert set(names(proven)) == {"orchestrator", "agent/reader", "agent/writer", "tool/documents", "inference"}
+    assert proven.complete
+    told = receipts(answer)
+    assert {one.verdict for one in told} == {"done", "refused"}  # what the poisoned report orders
+    assert {one.permission for one in told} >= {"task.run", "agent.invoke", "tool.read", "tool.write", "inference.run"}
+    assert all(one.journal and one.code for one in told)
+
+
+async def test_the_receipts_of_a_stream_prove_the_same(system: System, issuer: Issuer) -> None:
+    answer = await asked(system, issuer, accept="text/event-stream")
+
+    assert answer.content.rstrip().splitlines()[-2] == b"event: receipts"
+    assert len(set(names(verified(system, answer.content, answer.request.content, await leaves(system))))) == 5
+
+
+async def test_a_second_task_with_the_same_token_is_told_apart(system: System, issuer: Issuer) -> None:
+    client = system.client("orchestrator", issuer.token())
+    first = await client.post("/tasks", json=FILE_IT)
+    second = await client.post("/tasks", json={"request": "Read the incident reports."})
+    lines = await leaves(system)
+
+    for answer in first, second:
+        assert verified(system, answer.content, answer.request.content, lines).complete
+
+
+async def test_a_refusal_at_the_front_door_has_a_receipt_that_is_in_no_record(system: System, issuer: Issuer) -> None:
+    answer = await system.client("orchestrator", issuer.token(scope="reasoning.plan")).post("/tasks", json=FILE_IT)
+
+    [own] = receipts(answer)
+    assert (answer.status_code, own.status, own.verdict, own.reason) == (403, 403, "refused", "scope_missing")
+    assert own.journal
+
+
+async def test_a_caller_that_was_not_verified_gets_none(system: System, issuer: Issuer) -> None:
+    answer = await system.client("orchestrator", issuer.token(aud="elsewhere")).post("/tasks", json=FILE_IT)
+
+    assert (answer.status_code, "receipts" in answer.json()) == (401, False)
+
+
+# somebody on the way
+
+
+class Altering:
+    """An app, with its answers changed on their way."""
+
+    def __init__(self, app: ASGIApp, change: Any) -> None:
+        self._app, self._change = app, change
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = []
+
+        async def kept(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, kept)
+        for message in messages:
+            if "body" in message:
+                message["body"] = self._change(message["body"])
+            message["headers"] = [one for one in message.get("headers", []) if one[0] != b"content-length"]
+            await send(message)
+
+
+async def failing(system: System, issuer: Issuer, **others: Any) -> tuple[int, str]:
+    answer = await asked(system, issuer)
+    with pytest.raises(Unproven) as found:
+        verified(system, answer.content, answer.request.content, await leaves(system), **others)
+    return found.value.step, found.value.party.removeprefix("spiffe://agents.example/")
+
+
+async def test_what_changes_a_tools_answer_on_its_way_is_found(system: System, issuer: Issuer) -> None:
+    tool = system.addresses["tool/documents"]
+    system.apps[tool] = Altering(system.apps[tool], lambda body: body.replace(b"ENG-104", b"ENG-105"))
+
+    assert await failing(system, issuer) == (7, "agent/reader")
+
+
+async def test_what_takes_a_receipt_out_is_found(system: System, issuer: Issuer) -> None:
+    reader = system.addresses["agent/reader"]
+
+    def without_the_last(body: bytes) -> bytes:
+        head, tilde, rest = body.rpartition(b"~")
+        return head + b'"' + rest.partition(b'"')[2] if tilde else body
+
+    system.apps[reader] = Altering(system.apps[reader], without_the_last)
+
+    assert await failing(system, issuer) == (5, "agent/reader")
+
+
+async def test_a_party_that_gives_no_receipts_is_named(system: System, issuer: Issuer) -> None:
+    tool = system.addresses["tool/documents"]
+
+    def without(body: bytes) -> bytes:
+        found = orjson.loads(body)
+        found["result"].pop("_meta", None) if "result" in found else None
+        return orjson.dumps(found)
+
+    system.apps[tool] = Altering(system.apps[tool], without)
+
+    assert await failing(system, issuer) == (5, "tool/documents")
+
+
+async def test_a_party_with_other_code_and_one_that_is_not_accepted_are_named(system: System, issuer: Issuer) -> None:
+    accepted = approved(system.registry, system.snapshot.approved)
+    other = {one: found for one, found in accepted.parties.items() if not one.endswith("writer")}
+
+    assert await failing(system, issuer, accepted=Accepted(other)) == (9, "agent/writer")
+
+
+async def test_no_journal_and_no_log_has_a_receipt(
+    system: System, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    found = carried(await asked(system, issuer))
+
+    written = b"".join(await leaves(system)) + caplog.text.encode()
+    assert not any(one.split(".")[2].encode() in written for one in found.receipts)

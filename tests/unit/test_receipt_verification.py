@@ -1,0 +1,426 @@
+"""The ten steps: an honest task passes all of them, and each change to it fails at one."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.ca import CA, the_ca
+from tests.support.receipt_tree import Hop, Task, code_of, digest, names, spiffe_id
+from tests.support.tlog import witness
+from zerotrust.receipts.accepted import Accepted, Party
+from zerotrust.receipts.carried import taken
+from zerotrust.receipts.failure import STEPS, Unproven
+from zerotrust.receipts.logged import LONGEST_TASK, SKEW, Evidence, evidence_of
+from zerotrust.receipts.receipt import KIND
+from zerotrust.receipts.tree import MAX_DEPTH
+from zerotrust.spiffe.statement import sign
+from zerotrust.tlog.quorum import policy
+
+ALL = ["agent/reader", "inference", "orchestrator", "tool/documents"]
+
+
+def fails(task: Task, answer: bytes | None = None, **others: Any) -> tuple[int, str]:
+    """The step that fails, and the party's name."""
+    with pytest.raises(Unproven) as found:
+        task.verified(answer, **others)
+    assert str(found.value).startswith(f"step {found.value.step} of {len(STEPS)}: ")
+    return found.value.step, found.value.party.removeprefix("spiffe://agents.example/")
+
+
+@pytest.fixture
+def task() -> Task:
+    return Task()
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_an_honest_task_is_proven(task: Task, exported: bool) -> None:
+    proven = task.verified(exported=exported)
+
+    assert sorted(names(proven)) == ALL
+    assert (proven.at, proven.complete) == (task.seen, exported)
+    assert [one.signer for one in proven.root.below[0].below] == [spiffe_id("inference"), spiffe_id("tool/documents")]
+
+
+def test_what_the_reader_does_not_say_is_not_compared(task: Task) -> None:
+    assert task.verified(request=None, transaction=None).root.receipt.txn == "T0"
+
+
+def test_a_party_that_accepts_any_permission_does(task: Task) -> None:
+    parties = {one: Party(found.code) for one, found in task.accepted.parties.items()}
+
+    assert task.verified(accepted=Accepted(parties))
+
+
+# 1 and 2: each by itself
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"receipts":""}', b'{"receipts":"a.b.c"}'])
+def test_an_answer_without_receipts(task: Task, content: bytes) -> None:
+    task.receipts()
+    assert fails(task, content) == (1, "a party without a name")
+
+
+@pytest.mark.parametrize("kind", ["JWT", "at+jwt", "receipt", "feed+jwt"])
+def test_a_statement_of_another_kind(task: Task, kind: str) -> None:
+    payload = _part(task.receipts()[2], 1)
+    task.model.signed = sign(payload, task.svid(task.model), kind=kind)
+    assert fails(task)[0] == 1
+
+
+def test_a_payload_that_is_not_in_the_one_form(task: Task) -> None:
+    payload = _part(task.receipts()[2], 1)
+    for other in payload + b" ", payload.replace(b'"done"', b'"fine"'), b"{}", b"[]":
+        task.model.signed = sign(other, task.svid(task.model), kind=KIND)
+        assert fails(task)[0] == 1
+
+
+def test_a_header_with_more_than_it_may_have(task: Task) -> None:
+    header, payload, signature = task.receipts()[2].split(".")
+    changed = json.loads(base64.urlsafe_b64decode(header + "==")) | {"jku": "https://evil.test/keys"}
+    header = base64.urlsafe_b64encode(json.dumps(changed).encode()).decode().rstrip("=")
+    task.model.signed = f"{header}.{payload}.{signature}"
+    assert fails(task)[0] == 1
+
+
+def test_a_certificate_of_another_authority(task: Task) -> None:
+    task.model.svid = CA("agents.example").svid("inference", life=120)
+    assert fails(task) == (2, "inference")
+
+
+def test_a_certificate_that_had_ended_when_it_signed(task: Task) -> None:
+    task.model.svid = the_ca().svid("inference", age=200, life=120)
+    assert fails(task) == (2, "inference")
+
+
+def test_a_certificate_that_lives_longer_than_any(task: Task) -> None:
+    task.model.svid = the_ca().svid("inference", life=121)
+    assert fails(task) == (2, "inference")
+
+
+def test_a_signature_by_another_key(task: Task) -> None:
+    good = task.receipts()[2]
+    task.model.signed = good.rpartition(".")[0] + "." + task.receipts()[3].rpartition(".")[2]
+    assert fails(task) == (2, "inference")
+
+
+# 3: when
+
+
+def test_a_proof_of_something_else(task: Task) -> None:
+    answer = task.answer()
+    assert fails(task, answer, evidence=task.evidence(0)) == (3, "orchestrator")
+    assert fails(task, answer, evidence=task.evidence(len(task.entries) - 2)) == (3, "orchestrator")
+    assert fails(task, answer, evidence=task.evidence(len(task.entries))) == (3, "orchestrator")
+
+
+def test_an_entry_that_the_proof_is_not_about(task: Task) -> None:
+    answer = task.answer()
+    entry, proof = task.evidence()
+    other = Evidence(entry.replace(b'"duration":1', b'"duration":2'), proof)
+    assert fails(task, answer, evidence=other) == (3, "orchestrator")
+
+
+def test_a_log_that_its_witness_has_not_seen(task: Task) -> None:
+    task.witness = witness("somebody")
+    believed = Task().policy
+    assert fails(task, policy=believed) == (3, "orchestrator")
+
+
+def test_a_policy_that_asks_for_no_witness(task: Task) -> None:
+    assert fails(task, policy=policy(f"log {task.keys.public}\nquorum none\n")) == (3, "orchestrator")
+
+
+def test_a_witness_that_saw_it_after_the_certificate_had_ended(task: Task) -> None:
+    end = int(task.svid(task.orchestrator).not_after)
+    task.seen = end
+    assert task.verified().at == end
+    task.seen = end + 1
+    assert fails(task) == (3, "orchestrator")
+
+
+def test_a_witness_that_saw_it_before_it_was_signed(task: Task) -> None:
+    task.seen = task.now - SKEW
+    assert task.verified()
+    task.seen -= 1
+    assert fails(task) == (3, "orchestrator")
+
+
+@pytest.mark.parametrize(
+    ("members", "good"),
+    [
+        ({"began": -SKEW}, True),
+        ({"began": -SKEW - 1}, False),
+        ({"iat": SKEW}, True),
+        ({"iat": SKEW + 1}, False),
+        ({"began": 3, "iat": 2}, False),
+    ],
+)
+def test_a_call_outside_of_its_callers(task: Task, members: dict[str, int], good: bool) -> None:
+    task.tool.said |= {name: task.now + seconds for name, seconds in members.items()}
+    if good:
+        assert task.verified()
+    else:
+        assert fails(task) == (3, "tool/documents")
+
+
+def test_a_task_that_took_longer_than_any_token_lives(task: Task) -> None:
+    task.orchestrator.said["began"] = task.now - LONGEST_TASK
+    assert task.verified()
+    task.orchestrator.said["began"] -= 1
+    assert fails(task) == (3, "orchestrator")
+
+
+def test_evidence_is_read_as_the_ledger_gives_it(task: Task) -> None:
+    answer = task.answer()
+    entry, proof = task.evidence()
+    given = json.dumps({"entry": entry.decode(), "proof": str(proof)}).encode()
+
+    assert task.verified(answer, evidence=evidence_of(given))
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b'{"entry":1,"proof":2}', b'{"entry":"","proof":""}', b" " * 300_000])
+def test_what_is_no_evidence(raw: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of several
+        evidence_of(raw)
+
+
+# 4: mine
+
+
+def test_another_answer_another_request_another_transaction(task: Task) -> None:
+    answer = task.answer()
+    assert fails(task, answer.replace(b"A summary", b"B summary")) == (4, "orchestrator")
+    assert fails(task, answer + b" ") == (4, "orchestrator")
+    assert fails(task, answer, request=b"{}") == (4, "orchestrator")
+    assert fails(task, answer, transaction="T9") == (4, "orchestrator")
+
+
+# 5: one tree
+
+
+def test_a_receipt_that_is_missing(task: Task) -> None:
+    task.tool.carried = False
+    assert fails(task) == (5, "agent/reader")
+
+
+def test_a_receipt_twice(task: Task) -> None:
+    receipts = task.receipts()
+    assert fails(task, task.answer([*receipts, receipts[2]])) == (5, "orchestrator")
+    assert fails(task, task.answer([*receipts, receipts[0]])) == (5, "orchestrator")
+
+
+def test_a_receipt_that_two_calls_name(task: Task) -> None:
+    named = task.reader.said["calls"] = [
+        {"aud": task.tool.id, "token": "T0.agent/reader.tool/documents", "receipt": digest("x")}
+    ] * 2
+    assert len(named) == 2
+    assert fails(task) == (5, "agent/reader")
+
+
+def test_a_receipt_that_nobody_names(task: Task) -> None:
+    task.tool.entered = False
+    assert fails(task) == (5, "tool/documents")
+
+
+@pytest.mark.parametrize("reason", ["none", "no_answer", "no_room", "streamed", "outside"])
+def test_a_call_without_a_receipt(task: Task, reason: str) -> None:
+    task.tool.carried, task.tool.told = False, {"receipt": None, "reason": reason}
+    assert fails(task) == (5, "tool/documents")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"receipt": None, "reason": "not_sent", "answer": None},
+        {"receipt": None, "reason": "not_called", "answer": None, "request": None},
+        {"receipt": None, "reason": "peer_revoked", "answer": None, "request": None, "token": None},
+        {"receipt": None, "reason": "outside", "aud": "llamastack"},
+    ],
+    ids=lambda told: str(told["reason"]),
+)
+def test_a_call_that_reached_no_party(task: Task, told: dict[str, Any]) -> None:
+    task.tool.carried, task.tool.told = False, told
+    assert sorted(names(task.verified())) == ["agent/reader", "inference", "orchestrator"]
+
+
+def test_a_call_that_both_was_made_and_was_not(task: Task) -> None:
+    task.tool.carried, task.tool.told = False, {"receipt": None, "reason": "not_called"}
+    assert fails(task) == (5, "tool/documents")
+
+
+def test_calls_without_end(task: Task) -> None:
+    last = task.tool
+    for _ in range(MAX_DEPTH):
+        last.calls = [Hop("tool/documents")]
+        last = last.calls[0]
+    assert fails(task) == (5, "tool/documents")
+
+
+# 6 and 7: both sides of each call
+
+TOKEN = {
+    "jti": "T0.agent/reader.tool/documents",
+    "azp": spiffe_id("agent/reader"),
+    "aud": spiffe_id("tool/documents"),
+    "lineage": ["T0", "T0.agent/reader"],
+}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"txn": "T9"},
+        {"caller": spiffe_id("agent/writer")},
+        {"caller": None},
+        *(
+            {"token": TOKEN | other}
+            for other in (
+                {"azp": spiffe_id("agent/writer")},
+                {"aud": spiffe_id("inference")},
+                {"lineage": ["T0"]},
+                {"jti": "T9"},
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_a_receipt_that_does_not_fit_its_caller(task: Task, said: dict[str, Any]) -> None:
+    task.tool.said = said
+    assert fails(task) == (6, "tool/documents")
+
+
+@pytest.mark.parametrize("told", [{"aud": spiffe_id("agent/writer")}, {"token": "T9"}, {"token": None}], ids=str)
+def test_a_caller_that_does_not_fit_the_receipt(task: Task, told: dict[str, Any]) -> None:
+    task.tool.told = told
+    assert fails(task) == (6, "tool/documents")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"txn": "T9"},
+        {"caller": spiffe_id("agent/reader")},
+        {"token": {"jti": "T0", "azp": "walkthrough", "aud": spiffe_id("orchestrator"), "lineage": ["T"]}},
+        {"token": {"jti": "T0", "azp": "walkthrough", "aud": spiffe_id("inference"), "lineage": []}},
+    ],
+    ids=str,
+)
+def test_a_root_that_no_user_has_called(task: Task, said: dict[str, Any]) -> None:
+    task.orchestrator.said = said
+    assert fails(task, transaction=None) == (6, "orchestrator")
+
+
+def test_a_request_or_an_answer_that_was_altered_between_two_parties(task: Task) -> None:
+    task.tool.told = {"request": digest("another")}
+    assert fails(task) == (7, "tool/documents")
+    task.tool.told = {"answer": digest("another")}
+    assert fails(task) == (7, "agent/reader")
+
+
+# 8 and 9: approved and accepted
+
+
+def test_other_code_no_code_and_another_permission(task: Task) -> None:
+    for said in {"code": digest("changed")}, {"code": None}, {"permission": "tool.write"}:
+        task.tool.said = said
+        assert fails(task) == (8, "tool/documents")
+
+
+def test_a_party_that_is_not_accepted(task: Task) -> None:
+    some = {one: found for one, found in task.accepted.parties.items() if one != spiffe_id("inference")}
+    assert fails(task, accepted=Accepted(some)) == (9, "inference")
+
+
+def test_a_server_outside_that_is_not_accepted(task: Task) -> None:
+    task.tool.carried, task.tool.told = False, {"receipt": None, "reason": "outside", "aud": "llamastack"}
+    assert fails(task, accepted=Accepted(task.accepted.parties)) == (9, "llamastack")
+
+
+# 10: complete
+
+
+def _left_out(task: Task) -> None:
+    task.tool.entered = task.tool.carried = False
+
+
+def _in_another_trace(task: Task) -> None:
+    _left_out(task)
+    task.tool.trace = "9" * 32
+
+
+@pytest.mark.parametrize("change", [_left_out, _in_another_trace])
+def test_a_call_that_is_left_out_is_in_the_log(task: Task, change: Callable[[Task], None]) -> None:
+    change(task)
+    assert task.verified()
+    assert fails(task, exported=True) == (10, "agent/reader")
+
+
+def test_an_exchange_that_is_left_out_is_in_the_log(task: Task) -> None:
+    _left_out(task)
+    answer = task.answer()
+    without_the_call = [line for line in task.entries if b'"service":"spiffe://agents.example/tool' not in line]
+    assert fails(task, answer, leaves=without_the_call) == (10, "agent/reader")
+
+
+def test_a_task_that_is_not_in_the_log(task: Task) -> None:
+    assert fails(task, leaves=[]) == (10, "orchestrator")
+
+
+def test_another_task_of_the_same_token_is_another_answer(task: Task) -> None:
+    other = Task(trace="2" * 32)
+    other.receipts()
+    task.more = other.entries
+
+    assert task.verified(exported=True)
+
+
+# any change
+
+
+def _part(receipt: str, number: int) -> bytes:
+    part = receipt.split(".")[number]
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+_WHOLE = Task()
+_ANSWER = _WHOLE.answer()
+_EVIDENCE = _WHOLE.evidence()
+
+
+@settings(max_examples=300, deadline=None)
+@given(at=st.integers(0, len(_ANSWER) - 1), byte=st.integers(0, 255))
+def test_any_other_byte_in_an_answer_or_a_receipt_is_found(at: int, byte: int) -> None:
+    changed = bytearray(_ANSWER)
+    changed[at] = byte
+    if changed == _ANSWER:
+        return
+    with pytest.raises(Unproven):
+        _WHOLE.verified(bytes(changed), evidence=_EVIDENCE)
+
+
+@settings(max_examples=100, deadline=None)
+@given(at=st.integers(0, len(_ANSWER) - 1), most=st.integers(1, 3000))
+def test_anything_that_is_cut_out_or_put_in_is_found(at: int, most: int) -> None:
+    for changed in _ANSWER[:at] + _ANSWER[at + most :], _ANSWER[:at] + _ANSWER[at : at + most] + _ANSWER[at:]:
+        with pytest.raises(Unproven):
+            _WHOLE.verified(changed, evidence=_EVIDENCE)
+
+
+def test_the_receipts_in_any_other_order_are_found() -> None:
+    found = taken(_ANSWER)
+    assert found is not None
+    root, *others = found.receipts
+    for first in others:
+        rest = [one for one in found.receipts if one != first]
+        with pytest.raises(Unproven):
+            _WHOLE.verified(_WHOLE.answer([first, *rest]), evidence=_EVIDENCE)
+    assert _WHOLE.verified(_WHOLE.answer([root, *reversed(others)]), evidence=_EVIDENCE)  # their order says nothing
+
+
+def test_code_is_told_apart() -> None:
+    assert code_of("inference") != code_of("orchestrator")

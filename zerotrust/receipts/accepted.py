@@ -1,0 +1,24 @@
+"""Whom the reader of receipts accepts: parties, the code that each may have run, and what it may have done.  Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One party that is accepted."""
+
+    code: frozenset[str]
+    """The digests of the code that it may have run."""
+    permissions: frozenset[str] | None = None
+    """The scopes that it may have served; None for any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """All of them."""
+
+    parties: Mapping[str, Party]
+    """By SPIFFE ID."""
+    outside: frozenset[str] = frozenset()
+    """The servers outside, which give no receipts, by name."""

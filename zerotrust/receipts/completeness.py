@@ -1,0 +1,76 @@
+"""Whether a log has a call, or a token, of the transaction that no receipt names (step 10).  Pure.
+
+The journals of others are beyond the reach of a party that leaves one out: whoever it called has recorded the call.
+A user's token may serve for several tasks.  What the log has in the trace of another answer at the front door belongs
+to that answer; everything else of the transaction belongs to this one.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from zerotrust.audit.event import AuditEvent, Exchange, Outcome, Request
+from zerotrust.audit.record import event_of
+from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.opened import Opened, each
+
+_SPAN = re.compile(rb'"span_id":"([0-9a-f]{16})"')
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """An admitted call of the transaction, as the log has it."""
+
+    service: str
+    caller: str
+    trace: str
+    root: bool
+    receipts: list[str | None] = field(default_factory=list)
+    """The digest that its outcome names; empty as long as no outcome was read."""
+
+
+def check_complete(root: Opened, leaves: Iterable[bytes]) -> None:
+    """Raise `Unproven` if the log has more of the transaction than the receipts.  `leaves`: verified, in order."""
+    calls, exchanges = _read(root.receipt.txn, leaves)
+    own = {one.digest for one in each(root)}
+    if not any(root.digest in call.receipts for call in calls):
+        raise Unproven(10, root.signer, "the log does not have this call of it")
+    here = root.receipt.id.partition("-")[0]
+    elsewhere = {call.trace for call in calls if call.root} - {here}
+    for call in calls:
+        if call.root or call.trace in elsewhere or own.intersection(call.receipts):  # control: log-call-on-receipt
+            continue
+        raise Unproven(10, call.caller, f"it called {call.service}, and no receipt in the answer says so")
+    named = {(one.signer, asked.token) for one in each(root) for asked in one.receipt.calls}
+    for service, trace, exchange in exchanges:
+        if trace in elsewhere or (service, exchange.token_id) in named:  # control: log-exchange-on-receipt
+            continue
+        raise Unproven(10, service, f"it exchanged a token for {exchange.audience}, and no receipt says so")
+
+
+def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[str, str, Exchange]]]:
+    """Return what the log has of a transaction: the admitted calls, and the tokens that were issued."""
+    marked, calls, exchanges = txn.encode(), dict[tuple[str, str], _Call](), list[tuple[str, str, Exchange]]()
+    spans = set[bytes]()
+    for line in leaves:
+        span = _SPAN.search(line)
+        if not span or (marked not in line and span[1] not in spans):
+            continue
+        event = event_of(line)
+        assert event.trace is not None  # noqa: S101 - for the type checker: it has a span
+        key, data = (event.service, event.trace.span_id), event.data
+        if isinstance(data, Request) and data.decision.allowed and data.principal and data.principal.transaction == txn:
+            calls[key] = _call(event, data)
+            spans.add(span[1])
+        elif isinstance(data, Exchange) and data.token_id and data.principal.transaction == txn:
+            exchanges.append((event.service, event.trace.trace_id, data))
+        elif isinstance(data, Outcome) and key in calls:
+            calls[key].receipts.append(data.receipt)
+    return list(calls.values()), exchanges
+
+
+def _call(event: AuditEvent, data: Request) -> _Call:
+    assert event.trace is not None  # noqa: S101 - as above
+    assert data.principal is not None  # noqa: S101 - as above
+    caller = data.peer.id if data.peer else data.principal.party
+    return _Call(event.service, caller, event.trace.trace_id, root=not data.principal.lineage)

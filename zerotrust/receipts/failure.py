@@ -1,0 +1,26 @@
+"""Why receipts do not prove who took part: the step of the verification, and the party.  Pure."""
+
+from zerotrust.errors import ZeroTrustError
+
+STEPS = (
+    "the answer has receipts, and each has the one form",
+    "each is signed by a workload of the trust domain",
+    "the log proves when: every certificate was valid then",
+    "the answer, the request and the transaction are mine",
+    "the receipts are one tree, without a gap and without an extra one",
+    "each call was made by who made it, with the token of that exchange",
+    "both sides of each call say the same",
+    "each party ran the approved code, and did what it may do",
+    "each party is one that I accept",
+    "the log has no other call or exchange of this transaction",
+)
+"""What each step of a verification shows, the first one first."""
+
+
+class Unproven(ZeroTrustError, ValueError):
+    """The first step that failed."""
+
+    def __init__(self, step: int, party: str, why: str) -> None:
+        """`step`: from 1; `party`: whom it is about; `why`: a sentence without its full stop."""
+        super().__init__(f"step {step} of {len(STEPS)}: {party}: {why}")
+        self.step, self.party, self.why = step, party, why

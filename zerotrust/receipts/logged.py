@@ -1,0 +1,79 @@
+"""When receipts were signed, by the log and its witnesses (step 3).  Pure.
+
+A certificate lives two minutes, and whoever steals its key later can write any time into a receipt.  So the time of a
+receipt counts only where others vouch for it: the receipt of the root is under a cosigned checkpoint, and it names all
+others by their digests.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from zerotrust.audit.event import Outcome
+from zerotrust.audit.record import event_of
+from zerotrust.limits.strict_json import strict_object
+from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.opened import Opened
+from zerotrust.spiffe.svid import SECONDS_BACK
+from zerotrust.tlog.proof import Proof, proof
+from zerotrust.tlog.quorum import TrustPolicy
+from zerotrust.tlog.tree import InvalidLog
+
+MAX_EVIDENCE = 256 * 1024
+"""Bytes of an entry and its proof: an entry has 64 KiB at most, and a proof a checkpoint of as many."""
+LONGEST_TASK = 300
+"""Seconds from a request to its answer: the longest life of a user's own token (`registry.yaml`)."""
+SKEW = SECONDS_BACK
+"""Seconds by which the clocks of two parties may differ."""
+
+
+class Evidence(NamedTuple):
+    """The leaf of the log that has the digest of a receipt, and its proof."""
+
+    entry: bytes
+    proof: Proof
+
+
+def evidence_of(raw: bytes) -> Evidence:
+    """Return the evidence in an answer of the ledger: JSON with `entry` and `proof`.  Raises `ValueError`."""
+    if len(raw) > MAX_EVIDENCE:
+        raise ValueError(f"more than {MAX_EVIDENCE} bytes")
+    try:
+        found = strict_object(raw)
+        return Evidence(found["entry"].encode(), proof(found["proof"].encode()))
+    except (KeyError, AttributeError) as error:
+        raise ValueError("not an entry of the log with its proof") from error
+
+
+def check_logged(root: Opened, evidence: Evidence, policy: TrustPolicy) -> int:
+    """Return when enough witnesses had cosigned the root's receipt, in seconds since the epoch.  Raises `Unproven`."""
+    try:
+        _, times = evidence.proof.check(evidence.entry, policy)
+        event = event_of(evidence.entry)
+    except (InvalidLog, ValueError) as error:
+        raise Unproven(3, root.signer, f"its receipt is not proven to be in the log: {error}") from error
+    said = event.data.receipt if isinstance(event.data, Outcome) else None
+    if (event.service, said) != (root.signer, root.digest):  # control: receipt-named-by-leaf
+        raise Unproven(3, root.signer, "the proof is about another receipt")
+    at = policy.since(times)
+    if at is None:  # control: receipt-seen
+        raise Unproven(3, root.signer, "the policy asks for no witness, so nobody says when")
+    if not root.receipt.iat - SKEW <= at <= root.until:  # control: receipt-in-time
+        late = at - root.until
+        raise Unproven(3, root.signer, f"the witnesses first saw its receipt {late:.0f} s after its certificate ended")
+    return at
+
+
+def check_times(caller: Opened) -> None:
+    """Raise `Unproven` unless each call lies within that of its caller.  `caller`: with its calls below it."""
+    if caller.receipt.iat - caller.receipt.began > LONGEST_TASK:  # control: task-not-too-long
+        raise Unproven(3, caller.signer, f"its call took longer than {LONGEST_TASK} s")
+    for above, below in _pairs(caller):
+        within = above.receipt.began - SKEW <= below.receipt.began <= below.receipt.iat <= above.receipt.iat + SKEW
+        if not within:  # control: receipt-within-its-caller
+            raise Unproven(3, below.signer, f"its call was not during that of {above.signer}")
+
+
+def _pairs(caller: Opened) -> Iterator[tuple[Opened, Opened]]:
+    for one in caller.below:
+        yield caller, one
+        yield from _pairs(one)

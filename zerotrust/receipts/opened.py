@@ -1,0 +1,63 @@
+"""One receipt, verified by itself: its form, its certificate and its signature (steps 1 and 2).  Pure."""
+
+import base64
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+import jwt
+from cryptography import x509
+
+from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.receipt import KIND, Receipt, digest_of, receipt_of
+from zerotrust.spiffe.statement import ALGORITHM, certificates, signer_of
+from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, life_of
+
+SOMEBODY = "a party without a name"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A receipt that its signer signed with a certificate that was valid when it says that it signed."""
+
+    signer: str
+    """Its SPIFFE ID."""
+    digest: str
+    receipt: Receipt
+    until: float
+    """When its certificate ends, in seconds since the epoch."""
+    below: tuple["Opened", ...] = field(default=())
+    """Those of the calls that it made, once they were verified."""
+
+
+def opened(text: str, authorities: Collection[x509.Certificate]) -> Opened:
+    """Return a receipt that is of the one form, and signed by a workload of these authorities.  Raises `Unproven`."""
+    try:
+        x5c = certificates(text, kind=KIND)  # control: receipt-kind
+        _, payload, _ = text.split(".")
+        receipt = receipt_of(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError as error:
+        raise Unproven(1, SOMEBODY, f"not a receipt: {_first_line(error)}") from error
+    claimed = receipt.token.aud
+    try:
+        signer, leaf, key = signer_of(x5c, bundle=authorities, at=receipt.iat)
+        if life_of(leaf) > LONGEST_CERTIFICATE:
+            raise Unproven(2, signer, f"its certificate lives longer than {LONGEST_CERTIFICATE} s")
+        jwt.PyJWS([ALGORITHM]).decode(text, key, [ALGORITHM])  # control: receipt-signature
+    except jwt.InvalidTokenError as error:
+        raise Unproven(2, claimed, "the signature is not that of the certificate") from error
+    except Unproven:
+        raise
+    except ValueError as error:
+        raise Unproven(2, claimed, str(error)) from error
+    return Opened(signer, digest_of(text), receipt, leaf.not_valid_after_utc.timestamp())
+
+
+def each(tree: Opened) -> Iterator[Opened]:
+    """Yield the receipts of a tree, a caller before those whom it called."""
+    yield tree
+    for one in tree.below:
+        yield from each(one)
+
+
+def _first_line(error: ValueError) -> str:
+    return str(error).partition("\n")[0]

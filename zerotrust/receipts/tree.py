@@ -1,0 +1,77 @@
+"""The receipts of one answer as a tree of calls, in which both sides of each call agree (steps 5 to 7).  Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.opened import Opened
+from zerotrust.receipts.receipt import NOT_SENT, OUTSIDE, Asked
+
+MAX_DEPTH = 16
+"""Calls below one another: twice the actors that a token may name (`identity.py`)."""
+
+
+def grown(receipts: tuple[Opened, ...]) -> Opened:
+    """Return the first receipt with those of its calls below it, and theirs below them.  Raises `Unproven`."""
+    root, *others = receipts
+    left = {one.digest: one for one in others}
+    if len(left) < len(others) or root.digest in left:
+        raise Unproven(5, root.signer, "the answer has a receipt twice")
+    _check_root(root)
+    tree = _below(root, left, MAX_DEPTH)
+    if left:  # control: no-extra-receipt
+        extra = next(iter(left.values()))
+        raise Unproven(5, extra.signer, "its receipt is in the answer, and nobody says to have called it")
+    return tree
+
+
+def _below(caller: Opened, left: dict[str, Opened], depth: int) -> Opened:
+    """Take the receipts of a party's calls, and of theirs, out of `left`."""
+    found = []
+    for asked in caller.receipt.calls:
+        if asked.receipt is None:
+            _check_missing(caller, asked)
+            continue
+        if not (called := left.pop(asked.receipt, None)):  # control: receipts-complete
+            raise Unproven(5, caller.signer, f"the receipt of its call of {asked.aud} is not in the answer")
+        _check_call(caller, asked, called)
+        if not depth:
+            raise Unproven(5, caller.signer, f"more than {MAX_DEPTH} calls below one another")
+        found.append(_below(called, left, depth - 1))
+    return replace(caller, below=tuple(found))
+
+
+def _check_missing(caller: Opened, asked: Asked) -> None:
+    """Raise `Unproven` for a call that may have had an effect, and that nobody but the caller vouches for."""
+    nothing_sent = asked.request is None or asked.reason == NOT_SENT
+    by_its_kind = asked.reason == OUTSIDE and "://" not in asked.aud
+    if not nothing_sent and not by_its_kind:  # control: receipt-needed
+        raise Unproven(5, asked.aud, f"{caller.signer} called it and has no receipt of it: {asked.reason}")
+
+
+def _check_root(root: Opened) -> None:
+    token = root.receipt.token
+    if token.lineage or token.jti != root.receipt.txn or token.aud != root.signer:
+        raise Unproven(6, root.signer, "it was not called with a token that a user signed in for")
+    if root.receipt.caller not in {None, token.azp}:
+        raise Unproven(6, root.signer, "it was called with a token of another party")
+
+
+def _check_call(caller: Opened, asked: Asked, called: Opened) -> None:
+    above, below = caller.receipt, called.receipt
+    says: Mapping[str, tuple[object, object]] = {
+        "the transaction": (above.txn, below.txn),
+        "who was called": (asked.aud, called.signer),
+        "for whom the token is": (asked.aud, below.token.aud),
+        "who called": (caller.signer, below.caller),
+        "to whom the token was issued": (caller.signer, below.token.azp),
+        "the token": (asked.token, below.token.jti),
+        "which tokens it was exchanged from": ((*above.token.lineage, above.token.jti), below.token.lineage),
+    }
+    for what, (one, other) in says.items():
+        if one != other:  # control: receipt-fits-its-call
+            raise Unproven(6, called.signer, f"{caller.signer} and its receipt differ in {what}")
+    if asked.request != below.request:  # control: receipt-request
+        raise Unproven(7, called.signer, f"it received another request than {caller.signer} says to have sent")
+    if asked.answer != below.answer:  # control: receipt-answer
+        raise Unproven(7, caller.signer, f"it says to have received another answer than {called.signer} sent")

@@ -1,0 +1,94 @@
+"""Verifies who took part in a task: ten steps, and the first that fails is named with the party.  Pure.
+
+Nothing is asked of anybody: the answer brings the receipts, and the reader brings what to believe.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from zerotrust.receipts.accepted import Accepted
+from zerotrust.receipts.carried import Carried, taken
+from zerotrust.receipts.completeness import check_complete
+from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.logged import Evidence, check_logged, check_times
+from zerotrust.receipts.opened import SOMEBODY, Opened, each, opened
+from zerotrust.receipts.receipt import OUTSIDE
+from zerotrust.receipts.tree import grown
+from zerotrust.tlog.quorum import TrustPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Who took part in a task."""
+
+    root: Opened
+    """The receipt of the party that answered, with those of its calls below it, and theirs below them."""
+    at: int
+    """When enough witnesses had seen it, in seconds since the epoch."""
+    complete: bool
+    """Whether the log was compared, so that nobody else took part with a token of the transaction."""
+
+
+def verify(  # noqa: PLR0913 - what the reader believes, each by name
+    answer: bytes,
+    *,
+    authorities: Collection[x509.Certificate],
+    accepted: Accepted,
+    policy: TrustPolicy,
+    evidence: Evidence,
+    request: bytes | None = None,
+    transaction: str | None = None,
+    leaves: Iterable[bytes] | None = None,
+) -> Proven:
+    """Return who took part in the task that was answered with `answer`.  Raises `Unproven`.
+
+    `answer`: the content as it came.  `authorities`: of the trust domain's workloads.  `policy`: of the log.
+    `evidence`: that the log has the first receipt.  `request`: the content as it was sent, and `transaction`: the `jti`
+    of the user's own token; what is not given is not compared.  `leaves`: of a verified export of the log.
+    """
+    found = taken(answer)
+    if not found or not found.receipts:
+        raise Unproven(1, SOMEBODY, "the answer has no receipts")
+    receipts = tuple(opened(one, authorities) for one in found.receipts)
+    at = check_logged(receipts[0], evidence, policy)
+    _check_mine(receipts[0], found, request, transaction)
+    root = grown(receipts)
+    check_times(root)
+    for one in each(root):
+        _check_approved(one, accepted)
+    for one in each(root):
+        _check_accepted(one, accepted)
+    if leaves is not None:
+        check_complete(root, leaves)
+    return Proven(root, at, complete=leaves is not None)
+
+
+def _check_mine(root: Opened, found: Carried, request: bytes | None, transaction: str | None) -> None:
+    if hashlib.sha256(found.content).hexdigest() != root.receipt.answer:  # control: answer-is-mine
+        raise Unproven(4, root.signer, "this is not the answer that it signed; it has to be as it came, byte for byte")
+    if request is not None and hashlib.sha256(request).hexdigest() != root.receipt.request:  # control: request-is-mine
+        raise Unproven(4, root.signer, "it answered another request")
+    if transaction is not None and transaction != root.receipt.txn:  # control: transaction-is-mine
+        raise Unproven(4, root.signer, "it answered in another transaction")
+
+
+def _check_approved(one: Opened, accepted: Accepted) -> None:
+    party = accepted.parties.get(one.signer)
+    if party is None:
+        return  # step 9
+    if one.receipt.code not in party.code:  # control: receipt-code
+        raise Unproven(8, one.signer, f"it ran code that was not approved: {one.receipt.code}")
+    permission, may = one.receipt.permission, party.permissions
+    if may is not None and permission is not None and permission not in may:  # control: receipt-permission
+        raise Unproven(8, one.signer, f"it does not serve {permission}")
+
+
+def _check_accepted(one: Opened, accepted: Accepted) -> None:
+    if one.signer not in accepted.parties:  # control: receipt-signer-accepted
+        raise Unproven(9, one.signer, "it took part, and is not accepted")
+    for asked in one.receipt.calls:
+        if asked.reason == OUTSIDE and asked.aud not in accepted.outside:
+            raise Unproven(9, asked.aud, f"{one.signer} called it outside, and it is not accepted")
