@@ -62,15 +62,15 @@ def verified(system: System, answer: bytes, request: bytes, lines: list[bytes], 
     [index] = [at for at, data in ended if isinstance(data, Outcome) and data.receipt == own]
     log = Log(lines, KEYS)
     proof = Proof(index, tuple(inclusion_proof(index, len(lines), log.node)), log.note(WITNESS, at=int(time.time())))
-    accepted = approved(system.registry, system.snapshot.approved)
-    return verify(
-        answer,
-        authorities=the_ca().bundle,
-        policy=POLICY,
-        evidence=Evidence(lines[index], proof),
-        request=request,
-        **({"accepted": accepted, "leaves": lines} | others),
-    )
+    believed: dict[str, Any] = {
+        "authorities": the_ca().bundle,
+        "accepted": approved(system.registry, system.snapshot.approved),
+        "policy": POLICY,
+        "evidence": Evidence(lines[index], proof),
+        "request": request,
+        "leaves": lines,
+    }
+    return verify(answer, **(believed | others))
 
 
 async def test_alice_can_prove_who_took_part_in_her_task(system: System, issuer: Issuer) -> None:
