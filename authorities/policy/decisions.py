@@ -41,6 +41,8 @@ class Row:
     allowed: bool
     by: str
     """The id of the rule that says yes, or the reason of a no."""
+    because: str = ""
+    """The reason in words, where it is not obvious."""
 
     def ask(self, engine: PolicyEngine) -> Decision:
         """Ask the policies."""
@@ -75,9 +77,11 @@ class _Reader:
         if (answer := told["answer"]) not in SAID.values():
             raise ValueError(f"the answer is {answer!r}, expected yes or no")
         if header == APIS:
-            return Row(line, self._who(told), told["asks for"], self._id(told["at"]), answer == "yes", told["by"])
-        document = self.documents[told["document"]]
-        return Row(line, self._who(told), told["does"], document, answer == "yes", told["by"])
+            action: str = told["asks for"]
+            at: str | Resource = self._id(told["at"])
+        else:
+            action, at = told["does"], self.documents[told["document"]]
+        return Row(line, self._who(told), action, at, answer == "yes", told["by"], told["because"])
 
     def _who(self, told: Mapping[str, str]) -> Principal:
         """Return the caller; `orchestrator > agent/writer` is the writer, whom the orchestrator has called.
