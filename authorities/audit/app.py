@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
+from authorities.audit.alarms import Alarms
 from authorities.audit.cosigning import Cosigners
 from authorities.audit.index import Index
 from authorities.audit.intake import Intake
@@ -73,11 +74,14 @@ class Ledger:
             await self.log.close()
 
     async def _follow(self) -> None:
-        """Take what is published into the index."""
+        """Take what is published into the index, and compare the exchanges in it."""
+        service, registry = self._service, self._service.registry
+        alarms = Alarms(self.log, registry.id(registry.authorities.registry), service.recorder.append)
         while True:
             await self._published.wait()
             self._published.clear()
             await self.index.follow()
+            await alarms.follow()
 
 
 class Own:

@@ -4,8 +4,8 @@ Nothing but the leaves counts, the time included: it is that of the heads by whi
 leaves comes to the same alarms, and a ledger that starts again goes on by reading the last ones.
 
 An exchange that the issuer made is explained by the journal of its client.  A journal may come late, so it is waited
-for: until it has a record from later on, or until nothing came for some time.  Longer after a pause of the log, because
-parties try again up to half a minute after it.
+for: until it has a record from later on, or until nothing came for some time.  Longer where the registry's records were
+held up: then the log was away, and parties try again up to half a minute later.
 """
 
 import re
@@ -22,9 +22,9 @@ LATER = 12 * MICROSECONDS
 SILENT = 15 * MICROSECONDS
 """For which a journal may have no record from later on: the client waits 10 s, and is delivered within a second."""
 AFTER_A_PAUSE = 45 * MICROSECONDS
-"""The same after a pause of the log: parties try again within 30 s (`zerotrust/audit/delivery.py`)."""
-PAUSE = 8 * MICROSECONDS
-"""Between two batches, from which on something was away: the registry alone has a record every 5 s."""
+"""The same after the log was away: parties try again within 30 s (`zerotrust/audit/delivery.py`)."""
+HELD_UP = 8 * MICROSECONDS
+"""By which a record of the registry comes late if the log was away.  Others could say anything of their time."""
 ISSUER_LATE = 10 * MICROSECONDS
 """For which the issuer's event of an exchange may come late."""
 MOST = 10_000
@@ -73,7 +73,10 @@ class Reconciliation:
         self._latest = Bounded[str, int](MOST)
         """The latest time in each journal."""
         self._recorded = Bounded[tuple[str, AlarmCause], None](MOST)
-        self._heads = self._until = self._patient_until = self._left_out = 0
+        self._oldest: int | None = None
+        """The earliest time of the registry's records in this batch."""
+        self._until = self._patient_until = self._left_out = 0
+        self._begun = False
 
     def missed(self, leaves: Iterable[bytes]) -> list[Alarm]:
         """Take leaves of an earlier time.  Return the alarms that are not among them.  Raises as `take`."""
@@ -107,14 +110,16 @@ class Reconciliation:
 
     def _note_time(self, service: str, time: int) -> None:
         self._latest[service] = max(time, self._latest.get(service, 0))
+        if service == self._registry:
+            self._oldest = min(time, self._oldest or time)
 
     def _compared(self, now: int) -> Iterator[Alarm]:
         """Compare after a batch that was written at `now`."""
-        if not self._heads and not self._whole:
+        if not self._begun and not self._whole:
             self._left_out = now + AFTER_A_PAUSE
-        if now - self._heads > PAUSE:
+        if not self._begun or (self._oldest is not None and now - self._oldest > HELD_UP):
             self._patient_until = now + AFTER_A_PAUSE
-        self._heads = now
+        self._begun, self._oldest = True, None
         for name, awaited in [*self._awaited.items()]:
             awaited.since = awaited.since or now
             done, cause = self._found(awaited, now)

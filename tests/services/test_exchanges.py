@@ -13,7 +13,14 @@ from keycloak import KeycloakAdmin
 from authorities.registry.keycloak import exchanges as module
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.keycloak.event_window import OVERLAP
-from authorities.registry.keycloak.exchanges import IN_A_RECORD, SECONDS_BETWEEN_RECORDS, Exchanges, recorded_in
+from authorities.registry.keycloak.exchanges import (
+    IN_A_RECORD,
+    SECONDS_ACTIVE,
+    SECONDS_BETWEEN_RECORDS,
+    SECONDS_IDLE,
+    Exchanges,
+    recorded_in,
+)
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import MICROSECONDS, Issued, IssuedToken, sanitize
 from zerotrust.audit.journal import Journal
@@ -110,12 +117,19 @@ async def test_each_is_recorded_once_also_if_it_becomes_visible_late(registry: R
 
 
 async def test_without_news_there_is_a_record_now_and_then_that_says_until_when(registry: Registry) -> None:
-    for _ in range(2 * SECONDS_BETWEEN_RECORDS + 1):
+    for _ in range(SECONDS_IDLE + 1):
+        await registry.exchanges.read()
+        registry.now += 1
+    registry.keycloak.made("a", SECONDS_IDLE)
+    for _ in range(SECONDS_ACTIVE + 2 * SECONDS_IDLE):
         await registry.exchanges.read()
         registry.now += 1
 
-    untils = [NOW, NOW + SECONDS_BETWEEN_RECORDS, NOW + 2 * SECONDS_BETWEEN_RECORDS]
-    assert registry.issued == [Issued(until=until * MICROSECONDS) for until in untils]
+    made = SECONDS_IDLE + 1
+    active = [made + after for after in range(0, SECONDS_ACTIVE + 1, SECONDS_BETWEEN_RECORDS)]
+    untils = [0, SECONDS_IDLE, *active, active[-1] + SECONDS_IDLE]
+    assert [issued.until // MICROSECONDS - NOW for issued in registry.issued] == untils
+    assert registry.names == ["a"]
 
 
 async def test_a_restart_records_what_was_made_meanwhile_and_nothing_twice(registry: Registry) -> None:

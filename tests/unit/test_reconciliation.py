@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authorities.audit import reconciliation as module
-from authorities.audit.reconciliation import AFTER_A_PAUSE, ISSUER_LATE, LATER, PAUSE, SILENT, Reconciliation
-from authorities.registry.keycloak.exchanges import SECONDS_BETWEEN_RECORDS
+from authorities.audit.reconciliation import AFTER_A_PAUSE, HELD_UP, ISSUER_LATE, LATER, SILENT, Reconciliation
 from tests.support.records import CALLER
 from zerotrust.audit.delivery import LONGEST_PAUSE
 from zerotrust.audit.event import (
@@ -240,6 +239,22 @@ def test_what_may_have_its_counterpart_before_the_leaves_that_are_read_again_is_
     assert log.idle(LONG + SECOND, 2 * LONG).causes == [("silent", "c")]
 
 
+def test_no_other_party_can_have_the_log_wait_longer_by_the_time_that_it_says() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A))
+    for at in range(61, 100):
+        log.add(at * SECOND, line(READER, 0, ANYTHING))
+
+    assert log.causes == [("silent", "a")]
+
+
+def test_a_record_that_is_a_little_late_is_no_pause() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A))
+    for at in range(62, 62 + SILENT // SECOND):
+        log.add(at * SECOND, line(REGISTRY, at * SECOND - HELD_UP, ANYTHING))
+
+    assert log.causes == [("silent", "a")]
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 10)
     monkeypatch.setattr(module, "MOST_ATTEMPTS", 10)
@@ -306,7 +321,6 @@ def test_whichever_side_is_left_out_is_the_one_alarm(made: list[Made], data: st.
     assert played(made, f"{side} {number}".__eq__).causes == [(cause, f"t{number}")]
 
 
-def test_a_pause_is_longer_than_the_registry_ever_pauses() -> None:
-    assert SECONDS_BETWEEN_RECORDS * MICROSECONDS < PAUSE
+def test_what_is_waited_for_is_longer_than_parties_try() -> None:
     assert LONGEST_PAUSE * MICROSECONDS < AFTER_A_PAUSE
     assert SECONDS * MICROSECONDS < LATER < SILENT

@@ -18,8 +18,10 @@ from zerotrust.audit.event import Issued, IssuedToken, sanitize
 from zerotrust.audit.record import event_of
 
 SECONDS_BETWEEN_READS = 0.5
-SECONDS_BETWEEN_RECORDS = 5
-"""At most, also if there is nothing new: so the journal shows until when Keycloak's events were read."""
+SECONDS_BETWEEN_RECORDS, SECONDS_ACTIVE = 5, 60
+"""Between two records without news, for so long after the last news: each says until when there is nothing else."""
+SECONDS_IDLE = 60
+"""Between two records without news otherwise."""
 MOST = 1_000
 """New exchanges that are read at once, the oldest first: more than Keycloak makes in ten seconds."""
 IN_A_RECORD = 100
@@ -51,7 +53,7 @@ class Exchanges:
         self._administration, self._recorder, self._clock = administration, recorder, clock
         self._newest, self._known = 0, dict[str, int]()
         """By the issuer's clock, in milliseconds: up to when it was read, and the tokens from shortly before that."""
-        self._said = float("-inf")
+        self._said = self._news = float("-inf")
         for issued in recorded:
             self._note(issued.tokens or (), issued.until // 1000)
         self._newest = self._newest or int(since * 1000)
@@ -70,12 +72,16 @@ class Exchanges:
         more = len(found) >= most
         until = int(max(event["time"] for event in found) * 1000) if more else int(began * 1_000_000)
         new = {token.token_id: token for event in found if (token := token_of(event)).token_id not in self._known}
-        if new or began - self._said >= SECONDS_BETWEEN_RECORDS:
+        self._news = began if new else self._news
+        if new or began - self._said >= self._pause(began):
             self._said = began
             for part in _parts([*new.values()]):
                 await self._recorder.append(Issued(until=until, tokens=part or None))
         self._note(new.values())
         return more
+
+    def _pause(self, now: float) -> float:
+        return SECONDS_BETWEEN_RECORDS if now - self._news <= SECONDS_ACTIVE else SECONDS_IDLE
 
     def _note(self, tokens: Iterable[IssuedToken], until: int = 0) -> None:
         times = {token.token_id: token.time // 1000 for token in tokens}

@@ -1,0 +1,64 @@
+"""Raises an alarm where exchanges in the journals and at the issuer are not the same, as soon as the log shows it.
+
+It follows the published log, and reads the last leaves again at a start: so no alarm is lost or comes twice.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from authorities.audit.log import Log
+from authorities.audit.reconciliation import Reconciliation
+from zerotrust.audit.event import Alarm
+from zerotrust.tlog.tiles import WIDTH, entries_of, path
+from zerotrust.tlog.tree import InvalidLog
+
+AGAIN = 40 * WIDTH
+"""Leaves that a start reads again, at least: those of a minute with 150 records a second."""
+
+_MEANING = {
+    "unexplained": "the issuer says so, and its journal does not have it",
+    "silent": "the issuer says so, and its journal says nothing so far",
+    "unknown": "its journal says so, and the issuer does not",
+    "explained": "its journal has it now: there was no reason for the alarm",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Alarms:
+    """Follows one log."""
+
+    def __init__(self, ledger: Log, registry: str, raise_: Callable[[Alarm], object]) -> None:
+        """`registry`: the SPIFFE ID of the party that tells what the issuer says; `raise_` records an alarm."""
+        self._log, self._registry, self._raise = ledger, registry, raise_
+        self._compared: Reconciliation | None = None
+        self._next = 0
+
+    async def follow(self) -> None:
+        """Take what has been published since the last time.  What cannot be read is read the next time."""
+        try:
+            for alarm in await asyncio.to_thread(self._found, self._log.size):
+                log.warning("%s has exchanged token %s: %s", alarm.party, alarm.token_id, _MEANING[alarm.cause])
+                self._raise(alarm)
+        except (OSError, InvalidLog) as error:
+            log.error("the exchanges in the log cannot be compared: %s", error)
+
+    def _found(self, size: int) -> list[Alarm]:
+        if self._compared is None:
+            first = max(0, size - AGAIN) // WIDTH * WIDTH
+            again = Reconciliation(self._registry, whole=first == 0)
+            missed = again.missed(self._leaves(first, size))
+            self._compared, self._next = again, size
+            return missed
+        leaves = self._leaves(self._next, size)
+        self._next = size
+        return [alarm for leaf in leaves for alarm in self._compared.take(leaf)]
+
+    def _leaves(self, first: int, size: int) -> list[bytes]:
+        """Return the published leaves from this one on.  Raises `OSError` and `InvalidLog`."""
+        found = list[bytes]()
+        for bundle in range(first // WIDTH, -(-size // WIDTH)):
+            width = min(WIDTH, size - bundle * WIDTH)
+            found += entries_of(self._log.read(path("entries", bundle, width)), width)
+        return found[first % WIDTH :]
