@@ -94,7 +94,9 @@ class Reconciliation:
         event = content.event
         self._note_time(event.service, event.time)
         match event.data:
-            case Issued(tokens=tokens, until=until) if event.service == self._registry:
+            case Issued(tokens=tokens, until=until):
+                if event.service != self._registry:  # control: issuer-told-by-registry
+                    return []
                 for token in tokens or ():
                     self._awaited[token.token_id] = _Awaited(token)
                 self._until = max(self._until, until)
@@ -134,6 +136,7 @@ class Reconciliation:
                 del self._journalled[name]
             elif made.at + ISSUER_LATE <= self._until:
                 del self._journalled[name]
+                # control: journalled-exchange-issued
                 yield Alarm(cause="unknown", party=made.service, token_id=name, at=made.at, subject=made.subject)
 
     def _found(self, awaited: _Awaited, now: int) -> tuple[bool, AlarmCause | None]:
@@ -143,10 +146,10 @@ class Reconciliation:
             return True, "explained" if awaited.silent else None
         if token.time < self._left_out:
             return True, None
-        if self._latest.get(token.client, 0) >= token.time + LATER:
+        if self._latest.get(token.client, 0) >= token.time + LATER:  # control: issued-exchange-journalled
             return True, "unexplained"
         late = now >= max(awaited.since + SILENT, self._patient_until)
-        return False, "silent" if late and not awaited.silent else None
+        return False, "silent" if late and not awaited.silent else None  # control: silent-journal-noticed
 
     def _explains(self, token: IssuedToken) -> bool:
         """Return whether the journal of the token's client has its exchange, and take that as explained.
@@ -155,7 +158,7 @@ class Reconciliation:
         user.
         """
         made = self._journalled.get(token.token_id)
-        if made and made.service == token.client:
+        if made and made.service == token.client:  # control: exchange-in-its-clients-journal
             del self._journalled[token.token_id]
             return True
         attempts = self._attempts.get(_Attempt(token.client, token.audience, token.subject), [])

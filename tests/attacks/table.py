@@ -994,6 +994,20 @@ ROWS: dict[int, Row] = {
         "step 9, and the party",
         (Control("receipt-signer-accepted"),),
     ),
+    346: Row(
+        "a token exchanged behind a party's back, by an intruder inside it",
+        "an alarm names the party and the token",
+        (
+            (Control("issued-exchange-journalled"), Control("silent-journal-noticed", put="return False, None")),
+            Control("silent-journal-noticed", put="return False, None"),
+            Control("exchange-in-its-clients-journal", take="made and made.service == token.client", put="made"),
+        ),
+    ),
+    347: Row(
+        "an exchange in a journal that the issuer never made",
+        "an alarm names the party and the token",
+        (Control("journalled-exchange-issued"), Control("issuer-told-by-registry")),
+    ),
     # M. another process of the same user
     130: Row(
         "a process of the same user that reads the authority's memory, or opened it at its start",

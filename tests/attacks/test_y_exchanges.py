@@ -1,0 +1,64 @@
+"""Y. Exchanges: one that an intruder makes behind a party's back, and one that a party invents."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from authorities.audit.reconciliation import SILENT
+from tests.support.attack import Attempt, Tries, attack
+from tests.support.exchanges import ANYTHING, READER, SECOND, WRITER, Log, exchange, line, said, token
+from tests.support.issuer import Issuer
+from zerotrust.audit.event import Issued
+from zerotrust.service import Service
+
+
+class Compared:
+    """A log that is compared while it is written."""
+
+    leaks = False
+
+    def __init__(self) -> None:
+        self.lured: list[str] = []
+
+    def check_journals(self) -> None:
+        """Nobody writes any here."""
+
+
+@asynccontextmanager
+async def compared(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Compared]:
+    """Nothing runs."""
+    yield Compared()
+
+
+def told(log: Log, *expected: str) -> Attempt:
+    """An attempt that succeeds where there is no alarm; otherwise it must be the right ones."""
+    if not log.alarms:
+        return Attempt("no alarm", succeeded=True)
+    found = "; ".join(sorted(f"{alarm.cause}: {alarm.party} {alarm.token_id}" for alarm in log.alarms))
+    return Attempt("alarm", succeeded=False, recorded=(found,), reason="; ".join(sorted(expected)))
+
+
+MADE = said(61 * SECOND, token("a", 60 * SECOND))
+
+
+@attack(346, compared)
+async def test_an_exchange_behind_a_partys_back(compared: Compared) -> Tries:
+    """At a busy party, at one that writes nothing, and with an accomplice who writes the exchange down."""
+    busy = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE)
+    busy.add(75 * SECOND, line(READER, 75 * SECOND, ANYTHING))
+    yield told(busy, f"unexplained: {READER} a")
+    idle = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE).idle(65 * SECOND, 70 * SECOND + SILENT)
+    yield told(idle, f"silent: {READER} a")
+    accomplice = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE, line(WRITER, 60 * SECOND, exchange("a")))
+    accomplice.add(75 * SECOND, said(75 * SECOND), line(READER, 75 * SECOND, ANYTHING))
+    yield told(accomplice, f"unexplained: {READER} a", f"unknown: {WRITER} a")
+
+
+@attack(347, compared)
+async def test_an_exchange_that_was_invented(compared: Compared) -> Tries:
+    """By itself, and together with words as the registry's that the issuer made it."""
+    invented = Log().add(SECOND, line(READER, SECOND, exchange("a"))).idle(5 * SECOND, 30 * SECOND)
+    yield told(invented, f"unknown: {READER} a")
+    words = Issued(until=token("a").time, tokens=(token("a", SECOND),))
+    vouched = Log().add(SECOND, line(READER, SECOND, exchange("a")), line(READER, SECOND, words))
+    yield told(vouched.idle(5 * SECOND, 30 * SECOND), f"unknown: {READER} a")
