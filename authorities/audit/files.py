@@ -32,7 +32,8 @@ class Files:
 
     def close(self) -> None:
         """Give the folder back."""
-        os.close(self._lock)
+        with suppress(OSError):
+            os.close(self._lock)
 
     @property
     def key(self) -> Path:
@@ -61,7 +62,7 @@ class Files:
             file = self._log / name
             self._make(file.parent)
             written(file, content, by=self._unfinished)
-        for folder in {(self._log / name).parent for name in files}:
+        for folder in dict.fromkeys((self._log / name).parent for name in files):
             synced(folder)
 
     def checkpoints(self) -> tuple[Note | None, Note | None]:

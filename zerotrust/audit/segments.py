@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from zerotrust.audit.chain import closed, segment_lines, segment_path, stands_at
@@ -38,11 +39,12 @@ class Segments:
         self._fd = _locked(path)
         try:
             self._first, self._link, self._end = _continued(path, self._fd)
+            os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
+            os.fdatasync(self._fd)  # for a process that ended before it did
+            synced(path.parent)
         except (ValueError, OSError) as error:
-            os.close(self._fd)
+            _close(self._fd)
             raise JournalError(f"{path}: {error}") from error
-        os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
-        synced(path.parent)
         self._wake: Callable[[], None] | None = None
         self._failure: JournalError | None = None  # permanent: the end of the file is unknown, so nothing is appended
 
@@ -91,7 +93,7 @@ class Segments:
 
     def close(self) -> None:
         """Let another process open the journal."""
-        os.close(self._fd)
+        _close(self._fd)
 
     def _rotate(self) -> None:
         """Close the segment and begin another.  Where that fails, this one goes on, and the next commit tries again."""
@@ -104,9 +106,9 @@ class Segments:
             new.rename(self._path)  # at each moment, the path is a file that this process has locked
         except OSError:
             if fd is not None:
-                os.close(fd)
+                _close(fd)
             return
-        os.close(self._fd)
+        _close(self._fd)
         self._fd, self._first, self._end = fd, self._link.records + 1, 0
         try:
             synced(self._path.parent)
@@ -135,9 +137,15 @@ def _locked(path: Path) -> int:
         if not os.path.samestat(os.fstat(fd), path.stat()):
             raise BlockingIOError("the segment was closed meanwhile")
     except OSError as error:
-        os.close(fd)
+        _close(fd)
         raise JournalError(f"{path}: another process writes to it") from error
     return fd
+
+
+def _close(fd: int) -> None:
+    """Close a segment.  What that says is of no account: its records are on the disk, or were refused."""
+    with suppress(OSError):
+        os.close(fd)
 
 
 def _link(path: Path, segment: Path) -> None:

@@ -1,0 +1,182 @@
+"""One call of the disk fails, or the process ends at it: each call in turn, of all that write evidence.
+
+Afterwards everything that was acknowledged is there, with one history, in the folder as it is and in what a power loss
+leaves of it; and it goes on.  `make test` tries some of the calls, and `make faults` each.
+"""
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.audit.log import LogError
+from tests.support.disk import FAULTS, NO_ROOM, Disk, Killed
+from tests.support.ledger import SERVICE, Registry, lines, opened, published
+from zerotrust.audit import segments
+from zerotrust.audit.chain import first_bad_record
+from zerotrust.audit.chain import lines as lines_of
+from zerotrust.audit.record import link_of
+from zerotrust.audit.segments import JournalError, Segments
+
+BATCHES = (1, 254, 2, 1)
+"""Lines of each batch: tiles that begin, are filled at once, and continue."""
+COMMITS = 9
+TRIES = 4
+"""How often what failed is tried again: one call alone fails."""
+SAMPLE = {"ledger": 13, "journal": 2}
+"""`make test` tries each thirteenth call of a ledger, and each second one of a journal."""
+
+LINES = lines({}, sum(BATCHES) + len(BATCHES))[0]
+HEADS = [{}, *({SERVICE: link_of(line)} for line in LINES)]
+"""Where the journal stands after so many lines."""
+
+
+@dataclass
+class Acknowledged:
+    """What somebody was told is there for good."""
+
+    records: int = 0
+    told: list[bytes] = field(default_factory=list)
+
+
+Scenario = Callable[[Path, Acknowledged], Coroutine[Any, Any, None]]
+
+
+async def ledger(root: Path, acknowledged: Acknowledged) -> None:
+    """A ledger and the registry, from their first start on; what fails is tried again."""
+    registry = Registry(root / "registry")
+    for _ in range(TRIES):
+        with suppress(LogError):
+            log = await opened(root / "ledger", registry)
+            break
+    try:
+        for until in [sum(BATCHES[: n + 1]) for n in range(len(BATCHES))]:
+            for _ in range(TRIES):
+                with suppress(LogError):
+                    await log.finish()
+                    there = log.heads[SERVICE].records if log.heads else 0
+                    if there < until:
+                        await log.add(LINES[there:until], HEADS[until])
+                    break
+            assert log.heads[SERVICE].records == until
+            acknowledged.records = until
+    finally:
+        await log.close()
+
+
+async def check_ledger(root: Path, acknowledged: Acknowledged) -> None:
+    """All of it is there and verifies, and one more line can be added."""
+    registry = Registry(root / "registry")
+    log = await opened(root / "ledger", registry)
+    found = log.heads[SERVICE].records if log.heads else 0
+    assert found >= acknowledged.records
+    await log.add(LINES[found : found + 1], HEADS[found + 1])
+    assert await published(log, registry) == LINES[: found + 1]
+    await log.close()
+
+
+async def journal(root: Path, acknowledged: Acknowledged) -> None:
+    """A journal with several segments; what fails is tried again, after a restart where it says so."""
+    number = 0
+    while number < COMMITS:
+        for _ in range(TRIES):
+            with suppress(OSError):
+                files = Segments(root / "journal.jsonl")
+                break
+        try:
+            while number < COMMITS:
+                event = b'{"number":%d}' % number
+                files.commit([event])
+                acknowledged.told.append(event)
+                number += 1
+        except JournalError:
+            continue
+        finally:
+            files.close()
+
+
+async def check_journal(root: Path, acknowledged: Acknowledged) -> None:
+    """Each acknowledged event is there once, in order; what a start says is there stays; and the journal goes on."""
+    path = root / "journal.jsonl"
+    files = Segments(path)
+    files.commit([b'{"number":99}'])
+    files.close()
+    assert first_bad_record(path) == 0
+    found = [line.partition(b',"n":')[0].removeprefix(b'{"event":') for line in lines_of(path)]
+    at = iter(found)
+    assert all(event in at for event in acknowledged.told)
+    assert found[-1] == b'{"number":99}'
+
+
+SCENARIOS: dict[str, tuple[Scenario, Scenario]] = {
+    "ledger": (ledger, check_ledger),
+    "journal": (journal, check_journal),
+}
+
+
+def begun(folder: Path) -> Path:
+    """The folders that a party is given."""
+    for party in ("ledger", "registry"):
+        (folder / "root" / party).mkdir(parents=True)
+    return folder / "root"
+
+
+async def run(scenario: Scenario, disk: Disk, acknowledged: Acknowledged) -> None:
+    try:
+        with disk.used():
+            await scenario(disk.root, acknowledged)
+    except Killed:
+        assert disk.dead
+
+
+async def attempt(scenario: str, folder: Path, at: int, fault: str) -> str:
+    """Have it happen at a call, and check what is left.  Return what happened."""
+    work, check = SCENARIOS[scenario]
+    root = begun(folder)
+    acknowledged = Acknowledged()
+    disk = Disk(root, at, fault)
+    await run(work, disk, acknowledged)
+    assert disk.happened or not at
+    disk.after_power_loss(folder / "after")
+    for left in (folder / "after", root):
+        await check(left, acknowledged)
+    return disk.happened
+
+
+def skipped(fault: str, call: str) -> bool:
+    """Whether that cannot happen at this call."""
+    return (fault == "ENOSPC" and call not in NO_ROOM) or (fault == "killed half-way" and call != "write")
+
+
+async def each(scenario: str, folder: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> list[str]:
+    """Have each fault happen at each `step`th call; return what happened."""
+    monkeypatch.setattr(segments, "SEGMENT", 300)
+    counted = Disk(begun(folder / "none"))
+    await run(SCENARIOS[scenario][0], counted, Acknowledged())
+    happened = list[str]()
+    for number, fault in enumerate(FAULTS):
+        possible = [at for at, call in enumerate(counted.calls, 1) if not skipped(fault, call)]
+        for at in possible[number % step :: step]:
+            happened.append(await attempt(scenario, folder / f"{fault} {at}", at, fault))
+    return happened
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_whichever_call_fails_nothing_acknowledged_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenario: str
+) -> None:
+    happened = await each(scenario, tmp_path, monkeypatch, SAMPLE[scenario])
+
+    assert {one.partition(" at ")[0] for one in happened} == {*FAULTS}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_at_each_single_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenario: str) -> None:
+    happened = await each(scenario, tmp_path, monkeypatch, 1)
+
+    print(f"\n{scenario}: {len(happened)} faults, each at another call")
+    assert len(happened) > 100
