@@ -179,6 +179,7 @@ class Index(Shielding):
         with self._opened().begin() as connection:
             found = list(connection.scalars(query.order_by(_leaves.c.leaf.desc()).limit(MOST_FOUND)))
         for leaf in found:
+            # control: index-not-believed
             if not 0 <= leaf < size or term not in terms_of(self._entry(leaf, size)):
                 raise InvalidLog(f"leaf {leaf} is not about {term.kind} {term.value}")
         return found

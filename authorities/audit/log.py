@@ -229,7 +229,7 @@ class Log(Shielding):
             return _NOTHING
         checkpoint = check_signed(note, key)
         edge = restored(self._files.read, checkpoint.size)
-        if edge.root != checkpoint.root:
+        if edge.root != checkpoint.root:  # control: log-as-signed
             raise InvalidLog(f"its files are not those of the checkpoint of {checkpoint.size} entries")
         if not (last := edge.bundle):
             last = tuple(entries_of(self._files.read(path("entries", checkpoint.size // WIDTH - 1)), WIDTH))

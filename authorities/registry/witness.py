@@ -52,7 +52,7 @@ class Witness(Shielding):
 
     def _cosigned(self, raw: bytes, vkey: str | None) -> Signature:
         asked, kept, own = request(raw), self._kept(), self._own()
-        key = kept[0] if kept else self._first(vkey)
+        key = kept[0] if kept else self._first(vkey)  # control: log-key-pinned
         new = judged(asked, {self._origin: key}, {self._origin: kept[1]} if kept else {})
         signature = Signature(key.name, key.key_id, next(asked.checkpoint.by(key)))
         written(self._kept_file, f"{key}\n{Note(new.text, (signature,))}".encode())

@@ -875,6 +875,31 @@ ROWS: dict[int, Row] = {
         (Control("device-page-at-issuer"),),
     ),
     # Y. The audit log, and exports of it
+    310: Row(
+        "a ledger that was restored from a backup goes on with another history",
+        "nothing is published, and the ledger says why",
+        ((Control("witness-signs-next"), Control("witness-signs-continued")),),
+    ),
+    311: Row(
+        "a second ledger runs on a copy of the data, with the same key",
+        "nothing is published, and the ledger says why",
+        (Control("witness-signs-continued"),),
+    ),
+    312: Row(
+        "a log of one's own, in the name of the ledger's, is offered to the registry with the ledger's certificate",
+        "403",
+        (Control("log-key-pinned", put="key = self._first(vkey)"),),
+    ),
+    313: Row(
+        "records at the end of the log are rewritten on the ledger's disk, with all hashes there",
+        "nothing is published, and the ledger says why",
+        ((Control("log-as-signed"), Control("witness-signs-continued")),),
+    ),
+    314: Row(
+        "whoever owns the ledger's database leads a search to another record",
+        "the right record: the index is made again",
+        (Control("index-not-believed"),),
+    ),
     320: Row(
         "an export with a record changed, removed, moved, inserted or repeated, or with its end cut off",
         "the first one is named, and the export is at fault",

@@ -79,11 +79,12 @@ def judged(asked: Request, logs: Mapping[str, VerifierKey], held: Mapping[str, C
     if asked.old > new.size:
         raise NotCosigned(400, f"the log had {asked.old} entries, and now has {new.size}")
     last = held.get(origin, Checkpoint(origin, 0, EMPTY))
-    if asked.old != last.size:
+    if asked.old != last.size:  # control: witness-signs-next
         raise NotCosigned(409, f"this witness signed the log last with {last.size} entries", held=last.size)
     try:
         if not new.size and new.root != EMPTY:
             raise InvalidLog("an empty log with the root of another")
+        # control: witness-signs-continued
         check_consistency(last.size, last.root, new.size, new.root, asked.proof)
     except InvalidLog as error:
         raise NotCosigned(422, str(error)) from error
