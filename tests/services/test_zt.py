@@ -29,11 +29,13 @@ from typer.testing import CliRunner, Result
 import zt.commands as program
 from local.keycloak import URL
 from registration.realm.users import USERS
+from tests.support.audit_log import small
 from tests.support.pki import CA
 from tests.support.records import CALLER
 from tests.support.system import ROOT, deployment
 from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
 from zerotrust.audit.segments import Segments
+from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import browser, device, show
@@ -1254,3 +1256,51 @@ def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_pa
 
     assert said == f"-I -S -B -X pycache_prefix=/dev/null {project}/scripts/run.py zt party list\n"
     assert "install -m 755 scripts/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()
+
+
+# --- the policy of the audit log --------------------------------------------------------------------------------------
+
+
+def test_the_policy_of_the_log_is_printed_as_the_registry_has_it_and_nobody_signs_in(
+    zt: Zt, registered: Registered
+) -> None:
+    text = small().policy_text
+    registered.answers["GET /audit-policy"] = (200, text.encode())
+
+    shown = zt("audit", "policy")
+
+    assert (shown.exit_code, shown.stdout) == (0, text)
+    assert orjson.loads(zt("audit", "policy", "--json").stdout) == {"policy": text}
+    assert registered.asked == [("GET /audit-policy", None, "")] * 2
+    assert signed_out == []
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "reason"),
+    [
+        (404, b"", "no_policy"),
+        (503, b"", "no_answer"),
+        (200, b"\xff", "no_answer"),
+        (200, b"log x", "malformed_policy"),
+        (200, b"x" * (MAX_ANSWER + 1), "no_answer"),
+    ],
+)
+def test_what_is_no_policy_is_reported(zt: Zt, registered: Registered, status: int, answer: bytes, reason: str) -> None:
+    registered.answers["GET /audit-policy"] = (status, answer)
+
+    shown = zt("audit", "policy", "--json")
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert orjson.loads(shown.stderr)["reason"] == reason
+
+
+def test_a_policy_of_somebody_else_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, place: Place, ca: CA
+) -> None:
+    registered.answers["GET /audit-policy"] = (200, small().policy_text.encode())
+    with served(registered, *ca.party(tmp_path, NAMES[0], "spiffe://agents.example/agent/reader")) as port:
+        zt = program_at(monkeypatch, place, port, ca)
+        shown = zt("audit", "policy", "--json")
+
+    assert (shown.exit_code, shown.stdout, registered.asked) == (1, "", [])
+    assert orjson.loads(shown.stderr)["reason"] == "not_the_registry"

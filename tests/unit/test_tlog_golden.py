@@ -1,10 +1,15 @@
 """A log that Tessera 1.0.4 wrote and litewitness 0.6.1 cosigned, read with the library: `make conformance` makes such a
 log in `run/conformance/foreign`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from zerotrust.audit.export import exported
+from zerotrust.audit.fault import LOG as THE_LOG
+from zerotrust.audit.fault import Faulty
+from zerotrust.audit.verification import Verification
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import Note, parsed
 from zerotrust.tlog.proof import Proof, proof
@@ -60,3 +65,18 @@ def test_an_entry_of_it_is_proved_offline(note: Note, checkpoint: Checkpoint, in
     assert found.check(entry, READER)[0] == checkpoint
     with pytest.raises(InvalidLog):
         found.check(entry.replace(b"entry", b"Entry"), READER)
+
+
+def test_an_export_of_it_is_signed_and_its_hashes_are_though_it_has_no_records(note: Note) -> None:
+    """Its leaves are texts, so this log is none of journals, and that is all that is wrong."""
+    lines: Iterator[bytes] = exported(note, read)
+    verification = Verification(lines, READER)
+
+    assert (verification.checkpoint.size, set(verification.cosigned)) == (SIZE, {"lite"})
+    with pytest.raises(Faulty) as caught:
+        next(verification.leaves())
+    assert (caught.value.fault.what, caught.value.fault.who, caught.value.fault.leaf) == ("malformed", THE_LOG, 0)
+    changed = (line.replace(b"entry 0 ", b"Entry 0 ") for line in exported(note, read))
+    with pytest.raises(Faulty) as caught:
+        next(Verification(changed, READER).leaves())
+    assert (caught.value.fault.what, caught.value.fault.leaf) == ("changed", 0)

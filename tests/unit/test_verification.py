@@ -130,6 +130,7 @@ def test_two_leaves_that_change_places_are_named(one: int, other: int) -> None:
         return
     found, first = fault(b"".join(lines)), min(one, other)
     assert (found.what, found.who, found.leaf) == ("reordered", EXPORT, first)
+    assert "gone" not in found.why
     assert (found.party, found.record) == (named(ENTRIES[first]) or (None, None))
 
 

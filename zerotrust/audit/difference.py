@@ -55,9 +55,8 @@ def difference(
         gone.read(one)
     what, why = _kind(index, same, later=later is not None, skipped=skipped, ended=line is None and not following)
     record = named(line) if what in {"inserted", "duplicated"} else named(later) if later else gone.record
-    if what in {"changed", "missing"} and not record and gone.told:
-        why += f"; gone are {gone.told}"
-    return Fault(what, source, why, index, *(record or (None, None)))
+    more = "" if later else gone.told
+    return Fault(what, source, why + more, index, *(record or (None, None)))
 
 
 def surplus(index: int, line: bytes | None, hashes: Hashes, source: str) -> Fault:
@@ -107,8 +106,9 @@ class Gone:
 
     @property
     def told(self) -> str:
-        """All of them, in words."""
-        return ", ".join(f"record {number} of {service}" for service, number in sorted(self._first.items()))
+        """All of them in words, if they are several."""
+        several = [f"record {number} of {service}" for service, number in sorted(self._first.items())]
+        return f"; gone are {', '.join(several)}" if len(several) > 1 else ""
 
     def read(self, line: bytes | None) -> None:
         """Note what a line shows."""
