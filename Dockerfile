@@ -46,6 +46,12 @@ COPY --chmod=755 registry.yaml registry.lock /app/
 COPY --chmod=755 deploy/containers.yaml /app/deploy/
 COPY --chmod=755 authorities/policy/*.cedar authorities/policy/schema.cedarschema /app/authorities/policy/
 
+# The one party with a second volume: the published log, which others read.  A new volume has the rights of its folder here.
+FROM party AS audit
+USER 0:0
+RUN install -d -o 47823 -g 47823 -m 700 /data/log
+USER 47823:47823
+
 # The one party with packages of its own.
 FROM party AS inference
 COPY --from=packages-of-inference /packages /app/packages

@@ -52,6 +52,7 @@ def forget(folder: Path) -> None:
     """Remove data, journals and logs of all runs, and what a Llama Stack server had."""
     for name in ("data", "logs", "past", "llama-stack"):
         shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "audit.policy").unlink(missing_ok=True)  # of the log that is gone
 
 
 def check_links(folder: Path) -> None:

@@ -114,6 +114,7 @@ def create_app(service: Service) -> ASGIApp:
         """Answer; and record that a party has sent a changed journal, or another's."""
         caller, now = str(current_peer().id), service.clock()
         alarming = refusal.reason in {AuditReason.JOURNAL_CHANGED, AuditReason.JOURNAL_OF_ANOTHER}
+        # control: alarms-bounded
         if alarming and abs(now - alarms.get(caller, -math.inf)) >= ALARM_EVERY:
             alarms[caller] = now
             decision = Decision(allowed=False, reason=refusal.reason, detail=f"{caller}: {refusal.detail}")
@@ -136,7 +137,7 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.get("/log/{path:path}")
     async def log_file(path: str) -> Response:
-        if not _OF_THE_LOG.fullmatch(path):
+        if not _OF_THE_LOG.fullmatch(path):  # control: only-the-log-is-read
             return DeniedResponse(Denied(AuditReason.NOT_IN_THE_LOG, "no path of a log"))
         try:
             content = await asyncio.to_thread(ledger.log.read, path)

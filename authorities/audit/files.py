@@ -12,6 +12,8 @@ from zerotrust.tlog.tiles import HEIGHT, WIDTH, bundle, entries_of, path
 from zerotrust.tlog.tree import HASH
 
 CHECKPOINT = "checkpoint"
+UNFINISHED = "unfinished"
+"""A file that is being written: in the log's own folder, too, which may be on a file system of its own."""
 
 
 class Files:
@@ -21,7 +23,6 @@ class Files:
         """Lock the folder, which is made if need be.  Raises `BlockingIOError` if another process has it."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._log = folder, folder / "log"
-        self._unfinished = folder / "unfinished"
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +62,7 @@ class Files:
         for name, content in files.items():
             file = self._log / name
             self._make(file.parent)
-            written(file, content, by=self._unfinished)
+            written(file, content, by=self._log / UNFINISHED)
         for folder in dict.fromkeys((self._log / name).parent for name in files):
             synced(folder)
 
@@ -92,7 +93,7 @@ class Files:
             self._durable.discard(folder)
 
     def _write(self, file: Path, note: Note) -> None:
-        written(file, str(note).encode(), by=self._unfinished)
+        written(file, str(note).encode(), by=file.parent / UNFINISHED)
         synced(file.parent)
 
     def _make(self, folder: Path) -> None:

@@ -17,7 +17,7 @@ from zerotrust.shielded import Shielding, shielded
 EVERY = 0.25
 """Seconds between two batches: a record is published within a second, and the log has few batches."""
 MOST_WAITING = 16 * MOST_BYTES
-"""Bytes of lines that wait for a batch, of all parties together: 32 MiB."""
+"""Bytes of requests that are on their way into the log, of all parties together: 32 MiB."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to publish, while that fails: doubled from the one to the other."""
 
@@ -33,7 +33,6 @@ class _Waiting:
 
     lines: Sequence[bytes]
     link: Link
-    size: int
     published: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -45,7 +44,7 @@ class Intake(Shielding):
         super().__init__()
         self._log, self._lookup, self._was_published = ledger, lookup, published
         self._waiting: dict[str, _Waiting] = {}
-        self._taking: set[str] = set()
+        self._taking: dict[str, int] = {}
         self._some, self._ready = asyncio.Event(), False
 
     def position(self, service: str) -> Link:
@@ -64,18 +63,19 @@ class Intake(Shielding):
         there = self.position(service)
         if service in self._taking:
             raise Denied(AuditReason.JOURNAL_BUSY, "lines of this journal are on their way")
-        if sum(one.size for one in self._waiting.values()) + len(body) > MOST_WAITING:
+        # control: deliveries-bounded
+        if sum(self._taking.values()) + len(body) > MOST_WAITING:
             raise Denied(AuditReason.JOURNAL_BUSY, "too much waits for the log")
-        self._taking.add(service)
+        self._taking[service] = len(body)
         try:
             given = await asyncio.to_thread(sent, body, service)
             new = await new_of(given, there, partial(self._lookup, service))
-            return await self._published(service, new, given.link, len(body)) if new else there
+            return await self._published(service, new, given.link) if new else there
         finally:
-            self._taking.discard(service)
+            del self._taking[service]
 
-    async def _published(self, service: str, lines: Sequence[bytes], link: Link, size: int) -> Link:
-        self._waiting[service] = one = _Waiting(lines, link, size)
+    async def _published(self, service: str, lines: Sequence[bytes], link: Link) -> Link:
+        self._waiting[service] = one = _Waiting(lines, link)
         self._some.set()
         try:
             await one.published

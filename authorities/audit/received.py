@@ -54,7 +54,7 @@ def _check_author(line: bytes, service: str) -> None:
         raise Denied(AuditReason.JOURNAL_MALFORMED, str(error)) from error
     if not isinstance(leaf, Record):
         raise Denied(AuditReason.JOURNAL_MALFORMED, "not a record")
-    if leaf.event.service != service:
+    if leaf.event.service != service:  # control: journal-of-the-caller
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")
 
 
@@ -72,8 +72,10 @@ async def new_of(given: Sent, there: Link, known: Known) -> Sequence[bytes]:
         last = await known(given.link.records)
         if last in (None, lines[-1]):
             raise _refused(AuditReason.JOURNAL_ELSEWHERE, there, "it has these lines")
-    elif (hash_of(lines[old - 1]) if old else before.head) == there.head:
-        return lines[old:]
+    else:
+        same = (hash_of(lines[old - 1]) if old else before.head) == there.head  # control: journal-goes-on-from-the-log
+        if same:
+            return lines[old:]  # control: delivered-once
     number = before.records + await _first_changed(lines[:old], before, known)
     raise _refused(AuditReason.JOURNAL_CHANGED, there, f"record {number} is another now")
 

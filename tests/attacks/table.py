@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from authorities.audit.reasons import AuditReason
 from inference.chat import ModelReason
 from lab import realm as at_keycloak
 from lab.realm import RealmControl
@@ -1032,6 +1033,38 @@ ROWS: dict[int, Row] = {
         "an exchange in a journal that the issuer never made",
         "an alarm names the party and the token",
         (Control("journalled-exchange-issued"), Control("issuer-told-by-registry")),
+    ),
+    # Y. Journals on their way to the audit log
+    300: Row(
+        "a party delivers records in another's name",
+        AuditReason.JOURNAL_OF_ANOTHER,
+        (Control("journal-of-the-caller"),),
+    ),
+    301: Row("a party delivers the same records again", None, (Control("delivered-once", put="return lines"),)),
+    302: Row(
+        "a party rewrites its journal after delivery, and goes on",
+        AuditReason.JOURNAL_CHANGED,
+        (Control("journal-goes-on-from-the-log", put="same = True"),),
+    ),
+    303: Row(
+        "a workload that the registry does not know delivers a journal",
+        Reason.UNKNOWN_PEER,
+        ((Control("peer-registered"), Control("peer-admitted-by-route")),),
+    ),
+    304: Row(
+        "parties deliver more than the log takes at the time, until the ledger has no memory left",
+        AuditReason.JOURNAL_BUSY,
+        (Control("deliveries-bounded"),),
+    ),
+    305: Row(
+        "a party delivers what is refused, again and again, so that its refusals fill the ledger's disk",
+        AuditReason.JOURNAL_OF_ANOTHER,
+        (Control("alarms-bounded", put="True", take="abs(now - alarms.get(caller, -math.inf)) >= ALARM_EVERY"),),
+    ),
+    306: Row(
+        "a party reads the log's key through the door of the log's files",
+        AuditReason.NOT_IN_THE_LOG,
+        (Control("only-the-log-is-read"),),
     ),
     # M. another process of the same user
     130: Row(

@@ -168,6 +168,14 @@ def test_only_attestation_mounts_its_keys_and_only_it_writes_where_identities_co
             assert [mount for _, mount in others - enrols] == [f"{volume}:/data"]
 
 
+def test_the_published_log_is_read_by_people_and_the_ledgers_other_data_by_nobody() -> None:
+    mounts = {(name, volume) for name, service in SERVICES.items() for volume in service["volumes"]}
+    of_ledger = {(name, volume) for name, volume in mounts if volume.startswith("audit")}
+
+    read = {(name, "audit-log:/journals/authority-audit/log:ro") for name in TOOLS}
+    assert of_ledger == {("audit", "audit:/data"), ("audit", "audit-log:/data/log"), *read}
+
+
 def test_no_network_but_the_edge_reaches_further() -> None:
     assert {name for name, network in COMPOSE["networks"].items() if not network.get("internal")} == {"edge"}
     assert COMPOSE["networks"]["edge"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"

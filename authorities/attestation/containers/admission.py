@@ -16,7 +16,7 @@ SETTABLE = re.compile(
 """The variables that the base image, Docker and the compose file set.  None of them changes which code is loaded."""
 OF_DOCKER = re.compile(r"/proc(/.*)?|/sys(/.*)?|/dev(/(pts|mqueue|shm|console))?|/etc/(resolv\.conf|hostname|hosts)")
 """The mount points of every container."""
-MOUNTS = {"/data": "rw", "/tmp": "rw", "/run/identity": "ro"}  # noqa: S108 - the container's own
+MOUNTS = {"/data": "rw", "/data/log": "rw", "/tmp": "rw", "/run/identity": "ro"}  # noqa: S108 - the container's own
 """The further mount points of a party, each with the most that it may allow.  No code is loaded from them."""
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
