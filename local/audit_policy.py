@@ -1,28 +1,42 @@
-"""Writes which log and which witness one trusts, as the registry says it, beside the run's certificate authority."""
+"""Keeps the policy by which people verify the audit log: which log, which witnesses, and which of them are enough.
+
+The registry publishes it with the first checkpoint.  What was kept at the first start stays: another policy later would
+mean another log, or another registry, and is told and not believed.
+"""
 
 import asyncio
+from contextlib import suppress
 
 import httpx
 
+from local.keycloak_runtime import Say
+from local.past import AUDIT_POLICY
 from local.system import System
 from zerotrust.durable import written
+from zerotrust.limits.answers import ask
+from zerotrust.tlog.note import MAX_NOTE
 
-FILE = "audit.policy"
-"""In a run's folder."""
-BETWEEN = 0.5
-"""Seconds between two questions: the registry knows the log a moment after both have started."""
+SECONDS_BETWEEN_TRIES = 0.2
 
 
-async def write_policy(system: System) -> None:
-    """Ask the registry for the policy (c2sp.org/tlog-policy) until it has one, and write it."""
+async def keep(system: System, say: Say) -> None:
+    """Wait for the first checkpoint, and write the policy to the run's folder, unless it is there already."""
+    published, file = await _published(system), system.folder / AUDIT_POLICY
+    if not file.exists():
+        written(file, published)
+    elif file.read_bytes() != published:
+        say(
+            f"The registry publishes another policy for the audit log than {file}, which stays as it is: exports of "
+            "this log cannot be verified with it. `make fresh` removes the log with its policy"
+        )
+
+
+async def _published(system: System) -> bytes:
     url = f"{system.address(system.registry.authorities.registry)}/audit-policy"
     async with system.user() as http:
         while True:
-            try:
-                answer = await http.get(url)
-            except httpx.HTTPError:
-                answer = httpx.Response(503)
-            if answer.status_code == 200:
-                await asyncio.to_thread(written, system.folder / FILE, answer.content)
-                return
-            await asyncio.sleep(BETWEEN)
+            with suppress(httpx.HTTPError, OSError):
+                status, answer = await ask(http, "GET", url, most=MAX_NOTE)
+                if status == 200:
+                    return answer
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)

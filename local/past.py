@@ -13,6 +13,8 @@ RUNS_KEPT = 5
 """Earlier runs whose logs are kept."""
 MOST_KEPT = 200 * 1024 * 1024
 """Bytes of these; over that, those of the oldest runs are removed first, but never those of the last one."""
+AUDIT_POLICY = "audit.policy"
+"""The policy of the audit log, in the run's folder (`audit_policy.py`)."""
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
 
 
@@ -52,7 +54,7 @@ def forget(folder: Path) -> None:
     """Remove data, journals and logs of all runs, and what a Llama Stack server had."""
     for name in ("data", "logs", "past", "llama-stack"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "audit.policy").unlink(missing_ok=True)  # of the log that is gone
+    (folder / AUDIT_POLICY).unlink(missing_ok=True)  # of the log that is gone
 
 
 def check_links(folder: Path) -> None:

@@ -15,8 +15,8 @@ from authorities.attestation.local.authority import Authority
 from authorities.attestation.verifier.approval import approving
 from authorities.attestation.verifier.report import report
 from deploy.ogx import NAME, Provider
+from local import audit_policy
 from local.alone import only_one
-from local.audit_policy import write_policy
 from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
 from local.keycloak_runtime import Say, check_space, going_on
 from local.launches import INSIDER, Parties, insider, registered
@@ -108,7 +108,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
             await started(system, address, process)
         for name, spy in spies.items():
             await until(partial(there, system.insider_socket(name)), spy, system.log("insider"))
-        stack.callback(asyncio.create_task(write_policy(system)).cancel)
+        stack.callback(asyncio.create_task(audit_policy.keep(system, say)).cancel)
         watched = [
             (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
             for one in launched.values()
