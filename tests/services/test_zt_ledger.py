@@ -1,0 +1,59 @@
+"""`zt audit` on the log of the real ledger, as it lies on the disk: exported, verified, compared, proved."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.audited import AUDIT, READER, WRITER, audited, identity, written
+from tests.support.ca import workload
+from tests.support.issuer import Issuer
+from zerotrust.audit.record import Link, hash_of
+from zerotrust.tlog.proof import proof
+from zerotrust.tlog.quorum import policy
+from zt.commands import app
+
+
+def zt(*words: str) -> Any:
+    shown = CliRunner().invoke(app, ["audit", *words, "--json"])
+    assert shown.exit_code == 0, shown.output
+    return json.loads(shown.stdout)
+
+
+async def test_what_parties_delivered_is_exported_verified_and_proved(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
+    of_reader, of_writer = written(READER, 300), written(WRITER, 3)
+    async with audited(tmp_path / "data", issuer) as ledger:
+        for party, lines in (READER, of_reader), (WRITER, of_writer):
+            assert (await ledger.send(party, lines)).status_code == 200
+        async with ledger.client(workload(READER)) as http:
+            answer = await http.get(f"{ledger.system.registry.address('authority/registry')}/audit-policy")
+        log, trust = str(tmp_path / "data" / AUDIT.replace("/", "-") / "log"), str(tmp_path / "policy")
+        Path(trust).write_text(answer.text)
+
+        assert zt("export", "--log", log, "--to", str(tmp_path / "first"))["size"] > 303  # while the ledger runs
+        assert zt("witness", "--log", log, "--policy", trust)["origin"] == "agents.example/audit"
+        last = Link(3, hash_of(of_writer[-1]))
+        more = written(WRITER, 2, last)
+        assert (await ledger.send(WRITER, more)).status_code == 200
+        assert zt("export", "--log", log, "--policy", trust, "--witness", "--to", str(tmp_path / "second"))["size"]
+
+    for party, lines in (READER, of_reader), (WRITER, [*of_writer, *more]):
+        journal = tmp_path / "journals" / party.replace("/", "-") / "journal.jsonl"
+        journal.parent.mkdir(parents=True)
+        journal.write_bytes(b"".join(line + b"\n" for line in lines))
+    found = zt("verify", str(tmp_path / "second"), "--policy", trust)
+    assert set(found["cosigned"]) == {"registry"}  # the policy does not name the other
+    assert found["records"] == {identity(READER): 300, identity(WRITER): 5}
+    older = CliRunner().invoke(app, ["audit", "verify", str(tmp_path / "first"), "--policy", trust])
+    assert (older.exit_code, "your witness has cosigned" in " ".join(older.stdout.split())) == (1, True)
+
+    shown = zt("proof", f"{WRITER}:5", "--log", log)
+    assert shown["entry"].encode() == more[-1]
+    assert proof(shown["proof"].encode()).check(more[-1], policy(Path(trust).read_text()))[0].size == found["size"]
+    compared = zt("verify", str(tmp_path / "second"), "--policy", trust, "--journals", str(tmp_path / "journals"))
+    assert compared["not_delivered"] == {identity(READER): 0, identity(WRITER): 0}
