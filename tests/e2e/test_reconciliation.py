@@ -1,14 +1,15 @@
-"""Exchanges as the real Keycloak tells of them: the registry records each, also one that no service asked for."""
+"""Exchanges as the real Keycloak tells of them: on record, and an alarm where an intruder made one by itself."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from local.system import System
+from tests.e2e.test_transaction import task, traced
 from tests.support.realm import Realm, claims
-from zerotrust.audit.chain import events
-from zerotrust.audit.event import Issued, IssuedToken
+from zerotrust.audit.event import Alarm, Exchange, Issued, IssuedToken
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -18,8 +19,8 @@ ORCHESTRATOR, READER = "spiffe://agents.example/orchestrator", "spiffe://agents.
 
 
 def issued(system: System) -> Iterator[IssuedToken]:
-    journal = system.data("authority/registry") / "journal.jsonl"
-    return (token for event in events(journal) if isinstance(event.data, Issued) for token in event.data.tokens or ())
+    found = (event.data for event in system.events("authority/registry"))
+    return (token for data in found if isinstance(data, Issued) for token in data.tokens or ())
 
 
 async def behind_the_back(system: System, realm: Realm) -> dict[str, object]:
@@ -44,3 +45,29 @@ async def test_the_registry_records_what_keycloak_says_of_an_exchange(real: Syst
     [token] = found
     assert (token.client, token.audience, token.subject) == (ORCHESTRATOR, READER, made["sub"])
     assert abs(token.time / 1_000_000 - float(str(made["iat"]))) < 5
+
+
+def alarms(system: System) -> list[Alarm]:
+    return [event.data for event in system.events("authority/audit") if isinstance(event.data, Alarm)]
+
+
+async def test_an_exchange_by_an_intruder_raises_an_alarm_and_those_of_a_task_do_not(
+    real: System, realm: Realm
+) -> None:
+    """The task comes first: the alarm about what was made after it shows that its exchanges were compared, too."""
+    exchanged = {
+        event.data.token_id
+        for event in traced(real, (await task(real, "alice"))["result"]["trace_id"])
+        if isinstance(event.data, Exchange)
+    }
+    assert len(exchanged) > 2
+    made = await behind_the_back(real, realm)
+    began = time.monotonic()
+
+    async with asyncio.timeout(4 * SECONDS):
+        while not (found := [alarm for alarm in alarms(real) if alarm.token_id == made["jti"]]):
+            await asyncio.sleep(0.2)
+    print(f"{found[0].cause} after {time.monotonic() - began:.1f} s")
+
+    assert (found[0].party, found[0].subject) == (ORCHESTRATOR, made["sub"])
+    assert exchanged.isdisjoint(alarm.token_id for alarm in alarms(real))
