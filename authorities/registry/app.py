@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
-from authorities.registry.keycloak.events import Apply
+from authorities.registry.keycloak.events import Apply, Change
 from authorities.registry.keycloak.poll import applying
 from authorities.registry.notify import Notifier, Realm
 from authorities.registry.operators import Parties
@@ -90,7 +90,7 @@ def create_app(
     notifier = Notifier(realm, kept, own=service.registry.id(service.name))
     parties = Parties(stream, kept, realm, notifier, own=service.name)
     revocations = OperatorRevocations(stream, kept, realm, notifier)
-    apply = applying(stream)
+    apply = applying(stream, lambda change: service.recorder.append(_of_keycloak(change)))
     logouts = Logouts(
         service.keys, issuer=service.issuer, clients=lambda: service.registry.initiating_clients, apply=apply
     )
@@ -213,6 +213,13 @@ def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
 
     old, new = entries(before), entries(after)
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def _of_keycloak(change: Change) -> RegistryChange:
+    """Return the event for a change that Keycloak made; its cause says so."""
+    action: Action = "revoke" if change.cause else "reinstate"
+    target, cause = sanitize(" ".join(change.subject)), sanitize(change.cause) if change.cause else None
+    return RegistryChange(action=action, target=target, cause=cause)
 
 
 def _change(action: Action, target: str, cause: str = "") -> RegistryChange:

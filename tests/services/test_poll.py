@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from keycloak import KeycloakAdmin
@@ -551,7 +552,7 @@ async def test_keycloak_has_no_say_over_what_an_operator_revoked(registry: Regis
         revocations = fresh_revocations()
         revocations.replace(0, {})
         stream = Stream(kept, revocations=revocations, identity=lambda: workload.svid)
-        apply = applying(stream)
+        apply = applying(stream, AsyncMock())
         await stream.change("party", READER, "odd answers (operator olga)")
 
         await apply(Change(("party", READER), "keycloak: disabled"))

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -206,7 +207,7 @@ def revoked(number: int, user: str = "eve") -> Change:
 
 
 async def test_what_a_later_time_revokes_already_is_no_change(stream: Stream) -> None:
-    apply = applying(stream)
+    apply = applying(stream, AsyncMock())
     await asyncio.gather(*(apply(revoked(n)) for n in range(100)))
     number = stream._kept.number
     await apply(revoked(50, "eve"))  # it comes late, and is revoked already
@@ -217,7 +218,7 @@ async def test_what_a_later_time_revokes_already_is_no_change(stream: Stream) ->
 
 
 async def test_where_nobody_can_tell_whose_it_is_it_is_remembered_by_its_name(stream: Stream) -> None:
-    apply = applying(stream)
+    apply = applying(stream, AsyncMock())
     await asyncio.gather(*(apply(Change(("token", f"t-{n}"), "keycloak: revoked")) for n in range(100)))
 
     assert len(stream._kept.revoked) == 100
@@ -225,7 +226,7 @@ async def test_where_nobody_can_tell_whose_it_is_it_is_remembered_by_its_name(st
 
 async def test_of_sessions_too_one_time_does_for_the_rest(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MOST_OF_A_USER, "session", 3)
-    apply = applying(stream)
+    apply = applying(stream, AsyncMock())
     for n in range(10):
         await apply(Change(("session", f"s-{n}"), "keycloak: logout", of_user_until(n, "eve")))
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from zerotrust.audit.event import MICROSECONDS, SCHEMA, Alarm, AuditEvent, Counts, Data, Issued, Trace
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
-from zerotrust.context import UNWRITTEN, Span, current_span
+from zerotrust.context import TRACE, UNWRITTEN, Span
 from zerotrust.decision import Denied, Reason
 
 
@@ -50,13 +50,13 @@ class Recorder:
         self._journal.close()
 
     def _event(self, data: Data) -> bytes:
-        trace = None if isinstance(data, Counts | Issued | Alarm) else _trace(current_span())
+        span = None if isinstance(data, Counts | Issued | Alarm) else TRACE.get(None)
         now = int(self._clock() * MICROSECONDS)
         return AuditEvent(
             schema=SCHEMA,
             time=now,
             service=self._service,
-            trace=trace,
+            trace=_trace(span) if span else None,
             data=data,
             measurement=self.measurement,
         ).canonical()

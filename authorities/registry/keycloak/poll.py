@@ -7,8 +7,8 @@ sign in again.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from operator import itemgetter
 from typing import Any, Protocol
 
@@ -174,12 +174,22 @@ async def _config(admin: KeycloakAdmin) -> dict[str, Any]:
     return config
 
 
-def applying(stream: Stream) -> Apply:
-    """Return a function that makes a change of Keycloak's in the registry, if it takes effect."""
+def applying(stream: Stream, note: Callable[[Change], Awaitable[object]]) -> Apply:
+    """Return a function that makes a change of Keycloak's in the registry, if it takes effect, and then notes it."""
 
     async def apply(change: Change) -> None:
+        effective = False
+
+        def takes_effect(current: str | None) -> bool:
+            nonlocal effective
+            effective = change.takes_effect(current)
+            return effective
+
         kind, name = change.subject
-        await stream.change(kind, name, change.cause, where=change.takes_effect, instead=change.instead)
+        await stream.change(kind, name, change.cause, where=takes_effect, instead=change.instead)
+        if effective:
+            with suppress(OSError):  # it is in force, also without a record; who is asked next refuses
+                await note(change)
 
     return apply
 
