@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -53,7 +54,7 @@ class Registry:
 
     async def told(self, events: list[dict[str, Any]]) -> None:
         """Keycloak tells of these at once."""
-        apply = applying(self.stream)
+        apply = applying(self.stream, AsyncMock())
         changes = [change for event in events for change in of_user_event(event)]
         await asyncio.gather(*(apply(change) for change in changes if isinstance(change, Change)))
 

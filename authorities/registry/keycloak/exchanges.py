@@ -18,7 +18,7 @@ from zerotrust.audit.event import Issued, IssuedToken, sanitize
 from zerotrust.audit.record import event_of
 
 SECONDS_BETWEEN_READS = 0.5
-SECONDS_BETWEEN_RECORDS, SECONDS_ACTIVE = 5, 60
+SECONDS_BETWEEN_RECORDS, SECONDS_ACTIVE = 5, 120
 """Between two records without news, for so long after the last news: each says until when there is nothing else."""
 SECONDS_IDLE = 60
 """Between two records without news otherwise."""
