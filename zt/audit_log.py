@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 """With the commands of `zt.audit`, too."""
 
-LEDGER = Path("data", "authority-audit", "log")
-"""The log's folder, where the system on this machine keeps it."""
+LEDGER = Path("authority-audit", "log")
+"""The log's folder, beside the journals of the system on this machine."""
 
 
 @audit.command("export")
@@ -135,7 +135,7 @@ def witness(
 def _log(settings: "Settings", log: Path | None) -> "LogFolder":
     from zt.log_folder import LogFolder
 
-    return LogFolder(log or settings.run / LEDGER)
+    return LogFolder(log or settings.journals / LEDGER)
 
 
 def _cosigned(log: "LogFolder", policy: Path) -> "Note":

@@ -78,6 +78,8 @@ def test_an_export_is_verified_with_the_policy_alone(system: Path) -> None:
     found = document(zt(system, "verify", str(file), "--json"))
     assert (found["verified"], found["size"], found["records"]) == (True, 350, RECORDS)
     assert zt(system, "export").stdout_bytes == file.read_bytes()
+    elsewhere = CliRunner().invoke(app, ["--journals", str(system / "run" / "data"), "audit", "export"])
+    assert elsewhere.stdout_bytes == file.read_bytes()
     assert [one.name for one in system.iterdir() if "export" in one.name] == ["export"]
 
 
