@@ -6,12 +6,13 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import httpx
 from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from authorities.audit.alarms import Alarms
-from authorities.audit.cosigning import Cosigners
+from authorities.audit.cosigning import Cosigners, others_in
 from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
@@ -36,6 +37,9 @@ ROUTES: Routes = {
     ("GET", "/log/{path:path}"): MutualTLS(any_workload=True),
     ("GET", "/proofs/{sha256}"): MutualTLS(any_workload=True),
 }
+WITNESSES = "witnesses"
+"""The file in the ledger's data that names further witnesses (c2sp.org/tlog-policy), each with its address."""
+
 ALARM_EVERY = 60
 """Seconds between two records that a party has sent a changed journal, or another's: it may do that for ever."""
 
@@ -57,7 +61,9 @@ class Ledger:
     async def opened(self) -> AsyncIterator[None]:
         """Open the log, and publish what comes, for a block.  Raises `LogError`."""
         service, registry = self._service, self._service.registry
-        cosigners = Cosigners(registry.address(registry.authorities.registry), http=service.egress.authorities)
+        others, outside = await asyncio.to_thread(others_in, service.data / WITNESSES), httpx.AsyncClient()
+        address = registry.address(registry.authorities.registry)
+        cosigners = Cosigners(address, http=service.egress.authorities, others=others, others_http=outside)
         self.log = await Log.open(service.data, f"{registry.trust_domain}/audit", cosigners, clock=service.clock)
         self.index = Index(service.data / "index.db", self.log)
         self.intake = Intake(self.log, self.index.record, self._published.set)
@@ -72,6 +78,7 @@ class Ledger:
             await self.intake.ended()
             await self.index.close()
             await self.log.close()
+            await outside.aclose()
 
     async def _follow(self) -> None:
         """Take what is published into the index, and compare the exchanges in it."""

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -42,6 +43,17 @@ def others_of(text: str) -> list[Other]:
     """Return the witnesses of a policy file that have an address.  Raises `InvalidLog`."""
     found = policy(text)
     return [Other(address.rstrip("/"), found.witnesses[name]) for name, address in found.addresses.items()]
+
+
+def others_in(file: Path) -> list[Other]:
+    """Return the witnesses that this file names, if there is one.  Blocks.  Raises `LogError` if it is not valid."""
+    try:
+        with file.open("rb") as opened:
+            return others_of(opened.read(MAX_NOTE).decode())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise LogError(f"{file}: {error}. Repair or remove it: it names further witnesses of the log") from error
 
 
 class Cosigners:

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from authorities.audit import cosigning
-from authorities.audit.cosigning import Cosigners, Other, others_of
+from authorities.audit.cosigning import Cosigners, Other, others_in, others_of
 from authorities.audit.log import Cosign, Log, LogError, OtherHistory
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Registry, grow
@@ -214,3 +214,14 @@ async def test_other_witnesses_are_named_in_a_policy_with_their_addresses() -> N
     assert found == [Other("https://one.example/witness", one)]
     with pytest.raises(InvalidLog, match="line 1"):
         others_of("witness one x\nquorum none\n")
+
+
+async def test_the_file_that_names_them_may_be_missing_and_must_be_valid(tmp_path: Path) -> None:
+    file = tmp_path / "witnesses"
+    assert others_in(file) == []
+    file.write_text(f"witness one {witness('one').public} https://one.example\nquorum none\n")
+    assert others_in(file) == [Other("https://one.example", witness("one").public)]
+    file.write_text("witness one\n")
+
+    with pytest.raises(LogError, match=r"witnesses: line 1 of the policy: .* Repair or remove it"):
+        others_in(file)
