@@ -7,6 +7,7 @@ from typing import Any
 from zerotrust.audit.event import (
     MICROSECONDS,
     Access,
+    Alarm,
     AuditEvent,
     Exchange,
     Outcome,
@@ -59,6 +60,9 @@ def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome]) -> Iterat
             says = "refuses"
         case RegistryChange():
             yield Arrow(here, here, _cut(f"{data.action} {data.target}"))
+            return
+        case Alarm():
+            yield Arrow(here, here, f"alarm: {data.cause} exchange of {short(data.party)}", refused=True)
             return
         case _:
             return

@@ -9,6 +9,7 @@ from rich.tree import Tree
 from zerotrust.audit.event import (
     MICROSECONDS,
     Access,
+    Alarm,
     AuditEvent,
     Caller,
     Decided,
@@ -40,9 +41,9 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
 
     `name` names a token; with `details`, each refusal has its detail.  What belongs to no token is at the root.
     """
-    tree = Tree("")
+    tree, known = Tree(""), list(events)
     branches: dict[str, Tree] = {}
-    for event, data in decisions(events):
+    for event, data in decisions(known):
         token = getattr(data, "principal", None)
         if not token:
             tree.add(_line(event, data, details=True).append(f"  ({short(event.service)})", "dim"))
@@ -53,6 +54,9 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
             label = Text.assemble((name(token), "bold"), f" {short(token.party)} → {short(token.audience)}")
             branch = branches[token.token_id] = above.add(label)
         branch.add(_line(event, data, details=details))
+    for alarm in (event.data for event in known if isinstance(event.data, Alarm)):
+        text = f"alarm: {alarm.cause} exchange of {short(alarm.party)}: {alarm.token_id}"
+        tree.add(Text(text, "green" if alarm.cause == "explained" else "red"))
     tree.label = tree.label or "no transaction"
     return tree
 

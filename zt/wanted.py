@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from zerotrust.audit.event import Access, AuditEvent, Exchange, Outcome, Refusal, RegistryChange, UntrustedPeer
+from zerotrust.audit.event import (
+    Access,
+    Alarm,
+    AuditEvent,
+    Exchange,
+    Issued,
+    Outcome,
+    Refusal,
+    RegistryChange,
+    UntrustedPeer,
+)
 from zerotrust.audit.record import event_of
 from zt.names import IDS, short
 
@@ -86,12 +96,23 @@ def _ids(event: AuditEvent) -> set[str | None]:
     ids: set[str | None] = {event.trace.trace_id, event.trace.caller_trace_id} if event.trace else set()
     if token:
         ids |= {token.transaction, token.token_id, *token.lineage, token.session}
-    return ids | ({event.data.token_id} if isinstance(event.data, Exchange) else set())
+    match event.data:
+        case Exchange() | Alarm():
+            ids |= {event.data.token_id}
+        case Issued():
+            ids |= {one.token_id for one in event.data.tokens or ()}
+    return ids
 
 
 def _users(event: AuditEvent) -> set[str | None]:
     token = getattr(event.data, "principal", None)
-    return ({token.subject} if token else set()) | _targets(event)
+    names: set[str | None] = {token.subject} if token else set()
+    match event.data:
+        case Alarm():
+            names |= {event.data.subject}
+        case Issued():
+            names |= {one.subject for one in event.data.tokens or ()}
+    return names | _targets(event)
 
 
 def _parties(event: AuditEvent) -> set[str | None]:
@@ -100,7 +121,8 @@ def _parties(event: AuditEvent) -> set[str | None]:
     if token:
         names |= {token.party, token.client, token.audience, *token.actors}
     names |= {data.audience} if isinstance(data, Exchange) else set()
-    names |= {data.party} if isinstance(data, UntrustedPeer) else set()
+    names |= {data.party} if isinstance(data, UntrustedPeer | Alarm) else set()
+    names |= {one.client for one in data.tokens or ()} if isinstance(data, Issued) else set()
     return {short(one) for one in names} | _targets(event)
 
 

@@ -15,8 +15,10 @@ from tests.support.audit_log import Ledger
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.audit.chain import lines
+from zerotrust.audit.event import Alarm, AuditEvent, Issued, IssuedToken
 from zerotrust.audit.outline import Outline, outline
 from zerotrust.audit.record import link_of
+from zerotrust.audit.segments import Segments
 from zt import wanted
 from zt.commands import app
 from zt.diagram import MOST_STEPS
@@ -159,3 +161,20 @@ def test_what_cannot_be_asked_for_is_reported(system: System, asked: str) -> Non
 
 def test_a_party_may_be_named_by_its_id() -> None:
     assert wanted.wanted("party:spiffe://agents.example/agent/writer") == wanted.wanted("party:agent/writer")
+
+
+def test_an_alarm_about_a_token_is_found_by_it_by_its_party_and_by_its_user(tmp_path: Path) -> None:
+    token, party = "trrtte:0b9d8c7e-5a2f-4f7e-8a55-2b1c9d3e4f50", "spiffe://agents.example/agent/writer"
+    alarm = Alarm(cause="unexplained", party=party, token_id=token, at=1, subject="alice")
+    issued = Issued(until=2, tokens=(IssuedToken(client=party, token_id=token, time=1, subject="alice"),))
+    for name, data in ("authority-audit", alarm), ("authority-registry", issued):
+        journal = Segments(tmp_path / name / "journal.jsonl")
+        journal.commit([AuditEvent(schema=1, time=1, service=f"spiffe://agents.example/{name}", data=data).canonical()])
+        journal.close()
+
+    for asked in token, "party:agent/writer", "user:alice":
+        words = ["--journals", str(tmp_path), "audit", "show", asked]
+        shown = CliRunner().invoke(app, [*words, "--svg", str(tmp_path / "alarm.svg")])
+        assert f"alarm: unexplained exchange of agent/writer: {token}" in shown.stdout
+        assert "alarm: unexplained exchange of agent/writer" in (tmp_path / "alarm.svg").read_text()
+        assert kinds(events(CliRunner().invoke(app, [*words, "--json"]))) == {"alarm", "issued"}
