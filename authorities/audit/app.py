@@ -1,6 +1,7 @@
 """The audit authority's doors: parties deliver their journals, and read the log and its proofs; all by certificate."""
 
 import asyncio
+import logging
 import math
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -37,6 +38,8 @@ ROUTES: Routes = {
     ("GET", "/log/{path:path}"): MutualTLS(any_workload=True),
     ("GET", "/proofs/{sha256}"): MutualTLS(any_workload=True),
 }
+log = logging.getLogger(__name__)
+
 WITNESSES = "witnesses"
 """The file in the ledger's data that names further witnesses (c2sp.org/tlog-policy), each with its address."""
 
@@ -87,8 +90,11 @@ class Ledger:
         while True:
             await self._published.wait()
             self._published.clear()
-            await self.index.follow()
-            await alarms.follow()
+            try:
+                await self.index.follow()
+                await alarms.follow()
+            except Exception:  # a bug: what is published is followed the next time, and the log goes on
+                log.exception("what is published cannot be followed")
 
 
 class Own:

@@ -99,11 +99,12 @@ class Intake(Shielding):
                 await self._publish()
                 self._was_published()
                 await asyncio.sleep(EVERY)
-            except LogError as error:
+            except Exception as error:  # noqa: BLE001 - not even a bug may end it
                 self._ready = False  # whether the last batch is in the log is known after `finish`
-                if str(error) != said:
-                    log.error("the audit log does not go on, and the journals keep everything: %s", error)
-                said = str(error)
+                why = str(error) if isinstance(error, LogError) else f"{type(error).__name__} {error}"
+                if why != said:
+                    log.error("the audit log does not go on, and the journals keep everything: %s", why)
+                said = why
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -272,3 +272,15 @@ async def test_a_receipts_record_comes_with_its_proof(ledger: Audited) -> None:
     async with ledger.client(workload(READER)) as http:
         demanded = policy((await http.get(f"{registry}/audit-policy")).text)
     assert parsed(found["proof"].encode()).check(found["entry"].encode(), demanded)
+
+
+async def test_no_bug_ends_the_publication(
+    ledger: Audited, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    add = Log.add
+    monkeypatch.setattr(Log, "add", lambda *_: (_ for _ in ()).throw(TypeError("a bug")))
+    assert (await ledger.send(READER, written(READER, 1))).status_code == 503
+    assert "TypeError a bug" in caplog.text
+    monkeypatch.setattr(Log, "add", add)
+    await ledger.ready()
+    assert (await ledger.send(READER, written(READER, 1))).status_code == 200
