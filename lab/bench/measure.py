@@ -50,10 +50,13 @@ VARIANTS = (
 
 
 class Client:
-    """alice's client.  A new token is in no cache, so every hop of its task is a cold one."""
+    """A user's client.  A new token is in no cache, so every hop of its task is a cold one."""
 
-    def __init__(self, system: System, clients: dict[str, httpx.AsyncClient], login: Login) -> None:
-        """`clients`: the HTTP clients for Keycloak and for each set."""
+    def __init__(
+        self, system: System, clients: dict[str, httpx.AsyncClient], login: Login, *, department: str | None = None
+    ) -> None:
+        """`clients`: the HTTP clients for Keycloak and for each set; `department`: of a user who has several."""
+        self._more = {"department": department} if department else {}
         self._system, self._clients, self._refresh = system, clients, login.refresh_token
         self._token, self._until = login.access_token, time.monotonic() + login.expires_in - MARGIN
         self._answers: set[str] = set()
@@ -63,7 +66,8 @@ class Client:
         token = await self.fresh_token() if variant.fresh else self._token
         http, url = self._clients[variant.at], f"{known(self._system, variant.at).addresses['orchestrator']}/tasks"
         began = time.monotonic()
-        answer = await http.post(url, json={"request": variant.task}, headers={"authorization": f"Bearer {token}"})
+        body, headers = {"request": variant.task, **self._more}, {"authorization": f"Bearer {token}"}
+        answer = await http.post(url, json=body, headers=headers)
         took = time.monotonic() - began
         result = answer.json().get("result", {})
         self._answers.add(str(result.get("text")))

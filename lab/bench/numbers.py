@@ -29,6 +29,8 @@ class Measured:
     """The CPU time of one task, by variant and round."""
     apart: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """The durations of single operations, by kind."""
+    per_second: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Tasks a second of many clients, by variant and turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +73,9 @@ def summarise(measured: Measured) -> tuple[dict[str, float], dict[str, Ratio]]:
     for name, rounds in on_core.items():
         numbers[f"cpu_{name}_ms_p50"] = median(chain.from_iterable(rounds)) * 1000
         ratios[f"{name}_cpu_ratio"] = paired(zip(rounds, on_core["none"], strict=True))
+    turns = {name: [[count] for count in counts] for name, counts in measured.per_second.items()}
+    for name, counts in turns.items():
+        numbers[f"throughput_{name}_per_s"] = median(chain.from_iterable(counts))
+    if turns:
+        ratios["throughput_ratio"] = paired(zip(turns["warm"], turns["none"], strict=True))
     return numbers | {name: ratio.median for name, ratio in ratios.items()}, ratios

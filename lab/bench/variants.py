@@ -49,9 +49,10 @@ def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 
 def launches(system: System) -> dict[str, Launch]:
-    """Return the launches of the registry and of all sets, by address."""
-    registry = system.registry.authorities.registry
-    return {url: launch for url, launch in registered(system).items() if launch.name == registry} | sets(system)
+    """Return the launches of the registry, of the audit authority and of all sets, by address."""
+    own = system.registry.authorities
+    authorities = {own.registry, own.audit}
+    return {url: launch for url, launch in registered(system).items() if launch.name in authorities} | sets(system)
 
 
 def sets(system: System) -> dict[str, Launch]:

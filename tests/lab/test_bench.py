@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from lab.bench import journal
 from lab.bench.__main__ import report
 from lab.bench.measure import SLOW, TASK, measure
 from lab.bench.numbers import Measured, Ratio, paired, percentile, summarise
+from lab.bench.party.main import PORTS, shifted
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.variants import PARTIES, sets, variant
@@ -21,8 +23,9 @@ from local.system import System as Real
 from local.waiting import started
 from tests.support.clients import said, use
 from tests.support.issuer import Issuer
-from tests.support.system import System, running
+from tests.support.system import System, deployment, registry, running
 from zerotrust.audit.event import Exchange, Request
+from zerotrust.registry.snapshot import deployed_at
 from zerotrust.service import Service
 
 APART = {"exchange", "introspection", "plain_call", "mtls_call", "handshake", "svid", "jwt_svid", "model", "model_door"}
@@ -52,8 +55,13 @@ def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_
         {name: [took / 2, took] for name, took in ends.items()},
         {kind: [0.01] for kind in APART} | {"model_door": [0.012, 0.015], "server": [0.02], "server_door": [0.03]},
     )
+    measured.per_second |= {"none": [100.0, 90.0, 80.0], "warm": [80.0, 81.0, 80.0]}
     numbers, ratios = summarise(measured)
+    numbers |= {f"journal_{name}": 1.0 for name in ("records_per_s", "bytes_per_record", "start_ms", "start_peak_mib")}
     report(numbers, ratios)
+
+    assert (numbers["throughput_none_per_s"], numbers["throughput_warm_per_s"]) == (90, 80)
+    assert astuple(ratios["throughput_ratio"]) == pytest.approx((0.9, 0.8, 1.0))
 
     assert [numbers[f"door_{backend}_ms_p50"] for backend in ("script", "stack")] == pytest.approx([2, 10])
     assert numbers["door_script_ms_p99"] == pytest.approx(5)
@@ -75,6 +83,27 @@ def ask(tmp_path: Path, issuer: Issuer) -> Callable[..., Any]:
             return await system.client("orchestrator", token).post("/tasks", json={"request": request}), system
 
     return ask
+
+
+def test_a_journal_is_measured_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "RECORDS", 2_000)
+    monkeypatch.setattr(journal, "APPENDED", 160)
+
+    found = journal.measured(tmp_path)
+
+    assert found.keys() == {f"journal_{n}" for n in ("records_per_s", "bytes_per_record", "start_ms", "start_peak_mib")}
+    assert 900 < found["journal_bytes_per_record"] < 1500
+    assert all(number > 0 for number in found.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_one_variant_reaches_the_audit_log() -> None:
+    snapshot = deployed_at(deployment(), registry(), approved={})
+    there = snapshot.places["authority/audit"]
+
+    found = {name: shifted(snapshot, name).places["authority/audit"] for name in PORTS}
+
+    assert [name for name, place in found.items() if place == there] == ["warm"]
 
 
 async def test_unguarded_parties_do_the_very_same_task(ask: Callable[..., Any], issuer: Issuer) -> None:

@@ -28,6 +28,8 @@ KINDS: dict[str, type[Service]] = {
 """The kind of service of each variant."""
 PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000, "stack": 5000}
 """How far the ports of a variant lie above those of the registry."""
+DELIVERS = "warm"
+"""The one variant whose journals are delivered to the audit log."""
 STACK = "stack"
 """The one variant with a Llama Stack server behind inference, if there is one; the others have the script."""
 
@@ -42,9 +44,15 @@ def create_app(service: Service) -> ASGIApp:
 def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
     """The registry as a variant has it: the same parties at other ports, and without security in the clear."""
     scheme = "http" if variant == "none" else "https"
+    own = snapshot.registry.authorities
+    # All sets have the same names, and the log takes one journal of each.
+    same = {own.registry, own.audit} if variant == DELIVERS else set[str]()
     addresses = {name: f"{scheme}://{snapshot.registry.dns_name(name)}" for name in snapshot.addresses}
     there = {name: urlsplit(place) for name, place in snapshot.places.items()}
-    places = {name: f"{scheme}://{url.hostname}:{(url.port or 443) + PORTS[variant]}" for name, url in there.items()}
+    places = {
+        name: f"{scheme}://{url.hostname}:{(url.port or 443) + (0 if name in same else PORTS[variant])}"
+        for name, url in there.items()
+    }
     outside = snapshot.outside if variant == STACK else {}
     return snapshot.model_copy(update={"addresses": addresses, "places": places, "outside": outside})
 
