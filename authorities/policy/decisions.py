@@ -19,7 +19,7 @@ MAX_TABLE = 256 * 1024
 
 SAID = {True: "yes", False: "no"}
 PEOPLE = "user", "groups"
-DOCUMENTS = "document", "department", "state", "owner"
+DOCUMENTS = "document", "department", "state", "owner", "classification"
 APIS = "user", "agent", "scopes", "asks for", "at", "answer", "by", "because"
 ACCESS = "user", "agent", "scopes", "does", "document", "answer", "by", "because"
 

@@ -85,7 +85,8 @@ def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule
     it then never speaks for a delegated caller.
     """
     anybody, door = caller(registry.id(registry.authorities.registry), scopes={ADMIN}), registry.authorities.registry
-    published = Resource("Document", "", (("department", ""), ("state", "published"), ("owner", "")))
+    known = {"department": "", "state": "published", "owner": "", "classification": ""}
+    published = Resource("Document", "", tuple(known.items()))
     for rule in rules:
         policy = policy_of(document.model_copy(update={"policies": rule.unconditional}), registry)
         excluded = IN_PERSON in rule.conditions

@@ -29,13 +29,16 @@ HEAD = (
     "## The rules\n"
 )
 DOCUMENTS = {
-    "a draft of the user's own": ("draft", "the user", 0),
-    "a colleague's draft": ("draft", "a colleague", 0),
-    "what the user's department has published": ("published", "a colleague", 0),
-    "a draft in another department, also the user's own": ("draft", "the user", 1),
-    "what another department has published": ("published", "a colleague", 1),
+    "a draft of the user's own": ("draft", "the user", 0, "internal"),
+    "a colleague's draft": ("draft", "a colleague", 0, "internal"),
+    "what the user's department has published": ("published", "a colleague", 0, "internal"),
+    "what is restricted in it, and belongs to the user": ("published", "the user", 0, "restricted"),
+    "what is restricted in it, and belongs to a colleague": ("published", "a colleague", 0, "restricted"),
+    "a draft in another department, also the user's own": ("draft", "the user", 1, "internal"),
+    "what another department has published": ("published", "a colleague", 1, "internal"),
+    "what another department has published and made public": ("published", "a colleague", 1, "public"),
 }
-"""Kinds of documents: state, owner, and the place of the department in the registry; the user's is the first."""
+"""Kinds of documents: state, owner, the place of the department in the registry (the user's is the first), class."""
 
 
 def page(files: Mapping[str, str], engine: PolicyEngine, registry: Registry, table: Sequence[Row]) -> str:
@@ -90,9 +93,9 @@ def _of_documents(rules: Iterable[Rule], registry: Registry) -> tuple[list[str],
 
 
 def _access(engine: PolicyEngine, registry: Registry, who: Principal, actions: Sequence[str]) -> Iterator[str]:
-    for name, (state, owner, department) in DOCUMENTS.items():
-        known = (("department", registry.departments[department]), ("state", state), ("owner", owner))
-        document = Resource("Document", "a document", known)
+    for name, (state, owner, department, classification) in DOCUMENTS.items():
+        known = {"department": registry.departments[department], "state": state, "owner": owner}
+        document = Resource("Document", "a document", (*known.items(), ("classification", classification)))
         found = [action.removeprefix("document.") for action in actions if engine.decide_on(who, action, document)]
         yield f"- With {name}: {', '.join(found) or 'nothing'}."
 

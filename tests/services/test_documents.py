@@ -67,6 +67,45 @@ async def test_a_document_of_the_users_department_is_read_and_both_decisions_are
     assert {by_scope["reason"], by_document["reason"]} == {"granted"}
 
 
+async def test_what_another_department_has_made_public_is_read_and_no_more(system: System, reading: Token) -> None:
+    public = await use(system, reading(), "read", id="FIN-203")
+    assert public.structured_content is not None
+    assert public.structured_content["classification"] == "public"
+    assert decided(system)[-1]["rules"] == ["read-public"]
+
+    assert (await use(system, reading(), "read", id="FIN-202")).is_error
+
+
+async def test_what_is_restricted_is_read_by_its_owner_alone(system: System, reading: Token) -> None:
+    assert (await use(system, reading(**BOB), "read", id="FIN-204")).is_error
+    assert decided(system)[-1]["reason"] == "resource_denied"
+
+    owner = await use(system, reading(sub="the archive", groups=["/finance"]), "read", id="FIN-204")
+    assert owner.structured_content is not None
+    assert decided(system)[-1]["rules"] == ["read-own-restricted"]
+
+
+async def test_documents_of_an_older_version_are_internal(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "documents.db")) as database:
+        columns = "id VARCHAR PRIMARY KEY, title VARCHAR, text TEXT, department VARCHAR, state VARCHAR, owner VARCHAR"
+        database.execute(f"CREATE TABLE documents ({columns})")
+        database.execute("CREATE INDEX by_department ON documents (department, state, id, title, owner)")
+        values = "('OLD-1', 'Incident of old', 'x', '/engineering', 'published', 'the archive')"
+        database.execute(f"INSERT INTO documents VALUES {values}")  # noqa: S608
+        database.commit()
+
+    for _ in range(2):  # the second start finds nothing to add
+        store = Store(tmp_path / "documents.db")
+        async with store.opened():
+            found = await store.find("OLD-1")
+            assert found is not None
+            assert found.classification == "internal"
+            assert [entry.id for entry in await store.search("incident", "/engineering", "alice")] == ["OLD-1"]
+    with contextlib.closing(sqlite3.connect(tmp_path / "documents.db")) as database:
+        [[index]] = database.execute("SELECT sql FROM sqlite_master WHERE name = 'by_department'")
+        assert "classification" in index
+
+
 async def test_each_record_names_the_code_that_is_approved_for_its_writer(system: System, reading: Token) -> None:
     documents = system.services["tool/documents"]
     approved = system.snapshot.approved
@@ -126,6 +165,7 @@ async def test_what_is_created_is_a_draft_of_the_user_whatever_else_is_asked(
 ) -> None:
     before = stored()
     flattering = {"owner": "bob", "department": "/finance", "state": "published", "id": "ENG-101"}
+    flattering["classification"] = "public"
 
     draft = await drafted(system, writing(), **flattering)
 
@@ -137,6 +177,7 @@ async def test_what_is_created_is_a_draft_of_the_user_whatever_else_is_asked(
         "department": "/engineering",
         "state": "draft",
         "owner": "alice",
+        "classification": "internal",
     }
     assert stored()["ENG-101"] == before["ENG-101"]
 

@@ -72,9 +72,9 @@ HEAD = """
 |---|---|
 | alice | /engineering |
 
-| document | department | state | owner |
-|---|---|---|---|
-| report | /engineering | published | the archive |
+| document | department | state | owner | classification |
+|---|---|---|---|---|
+| report | /engineering | published | the archive | internal |
 
 | user | agent | scopes | does | document | answer | by | because |
 |---|---|---|---|---|---|---|---|

@@ -39,8 +39,11 @@ def caller(party: str, scopes: str = "", groups: str = "/engineering", **changed
     return principal(**(given | changed))
 
 
-def document(department: str = "/engineering", state: str = "draft", owner: str = "alice") -> Resource:
-    return Resource("Document", "D-1", (("department", department), ("state", state), ("owner", owner)))
+def document(
+    department: str = "/engineering", state: str = "draft", owner: str = "alice", classification: str = "internal"
+) -> Resource:
+    known = {"department": department, "state": state, "owner": owner, "classification": classification}
+    return Resource("Document", "D-1", tuple(known.items()))
 
 
 # Who may use what where, whatever else they hold. Everything that is not in here is a no.

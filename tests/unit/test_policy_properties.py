@@ -19,12 +19,15 @@ GROUPS = [*REGISTRY.departments, "/operators", "/engineering/interns"]
 SUBJECTS = ["alice", "bob"]
 
 documents = st.builds(
-    lambda department, state, owner: Resource(
-        "Document", "D-1", (("department", department), ("state", state), ("owner", owner))
+    lambda department, state, owner, classification: Resource(
+        "Document",
+        "D-1",
+        (("department", department), ("state", state), ("owner", owner), ("classification", classification)),
     ),
     st.sampled_from([*GROUPS, ""]),
     st.sampled_from(["draft", "published", "archived", "absent"]),
     st.sampled_from([*SUBJECTS, ""]),
+    st.sampled_from(["public", "internal", "restricted", ""]),
 )
 questions = st.one_of(
     st.tuples(st.sampled_from(sorted(REGISTRY.scopes)), st.sampled_from(PARTIES)),
@@ -97,7 +100,7 @@ def test_an_action_that_the_schema_does_not_have_is_a_no(who: Principal, action:
     assert not ask(replace(who, scopes=who.scopes | {action}), (action, at))
 
 
-ATTRIBUTES = (("department", "/engineering"), ("state", "draft"), ("owner", "alice"))
+ATTRIBUTES = (("department", "/engineering"), ("state", "draft"), ("owner", "alice"), ("classification", "internal"))
 
 
 @pytest.mark.parametrize(

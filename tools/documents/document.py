@@ -12,6 +12,8 @@ from zerotrust.decision import Resource
 
 MAX_TITLE, MAX_ID = 200, 64
 """Characters."""
+INTERNAL = "internal"
+"""The class of a document that has no other, and of every draft."""
 MAX_TEXT = 64 * 1024
 """Bytes of a text as JSON, including its quotation marks.
 
@@ -44,11 +46,13 @@ class Entry(BaseModel):
     department: str
     state: str = "draft"
     owner: str
+    classification: str = INTERNAL
+    """Who may read it: `public`, `internal` or `restricted`; the policies say what that means."""
 
     def as_resource(self) -> Resource:
         """Return the resource that the policies decide about."""
-        known = (("department", self.department), ("state", self.state), ("owner", self.owner))
-        return Resource("Document", self.id, known)
+        named = ("department", "state", "owner", "classification")
+        return Resource("Document", self.id, tuple((name, getattr(self, name)) for name in named))
 
 
 class Document(Entry):

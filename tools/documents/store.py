@@ -10,6 +10,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Index,
     LargeBinary,
     MetaData,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    inspect,
     literal_column,
     or_,
     select,
@@ -30,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from tools.documents.document import Document, Entry
+from tools.documents.document import INTERNAL, Document, Entry
 from zerotrust.shielded import Shielding, shielded
 
 SHORTEST_WORD, LONGEST_WORD, MOST_WORDS = 5, 50, 50
@@ -58,11 +60,23 @@ _documents = Table(
     Column("department", String, nullable=False),
     Column("state", String, nullable=False),
     Column("owner", String, nullable=False),
+    Column("classification", String, nullable=False, server_default=INTERNAL),
     # Covers a search, so that it reads no rows, each of which has the whole text.
-    Index("by_department", "department", "state", "id", "title", "owner"),
+    Index("by_department", "department", "state", "id", "title", "owner", "classification"),
     Index("by_owner", "owner", "state"),
 )
 _entry = [_documents.c[name] for name in Entry.model_fields]
+
+
+def _classified(connection: Connection) -> None:
+    """Add the class of each document to a database that was made before there were classes: all are internal."""
+    if "classification" not in {column["name"] for column in inspect(connection).get_columns("documents")}:
+        connection.exec_driver_sql(
+            f"ALTER TABLE documents ADD COLUMN classification VARCHAR NOT NULL DEFAULT '{INTERNAL}'"
+        )
+        for index in _documents.indexes:  # the one of searches has the new column
+            index.drop(connection, checkfirst=True)
+            index.create(connection)
 
 
 class Store(Shielding):
@@ -90,9 +104,11 @@ class Store(Shielding):
     async def _fill(self) -> None:
         async with self._opened().begin() as connection:
             await connection.run_sync(_documents.metadata.create_all)
+            await connection.run_sync(_classified)
             if not await connection.scalar(select(func.count()).select_from(_documents)):
                 seed = yaml.safe_load(Path(__file__).with_name("seed.yaml").read_text())
-                await connection.execute(insert(_documents), seed)
+                # Each with its class: SQLAlchemy takes the columns of the first for all.
+                await connection.execute(insert(_documents), [{"classification": INTERNAL, **each} for each in seed])
 
     @shielded
     async def search(self, query: str, department: str, user: str) -> list[Entry]:
