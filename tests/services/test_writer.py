@@ -29,6 +29,7 @@ async def test_it_files_a_draft_of_its_user(system: System, asking: Token, store
         "department": "/engineering",
         "state": "draft",
         "owner": "alice",
+        "classification": "internal",
     }
 
 
