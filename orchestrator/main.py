@@ -8,16 +8,14 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Header, Response
-from fastapi.responses import JSONResponse
-from sse_starlette import EventSourceResponse
 from starlette.types import ASGIApp
 
 from orchestrator.models import Models
 from orchestrator.plan import Step, Task, make_plan, with_model
-from orchestrator.progress import Progress, events, naming, stopped
+from orchestrator.progress import Progress, answer_of, naming, stopped
+from orchestrator.proofs import Proofs
 from zerotrust.adapters.a2a import ask_agent
 from zerotrust.adapters.answer import TASK_LIFE
-from zerotrust.receipts.carried import MEMBER
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service
@@ -26,6 +24,7 @@ ROUTES: Routes = {
     ("POST", "/tasks"): Scope("task.run", max_body=MAX_TEXT),
     ("POST", "/plan"): Scope("reasoning.plan", max_body=MAX_TEXT),
     ("GET", "/models"): Scope("reasoning.plan"),  # the inference service requires `model.read` of the exchanged token
+    ("GET", "/receipts/{sha256}"): Scope("task.run"),
     ("GET", "/health"): Public(),
 }
 
@@ -59,10 +58,7 @@ def create_app(service: Service) -> ASGIApp:
         allowed = service.exchange(first.agent, *first.scopes, department=first.department, lasting=TASK_LIFE)
         with naming(first.agent):
             plan = with_model(plan, await models.choose_beside(allowed, first.department))
-        if "text/event-stream" in accept:
-            return EventSourceResponse(events(work(plan)))
-        steps = [progress.model_dump() async for progress in work(plan)]
-        return JSONResponse({"steps": steps[:-1], "result": steps[-1], MEMBER: ""})
+        return await answer_of(work(plan), accept)
 
     @app.post("/plan")
     async def plan(task: Task) -> list[Step]:
@@ -72,6 +68,8 @@ def create_app(service: Service) -> ASGIApp:
     @app.get("/models")
     async def list_models() -> list[str]:
         return await models.listed()
+
+    app.add_api_route("/receipts/{sha256}", Proofs(service).proof, response_model=None)
 
     return service.guard(app, ROUTES)
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
-from sse_starlette import JSONServerSentEvent
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from zerotrust.adapters.answer import PeerError
 from zerotrust.context import current_trace
@@ -31,11 +32,18 @@ class Progress(BaseModel):
     trace_id: str = Field(default_factory=current_trace)
 
 
-async def events(progress: AsyncIterator[Progress]) -> AsyncIterator[JSONServerSentEvent]:
-    """Yield the progress of a task as events; the last one has the place for its receipts."""
+async def answer_of(progress: AsyncIterator[Progress], accept: str) -> Response:
+    """Return a task's answer: its progress as it comes, if a stream is accepted, or else all of it at the end."""
+    if "text/event-stream" in accept:
+        return EventSourceResponse(_events(progress))
+    steps = [one.model_dump() async for one in progress]
+    return JSONResponse({"steps": steps[:-1], "result": steps[-1], MEMBER: ""})
+
+
+async def _events(progress: AsyncIterator[Progress]) -> AsyncIterator[JSONServerSentEvent]:
     async for one in progress:
         yield JSONServerSentEvent(one.model_dump(), event=one.event)
-    yield JSONServerSentEvent({MEMBER: ""}, event=MEMBER)
+    yield JSONServerSentEvent({MEMBER: ""}, event=MEMBER)  # the place for the receipts
 
 
 @contextmanager

@@ -8,11 +8,12 @@ import pytest
 from authorities.audit.reasons import AuditReason
 from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
+from orchestrator.proofs import ProofReason
 from tests.support.system import ROOT
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 
 PAGE = (ROOT / "docs" / "reasons.md").read_text()
-KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, AuditReason, ModelReason]
+KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, AuditReason, ModelReason, ProofReason]
 REASONS = [reason for kind in KINDS for reason in kind]
 ROWS = re.findall(r"^\| `(\w+)` \| (\d+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", PAGE, re.MULTILINE)
 

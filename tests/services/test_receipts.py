@@ -13,12 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.ca import the_ca
 from tests.support.issuer import Issuer
 from tests.support.receipt_tree import names
-from tests.support.receipts import carried, receipts
+from tests.support.receipts import carried, receipts, told
 from tests.support.system import System, running
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.event import Counts, Outcome
 from zerotrust.audit.record import event_of
-from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, verify
+from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, evidence_of, verify
+from zerotrust.receipts.logged import MAX_EVIDENCE
 from zerotrust.receipts.receipt import digest_of
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.proof import Proof
@@ -56,17 +57,23 @@ async def leaves(system: System) -> list[bytes]:
     return [line for journal in journals for line in journal.read_bytes().splitlines()]
 
 
-def verified(system: System, answer: bytes, request: bytes, lines: list[bytes], **others: Any) -> Proven:
-    own = digest_of(answer.split(b'"receipts":"')[1].split(b"~")[0].split(b'"')[0].decode())
+def evidence_for(receipt: str, lines: list[bytes]) -> Evidence:
+    """The proof that a log with these lines has this receipt."""
     ended = [(at, event_of(line).data) for at, line in enumerate(lines)]
-    [index] = [at for at, data in ended if isinstance(data, Outcome) and data.receipt == own]
+    [index] = [at for at, data in ended if isinstance(data, Outcome) and data.receipt == receipt]
     log = Log(lines, KEYS)
     proof = Proof(index, tuple(inclusion_proof(index, len(lines), log.node)), log.note(WITNESS, at=int(time.time())))
+    return Evidence(lines[index], proof)
+
+
+def verified(system: System, answer: bytes, request: bytes, lines: list[bytes], **others: Any) -> Proven:
+    own = digest_of(answer.split(b'"receipts":"')[1].split(b"~")[0].split(b'"')[0].decode())
+    evidence = evidence_for(own, lines)
     believed: dict[str, Any] = {
         "authorities": the_ca().bundle,
         "accepted": approved(system.registry, system.snapshot.approved),
         "policy": POLICY,
-        "evidence": Evidence(lines[index], proof),
+        "evidence": evidence,
         "request": request,
         "leaves": lines,
     }
@@ -115,6 +122,54 @@ async def test_a_caller_that_was_not_verified_gets_none(system: System, issuer: 
     answer = await system.client("orchestrator", issuer.token(aud="elsewhere")).post("/tasks", json=FILE_IT)
 
     assert (answer.status_code, "receipts" in answer.json()) == (401, False)
+
+
+# the proof
+
+
+async def test_the_client_gets_the_proof_through_the_orchestrator(system: System, issuer: Issuer) -> None:
+    answer = await asked(system, issuer)
+    own = digest_of(carried(answer).receipts[0])
+    evidence = evidence_for(own, await leaves(system))
+    sent = orjson.dumps({"entry": evidence.entry.decode(), "proof": str(evidence.proof)})
+    system.apps[system.registry.address("authority/audit")] = ledger = Answering(404, b"{}")
+    client = system.client("orchestrator", issuer.token())
+
+    early = await client.get(f"/receipts/{own}")
+    assert (early.status_code, told(early)["reason"]) == (404, "not_logged_yet")
+
+    ledger.status, ledger.content = 200, sent
+    found = await client.get(f"/receipts/{own}")
+    assert (found.status_code, found.content, ledger.asked[-1]) == (200, sent, f"/proofs/{own}")
+    assert evidence_of(found.content) == evidence
+    for wrong in own.upper(), own[1:]:
+        assert (await client.get(f"/receipts/{wrong}")).status_code == 400
+
+
+async def test_without_the_ledger_there_is_no_proof_now(system: System, issuer: Issuer) -> None:
+    gone = await system.client("orchestrator", issuer.token()).get(f"/receipts/{'ab' * 32}")
+
+    assert (gone.status_code, told(gone)["reason"]) == (503, "peer_unavailable")
+
+
+class Answering:
+    """Somebody who answers always the same."""
+
+    def __init__(self, status: int, content: bytes) -> None:
+        self.status, self.content, self.asked = status, content, list[str]()
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        self.asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": self.status, "headers": []})
+        await send({"type": "http.response.body", "body": self.content})
+
+
+@pytest.mark.parametrize(("status", "content"), [(500, b"{}"), (200, b"{}"), (200, b"x" * MAX_EVIDENCE)])
+async def test_what_is_no_proof_is_not_passed_on(system: System, issuer: Issuer, status: int, content: bytes) -> None:
+    system.apps[system.registry.address("authority/audit")] = Answering(status, content)
+    answer = await system.client("orchestrator", issuer.token()).get(f"/receipts/{'ab' * 32}")
+
+    assert (answer.status_code, told(answer)["reason"]) == (503, "peer_unavailable")
 
 
 # somebody on the way

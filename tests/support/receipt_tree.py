@@ -100,6 +100,7 @@ class Task:
     def receipts(self) -> list[str]:
         """All receipts in the answer, that of the orchestrator first."""
         self.entries: list[bytes] = list(self.more)
+        self._links = {}
         self._spans = count(1)
         return [text for text in self._signed(self.orchestrator, self.txn, (), None) if text]
 

@@ -1,0 +1,149 @@
+"""`zt receipt`: a person who has an answer and its proof sees who took part, or who is at fault."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from typer.testing import CliRunner, Result
+
+from tests.support.ca import the_ca
+from tests.support.receipt_tree import SCOPES, Task, code_of, digest, spiffe_id
+from zerotrust.audit.export import exported
+from zerotrust.receipts.failure import STEPS
+from zerotrust.receipts.receipt import digest_of
+from zt.commands import app
+
+
+class Files:
+    """What alice has saved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.task = folder, Task()
+        (folder / "run").mkdir()
+        accepted = {spiffe_id(name): [code_of(name)] for name in SCOPES}
+        (folder / "accept.yaml").write_text("".join(f"{one}: {json.dumps(codes)}\n" for one, codes in accepted.items()))
+
+    def write(self, *, answer: bytes | None = None) -> None:
+        """Save an answer with its proof, and what else it takes to verify it."""
+        task = self.task
+        self.answer = task.answer()
+        entry, proof = task.evidence()
+        (self.folder / "answer.json").write_bytes(answer or self.answer)
+        (self.folder / "answer.json.proof").write_text(json.dumps({"entry": entry.decode(), "proof": str(proof)}))
+        (self.folder / "request.json").write_bytes(task.request)
+        key, cosigner = task.keys.public, task.witness.public
+        (self.folder / "run/audit.policy").write_text(f"log {key}\nwitness registry {cosigner}\nquorum registry\n")
+        (self.folder / "run/ca.pem").write_bytes(the_ca().certificate.public_bytes(Encoding.PEM))
+        log = task.log
+        (self.folder / "export").write_bytes(b"".join(exported(log.note(task.witness), log.files.__getitem__, 0)))
+
+    def zt(self, *words: str) -> Result:
+        options = ["receipt", words[0], str(self.folder / "answer.json"), *words[1:]]
+        return CliRunner().invoke(app, options, env={"ZT_SYSTEM": str(self.folder), "COLUMNS": "80"})
+
+    def verify(self, *words: str) -> Result:
+        return self.zt("verify", "--accept", str(self.folder / "accept.yaml"), *words)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    found = Files(tmp_path)
+    found.write()
+    return found
+
+
+def test_a_person_sees_who_did_what_for_whom(files: Files) -> None:
+    shown = files.verify("--request", str(files.folder / "request.json"), "--transaction", "T0")
+
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.splitlines() == [
+        f"orchestrator POST /: done  code {code_of('orchestrator')[:12]}",
+        f"└── agent/reader POST /: done  code {code_of('agent/reader')[:12]}",
+        f"    ├── inference POST /: done  code {code_of('inference')[:12]}",
+        f"    └── tool/documents POST /: done  code {code_of('tool/documents')[:12]}",
+        "Proven: agent/reader, inference, orchestrator, tool/documents took part, and ran code that is accepted.",
+        "Whether somebody else took part: --export FILE, of `zt audit export`.",
+    ]
+
+
+def test_a_program_gets_the_same_as_json(files: Files) -> None:
+    found = json.loads(files.verify("--json").output)
+
+    assert (found["seen"], found["complete"]) == (files.task.seen, False)
+    assert [(one["party"], one["caller"]) for one in found["calls"]] == [
+        (spiffe_id("orchestrator"), None),
+        (spiffe_id("agent/reader"), spiffe_id("orchestrator")),
+        (spiffe_id("inference"), spiffe_id("agent/reader")),
+        (spiffe_id("tool/documents"), spiffe_id("agent/reader")),
+    ]
+    assert found["calls"][0]["said"]["txn"] == "T0"
+
+
+def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
+    assert json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)["complete"]
+
+    files.task.tool.entered = files.task.tool.carried = False
+    files.write()
+    assert files.verify().exit_code == 0
+    shown = files.verify("--export", str(files.folder / "export"))
+    assert (shown.exit_code, "10 NOT PROVEN" in shown.output) == (1, True)
+    assert "agent/reader: it called" in shown.output.replace("spiffe://agents.example/", "")
+
+
+def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> None:
+    files.task.tool.said = {"code": digest("changed")}
+    files.write()
+    shown = files.verify()
+
+    assert shown.exit_code == 1
+    lines = shown.output.splitlines()
+    assert lines[:7] == [f"{number:2} proven      {text}" for number, text in enumerate(STEPS[:7], 1)]
+    assert lines[7] == f" 8 NOT PROVEN  {STEPS[7]}"
+    assert lines[8].startswith(f"{spiffe_id('tool/documents')}: it ran code that was not approved")
+    found = files.verify("--json")
+    assert json.loads(found.stderr)["reason"] == "step_8"
+
+
+def test_the_id_of_a_receipt_is_what_the_orchestrator_is_asked_for(files: Files) -> None:
+    first = files.answer.split(b'"receipts":"')[1].split(b"~")[0].decode()
+
+    assert files.zt("id").output.strip() == digest_of(first)
+    (files.folder / "answer.json").write_bytes(b"{}")
+    assert files.zt("id").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("answer.json", None, "unreadable"),
+        ("answer.json", b"x" * (1 << 20) + b"x", "too_large"),
+        ("answer.json", b"{}", "step_1"),
+        ("answer.json.proof", None, "no_proof"),
+        ("answer.json.proof", b"{}", "malformed_proof"),
+        ("answer.json.proof", b" " * 300_000, "too_large"),
+        ("run/ca.pem", None, "unreadable"),
+        ("run/ca.pem", b"x", "malformed_ca"),
+        ("run/audit.policy", None, "no_policy"),
+        ("accept.yaml", None, "unreadable"),
+        ("accept.yaml", b"[]", "malformed_accept"),
+        ("accept.yaml", b"spiffe://agents.example/inference: []", "malformed_accept"),
+        ("accept.yaml", b" " * (1 << 20) + b" ", "too_large"),
+    ],
+)
+def test_a_file_that_is_missing_or_wrong_is_named(files: Files, name: str, content: bytes | None, reason: str) -> None:
+    path = files.folder / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+
+    shown = files.verify("--json")
+    assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, reason)
+
+
+def test_without_a_registry_one_says_whom_to_accept(files: Files) -> None:
+    shown = files.zt("verify", "--json")
+
+    assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, "no_registry")
+    assert "--accept FILE" in json.loads(shown.stderr)["error"]

@@ -1,0 +1,150 @@
+"""The commands about receipts.  They need no operator, and nothing that runs.
+
+Each imports what it needs when it runs, as in `operators`.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.text import Text
+from rich.tree import Tree
+
+from zt.audit import POLICY, PolicyFile, explained
+from zt.output import Json, output
+
+if TYPE_CHECKING:
+    from zerotrust.receipts import Proven, Unproven
+    from zerotrust.receipts.opened import Opened
+    from zt.operators import Settings
+
+receipt = typer.Typer(no_args_is_help=True)
+
+Answer = Annotated[Path, typer.Argument(metavar="ANSWER", help="the answer of a task, as it came")]
+OK, BAD = "green", "red"
+
+
+@receipt.command("id")
+def show_id(answer: Answer, *, _json: Json = False) -> None:
+    """Show the digest of the first receipt in an answer, by which the orchestrator is asked for its proof."""
+    from zerotrust.receipts.carried import taken
+    from zerotrust.receipts.receipt import digest_of
+
+    found = taken(_read(answer, "the answer"))
+    if not found or not found.receipts:
+        output.fail(f"{answer} has no receipts: it has to be the answer as it came, byte for byte.", "no_receipts")
+    digest = digest_of(found.receipts[0])
+    output.show({"sha256": digest}, Text(digest))
+
+
+@receipt.command("verify")
+def verify_receipts(  # noqa: PLR0913 - one for each option
+    context: typer.Context,
+    answer: Answer,
+    *,
+    proof: Annotated[
+        Path | None, typer.Option("--proof", help="of GET /receipts/…; by default the file ANSWER.proof")
+    ] = None,
+    request: Annotated[Path | None, typer.Option("--request", help="the request, as it was sent")] = None,
+    transaction: Annotated[str | None, typer.Option("--transaction", help="the jti of the user's own token")] = None,
+    accept: Annotated[
+        Path | None,
+        typer.Option("--accept", help="SPIFFE IDs, each with its code digests; by default whom the registry approves"),
+    ] = None,
+    policy: PolicyFile = None,
+    ca: Annotated[Path | None, typer.Option("--ca", help="the certificate authorities; by default run/ca.pem")] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="of `zt audit export`: whether nobody else took part")
+    ] = None,
+    _json: Json = False,
+) -> None:
+    """Verify who took part in a task, offline; exit with status 1 at the first thing that is not proven."""
+    from zerotrust.receipts import Unproven, verify
+    from zt.evidence import records, trusted
+    from zt.receipt_inputs import accepted_by, approved_in, authorities, evidence
+
+    settings: Settings = context.obj
+    with explained():
+        trust = trusted(policy or settings.run / POLICY)
+        try:
+            proven = verify(
+                _read(answer, "the answer"),
+                authorities=authorities(ca or settings.run / "ca.pem"),
+                accepted=accepted_by(accept) if accept else approved_in(settings.run.parent),
+                policy=trust,
+                evidence=evidence(proof or answer.with_name(f"{answer.name}.proof")),
+                request=_read(request, "the request") if request else None,
+                transaction=transaction,
+                leaves=(line for _, line in records(export, trust, 0)) if export else None,
+            )
+        except Unproven as error:
+            _failed(error)
+    _show(proven)
+
+
+def _read(path: Path, what: str) -> bytes:
+    from zerotrust.limits.answers import MAX_ANSWER
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_ANSWER + 1)
+    except OSError as error:
+        output.fail(f"{what} {path} cannot be read: {error.strerror}.", "unreadable")
+    if len(content) > MAX_ANSWER:
+        output.fail(f"{path} has more than {MAX_ANSWER:,} bytes, and no answer has.", "too_large")
+    return content
+
+
+def _failed(error: "Unproven") -> NoReturn:
+    from zerotrust.receipts.failure import STEPS
+
+    output.note("\n".join(f"{number:2} proven      {text}" for number, text in enumerate(STEPS[: error.step - 1], 1)))
+    output.note(f"{error.step:2} NOT PROVEN  {STEPS[error.step - 1]}")
+    output.fail(f"{error.party}: {error.why}.", f"step_{error.step}")
+
+
+def _show(proven: "Proven") -> None:
+    from zerotrust.receipts.opened import each
+
+    parties = sorted({_name(one.signer) for one in each(proven.root)})
+    told = f"Proven: {', '.join(parties)} took part, and ran code that is accepted."
+    others = Text("The log has no other call of this transaction.", OK)
+    if not proven.complete:
+        others = Text("Whether somebody else took part: --export FILE, of `zt audit export`.", "dim")
+    output.show(_document(proven), _tree(proven.root, None), Text(told, OK), others)
+
+
+def _tree(one: "Opened", above: Tree | None) -> Tree:
+    said = one.receipt
+    verdict = said.verdict if said.reason is None else f"{said.verdict} ({said.reason})"
+    line = Text.assemble(
+        (_name(one.signer), "bold"),
+        f" {said.operation}{''.join(f' {name}' for name in said.resources)}: ",
+        (verdict, OK if said.verdict == "done" else BAD),
+        (f"  code {(said.code or '')[:12]}", "dim"),
+    )
+    tree = above.add(line) if above else Tree(line)
+    for called in one.below:
+        _tree(called, tree)
+    return tree
+
+
+def _document(proven: "Proven") -> dict[str, object]:
+    return {"seen": proven.at, "complete": proven.complete, "calls": list(_calls(proven.root, None))}
+
+
+def _calls(one: "Opened", caller: str | None) -> Iterator[dict[str, object]]:
+    yield {
+        "party": one.signer,
+        "caller": caller,
+        "receipt": one.digest,
+        "said": json.loads(one.receipt.payload()),
+    }
+    for called in one.below:
+        yield from _calls(called, one.signer)
+
+
+def _name(spiffe_id: str) -> str:
+    return spiffe_id.removeprefix("spiffe://").partition("/")[2]

@@ -1,0 +1,73 @@
+"""What the reader of receipts brings: whom to accept, the authorities, and the proof, each from a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from cryptography import x509
+from pydantic import Field, TypeAdapter, ValidationError
+
+from zerotrust.audit.event import Sha256, SpiffeId
+from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
+from zerotrust.receipts.logged import MAX_EVIDENCE
+from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
+from zerotrust.registry.model import RegistryError, load_registry
+from zt.evidence import EvidenceError
+
+MAX_FILE = 1 << 20
+"""Bytes of a file that says whom to accept, or of the authorities: each has a few kilobytes."""
+
+_ACCEPTED = TypeAdapter(dict[SpiffeId, Annotated[list[Sha256], Field(min_length=1)]])
+
+
+def approved_in(system: Path) -> Accepted:
+    """Return whom the registry and the lock in that folder approve.  Raises `EvidenceError`."""
+    try:
+        return approved(load_registry(system / REGISTRY), load_lock(system / LOCK).parties)
+    except RegistryError as error:
+        raise EvidenceError(f"{error}.  --accept FILE says whom to accept instead.", "no_registry") from error
+
+
+def accepted_by(path: Path) -> Accepted:
+    """Return whom a file accepts: YAML or JSON, each SPIFFE ID with its code digests.  Raises `EvidenceError`."""
+    try:
+        found = _ACCEPTED.validate_python(yaml.safe_load(_content(path)))
+    except (yaml.YAMLError, ValidationError, RecursionError) as error:
+        text = f"{path} does not say whom to accept: SPIFFE IDs, each with a list of code digests."
+        raise EvidenceError(text, "malformed_accept") from error
+    return Accepted({party: Party(frozenset(digests)) for party, digests in found.items()})
+
+
+def authorities(path: Path) -> list[x509.Certificate]:
+    """Return the certificates in a PEM file.  Raises `EvidenceError`."""
+    try:
+        return x509.load_pem_x509_certificates(_content(path))
+    except ValueError as error:
+        raise EvidenceError(f"{path} has no certificates: --ca FILE names the authority's.", "malformed_ca") from error
+
+
+def evidence(path: Path) -> Evidence:
+    """Return the proof in a file, as the orchestrator gives it.  Raises `EvidenceError`."""
+    try:
+        return evidence_of(_content(path, MAX_EVIDENCE))
+    except FileNotFoundError as error:
+        text = f"There is no proof {path}: GET /receipts/ID at the orchestrator gives it; `zt receipt id` says the ID."
+        raise EvidenceError(text, "no_proof") from error
+    except ValueError as error:
+        raise EvidenceError(f"{path} is no proof: {error}.", "malformed_proof") from error
+
+
+def _content(path: Path, most: int = MAX_FILE) -> bytes:
+    """Return what a file has.  Raises `EvidenceError`, and `FileNotFoundError` where a caller explains that."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except FileNotFoundError as error:
+        if most == MAX_EVIDENCE:
+            raise
+        raise EvidenceError(f"There is no file {path}.", "unreadable") from error
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read: {error.strerror}.", "unreadable") from error
+    if len(content) > most:
+        raise EvidenceError(f"{path} has more than {most:,} bytes.", "too_large")
+    return content
