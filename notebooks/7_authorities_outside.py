@@ -55,7 +55,7 @@ rule = policy(system, "read-own-department")
 print(rule)
 
 # %% [markdown]
-# In a sentence: a token with the scope `tool.read` may read a document of the department that the user belongs to. What no rule permits is refused.
+# In a sentence: a token with the scope `tool.read` may read a public or internal document of the department that the user belongs to. What no rule permits is refused.
 #
 # alice works in engineering, and report ENG-101 is of engineering. The reader reads it for her.
 
