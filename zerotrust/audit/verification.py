@@ -132,16 +132,15 @@ class Verification:
         tree, first = first_root(self.checkpoint, self.header), None
         for index in range(self.header.after, self.checkpoint.size):
             raw = next(self._lines, b"")
-            line = _leaf(raw)
-            tree.add(hashed := b"" if line is None else leaf_hash(line))
+            tree.add(hashed := leaf_hash(raw[:-1]) if raw.endswith(b"\n") else b"")
             if first:
                 continue
-            if line is None or hashed != self._hashes[index]:
+            if hashed != self._hashes[index]:
                 text = "it has not the hash of the list, and the list not the root that was signed"
-                record = named(line) or (None, None)
+                record = named(_leaf(raw)) or (None, None)
                 first = Fault("changed" if raw else "truncated", self._source, text, index, *record)
             else:
-                first = self._own_fault(index, line)
+                first = self._own_fault(index, raw[:-1])
         if not first:
             text = "leaves and hashes fit each other, but they are another tree than the one that was signed"
             return Fault("forked", self._source, text)
