@@ -38,6 +38,7 @@ def test_a_process_with_other_rights_is_not(was: str, instead: str, why: str) ->
         ("- overlay overlay", "- btrfs /dev/vda", "root is btrfs"),
         ("/run/identity ro", "/run/identity rw", "/run/identity is writable"),
         ("/data rw", "/usr/local/lib/python3.13/site-packages/six.py rw", "mounted at /usr/local"),
+        ("/data rw", "/data/other rw", "mounted at /data/other"),
         ("/data rw", "/app/zerotrust ro", "mounted at /app/zerotrust"),
         ("/dev/pts rw", "/dev/../usr rw", "mounted at /dev/../usr"),
         ("/etc/hosts rw", "/etc/ld.so.preload rw", "mounted at /etc/ld.so.preload"),
