@@ -21,7 +21,9 @@ from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
+from lab.conformance.ssh_witness import until
 from local.alone import DemoError
+from local.past import AUDIT_POLICY, data_of
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
 from local.system import System
@@ -56,10 +58,17 @@ SUITES: dict[str, Callable[[Places], Awaitable[Outcome | Ran]]] = {
     "Tessera fsck": lambda _: logs.fsck(HOME),
     "Tessera": lambda _: logs.tessera(HOME),
     "litewitness": lambda _: logs.litewitness(HOME),
+    "ledger": lambda at: _ledger(at.system),
     "TypeScript SDKs": lambda at: nodes.typescript(HOME, at.tool),
     "MCP Inspector": lambda at: nodes.inspector(HOME, at.tool),
     "MCP conformance suite": lambda at: nodes.mcp_suite(HOME, gated=at.tool, bare=at.bare),
 }
+
+
+async def _ledger(system: System) -> Outcome:
+    demanded, log = system.folder / AUDIT_POLICY, data_of(system.folder, system.registry.authorities.audit) / "log"
+    await until(lambda: demanded.exists() and (log / "checkpoint").exists(), "the log")
+    return await logs.ledger(HOME, log, demanded.read_text())
 
 
 def chosen(only: str) -> list[str]:

@@ -2,20 +2,26 @@
 
 import asyncio
 import base64
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from authorities.audit.cosigning import Cosigners, Other
+from authorities.audit.log import Log as Ledger
+from authorities.registry.witness import Witness, add_witness_routes
 from lab.conformance.gos import installed
 from lab.conformance.outcome import Outcome
 from lab.conformance.own_log import ORIGIN, Log, emptied
 from lab.conformance.running import Failed, run
-from lab.conformance.serving import served
-from lab.conformance.ssh_witness import witness
+from lab.conformance.serving import HOST, free_port, served
+from lab.conformance.ssh_witness import NAME, witness
 from local.llama_stack import end
+from zerotrust.audit.note_key import new_key
 from zerotrust.tlog.checkpoint import Checkpoint, signed
 from zerotrust.tlog.note import ED25519, Note, VerifierKey, parsed, signatures
 from zerotrust.tlog.proof import Proof
@@ -36,12 +42,12 @@ async def fsck(home: Path) -> Outcome:
     program = await installed(home, f"github.com/transparency-dev/tessera/cmd/fsck@v{FSCK}")
     log = Log(emptied(home / "log"), entries(0, ENTRIES))
     (key := home / "log.vkey").write_text(str(log.key))
-    results = {"a sound log": await _read(program, log, key)}
+    results = {"a sound log": await _read(program, log.folder, key)}
     log.grow(entries(ENTRIES, LATER))
-    results["a log that has grown"] = await _read(program, log, key)
+    results["a log that has grown"] = await _read(program, log.folder, key)
     bundle = log.folder / "tile/entries/001"
     bundle.write_bytes(bundle.read_bytes().replace(b"entry 300", b"entry 3oo"))
-    results["one entry changed"] = await _read(program, log, key)
+    results["one entry changed"] = await _read(program, log.folder, key)
     return Outcome("Tessera fsck", FSCK).expect(
         results,
         {
@@ -50,6 +56,56 @@ async def fsck(home: Path) -> Outcome:
             "one entry changed": "^(?!.*Successfully).*tile/0/001",
         },
     )
+
+
+async def ledger(home: Path, running: Path, demanded: str) -> Outcome:
+    """Have fsck read the log of the running ledger, and litewitness cosign another of its code, beside the registry.
+
+    `running`: the folder of its log; `demanded`: the policy of the registry.  Raises `Missing` and `Failed`.
+    """
+    checker = await installed(home, f"github.com/transparency-dev/tessera/cmd/fsck@v{FSCK}")
+    signer = await installed(home, f"filippo.io/torchwood/cmd/litewitness@v{WITNESS}")
+    copy, key, believed = emptied(home / "running"), home / "running.vkey", policy(demanded)
+    note = (running / "checkpoint").read_bytes()  # before the tiles, because the log grows
+    shutil.copytree(running, copy, dirs_exist_ok=True)
+    (copy / "checkpoint").write_bytes(note)
+    checkpoint, _ = believed.check(parsed(note))
+    key.write_text(str(believed.logs[0]))
+    results = {"the running ledger": await _read(checker, copy, key), **await _cosigned_by(home, signer)}
+    return Outcome("ledger", f"{FSCK}, {WITNESS}").expect(
+        results,
+        {
+            "the running ledger": f"{SOUND} {checkpoint.size}",
+            "with litewitness": f"^registry and {NAME}$",
+            "while litewitness is away": "^registry$",
+            "when it is back": f"^registry and {NAME}$",
+        },
+    )
+
+
+async def _cosigned_by(home: Path, signer: Path) -> dict[str, str]:
+    """Grow a log as the ledger does, and return who has cosigned it each time."""
+    add_witness_routes(app := FastAPI(), Witness(emptied(home / "registry"), "registry", ORIGIN))
+    own, folder, found = (
+        new_key(emptied(home / "ledger") / "log.key", ORIGIN, ED25519),
+        home / "ledger",
+        dict[str, str](),
+    )
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app)) as inside,
+        httpx.AsyncClient() as outside,
+        witness(signer, emptied(home / "witness"), own.public) as (there, key),
+    ):
+        away = f"http://{HOST}:{free_port()}"
+        for name, at in (("with litewitness", there), ("while litewitness is away", away), ("when it is back", there)):
+            cosigners = Cosigners("http://registry", http=inside, others=[Other(at, key)], others_http=outside)
+            log = await Ledger.open(folder, ORIGIN, cosigners)
+            await log.finish()
+            await log.add(entries(log.size, 300), {})
+            assert log.note  # noqa: S101 - it is published
+            found[name] = " and ".join(one.name for one in log.note.signatures[1:])
+            await log.close()
+    return found
 
 
 def entries(first: int, count: int) -> list[bytes]:
@@ -139,9 +195,9 @@ def _demanding(log: VerifierKey, key: VerifierKey) -> str:
     return f"log {log}\nwitness lite {key}\nquorum lite\n"
 
 
-async def _read(program: Path, log: Log, key: Path) -> str:
+async def _read(program: Path, log: Path, key: Path) -> str:
     """Return what fsck prints of a log; its exit status is 0 in any case, and it may not end."""
-    async with served(StaticFiles(directory=log.folder)) as url:
+    async with served(StaticFiles(directory=log)) as url:
         process = await asyncio.create_subprocess_exec(
             *(program, "-ui=false", "-N", "8", "-storage_url", f"{url}/", "-public_key", key),
             stdout=asyncio.subprocess.PIPE,
