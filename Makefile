@@ -75,6 +75,7 @@ check: .venv/ready  ## Check derived files, style and types
 bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
 	@$(RUN) lab.bench.evidence
+	@$(RUN) lab.bench.ledger
 	@$(RUN) lab.load.revocation_delay
 
 bench-compose: .venv/ready  ## Measure what the containers cost

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.bench import journal
+from lab.bench import journal, ledger
 from lab.bench.__main__ import report
 from lab.bench.measure import SLOW, TASK, measure
 from lab.bench.numbers import Measured, Ratio, paired, percentile, summarise
@@ -178,3 +178,16 @@ async def test_every_variant_does_the_task_on_the_real_system(real: Real, monkey
     )
     assert sorted(exchanges.values())[:-1] == [4] * cold  # a cold task has a token of its own
     assert max(exchanges.values()) < warm  # all warm ones have the same, exchanged by the first of them
+
+
+async def test_the_ledgers_numbers_are_those_of_a_log_that_was_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "ALONE", 2)
+    monkeypatch.setattr(ledger, "BATCH", 20)
+
+    row = await ledger.measured(40, tmp_path)
+
+    assert row.records == 40
+    assert row.bytes_a_record > row.journal_bytes_a_record > 900
+    assert min(row.records_a_second, row.alone_ms, row.start_ms, row.journal_start_ms) > 0
