@@ -94,15 +94,18 @@ def test_an_image_with_one_file_more_gets_no_identity(
         stack.start()
 
 
-PORTS = dict.fromkeys(("orchestrator", "reader", "writer", "documents", "inference", "registry"), 443)
+PORTS = dict.fromkeys(("orchestrator", "reader", "writer", "documents", "inference", "registry", "audit"), 443)
 PORTS |= {"keycloak": 8443, "database": 5432}
 INTERNET = ("the internet", "1.1.1.1", 443)
+EVERYBODYS = {"registry", "audit", "keycloak"}
+"""Every party follows the feed, delivers its journal, and asks the issuer."""
 REACHED = {
-    "orchestrator": {"orchestrator", "reader", "writer", "inference", "registry", "keycloak"},
-    "reader": {"reader", "documents", "inference", "registry", "keycloak"},
-    "writer": {"writer", "documents", "inference", "registry", "keycloak"},
-    "documents": {"documents", "registry", "keycloak"},
-    "inference": {"inference", "registry", "keycloak"},
+    "orchestrator": {"orchestrator", "reader", "writer", "inference"} | EVERYBODYS,
+    "reader": {"reader", "documents", "inference"} | EVERYBODYS,
+    "writer": {"writer", "documents", "inference"} | EVERYBODYS,
+    "documents": {"documents"} | EVERYBODYS,
+    "inference": {"inference"} | EVERYBODYS,
+    "audit": EVERYBODYS,
 }
 CONNECT = """
 import json, socket, sys

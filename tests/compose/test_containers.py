@@ -15,7 +15,7 @@ from zerotrust.testing.stack import Stack, until
 from zerotrust.testing.users import User, authorities
 
 pytestmark = pytest.mark.compose
-SERVICES = ["attestation", "registry", "orchestrator", "reader", "writer", "documents", "inference"]
+SERVICES = ["attestation", "registry", "audit", "orchestrator", "reader", "writer", "documents", "inference"]
 SERVICES += ["keycloak", "database"]
 SignIn = Callable[[str], User]
 
