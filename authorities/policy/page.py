@@ -9,11 +9,13 @@ from pathlib import Path
 
 from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import FILE, Row, rows
+from authorities.policy.explain import Explanations
 from authorities.policy.rules import Rule, rules_of
 from zerotrust.decision import PolicyEngine, Resource
 from zerotrust.identity import Principal
 from zerotrust.registry.files import load_policy, policy_files
 from zerotrust.registry.model import OPERATORS, Registry, load_registry
+from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +43,11 @@ DOCUMENTS = {
 """Kinds of documents: state, owner, the place of the department in the registry (the user's is the first), class."""
 
 
-def page(files: Mapping[str, str], engine: PolicyEngine, registry: Registry, table: Sequence[Row]) -> str:
+def page(files: Mapping[str, str], document: PolicyDocument, registry: Registry, table: Sequence[Row]) -> str:
     """Return the page.  `files`: the text of each file of policies, by name."""
-    return "\n".join([HEAD, *_rules(files), *_parties(files, engine, registry), *_reasons(table, registry), ""])
+    engine, explained = policy_of(document, registry), Explanations(document, registry)
+    parties, reasons = _parties(files, engine, registry), _reasons(table, explained, registry)
+    return "\n".join([HEAD, *_rules(files), *parties, *reasons, ""])
 
 
 def _rules(files: Mapping[str, str]) -> Iterator[str]:
@@ -100,17 +104,22 @@ def _access(engine: PolicyEngine, registry: Registry, who: Principal, actions: S
         yield f"- With {name}: {', '.join(found) or 'nothing'}."
 
 
-def _reasons(table: Sequence[Row], registry: Registry) -> Iterator[str]:
+def _reasons(table: Sequence[Row], explained: Explanations, registry: Registry) -> Iterator[str]:
     yield "## Why not\n"
-    yield "From [the decision table](../authorities/policy/decisions.md), which has all questions and answers:\n"
-    yield "| user | through | wants | the answer is no, because |\n|---|---|---|---|"
+    yield "From [the decision table](../authorities/policy/decisions.md), which has all questions and answers.\n"
+    yield "The last column has the rules that came nearest, and what each of them missed.\n"
+    yield "| user | through | wants | the answer is no, because | nearest |\n|---|---|---|---|---|"
     names = {registry.id(name): name for name in registry.parties}
     for row in table:
         if row.because and not row.allowed:
             chain = " > ".join(names.get(actor, actor) for actor in reversed(row.who.actors))
             at = row.at.name if isinstance(row.at, Resource) else names.get(row.at, row.at)
             through = chain or names.get(row.who.party, row.who.party)
-            yield f"| {row.who.subject} | {through} | `{row.action}`: {at} | {row.because} |"
+            near = [
+                f"`{one.rule.id}`: {', '.join(one.missed)}" for one in explained.nearest(row.who, row.action, row.at)
+            ]
+            told = "; ".join(near) or "no rule is about this action"
+            yield f"| {row.who.subject} | {through} | `{row.action}`: {at} | {row.because} | {told} |"
 
 
 def main() -> None:
@@ -118,7 +127,7 @@ def main() -> None:
     registry = load_registry(ROOT / "registry.yaml")
     files = {file.name: file.read_text() for file in policy_files(FOLDER)}
     table = rows((FOLDER / FILE).read_text(), registry)
-    print(page(files, policy_of(load_policy(FOLDER), registry), registry, table), end="")
+    print(page(files, load_policy(FOLDER), registry, table), end="")
 
 
 if __name__ == "__main__":
