@@ -13,9 +13,20 @@ from typer.testing import CliRunner, Result
 from tests.services.test_zt_offline import audit, task
 from tests.support.audit_log import Ledger
 from tests.support.issuer import Issuer
+from tests.support.records import CALLER
 from tests.support.system import System
 from zerotrust.audit.chain import lines
-from zerotrust.audit.event import Alarm, AuditEvent, Issued, IssuedToken
+from zerotrust.audit.event import (
+    Alarm,
+    AuditEvent,
+    Decided,
+    Issued,
+    IssuedToken,
+    Outcome,
+    Request,
+    Trace,
+    sanitize,
+)
 from zerotrust.audit.outline import Outline, outline
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
@@ -178,3 +189,18 @@ def test_an_alarm_about_a_token_is_found_by_it_by_its_party_and_by_its_user(tmp_
         assert f"alarm: unexplained exchange of agent/writer: {token}" in shown.stdout
         assert "alarm: unexplained exchange of agent/writer" in (tmp_path / "alarm.svg").read_text()
         assert kinds(events(CliRunner().invoke(app, [*words, "--json"]))) == {"alarm", "issued"}
+
+
+def test_of_more_calls_than_are_under_way_the_oldest_keeps_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wanted, "MOST_UNDER_WAY", 1)
+    service, digest = "spiffe://agents.example/orchestrator", "0" * 64
+    ended = Outcome(ended="complete", duration=1, request_sha256=digest, answer_sha256=digest)
+    asked = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"), principal=CALLER)
+    lines = []
+    for number, (span, data) in enumerate([("1", asked), ("2", asked), ("1", ended), ("2", ended)], 1):
+        trace = Trace(trace_id="0" * 32, span_id=span * 16)
+        event = AuditEvent(schema=1, time=number, service=service, data=data, trace=trace).canonical()
+        lines.append((f"record {number}", b'{"event":%b,"n":%d,"prev":"%b"}' % (event, number, b"0" * 64)))
+
+    shown = wanted.found(lines, wanted.Wanted("user", CALLER.subject))
+    assert [event.time for event in shown.events] == [1, 2, 4]

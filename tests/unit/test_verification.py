@@ -1,6 +1,7 @@
 """An export is verified with nothing running: any single change to it is found, and named right where it can be."""
 
 from io import BytesIO
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import given
@@ -376,3 +377,11 @@ def test_what_stands_for_leaves_that_are_left_out_must_fit(after: int, count: in
 def test_a_fault_says_in_words_what_it_is() -> None:
     with pytest.raises(Faulty, match="truncated: the lines end here"):
         verified(b"".join(LINES[:-1]))
+
+
+@pytest.mark.parametrize("kept", [0, 3, len(ENTRIES)])
+def test_of_lines_without_end_no_more_are_read_than_the_log_has(kept: int) -> None:
+    lines = chain(LINES[: FIRST + kept], repeat(record(SERVICES[1], Link(77, "0" * 64)) + b"\n"))
+    with pytest.raises(Faulty) as caught:
+        list(Verification(lines, POLICY).leaves())
+    assert (caught.value.fault.leaf, caught.value.fault.who) == (kept, EXPORT)

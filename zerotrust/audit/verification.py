@@ -6,7 +6,7 @@ export.  What is under the signed root was said by the log, which has to fit its
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 from zerotrust.audit.difference import Hashes, difference, named, surplus
@@ -84,7 +84,8 @@ class Verification:
         for index in range(self.header.after, self.checkpoint.size):
             line = _leaf(next(self._lines, b""))
             if line is None or leaf_hash(line) != self._hashes[index]:  # control: leaf-as-signed
-                lines = chain([line], map(_leaf, self._lines))
+                rest = islice(self._lines, self.checkpoint.size - index)  # a file may be without end
+                lines = chain([line], map(_leaf, rest))
                 raise Faulty(difference(index, lines, self._hashes, self.journals, self._source))
             last = self._followed.read(index, line)  # control: leaves-followed
             yield Leaf(index, last, line)
