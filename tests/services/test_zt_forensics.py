@@ -197,7 +197,8 @@ def test_of_more_calls_than_are_under_way_the_oldest_keeps_no_outcome(monkeypatc
     ended = Outcome(ended="complete", duration=1, request_sha256=digest, answer_sha256=digest)
     asked = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"), principal=CALLER)
     lines = []
-    for number, (span, data) in enumerate([("1", asked), ("2", asked), ("1", ended), ("2", ended)], 1):
+    said: list[tuple[str, Request | Outcome]] = [("1", asked), ("2", asked), ("1", ended), ("2", ended)]
+    for number, (span, data) in enumerate(said, 1):
         trace = Trace(trace_id="0" * 32, span_id=span * 16)
         event = AuditEvent(schema=1, time=number, service=service, data=data, trace=trace).canonical()
         lines.append((f"record {number}", b'{"event":%b,"n":%d,"prev":"%b"}' % (event, number, b"0" * 64)))
