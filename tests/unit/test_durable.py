@@ -2,7 +2,9 @@
 
 import errno
 import os
+from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -41,8 +43,41 @@ def test_where_it_fails_the_older_file_stays(tmp_path: Path, call: str) -> None:
         written(file, b"new")
 
     assert file.read_bytes() == b"old"
+    if call in {"write", "fsync"}:
+        assert list(tmp_path.iterdir()) == [file]
     written(file, b"new")  # whatever is left of the first try
     assert file.read_bytes() == b"new"
+
+
+def test_it_is_written_elsewhere_first_if_that_is_wanted(tmp_path: Path) -> None:
+    (folder := tmp_path / "log").mkdir()
+    before = list[Path]()
+
+    def renamed(path: Path, target: Path) -> None:
+        before.extend([path, target])
+
+    with patch.object(Path, "rename", renamed):
+        written(folder / "file", b"new", by=tmp_path / "unfinished")
+
+    assert before == [tmp_path / "unfinished", folder / "file"]
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    opened = list[int]()
+    original = os.open
+
+    def noted(*args: Any) -> int:
+        opened.append(original(*args))
+        return opened[-1]
+
+    with patch("zerotrust.durable.os.open", noted):
+        written(tmp_path / "file", b"new")
+        synced(tmp_path)
+
+    assert len(opened) == 2
+    for fd in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
@@ -65,13 +100,23 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
 
 
 def test_a_key_is_the_same_after_a_restart(tmp_path: Path) -> None:
-    made = new_key(tmp_path / "data" / "log.key", "agents.example/audit", ED25519)
-    kept = kept_key(tmp_path / "data" / "log.key", "agents.example/audit", ED25519)
+    file = tmp_path / "run" / "data" / "log.key"
+    made, kept = (make(file, "agents.example/audit", ED25519) for make in (new_key, kept_key))
 
     assert kept.public == made.public
     kept.public.verify(made.private.sign(b"message"), b"message")
     assert kept.public.name == "agents.example/audit"
-    assert (tmp_path / "data" / "log.key").stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FrozenInstanceError):
+        kept.public = made.public  # type: ignore[misc]
+
+
+def test_a_key_is_durable_before_anything_is_signed(tmp_path: Path) -> None:
+    synced_folders = list[Path]()
+    with patch("zerotrust.audit.note_key.synced", synced_folders.append):
+        new_key(tmp_path / "log.key", "agents.example/audit", ED25519)
+
+    assert synced_folders == [tmp_path]
 
 
 def test_a_key_that_others_may_have_read_is_not_used(tmp_path: Path) -> None:

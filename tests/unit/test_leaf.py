@@ -53,6 +53,7 @@ def test_a_line_of_a_journal_is_a_leaf_as_it_is() -> None:
         LEAF.replace(b'"%b"' % HASH.encode(), b"12"),
         LEAF.replace(b"spiffe://agents.example/tool/documents", b"documents"),
         LEAF.replace(b'{"n":1,', b'{"n":2,"n":1,'),
+        b'{"heads":{"documents":{"n":1,"sha256":"%b"}},"time":0}' % HASH.encode(),
         b'{"heads":[],"time":0}',
         b'{"heads":{"spiffe://agents.example/a":3},"time":0}',
         b'{"heads":{},"more":1,"time":0}',

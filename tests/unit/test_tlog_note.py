@@ -380,3 +380,22 @@ def test_what_is_no_proof(old: str, new: str) -> None:
     assert old in str(proved(1))
     with pytest.raises(InvalidLog):
         proof(str(proved(1)).replace(old, new).encode())
+
+
+def test_a_policy_says_where_a_witness_is_asked_and_need_not() -> None:
+    one, two = witness("one").public, witness("two").public
+
+    found = policy(f"witness one {one} https://one.example/\nwitness two {two}\nquorum one\n")
+
+    assert found.addresses == {"one": "https://one.example/"}
+
+
+def test_the_quorum_is_complete_with_the_last_witness_that_it_takes() -> None:
+    keys = {name: witness(name).public for name in ("one", "two", "three")}
+    known = "".join(f"witness {name} {key}\n" for name, key in keys.items())
+    times = {"one": 30, "two": 10, "three": 20}
+
+    assert policy(f"{known}quorum two\n").since(times) == 10
+    assert policy(f"{known}group most 2 one two three\nquorum most\n").since(times) == 20
+    assert policy(f"{known}group every all one two three\nquorum every\n").since(times) == 30
+    assert policy(f"{known}quorum none\n").since(times) is None
