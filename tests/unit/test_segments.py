@@ -13,7 +13,7 @@ from zerotrust.audit import segments as module
 from zerotrust.audit.chain import closed, first_bad_record, lines
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import event_of
-from zerotrust.audit.segments import JournalError
+from zerotrust.audit.segments import JournalError, Segments
 from zerotrust.durable import synced
 
 
@@ -255,3 +255,44 @@ async def test_a_reader_that_began_before_a_segment_was_closed_reads_each_record
 
     assert [orjson.loads(line)["event"]["record"] for line in found] == [*range(1, count + 1)]
     assert all(later > earlier for earlier, later in pairwise(numbers(path)))
+
+
+def test_what_a_start_finds_is_on_the_disk_before_it_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Segments(path).close()
+    happened = list[str]()
+    monkeypatch.setattr(os, "ftruncate", lambda _fd, _size: happened.append("cut"))
+    monkeypatch.setattr(os, "fdatasync", lambda _fd: happened.append("synced"))
+
+    Segments(path).close()
+
+    assert happened == ["cut", "synced"]
+
+
+def test_a_start_that_fails_keeps_nobody_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_folder: Path) -> None:
+        raise OSError(errno.EIO, "no disk")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "synced", fail)
+        with pytest.raises(JournalError, match="no disk"):
+            Segments(path)
+
+    Segments(path).close()
+
+
+def test_what_closing_a_segment_says_is_of_no_account(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, number = Segments(path), 0
+    original = os.close
+
+    def complains(fd: int) -> None:
+        original(fd)
+        raise OSError(errno.EIO, "no disk")
+
+    monkeypatch.setattr(os, "close", complains)
+    monkeypatch.setattr(module, "synced", lambda _folder: None)
+    while len(closed(path)) < 2:
+        number += 1
+        files.commit([b'{"record":%d}' % number])
+    files.close()
+
+    assert numbers(path) == [*range(1, number + 1)]
