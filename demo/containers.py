@@ -17,6 +17,7 @@ import httpx
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import answer_to
 from demo.parts import INTRODUCTION, begin, paragraph
+from demo.receipts import show_receipts
 from demo.refusals import attempts_of_users, no_identity
 from demo.revocation import operator
 from demo.story import tell_story
@@ -53,6 +54,11 @@ class Stack:
     accounts: Mapping[str, str] = field(repr=False)
     """The passwords of the people, by their names."""
     registry: Registry = field(default_factory=lambda: load_registry(ROOT / "registry.yaml"), kw_only=True)
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+        return CA
 
     def address(self, name: str) -> str:
         """Return a party's origin."""
@@ -98,6 +104,7 @@ async def walkthrough() -> int:
     paragraph(MORE)
     begin("Suspension", f"An operator suspends the reader, and reinstates it. {LEGEND}")
     await checks.all(_revoked(system))
+    await show_receipts(system, checks)
     begin("The end")
     console.print(checks.close())
     show_the_rest("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", NEXT)

@@ -21,6 +21,10 @@ class Running(Protocol):
     def registry(self) -> Registry:
         """Who takes part."""
 
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+
     def address(self, name: str) -> str:
         """Return a party's origin, with its name in certificates."""
 
@@ -63,10 +67,6 @@ class Compromised(Running, Protocol):
     @property
     def endpoint(self) -> str:
         """The address of the Workload API."""
-
-    @property
-    def ca_file(self) -> Path:
-        """The certificate that all parties' certificates are of, and Keycloak's."""
 
     @property
     def directory(self) -> Directory:

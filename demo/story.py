@@ -19,6 +19,7 @@ from deploy.ogx import NAME
 from local.manual_steps import REQUEST
 from local.program import busy, console, say
 from zerotrust.audit.event import Access, AuditEvent, Exchange, Request
+from zt.login import Login
 
 POISONED = "ENG-104"
 NOT_TRIED = "not tried"
@@ -124,17 +125,8 @@ async def _run_task(system: Running) -> Done:
     with busy("alice signs in"):
         login = await system.sign_in("alice")
     say(Text.assemble("alice signs in, and asks: ", (REQUEST, "italic")))
-    headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
-        for _ in range(TRIES):
-            url = f"{system.address('orchestrator')}/tasks"
-            with busy("The task runs"):
-                answer = await http.post(url, json={"request": REQUEST}, headers=headers, timeout=60)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            say(f"refused for now ({said(answer)}): something did not answer in time; alice asks again")
-            await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
-    answer.raise_for_status()
+        answer = await task_answered(http, system.address("orchestrator"), login)
     for step in answer.json()["steps"]:
         if step["event"] != "started":
             say(Text.assemble((step["agent"], "bold"), f" {step['event']}: {step['text']}"))
@@ -146,6 +138,22 @@ async def _run_task(system: Running) -> Done:
     written = [event for name in system.registry.services for event in system.events(name)]
     events = [event for event in written if event.trace and event.trace.trace_id == trace]
     return Done(events, answer.json()["steps"][0]["model"])
+
+
+async def task_answered(http: httpx.AsyncClient, orchestrator: str, login: Login) -> httpx.Response:
+    """Return the answer to the task, asked again while a service cannot tell whether it may be done.
+
+    Raises `httpx.HTTPStatusError`.
+    """
+    headers = {"authorization": f"Bearer {login.access_token}"}
+    for _ in range(TRIES):
+        with busy("The task runs"):
+            answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        say(f"refused for now ({said(answer)}): something did not answer in time; alice asks again")
+        await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
+    return answer.raise_for_status()
 
 
 def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys: bool) -> None:

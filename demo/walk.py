@@ -4,6 +4,7 @@ from demo.checks import Checks
 from demo.latency import show_latency
 from demo.llama_stack import attempts_at_the_server
 from demo.parts import begin, paragraph
+from demo.receipts import show_receipts
 from demo.refusals import attempts
 from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
@@ -66,6 +67,7 @@ async def walk(system: System) -> int:
         with busy("Each way to revoke is timed"):
             delays = await all_delays(system, await operator(system, http))
     longest = show_latency(delays)
+    await show_receipts(system, checks)
     begin("The end")
     console.print(checks.close())
     paragraph(f"{len(delays)} ways to revoke were tried; the slowest refusal came after {longest * 1e3:.0f} ms.")

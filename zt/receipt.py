@@ -113,10 +113,11 @@ def _show(proven: "Proven") -> None:
     others = Text("The log has no other call of this transaction.", OK)
     if not proven.complete:
         others = Text("Whether somebody else took part: --export FILE, of `zt audit export`.", "dim")
-    output.show(_document(proven), _tree(proven.root, None), Text(told, OK), others)
+    output.show(_document(proven), tree(proven.root), Text(told, OK), others)
 
 
-def _tree(one: "Opened", above: Tree | None) -> Tree:
+def tree(one: "Opened", above: Tree | None = None) -> Tree:
+    """Return a receipt with those of the calls below it, added to the tree `above` if there is one."""
     said = one.receipt
     verdict = said.verdict if said.reason is None else f"{said.verdict} ({said.reason})"
     line = Text.assemble(
@@ -125,10 +126,10 @@ def _tree(one: "Opened", above: Tree | None) -> Tree:
         (verdict, OK if said.verdict == "done" else BAD),
         (f"  code {(said.code or '')[:12]}", "dim"),
     )
-    tree = above.add(line) if above else Tree(line)
+    found = above.add(line) if above else Tree(line)
     for called in one.below:
-        _tree(called, tree)
-    return tree
+        tree(called, found)
+    return found
 
 
 def _document(proven: "Proven") -> dict[str, object]:

@@ -1,0 +1,190 @@
+"""Who took part: alice verifies it from her answer alone; then it is altered, in one way after the other.
+
+Nothing is asked of anybody while she verifies.  She has the authority's certificate, the policy of the log and the list
+of the parties that she accepts from before.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import httpx
+from cryptography import x509
+
+from demo.checks import ALLOWED, Attempt, Checks
+from demo.parts import begin, paragraph
+from demo.running import Running
+from demo.story import task_answered
+from local.manual_steps import REQUEST
+from local.program import busy, console, say
+from local.system import ROOT
+from zerotrust.receipts import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
+from zerotrust.receipts.carried import filled, taken
+from zerotrust.receipts.opened import each
+from zerotrust.receipts.receipt import KIND, digest_of
+from zerotrust.registry.lock import LOCK, load_lock
+from zerotrust.spiffe.statement import sign
+from zerotrust.testing.ca import CA
+from zerotrust.tlog.quorum import TrustPolicy, policy
+from zt.receipt import tree
+
+TRIES, BETWEEN = 100, 0.2
+"""How often the proof is asked for, and the seconds in between: a receipt is in the log within a second, or a few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What alice has: the answer to her task, its proof, and what she believes."""
+
+    answer: bytes
+    request: bytes
+    evidence: Evidence
+    authorities: list[x509.Certificate]
+    policy: TrustPolicy
+    accepted: Accepted
+
+    def proven(self) -> Proven:
+        """Return who took part.  Raises `Unproven`."""
+        return verify(
+            self.answer,
+            request=self.request,
+            evidence=self.evidence,
+            authorities=self.authorities,
+            policy=self.policy,
+            accepted=self.accepted,
+        )
+
+    @property
+    def receipts(self) -> list[str]:
+        """The receipts in the answer: that of the orchestrator, then the others."""
+        found = taken(self.answer)
+        return list(found.receipts) if found else []
+
+    def having(self, receipts: list[str]) -> "Held":
+        """Return the same with other receipts in the answer."""
+        found = taken(self.answer)
+        return replace(self, answer=filled(found, receipts)) if found else self
+
+
+async def show_receipts(system: Running, checks: Checks) -> None:
+    """Have alice verify who took part in a task of hers, and show what is found when something is altered."""
+    begin(
+        "Who really took part",
+        "alice saw only the orchestrator. But each party signed a receipt: who asked it, with which token, what it "
+        "answered, whom it called, and which code it ran. The receipts came with her answer. She asks once more, and "
+        "verifies them, with nothing running but her own program.",
+    )
+    alice, other = await _asked(system)
+    proven = alice.proven()
+    say(f"{len(alice.receipts)} receipts, {len(alice.answer):,} bytes with the answer; each call below its caller:")
+    console.print(tree(proven.root))
+    paragraph(
+        "Now something is altered, and each time alice verifies again. A step is one of the ten in docs/receipts.md."
+    )
+    await checks.all(_altered(alice, proven, other))
+
+
+async def _asked(system: Running) -> tuple[Held, str]:
+    """Return what alice has after a task, and the receipt of a call of hers that was refused."""
+    registry = system.registry
+    login = await system.sign_in("alice")
+    headers = {"authorization": f"Bearer {login.access_token}"}
+    async with system.user() as http:
+        at = system.address("orchestrator")
+        task = await task_answered(http, at, login)
+        refused = await http.post(f"{at}/tasks", json={"request": REQUEST, "department": "/finance"}, headers=headers)
+        published = await http.get(f"{system.address(registry.authorities.registry)}/audit-policy")
+        found, others = taken(task.content), taken(refused.content)
+        if not found or not others:
+            raise ValueError("an answer without receipts")
+        with busy("alice asks for the proof that the log has her receipt"):
+            evidence = await _proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", headers)
+    return Held(
+        task.content,
+        task.request.content,
+        evidence,
+        x509.load_pem_x509_certificates(system.ca_file.read_bytes()),
+        policy(published.raise_for_status().text),
+        approved(registry, load_lock(ROOT / LOCK).parties),
+    ), others.receipts[0]
+
+
+async def _proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> Evidence:
+    answer = await http.get(url, headers=headers)
+    for _ in range(TRIES):
+        if answer.status_code == httpx.codes.OK:
+            break
+        await asyncio.sleep(BETWEEN)
+        answer = await http.get(url, headers=headers)
+    return evidence_of(answer.raise_for_status().content)
+
+
+async def _altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Attempt]:
+    """Yield each alteration, with the step that finds it and the party that it names."""
+    parties = {one.signer: one for one in each(proven.root)}
+    names = {_name(party): party for party in parties}
+    tool = next(one for one in alice.receipts if digest_of(one) == parties[names["tool/documents"]].digest)
+    forged = sign(
+        parties[names["tool/documents"]].receipt.payload(), CA("agents.example").svid("tool/documents"), kind=KIND
+    )
+    elsewhere = alice.having([other, *alice.receipts[1:]])
+    own = {party: kept for party, kept in alice.accepted.parties.items() if party != names["agent/writer"]}
+    changed = {**alice.accepted.parties, names["agent/reader"]: Party(frozenset({"0" * 64}))}
+    yield Attempt("alice", "verifies her answer as it came", ALLOWED, "proven", _verified(alice))
+    for what, control, step, party, altered in (
+        ("a word of the answer is changed", "digest of the answer", 4, "orchestrator", _reworded(alice)),
+        (
+            "the tool's receipt is left out",
+            "digest in its caller's",
+            5,
+            "",
+            alice.having([one for one in alice.receipts if one != tool]),
+        ),
+        (
+            "the tool's receipt is signed by a forger",
+            "the authority",
+            2,
+            "tool/documents",
+            alice.having([forged if one == tool else one for one in alice.receipts]),
+        ),
+        ("the receipt of another call stands first", "proof of the log", 3, "orchestrator", elsewhere),
+        (
+            "the writer took part, and she does not accept it",
+            "her own list",
+            9,
+            "agent/writer",
+            replace(alice, accepted=replace(alice.accepted, parties=own)),
+        ),
+        (
+            "she accepts other code of the reader than it ran",
+            "digest of the code",
+            8,
+            "agent/reader",
+            replace(alice, accepted=replace(alice.accepted, parties=changed)),
+        ),
+    ):
+        expected = f"step {step}" + (f": {party}" if party else "")
+        answered = _verified(altered)
+        yield Attempt("somebody", what, control, expected, answered if party else answered.partition(":")[0])
+
+
+def _reworded(alice: Held) -> Held:
+    """Return the answer with one word of its text reversed."""
+    word = re.findall(r"[A-Za-z]{4,}", json.loads(alice.answer)["result"]["text"])[-1]
+    before, _, after = alice.answer.rpartition(word.encode())
+    return replace(alice, answer=before + word[::-1].encode() + after)
+
+
+def _verified(alice: Held) -> str:
+    """Return what the verification says."""
+    try:
+        alice.proven()
+    except Unproven as error:
+        return f"step {error.step}: {_name(error.party)}"
+    return "proven"
+
+
+def _name(party: str) -> str:
+    return party.removeprefix("spiffe://").partition("/")[2] or party
