@@ -85,11 +85,13 @@ def ask(tmp_path: Path, issuer: Issuer) -> Callable[..., Any]:
     return ask
 
 
-def test_a_journal_is_measured_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_journal_is_measured_by_itself_while_the_system_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(journal, "RECORDS", 2_000)
     monkeypatch.setattr(journal, "APPENDED", 160)
 
-    found = journal.measured(tmp_path)
+    found = await asyncio.to_thread(journal.measured, tmp_path)
 
     assert found.keys() == {f"journal_{n}" for n in ("records_per_s", "bytes_per_record", "start_ms", "start_peak_mib")}
     assert 900 < found["journal_bytes_per_record"] < 1500
