@@ -57,7 +57,7 @@ async def _task(user: User, request: str, **more: Any) -> httpx.Response:
 def wrong(user: User, answer: httpx.Response, last: str, own: str) -> str:
     """Return what is wrong with the answer to a task, or an empty text."""
     if answer.headers["content-type"].startswith("text/event-stream"):
-        events = [json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data:")]
+        *events, _receipts = (json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data:"))
     else:
         events = [*answer.json().get("steps", ()), answer.json().get("result")]
     traces = {event["trace_id"] for event in events if event}

@@ -107,6 +107,7 @@ async def told(system: System, token: str, accept: str) -> tuple[list[str], dict
     headers = {"accept": accept}
     answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT, headers=headers)
     events = [orjson.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    assert events.pop().keys() == {"receipts"}
     return [f"{event['agent']} {event['event']}" for event in events[:-1]], events[-1]
 
 

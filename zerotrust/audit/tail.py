@@ -5,6 +5,7 @@ from typing import IO
 
 from zerotrust.audit.chain import closed_before, first_of, stands_at
 from zerotrust.audit.record import GENESIS, MAX_LINE
+from zerotrust.errors import ZeroTrustError
 
 MOST_LINES = 1_000
 """Lines that are read at once: so many go to the audit log in one request."""
@@ -12,7 +13,7 @@ MOST_BYTES = 2 * 1024 * 1024
 """Bytes of these, each with its newline: the longest request that the audit log takes."""
 
 
-class RecordGone(ValueError):
+class RecordGone(ZeroTrustError, ValueError):
     """The journal no longer has a record, or never had it."""
 
 
