@@ -76,17 +76,18 @@ async def show_receipts(system: Running, checks: Checks) -> None:
         "answered, whom it called, and which code it ran. The receipts came with her answer. She asks once more, and "
         "verifies them, with nothing running but her own program.",
     )
-    alice, other = await _asked(system)
+    with busy("The task runs once more, and the log proves it"):
+        alice, other = await asked(system)
     proven = alice.proven()
     say(f"{len(alice.receipts)} receipts, {len(alice.answer):,} bytes with the answer; each call below its caller:")
     console.print(tree(proven.root))
     paragraph(
         "Now something is altered, and each time alice verifies again. A step is one of the ten in docs/receipts.md."
     )
-    await checks.all(_altered(alice, proven, other))
+    await checks.all(altered(alice, proven, other))
 
 
-async def _asked(system: Running) -> tuple[Held, str]:
+async def asked(system: Running) -> tuple[Held, str]:
     """Return what alice has after a task, and the receipt of a call of hers that was refused."""
     registry = system.registry
     login = await system.sign_in("alice")
@@ -99,8 +100,7 @@ async def _asked(system: Running) -> tuple[Held, str]:
         found, others = taken(task.content), taken(refused.content)
         if not found or not others:
             raise ValueError("an answer without receipts")
-        with busy("alice asks for the proof that the log has her receipt"):
-            evidence = await _proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", headers)
+        evidence = await _proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", headers)
     return Held(
         task.content,
         task.request.content,
@@ -121,7 +121,7 @@ async def _proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> 
     return evidence_of(answer.raise_for_status().content)
 
 
-async def _altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Attempt]:
+async def altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Attempt]:
     """Yield each alteration, with the step that finds it and the party that it names."""
     parties = {one.signer: one for one in each(proven.root)}
     names = {_name(party): party for party in parties}
@@ -133,7 +133,7 @@ async def _altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Att
     own = {party: kept for party, kept in alice.accepted.parties.items() if party != names["agent/writer"]}
     changed = {**alice.accepted.parties, names["agent/reader"]: Party(frozenset({"0" * 64}))}
     yield Attempt("alice", "verifies her answer as it came", ALLOWED, "proven", _verified(alice))
-    for what, control, step, party, altered in (
+    for what, control, step, party, changed_so in (
         ("a word of the answer is changed", "digest of the answer", 4, "orchestrator", _reworded(alice)),
         (
             "the tool's receipt is left out",
@@ -166,7 +166,7 @@ async def _altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Att
         ),
     ):
         expected = f"step {step}" + (f": {party}" if party else "")
-        answered = _verified(altered)
+        answered = _verified(changed_so)
         yield Attempt("somebody", what, control, expected, answered if party else answered.partition(":")[0])
 
 

@@ -126,7 +126,8 @@ async def _run_task(system: Running) -> Done:
         login = await system.sign_in("alice")
     say(Text.assemble("alice signs in, and asks: ", (REQUEST, "italic")))
     async with system.user() as http:
-        answer = await task_answered(http, system.address("orchestrator"), login)
+        with busy("The task runs"):
+            answer = await task_answered(http, system.address("orchestrator"), login)
     for step in answer.json()["steps"]:
         if step["event"] != "started":
             say(Text.assemble((step["agent"], "bold"), f" {step['event']}: {step['text']}"))
@@ -147,8 +148,7 @@ async def task_answered(http: httpx.AsyncClient, orchestrator: str, login: Login
     """
     headers = {"authorization": f"Bearer {login.access_token}"}
     for _ in range(TRIES):
-        with busy("The task runs"):
-            answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
+        answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         say(f"refused for now ({said(answer)}): something did not answer in time; alice asks again")

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8. Your own agent
 #
-# Previous: [7 Authorities outside](7_authorities_outside.ipynb)
+# Previous: [7 Authorities outside](7_authorities_outside.ipynb) | Next: [9 Evidence](9_evidence.ipynb)
 #
 # This notebook follows the five principles of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #

@@ -1,0 +1,83 @@
+"""What the cells about receipts and the audit log do and print: everything but digests and numbers that vary."""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from lab.notebooks.normal import normal
+from local.system import System
+from zerotrust.audit.export import exported
+from zerotrust.audit.fault import Faulty
+from zerotrust.audit.verification import Verification
+from zerotrust.receipts.opened import Opened
+from zerotrust.tlog.quorum import TrustPolicy
+from zt.log_folder import LogFolder
+
+_VARIES = {"id": "<id>", "policy": "<version>", "n": "<number>"}
+"""Members of a receipt that differ from run to run, and are shown by a name."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def show_tree(one: Opened, indent: str = "") -> None:
+    """Print a receipt and those of the calls below it, a line for each."""
+    said = one.receipt
+    verdict = f"{said.verdict} ({said.reason})" if said.reason else said.verdict
+    print(normal(f"{indent}{_name(one.signer)} {' '.join([said.operation, *said.resources])}: {verdict}"))
+    for called in one.below:
+        show_tree(called, f"{indent}    ")
+
+
+def receipt_of(root: Opened, party: str, operation: str) -> Opened:
+    """Return the receipt of a party about a call, from the tree below `root`.  Raises `StopIteration`."""
+    return next(one for one in _each(root) if (_name(one.signer), one.receipt.operation) == (party, operation))
+
+
+def show_receipt(one: Opened) -> None:
+    """Print what a receipt says."""
+    said = json.loads(one.receipt.payload(), object_hook=_named)
+    print(normal(_DIGEST.sub("<digest>", json.dumps(said, indent=1))))
+
+
+def export_of(system: System) -> list[bytes]:
+    """Return the lines of an export of the log that the ledger publishes, as `zt audit export` writes them."""
+    log = LogFolder(system.data(system.registry.authorities.audit) / "log")
+    return list(exported(log.note, log.read))
+
+
+def verify_export(lines: Iterable[bytes], policy: TrustPolicy) -> None:
+    """Verify an export, and print who cosigned it, or what is wrong, whose record it is and who is at fault."""
+    try:
+        verification = Verification(iter(lines), policy)
+        services = {getattr(leaf.content, "service", "") for leaf in verification.leaves()} - {""}
+    except Faulty as faulty:
+        fault = faulty.fault
+        about = f"a record of {_name(fault.party)}" if fault.party else fault.why
+        print(f"{fault.what}: {about}; at fault: {fault.who}")
+        return
+    print("all leaves verified, cosigned by", *verification.cosigned)
+    print("records of", ", ".join(sorted(map(_name, services))))
+
+
+def around_record(lines: list[bytes], party: str) -> tuple[list[bytes], bytes, list[bytes]]:
+    """Return the lines before the first access that a party permitted, that line, and those after it."""
+    at = next(n for n, line in enumerate(lines) if _is_access(line) and f"/{party}".encode() in line)
+    return lines[:at], lines[at], lines[at + 1 :]
+
+
+def _is_access(line: bytes) -> bool:
+    return b'"type":"access"' in line and b'"allowed":true' in line
+
+
+def _each(one: Opened) -> Iterable[Opened]:
+    yield one
+    for called in one.below:
+        yield from _each(called)
+
+
+def _named(found: dict[str, Any]) -> dict[str, Any]:
+    return {member: _VARIES.get(member, value) for member, value in found.items()}
+
+
+def _name(party: str) -> str:
+    return party.removeprefix("spiffe://").partition("/")[2] or party
