@@ -5,7 +5,7 @@ from typing import Annotated
 
 import yaml
 from cryptography import x509
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from zerotrust.audit.event import Sha256, SpiffeId
 from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
@@ -17,7 +17,19 @@ from zt.evidence import EvidenceError
 MAX_FILE = 1 << 20
 """Bytes of a file that says whom to accept, or of the authorities: each has a few kilobytes."""
 
-_ACCEPTED = TypeAdapter(dict[SpiffeId, Annotated[list[Sha256], Field(min_length=1)]])
+_Digests = Annotated[list[Sha256], Field(min_length=1)]
+
+
+class _FrontDoor(BaseModel):
+    """A party that users' clients call."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    code: _Digests
+    clients: Annotated[list[str], Field(min_length=1)]
+
+
+_ACCEPTED = TypeAdapter(dict[SpiffeId, _Digests | _FrontDoor])
 
 
 def approved_in(system: Path) -> Accepted:
@@ -29,13 +41,23 @@ def approved_in(system: Path) -> Accepted:
 
 
 def accepted_by(path: Path) -> Accepted:
-    """Return whom a file accepts: YAML or JSON, each SPIFFE ID with its code digests.  Raises `EvidenceError`."""
+    """Return whom a file accepts: YAML or JSON, as docs/receipts.md says.  Raises `EvidenceError`."""
     try:
         found = _ACCEPTED.validate_python(yaml.safe_load(_content(path)))
     except (yaml.YAMLError, ValidationError, RecursionError) as error:
-        text = f"{path} does not say whom to accept: SPIFFE IDs, each with a list of code digests."
+        text = f"{path} does not say whom to accept: SPIFFE IDs, each with a list of code digests, or a front door."
         raise EvidenceError(text, "malformed_accept") from error
-    return Accepted({party: Party(frozenset(digests)) for party, digests in found.items()})
+    parties = {party: _party(entry) for party, entry in found.items()}
+    if not any(party.clients for party in parties.values()):
+        text = f"{path} names no front door: the entry of the party that your client calls needs `code` and `clients`."
+        raise EvidenceError(text, "malformed_accept")
+    return Accepted(parties)
+
+
+def _party(entry: list[str] | _FrontDoor) -> Party:
+    if isinstance(entry, _FrontDoor):
+        return Party(frozenset(entry.code), clients=frozenset(entry.clients))
+    return Party(frozenset(entry))
 
 
 def authorities(path: Path) -> list[x509.Certificate]:

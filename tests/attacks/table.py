@@ -1020,6 +1020,11 @@ ROWS: dict[int, Row] = {
         "step 9, and the party",
         (Control("receipt-signer-accepted"),),
     ),
+    344: Row(
+        "a party that is no front door answers the client itself, with a whole tree of its own",
+        "step 9, and the party",
+        (Control("receipt-front-door"),),
+    ),
     346: Row(
         "a token exchanged behind a party's back, by an intruder inside it",
         "an alarm names the party and the token",

@@ -9,7 +9,7 @@ from typing import Any
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
-from tests.support.receipt_tree import Task, digest, spiffe_id
+from tests.support.receipt_tree import Hop, Task, digest, spiffe_id
 from tests.support.receipts import said
 from zerotrust.receipts.accepted import Accepted
 from zerotrust.receipts.failure import Unproven
@@ -196,3 +196,11 @@ async def test_a_genuine_party_that_the_client_does_not_accept(reader: Reader) -
     task = Task()
     some = {one: found for one, found in task.accepted.parties.items() if one != spiffe_id("inference")}
     yield reader.believes(task, "step 9: inference", accepted=Accepted(some))
+
+
+@attack(344, reading)
+async def test_a_party_that_answers_the_client_itself(reader: Reader) -> Tries:
+    """It knows the transaction from the tokens that it was called with, and has a key and a journal of its own."""
+    task = Task()
+    task.orchestrator = Hop("agent/reader")
+    yield reader.believes(task, "step 9: agent/reader", exported=True)

@@ -22,7 +22,9 @@ class Files:
         self.folder, self.task = folder, Task()
         (folder / "run").mkdir()
         accepted = {spiffe_id(name): [code_of(name)] for name in SCOPES}
-        (folder / "accept.yaml").write_text("".join(f"{one}: {json.dumps(codes)}\n" for one, codes in accepted.items()))
+        door = {"code": accepted.pop(spiffe_id("orchestrator")), "clients": ["walkthrough"]}
+        entries = accepted | {spiffe_id("orchestrator"): door}
+        (folder / "accept.yaml").write_text("".join(f"{one}: {json.dumps(entry)}\n" for one, entry in entries.items()))
 
     def write(self, *, answer: bytes | None = None) -> None:
         """Save an answer with its proof, and what else it takes to verify it."""
@@ -128,6 +130,8 @@ def test_the_id_of_a_receipt_is_what_the_orchestrator_is_asked_for(files: Files)
         ("accept.yaml", None, "unreadable"),
         ("accept.yaml", b"[]", "malformed_accept"),
         ("accept.yaml", b"spiffe://agents.example/inference: []", "malformed_accept"),
+        ("accept.yaml", b"spiffe://agents.example/inference: [%b]" % (b"a" * 64), "malformed_accept"),
+        ("accept.yaml", b"spiffe://agents.example/inference: {code: [%b]}" % (b"a" * 64), "malformed_accept"),
         ("accept.yaml", b" " * (1 << 20) + b" ", "too_large"),
     ],
 )

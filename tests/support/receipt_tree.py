@@ -8,7 +8,7 @@ task.verified()                           # raises `Unproven`
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -240,6 +240,8 @@ class Task:
     @property
     def accepted(self) -> Accepted:
         parties = {spiffe_id(name): Party(frozenset({code_of(name)}), frozenset({SCOPES[name]})) for name in SCOPES}
+        door = spiffe_id("orchestrator")
+        parties[door] = replace(parties[door], clients=frozenset({"walkthrough"}))
         return Accepted(parties, frozenset({"llamastack"}))
 
     def verified(self, answer: bytes | None = None, *, exported: bool = False, **others: Any) -> Proven:

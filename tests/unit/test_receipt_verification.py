@@ -51,7 +51,7 @@ def test_what_the_reader_does_not_say_is_not_compared(task: Task) -> None:
 
 
 def test_a_party_that_accepts_any_permission_does(task: Task) -> None:
-    parties = {one: Party(found.code) for one, found in task.accepted.parties.items()}
+    parties = {one: Party(found.code, clients=found.clients) for one, found in task.accepted.parties.items()}
 
     assert task.verified(accepted=Accepted(parties))
 
@@ -339,6 +339,17 @@ def test_a_party_that_is_not_accepted(task: Task) -> None:
 def test_a_server_outside_that_is_not_accepted(task: Task) -> None:
     task.tool.carried, task.tool.told = False, {"receipt": None, "reason": "outside", "aud": "llamastack"}
     assert fails(task, accepted=Accepted(task.accepted.parties)) == (9, "llamastack")
+
+
+def test_a_party_that_is_no_front_door_answers_nobody(task: Task) -> None:
+    task.orchestrator = Hop("agent/reader")
+    assert fails(task) == (9, "agent/reader")
+
+
+@pytest.mark.parametrize("client", ["zt", "spiffe://agents.example/agent/reader"])
+def test_a_client_that_is_none_of_the_front_door(task: Task, client: str) -> None:
+    task.orchestrator.said = {"token": {"jti": "T0", "azp": client, "aud": spiffe_id("orchestrator"), "lineage": ()}}
+    assert fails(task) == (9, "orchestrator")
 
 
 # 10: complete

@@ -12,6 +12,8 @@ class Party:
     """The digests of the code that it may have run."""
     permissions: frozenset[str] | None = None
     """The scopes that it may have served; None for any."""
+    clients: frozenset[str] = frozenset()
+    """The ids of the clients that users sign in with to call it; only a front door has any."""
 
 
 @dataclass(frozen=True, slots=True)

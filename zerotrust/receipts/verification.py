@@ -61,6 +61,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
         _check_approved(one, accepted)
     for one in each(root):
         _check_accepted(one, accepted)
+    _check_front_door(root, accepted)
     if leaves is not None:
         check_complete(root, leaves)
     return Proven(root, at, complete=leaves is not None)
@@ -92,3 +93,11 @@ def _check_accepted(one: Opened, accepted: Accepted) -> None:
     for asked in one.receipt.calls:
         if asked.reason == OUTSIDE and asked.aud not in accepted.outside:
             raise Unproven(9, asked.aud, f"{one.signer} called it outside, and it is not accepted")
+
+
+def _check_front_door(root: Opened, accepted: Accepted) -> None:
+    """Raise `Unproven` unless a user's client called a front door: any party can sign an answer of its own."""
+    clients, client = accepted.parties[root.signer].clients, root.receipt.token.azp
+    if client not in clients:  # control: receipt-front-door
+        why = f"it was called by {client}, which is not accepted as its client" if clients else "it is no front door"
+        raise Unproven(9, root.signer, why)
