@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from authorities.audit.log import Log
 from authorities.audit.reconciliation import Reconciliation
-from zerotrust.audit.event import Alarm
+from zerotrust.audit.event import Alarm, is_valid
 from zerotrust.tlog.tiles import WIDTH, entries_of, path
 from zerotrust.tlog.tree import InvalidLog
 
@@ -39,6 +39,9 @@ class Alarms:
         """Take what has been published since the last time.  What cannot be read is read the next time."""
         try:
             for alarm in await asyncio.to_thread(self._found, self._log.size):
+                if not is_valid(alarm):
+                    log.error("an alarm about %r has no form of a record, and is not recorded", alarm.token_id)
+                    continue
                 log.warning("%s has exchanged token %s: %s", alarm.party, alarm.token_id, _MEANING[alarm.cause])
                 self._raise(alarm)
         except (OSError, InvalidLog) as error:

@@ -32,6 +32,8 @@ MOST = 10_000
 MOST_ATTEMPTS = 100
 """Of one client, for one audience and user: more than it has under way."""
 
+_ID = re.compile(r"[\x21-\x7e]+")
+"""An id that an alarm can name: what an exchange calls the token may be any text (`zerotrust/audit/event.py`)."""
 _TOLD = re.compile(rb'"type":"(?:issued|exchange|alarm)"')
 _WHEN = re.compile(rb'"schema":1,"service":"(spiffe://[\w./-]+)","time":([0-9]+)')
 """No other text of a record can be this, for a quotation mark within a string is escaped."""
@@ -101,6 +103,8 @@ class Reconciliation:
                     self._awaited[token.token_id] = _Awaited(token)
                 self._until = max(self._until, until)
             case Exchange(decision=decision, token_id=str(name), principal=caller) if decision.allowed:
+                if not _ID.fullmatch(name):
+                    return []
                 self._journalled[name] = _Journalled(event.service, event.time, caller.subject)
             case Exchange(audience=audience, principal=caller):
                 attempt = _Attempt(event.service, audience, caller.subject)

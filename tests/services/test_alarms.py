@@ -1,11 +1,14 @@
 """The audit authority raises its alarms: on record, in its log, each once, also over a restart."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
+from authorities.audit import reconciliation
 from tests.support.audited import AUDIT, READER, Audited, audited, identity, ledger_of, until
+from tests.support.exchanges import exchange
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from zerotrust.audit.event import MICROSECONDS, Alarm, AuditEvent, Data, Decided, Issued, IssuedToken, Refusal
@@ -58,3 +61,20 @@ async def test_an_exchange_behind_a_partys_back_is_an_alarm_on_record_and_in_the
         assert alarms(ledger) == [cause]
     told = [record for record in caplog.records if "has exchanged token behind" in record.message]
     assert [record.levelno for record in told] == [logging.WARNING]
+
+
+@pytest.mark.parametrize("taken", [reconciliation._ID, re.compile(r".*", re.DOTALL)], ids=["left out", "found"])
+async def test_a_token_id_that_no_alarm_can_name_does_not_silence_the_ledgers_own_journal(
+    tmp_path: Path, issuer: Issuer, taken: re.Pattern[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "_ID", taken)  # an alarm that would be no record is not written either
+    registry, reader = Party(REGISTRY), Party(READER)
+    async with audited(tmp_path, issuer) as ledger:
+        for name in "a b", "\x1b[2J", "an honest ending\n", "another":
+            await reader.says(ledger, exchange(name))
+        await registry.says(ledger, Issued(until=(NOW + 60) * MICROSECONDS))
+        await until(lambda: bool(alarms(ledger)))
+
+        assert [(alarm.cause, alarm.token_id) for alarm in alarms(ledger)] == [("unknown", "another")]
+        own = (ledger.system.folder / "authority-audit" / "journal.jsonl").read_bytes().splitlines()
+        assert [event_of(line).service for line in own] == [identity(AUDIT)] * len(own)

@@ -16,6 +16,7 @@ from tests.support.records import CALLER
 from zerotrust.audit.event import (
     SCHEMA,
     Access,
+    Alarm,
     AuditEvent,
     Caller,
     Counts,
@@ -30,6 +31,7 @@ from zerotrust.audit.event import (
     Resource,
     Text,
     Trace,
+    is_valid,
     sanitize,
 )
 from zerotrust.testing import principal
@@ -225,3 +227,13 @@ def test_counts_name_each_call_that_was_counted() -> None:
 
     repeated = [{"operation": "GET /card", "peer": "p", "reason": "granted", "times": 7}]
     assert orjson.loads(raw)["data"] == {"repeated": repeated, "type": "counts"}
+
+
+def test_what_has_no_form_of_a_record_is_known_before_it_is_written() -> None:
+    alarm = Alarm(cause="unknown", party="spiffe://a.example/b", token_id="t", at=1)
+
+    assert is_valid(alarm)
+    for name in "a b", "", "a\n":
+        assert not is_valid(replace(alarm, token_id=name))
+    for at in -1, 2**60:
+        assert not is_valid(replace(alarm, at=at))

@@ -270,3 +270,9 @@ def test_whichever_side_is_left_out_is_the_one_alarm(made: list[Made], data: st.
 def test_what_is_waited_for_is_longer_than_parties_try() -> None:
     assert LONGEST_PAUSE * MICROSECONDS < AFTER_A_PAUSE
     assert SECONDS * MICROSECONDS < LATER < SILENT
+
+
+def test_what_no_alarm_can_name_is_not_compared() -> None:
+    log = Log().add(SECOND, *(line(READER, SECOND, exchange(name)) for name in ("a b", "", "a\n", "a")))
+
+    assert log.idle(5 * SECOND, LONG).causes == [("unknown", "a")]

@@ -337,6 +337,15 @@ class AuditEvent(_Shape):
         return event
 
 
+def is_valid(data: Data) -> bool:
+    """Return whether a record may say this: `AuditEvent.parse` takes only what has the forms of schema 1."""
+    try:
+        AuditEvent.parse(AuditEvent(schema=1, time=0, service="spiffe://any/service", data=data).canonical())
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 _CANONICAL = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
