@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
-from zerotrust.audit.note_key import NoteKey, kept_key, new_key
+from zerotrust.audit.note_key import NoteKey, NoteKeyError, kept_key, new_key
 from zerotrust.durable import synced, written
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, cosigned
@@ -20,8 +20,12 @@ from zerotrust.tlog.tree import InvalidLog
 from zerotrust.tlog.witness import SIZE, NotCosigned, judged, request
 
 PATH, POLICY_PATH = "/add-checkpoint", "/audit-policy"
+_BEGUN = b"no checkpoint yet\n"
+"""What is kept before the key is made: a key without a file beside it has lost it, and was not made just now."""
 KEY_HEADER = "tlog-vkey"
 """The header with the log's key, which a checkpoint does not contain."""
+
+Kept = tuple[VerifierKey, Checkpoint]
 
 
 class Witness(Shielding):
@@ -51,7 +55,8 @@ class Witness(Shielding):
         return self._policy
 
     def _cosigned(self, raw: bytes, vkey: str | None) -> Signature:
-        asked, kept, own = request(raw), self._kept(), self._own()
+        asked, kept = request(raw), self._kept()
+        own = self._own(kept)
         key = kept[0] if kept else self._first(vkey)  # control: log-key-pinned
         new = judged(asked, {self._origin: key}, {self._origin: kept[1]} if kept else {})
         signature = Signature(key.name, key.key_id, next(asked.checkpoint.by(key)))
@@ -59,12 +64,16 @@ class Witness(Shielding):
         synced(self._kept_file.parent)
         return cosigned(new.text, own.public, own.private, int(self._clock()))
 
-    def _kept(self) -> tuple[VerifierKey, Checkpoint] | None:
-        """Return the log's key, and the checkpoint that was signed last."""
+    def _kept(self) -> Kept | None:
+        """Return the log's key, and the checkpoint that was signed last; None before the first one."""
         try:
-            vkey, _, note = self._kept_file.read_bytes().partition(b"\n")
+            content = self._kept_file.read_bytes()
         except FileNotFoundError:
+            self._check_begins()
             return None
+        if content == _BEGUN:
+            return None
+        vkey, _, note = content.partition(b"\n")
         key = verifier_key(vkey.decode(errors="replace"))
         return key, check_signed(parsed(note), key)
 
@@ -77,14 +86,26 @@ class Witness(Shielding):
             raise NotCosigned(403, f"{key.name} is not the log of this witness")
         return key
 
-    def _own(self) -> NoteKey:
-        there = self._key_file.exists() or self._kept_file.exists()
-        return (kept_key if there else new_key)(self._key_file, self._name, COSIGNATURE)
+    def _check_begins(self) -> None:
+        """Raise `OSError` if there is a key: it may have signed a checkpoint that is not known any more."""
+        if self._key_file.exists():
+            raise NoteKeyError(
+                f"{self._key_file} is here without {self._kept_file.name}: restore the newest one, because without it "
+                "another history would be signed."
+            )
+
+    def _own(self, kept: Kept | None) -> NoteKey:
+        if kept or self._key_file.exists():
+            return kept_key(self._key_file, self._name, COSIGNATURE)
+        self._kept_file.parent.mkdir(parents=True, exist_ok=True)
+        written(self._kept_file, _BEGUN)
+        synced(self._kept_file.parent)
+        return new_key(self._key_file, self._name, COSIGNATURE)
 
     def _demanding(self) -> str | None:
         if not (kept := self._kept()):
             return None
-        return f"log {kept[0]}\nwitness registry {self._own().public}\nquorum registry\n"
+        return f"log {kept[0]}\nwitness registry {self._own(kept).public}\nquorum registry\n"
 
 
 def add_witness_routes(app: FastAPI, witness: Witness) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from authorities.registry.witness import Witness
 from tests.support.tlog import ORIGIN, Keys, Log
+from zerotrust.audit.note_key import NoteKeyError
+from zerotrust.durable import written
 from zerotrust.tlog.note import ED25519, Note, Signature
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
@@ -152,3 +154,37 @@ async def test_without_its_key_it_does_not_begin_with_another(tmp_path: Path) ->
 
     with pytest.raises(FileNotFoundError):
         await cosigned(witness(tmp_path), log, 5)
+
+
+async def test_without_its_checkpoint_it_signs_no_other_history(tmp_path: Path) -> None:
+    await cosigned(witness(tmp_path), Log(entries(5)), 0)
+    (tmp_path / "witness.checkpoint").unlink()
+    one = witness(tmp_path)
+
+    with pytest.raises(NoteKeyError, match=r"witness\.key is here without witness\.checkpoint: restore"):
+        await cosigned(one, Log([b"another", b"history"]), 0)
+    with pytest.raises(NoteKeyError):
+        await one.policy()
+
+
+@pytest.mark.parametrize("made", [{"witness.checkpoint"}, {"witness.checkpoint", "witness.key"}])
+async def test_what_stopped_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, made: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = list[str]()
+
+    def stopping(path: Path, content: bytes) -> None:
+        if {file.name for file in tmp_path.iterdir()} == made:
+            raise OSError("stopped")
+        calls.append(path.name)
+        written(path, content)
+
+    for part in "authorities.registry.witness", "zerotrust.audit.note_key":
+        monkeypatch.setattr(f"{part}.written", stopping)
+    with pytest.raises(OSError, match="stopped"):
+        await cosigned(witness(tmp_path), Log(entries(5)), 0)
+    monkeypatch.undo()
+    assert set(calls) == {file.name for file in tmp_path.iterdir()} == made
+    assert await witness(tmp_path).policy() is None
+
+    assert await cosigned(witness(tmp_path), Log(entries(5)), 0)
