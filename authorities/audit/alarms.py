@@ -29,9 +29,12 @@ log = logging.getLogger(__name__)
 class Alarms:
     """Follows one log."""
 
-    def __init__(self, ledger: Log, registry: str, raise_: Callable[[Alarm], object]) -> None:
-        """`registry`: the SPIFFE ID of the party that tells what the issuer says; `raise_` records an alarm."""
-        self._log, self._registry, self._raise = ledger, registry, raise_
+    def __init__(self, log: Log, registry: str, ledger: str, raise_: Callable[[Alarm], object]) -> None:
+        """`registry`: the SPIFFE ID of the party that tells what the issuer says.
+
+        `ledger`: of this party, in whose journal `raise_` records an alarm.
+        """
+        self._log, self._registry, self._ledger, self._raise = log, registry, ledger, raise_
         self._compared: Reconciliation | None = None
         self._next = 0
 
@@ -50,7 +53,7 @@ class Alarms:
     def _found(self, size: int) -> list[Alarm]:
         if self._compared is None:
             first = max(0, size - AGAIN) // WIDTH * WIDTH
-            again = Reconciliation(self._registry, whole=first == 0)
+            again = Reconciliation(self._registry, self._ledger, whole=first == 0)
             missed = again.missed(self._leaves(first, size))
             self._compared, self._next = again, size
             return missed

@@ -86,7 +86,8 @@ class Ledger:
     async def _follow(self) -> None:
         """Take what is published into the index, and compare the exchanges in it."""
         service, registry = self._service, self._service.registry
-        alarms = Alarms(self.log, registry.id(registry.authorities.registry), service.recorder.append)
+        told_by = registry.id(registry.authorities.registry)
+        alarms = Alarms(self.log, told_by, registry.id(service.name), service.recorder.append)
         while True:
             await self._published.wait()
             self._published.clear()

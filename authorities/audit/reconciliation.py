@@ -63,12 +63,12 @@ class _Awaited:
 class Reconciliation:
     """The exchanges that have no counterpart yet.  It takes all leaves of a log, in their order."""
 
-    def __init__(self, registry: str, *, whole: bool = True) -> None:
-        """`registry`: the SPIFFE ID of the party whose journal has what the issuer says.
+    def __init__(self, registry: str, ledger: str, *, whole: bool = True) -> None:
+        """`registry`, `ledger`: the SPIFFE IDs of the parties whose journals have what the issuer says, and the alarms.
 
         `whole`: it takes all leaves from the first one.  Otherwise what may have its counterpart before is left out.
         """
-        self._registry, self._whole = registry, whole
+        self._registry, self._ledger, self._whole = registry, ledger, whole
         self._awaited, self._journalled = Bounded[str, _Awaited](MOST), Bounded[str, _Journalled](MOST)
         self._attempts = Bounded[_Attempt, list[int]](MOST)
         """The times of exchanges whose end the client does not know."""
@@ -110,7 +110,7 @@ class Reconciliation:
                 attempt = _Attempt(event.service, audience, caller.subject)
                 of_late = [at for at in self._attempts.get(attempt, ()) if at >= event.time - 2 * LATER]
                 self._attempts[attempt] = [*of_late[-MOST_ATTEMPTS:], event.time]
-            case Alarm(token_id=name, cause=cause):
+            case Alarm(token_id=name, cause=cause) if event.service == self._ledger:
                 self._recorded[name, cause] = None
         return []
 

@@ -50,7 +50,7 @@ class Log:
     """A log that is compared while it is written, a batch each time."""
 
     def __init__(self) -> None:
-        self.compared, self.leaves, self.alarms = Reconciliation(REGISTRY), list[bytes](), list[Alarm]()
+        self.compared, self.leaves, self.alarms = Reconciliation(REGISTRY, LEDGER), list[bytes](), list[Alarm]()
         self.add(0, said(0))
 
     def add(self, at: int, *lines: bytes) -> "Log":

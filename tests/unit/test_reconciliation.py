@@ -145,7 +145,7 @@ def test_after_a_pause_of_the_log_parties_have_the_time_in_which_they_try_again(
 
 def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[Reconciliation, list[Alarm]]:
     """A ledger that starts again, and what it has missed."""
-    again = Reconciliation(REGISTRY, whole=whole)
+    again = Reconciliation(REGISTRY, LEDGER, whole=whole)
     return again, again.missed(log.leaves[after:])
 
 
@@ -276,3 +276,12 @@ def test_what_no_alarm_can_name_is_not_compared() -> None:
     log = Log().add(SECOND, *(line(READER, SECOND, exchange(name)) for name in ("a b", "", "a\n", "a")))
 
     assert log.idle(5 * SECOND, LONG).causes == [("unknown", "a")]
+
+
+def test_what_another_party_records_as_an_alarm_is_none_and_a_restart_misses_its_own() -> None:
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, LONG)
+    log.add(LONG, line(READER, 60 * SECOND, log.alarms[0]))
+
+    _, missed = resumed(log, whole=True)
+
+    assert missed == log.alarms[:1]
