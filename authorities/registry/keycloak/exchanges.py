@@ -17,7 +17,8 @@ from zerotrust.audit.chain import closed, segment_lines
 from zerotrust.audit.event import Issued, IssuedToken, sanitize
 from zerotrust.audit.record import event_of
 
-SECONDS_BETWEEN_READS = 0.5
+SECONDS_BETWEEN_READS = 2
+"""An alarm waits for a journal for longer than that; and what revokes something must not wait for Keycloak."""
 SECONDS_BETWEEN_RECORDS, SECONDS_ACTIVE = 5, 120
 """Between two records without news, for so long after the last news: each says until when there is nothing else."""
 SECONDS_IDLE = 60
