@@ -5,6 +5,7 @@ of the parties that she accepts from before.
 """
 
 import asyncio
+import datetime as dt
 import json
 import re
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 import httpx
 from cryptography import x509
 
+from authorities.attestation.spiffe.svid_issuer import Issuer
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import begin, paragraph
 from demo.running import Running
@@ -25,8 +27,9 @@ from zerotrust.receipts.carried import filled, taken
 from zerotrust.receipts.opened import each
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.registry.lock import LOCK, load_lock
+from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.statement import sign
-from zerotrust.testing.ca import CA
+from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zt.receipt import tree
 
@@ -126,9 +129,7 @@ async def altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Atte
     parties = {one.signer: one for one in each(proven.root)}
     names = {_name(party): party for party in parties}
     tool = next(one for one in alice.receipts if digest_of(one) == parties[names["tool/documents"]].digest)
-    forged = sign(
-        parties[names["tool/documents"]].receipt.payload(), CA("agents.example").svid("tool/documents"), kind=KIND
-    )
+    forged = sign(parties[names["tool/documents"]].receipt.payload(), _forger(names["tool/documents"]), kind=KIND)
     elsewhere = alice.having([other, *alice.receipts[1:]])
     own = {party: kept for party, kept in alice.accepted.parties.items() if party != names["agent/writer"]}
     changed = {**alice.accepted.parties, names["agent/reader"]: Party(frozenset({"0" * 64}))}
@@ -168,6 +169,13 @@ async def altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Atte
         expected = f"step {step}" + (f": {party}" if party else "")
         answered = _verified(changed_so)
         yield Attempt("somebody", what, control, expected, answered if party else answered.partition(":")[0])
+
+
+def _forger(party: str) -> Svid:
+    """Return a certificate in a party's name, of an authority that the forger made."""
+    domain, _, name = party.removeprefix("spiffe://").partition("/")
+    issuer, now = Issuer(domain), dt.datetime.now(dt.UTC)
+    return Svid.from_der(*issuer.x509_svid(party, dns_name(name, domain), now=now, life=60), [issuer.ca_der])
 
 
 def _reworded(alice: Held) -> Held:

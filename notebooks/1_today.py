@@ -131,7 +131,7 @@ print(*await before.recorded(), sep="\n")
 # %%
 await before.sign_out(session)
 answer = await before.call("orchestrator", session.credentials, by=None)
-print(f"after sign-out: {answer.said}; expires_in was {session.lasts} s")
+print(f"after sign-out: {answer.said}; the token is for {round(session.lasts / 60)} minutes")
 
 # %% [markdown]
 # Somebody deploys changed code in the writer's place. It answers as before, and writes each token that it gets into a file. Here the writer is called once, as the orchestrator would call it. Then this cell opens the file, and shows the claims of the token in it.

@@ -49,14 +49,14 @@ def verify_export(lines: Iterable[bytes], policy: TrustPolicy) -> None:
     """Verify an export, and print who cosigned it, or what is wrong, whose record it is and who is at fault."""
     try:
         verification = Verification(iter(lines), policy)
-        services = {getattr(leaf.content, "service", "") for leaf in verification.leaves()} - {""}
+        services = {_name(getattr(leaf.content, "service", "")) for leaf in verification.leaves()} - {""}
     except Faulty as faulty:
         fault = faulty.fault
         about = f"a record of {_name(fault.party)}" if fault.party else fault.why
         print(f"{fault.what}: {about}; at fault: {fault.who}")
         return
     print("all leaves verified, cosigned by", *verification.cosigned)
-    print("records of", ", ".join(sorted(map(_name, services))))
+    print("records of", ", ".join(sorted(name for name in services if not name.startswith("authority/"))))
 
 
 def around_record(lines: list[bytes], party: str) -> tuple[list[bytes], bytes, list[bytes]]:

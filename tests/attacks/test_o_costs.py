@@ -1,7 +1,6 @@
 """O. What one caller costs the others at a door: what is read for whom, and who gets how much."""
 
 import asyncio
-import json
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +14,7 @@ from zerotrust.audit.counts import IN_FULL
 from zerotrust.decision import Denied, Reason
 from zerotrust.gate import Gate
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits import strict_json
 from zerotrust.limits.in_flight import OF_A_PERSON
 from zerotrust.limits.strict_json import MAX_ELEMENTS
 from zerotrust.limits.turns import IN_A_PASS
@@ -36,9 +36,9 @@ COSTLY = {
 
 async def parsed(target: Target, party: str, token: str, body: bytes, *, reason: Reason | None = None) -> Tried:
     """Send a body; the attacker gets what it wants where the parser has to read it."""
-    with patch("zerotrust.limits.strict_json.json.loads", wraps=json.loads) as parser:
+    with patch.object(strict_json, "_DECODER", wraps=strict_json._DECODER) as parser:
         tried = await target.send(party, token, body=body, reason=reason)
-    tried.effect = len(body) in {len(call.args[0]) for call in parser.call_args_list}
+    tried.effect = len(body) in {len(call.args[0]) for call in parser.decode.call_args_list}
     return tried
 
 

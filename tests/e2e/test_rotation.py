@@ -96,7 +96,7 @@ async def served(issuer: Issuer, authority: Authority, folder: Path) -> AsyncIte
 
 @pytest.fixture
 async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncIterator[System]:
-    """The registry and the tool, launched as they always are."""
+    """The registry, the ledger and the tool, launched as they always are."""
     known = brief(registry)
     lock = load_lock(ROOT / "registry.lock").model_copy(update={"registry": entries(known)})
     (tmp_path / "registry.yaml").write_text(known.model_dump_json())  # JSON is YAML
@@ -111,7 +111,7 @@ async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncI
         files = {"ZT_FILES": str(tmp_path), "ZT_DEPLOYMENT": str(file)}
         launched = [
             await authority.launch(Launch.registered(known, name, settings(system, name) | more))
-            for name, more in ((REGISTRY_PARTY, files), (DOCUMENTS, {}))
+            for name, more in ((REGISTRY_PARTY, files), (known.authorities.audit, {}), (DOCUMENTS, {}))
         ]
         reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), REGISTRY_PARTY, authority))
         stack.callback(reporting.cancel)

@@ -136,7 +136,8 @@ async def test_the_stream_says_the_same(system: System, issuer: Issuer, lose: Lo
     whole = (await client.post("/tasks", json=FILE_IT)).json()
     streamed = await client.post("/tasks", json=FILE_IT, headers={"accept": "text/event-stream"})
 
-    events = [orjson.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: ")]
+    *events, last = [orjson.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: ")]
+    assert last.keys() == {"receipts"}
     told = [*whole["steps"], whole["result"]]
     assert [(event["event"], event["agent"]) for event in events] == [
         (event["event"], event["agent"]) for event in told
