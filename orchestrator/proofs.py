@@ -21,7 +21,7 @@ class ProofReason(ReasonCode):
 
 
 class Proofs:
-    """The proofs of receipts, asked for by this party's certificate: they are nobody's secret."""
+    """The proofs of receipts that this party gave, asked for by its certificate: they are nobody's secret."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

@@ -18,7 +18,7 @@ from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
 from authorities.audit.reasons import AuditReason
-from authorities.audit.terms import Term
+from authorities.audit.terms import receipt_term
 from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.event import Decided, Refusal
 from zerotrust.audit.ledger import PATH, NotDelivered
@@ -162,7 +162,7 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.get("/proofs/{sha256}")
     async def proof(sha256: str) -> Response:
-        found = await ledger.index.find(Term("receipt", sha256))
+        found = await ledger.index.find(receipt_term(str(current_peer().id), sha256))
         if not found:
             answer = {"error": "invalid_request", "reason": AuditReason.NOT_IN_THE_LOG}
             return JSONResponse(answer, 404, {**_NO_STORE, "retry-after": "1"})

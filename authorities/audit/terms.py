@@ -30,6 +30,11 @@ def record_term(service: str, number: int) -> Term:
     return Term("record", f"{service} {number}")
 
 
+def receipt_term(service: str, sha256: str) -> Term:
+    """Return the term of a receipt that a service says it gave: whatever others name, its own is found."""
+    return Term("receipt", f"{service} {sha256}")
+
+
 def terms_of(entry: bytes) -> frozenset[Term]:
     """Return everything that a leaf is about; nothing for the heads of journals, and for what is no leaf."""
     try:
@@ -53,7 +58,7 @@ def _terms(event: AuditEvent) -> Iterator[Term]:
     if isinstance(data, Request | RegistryChange) and data.peer:
         yield Term("party", data.peer.id)
     if isinstance(data, Outcome) and data.receipt:
-        yield Term("receipt", data.receipt)
+        yield receipt_term(event.service, data.receipt)
     if isinstance(data, Access) and data.resource.kind == "Document":
         yield Term("document", data.resource.name)
     if isinstance(data, Exchange):

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from authorities.audit.reasons import AuditReason
 from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body, identity, until, written
 from tests.support.ca import NO_CERTIFICATE, workload
 from tests.support.issuer import Issuer
-from zerotrust.audit.event import AuditEvent, Outcome
-from zerotrust.audit.record import GENESIS, event_of, hash_of, link_of
+from zerotrust.audit.event import AuditEvent, Data, Outcome
+from zerotrust.audit.record import GENESIS, after, event_of, hash_of, link_of
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.decision import Reason
 from zerotrust.tlog.proof import proof as parsed
@@ -254,24 +255,48 @@ async def test_the_log_is_read_as_its_files_and_nothing_else_of_the_folder(ledge
         assert (folder / "log.key").read_bytes() not in answer.content
 
 
+def ended(receipt: str) -> Outcome:
+    return Outcome(
+        ended="complete", duration=1, request_sha256="0" * 64, answer_sha256="0" * 64, status=200, receipt=receipt
+    )
+
+
+def saying(party: str, *said: Data, at: int = 1) -> list[bytes]:
+    """The first lines of a party's journal, with these events."""
+    lines, link = list[bytes](), GENESIS
+    for data in said:
+        event = AuditEvent(schema=1, time=at, service=identity(party), data=data).canonical()
+        lines.append(b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode()))
+        link = after(link, lines[-1])
+    return lines
+
+
 async def test_a_receipts_record_comes_with_its_proof(ledger: Audited) -> None:
     receipt = hashlib.sha256(b"a receipt").hexdigest()
     absent = await ledger.ask(READER, "GET", f"/proofs/{receipt}")
     assert (absent.status_code, absent.headers["retry-after"]) == (404, "1")
-    outcome = Outcome(
-        ended="complete", duration=1, request_sha256="0" * 64, answer_sha256="0" * 64, status=200, receipt=receipt
-    )
-    event = AuditEvent(schema=1, time=1, service=identity(READER), data=outcome).canonical()
-    line = b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
-    assert (await ledger.send(READER, [line])).status_code == 200
+    outcome = ended(receipt)
+    assert (await ledger.send(READER, saying(READER, outcome))).status_code == 200
 
-    await until(lambda: ledger.ask(WRITER, "GET", f"/proofs/{receipt}"))
-    found = (await ledger.ask(WRITER, "GET", f"/proofs/{receipt}")).json()
+    await until(lambda: ledger.ask(READER, "GET", f"/proofs/{receipt}"))
+    found = (await ledger.ask(READER, "GET", f"/proofs/{receipt}")).json()
     assert event_of(found["entry"].encode()).data == outcome
     registry = ledger.system.registry.address("authority/registry")
     async with ledger.client(workload(READER)) as http:
         demanded = policy((await http.get(f"{registry}/audit-policy")).text)
     assert parsed(found["proof"].encode()).check(found["entry"].encode(), demanded)
+
+
+async def test_nobody_buries_the_receipt_of_another_party(ledger: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authorities.audit.index.MOST_FOUND", 5)
+    receipt = hashlib.sha256(b"a receipt").hexdigest()
+    await ledger.send(WRITER, saying(WRITER, ended(receipt)))
+    await ledger.send(READER, saying(READER, *[ended(receipt)] * 10))
+    for party in WRITER, READER:
+        await until(partial(ledger.ask, party, "GET", f"/proofs/{receipt}"))
+        found = (await ledger.ask(party, "GET", f"/proofs/{receipt}")).json()
+        assert event_of(found["entry"].encode()).service == identity(party)
+    assert (await ledger.ask("orchestrator", "GET", f"/proofs/{receipt}")).status_code == 404
 
 
 async def test_no_bug_ends_the_publication(

@@ -10,7 +10,7 @@ import pytest
 from authorities.audit import index as module
 from authorities.audit.index import Index
 from authorities.audit.log import Log
-from authorities.audit.terms import Term, record_term, terms_of
+from authorities.audit.terms import Term, receipt_term, record_term, terms_of
 from tests.support.ledger import SERVICE, Registry, grow, opened
 from tests.support.records import CALLER
 from zerotrust.audit.event import (
@@ -86,7 +86,7 @@ OF_CALLER = {
 @pytest.mark.parametrize(
     ("data", "terms"),
     [
-        (outcome(RECEIPT), {Term("receipt", RECEIPT)}),
+        (outcome(RECEIPT), {receipt_term(REGISTRY, RECEIPT)}),
         (outcome(None), set()),
         (
             Request(operation=sanitize("GET /"), decision=YES, peer=Peer(id=READER), principal=CALLER),
@@ -151,11 +151,11 @@ async def test_what_is_published_is_found_the_latest_first_and_with_its_proof(
 ) -> None:
     first = await add(log, outcome(RECEIPT), outcome("aa" * 32))
     second = await add(log, outcome(RECEIPT))
-    assert await index.find(Term("receipt", RECEIPT)) == []
+    assert await index.find(receipt_term(SERVICE, RECEIPT)) == []
     await index.follow()
 
-    assert await index.find(Term("receipt", RECEIPT)) == [3, 0]
-    assert await index.find(Term("receipt", "bb" * 32)) == []
+    assert await index.find(receipt_term(SERVICE, RECEIPT)) == [3, 0]
+    assert await index.find(receipt_term(SERVICE, "bb" * 32)) == []
     assert await index.record(SERVICE, 2) == first[1]
     assert await index.record(SERVICE, 4) is None
     entry, proof = await index.proof(3)
@@ -193,7 +193,7 @@ async def remade(tmp_path: Path, log: Log) -> list[int]:
     index = Index(tmp_path / "index.db", log)
     try:
         await index.follow()
-        return await index.find(Term("receipt", RECEIPT))
+        return await index.find(receipt_term(SERVICE, RECEIPT))
     finally:
         await index.close()
 
@@ -246,8 +246,8 @@ async def test_what_it_says_of_a_leaf_is_compared_with_the_leaf(
     await index.follow()
     changed(tmp_path / "index.db", MOVED, leaf)
 
-    assert await index.find(Term("receipt", RECEIPT)) == [0]
-    assert await index.find(Term("receipt", "aa" * 32)) == [1]
+    assert await index.find(receipt_term(SERVICE, RECEIPT)) == [0]
+    assert await index.find(receipt_term(SERVICE, "aa" * 32)) == [1]
 
 
 async def test_an_index_that_cannot_be_made_stops_nobody(
@@ -261,5 +261,5 @@ async def test_an_index_that_cannot_be_made_stops_nobody(
     assert "cannot be made again" in caplog.text
     (tmp_path / "nowhere").mkdir()
     await index.follow()
-    assert await index.find(Term("receipt", RECEIPT)) == [0]
+    assert await index.find(receipt_term(SERVICE, RECEIPT)) == [0]
     await index.close()
