@@ -8,6 +8,7 @@ from zerotrust.audit.leaf import Record, leaf_of
 from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, after, hash_of, link_before
 from zerotrust.audit.tail import MOST_LINES
 from zerotrust.decision import Denied
+from zerotrust.identity import MAX_ACTORS
 
 Known = Callable[[int], Awaitable[bytes | None]]
 """Returns the line of this journal in the log, by its number; None if it is not found there."""
@@ -54,6 +55,9 @@ def _check_author(line: bytes, service: str) -> None:
         raise Denied(AuditReason.JOURNAL_MALFORMED, str(error)) from error
     if not isinstance(leaf, Record):
         raise Denied(AuditReason.JOURNAL_MALFORMED, "not a record")
+    caller = getattr(leaf.event.data, "principal", None)
+    if caller and max(len(caller.actors), len(caller.lineage)) > MAX_ACTORS:  # no token that is accepted has more
+        raise Denied(AuditReason.JOURNAL_MALFORMED, f"a record's caller has more than {MAX_ACTORS} actors or ancestors")
     if leaf.event.service != service:  # control: journal-of-the-caller
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")
 

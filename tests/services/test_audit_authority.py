@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from authorities.audit.reasons import AuditReason
 from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body, identity, until, written
 from tests.support.ca import NO_CERTIFICATE, workload
 from tests.support.issuer import Issuer
-from zerotrust.audit.event import AuditEvent, Data, Outcome
+from tests.support.records import CALLER
+from zerotrust.audit.event import AuditEvent, Data, Decided, Outcome, Refusal
 from zerotrust.audit.record import GENESIS, after, event_of, hash_of, link_of
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.decision import Reason
+from zerotrust.identity import MAX_ACTORS
 from zerotrust.tlog.proof import proof as parsed
 from zerotrust.tlog.quorum import policy
 
@@ -297,6 +300,28 @@ async def test_nobody_buries_the_receipt_of_another_party(ledger: Audited, monke
         found = (await ledger.ask(party, "GET", f"/proofs/{receipt}")).json()
         assert event_of(found["entry"].encode()).service == identity(party)
     assert (await ledger.ask("orchestrator", "GET", f"/proofs/{receipt}")).status_code == 404
+
+
+async def test_a_number_without_a_canonical_form_is_malformed(ledger: Audited) -> None:
+    [line] = saying(READER, ended("0" * 64))
+    assert b'"time":1}' in line
+
+    answer = await ledger.send(READER, [line.replace(b'"time":1}', b'"time":%d}' % 2**60)])
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, AuditReason.JOURNAL_MALFORMED)
+
+
+@pytest.mark.parametrize("member", ["lineage", "actors"])
+async def test_a_caller_with_a_longer_chain_than_a_token_has_is_malformed(ledger: Audited, member: str) -> None:
+    def called(count: int) -> Refusal:
+        names = tuple(f"id{number}" for number in range(count))
+        caller = replace(CALLER, actors=names) if member == "actors" else replace(CALLER, lineage=names)
+        return Refusal(decision=Decided(allowed=False, reason="malformed_body"), principal=caller)
+
+    answer = await ledger.send(READER, saying(READER, called(MAX_ACTORS + 1)))
+    assert (answer.status_code, answer.json()["reason"]) == (400, AuditReason.JOURNAL_MALFORMED)
+
+    assert (await ledger.send(READER, saying(READER, called(MAX_ACTORS)))).status_code == 200
 
 
 async def test_no_bug_ends_the_publication(

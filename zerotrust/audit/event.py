@@ -332,7 +332,11 @@ class AuditEvent(_Shape):
     def parse(cls, raw: bytes) -> "AuditEvent":
         """Parse canonical bytes.  Raises `ValueError` for another schema, unknown fields and non-canonical bytes."""
         event = _reader().validate_json(raw)
-        if event.canonical() != raw:
+        try:
+            same = event.canonical() == raw
+        except TypeError as error:  # as of a number with more than 53 bits
+            raise ValueError(f"no canonical form: {error}") from error
+        if not same:
             raise ValueError("not in canonical form")
         return event
 
