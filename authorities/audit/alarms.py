@@ -5,7 +5,8 @@ It follows the published log, and reads the last leaves again at a start: so no 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from authorities.audit.log import Log
 from authorities.audit.reconciliation import Reconciliation
@@ -40,31 +41,36 @@ class Alarms:
 
     async def follow(self) -> None:
         """Take what has been published since the last time.  What cannot be read is read the next time."""
+        size = self._log.size
         try:
-            for alarm in await asyncio.to_thread(self._found, self._log.size):
-                if not is_valid(alarm):
-                    log.error("an alarm about %r has no form of a record, and is not recorded", alarm.token_id)
-                    continue
-                log.warning("%s has exchanged token %s: %s", alarm.party, alarm.token_id, _MEANING[alarm.cause])
-                self._raise(alarm)
+            while self._compared is None or self._next < size:
+                self._record(await asyncio.to_thread(self._found, size))
         except (OSError, InvalidLog) as error:
             log.error("the exchanges in the log cannot be compared: %s", error)
 
+    def _record(self, alarms: Iterable[Alarm]) -> None:
+        for alarm in alarms:
+            if not is_valid(alarm):
+                log.error("an alarm about %r has no form of a record, and is not recorded", alarm.token_id)
+                continue
+            log.warning("%s has exchanged token %s: %s", alarm.party, alarm.token_id, _MEANING[alarm.cause])
+            self._raise(alarm)
+
     def _found(self, size: int) -> list[Alarm]:
+        """Take the next leaves, of one bundle at most; at the start, all that are read again."""
         if self._compared is None:
             first = max(0, size - AGAIN) // WIDTH * WIDTH
             again = Reconciliation(self._registry, self._ledger, whole=first == 0)
-            missed = again.missed(self._leaves(first, size))
+            bundles = (self._leaves(at, size) for at in range(first, size, WIDTH))
+            missed = again.missed(chain.from_iterable(bundles))
             self._compared, self._next = again, size
             return missed
         leaves = self._leaves(self._next, size)
-        self._next = size
+        self._next += len(leaves)
         return [alarm for leaf in leaves for alarm in self._compared.take(leaf)]
 
     def _leaves(self, first: int, size: int) -> list[bytes]:
-        """Return the published leaves from this one on.  Raises `OSError` and `InvalidLog`."""
-        found = list[bytes]()
-        for bundle in range(first // WIDTH, -(-size // WIDTH)):
-            width = min(WIDTH, size - bundle * WIDTH)
-            found += entries_of(self._log.read(path("entries", bundle, width)), width)
-        return found[first % WIDTH :]
+        """Return the published leaves of this one's bundle, from it on.  Raises `OSError` and `InvalidLog`."""
+        bundle = first // WIDTH
+        width = min(WIDTH, size - bundle * WIDTH)
+        return entries_of(self._log.read(path("entries", bundle, width)), width)[first % WIDTH :]

@@ -1,6 +1,7 @@
 """What a leaf of the log is about, as one searches for it.  Pure."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from zerotrust.audit.event import (
@@ -16,6 +17,9 @@ from zerotrust.audit.event import (
 from zerotrust.audit.leaf import Record, leaf_of
 
 Kind = Literal["record", "receipt", "trace", "transaction", "token", "user", "party", "document"]
+
+MOST_TERMS = 64
+"""Of one leaf: a caller with the longest chain, and all else that an event names, are two dozen."""
 
 
 class Term(NamedTuple):
@@ -36,7 +40,7 @@ def receipt_term(service: str, sha256: str) -> Term:
 
 
 def terms_of(entry: bytes) -> frozenset[Term]:
-    """Return everything that a leaf is about; nothing for the heads of journals, and for what is no leaf."""
+    """Return at most `MOST_TERMS` terms of a leaf; nothing for the heads of journals, and for what is no leaf."""
     try:
         leaf = leaf_of(entry)
     except ValueError:
@@ -44,7 +48,7 @@ def terms_of(entry: bytes) -> frozenset[Term]:
     if not isinstance(leaf, Record):
         return frozenset()
     own = [record_term(leaf.event.service, leaf.link.records), Term("party", leaf.event.service)]
-    return frozenset([*own, *_terms(leaf.event)])
+    return frozenset([*own, *islice(_terms(leaf.event), MOST_TERMS - len(own))])
 
 
 def _terms(event: AuditEvent) -> Iterator[Term]:

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from authorities.audit import reconciliation
-from tests.support.audited import AUDIT, READER, Audited, audited, identity, ledger_of, until
+from authorities.audit.alarms import Alarms
+from tests.support.audited import AUDIT, READER, Audited, audited, identity, ledger_of, until, written
 from tests.support.exchanges import exchange
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from zerotrust.audit.event import MICROSECONDS, Alarm, AuditEvent, Data, Decided, Issued, IssuedToken, Refusal
 from zerotrust.audit.record import GENESIS, Link, event_of, hash_of
+from zerotrust.tlog.tiles import WIDTH
 
 REGISTRY = "authority/registry"
 NOW = 1_795_600_000
@@ -78,3 +80,30 @@ async def test_a_token_id_that_no_alarm_can_name_does_not_silence_the_ledgers_ow
         assert [(alarm.cause, alarm.token_id) for alarm in alarms(ledger)] == [("unknown", "another")]
         own = (ledger.system.folder / "authority-audit" / "journal.jsonl").read_bytes().splitlines()
         assert [event_of(line).service for line in own] == [identity(AUDIT)] * len(own)
+
+
+async def test_no_more_than_one_bundle_of_the_log_is_in_memory(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = list[int]()
+    leaves = Alarms._leaves
+
+    def counted(one: Alarms, first: int, size: int) -> list[bytes]:
+        found = leaves(one, first, size)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr(Alarms, "_leaves", counted)
+    reader = Party(READER)
+    async with audited(tmp_path, issuer) as ledger:
+        lines = written(READER, 700)
+        assert (await ledger.send(READER, lines)).status_code == 200
+        await until(lambda: sum(taken) >= 701)
+        reader.link = Link(700, hash_of(lines[-1]))
+        await reader.says(ledger, ANYTHING)
+        system = ledger.system
+    before = sum(taken)
+    taken.clear()
+    async with ledger_of(system) as ledger:
+        await until(lambda: sum(taken) >= before)
+    assert max(taken) <= WIDTH

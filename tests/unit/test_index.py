@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from authorities.audit import index as module
 from authorities.audit.index import Index
 from authorities.audit.log import Log
-from authorities.audit.terms import Term, receipt_term, record_term, terms_of
+from authorities.audit.terms import MOST_TERMS, Term, receipt_term, record_term, terms_of
 from tests.support.ledger import SERVICE, Registry, grow, opened
 from tests.support.records import CALLER
 from zerotrust.audit.event import (
@@ -139,6 +140,15 @@ def test_a_leaf_is_about_all_that_its_event_names(data: Data, terms: set[Term]) 
         record_term(REGISTRY, 1),
         Term("party", REGISTRY),
     }
+
+
+def test_a_leaf_is_about_a_bounded_number_of_things_and_its_place_comes_first() -> None:
+    caller = replace(CALLER, lineage=tuple(f"token{number}" for number in range(5_000)))
+
+    found = terms_of(line(Request(operation=sanitize("GET /"), decision=YES, principal=caller)))
+
+    assert len(found) <= MOST_TERMS
+    assert {record_term(SERVICE, 1), Term("party", SERVICE), Term("trace", TRACE), Term("user", caller.subject)} < found
 
 
 def test_the_heads_of_journals_and_what_is_no_leaf_are_about_nothing() -> None:
