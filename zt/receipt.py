@@ -66,6 +66,13 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     from zt.receipt_inputs import accepted_by, approved_in, authorities, evidence
 
     settings: Settings = context.obj
+    last = ""
+
+    def leaves(export: Path) -> Iterator[bytes]:
+        nonlocal last
+        for last, line in records(export, trust, 0):  # noqa: B007 - the last one is shown
+            yield line
+
     with explained():
         trust = trusted(policy or settings.run / POLICY)
         try:
@@ -77,11 +84,11 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 evidence=evidence(proof or answer.with_name(f"{answer.name}.proof")),
                 request=_read(request, "the request") if request else None,
                 transaction=transaction,
-                leaves=(line for _, line in records(export, trust, 0)) if export else None,
+                leaves=leaves(export) if export else None,
             )
         except Unproven as error:
             _failed(error)
-    _show(proven)
+    _show(proven, last)
 
 
 def _read(path: Path, what: str) -> bytes:
@@ -105,15 +112,23 @@ def _failed(error: "Unproven") -> NoReturn:
     output.fail(f"{error.party}: {error.why}.", f"step_{error.step}")
 
 
-def _show(proven: "Proven") -> None:
+def _show(proven: "Proven", last: str) -> None:
     from zerotrust.receipts.opened import each
 
     parties = sorted({_name(one.signer) for one in each(proven.root)})
     told = f"Proven: {', '.join(parties)} took part, and ran code that is accepted."
-    others = Text("The log has no other call of this transaction.", OK)
-    if not proven.complete:
-        others = Text("Whether somebody else took part: --export FILE, of `zt audit export`.", "dim")
-    output.show(_document(proven), tree(proven.root), Text(told, OK), others)
+    output.show(_document(proven), tree(proven.root), Text(told, OK), *_compared(proven, last))
+
+
+def _compared(proven: "Proven", last: str) -> Iterator[Text]:
+    """Yield what the log says of others; `last`: the place of its last record."""
+    if proven.others is None:
+        yield Text("Whether somebody else took part: --export FILE, of `zt audit export`.", "dim")
+        return
+    yield Text(f"Up to {last}, the log has no call in this task that is in no receipt.", OK)
+    if proven.others:
+        many = "1 other answer" if proven.others == 1 else f"{proven.others:,} other answers"
+        yield Text(f"The log has {many} for this sign-in: compare that with the tasks that you ran.", "yellow")
 
 
 def tree(one: "Opened", above: Tree | None = None) -> Tree:
@@ -133,7 +148,12 @@ def tree(one: "Opened", above: Tree | None = None) -> Tree:
 
 
 def _document(proven: "Proven") -> dict[str, object]:
-    return {"seen": proven.at, "complete": proven.complete, "calls": list(_calls(proven.root, None))}
+    return {
+        "seen": proven.at,
+        "complete": proven.complete,
+        "other_answers": proven.others,
+        "calls": list(_calls(proven.root, None)),
+    }
 
 
 def _calls(one: "Opened", caller: str | None) -> Iterator[dict[str, object]]:

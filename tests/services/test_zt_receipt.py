@@ -1,6 +1,7 @@
 """`zt receipt`: a person who has an answer and its proof sees who took part, or who is at fault."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from zerotrust.audit.export import exported
 from zerotrust.receipts.failure import STEPS
 from zerotrust.receipts.receipt import digest_of
 from zt.commands import app
+from zt.receipt import _compared
 
 
 class Files:
@@ -85,12 +87,24 @@ def test_a_program_gets_the_same_as_json(files: Files) -> None:
 def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     assert json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)["complete"]
 
+    assert files.verify("--export", str(files.folder / "export")).output.splitlines()[-1] == (
+        f"Up to leaf {len(files.task.entries) - 1}, the log has no call in this task that is in no receipt."
+    )
+
     files.task.tool.entered = files.task.tool.carried = False
     files.write()
     assert files.verify().exit_code == 0
     shown = files.verify("--export", str(files.folder / "export"))
     assert (shown.exit_code, "10 NOT PROVEN" in shown.output) == (1, True)
     assert "agent/reader: it called" in shown.output.replace("spiffe://agents.example/", "")
+
+
+def test_the_number_of_other_answers_is_shown(files: Files) -> None:
+    proven = files.task.verified(exported=True)
+
+    for others, many in (1, "1 other answer"), (2, "2 other answers"):
+        *_, line = _compared(replace(proven, others=others), "leaf 9")
+        assert line.plain == f"The log has {many} for this sign-in: compare that with the tasks that you ran."
 
 
 def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> None:

@@ -383,11 +383,29 @@ def test_a_task_that_is_not_in_the_log(task: Task) -> None:
 
 
 def test_another_task_of_the_same_token_is_another_answer(task: Task) -> None:
-    other = Task(trace="2" * 32)
-    other.receipts()
-    task.more = other.entries
+    assert task.verified(exported=True).others == 0
+    task.more = _another_answer("2" * 32) + _another_answer("3" * 32)
+    assert task.verified(exported=True).others == 2
+    assert task.verified().others is None
 
-    assert task.verified(exported=True)
+
+def _another_answer(trace: str) -> list[bytes]:
+    other = Task(trace=trace)
+    other.receipts()
+    return other.entries
+
+
+def test_a_party_that_is_no_front_door_cannot_invent_an_answer_to_cover_its_call(task: Task) -> None:
+    """Its own journal says that alice called it, in the trace that it told the party that it called in secret."""
+    _in_another_trace(task)
+    cover = Task(trace="9" * 32)
+    cover.orchestrator = Hop("agent/reader", trace="9" * 32)
+    cover.receipts()
+    answer = task.answer()
+    exchange = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'  # which its journal leaves out
+    seen = [line for line in task.entries if exchange not in line]
+
+    assert fails(task, answer, leaves=[*seen, *cover.entries]) == (10, "agent/reader")
 
 
 # any change

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from zerotrust.audit.event import AuditEvent, Exchange, Outcome, Request
+from zerotrust.audit.event import AuditEvent, Exchange, Outcome, Request, Trace
 from zerotrust.audit.record import event_of
 from zerotrust.receipts.failure import Unproven
 from zerotrust.receipts.opened import Opened, each
@@ -25,20 +25,30 @@ class _Call:
     caller: str
     trace: str
     root: bool
+    """Whether with a token that a user signed in for."""
     receipts: list[str | None] = field(default_factory=list)
     """The digest that its outcome names; empty as long as no outcome was read."""
 
 
-def check_complete(root: Opened, leaves: Iterable[bytes]) -> None:
-    """Raise `Unproven` if the log has more of the transaction than the receipts.  `leaves`: verified, in order."""
+def check_complete(root: Opened, leaves: Iterable[bytes]) -> int:
+    """Return how many other answers the front door gave in the transaction, whose calls are theirs.
+
+    `leaves`: verified, in order.  Raises `Unproven` if the log has more of this answer than its receipts.
+    """
     calls, exchanges = _read(root.receipt.txn, leaves)
     own = {one.digest for one in each(root)}
-    if not any(root.digest in call.receipts for call in calls):
+
+    def is_answer(call: _Call) -> bool:  # any other party's journal may have invented ones
+        return call.root and call.service == root.signer
+
+    answers = [*filter(is_answer, calls)]
+    if not any(root.digest in call.receipts for call in answers):
         raise Unproven(10, root.signer, "the log does not have this call of it")
     here = root.receipt.id.partition("-")[0]
-    elsewhere = {call.trace for call in calls if call.root} - {here}
+    elsewhere = {call.trace for call in answers} - {here}
     for call in calls:
-        if call.root or call.trace in elsewhere or own.intersection(call.receipts):  # control: log-call-on-receipt
+        of_another = is_answer(call) or call.trace in elsewhere
+        if of_another or own.intersection(call.receipts):  # control: log-call-on-receipt
             continue
         raise Unproven(10, call.caller, f"it called {call.service}, and no receipt in the answer says so")
     named = {(one.signer, asked.token) for one in each(root) for asked in one.receipt.calls}
@@ -46,11 +56,12 @@ def check_complete(root: Opened, leaves: Iterable[bytes]) -> None:
         if trace in elsewhere or (service, exchange.token_id) in named:  # control: log-exchange-on-receipt
             continue
         raise Unproven(10, service, f"it exchanged a token for {exchange.audience}, and no receipt says so")
+    return len(answers) - 1
 
 
 def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[str, str, Exchange]]]:
     """Return what the log has of a transaction: the admitted calls, and the tokens that were issued."""
-    marked, calls, exchanges = txn.encode(), dict[tuple[str, str], _Call](), list[tuple[str, str, Exchange]]()
+    marked, calls, exchanges = txn.encode(), dict[tuple[str, Trace], _Call](), list[tuple[str, str, Exchange]]()
     spans = set[bytes]()
     for line in leaves:
         span = _SPAN.search(line)
@@ -58,7 +69,7 @@ def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[st
             continue
         event = event_of(line)
         assert event.trace is not None  # noqa: S101 - for the type checker: it has a span
-        key, data = (event.service, event.trace.span_id), event.data
+        key, data = (event.service, event.trace), event.data
         if isinstance(data, Request) and data.decision.allowed and data.principal and data.principal.transaction == txn:
             calls[key] = _call(event, data)
             spans.add(span[1])

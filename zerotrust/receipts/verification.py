@@ -28,8 +28,13 @@ class Proven:
     """The receipt of the party that answered, with those of its calls below it, and theirs below them."""
     at: int
     """When enough witnesses had seen it, in seconds since the epoch."""
-    complete: bool
-    """Whether the log was compared, so that nobody else took part with a token of the transaction."""
+    others: int | None
+    """How many other answers the log has for the same sign-in; None if the log was not compared."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the log was compared: it has no call of this answer that is in no receipt."""
+        return self.others is not None
 
 
 def verify(  # noqa: PLR0913 - what the reader believes, each by name
@@ -62,9 +67,8 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     for one in each(root):
         _check_accepted(one, accepted)
     _check_front_door(root, accepted)
-    if leaves is not None:
-        check_complete(root, leaves)
-    return Proven(root, at, complete=leaves is not None)
+    others = None if leaves is None else check_complete(root, leaves)
+    return Proven(root, at, others)
 
 
 def _check_mine(root: Opened, found: Carried, request: bytes | None, transaction: str | None) -> None:
