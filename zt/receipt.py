@@ -107,8 +107,7 @@ def _read(path: Path, what: str) -> bytes:
 def _failed(error: "Unproven") -> NoReturn:
     from zerotrust.receipts.failure import STEPS
 
-    output.note("\n".join(f"{number:2} proven      {text}" for number, text in enumerate(STEPS[: error.step - 1], 1)))
-    output.note(f"{error.step:2} NOT PROVEN  {STEPS[error.step - 1]}")
+    output.note(f"Step {error.step} of {len(STEPS)} NOT PROVEN: {STEPS[error.step - 1]}")
     output.fail(f"{error.party}: {error.why}.", f"step_{error.step}")
 
 

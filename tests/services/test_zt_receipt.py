@@ -95,8 +95,10 @@ def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     files.write()
     assert files.verify().exit_code == 0
     shown = files.verify("--export", str(files.folder / "export"))
-    assert (shown.exit_code, "10 NOT PROVEN" in shown.output) == (1, True)
-    assert "agent/reader: it called" in shown.output.replace("spiffe://agents.example/", "")
+    assert (shown.exit_code, "Step 10 of 10 NOT PROVEN" in shown.output) == (1, True)
+    assert "agent/reader: it exchanged a token for tool/documents" in shown.output.replace(
+        "spiffe://agents.example/", ""
+    )
 
 
 def test_the_number_of_other_answers_is_shown(files: Files) -> None:
@@ -114,9 +116,8 @@ def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> Non
 
     assert shown.exit_code == 1
     lines = shown.output.splitlines()
-    assert lines[:7] == [f"{number:2} proven      {text}" for number, text in enumerate(STEPS[:7], 1)]
-    assert lines[7] == f" 8 NOT PROVEN  {STEPS[7]}"
-    assert lines[8].startswith(f"{spiffe_id('tool/documents')}: it ran code that was not approved")
+    assert lines[0] == f"Step 8 of 10 NOT PROVEN: {STEPS[7]}"  # and nothing of the others: one of them may fail as well
+    assert lines[1].startswith(f"{spiffe_id('tool/documents')}: it ran code that was not approved")
     found = files.verify("--json")
     assert json.loads(found.stderr)["reason"] == "step_8"
 

@@ -371,6 +371,19 @@ def test_a_call_that_is_left_out_is_in_the_log(task: Task, change: Callable[[Tas
     assert fails(task, exported=True) == (10, "agent/reader")
 
 
+def test_a_call_that_only_the_called_party_has_on_record_is_its_word(task: Task) -> None:
+    answer = task.answer()
+    framing = Task()
+    framing.orchestrator.calls = [Hop("agent/writer")]
+    framing.receipts()
+    [lie] = [line for line in framing.entries if b'"service":"spiffe://agents.example/agent/writer"' in line][:1]
+
+    with pytest.raises(Unproven) as found:
+        task.verified(answer, leaves=[*task.entries, lie])
+    assert (found.value.step, found.value.party) == (10, spiffe_id("agent/writer"))
+    assert found.value.why == f"it says that {task.orchestrator.id} called it, and no receipt says so"
+
+
 def test_an_exchange_that_is_left_out_is_in_the_log(task: Task) -> None:
     _left_out(task)
     answer = task.answer()
@@ -405,7 +418,7 @@ def test_a_party_that_is_no_front_door_cannot_invent_an_answer_to_cover_its_call
     exchange = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'  # which its journal leaves out
     seen = [line for line in task.entries if exchange not in line]
 
-    assert fails(task, answer, leaves=[*seen, *cover.entries]) == (10, "agent/reader")
+    assert fails(task, answer, leaves=[*seen, *cover.entries]) == (10, "tool/documents")
 
 
 # any change

@@ -3,6 +3,9 @@
 The journals of others are beyond the reach of a party that leaves one out: whoever it called has recorded the call.
 A user's token may serve for several tasks.  What the log has in the trace of another answer at the front door belongs
 to that answer; everything else of the transaction belongs to this one.
+
+A record is the word of its author, who is named: an exchange, of the party that calls; an admitted call, of the party
+that was called.
 """
 
 import re
@@ -46,16 +49,16 @@ def check_complete(root: Opened, leaves: Iterable[bytes]) -> int:
         raise Unproven(10, root.signer, "the log does not have this call of it")
     here = root.receipt.id.partition("-")[0]
     elsewhere = {call.trace for call in answers} - {here}
-    for call in calls:
-        of_another = is_answer(call) or call.trace in elsewhere
-        if of_another or own.intersection(call.receipts):  # control: log-call-on-receipt
-            continue
-        raise Unproven(10, call.caller, f"it called {call.service}, and no receipt in the answer says so")
     named = {(one.signer, asked.token) for one in each(root) for asked in one.receipt.calls}
     for service, trace, exchange in exchanges:
         if trace in elsewhere or (service, exchange.token_id) in named:  # control: log-exchange-on-receipt
             continue
         raise Unproven(10, service, f"it exchanged a token for {exchange.audience}, and no receipt says so")
+    for call in calls:
+        of_another = is_answer(call) or call.trace in elsewhere
+        if of_another or own.intersection(call.receipts):  # control: log-call-on-receipt
+            continue
+        raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt says so")
     return len(answers) - 1
 
 

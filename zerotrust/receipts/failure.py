@@ -18,7 +18,7 @@ STEPS = (
 
 
 class Unproven(ZeroTrustError, ValueError):
-    """The first step that failed."""
+    """The first fault that was found; another step may have failed as well."""
 
     def __init__(self, step: int, party: str, why: str) -> None:
         """`step`: from 1; `party`: whom it is about; `why`: a sentence without its full stop."""

@@ -1,4 +1,4 @@
-"""Verifies who took part in a task: ten steps, and the first that fails is named with the party.  Pure.
+"""Verifies who took part in a task: ten steps; the first fault that is found is named with step and party.  Pure.
 
 Nothing is asked of anybody: the answer brings the receipts, and the reader brings what to believe.
 """
