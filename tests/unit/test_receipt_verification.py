@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -451,6 +452,37 @@ def test_anything_that_is_cut_out_or_put_in_is_found(at: int, most: int) -> None
     for changed in _ANSWER[:at] + _ANSWER[at + most :], _ANSWER[:at] + _ANSWER[at : at + most] + _ANSWER[at:]:
         with pytest.raises(Unproven):
             _WHOLE.verified(changed, evidence=_EVIDENCE)
+
+
+_PAYLOAD = json.loads(base64.urlsafe_b64decode(_WHOLE.receipts()[-1].split(".")[1] + "=="))
+_NUMBERS = st.one_of(
+    st.integers(), st.sampled_from([-1, 1000, 2**53, 2**64, 10**30, 253402300799, 253402300800, 253402297199])
+)
+_VALUES = st.recursive(st.none() | st.booleans() | _NUMBERS | st.text(), lambda inner: st.lists(inner, max_size=3))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    at=st.sampled_from([*_PAYLOAD, "journal", "reason", "calls"]),
+    value=_VALUES | _NUMBERS.map(lambda n: {"n": n, "sha256": "0" * 64}),
+)
+def test_whatever_a_receipt_says_is_unproven_at_worst(at: str, value: Any) -> None:
+    task = Task()
+    task.tool.svid = _WHOLE.tool.svid
+    said = json.dumps(_PAYLOAD | {at: value}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    task.tool.signed = sign(said.encode(), task.svid(task.tool), kind=KIND)
+    with suppress(Unproven):
+        task.verified()
+
+
+@pytest.mark.parametrize(
+    "said", [{"status": 2**70}, {"status": 1000}, {"iat": 253402300800}, {"began": 2**64}, {"journal": {"n": 2**53}}]
+)
+def test_a_number_that_no_program_can_hold_is_no_receipt(task: Task, said: dict[str, Any]) -> None:
+    said = {name: {"sha256": "0" * 64} | value if name == "journal" else value for name, value in said.items()}
+    payload = json.dumps(_PAYLOAD | said, sort_keys=True, separators=(",", ":"))
+    task.tool.signed = sign(payload.encode(), task.svid(task.tool), kind=KIND)
+    assert fails(task)[0] == 1
 
 
 def test_the_receipts_in_any_other_order_are_found() -> None:

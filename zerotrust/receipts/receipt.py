@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from zerotrust.audit.event import Id, SafeText, Sha256, SpiffeId, Times
+from zerotrust.audit.event import Id, SafeText, Sha256, SpiffeId
+from zerotrust.limits.strict_json import EXACT
 
 KIND = "receipt+jwt"
 """The type in the header of a receipt: nothing else that is signed here has it (RFC 8725 section 3.11)."""
@@ -21,6 +22,8 @@ MAX_CALLS = 256
 """Calls and exchanges in one receipt.  An agent makes some 80 calls for a task at most (`agent_loop.py`)."""
 MAX_RESOURCES = 256
 """Resources in one receipt."""
+MAX_SECONDS = 253_402_300_799
+"""The last second of the year 9999: no date of Python, and none of a certificate (RFC 5280), is later."""
 
 NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, STREAMED, NONE, NO_ROOM = (
     "not_called",  # the token was not used
@@ -33,7 +36,7 @@ NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, STREAMED, NONE, NO_ROOM = (
 )
 """Why a call has no receipt; the others are the reasons of refusals (`decision.py`)."""
 
-Seconds = Annotated[int, Field(ge=0)]
+Seconds = Annotated[int, Field(ge=0, le=MAX_SECONDS)]
 """Since 1970-01-01 UTC, as in a token (RFC 7519 section 2)."""
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,63}$")]
 """Why something was refused or is missing."""
@@ -82,7 +85,7 @@ class Asked(_Shape):
 class Recorded(_Shape):
     """Where the signer's journal has the admission of the call."""
 
-    n: Times
+    n: Annotated[int, Field(ge=1, le=EXACT)]
     sha256: Sha256
 
 
@@ -103,7 +106,7 @@ class Receipt(_Shape):
     """Of the content as it was received."""
     answer: Sha256
     """Of the content as it was sent, with the value of its receipts emptied."""
-    status: int
+    status: Annotated[int, Field(ge=0, le=999)]
     verdict: Literal["done", "refused", "failed", "unclear"]
     reason: Code | None = None
     operation: SafeText
