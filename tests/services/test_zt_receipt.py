@@ -14,6 +14,7 @@ from zerotrust.audit.export import exported
 from zerotrust.receipts.failure import STEPS
 from zerotrust.receipts.receipt import digest_of
 from zt.commands import app
+from zt.output import console
 from zt.receipt import _compared
 
 
@@ -44,14 +45,15 @@ class Files:
 
     def zt(self, *words: str) -> Result:
         options = ["receipt", words[0], str(self.folder / "answer.json"), *words[1:]]
-        return CliRunner().invoke(app, options, env={"ZT_SYSTEM": str(self.folder), "COLUMNS": "80"})
+        return CliRunner().invoke(app, options, env={"ZT_SYSTEM": str(self.folder)})
 
     def verify(self, *words: str) -> Result:
         return self.zt("verify", "--accept", str(self.folder / "accept.yaml"), *words)
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    monkeypatch.setattr(console, "width", 160)  # whatever COLUMNS says
     found = Files(tmp_path)
     found.write()
     return found
