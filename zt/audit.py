@@ -93,14 +93,16 @@ def _searching(
     from zt.evidence import EvidenceError, records, trusted
     from zt.journals import find
     from zt.wanted import NoRecordError, found
+    from zt.witness import Witness, default_folder
 
     if export is None:
         return partial(find, settings.journals)
     trust = trusted(policy or settings.run / POLICY)
+    held = Witness(default_folder()).held(trust.logs)
 
     def search(what: "Wanted") -> "Found":
         try:
-            return found(records(export, trust, after), what)
+            return found(records(export, trust, after=after, held=held), what)
         except NoRecordError as error:
             raise EvidenceError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
 

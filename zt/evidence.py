@@ -141,13 +141,15 @@ def verified(
     return Verified(verification.checkpoint, after, verification.cosigned, counts, behind)
 
 
-def records(source: Path, trust: TrustPolicy, after: int) -> Iterator[tuple[str, bytes]]:
+def records(
+    source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint]
+) -> Iterator[tuple[str, bytes]]:
     """Yield each record of an export, or of the folder of a log, once it is verified, and its place in words.
 
     Raises as `verified`.
     """
     with readable(source), opened(source, after) as (found, maker):
-        verification = Verification(found, trust, after=after, source=maker)
+        verification = Verification(found, trust, after=after, held=held, source=maker)
         progress = Progress("Verified leaves", verification.checkpoint.size)
         for at, content, line in verification.leaves():
             progress.at(at)

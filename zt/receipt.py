@@ -64,13 +64,15 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     from zerotrust.receipts import Unproven, verify
     from zt.evidence import records, trusted
     from zt.receipt_inputs import accepted_by, approved_in, authorities, evidence
+    from zt.witness import Witness, default_folder
 
     settings: Settings = context.obj
     last = ""
 
     def leaves(export: Path) -> Iterator[bytes]:
         nonlocal last
-        for last, line in records(export, trust, 0):  # noqa: B007 - the last one is shown
+        held = Witness(default_folder()).held(trust.logs)
+        for last, line in records(export, trust, after=0, held=held):  # noqa: B007 - the last one is shown
             yield line
 
     with explained():

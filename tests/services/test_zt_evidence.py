@@ -205,6 +205,10 @@ def test_what_the_witness_has_seen_shows_an_older_state_and_a_fork(system: Path)
     assert (fault["what"], fault["who"]) == ("truncated", "the export")
     assert "your witness has cosigned" in fault["why"]
 
+    shown = zt(system, "show", "1" * 32, "--export", str(file))  # whatever reads an export compares it
+    assert shown.exit_code == 1
+    assert "your witness has cosigned" in " ".join(shown.output.split())
+
 
 def test_an_export_has_the_witness_as_its_second_witness(system: Path) -> None:
     line = zt(system, "witness").stdout

@@ -45,7 +45,8 @@ class Files:
 
     def zt(self, *words: str) -> Result:
         options = ["receipt", words[0], str(self.folder / "answer.json"), *words[1:]]
-        return CliRunner().invoke(app, options, env={"ZT_SYSTEM": str(self.folder)})
+        env = {"ZT_SYSTEM": str(self.folder), "ZT_WITNESS": str(self.folder / "witness")}
+        return CliRunner().invoke(app, options, env=env)
 
     def verify(self, *words: str) -> Result:
         return self.zt("verify", "--accept", str(self.folder / "accept.yaml"), *words)
