@@ -97,9 +97,9 @@ async def asked(system: Running) -> tuple[Held, str]:
     headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
         at = system.address("orchestrator")
+        published = await http.get(f"{system.address(registry.authorities.registry)}/audit-policy")
         task = await task_answered(http, at, login)
         refused = await http.post(f"{at}/tasks", json={"request": REQUEST, "department": "/finance"}, headers=headers)
-        published = await http.get(f"{system.address(registry.authorities.registry)}/audit-policy")
         found, others = taken(task.content), taken(refused.content)
         if not found or not others:
             raise ValueError("an answer without receipts")
