@@ -123,7 +123,7 @@ async def test_a_statement_of_another_kind_as_a_receipt(reader: Reader) -> Tries
         task = Task()
         payload = said(task.receipts()[2]).payload()
         task.model.signed = sign(payload, task.svid(task.model), kind=kind)
-        yield reader.believes(task, "step 1: a party without a name")
+        yield reader.believes(task, "step 1: inference")
 
 
 @attack(338, reading)
@@ -178,7 +178,7 @@ async def test_a_receipt_that_two_programs_read_differently(reader: Reader) -> T
     payload = base64.urlsafe_b64decode(task.receipts()[2].split(".")[1] + "==")
     twice = payload.replace(b'{"answer"', b'{"answer":"%b","answer"' % (b"0" * 64))
     task.model.signed = sign(twice, task.svid(task.model), kind=KIND)
-    yield reader.believes(task, "step 1: a party without a name")
+    yield reader.believes(task, "step 1: inference")
 
 
 @attack(342, reading)

@@ -66,6 +66,11 @@ def test_an_answer_without_receipts(task: Task, content: bytes) -> None:
     assert fails(task, content) == (1, "a party without a name")
 
 
+def test_what_is_no_receipt_is_that_of_whom_its_caller_names(task: Task) -> None:
+    task.tool.signed = "a.b.c"
+    assert fails(task) == (1, "tool/documents")
+
+
 @pytest.mark.parametrize("kind", ["JWT", "at+jwt", "receipt", "feed+jwt"])
 def test_a_statement_of_another_kind(task: Task, kind: str) -> None:
     payload = _part(task.receipts()[2], 1)

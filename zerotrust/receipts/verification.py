@@ -15,7 +15,7 @@ from zerotrust.receipts.completeness import check_complete
 from zerotrust.receipts.failure import Unproven
 from zerotrust.receipts.logged import Evidence, check_logged, check_times
 from zerotrust.receipts.opened import SOMEBODY, Opened, each, opened
-from zerotrust.receipts.receipt import OUTSIDE
+from zerotrust.receipts.receipt import OUTSIDE, digest_of
 from zerotrust.receipts.tree import grown
 from zerotrust.tlog.quorum import TrustPolicy
 
@@ -57,7 +57,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     found = taken(answer)
     if not found or not found.receipts:
         raise Unproven(1, SOMEBODY, "the answer has no receipts")
-    receipts = tuple(opened(one, authorities) for one in found.receipts)
+    receipts = _all_opened(found.receipts, authorities)
     at = check_logged(receipts[0], evidence, policy)
     _check_mine(receipts[0], found, request, transaction)
     root = grown(receipts)
@@ -69,6 +69,23 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     _check_front_door(root, accepted)
     others = None if leaves is None else check_complete(root, leaves)
     return Proven(root, at, others)
+
+
+def _all_opened(texts: Iterable[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
+    """Open each receipt.  One that has not the form names nobody, so its caller's receipt says whose it is."""
+    found: list[Opened] = []
+    for text in texts:
+        try:
+            found.append(opened(text, authorities))
+        except Unproven as error:
+            digest = digest_of(text)
+            for caller in found:
+                for asked in caller.receipt.calls:
+                    if error.step == 1 and asked.receipt == digest:
+                        why = f"{caller.signer} says that it gave this as its receipt, which is {error.why}"
+                        raise Unproven(1, asked.aud, why) from error
+            raise
+    return tuple(found)
 
 
 def _check_mine(root: Opened, found: Carried, request: bytes | None, transaction: str | None) -> None:
