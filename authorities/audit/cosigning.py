@@ -19,11 +19,10 @@ from zerotrust.tlog.checkpoint import cosigned_at
 from zerotrust.tlog.note import MAX_NOTE, Note, Signature, VerifierKey, signatures
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
+from zerotrust.tlog.witness import KEY_HEADER
 
 WITHIN = 1.0
 """Seconds that other witnesses have for a checkpoint: so long the publication of a batch may wait for them."""
-KEY_HEADER = "tlog-vkey"
-"""The header with the log's key, which a checkpoint does not contain: the registry pins it."""
 PAUSE = 60.0
 """Seconds for which a witness that did not sign is not asked: it misses some checkpoints, and signs a later one."""
 

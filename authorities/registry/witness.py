@@ -17,13 +17,11 @@ from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, cosigned
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, parsed, verifier_key
 from zerotrust.tlog.tree import InvalidLog
-from zerotrust.tlog.witness import SIZE, NotCosigned, judged, request
+from zerotrust.tlog.witness import KEY_HEADER, SIZE, NotCosigned, judged, request
 
 PATH, POLICY_PATH = "/add-checkpoint", "/audit-policy"
 _BEGUN = b"no checkpoint yet\n"
 """What is kept before the key is made: a key without a file beside it has lost it, and was not made just now."""
-KEY_HEADER = "tlog-vkey"
-"""The header with the log's key, which a checkpoint does not contain."""
 
 Kept = tuple[VerifierKey, Checkpoint]
 

@@ -10,7 +10,7 @@ from local.system import System
 from zerotrust.audit.export import exported
 from zerotrust.audit.fault import Faulty
 from zerotrust.audit.verification import Verification
-from zerotrust.receipts.opened import Opened
+from zerotrust.receipts.opened import Opened, each
 from zerotrust.tlog.quorum import TrustPolicy
 from zt.log_folder import LogFolder
 
@@ -30,7 +30,7 @@ def show_tree(one: Opened, indent: str = "") -> None:
 
 def receipt_of(root: Opened, party: str, operation: str) -> Opened:
     """Return the receipt of a party about a call, from the tree below `root`.  Raises `StopIteration`."""
-    return next(one for one in _each(root) if (_name(one.signer), one.receipt.operation) == (party, operation))
+    return next(one for one in each(root) if (_name(one.signer), one.receipt.operation) == (party, operation))
 
 
 def show_receipt(one: Opened) -> None:
@@ -67,12 +67,6 @@ def around_record(lines: list[bytes], party: str) -> tuple[list[bytes], bytes, l
 
 def _is_access(line: bytes) -> bool:
     return b'"type":"access"' in line and b'"allowed":true' in line
-
-
-def _each(one: Opened) -> Iterable[Opened]:
-    yield one
-    for called in one.below:
-        yield from _each(called)
 
 
 def _named(found: dict[str, Any]) -> dict[str, Any]:

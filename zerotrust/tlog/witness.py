@@ -18,6 +18,9 @@ MAX_REQUEST = MAX_NOTE + 4_096
 SIZE = "text/x.tlog.size"
 """The media type of a conflict's answer."""
 
+KEY_HEADER = "tlog-vkey"
+"""Our own header with the log's key, which a checkpoint does not contain: the registry pins it."""
+
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 
 
