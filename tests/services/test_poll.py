@@ -340,6 +340,24 @@ async def test_an_open_session_that_nobody_signed_in_for_is_found_too(
     assert applied.names == [EARLIER, "impersonated"]
 
 
+async def test_a_session_that_begins_while_the_questions_are_asked_is_no_earlier_one(
+    keycloak: Keycloak, applied: Applied, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, ask = NOW - NOW % 1000, keycloak.connection.a_raw_get
+
+    async def asked(path: str) -> Any:
+        if path.endswith("/sessions"):  # somebody signs in just before Keycloak lists the open sessions
+            keycloak.login("new", at=NOW + 1)
+            keycloak.sessions["alice"] = [{"id": "new", "start": second}]
+        return await ask(path)
+
+    monkeypatch.setattr(keycloak.connection, "a_raw_get", asked)
+    keycloak.admin("UPDATE", "USER", "users/alice")
+    await reader.read()
+
+    assert applied.names == [EARLIER]
+
+
 async def test_a_user_who_is_gone_has_no_open_sessions(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
     keycloak.login("bob's", at=NOW - 5, user="bob")
     keycloak.admin("ACTION", "USER", "users/bob/logout")

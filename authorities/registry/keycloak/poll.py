@@ -118,10 +118,9 @@ class Reader:
         """
         since = str(sessions.until - SESSION_LIFE * 1000)
         query = {"type": "LOGIN", "user": sessions.user, "dateFrom": since, "direction": "asc", "max": str(MOST_LOGINS)}
-        async with self._administration.asking() as admin, _at_once() as group:
-            logins = group.create_task(admin.a_get_events(query))
-            known = group.create_task(_sessions(admin, sessions.user))
-        begun, still_open = logins.result(), known.result()
+        async with self._administration.asking() as admin:
+            still_open = await _sessions(admin, sessions.user)
+            begun = await admin.a_get_events(query)  # after that, so that no new session is seen without its `LOGIN`
         if len(begun) >= MOST_LOGINS:
             return [Change(("user", sessions.user), f"{sessions.cause}, in {MOST_LOGINS} sessions")]
         later = {event["sessionId"] for event in begun if event["time"] > sessions.until}
