@@ -44,7 +44,7 @@ CMD ["python", "-I", "-B", "-u", "/app"]
 FROM party AS registry
 COPY --chmod=755 registry.yaml registry.lock /app/
 COPY --chmod=755 deploy/containers.yaml /app/deploy/
-COPY --chmod=755 authorities/policy/*.cedar authorities/policy/schema.cedarschema /app/authorities/policy/
+COPY --chmod=755 policies/*.cedar policies/schema.cedarschema /app/policies/
 
 # The one party with a second volume: the published log, which others read.  A new volume has the rights of its folder here.
 FROM party AS audit
@@ -59,6 +59,7 @@ COPY --from=packages-of-inference /packages /app/packages
 FROM base AS attestation
 COPY --chmod=755 zerotrust /app/zerotrust
 COPY --chmod=755 authorities /app/authorities
+COPY --chmod=755 policies /app/policies
 COPY --chmod=755 registry.yaml registry.lock /app/
 COPY --chmod=755 deploy/containers.yaml /app/deploy/
 COPY --from=pin /data/base.json /data/inference.packages.json /app/
@@ -99,6 +100,7 @@ COPY --chmod=755 local ./local
 COPY --chmod=755 deploy ./deploy
 COPY --chmod=755 registration ./registration
 COPY --chmod=755 authorities ./authorities
+COPY --chmod=755 policies ./policies
 COPY --chmod=755 keycloak-realm ./keycloak-realm
 USER 47823:47823
 ENTRYPOINT ["python", "-B", "-m"]
@@ -121,6 +123,7 @@ COPY --chmod=755 local ./local
 COPY --chmod=755 deploy ./deploy
 COPY --chmod=755 registration ./registration
 COPY --chmod=755 authorities ./authorities
+COPY --chmod=755 policies ./policies
 COPY --chmod=755 keycloak-realm ./keycloak-realm
 COPY --chmod=755 orchestrator ./orchestrator
 COPY --chmod=755 inference ./inference

@@ -56,7 +56,7 @@ class Control:
 def controls() -> Mapping[str, list[tuple[Path, int]]]:
     """Return file and line of every control of the product, by id."""
     found = defaultdict(list)
-    for package in sorted(PACKAGES - {"lab", "tests"}):
+    for package in sorted(PACKAGES - {"lab", "tests"} | {"policies"}):
         for file in sorted((ROOT / package).rglob("*.*")):
             for number, line in enumerate(_lines(file), 1):
                 if comment := _COMMENT.search(line):

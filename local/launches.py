@@ -34,7 +34,7 @@ def settings(system: System, name: str) -> dict[str, str]:
     }
     files = {
         "ZT_FILES": str(ROOT),
-        "ZT_POLICIES": str(ROOT / "authorities" / "policy"),
+        "ZT_POLICIES": str(ROOT / "policies"),
         "ZT_DEPLOYMENT": str(DEPLOYMENT),
     }
     server = system.llama_stack if name == "inference" else None

@@ -3,5 +3,5 @@
 LOCAL, CONTAINERS = "deploy/local.yaml", "deploy/containers.yaml"
 PLACES = LOCAL, CONTAINERS
 COMPOSE = "docker-compose.yml"
-POLICIES, SCHEMA = "authorities/policy", "authorities/policy/schema.cedarschema"
+POLICIES, SCHEMA = "policies", "policies/schema.cedarschema"
 PLANNER, PLAN = "orchestrator", "orchestrator/plan.py"

@@ -19,7 +19,7 @@ from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "authorities" / "policy"
+FOLDER = ROOT / "policies"
 PAGE = ROOT / "docs" / "policies.md"
 HEAD = (
     "# What the policies permit\n\n"
@@ -52,7 +52,7 @@ def page(files: Mapping[str, str], document: PolicyDocument, registry: Registry,
 
 def _rules(files: Mapping[str, str]) -> Iterator[str]:
     for name, text in files.items():
-        yield f"### [{name}](../authorities/policy/{name})\n"
+        yield f"### [{name}](../policies/{name})\n"
         yield "| rule | what it permits |\n|---|---|"
         yield from (f"| `{rule.id}` | {rule.sentence} |" for rule in rules_of(text))
         yield ""
@@ -106,7 +106,7 @@ def _access(engine: PolicyEngine, registry: Registry, who: Principal, actions: S
 
 def _reasons(table: Sequence[Row], explained: Explanations, registry: Registry) -> Iterator[str]:
     yield "## Why not\n"
-    yield "From [the decision table](../authorities/policy/decisions.md), which has all questions and answers.\n"
+    yield "From [the decision table](../policies/decisions.md), which has all questions and answers.\n"
     yield "The last column has the rules that came nearest, and what each of them missed.\n"
     yield "| user | through | wants | the answer is no, because | nearest |\n|---|---|---|---|---|"
     names = {registry.id(name): name for name in registry.parties}

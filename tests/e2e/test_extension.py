@@ -103,8 +103,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     action, policy = blocks("add-a-scope", "cedar")
     clone.put("tools/documents/tools.py", '    "read": "tool.read",\n', entry)
     clone.put("tools/documents/tools.py", "", tool)
-    clone.put("authorities/policy/schema.cedarschema", "", action)
-    clone.put("authorities/policy/documents.cedar", "", policy)
+    clone.put("policies/schema.cedarschema", "", action)
+    clone.put("policies/documents.cedar", "", policy)
     clone.approved = clone.type("make register")
     try:
         started = clone.type("make up")

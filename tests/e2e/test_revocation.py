@@ -146,7 +146,7 @@ async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it
 
 async def test_policies_that_were_read_anew_count_at_every_party(system: System, zt: Callable[..., str]) -> None:
     """One line more, which says nothing; then as it was."""
-    file = ROOT / "authorities" / "policy" / "documents.cedar"
+    file = ROOT / "policies" / "documents.cedar"
     before, old = file.read_bytes(), await versions(system)
     try:
         for content in (before + b"// one line more\n", before):

@@ -36,7 +36,7 @@ def test_a_copy_that_was_changed_or_is_missing_is_made_anew(tmp_path: Path) -> N
     (tmp_path / "local.yaml").unlink()
     assert sorted(changed_back(tmp_path)) == ["apis.cedar", "local.yaml", "of_an_older_version.cedar"]
 
-    assert load_policy(tmp_path) == load_policy(ROOT / "authorities" / "policy")
+    assert load_policy(tmp_path) == load_policy(ROOT / "policies")
 
 
 def test_the_registry_of_the_notebooks_reads_the_copies_and_is_otherwise_as_ever(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_registry_of_the_notebooks_reads_the_copies_and_is_otherwise_as_ever
 
 
 def test_a_policy_is_found_by_its_id_and_whole() -> None:
-    text = load_policy(ROOT / "authorities" / "policy").policies
+    text = load_policy(ROOT / "policies").policies
 
     found = policies_in(text)
 

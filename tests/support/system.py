@@ -34,7 +34,7 @@ from zerotrust.transport.pools import origin
 __all__ = ["MCPWire", "Wire", "alive", "fresh_revocations"]
 
 ROOT = Path(__file__).parents[2]
-POLICIES = ROOT / "authorities" / "policy"
+POLICIES = ROOT / "policies"
 POLICY = load_policy(POLICIES)
 
 

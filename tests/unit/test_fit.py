@@ -52,7 +52,7 @@ def an_auditor(document: dict[str, Any]) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The files that are looked at."""
-    for name in ("agents", "authorities/policy", "deploy"):
+    for name in ("agents", "policies", "deploy"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
     return tmp_path
@@ -115,25 +115,25 @@ HELD = held_by("agent/reader", "walkthrough", "orchestrator")
 def test_a_scope_without_an_action_is_named(project: Path) -> None:
     assert of_policies(project, registered(new_scope, HELD)) == [
         (
-            'authorities/policy/schema.cedarschema: no action "tool.audit": '
+            'policies/schema.cedarschema: no action "tool.audit": '
             'add it to those `in [Action::"use"]`, so that a policy can permit it'
         )
     ]
 
 
 def test_an_action_that_no_policy_permits_is_named(project: Path) -> None:
-    with (project / "authorities/policy/schema.cedarschema").open("a") as file:
+    with (project / "policies/schema.cedarschema").open("a") as file:
         file.write('action "tool.audit" appliesTo { principal: Party, resource: Party, context: Permission };\n')
 
     [problem] = of_policies(project, registered(new_scope, HELD))
-    assert problem.startswith("authorities/policy: no policy permits 'tool.audit' to any party: ")
+    assert problem.startswith("policies: no policy permits 'tool.audit' to any party: ")
 
-    edit(project / "authorities/policy/schema.cedarschema", '"tool.audit"', '"tool.audit" in [Action::"use"]')
+    edit(project / "policies/schema.cedarschema", '"tool.audit"', '"tool.audit" in [Action::"use"]')
     assert of_policies(project, registered(new_scope, HELD)) == []
 
 
 def test_policies_that_do_not_fit_their_schema_are_named(project: Path) -> None:
-    edit(project / "authorities/policy/apis.cedar", "context.permission", "context.permision")
+    edit(project / "policies/apis.cedar", "context.permission", "context.permision")
 
     assert "permision" in of_policies(project, registered())[0]
 
@@ -146,15 +146,15 @@ def test_a_right_that_the_decision_table_denies_is_named(project: Path) -> None:
 
     assert found
     for problem in found:
-        assert re.match(r"authorities/policy: decision table, line \d+: no by 'policy_denied' expected, yes", problem)
+        assert re.match(r"policies: decision table, line \d+: no by 'policy_denied' expected, yes", problem)
 
 
 @pytest.mark.parametrize("broken", [b"\xff", b"| bob |", b" " * (MAX_TABLE + 1)])
 def test_a_decision_table_that_cannot_be_read_is_named(project: Path, broken: bytes) -> None:
-    (project / "authorities/policy/decisions.md").write_bytes(broken)
+    (project / "policies/decisions.md").write_bytes(broken)
 
     [problem] = of_policies(project, registered())
-    assert problem.startswith("authorities/policy: ")
+    assert problem.startswith("policies: ")
 
 
 # --- calls in the code ------------------------------------------------------------------------------------------------

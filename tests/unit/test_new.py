@@ -22,7 +22,7 @@ from registration.parties.remove import remove
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, load_registry
 
-FOLDERS = "agents", "authorities/policy", "deploy", "orchestrator", "registration", "tools"
+FOLDERS = "agents", "policies", "deploy", "orchestrator", "registration", "tools"
 
 
 @pytest.fixture

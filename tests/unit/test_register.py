@@ -28,7 +28,7 @@ FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/g
 def project(tmp_path: Path, registry: Registry) -> Path:
     """A copy of this project, as it was registered."""
     folders = {folder for name in registry.launched for folder in registry.parties[name].code}
-    for folder in [*folders, "keycloak-realm", "deploy", "authorities/policy"]:
+    for folder in [*folders, "keycloak-realm", "deploy", "policies"]:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("registry.yaml", "docker-compose.yml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -110,7 +110,7 @@ def test_rights_are_shown_as_a_diff(
     change(project, "  tool.write:", "  tool.audit: { served_by: [tool/documents] }\n  tool.write:")
     for held in "delegates: [task.run,", "delegates: [agent.invoke,":
         change(project, held, held.replace("[", "[tool.audit, "))
-    change(project, '"tool.write",', '"tool.write", "tool.audit",', "authorities/policy/schema.cedarschema")
+    change(project, '"tool.write",', '"tool.write", "tool.audit",', "policies/schema.cedarschema")
     capsys.readouterr()
 
     assert write(project) is None
@@ -143,10 +143,10 @@ def test_a_party_that_is_gone_and_its_code_are_shown(project: Path, capsys: pyte
 
 def test_what_does_not_fit_is_neither_checked_nor_registered(project: Path) -> None:
     before = (project / "registry.lock").read_text()
-    change(project, '"tool.write", ', "", "authorities/policy/schema.cedarschema")
+    change(project, '"tool.write", ', "", "policies/schema.cedarschema")
 
     for said in write(project), check(project):
-        assert 'authorities/policy/schema.cedarschema: no action "tool.write"' in str(said)
+        assert 'policies/schema.cedarschema: no action "tool.write"' in str(said)
         assert str(said).endswith("Nothing is approved. What belongs where: docs/add-an-agent.md.")
     assert (project / "registry.lock").read_text() == before
 

@@ -41,7 +41,7 @@ PIN = APP / "base.json"
 PACKAGES = {"inference": APP / "inference.packages.json"}
 """The pin of what a party has in `/app/packages`, by the party's name."""
 DEPLOYMENT = "deploy/containers.yaml"
-POLICIES, ROOT = "authorities/policy", Path(__file__).parents[3]
+POLICIES, ROOT = "policies", Path(__file__).parents[3]
 OF_REGISTRY = (
     *(REGISTRY, LOCK, DEPLOYMENT),
     *(f"{POLICIES}/{file.name}" for file in (*policy_files(ROOT / POLICIES), ROOT / POLICIES / SCHEMA)),

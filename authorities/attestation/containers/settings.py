@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 SOCKET = Path("/run/identity/api.sock")
 OF_REGISTRY = {
     "ZT_FILES": "/app",
-    "ZT_POLICIES": "/app/authorities/policy",
+    "ZT_POLICIES": "/app/policies",
     "ZT_DEPLOYMENT": "/app/deploy/containers.yaml",
 }
 """From where the registry reads what it publishes: from its image, where it is measured, and from nowhere else."""
