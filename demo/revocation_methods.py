@@ -151,8 +151,21 @@ async def until_user_active(use: Use) -> None:
     """Wait until a user that has just been enabled can sign in, and the new tokens are accepted."""
     enabled = time.time()
     await _until_active(use, "user", use.claims["sub"])
-    # Keycloak dates sessions in whole seconds, so one that begins in this second may be taken for an earlier one.
-    await asyncio.sleep(max(0.0, int(enabled) + 1 - time.time()))
+    await _until_after_the_second(enabled)
+
+
+async def _until_after_the_second(of: float) -> None:
+    """Keycloak dates sessions in whole seconds, so one that begins in this second may be taken for an earlier one."""
+    await asyncio.sleep(max(0.0, int(of) + 1 - time.time()))
+
+
+async def _undo_revoke_token(_use: Use) -> None:
+    """Wait until alice's next sign-in counts as a later one.
+
+    With many revoked tokens she has used up her share (`authorities/registry/shares.py`): all that were issued until
+    this second are revoked then.
+    """
+    await _until_after_the_second(time.time())
 
 
 async def _enable_client(use: Use) -> None:
@@ -200,7 +213,9 @@ REVOCATION_METHODS = {
         "a file in a party's code changes", drift, _undo_drift, hits=BEHIND_THE_AGENT, agent=WRITER
     ),
     "disable_user": RevocationMethod("a user is disabled at Keycloak", disable_user, _enable_user, pushed=False),
-    "revoke_token": RevocationMethod("a token is revoked at Keycloak (RFC 7009)", revoke_token, pushed=False),
+    "revoke_token": RevocationMethod(
+        "a token is revoked at Keycloak (RFC 7009)", revoke_token, _undo_revoke_token, pushed=False
+    ),
     "disable_client": RevocationMethod(
         "a client is disabled at Keycloak", disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT
     ),
