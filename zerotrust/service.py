@@ -246,7 +246,11 @@ class Service:
             decision = self._policy.decide_on(caller, action, resource)
         event = audit.Access(
             operation=audit.sanitize(action),
-            resource=audit.Resource(kind=resource.kind, name=audit.sanitize(resource.name)),
+            resource=audit.Resource(
+                kind=resource.kind,
+                name=audit.sanitize(resource.name),
+                attributes=None if decision else {name: audit.sanitize(text) for name, text in resource.attributes},
+            ),
             decision=audit.Decided.of(decision, self._policy.version),
             principal=audit.Caller.of(caller),
             effect=effect if decision else None,

@@ -65,6 +65,17 @@ async def test_a_document_of_the_users_department_is_read_and_both_decisions_are
     assert (by_document["operation"], by_document["resource"]) == ("document.read", "Document ENG-101")
     assert by_scope["trace_id"] == by_document["trace_id"]
     assert {by_scope["reason"], by_document["reason"]} == {"granted"}
+    assert by_document["attributes"] is None
+
+
+async def test_the_record_of_a_refusal_says_what_it_depended_on(system: System, reading: Token) -> None:
+    await use(system, reading(), "read", id="FIN-204")
+    await use(system, reading(), "read", id="FIN-999")
+
+    there, nowhere = (record["attributes"] for record in decided(system) if "resource" in record)
+    known = {"department": "/finance", "state": "published", "classification": "restricted"}
+    assert there == known | {"owner": there["owner"]}
+    assert nowhere["state"] == "absent"
 
 
 async def test_what_another_department_has_made_public_is_read_and_no_more(system: System, reading: Token) -> None:

@@ -46,6 +46,7 @@ def flat(event: AuditEvent) -> dict[str, Any]:
         found["peer"] = (data["peer"] or {}).get("id")
     if "resource" in data:
         found["resource"] = f"{data['resource']['kind']} {data['resource']['name']}"
+        found["attributes"] = data["resource"].get("attributes")
     return found
 
 

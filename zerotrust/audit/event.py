@@ -32,7 +32,7 @@ DESCRIBED = 1_000
 
 AlarmCause = Literal["unexplained", "silent", "unknown", "explained"]
 
-Action = Literal["suspend", "reinstate", "revoke", "drift", "reload"]
+Action = Literal["suspend", "reinstate", "revoke", "drift", "reload", "activate", "rollback"]
 
 Text = NewType("Text", str)
 """Text from outside, made safe for a record by `sanitize`."""
@@ -147,6 +147,8 @@ class Resource(_Shape):
 
     kind: str
     name: SafeText
+    attributes: dict[str, SafeText] | None = None
+    """Of a refused one: what the policies were told of it, so that the refusal can be explained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

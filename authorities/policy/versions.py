@@ -1,0 +1,238 @@
+"""The versions of the policies, each in a file that never changes; the newest is in force.  Blocks.
+
+A version is on the disk before anybody hears of it.  If that fails, the last one stays in force.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from authorities.policy.decisions import FILE, MAX_TABLE
+from zerotrust.durable import synced, written
+from zerotrust.errors import ZeroTrustError
+from zerotrust.registry.files import MAX_POLICY_FILES, SCHEMA, policy_files
+from zerotrust.registry.lock import Digest
+from zerotrust.registry.model import RegistryError, content
+from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
+
+KEPT = 200
+"""Versions: years of changes.  Each has at most 0.4 MB, so all of them at most 80 MB."""
+MAX_WHY = 200
+"""Characters of what an operator gives as the reason; a record has as many."""
+LONGEST_NAME = 64
+"""Characters of a file's name."""
+
+Text = Annotated[str, Field(max_length=MAX_POLICY)]
+FileName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9_-]{{0,{LONGEST_NAME - 7}}}\.cedar$")]
+Why = Annotated[str, StringConstraints(pattern=rf"^[^\x00-\x1f\x7f]{{1,{MAX_WHY}}}$", strip_whitespace=True)]
+"""Why an operator activates a version: one line."""
+_NAME = re.compile(r"(\d{6,})\.(json|damaged)")
+_log = logging.getLogger(__name__)
+
+
+class VersionsError(ZeroTrustError):
+    """A version cannot be kept or read.  The text names the cause, and the next step."""
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Content(_Shape):
+    """What a security team edits: the rules, a file for each concern; their schema; and the decision table."""
+
+    policies: Annotated[dict[FileName, Text], Field(min_length=1, max_length=MAX_POLICY_FILES)]
+    cedar_schema: Text
+    table: Annotated[str, Field(max_length=MAX_TABLE)]
+
+    @property
+    def document(self) -> PolicyDocument:
+        """The rules as one text, in the order of their files' names, and the schema: what services are sent."""
+        text = "\n".join(self.policies[name] for name in sorted(self.policies))
+        return PolicyDocument(policies=text, cedar_schema=self.cedar_schema)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if sum(map(len, self.policies.values())) + len(self.policies) - 1 > MAX_POLICY:
+            raise ValueError(f"the policies have more than {MAX_POLICY} characters")
+        return self
+
+
+class Summary(_Shape):
+    """A version without its content."""
+
+    number: Annotated[int, Field(ge=1)]
+    digest: Digest
+    """Of the document that services are sent."""
+    at: float
+    """When it was activated, in seconds since the epoch."""
+    by: str | None
+    """The subject of the operator; None for the first version, which came with the system."""
+    why: str
+    of: int | None = None
+    """The version whose content this is again."""
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return f"{self.number}-{self.digest[:12]}"
+
+
+class Version(Summary):
+    """A version of the policies."""
+
+    content: Content
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.digest != self.content.document.digest:
+            raise ValueError("the content does not have the digest")
+        return self
+
+    @property
+    def summary(self) -> Summary:
+        """It without its content."""
+        return Summary(**self.model_dump(exclude={"content"}))
+
+
+def content_of(folder: Path) -> Content:
+    """Return the policies in a folder.  Raises `RegistryError` if a file is missing, unreadable or too large."""
+    try:
+        policies = {file.name: _text(file) for file in policy_files(folder)}
+        return Content(
+            policies=policies,
+            cedar_schema=_text(folder / SCHEMA),
+            table=content(folder / FILE, most=MAX_TABLE).decode(),
+        )
+    except ValidationError as error:
+        raise RegistryError(f"{folder}: {what_is_wrong(error)}") from error
+    except UnicodeDecodeError as error:
+        raise RegistryError(f"{folder}: {error}") from error
+
+
+def what_is_wrong(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a content, and where."""
+    first = error.errors()[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
+
+
+class Versions:
+    """All versions that are kept."""
+
+    def __init__(self, folder: Path, first: Callable[[], Content], *, clock: Callable[[], float] = time.time) -> None:
+        """Read the versions in a folder; if there is none, the first one is what `first` returns.
+
+        `clock`: seconds since the epoch.  Raises `VersionsError` if the newest is damaged: an older one would take
+        back what an operator has decided.
+        """
+        self._folder, self._clock = folder, clock
+        self._all: dict[int, Summary] = {}
+        self._last = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._read()
+        except OSError as error:
+            raise VersionsError(f"{folder} cannot be read: {error}.") from error
+        if self._last and self._last not in self._all:  # control: newest-version-whole
+            self._refuse_damaged()
+        if not self._all:
+            self.add(first(), by=None, why="the policies that the system was set up with")
+        self.active = self.version(max(self._all))
+
+    def all(self) -> list[Summary]:
+        """Return all versions without their contents, the newest first."""
+        return [self._all[number] for number in sorted(self._all, reverse=True)]
+
+    def version(self, number: int) -> Version:
+        """Return a version.  Raises `KeyError` if there is none of that number, `VersionsError` if it is damaged."""
+        summary = self._all[number]
+        try:
+            found = Version.model_validate_json(self._file(number).read_bytes())
+        except (OSError, ValueError) as error:
+            raise VersionsError(f"{self._file(number)} is damaged: restore it from a backup.") from error
+        if found.summary != summary:
+            raise VersionsError(f"{self._file(number)} is not what it was: restore it from a backup.")
+        return found
+
+    def add(self, content: Content, *, by: str | None, why: str, of: int | None = None) -> Version:
+        """Keep a new version, which is in force from now on.  Raises `VersionsError`, and then nothing has changed."""
+        number, digest = self._last + 1, content.document.digest
+        version = Version(number=number, digest=digest, at=self._clock(), by=by, why=why, of=of, content=content)
+        file = self._file(number)
+        try:
+            written(file, version.model_dump_json().encode())
+            synced(self._folder)
+        except OSError as error:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+                synced(self._folder)
+            raise VersionsError(
+                f"version {number} cannot be kept in {self._folder} ({error.strerror}): make room there, then repeat "
+                "the command"
+            ) from error
+        self._all[number], self._last, self.active = version.summary, number, version
+        self._forget()
+        return version
+
+    def withdraw(self, version: Version) -> None:
+        """Remove the newest version, which nobody has taken; the one before is in force again.
+
+        Raises `VersionsError` if that is impossible.
+        """
+        before = max(number for number in self._all if number < version.number)
+        active = self.version(before)
+        try:
+            self._file(version.number).unlink()
+            synced(self._folder)
+        except OSError as error:
+            raise VersionsError(
+                f"{self._file(version.number)} cannot be removed ({error.strerror}), and would be in force after a "
+                "restart: remove it"
+            ) from error
+        del self._all[version.number]
+        self._last, self.active = version.number - 1, active
+
+    def _read(self) -> None:
+        for file in self._folder.iterdir():
+            if not (named := _NAME.fullmatch(file.name)):
+                continue
+            number = int(named[1])
+            self._last = max(self._last, number)
+            if named[2] == "json":
+                try:
+                    found = Version.model_validate_json(file.read_bytes())
+                except ValueError:
+                    _log.exception("%s is damaged: restore it from a backup", file)
+                    continue
+                if found.number == number:
+                    self._all[number] = found.summary
+
+    def _refuse_damaged(self) -> None:
+        """Raise `VersionsError` unless an operator has put the newest version aside; its number stays used."""
+        if self._file(self._last).exists() or not self._all:
+            file = self._file(self._last)
+            raise VersionsError(
+                f"{file} is damaged, and it is the newest version: restore it from a backup.  If there is none, rename "
+                f"it to {file.with_suffix('.damaged').name}; then the version before it is in force here, and "
+                "`zt policy rollback` publishes it again."
+            )
+
+    def _forget(self) -> None:
+        """Remove the oldest versions above the bound.  One that cannot be removed now is removed with the next."""
+        for number in sorted(self._all)[:-KEPT]:
+            with suppress(OSError):
+                self._file(number).unlink()
+                del self._all[number]
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:06}.json"
+
+
+def _text(file: Path) -> str:
+    return content(file, most=4 * MAX_POLICY).decode()  # UTF-8 has at most 4 bytes for a character
