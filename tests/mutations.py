@@ -159,6 +159,7 @@ TESTS = {
     "settings": "unit/test_settings",
     "registry.events": "unit/test_feed services/test_registry_authority",
     "registry.feed": "unit/test_feed services/test_registry_authority",
+    "registry.policy_bundle": "unit/test_policy_bundle",
     "registry.topics": "unit/test_feed unit/test_snapshot",
     "spiffe.records": "unit/test_records unit/test_tls",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",

@@ -1,0 +1,123 @@
+"""Policy bundles: what the policy authority signed, in its own name, for this trust domain, while it lives."""
+
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.support.ca import CA, the_ca
+from tests.support.system import POLICY
+from zerotrust.registry.policy_bundle import MAX_BUNDLE, TYPE, Bundle, SignedPolicy, sign_bundle, verify_bundle
+from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
+from zerotrust.spiffe.statement import InvalidStatement, sign
+from zerotrust.spiffe.svid import Svid
+
+AUTHORITY, READER = "spiffe://agents.example/authority/policy", the_ca().svid("agent/reader")
+NOW = time.time()
+
+
+@pytest.fixture(scope="module")
+def svid() -> Svid:
+    return the_ca().svid("authority/policy")
+
+
+def verified(text: str, *, now: float = NOW) -> Bundle:
+    return verify_bundle(text, signer=AUTHORITY, own=READER, now=now)
+
+
+def claims(svid: Svid, **changed: Any) -> bytes:
+    """What a bundle says, but for what is `changed`; None leaves a claim out."""
+    good = {
+        "iss": svid.id,
+        "aud": "spiffe://agents.example",
+        "iat": NOW,
+        "exp": svid.not_after,
+        "version": 3,
+        "digest": POLICY.digest,
+        "policies": POLICY.policies,
+        "cedar_schema": POLICY.cedar_schema,
+    } | changed
+    return orjson.dumps({name: value for name, value in good.items() if value is not None})
+
+
+def test_what_was_signed_is_read_until_the_certificate_ends(svid: Svid) -> None:
+    bundle = verified(sign_bundle(3, POLICY, svid, now=NOW))
+
+    assert bundle == Bundle(3, POLICY, NOW, svid.not_after)
+    assert bundle.name == f"3-{POLICY.digest[:12]}"
+    assert verified(sign(claims(svid), svid, kind=TYPE)) == bundle
+
+
+def test_only_the_life_differs_where_version_and_content_are_the_same(svid: Svid) -> None:
+    bundle = Bundle(3, POLICY, NOW, NOW + 1)
+
+    assert bundle.same_content(Bundle(3, POLICY, NOW + 60, NOW + 61))
+    assert not bundle.same_content(Bundle(4, POLICY, NOW, NOW + 1))
+    assert not bundle.same_content(Bundle(3, POLICY.model_copy(update={"policies": ""}), NOW, NOW + 1))
+
+
+@pytest.mark.parametrize("party", ["authority/registry", "agent/reader"])
+def test_what_anybody_else_signed_is_no_bundle(party: str) -> None:
+    with pytest.raises(InvalidStatement, match=f"signed by spiffe://agents.example/{party}, not by {AUTHORITY}"):
+        verified(sign_bundle(3, POLICY, the_ca().svid(party), now=NOW))
+
+
+def test_what_another_trust_domains_authority_certified_is_no_bundle() -> None:
+    with pytest.raises(InvalidStatement, match="not of this trust domain's authority"):
+        verified(sign_bundle(3, POLICY, CA().svid("authority/policy"), now=NOW))
+
+
+def test_a_bundle_ends_with_its_certificate() -> None:
+    short = the_ca().svid("authority/policy", left=60)
+    text = sign_bundle(3, POLICY, short, now=NOW)
+
+    assert verified(text, now=short.not_after - 1).until == short.not_after
+    with pytest.raises(InvalidStatement, match="has expired"):
+        verified(text, now=short.not_after)
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "for another trust domain": {"aud": "spiffe://other.example"},
+    "longer than its certificate": {"exp": the_ca().svid("authority/policy").not_after + 3600},
+    "ended": {"exp": NOW},
+    "without an end": {"exp": None},
+    "version 0": {"version": 0},
+    "a version that is no number": {"version": "3"},
+    "a version that is a truth value": {"version": True},
+    "another digest": {"digest": "0" * 64},
+    "no policies": {"policies": None},
+    "other policies": {"policies": "permit (principal, action, resource);"},
+    "another schema": {"cedar_schema": ""},
+    "more than it has to say": {"rules": []},
+    "too long": {"policies": " " * (MAX_POLICY + 1)},
+}
+
+
+@pytest.mark.parametrize("changed", WRONG.values(), ids=WRONG)
+def test_what_is_not_wholly_a_bundle_is_none(changed: dict[str, Any], svid: Svid) -> None:
+    with pytest.raises(InvalidStatement):
+        verified(sign(claims(svid, **changed), svid, kind=TYPE))
+
+
+def test_no_other_statement_of_the_authority_is_a_bundle(svid: Svid) -> None:
+    with pytest.raises(InvalidStatement, match="not a statement of kind policy-bundle"):
+        verified(sign(claims(svid), svid, kind="policy+jwt"))
+
+
+@pytest.mark.parametrize("at", [0, 40, 400, -1])
+def test_no_character_of_it_can_be_changed(at: int, svid: Svid) -> None:
+    text = sign_bundle(3, POLICY, svid, now=NOW)
+    other = text[:at] + ("A" if text[at] != "A" else "E") + text[at:][1:]
+
+    with pytest.raises(InvalidStatement):
+        verified(other)
+
+
+def test_the_longest_policies_fit_into_a_bundle_that_may_be_sent(svid: Svid) -> None:
+    longest = PolicyDocument(policies="\x01" * MAX_POLICY, cedar_schema="\x01" * MAX_POLICY)
+
+    assert 1_000_000 < len(sign_bundle(10**9, longest, svid, now=NOW)) <= MAX_BUNDLE
+    assert SignedPolicy(bundle="x" * MAX_BUNDLE)
+    with pytest.raises(ValueError, match="at most"):
+        SignedPolicy(bundle="x" * (MAX_BUNDLE + 1))

@@ -1,0 +1,100 @@
+"""Policy bundles: one version of the policies, signed by the policy authority for as long as its certificate lives.
+
+A bundle is a statement (`spiffe/statement.py`).  The registry passes it on unread, and each service verifies the policy
+authority's signature itself.  So the registry can withhold policies, but can neither write nor alter any.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zerotrust.registry.lock import Digest
+from zerotrust.registry.snapshot import Document, PolicyDocument
+from zerotrust.spiffe.statement import InvalidStatement, certificates, chain_of, sign, verify_statement
+from zerotrust.spiffe.svid import Svid
+
+TYPE = "policy-bundle+jwt"
+"""The `typ` in its header (RFC 8725 section 3.11), so that no other statement passes as a bundle."""
+MAX_BUNDLE = 1_100_000
+"""Characters of a bundle: the longest policies and schema, escaped and in base64, and the certificates."""
+
+
+class SignedPolicy(Document):
+    """A bundle as the feed sends it: as it was signed."""
+
+    bundle: Annotated[str, Field(max_length=MAX_BUNDLE)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One version of the policies, verified."""
+
+    version: int
+    document: PolicyDocument
+    issued: float
+    until: float
+    """When its life ends, in seconds since the epoch."""
+
+    @property
+    def name(self) -> str:
+        """The version and the beginning of the digest, as records name the policies: `3-8f2a41d3c5a0`."""
+        return f"{self.version}-{self.document.digest[:12]}"
+
+    def same_content(self, other: "Bundle") -> bool:
+        """Return whether both are the same version, so that the newer one only lives longer."""
+        return (self.version, self.document) == (other.version, other.document)
+
+
+class _Claims(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    iss: str
+    aud: str
+    iat: float
+    exp: float
+    version: Annotated[int, Field(ge=1)]
+    digest: Digest
+    policies: str
+    cedar_schema: str
+
+
+def sign_bundle(version: int, document: PolicyDocument, svid: Svid, *, now: float) -> str:
+    """Return a bundle of this version, a number from 1, signed at `now` (seconds since the epoch).
+
+    It lives until the signing certificate ends: an authority that lost its identity cannot keep its policies in force.
+    """
+    claims = {
+        "iss": svid.id,
+        "aud": f"spiffe://{svid.trust_domain}",
+        "iat": now,
+        "exp": svid.not_after,
+        "version": version,
+        "digest": document.digest,
+        **document.model_dump(mode="json"),
+    }
+    return sign(orjson.dumps(claims), svid, kind=TYPE)
+
+
+def verify_bundle(text: str, *, signer: str, own: Svid, now: float) -> Bundle:
+    """Return the content of a bundle of the policy authority `signer` (a SPIFFE ID); `now` in seconds since the epoch.
+
+    `own` is the reader's SVID, as in `verify_statement`.  Raises `InvalidStatement`.
+    """
+    claims = verify_statement(text, kind=TYPE, signer=signer, own=own, now=now)
+    try:
+        said = _Claims.model_validate_json(orjson.dumps(claims))
+        document = PolicyDocument(policies=said.policies, cedar_schema=said.cedar_schema)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidStatement(f"malformed policy bundle: {where}: {first['msg']}") from error
+    if said.aud != f"spiffe://{own.trust_domain}":
+        raise InvalidStatement(f"a policy bundle for {said.aud}")
+    if said.digest != document.digest:
+        raise InvalidStatement("the digest is not that of the policies")
+    ends = chain_of(certificates(text, kind=TYPE))[0].not_valid_after_utc.timestamp()
+    if not now < said.exp <= ends:
+        raise InvalidStatement("the life of the policy bundle has ended, or is longer than that of its certificate")
+    return Bundle(said.version, document, said.iat, said.exp)
