@@ -12,7 +12,6 @@ import httpx
 import uvloop
 from starlette.types import ASGIApp
 
-from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.ledger import RemoteLedger
 from zerotrust.decision import PolicyEngine
 from zerotrust.policy import CedarPolicy
@@ -21,7 +20,7 @@ from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry, party_entities
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, bootstrap_directory
 from zerotrust.revocation import Revocations
-from zerotrust.service import JOURNAL, Service
+from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid
 from zerotrust.spiffe.workload import Workload, WorkloadError
@@ -151,7 +150,7 @@ async def _deliver(service: Service) -> None:
     name = service.registry.authorities.audit
     if service.name != name:
         ledger = RemoteLedger(service.egress.authorities, service.registry.address(name))
-        await Delivery(service.journal, service.data / JOURNAL, ledger).run()
+        await service.delivery(ledger).run()
 
 
 def spare_what_is_loaded() -> None:

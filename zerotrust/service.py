@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -14,7 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from zerotrust.audit import event as audit
+from zerotrust.audit.deletion import Deletion
+from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
+from zerotrust.audit.ledger import Ledger, published_policy
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import current_principal
 from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, PolicyEngine, Reason, Resource
@@ -163,6 +167,12 @@ class Service:
         if app not in self._gates:  # control: gate-served
             raise TypeError("create_app has to return what service.guard returns: the app itself lets everybody in")
         return app
+
+    def delivery(self, ledger: Ledger) -> Delivery:
+        """Return what delivers this party's journal to the audit log."""
+        registry, path = self.registry, self.data / JOURNAL
+        published = partial(published_policy, self.egress.authorities, registry.address(registry.authorities.registry))
+        return Delivery(self.journal, path, ledger, Deletion(path, ledger, published))
 
     def _expected(self) -> Expected:
         registry = self.registry

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Annotated
 
 import httpx
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
@@ -18,23 +19,25 @@ from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
 from authorities.audit.reasons import AuditReason
-from authorities.audit.terms import receipt_term
-from zerotrust.audit.delivery import Delivery
+from authorities.audit.terms import receipt_term, record_term
 from zerotrust.audit.event import Decided, Refusal
-from zerotrust.audit.ledger import PATH, NotDelivered
+from zerotrust.audit.ledger import PATH, InLog, NotDelivered
 from zerotrust.audit.record import Link
 from zerotrust.audit.tail import MOST_BYTES
 from zerotrust.context import current_peer
 from zerotrust.decision import Decision, Denied
 from zerotrust.routes import MutualTLS, Public, Routes
-from zerotrust.service import JOURNAL, Service
-from zerotrust.tlog.tree import InvalidLog
+from zerotrust.service import Service
+from zerotrust.tlog.checkpoint import checkpoint_of
+from zerotrust.tlog.tiles import reader
+from zerotrust.tlog.tree import InvalidLog, consistency_proof
 from zerotrust.transport.responses import DeniedResponse
 
 ROUTES: Routes = {
     ("GET", "/health"): Public(),
     ("GET", PATH): MutualTLS(any_workload=True, routine=True),
     ("POST", PATH): MutualTLS(any_workload=True, routine=True, raw_body=True, max_body=MOST_BYTES),
+    ("GET", f"{PATH}/{{number}}"): MutualTLS(any_workload=True),
     ("GET", "/log/{path:path}"): MutualTLS(any_workload=True),
     ("GET", "/proofs/{sha256}"): MutualTLS(any_workload=True),
 }
@@ -48,6 +51,10 @@ ALARM_EVERY = 60
 
 _OF_THE_LOG = re.compile(r"checkpoint|tile/(entries|[0-7])(/x[0-9]{3}){0,5}/[0-9]{3}(\.p/[1-9][0-9]{0,2})?")
 """The paths of c2sp.org/tlog-tiles; nothing else in the folder is for others."""
+Number = Annotated[int, Path(ge=1, lt=1 << 53)]
+"""Of a record in its journal."""
+Size = Annotated[int, Query(ge=0, lt=1 << 53)]
+"""Of the log at an earlier time."""
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -70,8 +77,8 @@ class Ledger:
         self.log = await Log.open(service.data, f"{registry.trust_domain}/audit", cosigners, clock=service.clock)
         self.index = Index(service.data / "index.db", self.log)
         self.intake = Intake(self.log, self.index.record, self._published.set)
-        own = Delivery(service.journal, service.data / JOURNAL, Own(self.intake, registry.id(service.name)))
-        work = [asyncio.create_task(one) for one in (self.intake.run(), own.run(), self._follow())]
+        delivery = service.delivery(Own(self, registry.id(service.name)))
+        work = [asyncio.create_task(one) for one in (self.intake.run(), delivery.run(), self._follow())]
         try:
             yield
         finally:
@@ -82,6 +89,18 @@ class Ledger:
             await self.index.close()
             await self.log.close()
             await outside.aclose()
+
+    async def proof(self, of: str, number: int, since: int) -> InLog | None:
+        """Return the proof for a record of the journal `of`, and how the log grew; None if it is not published.
+
+        Raises `InvalidLog` if the log never had `since` leaves, and `OSError`.
+        """
+        if not (found := await self.index.find(record_term(of, number))):
+            return None
+        _, proof = await self.index.proof(found[0])
+        size = checkpoint_of(proof.checkpoint).size
+        grown = await asyncio.to_thread(consistency_proof, since, size, reader(self.log.read, size))
+        return InLog(proof, tuple(grown))
 
     async def _follow(self) -> None:
         """Take what is published into the index, and compare the exchanges in it."""
@@ -101,8 +120,8 @@ class Ledger:
 class Own:
     """The ledger, as it takes its own journal."""
 
-    def __init__(self, intake: Intake, service: str) -> None:
-        self._intake, self._service = intake, service
+    def __init__(self, ledger: Ledger, service: str) -> None:
+        self._ledger, self._intake, self._service = ledger, ledger.intake, service
 
     async def position(self) -> Link:
         """Return where the log stands with the journal.  Raises `NotDelivered`."""
@@ -117,6 +136,12 @@ class Own:
             return await self._intake.take(self._service, b"".join(line + b"\n" for line in lines))
         except Denied as refusal:
             raise NotDelivered(str(refusal)) from refusal
+
+    async def proof(self, number: int, since: int) -> InLog:
+        """Return the proof for a record, and how the log grew since it had `since` leaves.  Raises `NotDelivered`."""
+        if not (found := await self._ledger.proof(self._service, number, since)):
+            raise NotDelivered(f"the index has no record {number} yet")
+        return found
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -149,6 +174,14 @@ def create_app(service: Service) -> ASGIApp:
         except Denied as refusal:
             return await told(refusal)
 
+    @app.get(f"{PATH}/{{number}}")
+    async def in_log(number: Number, since: Size = 0) -> Response:
+        try:
+            found = await ledger.proof(str(current_peer().id), number, since)
+        except (OSError, InvalidLog) as error:
+            return DeniedResponse(Denied(AuditReason.NOT_IN_THE_LOG, str(error)))
+        return Response(found.json(), media_type="application/json", headers=_NO_STORE) if found else _not_yet()
+
     @app.get("/log/{path:path}")
     async def log_file(path: str) -> Response:
         if not _OF_THE_LOG.fullmatch(path):  # control: only-the-log-is-read
@@ -164,12 +197,16 @@ def create_app(service: Service) -> ASGIApp:
     async def proof(sha256: str) -> Response:
         found = await ledger.index.find(receipt_term(str(current_peer().id), sha256))
         if not found:
-            answer = {"error": "invalid_request", "reason": AuditReason.NOT_IN_THE_LOG}
-            return JSONResponse(answer, 404, {**_NO_STORE, "retry-after": "1"})
+            return _not_yet()
         entry, proof = await ledger.index.proof(found[-1])
         return JSONResponse({"entry": entry.decode(), "proof": str(proof)}, headers=_NO_STORE)
 
     return service.guard(app, ROUTES)
+
+
+def _not_yet() -> Response:
+    answer = {"error": "invalid_request", "reason": AuditReason.NOT_IN_THE_LOG}
+    return JSONResponse(answer, 404, {**_NO_STORE, "retry-after": "1"})
 
 
 def _head(link: Link) -> Response:

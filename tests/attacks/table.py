@@ -1071,6 +1071,19 @@ ROWS: dict[int, Row] = {
         AuditReason.NOT_IN_THE_LOG,
         (Control("only-the-log-is-read"),),
     ),
+    373: Row(
+        "a thief of the ledger acknowledges records that it never publishes, so that parties delete them",
+        "nothing is deleted",
+        (
+            Control("deleted-when-proven", put="checkpoint = checkpoint_of(found.proof.checkpoint)"),
+            Control("witnesses-enough"),
+        ),
+    ),
+    374: Row(
+        "a thief of the ledger and of the registry shows a party another history, so that it deletes its own records",
+        "nothing is deleted",
+        (Control("deleted-log-continues"),),
+    ),
     # M. another process of the same user
     130: Row(
         "a process of the same user that reads the authority's memory, or opened it at its start",

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,13 @@ from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body,
 from tests.support.ca import NO_CERTIFICATE, workload
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
+from zerotrust.audit import segments
+from zerotrust.audit.chain import closed
+from zerotrust.audit.chain import lines as lines_of
+from zerotrust.audit.deletion import KEPT, Deletion
 from zerotrust.audit.event import AuditEvent, Data, Decided, Outcome, Refusal
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.ledger import RemoteLedger, published_policy
 from zerotrust.audit.record import GENESIS, after, event_of, hash_of, link_of
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.decision import Reason
@@ -288,6 +295,39 @@ async def test_a_receipts_record_comes_with_its_proof(ledger: Audited) -> None:
     async with ledger.client(workload(READER)) as http:
         demanded = policy((await http.get(f"{registry}/audit-policy")).text)
     assert parsed(found["proof"].encode()).check(found["entry"].encode(), demanded)
+
+
+async def test_a_party_deletes_what_the_published_log_proves_to_have(
+    ledger: Audited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SEGMENT", 1_000)
+    path, registry = tmp_path / "journal.jsonl", ledger.system.registry.address("authority/registry")
+    journal = Journal(path)
+    events = [json.dumps(json.loads(line)["event"], separators=(",", ":")).encode() for line in written(READER, 40)]
+    async with ledger.client(workload(READER)) as http:
+        remote = RemoteLedger(http, ledger.address)
+        deletion = Deletion(path, remote, partial(published_policy, http, registry))
+        for _ in range(2):
+            for one in events:
+                await journal.append(one)
+            assert await remote.take([*lines_of(path)][-40:]) == journal.link
+            await until(partial(ledger.ask, READER, "GET", f"/journal/{journal.link.records}"))
+            before = closed(path)
+            for segment in deletion.due(journal.link.records):
+                await deletion.delete(segment)
+            assert closed(path) == before[-KEPT:] != before
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("3", 404), ("2?since=9", 404), ("0", 400), ("x", 400), ("1?since=-1", 400), ("9007199254740992", 400)],
+)
+async def test_what_is_not_in_the_published_log_is_not_proven(ledger: Audited, path: str, status: int) -> None:
+    await ledger.send(READER, written(READER, 2))
+    await until(lambda: ledger.ask(READER, "GET", "/journal/2"))
+    assert (await ledger.ask(READER, "GET", f"/journal/{path}")).status_code == status
+    assert (await ledger.ask(WRITER, "GET", "/journal/2")).status_code == 404  # of the caller's own journal
 
 
 async def test_nobody_buries_the_receipt_of_another_party(ledger: Audited, monkeypatch: pytest.MonkeyPatch) -> None:

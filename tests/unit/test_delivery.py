@@ -11,18 +11,22 @@ import httpx
 import orjson
 import pytest
 
+from tests.support.proving import Proving
+from tests.support.tlog import Log
 from zerotrust.audit import delivery, segments, tail
 from zerotrust.audit.chain import closed, lines
-from zerotrust.audit.delivery import KEPT, Delivery
+from zerotrust.audit.deletion import KEPT, Deletion
+from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import NotDelivered, RemoteLedger
+from zerotrust.audit.ledger import InLog, NotDelivered, RemoteLedger
 from zerotrust.audit.record import GENESIS, Link, after
 
 
-class Fake:
+class Fake(Proving):
     """A ledger that checks as the real one does, and fails as a test says: `None` is no failure."""
 
     def __init__(self, faults: Sequence[str | None] = ()) -> None:
+        super().__init__()
         self.taken: list[bytes] = []
         self.link, self.posts = GENESIS, 0
         self.faults: Iterator[str | None] = iter([*faults, *repeat(None, 10_000)])
@@ -43,6 +47,7 @@ class Fake:
             self.changed += lines
             raise NotDelivered("it refuses: 409 journal_changed") from error
         self.taken += lines
+        self.log.grow(*lines)
         self.link = link
         self._fail("answer")
         return link
@@ -77,7 +82,7 @@ def path(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def delivering(path: Path, ledger: Fake) -> AsyncIterator[Journal]:
     journal = Journal(path)
-    work = asyncio.create_task(Delivery(journal, path, ledger).run())
+    work = asyncio.create_task(Delivery(journal, path, ledger, Deletion(path, ledger, ledger.policy)).run())
     try:
         async with asyncio.timeout(30):
             yield journal
@@ -199,6 +204,23 @@ async def test_what_is_delivered_is_deleted_but_for_the_newest_segments(path: Pa
         await until(lambda: len(ledger.taken) == 201)
         await until(lambda: len(closed(path)) == KEPT)
     assert ledger.taken[-1] == [*lines(path)][-1]
+
+
+async def test_what_is_not_proven_stays_and_is_delivered_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Dropping(Fake):
+        """It acknowledges what it never publishes."""
+
+        async def proof(self, number: int, since: int) -> InLog:
+            self.log = Log([b"something else"] * len(self.taken))
+            return await super().proof(number, since)
+
+    ledger = Dropping()
+    async with delivering(path, ledger) as journal:
+        for _ in range(2):
+            await write(journal, 150)
+            await until(lambda: ledger.link == journal.link)
+    assert [*lines(path)] == ledger.taken
+    assert caplog.text.count("is not deleted: entry") == 1  # and is not asked for again at once
 
 
 async def test_a_journal_that_was_rewritten_after_delivery_is_shown_to_the_ledger_and_not_gone_on_with(

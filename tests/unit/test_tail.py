@@ -7,9 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from tests.support.proving import delete
 from zerotrust.audit import segments, tail
 from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
-from zerotrust.audit.delivery import KEPT, delete_delivered
+from zerotrust.audit.deletion import KEPT
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import GENESIS, MAX_LINE, link_of
 from zerotrust.audit.tail import RecordGone, Tail
@@ -95,27 +96,10 @@ async def test_the_bounds_let_the_longest_record_through() -> None:
     assert tail.MOST_BYTES > MAX_LINE
 
 
-@pytest.mark.parametrize("delivered", [0, 7, 20, 60])
-async def test_what_was_delivered_is_deleted_but_for_the_newest_segments(
-    journal: Journal, path: Path, delivered: int
-) -> None:
-    await write(journal, 60)
-    before = closed(path)
-    delete_delivered(path, delivered)
-
-    left, rest = closed(path), [*lines(path)]
-    assert left[-KEPT:] == before[-KEPT:]
-    assert set(left) <= set(before)
-    assert numbers(rest) == [*range(numbers(rest)[0], 61)]
-    assert numbers(rest)[0] <= delivered + 1  # nothing that is only here
-    assert delivered < 60 or left == before[-KEPT:]
-    assert delivered or left == before
-
-
 async def test_a_journal_that_begins_later_is_checked_from_there_on_and_goes_on(journal: Journal, path: Path) -> None:
     await write(journal, 60)
     whole = [*lines(path)]
-    delete_delivered(path, 60)
+    await delete(path, 60)
     await write(journal, 20)
 
     first = numbers([*lines(path)])[0]

@@ -63,13 +63,17 @@ def stands_at(segment: Path) -> Link:
 
     Raises `ValueError` if that is no record.
     """
-    with segment.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LINE - 2))
-        line = file.read().removesuffix(b"\n").rpartition(b"\n")[2]
     try:
-        return link_of(line)
+        return link_of(last_line(segment))
     except ValueError as error:
         raise ValueError(f"{segment.name} does not end with a record") from error
+
+
+def last_line(segment: Path) -> bytes:
+    """Return the last line of an older segment, without its newline.  Raises `OSError`."""
+    with segment.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_LINE - 2))
+        return file.read().removesuffix(b"\n").rpartition(b"\n")[2]
 
 
 def begins_after(path: Path) -> Link:

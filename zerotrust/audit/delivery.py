@@ -1,4 +1,4 @@
-"""Delivers a journal to the audit log: no request waits for that, and what is delivered may be deleted.
+"""Delivers a journal to the audit log: no request waits for that, and what is proven to be there is deleted.
 
 A commit wakes it.  It sends the next lines when the last ones are published, so that at most one request is under way.
 While the log is away, the journal keeps everything, and one line in the service's log says so.
@@ -7,10 +7,9 @@ While the log is away, the journal keeps everything, and one line in the service
 import asyncio
 import logging
 from contextlib import closing
-from itertools import pairwise
 from pathlib import Path
 
-from zerotrust.audit.chain import closed, first_of
+from zerotrust.audit.deletion import Deletion, NotProven
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import Ledger, NotDelivered
 from zerotrust.audit.record import Link, hash_of
@@ -22,8 +21,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts while the log does not take anything: doubled from the one to the other."""
 LASTS = 4.0
 """A pause from which on it is worth a warning: some seconds after the first attempt."""
-KEPT = 4
-"""Closed segments that stay although the log has them: 64 MiB, to look into without the log."""
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +28,9 @@ log = logging.getLogger(__name__)
 class Delivery:
     """Delivers one journal, from where the log stands with it."""
 
-    def __init__(self, journal: Journal, path: Path, ledger: Ledger) -> None:
+    def __init__(self, journal: Journal, path: Path, ledger: Ledger, deletion: Deletion) -> None:
         """`path`: where `journal` writes."""
-        self._journal, self._path, self._ledger = journal, path, ledger
+        self._journal, self._path, self._ledger, self._deletion = journal, path, ledger, deletion
         self._committed = asyncio.Event()
         self._pause = SHORTEST_PAUSE
         self._stopped: tuple[str, int] | None = None
@@ -66,7 +63,7 @@ class Delivery:
                     continue
                 there = await self._handed_over(await asyncio.to_thread(tail.read, last), there)
                 self._note_progress()
-                await asyncio.to_thread(delete_delivered, self._path, there.records)
+                await self._delete(there.records)
 
     async def _handed_over(self, lines: list[bytes], there: Link) -> Link:
         """Hand lines over.  Raises `NotDelivered`, also if the log then says something else than that it has them."""
@@ -74,6 +71,14 @@ class Delivery:
         if await self._ledger.take(lines) != expected:
             raise NotDelivered("it has acknowledged other records than it was sent")
         return expected
+
+    async def _delete(self, delivered: int) -> None:
+        """Delete segments that were delivered.  One that is not proven to be in the log stays, with those after it."""
+        try:
+            for segment in await asyncio.to_thread(self._deletion.due, delivered):
+                await self._deletion.delete(segment)
+        except NotProven as error:
+            log.warning("%s", error)
 
     async def _check(self, there: Link) -> None:
         """Compare the log's last record of this journal with the journal's own; show the log the one that differs.
@@ -109,10 +114,3 @@ class Delivery:
         if stopped != self._stopped:
             log.log(stopped[1], "the journal is not delivered to the audit log, and keeps everything: %s", why)
         self._stopped = stopped
-
-
-def delete_delivered(path: Path, delivered: int) -> None:
-    """Delete the closed segments of a journal whose records were all delivered, but for the newest `KEPT`.  Blocks."""
-    for segment, next_one in pairwise(closed(path)[: 1 - KEPT]):
-        if first_of(next_one) - 1 <= delivered:
-            segment.unlink()

@@ -1,14 +1,19 @@
-"""The audit log, as a party calls it to hand over its journal: `GET /journal` and `POST /journal`."""
+"""The audit log, as a party calls it to hand over its journal, and to have it proven that its records are there."""
 
+import base64
 import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import httpx
+import orjson
 
 from zerotrust.audit.record import Link
 from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.answers import ask
 from zerotrust.limits.strict_json import strict_object
+from zerotrust.tlog.note import MAX_NOTE, decoded
+from zerotrust.tlog.proof import Proof, proof
 
 PATH = "/journal"
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
@@ -26,6 +31,28 @@ class NotDelivered(ZeroTrustError):
         self.after = after
 
 
+class InLog(NamedTuple):
+    """That a record is in the log, and that the log has grown out of what it was; nothing of it has been verified."""
+
+    proof: Proof
+    grown: tuple[bytes, ...]
+    """The consistency proof (RFC 9162 section 2.1.4) from the size that the caller named."""
+
+    def json(self) -> bytes:
+        """Return it as it travels."""
+        grown = [base64.b64encode(one).decode() for one in self.grown]
+        return orjson.dumps({"grown": grown, "proof": str(self.proof)})
+
+
+def in_log(raw: bytes) -> InLog:
+    """Parse it as it travels.  Raises `ValueError`."""
+    try:
+        said = strict_object(raw)
+        return InLog(proof(said["proof"].encode()), tuple(map(decoded, said["grown"])))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError("not a proof of the audit log") from error
+
+
 class Ledger(Protocol):
     """Takes the lines of one journal, in order."""
 
@@ -34,6 +61,9 @@ class Ledger(Protocol):
 
     async def take(self, lines: Sequence[bytes]) -> Link:
         """Take further lines, and return where it stands when they are published.  Raises `NotDelivered`."""
+
+    async def proof(self, number: int, since: int) -> InLog:
+        """Return the proof for a record, and how the log grew since it had `since` leaves.  Raises `NotDelivered`."""
 
 
 class RemoteLedger:
@@ -51,6 +81,19 @@ class RemoteLedger:
         body = b"".join(line + b"\n" for line in lines)
         headers = {"content-type": "application/jsonl"}
         return await self._asked(httpx.Request("POST", self._url, content=body, headers=headers))
+
+    async def proof(self, number: int, since: int) -> InLog:
+        """Return the proof for a record, and how the log grew since it had `since` leaves.  Raises `NotDelivered`."""
+        try:
+            status, answer = await ask(self._http, "GET", f"{self._url}/{number}?since={since}", most=2 * MAX_NOTE)
+        except (httpx.HTTPError, ValueError) as error:
+            raise NotDelivered(f"the log does not answer: {type(error).__name__} {error}") from error
+        if status != 200:
+            raise NotDelivered(f"the log does not prove that it has record {number}: {status}")
+        try:
+            return in_log(answer)
+        except ValueError as error:
+            raise NotDelivered(f"the log does not prove that it has record {number}: {error}") from error
 
     async def _asked(self, request: httpx.Request) -> Link:
         try:
@@ -75,3 +118,15 @@ def _wait(answer: httpx.Response) -> float:
     """Return the seconds that a refusal asks to wait (RFC 9110 section 10.2.3): at most a minute."""
     said = answer.headers.get("retry-after", "")
     return min(float(said), _MOST_WAIT) if re.fullmatch(r"[0-9]{1,4}", said) else 0.0
+
+
+async def published_policy(http: httpx.AsyncClient, registry: str) -> str:
+    """Return which log and which witnesses to believe, as the registry at this address says.  Raises `NotDelivered`."""
+    try:
+        status, answer = await ask(http, "GET", f"{registry}/audit-policy", most=MAX_NOTE)
+        text = answer.decode()
+    except (httpx.HTTPError, ValueError) as error:
+        raise NotDelivered(f"the registry does not say which log to believe: {error}") from error
+    if status != 200:
+        raise NotDelivered(f"the registry does not say which log to believe: {status}")
+    return text

@@ -1,0 +1,139 @@
+"""A segment of a journal is deleted when the log has proven that it has it, and not by the ledger's word."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.support.proving import Lying, Proving, delete
+from tests.support.tlog import witness
+from zerotrust.audit import segments
+from zerotrust.audit.chain import closed, lines
+from zerotrust.audit.deletion import AGAIN, KEPT, SEEN, Deletion, NotProven
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.ledger import NotDelivered, in_log
+
+
+@pytest.fixture
+async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Path]:
+    """A journal of 60 records in about ten segments."""
+    monkeypatch.setattr(segments, "SEGMENT", 500)
+    journal = Journal(tmp_path / "journal.jsonl")
+    for number in range(60):
+        await journal.append(b'{"record":%d}' % number)
+    yield tmp_path / "journal.jsonl"
+    journal.close()
+
+
+@pytest.mark.parametrize("delivered", [0, 7, 20, 60])
+async def test_what_was_delivered_is_deleted_but_for_the_newest_segments(path: Path, delivered: int) -> None:
+    before, whole = closed(path), [*lines(path)]
+    await delete(path, delivered)
+
+    left, rest = closed(path), [*lines(path)]
+    assert left[-KEPT:] == before[-KEPT:]
+    assert set(left) <= set(before)
+    assert rest == whole[len(whole) - len(rest) :]
+    assert len(whole) - len(rest) <= delivered  # nothing that is only here
+    assert delivered < 60 or left == before[-KEPT:]
+    assert delivered or left == before
+
+
+async def test_one_proof_is_asked_for_each_segment_from_what_was_seen_before_also_after_a_restart(path: Path) -> None:
+    whole = [*lines(path)]
+    ledger = Proving(whole[:20])
+    await delete(path, 20, ledger)
+    first = [*ledger.asked]
+    ledger.log.grow(*whole[20:])
+    await delete(path, 60, ledger)
+
+    assert [since for _, since in first] == [0, *[20] * (len(first) - 1)]
+    assert [since for _, since in ledger.asked[len(first) :]] == [20, *[60] * (len(ledger.asked) - len(first) - 1)]
+    assert len(closed(path)) == KEPT
+
+
+@pytest.mark.parametrize(
+    ("lie", "why"),
+    [
+        ("others", "is not in the tree"),
+        ("not cosigned", "cosigned by nobody"),
+        ("cosigned by another", "cosigned by nobody"),
+        ("signed by another", "signed by no log of the policy"),
+        ("another record", "is not in the tree"),
+    ],
+)
+async def test_nothing_is_deleted_by_the_word_of_the_ledger(path: Path, lie: str, why: str) -> None:
+    before = closed(path)
+    with pytest.raises(NotProven, match=why):
+        await delete(path, 60, Lying(path, lie))
+    assert closed(path) == before
+    assert not path.with_name(SEEN).exists()
+
+
+async def test_a_log_that_does_not_continue_what_was_seen_proves_nothing(path: Path) -> None:
+    """Ledger and registry together have signed another history, or the one from before."""
+    whole = [*lines(path)]
+    await delete(path, 20, Proving(whole[:40]))
+    before = closed(path)
+    for leaves in ([b"forged", *whole[1:]], whole[:39]):
+        with pytest.raises(NotProven, match=r"begin with the one of 40|log of 40 entries cannot become"):
+            await delete(path, 60, Proving(leaves))
+    assert closed(path) == before
+
+
+async def test_who_is_believed_does_not_change(path: Path) -> None:
+    await delete(path, 20)
+    another = Proving(lines(path))
+    another.registry = witness("registry of another")
+    with pytest.raises(NotProven, match="cosigned by nobody"):
+        await delete(path, 60, another)
+
+
+async def test_a_segment_that_was_changed_on_the_disk_is_not_deleted(path: Path) -> None:
+    ledger = Proving(lines(path))
+    oldest = closed(path)[0]
+    oldest.write_bytes(oldest.read_bytes().replace(b'"record"', b'"Record"'))
+    with pytest.raises(NotProven, match="is not in the tree"):
+        await delete(path, 60, ledger)
+    assert oldest.exists()
+
+
+async def test_after_a_proof_that_failed_none_is_asked_for_some_time(path: Path) -> None:
+    ledger, now = Proving([*lines(path)][:1]), [1000.0]
+    deletion = Deletion(path, ledger, ledger.policy, lambda: now[0])
+    with pytest.raises(NotProven, match=f"{closed(path)[0].name} is not deleted: .* has record"):
+        await deletion.delete(deletion.due(60)[0])
+    assert deletion.due(60) == []
+    now[0] += AGAIN
+    assert deletion.due(60)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"policy":"x","checkpoint":null,"more":1}'])
+async def test_what_was_seen_is_read_strictly(path: Path, content: bytes) -> None:
+    path.with_name(SEEN).write_bytes(content)
+    with pytest.raises(NotProven, match="is not what this program wrote: remove it"):
+        await delete(path, 60)
+
+
+async def test_a_policy_without_a_log_and_no_policy_at_all(path: Path) -> None:
+    async def none() -> str:
+        return "quorum none\n"
+
+    async def away() -> str:
+        raise NotDelivered("the registry does not say which log to believe: 404")
+
+    for published in (none, away):
+        deletion = Deletion(path, Proving(lines(path)), published)
+        with pytest.raises(NotProven):
+            await deletion.delete(deletion.due(60)[0])
+    assert closed(path)[0].name.endswith("1")
+
+
+async def test_a_proof_travels_as_json(path: Path) -> None:
+    ledger = Proving(lines(path))
+    found = await ledger.proof(7, 13)
+    assert in_log(found.json()) == found
+    for raw in (b"", b"[]", b"{}", b'{"proof":1,"grown":[]}', orjson.dumps({"proof": str(found.proof), "grown": [1]})):
+        with pytest.raises(ValueError, match=r"."):
+            in_log(raw)

@@ -1,0 +1,107 @@
+"""Deletes the segments of a journal that the audit log has.  The ledger's word is not enough: it has to prove it.
+
+The proof is of the last record of a segment, under a checkpoint that the log and its witnesses signed, and that
+continues the checkpoint of the proof before it.  That record names all before it by their hashes.  A ledger that
+publishes it without them publishes a gap, which everybody finds, and for which the log is at fault.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import orjson
+
+from zerotrust.audit.chain import closed, first_of, last_line
+from zerotrust.audit.ledger import Ledger, NotDelivered
+from zerotrust.audit.record import link_of
+from zerotrust.durable import synced, written
+from zerotrust.errors import ZeroTrustError
+from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
+from zerotrust.tlog.note import parsed
+from zerotrust.tlog.quorum import TrustPolicy, policy
+from zerotrust.tlog.tree import EMPTY, InvalidLog, check_consistency
+
+KEPT = 4
+"""Closed segments that stay although the log has them: 64 MiB, to look into without the log."""
+AGAIN = 60.0
+"""Seconds after a proof that failed, for which none is asked for."""
+SEEN = "audit.seen"
+"""The file beside a journal with the policy of the log, and the checkpoint of the last proof."""
+
+
+class NotProven(ZeroTrustError):
+    """A segment stays; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Whom this party believes about the log, and what it has seen of it; `policy` is never replaced."""
+
+    policy: str
+    checkpoint: str | None = None
+
+    @property
+    def trust(self) -> TrustPolicy:
+        return policy(self.policy)
+
+    def last(self, origin: str) -> Checkpoint:
+        """Return the checkpoint of the last proof, of which the signatures were verified."""
+        note = parsed(self.checkpoint.encode()) if self.checkpoint else None
+        return checkpoint_of(note) if note else Checkpoint(origin, 0, EMPTY)
+
+
+class Deletion:
+    """Of one journal."""
+
+    def __init__(
+        self,
+        path: Path,
+        ledger: Ledger,
+        published: Callable[[], Awaitable[str]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`path`: of the newest segment; `published`: asks the registry for the policy of the log; `clock`: seconds."""
+        self._path, self._ledger, self._published, self._clock = path, ledger, published, clock
+        self._file, self._not_before = path.with_name(SEEN), 0.0
+
+    def due(self, delivered: int) -> list[Path]:
+        """Return the closed segments whose records were all delivered, but for the newest `KEPT`.  Blocks."""
+        if self._clock() < self._not_before:
+            return []
+        of_age = closed(self._path)[: 1 - KEPT]
+        return [segment for segment, next_one in pairwise(of_age) if first_of(next_one) - 1 <= delivered]
+
+    async def delete(self, segment: Path) -> None:
+        """Delete a segment, if the log has it.  Raises `NotProven`, and then nothing is tried for some time."""
+        try:
+            await self._check(segment)
+            await asyncio.to_thread(segment.unlink)
+        except (NotDelivered, InvalidLog, ValueError, LookupError, OSError) as error:
+            self._not_before = self._clock() + AGAIN
+            raise NotProven(f"{segment} is not deleted: {error}") from error
+
+    async def _check(self, segment: Path) -> None:
+        """Raise an error unless the log has this segment, and goes on from where it was seen last."""
+        seen = await asyncio.to_thread(self._read) or _Seen(await self._published())
+        line, trust = await asyncio.to_thread(last_line, segment), seen.trust
+        last = seen.last(trust.logs[0].name)
+        found = await self._ledger.proof(link_of(line).records, last.size)
+        checkpoint, _ = found.proof.check(line, trust)  # control: deleted-when-proven
+        # control: deleted-log-continues
+        check_consistency(last.size, last.root, checkpoint.size, checkpoint.root, found.grown)
+        await asyncio.to_thread(self._keep, _Seen(seen.policy, str(found.proof.checkpoint)))
+
+    def _read(self) -> _Seen | None:
+        try:
+            return _Seen(**orjson.loads(self._file.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (TypeError, ValueError) as error:
+            raise InvalidLog(f"{self._file} is not what this program wrote: remove it") from error
+
+    def _keep(self, seen: _Seen) -> None:
+        written(self._file, orjson.dumps(seen))
+        synced(self._file.parent)
