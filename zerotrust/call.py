@@ -54,6 +54,8 @@ class Call:
     """Digest of the content so far; of an answer, without its receipts."""
     unwritten: list[Awaitable[object]] = field(default_factory=list)
     """Records that the answer waits for."""
+    undecided: set[object] = field(default_factory=set)
+    """Decisions without which there is no answer."""
     over: ExitStack = field(default_factory=ExitStack)
     """What to do when the request ends."""
 

@@ -17,6 +17,8 @@ PEER: ContextVar[Peer] = ContextVar("peer")
 FORM: ContextVar[Form] = ContextVar("form")
 UNWRITTEN: ContextVar[list[Awaitable[object]]] = ContextVar("unwritten")
 """Each is done when a record is on the disk."""
+UNDECIDED: ContextVar[set[object]] = ContextVar("undecided")
+"""One for each decision that an engine elsewhere has been asked for and that nobody has awaited to its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Answers, audit records and tests all identify a decision by its reason.  A calle
 and nothing quoted from the request; the detail goes to the audit record only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, Self
@@ -114,6 +114,7 @@ class Reason(ReasonCode):
     # what cannot be decided or done now
     BUSY = "busy", _UNKNOWN  # all callers together have too many requests under way
     POLICY_ERROR = "policy_error", _DENIED
+    POLICY_UNAVAILABLE = "policy_unavailable", _UNKNOWN
     REVOCATION_UNKNOWN = "revocation_unknown", _UNKNOWN
     KEYS_UNAVAILABLE = "keys_unavailable", _UNKNOWN
     ISSUER_UNAVAILABLE = "issuer_unavailable", _UNKNOWN
@@ -152,6 +153,8 @@ class Decision:
     detail: str = ""
     rules: tuple[str, ...] = ()
     """The ids of the rules that permitted it, sorted; a refusal has none, because only permits exist."""
+    policy: str = ""
+    """The version of the policies that decided, if only the answer tells it: of an engine in another process."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -166,17 +169,30 @@ class Resource:
     attributes: tuple[tuple[str, str], ...] = ()
 
 
+Question = tuple[str, str | Resource]
+"""A permission and the SPIFFE ID of the party where it is to be used, or an action and its resource."""
+
+
 class PolicyEngine(Protocol):
-    """One version of the policies, in any policy language.  A decision depends on its arguments alone."""
+    """One version of the policies, in any policy language.  A decision depends on its arguments alone.
+
+    An engine in this process answers at once; one elsewhere (`authzen.py`) answers with what has to be awaited.  None
+    raises: where no decision is possible, the decision is a refusal that says why.
+    """
 
     version: str
-    """The name of this version in audit records."""
+    """The name of this version in audit records, unless a decision has its own."""
 
-    def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
+    def decide(self, principal: Principal, permission: str, audience: str) -> Decision | Awaitable[Decision]:
         """Decide whether this caller may use that permission (a scope) at this party, given by its SPIFFE ID."""
 
-    def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:
+    def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision | Awaitable[Decision]:
         """Decide whether this caller may do this action on this resource."""
+
+    def decide_each(
+        self, principal: Principal, questions: Sequence[Question]
+    ) -> Sequence[Decision] | Awaitable[Sequence[Decision]]:
+        """Decide several questions about this caller, to filter a list; the decisions have their order."""
 
 
 class Denied(ZeroTrustError):

@@ -24,7 +24,7 @@ from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
 from zerotrust.call_lifetime import while_valid
 from zerotrust.clock import NonDecreasingClock
-from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE, UNWRITTEN
+from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE, UNDECIDED, UNWRITTEN
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
 from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.identity import Principal, UnverifiedToken
@@ -101,12 +101,15 @@ class Gate:
         PEER.set(call.peer)
         TRACE.set(call.span)
         UNWRITTEN.set(call.unwritten)
+        UNDECIDED.set(call.undecided)
         CALLS.set(None)
         answer = Sealing(call, self._sign)
 
         async def sending(message: Message) -> None:
             if call.unwritten:
                 await self._recorder.written(call.unwritten)
+            if call.undecided and call.ended != "failed":
+                raise RuntimeError("the handler answers before it has awaited what it let the policies decide")
             for part in answer.passed(message):
                 await send(part)
 
@@ -178,13 +181,13 @@ class Gate:
             raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, path)
         call.form.dialect.check(headers)
         if need := required.need_before_body(path, call.principal.scopes):  # control: decided-before-body
-            self._decide(call, need)  # (6) as far as it does not depend on the body
+            await self._decide(call, need)  # (6) as far as it does not depend on the body
         user, delegated = call.principal.subject, call.principal.delegated
         self._limits.enter(call.peer.id, user, call.over, delegated=delegated)
         receive, asked = await requests.body(headers, receive, most=required.max_body)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
         FORM.set(call.form)
-        decision = self._decide(call, required.need(path, headers, asked))  # (6)
+        decision = await self._decide(call, required.need(path, headers, asked))  # (6)
         await self._introspect(call.principal, str(call.permission))  # (7)  # control: high-risk-introspected
         await self._record(call, decision)  # (8)
         call.recorded = True
@@ -237,13 +240,15 @@ class Gate:
         key = await self._keys.key(kid)
         return self._token_cache.verify(token, kid=kid, key=key, expected=self._expected, now=self._clock())
 
-    def _decide(self, call: Call, need: Need) -> Decision:
+    async def _decide(self, call: Call, need: Need) -> Decision:
         assert call.principal is not None  # noqa: S101 - for the type checker: verified above
         call.operation = need.operation
         decision = Decision(allowed=False, reason=need.otherwise, detail=need.operation)
         for permission in need.permissions:  # control: policy-decides
             call.permission = permission
-            if decision := self._policy.decide(call.principal, permission, self._expected.audience):
+            decided = self._policy.decide(call.principal, permission, self._expected.audience)
+            decision = decided if isinstance(decided, Decision) else await decided
+            if decision:
                 return decision
         # A scope hint helps only where a scope is what is missing.
         hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None

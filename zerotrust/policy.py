@@ -3,12 +3,12 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cedarpy
 
-from zerotrust.decision import Decision, Reason, Resource
+from zerotrust.decision import Decision, Question, Reason, Resource
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
@@ -80,6 +80,13 @@ class CedarPolicy:
         if decision.reason is Reason.POLICY_DENIED:
             return Decision(allowed=False, reason=Reason.RESOURCE_DENIED, detail=f"{action} {resource.name}")
         return decision
+
+    def decide_each(self, principal: Principal, questions: Sequence[Question]) -> list[Decision]:
+        """Decide several questions about this caller."""
+        return [
+            self.decide_on(principal, action, at) if isinstance(at, Resource) else self.decide(principal, action, at)
+            for action, at in questions
+        ]
 
     def _ask(self, principal: Principal, action: str, resource: Resource, *, permission: str) -> Decision:
         who = (principal.party, principal.subject, principal.delegated, principal.scopes, principal.groups)

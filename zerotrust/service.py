@@ -1,11 +1,21 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Mapping, MutableMapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import httpx
 from fastapi import FastAPI, Request, Response
@@ -20,10 +30,11 @@ from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import Ledger, published_policy
 from zerotrust.audit.recorder import Recorder
-from zerotrust.context import current_principal
-from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, PolicyEngine, Reason, Resource
+from zerotrust.context import UNDECIDED, current_principal
+from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, PolicyEngine, Question, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
+from zerotrust.identity import Principal
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.exchange import MARGIN, Assertions, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.issuer.introspection import Introspector
@@ -39,6 +50,8 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.token_validation import Expected
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.responses import DeniedResponse, as_denied
+
+T = TypeVar("T")
 
 JOURNAL = "journal.jsonl"
 """The file of a party's journal, in its folder."""
@@ -247,43 +260,85 @@ class Service:
         """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 
         If the caller may not, raises `Denied`, or `otherwise`, and that is on record before the answer.  It is raised
-        at once, so that a forgotten `await` admits no caller.  When awaited, raises `Denied` if the record cannot be
-        written.  `effect`: what the act changes; if it fails afterwards, tell `not_done`.
+        at once, so that a forgotten `await` admits no caller; with an engine in another process it is raised when
+        awaited, and a forgotten `await` lets the gate answer with a failure.  When awaited, raises `Denied` if the
+        record cannot be written.  `effect`: what the act changes; if it fails afterwards, tell `not_done`.
         """
         caller = current_principal()
+
+        def concluded(decision: Decision) -> Coroutine[Any, Any, None]:
+            event = audit.Access(
+                operation=audit.sanitize(action),
+                resource=audit.Resource(
+                    kind=resource.kind,
+                    name=audit.sanitize(resource.name),
+                    attributes=None if decision else {name: audit.sanitize(text) for name, text in resource.attributes},
+                ),
+                decision=audit.Decided.of(decision, self._policy.version),
+                principal=audit.Caller.of(caller),
+                effect=effect if decision else None,
+            )
+            if calls := CALLS.get():
+                calls.about(audit.sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
+            if not decision:  # control: denial-raised
+                self.recorder.write_before_answer(event)
+                denied = Denied(decision.reason, decision.detail)
+                raise denied if otherwise is None or denied.status == 503 else otherwise  # undecided is not denied
+            return self.recorder.write(event)
+
+        decision: Decision | Awaitable[Decision]
         decision = self.revocations.of(caller)  # control: caller-not-revoked-at-decision
         if decision:  # the caller may have been revoked since the gate checked
             decision = self._policy.decide_on(caller, action, resource)
-        event = audit.Access(
-            operation=audit.sanitize(action),
-            resource=audit.Resource(
-                kind=resource.kind,
-                name=audit.sanitize(resource.name),
-                attributes=None if decision else {name: audit.sanitize(text) for name, text in resource.attributes},
-            ),
-            decision=audit.Decided.of(decision, self._policy.version),
-            principal=audit.Caller.of(caller),
-            effect=effect if decision else None,
-        )
-        if calls := CALLS.get():
-            calls.about(audit.sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
-        if not decision:  # control: denial-raised
-            self.recorder.write_before_answer(event)
-            raise otherwise or Denied(decision.reason, decision.detail)
-        return self.recorder.write(event)
+        return concluded(decision) if isinstance(decision, Decision) else self._awaited(decision, caller, concluded)
+
+    def _awaited(
+        self, deciding: Awaitable[Decision], caller: Principal, concluded: Callable[[Decision], Awaitable[None]]
+    ) -> Coroutine[Any, Any, None]:
+        """Note at once, for the gate, that a decision is to be awaited."""
+        undecided, pending = UNDECIDED.get(), object()
+        undecided.add(pending)
+
+        async def when_decided() -> None:
+            try:
+                decision = await deciding
+                status = self.revocations.of(caller)  # it may have been revoked meanwhile
+                await concluded(decision if status else status)
+            finally:
+                undecided.discard(pending)
+
+        return when_decided()
 
     def not_done(self, why: str) -> None:
         """Record that an act which was decided about has changed nothing; the answer waits for the record."""
         decision = Decision(allowed=False, reason=Reason.APPLICATION_ERROR, detail=why)
         self.recorder.write_before_answer(audit.Refusal(decision=audit.Decided.of(decision)))
 
-    def permits(self, action: str, resource: Resource) -> bool:
-        """Return whether the caller may do this action on this resource, to filter a list; nothing is recorded."""
-        return self._policy.decide_on(current_principal(), action, resource).allowed
+    async def permitted(self, action: str, things: Iterable[T], as_resource: Callable[[T], Resource]) -> list[T]:
+        """Return those of some things on which the caller may do this action, to filter a list; nothing is recorded.
 
-    def may_use(self, permission: str) -> bool:
-        """Return whether the caller may use that permission here, to filter a list; nothing is recorded."""
-        return self._policy.decide(current_principal(), permission, self._id).allowed
+        Raises `Denied` if that cannot be decided now.
+        """
+        things = [*things]
+        decisions = await self._each([(action, as_resource(thing)) for thing in things])
+        return [thing for thing, decision in zip(things, decisions, strict=True) if decision]
+
+    async def usable(self, permissions: Iterable[str]) -> frozenset[str]:
+        """Return which of these permissions the caller may use here, to filter a list; nothing is recorded.
+
+        Raises `Denied` if that cannot be decided now.
+        """
+        asked = sorted({*permissions})
+        decisions = await self._each([(permission, self._id) for permission in asked])
+        return frozenset(permission for permission, decision in zip(asked, decisions, strict=True) if decision)
+
+    async def _each(self, questions: Sequence[Question]) -> Sequence[Decision]:
+        decided = self._policy.decide_each(current_principal(), questions)
+        decisions = decided if isinstance(decided, Sequence) else await decided
+        for decision in decisions:
+            if decision.reason.status == 503:  # a list of what could be decided would look like a whole one
+                raise Denied(decision.reason, decision.detail)
+        return decisions
 
     def app(self, *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
         """Return an app that serves `/health`; `resources` are opened at its start and closed in reverse at its end."""

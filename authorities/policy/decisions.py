@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from authorities.policy.callers import caller
-from zerotrust.decision import Decision, PolicyEngine, Resource
+from zerotrust.decision import Decision, Resource
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
+from zerotrust.policy import CedarPolicy
 from zerotrust.registry.model import Registry
 
 FILE = "decisions.md"
@@ -44,7 +45,7 @@ class Row:
     because: str = ""
     """The reason in words, where it is not obvious."""
 
-    def ask(self, engine: PolicyEngine) -> Decision:
+    def ask(self, engine: CedarPolicy) -> Decision:
         """Ask the policies."""
         if isinstance(self.at, Resource):
             return engine.decide_on(self.who, self.action, self.at)

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import cedarpy
 
 from authorities.policy.rules import Rule, rules_of
-from zerotrust.decision import PolicyEngine, Resource
+from zerotrust.decision import Resource
 from zerotrust.identity import Principal
+from zerotrust.policy import CedarPolicy
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
@@ -58,7 +59,7 @@ class Explanations:
         """Take the policies.  Raises `PolicyError` or `ValueError` if they do not fit."""
         policies = json.loads(cedarpy.policies_to_json_str(document.policies))["staticPolicies"]
 
-        def alone(policy: dict[str, Any], *conditions: Any) -> PolicyEngine:
+        def alone(policy: dict[str, Any], *conditions: Any) -> CedarPolicy:
             body = [{"kind": "when", "body": condition} for condition in conditions]
             single = {
                 "staticPolicies": {"policy0": policy | {"conditions": body}},
@@ -84,7 +85,7 @@ class Explanations:
         lacking = (f"the token does not have the scope {action}",) if without_scope else ()
         asking = replace(who, scopes=who.scopes | {action}) if without_scope else who
 
-        def holds(engine: PolicyEngine) -> bool:
+        def holds(engine: CedarPolicy) -> bool:
             decided = engine.decide(asking, action, at) if isinstance(at, str) else engine.decide_on(asking, action, at)
             return decided.allowed
 

@@ -9,8 +9,8 @@ from cedarpy import pst
 from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import Row
 from authorities.policy.rules import Rule, rules_of
-from zerotrust.decision import PolicyEngine, Resource
-from zerotrust.policy import PolicyError
+from zerotrust.decision import Resource
+from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import OPERATORS, Registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
@@ -58,7 +58,7 @@ def of_rules(rules: Sequence[Rule], registry: Registry) -> Iterator[str]:
         yield f"{twice}: the @id of several rules"
 
 
-def of_table(engine: PolicyEngine, table: Sequence[Row]) -> Iterator[str]:
+def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
     """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none."""
     if {row.allowed for row in table} != {True, False}:
         yield "the decision table needs rows with yes and rows with no"
@@ -67,7 +67,7 @@ def of_table(engine: PolicyEngine, table: Sequence[Row]) -> Iterator[str]:
             yield f"decision table, line {row.line}: {differs}"
 
 
-def of_calls(engine: PolicyEngine, registry: Registry) -> Iterator[str]:
+def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
     """Say if the policies refuse every call that the registry allows: nobody could work, nor undo that."""
     groups = {registry.departments[0], OPERATORS}
     if not any(

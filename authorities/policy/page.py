@@ -11,8 +11,9 @@ from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import FILE, Row, rows
 from authorities.policy.explain import Explanations
 from authorities.policy.rules import Rule, rules_of
-from zerotrust.decision import PolicyEngine, Resource
+from zerotrust.decision import Resource
 from zerotrust.identity import Principal
+from zerotrust.policy import CedarPolicy
 from zerotrust.registry.files import load_policy, policy_files
 from zerotrust.registry.model import OPERATORS, Registry, load_registry
 from zerotrust.registry.snapshot import PolicyDocument
@@ -58,7 +59,7 @@ def _rules(files: Mapping[str, str]) -> Iterator[str]:
         yield ""
 
 
-def _parties(files: Mapping[str, str], engine: PolicyEngine, registry: Registry) -> Iterator[str]:
+def _parties(files: Mapping[str, str], engine: CedarPolicy, registry: Registry) -> Iterator[str]:
     yield "## What each party may do\n"
     yield "For a user of one department or an operator, with all scopes that the registry lets the party hold:\n"
     rules = [rule for text in files.values() for rule in rules_of(text)]
@@ -96,7 +97,7 @@ def _of_documents(rules: Iterable[Rule], registry: Registry) -> tuple[list[str],
     return sorted({action for rule in found for action in rule.actions}), servers
 
 
-def _access(engine: PolicyEngine, registry: Registry, who: Principal, actions: Sequence[str]) -> Iterator[str]:
+def _access(engine: CedarPolicy, registry: Registry, who: Principal, actions: Sequence[str]) -> Iterator[str]:
     for name, (state, owner, department, classification) in DOCUMENTS.items():
         known = {"department": registry.departments[department], "state": state, "owner": owner}
         document = Resource("Document", "a document", (*known.items(), ("classification", classification)))

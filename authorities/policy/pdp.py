@@ -17,8 +17,9 @@ from authorities.policy.authzen import Entity, Question
 from authorities.policy.authzen_api import Answer
 from authorities.policy.callers import caller
 from authorities.policy.rules import rules_of
-from zerotrust.decision import PolicyEngine, Resource
+from zerotrust.decision import Resource
 from zerotrust.identity import MAX_ACTORS, Principal
+from zerotrust.policy import CedarPolicy
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import PolicyDocument
 
@@ -31,7 +32,7 @@ _UNKNOWN = Answer(decision=False, context={"reason": "unknown_question"})
 class ServicePoint:
     """Decides with one version of the policies."""
 
-    def __init__(self, engine: PolicyEngine, document: PolicyDocument, registry: Registry) -> None:
+    def __init__(self, engine: CedarPolicy, document: PolicyDocument, registry: Registry) -> None:
         """Take the engine, and what it was made of: the policies and the registry name all actions."""
         self._engine, self._scopes = engine, frozenset(registry.scopes)
         named = {action for rule in rules_of(document.policies) for action in rule.actions}

@@ -7,8 +7,8 @@ from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import FILE, MAX_TABLE, TableError, rows
 from authorities.policy.fit import problems
 from registration.names import POLICIES, SCHEMA
-from zerotrust.decision import PolicyEngine, Reason, ReasonCode
-from zerotrust.policy import PolicyError
+from zerotrust.decision import Reason, ReasonCode
+from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.files import load_policy
 from zerotrust.registry.model import OPERATORS, Registry, RegistryError, content
 from zerotrust.runtime import policy_of
@@ -37,7 +37,7 @@ def of_policies(root: Path, registry: Registry) -> list[str]:
     return found
 
 
-def _decisions(scope: str, registry: Registry, engine: PolicyEngine) -> Iterator[ReasonCode]:
+def _decisions(scope: str, registry: Registry, engine: CedarPolicy) -> Iterator[ReasonCode]:
     """Yield the decision for each call that the registry allows with this scope, in person and by delegation."""
     groups = {registry.departments[0], OPERATORS}
     for name, asked, callee in calls(registry):

@@ -353,7 +353,7 @@ ROWS: dict[int, Row] = {
             PERMITTED,
             Control("document-of-own-department"),
             (
-                Control("search-result-permitted", take='service.permits("document.read", d.as_resource())'),
+                Control("search-result-permitted", put="found = matching"),
                 Control("search-own-department", take="_documents.c.department == department"),
             ),
         ),
@@ -362,7 +362,7 @@ ROWS: dict[int, Row] = {
     55: Row(
         "a list shows what the caller cannot use",
         Reason.NO_PERMISSION_FOR_ROUTE,
-        (Control("listed-tools-permitted", take='service.may_use(tools[tool["name"]])'), DECIDE, "a2a-sdk"),
+        (Control("listed-tools-permitted", take='tools[tool["name"]] in usable'), DECIDE, "a2a-sdk"),
     ),
     56: Row(
         "a right that was revoked a moment ago",

@@ -5,6 +5,8 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
@@ -16,7 +18,7 @@ from starlette.types import ASGIApp
 import zerotrust
 from tests.support.system import ROOT, registry
 from zerotrust import Public, Reason, Routes, Scope, Service
-from zerotrust.audit.event import Access
+from zerotrust.audit.event import Access, Policy
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
 from zerotrust.audit.segments import JournalError
@@ -242,6 +244,9 @@ class Permitting:
 
     decide_on = decide
 
+    def decide_each(self, _principal: object, questions: Sequence[object]) -> list[zerotrust.Decision]:
+        return [self.decide() for _ in questions]
+
 
 async def test_what_the_policies_permit_is_done_and_on_record_before(tmp_path: Path) -> None:
     async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
@@ -251,6 +256,143 @@ async def test_what_the_policies_permit_is_done_and_on_record_before(tmp_path: P
         [access] = [record.data for record in quotes.records() if record.data.type == "access"]
         assert isinstance(access, Access)
         assert access.decision.allowed
+
+
+class Elsewhere:
+    """A policy engine in another process: it permits an API, and decides about a resource as it is told to."""
+
+    version = "1"
+
+    def __init__(self, decision: zerotrust.Decision, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self._decision, self._meanwhile = decision, meanwhile
+
+    async def decide(self, *_asked: object) -> zerotrust.Decision:
+        await asyncio.sleep(0)
+        return zerotrust.Decision(allowed=True, reason=Reason.GRANTED)
+
+    async def decide_on(self, *_asked: object) -> zerotrust.Decision:
+        await asyncio.sleep(0)
+        self._meanwhile()
+        return self._decision
+
+    async def decide_each(self, _principal: object, questions: Sequence[object]) -> list[zerotrust.Decision]:
+        return [await self.decide_on() for _ in questions]
+
+
+GRANTED = zerotrust.Decision(allowed=True, reason=Reason.GRANTED, rules=("a-rule",), policy="7-abc")
+DENIED = zerotrust.Decision(allowed=False, reason=Reason.RESOURCE_DENIED)
+AWAY = zerotrust.Decision(allowed=False, reason=Reason.POLICY_UNAVAILABLE)
+
+
+async def test_what_an_engine_elsewhere_permits_is_done_and_on_record_with_its_version(tmp_path: Path) -> None:
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(GRANTED))
+        assert (await quotes.client(quotes.token()).get("/looks-away")).json() == "done"
+
+        [access] = [record.data for record in quotes.records() if isinstance(record.data, Access)]
+        assert access.decision.allowed
+        assert access.decision.policy == Policy(version="7-abc", rules=("a-rule",))
+
+
+async def test_what_an_engine_elsewhere_denies_is_not_done_by_a_handler_that_looks_away(tmp_path: Path) -> None:
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(DENIED))
+        answer = await quotes.client(quotes.token()).get("/looks-away")
+        assert (answer.status_code, answer.json()["reason"]) == (403, Reason.RESOURCE_DENIED)
+        assert (await quotes.client(quotes.token()).get("/looks")).json() == "refused in its own way"
+
+        assert [record.data.decision.allowed for record in quotes.records() if isinstance(record.data, Access)] == [
+            False,
+            False,
+        ]
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("decision", [GRANTED, DENIED, AWAY])
+async def test_a_decision_elsewhere_that_nobody_has_awaited_leads_to_no_answer(
+    tmp_path: Path, decision: zerotrust.Decision
+) -> None:
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(decision))
+        answer = await quotes.client(quotes.token()).get("/does-not-wait")
+
+        assert (answer.status_code, answer.json()["reason"]) == (500, Reason.FAILED)
+        assert "done" not in answer.text
+        assert (await quotes.client(quotes.token()).get("/health")).status_code == 200
+
+
+async def test_an_engine_that_cannot_decide_is_no_denial_in_a_handlers_own_way(tmp_path: Path) -> None:
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(AWAY))
+        for path in ("/looks", "/looks-away"):
+            answer = await quotes.client(quotes.token()).get(path)
+            assert (answer.status_code, answer.json()["reason"]) == (503, Reason.POLICY_UNAVAILABLE)
+            assert answer.headers["retry-after"]
+
+
+async def test_a_caller_who_is_revoked_while_an_engine_elsewhere_decides_is_refused(tmp_path: Path) -> None:
+    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
+        revoked = partial(quotes.revocations.change, 1, ("user", "alice"), "a test")
+        quotes.service.use(quotes.service.snapshot, Elsewhere(GRANTED, revoked))
+        answer = await quotes.client(quotes.token()).get("/looks-away")
+
+        assert (answer.status_code, answer.json()["reason"]) == (401, Reason.REVOKED)
+        [access] = [record.data for record in quotes.records() if isinstance(record.data, Access)]
+        assert not access.decision.allowed
+
+
+def lists(service: Service) -> ASGIApp:
+    """Lists what a caller may have."""
+    app = service.app()
+
+    @app.get("/quotes")
+    async def quotes() -> list[str]:
+        return await service.permitted("quote.read", ["tea", "salt"], lambda name: zerotrust.Resource("Quote", name))
+
+    @app.get("/scopes")
+    async def scopes() -> list[str]:
+        return sorted(await service.usable(["quote.read", "quote.write"]))
+
+    @app.get("/forgotten")
+    async def forgotten() -> bool:
+        return "quote.write" in service.usable(["quote.read"])  # type: ignore[operator]
+
+    paths = ("/quotes", "/scopes", "/forgotten")
+    return service.guard(app, {("GET", "/health"): Public(), **{("GET", path): Scope("quote.read") for path in paths}})
+
+
+@pytest.mark.parametrize(
+    ("engine", "quotes", "scopes"),
+    [
+        (None, [], ["quote.read"]),
+        (Permitting(), ["tea", "salt"], ["quote.read", "quote.write"]),
+        (Elsewhere(GRANTED), ["tea", "salt"], ["quote.read", "quote.write"]),
+        (Elsewhere(DENIED), [], []),
+    ],
+)
+async def test_a_list_has_what_the_policies_permit(
+    tmp_path: Path, engine: zerotrust.PolicyEngine | None, quotes: list[str], scopes: list[str]
+) -> None:
+    async with guarded(QUOTES, lists, data=tmp_path, scopes=["quote.read", "quote.write"]) as party:
+        if engine:
+            party.service.use(party.service.snapshot, engine)
+        client = party.client(party.token(scope="quote.read"))
+        assert (await client.get("/quotes")).json() == quotes
+        assert (await client.get("/scopes")).json() == scopes
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+async def test_a_list_that_nobody_awaits_has_nothing(tmp_path: Path) -> None:
+    async with guarded(QUOTES, lists, data=tmp_path, scopes=["quote.read"]) as party:
+        assert (await party.client(party.token()).get("/forgotten")).status_code == 500
+
+
+async def test_a_list_of_what_could_be_decided_is_no_list(tmp_path: Path) -> None:
+    async with guarded(QUOTES, lists, data=tmp_path, scopes=["quote.read"]) as party:
+        party.service.use(party.service.snapshot, Elsewhere(AWAY))
+        for path in ("/quotes", "/scopes"):
+            answer = await party.client(party.token()).get(path)
+            assert (answer.status_code, answer.json()["reason"]) == (503, Reason.POLICY_UNAVAILABLE)
 
 
 def test_a_principal_is_a_good_one_but_for_what_is_changed() -> None:

@@ -65,7 +65,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         """Find documents by the words of their titles."""
         matching = await store.search(query, service.department(), current_principal().subject)
         # control: search-result-permitted
-        found = [d for d in matching if service.permits("document.read", d.as_resource())]
+        found = await service.permitted("document.read", matching, Document.as_resource)
         return Found(documents=[{"id": d.id, "title": d.title} for d in found])
 
     @server.tool(annotations=READS)

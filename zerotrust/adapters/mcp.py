@@ -55,8 +55,9 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
         result = await call_next(ctx)
         if ctx.method == "tools/list":
             assert isinstance(result, dict)  # noqa: S101 - for the type checker: nothing else can be listed
+            usable = await service.usable(tools.values())
             # control: listed-tools-permitted
-            listed = [tool for tool in result["tools"] if service.may_use(tools[tool["name"]])]
+            listed = [tool for tool in result["tools"] if tools[tool["name"]] in usable]
             result = {**result, "tools": listed}
         if ctx.method == "server/discover":  # the SDK advertises prompts and resources, and the gate admits no caller
             assert isinstance(result, dict)  # noqa: S101 - as above

@@ -137,7 +137,7 @@ class Decided(_Shape):
             allowed=decision.allowed,
             reason=decision.reason,
             detail=sanitize(decision.detail) if decision.detail else None,
-            policy=Policy(version=policy, rules=decision.rules or None) if policy else None,
+            policy=Policy(version=decision.policy or policy, rules=decision.rules or None) if policy else None,
         )
 
 

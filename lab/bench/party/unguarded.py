@@ -1,7 +1,7 @@
 """A service without security, as the baseline: the same handlers and SDKs, without a gate."""
 
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,6 +13,8 @@ from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.testing import principal
+
+T = TypeVar("T")
 
 DEPARTMENT = "/engineering"
 ANYBODY = principal(groups=frozenset({DEPARTMENT}), scopes=frozenset({"model.read", "llama.models"}), expires_at=2**40)
@@ -58,10 +60,10 @@ class Unguarded(Service):
         """The one of anybody."""
         return DEPARTMENT
 
-    def permits(self, action: str, resource: Resource) -> bool:  # noqa: ARG002
-        """Yes."""
-        return True
+    async def permitted(self, action: str, things: Iterable[T], as_resource: Callable[[T], Resource]) -> list[T]:  # noqa: ARG002
+        """All of them."""
+        return [*things]
 
-    def may_use(self, permission: str) -> bool:  # noqa: ARG002
-        """Yes."""
-        return True
+    async def usable(self, permissions: Iterable[str]) -> frozenset[str]:
+        """All of them."""
+        return frozenset(permissions)
