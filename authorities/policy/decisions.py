@@ -51,6 +51,14 @@ class Row:
             return engine.decide_on(self.who, self.action, self.at)
         return engine.decide(self.who, self.action, self.at)
 
+    def words(self, registry: Registry) -> tuple[str, str, str, str, str]:
+        """Return the question as the table has it: user, agent, scopes, what is asked for, and at what."""
+        names = {registry.id(name): name for name in registry.parties}
+        chain = [names.get(actor, actor) for actor in reversed(self.who.actors)]
+        through = " > ".join(chain) or names.get(self.who.party, self.who.party)
+        at = self.at.name if isinstance(self.at, Resource) else names.get(self.at, self.at)
+        return self.who.subject, through, " ".join(sorted(self.who.scopes)), self.action, at
+
     def differs(self, decision: Decision) -> str:
         """Return what an answer says that the row does not, or nothing."""
         found = ", ".join(decision.rules) if decision.allowed else str(decision.reason)

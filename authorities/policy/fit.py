@@ -15,8 +15,10 @@ from zerotrust.registry.model import OPERATORS, Registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 
-ADMIN, REPLACE = "registry.admin", "document.replace"
-"""What only people may do, never whoever acts for them: use the registry's door, and replace what is published."""
+ADMIN, POLICIES = DOORS = "registry.admin", "policy.admin"
+"""The scopes of the doors that are for people, never for whoever acts for them: those of the two authorities."""
+REPLACE = "document.replace"
+"""What only people may do with a document that is published."""
 IN_PERSON = pst.UnaryOp("not", pst.GetAttr(pst.Var("context"), "delegated"))
 STATE = pst.GetAttr(pst.Var("resource"), "state")
 _ID = re.compile(r"[a-z][a-z0-9-]{1,63}")
@@ -31,9 +33,10 @@ def problems(document: PolicyDocument, registry: Registry, table: Sequence[Row])
         return [f"the policies do not fit: {error}"]
     return [
         *of_rules(rules, registry),
-        *of_table(engine, table),
         *of_calls(engine, registry),
+        *of_operators(engine, registry),
         *of_people(document, registry, rules),
+        *of_table(engine, table),
     ]
 
 
@@ -78,21 +81,34 @@ def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
         yield "every call that the registry allows is refused"
 
 
+def of_operators(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
+    """Say if no operator could roll these policies back any more: whoever signs in may not use `policy.admin`."""
+    if POLICIES in registry.scopes and not any(
+        engine.decide(caller(registry.id(name), scopes={scope}, groups={OPERATORS}), scope, registry.id(at))
+        for name, scope, at in calls(registry)
+        if scope == POLICIES
+    ):
+        yield f"no operator could use {POLICIES} any more, and so nobody could roll these policies back"
+
+
 def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule]) -> Iterator[str]:
     """Yield each rule by which whoever acts for a user might do what only people may.
 
     Such a rule needs a condition that excludes it, beside its others and not within one: whatever else the rule says,
     it then never speaks for a delegated caller.
     """
-    anybody, door = caller(registry.id(registry.authorities.registry), scopes={ADMIN}), registry.authorities.registry
     known = {"department": "", "state": "published", "owner": "", "classification": ""}
     published = Resource("Document", "", tuple(known.items()))
     for rule in rules:
         policy = policy_of(document.model_copy(update={"policies": rule.unconditional}), registry)
         excluded = IN_PERSON in rule.conditions
-        if policy.decide(anybody, ADMIN, registry.id(door)) and not excluded:
-            yield f"{rule.id}: {ADMIN} is for people: it needs the condition `!context.delegated`"
-        if policy.decide_on(anybody, REPLACE, published) and not (excluded or any(map(_unpublished, rule.conditions))):
+        for scope in DOORS:
+            at = registry.id(registry.authorities.registry)
+            if policy.decide(caller(at, scopes={scope}), scope, at) and not excluded:
+                yield f"{rule.id}: {scope} is for people: it needs the condition `!context.delegated`"
+        if policy.decide_on(caller(""), REPLACE, published) and not (
+            excluded or any(map(_unpublished, rule.conditions))
+        ):
             yield f"{rule.id}: to replace what is published is for people: it needs the condition `!context.delegated`"
 
 

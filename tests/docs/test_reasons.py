@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from authorities.audit.reasons import AuditReason
+from authorities.policy.reasons import PolicyReason
 from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from orchestrator.proofs import ProofReason
@@ -13,7 +14,7 @@ from tests.support.system import ROOT
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 
 PAGE = (ROOT / "docs" / "reasons.md").read_text()
-KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, AuditReason, ModelReason, ProofReason]
+KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, PolicyReason, AuditReason, ModelReason, ProofReason]
 REASONS = [reason for kind in KINDS for reason in kind]
 ROWS = re.findall(r"^\| `(\w+)` \| (\d+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", PAGE, re.MULTILINE)
 

@@ -11,6 +11,7 @@ from zerotrust.runtime import policy_of
 
 REGISTRY = registry()
 TABLE = decisions.rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
+DOOR = REGISTRY.authorities.registry
 SENTENCE = '@description("Somebody may do something.")'
 GOOD = f'@id("one")\n{SENTENCE}\npermit (principal, action == Action::"document.read", resource);'
 
@@ -168,3 +169,25 @@ def test_the_rules_for_people_keep_their_condition(rule: str) -> None:
     policies = with_condition(rule, "!context.delegated", "true")
 
     assert [problem for problem in problems(policies) if problem.startswith(f"{rule}: ") and "for people" in problem]
+
+
+def test_policies_that_no_operator_could_take_back_are_not_published() -> None:
+    """Of a registry in which operators sign in for policies, too."""
+    scope, zt = REGISTRY.scopes["registry.admin"], REGISTRY.parties["zt"]
+    parties = REGISTRY.parties | {"zt": zt.model_copy(update={"delegates": ["policy.admin"]})}
+    parties[DOOR] = REGISTRY.parties[DOOR]
+    there = REGISTRY.model_copy(update={"scopes": REGISTRY.scopes | {"policy.admin": scope}, "parties": parties})
+    schema = POLICY.cedar_schema
+    if 'action "policy.admin"' not in schema:
+        schema += 'action "policy.admin" appliesTo { principal: Party, resource: Party, context: Permission };'
+    rule = POLICY.policies[POLICY.policies.index('@id("operate")') :].replace("registry.admin", "policy.admin")
+
+    def of_operators(policies: str) -> list[str]:
+        document = POLICY.model_copy(update={"policies": policies, "cedar_schema": schema})
+        return [*fit.of_operators(policy_of(document, there), there)]
+
+    told = ["no operator could use policy.admin any more, and so nobody could roll these policies back"]
+    assert of_operators(rule) == []
+    assert of_operators(GOOD) == told
+    assert of_operators(rule.replace('"/operators"', '"/security"')) == told
+    assert of_operators(rule.replace("!context.delegated", "context.delegated")) == told

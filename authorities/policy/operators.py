@@ -1,0 +1,113 @@
+"""The routes for operators: they list, compare, test, activate and roll back versions, and ask why and what may be."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from authorities.policy.office import Office
+from authorities.policy.questions import MOST_ASKED, Asked
+from authorities.policy.versions import Content, Summary, Why
+from zerotrust.audit.event import Action, Caller, RegistryChange, sanitize
+from zerotrust.context import current_principal
+from zerotrust.routes import MAX_MESSAGE, Routes, Scope
+from zerotrust.service import Service
+
+MAX_CONTENT = 1 << 20
+"""Bytes of a body with policies: their texts have at most 0.4 MB, and JSON escapes some of it."""
+ADMIN = Scope("policy.admin")
+CONTENT = Scope("policy.admin", max_body=MAX_CONTENT)
+ROUTES: Routes = {
+    ("GET", "/versions"): ADMIN,
+    ("GET", "/versions/{number}"): ADMIN,
+    ("GET", "/differences/{one}/{other}"): ADMIN,
+    ("POST", "/versions"): CONTENT,
+    ("POST", "/versions/test"): CONTENT,
+    ("POST", "/versions/rollback"): ADMIN,
+    ("POST", "/explanations"): Scope("policy.admin", max_body=MAX_MESSAGE),
+    ("GET", "/may/{name:path}"): ADMIN,
+}
+
+Number = Annotated[int, Field(ge=1, le=999_999_999)]
+InPath = Annotated[int, Path(ge=1, le=999_999_999)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Activation(_Shape):
+    """A content to activate."""
+
+    content: Content
+    why: Why
+    after: Number | None = None
+    """The version that it was compared with."""
+
+
+class Rollback(_Shape):
+    """An older version to go back to."""
+
+    version: Number
+    why: Why
+
+
+class Questions(_Shape):
+    """Decisions to explain."""
+
+    decisions: Annotated[list[Asked], Field(max_length=MOST_ASKED)]
+
+
+def add_operator_routes(app: FastAPI, service: Service, office: Office) -> None:
+    """Add the routes in `ROUTES`; who does something is on record."""
+
+    @app.get("/versions")
+    async def list_versions() -> dict[str, Any]:
+        return {
+            "active": office.versions.active.number,
+            "versions": [one.model_dump() for one in office.versions.all()],
+        }
+
+    @app.get("/versions/{number}")
+    async def show_version(number: InPath) -> dict[str, Any]:
+        return (await office.version(number)).model_dump()
+
+    @app.get("/differences/{one}/{other}")
+    async def differences(one: InPath, other: InPath) -> dict[str, Any]:
+        return await office.differences(one, other)
+
+    @app.post("/versions/test")
+    async def test(content: Content) -> dict[str, Any]:
+        return await office.test(content)
+
+    @app.post("/versions")
+    async def activate(asked: Activation) -> dict[str, Any]:
+        by = current_principal().subject
+        version = await office.activate(asked.content, by=by, why=asked.why, after=asked.after)
+        await service.recorder.write(_change("activate", version))
+        return version.model_dump()
+
+    @app.post("/versions/rollback")
+    async def rollback(asked: Rollback) -> dict[str, Any]:
+        version = await office.rollback(asked.version, by=current_principal().subject, why=asked.why)
+        await service.recorder.write(_change("rollback", version))
+        return version.model_dump()
+
+    @app.post("/explanations")
+    async def explain(asked: Questions) -> dict[str, Any]:
+        return {"explanations": await office.explain(asked.decisions)}
+
+    @app.get("/may/{name:path}")
+    async def may(name: str) -> dict[str, Any]:
+        return {"party": name, **asdict(office.may(name))}
+
+
+def _change(action: Action, version: Summary) -> RegistryChange:
+    """Return the event for a change by the current operator."""
+    return RegistryChange(
+        action=action,
+        target=sanitize(f"policy {version.number} {version.digest}"),
+        cause=sanitize(version.why),
+        principal=Caller.of(current_principal()),
+    )

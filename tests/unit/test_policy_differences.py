@@ -1,0 +1,68 @@
+"""Two versions of the policies differ in their texts, and in the answers that their decision tables ask for."""
+
+from unittest.mock import patch
+
+import pytest
+
+from authorities.policy import differences
+from authorities.policy.differences import Changed, answers, texts
+from authorities.policy.versions import content_of
+from tests.support.system import POLICIES, registry
+from zerotrust.policy import PolicyError
+
+REGISTRY = registry()
+OLD = content_of(POLICIES)
+PUBLIC = '["public", "internal"].contains(resource.classification)'
+NEW = OLD.model_copy(
+    update={
+        "policies": OLD.policies
+        | {
+            "documents.cedar": OLD.policies["documents.cedar"].replace(
+                PUBLIC, 'resource.classification == "internal"', 1
+            )
+        }
+    }
+)
+RENAMED = OLD.model_copy(
+    update={
+        "policies": OLD.policies | {"apis.cedar": OLD.policies["apis.cedar"].replace('@id("use-an-api")', '@id("use")')}
+    }
+)
+"""The reader does not read what its own department has made public by the first rule."""
+
+
+def test_the_same_does_not_differ() -> None:
+    assert (texts(OLD, OLD, before="1", after="2"), answers(OLD, OLD, REGISTRY)) == ("", [])
+
+
+def test_texts_differ_by_file_also_one_that_is_new_or_gone() -> None:
+    more = OLD.model_copy(update={"policies": {"new.cedar": "// new"}, "table": OLD.table + "one more line\n"})
+    told = texts(OLD, more, before="1-abc", after="policies").splitlines()
+
+    heads = [line for line in told if line.startswith(("---", "+++"))]
+    assert heads[:2] == ["--- 1-abc/apis.cedar", "+++ policies/apis.cedar"]
+    assert {"+++ policies/new.cedar", "+++ policies/decisions.md"} < {*heads}
+    assert "--- 1-abc/schema.cedarschema" not in heads
+    assert {"+// new", "+one more line"} < {*told}
+
+
+def test_a_question_of_either_table_that_is_answered_differently_is_told_once() -> None:
+    found = answers(OLD, NEW, REGISTRY)
+
+    before, after = "yes (read-own-department, read-public)", "yes (read-public)"
+    reader = "orchestrator > agent/reader"
+    assert Changed("alice", reader, "tool.read", "document.read", "menu", before, after) in found
+    assert len(found) == len(set(found))
+    assert answers(OLD, NEW.model_copy(update={"table": ""}), REGISTRY) == found
+    assert answers(OLD, NEW.model_copy(update={"table": "| user | groups |\n| alice |"}), REGISTRY) == found
+
+
+def test_another_rule_with_the_same_answer_is_told_and_their_number_has_a_bound() -> None:
+    assert all(one.before.startswith("yes (use-an-api") for one in answers(OLD, RENAMED, REGISTRY))
+    with patch.object(differences, "MOST_ANSWERS", 3):
+        assert len(answers(OLD, RENAMED, REGISTRY)) == 3
+
+
+def test_what_does_not_fit_the_registry_has_no_answers() -> None:
+    with pytest.raises(PolicyError):
+        answers(OLD, OLD.model_copy(update={"cedar_schema": "entity Party;"}), REGISTRY)

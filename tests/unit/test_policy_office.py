@@ -1,0 +1,304 @@
+"""Operators test, activate and roll back policies: one at a time, and what is unfit or refused changes nothing."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pydantic import ValidationError
+
+from authorities.policy.decisions import rows
+from authorities.policy.office import MOST_PROBLEMS, Office
+from authorities.policy.operators import Questions
+from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, Asked
+from authorities.policy.versions import Content, Version, Versions, VersionsError, content_of
+from tests.support.system import POLICIES, registry
+from zerotrust.decision import Denied, Reason, Resource
+from zerotrust.identity import MAX_ACTORS
+
+REGISTRY = registry()
+CONTENT = content_of(POLICIES)
+DRAFTS = '[Action::"document.replace", Action::"document.delete"]'
+
+
+def changed(old: str, new: str, *, table: Callable[[str], str] = str) -> Content:
+    """The policies with another text in one file, and the decision table that goes with them."""
+    assert old in CONTENT.policies["documents.cedar"]
+    policies = CONTENT.policies | {"documents.cedar": CONTENT.policies["documents.cedar"].replace(old, new, 1)}
+    return CONTENT.model_copy(update={"policies": policies, "table": table(CONTENT.table)})
+
+
+def without_deleting(table: str) -> str:
+    row = "| alice | {} | tool.write | document.delete | alice's draft | yes | change-own-draft | |"
+    for who in ("orchestrator > agent/writer", "walkthrough"):
+        assert row.format(who) in table
+        table = table.replace(
+            row.format(who),
+            f"| alice | {who} | tool.write | document.delete | alice's draft | no | resource_denied | |",
+        )
+    return table
+
+
+LESS = changed(f"in {DRAFTS}", '== Action::"document.replace"', table=without_deleting)
+"""Nobody deletes a draft any more."""
+WRONG = changed(f"in {DRAFTS}", '== Action::"document.replace"')
+"""The same, and the table says otherwise."""
+
+
+@dataclass
+class TheRegistry:
+    """Takes what is published, unless it has something against it."""
+
+    against: Denied | None = None
+    taken: list[int] = field(default_factory=list)
+    before: asyncio.Event | None = None
+
+    async def __call__(self, version: Version) -> None:
+        if self.before:
+            await self.before.wait()
+        if self.against:
+            raise self.against
+        self.taken.append(version.number)
+
+
+@pytest.fixture
+def there() -> TheRegistry:
+    return TheRegistry()
+
+
+@pytest.fixture
+def office(tmp_path: Path, there: TheRegistry) -> Office:
+    return Office(Versions(tmp_path, lambda: CONTENT), there, lambda: REGISTRY)
+
+
+async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: TheRegistry) -> None:
+    told = await office.test(LESS)
+
+    assert (told["problems"], told["active"]) == ([], 1)
+    assert (
+        '-permit (principal, action in [Action::"document.replace", Action::"document.delete"], resource)'
+        in told["text"]
+    )
+    assert {(one["user"], one["through"], one["does"], one["at"]) for one in told["answers"]} == {
+        ("alice", "orchestrator > agent/writer", "document.delete", "alice's draft"),
+        ("alice", "walkthrough", "document.delete", "alice's draft"),
+    }
+    assert {(one["before"], one["after"]) for one in told["answers"]} == {
+        ("yes (change-own-draft)", "no (resource_denied)")
+    }
+    assert (office.versions.active.number, there.taken) == (1, [])
+    assert (await office.test(CONTENT)) == {"active": 1, "problems": [], "text": "", "answers": []}
+
+
+async def test_what_is_fit_is_in_force_when_the_registry_has_taken_it(office: Office, there: TheRegistry) -> None:
+    version = await office.activate(LESS, by="olga", why="nothing is deleted", after=1)
+
+    assert there.taken == [2]
+    assert office.versions.active.summary == version
+    assert (version.number, version.by, version.why, version.of) == (2, "olga", "nothing is deleted", None)
+    assert "document.delete" not in {name for _, names in office.may("agent/writer").documents for name in names}
+
+
+async def test_what_is_unfit_is_not_kept_and_the_rows_are_named(office: Office, there: TheRegistry) -> None:
+    with pytest.raises(Denied) as refused:
+        await office.activate(WRONG, by="olga", why="trial")
+
+    assert (refused.value.status, str(refused.value.reason)) == (422, "policy_unfit")
+    problems = refused.value.more["problems"]
+    assert len(problems) == 2
+    assert all("yes by 'change-own-draft' expected, no by 'resource_denied' decided" in one for one in problems)
+    assert (office.versions.active.number, there.taken) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (CONTENT.model_copy(update={"policies": {"a.cedar": "permit"}}), "the policies do not fit"),
+        (CONTENT.model_copy(update={"table": "| user | groups |\n| alice |"}), "decisions.md, line 2"),
+        (
+            CONTENT.model_copy(update={"policies": {"a.cedar": "permit (principal, action, resource) when {false};"}}),
+            "every call that the registry allows is refused",
+        ),
+    ],
+)
+async def test_what_else_is_unfit(office: Office, content: Content, problem: str) -> None:
+    told = await office.test(content)
+
+    assert any(problem in one for one in told["problems"])
+    assert len(told["problems"]) <= MOST_PROBLEMS + 1
+
+
+async def test_no_more_problems_are_told_than_one_mends_at_once(office: Office) -> None:
+    assert len(rows(CONTENT.table, REGISTRY)) > MOST_PROBLEMS
+    nothing = CONTENT.policies | {"apis.cedar": "", "documents.cedar": ""}
+
+    problems = (await office.test(CONTENT.model_copy(update={"policies": nothing})))["problems"]
+
+    assert len(problems) == MOST_PROBLEMS + 1
+    assert problems[-1].startswith("and ")
+
+
+async def test_whoever_compared_it_with_another_version_activates_nothing(office: Office) -> None:
+    await office.activate(LESS, by="olga", why="first", after=1)
+
+    with pytest.raises(Denied) as refused:
+        await office.activate(CONTENT, by="omar", why="second", after=1)
+    assert (refused.value.status, str(refused.value.reason)) == (409, "policy_moved")
+    assert office.versions.active.number == 2
+
+
+async def test_two_operators_at_once_activate_one_after_the_other(office: Office, there: TheRegistry) -> None:
+    there.before = asyncio.Event()
+    both = [asyncio.create_task(office.activate(LESS, by=by, why="mine", after=1)) for by in ("olga", "omar")]
+    await asyncio.sleep(0)
+    there.before.set()
+
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert not isinstance(first, BaseException)
+    assert isinstance(second, Denied)
+    assert there.taken == [2]
+
+
+async def test_a_rollback_is_the_old_content_under_a_new_number(office: Office, there: TheRegistry) -> None:
+    await office.activate(LESS, by="olga", why="nothing is deleted")
+    version = await office.rollback(1, by="olga", why="it was a mistake")
+
+    assert (version.number, version.of, there.taken) == (3, 1, [2, 3])
+    assert office.versions.active.content == CONTENT
+    with pytest.raises(Denied) as refused:
+        await office.rollback(7, by="olga", why="there is none")
+    assert (refused.value.status, str(refused.value.reason)) == (404, "no_such_version")
+
+
+async def test_what_the_registry_refuses_is_withdrawn(office: Office, there: TheRegistry) -> None:
+    there.against = Denied(Reason.MALFORMED_BODY, "no")
+    with pytest.raises(Denied, match="malformed_body"):
+        await office.activate(LESS, by="olga", why="trial")
+
+    assert office.versions.active.number == 1
+    there.against = None
+    assert (await office.activate(LESS, by="olga", why="again")).number == 2
+
+
+async def test_where_the_registry_does_not_answer_the_version_is_kept_and_that_is_said(
+    office: Office, there: TheRegistry
+) -> None:
+    there.against = Denied(Reason.PEER_UNAVAILABLE, "no answer")
+    with pytest.raises(Denied) as refused:
+        await office.activate(LESS, by="olga", why="trial")
+
+    assert refused.value.status == 503
+    assert refused.value.advice == "Version 2 is kept, and comes into force as soon as the registry takes it."
+    assert office.versions.active.number == 2
+
+
+async def test_an_operator_who_hangs_up_does_not_stop_half_way(office: Office, there: TheRegistry) -> None:
+    there.before = asyncio.Event()
+    asking = asyncio.create_task(office.activate(LESS, by="olga", why="trial"))
+    while office.versions.active.number == 1:
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    there.before.set()
+    await office.ended()
+
+    assert there.taken == [2]
+
+
+async def test_a_full_disk_is_told(office: Office) -> None:
+    full = VersionsError("version 2 cannot be kept: make room there")
+    with patch.object(Versions, "add", side_effect=full), pytest.raises(Denied) as refused:
+        await office.activate(LESS, by="olga", why="trial")
+
+    assert (refused.value.status, refused.value.advice) == (503, str(full))
+
+
+# --- explained --------------------------------------------------------------------------------------------------------
+
+REPORT = Resource(
+    "Document",
+    "ENG-101",
+    tuple({"department": "/engineering", "state": "published", "owner": "x", "classification": "internal"}.items()),
+)
+
+
+def asked(policy: str, *, groups: str = "/finance", action: str = "document.read", **more: Any) -> Asked:
+    reader = REGISTRY.id("agent/reader")
+    thing = {"kind": REPORT.kind, "name": REPORT.name, "attributes": dict(REPORT.attributes)}
+    told: dict[str, Any] = {
+        "policy": policy,
+        "subject": "bob",
+        "party": reader,
+        "actors": [reader, REGISTRY.id("orchestrator")],
+        "scopes": ["tool.read"],
+        "groups": [groups],
+        "action": action,
+        "at": thing,
+    }
+    return Asked.model_validate(told | more)
+
+
+async def test_a_refusal_is_explained_by_what_came_nearest_and_what_may_be_done_instead(office: Office) -> None:
+    name = office.versions.active.name
+    at_tool = {"action": "tool.write", "at": REGISTRY.id("tool/documents"), "groups": "/engineering"}
+    refused, allowed, api = await office.explain(
+        [asked(name), asked(name, groups="/engineering"), asked(name, **at_tool)]
+    )
+
+    assert refused is not None
+    assert not refused["allowed"]
+    assert {one["id"]: one["missed"] for one in refused["rules"]} == {
+        "read-own-department": ["the document is not in a department of the user"],
+        "read-public": ["the document is not public"],
+    }
+    assert refused["instead"] == []
+    assert allowed is not None
+    assert (allowed["allowed"], [one["id"] for one in allowed["rules"]]) == (True, ["read-own-department"])
+    assert allowed["rules"][0]["sentence"].startswith("A caller with the scope tool.read may read")
+    assert api is not None
+    assert api["instead"] == ["tool.read"]
+
+
+async def test_it_is_explained_by_the_version_that_decided(office: Office) -> None:
+    old = office.versions.active.name
+    await office.activate(LESS, by="olga", why="nothing is deleted")
+    drafted = {
+        "kind": "Document",
+        "name": "D-1",
+        "attributes": dict(REPORT.attributes) | {"state": "draft", "owner": "bob"},
+    }
+    deleting: dict[str, Any] = {
+        "action": "document.delete",
+        "at": drafted,
+        "scopes": ["tool.write"],
+        "groups": "/engineering",
+    }
+
+    before, after, unknown, other = await office.explain(
+        [asked(name, **deleting) for name in (old, office.versions.active.name, "7-123456789abc", f"1-{'0' * 12}")]
+    )
+    assert before is not None
+    assert before["allowed"]
+    assert after is not None
+    assert (after["allowed"], after["rules"], after["instead"]) == (False, [], ["document.create", "document.replace"])
+    assert (unknown, other) == (None, None)
+
+
+def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(office: Office) -> None:
+    assert office.may("agent/reader").uses
+    with pytest.raises(Denied, match="not_registered"):
+        office.may("agent/nobody")
+
+
+def test_what_is_asked_to_be_explained_has_bounds() -> None:
+    one = asked("1-123456789abc").model_dump()
+    assert len(Questions.model_validate({"decisions": [one] * MOST_ASKED}).decisions) == MOST_ASKED
+    many = {str(number): "" for number in range(MOST_ATTRIBUTES + 1)}
+    thing = {"at": {"kind": "Document", "name": "D", "attributes": many}}
+    for decisions in ([one] * (MOST_ASKED + 1), [one | thing], [one | {"actors": ["a"] * (MAX_ACTORS + 1)}]):
+        with pytest.raises(ValidationError):
+            Questions.model_validate({"decisions": decisions})
