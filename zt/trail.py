@@ -16,6 +16,7 @@ from zerotrust.audit.event import (
     Exchange,
     Refusal,
     Request,
+    Resumed,
     UntrustedPeer,
 )
 from zt.names import short
@@ -57,6 +58,9 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
     for alarm in (event.data for event in known if isinstance(event.data, Alarm)):
         text = f"alarm: {alarm.cause} exchange of {short(alarm.party)}: {alarm.token_id}"
         tree.add(Text(text, "green" if alarm.cause == "explained" else "red"))
+    for event in known:
+        if isinstance(event.data, Resumed):
+            tree.add(Text(_resumed(event.data, short(event.service)), "yellow"))
     tree.label = tree.label or "no transaction"
     return tree
 
@@ -100,6 +104,10 @@ def _what(event: AuditEvent, data: Decision) -> str:
             return f"call of {short(data.party)}"
         case Refusal():
             return f"refused by {short(event.service)} itself"
+
+
+def _resumed(said: Resumed, party: str) -> str:
+    return f"resumed: records {said.same + 1} to {said.same + said.foreign} of {party} are not its own: {said.cause}"
 
 
 def _version(decision: Decided) -> str:

@@ -204,7 +204,7 @@ def test_a_caller_is_all_that_its_token_says_and_never_the_token() -> None:
 def test_every_kind_of_data_has_a_type_of_its_own() -> None:
     types = [kind.__dataclass_fields__["type"].default for kind in get_args(Data)]
 
-    assert len(set(types)) == len(types) == 10
+    assert len(set(types)) == len(types) == 11
 
 
 def test_an_event_of_one_call_names_the_peer_apart_from_the_principal() -> None:

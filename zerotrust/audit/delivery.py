@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zerotrust.audit.deletion import Deletion, NotProven
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import Ledger, NotDelivered
+from zerotrust.audit.ledger import RESUME, Ledger, NotDelivered
 from zerotrust.audit.record import Link, hash_of
 from zerotrust.audit.tail import RecordGone, Tail
 
@@ -96,7 +96,9 @@ class Delivery:
         if there.records > own or (lines and hash_of(lines[0]) != there.head):
             if lines:
                 await self._ledger.take(lines)  # the log records that it differs
-            raise NotDelivered(f"it has {there.records} records of this journal, which is not the same any more")
+            raise NotDelivered(
+                f"it has {there.records} records of this journal, which is not the same any more. {RESUME}"
+            )
 
     def _wake(self) -> None:
         """Called by the journal, in the thread that commits."""

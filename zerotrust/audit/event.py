@@ -309,7 +309,25 @@ class Alarm(_Shape):
     subject: Id | None = None
 
 
-Data = Request | Outcome | Access | Exchange | UntrustedPeer | Refusal | RegistryChange | Counts | Issued | Alarm
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed(_Shape):
+    """The audit log has records of this journal that are not its own, and the journal goes on behind them."""
+
+    type: Literal["resumed"] = "resumed"
+    same: Annotated[int, Field(ge=0)]
+    """Up to this record, the log has what the journal had."""
+    foreign: Times
+    """So many records after that one, in the log, are not the journal's own."""
+    cause: SafeText
+    aside: Times | None = None
+    """So many of the journal's own records were set aside; their events follow again."""
+    aside_sha256: Sha256 | None = None
+    """Of the last one of these, whose chain names all of them."""
+
+
+Data = (
+    Request | Outcome | Access | Exchange | UntrustedPeer | Refusal | RegistryChange | Counts | Issued | Alarm | Resumed
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,9 @@ from zerotrust.tlog.note import MAX_NOTE, decoded
 from zerotrust.tlog.proof import Proof, proof
 
 PATH = "/journal"
+CHANGED = "journal_changed"
+"""The reason for which it takes nothing more of a journal: it has other records of it."""
+RESUME = "Until an operator has it resume (zt audit resume: docs/failures.md), nothing of it is delivered"
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST = 1 << 53
@@ -107,7 +110,8 @@ class RemoteLedger:
         if answer.status_code != 200:
             reason = said.get("reason")
             known = isinstance(reason, str) and _REASON.fullmatch(reason)
-            raise NotDelivered(f"it refuses: {answer.status_code} {reason if known else ''}", _wait(answer))
+            hint = f". {RESUME}" if reason == CHANGED else ""
+            raise NotDelivered(f"it refuses: {answer.status_code} {reason if known else ''}{hint}", _wait(answer))
         number, head = said.get("n"), said.get("sha256")
         if type(number) is not int or not 0 <= number < _MOST or not isinstance(head, str) or not _HASH.fullmatch(head):
             raise NotDelivered("it does not say where it stands with the journal")

@@ -66,9 +66,19 @@ def link_before(line: bytes) -> Link:
     return Link(int(record[2]) - 1, record[3].decode())
 
 
+def line_of(event: bytes, before: Link) -> bytes:
+    """Return the line of a record; `event`: in canonical form; `before`: where the chain stands."""
+    return b'{"event":%b,"n":%d,"prev":"%b"}' % (event, before.records + 1, before.head.encode())
+
+
+def content_of(line: bytes) -> bytes:
+    """Return the canonical bytes of a record's event.  Raises `ValueError` if the line is no record."""
+    return _matched(line)[1]
+
+
 def event_of(line: bytes) -> AuditEvent:
     """Return the event of a journal's line.  Raises `ValueError` if it is none of schema 1."""
-    return AuditEvent.parse(_matched(line)[1])
+    return AuditEvent.parse(content_of(line))
 
 
 def _matched(line: bytes) -> re.Match[bytes]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from zerotrust.audit.chain import closed, segment_lines, segment_path, stands_at
-from zerotrust.audit.record import GENESIS, MAX_LINE, Link, followed, hash_of
+from zerotrust.audit.record import GENESIS, MAX_LINE, Link, followed, hash_of, line_of
 from zerotrust.durable import synced
 from zerotrust.errors import ZeroTrustError
 
@@ -60,7 +60,7 @@ class Segments:
                 raise self._failure
         link, links, chain = self._link, [], []
         for event in events:
-            line = b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode())
+            line = line_of(event, link)
             link = Link(link.records + 1, hash_of(line))
             links.append(link)
             chain.append(line + b"\n")
