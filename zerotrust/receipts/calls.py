@@ -7,7 +7,6 @@ gate has begun it, nothing is noted.
 import hashlib
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import replace
 
 from zerotrust.audit.event import Text
 from zerotrust.decision import Denied, ReasonCode
@@ -28,25 +27,40 @@ from zerotrust.receipts.receipt import (
 class OneCall:
     """One call to another party, while it is under way."""
 
-    def __init__(self, of: "Calls", asked: Asked) -> None:
-        self._of, self.asked = of, asked
+    def __init__(self, of: "Calls", audience: str, token: str, content: bytes) -> None:
+        self._of, self._audience, self.token = of, audience, token
+        self._request = hashlib.sha256(content).hexdigest()
+        self._answer: str | None = None
+        self._receipt: str | None = None
+        self._reason: str | None = NO_ANSWER
 
     def ended(self, reason: str) -> None:
         """Note why there is no receipt."""
-        self.asked = replace(self.asked, reason=reason)
+        self._reason = reason
 
     def answered(self, content: bytes) -> bytes:
         """Note the answer, and take out the receipts that it brought; return what is left."""
-        outside = "://" not in self.asked.aud
+        outside = "://" not in self._audience
         found = None if outside else taken(content)
         left, receipts = (found.content, found.receipts) if found else (content, ())
-        self.asked = replace(self.asked, answer=hashlib.sha256(left).hexdigest())
+        self._answer = hashlib.sha256(left).hexdigest()
         if receipts and self._of.have_room(receipts):
             self._of.received += receipts
-            self.asked = replace(self.asked, receipt=digest_of(receipts[0]), reason=None)
+            self._receipt, self._reason = digest_of(receipts[0]), None
         else:
             self.ended(OUTSIDE if outside else NO_ROOM if receipts else NONE)
         return left
+
+    def asked(self) -> Asked:
+        """Return what the receipt says of it."""
+        return Asked(
+            aud=self._audience,
+            token=self.token,
+            request=self._request,
+            answer=self._answer,
+            receipt=self._receipt,
+            reason=self._reason,
+        )
 
 
 class Calls:
@@ -73,9 +87,7 @@ class Calls:
 
     def called(self, audience: str, token: str, content: bytes) -> OneCall:
         """Note a call that is about to be made with this token and this content."""
-        request = hashlib.sha256(content).hexdigest()
-        call = OneCall(self, Asked(aud=audience, token=token, request=request, reason=NO_ANSWER))
-        self._calls.append(call)
+        self._calls.append(call := OneCall(self, audience, token, content))
         self._bound()
         return call
 
@@ -104,8 +116,7 @@ class Calls:
 
     def asked(self) -> tuple[Asked, ...]:
         """Return every call, and every token that was asked for and sent with none of them."""
-        made = [call.asked for call in self._calls]
-        used = {call.token for call in made}
+        made, used = [call.asked() for call in self._calls], {call.token for call in self._calls}
         unused = [Asked(aud=aud, token=token, reason=why) for aud, token, why in self._exchanges if token not in used]
         return (*made, *unused)
 

@@ -7,13 +7,16 @@ signer, and only until the certificate expires.
 
 import base64
 import datetime as dt
+import json
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from zerotrust.errors import ZeroTrustError
@@ -23,6 +26,10 @@ from zerotrust.spiffe.svid import Svid, id_of, life_of
 ALGORITHM = "ES256"
 MAX_CHAIN = 4
 """Certificates in a header: the signer's and intermediates."""
+HEADERS = 4
+"""Encoded headers that are remembered: a party signs with one SVID at a time, and statements of one or two kinds."""
+_ES256, _BYTES = ECDSA(hashes.SHA256()), 32
+"""The algorithm, and the bytes of each of the two numbers that are a signature (RFC 7518 section 3.4)."""
 
 
 class InvalidStatement(ZeroTrustError, ValueError):
@@ -31,8 +38,22 @@ class InvalidStatement(ZeroTrustError, ValueError):
 
 def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
     """Return `payload` signed with this SVID; `kind` is the media type of the statement (the header's `typ`)."""
-    header = {"typ": kind, "x5c": [chain_entry(one) for one in svid.chain]}
-    return jwt.PyJWS().encode(payload, svid.key, ALGORITHM, headers=header)
+    content = b"%b.%b" % (_header_of(svid.chain, kind), _base64url(payload))
+    signature = decode_dss_signature(svid.key.sign(content, _ES256))
+    raw = b"".join(number.to_bytes(_BYTES, "big") for number in signature)
+    return (content + b"." + _base64url(raw)).decode()
+
+
+@lru_cache(HEADERS)
+def _header_of(chain: tuple[x509.Certificate, ...], kind: str) -> bytes:
+    """Return the encoded header of all that is signed with this chain: most of a statement, and the same each time."""
+    header = {"alg": ALGORITHM, "typ": kind, "x5c": [chain_entry(one) for one in chain]}
+    return _base64url(json.dumps(header, separators=(",", ":")).encode())
+
+
+def _base64url(content: bytes) -> bytes:
+    """Encode without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
 
 
 def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: float) -> dict[str, Any]:
