@@ -58,7 +58,7 @@ def _of_compose(words: list[str]) -> str | None:
             return words[1]
         words = words[2:]
     named = [word for word in words if not word.startswith("-")]
-    if named[0] not in {"up", "down", "run", "logs", "cp", "exec", "ps", "build", "restart", "stop", "kill"}:
+    if named[0] not in {"up", "down", "run", "logs", "cp", "exec", "ps", "build", "restart", "start", "stop", "kill"}:
         return named[0]
     service = named[1].partition(":")[0] if len(named) > 1 else None
     return service if service and service not in SERVICES | {"SERVICE"} else None

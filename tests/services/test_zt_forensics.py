@@ -40,8 +40,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(console, "width", 160)
+    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
 
 
 def events(shown: Result) -> list[Any]:

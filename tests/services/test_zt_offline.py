@@ -28,9 +28,10 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line is folded, however wide the terminal of these tests is."""
+def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No line is folded, however wide the terminal of these tests is; and no witness is the runner's own."""
     monkeypatch.setattr(console, "width", 160)
+    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
 
 
 def zt(*words: str, **more: Any) -> Result:
