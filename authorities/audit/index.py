@@ -1,6 +1,6 @@
-"""Finds leaves of the log by what they are about.  Nothing in it is believed: what it finds is read from the log again.
+"""Finds leaves of the log by their place in a journal, or by a receipt.
 
-It is made of the log's files, and made again where it is missing, damaged or says what the log does not.
+Nothing in it is believed: what it finds is read from the log again.  It is made of the log's files, and made again where it is missing, damaged or says what the log does not.
 """
 
 import asyncio
@@ -16,8 +16,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    UniqueConstraint,
-    bindparam,
     create_engine,
     delete,
     event,
@@ -50,33 +48,15 @@ _UNUSABLE = (DatabaseError, InvalidLog, OSError)
 log = logging.getLogger(__name__)
 
 _tables = MetaData()
-_terms = Table(
-    "terms",
-    _tables,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("value", String, nullable=False),
-    UniqueConstraint("kind", "value"),
-)
 _leaves = Table(
     "leaves",
     _tables,
-    Column("term", Integer, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("value", String, primary_key=True),
     Column("leaf", Integer, primary_key=True),
     sqlite_with_rowid=False,
 )
 _state = Table("state", _tables, Column("size", Integer, nullable=False))
-
-_ADD_LEAF = (
-    insert(_leaves)
-    .prefix_with("OR IGNORE")
-    .from_select(
-        ["term", "leaf"],
-        select(_terms.c.id, bindparam("of_leaf")).where(
-            _terms.c.kind == bindparam("of_kind"), _terms.c.value == bindparam("of_value")
-        ),
-    )
-)
 
 
 class Index(Shielding):
@@ -174,8 +154,7 @@ class Index(Shielding):
             return await asyncio.to_thread(self._found, term, self._log.size)
 
     def _found(self, term: Term, size: int) -> list[int]:
-        query = select(_leaves.c.leaf).join(_terms, _terms.c.id == _leaves.c.term)
-        query = query.where(_terms.c.kind == term.kind, _terms.c.value == term.value)
+        query = select(_leaves.c.leaf).where(_leaves.c.kind == term.kind, _leaves.c.value == term.value)
         with self._opened().begin() as connection:
             found = list(connection.scalars(query.order_by(_leaves.c.leaf.desc()).limit(MOST_FOUND)))
         for leaf in found:
@@ -211,12 +190,14 @@ def _size(connection: Connection) -> int:
 
 def _take(connection: Connection, first: int, entries: list[bytes], done: int) -> None:
     """Add the leaves from `done` on, of which `first` is the number of the first entry."""
-    leaves = [(leaf, term) for leaf, entry in enumerate(entries, first) if leaf >= done for term in terms_of(entry)]
-    if leaves:
-        names = [{"kind": term.kind, "value": term.value} for term in {term for _, term in leaves}]
-        connection.execute(insert(_terms).prefix_with("OR IGNORE"), names)
-        rows = [{"of_leaf": leaf, "of_kind": term.kind, "of_value": term.value} for leaf, term in leaves]
-        connection.execute(_ADD_LEAF, rows)
+    rows = [
+        {"kind": term.kind, "value": term.value, "leaf": leaf}
+        for leaf, entry in enumerate(entries, first)
+        if leaf >= done
+        for term in terms_of(entry)
+    ]
+    if rows:
+        connection.execute(insert(_leaves).prefix_with("OR IGNORE"), rows)
     connection.execute(delete(_state))
     connection.execute(insert(_state).values(size=first + len(entries)))
 
