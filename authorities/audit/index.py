@@ -1,6 +1,7 @@
 """Finds leaves of the log by their place in a journal, or by a receipt.
 
-Nothing in it is believed: what it finds is read from the log again.  It is made of the log's files, and made again where it is missing, damaged or says what the log does not.
+Nothing in it is believed: what it finds is read from the log again.  It is made of the log's files, and made again
+where it is missing, damaged or says what the log does not.
 """
 
 import asyncio
