@@ -80,7 +80,9 @@ async def add(log: Log, *data: Data) -> list[bytes]:
         (
             Access(
                 operation=sanitize("read"),
-                resource=Resource(kind="Document", name=sanitize("report-3"), attributes={"receipt": RECEIPT}),
+                resource=Resource(
+                    kind="Document", name=sanitize("report-3"), attributes={"receipt": sanitize(RECEIPT)}
+                ),
                 decision=YES,
                 principal=CALLER,
             ),
