@@ -16,6 +16,8 @@ MAX_EVALUATIONS = 100
 """Questions in one request.  Each takes up to 0.1 ms; a page that shows what somebody may do asks a screenful."""
 EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST = "execute_all", "deny_on_first_deny", "permit_on_first_permit"
 SEMANTICS = EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST
+REQUIRED = {"subject": ("type", "id"), "action": ("name",), "resource": ("type", "id")}
+"""What each member of a question has to have."""
 
 
 class BadRequest(ZeroTrustError):
@@ -96,7 +98,7 @@ def questions(told: Mapping[str, Any]) -> list[Question | BadRequest] | None:
         return None
     if len(batch) > MAX_EVALUATIONS:
         raise BadRequest(f"evaluations has {len(batch)} elements, at most {MAX_EVALUATIONS} are answered")
-    _check(defaults := {key: told[key] for key in ("subject", "action", "resource", "context") if key in told})
+    defaults = {key: _object(told, key) for key in (*REQUIRED, "context") if key in told}
     return [_one(defaults, number, each) for number, each in enumerate(batch)]
 
 
@@ -108,23 +110,22 @@ def semantic(told: Mapping[str, Any]) -> str:
     return str(found)
 
 
-def _check(defaults: Mapping[str, Any]) -> None:
-    for key in defaults:
-        if key == "action":
-            action(defaults)
-        elif key == "context":
-            context(defaults)
-        else:
-            entity(defaults, key)
-
-
 def _one(defaults: Mapping[str, Any], number: int, each: Any) -> Question | BadRequest:
     if not isinstance(each, dict):
         return BadRequest(f"evaluations[{number}] is not an object")
     try:
-        return question({**defaults, **each})
+        return question({**defaults, **each, **_completed(defaults, each)})
     except BadRequest as error:
         return BadRequest(f"evaluations[{number}]: {error}")
+
+
+def _completed(defaults: Mapping[str, Any], each: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a question replaces of the defaults, with the names that it leaves out (scenario, 3.2.7)."""
+    return {
+        key: {name: defaults[key][name] for name in names if name in defaults[key]} | each[key]
+        for key, names in REQUIRED.items()
+        if key in defaults and isinstance(each.get(key), dict)
+    }
 
 
 def _object(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -21,8 +21,8 @@ from authorities.policy.authzen import (
     questions,
     semantic,
 )
+from zerotrust.authzen import EVALUATION, EVALUATIONS
 
-EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
 SEARCH_ACTION = "/access/v1/search/action"
 METADATA = "/.well-known/authzen-configuration"
 """Paths, below the authority's address (section 10.1)."""

@@ -17,13 +17,13 @@ from authorities.policy.authzen import Entity, Question
 from authorities.policy.authzen_api import Answer
 from authorities.policy.callers import caller
 from authorities.policy.rules import rules_of
+from zerotrust.authzen import PARTY, USER
 from zerotrust.decision import Resource
 from zerotrust.identity import MAX_ACTORS, Principal
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import PolicyDocument
 
-PARTY, USER = "Party", "user"
 MOST_NAMES = 100
 """Groups or scopes in one question.  A token has a few."""
 _UNKNOWN = Answer(decision=False, context={"reason": "unknown_question"})

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import tomllib
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from sqlalchemy import event
 
 from tests.support.attack import tool_call
 from tests.support.clients import refused, said, tools, use
-from tests.support.system import ROOT, System
+from tests.support.issuer import Issuer
+from tests.support.pdp import elsewhere
+from tests.support.system import ROOT, System, running
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
 from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_NAMED, Store
 from zerotrust import VERSION
@@ -26,6 +28,14 @@ Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]
 BOB = {"sub": "bob", "groups": ["/finance"]}
 MCP_HEADERS = {"mcp-protocol-version": ERA.decode(), "accept": "application/json", "content-type": "application/json"}
+
+
+@pytest.fixture(params=["in process", "elsewhere"])
+async def system(request: pytest.FixtureRequest, tmp_path: Path, issuer: Issuer) -> AsyncIterator[System]:
+    """All services; they decide by the policies in process, or ask a decision point for each decision."""
+    decided_by = elsewhere if request.param == "elsewhere" else None
+    async with running(tmp_path, issuer=issuer, decided_by=decided_by) as system:
+        yield system
 
 
 def decided(system: System) -> list[dict[str, Any]]:

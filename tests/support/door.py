@@ -32,6 +32,7 @@ from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.event import Counts
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
+from zerotrust.decision import PolicyEngine
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Confirmation, Gate
 from zerotrust.identity import Principal
@@ -110,6 +111,7 @@ class Door:
         metadata_url: str | None = None,
         count_every: float = 0,
         dialects: Mapping[str, Dialect] | None = None,
+        policy: PolicyEngine | None = None,
     ) -> None:
         registry = issuer.registry
         self._party, self.revocations = party, fresh_revocations()
@@ -144,7 +146,7 @@ class Door:
                     freshness=registry.freshness,
                     clock=self.key_clock,
                 ),
-                policy=policy_of(POLICY, registry),
+                policy=policy or policy_of(POLICY, registry),
                 recorder=self.recorder,
                 clock=self.clock,
                 metadata_url=metadata_url,

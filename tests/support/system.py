@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ from tests.support.ca import FOREVER, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
 from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.decision import PolicyEngine
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.files import load_policy
 from zerotrust.registry.lock import load_lock
@@ -86,7 +87,9 @@ class System:
         )
         self.reaching: dict[str, httpx.AsyncBaseTransport] = {}
         """What leads to the servers outside, by origin."""
-        self.revocations, self._policy = fresh_revocations(), policy_of(POLICY, registry)
+        self.revocations, here = fresh_revocations(), policy_of(POLICY, registry)
+        self.policy: Callable[[str], PolicyEngine] = lambda _name: here
+        """The policy engine of a party."""
         self.services: dict[str, Service] = {}
 
     def service(self, name: str) -> Service:
@@ -97,7 +100,7 @@ class System:
             name,
             snapshot=self.snapshot,
             revocations=self.revocations,
-            policy=self._policy,
+            policy=self.policy(name),
             issuer=ISSUER,
             data=self.folder / name.replace("/", "-"),
             workload=Identity(svid_of(name)),
@@ -154,11 +157,17 @@ async def running(
     kind: type[Service] = Service,
     clock: Callable[[], float] = time.time,
     outside: Mapping[str, OutsideServer] = MappingProxyType({}),
+    decided_by: Callable[["System"], AbstractAsyncContextManager[None]] | None = None,
 ) -> AsyncIterator[System]:
-    """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do."""
+    """A system with these parties alive, or with all workloads of the registry; `kind` may watch what they do.
+
+    `decided_by` puts another policy engine into the system (`pdp.py`).
+    """
     registered = registered or (issuer.registry if issuer else registry())
     system = System(folder, registered, issuer or Issuer(registered), kind, clock, outside)
     async with AsyncExitStack() as stack:
+        if decided_by:
+            await stack.enter_async_context(decided_by(system))
         for name in names or registered.services:
             create_app: Callable[[Service], ASGIApp] = import_module(_module(registered, name)).create_app
             app = create_app(system.service(name))

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from starlette.types import Scope as HttpScope
 from tests.support.ca import workload
 from tests.support.door import NOW, Door, Headers, Reply
 from tests.support.issuer import Issuer
+from tests.support.pdp import engine
 from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.chain import events
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event import MICROSECONDS, Request
 from zerotrust.audit.pace import SLOW
 from zerotrust.context import current_principal, current_span, current_trace
-from zerotrust.decision import Denied, Reason
+from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.dialect import PLAIN, Dialect
 from zerotrust.gate import Gate
 from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
@@ -37,6 +39,28 @@ TRACEPARENT = (b"traceparent", f"00-{TRACE}-0123456789abcdef-01".encode())
 @pytest.fixture
 def issuer(still_issuer: Issuer) -> Issuer:
     return still_issuer
+
+
+@pytest.fixture(params=["in process", "elsewhere"])
+def policy(request: pytest.FixtureRequest, issuer: Issuer) -> PolicyEngine | None:
+    """Who decides: the policies in process, or a decision point that is asked for each decision."""
+    return engine(issuer.registry) if request.param == "elsewhere" else None
+
+
+@pytest.fixture
+def door(tmp_path: Path, issuer: Issuer, policy: PolicyEngine | None) -> Iterator[Door]:
+    """The orchestrator's door."""
+    door = Door(tmp_path, issuer, policy=policy)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def tool_door(tmp_path: Path, issuer: Issuer, policy: PolicyEngine | None) -> Iterator[Door]:
+    """The documents tool's door."""
+    door = Door(tmp_path, issuer, party="tool/documents", metadata_url="http://tool.test/metadata", policy=policy)
+    yield door
+    door.close()
 
 
 def for_the_tool(issuer: Issuer, **changed: Any) -> str:

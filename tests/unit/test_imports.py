@@ -92,7 +92,7 @@ LAYERS = [
     {"identity"},
     {"decision"},
     {"limits", "routes", "dialect", "revocation_list", "tlog"},
-    {"policy", "token_validation", "routing"},
+    {"policy", "authzen", "token_validation", "routing"},
     {"spiffe", "revocation"},
     {"registry", "context", "call_lifetime"},
     {"audit", "settings"},

@@ -1,0 +1,54 @@
+"""Serves the AuthZEN API to workloads, by their certificates.  `authzen_api.py` answers; here is HTTP only.
+
+An admitted call is not recorded: whoever enforces the answer has the decision in its own journal.
+"""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request, Response
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from authorities.policy.authzen_api import METADATA, DecisionPoint, metadata, respond
+from zerotrust.routes import MutualTLS, Routes
+
+API = "/access/v1/{api:path}"
+MAX_REQUEST = 128 * 1024
+"""Bytes of a request: 100 questions, each with a resource of a kilobyte."""
+ROUTES: Routes = {
+    ("GET", METADATA): MutualTLS(any_workload=True, routine=True),
+    ("GET", API): MutualTLS(any_workload=True, routine=True),
+    ("POST", API): MutualTLS(any_workload=True, routine=True, raw_body=True, max_body=MAX_REQUEST),
+}
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def add_authzen_routes(app: FastAPI, point: Callable[[], DecisionPoint], address: str) -> None:
+    """Add the routes of `ROUTES` to an app.
+
+    `point` returns who decides now; if nobody can, it raises `Denied`.  `address`: this party's, as others call it.
+    """
+
+    @app.get(METADATA)
+    async def configuration() -> Response:
+        return JSONResponse(metadata(address), headers=_NO_STORE)
+
+    @app.get(API)
+    async def only_posted(request: Request) -> Response:
+        return PlainTextResponse("send the question by POST", 405, {"allow": "POST", **_echoed(request)})
+
+    @app.post(API)
+    async def ask(request: Request) -> Response:
+        status, body, headers = respond(
+            point(),
+            request.url.path,
+            await request.body(),
+            content_type=request.headers.get("content-type", ""),
+            request_id=request.headers.get("x-request-id"),
+        )
+        kind = JSONResponse if isinstance(body, dict) else PlainTextResponse
+        return kind(body, status, {**headers, **_NO_STORE})
+
+
+def _echoed(request: Request) -> dict[str, str]:
+    found = request.headers.get("x-request-id")
+    return {} if found is None else {"x-request-id": found}

@@ -1,0 +1,193 @@
+"""The policy authority's AuthZEN API over mutual TLS: the certification scenario, and the same answers as services'."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from authorities.policy import decisions
+from authorities.policy.authzen_api import METADATA, SEARCH_ACTION
+from authorities.policy.authzen_routes import MAX_REQUEST
+from authorities.policy.decisions import Row
+from tests.support.authzen_fixture import FixturePoint
+from tests.support.authzen_scenario import ANSWERED, REFUSED, asked, found
+from tests.support.pdp import PDP, PEP, certificate, client, listening, point
+from tests.support.system import POLICIES, POLICY
+from zerotrust.authzen import EVALUATION, EVALUATIONS, AuthZEN
+from zerotrust.decision import Decision, Denied, Reason, Resource
+from zerotrust.registry.model import Registry
+from zerotrust.runtime import policy_of
+from zerotrust.testing import principal
+
+JSON = {"content-type": "application/json"}
+
+
+async def test_every_request_of_the_scenario_is_answered_over_http(tmp_path: Path, registry: Registry) -> None:
+    async with listening(tmp_path, registry, FixturePoint) as address, client(address, tmp_path) as http:
+        for section, path, told, expected in ANSWERED:
+            for _ in range(2):  # 2.6: the same again
+                answer = await http.post(path, json=told)
+                assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), section
+                assert answer.json() == expected, section
+        for section, path, told, why in REFUSED:
+            answer = await http.post(path, json=told)
+            assert (answer.status_code, answer.text) == (400, why), section
+
+
+async def test_a_body_that_is_no_json_object_is_refused(tmp_path: Path, registry: Registry) -> None:
+    """Sections 2.4.3 to 2.4.5 of the scenario."""
+    async with listening(tmp_path, registry, FixturePoint) as address, client(address, tmp_path) as http:
+        for path in (EVALUATION, EVALUATIONS, SEARCH_ACTION):
+            for content, kind in [
+                (json.dumps(asked()).encode(), "text/plain"),
+                (json.dumps(asked()).encode(), "application/x-www-form-urlencoded"),
+                (b"", "application/json"),
+                (b"{", "application/json"),
+                (b"[]", "application/json"),
+                (b'{"subject": 1, "subject": 2}', "application/json"),
+                (b"[" * 100 + b"]" * 100, "application/json"),
+            ]:
+                answer = await http.post(path, content=content, headers={"content-type": kind})
+                assert answer.status_code == 400, (path, content, kind)
+
+
+async def test_headers_paths_and_methods(tmp_path: Path, registry: Registry) -> None:
+    async with listening(tmp_path, registry, FixturePoint) as address, client(address, tmp_path) as http:
+        for status, path, told in [
+            (200, EVALUATION, asked()),
+            (400, EVALUATION, {}),
+            (404, "/access/v1/search/subject", asked()),
+            (404, "/access/v1/search/resource", asked()),
+            (404, "/access/v1/", asked()),
+        ]:
+            answer = await http.post(path, json=told, headers={"X-Request-ID": "bfe9eb29-ab87"})
+            assert (answer.status_code, answer.headers["x-request-id"]) == (status, "bfe9eb29-ab87")
+            assert "x-request-id" not in (await http.post(path, json=told)).headers
+
+        answer = await http.get(EVALUATION, headers={"X-Request-ID": "1"})
+        assert (answer.status_code, answer.headers["allow"], answer.headers["x-request-id"]) == (405, "POST", "1")
+
+        answer = await http.get(METADATA)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        base = registry.address(PDP)
+        assert answer.json() == {
+            "policy_decision_point": base,
+            "access_evaluation_endpoint": base + EVALUATION,
+            "access_evaluations_endpoint": base + EVALUATIONS,
+            "search_action_endpoint": base + SEARCH_ACTION,
+        }
+
+
+async def test_a_request_is_bounded(tmp_path: Path, registry: Registry) -> None:
+    async with listening(tmp_path, registry, FixturePoint) as address, client(address, tmp_path) as http:
+        padded = json.dumps(asked(padding="x" * MAX_REQUEST)).encode()
+        answer = await http.post(EVALUATION, content=padded, headers=JSON)
+        assert (answer.status_code, answer.json()["reason"]) == (413, Reason.BODY_TOO_LARGE)
+
+        exact = padded.replace(b"x", b"", len(padded) - MAX_REQUEST)
+        assert len(exact) == MAX_REQUEST
+        assert (await http.post(EVALUATION, content=exact, headers=JSON)).json() == {"decision": True}
+
+        many = json.dumps(asked(padding=[0] * 11_000)).encode()
+        assert (await http.post(EVALUATION, content=many, headers=JSON)).status_code == 400
+
+
+async def test_only_a_workload_of_the_registry_is_answered(tmp_path: Path, registry: Registry) -> None:
+    async with listening(tmp_path, registry, FixturePoint) as address:
+        async with client(address, tmp_path, "agent/unknown") as http:
+            for path in (EVALUATION, EVALUATIONS, SEARCH_ACTION):
+                answer = await http.post(path, json=asked())
+                assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
+            assert (await http.get(METADATA)).status_code == 403
+        async with client(address, tmp_path) as http:
+            assert (await http.post(EVALUATION, json=asked())).status_code == 200
+
+
+# --- the same answers as those of the services ------------------------------------------------------------------------
+
+OUTSIDE_PEP = """
+import json, ssl, sys, urllib.request
+from decern import Client
+
+address, shown, trusted = sys.argv[1:]
+tls = ssl.create_default_context(cafile=trusted)
+tls.load_cert_chain(shown)
+urllib.request.install_opener(urllib.request.build_opener(urllib.request.HTTPSHandler(context=tls)))
+pep = Client(address)
+print(json.dumps([pep.evaluate(**asked).allowed for asked in json.load(sys.stdin)]))
+"""
+"""An enforcement point of others: decern's AuthZEN client over Python's own HTTP, in a process of its own."""
+
+
+async def test_the_decision_table_is_answered_over_http_as_the_services_decide(
+    tmp_path: Path, registry: Registry
+) -> None:
+    table = decisions.rows((POLICIES / decisions.FILE).read_text(), registry)
+    here, decides = policy_of(POLICY, registry), point(registry)
+    async with listening(tmp_path, registry, lambda: decides) as address, client(address, tmp_path) as http:
+        pdp = AuthZEN(http, address)
+        for row in table:
+            asking = pdp.decide_on if isinstance(row.at, Resource) else pdp.decide
+            answer = asking(row.who, row.action, row.at)  # type: ignore[arg-type]
+            there, decided = answer if isinstance(answer, Decision) else await answer, row.ask(here)
+            assert not row.differs(there), row
+            assert (there.allowed, there.reason, there.rules) == (decided.allowed, decided.reason, decided.rules), row
+
+        by_caller = groupby(sorted(table, key=lambda row: repr(row.who)), key=lambda row: row.who)
+        for who, rows in ((who, [*rows]) for who, rows in by_caller):
+            answers = await pdp.decide_each(who, [(row.action, row.at) for row in rows])
+            assert [answer.reason for answer in answers] == [row.ask(here).reason for row in rows]
+
+
+async def test_an_enforcement_point_of_others_gets_the_same_answers(tmp_path: Path, registry: Registry) -> None:
+    table = decisions.rows((POLICIES / decisions.FILE).read_text(), registry)
+    decides, questions = point(registry), json.dumps([asked_by_others(row) for row in table]).encode()
+    async with listening(tmp_path, registry, lambda: decides) as address:
+        arguments = [address, *map(str, certificate(PEP, tmp_path))]
+        pep = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-c", OUTSIDE_PEP, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        said, _ = await pep.communicate(questions)
+
+    assert json.loads(said) == [row.allowed for row in table]
+
+
+def asked_by_others(row: Row) -> dict[str, Any]:
+    """A row of the decision table as docs/authzen.md has it."""
+    resource: dict[str, Any] = {"type": "Party", "id": row.at}
+    if isinstance(row.at, Resource):
+        resource = {"type": row.at.kind, "id": row.at.name, "properties": dict(row.at.attributes)}
+    return {
+        "subject": {"type": "user", "id": row.who.subject, "properties": {"groups": [*row.who.groups]}},
+        "action": row.action,
+        "resource": resource,
+        "context": {"agent": row.who.party, "actors": [*row.who.actors], "scopes": [*row.who.scopes]},
+    }
+
+
+async def test_what_the_writer_may_do_is_a_list(tmp_path: Path, registry: Registry) -> None:
+    writer, draft = registry.id("agent/writer"), {"state": "draft", "owner": "alice", "classification": "internal"}
+    told = {
+        "subject": {"type": "user", "id": "alice", "properties": {"groups": ["/engineering"]}},
+        "resource": {"type": "Document", "id": "D-1", "properties": {**draft, "department": "/engineering"}},
+        "context": {"agent": writer, "actors": [writer, registry.id("orchestrator")], "scopes": ["tool.write"]},
+    }
+    decides = point(registry)
+    async with listening(tmp_path, registry, lambda: decides) as address, client(address, tmp_path) as http:
+        answer = await http.post(SEARCH_ACTION, json=told)
+        assert answer.json() == found("document.create", "document.delete", "document.replace")
+
+
+async def test_a_policy_point_that_cannot_decide_now_says_so(tmp_path: Path, registry: Registry) -> None:
+    def nobody() -> FixturePoint:
+        raise Denied(Reason.REVOCATION_UNKNOWN)
+
+    async with listening(tmp_path, registry, nobody) as address, client(address, tmp_path) as http:
+        answer = await http.post(EVALUATION, json=asked())
+        assert (answer.status_code, answer.json()["reason"]) == (503, Reason.REVOCATION_UNKNOWN)
+        who = principal(scopes=frozenset({"tool.read"}))
+        decision = await AuthZEN(http, address).decide_on(who, "document.read", Resource("Document", "D-1"))
+        assert decision.reason is Reason.POLICY_UNAVAILABLE

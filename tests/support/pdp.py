@@ -1,0 +1,98 @@
+"""A policy decision point: the API of the policy authority behind its gate, in process or at a port of this machine."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from authorities.policy.authzen_api import DecisionPoint
+from authorities.policy.authzen_routes import ROUTES, add_authzen_routes
+from authorities.policy.pdp import ServicePoint
+from tests.support.ca import FOREVER, the_ca
+from tests.support.issuer import Issuer
+from tests.support.system import POLICY, System
+from zerotrust.authzen import AuthZEN
+from zerotrust.registry.model import Registry
+from zerotrust.routes import Public
+from zerotrust.runtime import policy_of
+from zerotrust.service import Service
+from zerotrust.spiffe.svid import Peer
+from zerotrust.spiffe.tls import server_context
+from zerotrust.testing.wire import Wire, alive
+from zerotrust.transport.server import server
+
+PDP, PEP = "authority/audit", "tool/documents"
+"""Whose certificate the decision point has, and that of who asks it."""
+
+
+def point(registry: Registry) -> ServicePoint:
+    """The committed policies."""
+    return ServicePoint(policy_of(POLICY, registry), POLICY, registry)
+
+
+def guarded_point(service: Service, decides: Callable[[], DecisionPoint]) -> ASGIApp:
+    """The API behind a gate."""
+    app = service.app()
+    add_authzen_routes(app, decides, service.registry.address(service.name))
+    return service.guard(app, {("GET", "/health"): Public(), **ROUTES})
+
+
+def engine(registry: Registry, party: str = PEP) -> AuthZEN:
+    """A policy engine that asks the API, which decides by the committed policies, as this party."""
+    app, decides, address = FastAPI(), point(registry), registry.address(PDP)
+    add_authzen_routes(app, lambda: decides, address)
+    return AuthZEN(httpx.AsyncClient(transport=Wire({address: app}, Peer(registry.id(party), FOREVER))), address)
+
+
+@asynccontextmanager
+async def elsewhere(system: System) -> AsyncIterator[None]:
+    """Let the services of a system that are composed from now on ask a decision point, for policies in process."""
+    decides = point(system.registry)
+    app = guarded_point(system.service(PDP), lambda: decides)
+    apps = {system.registry.address(PDP): app}
+    system.policy = lambda name: AuthZEN(
+        httpx.AsyncClient(transport=Wire(apps, Peer(system.registry.id(name), FOREVER))), system.registry.address(PDP)
+    )
+    async with alive(app):
+        yield
+
+
+@asynccontextmanager
+async def listening(folder: Path, registry: Registry, decides: Callable[[], DecisionPoint]) -> AsyncIterator[str]:
+    """The API behind gate and mutual TLS, at the address that is yielded; any client finds `localhost` in its name."""
+    service = System(folder, registry, Issuer(registry), Service, time.time).service(PDP)
+    app = guarded_point(service, decides)
+    tls = server_context(the_ca().svid(PDP, dns="localhost"), certificate_needed=True)
+    running = server(app, host="127.0.0.1", port=0, tls=tls)
+    serving = asyncio.create_task(running.serve())
+    async with asyncio.timeout(30):
+        while not running.started:
+            await asyncio.sleep(0.01)
+    yield f"https://localhost:{running.servers[0].sockets[0].getsockname()[1]}"
+    running.should_exit = True
+    await serving
+
+
+def certificate(party: str, folder: Path) -> tuple[Path, Path]:
+    """A file with that party's key and certificate, and one with the authorities that it trusts, both in PEM."""
+    svid, shown, trusted = the_ca().svid(party), folder / f"{party.replace('/', '-')}.pem", folder / "trusted.pem"
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    key = svid.key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
+    shown.write_bytes(key + svid.certificate.public_bytes(encoding))
+    trusted.write_text(the_ca().pem)
+    return shown, trusted
+
+
+def client(address: str, folder: Path, party: str = PEP) -> httpx.AsyncClient:
+    """Any HTTP client, with that party's certificate."""
+    shown, trusted = certificate(party, folder)
+    context = ssl.create_default_context(cafile=trusted)
+    context.load_cert_chain(shown)
+    return httpx.AsyncClient(base_url=address, verify=context, trust_env=False)

@@ -1,0 +1,152 @@
+"""Asks a policy decision point elsewhere, by the AuthZEN Authorization API 1.0, in the place of policies in process.
+
+    service.use(snapshot, AuthZEN(http, "https://pdp.example"))
+
+Who decides has to be certain: `http` connects to that decision point alone, by mutual TLS.  Every question is asked
+anew, because an old yes may be none any more.  Whatever is no clear yes is a no: `policy_unavailable` (503) if the
+decision point does not answer, and `policy_error` if it answers something else than a decision.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+import httpx
+import orjson
+
+from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust.identity import Principal
+from zerotrust.limits.answers import ask
+from zerotrust.limits.strict_json import strict_object
+
+EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
+"""Paths, below the address of a decision point (section 10.1)."""
+USER, PARTY = "user", "Party"
+"""The type of every subject, and of a resource that is a party."""
+MAX_QUESTIONS = 100
+"""Questions in one request; there are as many requests as it takes."""
+SECONDS = 2
+"""Seconds for one request; a decision takes a millisecond, and the caller waits for it."""
+MAX_ANSWER = 128 * 1024
+"""Bytes of an answer: 100 decisions, each with its reason, its rules and the version of the policies."""
+MAX_RULES = 20
+"""Rules that one decision may name, for the record."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+class _NoDecision(Exception):
+    """There is no answer, or none that is a decision."""
+
+    def __init__(self, reason: Reason, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
+class AuthZEN:
+    """A policy engine that asks a decision point for each decision."""
+
+    version = "authzen"
+    """The version in records, unless the decision point names one (`policy` in the context of its answer)."""
+
+    def __init__(self, http: httpx.AsyncClient, address: str) -> None:
+        """`http`: a client that reaches this decision point; `address`: its `https://host`, without a slash."""
+        self._http, self._address = http, address
+
+    def decide(self, principal: Principal, permission: str, audience: str) -> Decision | Awaitable[Decision]:
+        """Decide whether this caller may use that permission (a scope) at this party.
+
+        What is not in the token is refused here: no decision point can add to it.
+        """
+        if permission not in principal.scopes:
+            return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
+        return self._one(principal, (permission, audience))
+
+    def decide_on(self, principal: Principal, action: str, resource: Resource) -> Awaitable[Decision]:
+        """Decide whether this caller may do this action on this resource."""
+        return self._one(principal, (action, resource))
+
+    async def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
+        """Decide several questions about this caller, up to `MAX_QUESTIONS` in one request."""
+        held = [one for one in questions if isinstance(one[1], Resource) or one[0] in principal.scopes]
+        decided: list[Decision] = []
+        for first in range(0, len(held), MAX_QUESTIONS):
+            decided += await self._several(principal, held[first : first + MAX_QUESTIONS])
+        found = dict(zip(held, decided, strict=True))
+        missing = Decision(allowed=False, reason=Reason.SCOPE_MISSING)
+        return [found.get(one, missing) for one in questions]
+
+    async def _one(self, principal: Principal, question: Question) -> Decision:
+        told = {**_about(principal), **_asked(question)}
+        try:
+            return _decision(await self._answer(EVALUATION, told), question)
+        except _NoDecision as error:
+            return Decision(allowed=False, reason=error.reason, detail=str(error))
+
+    async def _several(self, principal: Principal, questions: Sequence[Question]) -> list[Decision]:
+        told = {**_about(principal), "evaluations": [_asked(question) for question in questions]}
+        try:
+            answers = (await self._answer(EVALUATIONS, told)).get("evaluations")
+            if not isinstance(answers, list) or len(answers) != len(questions):
+                raise _NoDecision(Reason.POLICY_ERROR, "not as many decisions as questions")
+            return [_decision(one, question) for one, question in zip(answers, questions, strict=True)]
+        except _NoDecision as error:
+            return [Decision(allowed=False, reason=error.reason, detail=str(error))] * len(questions)
+
+    async def _answer(self, path: str, told: Mapping[str, Any]) -> dict[str, Any]:
+        content, headers = orjson.dumps(told), {"content-type": "application/json"}
+        try:
+            async with asyncio.timeout(SECONDS):
+                status, answer = await ask(
+                    self._http, "POST", self._address + path, most=MAX_ANSWER, content=content, headers=headers
+                )
+            if status in {429, 502, 503, 504}:
+                raise _NoDecision(Reason.POLICY_UNAVAILABLE, f"the decision point answers {status}")
+            if status != 200:
+                raise _NoDecision(Reason.POLICY_ERROR, f"the decision point answers {status}")
+            return strict_object(answer)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise _NoDecision(Reason.POLICY_UNAVAILABLE, f"the decision point: {type(error).__name__}") from error
+        except ValueError as error:
+            raise _NoDecision(Reason.POLICY_ERROR, f"the decision point: {error}") from error
+
+
+def _about(principal: Principal) -> dict[str, Any]:
+    """Return what is the same in all questions about a caller."""
+    properties = {"groups": sorted(principal.groups)}
+    return {
+        "subject": {"type": USER, "id": principal.subject, "properties": properties},
+        "context": {"agent": principal.party, "actors": principal.actors, "scopes": sorted(principal.scopes)},
+    }
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    action, at = question
+    if isinstance(at, Resource):
+        resource = {"type": at.kind, "id": at.name, "properties": dict(at.attributes)}
+    else:
+        resource = {"type": PARTY, "id": at}
+    return {"action": {"name": action}, "resource": resource}
+
+
+def _decision(answer: Any, question: Question) -> Decision:
+    """Return the decision in an answer; only the JSON value true is a yes.  Raises `_NoDecision`."""
+    told = answer.get("decision") if isinstance(answer, dict) else None
+    if not isinstance(told, bool):
+        raise _NoDecision(Reason.POLICY_ERROR, "the decision point's answer has no decision")
+    context = answer.get("context")
+    around: Mapping[str, Any] = context if isinstance(context, dict) else {}
+    version = next(iter(_names([around.get("policy")])), "")
+    if told:
+        return Decision(allowed=True, reason=Reason.GRANTED, rules=_names(around.get("rules")), policy=version)
+    action, at = question
+    denied, name = (Reason.RESOURCE_DENIED, at.name) if isinstance(at, Resource) else (Reason.POLICY_DENIED, at)
+    failed = around.get("reason") == Reason.POLICY_ERROR
+    reason, detail = (Reason.POLICY_ERROR, "at the decision point: ") if failed else (denied, "")
+    return Decision(allowed=False, reason=reason, detail=f"{detail}{action} at {name}", policy=version)
+
+
+def _names(told: Any) -> tuple[str, ...]:
+    """Return the names in a list that records can have."""
+    listed = told[:MAX_RULES] if isinstance(told, list) else []
+    return tuple(sorted(name for name in listed if isinstance(name, str) and _NAME.fullmatch(name)))
