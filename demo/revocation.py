@@ -27,8 +27,9 @@ from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
+from zt.authority_client import RefusedError
 from zt.login import Login
-from zt.registry_client import CLIENT, SCOPE, RefusedError, RegistryClient
+from zt.registry_client import DOOR, RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """An empty file, in a folder where every file has to be approved."""
@@ -53,7 +54,7 @@ class Operated(Protocol):
 
 async def operator(system: Operated, http: httpx.AsyncClient) -> RegistryClient:
     """Sign olga in."""
-    token = (await system.sign_in("olga", SCOPE, CLIENT)).access_token
+    token = (await system.sign_in("olga", DOOR.scope, DOOR.client)).access_token
     return RegistryClient(system.address(system.registry.authorities.registry), http, "olga", token)
 
 

@@ -18,7 +18,7 @@ from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.temporary import edited, processes, put_right, reload, until
 from lab.notebooks.use import close, here, told
 from zerotrust.audit.event import Access
-from zt.registry_client import RefusedError
+from zt.authority_client import RefusedError
 
 system = await attach_here()
 real = await here(system)

@@ -1,4 +1,6 @@
-"""`zt`: the operators' client of the registry.  It signs the operator in for each command, and stores nothing.
+"""`zt`: the operators' client of the registry and of the policy authority.
+
+It signs the operator in for each command, and stores nothing.
 
 zt party list
 zt party suspend agent/reader --because "it was seen reading finance's forecast"
@@ -16,6 +18,7 @@ with extra("zt"):
     from rich.text import Text
 
     from zt import audit_resume, offline
+    from zt import policy as policies
     from zt import receipt as receipts
     from zt import show as showing
     from zt.names import Calls
@@ -25,7 +28,7 @@ with extra("zt"):
     from zt.revoke import User, revoking
 
 if TYPE_CHECKING:
-    from zt.registry_client import Place
+    from zt.authority_client import Place
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK = "https://localhost:8443"
@@ -33,6 +36,7 @@ KEYCLOAK = "https://localhost:8443"
 app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
 app.add_typer(revoking, name="revoke", help="Revoke a session, a user or a token.")
+app.add_typer(policies.policy, name="policy", help="Read, test, activate and roll back what the parties may do.")
 app.add_typer(audit_resume.audit, name="audit", help="Show who did what; export the audit log, and verify it.")
 app.add_typer(receipts.receipt, name="receipt", help="Verify who took part in a task.")
 app.add_typer(offline.token, name="token", help="Decode a token, and compare two.")
@@ -45,7 +49,7 @@ def place(system: Path, deployed: Path | None = None, ca: Path | None = None) ->
     """
     from zerotrust.registry.deployment import load_deployment
     from zerotrust.registry.model import load_registry
-    from zt.registry_client import Place
+    from zt.authority_client import Place
 
     registry = load_registry(system / "registry.yaml")
     deployment = load_deployment(deployed or system / "deploy" / "local.yaml", registry)
@@ -92,7 +96,9 @@ def zt(  # noqa: PLR0913 - one for each variable
     """
     system = system or ROOT
     there, run = partial(place, system, deployment, ca), system / "run"
-    context.obj = Settings(user, device, there, partial(calls, system), journals or run / "data", run)
+    context.obj = Settings(
+        user, device, there, partial(calls, system), journals or run / "data", run, system / "policies"
+    )
 
 
 @app.command("reinstate")
@@ -124,7 +130,7 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
     import asyncio
 
     from zt import status as system
-    from zt.registry_client import client_at
+    from zt.authority_client import client_at
 
     with told():
         place = context.obj.place()

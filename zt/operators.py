@@ -17,10 +17,12 @@ from zt.names import Calls
 from zt.output import output
 
 if TYPE_CHECKING:
+    from zt.authority_client import AuthorityClient, Place
     from zt.login import SignIn
-    from zt.registry_client import Place, RegistryClient
+    from zt.registry_client import RegistryClient
 
 T = TypeVar("T")
+C = TypeVar("C", bound="AuthorityClient")
 
 Because = Annotated[str, typer.Option(help="for the record")]
 NOTIFIED_AGAIN = "the registry notifies it again until it does, and there is nothing left to do here."
@@ -41,6 +43,8 @@ class Settings:
     """The folder of the journals on this machine."""
     run: Path
     """The folder of what the system on this machine has written."""
+    policies: Path
+    """The folder of the policies that operators edit."""
 
     @property
     def way(self) -> "SignIn":
@@ -63,7 +67,7 @@ async def with_names(
 def told() -> Iterator[None]:
     """Exit with a message if what the block asks for fails."""
     from zerotrust.registry.model import RegistryError
-    from zt.registry_client import CommandError
+    from zt.authority_client import CommandError
 
     try:
         yield
@@ -74,18 +78,25 @@ def told() -> Iterator[None]:
 
 
 def as_operator(context: typer.Context, do: Callable[["RegistryClient"], Awaitable[T]]) -> T:
-    """Sign the operator in, run `do`, and return its result; exit with a message if that fails."""
+    """Sign the operator in at the registry, run `do`, and return its result; exit with a message if that fails."""
+    from zt.registry_client import RegistryClient
+
+    return signed_in_at(RegistryClient, context, do)
+
+
+def signed_in_at(kind: "type[C]", context: typer.Context, do: "Callable[[C], Awaitable[T]]") -> T:
+    """Sign the operator in at an authority, with this kind of client; otherwise as `as_operator`."""
     import asyncio
 
-    from zt.registry_client import signed_in
+    from zt.authority_client import signed_in
 
     settings: Settings = context.obj
 
     async def done() -> T:
-        async with signed_in(settings.place(), settings.way, settings.user) as registry:
+        async with signed_in(kind, settings.place(), settings.way, settings.user) as authority:
             if not settings.user:
-                output.say(f"{registry.user} signed in.", {"signed_in": registry.user})
-            return await do(registry)
+                output.say(f"{authority.user} signed in.", {"signed_in": authority.user})
+            return await do(authority)
 
     with told():
         return asyncio.run(done())

@@ -22,7 +22,7 @@ SIGNED_OUT = "keycloak: logout"
 
 def parties(found: Iterable[Mapping[str, Any]], names: Names) -> Table:
     """Return a table of parties, one line for each."""
-    table = _table("party", "state", "since", "why")
+    table = listing("party", "state", "since", "why")
     for party in found:
         why = _in_brief(party["cause"] or "", names)
         table.add_row(Text(party["name"]), _state(party), _since(party, _BRIEF), why)
@@ -45,7 +45,7 @@ def revoked(found: Iterable[Mapping[str, Any]], names: Names) -> Iterator[Table 
         else:
             rows.append(one)
     if rows:
-        table = _table("what", "which", "since", "why")
+        table = listing("what", "which", "since", "why")
         for one in rows:
             table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"], names))
         yield table
@@ -97,7 +97,7 @@ SEEN = {
 
 def status(found: Iterable["Seen"]) -> Table:
     """Return a table of who answers, one line for each."""
-    table = _table("party", "at", "state")
+    table = listing("party", "at", "state")
     for one in found:
         colour, means = SEEN[one.state]
         table.add_row(Text(one.name), Text(one.at), Text(means, colour))
@@ -135,7 +135,7 @@ def _in_brief(cause: str, names: Names) -> Text:
     return Text(why if why.endswith(f" by {name}") else f"{why} (by {name})")
 
 
-def _table(*columns: str) -> Table:
+def listing(*columns: str) -> Table:
     """Return an empty table, of which only the last column is wrapped, because the others are copied or compared."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:

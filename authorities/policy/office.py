@@ -86,17 +86,22 @@ class Office(Shielding):
         return await self.activate((await self.version(number)).content, by=by, why=why, of=number)
 
     async def explain(self, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
-        """Explain decisions, each by the version that decided; None where that is not kept, or fits no longer."""
+        """Explain refusals, each by the version that decided; None where that is not kept, or fits no longer."""
         explainers = dict[str, Explainer | None]()
         for one in asked:
             if one.policy not in explainers:
-                explainers[one.policy] = await self._explainer(one)
+                explainers[one.policy] = await self._explainer(one.policy)
 
         def explained(one: Asked) -> dict[str, Any] | None:
             explainer = explainers[one.policy]
             return explainer.explain(one) if explainer else None
 
         return await asyncio.to_thread(lambda: [explained(one) for one in asked])
+
+    async def sentences(self, name: str) -> dict[str, str] | None:
+        """Return the sentence of each rule of a version, by the rule's id; None if the version is not kept."""
+        version = await self._named(name)
+        return {rule.id: rule.sentence for rule in rules_of(version.content.document.policies)} if version else None
 
     def may(self, name: str) -> may.May:
         """Return what the party of that name may do by the version in force.  Raises `Denied` if there is none."""
@@ -118,13 +123,19 @@ class Office(Shielding):
                 raise _unavailable(error) from error
             raise
 
-    async def _explainer(self, asked: Asked) -> Explainer | None:
+    async def _named(self, name: str) -> Version | None:
         try:
-            version = await self.version(asked.number)
-            if version.name != asked.policy:
-                return None
+            version = await self.version(int(name.partition("-")[0]))
+        except Denied:
+            return None
+        return version if version.name == name else None
+
+    async def _explainer(self, name: str) -> Explainer | None:
+        if not (version := await self._named(name)):
+            return None
+        try:
             return await asyncio.to_thread(Explainer, version.content.document, self._registry())
-        except (Denied, PolicyError, ValueError):
+        except (PolicyError, ValueError):
             return None
 
     def _problems(self, content: Content) -> list[str]:

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from authorities.policy.office import Office
-from authorities.policy.questions import MOST_ASKED, Asked
+from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
 from authorities.policy.versions import Content, Summary, Why
 from zerotrust.audit.event import Action, Caller, RegistryChange, sanitize
 from zerotrust.context import current_principal
@@ -54,9 +54,11 @@ class Rollback(_Shape):
 
 
 class Questions(_Shape):
-    """Decisions to explain."""
+    """What to explain."""
 
-    decisions: Annotated[list[Asked], Field(max_length=MOST_ASKED)]
+    refused: Annotated[list[Asked], Field(max_length=MOST_ASKED)] = []
+    versions: Annotated[list[VersionName], Field(max_length=MOST_VERSIONS)] = []
+    """Versions whose rules' sentences are asked for."""
 
 
 def add_operator_routes(app: FastAPI, service: Service, office: Office) -> None:
@@ -96,7 +98,10 @@ def add_operator_routes(app: FastAPI, service: Service, office: Office) -> None:
 
     @app.post("/explanations")
     async def explain(asked: Questions) -> dict[str, Any]:
-        return {"explanations": await office.explain(asked.decisions)}
+        return {
+            "explanations": await office.explain(asked.refused),
+            "sentences": {name: await office.sentences(name) for name in asked.versions},
+        }
 
     @app.get("/may/{name:path}")
     async def may(name: str) -> dict[str, Any]:

@@ -17,11 +17,17 @@ from zerotrust.runtime import policy_of
 
 MOST_ASKED = 100
 """Decisions in one request.  A task has a few dozen."""
+MOST_VERSIONS = 16
+"""Versions in one request.  A task has one, or two while another one is activated."""
 MOST_ATTRIBUTES = 16
 """Of a resource.  A document has four."""
 
 Text = Annotated[str, Field(max_length=1000)]
 Names = Annotated[tuple[Text, ...], Field(max_length=MOST_NAMES)]
+
+
+VersionName = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}-[0-9a-f]{12}$")]
+"""As records have it: the number and the first digits of the digest."""
 
 
 class _Shape(BaseModel):
@@ -37,10 +43,10 @@ class Thing(_Shape):
 
 
 class Asked(_Shape):
-    """A question that was decided."""
+    """A question that was refused."""
 
-    policy: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}-[0-9a-f]{12}$")]
-    """The name of the version that decided."""
+    policy: VersionName
+    """The version that decided."""
     subject: Text
     party: Text
     actors: Annotated[tuple[Text, ...], Field(max_length=MAX_ACTORS)]
@@ -49,11 +55,6 @@ class Asked(_Shape):
     action: Text
     at: Text | Thing
     """The identifier of the party that was called, or the resource."""
-
-    @property
-    def number(self) -> int:
-        """Of the version."""
-        return int(self.policy.partition("-")[0])
 
     @property
     def who(self) -> Principal:

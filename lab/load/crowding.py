@@ -25,8 +25,8 @@ from lab.load.users import Score
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
 from local.system import ROOT, System
+from zt.authority_client import CommandError
 from zt.login import LoginError
-from zt.registry_client import CommandError
 
 EVERY = 10
 """Seconds between two lines, and between two requests of an operator."""

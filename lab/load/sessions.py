@@ -16,8 +16,9 @@ from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
 from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
 from local.system import System
+from zt.authority_client import CommandError
 from zt.login import LoginError
-from zt.registry_client import CommandError, RegistryClient
+from zt.registry_client import RegistryClient
 
 ACCOUNTS = ("alice", "bob")
 PAUSE = 0.1

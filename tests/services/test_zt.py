@@ -38,12 +38,13 @@ from zerotrust.audit.segments import Segments
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
+from zt import authority_client as module
 from zt import browser, device, show
-from zt import registry_client as module
 from zt.__main__ import main
+from zt.authority_client import STARTED_BY, Door, Place
 from zt.login import Client, Login, LoginError, Say
 from zt.output import console
-from zt.registry_client import CLIENT, JOURNAL, SCOPE, STARTED_BY, Place
+from zt.registry_client import DOOR, RegistryClient
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -147,12 +148,14 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, 
         yield program_at(monkeypatch, place, port, ca)
 
 
-def signs_in(monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | None = None, *, token: str = "") -> None:
+def signs_in(
+    monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | None = None, *, token: str = "", door: Door = DOOR
+) -> None:
     """Whoever it is, in a browser."""
 
     async def sign_in(client: Client, *, say: Say, hint: str) -> Login:
         if place:
-            assert (client.issuer, client.client_id, client.scope) == (place.issuer, CLIENT, SCOPE)
+            assert (client.issuer, client.client_id, client.scope) == (place.issuer, door.client, door.scope)
             assert hint.lower() == "olga"
         assert client.tls.verify_mode is ssl.CERT_REQUIRED
         return replace(login_of(user), access_token=token) if token else login_of(user)
@@ -160,17 +163,17 @@ def signs_in(monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | N
     monkeypatch.setattr(browser, "sign_in", sign_in)
 
 
-def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA) -> Zt:
+def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Door = DOOR) -> Zt:
     place.ca.write_bytes(ca.pem)
 
     async def sign_out(client: Client, login: Login) -> None:
-        assert (client.issuer, client.client_id) == (place.issuer, CLIENT)
+        assert (client.issuer, client.client_id) == (place.issuer, door.client)
         assert client.tls.verify_mode is ssl.CERT_REQUIRED
         signed_out.append(login.access_token)
 
     signed_out.clear()
     there = replace(place, directory=replace(place.directory, places={NAMES[0]: ("127.0.0.1", port)}))
-    signs_in(monkeypatch, "olga", place)
+    signs_in(monkeypatch, "olga", place, door=door)
     monkeypatch.setattr(browser, "usable", lambda: True)
     monkeypatch.setattr(module, "sign_out", sign_out)
     monkeypatch.setattr(program, "place", lambda *_: there)
@@ -199,7 +202,7 @@ def test_a_session_ends_where_the_command_fails(
     async def broken(*_asked: object) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(module.RegistryClient, "ask", broken)
+    monkeypatch.setattr(RegistryClient, "ask", broken)
 
     assert isinstance(zt("party", "list").exception, RuntimeError)
     assert signed_out == [OLGAS]
@@ -225,7 +228,7 @@ for number in signal.SIGTERM, signal.SIGHUP:  # whatever runs these tests may ha
     signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
 import jwt
-from zt import __main__ as program, browser, registry_client
+from zt import __main__ as program, browser, authority_client
 from zt.login import Login
 
 async def sign_in(*_, **__):
@@ -243,9 +246,9 @@ async def ask(*_):
     await asyncio.Event().wait()
 
 browser.usable, browser.sign_in = lambda: True, sign_in
-registry_client.client_at, registry_client.sign_out = lambda *_, **__: None, sign_out
-registry_client.user_client = lambda *_, **__: contextlib.nullcontext()
-registry_client.RegistryClient.ask = ask
+authority_client.client_at, authority_client.sign_out = lambda *_, **__: None, sign_out
+authority_client.user_client = lambda *_, **__: contextlib.nullcontext()
+authority_client.AuthorityClient.ask = ask
 program.main()
 """
 
@@ -281,7 +284,7 @@ sys.path.insert(0, sys.argv.pop(1))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import httpx
 from zerotrust.testing.issuer import ISSUER, metadata
-from zt import __main__ as program, registry_client
+from zt import __main__ as program, authority_client
 from zt.login import Client
 
 async def answer(request):
@@ -294,7 +297,7 @@ async def answer(request):
     return httpx.Response(400, json={"error": "authorization_pending"})
 
 Client.http = lambda *_, **__: httpx.AsyncClient(transport=httpx.MockTransport(answer))
-registry_client.client_at = lambda *_, **__: Client(ISSUER, "zt", "registry.admin", None)
+authority_client.client_at = lambda *_, **__: Client(ISSUER, "zt", "registry.admin", None)
 program.main()
 """
 
@@ -572,7 +575,7 @@ def test_a_user_that_nobody_knows_is_reported(zt: Zt, registered: Registered) ->
 
     assert failed(zt("revoke", "user", "nobody")) == (
         "Nothing was done: Keycloak has no user nobody.  It takes the name that they sign in with.  "
-        f"On record as trace t1 in {JOURNAL}."
+        f"On record as trace t1 in {DOOR.journal}."
     )
 
 
@@ -915,7 +918,7 @@ REFUSALS = [
         503,
         {"error": "temporarily_unavailable", "reason": "journal_unavailable"},
         (
-            f"The registry refused agent/reader (503: journal_unavailable): it cannot write to {JOURNAL}; see "
+            f"The registry refused agent/reader (503: journal_unavailable): it cannot write to {DOOR.journal}; see "
             "run/logs/authority-registry.log."
         ),
     ),
@@ -931,7 +934,7 @@ def test_a_refusal_is_reported_with_what_to_do_and_where_it_is_on_record(
 
     answer = answer | {"trace_id": "t1"}
     registered.answers["POST /parties/agent/reader/suspend"] = (status, answer)
-    recorded = "" if answer["reason"] == "journal_unavailable" else f"  On record as trace t1 in {JOURNAL}."
+    recorded = "" if answer["reason"] == "journal_unavailable" else f"  On record as trace t1 in {DOOR.journal}."
     assert failed(zt("party", "suspend", "agent/reader")) == told + recorded
 
 
@@ -1108,7 +1111,8 @@ def test_a_registry_whose_certificate_has_expired_is_not_taken_for_an_impostor_a
 ) -> None:
     assert told_by_expired(tmp_path, monkeypatch, place, ca, ca, *NAMES) == {
         "reason": "registry_certificate_expired",
-        "error": f"The certificate of the server at {place.address} has expired; nothing was sent to it.  {IF_DRIFTED}",
+        "error": f"The certificate of the server at {place.address(DOOR)} has expired; nothing was sent to it.  "
+        f"{IF_DRIFTED}",
     }
 
 
@@ -1221,12 +1225,12 @@ def test_it_looks_where_the_registry_is_deployed() -> None:
     found = program.place(ROOT)
 
     assert (found.issuer, found.ca) == (f"{URL}/realms/agents", ROOT / "run" / "ca.pem")
-    assert found.address == f"https://{NAMES[0]}"
+    assert found.address(DOOR) == f"https://{NAMES[0]}"
     assert (found.registry, found.attestation) == (
         "authority/registry",
         ("authority/attestation", ATTESTATION, ("127.0.0.1", 8543)),
     )
-    assert found.directory.names[found.address] == NAMES[0]
+    assert found.directory.names[found.address(DOOR)] == NAMES[0]
     assert found.directory.parties[NAMES[0]] == NAMES[1]
     assert found.directory.places[NAMES[0]] == ("127.0.0.1", 8106)
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from authorities.policy.decisions import rows
 from authorities.policy.office import MOST_PROBLEMS, Office
 from authorities.policy.operators import Questions
-from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, Asked
+from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked
 from authorities.policy.versions import Content, Version, Versions, VersionsError, content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.decision import Denied, Reason, Resource
@@ -286,6 +286,10 @@ async def test_it_is_explained_by_the_version_that_decided(office: Office) -> No
     assert after is not None
     assert (after["allowed"], after["rules"], after["instead"]) == (False, [], ["document.create", "document.replace"])
     assert (unknown, other) == (None, None)
+    sentences = await office.sentences(old)
+    assert sentences is not None
+    assert sentences["use-an-api"].startswith("For a user of a department, a party may call an API")
+    assert await office.sentences("7-123456789abc") is None
 
 
 def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(office: Office) -> None:
@@ -296,9 +300,11 @@ def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(office: Office) ->
 
 def test_what_is_asked_to_be_explained_has_bounds() -> None:
     one = asked("1-123456789abc").model_dump()
-    assert len(Questions.model_validate({"decisions": [one] * MOST_ASKED}).decisions) == MOST_ASKED
+    assert len(Questions.model_validate({"refused": [one] * MOST_ASKED}).refused) == MOST_ASKED
     many = {str(number): "" for number in range(MOST_ATTRIBUTES + 1)}
     thing = {"at": {"kind": "Document", "name": "D", "attributes": many}}
     for decisions in ([one] * (MOST_ASKED + 1), [one | thing], [one | {"actors": ["a"] * (MAX_ACTORS + 1)}]):
         with pytest.raises(ValidationError):
-            Questions.model_validate({"decisions": decisions})
+            Questions.model_validate({"refused": decisions})
+    with pytest.raises(ValidationError):
+        Questions.model_validate({"versions": ["1-123456789abc"] * (MOST_VERSIONS + 1)})

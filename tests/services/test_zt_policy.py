@@ -1,0 +1,357 @@
+"""`zt policy` at the routes of the policy authority: what operators read, test, activate, roll back and ask."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from typer.testing import Result
+
+from authorities.policy.callers import caller
+from authorities.policy.office import Office
+from authorities.policy.operators import ROUTES, add_operator_routes
+from authorities.policy.versions import Version, Versions, content_of
+from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
+from tests.support.pki import CA
+from tests.support.records import CALLER
+from tests.support.system import POLICIES, deployment, registry
+from zerotrust.audit import event as audit
+from zerotrust.audit.event import AuditEvent, Decided, sanitize
+from zerotrust.audit.segments import Segments
+from zerotrust.context import PRINCIPAL
+from zerotrust.decision import Denied, Reason
+from zerotrust.service import Service
+from zerotrust.spiffe.tls import ExpiringTLS
+from zt import explanation
+from zt.authority_client import Place
+from zt.output import console
+from zt.policy_client import DOOR
+
+REGISTRY = registry()
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+DELETES = 'in [Action::"document.replace", Action::"document.delete"]'
+
+
+@dataclass
+class Records:
+    """The recorder of the authority."""
+
+    written: list[audit.Data] = field(default_factory=list)
+
+    async def write(self, data: audit.Data) -> None:
+        """Keep it."""
+        self.written.append(data)
+
+
+@dataclass
+class TheRegistry:
+    """Takes what is published, unless it has something against it."""
+
+    against: Denied | None = None
+
+    async def __call__(self, _version: Version) -> None:
+        if self.against:
+            raise self.against
+
+
+@dataclass
+class Authority:
+    """The routes of the authority, without its gate; and the registry that it publishes to."""
+
+    office: Office
+    registry: TheRegistry
+    recorder: Records = field(default_factory=Records)
+
+    @property
+    def app(self) -> FastAPI:
+        """The app."""
+        app = FastAPI()
+        add_operator_routes(app, cast("Service", self), self.office)
+
+        async def refused(_request: Request, error: Exception) -> Response:
+            refusal = cast("Denied", error)
+            told = {"error": refusal.error, "reason": refusal.reason, "advice": refusal.advice, **refusal.more}
+            return JSONResponse(told, refusal.status)
+
+        async def as_olga(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+            assert request.headers["authorization"].startswith("Bearer ")
+            olga = replace(caller("zt-policy", subject="olga", scopes=["policy.admin"]), audience=CALLER.audience)
+            olga = replace(olga, token_id="t", client="zt-policy", session="s", lineage=())
+            PRINCIPAL.set(olga)
+            return await call(request)
+
+        app.add_exception_handler(Denied, refused)
+        app.middleware("http")(as_olga)
+        return app
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    versions = Versions(tmp_path / "versions", lambda: content_of(POLICIES))
+    registered = TheRegistry()
+    return Authority(Office(versions, registered, lambda: REGISTRY), registered)
+
+
+@pytest.fixture
+def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, ca: CA) -> Iterator[Zt]:
+    """Run `zt` against the authority, as olga, in a copy of the policies."""
+    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))
+    monkeypatch.setattr(console, "width", 80)
+    monkeypatch.setenv("ZT_SYSTEM", str(tmp_path))
+    (tmp_path / "policies").mkdir()
+    for file in POLICIES.iterdir():
+        (tmp_path / "policies" / file.name).write_bytes(file.read_bytes())
+    place = Place.of(REGISTRY, deployment(), keycloak="https://localhost:8443", ca=tmp_path / "ca.pem")
+    there = replace(place, doors={**place.doors, DOOR.scope: f"https://{NAMES[0]}"})
+    with served(cast("Registered", authority.app), *ca.party(tmp_path, *NAMES)) as port:
+        yield program_at(monkeypatch, there, port, ca, DOOR)
+
+
+def ok(shown: Result) -> str:
+    assert shown.exit_code == 0, shown.output
+    assert max(map(len, shown.stdout.splitlines()), default=0) <= 80 or "sha256" in shown.stdout
+    return shown.stdout
+
+
+def failed(shown: Result) -> str:
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    return shown.stderr.strip()
+
+
+def edited(folder: Path, old: str, new: str, file: str = "documents.cedar") -> None:
+    path = folder / "policies" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def without_deleting(folder: Path) -> None:
+    """Nobody deletes a draft any more, and the table says so."""
+    edited(folder, DELETES, '== Action::"document.replace"')
+    edited(
+        folder,
+        "document.delete | alice's draft | yes | change-own-draft |",
+        "document.delete | alice's draft | no | resource_denied |",
+        "decisions.md",
+    )
+
+
+def test_policies_are_tested_activated_and_rolled_back(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    assert ok(zt("policy", "test")) == "These are the policies in force, version 1.\n"
+    without_deleting(tmp_path)
+
+    tested = ok(zt("policy", "test"))
+    assert tested.startswith("These policies are fit to be published.\n2 answers of the decision table change:\n")
+    assert "- alice, through orchestrator > agent/writer, with tool.write:\n" in tested
+    assert authority.office.versions.active.number == 1
+
+    shown = ok(zt("policy", "activate", "--why", "nothing is deleted"))
+    assert shown.startswith("Version 2 is in force.\n2 answers of the decision table change:\n")
+    assert "delete" not in ok(zt("policy", "may", "agent/writer"))
+    back = ok(zt("policy", "rollback", "1", "--why", "it was a mistake"))
+    assert back.startswith(
+        "Version 3 is in force. It has the text of version 1.\n2 answers of the decision table change:\n"
+    )
+
+    listed = ok(zt("policy", "list")).splitlines()
+    assert [line.split()[0] for line in listed if re.match(r" ?\d", line)] == ["3", "2", "1"]
+    assert "3 in force" in "\n".join(listed)
+    assert "it was a mistake (as version 1)" in " ".join(" ".join(listed).split())
+    changes = [one for one in authority.recorder.written if isinstance(one, audit.RegistryChange)]
+    assert [(one.action, one.target.split()[:2], one.cause) for one in changes] == [
+        ("activate", ["policy", "2"], "nothing is deleted"),
+        ("rollback", ["policy", "3"], "it was a mistake"),
+    ]
+    assert all(one.principal and one.principal.subject == "olga" for one in changes)
+
+
+def test_what_is_in_force_already_is_not_activated(zt: Zt, authority: Authority) -> None:
+    told = "Nothing was activated: version 1, which is in force, has the same text.\n"
+    assert " ".join(ok(zt("policy", "activate", "--why", "again")).split()) == " ".join(told.split())
+    assert authority.office.versions.active.number == 1
+
+
+def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    edited(tmp_path, DELETES, '== Action::"document.replace"')
+
+    shown = zt("policy", "test")
+    assert shown.exit_code == 1
+    assert "These policies may not be published (2 problems):" in shown.stdout
+    told = failed(zt("policy", "activate", "--why", "trial"))
+    assert told.startswith("Nothing was activated: these policies may not be published.\n- decision table, line ")
+    assert told.endswith("Mend them; `zt policy test` tells whether they are fit.")
+    assert authority.office.versions.active.number == 1
+
+
+def test_where_the_registry_does_not_take_it_the_operator_knows_what_is_in_force(
+    zt: Zt, tmp_path: Path, authority: Authority
+) -> None:
+    without_deleting(tmp_path)
+    authority.registry.against = Denied(Reason.PEER_UNAVAILABLE, "no answer")
+
+    told = failed(zt("policy", "activate", "--why", "trial"))
+
+    assert "Version 2 is kept, and comes into force as soon as the registry takes it." in told
+
+
+def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Zt, tmp_path: Path) -> None:
+    shown = zt("policy", "show")
+    assert shown.stdout.startswith("version 1 of ")
+    assert f"==> apis.cedar <==\n{(POLICIES / 'apis.cedar').read_text()}" in shown.stdout
+
+    assert ok(zt("policy", "show", "1", "--to", str(tmp_path / "copy"))).startswith("Version 1 is in ")
+    assert content_of(tmp_path / "copy") == content_of(POLICIES)
+    assert "is not empty: name a new folder" in failed(zt("policy", "show", "1", "--to", str(tmp_path / "copy")))
+    assert "There is no version 7: `zt policy list`" in failed(zt("policy", "show", "7"))
+
+
+def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> None:
+    assert ok(zt("policy", "diff")) == "Nothing differs.\n"
+    without_deleting(tmp_path)
+    here = zt("policy", "diff").stdout
+    assert "+permit (principal, action == " in here
+    assert "2 answers of the decision table change:" in here
+    ok(zt("policy", "activate", "--why", "nothing is deleted"))
+
+    assert "2 answers of the decision table change:" in zt("policy", "diff", "1").stdout
+    assert zt("policy", "diff", "2", "1").stdout.count("no (resource_denied) -> yes (change-own-draft)") == 2
+
+
+def test_what_a_party_may_do_is_a_list(zt: Zt) -> None:
+    told = ok(zt("policy", "may", "agent/writer"))
+
+    assert "- tool.write at tool/documents\n" in told
+    assert "- a draft of the user's own: create, delete, replace\n" in told
+    assert "- what another department has published: nothing\n" in told
+    assert "There is no party agent/nobody" in failed(zt("policy", "may", "agent/nobody"))
+
+
+# --- explained --------------------------------------------------------------------------------------------------------
+
+READER, TOOL = REGISTRY.id("agent/reader"), REGISTRY.id("tool/documents")
+BOB = replace(
+    CALLER,
+    subject="bob",
+    party=READER,
+    actors=(READER, REGISTRY.id("orchestrator")),
+    audience=TOOL,
+    scopes=("tool.read",),
+    groups=("/finance",),
+)
+REPORT = {"department": "/engineering", "state": "published", "owner": "carol", "classification": "internal"}
+
+
+def recorded(folder: Path, policy: str, *more: audit.Data) -> None:
+    """A task of bob's: the tool is opened, and a document of another department is not."""
+    yes = Decided(allowed=True, reason="granted", policy=audit.Policy(version=policy, rules=("use-an-api",)))
+    no = Decided(allowed=False, reason="resource_denied", policy=audit.Policy(version=policy))
+    thing = audit.Resource(
+        kind="Document", name=sanitize("ENG-101"), attributes={k: sanitize(v) for k, v in REPORT.items()}
+    )
+    records = [
+        audit.Request(operation=sanitize("POST tools/call read"), decision=yes, principal=BOB, permission="tool.read"),
+        audit.Access(operation=sanitize("document.read"), resource=thing, decision=no, principal=BOB),
+        *more,
+    ]
+    trace = audit.Trace(trace_id=TRACE, span_id="00f067aa0ba902b7")
+    journal = Segments(folder / "journals" / "tool-documents" / "journal.jsonl")
+    journal.commit(
+        [
+            AuditEvent(schema=1, time=number, service=TOOL, data=data, trace=trace).canonical()
+            for number, data in enumerate(records, 1)
+        ]
+    )
+    journal.close()
+
+
+def test_why_bob_was_refused_is_explained_in_words(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    recorded(tmp_path, authority.office.versions.active.name)
+
+    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+
+    assert "yes orchestrator > agent/reader asked for tool.read at tool/documents, for the user bob (/finance)." in told
+    assert "Rule use-an-api permits it: For a user of a department, a party may call an API" in told
+    assert (
+        "no orchestrator > agent/reader asked for document.read ENG-101 (classification internal, department "
+        "/engineering, owner carol, state published), for the user bob (/finance). No rule permits it. It would have "
+        "been permitted by read-own-department, but: the document is not in a department of the user. (A caller with "
+        "the scope tool.read may read the public and internal documents of the user's own department.) or by "
+        "read-public, but: the document is not public."
+    ) in told
+
+
+def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    name = authority.office.versions.active.name
+    expired = Decided(allowed=False, reason="expired")
+    gone = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version="7-123456789abc"))
+    before = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version="41d3c5a0b7e2"))
+    today = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=name))
+    unknown = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=name))
+    ask = partial(audit.Request, operation=sanitize("POST tools/call read"), principal=BOB)
+    recorded(
+        tmp_path,
+        name,
+        ask(decision=expired, permission="tool.read"),
+        ask(decision=gone, permission="tool.read"),
+        ask(decision=before, permission="tool.read"),
+        ask(decision=today, permission="tool.read"),
+        ask(decision=unknown, permission="tool.write"),
+        ask(decision=unknown, permission="tool.none"),
+    )
+
+    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+
+    assert "No rule was asked: expired (docs/reasons.md says what that means)." in told
+    assert "policy_denied, by policy 7-123456789abc, of which the rules are not kept any longer." in told
+    assert "policy_denied, by policy 41d3c5a0b7e2, of which" in told
+    assert "It was refused then; by today's registry, these rules would permit it." in told
+    assert "but: the token does not have the scope tool.write" in told
+    assert "With the same token and the same thing it may: tool.read." in told
+    assert "No rule is about tool.none, so nobody may do it." in told
+
+
+def test_as_json_an_explanation_has_everything(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    recorded(tmp_path, authority.office.versions.active.name)
+
+    yes, no = json.loads(zt("policy", "explain", TRACE, "--json").stdout)["decisions"]
+
+    assert (yes["allowed"], yes["nearest"], [rule["id"] for rule in yes["rules"]]) == (True, None, ["use-an-api"])
+    assert (no["allowed"], no["user"]) == (False, {"subject": "bob", "groups": ["/finance"]})
+    assert {one["id"] for one in no["nearest"]} == {"read-own-department", "read-public"}
+
+
+def test_no_more_refusals_are_explained_than_are_asked_at_once(
+    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explanation, "MOST", 1)
+    name = authority.office.versions.active.name
+    recorded(tmp_path, name)
+    recorded(tmp_path, name)
+
+    told = ok(zt("policy", "explain", TRACE))
+
+    assert told.count("read-own-department, but") == 1
+    assert "1 more refusals are not shown: ask with the id of a token." in told
+
+
+def test_what_no_record_names_is_not_explained(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    recorded(tmp_path, authority.office.versions.active.name)
+
+    assert "is about ffffffffffffffffffffffffffffffff." in failed(zt("policy", "explain", "f" * 32))
+    assert "is no id" in failed(zt("policy", "explain", "bob"))
+
+
+def test_every_route_is_guarded_and_every_guarded_route_is_there(authority: Authority) -> None:
+    ours = [
+        route
+        for route in authority.app.routes
+        if isinstance(route, APIRoute) and route.endpoint.__module__ == add_operator_routes.__module__
+    ]
+
+    assert {(method, route.path) for route in ours for method in route.methods or ()} == {*ROUTES}

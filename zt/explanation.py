@@ -1,0 +1,101 @@
+"""The decisions of a task, as records have them, and what the policy authority says about each."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from zerotrust.audit.event import Access, AuditEvent, Caller, Decided, Request
+from zt.authority_client import AuthorityClient
+
+MOST = 100
+"""Refusals that are explained at once; the authority takes as many."""
+MOST_VERSIONS = 16
+"""Versions that decided; the authority takes as many."""
+
+Decision = tuple[AuditEvent, Request | Access]
+
+
+def decisions(events: Iterable[AuditEvent]) -> list[Decision]:
+    """Return the decisions about verified callers, in their order."""
+    found = ((event, event.data) for event in events)
+    return [(event, data) for event, data in found if isinstance(data, Request | Access) and data.principal]
+
+
+async def explanations(authority: AuthorityClient, found: Sequence[Decision]) -> dict[str, Any]:
+    """Return each decision with its explanation, and the number of refusals that are left out."""
+    refused = [one for one in found if _of_policy(one) and not one[1].decision.allowed]
+    asked, left_out = refused[:MOST], len(refused[MOST:])
+    versions = dict.fromkeys(data.decision.policy.version for _, data in found if data.decision.policy)
+    known = [*itertools.islice((name for name in versions if "-" in name), MOST_VERSIONS)]
+    body = {"refused": [_question(*one) for one in asked], "versions": known}
+    answer = await authority.ask("POST", "/explanations", body)
+    why = {id(data): told for (_, data), told in zip(asked, answer["explanations"], strict=True)}
+    omitted = {id(data) for _, data in refused[MOST:]}
+    told = [
+        _told(event, data, why.get(id(data)), answer["sentences"]) for event, data in found if id(data) not in omitted
+    ]
+    return {"decisions": told, "left_out": left_out}
+
+
+def _of_policy(one: Decision) -> bool:
+    """Whether rules were asked, by a version whose name says which."""
+    policy = one[1].decision.policy
+    return policy is not None and "-" in policy.version
+
+
+def _question(event: AuditEvent, data: Request | Access) -> dict[str, Any]:
+    caller, policy = data.principal, data.decision.policy
+    assert caller  # noqa: S101 - `decisions` takes no others
+    assert policy  # noqa: S101 - nor does `_of_policy`
+    thing = {"at": event.service, "action": data.permission} if isinstance(data, Request) else _thing(data)
+    return {
+        "policy": policy.version,
+        "subject": caller.subject,
+        "party": caller.party,
+        "actors": [*caller.actors],
+        "scopes": [*caller.scopes],
+        "groups": [*caller.groups],
+        **thing,
+    }
+
+
+def _thing(data: Access) -> dict[str, Any]:
+    resource = data.resource
+    return {
+        "action": data.operation,
+        "at": {"kind": resource.kind, "name": resource.name, "attributes": resource.attributes or {}},
+    }
+
+
+def _told(
+    event: AuditEvent, data: Request | Access, why: dict[str, Any] | None, sentences: dict[str, dict[str, str] | None]
+) -> dict[str, Any]:
+    caller, decided = data.principal, data.decision
+    assert caller  # noqa: S101 - `decisions` takes no others
+    document = {"name": data.resource.name, **(data.resource.attributes or {})} if isinstance(data, Access) else None
+    return {
+        "time": event.time,
+        "user": _user(caller),
+        "through": [*reversed(caller.actors)] or [caller.party],
+        "at": event.service,
+        "asked": data.operation if isinstance(data, Access) else data.permission or data.operation,
+        "resource": document,
+        "allowed": decided.allowed,
+        "reason": decided.reason,
+        "policy": decided.policy.version if decided.policy else None,
+        "rules": _rules(decided, sentences),
+        "nearest": why["rules"] if why else None,
+        "instead": why["instead"] if why else None,
+        "now": why["allowed"] if why else None,
+    }
+
+
+def _user(caller: Caller) -> dict[str, Any]:
+    return {"subject": caller.subject, "groups": [*caller.groups]}
+
+
+def _rules(decided: Decided, sentences: dict[str, dict[str, str] | None]) -> list[dict[str, str]]:
+    """Return the rules that said yes, each with its sentence; "" where the version is not kept any longer."""
+    policy = decided.policy
+    known = (sentences.get(policy.version) or {}) if policy else {}
+    return [{"id": rule, "sentence": known.get(rule, "")} for rule in (policy.rules if policy else None) or ()]

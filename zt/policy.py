@@ -1,0 +1,186 @@
+"""The commands about the policies: `zt policy test`, `zt policy activate --why "..."`, `zt policy explain TRACE`."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.text import Text
+
+from zt import show_policy as showing
+from zt.operators import Settings, signed_in_at
+from zt.output import Json, output
+from zt.party import Name
+
+if TYPE_CHECKING:
+    from zt.policy_client import PolicyClient
+
+T = TypeVar("T")
+policy = typer.Typer(no_args_is_help=True)
+
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="FOLDER", help="the folder of the policies; by default policies/ of the system")
+]
+Number = Annotated[int | None, typer.Argument(metavar="N", min=1, help="the number of a version")]
+Why = Annotated[str, typer.Option("--why", help="for the record: one line")]
+
+
+@policy.command("list")
+def show_all(context: typer.Context, *, _json: Json = False) -> None:
+    """List the versions of the policies, the newest first."""
+
+    async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, str]]:
+        return await authority.ask("GET", "/versions"), authority.names
+
+    answer, names = _at(context, asked)
+    output.show(answer, showing.versions(answer, names))
+
+
+@policy.command("show")
+def show(
+    context: typer.Context,
+    number: Number = None,
+    *,
+    to: Annotated[Path | None, typer.Option("--to", help="a new folder that the files are written to")] = None,
+    _json: Json = False,
+) -> None:
+    """Show a version of the policies, by default the one in force: its rules, schema and decision table."""
+    from zt.policy_folder import PolicyFolderError, files, write
+
+    answer = _at(context, lambda authority: _version(authority, number))
+    try:
+        if to:
+            write(answer["content"], to)
+            output.show(answer, Text(f"Version {answer['number']} is in {to}."))
+        else:
+            output.show_text(answer, showing.version(answer, files(answer["content"])))
+    except PolicyFolderError as error:
+        output.fail(str(error), "policies_unreadable")
+
+
+@policy.command()
+def diff(
+    context: typer.Context,
+    one: Annotated[int | None, typer.Argument(metavar="A", min=1, help="a version; without any, the folder")] = None,
+    other: Annotated[int | None, typer.Argument(metavar="B", min=1, help="by default the one in force")] = None,
+    *,
+    _json: Json = False,
+) -> None:
+    """Show what differs between two versions, or between policies/ and the version in force: texts and answers."""
+    content = None if one else _read(context, None)
+
+    async def asked(authority: "PolicyClient") -> dict[str, Any]:
+        if content:
+            return await authority.ask("POST", "/versions/test", content)
+        last = other or (await authority.ask("GET", "/versions"))["active"]
+        return await authority.ask("GET", f"/differences/{one}/{last}")
+
+    answer = _at(context, asked)
+    output.show(answer, *showing.differences(answer))
+
+
+@policy.command("test")
+def try_out(context: typer.Context, folder: Folder = None, *, _json: Json = False) -> None:
+    """Have the policy authority test policies, which keeps nothing; exit with status 1 if they are unfit.
+
+    It tells what is wrong with them, and which answers would change.
+    """
+    content = _read(context, folder)
+    answer = _at(context, lambda authority: authority.ask("POST", "/versions/test", content))
+    output.show(answer, *showing.tested(answer))
+    if answer["problems"]:
+        raise typer.Exit(1)
+
+
+@policy.command()
+def activate(context: typer.Context, folder: Folder = None, *, why: Why, _json: Json = False) -> None:
+    """Put policies into force at every service, as a new version, if they are fit."""
+    content = _read(context, folder)
+
+    async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, Any]]:
+        tested = await authority.ask("POST", "/versions/test", content)
+        if not tested["text"] and not tested["problems"]:
+            return tested, {}
+        activation = {"content": content, "why": why, "after": tested["active"]}
+        return tested, await authority.ask("POST", "/versions", activation)
+
+    tested, version = _at(context, asked)
+    if version:
+        output.show(version, *showing.activated(version, tested))
+    else:
+        told = f"Nothing was activated: version {tested['active']}, which is in force, has the same text."
+        output.show({"active": tested["active"]}, Text(told))
+
+
+@policy.command()
+def rollback(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="N", min=1, help="the number of a version")],
+    *,
+    why: Why,
+    _json: Json = False,
+) -> None:
+    """Put an older version of the policies into force again, under a new number."""
+
+    async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, Any]]:
+        before = (await authority.ask("GET", "/versions"))["active"]
+        version = await authority.ask("POST", "/versions/rollback", {"version": number, "why": why})
+        return version, await authority.ask("GET", f"/differences/{before}/{version['number']}")
+
+    version, differences = _at(context, asked)
+    output.show(version, *showing.activated(version, differences))
+
+
+@policy.command()
+def may(context: typer.Context, name: Name, *, _json: Json = False) -> None:
+    """List what a party may do: each line is an answer of the policies in force."""
+    answer = _at(context, lambda authority: authority.ask("GET", f"/may/{name}"))
+    output.show(answer, *showing.may(answer))
+
+
+@policy.command()
+def explain(
+    context: typer.Context,
+    trace: Annotated[str, typer.Argument(metavar="TRACE", help="an id of a trace, transaction or token")],
+    *,
+    _json: Json = False,
+) -> None:
+    """Explain in words why a task was allowed or refused what it asked for.
+
+    The decisions are those in the journals on this machine; the policy authority says which rules they are by.
+    """
+    from zt.audit import explained
+    from zt.explanation import decisions, explanations
+    from zt.journals import find
+    from zt.wanted import wanted
+
+    if not (what := wanted(trace)) or what.kind != "id":
+        output.fail(f"{trace} is no id: the answer of a task has its trace_id.", "malformed_id")
+    settings: Settings = context.obj
+    with explained():
+        found = decisions(find(settings.journals, what).events)
+    if not found:
+        output.fail(f"No decision in {settings.journals} is about {trace}.  Other journals: --journals.", "unknown_id")
+    answer = _at(context, lambda authority: explanations(authority, found))
+    output.show(answer, *showing.explained(answer["decisions"], answer["left_out"]))
+
+
+def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:
+    from zt.policy_client import PolicyClient
+
+    return signed_in_at(PolicyClient, context, do)
+
+
+def _read(context: typer.Context, folder: Path | None) -> dict[str, Any]:
+    """Return the policies of a folder; exit with a message if they cannot be read."""
+    from zt.policy_folder import PolicyFolderError, read
+
+    settings: Settings = context.obj
+    try:
+        return read(folder or settings.policies)
+    except PolicyFolderError as error:
+        output.fail(str(error), "policies_unreadable")
+
+
+async def _version(authority: "PolicyClient", number: int | None) -> dict[str, Any]:
+    return await authority.ask("GET", f"/versions/{number or (await authority.ask('GET', '/versions'))['active']}")

@@ -1,0 +1,53 @@
+"""The operators' client of the policy authority."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zt.authority_client import AuthorityClient, Door
+
+DOOR = Door(
+    client="zt-policy",
+    scope="policy.admin",
+    called="the policy authority",
+    party="authority/policy",
+    expired="policy_certificate_expired",
+    impostor="not_the_policy_authority",
+    look="`zt policy list`",
+)
+MOST_TOLD = 20
+"""Problems of policies in an error; with `--json` and `zt policy test` there are all that the authority tells."""
+
+
+class PolicyClient(AuthorityClient):
+    """Sends requests to the policy authority, as one operator.  All methods raise `CommandError`."""
+
+    door = DOOR
+
+    def sentences(
+        self,
+        path: str,
+        sent: Mapping[str, Any],
+        content: Mapping[str, Any],
+        refused: str,  # noqa: ARG002
+    ) -> dict[str, str]:
+        """Return, for each reason of the policy authority, what it is about and the next step."""
+        advice = str(content.get("advice") or "")
+        told = content.get("problems")
+        problems = [str(one) for one in told] if isinstance(told, list) else []
+        listed = "".join(f"\n- {one}" for one in problems[:MOST_TOLD])
+        listed += f"\nand {len(problems) - MOST_TOLD} more." if len(problems) > MOST_TOLD else ""
+        name = path.rpartition("/")[2]
+        return {
+            "policy_denied": f"{self.user} is not an operator (policy `operate-policies`): sign in as a member of the "
+            "group /operators.",
+            "policy_unfit": f"Nothing was activated: these policies may not be published.{listed}\nMend them; "
+            "`zt policy test` tells whether they are fit.",
+            "policy_moved": f"Nothing was activated.  {advice}",
+            "no_such_version": f"There is no version {sent.get('version') or name}: `zt policy list` lists those that "
+            "are kept.",
+            "not_registered": f"There is no party {path.removeprefix('/may/')}: `zt party list` lists them all.",
+            "versions_unavailable": f"Nothing was activated: {advice}",
+            "registry_unavailable": f"The registry did not answer.  {advice}",
+            "malformed_body": "Nothing was done: a reason (--why) is one line of 1 to 200 characters, and a policy "
+            "file is called NAME.cedar, in lower-case letters, digits, - and _.",
+        }

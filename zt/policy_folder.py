@@ -1,0 +1,54 @@
+"""The policies in a folder, as a security team edits them: read to be tested, and written to be edited."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.registry.files import SCHEMA, policy_files
+from zerotrust.registry.model import RegistryError, content
+
+TABLE = "decisions.md"
+"""The decision table."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,57}\.cedar")
+
+
+class PolicyFolderError(Exception):
+    """The folder cannot be read or written.  The text names the cause and the next step."""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return the policies in a folder, as the policy authority takes them.  Raises `PolicyFolderError`."""
+    try:
+        return {
+            "policies": {file.name: _text(file) for file in policy_files(folder)},
+            "cedar_schema": _text(folder / SCHEMA),
+            "table": _text(folder / TABLE),
+        }
+    except (RegistryError, UnicodeDecodeError) as error:
+        raise PolicyFolderError(f"{error}: is {folder} the folder of the policies?") from error
+
+
+def files(told: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text of each file by its name.  Raises `PolicyFolderError` for a name that is no file's here."""
+    policies = {str(name): str(text) for name, text in told["policies"].items()}
+    if bad := [name for name in policies if not _NAME.fullmatch(name)]:
+        raise PolicyFolderError(f"the policy authority has a policy file of the name {bad[0]!r}, which is none.")
+    return policies | {SCHEMA: str(told["cedar_schema"]), TABLE: str(told["table"])}
+
+
+def write(told: Mapping[str, Any], folder: Path) -> None:
+    """Write the policies into a folder that has none.  Raises `PolicyFolderError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise PolicyFolderError(f"{folder} is not empty: name a new folder.")
+        for name, text in files(told).items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        raise PolicyFolderError(f"{folder} cannot be written ({error.strerror}).") from error
+
+
+def _text(file: Path) -> str:
+    return content(file, most=MAX_ANSWER).decode()  # the authority has smaller bounds, and names them
