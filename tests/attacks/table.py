@@ -1025,6 +1025,17 @@ ROWS: dict[int, Row] = {
         "step 9, and the party",
         (Control("receipt-front-door"),),
     ),
+    375: Row(
+        "a party sends receipts without end, or junk beside its own, so that none of others fits or is believed",
+        "its own are left out",
+        (
+            Control(
+                "receipts-room-shared",
+                put="most = next(call.audience for call in reversed(self._calls) if call.receipts)",
+            ),
+            Control("receipts-named"),
+        ),
+    ),
     346: Row(
         "a token exchanged behind a party's back, by an intruder inside it",
         "an alarm names the party and the token",

@@ -12,6 +12,8 @@ from tests.support.issuer import Issuer
 from tests.support.receipt_tree import Hop, Task, digest, spiffe_id
 from tests.support.receipts import said
 from zerotrust.receipts.accepted import Accepted
+from zerotrust.receipts.calls import Calls
+from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE
 from zerotrust.receipts.failure import Unproven
 from zerotrust.receipts.logged import LONGEST_TASK, Evidence
 from zerotrust.receipts.receipt import KIND
@@ -204,3 +206,18 @@ async def test_a_party_that_answers_the_client_itself(reader: Reader) -> Tries:
     task = Task()
     task.orchestrator = Hop("agent/reader")
     yield reader.believes(task, "step 9: agent/reader", exported=True)
+
+
+@attack(375, reading)
+async def test_receipts_without_end(reader: Reader) -> Tries:
+    """A genuine one that names more than there is room for; and junk, for which the caller would be at fault."""
+    assert not reader.lured
+    honest = "h.own.s"
+    greedy, junk = f"h.{'A' * (MAX_VALUE - MAX_OWN - 8)}.s", "no.receipt.s"
+    calls = Calls()
+    calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b"}' % greedy.encode())
+    calls.called(spiffe_id("agent/reader"), "T2", b"").answered(b'{"receipts":"%b"}' % honest.encode())
+    yield Attempt("its own are left out", honest not in calls.received)
+    calls = Calls()
+    calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b~%b"}' % (b"h.own.s", junk.encode()))
+    yield Attempt("its own are left out", junk in calls.received)

@@ -71,6 +71,10 @@ def test_what_is_no_receipt_is_that_of_whom_its_caller_names(task: Task) -> None
     assert fails(task) == (1, "tool/documents")
 
 
+def test_what_is_no_receipt_and_is_named_by_none_was_passed_on_by_the_first_party(task: Task) -> None:
+    assert fails(task, task.answer([*task.receipts(), "a.b.c"])) == (1, "orchestrator")
+
+
 @pytest.mark.parametrize("kind", ["JWT", "at+jwt", "receipt", "feed+jwt"])
 def test_a_statement_of_another_kind(task: Task, kind: str) -> None:
     payload = _part(task.receipts()[2], 1)

@@ -1,6 +1,8 @@
 """Receipts: their bytes, how answers carry them, what a request has asked for, and how the gate puts them in."""
 
+import base64
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -129,14 +131,68 @@ def test_a_call_is_noted_with_its_receipts_which_the_reader_of_the_answer_does_n
     calls = Calls()
     call = calls.called(TOOL, "T3", b"asked")
 
-    left = call.answered(b'{"receipts":"own.o.o~below.b.b"}')
+    own = naming("below.b.b")
+    left = call.answered(b'{"receipts":"%b~below.b.b"}' % own.encode())
 
     assert left == b'{"receipts":""}'
     [noted] = calls.asked()
-    assert noted == Asked(
-        aud=TOOL, token="T3", request=hashed(b"asked"), answer=hashed(left), receipt=digest_of("own.o.o")
-    )
-    assert calls.received == ["own.o.o", "below.b.b"]
+    assert noted == Asked(aud=TOOL, token="T3", request=hashed(b"asked"), answer=hashed(left), receipt=digest_of(own))
+    assert calls.received == [own, "below.b.b"]
+
+
+def test_what_no_receipt_names_is_not_passed_on() -> None:
+    deep = naming("leaf.l.l")
+    own = naming(deep, "other.o.o")
+    sent = [own, "junk.j.j", "junk.a.j", deep, "leaf.l.l", "other.o.o", own, "junk.j.j"]
+
+    calls = Calls()
+    calls.called(TOOL, "T3", b"").answered(b'{"receipts":"%b"}' % "~".join(sent).encode())
+
+    assert calls.received == [own, deep, "leaf.l.l", "other.o.o"]
+
+
+def test_a_party_that_sends_without_end_takes_no_room_from_others() -> None:
+    """In whatever order, and in one answer or in many; what is left out is the latest of whoever has sent the most."""
+    most = MAX_VALUE - MAX_OWN
+    for order in ("before", "behind", "between"):
+        calls = Calls()
+        honest = [(TOOL, f"a.b.{'c' * (most // 6)}{number}") for number in range(2)]
+        junk = [(READER, f"a.b.{'d' * (most // 4)}{number}") for number in range(6)]
+        sent = {
+            "before": [*junk, *honest],
+            "behind": [*honest, *junk],
+            "between": [*junk[:3], *honest, *junk[3:]],
+        }[order]
+        for number, (audience, receipt) in enumerate(sent):
+            calls.called(audience, f"T{number}", b"").answered(b'{"receipts":"%b"}' % receipt.encode())
+
+        told = [(one.aud, one.reason) for one in calls.asked()]
+        assert [reason for audience, reason in told if audience == TOOL] == [None, None]
+        assert [reason for audience, reason in told if audience == READER] == [None, None, *["no_room"] * 4]
+        assert sum(len(receipt) + 1 for receipt in calls.received) <= most
+        assert {receipt for _, receipt in honest} < {*calls.received}
+
+
+def test_many_receipts_of_one_party_take_no_room_from_others() -> None:
+    calls = Calls()
+    many = [f"a.b.{number}" for number in range(MAX_RECEIPTS - 2)]
+    calls.called(READER, "T1", b"").answered(b'{"receipts":"%b"}' % "~".join([naming(*many), *many]).encode())
+    assert len(calls.received) == MAX_RECEIPTS - 1
+    calls.called(TOOL, "T2", b"").answered(b'{"receipts":"x.y.z"}')
+
+    assert calls.received == ["x.y.z"]
+    assert [(one.aud, one.reason) for one in calls.asked()] == [(READER, "no_room"), (TOOL, None)]
+
+
+def naming(*receipts: str) -> str:
+    """What has the form of a receipt, and names others."""
+    calls = [{"receipt": digest_of(one)} for one in receipts]
+    payload = json.dumps({"calls": calls}, separators=(",", ":")).encode()
+    return f"h.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.s"
+
+
+LEAVES = [f"a.b.{number}" for number in range(MAX_RECEIPTS - 1)]
+MANY = "~".join([naming(*LEAVES), *LEAVES]).encode()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +202,7 @@ def test_a_call_is_noted_with_its_receipts_which_the_reader_of_the_answer_does_n
         (TOOL, b'{"receipts":""}', "none"),
         (TOOL, b'{"receipts":"a.b.c","a":{"receipts":"a.b.c"}}', "none"),
         ("llamastack", b'{"receipts":"a.b.c"}', "outside"),
-        (TOOL, b'{"receipts":"%b"}' % b"~".join([b"a.b.c"] * MAX_RECEIPTS), "no_room"),
+        (TOOL, b'{"receipts":"%b"}' % MANY, "no_room"),
         (TOOL, b'{"receipts":"a.b.%b"}' % (b"c" * (MAX_VALUE - MAX_OWN)), "no_room"),
     ],
 )
@@ -253,7 +309,7 @@ def body(content: bytes, *, more: bool = False) -> Message:
 def test_an_answer_gets_the_receipt_its_length_and_the_receipts_from_below(call: Call) -> None:
     answer, content = Sealing(call, signed), b'{"receipts":""}'
     assert call.calls is not None
-    call.calls.received.append("below.b.b")
+    call.calls.called(TOOL, "T3", b"").answered(b'{"receipts":"below.b.b"}')
 
     assert answer.passed(start(content_length=str(len(content)))) == []
     first, last = answer.passed(body(content))

@@ -4,6 +4,10 @@ The string has the receipt of the party that answers, and then those that it rec
 member there empty, and the gate fills it.  Everything is done on bytes: no reader has to write JSON as its sender did.
 """
 
+import base64
+import binascii
+import hashlib
+import re
 import string
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,6 +28,8 @@ MAX_OWN = 128 * 1024
 
 _OPENINGS = tuple(f'"{name}":"'.encode() for name in (EXTENSION, META, MEMBER))
 """Without white space, so that there is one spelling.  Within a string of JSON its quotation marks are escaped."""
+_NAMED = re.compile(rb'"receipt":"([0-9a-f]{64})"')
+"""How a receipt names another one, in canonical form."""
 _BYTES = (string.ascii_letters + string.digits + "-_.~").encode()
 
 
@@ -51,6 +57,26 @@ def taken(content: bytes) -> Carried | None:
     if len(receipts) > MAX_RECEIPTS or not all(map(_is_jws, receipts)):
         return None
     return Carried(content[:start] + content[end:], start, receipts)
+
+
+def named(receipts: Sequence[str]) -> tuple[str, ...]:
+    """Return the first receipt, and those that one before them names: what nobody names is not passed on."""
+    known, found = set[bytes](), list[str]()
+    for receipt in receipts:
+        if found and hashlib.sha256(receipt.encode()).hexdigest().encode() not in known:  # control: receipts-named
+            continue
+        found.append(receipt)
+        if len(receipts) > 1:
+            known.update(_named_by(receipt))
+    return tuple(found)
+
+
+def _named_by(receipt: str) -> list[bytes]:
+    payload = receipt.split(".")[1]
+    try:
+        return _NAMED.findall(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except binascii.Error:  # it is no receipt
+        return []
 
 
 def _is_jws(text: str) -> bool:

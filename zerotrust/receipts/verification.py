@@ -72,7 +72,10 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
 
 
 def _all_opened(texts: Iterable[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
-    """Open each receipt.  One that has not the form names nobody, so its caller's receipt says whose it is."""
+    """Open each receipt.  One that has not the form names nobody, so its caller's receipt says whose it is.
+
+    If none does, the first party is at fault: it would not have passed that on (`carried.named`).
+    """
     found: list[Opened] = []
     for text in texts:
         try:
@@ -84,6 +87,9 @@ def _all_opened(texts: Iterable[str], authorities: Collection[x509.Certificate])
                     if error.step == 1 and asked.receipt == digest:
                         why = f"{caller.signer} says that it gave this as its receipt, which is {error.why}"
                         raise Unproven(1, asked.aud, why) from error
+            if error.step == 1 and found:
+                why = f"it passed on what is {error.why}, and what no receipt names"
+                raise Unproven(1, found[0].signer, why) from error
             raise
     return tuple(found)
 
