@@ -41,7 +41,9 @@ class PolicyClient(AuthorityClient):
             "policy_denied": f"{self.user} is not an operator (policy `operate-policies`): sign in as a member of the "
             "group /operators.",
             "policy_unfit": f"Nothing was activated: these policies may not be published.{listed}\nMend them; "
-            "`zt policy test` tells whether they are fit.",
+            "`zt policy test` tells whether they are fit."
+            if listed
+            else f"Nothing was activated: {advice}.",
             "policy_moved": f"Nothing was activated.  {advice}",
             "no_such_version": f"There is no version {sent.get('version') or name}: `zt policy list` lists those that "
             "are kept.",

@@ -32,7 +32,9 @@ Text = Annotated[str, Field(max_length=MAX_POLICY)]
 FileName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9_-]{{0,{LONGEST_NAME - 7}}}\.cedar$")]
 Why = Annotated[str, StringConstraints(pattern=rf"^[^\x00-\x1f\x7f]{{1,{MAX_WHY}}}$", strip_whitespace=True)]
 """Why an operator activates a version: one line."""
-_NAME = re.compile(r"(\d{6,})\.(json|damaged)")
+WITHDRAWN = ".withdrawn"
+"""Ends the name of a version that nobody has taken."""
+_NAME = re.compile(r"(\d{6,})\.(json|damaged|withdrawn)")
 _log = logging.getLogger(__name__)
 
 
@@ -136,11 +138,11 @@ class Versions:
         self._last = 0
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._read()
+            newest = self._read()
         except OSError as error:
             raise VersionsError(f"{folder} cannot be read: {error}.") from error
-        if self._last and self._last not in self._all:  # control: newest-version-whole
-            self._refuse_damaged()
+        if newest not in self._all and self._last:  # control: newest-version-whole
+            raise _damaged(self._file(newest or self._last))
         if not self._all:
             self.add(first(), by=None, why="the policies that the system was set up with")
         self.active = self.version(max(self._all))
@@ -181,30 +183,36 @@ class Versions:
         return version
 
     def withdraw(self, version: Version) -> None:
-        """Remove the newest version, which nobody has taken; the one before is in force again.
+        """Put the newest version aside, which nobody has taken; the one before is in force again.
 
-        Raises `VersionsError` if that is impossible.
+        Its number stays used: somebody may know another version by it.  Raises `VersionsError` if that is impossible.
         """
         before = max(number for number in self._all if number < version.number)
-        active = self.version(before)
+        active, file = self.version(before), self._file(version.number)
         try:
-            self._file(version.number).unlink()
+            file.rename(file.with_suffix(WITHDRAWN))
             synced(self._folder)
         except OSError as error:
             raise VersionsError(
-                f"{self._file(version.number)} cannot be removed ({error.strerror}), and would be in force after a "
-                "restart: remove it"
+                f"{file} cannot be put aside ({error.strerror}), and would be in force after a restart: remove it"
             ) from error
         del self._all[version.number]
-        self._last, self.active = version.number - 1, active
+        self.active = active
+        for older in self._folder.glob(f"*{WITHDRAWN}"):  # the number of the newest is the one that counts
+            if older.stem < file.stem:
+                with suppress(OSError):
+                    older.unlink()
 
-    def _read(self) -> None:
+    def _read(self) -> int:
+        """Read all versions.  Return the number of the newest that was not put aside, whether it is whole or not."""
+        newest = 0
         for file in self._folder.iterdir():
             if not (named := _NAME.fullmatch(file.name)):
                 continue
             number = int(named[1])
-            self._last = max(self._last, number)
+            self._last = max(self._last, number)  # control: numbers-used-once
             if named[2] == "json":
+                newest = max(newest, number)
                 try:
                     found = Version.model_validate_json(file.read_bytes())
                 except ValueError:
@@ -212,16 +220,7 @@ class Versions:
                     continue
                 if found.number == number:
                     self._all[number] = found.summary
-
-    def _refuse_damaged(self) -> None:
-        """Raise `VersionsError` unless an operator has put the newest version aside; its number stays used."""
-        if self._file(self._last).exists() or not self._all:
-            file = self._file(self._last)
-            raise VersionsError(
-                f"{file} is damaged, and it is the newest version: restore it from a backup.  If there is none, rename "
-                f"it to {file.with_suffix('.damaged').name}; then the version before it is in force here, and "
-                "`zt policy rollback` publishes it again."
-            )
+        return newest
 
     def _forget(self) -> None:
         """Remove the oldest versions above the bound.  One that cannot be removed now is removed with the next."""
@@ -232,6 +231,14 @@ class Versions:
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:06}.json"
+
+
+def _damaged(file: Path) -> VersionsError:
+    return VersionsError(
+        f"{file} is damaged, and it is the newest version: restore it from a backup.  If there is none, rename it to "
+        f"{file.with_suffix('.damaged').name}; then the version before it is in force here, and `zt policy rollback` "
+        "publishes it again."
+    )
 
 
 def _text(file: Path) -> str:

@@ -17,6 +17,7 @@ from typer.testing import Result
 from authorities.policy.callers import caller
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes
+from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version, Versions, content_of
 from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
 from tests.support.pki import CA
@@ -198,6 +199,9 @@ def test_where_the_registry_does_not_take_it_the_operator_knows_what_is_in_force
     told = failed(zt("policy", "activate", "--why", "trial"))
 
     assert "Version 2 is kept, and comes into force as soon as the registry takes it." in told
+    authority.registry.against = Denied(PolicyReason.POLICY_UNFIT, advice="version 3 is not newer than 7")
+    told = failed(zt("policy", "rollback", "1", "--why", "trial"))
+    assert told == "Nothing was activated: version 3 is not newer than 7."
 
 
 def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Zt, tmp_path: Path) -> None:

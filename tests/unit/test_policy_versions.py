@@ -87,9 +87,31 @@ def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_nobody_takes_is_withdrawn(tmp_path: Path) -> None:
     kept = opened(tmp_path)
     kept.withdraw(kept.add(OTHER, by="olga", why="trial"))
+    kept.withdraw(kept.add(OTHER, by="olga", why="trial"))
 
-    assert kept.active.number == opened(tmp_path, never).active.number == 1
-    assert kept.add(OTHER, by="olga", why="again").number == 2
+    again = opened(tmp_path, never)
+    assert kept.active.number == again.active.number == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["000001.json", "000003.withdrawn"]
+    assert again.add(OTHER, by="olga", why="again").number == 4, "somebody may know another version by those numbers"
+
+
+def test_what_is_withdrawn_hides_no_damage(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    kept.add(OTHER, by="olga", why="good")
+    kept.withdraw(kept.add(FIRST, by="olga", why="trial"))
+    (tmp_path / "000002.json").write_text("{")
+
+    with pytest.raises(VersionsError, match=r"000002\.json is damaged"):
+        opened(tmp_path)
+
+
+def test_what_cannot_be_put_aside_is_said(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    added = kept.add(OTHER, by="olga", why="trial")
+
+    with Disk(tmp_path, 1, "EIO").used(), pytest.raises(VersionsError, match=r"000002\.json cannot be put aside"):
+        kept.withdraw(added)
+    assert kept.active == added, "as it is after a restart"
 
 
 def test_a_full_disk_changes_nothing_and_says_what_to_do(tmp_path: Path) -> None:
