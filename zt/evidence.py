@@ -12,7 +12,7 @@ from zerotrust.audit.difference import named
 from zerotrust.audit.export import exported, lines_of
 from zerotrust.audit.fault import EXPORT, LOG, Faulty
 from zerotrust.audit.outline import Outline
-from zerotrust.audit.verification import Verification
+from zerotrust.audit.verification import Leaf, Verification
 from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.quorum import TrustPolicy, policy
@@ -148,13 +148,19 @@ def records(
 
     Raises as `verified`.
     """
+    for at, content, line in leaves(source, trust, after=after, held=held):
+        if isinstance(content, Outline):
+            yield f"leaf {at}", line
+
+
+def leaves(source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
+    """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verified`."""
     with readable(source), opened(source, after) as (found, maker):
         verification = Verification(found, trust, after=after, held=held, source=maker)
         progress = Progress("Verified leaves", verification.checkpoint.size)
-        for at, content, line in verification.leaves():
-            progress.at(at)
-            if isinstance(content, Outline):
-                yield f"leaf {at}", line
+        for leaf in verification.leaves():
+            progress.at(leaf.at)
+            yield leaf
 
 
 def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from rich.tree import Tree
 
 from zt.audit import POLICY, PolicyFile, explained
 from zt.output import Json, output
+from zt.show_evidence import at
 
 if TYPE_CHECKING:
     from zerotrust.receipts import Proven, Unproven
@@ -62,18 +63,15 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Verify who took part in a task, offline; exit with status 1 at the first thing that is not proven."""
     from zerotrust.receipts import Unproven, verify
-    from zt.evidence import records, trusted
+    from zt.evidence import leaves, trusted
     from zt.receipt_inputs import accepted_by, approved_in, authorities, evidence
     from zt.witness import Witness, default_folder
 
     settings: Settings = context.obj
-    last = ""
 
-    def leaves(export: Path) -> Iterator[bytes]:
-        nonlocal last
+    def verified(export: Path) -> Iterator[bytes]:
         held = Witness(default_folder()).held(trust.logs)
-        for last, line in records(export, trust, after=0, held=held):  # noqa: B007 - the last one is shown
-            yield line
+        return (leaf.line for leaf in leaves(export, trust, after=0, held=held))
 
     with explained():
         trust = trusted(policy or settings.run / POLICY)
@@ -86,11 +84,11 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 evidence=evidence(proof or answer.with_name(f"{answer.name}.proof")),
                 request=_read(request, "the request") if request else None,
                 transaction=transaction,
-                leaves=leaves(export) if export else None,
+                leaves=verified(export) if export else None,
             )
         except Unproven as error:
             _failed(error)
-    _show(proven, last)
+    _show(proven)
 
 
 def _read(path: Path, what: str) -> bytes:
@@ -113,22 +111,30 @@ def _failed(error: "Unproven") -> NoReturn:
     output.fail(f"{error.party}: {error.why}.", f"step_{error.step}")
 
 
-def _show(proven: "Proven", last: str) -> None:
+def _show(proven: "Proven") -> None:
     from zerotrust.receipts.opened import each
 
     parties = sorted({_name(one.signer) for one in each(proven.root)})
     told = f"Proven: {', '.join(parties)} took part, and ran code that is accepted."
-    output.show(_document(proven), tree(proven.root), Text(told, OK), *_compared(proven, last))
+    output.show(_document(proven), tree(proven.root), Text(told, OK), *_compared(proven))
 
 
-def _compared(proven: "Proven", last: str) -> Iterator[Text]:
-    """Yield what the log says of others; `last`: the place of its last record."""
-    if proven.others is None:
+def _compared(proven: "Proven") -> Iterator[Text]:
+    """Yield what the log says of others."""
+    if not (found := proven.compared):
         yield Text("Whether somebody else took part: --export FILE, of `zt audit export`.", "dim")
         return
-    yield Text(f"Up to {last}, the log has no call in this task that is in no receipt.", OK)
-    if proven.others:
-        many = "1 other answer" if proven.others == 1 else f"{proven.others:,} other answers"
+    until, over = at(found.until), at(found.over)
+    if found.complete:
+        yield Text(f"Complete: the log up to {until} has no call in this task that is in no receipt.", OK)
+    else:
+        yield Text(
+            f"NOT YET COMPLETE: the export ends at {until}.  Up to there, the log has no call in this task that is in "
+            f"no receipt; a later one can come into the log until {over}.  Export the log again after that.",
+            "yellow",
+        )
+    if found.others:
+        many = "1 other answer" if found.others == 1 else f"{found.others:,} other answers"
         yield Text(f"The log has {many} for this sign-in: compare that with the tasks that you ran.", "yellow")
 
 
@@ -152,6 +158,7 @@ def _document(proven: "Proven") -> dict[str, object]:
     return {
         "seen": proven.at,
         "complete": proven.complete,
+        "compared_until": proven.compared.until if proven.compared else None,
         "other_answers": proven.others,
         "calls": list(_calls(proven.root, None)),
     }

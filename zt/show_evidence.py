@@ -18,7 +18,7 @@ def verified(found: "Verified") -> list[Table | Text]:
     """Return who vouches for an export that has no fault, and what it has."""
     size, after = found.checkpoint.size, found.after
     part = f"leaves {after:,} to {size - 1:,}" if after else f"all {size:,} leaves"
-    by = ", ".join(f"{name} at {_at(when)}" for name, when in sorted(found.cosigned.items())) or "nobody"
+    by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items())) or "nobody"
     told: list[Table | Text] = [
         Text.assemble(f"{found.checkpoint.origin}: {part} ", ("verified", "green"), "."),
         Text(f"Cosigned by {by}."),
@@ -43,5 +43,6 @@ def fault(found: "Fault") -> Text:
     return Text(f"{where} is {found.what}: {found.why}.\nAt fault: {who}.")
 
 
-def _at(seconds: int) -> str:
+def at(seconds: int) -> str:
+    """Return a time in words: seconds since the epoch."""
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -1036,6 +1036,11 @@ ROWS: dict[int, Row] = {
             Control("receipts-named"),
         ),
     ),
+    376: Row(
+        "an export that ends before all calls of the task can be on record, so that a late one is in no receipt",
+        "not complete",
+        (Control("export-not-too-early", put="complete=True", take="complete=until >= over"),),
+    ),
     346: Row(
         "a token exchanged behind a party's back, by an intruder inside it",
         "an alarm names the party and the token",

@@ -221,3 +221,12 @@ async def test_receipts_without_end(reader: Reader) -> Tries:
     calls = Calls()
     calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b~%b"}' % (b"h.own.s", junk.encode()))
     yield Attempt("its own are left out", junk in calls.received)
+
+
+@attack(376, reading)
+async def test_an_export_that_ends_too_early(reader: Reader) -> Tries:
+    assert not reader.lured
+    task = Task()
+    for ends in task.now, task.written - 1:
+        task.written = ends
+        yield Attempt("not complete", task.verified(exported=True).complete)

@@ -17,9 +17,11 @@ from tests.support.receipts import carried, receipts, told
 from tests.support.system import System, running
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.event import Counts, Outcome
+from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import event_of
 from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, evidence_of, verify
-from zerotrust.receipts.logged import MAX_EVIDENCE
+from zerotrust.receipts.completeness import LATE
+from zerotrust.receipts.logged import LONGEST_TASK, MAX_EVIDENCE
 from zerotrust.receipts.receipt import digest_of
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.proof import Proof
@@ -54,12 +56,14 @@ async def leaves(system: System) -> list[bytes]:
     for service in system.services.values():
         await service.recorder.write(Counts())  # what rides on the next commit is written with it
     journals = sorted(system.folder.glob("*/journal.jsonl"))
-    return [line for journal in journals for line in journal.read_bytes().splitlines()]
+    later = int((time.time() + LONGEST_TASK + LATE) * 1_000_000)  # when the task's tokens have ended
+    lines = [line for journal in journals for line in journal.read_bytes().splitlines()]
+    return [*lines, heads_leaf(Heads({}, later))]
 
 
 def evidence_for(receipt: str, lines: list[bytes]) -> Evidence:
     """The proof that a log with these lines has this receipt."""
-    ended = [(at, event_of(line).data) for at, line in enumerate(lines)]
+    ended = [(at, event_of(line).data) for at, line in enumerate(lines[:-1])]
     [index] = [at for at, data in ended if isinstance(data, Outcome) and data.receipt == receipt]
     log = Log(lines, KEYS)
     proof = Proof(index, tuple(inclusion_proof(index, len(lines), log.node)), log.note(WITNESS, at=int(time.time())))

@@ -16,6 +16,7 @@ from zerotrust.receipts.receipt import digest_of
 from zt.commands import app
 from zt.output import console
 from zt.receipt import _compared
+from zt.show_evidence import at
 
 
 class Files:
@@ -91,7 +92,7 @@ def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     assert json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)["complete"]
 
     assert files.verify("--export", str(files.folder / "export")).output.splitlines()[-1] == (
-        f"Up to leaf {len(files.task.entries) - 1}, the log has no call in this task that is in no receipt."
+        f"Complete: the log up to {at(files.task.written)} has no call in this task that is in no receipt."
     )
 
     files.task.tool.entered = files.task.tool.carried = False
@@ -104,11 +105,28 @@ def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     )
 
 
+def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) -> None:
+    files.task.written -= 1
+    files.write()
+    over = files.task.written + 1
+
+    shown = files.verify("--export", str(files.folder / "export"))
+
+    assert shown.exit_code == 0  # nothing is wrong with what is there
+    assert " ".join(shown.output.split()).endswith(
+        f"NOT YET COMPLETE: the export ends at {at(over - 1)}. Up to there, the log has no call in this task that is "
+        f"in no receipt; a later one can come into the log until {at(over)}. Export the log again after that."
+    )
+    found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
+    assert (found["complete"], found["compared_until"]) == (False, over - 1)
+
+
 def test_the_number_of_other_answers_is_shown(files: Files) -> None:
     proven = files.task.verified(exported=True)
 
+    assert proven.compared
     for others, many in (1, "1 other answer"), (2, "2 other answers"):
-        *_, line = _compared(replace(proven, others=others), "leaf 9")
+        *_, line = _compared(replace(proven, compared=proven.compared._replace(others=others)))
         assert line.plain == f"The log has {many} for this sign-in: compare that with the tasks that you ran."
 
 

@@ -21,7 +21,8 @@ from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, hash_of
 from zerotrust.receipts.accepted import Accepted, Party
 from zerotrust.receipts.carried import MEMBER
-from zerotrust.receipts.logged import Evidence
+from zerotrust.receipts.completeness import LATE
+from zerotrust.receipts.logged import LONGEST_TASK, Evidence
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.receipts.verification import Proven, verify
 from zerotrust.spiffe.statement import sign
@@ -90,6 +91,8 @@ class Task:
         self.keys, self.witness = Keys(ORIGIN, ED25519), witness("registry")
         self.seen = self.now + 2
         """When the witness cosigns."""
+        self.written = self.now + LONGEST_TASK + LATE
+        """When the ledger has written the last leaf: later than any record of this task could be."""
         self.more: list[bytes] = []
         """Leaves before those of this task."""
         self._links: dict[str, Link] = {}
@@ -224,7 +227,12 @@ class Task:
     @property
     def log(self) -> Log:
         """The log with the records of this task; the last leaf has the heads."""
-        return Log([*self.entries, heads_leaf(Heads(dict(self._links), self.now))], self.keys)
+        return Log([*self.entries, self.heads], self.keys)
+
+    @property
+    def heads(self) -> bytes:
+        """The leaf that ends the log."""
+        return heads_leaf(Heads(dict(self._links), self.written * 1_000_000))
 
     def evidence(self, index: int | None = None) -> Evidence:
         """The proof that the log has the orchestrator's receipt."""
@@ -254,7 +262,7 @@ class Task:
             "evidence": self.evidence() if "evidence" not in others else None,
             "request": self.request,
             "transaction": self.txn,
-            "leaves": iter(self.entries) if exported else None,
+            "leaves": [*self.entries, self.heads] if exported else None,
         }
         return verify(answer, **(believed | others))
 

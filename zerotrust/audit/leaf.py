@@ -45,9 +45,14 @@ def heads_leaf(heads: Heads) -> bytes:
 
 def leaf_of(entry: bytes) -> Heads | Record:
     """Return what a leaf says.  Raises `ValueError` if it is none that the ledger writes."""
-    if entry.startswith(_HEADS):
+    if is_heads(entry):
         return heads_of(entry)
     return Record(link_of(entry), event_of(entry))
+
+
+def is_heads(entry: bytes) -> bool:
+    """Return whether a leaf says that it has the heads of all journals."""
+    return entry.startswith(_HEADS)
 
 
 def heads_of(entry: bytes) -> Heads:

@@ -11,11 +11,17 @@ that was called.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from zerotrust.audit.event import AuditEvent, Exchange, Outcome, Request, Trace
+from zerotrust.audit.event import MICROSECONDS, AuditEvent, Exchange, Outcome, Request, Trace
+from zerotrust.audit.leaf import heads_of, is_heads
 from zerotrust.audit.record import event_of
 from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.logged import LONGEST_TASK
 from zerotrust.receipts.opened import Opened, each
+
+LATE = 45
+"""Seconds for which a record may come late into the log: parties deliver again within 30 s after the log was away."""
 
 _SPAN = re.compile(rb'"span_id":"([0-9a-f]{16})"')
 
@@ -33,12 +39,25 @@ class _Call:
     """The digest that its outcome names; empty as long as no outcome was read."""
 
 
-def check_complete(root: Opened, leaves: Iterable[bytes]) -> int:
-    """Return how many other answers the front door gave in the transaction, whose calls are theirs.
+class Compared(NamedTuple):
+    """What a log says of a transaction."""
 
-    `leaves`: verified, in order.  Raises `Unproven` if the log has more of this answer than its receipts.
+    others: int
+    """How many other answers the front door gave in it, whose calls are theirs."""
+    until: int
+    """When the last batch was written that was read; 0 if none was.  Times are seconds since the epoch."""
+    over: int
+    """From when on no record of the task can come into the log: its tokens have ended, and what is late is there."""
+    complete: bool
+    """Whether the log was read up to then."""
+
+
+def check_complete(root: Opened, leaves: Iterable[bytes]) -> Compared:
+    """Compare receipts with a log.
+
+    `leaves`: all of them, verified, in order.  Raises `Unproven` if the log has more of this answer than its receipts.
     """
-    calls, exchanges = _read(root.receipt.txn, leaves)
+    calls, exchanges, until = _read(root.receipt.txn, leaves)
     own = {one.digest for one in each(root)}
 
     def is_answer(call: _Call) -> bool:  # any other party's journal may have invented ones
@@ -59,14 +78,16 @@ def check_complete(root: Opened, leaves: Iterable[bytes]) -> int:
         if of_another or own.intersection(call.receipts):  # control: log-call-on-receipt
             continue
         raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt says so")
-    return len(answers) - 1
+    over = root.receipt.began + LONGEST_TASK + LATE  # the user's token was issued before the call
+    return Compared(len(answers) - 1, until, over, complete=until >= over)  # control: export-not-too-early
 
 
-def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[str, str, Exchange]]]:
-    """Return what the log has of a transaction: the admitted calls, and the tokens that were issued."""
+def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[str, str, Exchange]], int]:
+    """Return what the log has of a transaction, the admitted calls and the tokens that were issued; and until when."""
     marked, calls, exchanges = txn.encode(), dict[tuple[str, Trace], _Call](), list[tuple[str, str, Exchange]]()
-    spans = set[bytes]()
+    spans, heads = set[bytes](), b""
     for line in leaves:
+        heads = line if is_heads(line) else heads
         span = _SPAN.search(line)
         if not span or (marked not in line and span[1] not in spans):
             continue
@@ -80,7 +101,7 @@ def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[st
             exchanges.append((event.service, event.trace.trace_id, data))
         elif isinstance(data, Outcome) and key in calls:
             calls[key].receipts.append(data.receipt)
-    return list(calls.values()), exchanges
+    return list(calls.values()), exchanges, heads_of(heads).time // MICROSECONDS if heads else 0
 
 
 def _call(event: AuditEvent, data: Request) -> _Call:

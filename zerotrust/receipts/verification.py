@@ -11,7 +11,7 @@ from cryptography import x509
 
 from zerotrust.receipts.accepted import Accepted
 from zerotrust.receipts.carried import Carried, taken
-from zerotrust.receipts.completeness import check_complete
+from zerotrust.receipts.completeness import Compared, check_complete
 from zerotrust.receipts.failure import Unproven
 from zerotrust.receipts.logged import Evidence, check_logged, check_times
 from zerotrust.receipts.opened import SOMEBODY, Opened, each, opened
@@ -28,13 +28,18 @@ class Proven:
     """The receipt of the party that answered, with those of its calls below it, and theirs below them."""
     at: int
     """When enough witnesses had seen it, in seconds since the epoch."""
-    others: int | None
-    """How many other answers the log has for the same sign-in; None if the log was not compared."""
+    compared: Compared | None = None
+    """What the log says of others; None if it was not compared."""
+
+    @property
+    def others(self) -> int | None:
+        """How many other answers the log has for the same sign-in; None if the log was not compared."""
+        return self.compared.others if self.compared else None
 
     @property
     def complete(self) -> bool:
-        """Whether the log was compared: it has no call of this answer that is in no receipt."""
-        return self.others is not None
+        """Whether the log has no call of this answer that is in no receipt, and none can come any more."""
+        return self.compared is not None and self.compared.complete
 
 
 def verify(  # noqa: PLR0913 - what the reader believes, each by name
@@ -52,7 +57,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
 
     `answer`: the content as it came.  `authorities`: of the trust domain's workloads.  `policy`: of the log.
     `evidence`: that the log has the first receipt.  `request`: the content as it was sent, and `transaction`: the `jti`
-    of the user's own token; what is not given is not compared.  `leaves`: of a verified export of the log.
+    of the user's own token; what is not given is not compared.  `leaves`: all of a verified export, in order.
     """
     found = taken(answer)
     if not found or not found.receipts:
@@ -67,8 +72,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     for one in each(root):
         _check_accepted(one, accepted)
     _check_front_door(root, accepted)
-    others = None if leaves is None else check_complete(root, leaves)
-    return Proven(root, at, others)
+    return Proven(root, at, None if leaves is None else check_complete(root, leaves))
 
 
 def _all_opened(texts: Iterable[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
