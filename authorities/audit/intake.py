@@ -10,12 +10,16 @@ from authorities.audit.log import MAX_BATCH, Log, LogError
 from authorities.audit.reasons import AuditReason
 from authorities.audit.received import new_of, sent
 from zerotrust.audit.record import GENESIS, Link
-from zerotrust.audit.tail import MOST_BYTES
+from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.decision import Denied
 from zerotrust.shielded import Shielding, shielded
 
-EVERY = 0.25
-"""Seconds between two batches: a record is published within a second, and the log has few batches."""
+EVERY = 0.4
+"""Seconds between two batches, unless the first has `MOST_LINES`: then there is much to catch up with.  So a record is
+published within a second, and the log has few batches."""
+GATHER = 0.1
+"""Seconds for which the first batch after a pause waits for the other parties of the same task: who misses it waits for
+the next one."""
 MOST_WAITING = 16 * MOST_BYTES
 """Bytes of requests that are on their way into the log, of all parties together: 32 MiB."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -95,10 +99,13 @@ class Intake(Shielding):
                     if said:
                         log.warning("the audit log goes on")
                     pause, said = SHORTEST_PAUSE, ""
-                await self._some.wait()
-                await self._publish()
+                if not self._some.is_set():
+                    await self._some.wait()
+                    await asyncio.sleep(GATHER)
+                lines = await self._publish()
                 self._was_published()
-                await asyncio.sleep(EVERY)
+                if lines < MOST_LINES:
+                    await asyncio.sleep(EVERY)
             except Exception as error:  # noqa: BLE001 - not even a bug may end it
                 self._ready = False  # whether the last batch is in the log is known after `finish`
                 why = str(error) if isinstance(error, LogError) else f"{type(error).__name__} {error}"
@@ -108,8 +115,11 @@ class Intake(Shielding):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _publish(self) -> None:
-        """Publish a batch of what waits, and tell who waits for it.  Raises `LogError`, also to all of them."""
+    async def _publish(self) -> int:
+        """Publish a batch of what waits, and tell who waits for it.  Return its lines.
+
+        Raises `LogError`, also to all who wait.
+        """
         self._some.clear()
         batch = _first(self._waiting, MAX_BATCH)
         for service in batch:
@@ -117,9 +127,10 @@ class Intake(Shielding):
         if self._waiting:
             self._some.set()
         heads = {**self._log.heads, **{service: one.link for service, one in batch.items()}}
+        lines = [line for one in batch.values() for line in one.lines]
         failure: LogError | None = LogError("the audit authority ends")
         try:
-            await self._log.add([line for one in batch.values() for line in one.lines], heads)
+            await self._log.add(lines, heads)
             failure = None
         except LogError as error:
             failure = error
@@ -129,6 +140,7 @@ class Intake(Shielding):
             if failure:
                 _tell(self._waiting.values(), failure)
                 self._waiting.clear()
+        return len(lines)
 
 
 def _first(waiting: Mapping[str, _Waiting], most: int) -> dict[str, _Waiting]:

@@ -34,7 +34,8 @@ from zerotrust.tlog.quorum import policy
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "EVERY", 0.001)
+    for pause in ("EVERY", "GATHER"):
+        monkeypatch.setattr(intake, pause, 0.001)
     monkeypatch.setattr(intake, "SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(intake, "LONGEST_PAUSE", 0.002)
 

@@ -68,7 +68,8 @@ class Fake(Proving):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(delivery, "GATHER", 0)
+    for pause in ("GATHER", "BETWEEN"):
+        monkeypatch.setattr(delivery, pause, 0)
     monkeypatch.setattr(delivery, "SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.002)
     monkeypatch.setattr(segments, "SEGMENT", 2000)

@@ -17,6 +17,9 @@ from zerotrust.audit.tail import RecordGone, Tail
 
 GATHER = 0.05
 """Seconds between a commit that ends an idle time and the first delivery: what belongs together goes together."""
+BETWEEN = 0.3
+"""Seconds between the log's answer and the next delivery, unless there is more than one takes: shortly before the log
+makes its next batch (`authorities/audit/intake.py`), so that a delivery waits little and has much."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts while the log does not take anything: doubled from the one to the other."""
 LASTS = 4.0
@@ -64,6 +67,8 @@ class Delivery:
                 there = await self._handed_over(await asyncio.to_thread(tail.read, last), there)
                 self._note_progress()
                 await self._delete(there.records)
+                if there.records == last:
+                    await asyncio.sleep(BETWEEN)
 
     async def _handed_over(self, lines: list[bytes], there: Link) -> Link:
         """Hand lines over.  Raises `NotDelivered`, also if the log then says something else than that it has them."""
