@@ -198,7 +198,7 @@ def create_app(service: Service) -> ASGIApp:
         found = await ledger.index.find(receipt_term(str(current_peer().id), sha256))
         if not found:
             return _not_yet()
-        entry, proof = await ledger.index.proof(found[-1])
+        entry, proof = await ledger.index.proof(found[-1], ledger.log.first(found[-1]))
         return JSONResponse({"entry": entry.decode(), "proof": str(proof)}, headers=_NO_STORE)
 
     return service.guard(app, ROUTES)

@@ -33,6 +33,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from authorities.audit.log import Log
 from authorities.audit.terms import Term, record_term, terms_of
 from zerotrust.shielded import Shielding, shielded
+from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.proof import Proof
 from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader
@@ -113,19 +114,20 @@ class Index(Shielding):
         """Return a published leaf.  Raises `OSError` and `InvalidLog`."""
         return await asyncio.to_thread(self._entry, leaf, self._log.size)
 
-    async def proof(self, leaf: int) -> tuple[bytes, Proof]:
-        """Return a published leaf, and the proof that it is in the published checkpoint.
+    async def proof(self, leaf: int, by: Note | None = None) -> tuple[bytes, Proof]:
+        """Return a published leaf, and the proof that it is in the checkpoint `by`; by default in the newest one.
 
-        Raises `InvalidLog` if it is not published, and `OSError`.
+        Raises `InvalidLog` if it is not there, and `OSError`.
         """
-        return await asyncio.to_thread(self._proof, leaf, self._log.size, self._log.note)
+        return await asyncio.to_thread(self._proof, leaf, by or self._log.note)
 
     async def close(self) -> None:
         """Close the index when what was begun has ended."""
         await self.ended()
         self._dispose()
 
-    def _proof(self, leaf: int, size: int, note: Note | None) -> tuple[bytes, Proof]:
+    def _proof(self, leaf: int, note: Note | None) -> tuple[bytes, Proof]:
+        size = checkpoint_of(note).size if note else 0
         if not note or not 0 <= leaf < size:
             raise InvalidLog(f"leaf {leaf} is not published")
         hashes = inclusion_proof(leaf, size, reader(self._log.read, size))

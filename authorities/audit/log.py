@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from authorities.audit.files import Files
+from authorities.audit.recent import Recent
 from zerotrust.audit.event import MICROSECONDS
 from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
 from zerotrust.audit.note_key import NoteKey, kept_key, new_key
@@ -96,7 +97,7 @@ class Log(Shielding):
         self._files, self._origin, self._cosign, self._clock = files, origin, cosign, clock
         self._turn = asyncio.Lock()
         self._published = self._next = _NOTHING
-        self._finished = False
+        self._finished, self._recent = False, Recent()
         self._key: NoteKey
 
     @classmethod
@@ -134,6 +135,10 @@ class Log(Shielding):
     def note(self) -> Note | None:
         """The published checkpoint with its signatures; none before the first."""
         return self._published.note
+
+    def first(self, leaf: int) -> Note | None:
+        """Return the first checkpoint with a leaf, of those that are known; None if it is not published."""
+        return self._recent.first(leaf)
 
     @property
     def key(self) -> VerifierKey:
@@ -198,6 +203,7 @@ class Log(Shielding):
             published = Note(note.text, (*note.signatures, *cosigned))
             await _done(partial(self._files.publish, published))
             self._published = _Standing(edge, self._next.heads, published)
+            self._recent.add(edge.size, published, time.monotonic())
         await asyncio.to_thread(self._files.prune, edge.size, MAX_BATCH)
 
     def _checkpoint(self, edge: Edge) -> Checkpoint:
@@ -210,6 +216,8 @@ class Log(Shielding):
         """Read where the log stands, from its last files, as `open` and `finish` do.  Raises `LogError`."""
         try:
             self._key, self._published, self._next = await asyncio.to_thread(self._stored)
+            if self.note and not self.first(self.size - 1):
+                self._recent.add(self.size, self.note, time.monotonic())
         except (OSError, ValueError) as error:
             raise LogError(f"the log cannot be read: {error}") from error
 

@@ -295,7 +295,12 @@ async def test_a_receipts_record_comes_with_its_proof(ledger: Audited) -> None:
     registry = ledger.system.registry.address("authority/registry")
     async with ledger.client(workload(READER)) as http:
         demanded = policy((await http.get(f"{registry}/audit-policy")).text)
-    assert parsed(found["proof"].encode()).check(found["entry"].encode(), demanded)
+    checkpoint, _ = parsed(found["proof"].encode()).check(found["entry"].encode(), demanded)
+
+    await ledger.send(WRITER, written(WRITER, 300))  # by a checkpoint of then, although there is a newer one
+    assert (await ledger.ask(READER, "GET", f"/proofs/{receipt}")).json() == found
+    now = (await ledger.ask(READER, "GET", "/log/checkpoint")).text.splitlines()
+    assert int(now[1]) > checkpoint.size
 
 
 async def test_a_party_deletes_what_the_published_log_proves_to_have(
