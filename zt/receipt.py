@@ -27,8 +27,8 @@ Answer = Annotated[Path, typer.Argument(metavar="ANSWER", help="the answer of a 
 OK, BAD = "green", "red"
 
 
-@receipt.command("id")
-def show_id(answer: Answer, *, _json: Json = False) -> None:
+@receipt.command("digest")
+def show_digest(answer: Answer, *, _json: Json = False) -> None:
     """Show the digest of the first receipt in an answer, by which the orchestrator is asked for its proof."""
     from zerotrust.receipts.carried import taken
     from zerotrust.receipts.receipt import digest_of

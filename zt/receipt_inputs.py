@@ -73,7 +73,7 @@ def evidence(path: Path) -> Evidence:
     try:
         return evidence_of(_content(path, MAX_EVIDENCE))
     except FileNotFoundError as error:
-        text = f"There is no proof {path}: GET /receipts/ID at the orchestrator gives it; `zt receipt id` says the ID."
+        text = f"There is no proof {path}: GET /receipts/DIGEST at the orchestrator gives it: `zt receipt digest`."
         raise EvidenceError(text, "no_proof") from error
     except ValueError as error:
         raise EvidenceError(f"{path} is no proof: {error}.", "malformed_proof") from error

@@ -146,9 +146,9 @@ def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> Non
 def test_the_id_of_a_receipt_is_what_the_orchestrator_is_asked_for(files: Files) -> None:
     first = files.answer.split(b'"receipts":"')[1].split(b"~")[0].decode()
 
-    assert files.zt("id").output.strip() == digest_of(first)
+    assert files.zt("digest").output.strip() == digest_of(first)
     (files.folder / "answer.json").write_bytes(b"{}")
-    assert files.zt("id").exit_code == 1
+    assert files.zt("digest").exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -371,7 +371,16 @@ def test_what_stands_for_leaves_that_are_left_out_must_fit(after: int, count: in
     before = (b"0" * 32,) * (after.bit_count() if count is None else count)
     line = Header(header_of(LINES[0]).checkpoint, after, before).line
     found = fault(b"".join([line, *LINES[1:]]), after=after)
-    assert (found.what, found.who) == ("unsigned", EXPORT)
+    assert (found.what, found.who) == ("malformed", EXPORT)
+
+
+def test_a_change_of_what_stands_for_the_first_leaves_is_found() -> None:
+    first, *rest = LEDGER.export(3).splitlines(keepends=True)
+    whole = header_of(first)
+    changed = Header(whole.checkpoint, 3, (whole.before[0], b"0" * 32)).line
+    found = fault(b"".join([changed, *rest]), after=3)
+    assert (found.what, found.who) == ("forked", EXPORT)
+    assert found.why.endswith("or what stands for the leaves before them was changed")
 
 
 def test_a_fault_says_in_words_what_it_is() -> None:

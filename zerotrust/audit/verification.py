@@ -144,7 +144,8 @@ class Verification:
                 first = self._own_fault(index, raw[:-1])
         if not first:
             text = "leaves and hashes fit each other, but they are another tree than the one that was signed"
-            return Fault("forked", self._source, text)
+            before = ", or what stands for the leaves before them was changed" if self.header.after else ""
+            return Fault("forked", self._source, text + before)
         if tree.root != self.checkpoint.root:
             return first
         return replace(first, why="its hash in the list was changed; the leaf is the one that was signed")
@@ -165,9 +166,12 @@ def _opened(line: bytes, policy: Trust, source: str) -> tuple[Header, Checkpoint
         raise Faulty(Fault("malformed", source, f"line 1: {error}")) from error
     try:
         checkpoint, cosigned = policy.check(header.checkpoint)
-        first_root(checkpoint, header)
     except InvalidLog as error:
         raise Faulty(Fault("unsigned", source, str(error))) from error
+    try:
+        first_root(checkpoint, header)
+    except InvalidLog as error:
+        raise Faulty(Fault("malformed", source, f"line 1: what stands for the first leaves: {error}")) from error
     return header, checkpoint, cosigned
 
 
