@@ -76,6 +76,7 @@ bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
 	@$(RUN) lab.bench.evidence
 	@$(RUN) lab.bench.ledger
+	@$(RUN) lab.bench.decisions
 	@$(RUN) lab.load.revocation_delay
 
 bench-compose: .venv/ready  ## Measure what the containers cost

@@ -114,6 +114,7 @@ TESTS = {
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
     "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
+    "entities": "unit/test_entities unit/test_imports",
     "errors": "unit/test_decision",
     "issuer.exchange": (
         "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens"

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cedarpy
+from cedarpy import pst
 
 from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust.entities import Entities, Uid
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
@@ -32,6 +34,15 @@ def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
             raise PolicyError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
     if _LONG_PATH.search(code):  # control: policy-path
         raise PolicyError(f"{name}: a path of more than {MAX_DEPTH} attributes")
+
+
+def _named(policies: str) -> set[Uid] | None:
+    """Return the entities that policies name; None if they are nested deeper than cedarpy reads, which Cedar does."""
+    try:
+        found = cedarpy.policies_to_pst(policies).static_policies.values()
+    except ValueError:
+        return None
+    return {(str(uid.type), uid.id) for policy in found for uid in pst.entity_uids(policy)}
 
 
 class CedarPolicy:
@@ -58,12 +69,14 @@ class CedarPolicy:
                 raise PolicyError("; ".join(str(error) for error in checked.errors))
             self._policies = cedarpy.PolicySet.from_str(policies)
             self._entities = cedarpy.Entities.from_json_str(json.dumps(entities), schema)
+            self._some = Entities(entities, _named(policies))
         except ValueError as error:
             raise PolicyError(str(error)) from error
         self._schema = cedarpy.Schema.from_str(schema)
         content = "\0".join([policies, schema, json.dumps(entities), *sorted(self._departments)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
         self._memory = Bounded[tuple[object, ...], Decision](self.MEMORY)
+        self._about = Bounded[str, cedarpy.Entities](self.MEMORY)
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission (a scope) at this party.
@@ -113,11 +126,8 @@ class CedarPolicy:
             "resource": thing,
             "context": context | ({"permission": permission} if permission else {}),
         }
-        entities = self._entities
         try:
-            if resource.attributes:
-                known = [{"uid": thing, "attrs": dict(resource.attributes), "parents": []}]
-                entities = entities.with_added_json_str(json.dumps(known), schema=self._schema)
+            entities = self._known(principal.party, resource) if resource.attributes else self._entities
             answer = cedarpy.is_authorized(request, self._policies, entities, schema=self._schema)
         except ValueError as error:
             return Decision(allowed=False, reason=Reason.POLICY_ERROR, detail=str(error))
@@ -131,3 +141,15 @@ class CedarPolicy:
         named = answer.diagnostics.id_annotations_by_reason
         rules = sorted(named.get(reason, reason) for reason in answer.diagnostics.reasons)
         return Decision(allowed=True, reason=Reason.GRANTED, rules=tuple(rules))
+
+    def _known(self, party: str, resource: Resource) -> cedarpy.Entities:
+        """Return the entities with the resource; of the others, what the decision can read, for adding copies them."""
+        if (resource.kind, resource.name) in self._some:
+            about = self._entities  # which fails: nobody else says what it is like
+        elif (known := self._about.get(party)) is not None:
+            about = known
+        else:
+            some = json.dumps(self._some.about(("Party", party)))
+            about = self._about[party] = cedarpy.Entities.from_json_str(some, schema=self._schema)
+        thing = {"uid": {"type": resource.kind, "id": resource.name}, "attrs": dict(resource.attributes), "parents": []}
+        return about.with_added_json_str(json.dumps([thing]), schema=self._schema)

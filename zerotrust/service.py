@@ -87,6 +87,7 @@ class Service:
         self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
         self.revocations, self.workload, self.snapshot = revocations, workload, snapshot
         self._policy, self.clock, self._identity_http = policy, clock, identity_http
+        self._elsewhere: PolicyEngine | None = None
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
         self.checked: MutableMapping[Hashable, float] = Bounded(CHECKED)
@@ -138,11 +139,17 @@ class Service:
 
     def use(self, snapshot: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, from the next request on."""
+        policy = self._elsewhere or policy
         self.snapshot, self._policy, self._introspect.high_risk = snapshot, policy, snapshot.registry.high_risk
         self.egress.use(snapshot, self.name)
         self.recorder.measurement = self._measurement
         for gate in self._gates:
             gate.use(expected=self._expected(), policy=policy)
+
+    def decide_by(self, engine: PolicyEngine) -> None:
+        """Let this engine decide from now on, such as `AuthZEN`, instead of the policies that the registry sends."""
+        self._elsewhere = engine
+        self.use(self.snapshot, engine)
 
     def guard(
         self,

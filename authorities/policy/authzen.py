@@ -13,7 +13,8 @@ from zerotrust.limits.strict_json import strict_object
 
 JSON = "application/json"
 MAX_EVALUATIONS = 100
-"""Questions in one request.  Each takes up to 0.1 ms; a page that shows what somebody may do asks a screenful."""
+"""Questions in one request.  Each takes up to 0.5 ms, without a pause; a page that shows what somebody may do asks a
+screenful."""
 EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST = "execute_all", "deny_on_first_deny", "permit_on_first_permit"
 SEMANTICS = EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST
 REQUIRED = {"subject": ("type", "id"), "action": ("name",), "resource": ("type", "id")}

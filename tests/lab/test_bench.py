@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.bench import journal, ledger
+from lab.bench import decisions, journal, ledger
 from lab.bench.__main__ import report
 from lab.bench.measure import SLOW, TASK, measure
 from lab.bench.numbers import Measured, Ratio, paired, percentile, summarise
@@ -25,6 +25,7 @@ from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, deployment, registry, running
 from zerotrust.audit.event import Exchange, Request
+from zerotrust.decision import Decision, Reason
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.service import Service
 
@@ -193,3 +194,18 @@ async def test_the_ledgers_numbers_are_those_of_a_log_that_was_filled(
     assert row.records == 40
     assert row.bytes_a_record > row.journal_bytes_a_record > 900
     assert min(row.records_a_second, row.alone_ms, row.start_ms, row.journal_start_ms) > 0
+
+
+async def test_the_numbers_of_decisions_are_those_of_real_ones_and_of_so_many_entities() -> None:
+    row = await decisions.measured(50, times=3)
+
+    assert row.entities == 50
+    assert row.read_a_document <= row.read_a_document_p99
+    assert row.by_authzen <= row.by_authzen_p99
+    assert min(row.use_an_api, row.read_a_document, row.remembered, row.by_authzen_each_of_100) > 0
+    assert len({one["uid"]["id"] for one in decisions.parties(registry(), 50)}) == 50
+
+
+async def test_a_decision_that_is_a_no_is_no_number() -> None:
+    with pytest.raises(RuntimeError, match="policy_denied"):
+        await decisions.took(lambda: Decision(allowed=False, reason=Reason.POLICY_DENIED))

@@ -341,6 +341,20 @@ async def test_a_caller_who_is_revoked_while_an_engine_elsewhere_decides_is_refu
         assert not access.decision.allowed
 
 
+async def test_an_engine_elsewhere_stays_when_the_registry_sends_other_policies(tmp_path: Path) -> None:
+    def asks(service: Service) -> ASGIApp:
+        service.decide_by(Elsewhere(DENIED))  # before there is a gate
+        return decides_carelessly(service)
+
+    async with guarded(QUOTES, asks, data=tmp_path, scopes=["quote.read"]) as quotes:
+        client = quotes.client(quotes.token())
+        quotes.service.use(quotes.service.snapshot, Permitting())
+        assert (await client.get("/looks-away")).json()["reason"] == Reason.RESOURCE_DENIED
+
+        quotes.service.decide_by(Elsewhere(GRANTED))  # with one
+        assert (await client.get("/looks-away")).json() == "done"
+
+
 def lists(service: Service) -> ASGIApp:
     """Lists what a caller may have."""
     app = service.app()

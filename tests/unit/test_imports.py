@@ -18,6 +18,7 @@ GATE = [
     "limits.strict_json",
     "errors",
     "decision",
+    "entities",
     "policy",
     "token_validation",
     "dialect",
@@ -88,7 +89,7 @@ def imports(file: Path) -> set[str]:
 
 
 LAYERS = [
-    {"errors", "clock", "shielded", "durable"},
+    {"errors", "clock", "shielded", "durable", "entities"},
     {"identity"},
     {"decision"},
     {"limits", "routes", "dialect", "revocation_list", "tlog"},
