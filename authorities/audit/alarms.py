@@ -50,7 +50,7 @@ class Alarms:
 
     def _record(self, alarms: Iterable[Alarm]) -> None:
         for alarm in alarms:
-            if not is_valid(alarm):
+            if not is_valid(alarm):  # control: alarm-is-a-record
                 log.error("an alarm about %r has no form of a record, and is not recorded", alarm.token_id)
                 continue
             log.warning("%s has exchanged token %s: %s", alarm.party, alarm.token_id, _MEANING[alarm.cause])

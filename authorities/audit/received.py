@@ -56,7 +56,8 @@ def _check_author(line: bytes, service: str) -> None:
     if not isinstance(leaf, Record):
         raise Denied(AuditReason.JOURNAL_MALFORMED, "not a record")
     caller = getattr(leaf.event.data, "principal", None)
-    if caller and max(len(caller.actors), len(caller.lineage)) > MAX_ACTORS:  # no token that is accepted has more
+    # No token that is accepted has more.
+    if caller and max(len(caller.actors), len(caller.lineage)) > MAX_ACTORS:  # control: delivered-chain-bounded
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"a record's caller has more than {MAX_ACTORS} actors or ancestors")
     if leaf.event.service != service:  # control: journal-of-the-caller
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")

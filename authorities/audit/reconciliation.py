@@ -103,15 +103,16 @@ class Reconciliation:
                     self._awaited[token.token_id] = _Awaited(token)
                 self._until = max(self._until, until)
             case Exchange(decision=decision, token_id=str(name), principal=caller) if decision.allowed:
-                if not _ID.fullmatch(name):
+                if not _ID.fullmatch(name):  # control: alarm-names-an-id
                     return []
                 self._journalled[name] = _Journalled(event.service, event.time, caller.subject)
             case Exchange(audience=audience, principal=caller):
                 attempt = _Attempt(event.service, audience, caller.subject)
                 of_late = [at for at in self._attempts.get(attempt, ()) if at >= event.time - 2 * LATER]
                 self._attempts[attempt] = [*of_late[-MOST_ATTEMPTS:], event.time]
-            case Alarm(token_id=name, cause=cause) if event.service == self._ledger:
-                self._recorded[name, cause] = None
+            case Alarm(token_id=name, cause=cause):
+                if event.service == self._ledger:  # control: alarm-of-the-ledger
+                    self._recorded[name, cause] = None
         return []
 
     def _note_time(self, service: str, time: int) -> None:

@@ -1055,6 +1055,17 @@ ROWS: dict[int, Row] = {
         "an alarm names the party and the token",
         (Control("journalled-exchange-issued"), Control("issuer-told-by-registry")),
     ),
+    377: Row(
+        "a party that records an exchange under a name which no record may have, so that the alarm about it silences "
+        "the ledger's own journal",
+        "what has no form is not recorded",
+        ((Control("alarm-names-an-id"), Control("alarm-is-a-record")),),
+    ),
+    378: Row(
+        "a party that records an alarm itself, so that the ledger does not raise it after a restart",
+        "an alarm names the party and the token",
+        (Control("alarm-of-the-ledger", put="True", take="event.service == self._ledger"),),
+    ),
     # Y. Journals on their way to the audit log
     300: Row(
         "a party delivers records in another's name",
@@ -1086,6 +1097,11 @@ ROWS: dict[int, Row] = {
         "a party reads the log's key through the door of the log's files",
         AuditReason.NOT_IN_THE_LOG,
         (Control("only-the-log-is-read"),),
+    ),
+    379: Row(
+        "a party delivers records whose callers have chains without end, which cost whoever reads them",
+        AuditReason.JOURNAL_MALFORMED,
+        (Control("delivered-chain-bounded"),),
     ),
     373: Row(
         "a thief of the ledger acknowledges records that it never publishes, so that parties delete them",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,12 +11,15 @@ from authorities.audit import intake
 from authorities.audit.log import Log
 from authorities.audit.reasons import AuditReason
 from tests.support.attack import Attempt, Tries, attack
-from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, written
+from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, identity, written
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
+from tests.support.records import CALLER
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.audit.record import link_of
+from zerotrust.audit.event import AuditEvent, Decided, Refusal
+from zerotrust.audit.record import GENESIS, line_of, link_of
 from zerotrust.decision import Reason
+from zerotrust.identity import MAX_ACTORS
 from zerotrust.service import Service
 
 
@@ -127,3 +131,12 @@ async def test_a_file_of_the_ledger_that_is_not_the_logs(ledger: Ledger) -> Trie
     for path in ("..%2flog.key", "tile/..%2f..%2flog.key", "tile%2f0%2f..%2f..%2f..%2flog.key"):
         answer = await ledger.ask(READER, "GET", f"/log/{path}")
         yield Attempt(str(answer.status_code), key in answer.content)
+
+
+@attack(379, in_front_of_it)
+async def test_chains_without_end(ledger: Ledger) -> Tries:
+    for member in "actors", "lineage":
+        caller = replace(CALLER, **{member: ("a",) * (MAX_ACTORS + 1)})  # type: ignore[arg-type]
+        data = Refusal(decision=Decided(allowed=False, reason="malformed_body"), principal=caller)
+        event = AuditEvent(schema=1, time=1, service=identity(READER), data=data).canonical()
+        yield await ledger.tried(READER, [line_of(event, GENESIS)])

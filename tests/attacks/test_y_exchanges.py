@@ -3,12 +3,27 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
-from authorities.audit.reconciliation import SILENT
+from authorities.audit.alarms import Alarms
+from authorities.audit.reconciliation import SILENT, Reconciliation
 from tests.support.attack import Attempt, Tries, attack
-from tests.support.exchanges import ANYTHING, READER, SECOND, WRITER, Log, exchange, line, said, token
+from tests.support.exchanges import (
+    ANYTHING,
+    LEDGER,
+    READER,
+    REGISTRY,
+    SECOND,
+    WRITER,
+    A,
+    Log,
+    exchange,
+    line,
+    said,
+    token,
+)
 from tests.support.issuer import Issuer
-from zerotrust.audit.event import Issued
+from zerotrust.audit.event import Alarm, Issued, is_valid
 from zerotrust.service import Service
 
 
@@ -62,3 +77,24 @@ async def test_an_exchange_that_was_invented(compared: Compared) -> Tries:
     words = Issued(until=token("a").time, tokens=(token("a", SECOND),))
     vouched = Log().add(SECOND, line(READER, SECOND, exchange("a")), line(READER, SECOND, words))
     yield told(vouched.idle(5 * SECOND, 30 * SECOND), f"unknown: {READER} a")
+
+
+@attack(378, compared)
+async def test_an_alarm_in_the_journal_of_another_party(compared: Compared) -> Tries:
+    """What the ledger would have to raise after a restart is on record already, by somebody else."""
+    assert not compared.lured
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, 70 * SECOND + SILENT)
+    log.add(75 * SECOND + SILENT, line(WRITER, 60 * SECOND, log.alarms[0]))
+    missed = Reconciliation(REGISTRY, LEDGER).missed(log.leaves)
+    yield Attempt("an alarm names the party and the token", log.alarms[0] not in missed)
+
+
+@attack(377, compared)
+async def test_a_name_that_no_record_may_have(compared: Compared) -> Tries:
+    """The exchange is in its journal, and the issuer does not know of it."""
+    assert not compared.lured
+    made = (line(READER, SECOND, exchange(name)) for name in ("a b", "another"))
+    log, raised = Log().add(SECOND, *made).idle(5 * SECOND, 30 * SECOND), list[Alarm]()
+    Alarms(cast("Any", None), REGISTRY, LEDGER, raised.append)._record(log.alarms)
+    assert "another" in {alarm.token_id for alarm in raised}
+    yield Attempt("what has no form is not recorded", not all(map(is_valid, raised)))
