@@ -31,6 +31,7 @@ from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.quorum import TrustPolicy, policy
+from zt.names import short
 from zt.receipt import tree
 
 TRIES, BETWEEN = 100, 0.2
@@ -127,7 +128,7 @@ async def _proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> 
 async def altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Attempt]:
     """Yield each alteration, with the step that finds it and the party that it names."""
     parties = {one.signer: one for one in each(proven.root)}
-    names = {_name(party): party for party in parties}
+    names = {short(party): party for party in parties}
     tool = next(one for one in alice.receipts if digest_of(one) == parties[names["tool/documents"]].digest)
     forged = sign(parties[names["tool/documents"]].receipt.payload(), _forger(names["tool/documents"]), kind=KIND)
     elsewhere = alice.having([other, *alice.receipts[1:]])
@@ -190,9 +191,5 @@ def _verified(alice: Held) -> str:
     try:
         alice.proven()
     except Unproven as error:
-        return f"step {error.step}: {_name(error.party)}"
+        return f"step {error.step}: {short(error.party)}"
     return "proven"
-
-
-def _name(party: str) -> str:
-    return party.removeprefix("spiffe://").partition("/")[2] or party

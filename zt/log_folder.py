@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from zerotrust.tlog.note import Note, parsed
-from zerotrust.tlog.tiles import WIDTH, bundle, entries_of
-from zerotrust.tlog.tree import HASH, InvalidLog
-
-PARTIAL = ".p"
+from zerotrust.tlog.tiles import read_part
+from zerotrust.tlog.tree import InvalidLog
 
 
 class LogFolderError(Exception):
@@ -32,15 +30,8 @@ class LogFolder:
     def read(self, path: str) -> bytes:
         """Return a file.  A partial tile is taken from the full one, once that is there."""
         try:
-            return (self.folder / path).read_bytes()
+            return read_part(lambda file: (self.folder / file).read_bytes(), path)
         except FileNotFoundError as error:
-            full, partial, width = path.partition(f"{PARTIAL}/")
-            if not partial:
-                raise LogFolderError(f"{self.folder}/{path} is missing.") from error
-            return _part(self.read(full), int(width), entries="/entries/" in full)
+            raise LogFolderError(f"{error.filename} is missing.") from error
         except OSError as error:
             raise LogFolderError(f"{self.folder}/{path} cannot be read: {error.strerror}.") from error
-
-
-def _part(tile: bytes, width: int, *, entries: bool) -> bytes:
-    return bundle(entries_of(tile, WIDTH)[:width]) if entries else tile[: width * HASH]

@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from zt.audit import POLICY, PolicyFile, explained
+from zt.names import short
 from zt.output import Json, output
 from zt.show_evidence import at
 
@@ -114,7 +115,7 @@ def _failed(error: "Unproven") -> NoReturn:
 def _show(proven: "Proven") -> None:
     from zerotrust.receipts.opened import each
 
-    parties = sorted({_name(one.signer) for one in each(proven.root)})
+    parties = sorted({short(one.signer) for one in each(proven.root)})
     told = f"Proven: {', '.join(parties)} took part, and ran code that is accepted."
     output.show(_document(proven), tree(proven.root), Text(told, OK), *_compared(proven))
 
@@ -143,7 +144,7 @@ def tree(one: "Opened", above: Tree | None = None) -> Tree:
     said = one.receipt
     verdict = said.verdict if said.reason is None else f"{said.verdict} ({said.reason})"
     line = Text.assemble(
-        (_name(one.signer), "bold"),
+        (short(one.signer), "bold"),
         f" {said.operation}{''.join(f' {name}' for name in said.resources)}: ",
         (verdict, OK if said.verdict == "done" else BAD),
         (f"  code {(said.code or '')[:12]}", "dim"),
@@ -173,7 +174,3 @@ def _calls(one: "Opened", caller: str | None) -> Iterator[dict[str, object]]:
     }
     for called in one.below:
         yield from _calls(called, one.signer)
-
-
-def _name(spiffe_id: str) -> str:
-    return spiffe_id.removeprefix("spiffe://").partition("/")[2]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from zerotrust.durable import synced, written
 from zerotrust.tlog.note import MAX_NOTE, Note, parsed
-from zerotrust.tlog.tiles import HEIGHT, WIDTH, bundle, entries_of, path
-from zerotrust.tlog.tree import HASH
+from zerotrust.tlog.tiles import HEIGHT, WIDTH, path, read_part
 
 CHECKPOINT = "checkpoint"
 UNFINISHED = "unfinished"
@@ -46,16 +45,7 @@ class Files:
 
         Raises `OSError`, and `InvalidLog` for a full one that is none.
         """
-        try:
-            return (self._log / name).read_bytes()
-        except FileNotFoundError:
-            full, partial, width = name.partition(".p/")
-            if not partial:
-                raise
-            raw = (self._log / full).read_bytes()
-            if full.startswith("tile/entries/"):
-                return bundle(entries_of(raw, WIDTH)[: int(width)])
-            return raw[: int(width) * HASH]
+        return read_part(lambda file: (self._log / file).read_bytes(), name)
 
     def add(self, files: Mapping[str, bytes]) -> None:
         """Write files of the log; they are durable when this returns.  Raises `OSError`: then some may be there."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tlog import Log, mth, path, subproof
-from zerotrust.tlog.tiles import WIDTH, Edge, bundle, entries_of, grown, reader, restored, widths
+from zerotrust.tlog.tiles import WIDTH, Edge, bundle, entries_of, grown, read_part, reader, restored, widths
 from zerotrust.tlog.tiles import path as file
 from zerotrust.tlog.tree import (
     EMPTY,
@@ -220,3 +220,23 @@ def test_entries_that_do_not_fit_their_tile_are_not_taken_up() -> None:
 
 def test_a_node_is_no_leaf() -> None:
     assert node_hash(LEAVES[0], LEAVES[1]) != leaf_hash(LEAVES[0] + LEAVES[1])
+
+
+@pytest.mark.parametrize("level", [0, "entries"])
+def test_a_partial_tile_is_taken_from_the_full_one_that_replaced_it(level: int | str) -> None:
+    entries = [b"%d" % number for number in range(WIDTH)]
+    _, part = grown(Edge(), entries[:7])
+    edge, _ = grown(Edge(), entries[:7])
+    _, whole = grown(edge, entries[7:])
+
+    def gone(name: str) -> bytes:
+        if name not in whole:
+            raise FileNotFoundError(name)
+        return whole[name]
+
+    name = file(level, 0, 7)
+    assert read_part(part.__getitem__, name) == read_part(gone, name) == part[name]
+    assert read_part(gone, file(level, 0)) == whole[file(level, 0)]
+    for absent in (file(level, 1), file(level, 1, 7)):
+        with pytest.raises(FileNotFoundError, match=file(level, 1)):
+            read_part(gone, absent)

@@ -50,6 +50,23 @@ def entries_of(raw: bytes, count: int) -> list[bytes]:
     return found
 
 
+def read_part(read: Read, name: str) -> bytes:
+    """Return a file of a log; a partial one that is gone is taken from the full one, by which it was replaced.
+
+    `read` raises `FileNotFoundError` for a file that is not there.  Raises `InvalidLog` for a bundle that is none.
+    """
+    try:
+        return read(name)
+    except FileNotFoundError:
+        full, partial, width = name.partition(".p/")
+        if not partial:
+            raise
+    raw = read(full)
+    if full.startswith("tile/entries/"):
+        return bundle(entries_of(raw, WIDTH)[: int(width)])
+    return raw[: int(width) * HASH]
+
+
 def widths(size: int, level: int) -> Iterator[tuple[int, int]]:
     """Yield index and width of each tile of a level, in a log of so many entries."""
     hashes = size >> HEIGHT * level
