@@ -58,7 +58,7 @@ class AuthZEN:
 
         What is not in the token is refused here: no decision point can add to it.
         """
-        if permission not in principal.scopes:
+        if permission not in principal.scopes:  # control: scope-held-before-asking
             return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
         return self._one(principal, (permission, audience))
 
@@ -102,7 +102,7 @@ class AuthZEN:
                 )
             if status in {429, 502, 503, 504}:
                 raise _NoDecision(Reason.POLICY_UNAVAILABLE, f"the decision point answers {status}")
-            if status != 200:
+            if status != 200:  # control: decision-status
                 raise _NoDecision(Reason.POLICY_ERROR, f"the decision point answers {status}")
             return strict_object(answer)
         except (httpx.HTTPError, TimeoutError) as error:
@@ -132,7 +132,7 @@ def _asked(question: Question) -> dict[str, Any]:
 def _decision(answer: Any, question: Question) -> Decision:
     """Return the decision in an answer; only the JSON value true is a yes.  Raises `_NoDecision`."""
     told = answer.get("decision") if isinstance(answer, dict) else None
-    if not isinstance(told, bool):
+    if not isinstance(told, bool):  # control: decision-boolean
         raise _NoDecision(Reason.POLICY_ERROR, "the decision point's answer has no decision")
     context = answer.get("context")
     around: Mapping[str, Any] = context if isinstance(context, dict) else {}

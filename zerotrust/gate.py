@@ -108,7 +108,7 @@ class Gate:
         async def sending(message: Message) -> None:
             if call.unwritten:
                 await self._recorder.written(call.unwritten)
-            if call.undecided and call.ended != "failed":
+            if call.undecided and call.ended != "failed":  # control: decision-awaited
                 raise RuntimeError("the handler answers before it has awaited what it let the policies decide")
             for part in answer.passed(message):
                 await send(part)

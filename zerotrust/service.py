@@ -310,7 +310,7 @@ class Service:
             try:
                 decision = await deciding
                 status = self.revocations.of(caller)  # it may have been revoked meanwhile
-                await concluded(decision if status else status)
+                await concluded(decision if status else status)  # control: caller-not-revoked-when-decided
             finally:
                 undecided.discard(pending)
 

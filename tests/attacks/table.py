@@ -1557,6 +1557,31 @@ ROWS: dict[int, Row] = {
         Reason.POLICY_ERROR,
         (Control("denial-raised"),),
     ),
+    366: Row(
+        "a handler that forgets to await a decision that is made elsewhere",
+        Reason.FAILED,
+        (Control("decision-awaited"),),
+    ),
+    367: Row(
+        "a decision point that answers something like a yes",
+        Reason.POLICY_ERROR,
+        (Control("decision-boolean"),),
+    ),
+    368: Row(
+        "a decision point whose yes comes with an error or a redirect",
+        Reason.POLICY_ERROR,
+        (Control("decision-status"),),
+    ),
+    369: Row(
+        "a decision point that permits a scope which the token lacks",
+        Reason.SCOPE_MISSING,
+        (Control("scope-held-before-asking"),),
+    ),
+    370: Row(
+        "a right that is revoked while a decision point is asked about it",
+        Reason.REVOKED,
+        (Control("caller-not-revoked-when-decided", put="await concluded(decision)"),),
+    ),
     230: Row(
         "a compromised agent that calls the model without end, with genuine tokens of one task",
         ModelReason.BUDGET_SPENT,
