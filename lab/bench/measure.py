@@ -1,5 +1,6 @@
 """Runs the task with every variant in turn, while all of them are running."""
 
+import json
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -7,9 +8,10 @@ from dataclasses import dataclass
 import httpx
 
 from lab.bench.apart import apart
+from lab.bench.client import Away, away
 from lab.bench.numbers import Measured
 from lab.bench.party.main import PORTS
-from lab.bench.variants import known, on_core, user
+from lab.bench.variants import known, on_core
 from local.keycloak_runtime import Say
 from local.system import System
 from zt.login import Login
@@ -53,26 +55,24 @@ class Client:
     """A user's client.  A new token is in no cache, so every hop of its task is a cold one."""
 
     def __init__(
-        self, system: System, clients: dict[str, httpx.AsyncClient], login: Login, *, department: str | None = None
+        self, system: System, sets: Away, keycloak: httpx.AsyncClient, login: Login, *, department: str | None = None
     ) -> None:
-        """`clients`: the HTTP clients for Keycloak and for each set; `department`: of a user who has several."""
+        """`sets` and `keycloak`: the HTTP clients for these; `department`: of a user who has several."""
         self._more = {"department": department} if department else {}
-        self._system, self._clients, self._refresh = system, clients, login.refresh_token
+        self._system, self._sets, self._keycloak, self._refresh = system, sets, keycloak, login.refresh_token
         self._token, self._until = login.access_token, time.monotonic() + login.expires_in - MARGIN
         self._answers: set[str] = set()
 
     async def run(self, variant: Variant) -> float:
         """Run the task once; return its seconds.  Raises `RuntimeError` unless it ends as everywhere else."""
         token = await self.fresh_token() if variant.fresh else self._token
-        http, url = self._clients[variant.at], f"{known(self._system, variant.at).addresses['orchestrator']}/tasks"
-        began = time.monotonic()
+        url = f"{known(self._system, variant.at).addresses['orchestrator']}/tasks"
         body, headers = {"request": variant.task, **self._more}, {"authorization": f"Bearer {token}"}
-        answer = await http.post(url, json=body, headers=headers)
-        took = time.monotonic() - began
-        result = answer.json().get("result", {})
+        took, answer = await self._sets.post(variant.at, url, body, headers)
+        result = json.loads(answer).get("result", {})
         self._answers.add(str(result.get("text")))
         if result.get("event") != "finished" or len(self._answers) != 1:
-            raise RuntimeError(f"{variant.name}: {answer.text}")
+            raise RuntimeError(f"{variant.name}: {answer}")
         return took
 
     async def stay_warm(self) -> None:
@@ -84,7 +84,7 @@ class Client:
     async def fresh_token(self) -> str:
         """Return another token of the same session (RFC 6749 section 6)."""
         form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": self._refresh}
-        answer = await self._clients["keycloak"].post(self._system.keycloak.metadata.token_endpoint, data=form)
+        answer = await self._keycloak.post(self._system.keycloak.metadata.token_endpoint, data=form)
         answer.raise_for_status()
         tokens = answer.json()
         self._refresh = tokens["refresh_token"]  # it is valid once
@@ -95,10 +95,10 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
     """Warm everything up, then measure."""
     measured = Measured()
     async with AsyncExitStack() as stack:
-        clients = {name: await stack.enter_async_context(user(system, name)) for name in PORTS}
         asking = httpx.AsyncClient(verify=system.keycloak.tls, trust_env=False, timeout=60)
-        clients["keycloak"] = await stack.enter_async_context(asking)
-        client = Client(system, clients, await system.sign_in("alice"))
+        await stack.enter_async_context(asking)
+        sets = await stack.enter_async_context(away(system, [*PORTS]))
+        client = Client(system, sets, asking, await system.sign_in("alice"))
         say("Every variant warms up")
         for one in VARIANTS:
             for _ in range(WARM_UP):

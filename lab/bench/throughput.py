@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import httpx
 
+from lab.bench.client import away
 from lab.bench.measure import VARIANTS, Client, Variant
 from lab.bench.numbers import Measured
-from lab.bench.variants import user
 from local.system import System
 
 USERS = {"alice": None, "dana": "/engineering"}
@@ -25,11 +25,11 @@ COMPARED = tuple(one for one in VARIANTS if one.name in {"none", "warm"})
 async def throughput(system: System, measured: Measured) -> None:
     """Measure, and add the tasks a second of each turn."""
     async with AsyncExitStack() as stack:
-        http = {one.at: await stack.enter_async_context(user(system, one.at)) for one in COMPARED}
         keycloak = httpx.AsyncClient(verify=system.keycloak.tls, trust_env=False, timeout=60)
-        http["keycloak"] = await stack.enter_async_context(keycloak)
+        await stack.enter_async_context(keycloak)
+        sets = await stack.enter_async_context(away(system, [one.at for one in COMPARED]))
         clients = [
-            Client(system, http, await system.sign_in(name), department=department)
+            Client(system, sets, keycloak, await system.sign_in(name), department=department)
             for name, department in USERS.items()
         ]
         for one in COMPARED:  # connections and tokens

@@ -13,7 +13,6 @@ from local.launches import registered, settings
 from local.system import System
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
-from zt.client import user_client
 
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """The parties that take part in the task."""
@@ -32,11 +31,6 @@ def variant(system: System, name: str) -> System:
 def known(system: System, name: str) -> RegistrySnapshot:
     """What is said of one set: where its parties are, and what they are called."""
     return shifted(deployed_at(system.deployment, system.registry, approved={}), name)
-
-
-def user(system: System, name: str) -> httpx.AsyncClient:
-    """Return a user's client of a set."""
-    return user_client(known(system, name).directory(), system.authority.ca_file)
 
 
 def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
