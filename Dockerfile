@@ -40,11 +40,14 @@ RUN printf 'import runpy, sys\n\nsys.path.append("/app/packages")\nrunpy.run_mod
 USER 47823:47823
 CMD ["python", "-I", "-B", "-u", "/app"]
 
-# The one party that reads files besides its code: what it publishes.
+# It reads files besides its code: what it publishes.
 FROM party AS registry
 COPY --chmod=755 registry.yaml registry.lock /app/
 COPY --chmod=755 deploy/containers.yaml /app/deploy/
-COPY --chmod=755 policies/*.cedar policies/schema.cedarschema /app/policies/
+
+# What the policy authority signs as its first version.
+FROM party AS policy
+COPY --chmod=755 policies /app/policies
 
 # The one party with a second volume: the published log, which others read.  A new volume has the rights of its folder here.
 FROM party AS audit

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from authorities.attestation.local.launch import Launch
 from local.system import DEPLOYMENT, ROOT, System
+from registration.names import POLICIES
 
 INSIDER = ("lab/compromised_workload", "zerotrust")
 """The code of the compromised workload; see `lab/compromised_workload/main.py`."""
@@ -23,7 +24,7 @@ def registered(system: System) -> dict[str, Launch]:
 
 def settings(system: System, name: str) -> dict[str, str]:
     """Return the variables for `zerotrust.settings`; only the registry gets the addresses of all parties."""
-    party = system.registry.authorities.registry
+    party, policy = system.registry.authorities.registry, system.registry.authorities.policy
     common = {
         "ZT_REGISTRY": system.place(party),
         "ZT_REGISTRY_PARTY": party,
@@ -33,12 +34,11 @@ def settings(system: System, name: str) -> dict[str, str]:
         "ZT_DATA": str(system.data(name)),
     }
     files = {
-        "ZT_FILES": str(ROOT),
-        "ZT_POLICIES": str(ROOT / "policies"),
-        "ZT_DEPLOYMENT": str(DEPLOYMENT),
+        party: {"ZT_FILES": str(ROOT), "ZT_DEPLOYMENT": str(DEPLOYMENT)},
+        policy: {"ZT_POLICIES": str(ROOT / POLICIES)},
     }
     server = system.llama_stack if name == "inference" else None
-    return common | (files if name == party else {}) | (server.settings(os.environ) if server else {})
+    return common | files.get(name, {}) | (server.settings(os.environ) if server else {})
 
 
 def insider(system: System, name: str) -> Launch:

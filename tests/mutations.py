@@ -139,6 +139,7 @@ TESTS = {
         "unit/test_egress unit/test_streaming faults/test_tasks services/test_story services/test_revocation"
     ),
     "transport.streaming": "unit/test_streaming attacks/test_w_answers",
+    "policy_in_force": "unit/test_policy_in_force services/test_registry_policies attacks/test_t_policies",
     "policy": "unit/test_policy unit/test_imports unit/test_gate attacks/test_e_scope",
     "transport.responses": (
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "

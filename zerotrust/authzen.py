@@ -16,6 +16,7 @@ import httpx
 import orjson
 
 from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.limits.answers import ask
 from zerotrust.limits.strict_json import strict_object
@@ -35,7 +36,7 @@ MAX_RULES = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
-class _NoDecision(Exception):
+class _NoDecision(ZeroTrustError):
     """There is no answer, or none that is a decision."""
 
     def __init__(self, reason: Reason, why: str) -> None:

@@ -115,6 +115,8 @@ class Reason(ReasonCode):
     BUSY = "busy", _UNKNOWN  # all callers together have too many requests under way
     POLICY_ERROR = "policy_error", _DENIED
     POLICY_UNAVAILABLE = "policy_unavailable", _UNKNOWN
+    POLICY_UNKNOWN = "policy_unknown", _UNKNOWN
+    POLICY_EXPIRED = "policy_expired", _UNKNOWN
     REVOCATION_UNKNOWN = "revocation_unknown", _UNKNOWN
     KEYS_UNAVAILABLE = "keys_unavailable", _UNKNOWN
     ISSUER_UNAVAILABLE = "issuer_unavailable", _UNKNOWN

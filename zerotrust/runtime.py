@@ -13,11 +13,14 @@ import uvloop
 from starlette.types import ASGIApp
 
 from zerotrust.audit.ledger import RemoteLedger
+from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import PolicyEngine
 from zerotrust.policy import CedarPolicy
+from zerotrust.policy_in_force import PolicyInForce
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry, party_entities
+from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, bootstrap_directory
 from zerotrust.revocation import Revocations
 from zerotrust.service import Service
@@ -47,9 +50,9 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
         async with workload.opened():
             feed = follow(settings, workload)
             async with feed.opened():
-                policy = policy_of(feed.policy, feed.snapshot.registry)
+                policy = in_force(feed.policy, feed.snapshot, feed)
                 service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
-                feed.on_change(lambda snapshot, policy: service.use(snapshot, policy_of(policy, snapshot.registry)))
+                feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
                 await serve(service, service.app_from(create_app), workload, settings)
 
     uvloop.run(live())
@@ -103,14 +106,22 @@ def policy_of(document: PolicyDocument, registry: Registry) -> CedarPolicy:
     )
 
 
-def follow(settings: Settings, workload: Workload) -> RegistryFeed:
-    """Return the registry's feed, as this workload follows it."""
+def in_force(bundle: Bundle, snapshot: RegistrySnapshot, feed: RegistryFeed) -> PolicyInForce:
+    """Return the engine for a version of the policies, for as long as the feed says that it lives.
+
+    Raises `PolicyError` if they do not fit the registry.
+    """
+    engine = policy_of(bundle.document, snapshot.registry)
+    return PolicyInForce(engine, bundle.name, until=lambda: feed.policy.until, clock=NonDecreasingClock(time.time))
+
+
+def follow(settings: Settings, workload: Workload, own: Callable[[], Bundle] | None = None) -> RegistryFeed:
+    """Return the registry's feed, as this workload follows it; `own`: the policy authority's own policies."""
     address, party = without_slash(str(settings.registry)), settings.registry_party
     directory = bootstrap_directory(address, party, workload.svid.trust_domain)
     http = client(directory, workload, client_context, seconds=None)
-    return RegistryFeed(
-        address, party, http=http, identity=lambda: workload.svid, revocations=Revocations(clock=time.monotonic)
-    )
+    revocations = Revocations(clock=time.monotonic)
+    return RegistryFeed(address, party, http=http, identity=lambda: workload.svid, revocations=revocations, own=own)
 
 
 def issuer_client(settings: Settings, workload: Workload) -> httpx.AsyncClient:

@@ -1,8 +1,8 @@
 """Registry: publishes the parties, their approvals and all revocations, signed, in one feed.
 
-It has five kinds of callers: parties, by certificate, follow the feed; attestation, by certificate, reports drift; the
-audit authority, by certificate, has its checkpoints cosigned; operators, with a user's token; and the issuer, with
-logout tokens.
+It has six kinds of callers: parties, by certificate, follow the feed; attestation, by certificate, reports drift; the
+policy authority, by certificate, brings the policies that it has signed; the audit authority, by certificate, has its
+checkpoints cosigned; operators, with a user's token; and the issuer, with logout tokens.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from authorities.registry.keycloak.events import Apply, Change
 from authorities.registry.keycloak.poll import applying
 from authorities.registry.notify import Notifier, Realm
 from authorities.registry.operators import Parties
+from authorities.registry.policies import PATH as POLICY_AT
+from authorities.registry.published import Published
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import NOT_REVOKED, CauseText, OperatorRevocations, Revocation
 from authorities.registry.state import State
@@ -33,24 +35,25 @@ from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.feed import PATH
-from zerotrust.registry.model import RegistryError
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.model import Authorities, RegistryError
+from zerotrust.registry.policy_bundle import MAX_BUNDLE
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
-from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.tlog.witness import MAX_REQUEST
 
 ADMIN = Scope("registry.admin")
 
 
-def _routes(attestation: str, ledger: str) -> Routes:
-    """Return the routes of the registry, with the party that reports drift, and the one that has the log."""
+def _routes(authorities: Authorities) -> Routes:
+    """Return the routes of the registry; each of the other authorities has one that it alone may use."""
     return {
         ("GET", "/health"): Public(),
         ("POST", LOGOUT_PATH): Public(),  # the logout token in the body is signed
         ("GET", PATH): MutualTLS(any_workload=True),
-        ("POST", "/attestation"): MutualTLS({attestation}, routine=True, max_body=MAX_TEXT),
-        ("POST", WITNESS_PATH): MutualTLS({ledger}, routine=True, raw_body=True, max_body=MAX_REQUEST),
+        ("POST", "/attestation"): MutualTLS({authorities.attestation}, routine=True, max_body=MAX_TEXT),
+        ("POST", POLICY_AT): MutualTLS({authorities.policy}, routine=True, raw_body=True, max_body=MAX_BUNDLE),
+        ("POST", WITNESS_PATH): MutualTLS({authorities.audit}, routine=True, raw_body=True, max_body=MAX_REQUEST),
         ("GET", POLICY_PATH): Public(),
         ("GET", "/parties"): ADMIN,
         ("GET", "/parties/{name:path}"): ADMIN,
@@ -81,12 +84,11 @@ Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
 """Follows the issuer's revocations: applies each change, and notes when each complete read began."""
 
 
-def create_app(
-    service: Service, realm: Realm, read: Callable[[], tuple[RegistrySnapshot, PolicyDocument]], follow: Follow
-) -> ASGIApp:
+def create_app(service: Service, realm: Realm, read: Callable[[], RegistrySnapshot], follow: Follow) -> ASGIApp:
     """Return the registry's guarded app.  `read` reads its files again, and raises `RegistryError`."""
     kept = State(service.data / "revocations.db")
     stream = Stream(kept, revocations=service.revocations, identity=lambda: service.workload.svid)
+    published = Published(service, stream, read)
     notifier = Notifier(realm, kept, own=service.registry.id(service.name))
     parties = Parties(stream, kept, realm, notifier, own=service.name)
     revocations = OperatorRevocations(stream, kept, realm, notifier)
@@ -95,21 +97,10 @@ def create_app(
         service.keys, issuer=service.issuer, clients=lambda: service.registry.initiating_clients, apply=apply
     )
 
-    one_at_a_time = asyncio.Lock()
-
-    async def publish() -> list[str]:
-        """Read the files and publish them.  Return the parties whose entry changed, and "policies" if those did."""
-        async with one_at_a_time:  # otherwise an older version could be published last
-            snapshot, document = read()
-            policy = policy_of(document, snapshot.registry)
-            changed = changes(service.snapshot, snapshot) + ["policies"] * (document != stream.policy)
-            await stream.publish(snapshot, document)
-            service.use(snapshot, policy)
-            return changed
-
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:
-        await publish()
+        await published.registry()
+        await published.again()
         note_read = partial(stream.note_read, "keycloak")
         work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, note_read))]
         yield
@@ -143,12 +134,18 @@ def create_app(
             await service.recorder.write(_change("drift", name, drift.drifted[name]))
         return {"suspended": suspended, "read_from": service.snapshot.read_from}
 
+    @app.post(POLICY_AT)
+    async def policy(request: Request) -> Response:
+        if news := await published.policy((await request.body()).decode("ascii", "replace")):
+            await service.recorder.write(_change("activate", f"policy {news.version} {news.document.digest}"))
+        return Response(status_code=204, headers={"cache-control": "no-store"})
+
     _add_operator_routes(app, service, parties, revocations)
 
     @app.post("/reload")
     async def reload() -> dict[str, list[str]]:
         try:
-            changed = await publish()
+            changed = await published.registry()
         except (RegistryError, PolicyError) as error:
             why = "; ".join(str(error).splitlines())
             # Only operators get this answer, and they may see what is wrong with the files.
@@ -159,7 +156,7 @@ def create_app(
     domain = service.registry.trust_domain
     witness = Witness(service.data, name=f"{domain}/registry", origin=f"{domain}/audit")
     add_witness_routes(app, witness)
-    return service.guard(app, _routes(service.registry.authorities.attestation, service.registry.authorities.audit))
+    return service.guard(app, _routes(service.registry.authorities))
 
 
 def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revocations: OperatorRevocations) -> None:
@@ -199,20 +196,6 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
         if keycloak != NOT_REVOKED:
             await service.recorder.write(_change("reinstate", f"{revocation.kind} {revocation.name}"))
         return {"keycloak": keycloak}
-
-
-def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
-    """Return the parties, and the outside servers, whose entry, place, approval or key differs."""
-
-    def entries(snapshot: RegistrySnapshot) -> dict[str, tuple[object, ...]]:
-        registry, places, outside = snapshot.registry, snapshot.places, snapshot.outside
-        parties = {
-            name: (party, places.get(name), snapshot.approved.get(name)) for name, party in registry.parties.items()
-        }
-        return parties | {name: (server, outside.get(name)) for name, server in registry.outside.items()}
-
-    old, new = entries(before), entries(after)
-    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
 def _of_keycloak(change: Change) -> RegistryChange:

@@ -13,11 +13,12 @@ from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.events import Apply
 from authorities.registry.keycloak.exchanges import Exchanges, recorded_in
 from authorities.registry.keycloak.poll import poll
-from zerotrust.registry.files import ENROLLED, load_policy, load_snapshot
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.policy_in_force import NoPolicy
+from zerotrust.registry.files import ENROLLED, load_snapshot
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
-from zerotrust.runtime import compose, end_if_first_process, issuer_client, policy_of, serve
+from zerotrust.runtime import compose, end_if_first_process, issuer_client, serve
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.logs import log_json_lines
@@ -28,8 +29,6 @@ class RegistrySettings(Settings):
 
     files: Path
     """The folder of `registry.yaml` and `registry.lock`."""
-    policies: Path
-    """The folder of the policies, `*.cedar`, and of `schema.cedarschema`."""
     deployment: Path
     """The file that says where each party runs."""
 
@@ -37,15 +36,14 @@ class RegistrySettings(Settings):
 async def live(settings: RegistrySettings) -> None:
     """Serve until stopped."""
 
-    def read() -> tuple[RegistrySnapshot, PolicyDocument]:
-        enrolled = settings.data / ENROLLED
-        return load_snapshot(settings.files, settings.deployment, enrolled), load_policy(settings.policies)
+    def read() -> RegistrySnapshot:
+        return load_snapshot(settings.files, settings.deployment, settings.data / ENROLLED)
 
-    snapshot, policy = read()
-    own, policies = snapshot.registry.authorities.registry, policy_of(policy, snapshot.registry)
+    snapshot = read()
+    own = snapshot.registry.authorities.registry
     revocations, workload = Revocations(clock=time.monotonic), Workload()
     async with workload.opened():
-        service = compose(own, snapshot, policies, settings, workload, revocations)
+        service = compose(own, snapshot, NoPolicy(), settings, workload, revocations)
         at_issuer = issuer_client(settings, workload)
         async with aclosing(Administration(service.issuer, workload, http=at_issuer)) as realm:
             recorded = recorded_in(settings.data / "journal.jsonl")

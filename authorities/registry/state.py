@@ -157,7 +157,7 @@ class State(Shielding):
             for topic, digest in digests.items():
                 number, last = kept.get(topic, (0, ""))
                 numbers[topic] = number + (digest != last)
-            await connection.execute(delete(_documents))
+            await connection.execute(delete(_documents).where(_documents.c.topic.in_([*digests])))
             rows = [{"topic": topic, "number": numbers[topic], "digest": digest} for topic, digest in digests.items()]
             await connection.execute(insert(_documents), rows)
         return numbers

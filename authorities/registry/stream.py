@@ -13,7 +13,8 @@ from authorities.registry.shares import Shares
 from authorities.registry.state import Entry, State
 from zerotrust.decision import Reason
 from zerotrust.registry.events import all_changed, document, heartbeat, state
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.policy_bundle import SignedPolicy
+from zerotrust.registry.snapshot import Document, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, POLICY, REGISTRY, REVOCATIONS, LineKind
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import Kind, Revocable, Whose, time_of
@@ -24,6 +25,9 @@ from zerotrust.spiffe.workload import WorkloadError
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation", "keycloak")
 """The sources of revocations.  One that was never read counts as read when this machine was started."""
+
+ENDING = 1
+"""Seconds before the end of their life from which policies are not announced: it must not end on its way."""
 
 MAX_BATCH = 500
 """Changes that are written and applied at once."""
@@ -50,8 +54,9 @@ class Stream:
     """Makes the changes, in order, and sends them to all followers."""
 
     snapshot: RegistrySnapshot
-    policy: PolicyDocument | None = None
+    policy: SignedPolicy | None = None
     """The policies that were published last; None before the first time."""
+    _policy_until = float("-inf")
 
     def __init__(self, kept: State, *, revocations: Revocations, identity: Callable[[], Svid]) -> None:
         """`revocations` are this authority's own copy, which is changed first."""
@@ -142,17 +147,26 @@ class Stream:
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
 
-    async def publish(self, snapshot: RegistrySnapshot, policy: PolicyDocument) -> None:
-        """Send these versions to all followers, and at once the heartbeat that puts both into effect.
+    async def publish(self, snapshot: RegistrySnapshot) -> None:
+        """Send this version to all followers, and at once the heartbeat that puts it into effect.
 
         The streams of parties that the registry no longer names are ended.
         """
-        self._numbers = await self._kept.numbered({REGISTRY.name: snapshot.digest, POLICY.name: policy.digest})
-        self.snapshot, self.policy = snapshot, policy
-        for line in (*self._documents(), self._heartbeat()):
-            self._followers.send(line)
+        self._numbers |= await self._kept.numbered({REGISTRY.name: snapshot.digest})
+        self.snapshot = snapshot
+        self._send(REGISTRY, snapshot)
         for party in self._followers.parties - {snapshot.registry.id(name) for name in snapshot.registry.parties}:
             self._followers.end(party)
+
+    async def publish_policy(self, policy: SignedPolicy, until: float) -> None:
+        """Send these policies, whose life ends at `until` (seconds since the epoch), and the heartbeat, likewise."""
+        self._numbers |= await self._kept.numbered({POLICY.name: policy.digest})
+        self.policy, self._policy_until = policy, until
+        self._send(POLICY, policy)
+
+    def _send(self, kind: LineKind, version: Document) -> None:
+        for line in (self._line(kind, document(self._me, self._numbers[kind.name], version)), self._heartbeat()):
+            self._followers.send(line)
 
     async def beat(self) -> None:
         """Send heartbeats until cancelled."""
@@ -211,11 +225,15 @@ class Stream:
         return self._identity().id
 
     def _documents(self) -> list[str]:
-        assert self.policy  # noqa: S101 - it is published before there are followers
         return [
             self._line(kind, document(self._me, self._numbers[kind.name], version))
-            for kind, version in ((REGISTRY, self.snapshot), (POLICY, self.policy))
+            for kind, version in self._current().items()
         ]
+
+    def _current(self) -> dict[LineKind, Document]:
+        """Return the documents to announce: no policies whose life has ended, which nobody could verify any more."""
+        lives = self.policy and time.time() < self._policy_until - ENDING
+        return {REGISTRY: self.snapshot} | ({POLICY: self.policy} if self.policy and lives else {})
 
     def ages(self) -> dict[str, float]:
         """Return how many seconds ago each source was read."""
@@ -223,7 +241,8 @@ class Stream:
         return {source: now - self._read_at.get(source, 0.0) for source in SOURCES}
 
     def _heartbeat(self) -> str:
-        numbers = self._numbers | {REVOCATIONS.name: self._kept.number}
+        documents = {kind.name: self._numbers[kind.name] for kind in self._current()}
+        numbers = documents | {REVOCATIONS.name: self._kept.number}
         return self._line(HEARTBEAT, heartbeat(self._me, numbers, self.ages()))
 
     def _line(self, kind: LineKind, payload: bytes) -> str:

@@ -51,7 +51,7 @@ def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
         for name in registry.launched
         if name not in running
     ]
-    everybodys = {registry.authorities.registry, registry.authorities.audit}
+    everybodys = {registry.authorities.registry, registry.authorities.audit, registry.authorities.policy}
     """Every party connects to these, in the one network that all are in."""
     for name in running.keys() - everybodys:
         alias = registry.dns_name(name)

@@ -42,6 +42,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     """Return a party's client at Keycloak: every grant is off unless the party needs it."""
     exchanges = bool(party.may_call) and not party.starts_chains
     administrator, lifespan = registry.authorities.registry, party.max_ttl
+    of_operators = bool({administrator, registry.authorities.policy} & {*party.may_call})
     if name == administrator:  # its own token lives as long as the SVID that it was issued for
         lifespan = registry.freshness.svid
     client: dict[str, Any] = {
@@ -80,7 +81,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             client["attributes"] |= _DEVICE_GRANT
             # The page for the code shows this from the second time on: Keycloak remembers what was confirmed.
             client["attributes"]["consent.screen.text"] = " ".join(consent(registry, s) for s in party.delegates)
-        if administrator in party.may_call:  # its refresh token expires together with the access token
+        if of_operators:  # its refresh token expires together with the access token
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
             client["protocolMappers"].append(_USERNAME)
     return client

@@ -5,6 +5,7 @@ from typing import Any
 from zerotrust.registry.model import Registry
 
 ADMINISTRATION = "Administer the registry: suspend and reinstate parties, revoke users, sessions and tokens"
+POLICIES = "Change the policies: test, activate and roll back what agents and people may do"
 
 
 def client_scopes(registry: Registry) -> list[dict[str, Any]]:
@@ -25,8 +26,9 @@ def client_scopes(registry: Registry) -> list[dict[str, Any]]:
 
 def consent(registry: Registry, scope: str) -> str:
     """Return what a person reads who confirms a code: what they allow, and the one thing to make sure of."""
-    at = registry.scopes[scope].served_by
-    what = ADMINISTRATION if registry.authorities.registry in at else f"Use {scope} at {', '.join(at)}"
+    at, authorities = registry.scopes[scope].served_by, registry.authorities
+    of_operators = {authorities.registry: ADMINISTRATION, authorities.policy: POLICIES}
+    what = of_operators.get(at[0], f"Use {scope} at {', '.join(at)}")
     return f"{what}. Confirm only if you have just started this sign-in yourself."
 
 

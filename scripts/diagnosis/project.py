@@ -12,6 +12,7 @@ SERVICES = {
     "database": "Keycloak's database",
     "keycloak": "tokens",
     "registry": "who may call whom",
+    "policy": "the policies",
     "audit": "the log of all records",
     "orchestrator": "a party",
     "reader": "a party",

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from authorities.audit.reasons import AuditReason
+from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from lab import realm as at_keycloak
 from lab.realm import RealmControl
@@ -1414,9 +1415,38 @@ ROWS: dict[int, Row] = {
     191: Row("stricter policies that never reach a party", None, (Control("topics-as-announced"),)),
     192: Row("policies that a party signs itself", None, (Control("statement-signer"),)),
     193: Row(
-        "policies that are changed on the disk",
+        "policies that are changed on the registry's disk",
         None,
-        ("authorities/registry/app.py: read at the start and at an operator's reload, by nobody else",),
+        ("authorities/registry/published.py: read at the start alone, and verified as if brought (350, 356)",),
+    ),
+    350: Row("policies that the registry writes itself", None, (Control("statement-signer"),)),
+    351: Row("a registry that names itself as the policy authority", None, (Control("registry-writes-no-policy"),)),
+    352: Row("older policies, as news of the registry", None, (Control("policy-not-older"),)),
+    353: Row("policies for another trust domain", None, (Control("bundle-audience"),)),
+    354: Row("policies that outlive the certificate that signed them", None, (Control("bundle-life"),)),
+    355: Row(
+        "policies of which nothing was heard any more",
+        Reason.POLICY_EXPIRED,
+        (Control("policy-lives", put="return True"),),
+    ),
+    356: Row(
+        "older policies, brought to the registry again",
+        RegistryReason.POLICY_OLDER,
+        (Control("kept-policy-not-older"),),
+    ),
+    357: Row(
+        "somebody else brings policies to the registry",
+        None,
+        (Control("statement-signer"), Control("peer-admitted-by-route")),
+    ),
+    358: Row(
+        "a caller who is not an operator works on the policies",
+        Reason.POLICY_DENIED,
+        (
+            (Control("policy-operator-in-group"), Control("policy-operator-in-person")),
+            Control("policy-operator-in-group"),
+            Control("azp-is-peer"),
+        ),
     ),
     # U. what can be registered besides: a web console, and a server outside
     195: Row(
@@ -1692,7 +1722,7 @@ GROUPS = {
     "q": "Restarts and lost events",
     "r": "Documents: departments and quotas",
     "s": "Operators, terminals, sessions",
-    "t": "The registry's feed",
+    "t": "The registry's feed, and the policies in it",
     "u": "Further registered parties: a web console, and a server outside",
     "v": "Containers",
     "w": "What a compromised party's answer can cost its caller",

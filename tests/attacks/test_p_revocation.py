@@ -1,6 +1,7 @@
 """P. Revocation as a weapon: who makes it cost the others, or follows it where they must not."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -24,7 +25,8 @@ from tests.support.ca import REGISTRY_PARTY
 from tests.support.door import Clock
 from tests.support.feed import following, line
 from tests.support.issuer import Issuer
-from tests.support.system import POLICY, System, svid_of
+from tests.support.policies import signed
+from tests.support.system import System, svid_of
 from zerotrust.identity import Principal
 from zerotrust.registry.events import changed
 from zerotrust.registry.topics import REVOCATIONS
@@ -82,7 +84,8 @@ async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> A
             revocations.replace(0, {})
             revocations.confirm(0, 0.0)
             stream = Stream(kept, revocations=revocations, identity=lambda: svid)
-            await stream.publish(snapshot, POLICY)
+            await stream.publish(snapshot)
+            await stream.publish_policy(signed(), math.inf)
             yield Registry(stream, kept, revocations, clock)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.feed import ME
-from tests.support.system import POLICY, ROOT, registry
+from tests.support.policies import signed
+from tests.support.system import ROOT, registry
 from zerotrust.registry.events import all_changed, changed, document, heartbeat, state
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -19,7 +20,7 @@ EXAMPLES = [json.loads(text) for text in re.findall(r"^```json\n(.*)\n```$", PAG
 KNOWN = RegistrySnapshot(registry=registry(), addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
 MADE = [
     document(ME, 4, KNOWN),
-    document(ME, 2, POLICY),
+    document(ME, 2, signed()),
     state(ME, 120, {("party", "spiffe://agents.example/agent/reader"): "drift: agents/reader/main.py"}),
     changed(ME, 121, ("session", "0b6e1f3a"), "keycloak: logout"),
     all_changed(ME, 122, [(("token", "trrtte:0c3e9b44"), "keycloak: revoked"), (("user", "alices-id"), None)]),

@@ -120,7 +120,8 @@ def test_the_texts_are_all_texts() -> None:
 
 
 def test_the_settings_are_those_of_the_code() -> None:
-    registry = re.findall(r"^    (\w+): Path$", (ROOT / "authorities/registry/main.py").read_text(), re.MULTILINE)
+    of_two = "".join((ROOT / f"authorities/{name}/main.py").read_text() for name in ("registry", "policy"))
+    registry = re.findall(r"^    (\w+): Path$", of_two, re.MULTILINE)
     sources = "".join(file.read_text() for file in (ROOT / "zt").rglob("*.py"))
     options = re.findall(r'envvar="(\w+)"', sources)
     fields = (*Settings.model_fields, *ModelSettings.model_fields, *registry)

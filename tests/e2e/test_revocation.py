@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -145,20 +147,21 @@ async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it
     assert await finished_again(intruder, await intruder.login("alice"))
 
 
-async def test_policies_that_were_read_anew_count_at_every_party(system: System, zt: Callable[..., str]) -> None:
+async def test_policies_that_are_activated_count_at_every_party(
+    system: System, zt: Callable[..., str], tmp_path: Path
+) -> None:
     """One line more, which says nothing; then as it was."""
-    file = ROOT / "policies" / "documents.cedar"
-    before, old = file.read_bytes(), await versions(system)
-    try:
-        for content in (before + b"// one line more\n", before):
-            file.write_bytes(content)
-            assert await asyncio.to_thread(zt, "reload") == "Reloaded; changed: policies\n"
-            async with asyncio.timeout(30):
-                while not old.isdisjoint(new := await versions(system)):
-                    await asyncio.sleep(0.02)
-            old = new
-    finally:
-        file.write_bytes(before)
+    copy, old = shutil.copytree(ROOT / "policies", tmp_path / "policies"), await versions(system)
+    [first] = old
+    with (copy / "documents.cedar").open("a") as file:
+        file.write("// one line more\n")
+    for words in ("activate", str(copy)), ("rollback", first.partition("-")[0]):
+        await asyncio.to_thread(zt, "policy", *words, "--why", "a test")
+        async with asyncio.timeout(30):
+            while not old.isdisjoint(new := await versions(system)):
+                await asyncio.sleep(0.02)
+        old = new
+    assert {one.partition("-")[2] for one in old} == {first.partition("-")[2]}
 
 
 async def versions(system: System) -> set[str]:

@@ -1,5 +1,6 @@
-"""A change of registry and policies, as it comes to all services: everywhere, both at once, or nowhere."""
+"""A change of the registry, and one of the policies, as they come to all services."""
 
+import math
 import time
 from pathlib import Path
 
@@ -7,11 +8,12 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer
+from tests.support.policies import signed
 from tests.support.system import POLICY, System, svid_of
 from zerotrust.decision import Reason
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.revocation import Revocations
-from zerotrust.runtime import policy_of
+from zerotrust.runtime import in_force
 from zerotrust.service import Service
 
 STRICTER = POLICY.model_copy(update={"policies": POLICY.policies.replace("context.one_department", "false")})
@@ -26,22 +28,22 @@ def followed(system: System, service: Service) -> RegistryFeed:
         identity=lambda: service.workload.svid,
         revocations=service.revocations,
     )
-    feed.on_change(lambda snapshot, policy: service.use(snapshot, policy_of(policy, snapshot.registry)))
+    feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
     return feed
 
 
-async def test_what_the_registry_publishes_is_used_by_every_service_registry_and_policies_at_once(
+async def test_what_the_registry_publishes_is_used_by_every_service_from_the_heartbeat_on(
     system: System, issuer: Issuer, tmp_path: Path
 ) -> None:
     kept, own = State(tmp_path / "revocations.db"), svid_of(REGISTRY_PARTY)
     moved = system.snapshot.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
-    before = policy_of(POLICY, system.registry).version
-    after = policy_of(STRICTER, system.registry).version
+    before, after = f"1-{POLICY.digest[:12]}", f"2-{STRICTER.digest[:12]}"
     async with kept.opened(), system.client("orchestrator", issuer.token()) as client:
         stream = Stream(kept, revocations=Revocations(clock=time.monotonic), identity=lambda: own)
         for source in ("attestation", "keycloak"):
             stream.note_read(source, time.monotonic())
-        await stream.publish(system.snapshot, POLICY)
+        await stream.publish(system.snapshot)
+        await stream.publish_policy(signed(), math.inf)
         sent = {
             name: stream.follow(service.workload.svid.id, time.time() + 60) for name, service in system.services.items()
         }
@@ -51,14 +53,13 @@ async def test_what_the_registry_publishes_is_used_by_every_service_registry_and
                 feed._take((await anext(sent[name])).rstrip())
         assert (await client.post("/tasks", json={"request": "Summarise our incident reports."})).status_code == 200
 
-        await stream.publish(moved, STRICTER)
+        await stream.publish(moved)
+        await stream.publish_policy(signed(STRICTER, 2), math.inf)
         for name, feed in feeds.items():
             service = system.services[name]
-            for _ in range(2):
+            for now in (system.snapshot, before), (moved, before), (moved, before), (moved, after):
                 feed._take((await anext(sent[name])).rstrip())
-                assert (service.snapshot, service._policy.version) == (system.snapshot, before)
-            feed._take((await anext(sent[name])).rstrip())
-            assert (service.snapshot, service._policy.version) == (moved, after)
+                assert (service.snapshot, service._policy.version) == now
         refused = await client.post("/tasks", json={"request": "Summarise our incident reports."})
         assert system.reasons("agent/reader")[-1] == Reason.POLICY_DENIED, refused.text
         for lines in sent.values():

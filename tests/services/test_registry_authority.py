@@ -1,10 +1,10 @@
 """The registry in process: its doors, what operators and attestation do behind them, and what everybody is told."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,28 @@ import pytest
 
 from authorities.registry import followers, notify
 from authorities.registry import stream as sending
-from authorities.registry.app import changes, create_app
+from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.keycloak.events import Apply
+from authorities.registry.policies import KEPT
+from authorities.registry.policies import PATH as POLICY_AT
+from authorities.registry.published import changes
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
 from tests.support.outside import with_server
+from tests.support.policies import AUTHORITY as POLICY_AUTHORITY
+from tests.support.policies import keep, signed
 from tests.support.system import POLICY, System, Wire, alive, svid_of
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
 from zerotrust.registry.events import RevocationEvents, read_heartbeat
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.model import RegistryError
-from zerotrust.registry.snapshot import OutsideServer, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.policy_bundle import SignedPolicy
+from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation import Revocations
@@ -101,11 +107,19 @@ class Authority:
             Realm(),
         )
         self.realm.revocations = self.revocations = self.system.revocations
-        self.found: Callable[[], tuple[RegistrySnapshot, PolicyDocument]] = lambda: (self.system.snapshot, POLICY)
-        self.app = create_app(self.system.service(NAME), self.realm, self._found, follow_nobody)
+        self.found: Callable[[], RegistrySnapshot] = lambda: self.system.snapshot
+        service = self.system.service(NAME)
+        if not (service.data / KEPT).exists():
+            keep(service.data)
+        self.app = create_app(service, self.realm, self._found, follow_nobody)
 
-    def _found(self) -> tuple[RegistrySnapshot, PolicyDocument]:
+    def _found(self) -> RegistrySnapshot:
         return self.found()
+
+    async def bring(self, sent: SignedPolicy, *, by: str = POLICY_AUTHORITY) -> httpx.Response:
+        """What a party brings as policies."""
+        async with httpx.AsyncClient(transport=Wire({ADDRESS: self.app}, workload(by)), base_url=ADDRESS) as http:
+            return await http.post(POLICY_AT, content=sent.bundle)
 
     def operators_token(self, **changed: Any) -> str:
         good = {"azp": "zt", "aud": ME, "scope": "registry.admin", "groups": ["/operators"], "sub": "olivia"}
@@ -495,12 +509,12 @@ async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_ag
     await authority.report(drifted)
     assert await refused() is None
 
-    authority.found = lambda: (approve("0" * 64), POLICY)
+    authority.found = lambda: approve("0" * 64)
     await authority.operate("POST", "/reload", {})
     await authority.report(drifted)  # the same story, time and again
     assert await refused() == f"{READER} runs other code than what is now approved: `make down`, then `make up`."
 
-    authority.found = lambda: (snapshot, POLICY)
+    authority.found = lambda: snapshot
     await authority.operate("POST", "/reload", {})
     assert await refused() is None
 
@@ -529,7 +543,7 @@ async def test_another_version_is_published_and_used_here_at_once(authority: Aut
     raw["parties"]["agent/editor"] = raw["parties"][READER]
     registry = type(snapshot.registry).model_validate(raw)
     other = snapshot.model_copy(update={"registry": registry})
-    authority.found = lambda: (other, POLICY)
+    authority.found = lambda: other
     path = "/parties/agent/editor"
     assert (await authority.ask("GET", path, token=authority.operators_token())).status_code == 404
 
@@ -543,7 +557,7 @@ async def test_another_version_is_published_and_used_here_at_once(authority: Aut
 
 @pytest.mark.parametrize("error", [RegistryError("agents: unknown scope\nzt: \x1b[31m"), PolicyError("line 3")])
 async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, error: Exception) -> None:
-    def unfit() -> tuple[RegistrySnapshot, PolicyDocument]:
+    def unfit() -> RegistrySnapshot:
         raise error
 
     authority.found = unfit
@@ -580,7 +594,7 @@ async def test_the_feed_begins_with_the_documents_the_state_and_how_fresh_it_is(
     kinds = [line["kind"] for line in (document, policy, state, beat)]
     assert kinds == [REGISTRY.type, POLICY_TOPIC.type, REVOCATIONS.type, HEARTBEAT.type]
     assert (document["number"], document["document"]) == (1, authority.system.snapshot.model_dump(mode="json"))
-    assert (policy["number"], policy["document"]) == (1, POLICY.model_dump())
+    assert (policy["number"], policy["document"]) == (1, signed().model_dump())
     [told] = state["events"].values()
     inference = authority.issuer.registry.id("inference")
     entries = [["party", inference, "a theft (operator olivia)"]]
@@ -601,11 +615,11 @@ async def test_a_document_keeps_its_number_over_a_restart_until_it_is_another(tm
     """Or a party that has seen a higher one would refuse it, and a lower one could be another version's."""
     stricter = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
     numbers = list[dict[str, int]]()
-    for policy in (POLICY, POLICY, stricter, POLICY):
-        authority = Authority(tmp_path, issuer)
-        found = authority.system.snapshot, policy
-        authority.found = partial(lambda both: both, found)
-        async with alive(authority.app):
+    for brought in (signed(), signed(), signed(stricter, 2), signed(POLICY, 3)):
+        async with authority_in(tmp_path, issuer) as authority:
+            before = (await authority.heard())[3]["numbers"]
+            assert before["policy"] == (numbers[-1]["policy"] if numbers else 1)
+            assert (await authority.bring(brought)).status_code == 204
             numbers.append((await authority.heard())[3]["numbers"])
 
     assert [one["policy"] for one in numbers] == [1, 1, 2, 3]
@@ -616,26 +630,15 @@ async def test_other_policies_are_sent_with_the_heartbeat_that_names_them_and_de
     nobody = POLICY.model_copy(update={"policies": POLICY.policies.replace('"/operators"', '"/nobody"')})
     following = asyncio.create_task(authority.heard(tries=[1]))
     await asyncio.sleep(0.1)
-    authority.found = lambda: (authority.system.snapshot, nobody)
 
-    assert await authority.operate("POST", "/reload", {}) == {"changed": ["policies"]}
+    assert (await authority.bring(signed(nobody, 2))).status_code == 204
 
     refused = await authority.ask("GET", "/parties", token=authority.operators_token())
     assert refused.json()["reason"] == Reason.POLICY_DENIED
     lines = (await following)[4:]
     sent = next(number for number, line in enumerate(lines) if line["kind"] == POLICY_TOPIC.type)
-    assert (lines[sent]["number"], lines[sent]["document"]) == (2, nobody.model_dump())
+    assert (lines[sent]["number"], lines[sent]["document"]) == (2, signed(nobody, 2).model_dump())
     assert lines[sent + 1]["numbers"] == {"registry": 1, "policy": 2, "revocations": 0}
-
-
-async def test_policies_that_are_unfit_change_nothing(authority: Authority) -> None:
-    unfit = POLICY.model_copy(update={"policies": "permit (principal, action, resource) when { context.wish };"})
-    authority.found = lambda: (authority.system.snapshot, unfit)
-    answer = await authority.ask("POST", "/reload", {}, token=authority.operators_token())
-
-    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.REGISTRY_UNFIT)
-    assert "wish" in answer.json()["advice"]
-    assert (await authority.heard())[3]["numbers"]["policy"] == 1
 
 
 async def test_what_was_revoked_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
@@ -680,7 +683,8 @@ async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] |
     svid = svid_of(NAME)
     async with kept.opened():
         stream = Stream(kept, revocations=revocations, identity=identity or (lambda: svid))
-        await stream.publish(snapshot, POLICY)
+        await stream.publish(snapshot)
+        await stream.publish_policy(signed(), math.inf)
         revocations.replace(kept.number, kept.revoked)
         yield stream
 

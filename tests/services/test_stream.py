@@ -17,7 +17,7 @@ from authorities.registry.state import Entry
 from authorities.registry.stream import Stream
 from tests.services.test_registry_authority import FOLLOWER, OPENING, READERS_ID, Follower, read, streaming
 from tests.support.issuer import Issuer
-from zerotrust.registry.topics import HEARTBEAT, POLICY, REGISTRY
+from zerotrust.registry.topics import HEARTBEAT, REGISTRY
 
 SECONDS = 30
 """A net: nothing waits for it."""
@@ -89,10 +89,9 @@ async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: 
     raw["scopes"]["agent.invoke"]["served_by"] = ["agent/writer"]
     registry = type(stream.snapshot.registry).model_validate(raw)
 
-    assert stream.policy
-    await stream.publish(stream.snapshot.model_copy(update={"registry": registry}), stream.policy)
+    await stream.publish(stream.snapshot.model_copy(update={"registry": registry}))
 
-    assert [event["kind"] for event in await rest(lines)] == [REGISTRY.type, POLICY.type, HEARTBEAT.type]
+    assert [event["kind"] for event in await rest(lines)] == [REGISTRY.type, HEARTBEAT.type]
     assert read((await anext(other)).rstrip("\n"))["kind"] == REGISTRY.type
 
 

@@ -103,8 +103,13 @@ OPERATORS = Door("/parties", {}, (), "registry.admin")
 """The registry's door, for the rows that bring that authority to life."""
 
 
+POLICY_AUTHORITY = "authority/policy"
+VERSIONS = Door("/versions", {}, (), "policy.admin")
+"""The policy authority's, likewise."""
+
+
 def _door(party: str) -> Door:
-    return OPERATORS if party == REGISTRY else DOORS[party]
+    return {REGISTRY: OPERATORS, POLICY_AUTHORITY: VERSIONS}.get(party) or DOORS[party]
 
 
 def _holder(token: str | None, party: str) -> Peer:

@@ -4,15 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 from authorities.registry.app import create_app
 from tests.support.attack import REGISTRY, Target, in_process
 from tests.support.ca import TRUST_DOMAIN
 from tests.support.issuer import Issuer
-from tests.support.system import POLICIES, alive
-from zerotrust.registry.files import load_policy
+from tests.support.policies import keep
+from tests.support.system import alive
 from zerotrust.service import Service
 
 
@@ -48,8 +47,8 @@ class Registered(Target):
     """The system with its registry."""
 
     clients: Clients
-    policies: Path
-    """The folder that the registry reads them from."""
+    data: Path
+    """The folder of the registry's data."""
 
     def operating(self, **changed: Any) -> str:
         """An operator's token for the registry."""
@@ -76,8 +75,9 @@ async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> As
         address = snapshot.registry.address(REGISTRY)
         system.addresses[REGISTRY] = address
         service = system.service(REGISTRY)
-        target.policies = copytree(POLICIES, folder / "policies")
-        app = create_app(service, target.clients, lambda: (snapshot, load_policy(target.policies)), follow_nobody)
+        keep(service.data)
+        target.data = service.data
+        app = create_app(service, target.clients, lambda: snapshot, follow_nobody)
         system.apps[address] = app
         async with alive(app):
             yield target

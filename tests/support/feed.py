@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
+from tests.support.policies import signed
 from tests.support.system import POLICY, fresh_revocations
 from zerotrust.registry.events import document, heartbeat, state
 from zerotrust.registry.feed import RegistryFeed
@@ -28,15 +29,15 @@ def registry_line(snapshot: RegistrySnapshot, number: int = 1) -> str:
 
 
 def policy_line(policy: PolicyDocument = POLICY, number: int = 1, svid: Svid | None = None) -> str:
-    """That version of the policies."""
-    return line(POLICY_TOPIC, document(ME, number, policy), svid)
+    """The policies, as version `number`, in the line of that number; `svid`: of whoever sends it for the registry."""
+    return line(POLICY_TOPIC, document(ME, number, signed(policy, max(number, 1))), svid)
 
 
 def beat(
-    revocations: int = 0, *, registry: int = 1, policy: int = 1, sources: Mapping[str, float] | None = None
+    revocations: int = 0, *, registry: int = 1, policy: int | None = 1, sources: Mapping[str, float] | None = None
 ) -> str:
     """A heartbeat that names these numbers."""
-    numbers = {"registry": registry, "policy": policy, "revocations": revocations}
+    numbers = {"registry": registry, "revocations": revocations} | ({} if policy is None else {"policy": policy})
     return line(HEARTBEAT, heartbeat(ME, numbers, {"attestation": 0.0} if sources is None else sources))
 
 

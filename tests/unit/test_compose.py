@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from authorities.attestation.containers.attested import MAIN, images
-from authorities.attestation.containers.main import OF_REGISTRY, PACKAGES
+from authorities.attestation.containers.main import OF_POLICY, OF_REGISTRY, PACKAGES
+from authorities.attestation.containers.settings import OF_POLICY as READ_BY_POLICY
 from authorities.attestation.containers.settings import OF_REGISTRY as READ_BY_REGISTRY
 from authorities.attestation.containers.settings import Settings
 from demo.intruder import INSIDERS
@@ -22,6 +23,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 INTRUDERS: dict[str, Any] = yaml.safe_load((ROOT / "compose.intruders.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 REGISTRY, AUDIT = registry().authorities.registry, registry().authorities.audit
+POLICY = registry().authorities.policy
 STAGE = re.MULTILINE | re.DOTALL
 TOOLS = {"walkthrough", "zt"}
 """What people run: no party, without an identity."""
@@ -52,13 +54,17 @@ def test_a_party_is_reached_by_whom_the_registry_allows_and_by_nobody_else(name:
     [network] = [one for one in PARTIES[name]["networks"] if dns_name in aliases(PARTIES[name], one)]
     callers = {other for other in PARTIES if name in known.parties[other].may_call}
 
-    if name != REGISTRY:
+    if name not in {REGISTRY, POLICY}:
         assert PARTIES[name]["environment"]["ZT_HOST"] == dns_name  # it listens in that network alone
-    if name in {REGISTRY, AUDIT}:  # every party follows its feed, and delivers its journal
+    if name in {
+        REGISTRY,
+        AUDIT,
+        POLICY,
+    }:  # every party follows its feed, delivers its journal, and may ask for decisions
         assert network == "authorities"
         assert members(network) == set(PARTIES)
     else:
-        assert members(network) - {REGISTRY} == callers | {name}
+        assert members(network) - {REGISTRY, POLICY} == callers | {name}
         assert (network == "edge") == any(name in party.may_call for party in known.parties.values() if not party.code)
 
 
@@ -76,11 +82,12 @@ def test_attestation_and_parties_have_the_same_settings() -> None:
     own = SERVICES["attestation"]["environment"]
     settings = Settings(**{key.removeprefix("ZT_").lower(): own[key] for key in own if key.startswith("ZT_")})
 
-    assert settings.variables == own | READ_BY_REGISTRY
+    read = {REGISTRY: READ_BY_REGISTRY, POLICY: READ_BY_POLICY}
+    assert settings.variables == own | READ_BY_REGISTRY | READ_BY_POLICY
     for name, service in PARTIES.items():
-        registrys = name == "authority/registry"
-        assert (settings.variables if registrys else own).items() <= service["environment"].items()
-        assert registrys or not READ_BY_REGISTRY.keys() & service["environment"].keys()
+        assert (own | read.get(name, {})).items() <= service["environment"].items()
+        others = {key for party, keys in read.items() if party != name for key in keys}
+        assert not others & service["environment"].keys()
 
 
 def test_what_is_copied_from_the_checkout_can_be_read_whatever_its_mode_is_there() -> None:
@@ -95,8 +102,15 @@ def test_line_ends_are_those_that_were_approved() -> None:
     assert "* -text" in (ROOT / ".gitattributes").read_text().splitlines()
 
 
-@pytest.mark.parametrize("stage", ["registry", "attestation"])
-def test_what_the_registry_reads_is_in_both_images(stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "read"),
+    [
+        ("registry", OF_REGISTRY),
+        ("policy", OF_POLICY),
+        ("attestation", (*OF_REGISTRY, *OF_POLICY)),
+    ],
+)
+def test_what_two_authorities_read_is_in_both_images(stage: str, read: tuple[str, ...]) -> None:
     [text] = re.findall(rf"^FROM \S+ AS {stage}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
     copied = {
         source.rstrip("/")
@@ -104,7 +118,7 @@ def test_what_the_registry_reads_is_in_both_images(stage: str) -> None:
         for source in line.split()[:-1]
     }
 
-    for name in OF_REGISTRY:
+    for name in read:
         assert any(fnmatchcase(name, source) or name.startswith(f"{source}/") for source in copied), name
 
 

@@ -32,6 +32,7 @@ def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: 
         (413, "invalid_request"),
         (415, "invalid_request"),
         (421, "invalid_request"),
+        (422, "invalid_request"),  # to the policy authority, or an operator: nothing is wrong with the form
         (429, "temporarily_unavailable"),
         (401, "invalid_token"),
         (403, "insufficient_scope"),

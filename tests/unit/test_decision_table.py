@@ -51,6 +51,9 @@ HELD_BY_THE_REGISTRY = {
     'context.scopes.contains("registry.admin")',
     'principal.delegates.contains("registry.admin")',  # zt alone may hold it, and may call the registry alone
     "principal.may_call.contains(resource)",
+    'context.scopes.contains("policy.admin")',
+    'principal.delegates.contains("policy.admin")',  # zt-policy alone, likewise
+    'resource.serves.contains("policy.admin")',
     'resource.serves.contains("registry.admin")',
 }
 """Conditions of rules that no row can show, while something else says the same; `test_policy.py` shows each."""

@@ -207,7 +207,7 @@ def test_everything_well(stage: Stage, serve: Callable[..., None]) -> None:
     status, said = stage.run()
 
     assert (status, said.splitlines()[0]) == (0, "All is well.")
-    assert "11 of 11 work" in said
+    assert "12 of 12 work" in said
     assert re.search(rf"ok +issuer +{stage.issuer}", said)
 
 
@@ -261,7 +261,7 @@ def test_an_unhealthy_container(stage: Stage, serve: Callable[..., None]) -> Non
 
     assert status == 1
     assert said.startswith("Cause:  writer: runs and is not healthy: ERROR: the disk is full\n")
-    assert "10 of 11 work" in said
+    assert "11 of 12 work" in said
 
 
 def test_no_docker_is_said_and_make_demo_is_checked(stage: Stage) -> None:

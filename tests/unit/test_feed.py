@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.ca import CA, REGISTRY_PARTY, the_ca
 from tests.support.feed import ME, beat, following, line, policy_line, registry_line, whole
+from tests.support.policies import bundle_of, signed
 from tests.support.system import POLICY, ROOT, registry
 from zerotrust.decision import Reason
 from zerotrust.identity import Principal
@@ -30,7 +31,8 @@ from zerotrust.registry.events import (
 )
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument, RegistrySnapshot
+from zerotrust.registry.policy_bundle import Bundle
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation import Gap, Revocations
@@ -214,7 +216,7 @@ SPOILED: dict[str, Callable[[], str]] = {
     "a change as a document": lambda: line(REGISTRY, changed(ME, 1, ALICE, None)),
     "a document as a change": lambda: event(document(ME, 1, KNOWN)),
     "a registry as policies": lambda: line(POLICY_TOPIC, document(ME, 2, KNOWN)),
-    "policies as a registry": lambda: line(REGISTRY, document(ME, 2, POLICY)),
+    "policies as a registry": lambda: line(REGISTRY, document(ME, 2, signed(STRICTER, 2))),
     "a registry of another party": lambda: line(REGISTRY, document(ME, 2, OTHER), by("agent/writer")),
     "an older registry": lambda: registry_line(KNOWN, 0),
     "another registry of the same number": lambda: registry_line(OTHER),
@@ -222,15 +224,17 @@ SPOILED: dict[str, Callable[[], str]] = {
     "policies of another party": lambda: policy_line(STRICTER, 2, by("agent/writer")),
     "older policies": lambda: policy_line(STRICTER, 0),
     "other policies of the same number": lambda: policy_line(STRICTER),
-    "policies for another trust domain": lambda: line(POLICY_TOPIC, document(ELSEWHERE, 2, STRICTER)),
-    "policies without a number": lambda: line(POLICY_TOPIC, document(ME, 2, STRICTER).replace(b"number", b"numbers")),
-    "too many policies": lambda: policy_line(POLICY.model_copy(update={"policies": " " * (MAX_POLICY + 1)}), 2),
+    "policies for another trust domain": lambda: line(POLICY_TOPIC, document(ELSEWHERE, 2, signed(STRICTER, 2))),
+    "policies without a number": lambda: line(
+        POLICY_TOPIC, document(ME, 2, signed(STRICTER, 2)).replace(b"number", b"numbers")
+    ),
+    "policies that nobody signed": lambda: line(POLICY_TOPIC, document(ME, 2, STRICTER)),
     "a change that is not the next": lambda: event(changed(ME, 2, ALICE, "a theft")),
     "the same number again": lambda: event(changed(ME, 0, ALICE, "a theft")),
     "a heartbeat that knows of more changes": lambda: beat(1),
     "a heartbeat that knows of another registry": lambda: beat(registry=2),
     "a heartbeat that knows of other policies": lambda: beat(policy=2),
-    "a heartbeat without the policies": lambda: line(HEARTBEAT, heartbeat(ME, {"registry": 1, "revocations": 0}, {})),
+    "a heartbeat without the registry": lambda: line(HEARTBEAT, heartbeat(ME, {"policy": 1, "revocations": 0}, {})),
     "a heartbeat of another party": lambda: line(HEARTBEAT, heartbeat(ME, NUMBERS, {}), by("agent/writer")),
     "a heartbeat for another trust domain": lambda: line(HEARTBEAT, heartbeat(ELSEWHERE, NUMBERS, {})),
     "something that cannot be revoked": lambda: event(changed(ME, 1, ALICE, "x").replace(b"user alice", b"x alice")),
@@ -340,13 +344,14 @@ async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> Non
 
 
 async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_them() -> None:
-    there, used = Registry(whole(KNOWN)), list[tuple[RegistrySnapshot, PolicyDocument]]()
+    there, used = Registry(whole(KNOWN)), list[tuple[RegistrySnapshot, Bundle]]()
     there.feed.on_change(lambda *both: used.append(both))
     async with there.feed.opened():
         for sent in registry_line(OTHER, 2), policy_line(STRICTER, 2), event(changed(ME, 1, ALICE, "a theft")):
             there.lines.put_nowait(sent)
         await there.until(lambda: there.revocations.number == 1)  # which counts at once
-        assert (there.feed.snapshot, there.feed.policy) == (KNOWN, POLICY)
+        first, second = bundle_of(signed()), bundle_of(signed(STRICTER, 2))
+        assert (there.feed.snapshot, there.feed.policy) == (KNOWN, first)
 
         there.lines.put_nowait(beat(1, registry=2, policy=2))
         await there.until(lambda: len(used) == 2)
@@ -355,8 +360,8 @@ async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_
         there.lines.put_nowait(event(changed(ME, 2, ALICE, None)))
         await there.until(lambda: there.revocations.number == 2)
 
-        assert used == [(KNOWN, POLICY), (OTHER, STRICTER)]
-        assert (there.feed.snapshot, there.feed.policy) == (OTHER, STRICTER)
+        assert used == [(KNOWN, first), (OTHER, second)]
+        assert (there.feed.snapshot, there.feed.policy) == (OTHER, second)
     assert len(there.asked) == 1
 
 
@@ -366,7 +371,7 @@ async def test_where_a_new_version_cannot_be_used_nothing_is_fresh_until_another
 ) -> None:
     there, tried = Registry(whole(KNOWN), whole(KNOWN, registry=3)), list[RegistrySnapshot]()
 
-    def use(snapshot: RegistrySnapshot, _policy: PolicyDocument) -> None:
+    def use(snapshot: RegistrySnapshot, _policy: Bundle) -> None:
         tried.append(snapshot)
         if snapshot == OTHER:
             raise error
@@ -426,7 +431,7 @@ def test_whatever_is_left_out_replayed_or_reordered_what_a_heartbeat_confirms_is
             feed.revocations.replace(feed.revocations.number or 0, dict(feed.revocations.revoked))
         else:
             if taken in meant:
-                assert (feed.snapshot, feed.policy, feed.revocations.revoked) == meant[taken]
+                assert (feed.snapshot, feed.policy.document, feed.revocations.revoked) == meant[taken]
         assert all(map(int.__le__, before, [topic.number or 0 for topic in feed._topics.values()]))
 
 

@@ -20,6 +20,7 @@ GATE = [
     "decision",
     "entities",
     "policy",
+    "policy_in_force",
     "token_validation",
     "dialect",
     "transport.jsonrpc",
@@ -69,7 +70,7 @@ PURE = [
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
 SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}
 """What is installed with an extra (`pyproject.toml`)."""
-ENGINE = {"policy", "runtime"}
+ENGINE = {"policy", "policy_in_force", "runtime"}
 """Who may know which policy language it is: the engine, and who composes a service with it."""
 TEST_BED = {"zerotrust/testing/users.py", "zerotrust/testing/browser.py"}
 """Stand above the library and `zt` alike: in a test, people sign in as operators do."""
@@ -94,6 +95,7 @@ LAYERS = [
     {"decision"},
     {"limits", "routes", "dialect", "revocation_list", "tlog"},
     {"policy", "authzen", "token_validation", "routing"},
+    {"policy_in_force"},
     {"spiffe", "revocation"},
     {"registry", "context", "call_lifetime"},
     {"audit", "settings"},

@@ -116,6 +116,7 @@ def test_policies_that_refuse_every_call() -> None:
 RULE = f'@id("more")\n{SENTENCE}\npermit (principal, action %s, resource)\n'
 ADMIN, REPLACE = '== Action::"registry.admin"', '== Action::"document.replace"'
 FOR_ADMIN = ["more: registry.admin is for people: it needs the condition `!context.delegated`"]
+FOR_POLICIES = ["more: policy.admin is for people: it needs the condition `!context.delegated`"]
 FOR_REPLACE = ["more: to replace what is published is for people: it needs the condition `!context.delegated`"]
 PEOPLE = [
     # action, condition, problems
@@ -140,7 +141,7 @@ PEOPLE = [
     (REPLACE, 'when { "draft" == resource.state }', []),
     (REPLACE, "when { !context.delegated }", []),
     ('in [Action::"document.read", Action::"document.replace"]', "when { true }", FOR_REPLACE),
-    ("", "when { true }", FOR_ADMIN + FOR_REPLACE),
+    ("", "when { true }", FOR_ADMIN + FOR_POLICIES + FOR_REPLACE),
     ("", "when { !context.delegated }", []),
     ('== Action::"document.read"', "when { true }", []),
     ('in Action::"use"', "when { true }", []),
@@ -156,7 +157,8 @@ def test_what_only_people_may_do_needs_a_condition_that_says_so(action: str, con
 
 
 def test_it_is_found_as_well_where_the_schema_puts_the_action_into_a_group() -> None:
-    schema = POLICY.cedar_schema.replace('action "registry.admin"', 'action "registry.admin" in [Action::"use"]')
+    both = 'action "registry.admin", "policy.admin"'
+    schema = POLICY.cedar_schema.replace(both, f'{both} in [Action::"use"]')
     assert schema != POLICY.cedar_schema
 
     assert "use-an-api: registry.admin is for people: it needs the condition `!context.delegated`" in problems(
@@ -164,7 +166,7 @@ def test_it_is_found_as_well_where_the_schema_puts_the_action_into_a_group() -> 
     )
 
 
-@pytest.mark.parametrize("rule", ["operate", "replace-published-in-person"])
+@pytest.mark.parametrize("rule", ["operate", "operate-policies", "replace-published-in-person"])
 def test_the_rules_for_people_keep_their_condition(rule: str) -> None:
     policies = with_condition(rule, "!context.delegated", "true")
 
@@ -172,19 +174,10 @@ def test_the_rules_for_people_keep_their_condition(rule: str) -> None:
 
 
 def test_policies_that_no_operator_could_take_back_are_not_published() -> None:
-    """Of a registry in which operators sign in for policies, too."""
-    scope, zt = REGISTRY.scopes["registry.admin"], REGISTRY.parties["zt"]
-    parties = REGISTRY.parties | {"zt": zt.model_copy(update={"delegates": ["policy.admin"]})}
-    parties[DOOR] = REGISTRY.parties[DOOR]
-    there = REGISTRY.model_copy(update={"scopes": REGISTRY.scopes | {"policy.admin": scope}, "parties": parties})
-    schema = POLICY.cedar_schema
-    if 'action "policy.admin"' not in schema:
-        schema += 'action "policy.admin" appliesTo { principal: Party, resource: Party, context: Permission };'
-    rule = POLICY.policies[POLICY.policies.index('@id("operate")') :].replace("registry.admin", "policy.admin")
+    rule = POLICY.policies[POLICY.policies.index('@id("operate-policies")') :]
 
     def of_operators(policies: str) -> list[str]:
-        document = POLICY.model_copy(update={"policies": policies, "cedar_schema": schema})
-        return [*fit.of_operators(policy_of(document, there), there)]
+        return [*fit.of_operators(policy_of(POLICY.model_copy(update={"policies": policies}), REGISTRY), REGISTRY)]
 
     told = ["no operator could use policy.admin any more, and so nobody could roll these policies back"]
     assert of_operators(rule) == []

@@ -47,13 +47,19 @@ def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
 ) -> None:
     assert set(clients) == {
         registry.id(name)
-        for name in [*registry.without_certificate, *registry.services, REGISTRY_PARTY, *registry.outside]
+        for name in [
+            *registry.without_certificate,
+            *registry.services,
+            REGISTRY_PARTY,
+            "authority/policy",
+            *registry.outside,
+        ]
     }
 
 
 def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> None:
     for name, client in clients.items():
-        assert client["standardFlowEnabled"] is (name in ("walkthrough", "zt"))
+        assert client["standardFlowEnabled"] is (name in ("walkthrough", "zt", "zt-policy"))
         assert not client["implicitFlowEnabled"]
         assert not client["directAccessGrantsEnabled"]
         assert client["serviceAccountsEnabled"] is (name == "spiffe://agents.example/authority/registry")
@@ -101,17 +107,18 @@ def test_operators_alone_are_named_in_their_tokens(clients: dict[str, Json]) -> 
         if mapper["protocolMapper"] == "oidc-usermodel-attribute-mapper"
     }
 
-    assert named == {"zt": "preferred_username"}
+    assert named == dict.fromkeys(["zt", "zt-policy"], "preferred_username")
 
 
-def test_a_code_that_is_confirmed_elsewhere_is_for_zt_alone_and_needs_pkce(clients: dict[str, Json]) -> None:
+def test_a_code_that_is_confirmed_elsewhere_is_for_operators_alone_and_needs_pkce(clients: dict[str, Json]) -> None:
     grant = "oauth2.device.authorization.grant.enabled"
     assert {
         name for name, client in clients.items() if client.get("attributes", {}).get(grant, "false") != "false"
-    } == {"zt"}
+    } == {"zt", "zt-policy"}
 
-    assert clients["zt"]["attributes"]["oauth2.device.code.lifespan"] == "300"
-    assert clients["zt"]["attributes"]["pkce.code.challenge.method"] == "S256"
+    for name in ("zt", "zt-policy"):
+        assert clients[name]["attributes"]["oauth2.device.code.lifespan"] == "300"
+        assert clients[name]["attributes"]["pkce.code.challenge.method"] == "S256"
 
 
 def test_a_party_exchanges_only_where_it_calls_somebody(registry: Registry, clients: dict[str, Json]) -> None:
@@ -242,7 +249,9 @@ def test_the_refresh_token_of_an_operator_ends_with_the_token_it_came_with(
 ) -> None:
     lives = {name: client["attributes"].get("client.session.max.lifespan") for name, client in clients.items()}
 
-    assert {name: life for name, life in lives.items() if life} == {"zt": str(registry.parties["zt"].max_ttl)}
+    assert {name: life for name, life in lives.items() if life} == {
+        name: str(registry.parties[name].max_ttl) for name in ("zt", "zt-policy")
+    }
 
 
 def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_in(

@@ -34,8 +34,8 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.id("agent/reader") == "spiffe://agents.example/agent/reader"
     assert registry.id("walkthrough") == "walkthrough"
     assert registry.id("zt") == "zt"
-    assert registry.initiating_clients == registry.without_certificate == {"walkthrough", "zt"}
-    assert registry.launched == [*registry.services, "authority/registry", "authority/audit"]
+    assert registry.initiating_clients == registry.without_certificate == {"walkthrough", "zt", "zt-policy"}
+    assert registry.launched == [*registry.services, "authority/registry", "authority/policy", "authority/audit"]
     assert registry.dns_name("orchestrator") == "orchestrator.agents.example"
     assert registry.dns_name("agent/reader") == "reader.agent.agents.example"
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
@@ -368,7 +368,7 @@ def test_public_clients_have_no_certificate_however_many_there_are(tmp_path: Pat
     file = tmp_path / "registry.yaml"
     file.write_text(yaml.safe_dump(document))
 
-    assert load_registry(file).without_certificate == {"walkthrough", "zt", "console"}
+    assert load_registry(file).without_certificate == {"walkthrough", "zt", "zt-policy", "console"}
 
 
 def test_what_our_own_programs_sign_in_with_is_what_the_registry_allows(registry: Registry) -> None:

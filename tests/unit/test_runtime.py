@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import socket
 import time
 import weakref
@@ -19,11 +20,13 @@ from starlette.types import ASGIApp
 from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
 from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
+from tests.support.policies import keep
 from tests.support.system import POLICY, ROOT, registry
 from zerotrust import runtime
 from zerotrust.decision import Reason
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.policy_bundle import Bundle
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.runtime import compose, follow, policy_of, serve, spare_what_is_loaded, without_slash
 from zerotrust.service import Service
@@ -150,7 +153,8 @@ async def registry_alive(snapshot: RegistrySnapshot, folder: Path) -> AsyncItera
         revocations,
     )
     clients: Any = None  # nobody is suspended here
-    app = create_registry(service, clients, lambda: (snapshot, POLICY), follow_nobody)
+    keep(service.data)
+    app = create_registry(service, clients, lambda: snapshot, follow_nobody)
     async with serving(service, app, workload):
         yield service
 
@@ -260,12 +264,13 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
 ) -> None:
     """`run`, but for its two ends: a Workload API, and a registry to follow."""
     workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
-    news: list[Callable[[RegistrySnapshot, PolicyDocument], None]] = []
+    news: list[Callable[[RegistrySnapshot, Bundle], None]] = []
     made, served = list[ASGIApp](), list[Service]()
 
     class Followed:
         def __init__(self) -> None:
-            self.snapshot, self.policy, self.revocations, self.on_change = snapshot, POLICY, revocations, news.append
+            self.snapshot, self.policy = snapshot, Bundle(1, POLICY, 0.0, math.inf)
+            self.revocations, self.on_change = revocations, news.append
 
         @asynccontextmanager
         async def opened(self) -> AsyncIterator[None]:
@@ -278,10 +283,10 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
     async def noted(service: Service, app: ASGIApp, *who: object) -> None:
         assert ([app], *who) == (made, workload, told)
         served.append(service)
-        version = service._policy.version
-        news[0](other, stricter)
+        assert service._policy.version == f"1-{POLICY.digest[:12]}"
+        news[0](other, Bundle(2, stricter, 0.0, math.inf))
         assert service.snapshot == other
-        assert service._policy.version != version
+        assert service._policy.version == f"2-{stricter.digest[:12]}"
         await service.egress.close()
 
     other = snapshot.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})

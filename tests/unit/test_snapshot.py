@@ -112,7 +112,10 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
 
 
 def test_whoever_serves_something_can_be_called_and_nobody_else() -> None:
-    snapshot, serving = load_snapshot(ROOT, DEPLOYMENT), {*registry().services, "authority/registry"}
+    snapshot, serving = (
+        load_snapshot(ROOT, DEPLOYMENT),
+        {*registry().services, "authority/registry", "authority/policy"},
+    )
 
     assert snapshot.places.keys() == snapshot.addresses.keys() == {*serving, "authority/audit"}
     assert snapshot.called().keys() == {registry().id(name) for name in serving}  # no token is for the audit log

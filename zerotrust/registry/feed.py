@@ -2,6 +2,8 @@
 
 Each line is signed, and numbered within its topic.  After any error the feed is opened again, and begins with the whole
 of every topic.  Until all of that has been received, nothing is fresh, and so nothing is allowed.
+
+The policies in it are the policy authority's: signed by it, and verified here.
 """
 
 import asyncio
@@ -18,7 +20,8 @@ from zerotrust.errors import ZeroTrustError
 from zerotrust.limits.answers import read
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.events import RevocationEvents, audience, read_heartbeat
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
+from zerotrust.registry.policy_bundle import Bundle, SignedPolicy, verify_bundle
+from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, KINDS, POLICY, REGISTRY, REVOCATIONS, LatestDocument, LineKind, Topic
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.spiffe.statement import InvalidStatement, statement_type, verify_statement
@@ -30,7 +33,7 @@ SECONDS_BETWEEN_TRIES = 0.2
 MOST_OF_A_REFUSAL = 4096
 """Bytes of an answer that is no feed: it has to hold a reason code."""
 
-Use = Callable[[RegistrySnapshot, PolicyDocument], None]
+Use = Callable[[RegistrySnapshot, Bundle], None]
 """Replaces the versions in use, both at once."""
 
 log = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ class FeedRefused(ZeroTrustError):
 class RegistryFeed:
     """Follows the registry's feed for as long as the app runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
         self,
         address: str,
         party: str,
@@ -51,17 +54,22 @@ class RegistryFeed:
         http: httpx.AsyncClient,
         identity: Callable[[], Svid],
         revocations: Revocations,
+        own: Callable[[], Bundle] | None = None,
     ) -> None:
-        """`party` is the registry's name; `http` connects to the registry only; `identity` returns the current SVID."""
+        """`party` is the registry's name; `http` connects to the registry only; `identity` returns the current SVID.
+
+        `own`: at the policy authority, its own policies; whatever the registry sends of them is not for it.
+        """
         self._url, self._party, self._http, self._identity = f"{address}{PATH}", party, http, identity
-        self.revocations = revocations
-        self._registry, self._policy = LatestDocument(RegistrySnapshot), LatestDocument(PolicyDocument)
+        self.revocations, self._own = revocations, own
+        self._registry, self._policy = LatestDocument(RegistrySnapshot), LatestDocument(SignedPolicy)
+        self._verified: tuple[SignedPolicy, str, Bundle] | None = None
         self._topics: dict[LineKind, Topic] = {
             REGISTRY: self._registry,
             POLICY: self._policy,
             REVOCATIONS: RevocationEvents(revocations),
         }
-        self._in_use: tuple[RegistrySnapshot, PolicyDocument] | None = None
+        self._in_use: tuple[RegistrySnapshot, Bundle] | None = None
         self._complete = asyncio.Event()
         self._use: Use | None = None
 
@@ -72,8 +80,8 @@ class RegistryFeed:
         return self._in_use[0]
 
     @property
-    def policy(self) -> PolicyDocument:
-        """The version of the policies that is in use."""
+    def policy(self) -> Bundle:
+        """The version of the policies that is in use, and until when: each new signature of it puts that off."""
         assert self._in_use  # noqa: S101 - the same
         return self._in_use[1]
 
@@ -159,21 +167,49 @@ class RegistryFeed:
 
     def _confirm(self, numbers: dict[str, int], oldest: float) -> None:
         """Use what was received, if it is all up to these numbers: only then do the topics match each other."""
-        here = {kind.name: topic.number for kind, topic in self._topics.items()}
+        announced = {kind for kind in self._topics if kind is not POLICY or POLICY.name in numbers}
+        here = {kind.name: self._topics[kind].number for kind in announced}
         if numbers != here:  # control: topics-as-announced
             raise Gap(f"the registry has sent {numbers}, and {here} was received")
-        registry, policy = self._registry.document, self._policy.document
-        assert registry  # noqa: S101 - they have numbers
-        assert policy  # noqa: S101
-        # A feed that was opened again sends the same versions again; connections and caches can stay.
-        if (registry, policy) != self._in_use:
-            if self._use:
-                self._use(registry, policy)
-            self._in_use = registry, policy
-            self.revocations.bound = registry.registry.freshness.revocations
+        registry = self._registry.document
+        assert registry  # noqa: S101 - it has a number
+        if policy := self._policies(registry, announced=POLICY in announced):
+            self._take_up(registry, policy)
         self.revocations.confirm(numbers[REVOCATIONS.name], oldest)
-        if self.revocations.fresh:
+        if self._in_use and self.revocations.fresh:
             self._complete.set()
+
+    def _policies(self, registry: RegistrySnapshot, *, announced: bool) -> Bundle | None:
+        """Return the policies to use.  Without word of them from the registry, those in use, until their life ends."""
+        if self._own:
+            return self._own()
+        before = self._in_use[1] if self._in_use else None
+        if not announced:
+            return before
+        signed, signer = self._policy.document, registry.registry.id(registry.registry.authorities.policy)
+        assert signed  # noqa: S101 - it has a number
+        if self._verified is None or self._verified[:2] != (signed, signer):
+            bundle = verify_bundle(signed.bundle, signer=signer, own=self._identity(), now=time.time())
+            self._verified = signed, signer, bundle
+        policy = self._verified[2]
+        # control: policy-not-older
+        if before and policy.version <= before.version and not policy.same_content(before):
+            raise Gap(f"policies {policy.name} are not newer than {before.name}")
+        return policy
+
+    def _take_up(self, registry: RegistrySnapshot, policy: Bundle) -> None:
+        """Use what differs from what is in use.
+
+        A feed that was opened again sends the same versions again, and a bundle that was signed again has the same
+        content: connections and caches can stay.
+        """
+        if self._in_use and registry == self._in_use[0] and policy.same_content(self._in_use[1]):
+            self._in_use = registry, policy
+            return
+        if self._use:
+            self._use(registry, policy)
+        self._in_use = registry, policy
+        self.revocations.bound = registry.registry.freshness.revocations
 
 
 async def _reason(answer: httpx.Response) -> str:

@@ -14,7 +14,7 @@ from zerotrust.errors import ZeroTrustError
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
-NAME = r"^[a-z]+(/[a-z]+)?$"
+NAME = r"^[a-z]+(-[a-z]+)*(/[a-z]+)?$"
 """A party's name."""
 Name = Annotated[str, Field(pattern=NAME)]
 ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
@@ -101,6 +101,8 @@ class Authorities(Entry):
     """Issues identities to workloads, and reports drift.  It is not launched by name."""
     audit: Name
     """Takes every party's journal, and publishes all records in one log.  No token is issued for it."""
+    policy: Name
+    """Signs the policies that all services decide by; operators change them there."""
 
 
 class Registry(Entry):
@@ -155,7 +157,7 @@ class Registry(Entry):
     @property
     def services(self) -> list[str]:
         """The parties that run measured code, without the authorities."""
-        own = self.authorities.registry, self.authorities.audit
+        own = self.authorities.registry, self.authorities.audit, self.authorities.policy
         return [name for name in self.launched if name not in own]
 
     @model_validator(mode="after")
@@ -180,6 +182,9 @@ class Registry(Entry):
         if audit is None or not audit.code or audit.keycloak != "none":
             who = repr(self.authorities.audit)
             found.append(f"authorities.audit: {who} is not a party with code and without a client at Keycloak")
+        policy = self.authorities.policy
+        if not self.serves(policy) or policy == registry:  # control: registry-writes-no-policy
+            found.append(f"authorities.policy: {policy!r} is not a resource server other than the registry")
         return found
 
     def _department_problems(self) -> list[str]:

@@ -90,11 +90,11 @@ def verify_bundle(text: str, *, signer: str, own: Svid, now: float) -> Bundle:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InvalidStatement(f"malformed policy bundle: {where}: {first['msg']}") from error
-    if said.aud != f"spiffe://{own.trust_domain}":
+    if said.aud != f"spiffe://{own.trust_domain}":  # control: bundle-audience
         raise InvalidStatement(f"a policy bundle for {said.aud}")
     if said.digest != document.digest:
         raise InvalidStatement("the digest is not that of the policies")
     ends = chain_of(certificates(text, kind=TYPE))[0].not_valid_after_utc.timestamp()
-    if not now < said.exp <= ends:
+    if not now < said.exp <= ends:  # control: bundle-life
         raise InvalidStatement("the life of the policy bundle has ended, or is longer than that of its certificate")
     return Bundle(said.version, document, said.iat, said.exp)

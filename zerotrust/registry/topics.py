@@ -31,6 +31,7 @@ class LineKind:
 
 REGISTRY = LineKind("registry", "registry+jwt")
 POLICY = LineKind("policy", "policy+jwt")
+"""The one topic that may be missing: before the policy authority's first bundle, and once the life of one has ended."""
 REVOCATIONS = LineKind("revocations", "secevent+jwt")
 HEARTBEAT = LineKind("heartbeat", "heartbeat+jwt")
 KINDS = {kind.type: kind for kind in (REGISTRY, POLICY, REVOCATIONS, HEARTBEAT)}

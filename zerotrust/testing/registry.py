@@ -33,7 +33,8 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
     `calls`: the parties that it calls, and the scopes that each serves.  Raises pydantic's `ValidationError`.
     """
     parties: dict[str, dict[str, Any]] = {
-        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]} for party in ("registry", name, *calls)
+        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]}
+        for party in ("registry", "policy", name, *calls)
     }
     parties["attestation"] = {"id": "spiffe", "keycloak": "none"}
     parties["audit"] = {"id": "spiffe", "keycloak": "none", "code": ["audit"]}
@@ -55,7 +56,7 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
         {
             "trust_domain": "test.example",
             "realm": "test",
-            "authorities": {"registry": "registry", "attestation": "attestation", "audit": "audit"},
+            "authorities": {name: name for name in ("registry", "attestation", "audit", "policy")},
             "departments": ["/team"],
             "scopes": served,
             "parties": parties,

@@ -31,6 +31,7 @@ from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.report import report
+from authorities.policy.decisions import FILE as TABLE
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.files import SCHEMA, policy_files
 from zerotrust.registry.lock import LOCK, REGISTRY, Lock, load_lock
@@ -42,11 +43,12 @@ PACKAGES = {"inference": APP / "inference.packages.json"}
 """The pin of what a party has in `/app/packages`, by the party's name."""
 DEPLOYMENT = "deploy/containers.yaml"
 POLICIES, ROOT = "policies", Path(__file__).parents[3]
-OF_REGISTRY = (
-    *(REGISTRY, LOCK, DEPLOYMENT),
-    *(f"{POLICIES}/{file.name}" for file in (*policy_files(ROOT / POLICIES), ROOT / POLICIES / SCHEMA)),
+OF_REGISTRY = REGISTRY, LOCK, DEPLOYMENT
+OF_POLICY = (
+    *(f"{POLICIES}/{file.name}" for file in policy_files(ROOT / POLICIES)),
+    *(f"{POLICIES}/{name}" for name in (SCHEMA, TABLE)),
 )
-"""What the registry's image has besides its code; the same files are in this image."""
+"""What the images of these two have besides their code; the same files are in this image."""
 
 
 Further = Callable[[Registry, Lock], list[Image]]
@@ -71,13 +73,17 @@ async def serve(settings: Settings, further: Further) -> None:
     authorities = registry.authorities
     port = load_deployment(APP / DEPLOYMENT, registry).parties[authorities.attestation].port
     own = ImageFiles()
-    of_registry = {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in OF_REGISTRY}
+    further_files = {authorities.registry: OF_REGISTRY, authorities.policy: OF_POLICY}
+    of_authorities = {
+        party: {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in names}
+        for party, names in further_files.items()
+    }
     packages = {party: load_pin(file) for party, file in PACKAGES.items()}
     issuer = issuer_of_closed_process(registry.trust_domain, lambda: kept_keys(KEYS))
     async with contextlib.AsyncExitStack() as stack:
         drift = await stack.enter_async_context(Drift(log))
         containers = Containers(
-            images(registry, lock, {authorities.registry: of_registry, **packages}) + further(registry, lock),
+            images(registry, lock, of_authorities | packages) + further(registry, lock),
             load_pin(PIN),
             same=settings.variables,
             drift=drift,

@@ -7,10 +7,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 SOCKET = Path("/run/identity/api.sock")
 OF_REGISTRY = {
     "ZT_FILES": "/app",
-    "ZT_POLICIES": "/app/policies",
     "ZT_DEPLOYMENT": "/app/deploy/containers.yaml",
 }
-"""From where the registry reads what it publishes: from its image, where it is measured, and from nowhere else."""
+OF_POLICY = {"ZT_POLICIES": "/app/policies"}
+"""From where these two read what they publish: from their images, where it is measured, and from nowhere else."""
 
 
 class Settings(BaseSettings):
@@ -25,6 +25,6 @@ class Settings(BaseSettings):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The same, as variables, and what the registry has to have as well."""
+        """The same, as variables, and what the registry and the policy authority have to have as well."""
         own = {f"ZT_{name.upper()}": str(value) for name, value in self}
-        return own | OF_REGISTRY | {"SPIFFE_ENDPOINT_SOCKET": f"unix:{SOCKET}"}
+        return own | OF_REGISTRY | OF_POLICY | {"SPIFFE_ENDPOINT_SOCKET": f"unix:{SOCKET}"}

@@ -11,7 +11,7 @@ from lab.bench.party.naive import Naive
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
-from zerotrust.runtime import compose, follow, policy_of, serve, spare_what_is_loaded
+from zerotrust.runtime import compose, follow, in_force, policy_of, serve, spare_what_is_loaded
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -63,14 +63,18 @@ async def live(settings: Settings, variant: str, name: str) -> None:
     async with workload.opened():
         feed = follow(settings, workload)
         async with feed.opened():
-            snapshot, policy = shifted(feed.snapshot, variant), policy_of(feed.policy, feed.snapshot.registry)
+            snapshot = shifted(feed.snapshot, variant)
+            # Whoever does not follow the feed would see the life of its policies end.
+            follows = kind is not Unguarded
+            registry = feed.snapshot.registry
+            policy = (
+                in_force(feed.policy, feed.snapshot, feed) if follows else policy_of(feed.policy.document, registry)
+            )
             service = compose(name, snapshot, policy, settings, workload, feed.revocations, kind)
             app = create_app(service)
-            if kind is not Unguarded:
+            if follows:
                 feed.on_change(
-                    lambda snapshot, policy: service.use(
-                        shifted(snapshot, variant), policy_of(policy, snapshot.registry)
-                    )
+                    lambda snapshot, policy: service.use(shifted(snapshot, variant), in_force(policy, snapshot, feed))
                 )
                 return await serve(service, app, workload, settings)
         if variant != "none":

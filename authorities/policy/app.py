@@ -1,0 +1,51 @@
+"""The policy authority: keeps the versions of the policies, and publishes the one in force, signed.
+
+Services decide by what it has signed, each in its own process.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from authorities.policy.office import Office
+from authorities.policy.operators import ROUTES as OF_OPERATORS
+from authorities.policy.operators import add_operator_routes
+from authorities.policy.publisher import Publisher
+from authorities.policy.versions import Versions
+from zerotrust.routes import Public, Routes
+from zerotrust.service import Service
+from zerotrust.spiffe.svid import Svid
+
+ROUTES: Routes = {("GET", "/health"): Public(), **OF_OPERATORS}
+
+
+def create_app(service: Service, versions: Versions, on_renewal: Callable[[Callable[[Svid], None]], None]) -> ASGIApp:
+    """Return the policy authority, guarded.  `on_renewal` registers what is called with each new SVID."""
+    registry = service.registry
+    publisher = Publisher(
+        registry.address(registry.authorities.registry),
+        http=service.egress.authorities,
+        identity=lambda: service.workload.svid,
+        active=lambda: versions.active,
+        clock=service.clock,
+    )
+    on_renewal(publisher.renew)
+    office = Office(versions, publisher.publish, lambda: service.registry)
+
+    @asynccontextmanager
+    async def publishing() -> AsyncIterator[None]:
+        work = asyncio.create_task(publisher.run())
+        try:
+            yield
+        finally:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+            await office.ended()
+
+    app: FastAPI = service.app(publishing())
+    add_operator_routes(app, service, office)
+    return service.guard(app, ROUTES)

@@ -1,0 +1,56 @@
+"""The policy authority as a process: it decides by its own policies, and tells them to everybody else.
+
+It follows the registry's feed as all parties do, but for the policies: the registry has these from here.
+"""
+
+import asyncio
+import math
+from pathlib import Path
+
+import uvloop
+
+from authorities.policy.app import create_app
+from authorities.policy.versions import Versions, content_of
+from zerotrust.registry.policy_bundle import Bundle
+from zerotrust.runtime import compose, end_if_first_process, follow, in_force, serve
+from zerotrust.settings import Settings
+from zerotrust.spiffe.workload import Workload
+from zerotrust.transport.logs import log_json_lines
+
+NAME = "authority/policy"
+
+
+class PolicySettings(Settings):
+    """The further settings of the policy authority."""
+
+    policies: Path
+    """The folder of the policies, `*.cedar`, of `schema.cedarschema` and of `decisions.md`: of the first version.
+
+    Read at the very first start alone; after that, versions are activated by operators.
+    """
+
+
+async def live(settings: PolicySettings) -> None:
+    """Serve until stopped.  Raises `VersionsError` or `RegistryError` if there are no policies to decide by."""
+    folder = settings.data / "versions"
+    versions = await asyncio.to_thread(Versions, folder, lambda: content_of(settings.policies))
+    workload = Workload()
+    async with workload.opened():
+        feed = follow(settings, workload, own=lambda: own(versions))
+        async with feed.opened():
+            policy = in_force(feed.policy, feed.snapshot, feed)
+            service = compose(NAME, feed.snapshot, policy, settings, workload, feed.revocations)
+            feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
+            app = service.app_from(lambda it: create_app(it, versions, workload.on_renewal))
+            await serve(service, app, workload, settings)
+
+
+def own(versions: Versions) -> Bundle:
+    """Return the version in force; here its life does not end."""
+    return Bundle(versions.active.number, versions.active.content.document, versions.active.at, math.inf)
+
+
+if __name__ == "__main__":
+    end_if_first_process()
+    log_json_lines()
+    uvloop.run(live(PolicySettings()))

@@ -1,0 +1,97 @@
+"""The policies at the registry: taken from the policy authority alone, kept, and passed on as they were signed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from authorities.registry.reasons import RegistryReason
+from zerotrust.clock import NonDecreasingClock
+from zerotrust.decision import Denied
+from zerotrust.durable import synced, written
+from zerotrust.policy_in_force import PolicyInForce
+from zerotrust.registry.lock import Digest
+from zerotrust.registry.model import Registry, RegistryError, content
+from zerotrust.registry.policy_bundle import MAX_BUNDLE, Bundle, verify_bundle
+from zerotrust.runtime import policy_of
+from zerotrust.spiffe.statement import InvalidStatement
+from zerotrust.spiffe.svid import Svid
+
+PATH = "/policy"
+KEPT = "policy.json"
+"""The file in the registry's data with the last bundle: a registry that starts again goes on with it."""
+
+
+class Kept(BaseModel):
+    """The last bundle that was taken, and what it was: a later one is not older."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int
+    digest: Digest
+    bundle: str
+
+
+class Policies:
+    """The last bundle of the policy authority."""
+
+    def __init__(self, folder: Path, identity: Callable[[], Svid]) -> None:
+        """`folder` has the registry's data; `identity` returns the current SVID.
+
+        Raises `RegistryError` if the file there is damaged: without it, an older version could come back.
+        """
+        self._file, self._identity, self._clock = folder / KEPT, identity, NonDecreasingClock(time.time)
+        self.kept = _read(self._file)
+        self.current: Bundle | None = None
+        """What is in force, or was until its life ended; None before anything was taken since the start."""
+
+    def verified(self, text: str, registry: Registry) -> Bundle:
+        """Return the content of a bundle that may be taken: it lives, and no newer one was taken.  Raises `Denied`."""
+        signer = registry.id(registry.authorities.policy)
+        try:
+            bundle = verify_bundle(text, signer=signer, own=self._identity(), now=self._clock())
+        except InvalidStatement as error:
+            raise Denied(RegistryReason.BUNDLE_REFUSED, str(error), advice=str(error)) from error
+        # control: kept-policy-not-older
+        if self.kept and bundle.version <= self.kept.version and not self.knows(bundle):
+            why = f"version {bundle.version} is not newer than {self.kept.version}, which was in force before"
+            raise Denied(RegistryReason.POLICY_OLDER, why, advice=why)
+        return bundle
+
+    def knows(self, bundle: Bundle) -> bool:
+        """Return whether this version was the last one that was taken."""
+        kept = self.kept
+        return kept is not None and (bundle.version, bundle.document.digest) == (kept.version, kept.digest)
+
+    async def keep(self, text: str, bundle: Bundle) -> None:
+        """Return when a bundle is on the disk.  Raises `OSError`, and then the one before is kept."""
+        kept = Kept(version=bundle.version, digest=bundle.document.digest, bundle=text)
+        await asyncio.to_thread(_write, self._file, kept)
+        self.kept = kept
+
+    def engine(self, bundle: Bundle, registry: Registry) -> PolicyInForce:
+        """Return the engine for a bundle, while the current one lives.  Raises `PolicyError` if it does not fit."""
+        engine = policy_of(bundle.document, registry)
+        return PolicyInForce(engine, bundle.name, until=lambda: self._until, clock=self._clock)
+
+    @property
+    def _until(self) -> float:
+        return self.current.until if self.current else float("-inf")
+
+
+def _read(file: Path) -> Kept | None:
+    if not file.exists():
+        return None
+    try:
+        return Kept.model_validate_json(content(file, most=MAX_BUNDLE + 1000))
+    except ValidationError as error:
+        raise RegistryError(
+            f"{file} is damaged: restore it from a backup.  Without it, the registry would take an older version again."
+        ) from error
+
+
+def _write(file: Path, kept: Kept) -> None:
+    written(file, kept.model_dump_json().encode())
+    synced(file.parent)

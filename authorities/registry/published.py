@@ -1,0 +1,93 @@
+"""What the registry publishes, one change at a time: the registry itself, and the policy authority's policies."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from authorities.registry.policies import Policies
+from authorities.registry.reasons import RegistryReason
+from authorities.registry.stream import Stream
+from zerotrust.audit.event import sanitize
+from zerotrust.decision import Denied
+from zerotrust.policy import PolicyError
+from zerotrust.policy_in_force import NoPolicy
+from zerotrust.registry.model import RegistryError
+from zerotrust.registry.policy_bundle import Bundle, SignedPolicy
+from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.service import Service
+
+log = logging.getLogger(__name__)
+
+
+class Published:
+    """The versions that all parties have, this one included."""
+
+    def __init__(self, service: Service, stream: Stream, read: Callable[[], RegistrySnapshot]) -> None:
+        """`read` reads the registry's files again, and raises `RegistryError`.
+
+        Raises `RegistryError` if what was kept of the policies is damaged.
+        """
+        self._service, self._stream, self._read = service, stream, read
+        self._policies = Policies(service.data, lambda: service.workload.svid)
+        self._turn = asyncio.Lock()  # otherwise an older version could be published last
+
+    async def registry(self) -> list[str]:
+        """Read the registry and publish it.  Return the parties whose entry changed.
+
+        Raises `RegistryError` or `PolicyError` if it is unfit, or the policies in force do not fit it.
+        """
+        async with self._turn:
+            service, snapshot = self._service, self._read()
+            if snapshot.registry.authorities != service.registry.authorities:
+                raise RegistryError("authorities: a change needs a new start of everything: make down, then make up")
+            current = self._policies.current
+            policy = self._policies.engine(current, snapshot.registry) if current else NoPolicy()
+            changed = changes(service.snapshot, snapshot)
+            await self._stream.publish(snapshot)
+            service.use(snapshot, policy)
+            return changed
+
+    async def policy(self, text: str) -> Bundle | None:
+        """Publish a bundle.  Return what it says, if that is another version than the one before.
+
+        Raises `Denied`, and then the one before stays in force.
+        """
+        async with self._turn:
+            policies, service, stream = self._policies, self._service, self._stream
+            if stream.policy and stream.policy.bundle == text:
+                return None  # brought again
+            bundle, before = policies.verified(text, service.registry), policies.current
+            news = not policies.knows(bundle)
+            try:
+                same = before is not None and bundle.same_content(before)
+                policy = None if same else policies.engine(bundle, service.registry)
+            except PolicyError as error:
+                raise Denied(RegistryReason.BUNDLE_REFUSED, str(error), advice=sanitize(str(error))) from error
+            await policies.keep(text, bundle)
+            await stream.publish_policy(SignedPolicy(bundle=text), bundle.until)
+            policies.current = bundle
+            if policy:
+                service.use(service.snapshot, policy)
+            return bundle if news else None
+
+    async def again(self) -> None:
+        """Publish what was kept, after a start."""
+        if kept := self._policies.kept:
+            try:
+                await self.policy(kept.bundle)
+            except Denied as refusal:  # its life has ended, for example; the policy authority brings it again
+                log.info("the kept policies are not in force: %s", refusal)
+
+
+def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:
+    """Return the parties, and the outside servers, whose entry, place, approval or key differs."""
+
+    def entries(snapshot: RegistrySnapshot) -> dict[str, tuple[object, ...]]:
+        registry, places, outside = snapshot.registry, snapshot.places, snapshot.outside
+        parties = {
+            name: (party, places.get(name), snapshot.approved.get(name)) for name, party in registry.parties.items()
+        }
+        return parties | {name: (server, outside.get(name)) for name, server in registry.outside.items()}
+
+    old, new = entries(before), entries(after)
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))

@@ -1,0 +1,150 @@
+"""The policies on their whole way: from the policy authority through the registry to services that answer meanwhile."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from authorities.policy import publisher as module
+from authorities.policy.main import own
+from authorities.policy.publisher import Publisher
+from authorities.policy.reasons import PolicyReason
+from authorities.policy.versions import Version, Versions, content_of
+from authorities.registry.policies import PATH as POLICY_AT
+from tests.services.test_registry_authority import ADDRESS, NAME, Authority, authority_in
+from tests.support.ca import REGISTRY_PARTY, the_ca, workload
+from tests.support.feed import beat, line, registry_line
+from tests.support.issuer import Issuer
+from tests.support.policies import AUTHORITY, signed
+from tests.support.system import POLICIES, POLICY, Wire, fresh_revocations, svid_of
+from zerotrust.decision import Denied
+from zerotrust.registry.events import state
+from zerotrust.registry.feed import RegistryFeed
+from zerotrust.registry.topics import REVOCATIONS
+from zerotrust.spiffe.svid import Svid
+
+ME = "spiffe://agents.example/authority/registry"
+STRICTER = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
+
+
+class Way:
+    """A policy authority whose calls lead to a registry in this process."""
+
+    def __init__(self, folder: Path, registry: Authority) -> None:
+        self.versions = Versions(folder / "versions", lambda: content_of(POLICIES))
+        self.svid: Svid = the_ca().svid(AUTHORITY)
+        self.sent: list[bytes] = []
+        self.away = False
+        self._wire = Wire({ADDRESS: registry.app}, workload(AUTHORITY))
+        self.publisher = Publisher(
+            ADDRESS,
+            http=httpx.AsyncClient(transport=httpx.MockTransport(self._to_registry)),
+            identity=lambda: self.svid,
+            active=lambda: self.versions.active,
+            clock=time.time,
+        )
+
+    async def _to_registry(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request.content)
+        assert request.url == ADDRESS + POLICY_AT
+        if self.away:
+            raise httpx.ConnectError("nobody there")
+        answer = await self._wire.handle_async_request(request)
+        return httpx.Response(answer.status_code, content=await answer.aread())
+
+    def more(self, comment: str) -> Version:
+        """A further version, which says the same."""
+        content = self.versions.active.content
+        policies = content.policies | {"zz.cedar": f"// {comment}"}
+        return self.versions.add(content.model_copy(update={"policies": policies}), by="olga", why=comment)
+
+
+@pytest.fixture
+async def registry(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+    async with authority_in(tmp_path, issuer) as authority:
+        yield authority
+
+
+@pytest.fixture
+def way(tmp_path: Path, registry: Authority) -> Way:
+    return Way(tmp_path, registry)
+
+
+def in_use(registry: Authority) -> str:
+    """Which policies the registry itself decides by."""
+    return registry.system.services[NAME]._policy.version
+
+
+async def test_a_version_is_published_when_the_registry_has_taken_it(way: Way, registry: Authority) -> None:
+    version = way.more("second")
+
+    await way.publisher.publish(version)
+
+    assert in_use(registry) == version.name
+    await way.publisher.publish(version)
+    assert way.sent[0] == way.sent[1]  # the same text, which the registry knows
+
+
+async def test_a_version_that_the_registry_has_had_a_newer_one_of_is_refused_for_good(
+    way: Way, registry: Authority
+) -> None:
+    assert (await registry.bring(signed(STRICTER, 9))).status_code == 204
+
+    with pytest.raises(Denied, match="is not newer than 9") as refused:
+        await way.publisher.publish(way.versions.active)
+    assert refused.value.reason is PolicyReason.POLICY_UNFIT
+
+
+async def test_a_registry_that_is_away_has_refused_nothing(way: Way) -> None:
+    way.away = True
+
+    with pytest.raises(Denied) as refused:
+        await way.publisher.publish(way.versions.active)
+    assert (refused.value.reason, refused.value.status) == (PolicyReason.REGISTRY_UNAVAILABLE, 503)
+
+
+async def test_it_is_published_again_after_a_failure_and_signed_anew_with_each_certificate(
+    way: Way, registry: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_AFTER_FAILURE", 0.01)
+    second, way.away = way.more("second"), True
+    publishing = asyncio.create_task(way.publisher.run())
+    async with asyncio.timeout(10):
+        while len(way.sent) < 3:
+            await asyncio.sleep(0.01)
+        way.away = False
+        while in_use(registry) != second.name:
+            await asyncio.sleep(0.01)
+        before = way.sent[-1]
+
+        way.svid = the_ca().svid(AUTHORITY)
+        way.publisher.renew(way.svid)
+        while way.sent[-1] == before:
+            await asyncio.sleep(0.01)
+    publishing.cancel()
+
+
+def test_at_the_policy_authority_its_own_version_decides_and_does_not_end(way: Way, registry: Authority) -> None:
+    snapshot = registry.system.snapshot
+    feed = RegistryFeed(
+        "https://registry.test",
+        REGISTRY_PARTY,
+        http=None,  # type: ignore[arg-type] # nothing is asked
+        identity=lambda: svid_of(AUTHORITY),
+        revocations=fresh_revocations(),
+        own=lambda: own(way.versions),
+    )
+    used: list[str] = []
+    feed.on_change(lambda _, policy: used.append(policy.name))
+
+    for one in registry_line(snapshot), line(REVOCATIONS, state(ME, 0, {})), beat(policy=None):
+        feed._take(one)
+    second = way.more("second")
+    feed._take(beat(policy=None))
+
+    assert used == [way.versions.version(1).name, second.name]
+    assert feed.policy.until == math.inf

@@ -1,0 +1,174 @@
+"""What the policy authority brings to the registry: what is taken, kept and passed on, and what is not."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.registry import stream as sending
+from authorities.registry.policies import KEPT
+from authorities.registry.reasons import RegistryReason
+from tests.services.test_registry_authority import NAME, Authority, authority_in
+from tests.support.ca import CA, the_ca
+from tests.support.issuer import Issuer
+from tests.support.policies import AUTHORITY, keep, signed
+from tests.support.system import POLICY, alive, svid_of
+from zerotrust.decision import Reason
+from zerotrust.registry.model import RegistryError
+from zerotrust.registry.policy_bundle import SignedPolicy
+from zerotrust.registry.topics import POLICY as POLICY_TOPIC
+
+STRICTER = POLICY.model_copy(update={"policies": POLICY.policies.replace('"/operators"', '"/nobody"')})
+UNFIT = POLICY.model_copy(update={"policies": "permit (principal, action, resource) when { context.wish };"})
+
+
+@pytest.fixture
+async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+    async with authority_in(tmp_path, issuer) as authority:
+        yield authority
+
+
+async def numbers(authority: Authority) -> dict[str, int]:
+    """What the heartbeat announces with which the feed begins."""
+    lines = await authority.heard()
+    return dict(next(line["numbers"] for line in lines if "numbers" in line))
+
+
+async def listed(authority: Authority) -> Any:
+    """What an operator is answered."""
+    return await authority.ask("GET", "/parties", token=authority.operators_token())
+
+
+REFUSED: dict[str, tuple[SignedPolicy, int, RegistryReason]] = {
+    "nothing": (SignedPolicy(bundle=""), 422, RegistryReason.BUNDLE_REFUSED),
+    "another party's": (signed(POLICY, 2, svid_of("agent/writer")), 422, RegistryReason.BUNDLE_REFUSED),
+    "the registry's own": (signed(POLICY, 2, svid_of(NAME)), 422, RegistryReason.BUNDLE_REFUSED),
+    "a foreign one": (signed(POLICY, 2, CA().svid(AUTHORITY)), 422, RegistryReason.BUNDLE_REFUSED),
+    "an ended one": (signed(POLICY, 2, the_ca().svid(AUTHORITY, left=-1)), 422, RegistryReason.BUNDLE_REFUSED),
+    "one that does not fit its schema": (signed(UNFIT, 2), 422, RegistryReason.BUNDLE_REFUSED),
+    "another content of the same version": (signed(STRICTER, 1), 409, RegistryReason.POLICY_OLDER),
+}
+
+
+@pytest.mark.parametrize(("sent", "status", "reason"), REFUSED.values(), ids=REFUSED)
+async def test_what_is_refused_changes_nothing(
+    authority: Authority, sent: SignedPolicy, status: int, reason: RegistryReason
+) -> None:
+    answer = await authority.bring(sent)
+
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert answer.json()["advice"]
+    assert (await numbers(authority))["policy"] == 1
+    assert (await listed(authority)).status_code == 200
+    assert all(action != "activate" for action, _ in authority.events)
+
+
+async def test_a_new_version_is_on_record_and_brought_again_it_is_no_news(authority: Authority) -> None:
+    for _ in range(2):
+        assert (await authority.bring(signed(STRICTER, 2))).status_code == 204
+    resigned = signed(STRICTER, 2, the_ca().svid(AUTHORITY))
+    assert (await authority.bring(resigned)).status_code == 204
+
+    assert (await numbers(authority))["policy"] == 3  # signed anew, it is a line of its own
+    activated = [event for event in authority.events if event[0] == "activate"]
+    assert activated == [("activate", f"policy 2 {STRICTER.digest}")]
+    assert (await listed(authority)).json()["reason"] == Reason.POLICY_DENIED
+
+
+async def test_a_registry_that_starts_again_goes_on_with_what_it_had(tmp_path: Path, issuer: Issuer) -> None:
+    async with authority_in(tmp_path, issuer) as authority:
+        assert (await authority.bring(signed(POLICY, 5))).status_code == 204
+        before = await numbers(authority)
+    async with authority_in(tmp_path, issuer) as again:
+        assert await numbers(again) == before
+        assert (await listed(again)).status_code == 200
+        older = await again.bring(signed(POLICY, 4))
+        assert (older.status_code, older.json()["reason"]) == (409, RegistryReason.POLICY_OLDER)
+        assert (await again.bring(signed(POLICY, 6))).status_code == 204
+
+
+async def test_without_policies_operators_are_refused_and_the_feed_has_none(tmp_path: Path, issuer: Issuer) -> None:
+    """As after a start with a bundle that has ended; its version is not forgotten for that."""
+    keep((kept := tmp_path / "authority-registry" / KEPT).parent)
+    kept.write_text(
+        kept.read_text().replace(signed().bundle, signed(POLICY, 1, the_ca().svid(AUTHORITY, left=-1)).bundle)
+    )
+    authority = Authority(tmp_path, issuer)
+    async with alive(authority.app):
+        assert (await listed(authority)).status_code == 503
+        refused = await listed(authority)
+        assert (refused.json()["reason"], refused.headers["retry-after"]) == (Reason.POLICY_UNKNOWN, "1")
+        lines = await authority.heard(tries=[0.5])
+        assert POLICY_TOPIC.type not in [line["kind"] for line in lines]
+        assert "policy" not in await numbers(authority)
+
+        assert (await authority.bring(signed(STRICTER, 1))).json()["reason"] == RegistryReason.POLICY_OLDER
+        assert (await authority.bring(signed())).status_code == 204
+        assert (await listed(authority)).status_code == 200
+        assert (await numbers(authority))["policy"] == 1
+
+
+async def test_policies_that_are_about_to_end_are_not_announced_and_then_decide_nothing(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = the_ca().svid(AUTHORITY, left=600)
+    assert (await authority.bring(signed(POLICY, 2, short))).status_code == 204
+    monkeypatch.setattr(sending, "ENDING", 600)
+    assert "policy" not in await numbers(authority)
+    assert (await listed(authority)).status_code == 200
+
+    service = authority.system.services[NAME]
+    engine: Any = service._policy
+    monkeypatch.setattr(engine, "_clock", lambda: time.time() + 601)
+    refused = await listed(authority)
+    assert (refused.status_code, refused.json()["reason"]) == (503, Reason.POLICY_EXPIRED)
+    assert refused.headers["retry-after"] == "1"
+
+
+async def test_what_was_kept_and_is_damaged_is_named_and_not_forgotten(tmp_path: Path, issuer: Issuer) -> None:
+    """Without it, the registry would take an older version again."""
+    async with authority_in(tmp_path, issuer):
+        pass
+    (tmp_path / "authority-registry" / KEPT).write_text("{")
+
+    with pytest.raises(RegistryError, match=f"{KEPT} is damaged: restore it from a backup"):
+        Authority(tmp_path, issuer)
+
+
+async def test_a_disk_that_is_full_leaves_the_policies_as_they_were(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("authorities.registry.policies.written", full)
+        assert (await authority.bring(signed(STRICTER, 2))).status_code == 500
+    assert (await numbers(authority))["policy"] == 1
+    assert (await listed(authority)).status_code == 200
+    assert (await authority.bring(signed(STRICTER, 2))).status_code == 204
+
+
+async def test_a_registry_whose_authorities_change_is_unfit(authority: Authority) -> None:
+    snapshot = authority.system.snapshot
+    named = snapshot.registry.authorities.model_copy(update={"policy": "agent/reader"})
+    other = snapshot.model_copy(update={"registry": snapshot.registry.model_copy(update={"authorities": named})})
+    authority.found = lambda: other
+
+    answer = await authority.ask("POST", "/reload", {}, token=authority.operators_token())
+
+    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.REGISTRY_UNFIT)
+    assert "make down, then make up" in answer.json()["advice"]
+
+
+async def test_two_that_come_together_are_taken_one_after_the_other(authority: Authority) -> None:
+    versions = [signed(POLICY, number) for number in range(2, 8)]
+    answers = await asyncio.gather(*(authority.bring(one) for one in reversed(versions)))
+
+    assert {answer.status_code for answer in answers} <= {204, 409}
+    assert [answer.status_code for answer in answers].count(204) >= 1
+    assert (await authority.bring(versions[-1])).status_code == 204
+    assert (await authority.bring(versions[-2])).status_code == 409

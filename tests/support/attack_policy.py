@@ -1,0 +1,38 @@
+"""The policy authority in an attacked system: alive beside the services, with the policies of this project."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from authorities.policy.app import create_app
+from authorities.policy.versions import Versions, content_of
+from tests.support.attack import POLICY_AUTHORITY, Target, in_process
+from tests.support.issuer import Issuer
+from tests.support.system import POLICIES, alive
+from zerotrust.service import Service
+
+
+class Governed(Target):
+    """The system with its policy authority."""
+
+    versions: Versions
+
+    def operating(self, **changed: Any) -> str:
+        """An operator's token for the policy authority."""
+        good: dict[str, Any] = {"azp": "zt-policy", "sub": "olga", "groups": ["/operators"]}
+        return self.token(POLICY_AUTHORITY, **(good | changed))
+
+
+@asynccontextmanager
+async def with_policy_authority(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Governed]:
+    """All services and the policy authority; no registry answers it."""
+    async with in_process(folder, issuer, kind) as plain:
+        target = Governed(plain.system, issuer, plain.clock)
+        system = target.system
+        address = system.addresses[POLICY_AUTHORITY] = system.registry.address(POLICY_AUTHORITY)
+        service = system.service(POLICY_AUTHORITY)
+        target.versions = Versions(service.data / "versions", lambda: content_of(POLICIES))
+        app = system.apps[address] = create_app(service, target.versions, lambda _call: None)
+        async with alive(app):
+            yield target

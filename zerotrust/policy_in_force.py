@@ -1,0 +1,63 @@
+"""Decides only while the policies live: a service without recent word of the policy authority allows nothing.  Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust.identity import Principal
+from zerotrust.policy import CedarPolicy
+
+UNKNOWN = Decision(allowed=False, reason=Reason.POLICY_UNKNOWN, detail="no policies yet from the policy authority")
+
+
+class PolicyInForce:
+    """A version of the policies, for as long as its bundle lives; a `PolicyEngine`."""
+
+    def __init__(
+        self, engine: CedarPolicy, version: str, *, until: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
+        """`until` returns when the life ends, which each new signature puts off, by `clock`: seconds since the epoch.
+
+        `version` names the version in audit records.
+        """
+        self._engine, self.version, self._until, self._clock = engine, version, until, clock
+
+    def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
+        """Decide whether this caller may use that permission at this party, while the policies live."""
+        return self._named(self._engine.decide(principal, permission, audience)) if self._lives() else self._ended()
+
+    def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:
+        """Decide whether this caller may do this action on this resource, while the policies live."""
+        return self._named(self._engine.decide_on(principal, action, resource)) if self._lives() else self._ended()
+
+    def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
+        """Decide several questions about this caller, in their order, while the policies live."""
+        return self._engine.decide_each(principal, questions) if self._lives() else [self._ended()] * len(questions)
+
+    def _lives(self) -> bool:
+        return self._clock() < self._until()  # control: policy-lives
+
+    def _ended(self) -> Decision:
+        return Decision(allowed=False, reason=Reason.POLICY_EXPIRED, detail=f"policies {self.version}")
+
+    def _named(self, decision: Decision) -> Decision:
+        """Return a decision with its version: the record of it may be written when another one is in force."""
+        return replace(decision, policy=self.version)
+
+
+class NoPolicy:
+    """Stands in a service that has no policies yet; a `PolicyEngine` that allows nothing."""
+
+    version = "none"
+
+    def decide(self, principal: Principal, permission: str, audience: str) -> Decision:  # noqa: ARG002
+        """Refuse."""
+        return UNKNOWN
+
+    def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:  # noqa: ARG002
+        """Refuse."""
+        return UNKNOWN
+
+    def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:  # noqa: ARG002
+        """Refuse each."""
+        return [UNKNOWN] * len(questions)
