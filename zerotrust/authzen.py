@@ -10,6 +10,7 @@ decision point does not answer, and `policy_error` if it answers something else 
 import asyncio
 import re
 from collections.abc import Awaitable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import httpx
@@ -69,13 +70,13 @@ class AuthZEN:
 
     async def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
         """Decide several questions about this caller, up to `MAX_QUESTIONS` in one request."""
-        held = [one for one in questions if isinstance(one[1], Resource) or one[0] in principal.scopes]
+        held = [isinstance(at, Resource) or action in principal.scopes for action, at in questions]
+        asked = [*compress(questions, held)]
         decided: list[Decision] = []
-        for first in range(0, len(held), MAX_QUESTIONS):
-            decided += await self._several(principal, held[first : first + MAX_QUESTIONS])
-        found = dict(zip(held, decided, strict=True))
-        missing = Decision(allowed=False, reason=Reason.SCOPE_MISSING)
-        return [found.get(one, missing) for one in questions]
+        for first in range(0, len(asked), MAX_QUESTIONS):
+            decided += await self._several(principal, asked[first : first + MAX_QUESTIONS])
+        missing, found = Decision(allowed=False, reason=Reason.SCOPE_MISSING), iter(decided)
+        return [next(found) if one else missing for one in held]
 
     async def _one(self, principal: Principal, question: Question) -> Decision:
         told = {**_about(principal), **_asked(question)}
@@ -90,7 +91,7 @@ class AuthZEN:
             answers = (await self._answer(EVALUATIONS, told)).get("evaluations")
             if not isinstance(answers, list) or len(answers) != len(questions):
                 raise _NoDecision(Reason.POLICY_ERROR, "not as many decisions as questions")
-            return [_decision(one, question) for one, question in zip(answers, questions, strict=True)]
+            return [*map(_decision, answers, questions)]
         except _NoDecision as error:
             return [Decision(allowed=False, reason=error.reason, detail=str(error))] * len(questions)
 

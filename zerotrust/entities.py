@@ -40,7 +40,7 @@ def _references(value: Any) -> Iterator[Uid]:
     """Yield the entities in an attribute, or in a record of attributes; with a schema, they need no `__entity`."""
     if isinstance(value, dict):
         told = value.get("__entity", value)
-        if isinstance(told, dict) and isinstance(told.get("type"), str) and isinstance(told.get("id"), str):
+        if isinstance(told.get("type"), str) and isinstance(told.get("id"), str):
             yield told["type"], told["id"]
         for inner in value.values():
             yield from _references(inner)

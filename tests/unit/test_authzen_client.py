@@ -162,6 +162,7 @@ async def test_another_status_is_no_decision(status: int) -> None:
     decisions = await all_ways(engine(moved))
 
     assert {(one.allowed, one.reason) for one in decisions} == {(False, Reason.POLICY_ERROR)}
+    assert {one.detail for one in decisions} == {f"the decision point answers {status}"}
     assert set(asked) == {"pdp.test"}
 
 
@@ -188,12 +189,15 @@ async def test_a_decision_point_that_does_not_answer_is_unavailable(error: type[
 
 async def test_a_slow_decision_point_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.authzen.SECONDS", 0.02)
+    monkeypatch.setattr("zerotrust.limits.answers.SECONDS", 1_000)
 
     async def slow(_request: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    decisions = await all_ways(AuthZEN(httpx.AsyncClient(transport=httpx.MockTransport(slow)), "https://pdp.test"))
+    async with asyncio.timeout(30):
+        pdp = AuthZEN(httpx.AsyncClient(transport=httpx.MockTransport(slow)), "https://pdp.test")
+        decisions = await all_ways(pdp)
 
     assert {(one.allowed, one.reason) for one in decisions} == {(False, Reason.POLICY_UNAVAILABLE)}
 

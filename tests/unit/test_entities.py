@@ -59,6 +59,19 @@ def test_what_a_decision_can_read_is_what_its_party_refers_to_and_what_is_above_
     assert names(("Party", "nobody"), named=[]) == set()
 
 
+def test_parties_that_refer_to_each_other_are_found_once() -> None:
+    two = [party("a", boss=to("Party", "b")), party("b", boss=to("Party", "a"))]
+
+    assert [one["uid"]["id"] for one in Entities(two, []).about(("Party", "a"))] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "record", [{"type": "Party"}, {"id": "b"}, {"type": "Party", "id": ["b"]}, {"type": {}, "id": "b"}]
+)
+def test_a_record_that_only_looks_like_an_entity_is_none(record: dict[str, Any]) -> None:
+    assert len(Entities([party("a", about=record), party("b")], []).about(("Party", "a"))) == 1
+
+
 def test_what_the_policies_name_belongs_to_every_decision() -> None:
     assert names(("Party", "reader"), named=[("Party", "chief"), ("Unit", "unknown")]) == {
         "reader",
