@@ -30,7 +30,7 @@ def resume(  # noqa: PLR0913 - one for each option
     policy: PolicyFile = None,
     _json: Json = False,
 ) -> None:
-    """Have a journal go on behind records that the audit log has of it, and that are not its own.
+    """Have a journal go on behind records that the audit log has of it, and that it does not have itself.
 
     The party must not run meanwhile.  The journal then says which records those are, and has its own events again.
     """
@@ -48,7 +48,9 @@ def resume(  # noqa: PLR0913 - one for each option
         verified = resuming.Log(source, trust, Witness(default_folder()).held(trust.logs))
         done = resuming.resume(settings.journals, service, verified, because)
     said, first = done.said, done.said.same + 1
-    told = [f"Records {first:,} to {said.same + said.foreign:,} of {party} in the log are not its own, and stay there."]
+    told = [
+        f"Records {first:,} to {said.same + said.foreign:,} of {party} were not in its journal.  They stay in the log."
+    ]
     if said.aside:
         told.append(f"Its own {said.aside:,} records from {first:,} on follow them again.")
     told.append(f"The files as they were: {done.aside}.  Start {party} again: its journal is delivered from there on.")

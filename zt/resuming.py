@@ -2,7 +2,7 @@
 
 The log has records of a journal that the journal does not have: somebody delivered them with a stolen certificate, or
 the journal was restored from a backup.  What is in the log stays there.  The journal takes those records over, then a
-record that says which ones are not its own, then its own events again.  Its files as they were are set aside.
+record that says which ones these are, then its own events again.  Its files as they were are set aside.
 """
 
 import os

@@ -107,7 +107,8 @@ def _what(event: AuditEvent, data: Decision) -> str:
 
 
 def _resumed(said: Resumed, party: str) -> str:
-    return f"resumed: records {said.same + 1} to {said.same + said.foreign} of {party} are not its own: {said.cause}"
+    first, last = said.same + 1, said.same + said.foreign
+    return f"resumed: records {first} to {last} of {party} were not in its journal: {said.cause}"
 
 
 def _version(decision: Decided) -> str:

@@ -151,11 +151,11 @@ def test_a_journal_that_was_restored_from_a_backup_goes_on_behind_what_it_has_lo
     shown = place.resume()
 
     assert shown.exit_code == 0, shown.output
-    assert "Records 5 to 7 of orchestrator in the log are not its own, and stay there." in shown.stdout
+    assert "Records 5 to 7 of orchestrator in the log were not in its journal.  They stay in the log." in shown.stdout
     assert "set-aside-" in shown.stdout
     assert len([*lines(place.path)]) == 8
     tree = place.zt("show", "party:orchestrator").stdout
-    assert "resumed: records 5 to 7 of orchestrator are not its own: a certificate was stolen" in tree
+    assert "resumed: records 5 to 7 of orchestrator were not in its journal: a certificate was stolen" in tree
 
 
 def test_a_second_time_there_is_nothing_to_do(tmp_path: Path) -> None:

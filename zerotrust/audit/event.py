@@ -311,13 +311,13 @@ class Alarm(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(_Shape):
-    """The audit log has records of this journal that are not its own, and the journal goes on behind them."""
+    """The audit log has records of this journal that it did not have, and the journal goes on behind them."""
 
     type: Literal["resumed"] = "resumed"
     same: Annotated[int, Field(ge=0)]
     """Up to this record, the log has what the journal had."""
     foreign: Times
-    """So many records after that one, in the log, are not the journal's own."""
+    """So many records after that one, in the log, were not in the journal."""
     cause: SafeText
     aside: Times | None = None
     """So many of the journal's own records were set aside; their events follow again."""
