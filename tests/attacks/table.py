@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from authorities.audit.reasons import AuditReason
+from authorities.policy.reasons import PolicyReason
 from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from lab import realm as at_keycloak
@@ -1448,6 +1449,23 @@ ROWS: dict[int, Row] = {
             Control("azp-is-peer"),
         ),
     ),
+    360: Row(
+        "an operator activates policies by which agents do what people may",
+        PolicyReason.POLICY_UNFIT,
+        (Control("activated-as-tested"),),
+    ),
+    361: Row(
+        "an operator activates over a version that they have not seen",
+        PolicyReason.POLICY_MOVED,
+        (Control("activated-as-compared"),),
+    ),
+    362: Row(
+        "policies that the registry has refused stay in force at their authority",
+        PolicyReason.POLICY_UNFIT,
+        (Control("refused-version-withdrawn"),),
+    ),
+    363: Row("a damaged version brings an older one back", None, (Control("newest-version-whole"),)),
+    364: Row("two versions of the policies with one number", None, (Control("numbers-used-once"),)),
     # U. what can be registered besides: a web console, and a server outside
     195: Row(
         "a console's token with another party, or without a certificate",

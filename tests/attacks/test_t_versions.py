@@ -1,0 +1,89 @@
+"""T. The versions of the policies: what an operator by mistake, or whoever has the disk, would put into force."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from authorities.policy.office import Office
+from authorities.policy.reasons import PolicyReason
+from authorities.policy.versions import Content, Version, Versions, VersionsError, content_of
+from tests.support.attack import POLICY_AUTHORITY, Attempt, Target, Tries, attack
+from tests.support.attack_policy import Governed, with_policy_authority
+from tests.support.system import POLICIES
+from zerotrust.decision import Denied
+
+IN_PERSON = "!context.delegated"
+
+
+def weaker(content: Content) -> Content:
+    """The policies under which an agent may replace what is published."""
+    documents = content.policies["documents.cedar"]
+    assert IN_PERSON in documents
+    return content.model_copy(
+        update={"policies": content.policies | {"documents.cedar": documents.replace(IN_PERSON, "true", 1)}}
+    )
+
+
+def versions_of(target: Target) -> Versions:
+    """The versions of an authority whose disk the attacker has."""
+    return Versions(target.system.folder / "versions", lambda: content_of(POLICIES))
+
+
+def stricter(content: Content) -> Content:
+    """Other policies: what matters is that an operator has put them into force."""
+    return content.model_copy(update={"table": content.table + "\n"})
+
+
+async def activated(target: Governed, content: Content, **more: Any) -> Attempt:
+    """What comes of an operator's activation: the attack has succeeded if it is in force."""
+    body: Mapping[str, Any] = {"content": content.model_dump(mode="json"), "why": "a mistake", **more}
+    tried = await target.send(POLICY_AUTHORITY, target.operating(), path="/versions", body=body)
+    return Attempt(tried.told, target.versions.active.content == content, tried.reasons)
+
+
+@attack(360, with_policy_authority)
+async def test_an_operator_activates_policies_by_which_agents_do_what_people_may(target: Governed) -> Tries:
+    """Misled, or in a hurry: the decision table that goes with them says otherwise, and so do the rules for people."""
+    yield await activated(target, weaker(target.versions.active.content))
+
+
+@attack(361, with_policy_authority)
+async def test_an_operator_activates_over_a_version_that_they_have_not_seen(target: Governed) -> Tries:
+    """Of a folder from before another operator's change, which this would take back without a word."""
+    first = target.versions.active
+    target.versions.add(stricter(first.content), by="omar", why="stricter")
+    yield await activated(target, first.content, after=first.number)
+
+
+@attack(362)
+async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_authority(target: Target) -> Tries:
+    async def refuses(_version: Version) -> None:
+        raise Denied(PolicyReason.POLICY_UNFIT)
+
+    versions = versions_of(target)
+    active, office = versions.active, Office(versions, refuses, lambda: target.system.registry)
+    try:
+        await office.activate(stricter(active.content), by="olga", why="trial")
+    except Denied as refused:
+        yield Attempt("refused", versions.active != active, [str(refused.reason)])
+
+
+@attack(363)
+async def test_a_damaged_version_brings_an_older_one_back(target: Target) -> Tries:
+    """By a fault of the disk, or by whoever can write there and sign nothing."""
+    versions = versions_of(target)
+    versions.add(stricter(versions.active.content), by="olga", why="stricter")
+    newest = target.system.folder / "versions" / "000002.json"
+    newest.write_bytes(newest.read_bytes()[:100])
+    try:
+        yield Attempt("older in force", versions_of(target).active.number == 1)
+    except VersionsError:
+        yield Attempt("refused", succeeded=False)
+
+
+@attack(364)
+async def test_two_versions_of_the_policies_with_one_number(target: Target) -> Tries:
+    """A record names a version by its number, and a service takes the higher one."""
+    versions = versions_of(target)
+    versions.withdraw(versions.add(stricter(versions.active.content), by="olga", why="refused"))
+    again = versions_of(target).add(stricter(versions.active.content), by="olga", why="other")
+    yield Attempt("another number", again.number in (1, 2))

@@ -1,0 +1,124 @@
+"""Policies are changed on the real system with `zt policy`: the next call at every service is decided by them."""
+
+import asyncio
+import re
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from demo.intruder import Intruder, said
+from local.system import ROOT, System
+from tests.e2e.test_transaction import task
+from tests.support.records import records
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+READER, POLICY_AUTHORITY = "agent/reader", "authority/policy"
+RULE = re.compile(r'@id\("read-public"\).*?\n};\n', re.DOTALL)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def intruder(system: System) -> AsyncIterator[Intruder]:
+    async with AsyncExitStack() as stack:
+        yield Intruder(system, stack)
+
+
+@pytest.fixture
+def policy(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
+    """`zt policy`, the installed program, as olga."""
+    journals = system.journal(POLICY_AUTHORITY).parents[1]
+
+    def typed(*words: str) -> str:
+        command = [str(ROOT / ".venv/bin/zt"), "--journals", str(journals), "policy", *words]
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return typed
+
+
+@pytest.fixture
+def stricter(tmp_path: Path) -> Path:
+    """A copy of the policies, as somebody edits it: what a department has made public is not for the others."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    for file in (ROOT / "policies").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    rules, table = folder / "documents.cedar", folder / "decisions.md"
+    rules.write_text(RULE.sub("", rules.read_text()))
+    rows = table.read_text().replace("| yes | read-public |", "| no | resource_denied |")
+    table.write_text(rows.replace("read-own-department, read-public", "read-own-department"))
+    return folder
+
+
+async def test_policies_are_changed_and_rolled_back_while_everything_runs(
+    system: System, intruder: Intruder, policy: Callable[..., str], stricter: Path
+) -> None:
+    t1 = await intruder.token("orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read")
+    reading = await intruder.token(READER, t1, "tool/documents", "tool.read")
+
+    async def read() -> str:
+        return said(await intruder.call_tool(READER, reading, "read", id="FIN-203"))
+
+    allowed, first = await read(), in_force(await asyncio.to_thread(policy, "list"))
+    tested = await asyncio.to_thread(policy, "test", str(stricter))
+    assert tested.startswith("These policies are fit to be published.")
+    assert "document.read holidays: yes (read-public) -> no (resource_denied)" in tested
+
+    await asyncio.to_thread(policy, "activate", str(stricter), "--why", "public is not for everybody")
+    try:
+        await decided_by(system, first + 1)
+        refused = await read()
+        assert in_force(await asyncio.to_thread(policy, "list")) == first + 1
+    finally:
+        await asyncio.to_thread(policy, "rollback", str(first), "--why", "it was a trial")
+    await decided_by(system, first + 2)
+
+    assert (allowed, await read()) == ("200 ok", "200 ok")
+    assert refused != "200 ok"
+    changes = [record for record in records(system.journal(POLICY_AUTHORITY)) if record["event"] == "administration"]
+    assert [(record["action"], record["cause"]) for record in changes[-2:]] == [
+        ("activate", "public is not for everybody"),
+        ("rollback", "it was a trial"),
+    ]
+
+
+async def test_why_a_task_was_refused_something_is_explained_in_words(
+    system: System, policy: Callable[..., str]
+) -> None:
+    """The report that alice's task reads asks for finance's forecast."""
+    trace = (await task(system, "alice"))["result"]["trace_id"]
+
+    told = " ".join((await asyncio.to_thread(policy, "explain", trace)).split())
+
+    assert "Rule use-an-api permits it: For a user of a department, a party may call an API" in told
+    assert "No rule permits it. It would have been permitted" in told
+    assert "the document is not in a department of the user" in told
+
+
+async def decided_by(system: System, number: int) -> None:
+    """Return when a task is decided by that version at every service."""
+    async with asyncio.timeout(60):
+        while {version.partition("-")[0] for version in await versions(system)} != {str(number)}:
+            await asyncio.sleep(0.02)
+
+
+async def versions(system: System) -> set[str]:
+    """The versions of the policies by which a task is decided, at all parties."""
+    trace = (await task(system, "alice"))["result"]["trace_id"]
+    everything = [record for name in system.registry.services for record in records(system.journal(name))]
+    found = [record for record in everything if record.get("trace_id") == trace]
+    assert len({record["service"] for record in found}) == 5
+    return {record["policy"] for record in found if record.get("policy")}
+
+
+def in_force(listed: str) -> int:
+    """The version that a list says is in force."""
+    [number] = re.findall(r"(\d+) in force", listed)
+    return int(number)

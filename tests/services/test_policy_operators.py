@@ -1,0 +1,83 @@
+"""The policy authority behind its gate: what operators get, what is on record, and what is too large."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authorities.policy.operators import MAX_CONTENT
+from authorities.policy.publisher import Publisher
+from tests.support.attack import POLICY_AUTHORITY, Tried, Watched
+from tests.support.attack_policy import Governed, with_policy_authority
+from tests.support.issuer import Issuer
+
+
+@pytest.fixture
+async def authority(tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Governed]:
+    """The authority, and a registry that takes everything."""
+
+    async def taken(*_asked: object) -> None:
+        """Take it."""
+
+    monkeypatch.setattr(Publisher, "publish", taken)
+    async with with_policy_authority(tmp_path, issuer, Watched) as target:
+        yield target
+
+
+async def ask(authority: Governed, path: str, body: Any = None, method: str = "POST") -> Tried:
+    return await authority.send(
+        POLICY_AUTHORITY, authority.operating(), method=method, path=path, body=b"" if body is None else body
+    )
+
+
+async def test_an_operators_change_is_on_record_with_who_and_why(authority: Governed) -> None:
+    content = authority.versions.active.content.model_dump(mode="json")
+    changed = content | {"table": content["table"] + "\n"}
+    activated = await ask(authority, "/versions", {"content": changed, "why": "a new line", "after": 1})
+    back = await ask(authority, "/versions/rollback", {"version": 1, "why": "it was a mistake"})
+
+    assert (activated.answer.status_code, activated.answer.json()["number"]) == (200, 2)
+    assert (back.answer.json()["number"], back.answer.json()["of"]) == (3, 1)
+    for tried, action, why in ((activated, "activate", "a new line"), (back, "rollback", "it was a mistake")):
+        [change] = [record for record in tried.recorded if record["event"] == "administration"]
+        version = tried.answer.json()
+        assert (change["action"], change["cause"]) == (action, why)
+        assert change["target"] == f"policy {version['number']} {version['digest']}"
+        assert change["subject"] == version["by"]
+    listed = (await ask(authority, "/versions", method="GET")).answer.json()
+    assert (listed["active"], [one["number"] for one in listed["versions"]]) == (3, [3, 2, 1])
+    shown = (await ask(authority, "/versions/2", method="GET")).answer.json()
+    assert shown["content"] == changed
+    assert (await ask(authority, "/differences/1/2", method="GET")).answer.json()["answers"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/versions", {"content": {"policies": {}, "cedar_schema": "", "table": ""}, "why": "empty"}),
+        ("/versions", {"content": {"policies": {"../a.cedar": ""}, "cedar_schema": "", "table": ""}, "why": "a path"}),
+        ("/versions/rollback", {"version": 1, "why": "two\nlines"}),
+        ("/versions/rollback", {"version": 0, "why": "none"}),
+        ("/versions/rollback", {"version": 1}),
+        ("/explanations", {"refused": [{"policy": "latest"}]}),
+    ],
+)
+async def test_what_has_not_the_form_is_refused_and_nothing_changes(authority: Governed, path: str, body: Any) -> None:
+    tried = await ask(authority, path, body)
+
+    assert (tried.answer.status_code, tried.problem["reason"]) == (400, "malformed_body")
+    assert authority.versions.active.number == 1
+
+
+async def test_a_content_has_a_bound(authority: Governed) -> None:
+    tried = await ask(authority, "/versions/test", b'{"table": "' + b"x" * MAX_CONTENT + b'"}')
+
+    assert (tried.answer.status_code, tried.problem["reason"]) == (413, "body_too_large")
+
+
+async def test_a_version_that_is_none_and_a_party_that_is_none(authority: Governed) -> None:
+    for path, reason in (("/versions/7", "no_such_version"), ("/may/agent/nobody", "not_registered")):
+        tried = await ask(authority, path, method="GET")
+        assert (tried.answer.status_code, tried.problem["reason"]) == (404, reason)
+    assert (await ask(authority, "/may/agent/writer", method="GET")).answer.json()["uses"]
