@@ -79,7 +79,7 @@ def explained(found: Sequence[Found], left_out: int) -> Iterator[RenderableType]
     """Yield each decision in words: who, for whom, what, and by which rule or why not."""
     for one in found:
         yield _question(one)
-        yield from (Padding(Text(line), (0, 0, 0, 4)) for line in _because(one))
+        yield from (Padding(Text(line), (0, 0, 0, indent), expand=False) for indent, line in _because(one))
     if left_out:
         yield Text(f"{left_out} more refusals are not shown: ask with the id of a token.", "yellow")
 
@@ -95,29 +95,30 @@ def _question(one: Found) -> Text:
     return Text.assemble(said, f"  {through} asked for {what}, for the user {one['user']['subject']} ({groups}).")
 
 
-def _because(one: Found) -> Iterator[str]:
+def _because(one: Found) -> Iterator[tuple[int, str]]:
+    """Yield lines, each with its indent."""
     if one["allowed"]:
         for rule in one["rules"]:
-            yield f"Rule {rule['id']} permits it" + (f": {rule['sentence']}" if rule["sentence"] else ".")
+            yield 4, f"Rule {rule['id']} permits it" + (f": {rule['sentence']}" if rule["sentence"] else ".")
         return
     if one["policy"] is None:
-        yield f"No rule was asked: {one['reason']} (docs/reasons.md says what that means)."
+        yield 4, f"No rule was asked: {one['reason']} (docs/reasons.md says what that means)."
         return
     if one["nearest"] is None:
-        yield f"{one['reason']}, by policy {one['policy']}, of which the rules are not kept any longer."
+        yield 4, f"{one['reason']}, by policy {one['policy']}, of which the rules are not kept any longer."
         return
     if one["now"]:
-        yield "It was refused then; by today's registry, these rules would permit it."
-    elif not one["nearest"]:
-        yield f"No rule is about {one['asked']}, so nobody may do it."
+        yield 4, "It was refused then. By the registry of today, it would be permitted"
+    elif one["nearest"]:
+        yield 4, "No rule permits it. It would have been permitted"
     else:
-        yield "No rule permits it. It would have been permitted"
-    for number, rule in enumerate(one["nearest"]):
-        missed = "; and ".join(rule["missed"]) or "nothing"
-        yield f"{'or ' if number else ''}by {rule['id']}, but: {missed}."
-        yield f"  ({rule['sentence']})"
+        yield 4, f"No rule is about {one['asked']}, so nobody may do it."
+    for rule in one["nearest"]:
+        missed = "".join(f", but {what}" for what in rule["missed"])
+        yield 4, f"- by rule {rule['id']}{missed}."
+        yield 6, f"The rule: {rule['sentence']}"
     if one["instead"]:
-        yield f"With the same token and the same thing it may: {', '.join(one['instead'])}."
+        yield 4, f"With the same token and the same thing it may: {', '.join(one['instead'])}."
 
 
 def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:

@@ -284,9 +284,9 @@ def test_why_bob_was_refused_is_explained_in_words(zt: Zt, tmp_path: Path, autho
     assert (
         "no orchestrator > agent/reader asked for document.read ENG-101 (classification internal, department "
         "/engineering, owner carol, state published), for the user bob (/finance). No rule permits it. It would have "
-        "been permitted by read-own-department, but: the document is not in a department of the user. (A caller with "
-        "the scope tool.read may read the public and internal documents of the user's own department.) or by "
-        "read-public, but: the document is not public."
+        "been permitted - by rule read-own-department, but the document is not in a department of the user. The rule: "
+        "A caller with the scope tool.read may read the public and internal documents of the user's own department. "
+        "- by rule read-public, but the document is not public. The rule: "
     ) in told
 
 
@@ -314,8 +314,11 @@ def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, a
     assert "No rule was asked: expired (docs/reasons.md says what that means)." in told
     assert "policy_denied, by policy 7-123456789abc, of which the rules are not kept any longer." in told
     assert "policy_denied, by policy 41d3c5a0b7e2, of which" in told
-    assert "It was refused then; by today's registry, these rules would permit it." in told
-    assert "but: the token does not have the scope tool.write" in told
+    assert (
+        "It was refused then. By the registry of today, it would be permitted - by rule use-an-api. The rule: For"
+        in told
+    )
+    assert "but the token does not have the scope tool.write" in told
     assert "With the same token and the same thing it may: tool.read." in told
     assert "No rule is about tool.none, so nobody may do it." in told
 
