@@ -10,9 +10,10 @@ from local.keycloak import URL
 from local.left_running import READY, let_go
 from local.manual_steps import steps
 from local.model import Model
+from local.policies_here import other_in_force
 from local.program import FOLDER, console, say
 from local.start import running
-from local.system import HOST, System
+from local.system import HOST, ROOT, System
 from registration.realm.users import USERS
 
 ZT = ".venv/bin/zt --user olga"
@@ -69,4 +70,12 @@ def notices(system: System) -> Iterator[Text]:
             f"\n{name} is suspended since an earlier run ({why}), and does nothing until:\n"
             f"  {ZT} party reinstate {name}",
             "red",
+        )
+    kept = system.data(system.registry.authorities.policy) / "versions"
+    if number := other_in_force(kept, ROOT / "policies"):
+        yield Text(
+            f"\npolicies/ is not what is in force, version {number}, and counts only when an operator activates it:\n"
+            f"  {ZT} policy diff\n"
+            f'  {ZT} policy activate --why "..."',
+            "yellow",
         )

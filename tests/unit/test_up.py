@@ -1,20 +1,22 @@
 """What `make up` prints when everything runs: who is where, who stays suspended, and what to do now."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from authorities.policy.versions import Versions, content_of
 from local.program import console
 from local.serve import NOW, _show_addresses, _show_what_next, notices
 from registration.realm.users import USERS
-from tests.support.system import deployment, registry
+from tests.support.system import POLICIES, deployment, registry
 
 ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
 
 
 @pytest.fixture
-def system() -> Any:
+def system(tmp_path: Path) -> Any:
     """As far as it is shown; the writer was suspended."""
     passwords = dict.fromkeys(USERS, "0" * 32)
     keycloak = SimpleNamespace(admin=("admin", "0" * 32), issuer="https://issuer", passwords=passwords)
@@ -24,6 +26,7 @@ def system() -> Any:
         address=registry().address,
         port=lambda name: deployment().parties[name].port,
         suspended={"agent/writer": "compromised"},
+        data=lambda _name: tmp_path,
     )
 
 
@@ -54,3 +57,21 @@ def test_what_to_do_now_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert max(map(len, told.get().splitlines())) <= 80
     assert [what for what, _ in NOW if f"  {what} " not in told.get()] == []
+
+
+def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:
+    """A start does not, and nobody would notice."""
+    system.suspended = {}
+    kept = Versions(tmp_path / "versions", lambda: content_of(POLICIES))
+    assert list(notices(system)) == []
+
+    kept.add(kept.active.content.model_copy(update={"table": ""}), by="olga", why="other")
+    [notice] = notices(system)
+    assert notice.plain.splitlines() == [
+        "",
+        "policies/ is not what is in force, version 2, and counts only when an operator activates it:",
+        "  .venv/bin/zt --user olga policy diff",
+        '  .venv/bin/zt --user olga policy activate --why "..."',
+    ]
+    (tmp_path / "versions" / "000003.json").write_text("{")
+    assert list(notices(system)) == [], "the policy authority says what is wrong with that"
