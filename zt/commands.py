@@ -144,7 +144,7 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
 
 @app.command()
 def reload(context: typer.Context, *, _json: Json = False) -> None:
-    """Make the registry read registry.yaml, registry.lock and the policies again."""
+    """Make the registry read registry.yaml and registry.lock again."""
     answer = as_operator(context, lambda registry: registry.ask("POST", "/reload"))
     changed = ", ".join(answer["changed"])
     output.show(answer, Text(f"Reloaded; changed: {changed}" if changed else "Reloaded; nothing has changed."))
