@@ -1,6 +1,6 @@
 """The policy authority: keeps the versions of the policies, and publishes the one in force, signed.
 
-Services decide by what it has signed, each in its own process.
+Services decide by what it has signed, each in its own process; others can ask it by the AuthZEN API.
 """
 
 import asyncio
@@ -10,16 +10,19 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from authorities.policy.authzen_routes import ROUTES as OF_AUTHZEN
+from authorities.policy.authzen_routes import add_authzen_routes
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes
+from authorities.policy.pdp import PointInForce
 from authorities.policy.publisher import Publisher
 from authorities.policy.versions import Versions
 from zerotrust.routes import Public, Routes
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Svid
 
-ROUTES: Routes = {("GET", "/health"): Public(), **OF_OPERATORS}
+ROUTES: Routes = {("GET", "/health"): Public(), **OF_OPERATORS, **OF_AUTHZEN}
 
 
 def create_app(service: Service, versions: Versions, on_renewal: Callable[[Callable[[Svid], None]], None]) -> ASGIApp:
@@ -48,4 +51,6 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
 
     app: FastAPI = service.app(publishing())
     add_operator_routes(app, service, office)
+    in_force = PointInForce(lambda: versions.active, lambda: service.registry)
+    add_authzen_routes(app, in_force, registry.address(service.name))
     return service.guard(app, ROUTES)

@@ -10,19 +10,21 @@ What a question to it has to say, beside its action (a scope, or what is done wi
 The subject is the user and the agent is in the context, as in AuthZEN's profile for MCP (COAZ, a draft of 2026).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from authorities.policy.authzen import Entity, Question
 from authorities.policy.authzen_api import Answer
 from authorities.policy.callers import caller
 from authorities.policy.rules import rules_of
+from authorities.policy.versions import Version
 from zerotrust.authzen import PARTY, USER
-from zerotrust.decision import Resource
+from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS, Principal
-from zerotrust.policy import CedarPolicy
+from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import PolicyDocument
+from zerotrust.runtime import policy_of
 
 MOST_NAMES = 100
 """Groups or scopes in one question.  A token has a few."""
@@ -32,9 +34,12 @@ _UNKNOWN = Answer(decision=False, context={"reason": "unknown_question"})
 class ServicePoint:
     """Decides with one version of the policies."""
 
-    def __init__(self, engine: CedarPolicy, document: PolicyDocument, registry: Registry) -> None:
-        """Take the engine, and what it was made of: the policies and the registry name all actions."""
-        self._engine, self._scopes = engine, frozenset(registry.scopes)
+    def __init__(self, engine: CedarPolicy, document: PolicyDocument, registry: Registry, name: str = "") -> None:
+        """Take the engine, and what it was made of: the policies and the registry name all actions.
+
+        `name`: what records call this version; by default, as the engine calls it.
+        """
+        self._engine, self._scopes, self._name = engine, frozenset(registry.scopes), name or engine.version
         named = {action for rule in rules_of(document.policies) for action in rule.actions}
         self._others = frozenset(name for name in named if "." in name) - self._scopes
 
@@ -50,12 +55,36 @@ class ServicePoint:
             decision = self._engine.decide_on(who, question.action.name, Resource(resource.type, resource.id, known))
         else:
             return _UNKNOWN
-        told: dict[str, Any] = {"reason": str(decision.reason), "policy": self._engine.version}
+        told: dict[str, Any] = {"reason": str(decision.reason), "policy": self._name}
         return Answer(decision.allowed, told | ({"rules": [*decision.rules]} if decision.rules else {}))
 
     def actions(self, resource: Entity) -> Iterable[str]:
         """Return the scopes for a party, and for anything else what the rules name besides."""
         return self._scopes if resource.type == PARTY else self._others
+
+
+class PointInForce:
+    """Returns the decision point of the version in force."""
+
+    def __init__(self, active: Callable[[], Version], registry: Callable[[], Registry]) -> None:
+        """`active` and `registry` return those in force."""
+        self._active, self._registry = active, registry
+        self._made: tuple[int, Registry, ServicePoint] | None = None
+
+    def __call__(self) -> ServicePoint:
+        """Return it; it is made anew when version or registry is another one.
+
+        Raises `Denied` if the version does not fit the registry: then nobody can decide by it.
+        """
+        version, registry = self._active(), self._registry()
+        if self._made is None or self._made[0] != version.number or self._made[1] is not registry:
+            document = version.content.document
+            try:
+                point = ServicePoint(policy_of(document, registry), document, registry, version.name)
+            except PolicyError as error:
+                raise Denied(Reason.POLICY_UNKNOWN, str(error)) from error
+            self._made = version.number, registry, point
+        return self._made[2]
 
 
 def _principal(question: Question) -> Principal | None:

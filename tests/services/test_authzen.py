@@ -4,6 +4,8 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ from authorities.policy.authzen_routes import MAX_REQUEST
 from authorities.policy.decisions import Row
 from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import ANSWERED, REFUSED, asked, found
-from tests.support.pdp import PDP, PEP, certificate, client, listening, point
-from tests.support.system import POLICIES, POLICY
+from tests.support.issuer import Issuer
+from tests.support.pdp import PDP, PEP, authority, certificate, client, listening, point
+from tests.support.system import POLICIES, POLICY, System
 from zerotrust.authzen import EVALUATION, EVALUATIONS, AuthZEN
 from zerotrust.decision import Decision, Denied, Reason, Resource
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
+from zerotrust.service import Service
 from zerotrust.testing import principal
 
 JSON = {"content-type": "application/json"}
@@ -191,3 +195,41 @@ async def test_a_policy_point_that_cannot_decide_now_says_so(tmp_path: Path, reg
         who = principal(scopes=frozenset({"tool.read"}))
         decision = await AuthZEN(http, address).decide_on(who, "document.read", Resource("Document", "D-1"))
         assert decision.reason is Reason.POLICY_UNAVAILABLE
+
+
+async def test_the_authority_answers_by_the_version_in_force(tmp_path: Path, issuer: Issuer) -> None:
+    system = System(tmp_path, issuer.registry, issuer, Service, time.time)
+    reader = principal(party=issuer.registry.id("agent/reader"), groups=frozenset({"/engineering"}))
+    reading = replace(reader, scopes=frozenset({"tool.read"}))
+    public = {"department": "/engineering", "state": "published", "owner": "bob", "classification": "public"}
+    document = Resource("Document", "D-1", (*public.items(),))
+    async with authority(system) as versions:
+        asks = system.policy("tool/documents")
+        for number, content in enumerate(
+            [
+                versions.active.content,
+                versions.active.content.model_copy(
+                    update={"policies": {**versions.active.content.policies, "documents.cedar": ""}}
+                ),
+                versions.active.content,
+            ],
+            1,
+        ):
+            if number > 1:
+                versions.add(content, by="olga", why="a test")
+            answer = asks.decide_on(reading, "document.read", document)
+            decision = answer if isinstance(answer, Decision) else await answer
+            assert (decision.allowed, decision.policy) == (number != 2, versions.active.name)
+            assert decision.policy.startswith(f"{number}-")
+
+
+async def test_policies_that_do_not_fit_the_registry_decide_nothing(tmp_path: Path, issuer: Issuer) -> None:
+    system = System(tmp_path, issuer.registry, issuer, Service, time.time)
+    async with authority(system) as versions:
+        asks = system.policy("tool/documents")
+        versions.add(
+            versions.active.content.model_copy(update={"cedar_schema": "entity Party;"}), by="olga", why="a test"
+        )
+        answer = asks.decide_on(principal(), "document.read", Resource("Document", "D-1"))
+        decision = answer if isinstance(answer, Decision) else await answer
+        assert (decision.allowed, decision.reason) == (False, Reason.POLICY_UNAVAILABLE)

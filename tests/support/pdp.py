@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives import serialization
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from authorities.policy.app import create_app
 from authorities.policy.authzen_api import DecisionPoint
 from authorities.policy.authzen_routes import ROUTES, add_authzen_routes
 from authorities.policy.pdp import ServicePoint
+from authorities.policy.versions import Versions, content_of
 from tests.support.ca import FOREVER, the_ca
 from tests.support.issuer import Issuer
-from tests.support.system import POLICY, System
+from tests.support.system import POLICIES, POLICY, System
 from zerotrust.authzen import AuthZEN
 from zerotrust.registry.model import Registry
 from zerotrust.routes import Public
@@ -28,7 +30,7 @@ from zerotrust.spiffe.tls import server_context
 from zerotrust.testing.wire import Wire, alive
 from zerotrust.transport.server import server
 
-PDP, PEP = "authority/audit", "tool/documents"
+PDP, PEP = "authority/policy", "tool/documents"
 """Whose certificate the decision point has, and that of who asks it."""
 
 
@@ -53,15 +55,22 @@ def engine(registry: Registry, party: str = PEP) -> AuthZEN:
 
 @asynccontextmanager
 async def elsewhere(system: System) -> AsyncIterator[None]:
-    """Let the services of a system that are composed from now on ask a decision point, for policies in process."""
-    decides = point(system.registry)
-    app = guarded_point(system.service(PDP), lambda: decides)
-    apps = {system.registry.address(PDP): app}
-    system.policy = lambda name: AuthZEN(
-        httpx.AsyncClient(transport=Wire(apps, Peer(system.registry.id(name), FOREVER))), system.registry.address(PDP)
-    )
-    async with alive(app):
+    """Let the services of a system that are composed from now on ask the policy authority, for policies in process."""
+    async with authority(system):
         yield
+
+
+@asynccontextmanager
+async def authority(system: System) -> AsyncIterator[Versions]:
+    """The policy authority in a system whose services ask it; no registry answers it."""
+    service, address = system.service(PDP), system.registry.address(PDP)
+    versions = Versions(service.data / "versions", lambda: content_of(POLICIES))
+    apps = {address: create_app(service, versions, lambda _call: None)}
+    system.policy = lambda name: AuthZEN(
+        httpx.AsyncClient(transport=Wire(apps, Peer(system.registry.id(name), FOREVER))), address
+    )
+    async with alive(apps[address]):
+        yield versions
 
 
 @asynccontextmanager
