@@ -151,7 +151,7 @@ def test_a_journal_that_was_restored_from_a_backup_goes_on_behind_what_it_has_lo
     shown = place.resume()
 
     assert shown.exit_code == 0, shown.output
-    assert "Records 5 to 7 of orchestrator in the log were not in its journal.  They stay in the log." in shown.stdout
+    assert "Records 5 to 7 of orchestrator were not in its journal.  They stay in the log." in shown.stdout
     assert "set-aside-" in shown.stdout
     assert len([*lines(place.path)]) == 8
     tree = place.zt("show", "party:orchestrator").stdout

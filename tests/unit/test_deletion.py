@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.proving import Lying, Proving, delete
 from tests.support.tlog import witness
-from zerotrust.audit import segments
+from zerotrust.audit import deletion, segments
 from zerotrust.audit.chain import closed, lines
 from zerotrust.audit.deletion import AGAIN, KEPT, SEEN, Deletion, NotProven
 from zerotrust.audit.journal import Journal
@@ -101,12 +101,12 @@ async def test_a_segment_that_was_changed_on_the_disk_is_not_deleted(path: Path)
 
 async def test_after_a_proof_that_failed_none_is_asked_for_some_time(path: Path) -> None:
     ledger, now = Proving([*lines(path)][:1]), [1000.0]
-    deletion = Deletion(path, ledger, ledger.policy, lambda: now[0])
+    one = Deletion(path, ledger, ledger.policy, lambda: now[0])
     with pytest.raises(NotProven, match=f"{closed(path)[0].name} is not deleted: .* has record"):
-        await deletion.delete(deletion.due(60)[0])
-    assert deletion.due(60) == []
+        await one.delete(one.due(60)[0])
+    assert one.due(60) == []
     now[0] += AGAIN
-    assert deletion.due(60)
+    assert one.due(60)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"policy":"x","checkpoint":null,"more":1}'])
@@ -124,9 +124,9 @@ async def test_a_policy_without_a_log_and_no_policy_at_all(path: Path) -> None:
         raise NotDelivered("the registry does not say which log to believe: 404")
 
     for published in (none, away):
-        deletion = Deletion(path, Proving(lines(path)), published)
+        one = Deletion(path, Proving(lines(path)), published)
         with pytest.raises(NotProven):
-            await deletion.delete(deletion.due(60)[0])
+            await one.delete(one.due(60)[0])
     assert closed(path)[0].name.endswith("1")
 
 
@@ -137,3 +137,13 @@ async def test_a_proof_travels_as_json(path: Path) -> None:
     for raw in (b"", b"[]", b"{}", b'{"proof":1,"grown":[]}', orjson.dumps({"proof": str(found.proof), "grown": [1]})):
         with pytest.raises(ValueError, match=r"."):
             in_log(raw)
+
+
+async def test_what_was_seen_is_on_the_disk_before_a_segment_is_deleted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, oldest = list[tuple[bool, bool]](), closed(path)[0]
+    monkeypatch.setattr(deletion, "synced", lambda folder: known.append(((folder / SEEN).exists(), oldest.exists())))
+    await delete(path, 20)
+    assert known[0] == (True, True)
+    assert not oldest.exists()

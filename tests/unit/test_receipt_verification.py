@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.ca import CA, the_ca
-from tests.support.receipt_tree import Hop, Task, code_of, digest, names, spiffe_id
+from tests.support.receipt_tree import TRACE, Hop, Task, code_of, digest, names, spiffe_id
+from tests.support.records import CALLER
 from tests.support.tlog import witness
+from zerotrust.audit.event import (
+    Access,
+    AuditEvent,
+    Data,
+    Decided,
+    Exchange,
+    Outcome,
+    Request,
+    Resource,
+    Trace,
+    sanitize,
+)
+from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.receipts.accepted import Accepted, Party
 from zerotrust.receipts.carried import taken
 from zerotrust.receipts.failure import STEPS, Unproven
@@ -412,6 +427,69 @@ def test_another_task_of_the_same_token_is_another_answer(task: Task) -> None:
     task.more = _another_answer("2" * 32) + _another_answer("3" * 32)
     assert task.verified(exported=True).others == 2
     assert task.verified().others is None
+
+
+GRANTED, REFUSED = Decided(allowed=True, reason="granted"), Decided(allowed=False, reason="scope_missing")
+SPAN = "f" * 16
+
+
+def logged(party: str, data: Data, trace: str = TRACE, span: str = SPAN) -> bytes:
+    """A record that the log has as well, somewhere."""
+    where = Trace(trace_id=trace, span_id=span)
+    return line_of(AuditEvent(schema=1, time=1, service=spiffe_id(party), data=data, trace=where).canonical(), GENESIS)
+
+
+def called(*, decision: Decided = GRANTED, lineage: tuple[str, ...] = ("T0",), txn: str = "T0", **more: Any) -> Request:
+    caller = replace(CALLER, transaction=txn, lineage=lineage, token_id="T9", **more)
+    return Request(operation=sanitize("POST /"), decision=decision, principal=caller)
+
+
+def exchanged(token: str | None, txn: str = "T0") -> Exchange:
+    decision, caller = GRANTED if token else REFUSED, replace(CALLER, transaction=txn)
+    audience = spiffe_id("agent/writer")
+    return Exchange(
+        audience=audience, scopes=(), decision=decision, principal=caller, parent_token_id="T0", token_id=token
+    )
+
+
+ENDED = Outcome(ended="complete", duration=1, request_sha256=digest(""), answer_sha256=digest(""))
+READ = Access(
+    operation=sanitize("read"),
+    resource=Resource(kind="Document", name=sanitize("T0")),
+    decision=GRANTED,
+    principal=replace(CALLER, transaction="T0"),
+)
+BESIDE = {
+    "a call that was refused": [logged("agent/writer", called(decision=REFUSED))],
+    "a call by certificate": [logged("agent/writer", Request(operation=sanitize("GET /T0"), decision=GRANTED))],
+    "an exchange that was refused": [logged("agent/reader", exchanged(None))],
+    "another transaction": [
+        logged("agent/writer", called(txn="T00")),
+        logged("agent/reader", exchanged("T00.x", txn="T00")),
+    ],
+    "what a call read": [logged("orchestrator", READ, span=f"{1:016x}")],
+    "the end of another call": [logged("agent/writer", ENDED, span=f"{1:016x}")],
+}
+
+
+@pytest.mark.parametrize("records", BESIDE.values(), ids=BESIDE)
+def test_what_is_no_call_of_this_task_is_not_taken_for_one(task: Task, records: list[bytes]) -> None:
+    answer, evidence = task.answer(), task.evidence()
+    for leaves in ([*task.entries, *records], [*records, *task.entries]):
+        assert task.verified(answer, leaves=leaves, evidence=evidence).others == 0
+
+
+def test_what_another_answer_did_is_that_answers_and_one_in_the_same_trace_is_another_one(task: Task) -> None:
+    answer, evidence = task.answer(), task.evidence()
+    for trace, more in ("2" * 32, [logged("orchestrator", exchanged("T0.other"), "2" * 32)]), (TRACE, []):
+        records = [logged("orchestrator", called(lineage=()), trace), *more]
+        assert task.verified(answer, leaves=[*task.entries, *records], evidence=evidence).others == 1
+
+
+def test_a_call_of_the_front_door_by_a_party_is_no_answer_of_it(task: Task) -> None:
+    answer, evidence = task.answer(), task.evidence()
+    record = logged("orchestrator", called(lineage=("T0",)))
+    assert fails(task, answer, leaves=[*task.entries, record], evidence=evidence) == (10, "orchestrator")
 
 
 def _another_answer(trace: str) -> list[bytes]:

@@ -112,7 +112,9 @@ def test_what_is_put_into_an_answer_is_taken_out_again(name: str, receipts: tupl
         pytest.param(b'{"receipts": ""}', id="white space"),
         pytest.param(b'{"receipts":null}', id="null"),
         pytest.param(b'{"receipts":"a.b.c', id="no end"),
+        pytest.param(b'{"receipts":"a.b.cd', id="no end, and one more byte"),
         pytest.param(b'{"receipts":"a.b.c~"}', id="an empty one"),
+        pytest.param(b'{"receipts":"a..c"}', id="an empty part"),
         pytest.param(b'{"receipts":"a.b"}', id="one of two parts"),
         pytest.param(rb'{"receipts":"a.b.c\n"}', id="an escape"),
         pytest.param(b'{"receipts":"%b"}' % b"~".join([b"a.b.c"] * (MAX_RECEIPTS + 1)), id="too many"),
@@ -235,6 +237,13 @@ def test_a_token_that_was_asked_for_is_noted_once_and_with_its_calls() -> None:
         ("T1", "not_called"),
         (None, "peer_revoked"),
     ]
+
+
+def test_what_was_denied_stays_denied_whatever_is_permitted_afterwards() -> None:
+    calls = Calls()
+    for reason in (None, Reason.RESOURCE_DENIED, None):
+        calls.about(sanitize(f"Document {reason}"), reason)
+    assert calls.denied is Reason.RESOURCE_DENIED
 
 
 @pytest.mark.parametrize(
