@@ -78,6 +78,7 @@ bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench.ledger
 	@$(RUN) lab.bench.decisions
 	@$(RUN) lab.load.revocation_delay
+	@$(RUN) lab.load.activation_delay
 
 bench-compose: .venv/ready  ## Measure what the containers cost
 	@$(RUN) lab.bench.containers

@@ -20,10 +20,11 @@ from demo.parts import INTRODUCTION, begin, paragraph
 from demo.receipts import show_receipts
 from demo.refusals import attempts_of_users, no_identity
 from demo.revocation import operator
+from demo.rule_change import show_rule_change
 from demo.story import tell_story
 from demo.walk import LEGEND, show_the_rest
-from demo.ways import TASK
 from demo.who import show_who_is_who
+from local.manual_steps import REQUEST
 from local.program import console, until_stopped
 from local.system import EVERYTHING, ROOT
 from zerotrust.audit.chain import events
@@ -102,6 +103,8 @@ async def walkthrough() -> int:
     begin("What is refused", f"What people and programs without an identity can try. {LEGEND}")
     await checks.all(_refused(system))
     paragraph(MORE)
+    async with system.user() as http:
+        await show_rule_change(system, checks, lambda: _task(system, http))
     begin("Suspension", f"An operator suspends the reader, and reinstates it. {LEGEND}")
     await checks.all(_revoked(system))
     await show_receipts(system, checks)
@@ -122,19 +125,22 @@ async def _revoked(system: Stack) -> AsyncIterator[Attempt]:
     """Suspend the reader, as an operator, and reinstate it."""
     async with system.user() as http:
         olga = await operator(system, http)
-        headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
-
-        async def task() -> str:
-            return await answer_to(http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers))
-
         await olga.suspend("agent/reader", "the walkthrough shows it")
         try:
-            answered = await task()
+            answered = await _task(system, http)
         finally:
             await olga.reinstate("agent/reader")
         who, control = "alice, with the reader suspended", "registry: revocation"
         yield Attempt(who, "runs a task", control, "403 peer_revoked", answered)
-        yield Attempt("alice, with the reader reinstated", "runs a task", ALLOWED, "200 ok", await task())
+        yield Attempt("alice, with the reader reinstated", "runs a task", ALLOWED, "200 ok", await _task(system, http))
+
+
+async def _task(system: Stack, http: httpx.AsyncClient) -> str:
+    """Have alice's task run.  Return the answer."""
+    headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
+    return await answer_to(
+        http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
+    )
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from demo.receipts import show_receipts
 from demo.refusals import attempts
 from demo.revocation import operator, revocations, rogues
 from demo.revocation_methods import all_delays
+from demo.rule_change import drafts, show_rule_change
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
 from local.program import busy, console, say
@@ -48,6 +49,8 @@ async def walk(system: System) -> int:
     if system.llama_stack:
         await checks.all(attempts_at_the_server(system, system.llama_stack))
     paragraph(SAME_USER)
+    async with drafts(system) as draft:
+        await show_rule_change(system, checks, draft)
     begin(
         "Suspension and drift",
         "An operator suspends the writer; later a file is added to its code. Both times it is refused with a token "

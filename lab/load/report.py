@@ -1,11 +1,12 @@
 """Prints the results of a run."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 
 from lab.bench.numbers import percentile
-from local.program import console
+from local.program import FOLDER, console
 
 SHOWN = 20
 """Failures that are printed at most."""
@@ -21,3 +22,10 @@ def exit_status(failures: Sequence[str]) -> int:
     for one in failures[:SHOWN]:
         console.print(f"[red]{escape(one)}[/red]")
     return 1 if failures else 0
+
+
+def add_to_bench(numbers: Mapping[str, float]) -> None:
+    """Add numbers to `run/bench.json`, which the first part of `make bench` begins.  Blocks."""
+    file = FOLDER / "bench.json"
+    before = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(before | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")

@@ -4,7 +4,6 @@ Each try has its own session, in use at every service when it is revoked (`demo/
 """
 
 import asyncio
-import json
 import sys
 from collections import defaultdict
 from contextlib import AsyncExitStack
@@ -16,7 +15,7 @@ from demo.intruder import INSIDERS, Intruder
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile
-from lab.load.report import ms
+from lab.load.report import add_to_bench, ms
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
 from local.system import System
@@ -75,12 +74,7 @@ def main(
         async with running(FOLDER / "revocation_delay", say=say, insiders=INSIDERS) as system:
             took = await measure(system, pushed, polled)
             say("Everything ends")
-        numbers = report(took)
-        file = FOLDER / "bench.json"
-        before = json.loads(await asyncio.to_thread(file.read_text)) if file.exists() else {}
-        file.write_text(
-            json.dumps(before | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n"
-        )
+        await asyncio.to_thread(add_to_bench, report(took))
         return 0
 
     sys.exit(until_stopped(work()))

@@ -69,4 +69,4 @@ async def test_the_walkthrough_in_containers_tells_the_same_from_the_same_code(
     assert status == 0, told.get()
     assert [line for line in lines if len(line) > 80] == []
     told_here = [title.strip("─ ") for title in lines if re.match("─+ [A-Z]", title)]
-    assert told_here == [*TITLES[:5], "What is refused", "Suspension", *TITLES[-2:]]
+    assert told_here == [*TITLES[:5], "What is refused", "A rule changes", "Suspension", *TITLES[-2:]]

@@ -1,0 +1,153 @@
+"""An operator changes a rule while everything runs, the next call is decided by it, and she rolls it back.
+
+Then only people file drafts, and no agent for them.  The rule and its rows of the decision table change together.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
+
+import httpx
+from rich.padding import Padding
+
+from demo.checks import ALLOWED, Attempt, Checks
+from demo.intruder import Intruder, User
+from demo.parts import begin, paragraph
+from demo.running import Compromised, Running
+from local.program import busy, console
+from zerotrust.audit.event import Access, AuditEvent
+from zt import show_policy
+from zt.authority_client import RefusedError
+from zt.explanation import explanations
+from zt.policy_client import DOOR, PolicyClient
+
+RULE, FILE = "create-draft-in-own-department", "documents.cedar"
+OPERATION, TOOL = "document.create", "tool/documents"
+WHY = "the walkthrough shows it"
+SECONDS_TO_WAIT = 60
+"""Until every service decides by another version; it takes milliseconds."""
+_RULE = re.compile(rf'@id\("{RULE}"\).*?\n}};', re.DOTALL)
+_ROW = re.compile(rf"^(\|[^|]*\|[^|]*agent/writer \|.*\|) yes \| {RULE} \|", re.MULTILINE)
+
+Draft = Callable[[], Awaitable[object]]
+"""Has the writer file a draft for alice, whatever comes of it."""
+
+
+async def policy_operator(system: Running, http: httpx.AsyncClient) -> PolicyClient:
+    """Sign olga in at the policy authority."""
+    token = (await system.sign_in("olga", DOOR.scope, DOOR.client)).access_token
+    return PolicyClient(system.address(system.registry.authorities.policy), http, "olga", token)
+
+
+def with_stricter_rule(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the policies with one more condition in the rule: nobody acts for the user.  Pure."""
+
+    def stricter(found: re.Match[str]) -> str:
+        rule = found[0].replace("A caller with", "A user with").replace("user's name.", "user's name, in person.")
+        return rule.replace("\n};", " &&\n  !context.delegated\n};")
+
+    policies = dict(content["policies"])
+    return {**content, "policies": policies | {FILE: _RULE.sub(stricter, policies[FILE])}}
+
+
+def with_its_table(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the policies with the rows of the decision table that go with the stricter rule.  Pure."""
+    return {**content, "table": _ROW.sub(r"\1 no | resource_denied |", content["table"])}
+
+
+@asynccontextmanager
+async def drafts(system: Compromised) -> AsyncIterator[Draft]:
+    """Yield what has the writer file a draft for alice, as an intruder inside it would."""
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(system, stack)
+        token = User("alice", intruder, agent="agent/writer").t2
+
+        async def draft() -> httpx.Response:
+            return await intruder.call_tool("agent/writer", await token(), "create", title="A draft", text="text")
+
+        yield draft
+
+
+async def show_rule_change(system: Running, checks: Checks, draft: Draft) -> None:
+    """Change the rule, show what the next call comes to and why, and roll it back."""
+    begin(
+        "A rule changes",
+        "The policy authority publishes the rules, signed, and each service decides by them in its own process. olga "
+        "changes one while everything runs: agents may not file drafts any more. She adds the condition "
+        f"`!context.delegated` (nobody acts for the user) to {RULE}.",
+    )
+    async with system.user() as http:
+        olga = await policy_operator(system, http)
+        first = (await olga.ask("GET", "/versions"))["active"]
+        content = (await olga.ask("GET", f"/versions/{first}"))["content"]
+        rule_alone = with_stricter_rule(content)
+        complete = with_its_table(rule_alone)
+        with busy("olga changes a rule"):
+            made = [
+                _filed(
+                    "the writer, for alice", ALLOWED, f"yes, by version {first}", await decided(system, draft, first)
+                ),
+                await _activated(olga, rule_alone, first, "the rule alone", "422 policy_unfit"),
+                await _activated(olga, complete, first, "the rule and its table", f"version {first + 1}"),
+            ]
+        try:
+            with busy("The writer files a draft"):
+                event = await decided(system, draft, first + 1)
+            no = f"no, by version {first + 1}"
+            checks.show([*made, _filed("the writer, by the new rule", "policy: in person", no, event)])
+            await _explain(olga, event)
+        finally:
+            olga = await policy_operator(system, http)  # a token lives a minute
+            number = (await olga.ask("POST", "/versions/rollback", {"version": first, "why": WHY}))["number"]
+        with busy("The writer files a draft"):
+            event = await decided(system, draft, number)
+        yes = f"yes, by version {first + 2}"
+        checks.show([_filed(f"the writer, after olga rolled back to version {first}", ALLOWED, yes, event)])
+
+
+async def decided(system: Running, draft: Draft, number: int) -> AuditEvent:
+    """Have drafts filed until the tool decides by that version.  Return its record.  Raises `TimeoutError`."""
+    async with asyncio.timeout(SECONDS_TO_WAIT):
+        while True:
+            await draft()
+            for event in reversed(system.events(TOOL)):
+                if isinstance(event.data, Access) and event.data.operation == OPERATION:
+                    if _version(event.data).partition("-")[0] == str(number):
+                        return event
+                    break
+
+
+def _version(data: Access) -> str:
+    """Return the version that decided: its number, and the beginning of its digest."""
+    return data.decision.policy.version if data.decision.policy else ""
+
+
+def _filed(who: str, control: str, expected: str, event: AuditEvent) -> Attempt:
+    """Return what the tool has recorded of a draft."""
+    data = cast("Access", event.data)
+    answered = f"{'yes' if data.decision.allowed else 'no'}, by version {_version(data).partition('-')[0]}"
+    return Attempt(who, "files a draft", control, expected, answered)
+
+
+async def _activated(olga: PolicyClient, content: dict[str, Any], after: int, what: str, expected: str) -> Attempt:
+    """Have olga activate policies."""
+    try:
+        version = await olga.ask("POST", "/versions", {"content": content, "why": WHY, "after": after})
+        answered = f"version {version['number']}"
+    except RefusedError as refused:
+        answered = refused.answer
+    control = ALLOWED if expected.startswith("version") else "the decision table"
+    return Attempt("olga, an operator", f"activates {what}", control, expected, answered)
+
+
+async def _explain(olga: PolicyClient, event: AuditEvent) -> None:
+    """Print what is on record of a refusal, and what `zt policy explain` says of it."""
+    data = cast("Access", event.data)
+    trace = event.trace.trace_id if event.trace else ""
+    paragraph(f"On record at {TOOL}: {data.operation}, {data.decision.reason}, policy {_version(data)}.")
+    paragraph(f"zt policy explain {trace} says:")
+    answer = await explanations(olga, [(event, data)])
+    for line in show_policy.explained(answer["decisions"], answer["left_out"]):
+        console.print(Padding(line, (0, 0, 0, 2)))
