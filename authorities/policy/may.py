@@ -16,15 +16,19 @@ from zerotrust.registry.model import OPERATORS, Registry
 
 DOCUMENTS = {
     "a draft of the user's own": ("draft", "the user", 0, "internal"),
+    "a restricted draft of the user's own": ("draft", "the user", 0, "restricted"),
     "a colleague's draft": ("draft", "a colleague", 0, "internal"),
     "what the user's department has published": ("published", "a colleague", 0, "internal"),
-    "what is restricted in it, and belongs to the user": ("published", "the user", 0, "restricted"),
-    "what is restricted in it, and belongs to a colleague": ("published", "a colleague", 0, "restricted"),
+    "a restricted document of the user's own that is published": ("published", "the user", 0, "restricted"),
+    "a restricted document of a colleague's that is published": ("published", "a colleague", 0, "restricted"),
     "a draft in another department, also the user's own": ("draft", "the user", 1, "internal"),
     "what another department has published": ("published", "a colleague", 1, "internal"),
     "what another department has published and made public": ("published", "a colleague", 1, "public"),
 }
-"""Kinds of documents: state, owner, the place of the department in the registry (the user's is the first), class."""
+"""Kinds of documents: state, owner, the place of the department in the registry (the user's is the first), class.
+
+Where the name says nothing of a class, it is internal; nothing of a department, it is the user's.
+"""
 
 
 @dataclass(frozen=True, slots=True)

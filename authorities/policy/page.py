@@ -10,6 +10,7 @@ from authorities.policy.decisions import FILE, Row, rows
 from authorities.policy.explain import Explanations
 from authorities.policy.may import May, of_party, of_person
 from authorities.policy.rules import rules_of
+from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.files import load_policy, policy_files
 from zerotrust.registry.model import Registry, load_registry
@@ -22,10 +23,19 @@ PAGE = ROOT / "docs" / "policies.md"
 HEAD = (
     "# What the policies permit\n\n"
     "This page is made from the rules, the registry and the decision table, and a test keeps it current "
-    "(`scripts/run authorities.policy.page > docs/policies.md`).\n\n"
-    "A rule permits when all of its sentence holds. There are no rules that forbid: what no rule permits is refused. "
-    "So somebody may do what all four allow: the user's departments, the rights of the agent that acts for the user, "
-    "the scopes of the token, and a rule. Who acted before that agent makes no difference.\n\n"
+    "(`scripts/run authorities.policy.page > docs/policies.md`). What an agent may do is in "
+    "[its section](#what-each-party-may-do). Why somebody is refused is in [Why not](#why-not), for examples; "
+    "`zt policy explain` says it of a call that was made ([zt.md](zt.md)).\n\n"
+    "What no rule permits is refused, and no rule forbids. A call needs a yes of all four: the user's departments, the "
+    "rights of the agent that acts for the user, the scopes of the token, and a rule. Who acted before that agent "
+    "makes no difference.\n\n"
+    "- A **department** is a group that [registry.yaml](../registry.yaml) calls one. The token of an agent names one "
+    "department of the user, the one that the task is about.\n"
+    "- A **scope** is what a token is for: `tool.read` to read documents, `tool.write` to file and change them. Each "
+    "other scope opens the API of one kind of party.\n"
+    "- A **document** is a draft, or published. Its class says who it is for: a public one for all departments, once "
+    "it is published; an internal one for its department; a restricted one for its owner.\n"
+    "- **In person** means that the user's own client calls, with no agent in between.\n\n"
     "## The rules\n"
 )
 
@@ -47,7 +57,11 @@ def _rules(files: Mapping[str, str]) -> Iterator[str]:
 
 def _parties(files: Mapping[str, str], engine: CedarPolicy, registry: Registry) -> Iterator[str]:
     yield "## What each party may do\n"
-    yield "For a user of one department or an operator, with all scopes that the registry lets the party hold:\n"
+    yield (
+        "The policies were asked for a user of one department, and for an operator, with all scopes that the registry "
+        "lets the party hold. With fewer scopes it may do less. Where nothing else is said, a document is internal, "
+        "and of the user's department.\n"
+    )
     rules = [rule for text in files.values() for rule in rules_of(text)]
     for name in registry.parties:
         may = of_party(name, engine, rules, registry)
@@ -63,22 +77,54 @@ def _parties(files: Mapping[str, str], engine: CedarPolicy, registry: Registry) 
 
 
 def _documents(may: May) -> Iterator[str]:
-    yield from (f"- With {kind}: {', '.join(actions) or 'nothing'}." for kind, actions in may.documents)
+    """Yield what may be done with documents, and last with which nothing may be done."""
+    grouped = dict[tuple[str, ...], list[str]]()
+    for kind, actions in may.documents:
+        grouped.setdefault(actions, []).append(kind)
+    nothing = grouped.pop((), [])
+    for actions, kinds in grouped.items():
+        yield f"- It may {_and(actions)}: {'; '.join(kinds)}."
+    if nothing:
+        yield f"- It may do nothing with: {'; '.join(nothing)}."
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _reasons(table: Sequence[Row], explained: Explanations, registry: Registry) -> Iterator[str]:
+    rows = [row for row in table if row.because and not row.allowed]
     yield "## Why not\n"
-    yield "From [the decision table](../policies/decisions.md), which has all questions and answers.\n"
-    yield "The last column has the rules that came nearest, and what each of them missed.\n"
-    yield "| user | through | wants | the answer is no, because | nearest |\n|---|---|---|---|---|"
-    for row in table:
-        if row.because and not row.allowed:
-            user, through, _, action, at = row.words(registry)
-            near = [
-                f"`{one.rule.id}`: {', '.join(one.missed)}" for one in explained.nearest(row.who, row.action, row.at)
-            ]
-            told = "; ".join(near) or "no rule is about this action"
-            yield f"| {user} | {through} | `{action}`: {at} | {row.because} | {told} |"
+    yield (
+        "These questions are from [the decision table](../policies/decisions.md), which has all questions and answers. "
+        "The answer to each of these is no. The people and the documents are examples:\n"
+    )
+    yield from _examples(rows)
+    yield (
+        "**Through** are the parties on the way, the last of which asks: `orchestrator > agent/reader` is the reader, "
+        "who acts for the user after the orchestrator. The last column has the rules that came nearest, and what each "
+        "of them missed.\n"
+    )
+    yield "| user | through | with the scopes | wants | the answer is no, because | nearest |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        user, through, scopes, action, at = row.words(registry)
+        near = [f"`{one.rule.id}`: {', '.join(one.missed)}" for one in explained.nearest(row.who, row.action, row.at)]
+        told = "; ".join(near) or "no rule is about this action"
+        yield f"| {user} | {through} | {scopes or 'none'} | `{action}`: {at} | {row.because} | {told} |"
+
+
+def _examples(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield who the people are, and what the documents are."""
+    yield "| user | groups in the token |\n|---|---|"
+    people = {row.who.subject: ", ".join(sorted(row.who.groups)) or "none" for row in rows}
+    yield from (f"| {name} | {groups} |" for name, groups in people.items())
+    yield "\n| document | department | state | owner | class |\n|---|---|---|---|---|"
+    documents = {row.at.name: dict(row.at.attributes) for row in rows if isinstance(row.at, Resource)}
+    for name, has in documents.items():
+        columns = (has.get(one) or "none" for one in ("department", "state", "owner", "classification"))
+        yield f"| {name} | {' | '.join(columns)} |"
+    yield ""
 
 
 def main() -> None:
