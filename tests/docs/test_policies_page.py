@@ -1,6 +1,7 @@
 """docs/policies.md is what the rules, the registry and the decision table say now."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -146,7 +147,7 @@ def test_what_the_page_says_a_party_may_use_is_what_the_policies_decide() -> Non
         assert said == decided, name
 
 
-HOLDS = {
+HOLDS: dict[str, Callable[[Row], bool]] = {
     "the user belongs to no department": lambda row: not {ENGINEERING, FINANCE} & row.who.groups,
     "the user is no operator": lambda row: "/operators" not in row.who.groups,
     "the document is not in a department of the user": lambda row: (
