@@ -24,6 +24,7 @@ from zt.client import user_client
 
 MAX_LINE = 1 << 22
 """Bytes of an answer with its receipts, as JSON."""
+ENDED = "the client's process has ended"
 
 
 class Away:
@@ -32,12 +33,15 @@ class Away:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process, self._numbers = process, count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._ended = False
 
     async def post(self, at: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[float, str]:
         """Send a request to a party of the set `at`; return the seconds that it took, and the answer.
 
         Raises `RuntimeError` if there is none.
         """
+        if self._ended:
+            raise RuntimeError(ENDED)
         number = next(self._numbers)
         self._waiting[number] = answered = asyncio.get_running_loop().create_future()
         assert self._process.stdin  # noqa: S101 - for the type checker: a pipe
@@ -53,8 +57,9 @@ class Away:
         while line := await self._process.stdout.readline():
             number, *answer = json.loads(line)
             self._waiting.pop(number).set_result(answer)
+        self._ended = True
         for one in self._waiting.values():
-            one.set_result((None, "the client's process has ended"))
+            one.set_result((None, ENDED))
 
 
 @asynccontextmanager

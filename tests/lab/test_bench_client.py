@@ -51,3 +51,11 @@ async def test_each_request_gets_its_own_answer_and_the_time_that_it_took(sets: 
 async def test_no_answer_is_an_error(sets: Away) -> None:
     with pytest.raises(RuntimeError, match="no party is registered"):
         await ask(sets, "http://other.example/x", {})
+
+
+async def test_whoever_waits_for_a_client_that_has_ended_is_told(sets: Away, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_line", lambda _: b"no request\n")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="has ended"):
+            await ask(sets, f"{ORIGIN}/x", {})
