@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from authorities.policy.decisions import FILE, rows
 from demo.intruder import Intruder, said
 from local.system import ROOT, System
 from tests.e2e.test_transaction import task
 from tests.support.records import records
+from zerotrust.authzen import AuthZEN
+from zerotrust.decision import Resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -100,6 +103,23 @@ async def test_why_a_task_was_refused_something_is_explained_in_words(
     assert "Rule use-an-api permits it: For a user of a department, a party may call an API" in told
     assert "No rule permits it. It would have been permitted" in told
     assert "the document is not in a department of the user" in told
+
+
+async def test_the_policy_authority_answers_a_workload_as_the_services_decide(
+    system: System, intruder: Intruder
+) -> None:
+    """Every seventh row of the decision table by AuthZEN, over mutual TLS; all of them are asked in process."""
+    table = rows((ROOT / "policies" / FILE).read_text(), system.registry)
+    pdp = AuthZEN(await intruder.client(READER), system.address(POLICY_AUTHORITY))
+    asked = [row for row in table if isinstance(row.at, Resource)][::7]
+    assert len(asked) > 10
+    named = set()
+    for row in asked:
+        assert isinstance(row.at, Resource)
+        decision = await pdp.decide_on(row.who, row.action, row.at)
+        assert not row.differs(decision), row
+        named.add(decision.policy)
+    assert named == await versions(system)
 
 
 async def decided_by(system: System, number: int) -> None:

@@ -81,10 +81,10 @@ class RegistrySnapshot(Document):
     def authorities(self) -> Directory:
         """Return the directory of the authorities that every party may connect to by its certificate, without a token.
 
-        They are the registry and the audit log.
+        They are the registry, the audit log and the policy authority, which answers AuthZEN.
         """
         own = self.registry.authorities
-        return self._directory({own.registry, own.audit})
+        return self._directory({own.registry, own.audit, own.policy})
 
     def directory(self, caller: str | None = None) -> Directory:
         """Return the directory of what `caller` may call and connect to; without a caller, of all parties."""

@@ -157,7 +157,7 @@ class EgressClients:
         self.without_token = _Bounded(headers=PLAIN, timeout=SECONDS, transport=transport)
         self._to_authorities = to_authorities or transport
         self.authorities = _Bounded(headers=PLAIN, timeout=SECONDS, transport=self._to_authorities)
-        """To the registry and the audit log, by certificate alone."""
+        """To the registry, the audit log and the policy authority, by certificate alone."""
         # The others have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
             headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
