@@ -22,7 +22,7 @@ from lab.notebooks.attach import attach_here
 from lab.notebooks.certificate import said
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.impostor import UNREACHED, listening
-from lab.notebooks.temporary import attestations_log, edited, file_added, logged, put_right, reload, until
+from lab.notebooks.temporary import attestations_log, file_added, logged, moved, put_right, reload, until
 from lab.notebooks.use import close, here, told
 from local.manual_steps import REQUEST
 from local.system import ROOT
@@ -194,7 +194,7 @@ programs = {
 }
 alice, impatient = await real.sign_in("alice"), replace(real, patience=0)
 for program, tls in programs.items():
-    async with listening(tls) as (port, received), edited(system, "local.yaml", place, f"port: {port} ") as olga:
+    async with listening(tls) as (port, received), moved(system, place, f"port: {port} ") as olga:
         await reload(olga)
         while not received.connections:
             answer = await impatient.task(alice.credentials, REQUEST)

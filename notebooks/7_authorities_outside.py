@@ -7,15 +7,16 @@
 #
 # In figure 5 of the post, the orchestrator *enforces* decisions and does not make them. Who somebody is, what the rules are, and which code runs is decided by authorities outside of it. So a rule can change without any change to the orchestrator.
 #
-# This notebook changes one rule while the system runs, so it needs `make notebooks`. The file that it changes is a copy for this run, and each cell undoes its own change. The first cell undoes whatever an interrupted run has left.
+# This notebook changes one rule while the system runs, so it needs `make notebooks`. It changes no file: it does what `zt policy activate` does, and each cell undoes its own change. The first cell undoes whatever an interrupted run has left.
 
 # %%
 import asyncio
 
 from lab.notebooks.attach import attach_here
-from lab.notebooks.copies import policy
 from lab.notebooks.figure import Arrow, figure
-from lab.notebooks.temporary import edited, processes, put_right, reload, until
+from lab.notebooks.rules import changed_rule
+from lab.notebooks.rules import rule as rule_called
+from lab.notebooks.temporary import processes, put_right, until
 from lab.notebooks.use import close, here, told
 from zerotrust.audit.event import Access
 from zt.authority_client import RefusedError
@@ -28,15 +29,17 @@ figure(
     "Figure 5: authorities outside",
     {
         "Keycloak": (0, 0),
-        "registry": (0, 1),
-        "attestation": (0, 2),
+        "policy authority": (0, 1),
+        "registry": (0, 2),
+        "attestation": (0, 3),
         "orchestrator": (1, 1),
         "agents": (2, 1),
         "tool, inference": (3, 1),
     },
     [
         Arrow("Keycloak", "orchestrator", "tokens"),
-        Arrow("registry", "orchestrator", "rules"),
+        Arrow("policy authority", "orchestrator", "rules"),
+        Arrow("registry", "orchestrator", "parties"),
         Arrow("attestation", "orchestrator", "certificates"),
         Arrow("orchestrator", "agents", "T1"),
         Arrow("agents", "tool, inference", "T2, T3"),
@@ -44,14 +47,14 @@ figure(
 )
 
 # %% [markdown]
-# Keycloak issues the tokens. The registry knows all parties and the rules. Attestation measures code and issues certificates. Each of them is a process of its own. The agents, the tool and inference get the same from them as the orchestrator.
+# Keycloak issues the tokens. The policy authority has the rules, and the registry knows all parties. Attestation measures code and issues certificates. Each of them is a process of its own. The agents, the tool and inference get the same from them as the orchestrator.
 #
 # ## The rule in force
 #
 # The rules are written in Cedar, a language for such rules. This one says who may read a document:
 
 # %%
-rule = policy(system, "read-own-department")
+rule = rule_called("read-own-department")
 print(rule)
 
 # %% [markdown]
@@ -93,18 +96,22 @@ stricter = rule.replace("\n};", "\n  && !context.delegated\n};")
 print(stricter)
 
 # %% [markdown]
-# The cell below writes this to the registry's file. Nothing happens yet: a rule counts when an operator says so. Then olga, an operator, tells the registry to read its files again (`zt reload`). The registry signs the new rules and sends them to every service.
+# The policies come with a table of questions and the answers that they have to get. Some of its rows say that agents read; whoever changes the rule changes these rows, and here they are left out. Otherwise the policy authority would not publish the rule.
+#
+# Then olga, an operator, activates the new version (`zt policy activate`). The policy authority tests it, signs it, and brings it to the registry, which passes it on to every service.
 #
 # The reader goes on calling the tool meanwhile, with the same token.
 
 # %%
 token, running = await as_the_reader(), processes(system)
-async with edited(system, "documents.cedar", rule, stricter) as olga:
-    print("the file is changed:", told(await read()))
-    reloading = asyncio.create_task(reload(olga))
-    took = await until("200 tool error", read, after=reloading)
-    print(f"olga has it reloaded: {' '.join(await reloading)}; {took:.0f} ms later the reader is refused.")
-    print("the reader is told: ", told(await read()))
+async with changed_rule(system, rule, stricter) as change:
+    print("rows of the table that say otherwise:", change.rows)
+    print("before olga activates it:", told(await read()))
+    activating = asyncio.create_task(change.activate())
+    took = await until("200 tool error", read, after=activating)
+    await activating
+    print(f"olga has activated it: {took:.0f} ms later the reader is refused.")
+    print("the reader is told:", told(await read()))
     after = on_record()
 print("by the rules of before:", "yes" if after == before else "no")
 
@@ -118,14 +125,13 @@ for party, process in processes(system).items():
     print(f"{'the same process' if process == running[party] else 'ANOTHER PROCESS':<18} {party}")
 
 # %% [markdown]
-# The cell above has ended, so its change is undone: the old rule is back.
+# The cell above has ended, so its change is undone: the old rule is back, as a new version, for what was in force stays on record.
 
 # %%
 token = await as_the_reader()
 await until("200 ok", read)
 print("the reader is told:", told(await read()))
-after = on_record()
-print("by the rules of before:", "yes" if after == before else "no")
+before = on_record()
 
 # %% [markdown]
 # ## A rule that is wrong
@@ -135,19 +141,19 @@ print("by the rules of before:", "yes" if after == before else "no")
 # %%
 wrong = stricter.replace("context.delegated", "context.delegate")
 token = await as_the_reader()
-async with edited(system, "documents.cedar", rule, wrong) as olga:
+async with changed_rule(system, rule, wrong) as change:
     try:
-        await reload(olga)
+        await change.activate()
     except RefusedError as refused:
-        print(str(refused).partition("  ")[0])
+        print(refused)
     print("\nthe reader is told:", told(await read()))
     after = on_record()
 print("by the rules of before:", "yes" if after == before else "no")
 
 # %% [markdown]
-# The registry refuses the whole file, and the old rules stay in force everywhere. A service never sees half of a change.
+# The policy authority refuses all of it, and the old rules stay in force everywhere. A service never sees half of a change.
 #
-# Now it is your turn: change `stricter` above, and run all cells again. The cell below it waits until the call is refused. If the registry refuses your rule, the cell ends with the registry's answer. If your rule permits the call, the cell gives up after half a minute. In each case the old rule is back.
+# Now it is your turn: change `stricter` above, and run all cells again. The cell below it waits until the call is refused. If the policy authority refuses your rule, the cell ends with its answer. If your rule permits the call, the cell gives up after half a minute. In each case the old rule is back.
 
 # %%
 await close()

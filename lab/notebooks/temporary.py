@@ -10,7 +10,8 @@ from typing import Any
 
 from demo.revocation import PLANTED, operator, until_restored
 from lab.before.system import Answer
-from lab.notebooks.copies import changed_back, folder_of
+from lab.notebooks.copies import PLACES, changed_back, folder_of
+from lab.notebooks.rules import put_back
 from local.system import System
 from zt.registry_client import RegistryClient
 
@@ -41,14 +42,14 @@ async def file_added(system: System) -> AsyncIterator[RegistryClient]:
 
 
 @asynccontextmanager
-async def edited(system: System, name: str, old: str, new: str) -> AsyncIterator[RegistryClient]:
-    """Replace a text in a copy (`copies.py`) for a block; `reload` makes it count.
+async def moved(system: System, old: str, new: str) -> AsyncIterator[RegistryClient]:
+    """Replace a text in the copy of where parties run (`copies.py`) for a block; `reload` makes it count.
 
     Raises `ValueError` if the copy does not have the text.
     """
-    text = (copy := folder_of(system) / name).read_text()
+    text = (copy := folder_of(system) / PLACES).read_text()
     if old not in text:
-        raise ValueError(f"{name} does not have the text that is to be replaced")
+        raise ValueError(f"{PLACES} does not have the text that is to be replaced")
     try:
         async with operating(system) as olga:
             copy.write_text(text.replace(old, new))
@@ -66,6 +67,7 @@ async def put_right(system: System) -> None:
     async with operating(system) as olga:
         await reload(olga)
         await _reinstated(olga)
+    await put_back(system)
 
 
 async def _reinstated(olga: RegistryClient) -> None:

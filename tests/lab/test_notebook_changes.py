@@ -9,16 +9,21 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from authorities.attestation.local.launch import Launch
+from authorities.policy.decisions import rows
+from authorities.policy.fit import problems
+from authorities.policy.versions import content_of
 from lab.before.one_token.realm import Realm
 from lab.before.system import Answer
 from lab.notebooks import temporary
 from lab.notebooks.attach import attach_here, stored
 from lab.notebooks.certificate import said
-from lab.notebooks.copies import ORIGINALS, changed_back, policies_in, reading
+from lab.notebooks.copies import changed_back, reading
 from lab.notebooks.impostor import MOST, Received, listening
+from lab.notebooks.rules import edited, rule, rules_in
 from lab.notebooks.temporary import until
 from local.alone import DemoError
 from local.system import HOST, ROOT
+from tests.support.system import registry
 from zerotrust.registry.files import load_policy
 from zerotrust.spiffe.tls import server_context, user_context
 from zerotrust.testing.ca import CA
@@ -28,33 +33,48 @@ REQUEST = b"POST /a2a HTTP/1.1\r\nauthorization: Bearer eyJhbGciOi\r\n\r\n"
 
 
 def test_a_copy_that_was_changed_or_is_missing_is_made_anew(tmp_path: Path) -> None:
-    assert sorted(changed_back(tmp_path)) == sorted(ORIGINALS)
-    assert changed_back(tmp_path) == []
+    assert changed_back(tmp_path)
+    assert not changed_back(tmp_path)
 
-    for name in ("apis.cedar", "of_an_older_version.cedar"):
-        (tmp_path / name).write_text("permit (principal, action, resource);")
     (tmp_path / "local.yaml").unlink()
-    assert sorted(changed_back(tmp_path)) == ["apis.cedar", "local.yaml", "of_an_older_version.cedar"]
+    assert changed_back(tmp_path)
+    (tmp_path / "local.yaml").write_text("parties: {}")
+    assert changed_back(tmp_path)
 
-    assert load_policy(tmp_path) == load_policy(ROOT / "policies")
+    assert (tmp_path / "local.yaml").read_text() == (ROOT / "deploy" / "local.yaml").read_text()
 
 
 def test_the_registry_of_the_notebooks_reads_the_copies_and_is_otherwise_as_ever(tmp_path: Path) -> None:
     launch = Launch(
-        party_id="spiffe://agents.example/x", name="x", code=("x",), env={"ZT_PORT": "1", "ZT_POLICIES": "/"}
+        party_id="spiffe://agents.example/x", name="x", code=("x",), env={"ZT_PORT": "1", "ZT_DEPLOYMENT": "/"}
     )
 
     copied = reading(launch, tmp_path)
 
-    assert copied.env == {"ZT_PORT": "1", "ZT_POLICIES": str(tmp_path), "ZT_DEPLOYMENT": str(tmp_path / "local.yaml")}
+    assert copied.env == {"ZT_PORT": "1", "ZT_DEPLOYMENT": str(tmp_path / "local.yaml")}
     assert (copied.party_id, copied.name, copied.code) == (launch.party_id, launch.name, launch.code)
+
+
+def test_a_change_of_a_rule_leaves_out_the_rows_that_say_otherwise_and_is_then_fit() -> None:
+    content, known = content_of(ROOT / "policies"), registry()
+    old = rule("read-own-department")
+
+    changed, left_out = edited(content, old, old.replace("\n};", "\n  && !context.delegated\n};"), known)
+    assert left_out > 10
+    assert problems(changed.document, known, rows(changed.table, known)) == []
+
+    wrong, none = edited(content, old, old.replace("\n};", "\n  && !context.delegate\n};"), known)
+    assert (none, wrong.table) == (0, content.table)
+    with pytest.raises(ValueError, match="no file has the text"):
+        edited(content, "no such text", "", known)
 
 
 def test_a_policy_is_found_by_its_id_and_whole() -> None:
     text = load_policy(ROOT / "policies").policies
 
-    found = policies_in(text)
+    found = rules_in(text)
 
+    assert rule("read-own-department") == found["read-own-department"]
     assert found.keys() >= {"use-an-api", "operate", "read-own-department"}
     for name, policy in found.items():
         assert policy in text

@@ -10,11 +10,9 @@ from typing import Any, cast
 import pytest
 
 from lab.notebooks import temporary
-from lab.notebooks.copies import changed_back, folder_of
-from lab.notebooks.temporary import WRITER, edited, file_added, put_right
+from lab.notebooks.copies import PLACES, changed_back, folder_of
+from lab.notebooks.temporary import WRITER, file_added, moved, put_right
 from local.system import System
-
-POLICY = "documents.cedar"
 
 
 @dataclass
@@ -24,8 +22,10 @@ class Olga:
     file: Path
     suspended: bool = False
     read: list[str] = field(default_factory=list)
-    """The policies, each time that they were read."""
+    """Where parties run, each time that it was read."""
     folder: Path = Path()
+    put_back: int = 0
+    """How often the policies were put back."""
 
     async def party(self, name: str) -> dict[str, str]:
         """Return the state of the writer; once it has drifted, it stays suspended."""
@@ -39,9 +39,9 @@ class Olga:
         self.suspended = False
 
     async def ask(self, method: str, path: str) -> dict[str, Any]:
-        """Read the policies again."""
+        """Read again where parties run."""
         assert (method, path) == ("POST", "/reload")
-        self.read.append((self.folder / POLICY).read_text())
+        self.read.append((self.folder / PLACES).read_text())
         return {"changed": []}
 
 
@@ -64,7 +64,12 @@ def olga(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Olg
         return olga
 
     monkeypatch.setattr(temporary, "PLANTED", olga.file)
+
+    async def put_back(_: System) -> None:
+        olga.put_back += 1
+
     monkeypatch.setattr(temporary, "operator", operator)
+    monkeypatch.setattr(temporary, "put_back", put_back)
     return olga
 
 
@@ -81,8 +86,8 @@ async def test_a_file_is_removed_and_the_writer_reinstated_where_a_cell_fails(sy
 
 
 async def test_what_a_kernel_left_that_has_died_is_put_right(system: System, olga: Olga) -> None:
-    before = (folder_of(system) / POLICY).read_text()
-    (folder_of(system) / POLICY).write_text("")
+    before = (folder_of(system) / PLACES).read_text()
+    (folder_of(system) / PLACES).write_text("")
     olga.file.touch()
     assert await olga.party(WRITER) == {"state": "drifted"}
 
@@ -91,20 +96,21 @@ async def test_what_a_kernel_left_that_has_died_is_put_right(system: System, olg
     assert not olga.file.exists()
     assert await olga.party(WRITER) == {"state": "active"}
     assert olga.read == [before]
+    assert olga.put_back == 1
 
 
-async def test_a_rule_is_as_before_and_read_again_where_a_cell_fails(system: System, olga: Olga) -> None:
-    before = (folder_of(system) / POLICY).read_text()
+async def test_a_place_is_as_before_and_read_again_where_a_cell_fails(system: System, olga: Olga) -> None:
+    before = (folder_of(system) / PLACES).read_text()
 
     async def cell(old: str) -> None:
-        async with edited(system, POLICY, old, "forbid"):
+        async with moved(system, old, "8999"):
             await temporary.reload(cast("Any", olga))
             raise RuntimeError("the cell fails")
 
     with pytest.raises(RuntimeError, match="the cell fails"):
-        await cell("permit")
-    assert olga.read == [before.replace("permit", "forbid"), before]
+        await cell("8102")
+    assert olga.read == [before.replace("8102", "8999"), before]
 
     with pytest.raises(ValueError, match="does not have the text"):
         await cell("no such text")
-    assert (folder_of(system) / POLICY).read_text() == before
+    assert (folder_of(system) / PLACES).read_text() == before

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,17 +16,20 @@ from authorities.policy.publisher import Publisher
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version, Versions, content_of
 from authorities.registry.policies import PATH as POLICY_AT
+from tests.services.test_policy_feed import followed
 from tests.services.test_registry_authority import ADDRESS, NAME, Authority, authority_in
 from tests.support.ca import REGISTRY_PARTY, the_ca, workload
-from tests.support.feed import beat, line, registry_line
+from tests.support.feed import beat, line, policy_line, registry_line, whole
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, signed
-from tests.support.system import POLICIES, POLICY, Wire, fresh_revocations, svid_of
-from zerotrust.decision import Denied
-from zerotrust.registry.events import state
+from tests.support.system import POLICIES, POLICY, System, Wire, fresh_revocations, svid_of
+from zerotrust.decision import Decision, Denied, Reason, ReasonCode
+from zerotrust.registry.events import document, state
 from zerotrust.registry.feed import RegistryFeed
+from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.spiffe.svid import Svid
+from zerotrust.testing import principal
 
 ME = "spiffe://agents.example/authority/registry"
 STRICTER = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
@@ -64,14 +68,14 @@ class Way:
 
 
 @pytest.fixture
-async def registry(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+async def taking(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
     async with authority_in(tmp_path, issuer) as authority:
         yield authority
 
 
 @pytest.fixture
-def way(tmp_path: Path, registry: Authority) -> Way:
-    return Way(tmp_path, registry)
+def way(tmp_path: Path, taking: Authority) -> Way:
+    return Way(tmp_path, taking)
 
 
 def in_use(registry: Authority) -> str:
@@ -79,20 +83,20 @@ def in_use(registry: Authority) -> str:
     return registry.system.services[NAME]._policy.version
 
 
-async def test_a_version_is_published_when_the_registry_has_taken_it(way: Way, registry: Authority) -> None:
+async def test_a_version_is_published_when_the_registry_has_taken_it(way: Way, taking: Authority) -> None:
     version = way.more("second")
 
     await way.publisher.publish(version)
 
-    assert in_use(registry) == version.name
+    assert in_use(taking) == version.name
     await way.publisher.publish(version)
     assert way.sent[0] == way.sent[1]  # the same text, which the registry knows
 
 
 async def test_a_version_that_the_registry_has_had_a_newer_one_of_is_refused_for_good(
-    way: Way, registry: Authority
+    way: Way, taking: Authority
 ) -> None:
-    assert (await registry.bring(signed(STRICTER, 9))).status_code == 204
+    assert (await taking.bring(signed(STRICTER, 9))).status_code == 204
 
     with pytest.raises(Denied, match="is not newer than 9") as refused:
         await way.publisher.publish(way.versions.active)
@@ -108,7 +112,7 @@ async def test_a_registry_that_is_away_has_refused_nothing(way: Way) -> None:
 
 
 async def test_it_is_published_again_after_a_failure_and_signed_anew_with_each_certificate(
-    way: Way, registry: Authority, monkeypatch: pytest.MonkeyPatch
+    way: Way, taking: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SECONDS_AFTER_FAILURE", 0.01)
     second, way.away = way.more("second"), True
@@ -117,7 +121,7 @@ async def test_it_is_published_again_after_a_failure_and_signed_anew_with_each_c
         while len(way.sent) < 3:
             await asyncio.sleep(0.01)
         way.away = False
-        while in_use(registry) != second.name:
+        while in_use(taking) != second.name:
             await asyncio.sleep(0.01)
         before = way.sent[-1]
 
@@ -128,8 +132,8 @@ async def test_it_is_published_again_after_a_failure_and_signed_anew_with_each_c
     publishing.cancel()
 
 
-def test_at_the_policy_authority_its_own_version_decides_and_does_not_end(way: Way, registry: Authority) -> None:
-    snapshot = registry.system.snapshot
+def test_at_the_policy_authority_its_own_version_decides_and_does_not_end(way: Way, taking: Authority) -> None:
+    snapshot = taking.system.snapshot
     feed = RegistryFeed(
         "https://registry.test",
         REGISTRY_PARTY,
@@ -148,3 +152,65 @@ def test_at_the_policy_authority_its_own_version_decides_and_does_not_end(way: W
 
     assert used == [way.versions.version(1).name, second.name]
     assert feed.policy.until == math.inf
+
+
+async def test_versions_change_under_requests_and_every_request_is_answered_by_one_of_them(
+    system: System, issuer: Issuer
+) -> None:
+    """At all services, between any two steps of a task: no request is dropped, and each record names its version."""
+    versions = [POLICY.model_copy(update={"policies": f"{POLICY.policies}// {n}"}) for n in range(1, 30)]
+    feeds = [followed(system, service) for service in system.services.values()]
+    for feed in feeds:
+        for one in whole(system.snapshot, policy=versions[0]):
+            feed._take(one)
+
+    async def asked() -> list[int]:
+        async with system.client("orchestrator", issuer.token()) as client:
+            task = {"request": "Summarise our incident reports."}
+            return [(await client.post("/tasks", json=task)).status_code for _ in range(3)]
+
+    asking = [asyncio.create_task(asked()) for _ in range(4)]
+    for number, version in enumerate(versions[1:], 2):
+        for feed in feeds:
+            await asyncio.sleep(0.005)
+            feed._take(policy_line(version, number))
+            feed._take(beat(policy=number))
+    answers = [status for one in await asyncio.gather(*asking) for status in one]
+
+    assert answers == [200] * 12
+    decided = {record["policy"] for name in system.services for record in system.records(name) if record.get("policy")}
+    assert decided <= {f"{number}-{version.digest[:12]}" for number, version in enumerate(versions, 1)}
+    assert len(decided) > 3
+
+
+async def test_while_the_authority_is_away_the_policies_end_and_when_it_is_back_they_decide_again(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, now = system.services["agent/reader"], time.time()
+    feed = followed(system, service)
+    short = the_ca().svid(AUTHORITY, left=60)
+    for one in (
+        registry_line(system.snapshot),
+        line(POLICY_TOPIC, document(ME, 1, signed(POLICY, 1, short))),
+        line(REVOCATIONS, state(ME, 0, {})),
+        beat(),
+    ):
+        feed._take(one)
+    engine: Any = service._policy
+
+    def decided() -> ReasonCode:
+        reader = principal(actors=(system.registry.id("orchestrator"),), scopes=frozenset({"agent.invoke"}))
+        decision: Decision = engine.decide(reader, "agent.invoke", system.registry.id("agent/reader"))
+        return decision.reason
+
+    assert decided() is not Reason.POLICY_EXPIRED
+    monkeypatch.setattr(engine, "_clock", lambda: now + 61)
+    for _ in range(2):  # heartbeats go on, without a number of the policies
+        feed._take(beat(policy=None))
+        assert decided() is Reason.POLICY_EXPIRED
+        assert feed.revocations.fresh
+
+    feed._take(line(POLICY_TOPIC, document(ME, 2, signed(POLICY, 1))))
+    feed._take(beat(policy=2))
+    assert service._policy is engine  # the same version: nothing was parsed again
+    assert decided() is not Reason.POLICY_EXPIRED
