@@ -145,7 +145,7 @@ async with changed_rule(system, rule, wrong) as change:
     try:
         await change.activate()
     except RefusedError as refused:
-        print(refused)
+        print("\n".join(str(refused).splitlines()[:2]))
     print("\nthe reader is told:", told(await read()))
     after = on_record()
 print("by the rules of before:", "yes" if after == before else "no")
