@@ -146,7 +146,7 @@ async def test_whoever_owns_the_database_leads_to_another_record(ledger: Ledger)
     index = Index(ledger.folder / "index.db", log)
     await index.follow()
     with closing(sqlite3.connect(ledger.folder / "index.db")) as database, database:
-        database.execute("UPDATE leaves SET leaf = 3 WHERE term = (SELECT id FROM terms WHERE value LIKE '% 1')")
+        database.execute("UPDATE leaves SET leaf = 3 WHERE kind = 'record' AND value LIKE '% 1'")
     asked: Term = record_term(SERVICE, 1)
     [leaf] = await index.find(asked)
     found = asked in terms_of(await index.entry(leaf))
