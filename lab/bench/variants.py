@@ -43,9 +43,8 @@ def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 
 def launches(system: System) -> dict[str, Launch]:
-    """Return the launches of the registry, of the audit authority and of all sets, by address."""
-    own = system.registry.authorities
-    authorities = {own.registry, own.audit}
+    """Return the launches of all authorities and of all sets, by address."""
+    authorities = set(system.registry.authorities.model_dump().values())
     return {url: launch for url, launch in registered(system).items() if launch.name in authorities} | sets(system)
 
 

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from lab.bench import decisions, journal, ledger
+from lab.bench import decisions, journal, ledger, variants
 from lab.bench.__main__ import report
 from lab.bench.measure import SLOW, TASK, measure
 from lab.bench.numbers import Measured, Ratio, paired, percentile, summarise
@@ -107,6 +108,16 @@ def test_only_one_variant_reaches_the_audit_log() -> None:
     found = {name: shifted(snapshot, name).places["authority/audit"] for name in PORTS}
 
     assert [name for name, place in found.items() if place == there] == ["warm"]
+
+
+def test_all_authorities_run_that_the_parties_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: Any = registry()
+    launched = {name: SimpleNamespace(name=name) for name in found.launched}
+    monkeypatch.setattr(variants, "registered", lambda _: launched)
+    monkeypatch.setattr(variants, "sets", lambda _: {})
+
+    system: Any = SimpleNamespace(registry=found)
+    assert variants.launches(system).keys() == {"authority/registry", "authority/audit", "authority/policy"}
 
 
 async def test_unguarded_parties_do_the_very_same_task(ask: Callable[..., Any], issuer: Issuer) -> None:
