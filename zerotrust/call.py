@@ -42,6 +42,8 @@ class Call:
     """Whether the caller is a workload on a route that requires a certificate only."""
     record: Link | None = None
     """Where its admission is in the journal."""
+    policy: str = ""
+    """The version of the policies that decided about it."""
     recorded: bool = False
     """Whether the admission is on record; if so, the outcome will be, too."""
     calls: Calls | None = None

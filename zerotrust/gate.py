@@ -132,7 +132,7 @@ class Gate:
     def _sign(self, call: Call) -> str | None:
         if self._notary is None:
             return None
-        return self._notary.sign(call, policy=self._policy.version, code=self._recorder.measurement)
+        return self._notary.sign(call, policy=call.policy or self._policy.version, code=self._recorder.measurement)
 
     async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
         try:
@@ -272,7 +272,8 @@ class Gate:
 
     async def _record(self, call: Call, decision: Decision) -> None:
         """Record a decision, and return when it is on the disk.  Raises `Denied`."""
-        record = self._recorder.append(call.decided(decision, self._policy.version))
+        call.policy = decision.policy or self._policy.version  # another one may be in force when the answer is signed
+        record = self._recorder.append(call.decided(decision, call.policy))
         await self._recorder.written([record])
         call.record = record.result()
 

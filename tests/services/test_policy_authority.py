@@ -22,7 +22,10 @@ from tests.support.ca import REGISTRY_PARTY, the_ca, workload
 from tests.support.feed import beat, line, policy_line, registry_line, whole
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, signed
+from tests.support.receipts import receipts
 from tests.support.system import POLICIES, POLICY, System, Wire, fresh_revocations, svid_of
+from zerotrust.audit.chain import events
+from zerotrust.audit.event import Request
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.registry.events import document, state
 from zerotrust.registry.feed import RegistryFeed
@@ -164,10 +167,10 @@ async def test_versions_change_under_requests_and_every_request_is_answered_by_o
         for one in whole(system.snapshot, policy=versions[0]):
             feed._take(one)
 
-    async def asked() -> list[int]:
+    async def asked() -> list[httpx.Response]:
         async with system.client("orchestrator", issuer.token()) as client:
             task = {"request": "Summarise our incident reports."}
-            return [(await client.post("/tasks", json=task)).status_code for _ in range(3)]
+            return [await client.post("/tasks", json=task) for _ in range(3)]
 
     asking = [asyncio.create_task(asked()) for _ in range(4)]
     for number, version in enumerate(versions[1:], 2):
@@ -175,9 +178,17 @@ async def test_versions_change_under_requests_and_every_request_is_answered_by_o
             await asyncio.sleep(0.005)
             feed._take(policy_line(version, number))
             feed._take(beat(policy=number))
-    answers = [status for one in await asyncio.gather(*asking) for status in one]
+    answers = [answer for one in await asyncio.gather(*asking) for answer in one]
 
-    assert answers == [200] * 12
+    assert [answer.status_code for answer in answers] == [200] * 12
+    kept = [event.data for event in events(system.folder / "orchestrator" / "journal.jsonl")]
+    for answer in answers:
+        [own] = [one for one in receipts(answer) if one.caller is None]
+        assert own.journal
+        admitted = kept[own.journal.n - 1]
+        assert isinstance(admitted, Request)
+        assert admitted.decision.policy
+        assert own.policy == admitted.decision.policy.version  # not the newest one
     decided = {record["policy"] for name in system.services for record in system.records(name) if record.get("policy")}
     assert decided <= {f"{number}-{version.digest[:12]}" for number, version in enumerate(versions, 1)}
     assert len(decided) > 3
