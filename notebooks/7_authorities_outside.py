@@ -13,6 +13,7 @@
 import asyncio
 
 from lab.notebooks.attach import attach_here
+from lab.notebooks.command import zt
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.rules import changed_rule
 from lab.notebooks.rules import rule as rule_called
@@ -75,16 +76,17 @@ async def read():
 
 
 def on_record():
-    """Print the last decision about a document that the tool has recorded; return the version of its rules."""
-    *_, last = [event.data for event in system.events("tool/documents") if isinstance(event.data, Access)]
-    rules = ", ".join(last.decision.policy.rules or ["no rule"])
-    print(f"on record: {last.operation} {last.resource.name}: {last.decision.reason} ({rules})")
-    return last.decision.policy.version
+    """Print the last decision about a document that the tool has recorded; return its rules' version, and its trace."""
+    *_, last = [event for event in system.events("tool/documents") if isinstance(event.data, Access)]
+    decision = last.data.decision
+    rules = ", ".join(decision.policy.rules or ["no rule"])
+    print(f"on record: {last.data.operation} {last.data.resource.name}: {decision.reason} ({rules})")
+    return decision.policy.version, last.trace.trace_id
 
 
 token = await as_the_reader()
 print("the reader is told:", told(await read()))
-before = on_record()
+before, _ = on_record()
 
 # %% [markdown]
 # ## The rule changes
@@ -112,12 +114,18 @@ async with changed_rule(system, rule, stricter) as change:
     await activating
     print(f"olga has activated it: {took:.0f} ms later the reader is refused.")
     print("the reader is told:", told(await read()))
-    after = on_record()
+    after, trace = on_record()
 print("by the rules of before:", "yes" if after == before else "no")
 
 # %% [markdown]
 # The reader learns only that its call failed. (MCP, the protocol between agents and tools, tells that with status 200.) The tool's record has the decision: no rule permits the call. It also has the version of the rules by which that was decided.
 #
+# Each version stays at the policy authority, so it can say in words why it was a no: which rule came nearest, and what it missed. The next cell runs `zt`, the operators' command; a program signs olga in, in the place of her browser.
+
+# %%
+await zt(system, "policy explain TRACE", TRACE=trace)
+
+# %% [markdown]
 # No service was started again. All of them are the processes of before:
 
 # %%
@@ -131,7 +139,7 @@ for party, process in processes(system).items():
 token = await as_the_reader()
 await until("200 ok", read)
 print("the reader is told:", told(await read()))
-before = on_record()
+before, _ = on_record()
 
 # %% [markdown]
 # ## A rule that is wrong
@@ -147,7 +155,7 @@ async with changed_rule(system, rule, wrong) as change:
     except RefusedError as refused:
         print("\n".join(str(refused).splitlines()[:2]))
     print("\nthe reader is told:", told(await read()))
-    after = on_record()
+    after, _ = on_record()
 print("by the rules of before:", "yes" if after == before else "no")
 
 # %% [markdown]
