@@ -8,7 +8,7 @@ from pathlib import Path
 
 from authorities.attestation.containers.attested import Containers, Image
 from authorities.attestation.containers.image import ImageFiles
-from authorities.attestation.containers.settings import OF_REGISTRY
+from authorities.attestation.containers.settings import OF_POLICY, OF_REGISTRY
 from authorities.attestation.process.peers import Peer
 from authorities.attestation.verifier.drift import Drift
 
@@ -38,7 +38,7 @@ MOUNTS = """\
 STAT, EXITING = b"7089 (a (name) ) S 1 1 1 0 -1 4194560 9", b"7089 (python) S 1 1 1 0 -1 4194564 9"
 COMMAND = b"python\0-I\0-B\0-u\0/app\0"
 ENVIRON = b"PATH=/usr/local/bin:/usr/bin\0HOSTNAME=1f\0ZT_ISSUER=https://issuer\0SPIFFE_ENDPOINT_SOCKET=unix:/s\0"
-SAME = {"ZT_ISSUER": "https://issuer", "ZT_REGISTRY": "https://registry", **OF_REGISTRY}
+SAME = {"ZT_ISSUER": "https://issuer", "ZT_REGISTRY": "https://registry", **OF_REGISTRY, **OF_POLICY}
 
 
 class Machine:
