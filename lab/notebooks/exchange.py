@@ -21,7 +21,7 @@ MEMBERS = ("access_token", "issued_token_type", "token_type", "expires_in", "sco
 SHOWN = tuple(claim for claim in CLAIMS if "jti" not in claim)
 WIDTH = 80
 """Columns of a trail: what JupyterLab shows without a break."""
-_POLICY = re.compile(r"(?<=policy )[0-9a-f]{12}")
+_POLICY = re.compile(r"(?<=policy )\d+-[0-9a-f]{12}")
 _LIST = re.compile(r"\[([^\]]*)\]")
 
 
