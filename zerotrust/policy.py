@@ -54,10 +54,17 @@ class CedarPolicy:
     MEMORY = 10_000
 
     def __init__(
-        self, *, policies: str, schema: str, entities: list[dict[str, Any]], departments: Iterable[str] = ()
+        self,
+        *,
+        policies: str,
+        schema: str,
+        entities: list[dict[str, Any]],
+        departments: Iterable[str] = (),
+        memory: int = MEMORY,
     ) -> None:
         """Take policies and schema as Cedar text, entities as Cedar JSON, and the groups that are departments.
 
+        `memory`: how many decisions are remembered; 0 where whoever asks may write anything into a question.
         Raises `PolicyError` if they do not fit together, or are nested too deep.
         """
         self._departments = frozenset(departments)
@@ -75,8 +82,8 @@ class CedarPolicy:
         self._schema = cedarpy.Schema.from_str(schema)
         content = "\0".join([policies, schema, json.dumps(entities), *sorted(self._departments)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
-        self._memory = Bounded[tuple[object, ...], Decision](self.MEMORY)
-        self._about = Bounded[str, cedarpy.Entities](self.MEMORY)
+        self._memory = Bounded[tuple[object, ...], Decision](memory)
+        self._about: dict[str, cedarpy.Entities] = {}
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission (a scope) at this party.
@@ -144,12 +151,13 @@ class CedarPolicy:
 
     def _known(self, party: str, resource: Resource) -> cedarpy.Entities:
         """Return the entities with the resource; of the others, what the decision can read, for adding copies them."""
+        key = party if ("Party", party) in self._some else ""  # about all others there is the same to read
         if (resource.kind, resource.name) in self._some:
             about = self._entities  # which fails: nobody else says what it is like
-        elif (known := self._about.get(party)) is not None:
+        elif (known := self._about.get(key)) is not None:
             about = known
         else:
             some = json.dumps(self._some.about(("Party", party)))
-            about = self._about[party] = cedarpy.Entities.from_json_str(some, schema=self._schema)
+            about = self._about[key] = cedarpy.Entities.from_json_str(some, schema=self._schema)
         thing = {"uid": {"type": resource.kind, "id": resource.name}, "attrs": dict(resource.attributes), "parents": []}
         return about.with_added_json_str(json.dumps([thing]), schema=self._schema)

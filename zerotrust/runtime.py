@@ -98,11 +98,18 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
     )
 
 
-def policy_of(document: PolicyDocument, registry: Registry) -> CedarPolicy:
-    """Return the policy engine for a registry's parties.  Raises `PolicyError` if the policies are invalid."""
+def policy_of(document: PolicyDocument, registry: Registry, memory: int = CedarPolicy.MEMORY) -> CedarPolicy:
+    """Return the policy engine for a registry's parties, which remembers so many decisions.
+
+    Raises `PolicyError` if the policies are invalid.
+    """
     entities, departments = party_entities(registry), registry.departments
     return CedarPolicy(
-        policies=document.policies, schema=document.cedar_schema, entities=entities, departments=departments
+        policies=document.policies,
+        schema=document.cedar_schema,
+        entities=entities,
+        departments=departments,
+        memory=memory,
     )
 
 

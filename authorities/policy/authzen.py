@@ -15,6 +15,8 @@ JSON = "application/json"
 MAX_EVALUATIONS = 100
 """Questions in one request.  Each takes up to 0.5 ms, without a pause; a page that shows what somebody may do asks a
 screenful."""
+LONGEST_TEXT = 256
+"""Characters of each text that decides: identifiers, names and attributes.  They have some dozen."""
 EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST = "execute_all", "deny_on_first_deny", "permit_on_first_permit"
 SEMANTICS = EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST
 REQUIRED = {"subject": ("type", "id"), "action": ("name",), "resource": ("type", "id")}
@@ -142,6 +144,8 @@ def _text(found: Mapping[str, Any], key: str, name: str) -> str:
         raise BadRequest(f"{key}.{name} is missing")
     if not isinstance(text := found[name], str):
         raise BadRequest(f"{key}.{name} is not a string")
+    if len(text) > LONGEST_TEXT:
+        raise BadRequest(f"{key}.{name} has {len(text)} characters, at most {LONGEST_TEXT} are taken")
     return text
 
 

@@ -11,9 +11,9 @@ The subject is the user and the agent is in the context, as in AuthZEN's profile
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
-from authorities.policy.authzen import Entity, Question
+from authorities.policy.authzen import LONGEST_TEXT, Entity, Question
 from authorities.policy.authzen_api import Answer
 from authorities.policy.callers import caller
 from authorities.policy.rules import rules_of
@@ -28,6 +28,8 @@ from zerotrust.runtime import policy_of
 
 MOST_NAMES = 100
 """Groups or scopes in one question.  A token has a few."""
+MOST_PROPERTIES = 16
+"""Attributes of a resource in one question.  A document has four."""
 _UNKNOWN = Answer(decision=False, context={"reason": "unknown_question"})
 
 
@@ -50,7 +52,7 @@ class ServicePoint:
             return _UNKNOWN
         if resource.type == PARTY:
             decision = self._engine.decide(who, question.action.name, resource.id)
-        elif _all_text(resource.properties):
+        elif _are_attributes(resource.properties):
             known = tuple(resource.properties.items())
             decision = self._engine.decide_on(who, question.action.name, Resource(resource.type, resource.id, known))
         else:
@@ -80,7 +82,8 @@ class PointInForce:
         if self._made is None or self._made[0] != version.number or self._made[1] is not registry:
             document = version.content.document
             try:
-                point = ServicePoint(policy_of(document, registry), document, registry, version.name)
+                engine = policy_of(document, registry, memory=0)  # whoever asks makes up each question
+                point = ServicePoint(engine, document, registry, version.name)
             except PolicyError as error:
                 raise Denied(Reason.POLICY_UNKNOWN, str(error)) from error
             self._made = version.number, registry, point
@@ -92,7 +95,7 @@ def _principal(question: Question) -> Principal | None:
     around, agent = question.context, question.context.get("agent")
     groups, scopes = _names(question.subject.properties, "groups"), _names(around, "scopes")
     actors = _names(around, "actors")
-    if question.subject.type != USER or not isinstance(agent, str) or None in (groups, scopes, actors):
+    if question.subject.type != USER or not _is_text(agent) or None in (groups, scopes, actors):
         return None
     if len(actors or ()) > MAX_ACTORS or (actors and actors[0] != agent):
         return None  # the current actor is who presents the token
@@ -100,12 +103,17 @@ def _principal(question: Question) -> Principal | None:
 
 
 def _names(told: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    """Return a list of texts; empty if it is absent, None if it is something else."""
+    """Return a list of texts; empty if it is absent, None if it is something else or too much."""
     found = told.get(key, [])
-    if not isinstance(found, list) or len(found) > MOST_NAMES or not all(isinstance(name, str) for name in found):
+    if not isinstance(found, list) or len(found) > MOST_NAMES or not all(map(_is_text, found)):
         return None
     return tuple(found)
 
 
-def _all_text(properties: Mapping[str, Any]) -> bool:
-    return all(isinstance(value, str) for value in properties.values())
+def _are_attributes(properties: Mapping[str, Any]) -> bool:
+    """Tell whether properties are what a policy may read: texts by their names, and no more than `MOST_PROPERTIES`."""
+    return len(properties) <= MOST_PROPERTIES and all(map(_is_text, [*properties, *properties.values()]))
+
+
+def _is_text(found: Any) -> TypeGuard[str]:
+    return isinstance(found, str) and len(found) <= LONGEST_TEXT

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authorities.policy import decisions, pdp
+from authorities.policy.authzen import LONGEST_TEXT
 from authorities.policy.authzen_api import SEARCH_ACTION, Response, metadata, respond
 from authorities.policy.decisions import Row
-from authorities.policy.pdp import ServicePoint
+from authorities.policy.pdp import PointInForce, ServicePoint
+from authorities.policy.versions import Version, content_of
 from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import ANSWERED, NO, REFUSED, asked, found
 from tests.support.system import POLICIES, POLICY, registry
@@ -131,6 +133,8 @@ WRITERS_DRAFT = next(
     row for row in TABLE if row.action == "document.create" and row.allowed and row.who.subject == "alice"
 )
 WHOLE = as_request(WRITERS_DRAFT)
+OF_DRAFT = WHOLE["resource"]["properties"]
+LONG = "x" * (LONGEST_TEXT + 1)
 
 
 def test_what_the_writer_may_do_is_a_list() -> None:
@@ -153,6 +157,15 @@ NO_QUESTIONS = {
     "too many scopes": {"context": WHOLE["context"] | {"scopes": ["tool.write"] * (pdp.MOST_NAMES + 1)}},
     "groups that are no list": {"subject": WHOLE["subject"] | {"properties": {"groups": {"/engineering": 1}}}},
     "an attribute that is no text": {"resource": WHOLE["resource"] | {"properties": {"department": ["/engineering"]}}},
+    "a long agent": {"context": WHOLE["context"] | {"agent": LONG, "actors": []}},
+    "a long actor": {"context": WHOLE["context"] | {"actors": [WHOLE["context"]["agent"], LONG]}},
+    "a long scope": {"context": WHOLE["context"] | {"scopes": [*WHOLE["context"]["scopes"], LONG]}},
+    "a long group": {"subject": WHOLE["subject"] | {"properties": {"groups": ["/engineering", LONG]}}},
+    "a long attribute": {"resource": WHOLE["resource"] | {"properties": {**OF_DRAFT, "owner": LONG}}},
+    "a long name of an attribute": {"resource": WHOLE["resource"] | {"properties": {**OF_DRAFT, LONG: ""}}},
+    "too many attributes": {
+        "resource": WHOLE["resource"] | {"properties": dict.fromkeys(map(str, range(pdp.MOST_PROPERTIES + 1)), "")}
+    },
 }
 
 
@@ -161,6 +174,33 @@ def test_a_question_without_what_decides_it_is_a_no(how: str) -> None:
     assert ours(EVALUATION, WHOLE)["decision"] is True
 
     assert ours(EVALUATION, WHOLE | NO_QUESTIONS[how]) == NO | {"context": {"reason": "unknown_question"}}
+
+
+@pytest.mark.parametrize(
+    ("member", "name"),
+    [("subject", "type"), ("subject", "id"), ("action", "name"), ("resource", "type"), ("resource", "id")],
+)
+def test_a_text_has_a_bound(member: str, name: str) -> None:
+    told = WHOLE | {member: WHOLE[member] | {name: LONG}}
+
+    assert post(EVALUATION, told) == Response(
+        400, f"{member}.{name} has {LONGEST_TEXT + 1} characters, at most {LONGEST_TEXT} are taken", {}
+    )
+    assert ours(EVALUATIONS, {"evaluations": [told, WHOLE]})["evaluations"][0]["decision"] is False
+    assert post(EVALUATION, WHOLE | {member: WHOLE[member] | {name: LONG[:-1]}}).status == 200
+
+
+def test_the_policy_authority_remembers_no_question() -> None:
+    content = content_of(POLICIES)
+    version = Version(number=1, digest=content.document.digest, at=0, by=None, why="", content=content)
+    point = PointInForce(lambda: version, lambda: REGISTRY)
+
+    for number in range(3):
+        told = WHOLE | {"resource": WHOLE["resource"] | {"id": f"D-{number}"}}
+        status, body, _ = respond(point(), EVALUATION, json.dumps(told).encode(), content_type="application/json")
+        assert (status, body["decision"] if isinstance(body, dict) else None) == (200, True)
+
+    assert len(point()._engine._memory) == 0
 
 
 @pytest.mark.parametrize("kind", ["", "Secret", "Action", "a b", 'Document::"x"', "Document"])

@@ -348,14 +348,26 @@ def test_what_was_asked_before_is_not_evaluated_again(monkeypatch: pytest.Monkey
     assert policy.decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents")) is first
 
 
-def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CedarPolicy, "MEMORY", 3)
-    policy = policy_of(support.POLICY, REGISTRY)
+def test_the_memory_is_bounded() -> None:
+    assert policy_of(support.POLICY, REGISTRY)._memory._most == CedarPolicy.MEMORY
+    policy = policy_of(support.POLICY, REGISTRY, memory=3)
 
     for number in range(10):
         policy.decide(caller("agent/reader", subject=f"user {number}"), "tool.read", REGISTRY.id("tool/documents"))
 
     assert len(policy._memory) == 3
+
+
+def test_entities_are_kept_for_the_parties_of_the_registry_alone() -> None:
+    policy, reader = policy_of(support.POLICY, REGISTRY), caller("agent/reader", "tool.read")
+
+    allowed = policy.decide_on(reader, "document.read", document(state="published"))
+    for number in range(10):
+        stranger = dataclasses.replace(reader, party=f"stranger {number}")
+        policy.decide_on(stranger, "document.read", document(state="published"))
+
+    assert allowed
+    assert [*policy._about] == [reader.party, ""]
 
 
 @pytest.mark.parametrize(
