@@ -22,7 +22,10 @@ class PolicyError(ZeroTrustError):
 
 MAX_DEPTH = 32
 """Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
-_NO_CODE = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*', re.DOTALL)
+MAX_JOINS = 200
+"""Of operators, calls and brackets in one policy.  A chain of 1,500, without any bracket, ends the process as well."""
+_NO_CODE = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n\r]*', re.DOTALL)
+_JOIN = re.compile(r"&&|\|\||[-+*!.([]|[=<>]=?|\b(?:if|in|is|has|like)\b")
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
 
@@ -34,6 +37,8 @@ def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
             raise PolicyError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
     if _LONG_PATH.search(code):  # control: policy-path
         raise PolicyError(f"{name}: a path of more than {MAX_DEPTH} attributes")
+    if any(len(_JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
+        raise PolicyError(f"{name}: more than {MAX_JOINS} operators, calls and brackets in one statement")
 
 
 def _named(policies: str) -> set[Uid] | None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -450,3 +452,40 @@ def test_what_is_nested_less_is_for_cedar_to_judge() -> None:
     text = TEXT + PERMIT % ("(" * 30 + '"((((((((((((((((((((((((((((((((((((" == "x"' + ")" * 30) + " // ((((((((((((("
 
     CedarPolicy(policies=text, schema=SCHEMA, entities=[])
+
+
+CHAINS = {
+    "if, else": "if true then true else " * 2500 + "true",
+    "if, if": "if " * 2500 + "true" + " then true else true" * 2500,
+    "&&": "true&&" * 9500 + "true",
+    "||": "true||" * 9500 + "true",
+    "*": "1*" * 28000 + "1 == 1",
+    "attributes as texts": "context" + '["a"]' * 11000,
+    "calls": "context.scopes" + ".isEmpty()" * 5000,
+    "a comment that a carriage return ends": "true //\r && " + "(" * 20000 + "true" + ")" * 20000 + "//\n",
+}
+READ = "import sys; from zerotrust.policy import *; CedarPolicy(policies=sys.stdin.read(), schema='', entities=[])"
+
+
+@pytest.mark.parametrize("how", CHAINS)
+def test_a_chain_that_would_end_the_process_is_refused(how: str) -> None:
+    """In a process of its own: without the bound, that one ends by a signal."""
+    text = (PERMIT % CHAINS[how]).encode()
+    read = subprocess.run([sys.executable, "-c", READ], input=text, capture_output=True, check=False)  # noqa: S603
+
+    assert read.returncode == 1
+    assert re.search(rb"PolicyError: policies: more than (32 brackets|200 operators)", read.stderr)
+
+
+def test_a_comment_of_a_schema_ends_at_a_carriage_return() -> None:
+    deep = SCHEMA + "//\rtype Zed = " + "Set<" * 33 + "Long" + ">" * 33 + ";"
+
+    with pytest.raises(PolicyError, match=r"^schema: more than 32 brackets"):
+        CedarPolicy(policies=TEXT, schema=deep, entities=[])
+
+
+def test_a_long_policy_is_refused_and_many_short_ones_are_not() -> None:
+    CedarPolicy(policies=(PERMIT % ("true" + " && true" * 190)) * 2, schema=SCHEMA, entities=[])
+
+    with pytest.raises(PolicyError, match=r"^policies: more than 200 operators"):
+        CedarPolicy(policies=PERMIT % ("true" + " && true" * 200), schema=SCHEMA, entities=[])
