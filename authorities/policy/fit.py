@@ -22,6 +22,9 @@ REPLACE = "document.replace"
 IN_PERSON = pst.UnaryOp("not", pst.GetAttr(pst.Var("context"), "delegated"))
 STATE = pst.GetAttr(pst.Var("resource"), "state")
 _ID = re.compile(r"[a-z][a-z0-9-]{1,63}")
+_ACTION = re.compile(r"[a-z]+(?:[._][a-z]+)*")
+_NAMES = re.compile(r'//[^\n\r]*|@\w+\s*\(\s*"(?:\\.|[^"\\])*"|"((?:\\.|[^"\\])*)"|\b(namespace)\b', re.DOTALL)
+"""In a schema: comments and annotations, which name nothing; what is quoted; and namespaces."""
 _SENTENCE = re.compile(r"[A-Z](?:[^.!?\n]|\.(?=\S)){10,400}\.")
 
 
@@ -29,15 +32,25 @@ def problems(document: PolicyDocument, registry: Registry, table: Sequence[Row])
     """Return why these policies are not published, or nothing."""
     try:
         engine, rules = policy_of(document, registry), rules_of(document.policies)
+        return [
+            *of_schema(document.cedar_schema),
+            *of_rules(rules, registry),
+            *of_calls(engine, registry),
+            *of_operators(engine, registry),
+            *of_people(document, registry, rules),
+            *of_table(engine, table),
+        ]
     except (PolicyError, ValueError) as error:
         return [f"the policies do not fit: {error}"]
-    return [
-        *of_rules(rules, registry),
-        *of_calls(engine, registry),
-        *of_operators(engine, registry),
-        *of_people(document, registry, rules),
-        *of_table(engine, table),
-    ]
+
+
+def of_schema(schema: str) -> Iterator[str]:
+    """Yield the names of a schema by which one action could be taken for another one."""
+    for quoted, namespace in _NAMES.findall(schema):
+        if namespace:
+            yield "the schema has a namespace: the policies are asked about actions without one"
+        elif quoted and not _ACTION.fullmatch(quoted):
+            yield f"the schema names {quoted!r}: a name has lower-case words with dots between them"
 
 
 def of_rules(rules: Sequence[Rule], registry: Registry) -> Iterator[str]:
@@ -52,6 +65,8 @@ def of_rules(rules: Sequence[Rule], registry: Registry) -> Iterator[str]:
             yield f"{name}: forbids; there are only permits, because Cedar skips a forbid that errs"
         if not rule.actions:
             yield f"{name}: names no action, so it permits every one"
+        for action in _no_actions(rule):
+            yield f"{name}: the action {action!r} has a name that is not made of lower-case words with dots between"
         for scope in sorted(rule.scopes - registry.scopes.keys()):
             yield f"{name}: the registry knows no scope {scope!r}"
         parties = {registry.id(party) for party in registry.parties}
@@ -59,6 +74,11 @@ def of_rules(rules: Sequence[Rule], registry: Registry) -> Iterator[str]:
             yield f"{name}: the registry knows no party {party!r}"
     for twice in sorted(name for name, times in Counter(rule.id for rule in rules).items() if name and times > 1):
         yield f"{twice}: the @id of several rules"
+
+
+def _no_actions(rule: Rule) -> list[str]:
+    """Return the actions of a rule that no party is asked about."""
+    return [action for action in rule.actions if not _ACTION.fullmatch(action)]
 
 
 def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
@@ -100,6 +120,8 @@ def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule
     known = {"department": "", "state": "published", "owner": "", "classification": ""}
     published = Resource("Document", "", tuple(known.items()))
     for rule in rules:
+        if _no_actions(rule):
+            continue  # `of_rules` refuses it: what it permits is not asked
         policy = policy_of(document.model_copy(update={"policies": rule.unconditional}), registry)
         excluded = IN_PERSON in rule.conditions
         for scope in DOORS:

@@ -7,6 +7,7 @@ from typing import Any
 import cedarpy
 from cedarpy import pst
 
+ACTION = "Action"
 OF_SCOPES = frozenset({"scopes", "delegates", "serves", "permission"})
 """Attributes whose values are scopes (`schema.cedarschema`)."""
 
@@ -20,7 +21,7 @@ class Rule:
     """What it permits, in words: its `@description`."""
     permits: bool
     actions: tuple[str, ...]
-    """The actions it names; none: every action."""
+    """The actions it names, those of a namespace with their type; none: every action."""
     scopes: frozenset[str]
     """The scopes that it names in its conditions."""
     conditions: tuple[pst.Expr, ...]
@@ -31,7 +32,7 @@ class Rule:
     @property
     def unconditional(self) -> str:
         """A policy for the same actions without a condition."""
-        actions = ", ".join(str(pst.EntityUid(pst.EntityType("Action"), name)) for name in self.actions)
+        actions = ", ".join(map(_action, self.actions))
         return (
             f"permit (principal, action in [{actions}], resource);"
             if actions
@@ -54,10 +55,10 @@ def _rule(policy: pst.Template) -> Rule:
         id=policy.annotations.get("id", ""),
         sentence=policy.annotations.get("description", ""),
         permits=policy.effect == "permit",
-        actions=tuple(uid.id for uid in _actions(policy.action)),
+        actions=tuple(uid.id if str(uid.type) == ACTION else str(uid) for uid in _actions(policy.action)),
         scopes=frozenset(_scopes(nodes)),
         conditions=tuple(condition for clause in policy.clauses for condition in _conditions(clause)),
-        entities=frozenset((str(uid.type), uid.id) for uid in pst.entity_uids(policy) if str(uid.type) != "Action"),
+        entities=frozenset((str(uid.type), uid.id) for uid in pst.entity_uids(policy) if str(uid.type) != ACTION),
     )
 
 
@@ -69,6 +70,12 @@ def _actions(constraint: pst.ActionConstraint) -> tuple[pst.EntityUid, ...]:
             return entities
         case _:
             return ()
+
+
+def _action(name: str) -> str:
+    """Return an action as Cedar text.  cedarpy's own text of an entity escapes nothing."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{ACTION}::"{escaped}"'
 
 
 def _conditions(clause: pst.Clause) -> Iterator[pst.Expr]:

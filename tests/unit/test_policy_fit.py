@@ -184,3 +184,29 @@ def test_policies_that_no_operator_could_take_back_are_not_published() -> None:
     assert of_operators(GOOD) == told
     assert of_operators(rule.replace('"/operators"', '"/security"')) == told
     assert of_operators(rule.replace("!context.delegated", "context.delegated")) == told
+
+
+INTO = 'action "document.replace"'
+ODD = r"grp\"], resource) when { false }; //"
+OF_A_GROUP = f'@id("more")\n{SENTENCE}\npermit (principal, action in %s, resource);'
+GROUPS = {
+    "a name that ends the rule by which it is tried": (f'Action::"{ODD}"', f'action "{ODD}", grp;', f'"{ODD}"'),
+    "a namespace": ('N::Action::"grp"', "namespace N { action grp; }", 'N::Action::"grp"'),
+}
+
+
+@pytest.mark.parametrize("how", GROUPS)
+def test_an_action_is_not_taken_for_another_one(how: str) -> None:
+    """A group of actions in which `document.replace` is, and a rule that permits that group."""
+    named, declared, group = GROUPS[how]
+    schema = POLICY.cedar_schema.replace(INTO, f"{INTO} in [{group}]") + declared
+    found = problems(POLICY.policies + OF_A_GROUP % named, schema)
+
+    assert [problem for problem in found if problem.startswith("more: the action ")]
+    assert [problem for problem in found if problem.startswith("the schema ")]
+
+
+def test_a_rule_without_its_conditions_is_about_the_same_actions() -> None:
+    [rule] = rules_of(OF_A_GROUP % f'Action::"{ODD}"')
+
+    assert rules_of(rule.unconditional)[0].actions == rule.actions == ('grp"], resource) when { false }; //',)
