@@ -4,7 +4,7 @@ Who decides is given: a `DecisionPoint`.  Search for subjects and resources is n
 it: the policy authority holds no list of users or documents.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from authorities.policy.authzen import (
@@ -26,6 +26,10 @@ from zerotrust.authzen import EVALUATION, EVALUATIONS
 SEARCH_ACTION = "/access/v1/search/action"
 METADATA = "/.well-known/authzen-configuration"
 """Paths, below the authority's address (section 10.1)."""
+
+
+Turn = Callable[[], Awaitable[None]]
+"""Returns when the next one of several questions may be decided, for each takes a moment in which nothing else runs."""
 
 
 class Answer(NamedTuple):
@@ -58,16 +62,19 @@ class Response(NamedTuple):
     headers: Mapping[str, str]
 
 
-def respond(
-    point: DecisionPoint, path: str, body: bytes, *, content_type: str = "", request_id: str | None = None
+async def respond(  # noqa: PLR0913 - what a request has
+    point: DecisionPoint, path: str, body: bytes, turn: Turn, *, content_type: str = "", request_id: str | None = None
 ) -> Response:
     """Return the response to a POST at one of the paths, with the caller's `X-Request-ID` (section 10.1.3)."""
     headers = {} if request_id is None else {"X-Request-ID": request_id}
-    answers = {EVALUATION: evaluation, EVALUATIONS: evaluations, SEARCH_ACTION: search_action}
-    if path not in answers:
+    if path not in {EVALUATION, EVALUATIONS, SEARCH_ACTION}:
         return Response(404, "no such endpoint", headers)
     try:
-        return Response(200, answers[path](point, body_of(content_type, body)), headers)
+        told = body_of(content_type, body)
+        if path == EVALUATION:
+            return Response(200, evaluation(point, told), headers)
+        answers = evaluations if path == EVALUATIONS else search_action
+        return Response(200, await answers(point, told, turn), headers)
     except BadRequest as error:
         return Response(400, str(error), headers)
 
@@ -77,7 +84,7 @@ def evaluation(point: DecisionPoint, told: Mapping[str, Any]) -> dict[str, Any]:
     return point.decide(question(told)).as_json()
 
 
-def evaluations(point: DecisionPoint, told: Mapping[str, Any]) -> dict[str, Any]:
+async def evaluations(point: DecisionPoint, told: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
     """Answer a batch, in its order (section 7).  Raises `BadRequest` if it is wrong as a whole.
 
     A question that is wrong by itself is answered with no.
@@ -87,6 +94,7 @@ def evaluations(point: DecisionPoint, told: Mapping[str, Any]) -> dict[str, Any]
         return evaluation(point, told)
     found: list[dict[str, Any]] = []
     for one in batch:
+        await turn()
         answer = _refused(one) if isinstance(one, BadRequest) else point.decide(one)
         found.append(answer.as_json())
         if answer.decision is stop:
@@ -94,14 +102,17 @@ def evaluations(point: DecisionPoint, told: Mapping[str, Any]) -> dict[str, Any]
     return {"evaluations": found}
 
 
-def search_action(point: DecisionPoint, told: Mapping[str, Any]) -> dict[str, Any]:
+async def search_action(point: DecisionPoint, told: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
     """List what a subject may do with a resource (section 8.6), all of it at once.  Raises `BadRequest`."""
     subject, resource, around = entity(told, "subject"), entity(told, "resource"), context(told)
     if not isinstance(told.get("page", {}), dict):
         raise BadRequest("page is not an object")
-    names = sorted(point.actions(resource))
-    permitted = [name for name in names if point.decide(Question(subject, Action(name, {}), resource, around)).decision]
-    return {"results": [{"name": name} for name in permitted]}
+    permitted: list[dict[str, Any]] = []
+    for name in sorted(point.actions(resource)):
+        await turn()
+        if point.decide(Question(subject, Action(name, {}), resource, around)).decision:
+            permitted.append({"name": name})
+    return {"results": permitted}
 
 
 def metadata(address: str) -> dict[str, str]:

@@ -26,8 +26,8 @@ from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 
-MOST_NAMES = 100
-"""Groups or scopes in one question.  A token has a few."""
+MOST_NAMES = 20
+"""Groups or scopes in one question.  A token has a few; a decision takes longer with each."""
 MOST_PROPERTIES = 16
 """Attributes of a resource in one question.  A document has four."""
 _UNKNOWN = Answer(decision=False, context={"reason": "unknown_question"})

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from authorities.policy.callers import caller
 from authorities.policy.explain import Explanations
-from authorities.policy.pdp import MOST_NAMES
 from authorities.policy.rules import rules_of
 from zerotrust.decision import Decision, Resource
 from zerotrust.identity import MAX_ACTORS, Principal
@@ -19,6 +18,8 @@ MOST_ASKED = 100
 """Decisions in one request.  A task has a few dozen."""
 MOST_VERSIONS = 16
 """Versions in one request.  A task has one, or two while another one is activated."""
+MOST_NAMES = 100
+"""Groups, and as many scopes, of the caller of a decision.  A token has a few."""
 MOST_ATTRIBUTES = 16
 """Of a resource.  A document has four."""
 

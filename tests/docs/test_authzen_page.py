@@ -3,8 +3,7 @@
 import json
 import re
 
-from authorities.policy.authzen_api import respond
-from tests.support.pdp import point
+from tests.support.pdp import answered, point
 from tests.support.system import ROOT, registry
 from zerotrust.authzen import EVALUATION
 
@@ -13,7 +12,7 @@ QUESTION, ANSWER = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_question_on_the_page_gets_its_answer() -> None:
-    status, said, _ = respond(point(registry()), EVALUATION, QUESTION.encode(), content_type="application/json")
+    status, said, _ = answered(point(registry()), EVALUATION, QUESTION.encode(), content_type="application/json")
 
     expected = json.loads(ANSWER)
     assert status == 200
@@ -27,5 +26,5 @@ def test_every_endpoint_on_the_page_is_there_and_no_other_one() -> None:
     told = set(re.findall(r"^\| `POST ([^`]*)`", PAGE, re.MULTILINE))
 
     for path in told:
-        assert respond(point(registry()), path, b"{}", content_type="application/json").status == 400
+        assert answered(point(registry()), path, b"{}", content_type="application/json").status == 400
     assert len(told) == 3

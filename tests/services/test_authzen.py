@@ -5,14 +5,16 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from authorities.policy import decisions
-from authorities.policy.authzen_api import METADATA, SEARCH_ACTION
-from authorities.policy.authzen_routes import MAX_REQUEST
+from authorities.policy.authzen import MAX_EVALUATIONS, Entity, Question
+from authorities.policy.authzen_api import METADATA, SEARCH_ACTION, Answer
+from authorities.policy.authzen_routes import IN_A_PASS, MAX_REQUEST
 from authorities.policy.decisions import Row
 from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import ANSWERED, REFUSED, asked, found
@@ -97,6 +99,36 @@ async def test_a_request_is_bounded(tmp_path: Path, registry: Registry) -> None:
 
         many = json.dumps(asked(padding=[0] * 11_000)).encode()
         assert (await http.post(EVALUATION, content=many, headers=JSON)).status_code == 400
+
+
+class Counting(FixturePoint):
+    """Counts its decisions."""
+
+    decided = 0
+
+    def decide(self, question: Question) -> Answer:
+        self.decided += 1
+        return super().decide(question)
+
+    def actions(self, resource: Entity) -> Iterable[str]:  # noqa: ARG002 - a `DecisionPoint`
+        return map(str, range(50))
+
+
+async def test_few_questions_are_decided_in_one_pass(tmp_path: Path, registry: Registry) -> None:
+    """However many batches one caller sends at once, and searches as well."""
+    point, batch = Counting(), asked(evaluations=[{}] * MAX_EVALUATIONS)
+    async with listening(tmp_path, registry, lambda: point) as address, client(address, tmp_path) as http:
+        sent = [asyncio.create_task(http.post(EVALUATIONS, json=batch)) for _ in range(3)]
+        sent += [asyncio.create_task(http.post(SEARCH_ACTION, json=asked())) for _ in range(3)]
+        seen = list[int]()
+        while not all(task.done() for task in sent):
+            before = point.decided
+            await asyncio.sleep(0)
+            seen.append(point.decided - before)
+
+    assert [task.result().status_code for task in sent] == [200] * 6
+    assert point.decided == 3 * MAX_EVALUATIONS + 3 * 50
+    assert max(seen) <= 2 * IN_A_PASS  # it was not looked at the same moment of each pass
 
 
 async def test_only_a_workload_of_the_registry_is_answered(tmp_path: Path, registry: Registry) -> None:

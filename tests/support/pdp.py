@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from authorities.policy.app import create_app
-from authorities.policy.authzen_api import DecisionPoint
+from authorities.policy.authzen_api import DecisionPoint, Response, respond
 from authorities.policy.authzen_routes import ROUTES, add_authzen_routes
 from authorities.policy.pdp import ServicePoint
 from authorities.policy.versions import Versions, content_of
@@ -21,6 +21,7 @@ from tests.support.ca import FOREVER, the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import POLICIES, POLICY, System
 from zerotrust.authzen import AuthZEN
+from zerotrust.limits.turns import Turns
 from zerotrust.registry.model import Registry
 from zerotrust.routes import Public
 from zerotrust.runtime import policy_of
@@ -37,6 +38,11 @@ PDP, PEP = "authority/policy", "tool/documents"
 def point(registry: Registry) -> ServicePoint:
     """The committed policies."""
     return ServicePoint(policy_of(POLICY, registry), POLICY, registry)
+
+
+def answered(point: DecisionPoint, path: str, body: bytes, **how: str | None) -> Response:
+    """What the API answers, without HTTP."""
+    return asyncio.run(respond(point, path, body, Turns().wait, **how))  # type: ignore[arg-type]
 
 
 def guarded_point(service: Service, decides: Callable[[], DecisionPoint]) -> ASGIApp:

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from authorities.policy import decisions, pdp
 from authorities.policy.authzen import LONGEST_TEXT
-from authorities.policy.authzen_api import SEARCH_ACTION, Response, metadata, respond
+from authorities.policy.authzen_api import SEARCH_ACTION, Response, metadata
 from authorities.policy.decisions import Row
 from authorities.policy.pdp import PointInForce, ServicePoint
 from authorities.policy.versions import Version, content_of
 from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import ANSWERED, NO, REFUSED, asked, found
+from tests.support.pdp import answered
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.authzen import EVALUATION, EVALUATIONS
 from zerotrust.decision import Resource
@@ -27,7 +28,7 @@ from zerotrust.runtime import policy_of
 
 def post(path: str, told: Any, **how: Any) -> Response:
     body = told if isinstance(told, bytes) else json.dumps(told).encode()
-    return respond(FixturePoint(), path, body, **({"content_type": "application/json"} | how))
+    return answered(FixturePoint(), path, body, **({"content_type": "application/json"} | how))
 
 
 @pytest.mark.parametrize(("section", "path", "told", "answer"), ANSWERED, ids=[row[0] for row in ANSWERED])
@@ -107,7 +108,7 @@ def as_request(row: Row) -> dict[str, Any]:
 
 
 def ours(path: str, told: Any) -> Any:
-    status, body, _ = respond(POINT, path, json.dumps(told).encode(), content_type="application/json")
+    status, body, _ = answered(POINT, path, json.dumps(told).encode(), content_type="application/json")
     assert status == 200
     return body
 
@@ -197,7 +198,7 @@ def test_the_policy_authority_remembers_no_question() -> None:
 
     for number in range(3):
         told = WHOLE | {"resource": WHOLE["resource"] | {"id": f"D-{number}"}}
-        status, body, _ = respond(point(), EVALUATION, json.dumps(told).encode(), content_type="application/json")
+        status, body, _ = answered(point(), EVALUATION, json.dumps(told).encode(), content_type="application/json")
         assert (status, body["decision"] if isinstance(body, dict) else None) == (200, True)
 
     assert len(point()._engine._memory) == 0
@@ -220,6 +221,6 @@ anything = st.recursive(
 def test_whatever_stands_there_it_is_answered_without_a_yes(odd: dict[str, Any]) -> None:
     for key in ("subject", "action", "resource", "context"):
         told = json.dumps(WHOLE | {key: odd}).encode()
-        status, body, _ = respond(POINT, EVALUATION, told, content_type="application/json")
+        status, body, _ = answered(POINT, EVALUATION, told, content_type="application/json")
         assert status in {200, 400}
         assert isinstance(body, str) or body["decision"] is False
