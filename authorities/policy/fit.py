@@ -1,8 +1,13 @@
-"""What policies have to pass before they are published.  Each function returns what is wrong, in words.  Pure."""
+"""What policies have to pass before they are published.  Each function returns what is wrong, in words.
+
+Pure, but for the subjects of operators, which nobody may know before.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import product
+from uuid import uuid4
 
 from cedarpy import pst
 
@@ -19,6 +24,8 @@ ADMIN, POLICIES = DOORS = "registry.admin", "policy.admin"
 """The scopes of the doors that are for people, never for whoever acts for them: those of the two authorities."""
 REPLACE = "document.replace"
 """What only people may do with a document that is published."""
+SUBJECTS = 3
+"""Operators in whose name it is asked whether they keep their door."""
 IN_PERSON = pst.UnaryOp("not", pst.GetAttr(pst.Var("context"), "delegated"))
 STATE = pst.GetAttr(pst.Var("resource"), "state")
 _ID = re.compile(r"[a-z][a-z0-9-]{1,63}")
@@ -102,13 +109,21 @@ def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
 
 
 def of_operators(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
-    """Say if no operator could roll these policies back any more: whoever signs in may not use `policy.admin`."""
+    """Say if an operator could not roll these policies back any more: whoever signs in may not use `policy.admin`.
+
+    Asks for operators whom no rule can know by name, in every department and in none.
+    """
+    subjects = [str(uuid4()) for _ in range(SUBJECTS)]
+    groups = [{OPERATORS}, *({OPERATORS, department} for department in registry.departments)]
     if POLICIES in registry.scopes and not any(
-        engine.decide(caller(registry.id(name), scopes={scope}, groups={OPERATORS}), scope, registry.id(at))
+        all(
+            engine.decide(caller(registry.id(name), subject=subject, scopes={scope}, groups=of), scope, registry.id(at))
+            for subject, of in product(subjects, groups)
+        )
         for name, scope, at in calls(registry)
         if scope == POLICIES
     ):
-        yield f"no operator could use {POLICIES} any more, and so nobody could roll these policies back"
+        yield f"an operator could not use {POLICIES} any more, and so could not roll these policies back"
 
 
 def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule]) -> Iterator[str]:

@@ -173,17 +173,30 @@ def test_the_rules_for_people_keep_their_condition(rule: str) -> None:
     assert [problem for problem in problems(policies) if problem.startswith(f"{rule}: ") and "for people" in problem]
 
 
+SOME_OPERATORS = [
+    'context.subject == "anybody"',
+    '["anybody", "mallory"].contains(context.subject)',
+    'context.groups == ["/operators"]',
+    "context.departments.isEmpty()",
+    "!context.departments.isEmpty()",
+    'context.departments.contains("/engineering")',
+]
+"""Conditions that some operators meet, and others do not."""
+
+
 def test_policies_that_no_operator_could_take_back_are_not_published() -> None:
     rule = POLICY.policies[POLICY.policies.index('@id("operate-policies")') :]
 
     def of_operators(policies: str) -> list[str]:
         return [*fit.of_operators(policy_of(POLICY.model_copy(update={"policies": policies}), REGISTRY), REGISTRY)]
 
-    told = ["no operator could use policy.admin any more, and so nobody could roll these policies back"]
+    told = ["an operator could not use policy.admin any more, and so could not roll these policies back"]
     assert of_operators(rule) == []
     assert of_operators(GOOD) == told
     assert of_operators(rule.replace('"/operators"', '"/security"')) == told
     assert of_operators(rule.replace("!context.delegated", "context.delegated")) == told
+    for condition in SOME_OPERATORS:
+        assert of_operators(rule.replace("!context.delegated", f"!context.delegated && {condition}")) == told
 
 
 INTO = 'action "document.replace"'
