@@ -7,7 +7,7 @@ record that says which ones these are, then its own events again.  Its files as 
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -89,7 +89,7 @@ def _resumed(path: Path, service: str, log: Log, because: str) -> Done:
     aside = path.with_name(f"set-aside-{own.head[:12]}")
     new = path.with_name(f"{path.name}.resumed")
     try:
-        _write(new, _chain(path, service, log, event, range(first, same + 1)))
+        _write(new, _chain(path, _as_compared(log.of(service), there), event, range(first, same + 1)))
         _link([*replaced, path], aside)
         new.rename(path)
         for segment in replaced:
@@ -120,13 +120,31 @@ def _compared(path: Path, there: bytes) -> tuple[int, Link]:
     return min(same, stands.records), stands
 
 
-def _chain(path: Path, service: str, log: Log, event: AuditEvent, kept: range) -> Iterator[bytes]:
+def _as_compared(logged: Iterable[bytes], there: bytes) -> Iterator[bytes]:
+    """Yield the records that the log had when it was compared; it may have grown, and what is newer is not taken over.
+
+    Raises `EvidenceError` if these are others now.
+    """
+    found = 0
+    for found, line in enumerate(logged, 1):
+        if (at := found * HASH) > len(there):
+            break
+        if bytes.fromhex(hash_of(line)) != there[at - HASH : at]:
+            raise EvidenceError(
+                f"The log has another record {found} than a moment ago: nothing is changed.", "log_changed"
+            )
+        yield line
+    if found * HASH < len(there):
+        raise EvidenceError("The log has fewer records than a moment ago: nothing is changed.", "log_changed")
+
+
+def _chain(path: Path, logged: Iterable[bytes], event: AuditEvent, kept: range) -> Iterator[bytes]:
     """Yield the lines of the newest segment: those that are kept, those of the log, and what the journal says now."""
     for number, line in enumerate(lines(path), first_record(path)):
         if number in kept:
             yield line
     link = GENESIS
-    for number, line in enumerate(log.of(service), 1):
+    for number, line in enumerate(logged, 1):
         if number >= kept.stop:
             link = link_of(line)
             yield line

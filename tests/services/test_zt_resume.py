@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import NotDelivered
 from zerotrust.audit.record import GENESIS, Link, content_of, event_of, followed, hash_of, link_of
 from zerotrust.audit.segments import Segments
+from zt import resuming
 from zt.commands import app
 from zt.output import console
 
@@ -48,11 +50,7 @@ class Place:
             whole.append(record(SERVICE, link, f"GET /own/{number}"))
             link = link_of(whole[-1])
         self.whole, self.forged = whole, self.ledger.journals.get(SERVICE, [])[same:]
-        log = folder / "run" / "data" / "authority-audit" / "log"
-        content = {**self.ledger.log.files, "checkpoint": str(self.ledger.log.note(*self.ledger.witnesses)).encode()}
-        for name, raw in content.items():
-            (log / name).parent.mkdir(parents=True, exist_ok=True)
-            (log / name).write_bytes(raw)
+        self.publish()
         (folder / "run" / "audit.policy").write_text(self.ledger.policy_text)
         self.path = folder / "run" / "data" / "orchestrator" / "journal.jsonl"
         opened = Segments(self.path)
@@ -61,6 +59,14 @@ class Place:
             for line in whole:
                 opened.commit([content_of(line)])
         opened.close()
+
+    def publish(self) -> None:
+        """Write the log as it is now."""
+        log = self.folder / "run" / "data" / "authority-audit" / "log"
+        content = {**self.ledger.log.files, "checkpoint": str(self.ledger.log.note(*self.ledger.witnesses)).encode()}
+        for name, raw in content.items():
+            (log / name).parent.mkdir(parents=True, exist_ok=True)
+            (log / name).write_bytes(raw)
 
     def zt(self, *words: str) -> Result:
         return CliRunner().invoke(app, ["--system", str(self.folder), "audit", *words])
@@ -156,6 +162,45 @@ def test_a_journal_that_was_restored_from_a_backup_goes_on_behind_what_it_has_lo
     assert len([*lines(place.path)]) == 8
     tree = place.zt("show", "party:orchestrator").stdout
     assert "resumed: records 5 to 7 of orchestrator were not in its journal: a certificate was stolen" in tree
+
+
+def test_what_a_thief_delivers_meanwhile_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, compared = Place(tmp_path, same=4, foreign=2, own=3), resuming._compared
+
+    def meanwhile(path: Path, there: bytes) -> tuple[int, Link]:
+        for _ in range(3):
+            place.ledger.log.grow(place.ledger.record(SERVICE, "GET /forged"), place.ledger.heads_leaf)
+        place.publish()
+        return compared(path, there)
+
+    monkeypatch.setattr(resuming, "_compared", meanwhile)
+    shown = place.resume()
+
+    assert shown.exit_code == 0, shown.output
+    assert "Records 5 to 6 of orchestrator were not in its journal." in shown.stdout
+    now = [*lines(place.path)]
+    assert now[:6] == place.whole[:4] + place.forged
+    assert [*map(content_of, now[7:])] == [*map(content_of, place.whole[4:])]
+
+
+@pytest.mark.parametrize("now", [slice(0, 5), slice(None, None, -1)])
+def test_a_log_that_is_another_one_when_it_is_read_again_changes_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: slice
+) -> None:
+    place, of, read = Place(tmp_path, same=4, foreign=2, own=3), resuming.Log.of, list[str]()
+    before = {file.name: file.read_bytes() for file in place.path.parent.iterdir()}
+
+    def another(log: resuming.Log, service: str) -> Iterator[bytes]:
+        read.append(service)
+        found = [*of(log, service)]
+        yield from found if len(read) == 1 else found[now]
+
+    monkeypatch.setattr(resuming.Log, "of", another)
+    shown = place.resume()
+
+    assert (shown.exit_code, len(read)) == (1, 2)
+    assert "than a moment ago: nothing is changed." in shown.stderr
+    assert {file.name: file.read_bytes() for file in place.path.parent.iterdir()} == before
 
 
 def test_a_second_time_there_is_nothing_to_do(tmp_path: Path) -> None:
