@@ -1,5 +1,6 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
+import asyncio
 import time
 from collections.abc import (
     AsyncIterator,
@@ -302,17 +303,23 @@ class Service:
     def _awaited(
         self, deciding: Awaitable[Decision], caller: Principal, concluded: Callable[[Decision], Awaitable[None]]
     ) -> Coroutine[Any, Any, None]:
-        """Note at once, for the gate, that a decision is to be awaited."""
-        undecided, pending = UNDECIDED.get(), object()
+        """Note at once, for the gate, that a decision is to be awaited.
+
+        A no that another task awaits, as with `create_task` or `gather`, stays noted: nobody may look at that task.
+        """
+        undecided, pending, here = UNDECIDED.get(), object(), asyncio.current_task()
         undecided.add(pending)
 
         async def when_decided() -> None:
+            raised = True
             try:
                 decision = await deciding
                 status = self.revocations.of(caller)  # it may have been revoked meanwhile
                 await concluded(decision if status else status)  # control: caller-not-revoked-when-decided
+                raised = False
             finally:
-                undecided.discard(pending)
+                if not raised or asyncio.current_task() is here:
+                    undecided.discard(pending)
 
         return when_decided()
 

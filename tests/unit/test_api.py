@@ -321,6 +321,39 @@ async def test_a_decision_elsewhere_that_nobody_has_awaited_leads_to_no_answer(
         assert (await quotes.client(quotes.token()).get("/health")).status_code == 200
 
 
+def decides_in_another_task(service: Service) -> ASGIApp:
+    """Lets another task await a decision, and does not look at how that ended."""
+    app = service.app()
+
+    @app.get("/task")
+    async def task() -> str:
+        await asyncio.wait([asyncio.create_task(service.decide("quote.delete", TEA))])
+        return "done"
+
+    @app.get("/gather")
+    async def gather() -> str:
+        deciding = service.decide("quote.delete", TEA)
+        await asyncio.gather(deciding, return_exceptions=True)
+        return "done"
+
+    reads = Scope("quote.read")
+    return service.guard(app, {("GET", "/health"): Public(), ("GET", "/task"): reads, ("GET", "/gather"): reads})
+
+
+@pytest.mark.parametrize("path", ["/task", "/gather"])
+@pytest.mark.parametrize("decision", [GRANTED, DENIED, AWAY])
+async def test_after_a_no_elsewhere_that_nobody_has_looked_at_there_is_no_answer(
+    tmp_path: Path, decision: zerotrust.Decision, path: str
+) -> None:
+    async with guarded(QUOTES, decides_in_another_task, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(decision))
+        answer = await quotes.client(quotes.token()).get(path)
+
+        assert (answer.status_code, "done" in answer.text) == ((200, True) if decision else (500, False))
+        [access] = [record.data for record in quotes.records() if isinstance(record.data, Access)]
+        assert access.decision.allowed == decision.allowed
+
+
 async def test_an_engine_that_cannot_decide_is_no_denial_in_a_handlers_own_way(tmp_path: Path) -> None:
     async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
         quotes.service.use(quotes.service.snapshot, Elsewhere(AWAY))
