@@ -14,6 +14,7 @@ from zerotrust.entities import Entities, Uid
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
+from zerotrust.policy_work import JOIN, NO_CODE, too_much
 
 
 class PolicyError(ZeroTrustError):
@@ -24,20 +25,18 @@ MAX_DEPTH = 32
 """Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
 MAX_JOINS = 200
 """Of operators, calls and brackets in one policy.  A chain of 1,500, without any bracket, ends the process as well."""
-_NO_CODE = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n\r]*', re.DOTALL)
-_JOIN = re.compile(r"&&|\|\||[-+*!.([]|[=<>]=?|\b(?:if|in|is|has|like)\b")
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
 
 def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
-    code, depth = _NO_CODE.sub("", text), 0
+    code, depth = NO_CODE.sub("", text), 0
     for character in code:
         depth += (character in opening) - (character in closing and depth > 0)
         if depth > MAX_DEPTH:  # control: policy-depth
             raise PolicyError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
     if _LONG_PATH.search(code):  # control: policy-path
         raise PolicyError(f"{name}: a path of more than {MAX_DEPTH} attributes")
-    if any(len(_JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
+    if any(len(JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
         raise PolicyError(f"{name}: more than {MAX_JOINS} operators, calls and brackets in one statement")
 
 
@@ -70,13 +69,15 @@ class CedarPolicy:
         """Take policies and schema as Cedar text, entities as Cedar JSON, and the groups that are departments.
 
         `memory`: how many decisions are remembered; 0 where whoever asks may write anything into a question.
-        Raises `PolicyError` if they do not fit together, or are nested too deep.
+        Raises `PolicyError` if they do not fit together, or are nested too deep, or are too much work.
         """
         self._departments = frozenset(departments)
         _check_depth(policies, "([{", ")]}", "policies")
         _check_depth(schema, "([{<", ")]}>", "schema")  # in policies, these two are comparisons
+        if why := too_much(policies, schema):
+            raise PolicyError(f"policies: {why}")
         try:
-            checked = cedarpy.validate_policies(policies, schema)
+            checked = cedarpy.validate_policies(policies, schema, release_gil=True)
             if not checked.validation_passed:
                 raise PolicyError("; ".join(str(error) for error in checked.errors))
             self._policies = cedarpy.PolicySet.from_str(policies)

@@ -19,6 +19,7 @@ GATE = [
     "errors",
     "decision",
     "entities",
+    "policy_work",
     "policy",
     "policy_in_force",
     "token_validation",
@@ -90,7 +91,7 @@ def imports(file: Path) -> set[str]:
 
 
 LAYERS = [
-    {"errors", "clock", "shielded", "durable", "entities"},
+    {"errors", "clock", "shielded", "durable", "entities", "policy_work"},
     {"identity"},
     {"decision"},
     {"limits", "routes", "dialect", "revocation_list", "tlog"},
