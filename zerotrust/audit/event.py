@@ -233,7 +233,7 @@ class Refusal(_Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryChange(_Shape):
-    """The registry changed who may take part."""
+    """The registry or the policy authority changed who may take part, or which rules apply."""
 
     type: Literal["administration"] = "administration"
     action: Action

@@ -43,7 +43,7 @@ class Compared(NamedTuple):
     """What a log says of a transaction."""
 
     others: int
-    """How many other answers the front door gave in it, whose calls are theirs."""
+    """How many other answers the front door gave in it, whose calls are theirs; a proof that was asked for is one."""
     until: int
     """When the last batch was written that was read; 0 if none was.  Times are seconds since the epoch."""
     over: int

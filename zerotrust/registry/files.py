@@ -1,4 +1,4 @@
-"""Reads what the registry publishes: `registry.yaml`, its approval `registry.lock`, and the policies."""
+"""Reads `registry.yaml`, its approval `registry.lock`, and a folder of policies."""
 
 import hashlib
 from pathlib import Path
