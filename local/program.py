@@ -105,7 +105,7 @@ def until_stopped(main: Coroutine[Any, Any, int]) -> int:
     except Exception as error:
         if not isinstance(error, _expected()):
             raise
-        console.print(Text(str(error), style="red"))
+        console.print(Text(str(error) or type(error).__name__, style="red"))  # a timeout has no text
         return 1
 
 

@@ -5,6 +5,7 @@ The system is a process of its own, `serve`, in this project or in a reader's co
 
 import asyncio
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -43,13 +44,13 @@ def open_all() -> None:
 @app.command("write")
 def write_all(names: Names = None) -> None:
     """Execute all notebooks, or some, and store them with their outputs."""
-    sys.exit(until_stopped(_write(sources(names or ()))))
+    sys.exit(until_stopped(_write(names or ())))
 
 
 @app.command("check")
 def check_all(names: Names = None) -> None:
     """Execute all notebooks, or some, and fail where an output is not the stored one."""
-    sys.exit(until_stopped(_check(sources(names or ()))))
+    sys.exit(until_stopped(_check(names or ())))
 
 
 @app.command()
@@ -83,12 +84,14 @@ async def _end_of_input() -> None:
         pass
 
 
-async def _check(chosen: list[Path]) -> int:
+async def _check(names: Collection[str]) -> int:
+    chosen = sources(names)
     async with systems(OURS, COPY, say) as both:
         return await check(KERNELS, chosen, both.our_own)
 
 
-async def _write(chosen: list[Path]) -> int:
+async def _write(names: Collection[str]) -> int:
+    chosen = sources(names)
     async with systems(OURS, COPY, say) as both:
         for source in chosen:
             await both.our_own()

@@ -32,8 +32,11 @@ class Kernels(NamedTuple):
 
 
 def sources(names: Collection[str] = ()) -> list[Path]:
-    """Return the sources of the notebooks of these names, or of all, in their order."""
-    return sorted(source for source in SOURCES.glob("*.py") if not names or source.stem in names)
+    """Return the sources of the notebooks of these names, or of all, in their order.  Raises `DemoError`."""
+    known = {source.stem: source for source in sorted(SOURCES.glob("*.py"))}
+    if unknown := sorted({*names} - known.keys()):
+        raise DemoError(f"there is no notebook {unknown[0]}; there are {', '.join(known)}")
+    return [source for name, source in known.items() if not names or name in names]
 
 
 def environment(kernels: Kernels, home: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.jupyter import FOLDER, copied
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
 from lab.notebooks.percent import notebook, stored
+from local.alone import DemoError
 from registration.realm.users import USERS
 from tests.support.system import ROOT
 
@@ -109,6 +110,12 @@ def test_a_secret_in_colours_is_found() -> None:
     coloured = "\x1b[31m0123456789abcdef\x1b[0m0123456789\x1b[32mabcdef"
 
     assert secrets_in(texts_of([{"data": {"text/plain": [coloured]}}]))
+
+
+def test_a_notebook_that_does_not_exist_is_an_error_and_not_nothing_to_do() -> None:
+    assert [source.stem for source in sources(["6_registration"])] == ["6_registration"]
+    with pytest.raises(DemoError, match="there is no notebook 6; there are 1_today, "):
+        sources(["6"])
 
 
 def test_the_committed_notebooks_are_of_their_sources_and_have_nothing_secret_in_them() -> None:
