@@ -63,10 +63,9 @@ def stricter(tmp_path: Path) -> Path:
 async def test_policies_are_changed_and_rolled_back_while_everything_runs(
     system: System, intruder: Intruder, policy: Callable[..., str], stricter: Path
 ) -> None:
-    t1 = await intruder.token("orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read")
-    reading = await intruder.token(READER, t1, "tool/documents", "tool.read")
-
     async def read() -> str:
+        t1 = await intruder.token("orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read")
+        reading = await intruder.token(READER, t1, "tool/documents", "tool.read")
         return said(await intruder.call_tool(READER, reading, "read", id="FIN-203"))
 
     allowed, first = await read(), in_force(await asyncio.to_thread(policy, "list"))

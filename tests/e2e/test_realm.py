@@ -332,7 +332,8 @@ async def test_only_our_clients_are_enabled(keycloak: Keycloak, registry: Regist
 
     usable = {client["clientId"] for client in clients if client["enabled"] and not client["bearerOnly"]}
     usable -= {"_system"}  # Keycloak makes it for a sign-out that names no session
-    assert usable == {"walkthrough", "zt", *map(registry.id, [*registry.services, "authority/registry"])}
+    workloads = [*registry.services, "authority/registry", "authority/policy"]
+    assert usable == {"walkthrough", "zt", "zt-policy", *map(registry.id, workloads)}
 
 
 @pytest.mark.parametrize("client", ["account", "account-console", "admin-cli", "broker", "security-admin-console"])

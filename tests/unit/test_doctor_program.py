@@ -57,7 +57,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.root, self._bin = folder / "tree", folder / "bin"
-        self.port, *others = free_ports(3)
+        self.port, *others = free_ports(4)
         for name in ("deploy", "local", ".venv/uv/bin"):
             (self.root / name).mkdir(parents=True)
         shutil.copytree(ROOT / "scripts" / "diagnosis", self.root / "scripts" / "diagnosis")
@@ -65,7 +65,7 @@ class Stage:
         for name in ("deploy/local.yaml", "local/keycloak.py", "registry.lock"):
             shutil.copy(ROOT / name, self.root / name)
         compose = (ROOT / "docker-compose.yml").read_text()
-        for old, new in zip((8443, 8101, 8106), (self.port, *others), strict=True):
+        for old, new in zip((8443, 8101, 8106, 8108), (self.port, *others), strict=True):
             compose = compose.replace(f'"127.0.0.1:{old}:', f'"127.0.0.1:{new}:')
         compose = compose.replace("https://localhost:8443/", f"https://localhost:{self.port}/")
         (self.root / "docker-compose.yml").write_text(compose)
