@@ -62,7 +62,7 @@ class RegistryClient(AuthorityClient):
         """Return, for each reason of the registry, what it is about and the next step."""
         party = _party(path)
         advice, user = str(content.get("advice") or ""), self.user
-        locks_out = f"operators sign in with {party}, so no operator could reinstate it."
+        locks_out = f"without {party}, the registry would soon refuse all operators, and none could reinstate it."
         if sent.get("kind") == "user":
             locks_out = f"{user} would be locked out. Another operator can revoke {user}."
         return {

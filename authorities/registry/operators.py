@@ -55,13 +55,14 @@ class Parties:
     async def suspend(self, name: str, cause: str) -> str:
         """Revoke a party in the registry first, then at the realm.  Return the result of notifying the realm.
 
-        Raises `Denied` for the client that operators sign in with, because no operator could reinstate it.
+        Raises `Denied` for the client that operators sign in with and for the policy authority, because no operator
+        could reinstate it: when the policies that it has signed end, nothing is permitted to operators either.
         """
-        party = self._party(name)
-        if party and party.starts_chains and self._own in party.may_call:
+        party, authorities = self._party(name), self._stream.snapshot.registry.authorities
+        if name == authorities.policy or (party and party.starts_chains and self._own in party.may_call):
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
-        if name == self._stream.snapshot.registry.authorities.attestation:
+        if name == authorities.attestation:
             return NOT_FOR_ATTESTATION
         return NOT_FOR_ITSELF if name == self._own else await self._notifier.notify(self._subject(name))
 

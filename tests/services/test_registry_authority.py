@@ -339,11 +339,12 @@ async def test_a_server_outside_that_takes_no_tokens_is_nobody_to_suspend(tmp_pa
 async def test_nobody_is_locked_out_who_alone_could_open_again(authority: Authority) -> None:
     token = authority.operators_token()
 
-    answer = await authority.ask("POST", "/parties/zt/suspend", {"cause": "a theft"}, token=token)
+    for name in ("zt", "authority/policy"):
+        answer = await authority.ask("POST", f"/parties/{name}/suspend", {"cause": "a theft"}, token=token)
 
-    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.WOULD_LOCK_OUT)
-    assert authority.realm.told == []
-    assert (await authority.operate("GET", "/parties/zt"))["state"] == "active"
+        assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.WOULD_LOCK_OUT)
+        assert authority.realm.told == []
+        assert (await authority.operate("GET", f"/parties/{name}"))["state"] == "active"
     assert (await authority.operate("POST", "/parties/walkthrough/suspend", {"cause": "a theft"}))[
         "keycloak"
     ] == "notified"

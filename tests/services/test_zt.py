@@ -896,7 +896,7 @@ REFUSALS = [
     (
         409,
         {"error": "invalid_request", "reason": "would_lock_out"},
-        "Not done: operators sign in with agent/reader, so no operator could reinstate it.",
+        "Not done: without agent/reader, the registry would soon refuse all operators, and none could reinstate it.",
     ),
     (
         409,
