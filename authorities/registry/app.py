@@ -99,8 +99,7 @@ def create_app(service: Service, realm: Realm, read: Callable[[], RegistrySnapsh
 
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:
-        await published.registry()
-        await published.again()
+        await published.start()
         note_read = partial(stream.note_read, "keycloak")
         work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, note_read))]
         yield

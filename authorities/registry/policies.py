@@ -3,9 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import orjson
+from jwt.utils import base64url_decode
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from authorities.registry.reasons import RegistryReason
 from zerotrust.clock import NonDecreasingClock
@@ -15,6 +19,7 @@ from zerotrust.policy_in_force import PolicyInForce
 from zerotrust.registry.lock import Digest
 from zerotrust.registry.model import Registry, RegistryError, content
 from zerotrust.registry.policy_bundle import MAX_BUNDLE, Bundle, verify_bundle
+from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 from zerotrust.spiffe.statement import InvalidStatement
 from zerotrust.spiffe.svid import Svid
@@ -33,6 +38,19 @@ class Kept(BaseModel):
     digest: Digest
     bundle: str
 
+    @property
+    def content(self) -> Bundle:
+        """What the bundle says, as it was verified when it was taken; its life may have ended."""
+        said = orjson.loads(base64url_decode(self.bundle.split(".")[1]))
+        document = PolicyDocument(policies=said["policies"], cedar_schema=said["cedar_schema"])
+        return Bundle(self.version, document, said["iat"], said["exp"])
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.content.document.digest != self.digest:
+            raise ValueError("the bundle does not have the digest")
+        return self
+
 
 class Policies:
     """The last bundle of the policy authority."""
@@ -44,8 +62,8 @@ class Policies:
         """
         self._file, self._identity, self._clock = folder / KEPT, identity, NonDecreasingClock(time.time)
         self.kept = _read(self._file)
-        self.current: Bundle | None = None
-        """What is in force, or was until its life ended; None before anything was taken since the start."""
+        self.current = self.kept.content if self.kept else None
+        """The last one that was taken; None before the first."""
 
     def verified(self, text: str, registry: Registry) -> Bundle:
         """Return the content of a bundle that may be taken: it lives, and no newer one was taken.  Raises `Denied`."""
@@ -72,13 +90,12 @@ class Policies:
         self.kept = kept
 
     def engine(self, bundle: Bundle, registry: Registry) -> PolicyInForce:
-        """Return the engine for a bundle, while the current one lives.  Raises `PolicyError` if it does not fit."""
-        engine = policy_of(bundle.document, registry)
-        return PolicyInForce(engine, bundle.name, until=lambda: self._until, clock=self._clock)
+        """Return the engine for a bundle, for this party alone.  Raises `PolicyError` if it does not fit.
 
-    @property
-    def _until(self) -> float:
-        return self.current.until if self.current else float("-inf")
+        Here its life does not end.  There is no newer version anywhere than the last one that was taken here, and
+        operators have to reinstate a policy authority that can sign no more.
+        """
+        return PolicyInForce(policy_of(bundle.document, registry), bundle.name, until=lambda: inf, clock=self._clock)
 
 
 def _read(file: Path) -> Kept | None:

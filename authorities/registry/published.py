@@ -70,8 +70,14 @@ class Published:
                 service.use(service.snapshot, policy)
             return bundle if news else None
 
-    async def again(self) -> None:
-        """Publish what was kept, after a start."""
+    async def start(self) -> None:
+        """Publish the registry, and what was kept of the policies.  Raises `RegistryError`."""
+        try:
+            await self.registry()
+        except PolicyError as error:  # the registry is another one than before this start
+            log.warning("the kept policies do not fit the registry: %s", error)
+            self._policies.current = None
+            await self.registry()
         if kept := self._policies.kept:
             try:
                 await self.policy(kept.bundle)

@@ -100,7 +100,8 @@ async def follow_nobody(_apply: Apply, _heard: Callable[[float], None]) -> None:
 class Authority:
     """The registry, alive, and who comes to its doors."""
 
-    def __init__(self, folder: Path, issuer: Issuer) -> None:
+    def __init__(self, folder: Path, issuer: Issuer, *, first: bool = False) -> None:
+        """At its very `first` start, it has no policies yet."""
         self.system, self.issuer, self.realm = (
             System(folder, issuer.registry, issuer, Service, time.time),
             issuer,
@@ -109,7 +110,7 @@ class Authority:
         self.realm.revocations = self.revocations = self.system.revocations
         self.found: Callable[[], RegistrySnapshot] = lambda: self.system.snapshot
         service = self.system.service(NAME)
-        if not (service.data / KEPT).exists():
+        if not first and not (service.data / KEPT).exists():
             keep(service.data)
         self.app = create_app(service, self.realm, self._found, follow_nobody)
 
