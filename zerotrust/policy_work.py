@@ -17,9 +17,10 @@ MAX_COMPARED = 300_000_000
 
 Cedar compares an unknown name with all that it knows.
 """
-NO_CODE = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n\r]*', re.DOTALL)
+NO_CODE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|//[^\n\r]*', re.DOTALL)
+"""Texts and comments.  A text that nothing closes is no Cedar, and goes to the end: else each quote in it is tried."""
 JOIN = re.compile(r"&&|\|\||[-+*!.([]|[=<>]=?|\b(?:if|in|is|has|like)\b")
-_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n\r]*', re.DOTALL)
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*(?:"|\\?\Z))|//[^\n\r]*', re.DOTALL)
 _TYPE = re.compile(r"\btype\s+(\w+)")
 _LIST = re.compile(r"\[([^\]]*)\]")
 
