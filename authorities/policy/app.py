@@ -14,7 +14,7 @@ from authorities.policy.authzen_routes import ROUTES as OF_AUTHZEN
 from authorities.policy.authzen_routes import add_authzen_routes
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES as OF_OPERATORS
-from authorities.policy.operators import add_operator_routes
+from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.pdp import PointInForce
 from authorities.policy.publisher import Publisher
 from authorities.policy.versions import Versions
@@ -36,7 +36,12 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         clock=service.clock,
     )
     on_renewal(publisher.renew)
-    office = Office(versions, publisher.publish, lambda: service.registry)
+    office = Office(
+        versions,
+        publisher.publish,
+        lambda: service.registry,
+        lambda version: service.recorder.write(change(version)),
+    )
 
     @asynccontextmanager
     async def publishing() -> AsyncIterator[None]:
@@ -50,7 +55,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
             await office.ended()
 
     app: FastAPI = service.app(publishing())
-    add_operator_routes(app, service, office)
+    add_operator_routes(app, office)
     in_force = PointInForce(lambda: versions.active, lambda: service.registry)
     add_authzen_routes(app, in_force, registry.address(service.name))
     return service.guard(app, ROUTES)

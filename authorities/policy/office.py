@@ -24,14 +24,17 @@ Publish = Callable[[Version], Awaitable[None]]
 
 It raises `Denied`: with a status below 500 if the registry refuses it, otherwise if the registry does not answer."""
 
+Record = Callable[[Summary], Awaitable[object]]
+"""Returns when that is on the disk.  Raises `Denied`."""
+
 
 class Office(Shielding):
     """The versions, and what is done with them."""
 
-    def __init__(self, versions: Versions, publish: Publish, registry: Callable[[], Registry]) -> None:
-        """`registry`: returns the one in force."""
+    def __init__(self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record) -> None:
+        """`registry`: returns the one in force; `record`: writes down that an operator puts a version into force."""
         super().__init__()
-        self.versions, self._publish, self._registry = versions, publish, registry
+        self.versions, self._publish, self._registry, self._record = versions, publish, registry, record
         self._turn = asyncio.Lock()
 
     async def version(self, number: int) -> Version:
@@ -111,10 +114,13 @@ class Office(Shielding):
         return may.of_party(name, policy_of(document, registry), rules_of(document.policies), registry)
 
     async def _published(self, version: Version) -> None:
+        recorded = False
         try:
+            await self._record(version.summary)  # before any other party decides by it
+            recorded = True
             await self._publish(version)
         except Denied as refusal:
-            if refusal.status >= 500:
+            if recorded and refusal.status >= 500:
                 advice = f"Version {version.number} is kept, and comes into force as soon as the registry takes it."
                 raise Denied(refusal.reason, refusal.detail, advice=advice) from refusal
             try:

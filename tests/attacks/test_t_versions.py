@@ -5,7 +5,7 @@ from typing import Any
 
 from authorities.policy.office import Office
 from authorities.policy.reasons import PolicyReason
-from authorities.policy.versions import Content, Version, Versions, VersionsError, content_of
+from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.attack import POLICY_AUTHORITY, Attempt, Target, Tries, attack
 from tests.support.attack_policy import Governed, with_policy_authority
 from tests.support.system import POLICIES
@@ -59,8 +59,11 @@ async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_aut
     async def refuses(_version: Version) -> None:
         raise Denied(PolicyReason.POLICY_UNFIT)
 
+    async def recorded(_version: Summary) -> None:
+        """Its journal is not what this is about."""
+
     versions = versions_of(target)
-    active, office = versions.active, Office(versions, refuses, lambda: target.system.registry)
+    active, office = versions.active, Office(versions, refuses, lambda: target.system.registry, recorded)
     try:
         await office.activate(stricter(active.content), by="olga", why="trial")
     except Denied as refused:

@@ -16,7 +16,7 @@ from typer.testing import Result
 
 from authorities.policy.callers import caller
 from authorities.policy.office import Office
-from authorities.policy.operators import ROUTES, add_operator_routes
+from authorities.policy.operators import ROUTES, add_operator_routes, change
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version, Versions, content_of
 from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
@@ -28,7 +28,6 @@ from zerotrust.audit.event import AuditEvent, Decided, sanitize
 from zerotrust.audit.segments import Segments
 from zerotrust.context import PRINCIPAL
 from zerotrust.decision import Denied, Reason
-from zerotrust.service import Service
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import explanation
 from zt.authority_client import Place
@@ -68,13 +67,13 @@ class Authority:
 
     office: Office
     registry: TheRegistry
-    recorder: Records = field(default_factory=Records)
+    recorder: Records
 
     @property
     def app(self) -> FastAPI:
         """The app."""
         app = FastAPI()
-        add_operator_routes(app, cast("Service", self), self.office)
+        add_operator_routes(app, self.office)
 
         async def refused(_request: Request, error: Exception) -> Response:
             refusal = cast("Denied", error)
@@ -96,8 +95,9 @@ class Authority:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     versions = Versions(tmp_path / "versions", lambda: content_of(POLICIES))
-    registered = TheRegistry()
-    return Authority(Office(versions, registered, lambda: REGISTRY), registered)
+    registered, recorder = TheRegistry(), Records()
+    office = Office(versions, registered, lambda: REGISTRY, lambda version: recorder.write(change(version)))
+    return Authority(office, registered, recorder)
 
 
 @pytest.fixture

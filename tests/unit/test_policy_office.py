@@ -14,7 +14,7 @@ from authorities.policy.decisions import rows
 from authorities.policy.office import MOST_PROBLEMS, Office
 from authorities.policy.operators import Questions
 from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked
-from authorities.policy.versions import Content, Version, Versions, VersionsError, content_of
+from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS
@@ -55,6 +55,15 @@ class TheRegistry:
     against: Denied | None = None
     taken: list[int] = field(default_factory=list)
     before: asyncio.Event | None = None
+    journal: list[str] = field(default_factory=list)
+    journal_full: bool = False
+
+    async def record(self, version: Summary) -> None:
+        """The journal of the authority, which is written before the registry hears of anything."""
+        assert version.number not in self.taken
+        if self.journal_full:
+            raise Denied(Reason.JOURNAL_UNAVAILABLE, "no space")
+        self.journal.append(version.name)
 
     async def __call__(self, version: Version) -> None:
         if self.before:
@@ -71,7 +80,7 @@ def there() -> TheRegistry:
 
 @pytest.fixture
 def office(tmp_path: Path, there: TheRegistry) -> Office:
-    return Office(Versions(tmp_path, lambda: CONTENT), there, lambda: REGISTRY)
+    return Office(Versions(tmp_path, lambda: CONTENT), there, lambda: REGISTRY, there.record)
 
 
 async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: TheRegistry) -> None:
@@ -193,6 +202,15 @@ async def test_where_the_registry_does_not_answer_the_version_is_kept_and_that_i
     assert refused.value.status == 503
     assert refused.value.advice == "Version 2 is kept, and comes into force as soon as the registry takes it."
     assert office.versions.active.number == 2
+    assert there.journal == [office.versions.active.name], "it is on record all the same"
+
+
+async def test_what_cannot_be_recorded_does_not_come_into_force(office: Office, there: TheRegistry) -> None:
+    there.journal_full = True
+    with pytest.raises(Denied, match="journal_unavailable"):
+        await office.activate(LESS, by="olga", why="trial")
+
+    assert (office.versions.active.number, there.taken) == (1, [])
 
 
 async def test_an_operator_who_hangs_up_does_not_stop_half_way(office: Office, there: TheRegistry) -> None:
