@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from zerotrust.registry.snapshot import MAX_POLICY
 from zt.authority_client import AuthorityClient, Door
 
 DOOR = Door(
@@ -26,7 +27,7 @@ class PolicyClient(AuthorityClient):
     def sentences(
         self,
         path: str,
-        sent: Mapping[str, Any],
+        sent: Mapping[str, Any],  # noqa: ARG002
         content: Mapping[str, Any],
         refused: str,  # noqa: ARG002
     ) -> dict[str, str]:
@@ -36,7 +37,6 @@ class PolicyClient(AuthorityClient):
         problems = [str(one) for one in told] if isinstance(told, list) else []
         listed = "".join(f"\n- {one}" for one in problems[:MOST_TOLD])
         listed += f"\nand {len(problems) - MOST_TOLD} more." if len(problems) > MOST_TOLD else ""
-        name = path.rpartition("/")[2]
         return {
             "policy_denied": f"{self.user} is not an operator (policy `operate-policies`): sign in as a member of the "
             "group /operators.",
@@ -45,11 +45,12 @@ class PolicyClient(AuthorityClient):
             if listed
             else f"Nothing was activated: {advice}.",
             "policy_moved": f"Nothing was activated.  {advice}",
-            "no_such_version": f"There is no version {sent.get('version') or name}: `zt policy list` lists those that "
-            "are kept.",
+            "no_such_version": f"{advice or 'There is none of that number'}: `zt policy list` lists those that are "
+            "kept.",
             "not_registered": f"There is no party {path.removeprefix('/may/')}: `zt party list` lists them all.",
             "versions_unavailable": f"Nothing was activated: {advice}",
             "registry_unavailable": f"The registry did not answer.  {advice}",
             "malformed_body": "Nothing was done: a reason (--why) is one line of 1 to 200 characters, and a policy "
-            "file is called NAME.cedar, in lower-case letters, digits, - and _.",
+            "file is called NAME.cedar, in lower-case letters, digits, - and _; all of them have at most "
+            f"{MAX_POLICY} characters, and so has the schema.",
         }

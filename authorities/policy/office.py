@@ -42,7 +42,7 @@ class Office(Shielding):
         try:
             return await asyncio.to_thread(self.versions.version, number)
         except KeyError as error:
-            raise Denied(PolicyReason.NO_SUCH_VERSION, str(number)) from error
+            raise Denied(PolicyReason.NO_SUCH_VERSION, str(number), advice=f"There is no version {number}") from error
         except VersionsError as error:
             raise _unavailable(error) from error
 

@@ -213,6 +213,7 @@ def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Z
     assert content_of(tmp_path / "copy") == content_of(POLICIES)
     assert "is not empty: name a new folder" in failed(zt("policy", "show", "1", "--to", str(tmp_path / "copy")))
     assert "There is no version 7: `zt policy list`" in failed(zt("policy", "show", "7"))
+    assert "There is no version 7: `zt policy list`" in failed(zt("policy", "diff", "7", "1"))
 
 
 def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> None:
