@@ -96,7 +96,7 @@ async def served(issuer: Issuer, authority: Authority, folder: Path) -> AsyncIte
 
 @pytest.fixture
 async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncIterator[System]:
-    """The registry, the ledger and the tool, launched as they always are."""
+    """The registry, the policy authority, the ledger and the tool, launched as they always are."""
     known = brief(registry)
     lock = load_lock(ROOT / "registry.lock").model_copy(update={"registry": entries(known)})
     (tmp_path / "registry.yaml").write_text(known.model_dump_json())  # JSON is YAML
@@ -109,9 +109,10 @@ async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncI
         address = await stack.enter_async_context(served(issuer, authority, tmp_path))
         system = System(known, there, lock, tmp_path, At(address), authority)  # type: ignore[arg-type]
         files = {"ZT_FILES": str(tmp_path), "ZT_DEPLOYMENT": str(file)}
+        named = (REGISTRY_PARTY, files), (known.authorities.policy, {}), (known.authorities.audit, {}), (DOCUMENTS, {})
         launched = [
             await authority.launch(Launch.registered(known, name, settings(system, name) | more))
-            for name, more in ((REGISTRY_PARTY, files), (known.authorities.audit, {}), (DOCUMENTS, {}))
+            for name, more in named
         ]
         reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), REGISTRY_PARTY, authority))
         stack.callback(reporting.cancel)
