@@ -109,10 +109,12 @@ async def rotating(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncI
         address = await stack.enter_async_context(served(issuer, authority, tmp_path))
         system = System(known, there, lock, tmp_path, At(address), authority)  # type: ignore[arg-type]
         files = {"ZT_FILES": str(tmp_path), "ZT_DEPLOYMENT": str(file)}
-        named = (REGISTRY_PARTY, files), (known.authorities.policy, {}), (known.authorities.audit, {}), (DOCUMENTS, {})
+        parties = REGISTRY_PARTY, known.authorities.policy, known.authorities.audit, DOCUMENTS
         launched = [
-            await authority.launch(Launch.registered(known, name, settings(system, name) | more))
-            for name, more in named
+            await authority.launch(
+                Launch.registered(known, name, settings(system, name) | (files if name == REGISTRY_PARTY else {}))
+            )
+            for name in parties
         ]
         reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), REGISTRY_PARTY, authority))
         stack.callback(reporting.cancel)
