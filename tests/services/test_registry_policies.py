@@ -145,12 +145,28 @@ async def test_policies_that_are_about_to_end_are_not_announced_and_decide_for_o
 
 async def test_what_was_kept_and_is_damaged_is_named_and_not_forgotten(tmp_path: Path, issuer: Issuer) -> None:
     """Without it, the registry would take an older version again."""
-    async with authority_in(tmp_path, issuer):
-        pass
-    (tmp_path / "authority-registry" / KEPT).write_text("{")
+    keep((kept := tmp_path / "authority-registry" / KEPT).parent)
+    foreign = kept.read_text().replace(POLICY.digest, STRICTER.digest)
 
-    with pytest.raises(RegistryError, match=f"{KEPT} is damaged: restore it from a backup"):
-        Authority(tmp_path, issuer)
+    for damaged in ("{", foreign):
+        kept.write_text(damaged)
+        folder = tmp_path / str(len(damaged))
+        folder.mkdir()
+        (tmp_path / "authority-registry").rename(folder / "authority-registry")
+        with pytest.raises(RegistryError, match=f"{KEPT} is damaged: restore it from a backup"):
+            Authority(folder, issuer)
+        kept.parent.mkdir()
+
+
+async def test_a_registry_whose_kept_policies_do_not_fit_it_starts_without_any(
+    tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(tmp_path / "authority-registry", UNFIT)
+    async with authority_in(tmp_path, issuer) as authority:
+        assert (await listed(authority)).json()["reason"] == Reason.POLICY_UNKNOWN
+        assert "the kept policies do not fit the registry" in caplog.text
+        assert (await authority.bring(signed(POLICY, 2))).status_code == 204
+        assert (await listed(authority)).status_code == 200
 
 
 async def test_a_disk_that_is_full_leaves_the_policies_as_they_were(
