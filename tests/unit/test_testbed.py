@@ -212,6 +212,36 @@ def test_a_stack_that_is_there_already_is_neither_used_nor_removed_unless_it_is_
     assert did == ["start"]
 
 
+@pytest.mark.parametrize("refusals", [0, 2, 10])
+def test_a_network_that_docker_does_not_let_go_of_yet_is_removed_a_moment_later(
+    refusals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = ["active endpoints"] * refusals
+
+    class Leaving(Stack):
+        def __init__(self) -> None:
+            self.project = "project"
+            self.docker = cast("Any", SimpleNamespace(volumes=SimpleNamespace(list=lambda **_: [])))
+
+        def run(self, *command: str, check: bool = True, **_: object) -> subprocess.CompletedProcess[str]:
+            assert command == ("down", "--volumes", "--remove-orphans")
+            refused = left.pop() if left else ""
+            if refused and check:
+                raise StackError(refused)
+            return subprocess.CompletedProcess(command, int(bool(refused)))
+
+    looks = iter(range(1000))
+    clock = SimpleNamespace(monotonic=lambda: float(next(looks)), sleep=lambda _: None)
+    monkeypatch.setattr(stacks, "time", clock)
+    monkeypatch.setattr(stacks, "LETS_GO", 5)
+
+    if refusals == 10:  # never, as far as anybody waits
+        with pytest.raises(StackError, match="active endpoints"):
+            Leaving().stop()
+    else:
+        Leaving().stop()
+
+
 def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypatch: pytest.MonkeyPatch) -> None:
     class Unhealthy(Stack):
         def __init__(self, said: str) -> None:

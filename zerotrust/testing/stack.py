@@ -29,6 +29,8 @@ HEALTHY = 600
 """Seconds in which all containers have to become healthy: ten times what two idle cores need."""
 LONGEST = 900
 """Seconds for one command of `docker compose`."""
+LETS_GO = 60
+"""Seconds in which Docker lets go of the networks of removed containers; it takes one of them on an idle machine."""
 HAPPENS = 180
 """Seconds for what has to happen in containers; it takes a few of them on an idle machine."""
 
@@ -113,8 +115,14 @@ class Stack:
         return [service for service, state in states.items() if not works(state)]
 
     def stop(self) -> None:
-        """Remove containers, networks and volumes, those of other compose files too.  Raises `StackError`."""
-        self.run("down", "--volumes", "--remove-orphans")
+        """Remove containers, networks and volumes, those of other compose files too.  Raises `StackError`.
+
+        Docker may still count a container that it has just removed as an endpoint of its network, and then refuses to
+        remove that network.  So `down` is asked again: it removes what is left, and says nothing if nothing is.
+        """
+        remove = ["down", "--volumes", "--remove-orphans"]
+        if not until(lambda: self.run(*remove, check=False).returncode == 0, LETS_GO):
+            self.run(*remove)
         for volume in self.docker.volumes.list(filters={"label": f"com.docker.compose.project={self.project}"}):
             volume.remove(force=True)
 
