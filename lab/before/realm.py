@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from local.keycloak import Keycloak
-from registration.realm.users import USERS
+from registration.realm.users import USERS, user
 
 LIFE = 3600
 """Seconds of a token: a usual setting."""
@@ -23,16 +23,19 @@ async def made(keycloak: Keycloak, representation: dict[str, Any]) -> AsyncItera
             await admin.a_delete_realm(representation["realm"])
 
 
-def realm_of(name: str, clients: list[dict[str, Any]], passwords: dict[str, str]) -> dict[str, Any]:
+def realm_of(realm: str, clients: list[dict[str, Any]], passwords: dict[str, str]) -> dict[str, Any]:
     """Return a realm with our users, as Keycloak imports it, and with Keycloak's own defaults.  Pure."""
     return {
-        "realm": name,
+        "realm": realm,
         "enabled": True,
         "sslRequired": "all",
         "accessTokenLifespan": LIFE,
         "clients": clients,
         "groups": [{"name": group.removeprefix("/")} for group in sorted({g for _, gs in USERS.values() for g in gs})],
-        "users": [_user(user, groups, passwords[user]) for user, (_, groups) in USERS.items()],
+        "users": [
+            {**user(name, groups), "credentials": [{"type": "password", "value": passwords[name]}]}
+            for name, (_, groups) in USERS.items()
+        ],
     }
 
 
@@ -43,17 +46,4 @@ def audience(name: str) -> dict[str, Any]:
         "protocol": "openid-connect",
         "protocolMapper": "oidc-audience-mapper",
         "config": {"included.custom.audience": name, "access.token.claim": "true"},
-    }
-
-
-def _user(name: str, groups: list[str], password: str) -> dict[str, Any]:
-    return {
-        "username": name,
-        "enabled": True,
-        "email": f"{name}@example.com",
-        "emailVerified": True,
-        "firstName": name.capitalize(),
-        "lastName": "Example",
-        "groups": groups,
-        "credentials": [{"type": "password", "value": password}],
     }

@@ -5,7 +5,6 @@ every service.  When a service first decides by the new version is in its journa
 """
 
 import asyncio
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,14 +15,14 @@ from typing import Annotated
 import httpx
 import typer
 
-from demo.intruder import INSIDERS, Intruder
+from demo.intruder import Intruder
 from demo.revocation import operator
 from demo.revocation_methods import PAUSE, in_use
 from demo.rule_change import WHY, policy_operator, with_its_table, with_stricter_rule
 from lab.bench.numbers import percentile
-from lab.load.report import add_to_bench, ms
-from local.program import FOLDER, console, say, show, until_stopped
-from local.start import running
+from lab.load.bench_part import run_part
+from lab.load.report import ms
+from local.program import console, say, show
 from local.system import System
 from zerotrust.audit.event import MICROSECONDS, Access, Request
 from zerotrust.audit.record import event_of
@@ -115,15 +114,11 @@ def report(took: Took) -> dict[str, float]:
 def main(rounds: Annotated[int, typer.Option(min=1, help="activations, each rolled back")] = 20) -> None:
     """Measure, print, and add to `run/bench.json`."""
 
-    async def work() -> int:
-        async with running(FOLDER / "activation_delay", say=say, insiders=INSIDERS) as system:
-            say(f"A rule is changed and rolled back, {rounds} times")
-            took = await measure(system, rounds)
-            say("Everything ends")
-        await asyncio.to_thread(add_to_bench, report(took))
-        return 0
+    async def work(system: System) -> Took:
+        say(f"A rule is changed and rolled back, {rounds} times")
+        return await measure(system, rounds)
 
-    sys.exit(until_stopped(work()))
+    run_part("activation_delay", work, report)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,19 @@
 Each try has its own session, in use at every service when it is revoked (`demo/revocation_methods.py`).
 """
 
-import asyncio
-import sys
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
 
-from demo.intruder import INSIDERS, Intruder
+from demo.intruder import Intruder
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
 from lab.bench.numbers import percentile
-from lab.load.report import add_to_bench, ms
-from local.program import FOLDER, console, say, show, until_stopped
-from local.start import running
+from lab.load.bench_part import run_part
+from lab.load.report import ms
+from local.program import console, say, show
 from local.system import System
 
 WARM_UP = 5
@@ -69,15 +67,7 @@ def main(
     polled: Annotated[int, typer.Option(min=1, help="tries of each way that is polled")] = 50,
 ) -> None:
     """Measure, print, and add to `run/bench.json`."""
-
-    async def work() -> int:
-        async with running(FOLDER / "revocation_delay", say=say, insiders=INSIDERS) as system:
-            took = await measure(system, pushed, polled)
-            say("Everything ends")
-        await asyncio.to_thread(add_to_bench, report(took))
-        return 0
-
-    sys.exit(until_stopped(work()))
+    run_part("revocation_delay", lambda system: measure(system, pushed, polled), report)
 
 
 if __name__ == "__main__":

@@ -23,15 +23,15 @@ def groups(registry: Registry) -> list[dict[str, Any]]:
 def users(registry: Registry) -> list[dict[str, Any]]:
     """Return all accounts."""
     return [
-        *(_user(name, *entry) for name, entry in USERS.items()),
+        # Without passwords: after the import, they are set through the Admin API.
+        *({"id": identifier, **user(name, groups)} for name, (identifier, groups) in USERS.items()),
         _service_account(registry.id(registry.authorities.registry)),
     ]
 
 
-def _user(name: str, identifier: str, groups: list[str]) -> dict[str, Any]:
-    """Return a user without credentials: after the import, passwords are set through the Admin API."""
+def user(name: str, groups: list[str]) -> dict[str, Any]:
+    """Return a user without id and credentials."""
     return {
-        "id": identifier,
         "username": name,
         "enabled": True,
         "email": f"{name}@example.com",

@@ -17,6 +17,7 @@ from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
 from demo.revocation import PLANTED, operator, revocations, rogues
 from demo.ways import TASK
 from local.system import ROOT, System
+from tests.e2e.test_policies import versions
 from tests.e2e.test_transaction import task
 from tests.support.ca import CA, REGISTRY_PARTY
 from tests.support.records import records
@@ -162,15 +163,6 @@ async def test_policies_that_are_activated_count_at_every_party(
                 await asyncio.sleep(0.02)
         old = new
     assert {one.partition("-")[2] for one in old} == {first.partition("-")[2]}
-
-
-async def versions(system: System) -> set[str]:
-    """The versions of the policies by which a task is decided, at all parties."""
-    trace = (await task(system, "alice"))["result"]["trace_id"]
-    everything = [record for name in system.registry.services for record in records(system.journal(name))]
-    found = [record for record in everything if record.get("trace_id") == trace]
-    assert len({record["service"] for record in found}) == 5
-    return {record["policy"] for record in found if record.get("policy")}
 
 
 async def until(olga: RegistryClient, state: str) -> None:

@@ -25,7 +25,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
-from tests.attacks.table import ROWS, Missing, Row, described
+from tests.attacks.table import ROWS, Missing, Row
+from tests.support.attack_cases import cases
 from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
@@ -374,15 +375,9 @@ async def in_process(folder: Path, issuer: Issuer, kind: type[Service]) -> Async
 def attack(number: int, place: Place = in_process) -> Callable[[Callable[[Any], Tries]], Callable[..., Any]]:
     """Make two kinds of tests of one attack; see the head of this file."""
     row = ROWS[number]
-    ways = [(), *row.removable]
-    names = ["refused", *(f"succeeds without {described(way)}" for way in row.removable)]
-    cases = [
-        pytest.param(way, id=name, marks=pytest.mark.attack(number, name))
-        for way, name in zip(ways, names, strict=True)
-    ]
 
     def decorate(try_it: Callable[[Any], Tries]) -> Callable[..., Any]:
-        @pytest.mark.parametrize("missing", cases)
+        @pytest.mark.parametrize("missing", cases(number, row.removable))
         async def test(
             missing: tuple[Missing, ...],
             tmp_path: Path,

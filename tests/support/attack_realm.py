@@ -25,7 +25,8 @@ import pytest
 from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
-from tests.attacks.table import ROWS, Missing, described
+from tests.attacks.table import ROWS, Missing
+from tests.support.attack_cases import cases
 from tests.support.issuer import Known
 from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported
@@ -177,15 +178,9 @@ def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries
     `long` as the second argument names the realm of many agents in the place of the committed one.
     """
     row = ROWS[number]
-    ways = [(), *row.removable_at_the_realm]
-    names = ["refused", *(f"succeeds without {described(way)}" for way in row.removable_at_the_realm)]
-    cases = [
-        pytest.param(way, id=name, marks=pytest.mark.attack(number, name))
-        for way, name in zip(ways, names, strict=True)
-    ]
 
     def decorate(try_it: Callable[[Target], Tries]) -> Callable[..., Any]:
-        @pytest.mark.parametrize("missing", cases)
+        @pytest.mark.parametrize("missing", cases(number, row.removable_at_the_realm))
         async def test(
             missing: tuple[Missing, ...],
             keycloak: Keycloak,
