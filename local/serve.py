@@ -76,6 +76,6 @@ def notices(system: System) -> Iterator[Text]:
         yield Text(
             f"\npolicies/ is not what is in force, version {number}, and counts only when an operator activates it:\n"
             f"  {ZT} policy diff\n"
-            f'  {ZT} policy activate --why "..."',
+            f'  {ZT} policy activate --because "..."',
             "yellow",
         )

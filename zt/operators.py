@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound="AuthorityClient")
 
-Because = Annotated[str, typer.Option(help="for the record")]
+Because = Annotated[str, typer.Option(help="the reason, for the record: one line")]
 NOTIFIED_AGAIN = "the registry notifies it again until it does, and there is nothing left to do here."
 
 

@@ -1,4 +1,4 @@
-"""The commands about the policies: `zt policy test`, `zt policy activate --why "..."`, `zt policy explain TRACE`."""
+"""The commands about the policies: `zt policy list`, `zt policy activate`, `zt policy explain TRACE`."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from zt import show_policy as showing
-from zt.operators import Settings, signed_in_at
+from zt.operators import Because, Settings, signed_in_at
 from zt.output import Json, output
 from zt.party import Name
 
@@ -22,7 +22,6 @@ Folder = Annotated[
     Path | None, typer.Argument(metavar="FOLDER", help="the folder of the policies; by default policies/ of the system")
 ]
 Number = Annotated[int | None, typer.Argument(metavar="N", min=1, help="the number of a version")]
-Why = Annotated[str, typer.Option("--why", help="for the record: one line")]
 
 
 @policy.command("list")
@@ -93,7 +92,7 @@ def try_out(context: typer.Context, folder: Folder = None, *, _json: Json = Fals
 
 
 @policy.command()
-def activate(context: typer.Context, folder: Folder = None, *, why: Why, _json: Json = False) -> None:
+def activate(context: typer.Context, folder: Folder = None, *, because: Because, _json: Json = False) -> None:
     """Put policies into force at every service, as a new version, if they are fit."""
     content = _read(context, folder)
 
@@ -101,7 +100,7 @@ def activate(context: typer.Context, folder: Folder = None, *, why: Why, _json: 
         tested = await authority.ask("POST", "/versions/test", content)
         if not tested["text"] and not tested["problems"]:
             return tested, {}
-        activation = {"content": content, "why": why, "after": tested["active"]}
+        activation = {"content": content, "why": because, "after": tested["active"]}
         return tested, await authority.ask("POST", "/versions", activation)
 
     tested, version = _at(context, asked)
@@ -117,14 +116,14 @@ def rollback(
     context: typer.Context,
     number: Annotated[int, typer.Argument(metavar="N", min=1, help="the number of a version")],
     *,
-    why: Why,
+    because: Because,
     _json: Json = False,
 ) -> None:
     """Put an older version of the policies into force again, under a new number."""
 
     async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, Any]]:
         before = (await authority.ask("GET", "/versions"))["active"]
-        version = await authority.ask("POST", "/versions/rollback", {"version": number, "why": why})
+        version = await authority.ask("POST", "/versions/rollback", {"version": number, "why": because})
         return version, await authority.ask("GET", f"/differences/{before}/{version['number']}")
 
     version, differences = _at(context, asked)

@@ -73,13 +73,13 @@ async def test_policies_are_changed_and_rolled_back_while_everything_runs(
     assert tested.startswith("These policies are fit to be published.")
     assert "document.read holidays: yes (read-public) -> no (resource_denied)" in tested
 
-    await asyncio.to_thread(policy, "activate", str(stricter), "--why", "public is not for everybody")
+    await asyncio.to_thread(policy, "activate", str(stricter), "--because", "public is not for everybody")
     try:
         await decided_by(system, first + 1)
         refused = await read()
         assert in_force(await asyncio.to_thread(policy, "list")) == first + 1
     finally:
-        await asyncio.to_thread(policy, "rollback", str(first), "--why", "it was a trial")
+        await asyncio.to_thread(policy, "rollback", str(first), "--because", "it was a trial")
     await decided_by(system, first + 2)
 
     assert (allowed, await read()) == ("200 ok", "200 ok")

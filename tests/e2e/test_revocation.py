@@ -157,7 +157,7 @@ async def test_policies_that_are_activated_count_at_every_party(
     with (copy / "documents.cedar").open("a") as file:
         file.write("// one line more\n")
     for words in ("activate", str(copy)), ("rollback", first.partition("-")[0]):
-        await asyncio.to_thread(zt, "policy", *words, "--why", "a test")
+        await asyncio.to_thread(zt, "policy", *words, "--because", "a test")
         async with asyncio.timeout(30):
             while not old.isdisjoint(new := await versions(system)):
                 await asyncio.sleep(0.02)

@@ -152,10 +152,10 @@ def test_policies_are_tested_activated_and_rolled_back(zt: Zt, tmp_path: Path, a
     assert "- alice, through orchestrator > agent/writer, with tool.write:\n" in tested
     assert authority.office.versions.active.number == 1
 
-    shown = ok(zt("policy", "activate", "--why", "nothing is deleted"))
+    shown = ok(zt("policy", "activate", "--because", "nothing is deleted"))
     assert shown.startswith("Version 2 is in force.\n2 answers of the decision table change:\n")
     assert "delete" not in ok(zt("policy", "may", "agent/writer"))
-    back = ok(zt("policy", "rollback", "1", "--why", "it was a mistake"))
+    back = ok(zt("policy", "rollback", "1", "--because", "it was a mistake"))
     assert back.startswith(
         "Version 3 is in force. It has the text of version 1.\n2 answers of the decision table change:\n"
     )
@@ -174,7 +174,7 @@ def test_policies_are_tested_activated_and_rolled_back(zt: Zt, tmp_path: Path, a
 
 def test_what_is_in_force_already_is_not_activated(zt: Zt, authority: Authority) -> None:
     told = "Nothing was activated: version 1, which is in force, has the same text.\n"
-    assert " ".join(ok(zt("policy", "activate", "--why", "again")).split()) == " ".join(told.split())
+    assert " ".join(ok(zt("policy", "activate", "--because", "again")).split()) == " ".join(told.split())
     assert authority.office.versions.active.number == 1
 
 
@@ -184,7 +184,7 @@ def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, aut
     shown = zt("policy", "test")
     assert shown.exit_code == 1
     assert "These policies may not be published (2 problems):" in shown.stdout
-    told = failed(zt("policy", "activate", "--why", "trial"))
+    told = failed(zt("policy", "activate", "--because", "trial"))
     assert told.startswith("Nothing was activated: these policies may not be published.\n- decision table, line ")
     assert told.endswith("Mend them; `zt policy test` tells whether they are fit.")
     assert authority.office.versions.active.number == 1
@@ -196,11 +196,11 @@ def test_where_the_registry_does_not_take_it_the_operator_knows_what_is_in_force
     without_deleting(tmp_path)
     authority.registry.against = Denied(Reason.PEER_UNAVAILABLE, "no answer")
 
-    told = failed(zt("policy", "activate", "--why", "trial"))
+    told = failed(zt("policy", "activate", "--because", "trial"))
 
     assert "Version 2 is kept, and comes into force as soon as the registry takes it." in told
     authority.registry.against = Denied(PolicyReason.POLICY_UNFIT, advice="version 3 is not newer than 7")
-    told = failed(zt("policy", "rollback", "1", "--why", "trial"))
+    told = failed(zt("policy", "rollback", "1", "--because", "trial"))
     assert told == "Nothing was activated: version 3 is not newer than 7."
 
 
@@ -222,7 +222,7 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
     here = zt("policy", "diff").stdout
     assert "+permit (principal, action == " in here
     assert "2 answers of the decision table change:" in here
-    ok(zt("policy", "activate", "--why", "nothing is deleted"))
+    ok(zt("policy", "activate", "--because", "nothing is deleted"))
 
     assert "2 answers of the decision table change:" in zt("policy", "diff", "1").stdout
     assert zt("policy", "diff", "2", "1").stdout.count("no (resource_denied) -> yes (change-own-draft)") == 2
