@@ -27,9 +27,10 @@ from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
-from zt.authority_client import RefusedError
+from zt.doors import REGISTRY
+from zt.errors import RefusedError
 from zt.login import Login
-from zt.registry_client import DOOR, RegistryClient
+from zt.registry_client import RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """An empty file, in a folder where every file has to be approved."""
@@ -54,7 +55,7 @@ class Operated(Protocol):
 
 async def operator(system: Operated, http: httpx.AsyncClient) -> RegistryClient:
     """Sign olga in."""
-    token = (await system.sign_in("olga", DOOR.scope, DOOR.client)).access_token
+    token = (await system.sign_in("olga", REGISTRY.scope, REGISTRY.client)).access_token
     return RegistryClient(system.address(system.registry.authorities.registry), http, "olga", token)
 
 

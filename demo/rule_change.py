@@ -19,9 +19,10 @@ from demo.running import Compromised, Running
 from local.program import busy, console
 from zerotrust.audit.event import Access, AuditEvent
 from zt import show_policy
-from zt.authority_client import RefusedError
+from zt.doors import POLICY_AUTHORITY
+from zt.errors import RefusedError
 from zt.explanation import explanations
-from zt.policy_client import DOOR, PolicyClient
+from zt.policy_client import PolicyClient
 
 RULE, FILE = "create-draft-in-own-department", "documents.cedar"
 OPERATION, TOOL = "document.create", "tool/documents"
@@ -37,7 +38,7 @@ Draft = Callable[[], Awaitable[object]]
 
 async def policy_operator(system: Running, http: httpx.AsyncClient) -> PolicyClient:
     """Sign olga in at the policy authority."""
-    token = (await system.sign_in("olga", DOOR.scope, DOOR.client)).access_token
+    token = (await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)).access_token
     return PolicyClient(system.address(system.registry.authorities.policy), http, "olga", token)
 
 

@@ -10,7 +10,8 @@ from local.password import ask_password
 from local.program import FOLDER
 from local.system import EVERYTHING
 from zerotrust.testing.browser import Person
-from zt.authority_client import CommandError, client_at, sign_in_at
+from zt.errors import CommandError
+from zt.sign_in import client_at, sign_in_at
 from zt.terminal import Terminal
 
 CA = FOLDER / "ca.pem"

@@ -29,7 +29,7 @@ from local.system import ROOT
 from zerotrust.audit.event import RegistryChange
 from zerotrust.spiffe.tls import server_context
 from zerotrust.testing.ca import CA
-from zt.authority_client import RefusedError
+from zt.errors import RefusedError
 
 system = await attach_here()
 real = await here(system)

@@ -20,7 +20,7 @@ from lab.notebooks.rules import rule as rule_called
 from lab.notebooks.temporary import processes, put_right, until
 from lab.notebooks.use import close, here, told
 from zerotrust.audit.event import Access
-from zt.authority_client import RefusedError
+from zt.errors import RefusedError
 
 system = await attach_here()
 real = await here(system)

@@ -28,7 +28,7 @@ with extra("zt"):
     from zt.revoke import User, revoking
 
 if TYPE_CHECKING:
-    from zt.authority_client import Place
+    from zt.doors import Place
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK = "https://localhost:8443"
@@ -49,7 +49,7 @@ def place(system: Path, deployed: Path | None = None, ca: Path | None = None) ->
     """
     from zerotrust.registry.deployment import load_deployment
     from zerotrust.registry.model import load_registry
-    from zt.authority_client import Place
+    from zt.doors import Place
 
     registry = load_registry(system / "registry.yaml")
     deployment = load_deployment(deployed or system / "deploy" / "local.yaml", registry)
@@ -130,7 +130,7 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
     import asyncio
 
     from zt import status as system
-    from zt.authority_client import client_at
+    from zt.sign_in import client_at
 
     with told():
         place = context.obj.place()

@@ -17,7 +17,8 @@ from zt.names import Calls
 from zt.output import output
 
 if TYPE_CHECKING:
-    from zt.authority_client import AuthorityClient, Place
+    from zt.authority_client import AuthorityClient
+    from zt.doors import Place
     from zt.login import SignIn
     from zt.registry_client import RegistryClient
 
@@ -67,7 +68,7 @@ async def with_names(
 def told() -> Iterator[None]:
     """Exit with a message if what the block asks for fails."""
     from zerotrust.registry.model import RegistryError
-    from zt.authority_client import CommandError
+    from zt.errors import CommandError
 
     try:
         yield
@@ -88,7 +89,7 @@ def signed_in_at(kind: "type[C]", context: typer.Context, do: "Callable[[C], Awa
     """Sign the operator in at an authority, with this kind of client; otherwise as `as_operator`."""
     import asyncio
 
-    from zt.authority_client import signed_in
+    from zt.sign_in import signed_in
 
     settings: Settings = context.obj
 

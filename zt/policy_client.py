@@ -4,17 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerotrust.registry.snapshot import MAX_POLICY
-from zt.authority_client import AuthorityClient, Door
+from zt.authority_client import AuthorityClient
+from zt.doors import POLICY_AUTHORITY
 
-DOOR = Door(
-    client="zt-policy",
-    scope="policy.admin",
-    called="the policy authority",
-    party="authority/policy",
-    expired="policy_certificate_expired",
-    impostor="not_the_policy_authority",
-    look="`zt policy list`",
-)
 MOST_TOLD = 20
 """Problems of policies in an error; with `--json` and `zt policy test` there are all that the authority tells."""
 
@@ -22,7 +14,7 @@ MOST_TOLD = 20
 class PolicyClient(AuthorityClient):
     """Sends requests to the policy authority, as one operator.  All methods raise `CommandError`."""
 
-    door = DOOR
+    door = POLICY_AUTHORITY
 
     def sentences(
         self,

@@ -4,24 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerotrust.limits.answers import SECONDS
-from zt.authority_client import AuthorityClient, CommandError, Door, Place, client_at
+from zt.authority_client import AuthorityClient
 from zt.client import user_client
-
-DOOR = Door(
-    client="zt",
-    scope="registry.admin",
-    called="the registry",
-    party="authority/registry",
-    expired="registry_certificate_expired",
-    impostor="not_the_registry",
-    look="`zt party list`, `zt revocations`",
-)
+from zt.doors import REGISTRY, Place
+from zt.errors import CommandError
+from zt.sign_in import client_at
 
 
 class RegistryClient(AuthorityClient):
     """Sends requests to the registry, as one operator.  All methods raise `CommandError`."""
 
-    door = DOOR
+    door = REGISTRY
 
     async def party(self, name: str) -> dict[str, Any]:
         """Return a party, with its state and its approval."""
@@ -46,12 +39,12 @@ class RegistryClient(AuthorityClient):
             status, answer = await self.answer("GET", "/audit-policy")
             text = answer.decode()
         except ValueError as error:
-            why = f"The registry did not answer with a policy ({error}): see {DOOR.log}."
+            why = f"The registry did not answer with a policy ({error}): see {REGISTRY.log}."
             raise CommandError(why, "no_answer") from error
         if status == 404:
             raise CommandError("The registry has not cosigned a log yet: does authority/audit run?", "no_policy")
         if status != 200:
-            raise CommandError(f"The registry gave no policy (status {status}): see {DOOR.log}.", "no_answer")
+            raise CommandError(f"The registry gave no policy (status {status}): see {REGISTRY.log}.", "no_answer")
         return text
 
     def about(self, path: str, sent: Mapping[str, Any]) -> str:
@@ -80,7 +73,7 @@ class RegistryClient(AuthorityClient):
             "`make register`, then repeat `zt reload`.",
             "revocation_unknown": "The registry does not know what is revoked by now, because it has heard nothing of "
             "Keycloak or of attestation for some seconds, so it refuses everything.  Repeat the command in a moment.  "
-            f"If that does not help: {DOOR.if_drifted}",
+            f"If that does not help: {REGISTRY.if_drifted}",
         }
 
 
@@ -97,4 +90,4 @@ async def audit_policy(place: Place) -> str:
     """Return which log and witnesses to believe, as the registry tells everybody.  Raises `CommandError`."""
     client_at(place.issuer, "", "", ca=place.ca)  # which says what is wrong with that file
     async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
-        return await RegistryClient(place.address(DOOR), http, "", "").audit_policy()
+        return await RegistryClient(place.address(REGISTRY), http, "", "").audit_policy()

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from zerotrust.registry.directory import Endpoint
 from zerotrust.spiffe.tls import user_context
-from zt.authority_client import EXPIRED, Place
+from zt.authority_client import EXPIRED
+from zt.doors import REGISTRY, Place
 from zt.names import short
-from zt.registry_client import DOOR
 
 SECONDS = 5
 """For a handshake."""
@@ -45,7 +45,7 @@ async def seen(place: Place, by_name: ssl.SSLContext) -> list[Seen]:
     if place.attestation:
         name, dns_name, at = place.attestation
         who[name] = dns_name, at, by_name
-    registry = place.directory.names[place.address(DOOR)]
+    registry = place.directory.names[place.address(REGISTRY)]
     for dns_name in sorted(places, key=lambda one: (one != registry, parties[one])):
         who[short(parties[dns_name])] = dns_name, places[dns_name], pinned
     states = await asyncio.gather(*(_state(*one) for one in who.values()))

@@ -25,7 +25,7 @@ from lab.load.users import Score
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
 from local.system import ROOT, System
-from zt.authority_client import CommandError
+from zt.errors import CommandError
 from zt.login import LoginError
 
 EVERY = 10

@@ -16,7 +16,7 @@ from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
 from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
 from local.system import System
-from zt.authority_client import CommandError
+from zt.errors import CommandError
 from zt.login import LoginError
 from zt.registry_client import RegistryClient
 

@@ -12,7 +12,8 @@ from registration.names import POLICIES
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
-from zt.policy_client import DOOR, PolicyClient
+from zt.doors import POLICY_AUTHORITY
+from zt.policy_client import PolicyClient
 
 _RULE = re.compile(r'^@id\("([^"]+)"\)$.*?^};$', re.MULTILINE | re.DOTALL)
 
@@ -77,7 +78,7 @@ def edited(content: Content, old: str, new: str, registry: Registry) -> tuple[Co
 async def governing(system: System) -> AsyncIterator[PolicyClient]:
     """Sign olga in for policies, for a block.  Her token lives a minute."""
     async with system.user() as http:
-        token = (await system.sign_in("olga", DOOR.scope, DOOR.client)).access_token
+        token = (await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)).access_token
         yield PolicyClient(system.address(system.registry.authorities.policy), http, "olga", token)
 
 

@@ -12,9 +12,9 @@ import typer.main
 from typer.testing import CliRunner
 
 from registration.realm import REALM_FILE
-from zt import policy_client, registry_client
 from zt.browser import SECONDS_TO_SIGN_IN
 from zt.commands import app
+from zt.doors import POLICY_AUTHORITY, REGISTRY
 from zt.tokens import MAX_INPUT
 from zt.wanted import MOST_SHOWN
 
@@ -93,7 +93,5 @@ def test_every_reason_of_its_own_is_told() -> None:
     ]
     reasons = {node.args[1].value for node in calls if isinstance(node.args[1], ast.Constant)}
 
-    reasons |= {
-        reason for door in (registry_client.DOOR, policy_client.DOOR) for reason in (door.expired, door.impostor)
-    }
+    reasons |= {reason for door in (REGISTRY, POLICY_AUTHORITY) for reason in (door.expired, door.impostor)}
     assert told == reasons | {"unknown_token", "unknown_session"}

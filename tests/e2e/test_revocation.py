@@ -23,7 +23,7 @@ from tests.support.ca import CA, REGISTRY_PARTY
 from tests.support.records import records
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Connections
-from zt.authority_client import RefusedError
+from zt.errors import RefusedError
 from zt.registry_client import RegistryClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -25,7 +25,7 @@ from local.system import ROOT, System
 from local.waiting import report_end
 from tests.support.pki import CA
 from tests.support.real import RUN
-from zt.authority_client import STARTED_BY
+from zt.errors import STARTED_BY
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -38,13 +38,14 @@ from zerotrust.audit.segments import Segments
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
-from zt import authority_client as module
-from zt import browser, device, show
+from zt import authority_client, browser, device, show
+from zt import sign_in as module
 from zt.__main__ import main
-from zt.authority_client import STARTED_BY, Door, Place
+from zt.doors import REGISTRY, Door, Place
+from zt.errors import STARTED_BY
 from zt.login import Client, Login, LoginError, Say
 from zt.output import console
-from zt.registry_client import DOOR, RegistryClient
+from zt.registry_client import RegistryClient
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -149,7 +150,12 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, 
 
 
 def signs_in(
-    monkeypatch: pytest.MonkeyPatch, user: str | None, place: Place | None = None, *, token: str = "", door: Door = DOOR
+    monkeypatch: pytest.MonkeyPatch,
+    user: str | None,
+    place: Place | None = None,
+    *,
+    token: str = "",
+    door: Door = REGISTRY,
 ) -> None:
     """Whoever it is, in a browser."""
 
@@ -163,7 +169,7 @@ def signs_in(
     monkeypatch.setattr(browser, "sign_in", sign_in)
 
 
-def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Door = DOOR) -> Zt:
+def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Door = REGISTRY) -> Zt:
     place.ca.write_bytes(ca.pem)
 
     async def sign_out(client: Client, login: Login) -> None:
@@ -228,7 +234,8 @@ for number in signal.SIGTERM, signal.SIGHUP:  # whatever runs these tests may ha
     signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
 import jwt
-from zt import __main__ as program, browser, authority_client
+from zt import __main__ as program, browser, sign_in as signing_in
+from zt.authority_client import AuthorityClient
 from zt.login import Login
 
 async def sign_in(*_, **__):
@@ -246,9 +253,9 @@ async def ask(*_):
     await asyncio.Event().wait()
 
 browser.usable, browser.sign_in = lambda: True, sign_in
-authority_client.client_at, authority_client.sign_out = lambda *_, **__: None, sign_out
-authority_client.user_client = lambda *_, **__: contextlib.nullcontext()
-authority_client.AuthorityClient.ask = ask
+signing_in.client_at, signing_in.sign_out = lambda *_, **__: None, sign_out
+signing_in.user_client = lambda *_, **__: contextlib.nullcontext()
+AuthorityClient.ask = ask
 program.main()
 """
 
@@ -284,7 +291,7 @@ sys.path.insert(0, sys.argv.pop(1))
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import httpx
 from zerotrust.testing.issuer import ISSUER, metadata
-from zt import __main__ as program, authority_client
+from zt import __main__ as program, sign_in
 from zt.login import Client
 
 async def answer(request):
@@ -297,7 +304,7 @@ async def answer(request):
     return httpx.Response(400, json={"error": "authorization_pending"})
 
 Client.http = lambda *_, **__: httpx.AsyncClient(transport=httpx.MockTransport(answer))
-authority_client.client_at = lambda *_, **__: Client(ISSUER, "zt", "registry.admin", None)
+sign_in.client_at = lambda *_, **__: Client(ISSUER, "zt", "registry.admin", None)
 program.main()
 """
 
@@ -575,7 +582,7 @@ def test_a_user_that_nobody_knows_is_reported(zt: Zt, registered: Registered) ->
 
     assert failed(zt("revoke", "user", "nobody")) == (
         "Nothing was done: Keycloak has no user nobody.  It takes the name that they sign in with.  "
-        f"On record as trace t1 in {DOOR.journal}."
+        f"On record as trace t1 in {REGISTRY.journal}."
     )
 
 
@@ -918,7 +925,7 @@ REFUSALS = [
         503,
         {"error": "temporarily_unavailable", "reason": "journal_unavailable"},
         (
-            f"The registry refused agent/reader (503: journal_unavailable): it cannot write to {DOOR.journal}; see "
+            f"The registry refused agent/reader (503: journal_unavailable): it cannot write to {REGISTRY.journal}; see "
             "run/logs/authority-registry.log."
         ),
     ),
@@ -934,7 +941,7 @@ def test_a_refusal_is_reported_with_what_to_do_and_where_it_is_on_record(
 
     answer = answer | {"trace_id": "t1"}
     registered.answers["POST /parties/agent/reader/suspend"] = (status, answer)
-    recorded = "" if answer["reason"] == "journal_unavailable" else f"  On record as trace t1 in {DOOR.journal}."
+    recorded = "" if answer["reason"] == "journal_unavailable" else f"  On record as trace t1 in {REGISTRY.journal}."
     assert failed(zt("party", "suspend", "agent/reader")) == told + recorded
 
 
@@ -1024,7 +1031,7 @@ def test_an_answer_that_breaks_off_leaves_open_what_was_done(
     async def broken(*_: Any, **__: Any) -> tuple[int, bytes]:
         raise httpx.ReadTimeout("no whole answer within 10 s")
 
-    monkeypatch.setattr(module, "ask", broken)
+    monkeypatch.setattr(authority_client, "ask", broken)
 
     assert "gave no answer (no whole answer within 10 s): it may have been done" in failed(zt("reload"))
 
@@ -1111,7 +1118,7 @@ def test_a_registry_whose_certificate_has_expired_is_not_taken_for_an_impostor_a
 ) -> None:
     assert told_by_expired(tmp_path, monkeypatch, place, ca, ca, *NAMES) == {
         "reason": "registry_certificate_expired",
-        "error": f"The certificate of the server at {place.address(DOOR)} has expired; nothing was sent to it.  "
+        "error": f"The certificate of the server at {place.address(REGISTRY)} has expired; nothing was sent to it.  "
         f"{IF_DRIFTED}",
     }
 
@@ -1225,12 +1232,12 @@ def test_it_looks_where_the_registry_is_deployed() -> None:
     found = program.place(ROOT)
 
     assert (found.issuer, found.ca) == (f"{URL}/realms/agents", ROOT / "run" / "ca.pem")
-    assert found.address(DOOR) == f"https://{NAMES[0]}"
+    assert found.address(REGISTRY) == f"https://{NAMES[0]}"
     assert (found.registry, found.attestation) == (
         "authority/registry",
         ("authority/attestation", ATTESTATION, ("127.0.0.1", 8543)),
     )
-    assert found.directory.names[found.address(DOOR)] == NAMES[0]
+    assert found.directory.names[found.address(REGISTRY)] == NAMES[0]
     assert found.directory.parties[NAMES[0]] == NAMES[1]
     assert found.directory.places[NAMES[0]] == ("127.0.0.1", 8106)
 

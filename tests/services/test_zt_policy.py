@@ -30,9 +30,8 @@ from zerotrust.context import PRINCIPAL
 from zerotrust.decision import Denied, Reason
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import explanation
-from zt.authority_client import Place
+from zt.doors import POLICY_AUTHORITY, Place
 from zt.output import console
-from zt.policy_client import DOOR
 
 REGISTRY = registry()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -110,9 +109,9 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, ca
     for file in POLICIES.iterdir():
         (tmp_path / "policies" / file.name).write_bytes(file.read_bytes())
     place = Place.of(REGISTRY, deployment(), keycloak="https://localhost:8443", ca=tmp_path / "ca.pem")
-    there = replace(place, doors={**place.doors, DOOR.scope: f"https://{NAMES[0]}"})
+    there = replace(place, doors={**place.doors, POLICY_AUTHORITY.scope: f"https://{NAMES[0]}"})
     with served(cast("Registered", authority.app), *ca.party(tmp_path, *NAMES)) as port:
-        yield program_at(monkeypatch, there, port, ca, DOOR)
+        yield program_at(monkeypatch, there, port, ca, POLICY_AUTHORITY)
 
 
 def ok(shown: Result) -> str:

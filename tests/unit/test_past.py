@@ -17,7 +17,7 @@ from local.past import RUNS_KEPT, data_of, forget, kept, put_aside
 from local.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
-from zt.authority_client import CommandError
+from zt.errors import CommandError
 
 
 def run(folder: Path, number: int, *, size: int = 10) -> None:

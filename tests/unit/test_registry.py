@@ -14,7 +14,7 @@ from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, RegistryError, load_registry
 from zerotrust.testing.browser import REDIRECT
 from zt.browser import PATH
-from zt.registry_client import DOOR
+from zt.doors import REGISTRY
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
 
@@ -374,4 +374,4 @@ def test_public_clients_have_no_certificate_however_many_there_are(tmp_path: Pat
 def test_what_our_own_programs_sign_in_with_is_what_the_registry_allows(registry: Registry) -> None:
     assert EVERYTHING.split() == registry.parties["walkthrough"].delegates
     assert registry.parties["walkthrough"].redirect_uris == [REDIRECT]
-    assert registry.parties[DOOR.client].redirect_uris == [f"http://127.0.0.1{PATH}"]
+    assert registry.parties[REGISTRY.client].redirect_uris == [f"http://127.0.0.1{PATH}"]

@@ -9,7 +9,7 @@ import pytest
 from demo import revocation
 from local.alone import DemoError
 from tests.support.ca import the_ca
-from zt.authority_client import RefusedError
+from zt.errors import RefusedError
 
 SYSTEM: Any = SimpleNamespace(port=lambda _: 1)
 

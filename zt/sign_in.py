@@ -1,0 +1,70 @@
+"""Signs a person in at a system that should be running, for the time of one command."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from zerotrust.limits.answers import SECONDS
+from zt.authority_client import AuthorityClient, claims
+from zt.client import user_client
+from zt.doors import Place
+from zt.errors import STARTED_BY, CommandError, not_running
+from zt.login import Client, Login, LoginError, SignIn, sign_out
+
+C = TypeVar("C", bound=AuthorityClient)
+
+
+def client_at(issuer: str, client_id: str, scope: str, *, ca: Path) -> Client:
+    """Return a client of a system that should be running, with trust in its CA (PEM).  Raises `CommandError`."""
+    try:
+        return Client(issuer, client_id, scope, ssl.create_default_context(cafile=ca))
+    except FileNotFoundError as error:
+        raise CommandError(f"There is no {ca}: is the system running? {STARTED_BY}", "not_running") from error
+    except OSError as error:  # `ssl.SSLError` is one
+        why = f"{ca} cannot be read as a certificate authority in PEM ({error})."
+        raise CommandError(why, "authority_unreadable") from error
+
+
+async def sign_in_at(client: Client, way: SignIn) -> Login:
+    """Sign a person in, this way.  Raises `CommandError`, also if Keycloak is not running."""
+    try:
+        return await way(client)
+    except LoginError as error:
+        raise CommandError(f"Nobody was signed in: {error}.", "not_signed_in") from error
+    except (httpx.HTTPError, OSError) as error:
+        raise not_running("Keycloak", client.issuer, error) from error
+
+
+@asynccontextmanager
+async def signed_in(kind: type[C], place: Place, way: SignIn, expected: str = "") -> AsyncIterator[C]:
+    """Sign an operator in at an authority, this way, and sign them out when the block ends, however it ends.
+
+    Only this block has the tokens, which are valid for 60 s.  Raises `CommandError`, also if somebody else than
+    `expected` signed in.
+    """
+    address = place.address(kind.door)
+    client = client_at(place.issuer, kind.door.client, kind.door.scope, ca=place.ca)
+    login = await sign_in_at(client, way)
+    try:
+        user = name_in(login.access_token)
+        if expected and user != expected.lower():
+            why = f"{user} signed in, not {expected}: nothing was done.  Sign in as {expected}, or give --user {user}."
+            raise CommandError(why, "not_signed_in")
+        async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
+            yield kind(address, http, user, login.access_token)
+    finally:
+        # If Keycloak is down by now, the command still took effect, and the tokens expire within a minute.
+        with suppress(LoginError, httpx.HTTPError, OSError):
+            await sign_out(client, login)
+
+
+def name_in(token: str) -> str:
+    """Return who signed in.  The signature need not be verified: the token came from the issuer itself, over TLS."""
+    try:
+        return str(claims(token)["preferred_username"])
+    except (ValueError, IndexError, KeyError) as error:
+        raise CommandError(f"Keycloak's token does not say who signed in ({error}).", "not_signed_in") from error
