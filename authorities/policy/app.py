@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from authorities.policy.authzen_routes import ROUTES as OF_AUTHZEN
 from authorities.policy.authzen_routes import add_authzen_routes
+from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes, change
@@ -55,7 +56,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
             await office.ended()
 
     app: FastAPI = service.app(publishing())
-    add_operator_routes(app, office)
+    add_operator_routes(app, office, Inquiries(versions, lambda: service.registry))
     in_force = PointInForce(lambda: versions.active, lambda: service.registry)
     add_authzen_routes(app, in_force, registry.address(service.name))
     return service.guard(app, ROUTES)

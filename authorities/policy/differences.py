@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from authorities.policy.decisions import FILE, SAID, Row, TableError, rows
 from authorities.policy.versions import Content
 from zerotrust.decision import Decision
+from zerotrust.policy import PolicyError
 from zerotrust.registry.files import SCHEMA
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
@@ -55,6 +56,15 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
         if one != other and len(found) < MOST_ANSWERS:
             found[Changed(*row.words(registry), one, other)] = None
     return [*found]
+
+
+def told(old: Content, new: Content, registry: Registry, *, before: str, after: str) -> dict[str, Any]:
+    """Return both: `text`; and `answers`, or None if one of the two does not fit this registry."""
+    text = texts(old, new, before=before, after=after)
+    try:
+        return {"text": text, "answers": [one._asdict() for one in answers(old, new, registry)]}
+    except (PolicyError, ValueError):
+        return {"text": text, "answers": None}
 
 
 def _rows(content: Content, registry: Registry) -> Iterator[Row]:

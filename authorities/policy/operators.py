@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
 from authorities.policy.versions import Content, Summary, Why
@@ -60,23 +61,23 @@ class Questions(_Shape):
     """Versions whose rules' sentences are asked for."""
 
 
-def add_operator_routes(app: FastAPI, office: Office) -> None:
+def add_operator_routes(app: FastAPI, office: Office, inquiries: Inquiries) -> None:
     """Add the routes in `ROUTES`."""
 
     @app.get("/versions")
     async def list_versions() -> dict[str, Any]:
         return {
-            "active": office.versions.active.number,
-            "versions": [one.model_dump() for one in office.versions.all()],
+            "active": inquiries.versions.active.number,
+            "versions": [one.model_dump() for one in inquiries.versions.all()],
         }
 
     @app.get("/versions/{number}")
     async def show_version(number: InPath) -> dict[str, Any]:
-        return (await office.version(number)).model_dump()
+        return (await inquiries.version(number)).model_dump()
 
     @app.get("/differences/{one}/{other}")
     async def differences(one: InPath, other: InPath) -> dict[str, Any]:
-        return await office.differences(one, other)
+        return await inquiries.differences(one, other)
 
     @app.post("/versions/test")
     async def test(content: Content) -> dict[str, Any]:
@@ -95,13 +96,13 @@ def add_operator_routes(app: FastAPI, office: Office) -> None:
     @app.post("/explanations")
     async def explain(asked: Questions) -> dict[str, Any]:
         return {
-            "explanations": await office.explain(asked.refused),
-            "sentences": {name: await office.sentences(name) for name in asked.versions},
+            "explanations": await inquiries.explain(asked.refused),
+            "sentences": {name: await inquiries.sentences(name) for name in asked.versions},
         }
 
     @app.get("/may/{name:path}")
     async def may(name: str) -> dict[str, Any]:
-        return {"party": name, **asdict(office.may(name))}
+        return {"party": name, **asdict(inquiries.may(name))}
 
 
 def change(version: Summary) -> RegistryChange:

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from typer.testing import Result
 
 from authorities.policy.callers import caller
+from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
 from authorities.policy.reasons import PolicyReason
@@ -72,7 +73,7 @@ class Authority:
     def app(self) -> FastAPI:
         """The app."""
         app = FastAPI()
-        add_operator_routes(app, self.office)
+        add_operator_routes(app, self.office, Inquiries(self.office.versions, lambda: REGISTRY))
 
         async def refused(_request: Request, error: Exception) -> Response:
             refusal = cast("Denied", error)

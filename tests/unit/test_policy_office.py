@@ -4,20 +4,16 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import pytest
-from pydantic import ValidationError
 
 from authorities.policy.decisions import rows
+from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import MOST_PROBLEMS, Office
-from authorities.policy.operators import Questions
-from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.system import POLICIES, registry
-from zerotrust.decision import Denied, Reason, Resource
-from zerotrust.identity import MAX_ACTORS
+from zerotrust.decision import Denied, Reason
 
 REGISTRY = registry()
 CONTENT = content_of(POLICIES)
@@ -108,7 +104,8 @@ async def test_what_is_fit_is_in_force_when_the_registry_has_taken_it(office: Of
     assert there.taken == [2]
     assert office.versions.active.summary == version
     assert (version.number, version.by, version.why, version.of) == (2, "olga", "nothing is deleted", None)
-    assert "document.delete" not in {name for _, names in office.may("agent/writer").documents for name in names}
+    may = Inquiries(office.versions, lambda: REGISTRY).may("agent/writer")
+    assert "document.delete" not in {name for _, names in may.documents for name in names}
 
 
 async def test_what_is_unfit_is_not_kept_and_the_rows_are_named(office: Office, there: TheRegistry) -> None:
@@ -233,96 +230,3 @@ async def test_a_full_disk_is_told(office: Office) -> None:
         await office.activate(LESS, by="olga", why="trial")
 
     assert (refused.value.status, refused.value.advice) == (503, str(full))
-
-
-# --- explained --------------------------------------------------------------------------------------------------------
-
-REPORT = Resource(
-    "Document",
-    "ENG-101",
-    tuple({"department": "/engineering", "state": "published", "owner": "x", "classification": "internal"}.items()),
-)
-
-
-def asked(policy: str, *, groups: str = "/finance", action: str = "document.read", **more: Any) -> Asked:
-    reader = REGISTRY.id("agent/reader")
-    thing = {"kind": REPORT.kind, "name": REPORT.name, "attributes": dict(REPORT.attributes)}
-    told: dict[str, Any] = {
-        "policy": policy,
-        "subject": "bob",
-        "party": reader,
-        "actors": [reader, REGISTRY.id("orchestrator")],
-        "scopes": ["tool.read"],
-        "groups": [groups],
-        "action": action,
-        "at": thing,
-    }
-    return Asked.model_validate(told | more)
-
-
-async def test_a_refusal_is_explained_by_what_came_nearest_and_what_may_be_done_instead(office: Office) -> None:
-    name = office.versions.active.name
-    at_tool = {"action": "tool.write", "at": REGISTRY.id("tool/documents"), "groups": "/engineering"}
-    refused, allowed, api = await office.explain(
-        [asked(name), asked(name, groups="/engineering"), asked(name, **at_tool)]
-    )
-
-    assert refused is not None
-    assert not refused["allowed"]
-    assert {one["id"]: one["missed"] for one in refused["rules"]} == {
-        "read-own-department": ["the document is not in a department of the user"],
-        "read-public": ["the document is not public"],
-    }
-    assert refused["instead"] == []
-    assert allowed is not None
-    assert (allowed["allowed"], [one["id"] for one in allowed["rules"]]) == (True, ["read-own-department"])
-    assert allowed["rules"][0]["sentence"].startswith("A caller with the scope tool.read may read")
-    assert api is not None
-    assert api["instead"] == ["tool.read"]
-
-
-async def test_it_is_explained_by_the_version_that_decided(office: Office) -> None:
-    old = office.versions.active.name
-    await office.activate(LESS, by="olga", why="nothing is deleted")
-    drafted = {
-        "kind": "Document",
-        "name": "D-1",
-        "attributes": dict(REPORT.attributes) | {"state": "draft", "owner": "bob"},
-    }
-    deleting: dict[str, Any] = {
-        "action": "document.delete",
-        "at": drafted,
-        "scopes": ["tool.write"],
-        "groups": "/engineering",
-    }
-
-    before, after, unknown, other = await office.explain(
-        [asked(name, **deleting) for name in (old, office.versions.active.name, "7-123456789abc", f"1-{'0' * 12}")]
-    )
-    assert before is not None
-    assert before["allowed"]
-    assert after is not None
-    assert (after["allowed"], after["rules"], after["instead"]) == (False, [], ["document.create", "document.replace"])
-    assert (unknown, other) == (None, None)
-    sentences = await office.sentences(old)
-    assert sentences is not None
-    assert sentences["use-an-api"].startswith("For a user of a department, a party may call an API")
-    assert await office.sentences("7-123456789abc") is None
-
-
-def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(office: Office) -> None:
-    assert office.may("agent/reader").uses
-    with pytest.raises(Denied, match="not_registered"):
-        office.may("agent/nobody")
-
-
-def test_what_is_asked_to_be_explained_has_bounds() -> None:
-    one = asked("1-123456789abc").model_dump()
-    assert len(Questions.model_validate({"refused": [one] * MOST_ASKED}).refused) == MOST_ASKED
-    many = {str(number): "" for number in range(MOST_ATTRIBUTES + 1)}
-    thing = {"at": {"kind": "Document", "name": "D", "attributes": many}}
-    for decisions in ([one] * (MOST_ASKED + 1), [one | thing], [one | {"actors": ["a"] * (MAX_ACTORS + 1)}]):
-        with pytest.raises(ValidationError):
-            Questions.model_validate({"refused": decisions})
-    with pytest.raises(ValidationError):
-        Questions.model_validate({"versions": ["1-123456789abc"] * (MOST_VERSIONS + 1)})

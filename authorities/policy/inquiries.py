@@ -1,0 +1,92 @@
+"""Answers what operators ask about kept versions: contents, differences, why a call was refused, who may do what.
+
+Nothing here changes anything.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from authorities.policy import differences, may
+from authorities.policy.questions import Asked, Explainer
+from authorities.policy.reasons import PolicyReason
+from authorities.policy.rules import rules_of
+from authorities.policy.versions import Version, Versions, VersionsError
+from zerotrust.decision import Denied
+from zerotrust.policy import PolicyError
+from zerotrust.registry.model import Registry
+from zerotrust.runtime import policy_of
+
+
+class Inquiries:
+    """Answers from the versions that are kept."""
+
+    def __init__(self, versions: Versions, registry: Callable[[], Registry]) -> None:
+        """`registry`: returns the one in force."""
+        self.versions, self._registry = versions, registry
+
+    async def version(self, number: int) -> Version:
+        """Return a version.  Raises `Denied` if it is not kept, or damaged."""
+        return await kept(self.versions, number)
+
+    async def differences(self, one: int, other: int) -> dict[str, Any]:
+        """Return what differs between two versions.  Raises `Denied` if one is not kept."""
+        old, new = await self.version(one), await self.version(other)
+        return await asyncio.to_thread(
+            differences.told, old.content, new.content, self._registry(), before=old.name, after=new.name
+        )
+
+    async def explain(self, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
+        """Explain refusals, each by the version that decided; None where that is not kept, or fits no longer."""
+        explainers = dict[str, Explainer | None]()
+        for one in asked:
+            if one.policy not in explainers:
+                explainers[one.policy] = await self._explainer(one.policy)
+
+        def explained(one: Asked) -> dict[str, Any] | None:
+            explainer = explainers[one.policy]
+            return explainer.explain(one) if explainer else None
+
+        return await asyncio.to_thread(lambda: [explained(one) for one in asked])
+
+    async def sentences(self, name: str) -> dict[str, str] | None:
+        """Return the sentence of each rule of a version, by the rule's id; None if the version is not kept."""
+        version = await self._named(name)
+        return {rule.id: rule.sentence for rule in rules_of(version.content.document.policies)} if version else None
+
+    def may(self, name: str) -> may.May:
+        """Return what the party of that name may do by the version in force.  Raises `Denied` if there is none."""
+        registry, document = self._registry(), self.versions.active.content.document
+        if name not in registry.parties:
+            raise Denied(PolicyReason.NOT_REGISTERED, name)
+        return may.of_party(name, policy_of(document, registry), rules_of(document.policies), registry)
+
+    async def _named(self, name: str) -> Version | None:
+        try:
+            version = await self.version(int(name.partition("-")[0]))
+        except Denied:
+            return None
+        return version if version.name == name else None
+
+    async def _explainer(self, name: str) -> Explainer | None:
+        if not (version := await self._named(name)):
+            return None
+        try:
+            return await asyncio.to_thread(Explainer, version.content.document, self._registry())
+        except (PolicyError, ValueError):
+            return None
+
+
+async def kept(versions: Versions, number: int) -> Version:
+    """Return a version.  Raises `Denied` if it is not kept, or damaged."""
+    try:
+        return await asyncio.to_thread(versions.version, number)
+    except KeyError as error:
+        raise Denied(PolicyReason.NO_SUCH_VERSION, str(number), advice=f"There is no version {number}") from error
+    except VersionsError as error:
+        raise unavailable(error) from error
+
+
+def unavailable(error: VersionsError) -> Denied:
+    """Return the refusal if versions cannot be kept or read."""
+    return Denied(PolicyReason.VERSIONS_UNAVAILABLE, str(error), advice=str(error))
