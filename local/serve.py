@@ -25,6 +25,9 @@ NOW = (
     ("a task", "step by step, as above"),
     ("logs, journals", "run/logs, run/data/*/journal.jsonl"),
 )
+WITHOUT_POLICIES = (
+    "\nUntil then, only operators are permitted anything; others get 503 policy_unknown, or policy_expired."
+)
 
 
 async def serve(model: Model) -> int:
@@ -68,7 +71,7 @@ def notices(system: System) -> Iterator[Text]:
     for name, why in system.suspended.items():
         yield Text(
             f"\n{name} is suspended since an earlier run ({why}), and does nothing until:\n"
-            f"  {ZT} party reinstate {name}",
+            f"  {ZT} party reinstate {name}" + (WITHOUT_POLICIES if name == system.registry.authorities.policy else ""),
             "red",
         )
     kept = system.data(system.registry.authorities.policy) / "versions"

@@ -16,7 +16,7 @@ from zerotrust.audit.ledger import RemoteLedger
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import PolicyEngine
 from zerotrust.policy import CedarPolicy
-from zerotrust.policy_in_force import PolicyInForce
+from zerotrust.policy_in_force import NoPolicy, PolicyInForce
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry, party_entities
@@ -50,7 +50,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
         async with workload.opened():
             feed = follow(settings, workload)
             async with feed.opened():
-                policy = in_force(feed.policy, feed.snapshot, feed)
+                policy = in_force(feed.policies, feed.snapshot, feed)
                 service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
                 feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
                 await serve(service, service.app_from(create_app), workload, settings)
@@ -113,11 +113,13 @@ def policy_of(document: PolicyDocument, registry: Registry, memory: int = CedarP
     )
 
 
-def in_force(bundle: Bundle, snapshot: RegistrySnapshot, feed: RegistryFeed) -> PolicyInForce:
+def in_force(bundle: Bundle | None, snapshot: RegistrySnapshot, feed: RegistryFeed) -> PolicyInForce | NoPolicy:
     """Return the engine for a version of the policies, for as long as the feed says that it lives.
 
-    Raises `PolicyError` if they do not fit the registry.
+    Without any, it is one that allows nothing.  Raises `PolicyError` if they do not fit the registry.
     """
+    if bundle is None:
+        return NoPolicy()
     engine = policy_of(bundle.document, snapshot.registry)
     return PolicyInForce(engine, bundle.name, until=lambda: feed.policy.until, clock=NonDecreasingClock(time.time))
 

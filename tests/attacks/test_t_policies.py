@@ -15,6 +15,7 @@ from tests.support.feed import beat, following, line, policy_line
 from tests.support.policies import signed
 from tests.support.system import POLICY, Wire, svid_of
 from zerotrust.decision import Reason
+from zerotrust.policy_in_force import PolicyInForce
 from zerotrust.registry.events import document
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.policy_bundle import TYPE, SignedPolicy
@@ -97,6 +98,7 @@ async def test_policies_of_which_nothing_was_heard_any_more(target: Target) -> T
     feed = following(snapshot)
     for party in ("orchestrator", "agent/reader"):
         policy = in_force(feed.policy, snapshot, feed)
+        assert isinstance(policy, PolicyInForce)
         policy._clock = target.clock
         target.system.services[party].use(snapshot, policy)
     target.clock.now = ends

@@ -27,10 +27,11 @@ from tests.support.system import POLICIES, POLICY, System, Wire, fresh_revocatio
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import Request
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
-from zerotrust.registry.events import document, state
+from zerotrust.registry.events import changed, document, state
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.registry.topics import REVOCATIONS
+from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.svid import Svid
 from zerotrust.testing import principal
 
@@ -146,7 +147,7 @@ def test_at_the_policy_authority_its_own_version_decides_and_does_not_end(way: W
         own=lambda: own(way.versions),
     )
     used: list[str] = []
-    feed.on_change(lambda _, policy: used.append(policy.name))
+    feed.on_change(lambda _, policy: used.append(policy.name if policy else ""))
 
     for one in registry_line(snapshot), line(REVOCATIONS, state(ME, 0, {})), beat(policy=None):
         feed._take(one)
@@ -192,6 +193,29 @@ async def test_versions_change_under_requests_and_every_request_is_answered_by_o
     decided = {record["policy"] for name in system.services for record in system.records(name) if record.get("policy")}
     assert decided <= {f"{number}-{version.digest[:12]}" for number, version in enumerate(versions, 1)}
     assert len(decided) > 3
+
+
+async def test_a_party_that_starts_while_the_authority_is_suspended_refuses_until_it_is_reinstated(
+    system: System, issuer: Issuer
+) -> None:
+    """It has no policies, also none of an earlier run, and takes up the first ones without a restart."""
+    service = system.services["orchestrator"]
+    authority: Revocable = ("party", system.registry.id(AUTHORITY))
+    feed = followed(system, service)
+    async with system.client("orchestrator", issuer.token()) as client:
+
+        async def answered(*lines: str) -> tuple[int, str | None]:
+            for one in lines:
+                feed._take(one)
+            answer = await client.post("/tasks", json={"request": "Summarise our incident reports."})
+            return answer.status_code, answer.json().get("reason")
+
+        suspended = line(REVOCATIONS, state(ME, 1, {authority: "drift: planted.py"}))
+        nothing = await answered(registry_line(system.snapshot), suspended, beat(1, policy=None))
+        assert nothing == (503, Reason.POLICY_UNKNOWN)
+        reinstated = line(REVOCATIONS, changed(ME, 2, authority, None))
+        assert await answered(reinstated, beat(2, policy=None)) == nothing
+        assert await answered(policy_line(), beat(2)) == (200, None)
 
 
 async def test_while_the_authority_is_away_the_policies_end_and_when_it_is_back_they_decide_again(

@@ -344,7 +344,7 @@ async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> Non
 
 
 async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_them() -> None:
-    there, used = Registry(whole(KNOWN)), list[tuple[RegistrySnapshot, Bundle]]()
+    there, used = Registry(whole(KNOWN)), list[tuple[RegistrySnapshot, Bundle | None]]()
     there.feed.on_change(lambda *both: used.append(both))
     async with there.feed.opened():
         for sent in registry_line(OTHER, 2), policy_line(STRICTER, 2), event(changed(ME, 1, ALICE, "a theft")):
@@ -365,13 +365,54 @@ async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_
     assert len(there.asked) == 1
 
 
+DRIFTED: dict[Revocable, str] = {("party", "spiffe://agents.example/authority/policy"): "drift: planted.py"}
+
+
+def without_policies(revoked: dict[Revocable, str], registry: RegistrySnapshot = KNOWN, number: int = 1) -> list[str]:
+    """What the feed begins with while the registry has no policies that live."""
+    return [
+        registry_line(registry, number),
+        event(state(ME, 1, revoked)),
+        beat(1, registry=number, policy=None),
+    ]
+
+
+async def test_without_policies_a_party_waits_for_them_unless_their_authority_is_suspended(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for waits in ({}, {READER: "a theft"}):
+        there = Registry(without_policies(waits))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), there.feed.opened():
+                pass
+    assert "reinstate" not in caplog.text
+
+    there, used = Registry(without_policies(DRIFTED)), list[tuple[RegistrySnapshot, Bundle | None]]()
+    there.feed.on_change(lambda *both: used.append(both))
+    async with there.feed.opened():
+        assert there.feed.policies is None
+        assert caplog.text.count("until an operator reinstates: `zt party reinstate authority/policy`") == 1
+        [reinstated] = DRIFTED
+        told = [
+            registry_line(OTHER, 2),
+            beat(1, registry=2, policy=None),  # a new registry is used without policies, too
+            event(changed(ME, 2, reinstated, None)),
+            policy_line(POLICY, 1),
+            beat(2, registry=2),
+        ]
+        for sent in told:
+            there.lines.put_nowait(sent)
+        await there.until(lambda: there.feed.policies)
+        assert used == [(KNOWN, None), (OTHER, None), (OTHER, bundle_of(signed()))]
+
+
 @pytest.mark.parametrize("error", [PolicyError("an unknown action"), OSError("no memory")])
 async def test_where_a_new_version_cannot_be_used_nothing_is_fresh_until_another_one_can(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     there, tried = Registry(whole(KNOWN), whole(KNOWN, registry=3)), list[RegistrySnapshot]()
 
-    def use(snapshot: RegistrySnapshot, _policy: Bundle) -> None:
+    def use(snapshot: RegistrySnapshot, _policy: Bundle | None) -> None:
         tried.append(snapshot)
         if snapshot == OTHER:
             raise error

@@ -269,7 +269,7 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
 
     class Followed:
         def __init__(self) -> None:
-            self.snapshot, self.policy = snapshot, Bundle(1, POLICY, 0.0, math.inf)
+            self.snapshot, self.policies = snapshot, Bundle(1, POLICY, 0.0, math.inf)
             self.revocations, self.on_change = revocations, news.append
 
         @asynccontextmanager

@@ -46,6 +46,9 @@ def test_who_stays_suspended_is_marked_in_the_list_and_told_at_the_end_with_what
     assert [notice.plain for notice in notices(system)] == [
         "\nagent/writer is suspended since an earlier run (compromised), and does nothing until:\n  " + ZT_REINSTATES
     ]
+    system.suspended = {"authority/policy": "drift"}
+    [notice] = notices(system)
+    assert "party reinstate authority/policy\nUntil then, only operators are permitted anything" in notice.plain
     system.suspended = {}
     assert list(notices(system)) == []
 

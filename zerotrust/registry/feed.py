@@ -3,7 +3,8 @@
 Each line is signed, and numbered within its topic.  After any error the feed is opened again, and begins with the whole
 of every topic.  Until all of that has been received, nothing is fresh, and so nothing is allowed.
 
-The policies in it are the policy authority's: signed by it, and verified here.
+The policies in it are the policy authority's: signed by it, and verified here.  While that authority is
+suspended, there may be none: nothing is allowed then, but whoever follows the feed does not wait for an operator.
 """
 
 import asyncio
@@ -33,8 +34,8 @@ SECONDS_BETWEEN_TRIES = 0.2
 MOST_OF_A_REFUSAL = 4096
 """Bytes of an answer that is no feed: it has to hold a reason code."""
 
-Use = Callable[[RegistrySnapshot, Bundle], None]
-"""Replaces the versions in use, both at once."""
+Use = Callable[[RegistrySnapshot, Bundle | None], None]
+"""Replaces the versions in use, both at once; None: there are no policies."""
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class RegistryFeed:
             POLICY: self._policy,
             REVOCATIONS: RevocationEvents(revocations),
         }
-        self._in_use: tuple[RegistrySnapshot, Bundle] | None = None
+        self._in_use: tuple[RegistrySnapshot, Bundle | None] | None = None
         self._complete = asyncio.Event()
         self._use: Use | None = None
 
@@ -80,10 +81,17 @@ class RegistryFeed:
         return self._in_use[0]
 
     @property
-    def policy(self) -> Bundle:
-        """The version of the policies that is in use, and until when: each new signature of it puts that off."""
+    def policies(self) -> Bundle | None:
+        """As `policy`; None if there was none yet, because the policy authority is suspended."""
         assert self._in_use  # noqa: S101 - the same
         return self._in_use[1]
+
+    @property
+    def policy(self) -> Bundle:
+        """The version of the policies that is in use, and until when: each new signature of it puts that off."""
+        policy = self.policies
+        assert policy  # noqa: S101 - for those who know that there is one
+        return policy
 
     def on_change(self, use: Use) -> None:
         """Call `use` with each new version.  If it raises, nothing is fresh."""
@@ -91,7 +99,10 @@ class RegistryFeed:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Wait, without a limit, until everything has been received once; then follow it for a block."""
+        """Wait, without a limit, until everything has been received once; then follow it for a block.
+
+        For policies, only while they can come: none do while their authority is suspended.
+        """
         following = asyncio.create_task(self._follow())
         try:
             await self._complete.wait()
@@ -173,7 +184,8 @@ class RegistryFeed:
             raise Gap(f"the registry has sent {numbers}, and {here} was received")
         registry = self._registry.document
         assert registry  # noqa: S101 - it has a number
-        if policy := self._policies(registry, announced=POLICY in announced):
+        policy = self._policies(registry, announced=POLICY in announced)
+        if policy or self._in_use or self._suspended(registry):
             self._take_up(registry, policy)
         self.revocations.confirm(numbers[REVOCATIONS.name], oldest)
         if self._in_use and self.revocations.fresh:
@@ -197,19 +209,31 @@ class RegistryFeed:
             raise Gap(f"policies {policy.name} are not newer than {before.name}")
         return policy
 
-    def _take_up(self, registry: RegistrySnapshot, policy: Bundle) -> None:
+    def _suspended(self, registry: RegistrySnapshot) -> bool:
+        """Return whether the policy authority is suspended, and say so: nobody else would say why nothing works."""
+        party = registry.registry.authorities.policy
+        if self.revocations.of_party(registry.registry.id(party)).reason is not Reason.REVOKED:
+            return False
+        log.warning("no policies, and so no permission, until an operator reinstates: `zt party reinstate %s`", party)
+        return True
+
+    def _take_up(self, registry: RegistrySnapshot, policy: Bundle | None) -> None:
         """Use what differs from what is in use.
 
         A feed that was opened again sends the same versions again, and a bundle that was signed again has the same
         content: connections and caches can stay.
         """
-        if self._in_use and registry == self._in_use[0] and policy.same_content(self._in_use[1]):
+        if self._in_use and registry == self._in_use[0] and _same(policy, self._in_use[1]):
             self._in_use = registry, policy
             return
         if self._use:
             self._use(registry, policy)
         self._in_use = registry, policy
         self.revocations.bound = registry.registry.freshness.revocations
+
+
+def _same(policy: Bundle | None, before: Bundle | None) -> bool:
+    return policy is before or (policy is not None and before is not None and policy.same_content(before))
 
 
 async def _reason(answer: httpx.Response) -> str:
