@@ -306,6 +306,7 @@ class Service:
         """Note at once, for the gate, that a decision is to be awaited.
 
         A no that another task awaits, as with `create_task` or `gather`, stays noted: nobody may look at that task.
+        A refusal goes out all the same (`_answer`).
         """
         undecided, pending, here = UNDECIDED.get(), object(), asyncio.current_task()
         undecided.add(pending)
@@ -368,7 +369,7 @@ class Service:
                 yield
 
         app = FastAPI(lifespan=lifespan, openapi_url=None)  # nor the pages that read it
-        for kind in (Denied, RequestValidationError, HTTPException, Exception):
+        for kind in (Denied, RequestValidationError, HTTPException, ExceptionGroup, Exception):
             app.add_exception_handler(kind, self._answer)
 
         @app.get("/health")
@@ -382,6 +383,7 @@ class Service:
         if refusal.reason is Reason.FAILED:
             raise error  # the gate logs, records and answers it
         if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
+            UNDECIDED.get(set()).clear()  # whatever was to be decided, a refusal has nothing of it
             decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
             try:
                 await self.recorder.write(audit.Refusal(decision=audit.Decided.of(decision)))

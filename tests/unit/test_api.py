@@ -13,11 +13,12 @@ from textwrap import dedent
 
 import httpx
 import pytest
+from fastapi import HTTPException
 from starlette.types import ASGIApp
 
 import zerotrust
 from tests.support.system import ROOT, registry
-from zerotrust import Public, Reason, Routes, Scope, Service
+from zerotrust import Denied, Public, Reason, Routes, Scope, Service
 from zerotrust.audit.event import Access, Policy
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
@@ -336,8 +337,67 @@ def decides_in_another_task(service: Service) -> ASGIApp:
         await asyncio.gather(deciding, return_exceptions=True)
         return "done"
 
-    reads = Scope("quote.read")
-    return service.guard(app, {("GET", "/health"): Public(), ("GET", "/task"): reads, ("GET", "/gather"): reads})
+    @app.get("/lets-through")
+    async def lets_through() -> str:
+        await asyncio.gather(*(service.decide("quote.delete", TEA) for _ in range(3)))
+        return "done"
+
+    @app.get("/task-group")
+    async def task_group() -> str:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(service.decide("quote.delete", TEA))
+        return "done"
+
+    @app.get("/otherwise")
+    async def otherwise() -> str:
+        try:
+            await asyncio.gather(service.decide("quote.delete", TEA))
+        except Denied as refusal:
+            raise HTTPException(409) from refusal
+        return "done"
+
+    @app.get("/with-a-bug")
+    async def with_a_bug() -> str:
+        async def bug() -> None:
+            raise ValueError
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(service.decide("quote.delete", TEA))
+            tasks.create_task(bug())
+        return "done"
+
+    paths = "/task", "/gather", "/lets-through", "/task-group", "/otherwise", "/with-a-bug"
+    return service.guard(app, {("GET", "/health"): Public()} | {("GET", path): Scope("quote.read") for path in paths})
+
+
+@pytest.mark.parametrize("path", ["/lets-through", "/task-group"])
+@pytest.mark.parametrize("decision", [GRANTED, DENIED, AWAY])
+async def test_a_no_elsewhere_that_a_handler_lets_through_is_answered_as_any_refusal(
+    tmp_path: Path, decision: zerotrust.Decision, path: str
+) -> None:
+    async with guarded(QUOTES, decides_in_another_task, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(decision))
+        answer = await quotes.client(quotes.token()).get(path)
+
+        if decision:
+            assert (answer.status_code, answer.json()) == (200, "done")
+        else:
+            assert (answer.status_code, answer.json()["reason"]) == (decision.reason.status, decision.reason)
+            assert answer.json()["receipts"]
+        accesses = [record.data for record in quotes.records() if isinstance(record.data, Access)]
+        assert accesses
+        assert {access.decision.allowed for access in accesses} == {decision.allowed}
+
+
+@pytest.mark.parametrize("path", ["/otherwise", "/with-a-bug"])
+async def test_after_a_no_elsewhere_that_became_something_else_in_a_handler_there_is_no_answer(
+    tmp_path: Path, path: str
+) -> None:
+    async with guarded(QUOTES, decides_in_another_task, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(DENIED))
+        answer = await quotes.client(quotes.token()).get(path)
+        assert (answer.status_code, answer.json()["reason"]) == (500, Reason.FAILED)
 
 
 @pytest.mark.parametrize("path", ["/task", "/gather"])

@@ -77,7 +77,12 @@ async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message)
 
 
 def as_denied(error: Exception) -> Denied:
-    """Return what a handler or its framework raised as a refusal; their own answers would quote the caller or code."""
+    """Return what a handler or its framework raised as a refusal; their own answers would quote the caller or code.
+
+    A group of refusals, as of a task group, is the first of them.
+    """
+    while isinstance(error, ExceptionGroup) and error.split(Denied)[1] is None:  # of nothing else
+        error = error.exceptions[0]
     if isinstance(error, Denied):
         return error
     if isinstance(error, RequestValidationError):
