@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import httpx
 
-from local.keycloak_runtime import Say
 from local.past import AUDIT_POLICY
+from local.progress import Say
 from local.system import System
 from zerotrust.durable import written
 from zerotrust.limits.answers import ask

@@ -5,7 +5,7 @@
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
 
-`keycloak_instance.py` has its files.
+`keycloak_instance.py` has its files, `keycloak_options.py` its options, `keycloak_runtime.py` what it runs on.
 
 Keycloak's arguments and environment have no secret, and no other process of this user can read its memory: Java runs
 from an unreadable copy (`interpreter.py`), does not allow attaching, and gets the first administrator's password in a
@@ -13,12 +13,9 @@ file that exists in memory only.  Users get their passwords through the Admin AP
 """
 
 import asyncio
-import ctypes
 import json
 import os
 import secrets
-import signal
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -32,91 +29,24 @@ import keycloak as python_keycloak
 
 from authorities.attestation.process.closed import give_up_reading_any_file
 from authorities.attestation.process.interpreter import Interpreter
+from local.before_start import check_port, check_private
+from local.child import end_with, in_memory, tail
+from local.errors import KeycloakError
+from local.keycloak_admin import administration
 from local.keycloak_instance import BUILD, Instance
-from local.keycloak_runtime import KeycloakError, Runtime, Say, find_runtime, going_on
+from local.keycloak_options import HEALTH_PORT, JVM, PORT, RUN, URL
+from local.keycloak_runtime import Runtime, find_runtime
 from local.program import FOLDER
+from local.progress import Say, going_on
 from registration.realm.script import SCRIPT
 from registration.realm.users import USERS
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 
-PORT = 8443
-HEALTH_PORT = 9000
-URL = f"https://localhost:{PORT}"
 ADMIN = "admin"
 
 READY_WITHIN = 240
 """Seconds; ten times what a slow machine was seen to need for a warm start."""
 
-MAX_CONNECTIONS = 500
-"""Connections at Keycloak's port, from all callers.  If there are more, the newest is closed."""
-THREADS = MAX_CONNECTIONS + 50
-"""Of Keycloak, and connections to its database.  A request takes up one of each from its head to its answer, also while
-its body is on the way.  A connection carries one request at a time (no HTTP/2), so as many slow requests as there can
-be leave some to the others."""
-MAX_BODY = 262_144
-"""Bytes of a request; our realm has 21 KB.  As many as there are connections have to find room in memory."""
-PATIENCE = 10
-"""Seconds for the next bytes of a body.  Until then Keycloak does not notice that the sender is gone."""
-IDLE = 75
-"""Seconds without a byte on a connection; longer than our clients keep one (60)."""
-
-_RUN = [
-    "--http-enabled=false",
-    "--http-host=127.0.0.1",
-    f"--https-port={PORT}",
-    "--https-protocols=TLSv1.3",
-    f"--hostname={URL}",
-    "--http-management-scheme=http",  # health, of which nothing is secret
-    f"--http-pool-max-threads={THREADS}",
-    f"--db-pool-max-size={THREADS}",
-]
-
-LOG_SIZE = 5_000_000
-"""Bytes of `keycloak.log` at which it becomes `keycloak.log.1`: strangers can have lines written."""
-LOGS_KEPT = 3
-"""Older logs beside it."""
-
-_THREADS = "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory"
-
-# What `kc.sh` gives to Java, which we start ourselves: `kc.sh` runs it in the background, where it would outlive us.
-_JVM = [
-    "-XX:+UseSerialGC",  # on two cores it starts faster than G1
-    # The optimising compiler waits four times as long as usual: a start costs 15 s of CPU instead of 20 s, and after a
-    # few hundred exchanges each is as fast as ever. (Without that compiler: 11 s, but twice the time per exchange.)
-    "-XX:Tier4InvocationThreshold=20000",
-    "-XX:Tier4MinInvocationThreshold=2400",
-    "-XX:Tier4CompileThreshold=60000",
-    "-XX:Tier4BackEdgeThreshold=160000",
-    "-Xms64m",
-    "-Xmx512m",
-    "-XX:MetaspaceSize=96M",
-    "-XX:MaxMetaspaceSize=256m",
-    "-XX:+ExitOnOutOfMemoryError",
-    "-Dfile.encoding=UTF-8",
-    "-Dstdout.encoding=UTF-8",
-    "-Dstderr.encoding=UTF-8",
-    "-Duser.language=en",
-    "-Duser.country=US",
-    "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
-    f"-Djava.util.concurrent.ForkJoinPool.common.threadFactory={_THREADS}",
-    "-Dpicocli.disable.closures=true",
-    "-Dquarkus-log-max-startup-records=10000",
-    f"-Dquarkus.log.file.rotation.max-file-size={LOG_SIZE}",
-    f"-Dquarkus.log.file.rotation.max-backup-index={LOGS_KEPT}",
-    f"-Dquarkus.http.limits.max-connections={MAX_CONNECTIONS}",
-    f"-Dquarkus.http.limits.max-body-size={MAX_BODY}",
-    f"-Dquarkus.http.read-timeout={PATIENCE}s",
-    f"-Dquarkus.http.idle-timeout={IDLE}s",
-    "-Dquarkus.http.http2=false",
-    "-Dquarkus.log.file.rotation.rotate-on-boot=false",  # what Java says before Keycloak logs is in the same file
-    "--add-opens=java.base/java.util=ALL-UNNAMED",
-    "--add-opens=java.base/java.util.concurrent=ALL-UNNAMED",
-    "--add-opens=java.base/java.security=ALL-UNNAMED",
-    "--add-opens=java.base/java.lang=ALL-UNNAMED",
-    "--enable-native-access=ALL-UNNAMED",
-    # Or any process of this user could have Java load its code, or write its memory to a file (`jcmd`, `jmap`).
-    "-XX:+DisableAttachMechanism",
-]
 _BUILT = 10
 """The exit status by which Keycloak says that it has built itself and wants to be started again."""
 
@@ -215,7 +145,7 @@ class Keycloak:
         options = [
             "start",  # not `start-dev`, which serves plain http whatever its settings are
             *BUILD,
-            *_RUN,
+            *RUN,
             f"--https-certificate-file={self._certificate}",
             f"--https-certificate-key-file={self._key}",
             f"--truststore-paths={self._truststore}",
@@ -259,7 +189,7 @@ class Keycloak:
         link.symlink_to(f"/proc/self/fd/{file}")
         command = [
             "java",
-            *_JVM,
+            *JVM,
             f"-Dkc.home.dir={home}",
             f"-Djboss.server.config.dir={home / 'conf'}",
             f"-Djdk.net.hosts.file={self._instance.hosts()}",
@@ -341,70 +271,6 @@ class Keycloak:
             raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again.") from error
 
 
-@asynccontextmanager
-async def administration(
-    admin: tuple[str, str], realm: str, tls: ssl.SSLContext
-) -> AsyncIterator[python_keycloak.KeycloakAdmin]:
-    """Yield python-keycloak's client of the Admin API for a realm; `admin`: the administrator's name and password."""
-    connection = python_keycloak.KeycloakOpenIDConnection(
-        server_url=URL,
-        username=admin[0],
-        password=admin[1],
-        realm_name=realm,
-        user_realm_name="master",
-        verify=tls,  # type: ignore[arg-type] # handed on to httpx, which wants just that
-    )
-    try:
-        yield python_keycloak.KeycloakAdmin(connection=connection)
-    finally:
-        await connection.keycloak_openid.connection.aclose()
-        await connection.aclose()
-
-
-def in_memory(text: str) -> int:
-    """Return a descriptor of a file that exists in memory only, which a child process can inherit."""
-    file = os.memfd_create("configuration", os.MFD_CLOEXEC)
-    os.write(file, text.encode())
-    return file
-
-
-def check_port(port: int, needed_by: str = "Keycloak") -> None:
-    """Raise `KeycloakError` if another process listens on this port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection just closed is no hindrance
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise KeycloakError(
-                f"Port {port} is in use and {needed_by} needs it: stop what listens there (`ss -ltnp` names it; "
-                "where it is another clone of this project, `make down` in that folder)."
-            ) from error
-
-
-def check_private(key: Path) -> None:
-    """Raise `KeycloakError` when a private key is missing, or others may read it."""
-    try:
-        mode = key.stat().st_mode & 0o777
-    except OSError as error:
-        raise KeycloakError(f"{key}: Keycloak's key cannot be had ({error.strerror}).") from error
-    if mode & 0o077:
-        raise KeycloakError(f"{key}: others may read Keycloak's key (mode {mode:o}): delete it, and start again.")
-
-
-def tail(log: Path, lines: int = 15) -> str:
-    """Return the last lines of a log, without the stack traces between them."""
-    said = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith(("\tat ", "\t..."))]
-    return "\n".join(said[-lines:])
-
-
 def _before_java(parent: int) -> None:
     end_with(parent)
     give_up_reading_any_file()  # otherwise the kernel would not close a process of root
-
-
-def end_with(parent: int) -> None:
-    """Run in the child before it becomes its program: the kernel ends it with its parent, even when that is killed."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before we asked
-        os._exit(1)

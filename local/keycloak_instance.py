@@ -4,10 +4,11 @@ A later start reuses the build if nothing has changed, and a first start in this
 the same clone.  `build.seal`, written once a build has run, decides that: it is a digest that also covers the build's
 output.  A build is not shared with other clones: its output differs each time, so no digest of it can be committed.
 
-All other files in the folder are made again at each start, from the distribution, whose digest `keycloak_runtime.py`
-has just verified, and from the scripts; any further file is removed, because Keycloak would load themes and more from
-there.  The database, too: the realm is imported at each start, so it never differs from the committed one, and no key
-or password outlives the run.  Only the owner can read the folder, for a running database holds the realm's signing key.
+All other files in the folder are made again at each start, from the distribution, whose digest has just been verified
+(`keycloak_distribution.py`), and from the scripts; any further file is removed, because Keycloak would load themes and
+more from there.  The database, too: the realm is imported at each start, so it never differs from the committed one,
+and no key or password outlives the run.  Only the owner can read the folder, for a running database holds the realm's
+signing key.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ import socket
 from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError, digest_of, measure_files
-from local.keycloak_runtime import VERSION
+from local.keycloak_distribution import VERSION
 from registration.realm.script import build_jar
 
 # A certificate is optional: workloads have one, people have none.  One of another CA is refused.

@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
-from local.keycloak import check_port, end_with, tail
-from local.keycloak_runtime import Say, going_on
+from local.before_start import check_port
+from local.child import end_with, tail
+from local.progress import Say, going_on
 
 ROOT = Path(__file__).parents[1]
 OGX = ROOT / ".ogx" / "bin" / "ogx"

@@ -117,7 +117,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from authorities.attestation.process.closed import NotClosedError  # noqa: PLC0415
     from authorities.attestation.verifier.measure import MeasureError  # noqa: PLC0415
     from local.alone import DemoError  # noqa: PLC0415
-    from local.keycloak_runtime import KeycloakError  # noqa: PLC0415
+    from local.errors import KeycloakError  # noqa: PLC0415
     from local.llama_stack import LlamaStackError  # noqa: PLC0415
     from zerotrust.registry.model import RegistryError  # noqa: PLC0415
     from zt.login import LoginError  # noqa: PLC0415

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from demo.parts import paragraph
-from local.keycloak import URL
+from local.keycloak_options import URL
 from local.left_running import READY, let_go
 from local.manual_steps import steps
 from local.model import Model

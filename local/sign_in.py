@@ -5,7 +5,7 @@ import sys
 
 from rich.text import Text
 
-from local.keycloak import URL
+from local.keycloak_options import URL
 from local.password import ask_password
 from local.program import FOLDER
 from local.system import EVERYTHING

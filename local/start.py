@@ -17,11 +17,14 @@ from authorities.attestation.verifier.report import report
 from deploy.ogx import NAME, Provider
 from local import audit_policy
 from local.alone import only_one
-from local.keycloak import HEALTH_PORT, PORT, Keycloak, check_port
-from local.keycloak_runtime import Say, check_space, going_on
+from local.before_start import check_port
+from local.fetched import check_space
+from local.keycloak import Keycloak
+from local.keycloak_options import HEALTH_PORT, PORT
 from local.launches import INSIDER, Parties, insider, registered
 from local.llama_stack import check_able, enrol, prepared, serving
 from local.past import check_links, forget, kept, put_aside
+from local.progress import Say, going_on
 from local.suspended import suspended
 from local.system import DEPLOYMENT, ROOT, System
 from local.waiting import report_end, started, there, until

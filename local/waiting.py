@@ -10,8 +10,8 @@ import httpx
 
 from authorities.attestation.local.launch import Launched
 from local.alone import DemoError
-from local.keycloak import tail
-from local.keycloak_runtime import Say
+from local.child import tail
+from local.progress import Say
 from local.system import System
 
 SECONDS_TO_START = 30

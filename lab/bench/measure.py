@@ -12,7 +12,7 @@ from lab.bench.client import Away, away
 from lab.bench.numbers import Measured
 from lab.bench.party.main import PORTS
 from lab.bench.variants import known, on_core
-from local.keycloak_runtime import Say
+from local.progress import Say
 from local.system import System
 from zt.login import Login
 

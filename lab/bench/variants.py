@@ -8,7 +8,7 @@ import httpx
 
 from authorities.attestation.local.launch import Launch
 from lab.bench.party.main import PORTS, STACK, shifted
-from local.keycloak import check_port
+from local.before_start import check_port
 from local.launches import registered, settings
 from local.system import System
 from zerotrust.registry.model import Registry

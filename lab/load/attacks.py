@@ -18,7 +18,7 @@ import httpx
 from demo.intruder import Intruder, Token, User, tool_call
 from lab.load.raw_client import RawClient
 from lab.load.stories import READING
-from local.keycloak import URL
+from local.keycloak_options import URL
 from local.system import System
 from zerotrust.registry.feed import PATH as FEED
 from zerotrust.spiffe.tls import client_context, user_context

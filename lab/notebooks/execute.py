@@ -12,7 +12,7 @@ from lab.notebooks.home import new_home
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
 from lab.notebooks.percent import KERNEL, notebook, stored
 from local.alone import DemoError
-from local.keycloak import end_with
+from local.child import end_with
 from local.llama_stack import end
 from local.program import console, say
 from local.system import ROOT

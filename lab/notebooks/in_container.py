@@ -17,7 +17,8 @@ from lab.before.one_token.realm import NAME, new, representation
 from lab.notebooks.attach import stored
 from lab.notebooks.execute import Kernels, check, sources
 from lab.notebooks.jupyter import copied, jupyterlab
-from local.keycloak import PORT, administration
+from local.keycloak_admin import administration
+from local.keycloak_options import PORT
 from local.llama_stack import end
 from local.program import say, until_stopped
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from lab.notebooks.execute import OURS, Kernels, environment, sources
 from lab.notebooks.home import new_home
 from local.alone import DemoError
-from local.keycloak import end_with, tail
+from local.child import end_with, tail
 from local.llama_stack import end
 from local.program import ROOT
 

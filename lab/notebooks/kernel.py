@@ -49,7 +49,7 @@ def find_the_project() -> None:
 def main() -> None:
     """Run a kernel; the arguments are those that Jupyter gives."""
     find_the_project()
-    from local.keycloak import end_with  # noqa: PLC0415 - it can be found only now
+    from local.child import end_with  # noqa: PLC0415 - it can be found only now
 
     end_with(int(os.environ["JPY_PARENT_PID"]))
     from ipykernel.iostream import IOPubThread  # noqa: PLC0415 - only .notebooks has it

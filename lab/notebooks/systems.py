@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from lab.notebooks.attach import SOCKET
 from lab.notebooks.places import REQUEST, TAKEN, Place
 from local.alone import DemoError, process_running
-from local.keycloak_runtime import Say
+from local.progress import Say
 
 PROGRESS, READY = "- ", "- It runs"
 """How a line begins by which a system says how far it is, and the line by which it says that it runs."""

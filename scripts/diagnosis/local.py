@@ -6,7 +6,7 @@ from scripts.diagnosis.suspended import Suspended, suspended
 from scripts.diagnosis.verdict import Verdict, note, ok, skipped, wrong
 
 KEYCLOAK = "26.7.5"
-"""As in `local/keycloak_runtime.py`."""
+"""As in `local/keycloak_distribution.py`."""
 
 
 @dataclass(frozen=True, slots=True)

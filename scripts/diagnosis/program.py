@@ -43,7 +43,7 @@ def collected(root: Path, asked: str) -> Facts:
     ours = project(
         (root / "docker-compose.yml").read_text(),
         (root / "deploy/local.yaml").read_text(),
-        (root / "local/keycloak.py").read_text(),
+        (root / "local/keycloak_options.py").read_text(),
         os.environ.get("COMPOSE_PROJECT_NAME"),
     )
     parties = {who["local"]: number for number, who in ours.ports.items() if who.get("local", "Keycloak") != "Keycloak"}

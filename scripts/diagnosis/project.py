@@ -39,7 +39,7 @@ class Project:
 
 
 def project(compose: str, deployment: str, keycloak: str, name: str | None) -> Project:
-    """Return the facts from docker-compose.yml, deploy/local.yaml and local/keycloak.py.
+    """Return the facts from docker-compose.yml, deploy/local.yaml and local/keycloak_options.py.
 
     `name` replaces the name in the compose file.  Raises `LookupError` if a text is another than expected.
     """

@@ -75,7 +75,7 @@ from pathlib import Path
 
 from authorities.attestation.process.interpreter import Interpreter
 from local.keycloak import Keycloak
-from local.keycloak_runtime import find_java
+from local.java import find_java
 from lab.without import Control, without
 
 WAIT = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0"

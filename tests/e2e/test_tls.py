@@ -8,7 +8,8 @@ import httpx
 import jwt
 import pytest
 
-from local.keycloak import HEALTH_PORT, PORT, Keycloak
+from local.keycloak import Keycloak
+from local.keycloak_options import HEALTH_PORT, PORT
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims
 from zerotrust.registry.model import Registry

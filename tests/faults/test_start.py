@@ -16,9 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 import local.__main__ as program
-from local import keycloak_runtime, sign_in
+from local import keycloak_distribution, sign_in
 from local.alone import DemoError
-from local.keycloak_runtime import KeycloakError, find_distribution
+from local.errors import KeycloakError
+from local.keycloak_distribution import find_distribution
 from local.left_running import READY
 from local.start import running
 from local.system import ROOT, System
@@ -60,8 +61,8 @@ def test_a_cache_without_room_is_named_before_anything_is_fetched(
 ) -> None:
     monkeypatch.delenv("KEYCLOAK_HOME", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(keycloak_runtime, "_download", None)
-    monkeypatch.setattr(keycloak_runtime, "_with_maven", None)
+    monkeypatch.setattr(keycloak_distribution, "_download", None)
+    monkeypatch.setattr(keycloak_distribution, "_with_maven", None)
 
     with pytest.raises(KeycloakError, match=f"^{tmp_path}/zero-trust-agents has 3 MB of free space and 400 MB"):
         find_distribution(print)

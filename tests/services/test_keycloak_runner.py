@@ -14,21 +14,15 @@ import pytest
 
 from lab.realm import LAB_SCRIPT
 from local import keycloak as module
-from local import keycloak_runtime
-from local.keycloak import (
-    IDLE,
-    LOG_SIZE,
-    LOGS_KEPT,
-    MAX_BODY,
-    MAX_CONNECTIONS,
-    PATIENCE,
-    THREADS,
-    Keycloak,
-    check_port,
-    tail,
-)
+from local import progress
+from local.before_start import check_port
+from local.child import tail
+from local.errors import KeycloakError
+from local.keycloak import Keycloak
+from local.keycloak_distribution import VERSION
 from local.keycloak_instance import BUILT, Instance, copy_build
-from local.keycloak_runtime import VERSION, KeycloakError, Runtime
+from local.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
+from local.keycloak_runtime import Runtime
 from local.program import FOLDER
 from registration.realm import REALM_FILE
 from registration.realm.script import SCRIPT
@@ -269,7 +263,7 @@ async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_wha
         f"""wait_for() {{ {wait}; }}; case "$*" in *config.built=true*) wait_for started 1;; esac; wait_for built 10"""
     )
     java(monkeypatch, tmp_path, distribution, body)
-    monkeypatch.setattr(keycloak_runtime, "SAID_AFTER", 0.01)
+    monkeypatch.setattr(progress, "SAID_AFTER", 0.01)
 
     async with asyncio.timeout(60):
         with pytest.raises(KeycloakError, match="ended with status 1"):
@@ -346,7 +340,7 @@ def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
 
 def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> None:
     program = (
-        "import os, subprocess; from local.keycloak import end_with; me = os.getpid(); "
+        "import os, subprocess; from local.child import end_with; me = os.getpid(); "
         "child = subprocess.Popen(['sleep', '600'], preexec_fn=lambda: end_with(me), start_new_session=True); "
         "print(child.pid, flush=True); child.wait()"
     )

@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner, Result
 
 import zt.commands as program
-from local.keycloak import URL
+from local.keycloak_options import URL
 from registration.realm.users import USERS
 from tests.support.audit_log import small
 from tests.support.pki import CA

@@ -19,7 +19,8 @@ from authorities.attestation.local.launch import Launch
 from demo.intruder import INSIDERS
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
-from local.keycloak import URL, Keycloak
+from local.keycloak import Keycloak
+from local.keycloak_options import URL
 from local.launches import settings
 from local.past import forget
 from local.start import running

@@ -15,7 +15,7 @@ import yaml
 
 from authorities.registry import revocations
 from deploy.setup import STALE
-from local import keycloak, keycloak_runtime
+from local import keycloak_distribution, keycloak_options
 from scripts.diagnosis import containers, docker, issuer, local, logs, machine, order, ports
 from scripts.diagnosis.containers import Container
 from scripts.diagnosis.docker import Docker
@@ -546,7 +546,7 @@ def test_ports_issuer_and_services_are_those_of_the_files() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     compose = yaml.safe_load(text)
     deployment = (ROOT / "deploy/local.yaml").read_text()
-    found = project(text, deployment, (ROOT / "local/keycloak.py").read_text(), None)
+    found = project(text, deployment, (ROOT / "local/keycloak_options.py").read_text(), None)
 
     by_default = [name for name, service in compose["services"].items() if "profiles" not in service]
     assert sorted(SERVICES) == sorted(by_default)
@@ -561,13 +561,13 @@ def test_ports_issuer_and_services_are_those_of_the_files() -> None:
     }
     parties = yaml.safe_load(deployment)["parties"]
     expected = {place["port"]: name for name, place in parties.items()}
-    expected |= {keycloak.PORT: "Keycloak", keycloak.HEALTH_PORT: "Keycloak"}
+    expected |= {keycloak_options.PORT: "Keycloak", keycloak_options.HEALTH_PORT: "Keycloak"}
     assert {port: who["local"] for port, who in found.ports.items() if "local" in who} == expected
 
 
 def test_numbers_and_words_that_are_written_twice_agree() -> None:
     assert issuer.CLOCK_SKEW == CLOCK_SKEW
-    assert local.KEYCLOAK == keycloak_runtime.VERSION
+    assert local.KEYCLOAK == keycloak_distribution.VERSION
     assert containers.STALE in STALE
     assert containers.ANEW in STALE
     assert revocations.DRIFT == DRIFT

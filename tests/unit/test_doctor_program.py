@@ -62,7 +62,7 @@ class Stage:
             (self.root / name).mkdir(parents=True)
         shutil.copytree(ROOT / "scripts" / "diagnosis", self.root / "scripts" / "diagnosis")
         shutil.copy(ROOT / "scripts" / "doctor.py", self.root / "scripts")
-        for name in ("deploy/local.yaml", "local/keycloak.py", "registry.lock"):
+        for name in ("deploy/local.yaml", "local/keycloak_options.py", "registry.lock"):
             shutil.copy(ROOT / name, self.root / name)
         compose = (ROOT / "docker-compose.yml").read_text()
         for old, new in zip((8443, 8101, 8106, 8108), (self.port, *others), strict=True):

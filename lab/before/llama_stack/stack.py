@@ -9,7 +9,7 @@ import yaml
 
 from lab.before.llama_stack.realm import AUDIENCE
 from local.alone import DemoError
-from local.keycloak import check_port
+from local.before_start import check_port
 from local.llama_stack import HOST, OGX, end, started
 from local.program import busy
 from local.system import ROOT

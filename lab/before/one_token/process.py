@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lab.conformance.serving import HOST
-from local.keycloak import end_with
+from local.child import end_with
 from local.llama_stack import end
 
 SOURCE = Path(__file__).with_name("agent.py")

@@ -10,7 +10,8 @@ from typing import Any
 import jwt
 
 from lab.before.realm import audience, made, realm_of
-from local.keycloak import URL, Keycloak
+from local.keycloak import Keycloak
+from local.keycloak_options import URL
 from registration.realm.users import USERS
 from zerotrust.testing.browser import REDIRECT, Person
 from zt.login import Client, Login, sign_out

@@ -21,7 +21,7 @@ DATABASE = "revocations.db"
 
 
 def cache_folder() -> Path:
-    """Return where fetched files are kept; as in `local/keycloak_runtime.py`."""
+    """Return where fetched files are kept; as in `local/fetched.py`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zero-trust-agents"
 
 

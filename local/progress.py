@@ -1,0 +1,31 @@
+"""Says what a long step is doing, while it does it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+Say = Callable[[str], None]
+"""Takes a line of progress."""
+
+SAID_AFTER = 2
+"""Seconds after which a step reports that it still runs; then after twice as many, and so on."""
+
+
+@asynccontextmanager
+async def going_on(say: Say, what: str) -> AsyncIterator[None]:
+    """Report that `what` still runs, while the block runs: after 2, 4, 8 ... seconds."""
+    began = time.monotonic()
+
+    async def tell() -> None:
+        seconds: float = SAID_AFTER
+        while True:
+            await asyncio.sleep(began + seconds - time.monotonic())
+            say(f"{what}: {seconds:.0f} s so far")
+            seconds *= 2
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
