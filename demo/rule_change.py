@@ -18,11 +18,11 @@ from demo.parts import begin, paragraph
 from demo.running import Compromised, Running
 from local.program import busy, console
 from zerotrust.audit.event import Access, AuditEvent
-from zt import show_policy
 from zt.doors import POLICY_AUTHORITY
 from zt.errors import RefusedError
 from zt.explanation import explanations
 from zt.policy_client import PolicyClient
+from zt.show_explanation import explained
 
 RULE, FILE = "create-draft-in-own-department", "documents.cedar"
 OPERATION, TOOL = "document.create", "tool/documents"
@@ -150,5 +150,5 @@ async def _explain(olga: PolicyClient, event: AuditEvent) -> None:
     paragraph(f"On record at {TOOL}: {data.operation}, {data.decision.reason}, policy {_version(data)}.")
     paragraph(f"zt policy explain {trace} says:")
     answer = await explanations(olga, [(event, data)])
-    for line in show_policy.explained(answer["decisions"], answer["left_out"]):
+    for line in explained(answer["decisions"], answer["left_out"]):
         console.print(Padding(line, (0, 0, 0, 2)))

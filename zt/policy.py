@@ -142,15 +142,18 @@ def explain(
     context: typer.Context,
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="an id of a trace, transaction or token")],
     *,
+    each: Annotated[bool, typer.Option("--all", help="each decision by itself, in their order")] = False,
     _json: Json = False,
 ) -> None:
-    """Explain in words why a task was allowed or refused what it asked for.
+    """Explain in words why a task was refused or allowed what it asked for: first the refusals.
 
-    The decisions are those in the journals on this machine; the policy authority says which rules they are by.
+    What one rule has permitted to one caller is one line.  The decisions are those in the journals on this machine; the
+    policy authority says which rules they are by.
     """
     from zt.audit import explained
     from zt.explanation import decisions, explanations
     from zt.journals import find
+    from zt.show_explanation import explained as explained_to_people
     from zt.wanted import wanted
 
     if not (what := wanted(trace)) or what.kind != "id":
@@ -161,7 +164,7 @@ def explain(
     if not found:
         output.fail(f"No decision in {settings.journals} is about {trace}.  Other journals: --journals.", "unknown_id")
     answer = _at(context, lambda authority: explanations(authority, found))
-    output.show(answer, *showing.explained(answer["decisions"], answer["left_out"]))
+    output.show(answer, *explained_to_people(answer["decisions"], answer["left_out"], each=each))
 
 
 def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:

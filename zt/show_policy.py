@@ -1,15 +1,15 @@
 """Formats what the policy authority answers for people.  Pure: returns objects that rich prints."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
-from rich.console import RenderableType
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from zt.names import short
 from zt.show import listing
 
 Found = Mapping[str, Any]
@@ -34,14 +34,24 @@ def version(found: Found, files: Mapping[str, str]) -> str:
 
 def differences(found: Found) -> Iterator[RenderableType]:
     """Yield the difference of the texts, and the answers that change."""
-    colours = {"+": "green", "-": "red", "@": "cyan"}
-    lines = found["text"].splitlines()
-    if not lines:
+    if not found["text"]:
         yield Text("Nothing differs.")
         return
-    for line in lines:  # not folded: the lines are those of the files
-        yield Text(line, colours.get(line[:1], ""), no_wrap=True, overflow="ignore")
+    yield Unfolded(found["text"])
     yield from _answers(found["answers"])
+
+
+class Unfolded:
+    """The lines of a difference as they are in the files, however wide the terminal is: a tool can apply them."""
+
+    COLOURS: ClassVar = {"+": Style(color="green"), "-": Style(color="red"), "@": Style(color="cyan")}
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> Iterator[Segment]:
+        """Yield the lines.  The console would fold a `Text`, which it joins with the next one."""
+        yield from (Segment(f"{line}\n", self.COLOURS.get(line[:1])) for line in self._lines)
 
 
 def tested(found: Found) -> Iterator[RenderableType]:
@@ -73,52 +83,6 @@ def may(found: Found) -> Iterator[RenderableType]:
         yield Text("With documents it may do:")
         for kind, actions in found["documents"]:
             yield Text.assemble(f"- {kind}: ", (", ".join(actions) or "nothing", "green" if actions else "red"))
-
-
-def explained(found: Sequence[Found], left_out: int) -> Iterator[RenderableType]:
-    """Yield each decision in words: who, for whom, what, and by which rule or why not."""
-    for one in found:
-        yield _question(one)
-        yield from (Padding(Text(line), (0, 0, 0, indent), expand=False) for indent, line in _because(one))
-    if left_out:
-        yield Text(f"{left_out} more refusals are not shown: ask with the id of a token.", "yellow")
-
-
-def _question(one: Found) -> Text:
-    groups = ", ".join(one["user"]["groups"]) or "no group"
-    through = " > ".join(short(party) for party in one["through"])
-    said = ("yes", "green") if one["allowed"] else ("no", "red")
-    what = f"{one['asked']} at {short(one['at'])}"
-    if thing := one["resource"]:
-        known = ", ".join(f"{name} {text or 'none'}" for name, text in thing.items() if name != "name")
-        what = f"{one['asked']} {thing['name']}" + (f" ({known})" if known else "")
-    return Text.assemble(said, f"  {through} asked for {what}, for the user {one['user']['subject']} ({groups}).")
-
-
-def _because(one: Found) -> Iterator[tuple[int, str]]:
-    """Yield lines, each with its indent."""
-    if one["allowed"]:
-        for rule in one["rules"]:
-            yield 4, f"Rule {rule['id']} permits it" + (f": {rule['sentence']}" if rule["sentence"] else ".")
-        return
-    if one["policy"] is None:
-        yield 4, f"No rule was asked: {one['reason']} (docs/reasons.md says what that means)."
-        return
-    if one["nearest"] is None:
-        yield 4, f"{one['reason']}, by policy {one['policy']}, of which the rules are not kept any longer."
-        return
-    if one["now"]:
-        yield 4, "It was refused then. By the registry of today, it would be permitted"
-    elif one["nearest"]:
-        yield 4, "No rule permits it. It would have been permitted"
-    else:
-        yield 4, f"No rule is about {one['asked']}, so nobody may do it."
-    for rule in one["nearest"]:
-        missed = "".join(f", but {what}" for what in rule["missed"])
-        yield 4, f"- by rule {rule['id']}{missed}."
-        yield 6, f"The rule: {rule['sentence']}"
-    if one["instead"]:
-        yield 4, f"With the same token and the same thing it may: {', '.join(one['instead'])}."
 
 
 def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:

@@ -99,9 +99,10 @@ async def test_why_a_task_was_refused_something_is_explained_in_words(
 
     told = " ".join((await asyncio.to_thread(policy, "explain", trace)).split())
 
-    assert "Rule use-an-api permits it: For a user of a department, a party may call an API" in told
-    assert "No rule permits it. It would have been permitted" in told
-    assert "the document is not in a department of the user" in told
+    assert re.search(r"yes \d+ x orchestrator > agent/reader: tool.read, inference.run \(use-an-api\)", told)
+    assert told.count("use-an-api: For a user of a department, a party may call an API") == 1
+    assert "No rule permits it. Nearest: read-own-department, but the document is not in a department of the" in told
+    assert told.index(" no ") < told.index(" yes ")
 
 
 async def test_the_policy_authority_answers_a_workload_as_the_services_decide(

@@ -36,6 +36,7 @@ from zt.output import console
 
 REGISTRY = registry()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+SENTENCES = re.findall("^@description.*$", (POLICIES / "documents.cedar").read_text(), re.MULTILINE)
 DELETES = 'in [Action::"document.replace", Action::"document.delete"]'
 
 
@@ -220,7 +221,8 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
     assert ok(zt("policy", "diff")) == "Nothing differs.\n"
     without_deleting(tmp_path)
     here = zt("policy", "diff").stdout
-    assert "+permit (principal, action == " in here
+    assert "\n+permit (principal, action == " in here
+    assert any(f"\n {line}\n" in here and len(line) > 80 for line in SENTENCES), "a long line is folded"
     assert "2 answers of the decision table change:" in here
     ok(zt("policy", "activate", "--because", "nothing is deleted"))
 
@@ -275,20 +277,54 @@ def recorded(folder: Path, policy: str, *more: audit.Data) -> None:
     journal.close()
 
 
-def test_why_bob_was_refused_is_explained_in_words(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+def test_why_bob_was_refused_is_explained_in_words_and_the_refusal_comes_first(
+    zt: Zt, tmp_path: Path, authority: Authority
+) -> None:
     recorded(tmp_path, authority.office.versions.active.name)
 
-    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+    shown = ok(zt("policy", "explain", TRACE))
 
-    assert "yes orchestrator > agent/reader asked for tool.read at tool/documents, for the user bob (/finance)." in told
-    assert "Rule use-an-api permits it: For a user of a department, a party may call an API" in told
-    assert (
+    assert " ".join(shown.split()) == (
+        "For the user bob (/finance): "
         "no orchestrator > agent/reader asked for document.read ENG-101 (classification internal, department "
-        "/engineering, owner carol, state published), for the user bob (/finance). No rule permits it. It would have "
-        "been permitted - by rule read-own-department, but the document is not in a department of the user. The rule: "
-        "A caller with the scope tool.read may read the public and internal documents of the user's own department. "
-        "- by rule read-public, but the document is not public. The rule: "
-    ) in told
+        "/engineering, owner carol, state published) No rule permits it. Nearest: read-own-department, but the "
+        "document is not in a department of the user; read-public, but the document is not public. "
+        "yes orchestrator > agent/reader: tool.read (use-an-api) "
+        "The rules: "
+        "read-own-department: A caller with the scope tool.read may read the public and internal documents of the "
+        "user's own department. "
+        "read-public: A caller with the scope tool.read may read, for a user of any department, what another one has "
+        "published and made public. "
+        "use-an-api: For a user of a department, a party may call an API that the registry lets it call, with a token "
+        "that has the API's scope; whoever acts for a user does so in one department only."
+    )
+    each = ok(zt("policy", "explain", "--all", TRACE)).splitlines()
+    assert [line.split()[0] for line in each if line.startswith(("yes", "no"))] == ["yes", "no"]
+
+
+def test_what_is_alike_is_one_line_with_a_count(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    name = authority.office.versions.active.name
+    refused = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=name))
+    permitted = Decided(allowed=True, reason="granted", policy=audit.Policy(version=name, rules=("use-an-api",)))
+    ask = partial(audit.Request, operation=sanitize("POST tools/call read"))
+    of_eve = replace(BOB, subject="eve", groups=())
+    recorded(
+        tmp_path,
+        name,
+        *[ask(decision=permitted, principal=BOB, permission="inference.run")] * 9,
+        *[ask(decision=refused, principal=BOB, permission="tool.write")] * 30,
+        ask(decision=refused, principal=of_eve, permission="tool.read"),
+    )
+
+    shown = ok(zt("policy", "explain", TRACE))
+
+    told = " ".join(shown.split())
+    assert "no 30 x orchestrator > agent/reader asked for tool.write at tool/documents, for the user bob" in told
+    assert "asked for tool.read at tool/documents, for the user eve (no group) No rule permits it." in told
+    assert "yes 10 x orchestrator > agent/reader: tool.read, inference.run (use-an-api) for bob (/finance)" in told
+    assert told.count("use-an-api: For a user of a department") == 1
+    assert len(shown.splitlines()) < 40
+    assert len(ok(zt("policy", "explain", "--all", TRACE)).splitlines()) > 80
 
 
 def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, authority: Authority) -> None:
@@ -315,11 +351,8 @@ def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, a
     assert "No rule was asked: expired (docs/reasons.md says what that means)." in told
     assert "policy_denied, by policy 7-123456789abc, of which the rules are not kept any longer." in told
     assert "policy_denied, by policy 41d3c5a0b7e2, of which" in told
-    assert (
-        "It was refused then. By the registry of today, it would be permitted - by rule use-an-api. The rule: For"
-        in told
-    )
-    assert "but the token does not have the scope tool.write" in told
+    assert "It was refused then. By the registry of today, it would be permitted by rule use-an-api. no" in told
+    assert "use-an-api, but the token does not have the scope tool.write, and the registry does not let this" in told
     assert "With the same token and the same thing it may: tool.read." in told
     assert "No rule is about tool.none, so nobody may do it." in told
 

@@ -1,0 +1,122 @@
+"""Formats the decisions of a task and what the policy authority says about them, for people.  Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from zt.names import short
+
+Found = Mapping[str, Any]
+
+
+def explained(found: Sequence[Found], left_out: int, *, each: bool = False) -> Iterator[RenderableType]:
+    """Yield the decisions in words: the refusals, the permissions by caller and rule, then each rule that was named.
+
+    `each`: every decision in its order instead, also those that are alike.
+    """
+    same = len(users := {_user(one) for one in found}) == 1
+    if same:
+        yield Text(f"For the user {users.pop()}:")
+
+    def asks(one: Found) -> str:
+        return _question(one) + ("" if same else f", for the user {_user(one)}")
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    if each:
+        for one in found:
+            _add(table, allowed=one["allowed"], lines=[asks(one), *_why(one)])
+    else:
+        refused = Counter((asks(one), *_why(one)) for one in found if not one["allowed"])
+        for (question, *why), times in refused.items():
+            _add(table, allowed=False, lines=[_often(times) + question, *why])
+        permitted = [one for one in found if one["allowed"]]
+        for line in _summed(
+            (_through(one), _by(one) + ("" if same else f" for {_user(one)}"), one["asked"]) for one in permitted
+        ):
+            _add(table, allowed=True, lines=[line])
+    yield table
+    yield from _rules(found)
+    if left_out:
+        yield Text(f"{left_out} more refusals are not shown: ask with the id of a token.", "yellow")
+
+
+def _add(table: Table, *, allowed: bool, lines: Iterable[str]) -> None:
+    answer = Text("yes", "green") if allowed else Text("no", "red")
+    for line in lines:
+        table.add_row(answer, Text(line))
+        answer = Text()
+
+
+def _summed(permitted: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Yield a line for each caller and rule: how often, and what it asked for."""
+    asked: dict[tuple[str, str], Counter[str]] = {}
+    for through, by, what in permitted:
+        asked.setdefault((through, by), Counter())[what] += 1
+    for (through, by), counted in asked.items():
+        yield f"{_often(counted.total())}{through}: {', '.join(counted)}{by}"
+
+
+def _question(one: Found) -> str:
+    what = f"{one['asked']} at {short(one['at'])}"
+    if thing := one["resource"]:
+        known = ", ".join(f"{name} {text or 'none'}" for name, text in thing.items() if name != "name")
+        what = f"{one['asked']} {thing['name']}" + (f" ({known})" if known else "")
+    return f"{_through(one)} asked for {what}" + (_by(one) if one["allowed"] else "")
+
+
+def _why(one: Found) -> Iterator[str]:
+    """Yield why something was refused; nothing of what was permitted."""
+    if one["allowed"]:
+        return
+    if one["policy"] is None:
+        yield f"No rule was asked: {one['reason']} (docs/reasons.md says what that means)."
+        return
+    if one["nearest"] is None:
+        yield f"{one['reason']}, by policy {one['policy']}, of which the rules are not kept any longer."
+        return
+    near = "; ".join(_missed(rule) for rule in one["nearest"])
+    if one["now"]:
+        yield f"It was refused then.  By the registry of today, it would be permitted by rule {near}."
+    elif near:
+        yield f"No rule permits it.  Nearest: {near}."
+    else:
+        yield f"No rule is about {one['asked']}, so nobody may do it."
+    if one["instead"]:
+        yield f"With the same token and the same thing it may: {', '.join(one['instead'])}."
+
+
+def _missed(rule: Found) -> str:
+    missed = ", and ".join(rule["missed"])
+    return f"{rule['id']}, but {missed}" if missed else str(rule["id"])
+
+
+def _rules(found: Sequence[Found]) -> Iterator[RenderableType]:
+    """Yield each rule that was named, once, with its sentence."""
+    refused_first = sorted(found, key=lambda one: bool(one["allowed"]))
+    named = {rule["id"]: rule["sentence"] for one in refused_first for rule in (*(one["nearest"] or ()), *one["rules"])}
+    if named:
+        yield Text("The rules:")
+    for rule, sentence in named.items():
+        yield Padding(Text(f"{rule}: {sentence}" if sentence else f"{rule}: not kept any longer"), (0, 0, 0, 2))
+
+
+def _through(one: Found) -> str:
+    return " > ".join(short(party) for party in one["through"])
+
+
+def _by(one: Found) -> str:
+    rules = " and ".join(rule["id"] for rule in one["rules"])
+    return f" ({rules or 'no rule'})"
+
+
+def _user(one: Found) -> str:
+    return f"{one['user']['subject']} ({', '.join(one['user']['groups']) or 'no group'})"
+
+
+def _often(times: int) -> str:
+    return f"{times} x " if times > 1 else ""
