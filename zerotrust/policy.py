@@ -21,6 +21,10 @@ class PolicyError(ZeroTrustError):
     """Policies, schema and entities do not fit together; no service starts with them."""
 
 
+class UnreadError(PolicyError):
+    """They are nested too deep, or too much work, to be read."""
+
+
 MAX_DEPTH = 32
 """Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
 MAX_JOINS = 200
@@ -28,16 +32,21 @@ MAX_JOINS = 200
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
 
+def check_rule(text: str, name: str) -> None:
+    """Raise `UnreadError` if one rule, which the error calls `name`, is nested too deep or too long to be read."""
+    _check_depth(text, "([{", ")]}", name)
+
+
 def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
     code, depth = NO_CODE.sub("", text), 0
     for character in code:
         depth += (character in opening) - (character in closing and depth > 0)
         if depth > MAX_DEPTH:  # control: policy-depth
-            raise PolicyError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
+            raise UnreadError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
     if _LONG_PATH.search(code):  # control: policy-path
-        raise PolicyError(f"{name}: a path of more than {MAX_DEPTH} attributes")
+        raise UnreadError(f"{name}: a path of more than {MAX_DEPTH} attributes")
     if any(len(JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
-        raise PolicyError(f"{name}: more than {MAX_JOINS} operators, calls and brackets in one statement")
+        raise UnreadError(f"{name}: more than {MAX_JOINS} operators, calls and brackets in one statement")
 
 
 def _named(policies: str) -> set[Uid] | None:
@@ -75,7 +84,7 @@ class CedarPolicy:
         _check_depth(policies, "([{", ")]}", "policies")
         _check_depth(schema, "([{<", ")]}>", "schema")  # in policies, these two are comparisons
         if why := too_much(policies, schema):
-            raise PolicyError(f"policies: {why}")
+            raise UnreadError(f"policies: {why}")
         try:
             checked = cedarpy.validate_policies(policies, schema, release_gil=True)
             if not checked.validation_passed:

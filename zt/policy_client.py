@@ -32,8 +32,8 @@ class PolicyClient(AuthorityClient):
         return {
             "policy_denied": f"{self.user} is not an operator (policy `operate-policies`): sign in as a member of the "
             "group /operators.",
-            "policy_unfit": f"Nothing was activated: these policies may not be published.{listed}\nMend them; "
-            "`zt policy test` tells whether they are fit."
+            "policy_unfit": f"Nothing was activated: these policies may not be published.{listed}\nCorrect "
+            "the rules, or the rows of the table that are out of date; then run `zt policy test` again."
             if listed
             else f"Nothing was activated: {advice}.",
             "policy_moved": f"Nothing was activated.  {advice}",

@@ -20,7 +20,12 @@ class PolicyFolderError(Exception):
 
 def read(folder: Path) -> dict[str, Any]:
     """Return the policies in a folder, as the policy authority takes them.  Raises `PolicyFolderError`."""
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise PolicyFolderError(f"{folder} {what}: name the folder of the policies, or none for policies/ itself.")
     try:
+        if bad := [file for file in policy_files(folder) if not _NAME.fullmatch(file.name)]:
+            raise PolicyFolderError(f"{bad[0]}: rename it: a policy file has lower-case letters, digits, - and _ only.")
         return {
             "policies": {file.name: _text(file) for file in policy_files(folder)},
             "cedar_schema": _text(folder / SCHEMA),

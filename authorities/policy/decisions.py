@@ -5,6 +5,7 @@ A row is one question to the policies and its answer.  Policies that answer othe
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from authorities.policy.callers import caller
 from zerotrust.decision import Decision, Resource
@@ -13,6 +14,7 @@ from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.model import Registry
 
+T = TypeVar("T")
 FILE = "decisions.md"
 """Its name, in the folder of the policies."""
 MAX_TABLE = 256 * 1024
@@ -26,7 +28,11 @@ ACCESS = "user", "agent", "scopes", "does", "document", "answer", "by", "because
 
 
 class TableError(ZeroTrustError):
-    """The table cannot be read.  The text names the line."""
+    """The table cannot be read.  The text has a line for each row that is wrong."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,9 @@ class _Reader:
 
     def row(self, line: int, header: tuple[str, ...], cells: list[str]) -> Row | None:
         """Take a person or a document; return a question."""
+        if len(cells) != len(header):
+            expected = " | ".join(header) or "first a heading, such as: " + " | ".join(PEOPLE)
+            raise ValueError(f"{len(cells)} cells, expected {expected}")
         told = dict(zip(header, cells, strict=True))
         if header == PEOPLE:
             self.groups[told["user"]] = told["groups"].split()
@@ -89,7 +98,7 @@ class _Reader:
             action: str = told["asks for"]
             at: str | Resource = self._id(told["at"])
         else:
-            action, at = told["does"], self.documents[told["document"]]
+            action, at = told["does"], _known("document", told["document"], self.documents)
         return Row(line, self._who(told), action, at, answer == "yes", told["by"], told["because"])
 
     def _who(self, told: Mapping[str, str]) -> Principal:
@@ -105,7 +114,7 @@ class _Reader:
             subject=told["user"],
             actors=() if in_person else tuple(ids),
             scopes=told["scopes"].split(),
-            groups=self.groups[told["user"]],
+            groups=_known("user", told["user"], self.groups),
         )
 
     def _id(self, name: str) -> str:
@@ -114,8 +123,8 @@ class _Reader:
 
 
 def rows(text: str, registry: Registry) -> list[Row]:
-    """Return the questions of a table.  Raises `TableError`."""
-    reader, found = _Reader(registry), list[Row]()
+    """Return the questions of a table.  Raises `TableError`, with all rows that are wrong."""
+    reader, found, wrong = _Reader(registry), list[Row](), list[str]()
     header: tuple[str, ...] = ()
     for line, cells in _lines(text):
         try:
@@ -123,11 +132,17 @@ def rows(text: str, registry: Registry) -> list[Row]:
                 header = tuple(cells)
             elif row := reader.row(line, header, cells):
                 found.append(row)
-        except KeyError as error:
-            raise TableError(f"{FILE}, line {line}: {error.args[0]!r} is in no table above") from error
         except ValueError as error:
-            raise TableError(f"{FILE}, line {line}: {error}") from error
+            wrong.append(f"{FILE}, line {line}: {error}")
+    if wrong:
+        raise TableError(wrong)
     return found
+
+
+def _known(kind: str, name: str, table: Mapping[str, T]) -> T:
+    if name not in table:
+        raise ValueError(f"the {kind} {name!r} is in no table above: correct the name, or add a row there")
+    return table[name]
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -4,18 +4,21 @@ Pure, but for the subjects of operators, which nobody may know before.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from uuid import uuid4
 
 from cedarpy import pst
 
 from authorities.policy.callers import caller, calls
-from authorities.policy.decisions import Row
+from authorities.policy.decisions import FILE, Row, TableError, rows
+from authorities.policy.faults import faults, too_deep
 from authorities.policy.rules import Rule, rules_of
+from authorities.policy.statements import statements
+from authorities.policy.versions import Content
 from zerotrust.decision import Resource
-from zerotrust.policy import CedarPolicy, PolicyError
+from zerotrust.policy import CedarPolicy, PolicyError, UnreadError
 from zerotrust.registry.model import OPERATORS, Registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
@@ -26,6 +29,7 @@ REPLACE = "document.replace"
 """What only people may do with a document that is published."""
 SUBJECTS = 3
 """Operators in whose name it is asked whether they keep their door."""
+NEEDS = "it needs the condition `!context.delegated`"
 IN_PERSON = pst.UnaryOp("not", pst.GetAttr(pst.Var("context"), "delegated"))
 STATE = pst.GetAttr(pst.Var("resource"), "state")
 _ID = re.compile(r"[a-z][a-z0-9-]{1,63}")
@@ -35,20 +39,32 @@ _NAMES = re.compile(r'//[^\n\r]*|@\w+\s*\(\s*"(?:\\.|[^"\\])*"|"((?:\\.|[^"\\])*
 _SENTENCE = re.compile(r"[A-Z](?:[^.!?\n]|\.(?=\S)){10,400}\.")
 
 
-def problems(document: PolicyDocument, registry: Registry, table: Sequence[Row]) -> list[str]:
-    """Return why these policies are not published, or nothing."""
+def problems(content: Content, registry: Registry) -> list[str]:
+    """Return why these policies are not published, or nothing: each with its file, line and rule where it has one."""
+    document, table, wrong = content.document, list[Row](), list[str]()
     try:
-        engine, rules = policy_of(document, registry), rules_of(document.policies)
-        return [
-            *of_schema(document.cedar_schema),
-            *of_rules(rules, registry),
-            *of_calls(engine, registry),
-            *of_operators(engine, registry),
-            *of_people(document, registry, rules),
-            *of_table(engine, table),
+        table = rows(content.table, registry)
+    except TableError as error:
+        wrong = error.lines
+    try:
+        engine = policy_of(document, registry)
+        rules = [
+            replace(rule, place=one.place)
+            for rule, one in zip(rules_of(document.policies), statements(content.policies), strict=True)
         ]
+    except UnreadError as error:
+        return [*too_deep(content.policies)] or [f"the policies were not read: {error}"]
     except (PolicyError, ValueError) as error:
-        return [f"the policies do not fit: {error}"]
+        found = [*faults(content.policies, document.cedar_schema)]
+        return [*(found or [f"the policies do not fit: {error}"]), *wrong]
+    return [
+        *of_schema(document.cedar_schema),
+        *of_rules(rules, registry),
+        *of_calls(engine, registry),
+        *of_operators(engine, registry),
+        *of_people(document, registry, rules),
+        *(wrong or of_table(engine, table)),
+    ]
 
 
 def of_schema(schema: str) -> Iterator[str]:
@@ -62,25 +78,28 @@ def of_schema(schema: str) -> Iterator[str]:
 
 def of_rules(rules: Sequence[Rule], registry: Registry) -> Iterator[str]:
     """Yield what is wrong with the form of the rules, and what they name that the registry does not know."""
-    for number, rule in enumerate(rules, 1):
-        name = rule.id or f"rule {number}"
+    for rule in rules:
+        name = rule.place
         if not _ID.fullmatch(rule.id):
-            yield f"{name}: needs an @id of lower-case letters, digits and hyphens"
+            yield f'{name}: needs an @id of lower-case letters, digits and hyphens: @id("read-public")'
         if not _SENTENCE.fullmatch(rule.sentence):
-            yield f"{name}: needs a @description of one sentence, which says what it permits"
+            yield f"{name}: needs a @description of what it permits: one sentence, from a capital letter to a full stop"
         if not rule.permits:
-            yield f"{name}: forbids; there are only permits, because Cedar skips a forbid that errs"
+            yield f"{name}: forbids: write it as a condition of what permits, because Cedar skips a forbid that errs"
         if not rule.actions:
-            yield f"{name}: names no action, so it permits every one"
+            yield f"{name}: permits every action: name those that are meant"
         for action in _no_actions(rule):
             yield f"{name}: the action {action!r} has a name that is not made of lower-case words with dots between"
         for scope in sorted(rule.scopes - registry.scopes.keys()):
-            yield f"{name}: the registry knows no scope {scope!r}"
+            yield f"{name}: the registry knows no scope {scope!r}: correct it, or add it to registry.yaml first"
         parties = {registry.id(party) for party in registry.parties}
         for party in sorted(entity for kind, entity in rule.entities if kind == "Party" and entity not in parties):
             yield f"{name}: the registry knows no party {party!r}"
-    for twice in sorted(name for name, times in Counter(rule.id for rule in rules).items() if name and times > 1):
-        yield f"{twice}: the @id of several rules"
+    known = set[str]()
+    for rule in rules:
+        if rule.id and rule.id in known:
+            yield f"{rule.place}: another rule has this @id"
+        known.add(rule.id)
 
 
 def _no_actions(rule: Rule) -> list[str]:
@@ -91,10 +110,10 @@ def _no_actions(rule: Rule) -> list[str]:
 def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
     """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none."""
     if {row.allowed for row in table} != {True, False}:
-        yield "the decision table needs rows with yes and rows with no"
+        yield f"{FILE} needs rows with yes and rows with no"
     for row in table:
         if differs := row.differs(row.ask(engine)):
-            yield f"decision table, line {row.line}: {differs}"
+            yield f"{FILE}, line {row.line} ({row.who.subject}, {row.action}): {differs}"
 
 
 def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
@@ -142,11 +161,11 @@ def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule
         for scope in DOORS:
             at = registry.id(registry.authorities.registry)
             if policy.decide(caller(at, scopes={scope}), scope, at) and not excluded:
-                yield f"{rule.id}: {scope} is for people: it needs the condition `!context.delegated`"
+                yield f"{rule.place}: {scope} is for people: {NEEDS}"
         if policy.decide_on(caller(""), REPLACE, published) and not (
             excluded or any(map(_unpublished, rule.conditions))
         ):
-            yield f"{rule.id}: to replace what is published is for people: it needs the condition `!context.delegated`"
+            yield f"{rule.place}: to replace what is published is for people: {NEEDS}"
 
 
 def _unpublished(condition: pst.Expr) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from authorities.policy import differences, fit
-from authorities.policy.decisions import TableError, rows
 from authorities.policy.inquiries import kept, unavailable
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError
@@ -87,10 +86,6 @@ class Office(Shielding):
             raise
 
     def _problems(self, content: Content) -> list[str]:
-        registry = self._registry()
-        try:
-            found = fit.problems(content.document, registry, rows(content.table, registry))
-        except TableError as error:
-            found = [str(error)]
+        found = fit.problems(content, self._registry())
         more = [f"and {len(found) - MOST_PROBLEMS} more"] if len(found) > MOST_PROBLEMS else []
         return found[:MOST_PROBLEMS] + more

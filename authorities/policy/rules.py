@@ -28,6 +28,8 @@ class Rule:
     """What has to hold, all of it."""
     entities: frozenset[tuple[str, str]]
     """The parties and documents that it names, as kind and id."""
+    place: str
+    """What a problem calls it: its id or its number; with its file and line where these are known."""
 
     @property
     def unconditional(self) -> str:
@@ -46,10 +48,11 @@ def rules_of(policies: str) -> list[Rule]:
     Raises `ValueError` if it is no Cedar, or nested deeper than cedarpy reads (100 levels).
     """
     found = cedarpy.policies_to_pst(policies).static_policies
-    return [_rule(found[name]) for name in sorted(found, key=lambda name: int(name.removeprefix("policy")))]
+    names = sorted(found, key=lambda name: int(name.removeprefix("policy")))
+    return [_rule(found[name], number) for number, name in enumerate(names, 1)]
 
 
-def _rule(policy: pst.Template) -> Rule:
+def _rule(policy: pst.Template, number: int) -> Rule:
     nodes = [*_below(policy.clauses)]
     return Rule(
         id=policy.annotations.get("id", ""),
@@ -59,6 +62,7 @@ def _rule(policy: pst.Template) -> Rule:
         scopes=frozenset(_scopes(nodes)),
         conditions=tuple(condition for clause in policy.clauses for condition in _conditions(clause)),
         entities=frozenset((str(uid.type), uid.id) for uid in pst.entity_uids(policy) if str(uid.type) != ACTION),
+        place=policy.annotations.get("id") or f"rule {number}",
     )
 
 

@@ -4,25 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from authorities.policy.callers import caller, calls
-from authorities.policy.decisions import FILE, MAX_TABLE, TableError, rows
 from authorities.policy.fit import problems
+from authorities.policy.versions import content_of
 from registration.names import POLICIES, SCHEMA
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry.files import load_policy
-from zerotrust.registry.model import OPERATORS, Registry, RegistryError, content
+from zerotrust.registry.model import OPERATORS, Registry, RegistryError
 from zerotrust.runtime import policy_of
 
 
 def of_policies(root: Path, registry: Registry) -> list[str]:
     """Return why the policies may not be published, and the scopes that they do not know, or permit to no party."""
     try:
-        document = load_policy(root / POLICIES)
-        engine = policy_of(document, registry)
-        table = rows(content(root / POLICIES / FILE, most=MAX_TABLE).decode(), registry)
-    except (RegistryError, PolicyError, TableError, UnicodeDecodeError) as error:
+        policies = content_of(root / POLICIES)
+        found = [f"{POLICIES}: {problem}" for problem in problems(policies, registry)]
+        engine = policy_of(policies.document, registry)
+    except RegistryError as error:
         return [f"{POLICIES}: {line}" for line in str(error).replace(f"{root}/", "").splitlines()]
-    found = [f"{POLICIES}: {problem}" for problem in problems(document, registry, table)]
+    except PolicyError:
+        return found
     for scope in registry.scopes:
         reasons = set(_decisions(scope, registry, engine))
         if Reason.POLICY_ERROR in reasons:

@@ -186,8 +186,8 @@ def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, aut
     assert shown.exit_code == 1
     assert "These policies may not be published (2 problems):" in shown.stdout
     told = failed(zt("policy", "activate", "--because", "trial"))
-    assert told.startswith("Nothing was activated: these policies may not be published.\n- decision table, line ")
-    assert told.endswith("Mend them; `zt policy test` tells whether they are fit.")
+    assert told.startswith("Nothing was activated: these policies may not be published.\n- decisions.md, line ")
+    assert told.endswith("that are out of date; then run `zt policy test` again.")
     assert authority.office.versions.active.number == 1
 
 

@@ -90,12 +90,22 @@ HEAD = """
         ("| bob | walkthrough | tool.read | document.read | report | yes | a-rule | |", "'bob' is in no table above"),
         ("| alice | walkthrough | tool.read | document.read | memo | yes | a-rule | |", "'memo' is in no table above"),
         ("| alice | walkthrough | tool.read | document.read | report | maybe | a-rule | |", "expected yes or no"),
-        ("| alice | walkthrough | tool.read | document.read | report | yes |", "argument"),
+        ("| alice | walkthrough | tool.read | document.read | report | yes |", "6 cells, expected user . agent . "),
     ],
 )
 def test_a_line_that_is_no_question_is_named(line: str, why: str) -> None:
     with pytest.raises(TableError, match=rf"^decisions\.md, line 12: .*{why}"):
         rows(HEAD + line, REGISTRY)
+
+
+def test_all_lines_that_are_no_questions_are_named() -> None:
+    with pytest.raises(TableError) as refused:
+        rows(f"{HEAD}| alice | walkthrough | tool.read | document.read | memo | yes | a-rule | |\n| eve |", REGISTRY)
+
+    assert [line.partition(": ")[0] for line in refused.value.lines] == [
+        "decisions.md, line 12",
+        "decisions.md, line 13",
+    ]
 
 
 def test_what_stands_before_any_heading_is_no_question() -> None:

@@ -122,7 +122,10 @@ async def test_what_is_unfit_is_not_kept_and_the_rows_are_named(office: Office, 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (CONTENT.model_copy(update={"policies": {"a.cedar": "permit"}}), "the policies do not fit"),
+        (
+            CONTENT.model_copy(update={"policies": {"a.cedar": "permit"}}),
+            "a.cedar, line 1, a rule without an @id: unexpected end of input: a rule ends with `;`",
+        ),
         (CONTENT.model_copy(update={"table": "| user | groups |\n| alice |"}), "decisions.md, line 2"),
         (
             CONTENT.model_copy(update={"policies": {"a.cedar": "permit (principal, action, resource) when {false};"}}),

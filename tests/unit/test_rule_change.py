@@ -1,7 +1,6 @@
 """The rule that the walkthrough changes: fit together with its rows of the decision table, and not without them."""
 
 from authorities.policy import fit
-from authorities.policy.decisions import rows
 from authorities.policy.differences import answers
 from authorities.policy.versions import Content, content_of
 from demo.rule_change import RULE, with_its_table, with_stricter_rule
@@ -14,7 +13,7 @@ BOTH = Content.model_validate(with_its_table(ALONE.model_dump()))
 
 
 def problems(content: Content) -> list[str]:
-    return fit.problems(content.document, REGISTRY, rows(content.table, REGISTRY))
+    return fit.problems(content, REGISTRY)
 
 
 def test_the_rule_alone_is_refused_by_its_own_rows_and_by_nothing_else() -> None:

@@ -1,0 +1,168 @@
+"""What is wrong with policies that are no Cedar or do not fit their schema: where, and what was expected.  Pure.
+
+Cedar's own errors have no line, and it stops at the first.  So each rule is read alone.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+
+import cedarpy
+
+from authorities.policy.statements import Statement, first_unexpected, statements
+from zerotrust.policy import UnreadError, check_rule
+from zerotrust.registry.files import SCHEMA
+
+SHOWN = 60
+"""Characters of a line that a problem quotes."""
+_QUOTE = re.compile(r'\\.|//.*|"')
+_NAMES = re.compile(r'"([\w.]+)"|\b([A-Za-z_]\w*)')
+EXPECTED = {
+    r"invalid policy effect: (?P<word>\w+)": "a rule begins with `permit`, after its annotations",
+    r"'=' is not a valid operator": "write `==`",
+    r"invalid variable in the policy scope: (?P<word>\w+)": "expected `principal`, `action` and `resource`",
+    r"found the variable `(?P<word>\w+)` where": "expected `principal`, `action` and `resource`, in this order",
+    r"invalid policy condition: (?P<word>\w+)": "a condition begins with `when` or `unless`",
+    r"expected an entity uid, found literal `(?P<word>.+)`": 'name the type as well: `Action::"document.read"`',
+    r"duplicate annotation: (?P<word>@\w+)": "remove one of the two",
+    r"condition clause cannot be empty": "write a condition between the brackets, or leave the clause out",
+    r"unexpected end of input": "a rule ends with `;`, and each bracket and text is closed",
+}
+"""What Cedar says, and what it would have read instead; `word` is where to look for it."""
+
+
+def faults(files: Mapping[str, str], schema: str) -> Iterator[str]:
+    """Yield what is wrong, a line for each fault, in the order of files and lines.
+
+    Of texts whose depth and size are within the bounds of `zerotrust.policy`: Cedar's parser recurses.
+    """
+    of_schema = [*_of_schema(schema)]
+    sound, unread = list[Statement](), set[str]()
+    for one in statements(files):
+        if one.file in unread:
+            continue
+        if (unclosed := _unclosed(one.text)) is not None and _REFUSED_RULE(one.text):
+            unread.add(one.file)  # from here on, texts and rules are taken for each other
+            yield f"{one.place_of(unclosed)}: a text has no closing quote on its line: {_line(one.text, unclosed)}"
+        elif fault := _of_text(one):
+            yield fault
+        else:
+            sound.append(one)
+    yield from of_schema or _of_names(sound, schema)
+
+
+def too_deep(files: Mapping[str, str]) -> Iterator[str]:
+    """Yield each rule that alone is nested too deep, or too long, to be read."""
+    for one in statements(files):
+        try:
+            check_rule(one.text, one.place)
+        except UnreadError as error:
+            yield str(error)
+
+
+def _refused(parse: Callable[[str], object]) -> Callable[[str], str | None]:
+    def refused(text: str) -> str | None:
+        try:
+            parse(text)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    return refused
+
+
+_REFUSED_RULE, _REFUSED_SCHEMA = _refused(cedarpy.policies_to_pst), _refused(cedarpy.Schema.from_str)
+
+
+def _of_text(one: Statement) -> str | None:
+    """Return why a rule is no Cedar."""
+    if not (why := _REFUSED_RULE(one.text)):
+        return None
+    for pattern, expected in EXPECTED.items():
+        if found := re.search(pattern, why):
+            word = found.groupdict().get("word") or ("=" if "'='" in why else "")
+            return f"{one.place_of_word(word) if word else one.place}: {why}: {expected}"
+    if not (unexpected := first_unexpected(one.text, _REFUSED_RULE)):
+        return f"{one.place}: {why}"
+    offset, word = unexpected
+    return f"{one.place_of(offset)}: {_unexpected(word)}: {_line(one.text, offset)}"
+
+
+def _unexpected(word: str) -> str:
+    if word in {"@", "permit", "forbid"}:
+        return f"unexpected `{word}`: does the rule before it end with `;`?"
+    return f"unexpected `{word}`: remove it, or add what is missing before it"
+
+
+def _unclosed(text: str) -> int | None:
+    """Return where a quote begins that its line does not close."""
+    offset = 0
+    for line in text.splitlines(keepends=True):
+        quotes = [found.start() for found in _QUOTE.finditer(line) if found[0] == '"']
+        if len(quotes) % 2:
+            return offset + quotes[-1]
+        offset += len(line)
+    return None
+
+
+def _of_schema(schema: str) -> Iterator[str]:
+    if not (why := _REFUSED_SCHEMA(schema)):
+        return
+    why = why.removeprefix("error parsing schema: ")
+    if unknown := re.search(r"resolve types?: (\w+)", why):
+        word = unknown[1]
+        place = Statement(SCHEMA, 1, schema).place_of_word(word).rpartition(", ")[0]
+        others = re.sub(rf"\b{word}\b", "", schema)
+        yield f"{place}: no type `{word}` is declared{_meant(word, others)}"
+        return
+    found = first_unexpected(schema, lambda text: _syntax(_REFUSED_SCHEMA(text)))
+    if found is None:
+        yield f"{SCHEMA}: {why}"
+        return
+    offset, word = found
+    number = schema.count("\n", 0, offset) + 1
+    yield f"{SCHEMA}, line {number}: {_unexpected(word)}: {_line(schema, offset)}"
+
+
+def _syntax(why: str | None) -> str | None:
+    """Return why a schema is none, but not that the beginning of one names what its end declares."""
+    return why if why and "error parsing" in why else None
+
+
+def _of_names(sound: list[Statement], schema: str) -> Iterator[str]:
+    """Yield, of rules that are Cedar, what the schema does not know, each once."""
+    checked = cedarpy.validate_policies("\n".join(one.text for one in sound), schema, release_gil=True)
+    found = dict[str, None]()
+    for error in checked.errors:
+        if "unable to find an applicable action" not in error.error:  # which follows from an unknown one
+            found[_of_name(sound, schema, error.policy_id or "", error.error)] = None
+    yield from found
+
+
+def _of_name(sound: list[Statement], schema: str, policy: str, why: str) -> str:
+    why = re.sub(r"^for policy `policy\d+`, ", "", why)
+    if not (number := re.fullmatch(r"policy(\d+)", policy)):
+        return f"{SCHEMA}: {why}"
+    one = sound[int(number[1])]
+    if unknown := re.match(r"attribute `(\w+)` (?:in context|on entity type `(\w+)`)", why):
+        of = f"an entity of type {unknown[2]}" if unknown[2] else "the context"
+        place = one.place_of_word(unknown[1])
+        return f"{place}: {of} has no attribute `{unknown[1]}` in {SCHEMA}{_meant(unknown[1], schema)}"
+    if unknown := re.match(r'unrecognized action `Action::"(.*)"`', why):
+        return f"{one.place_of_word(unknown[1])}: {SCHEMA} has no action `{unknown[1]}`{_meant(unknown[1], schema)}"
+    if unknown := re.match(r"unrecognized entity type `(\w+)`", why):
+        return f"{one.place_of_word(unknown[1])}: {SCHEMA} has no type `{unknown[1]}`{_meant(unknown[1], schema)}"
+    return f"{one.place}: {why}: compare the rule with {SCHEMA}"
+
+
+def _meant(word: str, schema: str) -> str:
+    """Return a question with the name in the schema that is closest to a word, or nothing."""
+    names = {quoted or plain for quoted, plain in _NAMES.findall(schema)}
+    near = get_close_matches(word, sorted(names), n=1)
+    return f": is `{near[0]}` meant?" if near else ""
+
+
+def _line(text: str, offset: int) -> str:
+    """Return the line of a place, as far as it is shown."""
+    line = text[text.rfind("\n", 0, offset) + 1 :].partition("\n")[0].strip()
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
