@@ -4,10 +4,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from fractions import Fraction
+from random import Random
 from typing import Any
 
+import hypothesis
 import orjson
 import pytest
+from hypothesis import strategies as st
 from starlette.types import Message
 
 from tests.support.ca import the_ca
@@ -19,6 +23,7 @@ from zerotrust.identity import Principal
 from zerotrust.receipts.calls import Calls
 from zerotrust.receipts.carried import EXTENSION, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, MEMBER, META, filled, taken
 from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of, receipt_of
+from zerotrust.receipts.room import Room
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -184,6 +189,77 @@ def test_many_receipts_of_one_party_take_no_room_from_others() -> None:
 
     assert calls.received == ["x.y.z"]
     assert [(one.aud, one.reason) for one in calls.asked()] == [(READER, "no_room"), (TOOL, None)]
+
+
+class Sent:
+    """A call whose receipts have these lengths; it counts how often anybody looks at how much they are."""
+
+    looked = 0
+
+    def __init__(self, number: int, audience: str, lengths: list[int]) -> None:
+        self.number, self.audience, self.receipts = number, audience, tuple("r" * (length - 1) for length in lengths)
+
+    @property
+    def size(self) -> int:
+        Sent.looked += 1
+        return sum(len(receipt) + 1 for receipt in self.receipts)
+
+    def drop(self) -> int:
+        size, self.receipts = self.size, ()
+        return size
+
+
+def left_out(sent: list[Sent], answered: list[int]) -> set[int]:
+    """The rule in its plainest form, with all sums made anew: the calls that have no receipts, or no room for them."""
+    there: list[Sent] = []
+    for number in answered:
+        there = sorted([*there, sent[number]], key=lambda call: call.number)
+
+        def used(party: str, there: list[Sent] = there) -> Fraction:
+            own = [call for call in there if call.audience == party]
+            size, many = sum(call.size for call in own), sum(len(call.receipts) for call in own)
+            return max(Fraction(size, MAX_VALUE - MAX_OWN), Fraction(many, MAX_RECEIPTS))
+
+        while sum(call.size for call in there) > MAX_VALUE - MAX_OWN or (
+            sum(len(call.receipts) for call in there) >= MAX_RECEIPTS
+        ):
+            most = max(map(used, (call.audience for call in there)))
+            of_most = {call.audience for call in there if used(call.audience) == most}
+            hypothesis.assume(len(of_most) == 1)  # between equals, the rule leaves it open
+            there.remove([call for call in there if call.audience in of_most and call.receipts][-1])
+    return {*range(len(sent))} - {call.number for call in there if call.receipts}
+
+
+LENGTHS = st.one_of(
+    st.integers(0, MAX_RECEIPTS // 2).map(lambda many: [9] * many), st.lists(st.integers(50_000, 200_000), max_size=3)
+)
+
+
+@hypothesis.settings(max_examples=60)
+@hypothesis.given(st.lists(st.tuples(st.sampled_from([TOOL, READER, "C"]), LENGTHS), max_size=12), st.randoms())
+def test_which_receipts_have_room_is_as_if_all_were_summed_up_anew(
+    calls: list[tuple[str, list[int]]], order: Random
+) -> None:
+    sent = [Sent(number, audience, lengths) for number, (audience, lengths) in enumerate(calls)]
+    answered = list(range(len(sent)))
+    order.shuffle(answered)
+    expected = left_out(sent, answered)
+
+    room = Room()
+    for number in answered:
+        room.take(sent[number])
+
+    assert {call.number for call in sent if not call.receipts} == expected
+
+
+def test_the_room_for_receipts_looks_at_each_call_once_however_many_there_are() -> None:
+    room, calls = Room(), [Sent(number, TOOL, [3000]) for number in range(MAX_CALLS)]
+    before = Sent.looked
+    for call in calls:
+        room.take(call)
+
+    assert Sent.looked - before <= 2 * MAX_CALLS  # once when it comes, and once if it is left out
+    assert sum(bool(call.receipts) for call in calls) == (MAX_VALUE - MAX_OWN) // 3000
 
 
 def naming(*receipts: str) -> str:

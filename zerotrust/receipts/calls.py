@@ -5,12 +5,11 @@ gate has begun it, nothing is noted.
 """
 
 import hashlib
-from collections import defaultdict
 from contextvars import ContextVar
 
 from zerotrust.audit.event import Text
 from zerotrust.decision import Denied, ReasonCode
-from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, named, taken
+from zerotrust.receipts.carried import named, taken
 from zerotrust.receipts.receipt import (
     MAX_CALLS,
     MAX_RESOURCES,
@@ -22,13 +21,14 @@ from zerotrust.receipts.receipt import (
     Asked,
     digest_of,
 )
+from zerotrust.receipts.room import Room
 
 
 class OneCall:
     """One call to another party, while it is under way."""
 
-    def __init__(self, of: "Calls", audience: str, token: str, content: bytes) -> None:
-        self._of, self.audience, self.token = of, audience, token
+    def __init__(self, room: Room, number: int, audience: str, token: str, content: bytes) -> None:
+        self._room, self.number, self.audience, self.token = room, number, audience, token
         self._request = hashlib.sha256(content).hexdigest()
         self._answer: str | None = None
         self.receipts: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class OneCall:
         self._answer = hashlib.sha256(left).hexdigest()
         self.receipts = named(receipts)
         self.ended(OUTSIDE if outside else NONE)
-        self._of.make_room()
+        self._room.take(self)
         return left
 
     def drop(self) -> int:
@@ -84,6 +84,7 @@ class Calls:
         self.whole = True
         """Whether everything was noted; otherwise there is no receipt."""
         self._calls: list[OneCall] = []
+        self._room = Room()
         self._exchanges: dict[tuple[str, str | None, str], None] = {}
         self._resources: dict[Text, None] = {}
 
@@ -94,7 +95,7 @@ class Calls:
 
     def called(self, audience: str, token: str, content: bytes) -> OneCall:
         """Note a call that is about to be made with this token and this content."""
-        self._calls.append(call := OneCall(self, audience, token, content))
+        self._calls.append(call := OneCall(self._room, len(self._calls), audience, token, content))
         self._bound()
         return call
 
@@ -102,22 +103,6 @@ class Calls:
     def received(self) -> list[str]:
         """The receipts that came with answers, as far as there is room."""
         return [receipt for call in self._calls for receipt in call.receipts]
-
-    def make_room(self) -> None:
-        """Leave receipts out until the others fit into the answer: the latest of the party that sent the most.
-
-        So a party has at least its share of the room, whatever the others send.
-        """
-        size, many = sum(call.size for call in self._calls), sum(len(call.receipts) for call in self._calls)
-        while size > MAX_VALUE - MAX_OWN or many >= MAX_RECEIPTS:
-            used = defaultdict[str, list[float]](lambda: [0, 0])
-            for call in self._calls:
-                used[call.audience][0] += call.size / (MAX_VALUE - MAX_OWN)
-                used[call.audience][1] += len(call.receipts) / MAX_RECEIPTS
-            most = max(used, key=lambda audience: max(used[audience]))  # control: receipts-room-shared
-            latest = next(call for call in reversed(self._calls) if call.receipts and call.audience == most)
-            many -= len(latest.receipts)
-            size -= latest.drop()
 
     def about(self, resource: Text, denied: ReasonCode | None) -> None:
         """Note a resource that the policies were asked about, and why it was denied, if it was."""
@@ -131,6 +116,7 @@ class Calls:
             self.whole = False
             for noted in (self._calls, self._exchanges, self._resources):
                 noted.clear()
+            self._room = Room()
 
     @property
     def resources(self) -> tuple[Text, ...]:
