@@ -36,6 +36,13 @@ Log = Annotated[
 PolicyFile = Annotated[
     Path | None, typer.Option("--policy", help="which log and which witnesses; by default run/audit.policy")
 ]
+_HINTS = {
+    "user": "  Records name a user by the subject of their tokens, not by the name that they sign in with: "
+    "`zt policy explain TRACE` shows the subject of a task's user.",
+    "party": "  A party is named as in registry.yaml: `zt status` lists all of them.",
+    "document": "  A document is named by its id, such as ENG-101: `zt audit show TRACE` shows those of a task.",
+}
+"""Where to find the name that was meant, by the kind of the question."""
 After = Annotated[int, typer.Option("--after", min=0, help="without so many leaves at the beginning of the log")]
 
 
@@ -61,8 +68,8 @@ def show(  # noqa: PLR0913 - one for each option
 
     if not (what := wanted(asked)):
         output.fail(
-            f"{asked} is no id: the answer of a task has its trace_id, 32 hexadecimal digits.  Others are asked for as "
-            "user:ID, party:NAME or document:ID.",
+            f"{asked} is neither an id nor one of user:ID, party:NAME and document:ID.  The answer of a task has its "
+            "trace_id, 32 hexadecimal digits; records have the ids of transactions, tokens and sessions.",
             "malformed_id",
         )
     settings: Settings = context.obj
@@ -73,7 +80,7 @@ def show(  # noqa: PLR0913 - one for each option
         names = _names(settings, what, events, search)
     if not events:
         where = str(export) if export else f"{settings.journals}"
-        hint = "" if export else "  Other journals: --journals."
+        hint = _HINTS.get(what.kind, "") + ("" if export else "  Other journals: --journals.")
         output.fail(f"No record in {where} names {what.name}.{hint}", "unknown_id")
     if svg:
         _draw(svg, asked, events)

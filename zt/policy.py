@@ -60,13 +60,28 @@ def show(
 @policy.command()
 def diff(
     context: typer.Context,
-    one: Annotated[int | None, typer.Argument(metavar="A", min=1, help="a version; without any, the folder")] = None,
-    other: Annotated[int | None, typer.Argument(metavar="B", min=1, help="by default the one in force")] = None,
+    one: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="the number of a version, or a folder; by default policies/", show_default=False
+        ),
+    ] = "",
+    other: Annotated[
+        str,
+        typer.Argument(metavar="B", help="the number of a version; by default the one in force", show_default=False),
+    ] = "",
     *,
     _json: Json = False,
 ) -> None:
-    """Show what differs between two versions, or between policies/ and the version in force: texts and answers."""
-    content = None if one else _read(context, None)
+    """Show what differs between two versions, or between a folder and the version in force: texts and answers."""
+    if other and not (_is_number(one) and _is_number(other)):
+        folder = other if _is_number(one) else one
+        output.fail(
+            f"A folder is compared with the version in force alone: `zt policy diff {folder}`.  `zt policy show N --to "
+            "FOLDER` writes another version to a new folder, for `diff -r`.",
+            "not_comparable",
+        )
+    content = None if _is_number(one) else _read(context, Path(one) if one else None)
 
     async def asked(authority: "PolicyClient") -> dict[str, Any]:
         if content:
@@ -117,16 +132,29 @@ def rollback(
     number: Annotated[int, typer.Argument(metavar="N", min=1, help="the number of a version")],
     *,
     because: Because,
+    again: Annotated[
+        bool, typer.Option("--again", help="also if it is in force: after a backup was restored, it is published again")
+    ] = False,
     _json: Json = False,
 ) -> None:
     """Put an older version of the policies into force again, under a new number."""
 
-    async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, Any]]:
+    async def asked(authority: "PolicyClient") -> tuple[int, dict[str, Any], dict[str, Any]]:
         before = (await authority.ask("GET", "/versions"))["active"]
-        version = await authority.ask("POST", "/versions/rollback", {"version": number, "why": because})
-        return version, await authority.ask("GET", f"/differences/{before}/{version['number']}")
+        differences = await authority.ask("GET", f"/differences/{before}/{number}")
+        if not (differences["text"] or again):
+            return before, {}, {}
+        body = {"version": number, "why": because}
+        return before, await authority.ask("POST", "/versions/rollback", body), differences
 
-    version, differences = _at(context, asked)
+    before, version, differences = _at(context, asked)
+    if not version:
+        same = "is in force" if before == number else f"has the same text as version {before}, which is in force"
+        output.fail(
+            f"Nothing was rolled back: version {number} {same}.  `zt policy list` lists the others.  To publish it "
+            "once more under a new number, as after a backup was restored: --again.",
+            "in_force",
+        )
     output.show(version, *showing.activated(version, differences))
 
 
@@ -165,6 +193,10 @@ def explain(
         output.fail(f"No decision in {settings.journals} is about {trace}.  Other journals: --journals.", "unknown_id")
     answer = _at(context, lambda authority: explanations(authority, found))
     output.show(answer, *explained_to_people(answer["decisions"], answer["left_out"], each=each))
+
+
+def _is_number(given: str) -> bool:
+    return given.isascii() and given.isdecimal() and not given.startswith("0") and len(given) < 10
 
 
 def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:

@@ -1,5 +1,7 @@
 """Finds a record in the log, and its proof: what the command `zt audit proof` does."""
 
+from collections.abc import Iterator
+
 from zerotrust.audit.outline import Outline, outline
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.proof import Proof
@@ -15,9 +17,15 @@ def proved(log: LogFolder, wanted: int | tuple[str, int]) -> tuple[bytes, Proof]
     Raises `EvidenceError` and `LogFolderError`.
     """
     size = checkpoint_of(log.note).size
-    place = wanted if isinstance(wanted, int) else _place(log, size, *wanted)
-    if place is None or not 0 <= place < size:
-        raise EvidenceError(f"The log in {log.folder} has no such leaf: it has {size:,}, from 0 on.", "no_such_leaf")
+    if isinstance(wanted, int):
+        place = wanted
+    elif (there := _place(log, size, *wanted)) is None:
+        raise EvidenceError(_absent(log, size, *wanted), "no_such_leaf")
+    else:
+        place = there
+    if not 0 <= place < size:
+        why = f"The log in {log.folder} has no leaf {place}: it has the leaves 0 to {size - 1}."
+        raise EvidenceError(why, "no_such_leaf")
     tile = place // WIDTH
     width = min(WIDTH, size - tile * WIDTH)
     entry = entries_of(log.read(path("entries", tile, width)), width)[place % WIDTH]
@@ -27,19 +35,39 @@ def proved(log: LogFolder, wanted: int | tuple[str, int]) -> tuple[bytes, Proof]
 
 def _place(log: LogFolder, size: int, service: str, number: int) -> int | None:
     sign = b'"n":%d,"prev":"' % number
+    found = (place for place, entry in _entries(log, size, sign) if sign in entry and _is(entry, service, number))
+    return next(found, None)
+
+
+def _entries(log: LogFolder, size: int, sign: bytes = b"") -> Iterator[tuple[int, bytes]]:
+    """Yield place and content of each leaf, of those tiles that have the sign."""
     for start in range(0, size, WIDTH):
         width = min(WIDTH, size - start)
         raw = log.read(path("entries", start // WIDTH, width))
         if sign in raw:
-            for place, entry in enumerate(entries_of(raw, width), start):
-                if sign in entry and _is(entry, service, number):
-                    return place
-    return None
+            yield from enumerate(entries_of(raw, width), start)
 
 
-def _is(entry: bytes, service: str, number: int) -> bool:
+def _absent(log: LogFolder, size: int, service: str, number: int) -> str:
+    """Return which records of the service the log has instead."""
+    found = (_outline(entry) for _, entry in _entries(log, size) if service.encode() in entry)
+    numbers = [one.number for one in found if one and one.service == service]
+    if not numbers:
+        return f"The log in {log.folder} has no record of {service}: name a party as in registry.yaml (`zt status`)."
+    return (
+        f"The log in {log.folder} has no record {number} of {service}: it has {min(numbers)} to {max(numbers)}.  A new "
+        "record comes into it within seconds."
+    )
+
+
+def _outline(entry: bytes) -> Outline | None:
     try:
         content = outline(entry)
     except ValueError:
-        return False
-    return isinstance(content, Outline) and (content.service, content.number) == (service, number)
+        return None
+    return content if isinstance(content, Outline) else None
+
+
+def _is(entry: bytes, service: str, number: int) -> bool:
+    content = _outline(entry)
+    return content is not None and (content.service, content.number) == (service, number)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 import cedarpy
 
-from authorities.policy.statements import Statement, first_unexpected, statements
+from authorities.policy.statements import Statement, code, first_unexpected, statements
 from zerotrust.policy import UnreadError, check_rule
 from zerotrust.registry.files import SCHEMA
 
@@ -145,9 +145,10 @@ def _of_name(sound: list[Statement], schema: str, policy: str, why: str) -> str:
         return f"{SCHEMA}: {why}"
     one = sound[int(number[1])]
     if unknown := re.match(r"attribute `(\w+)` (?:in context|on entity type `(\w+)`)", why):
+        known = _attributes(code(schema, texts=True), unknown[2])
         of = f"an entity of type {unknown[2]}" if unknown[2] else "the context"
         place = one.place_of_word(unknown[1])
-        return f"{place}: {of} has no attribute `{unknown[1]}` in {SCHEMA}{_meant(unknown[1], schema)}"
+        return f"{place}: {of} has no attribute `{unknown[1]}` in {SCHEMA}{_meant(unknown[1], known)}"
     if unknown := re.match(r'unrecognized action `Action::"(.*)"`', why):
         return f"{one.place_of_word(unknown[1])}: {SCHEMA} has no action `{unknown[1]}`{_meant(unknown[1], schema)}"
     if unknown := re.match(r"unrecognized entity type `(\w+)`", why):
@@ -155,9 +156,17 @@ def _of_name(sound: list[Statement], schema: str, policy: str, why: str) -> str:
     return f"{one.place}: {why}: compare the rule with {SCHEMA}"
 
 
+def _attributes(schema: str, entity: str | None) -> str:
+    """Return the part of a schema that declares the attributes of an entity type, or of the contexts."""
+    declared = (
+        rf"\bentity\s+{entity}\b[^{{;]*\{{([^}}]*)\}}" if entity else r"\b(?:type\s+\w+\s*=|context\s*:)\s*\{([^}]*)\}"
+    )
+    return "\n".join(re.findall(declared, schema))
+
+
 def _meant(word: str, schema: str) -> str:
     """Return a question with the name in the schema that is closest to a word, or nothing."""
-    names = {quoted or plain for quoted, plain in _NAMES.findall(schema)}
+    names = {quoted or plain for quoted, plain in _NAMES.findall(re.sub("//.*", "", schema))}
     near = get_close_matches(word, sorted(names), n=1)
     return f": is `{near[0]}` meant?" if near else ""
 

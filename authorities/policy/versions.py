@@ -237,7 +237,7 @@ def _damaged(file: Path) -> VersionsError:
     return VersionsError(
         f"{file} is damaged, and it is the newest version: restore it from a backup.  If there is none, rename it to "
         f"{file.with_suffix('.damaged').name}; then the version before it is in force here, and `zt policy rollback` "
-        "publishes it again."
+        "with its number and --again publishes it."
     )
 
 

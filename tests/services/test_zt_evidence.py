@@ -171,8 +171,13 @@ def test_a_proof_of_a_record_is_printed(system: Path) -> None:
         == LEDGER.journals[SERVICES[1]][11]
     )
 
-    assert "has no such leaf: it has 350" in failed(zt(system, "proof", "350"))
-    assert "has no such leaf" in failed(zt(system, "proof", "tool/documents:101"))
+    assert "has no leaf 350: it has the leaves 0 to 349." in failed(zt(system, "proof", "350"))
+    assert "has no record 101 of spiffe://agents.example/tool/documents: it has 1 to 100.  A new record" in failed(
+        zt(system, "proof", "tool/documents:101")
+    )
+    assert "has no record of spiffe://agents.example/agent/nobody: name a party" in failed(
+        zt(system, "proof", "agent/nobody:1")
+    )
     assert "is no record: PARTY:NUMBER" in failed(zt(system, "proof", "tool/documents"))
 
 

@@ -178,7 +178,7 @@ def test_what_is_refused_beside_a_call_is_in_the_tree_with_its_detail(tmp_path: 
 
 @pytest.mark.parametrize("name", ["", "T1", TRACE[1:], TRACE.upper(), "../../x"])
 def test_what_can_be_no_id_is_reported(tmp_path: Path, name: str) -> None:
-    assert "is no id: the answer of a task has its trace_id" in failed(zt("audit", "show", name))
+    assert "is neither an id nor one of user:ID, party:NAME and document:ID." in failed(zt("audit", "show", name))
 
 
 def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
@@ -189,6 +189,8 @@ def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
     told = failed(zt("--journals", str(tmp_path), "audit", "show", TRACE[::-1]))
 
     assert told == f"No record in {tmp_path} names {TRACE[::-1]}.  Other journals: --journals."
+    told = failed(zt("--journals", str(tmp_path), "audit", "show", "user:nobody"))
+    assert "names nobody.  Records name a user by the subject of their tokens, not by the name" in told
 
 
 def test_where_there_are_no_journals_it_is_said_where_others_are(tmp_path: Path) -> None:

@@ -161,6 +161,11 @@ def test_policies_are_tested_activated_and_rolled_back(zt: Zt, tmp_path: Path, a
         "Version 3 is in force. It has the text of version 1.\n2 answers of the decision table change:\n"
     )
 
+    for number, same in ("3", "is in force"), ("1", "has the same text as version 3, which is in force"):
+        told = failed(zt("policy", "rollback", number, "--because", "a typo"))
+        assert told.startswith(f"Nothing was rolled back: version {number} {same}.  `zt policy list` lists the others.")
+    assert authority.office.versions.active.number == 3
+
     listed = ok(zt("policy", "list")).splitlines()
     assert [line.split()[0] for line in listed if re.match(r" ?\d", line)] == ["3", "2", "1"]
     assert "3 in force" in "\n".join(listed)
@@ -221,6 +226,10 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
     assert ok(zt("policy", "diff")) == "Nothing differs.\n"
     without_deleting(tmp_path)
     here = zt("policy", "diff").stdout
+    assert zt("policy", "diff", str(tmp_path / "policies")).stdout == here
+    for given in (["policies", "1"], ["1", "policies"], ["policies", "policies"]):
+        told = failed(zt("policy", "diff", *given))
+        assert told.startswith("A folder is compared with the version in force alone: `zt policy diff policies`.")
     assert "\n+permit (principal, action == " in here
     assert any(f"\n {line}\n" in here and len(line) > 80 for line in SENTENCES), "a long line is folded"
     assert "2 answers of the decision table change:" in here
@@ -228,6 +237,26 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
 
     assert "2 answers of the decision table change:" in zt("policy", "diff", "1").stdout
     assert zt("policy", "diff", "2", "1").stdout.count("no (resource_denied) -> yes (change-own-draft)") == 2
+
+
+def test_the_version_in_force_is_published_again_where_that_is_asked_for(zt: Zt, authority: Authority) -> None:
+    shown = ok(zt("policy", "rollback", "1", "--because", "a backup was restored", "--again"))
+
+    assert shown.startswith("Version 2 is in force. It has the text of version 1.\nNo answer in the decision table")
+    assert authority.office.versions.active.of == 1
+
+
+def test_what_is_no_folder_of_policies_is_said_to_be_that(zt: Zt, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for name, told in ("nofolder", "does not exist: name"), ("file", "is a file, not a folder: name"):
+        for command in (["test"], ["diff"], ["activate", "--because", "trial"]):
+            assert failed(zt("policy", *command, str(tmp_path / name))).startswith(
+                f"{tmp_path / name} {told} the folder"
+            )
+    assert "0 policy files (*.cedar)" in failed(zt("policy", "test", str(tmp_path / "empty")))
+    (tmp_path / "policies" / "Documents.cedar").touch()
+    assert "policies/Documents.cedar: rename it: a policy file has lower-case letters" in failed(zt("policy", "test"))
 
 
 def test_what_a_party_may_do_is_a_list(zt: Zt) -> None:

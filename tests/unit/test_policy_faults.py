@@ -53,6 +53,13 @@ FAULTS = [
     ("when {", "when", READ, line_of(SCOPE), "unexpected `context`: remove it"),
     ("(principal, a", "(principle, a", READ, line_of("permit ("), "expected `principal`, `action` and `resource`"),
     ("};\n", "}\n", READ, line_of(f'@id("{RESTRICTED}")'), "unexpected `@`: does the rule before it end with `;`?"),
+    (
+        SCOPE,
+        "context.delegate &&",
+        READ,
+        line_of(SCOPE),
+        "has no attribute `delegate` in schema.cedarschema: is `delegated`",
+    ),
     (OWNER, "resource.owner = context.subject", RESTRICTED, line_of(OWNER), "write `==`"),
     (
         OWNER,
