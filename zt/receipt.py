@@ -4,7 +4,8 @@ Each imports what it needs when it runs, as in `operators`.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -26,6 +27,8 @@ receipt = typer.Typer(no_args_is_help=True)
 
 Answer = Annotated[Path, typer.Argument(metavar="ANSWER", help="the answer of a task, as it came")]
 OK, BAD = "green", "red"
+MOST_NAMED = 10
+"""Kinds of other answers that are named; `--json` has all."""
 
 
 @receipt.command("digest")
@@ -134,9 +137,29 @@ def _compared(proven: "Proven") -> Iterator[Text]:
             f"no receipt; a later one can come into the log until {over}.  Export the log again after that.",
             "yellow",
         )
-    if found.others:
-        many = "1 other answer" if found.others == 1 else f"{found.others:,} other answers"
-        yield Text(f"The log has {many} for this sign-in: compare that with the tasks that you ran.", "yellow")
+    yield from _others(found.operations, short(proven.root.signer), proven.root.digest)
+
+
+def _others(operations: Sequence[str], front_door: str, digest: str) -> Iterator[Text]:
+    """Yield what else the front door has answered for the same sign-in."""
+    from zerotrust.receipts.completeness import PROOF, asks_for_proof
+
+    proofs = [one for one in operations if asks_for_proof(one)]
+    own = proofs.count(f"{PROOF}{digest}")
+    tasks = Counter(one for one in operations if not asks_for_proof(one))
+    told = [
+        *([_times("the request for the proof of this answer", own)] if own else []),
+        *([_times("a request for the proof of another one", len(proofs) - own)] if len(proofs) > own else []),
+        *(_times(operation, times) for operation, times in tasks.most_common(MOST_NAMED)),
+    ]
+    more = f", and {len(tasks) - MOST_NAMED} other kinds" if len(tasks) > MOST_NAMED else ""
+    if told:
+        text = f"For this sign-in, the log has also that {front_door} answered: {', '.join(told)}{more}."
+        yield Text(f"{text}  Compare that with what you asked for." if tasks else text, "yellow" if tasks else "dim")
+
+
+def _times(what: str, times: int) -> str:
+    return f"{what} ({times:,} times)" if times > 1 else what
 
 
 def tree(one: "Opened", above: Tree | None = None) -> Tree:
@@ -161,6 +184,7 @@ def _document(proven: "Proven") -> dict[str, object]:
         "complete": proven.complete,
         "compared_until": proven.compared.until if proven.compared else None,
         "other_answers": proven.others,
+        "other_operations": Counter(proven.compared.operations) if proven.compared else None,
         "calls": list(_calls(proven.root, None)),
     }
 

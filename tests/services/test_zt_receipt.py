@@ -121,13 +121,33 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
 
 
-def test_the_number_of_other_answers_is_shown(files: Files) -> None:
+PROOF, ANOTHER = "the request for the proof of this answer", "a request for the proof of another one"
+BESIDE = [
+    # operations, told
+    (["GET /receipts/{digest}"], f"{PROOF}."),
+    (["GET /receipts/{digest}", "GET /receipts/ab", "GET /receipts/{digest}"], f"{PROOF} (2 times), {ANOTHER}."),
+    (
+        ["POST /tasks", "GET /receipts/{digest}", "POST /tasks", "POST /plan"],
+        f"{PROOF}, POST /tasks (2 times), POST /plan.  Compare that with what you asked for.",
+    ),
+    (
+        [f"POST /{number}" for number in range(12)],
+        ", ".join(f"POST /{number}" for number in range(10))
+        + ", and 2 other kinds.  Compare that with what you asked for.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("operations", "told"), BESIDE)
+def test_what_else_was_answered_for_the_sign_in_is_named(files: Files, operations: list[str], told: str) -> None:
     proven = files.task.verified(exported=True)
+    made = tuple(one.format(digest=proven.root.digest) for one in operations)
 
     assert proven.compared
-    for others, many in (1, "1 other answer"), (2, "2 other answers"):
-        *_, line = _compared(replace(proven, compared=proven.compared._replace(others=others)))
-        assert line.plain == f"The log has {many} for this sign-in: compare that with the tasks that you ran."
+    *_, line = _compared(replace(proven, compared=proven.compared._replace(others=len(made), operations=made)))
+    assert line.plain == f"For this sign-in, the log has also that orchestrator answered: {told}"
+    [*_, last] = _compared(proven)
+    assert last.plain.startswith("Complete: "), "without another answer, none is named"
 
 
 def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> None:

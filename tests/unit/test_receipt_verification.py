@@ -439,9 +439,16 @@ def logged(party: str, data: Data, trace: str = TRACE, span: str = SPAN) -> byte
     return line_of(AuditEvent(schema=1, time=1, service=spiffe_id(party), data=data, trace=where).canonical(), GENESIS)
 
 
-def called(*, decision: Decided = GRANTED, lineage: tuple[str, ...] = ("T0",), txn: str = "T0", **more: Any) -> Request:
+def called(
+    *,
+    decision: Decided = GRANTED,
+    lineage: tuple[str, ...] = ("T0",),
+    txn: str = "T0",
+    operation: str = "POST /",
+    **more: Any,
+) -> Request:
     caller = replace(CALLER, transaction=txn, lineage=lineage, token_id="T9", **more)
-    return Request(operation=sanitize("POST /"), decision=decision, principal=caller)
+    return Request(operation=sanitize(operation), decision=decision, principal=caller)
 
 
 def exchanged(token: str | None, txn: str = "T0") -> Exchange:
@@ -484,6 +491,22 @@ def test_what_another_answer_did_is_that_answers_and_one_in_the_same_trace_is_an
     for trace, more in ("2" * 32, [logged("orchestrator", exchanged("T0.other"), "2" * 32)]), (TRACE, []):
         records = [logged("orchestrator", called(lineage=()), trace), *more]
         assert task.verified(answer, leaves=[*task.entries, *records], evidence=evidence).others == 1
+
+
+def test_nothing_is_hidden_behind_the_request_for_a_proof(task: Task) -> None:
+    """A front door could else record an invented one, and calls in its trace."""
+    answer, evidence = task.answer(), task.evidence()
+    proof = called(lineage=(), operation=f"GET /receipts/{'0' * 64}")
+    leaves = [*task.entries, logged("orchestrator", proof, "2" * 32)]
+
+    assert task.verified(answer, leaves=leaves, evidence=evidence).compared.operations == (proof.operation,)  # type: ignore[union-attr]
+    for party, hidden in ("orchestrator", exchanged("T0.other")), ("agent/writer", called()):
+        leaves += [logged(party, hidden, "2" * 32)]
+        with pytest.raises(Unproven) as found:
+            task.verified(answer, leaves=leaves, evidence=evidence)
+        assert found.value.step == 10
+    leaves += [logged("orchestrator", called(lineage=()), "2" * 32, "e" * 16)]  # a client may give both the same trace
+    assert task.verified(answer, leaves=leaves, evidence=evidence).others == 2
 
 
 def test_a_call_of_the_front_door_by_a_party_is_no_answer_of_it(task: Task) -> None:

@@ -2,7 +2,8 @@
 
 The journals of others are beyond the reach of a party that leaves one out: whoever it called has recorded the call.
 A user's token may serve for several tasks.  What the log has in the trace of another answer at the front door belongs
-to that answer; everything else of the transaction belongs to this one.
+to that answer; everything else of the transaction belongs to this one.  An answer with a proof calls nobody, so nothing
+belongs to it.
 
 A record is the word of its author, who is named: an exchange, of the party that calls; an admitted call, of the party
 that was called.
@@ -23,6 +24,8 @@ from zerotrust.receipts.opened import Opened, each
 LATE = 45
 """Seconds for which a record may come late into the log: parties deliver again within 30 s after the log was away."""
 
+PROOF = "GET /receipts/"
+"""The operation of a request for a proof, up to the receipt's digest."""
 _SPAN = re.compile(rb'"span_id":"([0-9a-f]{16})"')
 
 
@@ -32,6 +35,7 @@ class _Call:
 
     service: str
     caller: str
+    operation: str
     trace: str
     root: bool
     """Whether with a token that a user signed in for."""
@@ -44,6 +48,8 @@ class Compared(NamedTuple):
 
     others: int
     """How many other answers the front door gave in it, whose calls are theirs; a proof that was asked for is one."""
+    operations: tuple[str, ...]
+    """What these answered, as the front door has recorded it: method and path, in the order of the log."""
     until: int
     """When the last batch was written that was read; 0 if none was.  Times are seconds since the epoch."""
     over: int
@@ -64,10 +70,10 @@ def check_complete(root: Opened, leaves: Iterable[bytes]) -> Compared:
         return call.root and call.service == root.signer
 
     answers = [*filter(is_answer, calls)]
-    if not any(root.digest in call.receipts for call in answers):
+    if not (this := next((call for call in answers if root.digest in call.receipts), None)):
         raise Unproven(10, root.signer, "the log does not have this call of it")
     here = root.receipt.id.partition("-")[0]
-    elsewhere = {call.trace for call in answers} - {here}
+    elsewhere = {call.trace for call in answers if not asks_for_proof(call.operation)} - {here}
     named = {(one.signer, asked.token) for one in each(root) for asked in one.receipt.calls}
     for service, trace, exchange in exchanges:
         if trace in elsewhere or (service, exchange.token_id) in named:  # control: log-exchange-on-receipt
@@ -79,7 +85,13 @@ def check_complete(root: Opened, leaves: Iterable[bytes]) -> Compared:
             continue
         raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt says so")
     over = root.receipt.began + LONGEST_TASK + LATE  # the user's token was issued before the call
-    return Compared(len(answers) - 1, until, over, complete=until >= over)  # control: export-not-too-early
+    others = tuple(call.operation for call in answers if call is not this)
+    return Compared(len(others), others, until, over, complete=until >= over)  # control: export-not-too-early
+
+
+def asks_for_proof(operation: str) -> bool:
+    """Whether a request was for the proof of a receipt."""
+    return operation.startswith(PROOF)
 
 
 def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[str, str, Exchange]], int]:
@@ -108,4 +120,4 @@ def _call(event: AuditEvent, data: Request) -> _Call:
     assert event.trace is not None  # noqa: S101 - as above
     assert data.principal is not None  # noqa: S101 - as above
     caller = data.peer.id if data.peer else data.principal.party
-    return _Call(event.service, caller, event.trace.trace_id, root=not data.principal.lineage)
+    return _Call(event.service, caller, str(data.operation), event.trace.trace_id, root=not data.principal.lineage)
