@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from authorities.policy.versions import Version, content_of
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 
 
 def other_in_force(versions: Path, folder: Path) -> int | None:

@@ -119,7 +119,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from local.alone import DemoError  # noqa: PLC0415
     from local.errors import KeycloakError  # noqa: PLC0415
     from local.llama_stack import LlamaStackError  # noqa: PLC0415
-    from zerotrust.registry.model import RegistryError  # noqa: PLC0415
+    from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
     from zt.login import LoginError  # noqa: PLC0415
 
     ours = DemoError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError

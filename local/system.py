@@ -17,7 +17,8 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock
-from zerotrust.registry.model import Registry, RegistryError, load_registry
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
 from zerotrust.testing.browser import sign_in

@@ -14,7 +14,8 @@ from registration.fit import problems
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest, tool_digest
 from zerotrust.registry.lock import REGISTRY, Approved, Lock, entries
-from zerotrust.registry.model import Registry, RegistryError, load_registry
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.reading import RegistryError
 
 HOW = "Nothing is approved. What belongs where: docs/add-an-agent.md."
 

@@ -14,7 +14,7 @@ from registration.differences import differences
 from registration.realm import REALM_FILE, realm
 from registration.realm import as_text as realm_text
 from zerotrust.registry.lock import LOCK, REGISTRY, Lock, as_text, load_lock
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 
 ROOT = Path(__file__).parents[1]
 SUSPENDED = "A running party whose files changed is suspended until you reinstate it."

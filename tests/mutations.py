@@ -151,6 +151,8 @@ TESTS = {
     "registry.directory": "unit/test_pools unit/test_snapshot",
     "registry.files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
+    "registry.reading": "unit/test_registry unit/test_snapshot",
+    "registry.entities": "unit/test_policy",
     "routing": "unit/test_routes unit/test_gate input/test_values attacks/test_a_credentials attacks/test_x_services",
     "routes": (
         "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority "

@@ -58,7 +58,8 @@ def place(system: Path, deployed: Path | None = None, ca: Path | None = None) ->
 
 def calls(system: Path) -> Calls:
     """Return whom each party may call in the system of that folder; nobody, if its registry cannot be read."""
-    from zerotrust.registry.model import RegistryError, load_registry
+    from zerotrust.registry.model import load_registry
+    from zerotrust.registry.reading import RegistryError
 
     try:
         registry = load_registry(system / "registry.yaml")

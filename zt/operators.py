@@ -67,7 +67,7 @@ async def with_names(
 @contextmanager
 def told() -> Iterator[None]:
     """Exit with a message if what the block asks for fails."""
-    from zerotrust.registry.model import RegistryError
+    from zerotrust.registry.reading import RegistryError
     from zt.errors import CommandError
 
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.files import SCHEMA, policy_files
-from zerotrust.registry.model import RegistryError, content
+from zerotrust.registry.reading import RegistryError, content
 
 TABLE = "decisions.md"
 """The decision table."""

@@ -11,7 +11,8 @@ from zerotrust.audit.event import Sha256, SpiffeId
 from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
 from zerotrust.receipts.logged import MAX_EVIDENCE
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
-from zerotrust.registry.model import RegistryError, load_registry
+from zerotrust.registry.model import load_registry
+from zerotrust.registry.reading import RegistryError
 from zt.evidence import EvidenceError
 
 MAX_FILE = 1 << 20

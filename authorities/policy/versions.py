@@ -18,7 +18,7 @@ from zerotrust.durable import synced, written
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.files import MAX_POLICY_FILES, SCHEMA, policy_files
 from zerotrust.registry.lock import Digest
-from zerotrust.registry.model import RegistryError, content
+from zerotrust.registry.reading import RegistryError, content
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 
 KEPT = 200

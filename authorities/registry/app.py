@@ -35,8 +35,9 @@ from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.feed import PATH
-from zerotrust.registry.model import Authorities, RegistryError
+from zerotrust.registry.model import Authorities
 from zerotrust.registry.policy_bundle import MAX_BUNDLE
+from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service

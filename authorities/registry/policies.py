@@ -17,8 +17,9 @@ from zerotrust.decision import Denied
 from zerotrust.durable import synced, written
 from zerotrust.policy_in_force import PolicyInForce
 from zerotrust.registry.lock import Digest
-from zerotrust.registry.model import Registry, RegistryError, content
+from zerotrust.registry.model import Registry
 from zerotrust.registry.policy_bundle import MAX_BUNDLE, Bundle, verify_bundle
+from zerotrust.registry.reading import RegistryError, content
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 from zerotrust.spiffe.statement import InvalidStatement

@@ -11,8 +11,8 @@ from zerotrust.audit.event import sanitize
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.policy_in_force import NoPolicy
-from zerotrust.registry.model import RegistryError
 from zerotrust.registry.policy_bundle import Bundle, SignedPolicy
+from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 

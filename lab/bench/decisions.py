@@ -32,8 +32,9 @@ from zerotrust.decision import Decision, Question, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.directory import Directory
+from zerotrust.registry.entities import party_entities
 from zerotrust.registry.files import load_policy
-from zerotrust.registry.model import Registry, load_registry, party_entities
+from zerotrust.registry.model import Registry, load_registry
 from zerotrust.routes import Public
 from zerotrust.service import Service
 from zerotrust.spiffe.tls import server_context

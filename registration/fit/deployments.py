@@ -7,7 +7,8 @@ from typing import Any
 from registration.compose_file import ComposeError, loaded
 from registration.names import COMPOSE, PLACES
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.model import Registry, RegistryError
+from zerotrust.registry.model import Registry
+from zerotrust.registry.reading import RegistryError
 
 DATA, JOURNALS = "/data", "/journals/"
 """Where a party's volume is in its container, and where others may read its journal."""

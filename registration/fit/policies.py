@@ -9,7 +9,8 @@ from authorities.policy.versions import content_of
 from registration.names import POLICIES, SCHEMA
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry.model import OPERATORS, Registry, RegistryError
+from zerotrust.registry.model import OPERATORS, Registry
+from zerotrust.registry.reading import RegistryError
 from zerotrust.runtime import policy_of
 
 

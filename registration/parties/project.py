@@ -10,7 +10,8 @@ from registration.compose_file import loaded
 from registration.names import COMPOSE
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.lock import REGISTRY
-from zerotrust.registry.model import Registry, load_registry, validated
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.reading import validated
 
 
 class PartyError(ZeroTrustError):

@@ -25,7 +25,7 @@ from zerotrust.limits.in_flight import OF_A_PERSON
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.files import load_snapshot
 from zerotrust.registry.lock import FILES
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 from zerotrust.service import Service
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections

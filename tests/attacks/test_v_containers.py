@@ -22,7 +22,7 @@ from tests.support.container import COMMAND, ENVIRON, MOUNTS, STATUS, Machine
 from tests.support.issuer import Issuer
 from tests.support.system import ROOT, registry
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 from zerotrust.service import Service
 
 

@@ -32,8 +32,8 @@ from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
 from zerotrust.registry.events import RevocationEvents, read_heartbeat
 from zerotrust.registry.feed import PATH
-from zerotrust.registry.model import RegistryError
 from zerotrust.registry.policy_bundle import SignedPolicy
+from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC

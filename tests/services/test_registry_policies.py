@@ -17,8 +17,8 @@ from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, keep, signed
 from tests.support.system import POLICY, alive, svid_of
 from zerotrust.decision import Reason
-from zerotrust.registry.model import RegistryError
 from zerotrust.registry.policy_bundle import SignedPolicy
+from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 
 POLICY_PARTY = "authority/policy"

@@ -515,7 +515,7 @@ def test_policies_for_a_registry_permit_what_it_says_alone() -> None:
     engine = zerotrust.CedarPolicy(
         policies=document.policies,
         schema=document.cedar_schema,
-        entities=import_module("zerotrust.registry.model").party_entities(registry),
+        entities=import_module("zerotrust.registry.entities").party_entities(registry),
     )
 
     caller = principal(scopes=frozenset({"quote.read"}), audience=here)

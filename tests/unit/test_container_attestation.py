@@ -11,7 +11,7 @@ from authorities.attestation.containers import main, published
 from authorities.attestation.containers.settings import Settings
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, Keys
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 
 
 @pytest.fixture(autouse=True)

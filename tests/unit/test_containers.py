@@ -35,7 +35,7 @@ from tests.support.container import EXITING, STAT, STATUS, Machine
 from tests.support.launched import until
 from tests.support.system import ROOT, registry
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 
 
 @pytest.fixture

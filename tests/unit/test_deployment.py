@@ -13,7 +13,8 @@ from registration.realm import as_text, deployed, realm
 from tests.support.outside import with_server
 from tests.support.system import ROOT, deployment
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.model import Registry, RegistryError
+from zerotrust.registry.model import Registry
+from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import deployed_at
 
 LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local.yaml").read_text())

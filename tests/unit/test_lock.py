@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from zerotrust.registry.lock import Lock, as_text, changed, load_lock
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 
 ONE, OTHER = "1" * 64, "2" * 64
 GOOD = {"files": {"inference/main.py": ONE}, "parties": {"inference": {"code": ONE}}}

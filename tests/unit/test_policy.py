@@ -15,7 +15,7 @@ from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry.model import party_entities
+from zerotrust.registry.entities import party_entities
 from zerotrust.runtime import policy_of
 from zerotrust.testing import principal
 

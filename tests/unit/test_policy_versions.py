@@ -12,7 +12,7 @@ from authorities.policy.versions import MAX_WHY, Content, Versions, VersionsErro
 from tests.support.disk import FAULTS, Disk, Killed
 from tests.support.system import POLICIES
 from zerotrust.registry.files import load_policy
-from zerotrust.registry.model import RegistryError
+from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import MAX_POLICY
 
 RULE = '@id("r")\npermit (principal, action, resource);'

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from local.system import EVERYTHING
 from tests.support.system import ROOT
-from zerotrust.registry.model import Registry, RegistryError, load_registry
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.reading import RegistryError
 from zerotrust.testing.browser import REDIRECT
 from zt.browser import PATH
 from zt.doors import REGISTRY
@@ -39,6 +40,12 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.dns_name("orchestrator") == "orchestrator.agents.example"
     assert registry.dns_name("agent/reader") == "reader.agent.agents.example"
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
+
+
+def test_others_connect_to_whoever_takes_tokens_and_to_the_log(registry: Registry) -> None:
+    silent = {name for name in registry.parties if not registry.answers(name)}
+
+    assert silent == {"authority/attestation", *registry.without_certificate}
 
 
 def test_which_party_is_the_registry_is_a_fact_and_no_part_of_its_name(registry: Registry) -> None:
@@ -106,6 +113,14 @@ MISTAKES = {
     "an audit log that tokens are issued for": (
         change("authorities:audit", "inference"),
         "authorities.audit: 'inference' is not a party with code and without a client at Keycloak",
+    ),
+    "policies by nobody": (
+        change("authorities:policy", "authority/nobody"),
+        "authorities.policy: 'authority/nobody' is not a resource server other than the registry",
+    ),
+    "policies that the registry writes": (
+        change("authorities:policy", "authority/registry"),
+        "authorities.policy: 'authority/registry' is not a resource server other than the registry",
     ),
     "no audit log": (without("authorities:audit"), "authorities.audit: Field required"),
     "no department": (change("departments", []), "departments: "),

@@ -14,7 +14,8 @@ from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.events import document
 from zerotrust.registry.files import MAX_ENROLLED, MAX_POLICY_FILES, load_policy, load_snapshot
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
-from zerotrust.registry.model import RegistryError, content, load_registry
+from zerotrust.registry.model import load_registry
+from zerotrust.registry.reading import RegistryError, content
 from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot, deployed_at
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from zerotrust.registry.model import Entry, Name, Registry, RegistryError, content, validated
+from zerotrust.registry.model import Entry, Name, Registry
+from zerotrust.registry.reading import RegistryError, content, validated
 
 
 class Place(Entry):

@@ -8,7 +8,8 @@ from pydantic import RootModel, ValidationError
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changed, entries, lock_of
-from zerotrust.registry.model import Name, Pin, Registry, RegistryError, content, validated
+from zerotrust.registry.model import Name, Pin, Registry
+from zerotrust.registry.reading import RegistryError, content, validated
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument, RegistrySnapshot, deployed_at
 
 ENROLLED = "outside.json"

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field
 
-from zerotrust.registry.model import Entry, Name, Registry, content, validated
+from zerotrust.registry.model import Entry, Name, Registry
+from zerotrust.registry.reading import content, validated
 
 FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
 """The registry's files in the project's folder: the parties, and their approvals."""

@@ -3,14 +3,12 @@
 An invalid file is refused as a whole, with file, key and reason.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from zerotrust.errors import ZeroTrustError
+from zerotrust.registry.reading import content, validated
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
@@ -23,14 +21,8 @@ REDIRECT = r"^(https://[a-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]+)?/[a-z0-9/-]*$"
 """Over TLS, or to a program on the user's own machine (RFC 8252 section 7.3)."""
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
 
-Model = TypeVar("Model", bound=BaseModel)
-
 OPERATORS = "/operators"
 """The group of users who may suspend, revoke and reinstate at the registry."""
-
-
-class RegistryError(ZeroTrustError):
-    """The registry is invalid, or cannot be read.  The text names file, key and reason."""
 
 
 class Entry(BaseModel):
@@ -276,77 +268,6 @@ def dns_name(name: str, trust_domain: str) -> str:
     return ".".join([*reversed(name.split("/")), trust_domain])
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Loads YAML; a duplicate name is an error, and overwrites nothing."""
-
-
-def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for position, key in enumerate(keys):
-        if key in keys[:position]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"duplicate name {key!r}", node.value[position][0].start_mark
-            )
-    return loader.construct_mapping(node)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def content(path: Path, *, hint: str = "", most: int | None = None) -> bytes:
-    """Return the content of a file.
-
-    Raises `RegistryError` if it cannot be read, with `hint`, or is longer than `most` bytes.
-    """
-    try:
-        with path.open("rb") as file:
-            text = file.read() if most is None else file.read(most + 1)
-    except OSError as error:
-        raise RegistryError(f"{path}: cannot be read ({error.strerror}){hint}") from error
-    if most is not None and len(text) > most:
-        raise RegistryError(f"{path}: longer than {most:,} bytes")
-    return text
-
-
 def load_registry(path: Path) -> Registry:
     """Return the registry in a file.  Raises `RegistryError` naming the file, the key and the reason."""
     return validated(Registry, content(path), path)
-
-
-def _yaml(text: bytes) -> Any:
-    return yaml.load(text.decode(), _StrictLoader)  # noqa: S506 - a SafeLoader
-
-
-def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = _yaml) -> Model:
-    """Return the model of a text from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
-    try:
-        return kind.model_validate(parse(text))
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            key = ".".join(str(part) for part in problem["loc"])
-            why = problem["msg"].removeprefix("Value error, ")
-            lines += [f"{path}: {key + ': ' if key else ''}{line}" for line in why.splitlines()]
-        raise RegistryError("\n".join(lines)) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise RegistryError(f"{path}: {error}") from error
-
-
-def party_entities(registry: Registry) -> list[dict[str, Any]]:
-    """Return the parties as Cedar entities: what each delegates, whom it may call, what it serves."""
-
-    def reference(name: str) -> dict[str, str]:
-        return {"type": "Party", "id": registry.id(name)}
-
-    return [
-        {
-            "uid": reference(name),
-            "attrs": {
-                "delegates": party.delegates,
-                "may_call": [{"__entity": reference(callee)} for callee in party.may_call],
-                "serves": registry.scopes_at(name),
-            },
-            "parents": [],
-        }
-        for name, party in registry.parties.items()
-    ]

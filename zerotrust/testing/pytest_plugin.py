@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
     try:
-        from zerotrust.registry.model import RegistryError  # noqa: PLC0415
+        from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
         from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
     except MissingExtra as missing:
         pytest.fail(str(missing), pytrace=False)

@@ -21,7 +21,8 @@ from authorities.attestation.verifier.drift import Drift, Log
 from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, measure_error, named
 from authorities.attestation.verifier.target import Target
 from zerotrust.registry.lock import Lock, changed
-from zerotrust.registry.model import Registry, RegistryError
+from zerotrust.registry.model import Registry
+from zerotrust.registry.reading import RegistryError
 
 MAIN = """\
 import runpy, sys

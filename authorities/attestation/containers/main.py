@@ -35,7 +35,8 @@ from authorities.policy.decisions import FILE as TABLE
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.files import SCHEMA, policy_files
 from zerotrust.registry.lock import LOCK, REGISTRY, Lock, load_lock
-from zerotrust.registry.model import Registry, RegistryError, load_registry
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.reading import RegistryError
 
 APP, KEYS = Path("/app"), Path("/keys")
 PIN = APP / "base.json"

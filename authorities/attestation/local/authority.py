@@ -23,7 +23,8 @@ from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.target import RegistryFiles
 from zerotrust.registry.lock import LOCK, Lock, lock_of
-from zerotrust.registry.model import Registry, RegistryError, content
+from zerotrust.registry.model import Registry
+from zerotrust.registry.reading import RegistryError, content
 from zerotrust.spiffe.svid import Svid
 
 

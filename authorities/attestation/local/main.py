@@ -21,7 +21,8 @@ from authorities.attestation.process.closed import NotClosedError
 from authorities.attestation.verifier.measure import MeasureError
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
-from zerotrust.registry.model import Registry, RegistryError, load_registry
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.reading import RegistryError
 
 
 class Request(BaseModel):
