@@ -10,5 +10,7 @@ class NonDecreasingClock:
         self._clock, self._latest = clock, float("-inf")
 
     def __call__(self) -> float:
-        self._latest = max(self._latest, self._clock())  # control: clock-non-decreasing
+        now = self._clock()
+        if now > self._latest:  # control: clock-non-decreasing
+            self._latest = now
         return self._latest
