@@ -42,9 +42,9 @@ def check_size(text: bytes, most: int | None) -> None:
     """
     if b"\0" in text:
         raise ValueError("not UTF-8")
-    opened = text.count(b"{") + text.count(b"[")
-    if opened <= MAX_DEPTH and (most is None or len(text) <= most):
-        return  # as most texts: neither can be too many, wherever they are
+    opened, closed = text.count(b"{") + text.count(b"["), text.count(b"}") + text.count(b"]")
+    if closed <= opened <= MAX_DEPTH and (most is None or opened + text.count(b",") + text.count(b":") <= most):
+        return  # as most texts: they would not be too many if all of them were outside strings
     unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"")  # each quote that is left begins or ends a string
     if most is not None and unescaped.count(b'"') > 2 * most:  # each string is an element, or the name of one
         raise ValueError("too many elements")
