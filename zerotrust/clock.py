@@ -11,6 +11,7 @@ class NonDecreasingClock:
 
     def __call__(self) -> float:
         now = self._clock()
-        if now > self._latest:  # control: clock-non-decreasing
-            self._latest = now
-        return self._latest
+        if now < self._latest:  # control: clock-non-decreasing
+            return self._latest
+        self._latest = now
+        return now
