@@ -22,8 +22,8 @@ NOW = (
     ("who is suspended", f"{ZT} party list  (in a browser)"),
     ("what is wrong", "make doctor"),
     ("a token", "scripts/run local token alice  (asks for it)"),
-    ("who may do what", f"{ZT} policy list  (in a browser)"),
-    ("why it was no", f"{ZT} policy explain TRACE  (in a browser)"),
+    ("the policies", f"{ZT} policy list  (in a browser)"),
+    ("why a refusal", f"{ZT} policy explain TRACE  (in a browser)"),
     ("who did what", ".venv/bin/zt audit show TRACE  (no sign-in)"),
     ("who took part", ".venv/bin/zt receipt verify ANSWER  (docs/receipts.md)"),
     ("logs, journals", "run/logs, run/data/*/journal.jsonl"),
@@ -63,7 +63,7 @@ def _show_addresses(system: System) -> None:
 
 
 def _show_what_next() -> None:
-    paragraph("It runs in the background. What you can do now (TRACE: trace_id in a task's answer):")
+    paragraph("It runs in the background. Now try (TRACE is the trace_id of an answer):")
     for what, how in NOW:
         paragraph(f"{what:<17} {how}", indent=2, hanging=18)
     console.print()

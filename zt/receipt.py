@@ -154,7 +154,7 @@ def _others(operations: Sequence[str], front_door: str, digest: str) -> Iterator
     ]
     more = f", and {len(tasks) - MOST_NAMED} other kinds" if len(tasks) > MOST_NAMED else ""
     if told:
-        text = f"For this sign-in, the log has also that {front_door} answered: {', '.join(told)}{more}."
+        text = f"For the same sign-in, {front_door} also answered: {', '.join(told)}{more}."
         yield Text(f"{text}  Compare that with what you asked for." if tasks else text, "yellow" if tasks else "dim")
 
 

@@ -87,7 +87,9 @@ def may(found: Found) -> Iterator[RenderableType]:
 
 def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:
     if found is None:
-        yield Text("Which answers change is not known, because one of the two does not fit the registry.", "yellow")
+        yield Text(
+            "Which answers change is not known: one of the two has faults, which `zt policy test` names.", "yellow"
+        )
     elif not (rows := [*found]):
         yield Text("No answer in the decision table changes.")
     else:

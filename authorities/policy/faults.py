@@ -32,7 +32,7 @@ EXPECTED = {
 
 
 def faults(files: Mapping[str, str], schema: str) -> Iterator[str]:
-    """Yield what is wrong, a line for each fault, in the order of files and lines.
+    """Yield what is wrong, a line for each fault: first what is no Cedar, then what the schema does not know.
 
     Of texts whose depth and size are within the bounds of `zerotrust.policy`: Cedar's parser recurses.
     """
@@ -49,6 +49,11 @@ def faults(files: Mapping[str, str], schema: str) -> Iterator[str]:
         else:
             sound.append(one)
     yield from of_schema or _of_names(sound, schema)
+
+
+def readable(files: Mapping[str, str]) -> list[Statement]:
+    """Return the statements that are Cedar."""
+    return [one for one in statements(files) if not _REFUSED_RULE(one.text)]
 
 
 def too_deep(files: Mapping[str, str]) -> Iterator[str]:

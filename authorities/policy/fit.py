@@ -13,9 +13,9 @@ from cedarpy import pst
 
 from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import FILE, Row, TableError, rows
-from authorities.policy.faults import faults, too_deep
+from authorities.policy.faults import faults, readable, too_deep
 from authorities.policy.rules import Rule, rules_of
-from authorities.policy.statements import statements
+from authorities.policy.statements import Statement, statements
 from authorities.policy.versions import Content
 from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy, PolicyError, UnreadError
@@ -48,15 +48,13 @@ def problems(content: Content, registry: Registry) -> list[str]:
         wrong = error.lines
     try:
         engine = policy_of(document, registry)
-        rules = [
-            replace(rule, place=one.place)
-            for rule, one in zip(rules_of(document.policies), statements(content.policies), strict=True)
-        ]
+        rules = _placed(statements(content.policies))
     except UnreadError as error:
         return [*too_deep(content.policies)] or [f"the policies were not read: {error}"]
     except (PolicyError, ValueError) as error:
         found = [*faults(content.policies, document.cedar_schema)]
-        return [*(found or [f"the policies do not fit: {error}"]), *wrong]
+        form = of_rules(_placed(readable(content.policies)), registry)
+        return [*(found or [f"the policies do not fit: {error}"]), *form, *wrong]
     return [
         *of_schema(document.cedar_schema),
         *of_rules(rules, registry),
@@ -65,6 +63,12 @@ def problems(content: Content, registry: Registry) -> list[str]:
         *of_people(document, registry, rules),
         *(wrong or of_table(engine, table)),
     ]
+
+
+def _placed(found: Sequence[Statement]) -> list[Rule]:
+    """Return the rules in some statements, each with its file and line."""
+    rules = rules_of("\n".join(one.text for one in found))
+    return [replace(rule, place=one.place) for rule, one in zip(rules, found, strict=True)]
 
 
 def of_schema(schema: str) -> Iterator[str]:

@@ -145,7 +145,7 @@ def test_what_else_was_answered_for_the_sign_in_is_named(files: Files, operation
 
     assert proven.compared
     *_, line = _compared(replace(proven, compared=proven.compared._replace(others=len(made), operations=made)))
-    assert line.plain == f"For this sign-in, the log has also that orchestrator answered: {told}"
+    assert line.plain == f"For the same sign-in, orchestrator also answered: {told}"
     [*_, last] = _compared(proven)
     assert last.plain.startswith("Complete: "), "without another answer, none is named"
 

@@ -119,6 +119,16 @@ def test_every_fault_is_named_and_not_only_the_first() -> None:
     assert [one.partition(",")[0] for one in told] == ["a.cedar", "z.cedar", *[DOCUMENTS] * 3]
 
 
+def test_the_form_of_the_other_rules_is_judged_as_well() -> None:
+    files = CONTENT.policies | {"a.cedar": "permit", "b.cedar": "permit (principal, action, resource);"}
+
+    found = fit.problems(CONTENT.model_copy(update={"policies": files}), registry())
+
+    assert [one.partition(": ")[0] for one in found] == [
+        f"{name}.cedar, line 1, a rule without an @id" for name in ("a", "b", "b", "b")
+    ]
+
+
 def test_a_rule_that_lacks_its_end_does_not_hide_the_rows_that_are_no_questions() -> None:
     broken = CONTENT.model_copy(update={"policies": {"a.cedar": "permit"}, "table": "| eve |\n| bob |"})
 
