@@ -32,7 +32,7 @@ MISSED = {
     'context.scopes.contains("policy.admin")': "the token does not have the scope policy.admin",
     'principal.delegates.contains("policy.admin")': "the registry does not let this party hold policy.admin",
     'resource.serves.contains("policy.admin")': "that party does not offer policy.admin",
-    'context.groups.contains("/operators")': "the user is no operator",
+    'context.groups.contains("/operators")': "the user is not an operator",
     "!context.delegated": "a party acts for the user, and only a person may do this",
     'context.scopes.contains("tool.read")': "the token does not have the scope tool.read",
     'context.scopes.contains("tool.write")': "the token does not have the scope tool.write",
@@ -42,7 +42,7 @@ MISSED = {
     'resource.classification == "internal"': "the document is not internal",
     'resource.classification == "public"': "the document is not public",
     "resource.owner == context.subject": "the document does not belong to the user",
-    'resource.state == "draft"': "the document is no draft",
+    'resource.state == "draft"': "the document is not a draft",
     'resource.state == "published"': "the document is not published",
 }
 """Conditions, as rules have them, and in words what is the matter where one does not hold."""

@@ -22,19 +22,19 @@ FOLDER = ROOT / "policies"
 PAGE = ROOT / "docs" / "policies.md"
 HEAD = (
     "# What the policies permit\n\n"
-    "This page is made from the rules, the registry and the decision table, and a test keeps it current "
+    "This page is generated from the rules, the registry and the decision table, and a test keeps it current "
     "(`scripts/run authorities.policy.page > docs/policies.md`). What an agent may do is in "
-    "[its section](#what-each-party-may-do). Why somebody is refused is in [Why not](#why-not), for examples; "
-    "`zt policy explain` says it of a call that was made ([zt.md](zt.md)).\n\n"
-    "What no rule permits is refused, and no rule forbids. A call needs a yes of all four: the user's departments, the "
-    "rights of the agent that acts for the user, the scopes of the token, and a rule. Who acted before that agent "
-    "makes no difference.\n\n"
+    "[its section](#what-each-party-may-do). [Why not](#why-not) explains refusals by examples; `zt policy explain` "
+    "explains those of a task that has run ([zt.md](zt.md#zt-policy-explain)).\n\n"
+    "Rules only permit, and what no rule permits is refused. Four things must all allow a call: the departments of the "
+    "user, the rights of the agent that acts for the user, the scopes of the token, and a rule. The parties that acted "
+    "before that agent make no difference.\n\n"
     "- A **department** is a group that [registry.yaml](../registry.yaml) calls one. The token of an agent names one "
     "department of the user, the one that the task is about.\n"
     "- A **scope** is what a token is for: `tool.read` to read documents, `tool.write` to file and change them. Each "
     "other scope opens the API of one kind of party.\n"
-    "- A **document** is a draft, or published. Its class says who it is for: a public one for all departments, once "
-    "it is published; an internal one for its department; a restricted one for its owner.\n"
+    "- A **document** is a draft, or published. Its class says who may see it: a public document is for all "
+    "departments once it is published, an internal one for its department, a restricted one for its owner.\n"
     "- **In person** means that the user's own client calls, with no agent in between.\n\n"
     "## The rules\n"
 )
@@ -58,9 +58,9 @@ def _rules(files: Mapping[str, str]) -> Iterator[str]:
 def _parties(files: Mapping[str, str], engine: CedarPolicy, registry: Registry) -> Iterator[str]:
     yield "## What each party may do\n"
     yield (
-        "The policies were asked for a user of one department, and for an operator, with all scopes that the registry "
-        "lets the party hold. With fewer scopes it may do less. Where nothing else is said, a document is internal, "
-        "and of the user's department.\n"
+        "Each line is an answer of the policies: for a user of one department, and for an operator, with all scopes "
+        "that the registry lets the party hold. With fewer scopes a party may do less. Unless a line says otherwise, a "
+        "document is internal and belongs to the user's department.\n"
     )
     rules = [rule for text in files.values() for rule in rules_of(text)]
     for name in registry.parties:
@@ -97,13 +97,13 @@ def _reasons(table: Sequence[Row], explained: Explanations, registry: Registry) 
     yield "## Why not\n"
     yield (
         "These questions are from [the decision table](../policies/decisions.md), which has all questions and answers. "
-        "The answer to each of these is no. The people and the documents are examples:\n"
+        "Each of these is refused. The people and the documents are examples:\n"
     )
     yield from _examples(rows)
     yield (
-        "**Through** are the parties on the way, the last of which asks: `orchestrator > agent/reader` is the reader, "
-        "who acts for the user after the orchestrator. The last column has the rules that came nearest, and what each "
-        "of them missed.\n"
+        "The column **through** has the parties that act for the user, in order; the last one asks: `orchestrator > "
+        "agent/reader` is the reader, called by the orchestrator. The last column has the nearest rules, and the "
+        "conditions of each that did not hold.\n"
     )
     yield "| user | through | with the scopes | wants | the answer is no, because | nearest |"
     yield "|---|---|---|---|---|---|"

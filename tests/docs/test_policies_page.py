@@ -149,12 +149,12 @@ def test_what_the_page_says_a_party_may_use_is_what_the_policies_decide() -> Non
 
 HOLDS: dict[str, Callable[[Row], bool]] = {
     "the user belongs to no department": lambda row: not {ENGINEERING, FINANCE} & row.who.groups,
-    "the user is no operator": lambda row: "/operators" not in row.who.groups,
+    "the user is not an operator": lambda row: "/operators" not in row.who.groups,
     "the document is not in a department of the user": lambda row: (
         known(row)["department"] not in {ENGINEERING, FINANCE} & row.who.groups
     ),
     "the document does not belong to the user": lambda row: known(row)["owner"] != row.who.subject.partition(",")[0],
-    "the document is no draft": lambda row: known(row)["state"] != "draft",
+    "the document is not a draft": lambda row: known(row)["state"] != "draft",
     "the document is not published": lambda row: known(row)["state"] != "published",
     "the document is not public": lambda row: known(row)["classification"] != "public",
     "the document is not internal": lambda row: known(row)["classification"] != "internal",
