@@ -17,7 +17,7 @@ from local.model import Model, ModelOption
 from local.past import check_links, forget
 from local.program import FOLDER, ROOT, busy, console, until_stopped
 
-SECONDS_TO_END = 30
+SECONDS_TO_END = 60
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 

@@ -25,6 +25,7 @@ from local.launches import INSIDER, Parties, insider, registered
 from local.llama_stack import check_able, enrol, prepared, serving
 from local.past import check_links, forget, kept, put_aside
 from local.progress import Say, going_on
+from local.stopping import end_in_order
 from local.suspended import suspended
 from local.system import DEPLOYMENT, ROOT, System
 from local.waiting import report_end, started, there, until
@@ -119,6 +120,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         others = [("Keycloak", keycloak.ended, keycloak.log), *model_server]
         for one in [*watched, *((name, ended, lambda: False, log) for name, ended, log in others)]:
             stack.callback(asyncio.create_task(report_end(*one, say)).cancel)
+        stack.push_async_callback(end_in_order, launched.values(), registry.authorities)
         yield system
 
 

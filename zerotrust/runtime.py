@@ -161,7 +161,8 @@ async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Se
     spare_what_is_loaded()
     delivering = asyncio.create_task(_deliver(service))
     try:
-        await server(app, host=settings.host, port=settings.port, tls=context).serve()
+        host, port, before_end = settings.host, settings.port, service.before_end
+        await server(app, host=host, port=port, tls=context, before_end=before_end).serve()
     finally:
         delivering.cancel()
 

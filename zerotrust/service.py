@@ -91,6 +91,9 @@ class Service:
         self._elsewhere: PolicyEngine | None = None
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
+        self._delivery: Delivery | None = None
+        self.before_end: Callable[[], Awaitable[None]] | None = None
+        """Is awaited when the process is asked to end, while it still answers everybody."""
         self.checked: MutableMapping[Hashable, float] = Bounded(CHECKED)
         """Until when each check of another party is valid, in seconds since the epoch."""
         self.journal = Journal(data / JOURNAL)
@@ -190,10 +193,16 @@ class Service:
         return app
 
     def delivery(self, ledger: Ledger) -> Delivery:
-        """Return what delivers this party's journal to the audit log."""
+        """Return what delivers this party's journal to the audit log, also what is left when the app ends."""
         registry, path = self.registry, self.data / JOURNAL
         published = partial(published_policy, self.egress.authorities, registry.address(registry.authorities.registry))
-        return Delivery(self.journal, path, ledger, Deletion(path, ledger, published))
+        self._delivery = Delivery(self.journal, path, ledger, Deletion(path, ledger, published))
+        return self._delivery
+
+    async def _hand_over(self) -> None:
+        """Deliver the last records: nothing writes any more, and others still run."""
+        if self._delivery:
+            await self._delivery.finish()
 
     def _expected(self) -> Expected:
         registry = self.registry
@@ -364,6 +373,7 @@ class Service:
                 stack.callback(self.recorder.close)
                 stack.push_async_callback(self._identity_http.aclose)
                 stack.push_async_callback(self.egress.close)
+                stack.push_async_callback(self._hand_over)
                 for resource in resources:
                     await stack.enter_async_context(resource)
                 yield

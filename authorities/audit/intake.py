@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,6 +21,11 @@ published within a second, and the log has few batches."""
 GATHER = 0.1
 """Seconds for which the first batch after a pause waits for the other parties of the same task: who misses it waits for
 the next one."""
+QUIET = 1.5
+"""Seconds without lines after which the last ones of all are here: an outcome, which waits for another record to be
+written with, waits one second at most (`zerotrust/audit/journal.py` `RIDE_WITHIN`), and is then sent at once."""
+LAST = 3.0
+"""Seconds in which quiet has to come: the process is to end."""
 MOST_WAITING = 16 * MOST_BYTES
 """Bytes of requests that are on their way into the log, of all parties together: 32 MiB."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -49,7 +55,7 @@ class Intake(Shielding):
         self._log, self._lookup, self._was_published = ledger, lookup, published
         self._waiting: dict[str, _Waiting] = {}
         self._taking: dict[str, int] = {}
-        self._some, self._ready = asyncio.Event(), False
+        self._some, self._came, self._ready = asyncio.Event(), asyncio.Event(), False
 
     def position(self, service: str) -> Link:
         """Return where the published log stands with a journal.  Raises `Denied` while that is not known."""
@@ -77,6 +83,7 @@ class Intake(Shielding):
             return await self._published(service, new, given.link) if new else there
         finally:
             del self._taking[service]
+            self._came.set()
 
     async def _published(self, service: str, lines: Sequence[bytes], link: Link) -> Link:
         self._waiting[service] = one = _Waiting(lines, link)
@@ -86,6 +93,20 @@ class Intake(Shielding):
         except LogError as error:
             raise Denied(AuditReason.LOG_UNAVAILABLE, str(error)) from error
         return link
+
+    async def quiet(self) -> None:
+        """Return when no lines have come for a while, so that the last ones of all parties are here."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST):
+                while await self._came_within(QUIET) or self._taking:
+                    pass
+
+    async def _came_within(self, seconds: float) -> bool:
+        self._came.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._came.wait()
+        return self._came.is_set()
 
     async def run(self) -> None:
         """Publish what waits, batch by batch, until cancelled."""

@@ -32,6 +32,7 @@ class Ledger:
 
     def __init__(self, service: Service) -> None:
         self._service, self._published = service, asyncio.Event()
+        service.before_end = self._quiet
         self.log: Log
         self.index: Index
         self.intake: Intake
@@ -51,6 +52,7 @@ class Ledger:
         try:
             yield
         finally:
+            await delivery.finish()
             for one in work:
                 one.cancel()
             await asyncio.gather(*work, return_exceptions=True)
@@ -58,6 +60,10 @@ class Ledger:
             await self.index.close()
             await self.log.close()
             await outside.aclose()
+
+    async def _quiet(self) -> None:
+        """Wait for the last records of those who end at the same time, or just have."""
+        await self.intake.quiet()
 
     async def proof(self, of: str, number: int, since: int) -> InLog | None:
         """Return the proof for a record of the journal `of`, and how the log grew; None if it is not published.

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from authorities.audit import intake
 from authorities.audit.log import Log
 from authorities.audit.reasons import AuditReason
+from inference.main import create_app as create_inference
 from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body, identity, until, written
 from tests.support.ca import NO_CERTIFICATE, workload
 from tests.support.issuer import Issuer
@@ -26,8 +29,9 @@ from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import RemoteLedger, published_policy
 from zerotrust.audit.record import GENESIS, after, event_of, hash_of, link_of
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
-from zerotrust.decision import Reason
+from zerotrust.decision import Decision, Reason
 from zerotrust.identity import MAX_ACTORS
+from zerotrust.testing.wire import alive
 from zerotrust.tlog.proof import proof as parsed
 from zerotrust.tlog.quorum import policy
 
@@ -245,6 +249,73 @@ async def test_its_own_records_are_in_the_log_and_an_idle_log_does_not_grow(ledg
         await asyncio.sleep(0.005)
         assert (await ledger.ask(READER, "GET", "/journal")).status_code == 200
     assert ledger.published() == settled
+
+
+async def test_what_a_party_records_last_is_in_the_log_when_it_has_ended(ledger: Audited) -> None:
+    service = ledger.system.service("inference")
+    app = service.app_from(create_inference)
+    async with ledger.client(workload("inference")) as http:
+        async with alive(app):
+            delivering = asyncio.create_task(service.delivery(RemoteLedger(http, ledger.address)).run())
+            wire = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=wire, base_url="https://inference.test") as anybody:
+                assert (await anybody.get("/health")).status_code == 403  # is counted, and recorded at the end
+        delivering.cancel()
+    last = [*lines_of(service.data / "journal.jsonl")]
+
+    assert b'"type":"counts"' in last[-1]
+    assert ledger.published("inference") == last
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["after a while", "at once"])
+async def test_its_own_last_records_are_in_the_log_when_it_has_ended(
+    tmp_path: Path, issuer: Issuer, *, settled: bool
+) -> None:
+    async with audited(tmp_path, issuer) as ledger:
+        if settled:
+            await ledger.send(WRITER, written(READER, 1))  # is recorded
+            await until(lambda: ledger.published(AUDIT))
+        counted = Decided.of(Decision(allowed=False, reason=Reason.FAILED))
+        ledger.system.services[AUDIT].recorder.ride(Refusal(decision=counted))
+    own = [*lines_of(tmp_path / AUDIT.replace("/", "-") / "journal.jsonl")]
+
+    assert b'"reason":"failed"' in own[-1]
+    assert ledger.published(AUDIT) == own
+
+
+async def test_it_ends_when_no_lines_have_come_for_a_while(ledger: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = ledger.system.services[AUDIT].before_end
+    assert wait
+    monkeypatch.setattr(intake, "QUIET", 0.01)
+    monkeypatch.setattr(intake, "LAST", 3600)
+    lines, publishing, go_on = written(READER, 2), asyncio.Event(), asyncio.Event()
+    add = Log.add
+
+    async def slowly(*args: Any) -> None:
+        publishing.set()
+        await go_on.wait()
+        await add(*args)
+
+    monkeypatch.setattr(Log, "add", slowly)
+    sending = asyncio.create_task(ledger.send(READER, lines))
+    await publishing.wait()
+    ending = asyncio.ensure_future(wait())
+    await asyncio.sleep(0.1)
+    assert not ending.done()  # lines are on their way
+    go_on.set()
+    async with asyncio.timeout(30):
+        assert (await sending).status_code == 200
+        await ending
+
+    publishing.clear()
+    go_on.clear()
+    monkeypatch.setattr(intake, "LAST", 0.01)
+    sending = asyncio.create_task(ledger.send(READER, written(READER, 3)[2:]))
+    await publishing.wait()
+    async with asyncio.timeout(30):
+        await wait()
+    go_on.set()
+    await sending
 
 
 async def test_the_log_is_read_as_its_files_and_nothing_else_of_the_folder(ledger: Audited) -> None:

@@ -123,6 +123,29 @@ async def test_a_timer_that_is_started_twice_is_one_timer(monkeypatch: pytest.Mo
     transport.abort.assert_not_called()
 
 
+async def test_who_is_asked_to_end_goes_on_answering_until_it_is_ready_to() -> None:
+    answers: list[str] = []
+
+    async def last_request() -> None:
+        host, port = ending.servers[0].sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(
+            host, port, ssl=the_ca().for_users(), server_hostname=dns_name("orchestrator", TRUST_DOMAIN)
+        )
+        writer.write(f"{GET}{LAST}".encode())
+        answers.append((await reader.read()).decode())
+        writer.close()
+
+    tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
+    ending = server(who_came_before, host="127.0.0.1", port=0, tls=tls, before_end=last_request)
+    serving = asyncio.create_task(ending.serve())
+    async with asyncio.timeout(10):
+        while not ending.started:
+            await asyncio.sleep(0.01)
+        ending.should_exit = True
+        await serving
+    assert answers[0].startswith("HTTP/1.1 200")
+
+
 async def test_what_a_party_stands_on_is_closed_with_it(tmp_path: Path) -> None:
     async with running(tmp_path, "inference") as system:
         service = system.services["inference"]

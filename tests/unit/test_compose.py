@@ -199,6 +199,15 @@ def test_no_network_but_the_edge_reaches_further() -> None:
     }
 
 
+def test_whoever_takes_or_cosigns_records_ends_after_those_whose_records_they_are() -> None:
+    """Compose ends containers in the reverse order of their dependencies."""
+    after = {name: PARTIES[name]["depends_on"].keys() for name in PARTIES}
+
+    assert {name for name in PARTIES if "audit" in after[name]} == PARTIES.keys() - {AUDIT, REGISTRY}
+    assert "registry" in after[AUDIT]
+    assert all("attestation" in others for others in after.values())  # without it, nobody would be believed at the end
+
+
 def test_every_image_is_pinned_to_a_version() -> None:
     ours = {service["image"] for service in SERVICES.values() if "build" in service}
     foreign = {service["image"] for service in SERVICES.values()} - ours

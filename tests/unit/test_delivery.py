@@ -181,6 +181,62 @@ async def test_nobody_asks_while_nothing_is_written(path: Path) -> None:
         assert ledger.posts == posts == 1
 
 
+@asynccontextmanager
+async def ending(path: Path, ledger: Fake) -> AsyncIterator[tuple[Journal, Delivery]]:
+    """A party that has written three records, and one that waits for another to be written with."""
+    journal = Journal(path)
+    delivery = Delivery(journal, path, ledger, Deletion(path, ledger, ledger.policy))
+    await write(journal, 3)
+    journal.ride(b'{"an":"outcome"}')
+    async with asyncio.timeout(30):
+        yield journal, delivery
+    journal.close()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_what_is_left_at_the_end_is_delivered_before_the_process_ends(path: Path, *, begun: bool) -> None:
+    ledger = Fake()
+    async with ending(path, ledger) as (_, finishing):
+        work = asyncio.create_task(finishing.run())
+        await asyncio.sleep(0)
+        if begun:
+            await until(lambda: bool(ledger.taken))
+        await finishing.finish()
+        assert len(ledger.taken) == 4
+        work.cancel()
+
+
+async def test_an_end_does_not_wait_for_a_ledger_that_takes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LAST", 3600)
+    async with ending(path, Fake(["away"] * 1000)) as (journal, finishing):
+        await finishing.finish()  # nothing delivers
+        assert journal.link.records == 4
+        work = asyncio.create_task(finishing.run())
+        await asyncio.sleep(0)
+        await finishing.finish()
+        work.cancel()
+
+
+async def test_an_end_waits_for_a_ledger_that_does_not_answer_for_a_while_only(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Fake):
+        async def position(self) -> Link:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(delivery, "LAST", 0.01)
+    async with ending(path, Silent()) as (journal, finishing):
+        work = asyncio.create_task(finishing.run())
+        await asyncio.sleep(0)
+        await finishing.finish()
+        assert not work.done()
+        assert journal.link.records == 4
+        work.cancel()
+
+
 async def test_no_record_waits_for_the_ledger(path: Path) -> None:
     """It never answers, and the journal goes on; what is asked for at once stays within the bounds of one request."""
 

@@ -496,6 +496,17 @@ async def test_closing_writes_what_rides(journal: Journal, path: Path) -> None:
     assert [record["what"] for record in records(path)] == ["outcome"]
 
 
+async def test_what_waits_and_what_rides_is_written_when_the_process_is_about_to_end(
+    journal: Journal, path: Path
+) -> None:
+    waits = journal.append(b'{"what":"act"}')
+    journal.ride(b'{"what":"outcome"}')
+    journal.flush()
+
+    assert [record["what"] for record in records(path)] == ["outcome", "act"]
+    assert waits.result() == journal.link
+
+
 async def test_what_rides_waits_for_room(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.audit.segments.os.write", _full)
     journal.ride(b'{"what":"outcome 1"}')

@@ -6,7 +6,7 @@ While the log is away, the journal keeps everything, and one line in the service
 
 import asyncio
 import logging
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from zerotrust.audit.deletion import Deletion, NotProven
@@ -22,6 +22,8 @@ BETWEEN = 0.3
 makes its next batch (`authorities/audit/intake.py`), so that a delivery waits little and has much."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts while the log does not take anything: doubled from the one to the other."""
+LAST = 2.0
+"""Seconds for what is left when the process ends.  What then still remains is delivered after the next start."""
 LASTS = 4.0
 """A pause from which on it is worth a warning: some seconds after the first attempt."""
 
@@ -38,18 +40,44 @@ class Delivery:
         self._pause = SHORTEST_PAUSE
         self._stopped: tuple[str, int] | None = None
         self._loop: asyncio.AbstractEventLoop
+        self._running, self._failed, self._delivered = False, False, -1
+        self._moved, self._hurry = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._running = asyncio.get_running_loop(), True
+        try:
+            await self._run()
+        finally:
+            self._running = False
+            self._moved.set()
+
+    async def finish(self) -> None:
+        """Write what is queued, and return when all of it is delivered, or cannot be now; `LAST` seconds at most."""
+        self._journal.flush()
+        self._failed = False  # a pause between two attempts ends now
+        self._hurry.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST):
+                while self._running and not self._failed and self._delivered < self._journal.link.records:
+                    self._moved.clear()
+                    await self._moved.wait()
+
+    async def _run(self) -> None:
         while True:
             try:
                 await self._deliver()
             except Exception as error:  # noqa: BLE001 - not even a bug may end it
                 known = isinstance(error, NotDelivered | RecordGone)
                 self._note_stop(str(error) if known else f"{type(error).__name__} {error}")
-                await asyncio.sleep(max(self._pause, getattr(error, "after", 0.0)))
+                await self._wait(max(self._pause, getattr(error, "after", 0.0)))
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    async def _wait(self, seconds: float) -> None:
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _deliver(self) -> None:
         """Deliver while the log takes everything.  Raises `NotDelivered`, `RecordGone` and `OSError`."""
@@ -60,11 +88,13 @@ class Delivery:
                 self._committed.clear()
                 self._journal.on_commit(self._wake)  # before the look at what there is
                 if there.records == (last := self._journal.link.records):
+                    self._delivered = last
                     self._note_progress()
                     await self._committed.wait()
                     await asyncio.sleep(GATHER)
                     continue
                 there = await self._handed_over(await asyncio.to_thread(tail.read, last), there)
+                self._delivered = there.records
                 self._note_progress()
                 await self._delete(there.records)
                 if there.records == last:
@@ -114,10 +144,12 @@ class Delivery:
         if self._stopped:
             log.log(self._stopped[1], "the journal is delivered again")
         self._pause, self._stopped = SHORTEST_PAUSE, None
+        self._moved.set()
 
     def _note_stop(self, why: str) -> None:
         """Say once why it stops, and once more if it lasts: one party starts before the other."""
         stopped = why, logging.INFO if self._pause < LASTS else logging.WARNING
         if stopped != self._stopped:
             log.log(stopped[1], "the journal is not delivered to the audit log, and keeps everything: %s", why)
-        self._stopped = stopped
+        self._stopped, self._failed = stopped, True
+        self._moved.set()

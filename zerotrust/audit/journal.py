@@ -77,6 +77,12 @@ class Journal:
         if not self._due:
             self._wait_for_others()
 
+    def flush(self) -> None:
+        """Write the queued events now, in the thread of the event loop: for a process that is about to end."""
+        with self._committing:
+            _, settle = self._commit()
+        settle()
+
     def _wait_for_others(self) -> None:
         self._due = True
         asyncio.get_running_loop().call_later(RIDE_WITHIN, self._overdue, self._commits)

@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvicorn
@@ -161,6 +161,13 @@ class Protocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """Accepts TLS connections with `Accepting`, and gives a handshake as much time as the head of a request."""
 
+    before_end: Callable[[], Awaitable[None]] | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.before_end and not self.force_exit:
+            await self.before_end()
+        await super().shutdown(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         loop: Any = asyncio.get_running_loop()
         if self.config.ssl:  # uvicorn has no option for it
@@ -183,9 +190,19 @@ async def _create_server(
     return Accepting(listen(host, port), handshake, most=MAX_HANDSHAKES, patience=PATIENCE)
 
 
-def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) -> uvicorn.Server:
-    """Return a server for one party's app.  Without TLS there is no peer, and a gate refuses every request."""
-    return _Server(
+def server(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    before_end: Callable[[], Awaitable[None]] | None = None,
+) -> uvicorn.Server:
+    """Return a server for one party's app.  Without TLS there is no peer, and a gate refuses every request.
+
+    `before_end` is awaited when it is asked to end, while it still serves.
+    """
+    made = _Server(
         uvicorn.Config(
             app,
             host=host,
@@ -202,3 +219,5 @@ def server(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None) ->
             ssl_context_factory=(lambda *_: tls) if tls else None,
         )
     )
+    made.before_end = before_end
+    return made

@@ -1,0 +1,31 @@
+"""Ends what was launched in order: whoever takes or cosigns records ends after those whose records they are."""
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+
+from authorities.attestation.local.launch import Launched
+from zerotrust.registry.model import Authorities
+
+SECONDS = 10
+"""For those that end together: what they have begun, and their last records.  The authority kills who still runs."""
+
+
+async def end_in_order(launched: Iterable[Launched], authorities: Authorities) -> None:
+    """Ask all parties to end, then the ledger, which takes their last records, then the registry, which cosigns them.
+
+    `launched`: the parties, without those that were launched in their place.  Return when they have ended, or `SECONDS`
+    after the last were asked.
+    """
+    parties, last = [*launched], (authorities.audit, authorities.registry)
+    for turn in (
+        [one for one in parties if one.launch.name not in last],
+        *([one for one in parties if one.launch.name == name] for name in last),
+    ):
+        for one in turn:
+            one.send_signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SECONDS):
+                for one in turn:
+                    await one.ended.wait()
