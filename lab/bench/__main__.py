@@ -16,6 +16,7 @@ from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.throughput import throughput
 from lab.bench.variants import launches, unregistered
+from lab.bench.where import show_parts, where
 from local.llama_stack import SCRIPTED, LlamaStackError, check_able
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
@@ -41,12 +42,16 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant 
                 measured = await measure(system, rounds=rounds, say=say)
                 say("Many clients at once")
                 await throughput(system, measured)
+                say("Where the time goes")
+                parts = await where(system)
             measured.apart["inclusion"] = await asyncio.to_thread(seen.seconds)
             say("Everything ends")
         numbers, ratios = summarise(measured)
         say("A journal with a million records is made")
         numbers |= await asyncio.to_thread(journal.measured, folder)
         report(numbers, ratios)
+        show_parts(parts["none"], parts["warm"])
+        numbers |= {f"part_{name}_{at}_ms": 1000 * took for at in parts for name, took in parts[at].items()}
         file = FOLDER / "bench.json"
         file.write_text(json.dumps({name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")
         say(f"All numbers: {file}")

@@ -70,12 +70,12 @@ def _launch(system: System, name: str, party: str, port: int) -> Launch:
     return Launch(party_id=system.registry.id(party), name=launch, code=unregistered(system.registry)[launch], env=env)
 
 
+def pids(system: System, name: str) -> list[int]:
+    """Return the process ids of a set."""
+    return [one.process.pid for one in system.authority.running if one.launch.name.startswith(f"{name}/")]
+
+
 def on_core(system: System, name: str) -> float:
     """Return the CPU time of the processes of a set, in seconds, without the time that they waited for a core."""
-    files = [
-        file
-        for one in system.authority.running
-        if one.launch.name.startswith(f"{name}/")
-        for file in Path(f"/proc/{one.process.pid}/task").glob("*/schedstat")
-    ]
+    files = [file for pid in pids(system, name) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
     return sum(int(file.read_text().split()[0]) for file in files) / 1e9

@@ -2,12 +2,14 @@
 
 import os
 from importlib import import_module
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
 from starlette.types import ASGIApp
 
 from lab.bench.party.naive import Naive
+from lab.bench.party.samples import SAMPLES, sampling
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -85,4 +87,5 @@ async def live(settings: Settings, variant: str, name: str) -> None:
 
 if __name__ == "__main__":
     log_json_lines()
+    sampling(Path(os.environ["ZT_DATA"]) / SAMPLES)
     uvloop.run(live(Settings(), os.environ["ZT_BENCH_VARIANT"], os.environ["ZT_BENCH_PARTY"]))
