@@ -18,7 +18,7 @@ def verified(found: "Verified") -> list[Table | Text]:
     """Return who vouches for an export that has no fault, and what it has."""
     size, after = found.checkpoint.size, found.after
     part = f"leaves {after:,} to {size - 1:,}" if after else f"all {size:,} leaves"
-    by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items())) or "nobody"
+    by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items())) or "no witness"
     told: list[Table | Text] = [
         Text.assemble(f"{found.checkpoint.origin}: {part} ", ("verified", "green"), "."),
         Text(f"Cosigned by {by}."),

@@ -325,7 +325,7 @@ def test_why_bob_was_refused_is_explained_in_words_and_the_refusal_comes_first(
         "read-public: A caller with the scope tool.read may read, for a user of any department, what another one has "
         "published and made public. "
         "use-an-api: For a user of a department, a party may call an API that the registry lets it call, with a token "
-        "that has the API's scope; whoever acts for a user does so in one department only."
+        "that has the API's scope; a party that acts for a user does so in one department only."
     )
     each = ok(zt("policy", "explain", "--all", TRACE)).splitlines()
     assert [line.split()[0] for line in each if line.startswith(("yes", "no"))] == ["yes", "no"]

@@ -277,7 +277,7 @@ def test_a_signature_of_another_known_log_beside_its_own_takes_nothing_from_a_ch
 
 
 def test_nobody_is_named_who_has_not_cosigned() -> None:
-    with pytest.raises(InvalidLog, match="is cosigned by nobody"):
+    with pytest.raises(InvalidLog, match="is cosigned by no witness"):
         policy(POLICY).check(LOG.note())
 
 

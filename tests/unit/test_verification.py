@@ -235,7 +235,7 @@ def test_the_keys_are_those_of_the_policy() -> None:
     uncosigned.witnesses = ()
     found = fault(uncosigned.export())
     assert found.what == "unsigned"
-    assert "cosigned by nobody" in found.why
+    assert "cosigned by no witness, which is not the quorum" in found.why
 
 
 def test_what_a_reader_has_cosigned_shows_an_older_state_and_a_fork() -> None:

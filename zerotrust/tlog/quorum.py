@@ -47,8 +47,8 @@ class TrustPolicy:
         found, *_ = [check_signed(note, key) for key in known]
         times = {name: at for name, key in self.witnesses.items() if (at := cosigned_at(note, key)) is not None}
         if not self.met_by(times):  # control: witnesses-enough
-            has = ", ".join(sorted(times)) or "nobody"
-            raise InvalidLog(f"the checkpoint of {origin} is cosigned by {has}: not the quorum {self.quorum}")
+            has = ", ".join(sorted(times)) or "no witness"
+            raise InvalidLog(f"the checkpoint of {origin} is cosigned by {has}, which is not the quorum {self.quorum}")
         return found, times
 
     def met_by(self, witnesses: Iterable[str]) -> bool:
