@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 import httpx
 import jwt
 import pytest
+from docker.errors import APIError
 
 from tests.support.system import ROOT, registry
 from zerotrust.testing import intruders
@@ -212,34 +213,73 @@ def test_a_stack_that_is_there_already_is_neither_used_nor_removed_unless_it_is_
     assert did == ["start"]
 
 
-@pytest.mark.parametrize("refusals", [0, 2, 10])
-def test_a_network_that_docker_does_not_let_go_of_yet_is_removed_a_moment_later(
-    refusals: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = ["active endpoints"] * refusals
+class Network:
+    """A network of the project that Docker refuses to remove so many times."""
+
+    def __init__(self, refusals: int, *inside: str) -> None:
+        self.name, self.refusals, self.removed = "project_authorities", refusals, False
+        self.attrs = {"Containers": {name: {"Name": name} for name in inside}}
+
+    def remove(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise APIError("has active endpoints")
+        self.removed = True
+
+
+def stopped(network: Network, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stop a stack with that network, a container that `down` leaves, and a volume; return what is removed."""
+    did: list[str] = []
+    container = SimpleNamespace(remove=lambda *, force, v: did.append("container") if force and v else None)
+    volume = SimpleNamespace(remove=lambda *, force: did.append("volume") if force else None)
 
     class Leaving(Stack):
         def __init__(self) -> None:
             self.project = "project"
-            self.docker = cast("Any", SimpleNamespace(volumes=SimpleNamespace(list=lambda **_: [])))
+            ours = {"label": "com.docker.compose.project=project"}
+            found = {"containers": [container], "volumes": [volume]}
+
+            def listing(kind: str) -> Any:
+                def listed(*, filters: Any, **_: object) -> list[Any]:
+                    assert filters == ours
+                    return found.get(kind) or [network] * (not network.removed)
+
+                return SimpleNamespace(list=listed)
+
+            self.docker = cast("Any", SimpleNamespace(**{k: listing(k) for k in ("containers", "volumes", "networks")}))
 
         def run(self, *command: str, check: bool = True, **_: object) -> subprocess.CompletedProcess[str]:
-            assert command == ("down", "--volumes", "--remove-orphans")
-            refused = left.pop() if left else ""
-            if refused and check:
-                raise StackError(refused)
-            return subprocess.CompletedProcess(command, int(bool(refused)))
+            assert (command, check) == (("down", "--volumes", "--remove-orphans"), False)
+            did.append("down")
+            return subprocess.CompletedProcess(command, 1, "", "what down printed")
 
     looks = iter(range(1000))
-    clock = SimpleNamespace(monotonic=lambda: float(next(looks)), sleep=lambda _: None)
-    monkeypatch.setattr(stacks, "time", clock)
+    monkeypatch.setattr(stacks, "time", SimpleNamespace(monotonic=lambda: float(next(looks)), sleep=lambda _: None))
     monkeypatch.setattr(stacks, "LETS_GO", 5)
+    Leaving().stop()
+    return did
 
-    if refusals == 10:  # never, as far as anybody waits
-        with pytest.raises(StackError, match="active endpoints"):
-            Leaving().stop()
-    else:
-        Leaving().stop()
+
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_a_network_that_docker_does_not_let_go_of_yet_is_removed_a_moment_later(
+    refusals: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(refusals)
+
+    assert stopped(network, monkeypatch) == ["down", "container", "volume"]
+    assert network.removed
+
+
+def test_an_empty_network_that_docker_never_removes_is_told_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "volume" in stopped(Network(1000), monkeypatch)
+    assert "the empty network project_authorities" in caplog.text
+
+
+def test_a_network_that_somebody_is_in_is_a_failure_that_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StackError, match=r"project_authorities is left, with a-stranger in it: what down printed"):
+        stopped(Network(1000, "a-stranger"), monkeypatch)
 
 
 def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypatch: pytest.MonkeyPatch) -> None:

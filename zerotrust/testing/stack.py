@@ -5,6 +5,7 @@ are constants.
 """
 
 import json
+import logging
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,13 +24,14 @@ with extra("testbed"):
     from testcontainers.compose import DockerCompose
     from testcontainers.core.docker_client import DockerClient
 
+_log = logging.getLogger(__name__)
 ATTESTATION = "attestation"
 """Its service."""
 HEALTHY = 600
 """Seconds in which all containers have to become healthy: ten times what two idle cores need."""
 LONGEST = 900
 """Seconds for one command of `docker compose`."""
-LETS_GO = 60
+LETS_GO = 20
 """Seconds in which Docker lets go of the networks of removed containers; it takes one of them on an idle machine."""
 HAPPENS = 180
 """Seconds for what has to happen in containers; it takes a few of them on an idle machine."""
@@ -117,20 +119,41 @@ class Stack:
     def stop(self) -> None:
         """Remove containers, networks and volumes, those of other compose files too.  Raises `StackError`.
 
-        Docker may still count a container that it has just removed as an endpoint of its network, and then refuses to
-        remove that network.  So `down` is asked again: it removes what is left, and says nothing if nothing is.
+        Docker lets go of a network a moment after its last container.  It can also lose count of them, and then refuses
+        to remove the empty network until Docker itself is started again (moby/moby#42119).  Such a network stays, which
+        is logged; the next `start` uses it.
         """
-        remove = ["down", "--volumes", "--remove-orphans"]
-        if not until(lambda: self.run(*remove, check=False).returncode == 0, LETS_GO):
-            self.run(*remove)
-        for volume in self.docker.volumes.list(filters={"label": f"com.docker.compose.project={self.project}"}):
+        down = self.run("down", "--volumes", "--remove-orphans", check=False)
+        for container in self.docker.containers.list(all=True, ignore_removed=True, filters=self._ours):
+            container.remove(force=True, v=True)
+        until(lambda: not self._networks_left(), LETS_GO)
+        for volume in self.docker.volumes.list(filters=self._ours):
             volume.remove(force=True)
+        for network in self.docker.networks.list(filters=self._ours, greedy=True):
+            if inside := [one["Name"] for one in network.attrs["Containers"].values()]:
+                said = f"{down.stdout}{down.stderr}"[-2000:]
+                raise StackError(f"the network {network.name} is left, with {', '.join(inside)} in it: {said}")
+            _log.warning("Docker does not remove the empty network %s before it is started again", network.name)
+
+    @property
+    def _ours(self) -> dict[str, Any]:
+        """What tells this project's things from others."""
+        return {"label": f"com.docker.compose.project={self.project}"}
+
+    def _networks_left(self) -> list[str]:
+        """Remove what Docker lets go of; return the names of the others."""
+        left = []
+        for network in self.docker.networks.list(filters=self._ours):
+            try:
+                network.remove()
+            except DockerException:
+                left.append(str(network.name))
+        return left
 
     def left(self) -> list[str]:
         """Return the names of this project's containers and volumes, running or not."""
-        of_project: dict[str, Any] = {"filters": {"label": f"com.docker.compose.project={self.project}"}}
-        containers = self.docker.containers.list(all=True, ignore_removed=True, **of_project)
-        volumes = self.docker.volumes.list(**of_project)
+        containers = self.docker.containers.list(all=True, ignore_removed=True, filters=self._ours)
+        volumes = self.docker.volumes.list(filters=self._ours)
         return sorted([*(str(one.name) for one in containers), *(str(one.name) for one in volumes)])
 
     def containers(self) -> dict[str, Container]:
