@@ -1,9 +1,12 @@
-"""The walkthrough in containers: `docker compose run --rm walkthrough`; with `passwords`, it prints those instead.
+"""The walkthrough in containers: `docker compose run --rm walkthrough`.
+
+With `passwords`, it prints the people's passwords instead; with `token alice`, an access token of alice.
 
 It runs beside Keycloak, in its network: there `localhost` is Keycloak, as it is in a browser on the machine.  It is no
 party and has no identity.  It reads the parties' journals, which no party lets another one read.
 """
 
+import asyncio
 import json
 import os
 import ssl
@@ -149,9 +152,13 @@ def main() -> int:
         for user, password in passwords().items():
             print(f"{user:<8} {password}")
         return 0
-    if sys.argv[1:]:
-        print("Usage: docker compose run --rm walkthrough [passwords]", file=sys.stderr)
-        return 2
+    match sys.argv[1:]:
+        case ["token", user] if user in (accounts := passwords()):
+            print(asyncio.run(Stack(accounts).sign_in(user)).access_token)
+            return 0
+        case [_, *_]:
+            print("Usage: docker compose run --rm walkthrough [passwords | token USER]", file=sys.stderr)
+            return 2
     return until_stopped(walkthrough())
 
 

@@ -17,7 +17,11 @@ class LogFolder:
     def __init__(self, folder: Path) -> None:
         """Read the checkpoint, which is older than every file that is read later."""
         self.folder = folder
-        if not (folder / "checkpoint").is_file():
+        try:
+            there = (folder / "checkpoint").is_file()
+        except OSError as error:
+            raise LogFolderError(f"{folder} cannot be read: {error.strerror}.") from error
+        if not there:
             raise LogFolderError(
                 f"There is no log in {folder}: it has no checkpoint.  `make up` starts the ledger, which keeps it; "
                 "--log names another folder."

@@ -65,6 +65,9 @@ def resume(folder: Path, service: str, log: Log, because: str) -> Done:
     except JournalError as error:
         text = f"{error}.  The service must not run meanwhile; it starts again afterwards."
         raise EvidenceError(text, "journal_in_use") from error
+    except OSError as error:
+        text = f"{path} cannot be written: {error.strerror}.  In containers, the journal has to be mounted for writing."
+        raise EvidenceError(text, "not_written") from error
 
 
 def _resumed(path: Path, service: str, log: Log, because: str) -> Done:

@@ -1,8 +1,10 @@
 """`zt audit resume`: a journal goes on that the log refuses, because somebody else delivered records in its name."""
 
 import asyncio
+import errno
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +226,27 @@ def test_it_is_refused_while_the_party_runs(tmp_path: Path) -> None:
         running.close()
     assert shown.exit_code == 1
     assert "another process writes to it.  The service must not run meanwhile" in shown.stderr
+
+
+def test_a_journal_that_may_only_be_read_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path, same=4, foreign=1, own=1)
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as mounted:
+        mounted.setattr(os, "open", read_only)
+        shown = place.resume()
+    assert shown.exit_code == 1
+    assert f"{place.path} cannot be written: Read-only file system." in shown.stderr
+
+
+def test_a_log_that_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    place, too_long = Place(tmp_path, same=1, foreign=1, own=1), "x" * 300
+
+    for shown in (place.resume("--log", too_long), place.zt("witness", "--log", too_long)):
+        assert (shown.exit_code, shown.exception.__class__) == (1, SystemExit)
+        assert f"{too_long} cannot be read: File name too long." in shown.stderr
 
 
 def test_a_log_that_is_not_as_it_was_signed_changes_no_journal(tmp_path: Path) -> None:
