@@ -13,6 +13,8 @@ from authorities.policy.statements import Statement, code, first_unexpected, sta
 from zerotrust.policy import UnreadError, check_rule
 from zerotrust.registry.files import SCHEMA
 
+LONGEST_NAME = 64
+"""Characters of a name that is compared with others: to compare two takes time for each pair of their characters."""
 SHOWN = 60
 """Characters of a line that a problem quotes."""
 _QUOTE = re.compile(r'\\.|//.*|"')
@@ -171,8 +173,10 @@ def _attributes(schema: str, entity: str | None) -> str:
 
 def _meant(word: str, schema: str) -> str:
     """Return a question with the name in the schema that is closest to a word, or nothing."""
+    if len(word) > LONGEST_NAME:
+        return ""
     names = {quoted or plain for quoted, plain in _NAMES.findall(re.sub("//.*", "", schema))}
-    near = get_close_matches(word, sorted(names), n=1)
+    near = get_close_matches(word, sorted(name for name in names if len(name) <= LONGEST_NAME), n=1)
     return f": is `{near[0]}` meant?" if near else ""
 
 

@@ -15,6 +15,9 @@ from zerotrust.shielded import Shielding, shielded
 MOST_PROBLEMS = 50
 """Problems that are told of one content; whoever has more mends these first."""
 
+LONGEST_PROBLEM = 500
+"""Characters of a problem: a name in it can be as long as a policy."""
+
 Publish = Callable[[Version], Awaitable[None]]
 """Sends a version to the registry, and returns once that has taken it.
 
@@ -88,4 +91,8 @@ class Office(Shielding):
     def _problems(self, content: Content) -> list[str]:
         found = fit.problems(content, self._registry())
         more = [f"and {len(found) - MOST_PROBLEMS} more"] if len(found) > MOST_PROBLEMS else []
-        return found[:MOST_PROBLEMS] + more
+        return [_cut(one) for one in found[:MOST_PROBLEMS]] + more
+
+
+def _cut(problem: str) -> str:
+    return problem if len(problem) <= LONGEST_PROBLEM else f"{problem[:LONGEST_PROBLEM]}…"

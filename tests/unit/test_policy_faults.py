@@ -1,12 +1,16 @@
 """Policies that are no Cedar, or do not fit their schema: each fault is named with its file, line, rule and remedy."""
 
+from pathlib import Path
+from unittest.mock import AsyncMock
+
 import pytest
 
 from authorities.policy import fit
 from authorities.policy.decisions import FILE
 from authorities.policy.faults import faults
+from authorities.policy.office import LONGEST_PROBLEM, Office
 from authorities.policy.statements import MOST_TRIED, statements
-from authorities.policy.versions import Content, content_of
+from authorities.policy.versions import Content, Versions, content_of
 from tests.support.system import POLICIES, registry
 
 CONTENT = content_of(POLICIES)
@@ -178,6 +182,21 @@ def test_a_word_is_looked_for_in_a_bounded_number_of_places() -> None:
     [problem] = faults({"a.cedar": text}, CONTENT.cedar_schema)
 
     assert problem == "a.cedar, line 1, a rule without an @id: unexpected token `true`"
+
+
+async def test_a_long_name_is_cut_off(tmp_path: Path) -> None:
+    """And not compared with others, which takes time for each pair of characters."""
+    long = "a" * 900
+    schema = CONTENT.cedar_schema.replace("entity Document {", f"entity Document {{ {long}b: String,")
+    files = CONTENT.policies | {
+        DOCUMENTS: CONTENT.policies[DOCUMENTS].replace("resource.owner", f"resource.{long}c", 1)
+    }
+    office = Office(Versions(tmp_path, lambda: CONTENT), AsyncMock(), registry, AsyncMock())
+
+    [problem] = (await office.test(CONTENT.model_copy(update={"policies": files, "cedar_schema": schema})))["problems"]
+
+    assert problem.startswith(f"{DOCUMENTS}, line {line_of('resource.owner')}, rule {RESTRICTED}: an entity of type")
+    assert (len(problem), problem[-1]) == (LONGEST_PROBLEM + 1, "…")
 
 
 def test_content_is_as_it_was() -> None:
