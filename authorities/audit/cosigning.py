@@ -7,7 +7,7 @@ and what they do has no influence on anybody else.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,35 @@ def others_of(text: str) -> list[Other]:
     return [Other(address.rstrip("/"), found.witnesses[name]) for name, address in found.addresses.items()]
 
 
+class OthersIn:
+    """The witnesses that a file names now: calling it reads the file again, if it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        """Blocks.  Raises `LogError` if there is a file, and it is not valid."""
+        self._file, self._state, self._named = file, _state(file), others_in(file)
+
+    def __call__(self) -> Sequence[Other]:
+        """Return them; while the file is not valid, those of before.  Blocks."""
+        if (state := _state(self._file)) != self._state:
+            self._state = state
+            try:
+                self._named = others_in(self._file)
+            except LogError as error:
+                log.error("%s; until then, those of before are asked", error)
+            else:
+                log.info("further witnesses: %s", ", ".join(other.key.name for other in self._named) or "none")
+        return self._named
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Return what differs if a file has been written or replaced; nothing if there is none."""
+    try:
+        now = file.stat()
+    except OSError:
+        return ()
+    return now.st_ino, now.st_mtime_ns, now.st_size
+
+
 def others_in(file: Path) -> list[Other]:
     """Return the witnesses that this file names, if there is one.  Blocks.  Raises `LogError` if it is not valid."""
     try:
@@ -63,13 +92,16 @@ class Cosigners:
         registry: str,
         *,
         http: httpx.AsyncClient,
-        others: Iterable[Other] = (),
+        others: Callable[[], Sequence[Other]] = tuple,
         others_http: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`registry`: its address, to which `http` connects; `others_http` connects to the others."""
+        """`registry`: its address, to which `http` connects; `others_http` connects to the others.
+
+        `others` returns those of now; it may block.
+        """
         self._registry, self._http = registry, http
-        self._others, self._others_http, self._clock = list(others), others_http, clock
+        self._others, self._others_http, self._clock = others, others_http, clock
         self._held = dict[str, int]()
         self._paused = dict[str, float]()
         self._policy: TrustPolicy | None = None
@@ -85,9 +117,10 @@ class Cosigners:
             if isinstance(error, LogError):
                 raise
             raise LogError(f"the registry has not cosigned: {error or type(error).__name__}") from error
-        if not self._others or not growth.checkpoint.size:
+        others = await asyncio.to_thread(self._others)
+        if not others or not growth.checkpoint.size:
             return found
-        asked = await asyncio.gather(*(self._of_other(one, growth) for one in self._others))
+        asked = await asyncio.gather(*(self._of_other(one, growth) for one in others))
         return [*found, *(signature for some in asked for signature in some)]
 
     async def _of_registry(self, growth: Growth) -> list[Signature]:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from authorities.audit.alarms import Alarms
-from authorities.audit.cosigning import Cosigners, others_in
+from authorities.audit.cosigning import Cosigners, OthersIn
 from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
@@ -22,7 +22,9 @@ from zerotrust.tlog.tiles import reader
 from zerotrust.tlog.tree import consistency_proof
 
 WITNESSES = "witnesses"
-"""The file in the ledger's data that names further witnesses (c2sp.org/tlog-policy), each with its address."""
+"""The file in the ledger's data that names further witnesses (c2sp.org/tlog-policy), each with its address.
+
+A change of it takes effect with the next checkpoint."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class Ledger:
     async def opened(self) -> AsyncIterator[None]:
         """Open the log, and publish what comes, for a block.  Raises `LogError`."""
         service, registry = self._service, self._service.registry
-        others, outside = await asyncio.to_thread(others_in, service.data / WITNESSES), httpx.AsyncClient()
+        others, outside = await asyncio.to_thread(OthersIn, service.data / WITNESSES), httpx.AsyncClient()
         address = registry.address(registry.authorities.registry)
         cosigners = Cosigners(address, http=service.egress.authorities, others=others, others_http=outside)
         self.log = await Log.open(service.data, f"{registry.trust_domain}/audit", cosigners, clock=service.clock)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from authorities.audit.cosigning import Cosigners, Other
+from authorities.audit.ledger import WITNESSES
 from authorities.audit.log import Log as Ledger
 from authorities.registry.witness import Witness, add_witness_routes
 from lab.conformance.gos import installed
@@ -19,16 +21,17 @@ from lab.conformance.outcome import Outcome
 from lab.conformance.own_log import ORIGIN, Log, emptied
 from lab.conformance.running import Failed, run
 from lab.conformance.serving import HOST, free_port, served
-from lab.conformance.ssh_witness import NAME, witness
+from lab.conformance.ssh_witness import NAME, until, witness
 from local.llama_stack import end
 from zerotrust.audit.note_key import new_key
 from zerotrust.tlog.checkpoint import Checkpoint, signed
 from zerotrust.tlog.note import ED25519, Note, VerifierKey, parsed, signatures
 from zerotrust.tlog.proof import Proof
-from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tiles import reader, restored
-from zerotrust.tlog.tree import EMPTY, inclusion_proof
+from zerotrust.tlog.tree import EMPTY, InvalidLog, inclusion_proof
 from zerotrust.tlog.witness import Request
+from zt.evidence import verified
 
 FSCK, WITNESS = "1.0.4", "0.6.1"
 ENTRIES, LATER = 600, 200
@@ -59,19 +62,17 @@ async def fsck(home: Path) -> Outcome:
 
 
 async def ledger(home: Path, running: Path, demanded: str) -> Outcome:
-    """Have fsck read the log of the running ledger, and litewitness cosign another of its code, beside the registry.
+    """Have fsck read the log of the running ledger, and litewitness cosign it, and another of its code.
 
     `running`: the folder of its log; `demanded`: the policy of the registry.  Raises `Missing` and `Failed`.
     """
     checker = await installed(home, f"github.com/transparency-dev/tessera/cmd/fsck@v{FSCK}")
     signer = await installed(home, f"filippo.io/torchwood/cmd/litewitness@v{WITNESS}")
     copy, key, believed = emptied(home / "running"), home / "running.vkey", policy(demanded)
-    note = (running / "checkpoint").read_bytes()  # before the tiles, because the log grows
-    shutil.copytree(running, copy, dirs_exist_ok=True)
-    (copy / "checkpoint").write_bytes(note)
-    checkpoint, _ = believed.check(parsed(note))
+    checkpoint, _ = believed.check(parsed(_copied(running, copy) or b""))
     key.write_text(str(believed.logs[0]))
-    results = {"the running ledger": await _read(checker, copy, key), **await _cosigned_by(home, signer)}
+    results = {"the running ledger": await _read(checker, copy, key)}
+    results |= await _cosigned_by(home, signer) | await _demanded_of(home, signer, running, demanded)
     return Outcome("ledger", f"{FSCK}, {WITNESS}").expect(
         results,
         {
@@ -79,6 +80,7 @@ async def ledger(home: Path, running: Path, demanded: str) -> Outcome:
             "with litewitness": f"^registry and {NAME}$",
             "while litewitness is away": "^registry$",
             "when it is back": f"^registry and {NAME}$",
+            "named while the ledger runs": "^lite and registry$",
         },
     )
 
@@ -98,7 +100,8 @@ async def _cosigned_by(home: Path, signer: Path) -> dict[str, str]:
     ):
         away = f"http://{HOST}:{free_port()}"
         for name, at in (("with litewitness", there), ("while litewitness is away", away), ("when it is back", there)):
-            cosigners = Cosigners("http://registry", http=inside, others=[Other(at, key)], others_http=outside)
+            others = partial(tuple[Other, ...], (Other(at, key),))
+            cosigners = Cosigners("http://registry", http=inside, others=others, others_http=outside)
             log = await Ledger.open(folder, ORIGIN, cosigners)
             await log.finish()
             await log.add(entries(log.size, 300), {})
@@ -106,6 +109,39 @@ async def _cosigned_by(home: Path, signer: Path) -> dict[str, str]:
             found[name] = " and ".join(one.name for one in log.note.signatures[1:])
             await log.close()
     return found
+
+
+async def _demanded_of(home: Path, signer: Path, running: Path, demanded: str) -> dict[str, str]:
+    """Name litewitness to the running ledger, as docs/audit-log.md says, and have both demanded; return who has signed.
+
+    Nothing is asked of the system: it records something within a minute.
+    """
+    named = running.parent / WITNESSES
+    async with witness(signer, emptied(home / "beside"), policy(demanded).logs[0]) as (there, key):
+        named.write_text(f"witness lite {key} {there}\nquorum none\n")
+        before, quorum = (
+            demanded.splitlines()[:-1],
+            [f"witness lite {key}", "group both all registry lite", "quorum both"],
+        )
+        both = policy("\n".join([*before, *quorum]))
+        copy = emptied(home / "cosigned-by-both")
+        await until(lambda: _copied(running, copy, both), f"{NAME} beside the registry", seconds=120)
+        named.unlink()
+        found = verified(copy, both, after=0, held={}, local=None)
+    return {"named while the ledger runs": " and ".join(sorted(found.cosigned))}
+
+
+def _copied(log: Path, to: Path, demanded: TrustPolicy | None = None) -> bytes | None:
+    """Copy a log that grows, and return its checkpoint; nothing, if that is not what a policy demands."""
+    note = (log / "checkpoint").read_bytes()  # before the tiles
+    if demanded:
+        try:
+            demanded.check(parsed(note))
+        except InvalidLog:
+            return None
+    shutil.copytree(log, to, dirs_exist_ok=True)
+    (to / "checkpoint").write_bytes(note)
+    return note
 
 
 def entries(first: int, count: int) -> list[bytes]:

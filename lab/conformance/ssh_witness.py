@@ -57,10 +57,10 @@ async def witness(program: Path, folder: Path, log: VerifierKey) -> AsyncIterato
         await end(agents)
 
 
-async def until(met: Callable[[], bool], name: str) -> None:
-    """Wait until a program does what it was started for.  Raises `Failed` after 30 s."""
+async def until(met: Callable[[], object], name: str, seconds: float = 30) -> None:
+    """Wait until a program does what it was started for.  Raises `Failed` after so many seconds."""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(seconds):
             while not met():  # noqa: ASYNC110 - another program does it
                 await asyncio.sleep(0.05)
     except TimeoutError as error:

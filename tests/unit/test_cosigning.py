@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from authorities.audit import cosigning
-from authorities.audit.cosigning import Cosigners, Other, others_in, others_of
+from authorities.audit.cosigning import Cosigners, Other, OthersIn, others_in, others_of
 from authorities.audit.log import Cosign, Log, LogError, OtherHistory
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Registry, grow
@@ -76,7 +76,7 @@ async def known(folder: Path, registry: Registry, foreign: Foreign) -> Other:
 
 
 def both(registry: Registry, foreign: Foreign, other: Other, now: Callable[[], float] = lambda: 0.0) -> Cosigners:
-    return Cosigners(ADDRESS, http=registry.http, others=[other], others_http=foreign.http, clock=now)
+    return Cosigners(ADDRESS, http=registry.http, others=lambda: [other], others_http=foreign.http, clock=now)
 
 
 async def test_another_witness_signs_too_also_one_that_missed_some(
@@ -225,3 +225,36 @@ async def test_the_file_that_names_them_may_be_missing_and_must_be_valid(tmp_pat
 
     with pytest.raises(LogError, match=r"witnesses: line 1 of the policy: .* Repair or remove it"):
         others_in(file)
+
+
+async def test_the_file_that_names_them_is_read_again_when_it_has_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, one, two = tmp_path / "witnesses", witness("one").public, witness("two").public
+    named = OthersIn(file)
+    assert named() == []
+    file.write_text(f"witness one {one} https://one.example\nquorum none\n")
+    assert named() == [Other("https://one.example", one)]
+    file.write_text("witness one\n")
+    for _ in range(3):
+        assert named() == [Other("https://one.example", one)]
+    assert caplog.text.count("until then, those of before are asked") == 1
+    (put := tmp_path / "new").write_text(f"witness two {two} https://two.example\nquorum none\n")
+    put.rename(file)
+    assert named() == [Other("https://two.example", two)]
+    file.unlink()
+    assert named() == []
+
+
+async def test_a_witness_that_is_named_while_the_ledger_runs_cosigns_the_next_checkpoint(
+    tmp_path: Path, registry: Registry, foreign: Foreign
+) -> None:
+    other, named = await known(tmp_path / "log", registry, foreign), list[Other]()
+    cosigners = Cosigners(ADDRESS, http=registry.http, others=lambda: named, others_http=foreign.http)
+    log = await opened(tmp_path / "log", cosigners)
+    for now in [], [other], []:
+        named[:] = now
+        await grow(log, 3)
+        assert log.note
+        assert (cosigned_at(log.note, other.key) is not None) == bool(now)
+    await log.close()
