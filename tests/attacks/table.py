@@ -1033,7 +1033,7 @@ ROWS: dict[int, Row] = {
         (
             Control(
                 "receipts-room-shared",
-                put="most = next(call.audience for call in reversed(self._calls) if call.receipts)",
+                put="share = max((s for s in self._shares.values() if s.calls), key=lambda s: s.calls[-1].number)",
             ),
             Control("receipts-named"),
         ),
