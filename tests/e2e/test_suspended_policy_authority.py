@@ -1,0 +1,75 @@
+"""A start while the policy authority is suspended, in real processes: it is reinstated, and nothing is restarted.
+
+Keycloak has no part in it: the tests' issuer is the one that these processes know.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from authorities.registry.state import Entry, State
+from demo.intruder import said, tool_call
+from local.past import data_of
+from local.system import System
+from tests.support.ca import REGISTRY_PARTY
+from tests.support.issuer import Issuer
+from tests.support.launched import until
+from tests.support.policies import keep
+from tests.support.processes import launched, svid_of
+from zerotrust.registry.model import Registry
+from zerotrust.transport.pools import Connections
+
+pytestmark = pytest.mark.e2e
+
+READER, DOCUMENTS = "agent/reader", "tool/documents"
+
+
+@pytest.fixture
+async def again(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncIterator[System]:
+    """What an earlier run has left: policies whose life has ended, and their authority suspended."""
+    party = registry.authorities.policy
+    keep(kept := data_of(tmp_path, REGISTRY_PARTY))
+    state = State(kept / "revocations.db")
+    async with state.opened():
+        await state.change([Entry(("party", registry.id(party)), "drift: authorities/policy/planted.py")])
+    async with launched(tmp_path, registry, issuer, [DOCUMENTS], waiting=[party]) as system:
+        yield system
+
+
+async def test_after_it_is_reinstated_everything_goes_on_by_itself(again: System, issuer: Issuer) -> None:
+    party, iss = again.registry.authorities.policy, again.keycloak.issuer
+    token = issuer.delegated("orchestrator", READER, iss=iss, aud=again.registry.id(DOCUMENTS), scope="tool.read")
+    call = tool_call("read", id="ENG-101")
+    headers = call["headers"] | {"authorization": f"Bearer {token}"}
+    operators: dict[str, Any] = {
+        "azp": "zt",
+        "aud": again.registry.id(REGISTRY_PARTY),
+        "groups": ["/operators"],
+        "sub": "olivia",
+    }
+    olivia = {"authorization": f"Bearer {issuer.token(iss=iss, scope='registry.admin', **operators)}"}
+    async with (
+        httpx.AsyncClient(transport=Connections(again.directory, svid_of(again, READER)), timeout=30) as reader,
+        again.user() as operator,
+    ):
+
+        async def answered() -> str:
+            return said(await reader.post(f"{again.address(DOCUMENTS)}/mcp", json=call["json"], headers=headers))
+
+        parties = f"{again.address(REGISTRY_PARTY)}/parties"
+        for _ in range(3):
+            assert await answered() == "503 policy_unknown"
+        shown = (await operator.get(f"{parties}/{party}", headers=olivia)).json()
+        assert (shown["state"], shown["cause"]) == ("suspended", "drift: authorities/policy/planted.py")
+
+        reinstated = await operator.post(f"{parties}/{party}/reinstate", headers=olivia)
+        assert reinstated.status_code == 200, reinstated.text
+        async with asyncio.timeout(60):
+            while (now := await answered()) != "200 ok":
+                assert now == "503 policy_unknown"
+                await asyncio.sleep(0.1)
+    await until(lambda: f"party reinstate {party}" in again.log(DOCUMENTS).read_text())
