@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 import httpx
 
 from authorities.audit.alarms import Alarms
-from authorities.audit.cosigning import Cosigners, OthersIn
+from authorities.audit.cosigning import Cosigners
 from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
+from authorities.audit.others import OthersIn
 from authorities.audit.terms import record_term
 from zerotrust.audit.ledger import InLog, NotDelivered
 from zerotrust.audit.record import Link

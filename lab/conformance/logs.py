@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from authorities.audit.cosigning import Cosigners, Other
+from authorities.audit.cosigning import Cosigners
 from authorities.audit.ledger import WITNESSES
 from authorities.audit.log import Log as Ledger
+from authorities.audit.others import Other
 from authorities.registry.witness import Witness, add_witness_routes
 from lab.conformance.gos import installed
 from lab.conformance.outcome import Outcome

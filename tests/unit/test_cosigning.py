@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from authorities.audit import cosigning
-from authorities.audit.cosigning import Cosigners, Other, OthersIn, others_in, others_of
+from authorities.audit.cosigning import Cosigners
 from authorities.audit.log import Cosign, Log, LogError, OtherHistory
+from authorities.audit.others import Other, OthersIn, others_in, others_of
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Registry, grow
 from tests.support.tlog import ORIGIN, witness

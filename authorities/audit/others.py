@@ -1,0 +1,67 @@
+"""The witnesses beside the registry (c2sp.org/tlog-policy): a file names them, each with its address."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from authorities.audit.log import LogError
+from zerotrust.tlog.note import MAX_NOTE, VerifierKey
+from zerotrust.tlog.quorum import policy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A witness beside the registry."""
+
+    address: str
+    """The prefix of its `add-checkpoint`."""
+    key: VerifierKey
+
+
+def others_of(text: str) -> list[Other]:
+    """Return the witnesses of a policy file that have an address.  Raises `InvalidLog`."""
+    found = policy(text)
+    return [Other(address.rstrip("/"), found.witnesses[name]) for name, address in found.addresses.items()]
+
+
+class OthersIn:
+    """The witnesses that a file names now: calling it reads the file again, if it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        """Blocks.  Raises `LogError` if there is a file, and it is not valid."""
+        self._file, self._state, self._named = file, _state(file), others_in(file)
+
+    def __call__(self) -> Sequence[Other]:
+        """Return them; while the file is not valid, those of before.  Blocks."""
+        if (state := _state(self._file)) != self._state:
+            self._state = state
+            try:
+                self._named = others_in(self._file)
+            except LogError as error:
+                log.error("%s; until then, those of before are asked", error)
+            else:
+                log.info("further witnesses: %s", ", ".join(other.key.name for other in self._named) or "none")
+        return self._named
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Return what differs if a file has been written or replaced; nothing if there is none."""
+    try:
+        now = file.stat()
+    except OSError:
+        return ()
+    return now.st_ino, now.st_mtime_ns, now.st_size
+
+
+def others_in(file: Path) -> list[Other]:
+    """Return the witnesses that this file names, if there is one.  Blocks.  Raises `LogError` if it is not valid."""
+    try:
+        with file.open("rb") as opened:
+            return others_of(opened.read(MAX_NOTE).decode())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise LogError(f"{file}: {error}. Repair or remove it: it names further witnesses of the log") from error
