@@ -13,7 +13,7 @@
 import dataclasses
 
 from demo.receipts import altered, asked
-from lab.notebooks.attach import attach_here
+from lab.notebooks.attach import attach
 from lab.notebooks.evidence import around_record, export_of, receipt_of, show_receipt, show_tree, verify_export
 from lab.notebooks.figure import Arrow, figure
 
@@ -37,7 +37,7 @@ figure(
 )
 
 # %%
-system = await attach_here()
+system = await attach()
 
 # %% [markdown]
 # ## alice asks

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from demo.running import Running
 from lab.notebooks.normal import normal
-from local.system import System
 from zerotrust.audit.export import exported
 from zerotrust.audit.fault import Faulty
 from zerotrust.audit.verification import Verification
@@ -39,9 +39,9 @@ def show_receipt(one: Opened) -> None:
     print(normal(_DIGEST.sub("<digest>", json.dumps(said, indent=1))))
 
 
-def export_of(system: System) -> list[bytes]:
+def export_of(system: Running) -> list[bytes]:
     """Return the lines of an export of the log that the ledger publishes, as `zt audit export` writes them."""
-    log = LogFolder(system.data(system.registry.authorities.audit) / "log")
+    log = LogFolder(system.journal(system.registry.authorities.audit).with_name("log"))
     return list(exported(log.note, log.read))
 
 

@@ -2,37 +2,86 @@
 
 import asyncio
 import re
+import shutil
 import ssl
 from collections.abc import Callable
-from subprocess import PIPE, Popen
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, run
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.system import ROOT
 from zerotrust.testing.browser import Person
 from zerotrust.testing.stack import Stack, until
 from zerotrust.testing.users import User, authorities
 
 pytestmark = pytest.mark.compose
-SERVICES = ["attestation", "registry", "audit", "orchestrator", "reader", "writer", "documents", "inference"]
+SERVICES = ["attestation", "registry", "policy", "audit", "orchestrator", "reader", "writer", "documents", "inference"]
 SERVICES += ["keycloak", "database"]
 SignIn = Callable[[str], User]
 
 
-def test_the_story_is_told_and_operators_have_their_command(stack: Stack) -> None:
+def test_the_story_is_told(stack: Stack) -> None:
     told = stack.run("run", "--rm", "-T", "walkthrough")
     assert " checks behaved as expected: " in told.stdout
-    passwords = stack.run("run", "--rm", "-T", "walkthrough", "passwords").stdout
+
+
+def typed(block: str) -> str:
+    """A block of docs/containers.md, for bash."""
+    section = (ROOT / "docs" / "containers.md").read_text().partition("## zt in its container\n")[2]
+    return next(str(each) for each in re.findall(r"```bash\n(.*?)```", section, re.DOTALL) if block in each)
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Path:
+    """A folder in the place of `run`, which an account of the containers can read."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    tmp_path.chmod(0o755)
+    return folder
+
+
+def test_what_the_page_says_of_zt_is_typed_off_and_it_works(stack: Stack, evidence: Path) -> None:
+    blocks = [typed("alias zt="), typed("zt audit export"), typed("zt receipt verify")]
+    script = re.sub(r"(\./)?\brun/", f"{evidence}/", "\n".join(blocks).replace("./run:", f"{evidence}:"))
+    script = script.replace(f"verify {evidence}/", "verify run/").replace(f"digest {evidence}/", "digest run/")
+    command = ["bash", "-ec", f"shopt -s expand_aliases\n{script}"]
+
+    done = run(command, cwd=ROOT, stdin=DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "answers, identity verified" in done.stdout
+    assert re.search(r"agents.example/audit: all \d+ leaves verified", done.stdout)
+    assert "Proven: agent/reader, inference, orchestrator, tool/documents took part" in done.stdout
+
+
+def test_operators_have_their_command(stack: Stack, tmp_path: Path) -> None:
+    folder = shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    tmp_path.chmod(0o755)
+    assert "agent/reader" in as_olga(stack, "party", "list")
+    mounted = f"--volume={folder}:/app/policies:ro"
+    assert "These are the policies in force, version" in as_olga(stack, "policy", "test", mounted=mounted)
+    rules = folder / "documents.cedar"
+    rules.write_text(re.sub(r'@id\("read-public"\).*?\n};\n', "", rules.read_text(), flags=re.DOTALL))
+    assert "yes (read-public) -> no (resource_denied)" in as_olga(stack, "policy", "test", mounted=mounted, status=1)
+
+
+def as_olga(stack: Stack, *words: str, mounted: str = "--no-deps", status: int = 0) -> str:
+    """Run `zt` as an operator, who confirms its code in a browser of this machine; return what it printed."""
+    passwords = stack.run("run", "--rm", "-T", "--no-deps", "walkthrough", "passwords").stdout
     [olga] = [line.split()[1] for line in passwords.splitlines() if line.startswith("olga ")]
-    command = [*stack.compose.docker_compose_command(), "run", "--rm", "-T", "zt", "--user", "olga", "party", "list"]
+    how = ["run", "--rm", "-T", "--no-deps", mounted]
+    command = [*stack.compose.docker_compose_command(), *how, "zt", "--user", "olga", *words]
     with Popen(command, cwd=stack.folder, stdout=PIPE, stderr=PIPE, text=True) as zt:  # noqa: S603
         assert zt.stderr
         address = next(found[0] for line in zt.stderr if (found := re.search(r"https://\S+user_code=\S+", line)))
         tls = ssl.create_default_context(cadata=authorities(stack))
-        asyncio.run(Person("olga", olga).visit(address, tls))  # in a browser of this machine
-        assert "agent/reader" in zt.communicate(timeout=60)[0]
-    assert zt.returncode == 0
+        asyncio.run(Person("olga", olga).visit(address, tls))
+        printed, errors = zt.communicate(timeout=60)
+    assert zt.returncode == status, printed + errors
+    return printed + errors
 
 
 def works(sign_in: SignIn) -> bool:

@@ -28,7 +28,7 @@ def notebooks(intruders: Stack) -> Stack:
 def test_every_output_is_the_stored_one(notebooks: Stack) -> None:
     status, printed = notebooks.execute("notebooks", *RUN, "check")
 
-    offered = [source for source in (ROOT / "notebooks").glob("*.py") if source.name[0] in "1234"]
+    offered = [source for source in (ROOT / "notebooks").glob("*.py") if source.name[0] in "12349"]
     assert f"0 of {len(offered)} notebooks print something else" in printed, printed
     assert status == 0
 
