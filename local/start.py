@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from authorities.attestation.local.authority import Authority
+from authorities.attestation.local.launch import Launched
 from authorities.attestation.verifier.approval import approving
 from authorities.attestation.verifier.report import report
 from deploy.ogx import NAME, Provider
@@ -33,7 +34,7 @@ from registration.realm import REALM_FILE, deployed
 from registration.realm.script import SCRIPT
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
-from zerotrust.registry.model import load_registry
+from zerotrust.registry.model import Registry, load_registry
 
 SPACE = 100
 """Megabytes: several times the space that a run needs."""
@@ -105,7 +106,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         model_server = await stack.enter_async_context(serving(server, say)) if server else []
         if put_away:
             say(kept(put_away))
-        for address, process in launched.items():
+        for address, process in authorities_first(launched, registry):
             if why := waiting.get(name := process.launch.name):  # the registry does not send it the feed
                 say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
                 continue
@@ -122,6 +123,20 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
             stack.callback(asyncio.create_task(report_end(*one, say)).cancel)
         stack.push_async_callback(end_in_order, launched.values(), registry.authorities)
         yield system
+
+
+def authorities_first(launched: Mapping[str, Launched], registry: Registry) -> list[tuple[str, Launched]]:
+    """Return what was launched, with its address, in the order in which one waits for the other.
+
+    The others wait for the authorities, so that one of these is named which does not start.
+    """
+    needed = registry.authorities.registry, registry.authorities.policy, registry.authorities.audit
+
+    def turn(one: tuple[str, Launched]) -> int:
+        name = one[1].launch.name
+        return needed.index(name) if name in needed else len(needed)
+
+    return sorted(launched.items(), key=turn)
 
 
 def _check_ports(deployment: Deployment) -> None:
