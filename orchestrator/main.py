@@ -14,7 +14,7 @@ from orchestrator.models import Models
 from orchestrator.plan import Step, Task, make_plan, with_model
 from orchestrator.progress import Progress, answer_of, naming, stopped
 from orchestrator.proofs import Proofs
-from zerotrust.adapters.a2a import ask_agent
+from zerotrust.adapters.agent_client import ask_agent
 from zerotrust.adapters.answer import TASK_LIFE
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.runtime import run

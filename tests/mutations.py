@@ -71,6 +71,10 @@ TESTS = {
         "services/test_discovery services/test_reader services/test_clients faults/test_tasks "
         "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation"
     ),
+    "adapters.agent_client": (
+        "services/test_discovery services/test_clients services/test_orchestrator faults/test_tasks "
+        "attacks/test_j_a2a services/test_revocation"
+    ),
     "adapters.answer": (
         "unit/test_answer unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks"
     ),
@@ -203,7 +207,7 @@ EXCUSED = {
     "receipts.completeness: marked not in line and span[1] not in spans": "it is quicker not to read the others",
     "gate: if call.route is UNLISTED:": "what such a route requires, nobody has: a second check stands behind it",
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
-    "adapters.a2a: streaming=False": "the card has said so already",
+    "adapters.agent_client: streaming=False": "the card has said so already",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "call: self.principal": "for the type checker: a trace is followed only once the caller is known",
     "transport.responses: super().__init__(status_code=refusal.status)": (

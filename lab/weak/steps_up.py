@@ -3,7 +3,7 @@
 import re
 
 from orchestrator.plan import Step
-from zerotrust.adapters import a2a
+from zerotrust.adapters import agent_client
 from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import Service
@@ -12,10 +12,10 @@ TRIES = 5
 
 
 async def ask_agent(service: Service, step: Step, text: str, token: ExchangedToken) -> Answer:
-    """Do the same as `a2a.ask_agent`, but step up (RFC 6750 section 3.1) as often as a refusal asks for it."""
+    """Do the same as `agent_client.ask_agent`, but step up (RFC 6750 section 3.1) as often as a refusal asks for it."""
     for _ in range(TRIES):
         try:
-            return await a2a.ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
+            return await agent_client.ask_agent(service, step.agent, f"{step.instruction}\n{text}", token)
         except PeerError as error:
             answer = error.__cause__ and error.__cause__.__cause__
             challenge = answer.response.headers["www-authenticate"]  # type: ignore[union-attr] # it is a refusal

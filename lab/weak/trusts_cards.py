@@ -3,8 +3,8 @@
 from a2a.types import AgentCard
 from google.protobuf.json_format import Parse  # type: ignore[import-untyped]
 
-from zerotrust.adapters.a2a import MAX_CARD
 from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.adapters.agent_client import MAX_CARD
 from zerotrust.limits.answers import ask
 from zerotrust.service import Service
 

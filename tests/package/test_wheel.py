@@ -23,6 +23,7 @@ for package in zerotrust, zt:
 NEEDS = "{0} is not installed: it comes with the extra `{1}` (pip install '/path/to/this/repository[{1}]')"
 NEEDS_AN_EXTRA = {
     "zerotrust.adapters.a2a": ("a2a", "a2a"),
+    "zerotrust.adapters.agent_client": ("a2a", "a2a"),
     "zerotrust.adapters.agent_card": ("a2a", "a2a"),
     "zerotrust.adapters.agent_loop": ("mcp", "mcp"),
     "zerotrust.adapters.tool_client": ("mcp", "mcp"),

@@ -13,8 +13,8 @@ from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust import context
-from zerotrust.adapters.a2a import check_agent
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
+from zerotrust.adapters.agent_client import check_agent
 from zerotrust.decision import Denied, Reason
 from zerotrust.service import CHECKED
 

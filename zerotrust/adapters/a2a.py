@@ -1,4 +1,4 @@
-"""Calls between agents (A2A 1.0, JSON-RPC), with the official SDK.
+"""An agent that others call (A2A 1.0, JSON-RPC), with the official SDK.  `agent_client.py` is the other side.
 
 An agent answers with a message, not with a stored task: nothing is stored after the answer.  The answer has an account
 of what the agent did, even if it did not finish.  Without an account, it is unclear what was done.
@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any
 
-import httpx
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,25 +22,19 @@ from zerotrust.adapters.agent_card import (
     OUTPUT_MODES,
     PATH,
     agent_card,
-    check_card,
     signed_card,
 )
-from zerotrust.adapters.answer import NONSENSE, Answer, PeerError, refused, unreached
+from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.adapters.extras import extra
 from zerotrust.adapters.model_choice import DEFAULT_MODEL, ask_for_model
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
-from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.limits.answers import ask
 from zerotrust.receipts.carried import EXTENSION
 from zerotrust.service import Service
-from zerotrust.spiffe.workload import WorkloadError
-from zerotrust.transport.egress import calling_with
 from zerotrust.transport.jsonrpc import LONGEST_ID, error_body, request_id
 
 with extra("a2a"):
-    from a2a.client import A2AClientError, ClientConfig, ClientFactory
-    from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_data_part, new_message, new_text_part
+    from a2a.helpers.proto_helpers import new_data_part, new_message, new_text_part
     from a2a.server.agent_execution import AgentExecutor, RequestContext
     from a2a.server.context import ServerCallContext
     from a2a.server.events import EventQueue
@@ -60,9 +53,6 @@ with extra("a2a"):
         UnsupportedOperationError,
     )
 
-
-MAX_CARD = 64 * 1024
-"""Bytes of an agent's card."""
 
 DIALECTS = {PATH: Dialect(error_body, media_type=b"application/json")}
 
@@ -84,77 +74,6 @@ def agent_app(
         return signed_card(card, service.workload.svid)  # with the current SVID, with which the signature expires
 
     return app
-
-
-async def check_agent(service: Service, name: str) -> None:
-    """Check that the agent `name` has its approved card, signed with its SVID.
-
-    The card is fetched again when its signature has expired, or the trust bundle has changed.
-    Raises `Denied`, also if the agent cannot be reached, and `PeerError` if it refuses this party.
-    """
-    url, signer = f"{service.addresses[name]}{CARD_PATH}", service.registry.id(name)
-    try:
-        own = service.workload.svid
-        good = (name, service.snapshot.approved[name].card, frozenset(own.bundle))
-        if service.checked.get(good, 0.0) > service.clock():  # control: card-remembered-by-content
-            return
-        status, sent = await ask(service.egress.without_token, "GET", url, most=MAX_CARD)
-        if status == 503:
-            raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
-        if status in (401, 403):  # it refuses this party, which says nothing against its card
-            raise PeerError(refused(name, httpx.Response(status, content=sent)).message)
-        until = check_card(sent, signer=signer, digest=good[1], own=own, now=service.clock())
-    except (httpx.HTTPError, WorkloadError) as error:
-        raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
-    except ValueError as error:
-        await service.distrust(name, str(error))
-    else:
-        service.checked[good] = until  # control: card-remembered-until-its-end
-
-
-async def ask_agent(
-    service: Service, name: str, text: str, token: ExchangedToken, *, model: str = DEFAULT_MODEL
-) -> Answer:
-    """Check the card of the agent `name`, then call the agent with a token that was exchanged for it.
-
-    `model`: the model that the agent is to ask for; it is the member `model` of the message's metadata.
-    Raises `Denied` if the card is not as approved, and `PeerError`: with the agent's account if it did not finish, and
-    `unclear` if there is no account.
-    """
-    await check_agent(service, name)  # control: peer-card-checked
-    config = ClientConfig(streaming=False, httpx_client=service.egress.http)
-    # control: peer-address-from-registry
-    card = agent_card(name, service.addresses[name], service.registry.scopes_at(name))
-    client = ClientFactory(config).create(card)
-    message = new_message([new_text_part(text)], role=Role.ROLE_USER)
-    message.metadata.update({"model": model})
-    question = SendMessageRequest(message=message)
-    try:
-        with calling_with(token):
-            (reply,) = [reply async for reply in client.send_message(question)]
-        (account,) = get_data_parts(reply.message.parts) or [{}]
-        answer = Answer.model_validate({**account, "text": get_message_text(reply.message)})
-    except A2AClientError as error:
-        raise _unanswered(name, error) from error
-    except A2AError as error:
-        raise PeerError(f"{name}: {error}", unclear=True) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
-        raise PeerError(f"{name}: {NONSENSE}", unclear=True) from error
-    if not reply.HasField("message"):  # control: reply-is-message
-        raise PeerError(f"{name}: {NONSENSE}", unclear=True)
-    if answer.broken:
-        raise PeerError(f"{name}: {answer.broken}", unclear=bool(answer.unclear), account=answer)
-    return answer
-
-
-def _unanswered(name: str, error: A2AClientError) -> PeerError:
-    """Return the error for a party that gave no valid answer."""
-    cause = error.__cause__
-    if isinstance(cause, httpx.TransportError):
-        return unreached(name, cause)
-    if not isinstance(cause, httpx.HTTPStatusError):
-        return PeerError(f"{name}: {NONSENSE}", unclear=True)
-    return refused(name, cause.response)
 
 
 _works: ContextVar[set[asyncio.Future[Answer]]] = ContextVar("works")

@@ -1,4 +1,4 @@
-"""Which receipts of others have room in an answer: of each party at least its share, whatever the others send.  Pure.
+"""Which receipts of others have room in an answer: of each party at least its share, whatever the others send.
 
 Nothing is summed up anew for each answer: a request may have made 256 calls.
 """
