@@ -1,31 +1,27 @@
-"""Every way to revoke something, and how long each service still accepts calls afterwards.
+"""Every way to revoke something, and the tokens of a session that are in use meanwhile.
 
-As soon as the revocation is acknowledged, all services that it concerns are called with genuine tokens until each
-refuses.  The time is measured from the acknowledgement to the first refusal at each service.
+`revocation_delays.py` measures how soon each service refuses them.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from keycloak import KeycloakAdmin
 
-from demo.intruder import Intruder, User, answer_to, claims_of, mcp
+from demo.intruder import Intruder, User, claims_of, mcp
 from demo.revocation import PLANTED, until_restored
 from demo.running import Compromised
 from local.system import System
 from zt.login import Login
 from zt.registry_client import RegistryClient
 
-REFUSED = "401 revoked"
 LONGEST = 10
 """Seconds after which a method counts as broken."""
-PAUSE = 0.005
-"""Seconds between two calls of a service: without a pause, all parties would be too busy to receive the revocation."""
 PLAN = {"request": "Summarise the incident reports."}
 READER, WRITER = "agent/reader", "agent/writer"
 
@@ -220,47 +216,3 @@ REVOCATION_METHODS = {
         "a client is disabled at Keycloak", disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT
     ),
 }
-
-
-async def delays(method: RevocationMethod, use: Use, *, acknowledged: bool = True) -> dict[str, float]:
-    """Revoke, and undo it; return the seconds from the acknowledgement to the first refusal at each service.
-
-    Without `acknowledged`, the seconds count from the request.
-    Raises `RuntimeError` if a service refuses before, or for another reason, or not at all.
-    """
-    calls = {name: call for name, call in use.calls().items() if name in method.hits}
-    for name, call in calls.items():
-        if (answer := await answer_to(call())).startswith("401"):
-            raise RuntimeError(f"{name} says {answer} before anything is revoked")
-    try:
-        revoking = asyncio.ensure_future(method.trigger(use))
-        if acknowledged:
-            await revoking
-        began = time.monotonic()
-        took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
-        await revoking
-    finally:
-        await method.undo(use)
-    return {name: at - began for name, at in took}
-
-
-async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:
-    deadline = time.monotonic() + LONGEST
-    while time.monotonic() < deadline:
-        answer = await answer_to(call())
-        if answer == REFUSED:
-            return name, time.monotonic()
-        if answer.startswith(("401", "5", "no")):
-            raise RuntimeError(f"{name} says {answer}")
-        await asyncio.sleep(PAUSE)
-    raise RuntimeError(f"{name} has not refused after {LONGEST} s")
-
-
-async def all_delays(system: System, olga: RegistryClient) -> dict[str, dict[str, float]]:
-    """Measure each method once, each with a session of its own."""
-    async with AsyncExitStack() as stack:
-        intruder = Intruder(system, stack)
-        took = {}
-        for name, method in REVOCATION_METHODS.items():
-            took[name] = await delays(method, await in_use(system, intruder, olga, agent=method.agent))
-        return took

@@ -7,7 +7,7 @@ from demo.parts import begin, paragraph
 from demo.receipts import show_receipts
 from demo.refusals import attempts
 from demo.revocation import operator, revocations, rogues
-from demo.revocation_methods import all_delays
+from demo.revocation_delays import all_delays
 from demo.rule_change import drafts, show_rule_change
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who

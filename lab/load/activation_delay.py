@@ -17,7 +17,8 @@ import typer
 
 from demo.intruder import Intruder
 from demo.revocation import operator
-from demo.revocation_methods import PAUSE, in_use
+from demo.revocation_delays import PAUSE
+from demo.revocation_methods import in_use
 from demo.rule_change import WHY, policy_operator, with_its_table, with_stricter_rule
 from lab.bench.numbers import percentile
 from lab.load.bench_part import run_part

@@ -11,7 +11,8 @@ import typer
 
 from demo.intruder import Intruder
 from demo.revocation import operator
-from demo.revocation_methods import REVOCATION_METHODS, delays, in_use
+from demo.revocation_delays import delays
+from demo.revocation_methods import REVOCATION_METHODS, in_use
 from lab.bench.numbers import percentile
 from lab.load.bench_part import run_part
 from lab.load.report import ms

@@ -14,7 +14,7 @@ from lab.notebooks.figure import Svg, drawn
 LEFT, RIGHT, DECADE, ROW, TOP = 150, 90, 120, 20, 34
 """Pixels: beside the scale, for ten times as long, for a row, and above the first."""
 DECADES = 4
-"""From 1 ms to 10 s, after which `demo/revocation_methods.py` gives up."""
+"""From 1 ms to 10 s, after which `demo/revocation_delays.py` gives up."""
 SPACE = "\N{NO-BREAK SPACE}"
 """Before a unit.  A plain one would make `normal.py` take the number away."""
 _STYLE = (

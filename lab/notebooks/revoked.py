@@ -7,16 +7,8 @@ from functools import partial
 
 from demo.intruder import answer_to, claims_of
 from demo.revocation import operator
-from demo.revocation_methods import (
-    BEHIND_THE_AGENT,
-    READER,
-    REFUSED,
-    RevocationMethod,
-    Use,
-    delays,
-    in_use,
-    until_user_active,
-)
+from demo.revocation_delays import REFUSED, delays
+from demo.revocation_methods import BEHIND_THE_AGENT, READER, RevocationMethod, Use, in_use, until_user_active
 from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo import revocation_methods
+from demo import revocation_delays
 from demo.intruder import answer_to
 from demo.revocation_methods import REVOCATION_METHODS, RevocationMethod
 from lab.compare.real import real
@@ -21,7 +21,7 @@ async def test_a_revocation_is_undone_where_its_measurement_fails(
 
     async with real(system) as there:
         with monkeypatch.context() as broken:
-            broken.setattr(revocation_methods, "_refused", never)
+            broken.setattr(revocation_delays, "_refused", never)
             with pytest.raises(RuntimeError, match="not refused"):
                 await revoked(await started(there, user), method)
         answers = [await answer_to(call()) for call in (await started(there, user)).calls().values()]

@@ -1,0 +1,65 @@
+"""How long each service still accepts calls after a revocation.
+
+As soon as the revocation is acknowledged, all services that it concerns are called with genuine tokens until each
+refuses.  The time is measured from the acknowledgement to the first refusal at each service.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import httpx
+
+from demo.intruder import Intruder, answer_to
+from demo.revocation_methods import LONGEST, REVOCATION_METHODS, RevocationMethod, Use, in_use
+from local.system import System
+from zt.registry_client import RegistryClient
+
+REFUSED = "401 revoked"
+PAUSE = 0.005
+"""Seconds between two calls of a service: without a pause, all parties would be too busy to receive the revocation."""
+
+
+async def delays(method: RevocationMethod, use: Use, *, acknowledged: bool = True) -> dict[str, float]:
+    """Revoke, and undo it; return the seconds from the acknowledgement to the first refusal at each service.
+
+    Without `acknowledged`, the seconds count from the request.
+    Raises `RuntimeError` if a service refuses before, or for another reason, or not at all.
+    """
+    calls = {name: call for name, call in use.calls().items() if name in method.hits}
+    for name, call in calls.items():
+        if (answer := await answer_to(call())).startswith("401"):
+            raise RuntimeError(f"{name} says {answer} before anything is revoked")
+    try:
+        revoking = asyncio.ensure_future(method.trigger(use))
+        if acknowledged:
+            await revoking
+        began = time.monotonic()
+        took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
+        await revoking
+    finally:
+        await method.undo(use)
+    return {name: at - began for name, at in took}
+
+
+async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:
+    deadline = time.monotonic() + LONGEST
+    while time.monotonic() < deadline:
+        answer = await answer_to(call())
+        if answer == REFUSED:
+            return name, time.monotonic()
+        if answer.startswith(("401", "5", "no")):
+            raise RuntimeError(f"{name} says {answer}")
+        await asyncio.sleep(PAUSE)
+    raise RuntimeError(f"{name} has not refused after {LONGEST} s")
+
+
+async def all_delays(system: System, olga: RegistryClient) -> dict[str, dict[str, float]]:
+    """Measure each method once, each with a session of its own."""
+    async with AsyncExitStack() as stack:
+        intruder = Intruder(system, stack)
+        took = {}
+        for name, method in REVOCATION_METHODS.items():
+            took[name] = await delays(method, await in_use(system, intruder, olga, agent=method.agent))
+        return took
