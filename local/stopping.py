@@ -8,8 +8,9 @@ from contextlib import suppress
 from authorities.attestation.local.launch import Launched
 from zerotrust.registry.model import Authorities
 
-SECONDS = 10
-"""For those that end together: what they have begun, and their last records.  The authority kills who still runs."""
+SECONDS = 20
+"""For those that end together.  The ledger needs the most, 10 at worst: 3 until it is quiet, 5 for requests that were
+begun, 2 for its own last records.  The authority kills who still runs."""
 
 
 async def end_in_order(launched: Iterable[Launched], authorities: Authorities) -> None:

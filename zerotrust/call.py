@@ -11,7 +11,7 @@ from starlette.types import Message, Scope
 
 from zerotrust.audit import event as audit
 from zerotrust.audit.record import Link
-from zerotrust.context import Span
+from zerotrust.context import Span, Undecided
 from zerotrust.decision import Decision
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
@@ -56,7 +56,7 @@ class Call:
     """Digest of the content so far; of an answer, without its receipts."""
     unwritten: list[Awaitable[object]] = field(default_factory=list)
     """Records that the answer waits for."""
-    undecided: set[object] = field(default_factory=set)
+    undecided: Undecided = field(default_factory=Undecided)
     """Decisions without which there is no answer."""
     over: ExitStack = field(default_factory=ExitStack)
     """What to do when the request ends."""

@@ -17,8 +17,18 @@ PEER: ContextVar[Peer] = ContextVar("peer")
 FORM: ContextVar[Form] = ContextVar("form")
 UNWRITTEN: ContextVar[list[Awaitable[object]]] = ContextVar("unwritten")
 """Each is done when a record is on the disk."""
-UNDECIDED: ContextVar[set[object]] = ContextVar("undecided")
-"""One for each decision that an engine elsewhere has been asked for and that nobody has awaited to its end."""
+
+
+class Undecided(set[object]):
+    """One for each decision that an engine elsewhere has been asked for and that nobody has awaited to its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals: list[Exception] = []
+        """What such decisions have raised."""
+
+
+UNDECIDED: ContextVar[Undecided] = ContextVar("undecided")
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,11 +154,14 @@ class Revocations:
         """Decide whether a party that calls without a token is revoked."""
         return self._decision(self._first((("party", party),)))
 
+    def suspended(self, party: str) -> bool:
+        """Return whether a party is known to be suspended, however old that news is."""
+        return self.of_party(party).reason is Reason.REVOKED
+
     def of_peer(self, party: str) -> Decision:
         """Decide whether a party that is about to be called is revoked: a reason that does not blame the caller."""
         decision = self.of_party(party)
-        revoked = decision.reason is Reason.REVOKED
-        return replace(decision, reason=Reason.PEER_REVOKED) if revoked else decision
+        return replace(decision, reason=Reason.PEER_REVOKED) if self.suspended(party) else decision
 
     def _decision(self, revoked: Decision | None) -> Decision:
         if revoked is not None:  # first, because a known revocation counts even where the data is stale

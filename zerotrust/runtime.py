@@ -76,8 +76,10 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
 ) -> Service:
     """Return a party, composed of what the registry says and what its settings say."""
     directory = snapshot.directory(name)
-    calls, mcp_calls = Connections(directory, workload.svid), MCPConnections(directory, workload.svid)
-    to_authorities = Connections(snapshot.authorities(), workload.svid)
+    svid, suspended = workload.svid, revocations.suspended
+    calls = Connections(directory, svid, suspended=suspended)
+    mcp_calls = MCPConnections(directory, svid, suspended=suspended)
+    to_authorities = Connections(snapshot.authorities(), svid, suspended=suspended)
     for connections in (calls, mcp_calls, to_authorities):
         workload.on_renewal(connections.renew)
     return kind(

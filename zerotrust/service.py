@@ -31,7 +31,7 @@ from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import Ledger, published_policy
 from zerotrust.audit.recorder import Recorder
-from zerotrust.context import UNDECIDED, current_principal
+from zerotrust.context import UNDECIDED, Undecided, current_principal
 from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, PolicyEngine, Question, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
@@ -50,7 +50,7 @@ from zerotrust.sealing import Notary
 from zerotrust.spiffe.svid import Svid
 from zerotrust.token_validation import Expected
 from zerotrust.transport.egress import EgressClients
-from zerotrust.transport.responses import DeniedResponse, as_denied
+from zerotrust.transport.responses import DeniedResponse, as_denied, only_one
 
 T = TypeVar("T")
 
@@ -315,7 +315,7 @@ class Service:
         """Note at once, for the gate, that a decision is to be awaited.
 
         A no that another task awaits, as with `create_task` or `gather`, stays noted: nobody may look at that task.
-        A refusal goes out all the same (`_answer`).
+        If the handler lets it through, the refusal goes out all the same (`_answer`).
         """
         undecided, pending, here = UNDECIDED.get(), object(), asyncio.current_task()
         undecided.add(pending)
@@ -327,6 +327,9 @@ class Service:
                 status = self.revocations.of(caller)  # it may have been revoked meanwhile
                 await concluded(decision if status else status)  # control: caller-not-revoked-when-decided
                 raised = False
+            except Exception as refusal:
+                undecided.refusals.append(refusal)
+                raise
             finally:
                 if not raised or asyncio.current_task() is here:
                     undecided.discard(pending)
@@ -389,11 +392,14 @@ class Service:
         return app
 
     async def _answer(self, _request: Request, error: Exception) -> Response:
-        refusal = as_denied(error)
+        raised = only_one(error)
+        refusal = as_denied(raised)
         if refusal.reason is Reason.FAILED:
             raise error  # the gate logs, records and answers it
+        undecided = UNDECIDED.get(Undecided())
+        if any(raised is one for one in undecided.refusals):  # control: refusal-of-a-decision
+            undecided.clear()  # the answer is what was decided, and nothing that the handler has made
         if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
-            UNDECIDED.get(set()).clear()  # whatever was to be decided, a refusal has nothing of it
             decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
             try:
                 await self.recorder.write(audit.Refusal(decision=audit.Decided.of(decision)))

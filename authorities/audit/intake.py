@@ -26,6 +26,7 @@ QUIET = 1.5
 written with, waits one second at most (`zerotrust/audit/journal.py` `RIDE_WITHIN`), and is then sent at once."""
 LAST = 3.0
 """Seconds in which quiet has to come: the process is to end."""
+ENDS = LogError("the audit authority ends")
 MOST_WAITING = 16 * MOST_BYTES
 """Bytes of requests that are on their way into the log, of all parties together: 32 MiB."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -55,7 +56,7 @@ class Intake(Shielding):
         self._log, self._lookup, self._was_published = ledger, lookup, published
         self._waiting: dict[str, _Waiting] = {}
         self._taking: dict[str, int] = {}
-        self._some, self._came, self._ready = asyncio.Event(), asyncio.Event(), False
+        self._some, self._came, self._ready, self._ended = asyncio.Event(), asyncio.Event(), False, False
 
     def position(self, service: str) -> Link:
         """Return where the published log stands with a journal.  Raises `Denied` while that is not known."""
@@ -83,9 +84,11 @@ class Intake(Shielding):
             return await self._published(service, new, given.link) if new else there
         finally:
             del self._taking[service]
-            self._came.set()
 
     async def _published(self, service: str, lines: Sequence[bytes], link: Link) -> Link:
+        self._came.set()
+        if self._ended:
+            raise Denied(AuditReason.LOG_UNAVAILABLE, str(ENDS))
         self._waiting[service] = one = _Waiting(lines, link)
         self._some.set()
         try:
@@ -109,7 +112,15 @@ class Intake(Shielding):
         return self._came.is_set()
 
     async def run(self) -> None:
-        """Publish what waits, batch by batch, until cancelled."""
+        """Publish what waits, batch by batch, until cancelled; then tell all who still wait that nothing comes."""
+        try:
+            await self._run()
+        finally:
+            self._ended = True
+            _tell(self._waiting.values(), ENDS)
+            self._waiting.clear()
+
+    async def _run(self) -> None:
         pause, said = SHORTEST_PAUSE, ""
         while True:
             try:
@@ -149,7 +160,7 @@ class Intake(Shielding):
             self._some.set()
         heads = {**self._log.heads, **{service: one.link for service, one in batch.items()}}
         lines = [line for one in batch.values() for line in one.lines]
-        failure: LogError | None = LogError("the audit authority ends")
+        failure: LogError | None = ENDS
         try:
             await self._log.add(lines, heads)
             failure = None

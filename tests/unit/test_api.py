@@ -367,7 +367,18 @@ def decides_in_another_task(service: Service) -> ASGIApp:
             tasks.create_task(bug())
         return "done"
 
-    paths = "/task", "/gather", "/lets-through", "/task-group", "/otherwise", "/with-a-bug"
+    @app.get("/swallows")
+    async def swallows() -> str:
+        await asyncio.gather(service.decide("quote.delete", TEA), return_exceptions=True)
+        raise Denied(Reason.DEPARTMENT_NEEDED, more={"departments": ["what was to be decided about"]})
+
+    @app.get("/hidden")
+    async def hidden() -> str:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(service.decide("quote.delete", TEA, otherwise=HTTPException(404)))
+        return "done"
+
+    paths = "/task", "/gather", "/lets-through", "/task-group", "/otherwise", "/with-a-bug", "/swallows", "/hidden"
     return service.guard(app, {("GET", "/health"): Public()} | {("GET", path): Scope("quote.read") for path in paths})
 
 
@@ -390,7 +401,16 @@ async def test_a_no_elsewhere_that_a_handler_lets_through_is_answered_as_any_ref
         assert {access.decision.allowed for access in accesses} == {decision.allowed}
 
 
-@pytest.mark.parametrize("path", ["/otherwise", "/with-a-bug"])
+async def test_what_a_handler_answers_in_place_of_a_no_elsewhere_is_answered_from_a_task_group_as_well(
+    tmp_path: Path,
+) -> None:
+    async with guarded(QUOTES, decides_in_another_task, data=tmp_path, scopes=["quote.read"]) as quotes:
+        quotes.service.use(quotes.service.snapshot, Elsewhere(DENIED))
+        answer = await quotes.client(quotes.token()).get("/hidden")
+        assert (answer.status_code, answer.json()["reason"]) == (404, Reason.APPLICATION_ERROR)
+
+
+@pytest.mark.parametrize("path", ["/otherwise", "/with-a-bug", "/swallows"])
 async def test_after_a_no_elsewhere_that_became_something_else_in_a_handler_there_is_no_answer(
     tmp_path: Path, path: str
 ) -> None:

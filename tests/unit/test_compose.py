@@ -14,6 +14,7 @@ from authorities.attestation.containers.settings import OF_REGISTRY as READ_BY_R
 from authorities.attestation.containers.settings import Settings
 from demo.intruder import INSIDERS
 from lab.containers.attestation import COMPROMISED
+from local.stopping import SECONDS
 from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import load_lock
@@ -206,6 +207,10 @@ def test_whoever_takes_or_cosigns_records_ends_after_those_whose_records_they_ar
     assert {name for name in PARTIES if "audit" in after[name]} == PARTIES.keys() - {AUDIT, REGISTRY}
     assert "registry" in after[AUDIT]
     assert all("attestation" in others for others in after.values())  # without it, nobody would be believed at the end
+
+
+def test_a_party_has_the_time_to_end_that_it_has_on_one_machine() -> None:
+    assert {party["stop_grace_period"] for party in PARTIES.values()} == {f"{SECONDS}s"}
 
 
 def test_every_image_is_pinned_to_a_version() -> None:

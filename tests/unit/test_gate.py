@@ -22,7 +22,6 @@ from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.chain import events
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event import MICROSECONDS, Request
-from zerotrust.audit.pace import SLOW
 from zerotrust.context import current_principal, current_span, current_trace
 from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.dialect import PLAIN, Dialect
@@ -483,7 +482,7 @@ async def test_the_record_is_on_the_disk_before_the_handler_runs(
 async def test_the_handler_waits_for_a_slow_disk_and_the_loop_does_not(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    door.journal._pace.took(SLOW)
+    monkeypatch.setattr("zerotrust.audit.journal.Pace.quick", False)
     syncing, go_on, sync = threading.Event(), threading.Event(), os.fdatasync
 
     def slow_disk(fd: int) -> None:

@@ -219,6 +219,24 @@ async def test_an_unknown_origin_is_not_called(reader: Party, kind: Kind) -> Non
 
 
 @KINDS
+async def test_a_party_is_not_called_while_it_is_suspended_not_even_on_a_kept_connection(
+    reader: Party, kind: Kind
+) -> None:
+    suspended: set[str] = set()
+    library, connect = kind
+    transport = connect(directory(reader), the_ca().svid(ORCHESTRATOR), suspended=suspended.__contains__)
+    async with library.AsyncClient(transport=transport) as http:
+        await http.get(reader.address)
+        suspended.add(f"spiffe://{TRUST_DOMAIN}/{READER}")
+        with pytest.raises(library.ConnectError, match="the party is suspended"):
+            await http.get(reader.address)
+        suspended.clear()
+        await http.get(reader.address)
+
+    assert len(reader.asked) == 2
+
+
+@KINDS
 @pytest.mark.parametrize(
     "svid",
     [

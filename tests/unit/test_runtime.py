@@ -258,6 +258,20 @@ async def test_what_a_party_calls_with_is_renewed_with_it(snapshot: RegistrySnap
         await connections.aclose()
 
 
+async def test_no_client_of_a_party_calls_who_is_suspended(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
+    """Nor an authority, which takes no token: AuthZEN goes that way."""
+    revocations, own = Revocations(clock=time.monotonic), snapshot.registry
+    service = composed("agent/reader", snapshot, tmp_path, launched("agent/reader"), revocations)
+    suspended = REGISTRY_PARTY, INFERENCE
+    revocations.replace(1, {("party", own.id(name)): "its code has changed" for name in suspended})
+    clients = (service.egress.authorities, suspended[0]), (service.egress.without_token, suspended[1])
+
+    for http, name in clients:
+        with pytest.raises(httpx.ConnectError, match="the party is suspended"):
+            await http.get(snapshot.addresses[name])
+    await service.egress.close()
+
+
 @pytest.mark.parametrize("its_gate", ["served", "dropped"])
 def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
     snapshot: RegistrySnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, its_gate: str

@@ -212,7 +212,7 @@ class RegistryFeed:
     def _suspended(self, registry: RegistrySnapshot) -> bool:
         """Return whether the policy authority is suspended, and say so: nobody else would say why nothing works."""
         party = registry.registry.authorities.policy
-        if self.revocations.of_party(registry.registry.id(party)).reason is not Reason.REVOKED:
+        if not self.revocations.suspended(registry.registry.id(party)):
             return False
         log.warning("no policies, and so no permission, until an operator reinstates: `zt party reinstate %s`", party)
         return True

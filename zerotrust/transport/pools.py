@@ -57,7 +57,16 @@ class _RotatingPool:
     _library: ModuleType
     _core: ModuleType
 
-    def __init__(self, directory: Directory, svid: Svid | None, context: Context = client_context) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        svid: Svid | None,
+        context: Context = client_context,
+        *,
+        suspended: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """`suspended` says of a party, by its SPIFFE ID, whether it may not be called now."""
+        self._suspended = suspended
         self._context, self._backend = context, _backend(self._core, lambda: self._directory.places)
         self._contexts: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
         self._ending: dict[Any, asyncio.Task[None]] = {}
@@ -105,6 +114,8 @@ class _RotatingPool:
     async def handle_async_request(self, request: Any) -> Any:
         there = origin(request.url)
         if name := self._directory.names.get(there):
+            if self._suspended(self._directory.parties.get(name, "")):
+                raise self._library.ConnectError("the party is suspended", request=request)
             request.extensions = {**request.extensions, "sni_hostname": name}
             there = _PARTIES
         elif there not in self._directory.outside:

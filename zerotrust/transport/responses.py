@@ -76,13 +76,15 @@ async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message)
         await send({"type": "http.response.body", "body": event, "more_body": False})
 
 
-def as_denied(error: Exception) -> Denied:
-    """Return what a handler or its framework raised as a refusal; their own answers would quote the caller or code.
-
-    A group of refusals, as of a task group, is the first of them.
-    """
-    while isinstance(error, ExceptionGroup) and error.split(Denied)[1] is None:  # of nothing else
+def only_one(error: Exception) -> Exception:
+    """Return the first of a group of answers that handlers raise, as of a task group; of any other error, itself."""
+    while isinstance(error, ExceptionGroup) and error.split((Denied, HTTPException))[1] is None:  # of nothing else
         error = error.exceptions[0]
+    return error
+
+
+def as_denied(error: Exception) -> Denied:
+    """Return what a handler or its framework raised as a refusal; their own answers would quote the caller or code."""
     if isinstance(error, Denied):
         return error
     if isinstance(error, RequestValidationError):

@@ -1,0 +1,69 @@
+"""The way into the audit log when its process ends: nobody waits for what does not come any more."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from authorities.audit.intake import Intake
+from authorities.audit.reasons import AuditReason
+from tests.support.audited import READER, WRITER, body, written
+from tests.support.system import registry
+from zerotrust.audit.record import Link
+from zerotrust.decision import Denied
+
+SENT = {registry().id(party): body(written(party, 2)) for party in (READER, WRITER)}
+READERS, WRITERS = SENT
+
+
+class Published:
+    """The log, whose batches are published at once."""
+
+    def __init__(self) -> None:
+        self.heads: Mapping[str, Link] = {}
+
+    async def finish(self) -> None:
+        pass
+
+    async def add(self, _lines: Sequence[bytes], heads: Mapping[str, Link]) -> None:
+        self.heads = heads
+
+
+async def nothing(_service: str, _number: int) -> None:
+    return None
+
+
+@pytest.fixture
+def into_the_log() -> Intake:
+    return Intake(Published(), nothing, lambda: None)  # type: ignore[arg-type]
+
+
+async def test_lines_that_still_wait_at_the_end_are_refused_as_are_those_that_come_later(into_the_log: Intake) -> None:
+    publishing = asyncio.create_task(into_the_log.run())
+    async with asyncio.timeout(30):
+        while not into_the_log._ready:
+            await asyncio.sleep(0)
+        assert (await into_the_log.take(READERS, SENT[READERS])).records == 2  # and a pause follows
+        waiting = asyncio.create_task(into_the_log.take(WRITERS, SENT[WRITERS]))
+        while not into_the_log._waiting:
+            await asyncio.sleep(0)
+        publishing.cancel()
+
+        for late in (waiting, into_the_log.take(WRITERS, SENT[WRITERS])):
+            with pytest.raises(Denied) as refused:
+                await late
+            assert refused.value.reason is AuditReason.LOG_UNAVAILABLE
+        await into_the_log.ended()
+
+
+async def test_lines_that_the_log_has_already_do_not_put_its_end_off(into_the_log: Intake) -> None:
+    publishing = asyncio.create_task(into_the_log.run())
+    async with asyncio.timeout(30):
+        while not into_the_log._ready:
+            await asyncio.sleep(0)
+        for new in (True, False):
+            into_the_log._came.clear()
+            assert (await into_the_log.take(READERS, SENT[READERS])).records == 2
+            assert into_the_log._came.is_set() == new
+    publishing.cancel()
+    await asyncio.wait([publishing])
