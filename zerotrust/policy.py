@@ -37,6 +37,14 @@ def check_rule(text: str, name: str) -> None:
     _check_depth(text, "([{", ")]}", name)
 
 
+def check_bounds(policies: str, schema: str = "") -> None:
+    """Raise `UnreadError` if policies and their schema are nested too deep, or too much work, to be read."""
+    _check_depth(policies, "([{", ")]}", "policies")
+    _check_depth(schema, "([{<", ")]}>", "schema")  # in policies, these two are comparisons
+    if why := too_much(policies, schema):
+        raise UnreadError(f"policies: {why}")
+
+
 def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
     code, depth = NO_CODE.sub("", text), 0
     for character in code:
@@ -81,10 +89,7 @@ class CedarPolicy:
         Raises `PolicyError` if they do not fit together, or are nested too deep, or are too much work.
         """
         self._departments = frozenset(departments)
-        _check_depth(policies, "([{", ")]}", "policies")
-        _check_depth(schema, "([{<", ")]}>", "schema")  # in policies, these two are comparisons
-        if why := too_much(policies, schema):
-            raise UnreadError(f"policies: {why}")
+        check_bounds(policies, schema)
         try:
             checked = cedarpy.validate_policies(policies, schema, release_gil=True)
             if not checked.validation_passed:

@@ -113,7 +113,7 @@ def activate(context: typer.Context, folder: Folder = None, *, because: Because,
 
     async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, Any]]:
         tested = await authority.ask("POST", "/versions/test", content)
-        if not tested["text"] and not tested["problems"]:
+        if tested["same"] and not tested["problems"]:
             return tested, {}
         activation = {"content": content, "why": because, "after": tested["active"]}
         return tested, await authority.ask("POST", "/versions", activation)
@@ -142,9 +142,9 @@ def rollback(
     async def asked(authority: "PolicyClient") -> tuple[int, dict[str, Any], dict[str, Any]]:
         before = (await authority.ask("GET", "/versions"))["active"]
         differences = await authority.ask("GET", f"/differences/{before}/{number}")
-        if not (differences["text"] or again):
+        if differences["same"] and not again:
             return before, {}, {}
-        body = {"version": number, "why": because}
+        body = {"version": number, "why": because, "after": before}
         return before, await authority.ask("POST", "/versions/rollback", body), differences
 
     before, version, differences = _at(context, asked)

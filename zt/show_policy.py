@@ -34,7 +34,7 @@ def version(found: Found, files: Mapping[str, str]) -> str:
 
 def differences(found: Found) -> Iterator[RenderableType]:
     """Yield the difference of the texts, and the answers that change."""
-    if not found["text"]:
+    if found["same"]:
         yield Text("Nothing differs.")
         return
     yield Unfolded(found["text"])
@@ -47,7 +47,7 @@ class Unfolded:
     COLOURS: ClassVar = {"+": Style(color="green"), "-": Style(color="red"), "@": Style(color="cyan")}
 
     def __init__(self, text: str) -> None:
-        self._lines = text.splitlines()
+        self._lines = text.split("\n")  # as Cedar does: what else may end a line is shown within it
 
     def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> Iterator[Segment]:
         """Yield the lines.  The console would fold a `Text`, which it joins with the next one."""
@@ -59,7 +59,7 @@ def tested(found: Found) -> Iterator[RenderableType]:
     if problems := found["problems"]:
         yield Text(f"These policies may not be published ({len(problems)} problems):", "red")
         yield from (Text(f"- {one}") for one in problems)
-    elif found["text"]:
+    elif not found["same"]:
         yield Text("These policies are fit to be published.", "green")
     else:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")

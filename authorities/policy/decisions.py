@@ -147,6 +147,6 @@ def _known(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of each line of a table, but for those that only separate."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("|") and not line.startswith("|---"):
             yield number, [cell.strip(" `") for cell in line.strip().strip("|").split("|")]

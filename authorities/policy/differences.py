@@ -1,17 +1,20 @@
 """What differs between two versions of the policies: their texts, and the answers that change.  Pure."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from difflib import unified_diff
 from typing import Any, NamedTuple
 
-from authorities.policy.decisions import FILE, SAID, Row, TableError, rows
+from authorities.policy.decisions import SAID, Row, TableError, rows
 from authorities.policy.versions import Content
 from zerotrust.decision import Decision
 from zerotrust.policy import PolicyError
-from zerotrust.registry.files import SCHEMA
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 
+NO_END = "\\ No newline at end of file"
+"""As `diff` and `patch` have it."""
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 MOST_ANSWERS = 200
 """Changed answers that are told; whoever changes more of them has another table in mind."""
 
@@ -29,19 +32,17 @@ class Changed(NamedTuple):
     after: str
 
 
-def files(content: Content) -> Mapping[str, str]:
-    """Return the text of each file, by its name in the folder."""
-    return {**content.policies, SCHEMA: content.cedar_schema, FILE: content.table}
-
-
 def texts(old: Content, new: Content, *, before: str, after: str) -> str:
-    """Return the unified difference of all files; empty if there is none.  `before`, `after`: names of the two."""
-    one, other = files(old), files(new)
+    """Return the unified difference of all files; empty if there is none.  `before`, `after`: names of the two.
+
+    A line ends with a line feed alone: whatever else a terminal may take for its end, Cedar reads on.
+    """
+    one, other = old.files, new.files
     found: list[str] = []
     for name in sorted(one.keys() | other.keys()):
-        left, right = (side.get(name, "").splitlines() for side in (one, other))
-        found += unified_diff(left, right, f"{before}/{name}", f"{after}/{name}", lineterm="")
-    return "\n".join(found)
+        left, right = (_LINE.findall(side.get(name, "")) for side in (one, other))
+        found += unified_diff(left, right, f"{before}/{name}", f"{after}/{name}")
+    return "".join(line if line.endswith("\n") else f"{line}\n{NO_END}\n" for line in found).removesuffix("\n")
 
 
 def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
@@ -59,12 +60,12 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
 
 
 def told(old: Content, new: Content, registry: Registry, *, before: str, after: str) -> dict[str, Any]:
-    """Return both: `text`; and `answers`, or None if one of the two does not fit this registry."""
-    text = texts(old, new, before=before, after=after)
+    """Return `same`, whether all files are; `text`; and `answers`, or None if one does not fit this registry."""
+    found = {"same": old == new, "text": texts(old, new, before=before, after=after)}
     try:
-        return {"text": text, "answers": [one._asdict() for one in answers(old, new, registry)]}
+        return found | {"answers": [one._asdict() for one in answers(old, new, registry)]}
     except (PolicyError, ValueError):
-        return {"text": text, "answers": None}
+        return found | {"answers": None}
 
 
 def _rows(content: Content, registry: Registry) -> Iterator[Row]:

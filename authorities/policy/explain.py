@@ -9,8 +9,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
-import cedarpy
-
+from authorities.policy import cedar
 from authorities.policy.rules import Rule, rules_of
 from zerotrust.decision import Resource
 from zerotrust.identity import Principal
@@ -60,21 +59,14 @@ class Explanations:
 
     def __init__(self, document: PolicyDocument, registry: Registry) -> None:
         """Take the policies.  Raises `PolicyError` or `ValueError` if they do not fit."""
-        policies = json.loads(cedarpy.policies_to_json_str(document.policies))["staticPolicies"]
 
         def alone(policy: dict[str, Any], *conditions: Any) -> CedarPolicy:
             body = [{"kind": "when", "body": condition} for condition in conditions]
-            single = {
-                "staticPolicies": {"policy0": policy | {"conditions": body}},
-                "templates": {},
-                "templateLinks": [],
-            }
-            text = cedarpy.policies_from_json_str(json.dumps(single))
+            text = cedar.text_of(policy | {"conditions": body})
             return policy_of(document.model_copy(update={"policies": text}), registry)
 
         self._rules = []
-        for number, rule in enumerate(rules_of(document.policies)):
-            policy = policies[f"policy{number}"]
+        for rule, policy in zip(rules_of(document.policies), cedar.as_json(document.policies), strict=True):
             asked = [(in_words(one), alone(policy, one)) for one in _conditions(policy)]
             self._rules.append((rule, alone(policy), asked))
 
@@ -109,8 +101,7 @@ def in_words(condition: Any) -> str:
 @cache
 def _words() -> dict[str, str]:
     texts = "\n".join(f"permit (principal, action, resource) when {{ {text} }};" for text in MISSED)
-    policies = json.loads(cedarpy.policies_to_json_str(texts))["staticPolicies"]
-    bodies = (policies[f"policy{number}"]["conditions"][0]["body"] for number in range(len(MISSED)))
+    bodies = (policy["conditions"][0]["body"] for policy in cedar.as_json(texts))
     return {json.dumps(body, sort_keys=True): words for body, words in zip(bodies, MISSED.values(), strict=True)}
 
 
@@ -128,6 +119,5 @@ def _conditions(policy: dict[str, Any]) -> Iterator[Any]:
 
 def _cedar(condition: Any) -> str:
     policy = {"effect": "permit", **{name: {"op": "All"} for name in ("principal", "action", "resource")}}
-    single = {"policy0": policy | {"conditions": [{"kind": "when", "body": condition}]}}
-    text = cedarpy.policies_from_json_str(json.dumps({"staticPolicies": single, "templates": {}, "templateLinks": []}))
+    text = cedar.text_of(policy | {"conditions": [{"kind": "when", "body": condition}]})
     return " ".join(text.partition("{")[2].rpartition("}")[0].split())

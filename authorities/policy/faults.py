@@ -7,10 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 
-import cedarpy
-
+from authorities.policy import cedar
 from authorities.policy.statements import Statement, code, first_unexpected, statements
-from zerotrust.policy import UnreadError, check_rule
 from zerotrust.registry.files import SCHEMA
 
 LONGEST_NAME = 64
@@ -36,35 +34,28 @@ EXPECTED = {
 def faults(files: Mapping[str, str], schema: str) -> Iterator[str]:
     """Yield what is wrong, a line for each fault: first what is no Cedar, then what the schema does not know.
 
-    Of texts whose depth and size are within the bounds of `zerotrust.policy`: Cedar's parser recurses.
+    Each file has to be Cedar alone.  Then it ends outside of texts and comments, and the files have the same rules one
+    by one as in one text.  Raises `UnreadError`.
     """
     of_schema = [*_of_schema(schema)]
-    sound, unread = list[Statement](), set[str]()
-    for one in statements(files):
-        if one.file in unread:
-            continue
-        if (unclosed := _unclosed(one.text)) is not None and _REFUSED_RULE(one.text):
-            unread.add(one.file)  # from here on, texts and rules are taken for each other
+    for name in sorted(files):
+        if why := _refused_rules(files[name]):  # control: each-file-is-cedar
+            yield from [*_of_file(statements({name: files[name]}))] or [f"{name}: {why}"]
+    yield from of_schema or _of_names(readable(files), schema)
+
+
+def _of_file(found: list[Statement]) -> Iterator[str]:
+    for one in found:
+        if (unclosed := _unclosed(one.text)) is not None and _refused_rules(one.text):
             yield f"{one.place_of(unclosed)}: a text has no closing quote on its line: {_line(one.text, unclosed)}"
-        elif fault := _of_text(one):
+            return  # from here on, texts and rules are taken for each other
+        if fault := _of_text(one):
             yield fault
-        else:
-            sound.append(one)
-    yield from of_schema or _of_names(sound, schema)
 
 
 def readable(files: Mapping[str, str]) -> list[Statement]:
     """Return the statements that are Cedar."""
-    return [one for one in statements(files) if not _REFUSED_RULE(one.text)]
-
-
-def too_deep(files: Mapping[str, str]) -> Iterator[str]:
-    """Yield each rule that alone is nested too deep, or too long, to be read."""
-    for one in statements(files):
-        try:
-            check_rule(one.text, one.place)
-        except UnreadError as error:
-            yield str(error)
+    return [one for one in statements(files) if not _refused_rules(one.text)]
 
 
 def _refused(parse: Callable[[str], object]) -> Callable[[str], str | None]:
@@ -78,18 +69,18 @@ def _refused(parse: Callable[[str], object]) -> Callable[[str], str | None]:
     return refused
 
 
-_REFUSED_RULE, _REFUSED_SCHEMA = _refused(cedarpy.policies_to_pst), _refused(cedarpy.Schema.from_str)
+_refused_rules, _refused_schema = _refused(cedar.policies_of), _refused(cedar.check_schema)
 
 
 def _of_text(one: Statement) -> str | None:
     """Return why a rule is no Cedar."""
-    if not (why := _REFUSED_RULE(one.text)):
+    if not (why := _refused_rules(one.text)):
         return None
     for pattern, expected in EXPECTED.items():
         if found := re.search(pattern, why):
             word = found.groupdict().get("word") or ("=" if "'='" in why else "")
             return f"{one.place_of_word(word) if word else one.place}: {why}: {expected}"
-    if not (unexpected := first_unexpected(one.text, _REFUSED_RULE)):
+    if not (unexpected := first_unexpected(one.text, _refused_rules)):
         return f"{one.place}: {why}"
     offset, word = unexpected
     return f"{one.place_of(offset)}: {_unexpected(word)}: {_line(one.text, offset)}"
@@ -104,16 +95,16 @@ def _unexpected(word: str) -> str:
 def _unclosed(text: str) -> int | None:
     """Return where a quote begins that its line does not close."""
     offset = 0
-    for line in text.splitlines(keepends=True):
+    for line in text.split("\n"):
         quotes = [found.start() for found in _QUOTE.finditer(line) if found[0] == '"']
         if len(quotes) % 2:
             return offset + quotes[-1]
-        offset += len(line)
+        offset += len(line) + 1
     return None
 
 
 def _of_schema(schema: str) -> Iterator[str]:
-    if not (why := _REFUSED_SCHEMA(schema)):
+    if not (why := _refused_schema(schema)):
         return
     why = why.removeprefix("error parsing schema: ")
     if unknown := re.search(r"resolve types?: (\w+)", why):
@@ -122,7 +113,7 @@ def _of_schema(schema: str) -> Iterator[str]:
         others = re.sub(rf"\b{word}\b", "", schema)
         yield f"{place}: no type `{word}` is declared{_meant(word, others)}"
         return
-    found = first_unexpected(schema, lambda text: _syntax(_REFUSED_SCHEMA(text)))
+    found = first_unexpected(schema, lambda text: _syntax(_refused_schema(text)))
     if found is None:
         yield f"{SCHEMA}: {why}"
         return
@@ -138,19 +129,17 @@ def _syntax(why: str | None) -> str | None:
 
 def _of_names(sound: list[Statement], schema: str) -> Iterator[str]:
     """Yield, of rules that are Cedar, what the schema does not know, each once."""
-    checked = cedarpy.validate_policies("\n".join(one.text for one in sound), schema, release_gil=True)
     found = dict[str, None]()
-    for error in checked.errors:
-        if "unable to find an applicable action" not in error.error:  # which follows from an unknown one
-            found[_of_name(sound, schema, error.policy_id or "", error.error)] = None
+    for number, why in cedar.unfit("\n".join(one.text for one in sound), schema):
+        if "unable to find an applicable action" not in why:  # which follows from an unknown one
+            found[_of_name(None if number is None else sound[number], schema, why)] = None
     yield from found
 
 
-def _of_name(sound: list[Statement], schema: str, policy: str, why: str) -> str:
+def _of_name(one: Statement | None, schema: str, why: str) -> str:
     why = re.sub(r"^for policy `policy\d+`, ", "", why)
-    if not (number := re.fullmatch(r"policy(\d+)", policy)):
+    if one is None:
         return f"{SCHEMA}: {why}"
-    one = sound[int(number[1])]
     if unknown := re.match(r"attribute `(\w+)` (?:in context|on entity type `(\w+)`)", why):
         known = _attributes(code(schema, texts=True), unknown[2])
         of = f"an entity of type {unknown[2]}" if unknown[2] else "the context"

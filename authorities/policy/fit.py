@@ -13,9 +13,10 @@ from cedarpy import pst
 
 from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import FILE, Row, TableError, rows
-from authorities.policy.faults import faults, readable, too_deep
+from authorities.policy.faults import faults, readable
 from authorities.policy.rules import Rule, rules_of
-from authorities.policy.statements import Statement, statements
+from authorities.policy.statements import statements
+from authorities.policy.unread import unread
 from authorities.policy.versions import Content
 from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy, PolicyError, UnreadError
@@ -41,20 +42,22 @@ _SENTENCE = re.compile(r"[A-Z](?:[^.!?\n]|\.(?=\S)){10,400}\.")
 
 def problems(content: Content, registry: Registry) -> list[str]:
     """Return why these policies are not published, or nothing: each with its file, line and rule where it has one."""
+    if why := unread(content):
+        return why
     document, table, wrong = content.document, list[Row](), list[str]()
     try:
         table = rows(content.table, registry)
     except TableError as error:
         wrong = error.lines
     try:
+        if found := [*faults(content.policies, document.cedar_schema)]:
+            return [*found, *of_rules(_readable(content), registry), *wrong]
         engine = policy_of(document, registry)
-        rules = _placed(statements(content.policies))
+        rules = placed_rules(content)
     except UnreadError as error:
-        return [*too_deep(content.policies)] or [f"the policies were not read: {error}"]
+        return [f"the policies were not read: {error}"]
     except (PolicyError, ValueError) as error:
-        found = [*faults(content.policies, document.cedar_schema)]
-        form = of_rules(_placed(readable(content.policies)), registry)
-        return [*(found or [f"the policies do not fit: {error}"]), *form, *wrong]
+        return [f"the policies do not fit: {error}", *wrong]
     return [
         *of_schema(document.cedar_schema),
         *of_rules(rules, registry),
@@ -65,10 +68,19 @@ def problems(content: Content, registry: Registry) -> list[str]:
     ]
 
 
-def _placed(found: Sequence[Statement]) -> list[Rule]:
-    """Return the rules in some statements, each with its file and line."""
-    rules = rules_of("\n".join(one.text for one in found))
-    return [replace(rule, place=one.place) for rule, one in zip(rules, found, strict=True)]
+def placed_rules(content: Content) -> list[Rule]:
+    """Return the rules of the document that is signed.  The files only say where each of them is.
+
+    Raises `ValueError` if the files have another number of rules, and what `rules_of` raises.
+    """
+    rules = rules_of(content.document.policies)  # control: signed-text-judged
+    written = statements(content.policies)
+    return [replace(rule, place=one.place) for rule, one in zip(rules, written, strict=True)]
+
+
+def _readable(content: Content) -> list[Rule]:
+    """Return the rules that can be read while others cannot, for their form alone."""
+    return [replace(rule, place=one.place) for one in readable(content.policies) for rule in rules_of(one.text)]
 
 
 def of_schema(schema: str) -> Iterator[str]:

@@ -68,9 +68,10 @@ class Office(Shielding):
             await self._published(version)
             return version.summary
 
-    async def rollback(self, number: int, *, by: str, why: str) -> Summary:
-        """Put the content of an older version into force, as a new one.  Raises as `activate`."""
-        return await self.activate((await kept(self.versions, number)).content, by=by, why=why, of=number)
+    async def rollback(self, number: int, *, by: str, why: str, after: int | None = None) -> Summary:
+        """Put the content of an older version into force, as a new one.  `after`, and what it raises: as `activate`."""
+        content = (await kept(self.versions, number)).content
+        return await self.activate(content, by=by, why=why, after=after, of=number)
 
     async def _published(self, version: Version) -> None:
         recorded = False

@@ -51,6 +51,8 @@ class Rollback(_Shape):
 
     version: Number
     why: Why
+    after: Number | None = None
+    """The version that it was compared with."""
 
 
 class Questions(_Shape):
@@ -91,7 +93,7 @@ def add_operator_routes(app: FastAPI, office: Office, inquiries: Inquiries) -> N
     @app.post("/versions/rollback")
     async def rollback(asked: Rollback) -> dict[str, Any]:
         by = current_principal().subject
-        return (await office.rollback(asked.version, by=by, why=asked.why)).model_dump()
+        return (await office.rollback(asked.version, by=by, why=asked.why, after=asked.after)).model_dump()
 
     @app.post("/explanations")
     async def explain(asked: Questions) -> dict[str, Any]:

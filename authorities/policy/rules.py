@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-import cedarpy
 from cedarpy import pst
+
+from authorities.policy.cedar import policies_of
 
 ACTION = "Action"
 OF_SCOPES = frozenset({"scopes", "delegates", "serves", "permission"})
@@ -45,11 +46,9 @@ class Rule:
 def rules_of(policies: str) -> list[Rule]:
     """Return the rules of a text of policies, in its order.
 
-    Raises `ValueError` if it is no Cedar, or nested deeper than cedarpy reads (100 levels).
+    Raises as `policies_of`.
     """
-    found = cedarpy.policies_to_pst(policies).static_policies
-    names = sorted(found, key=lambda name: int(name.removeprefix("policy")))
-    return [_rule(found[name], number) for number, name in enumerate(names, 1)]
+    return [_rule(policy, number) for number, policy in enumerate(policies_of(policies), 1)]
 
 
 def _rule(policy: pst.Template, number: int) -> Rule:

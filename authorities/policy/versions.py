@@ -54,6 +54,11 @@ class Content(_Shape):
     table: Annotated[str, Field(max_length=MAX_TABLE)]
 
     @property
+    def files(self) -> dict[str, str]:
+        """The text of each file, by its name in the folder."""
+        return {**self.policies, SCHEMA: self.cedar_schema, FILE: self.table}
+
+    @property
     def document(self) -> PolicyDocument:
         """The rules as one text, in the order of their files' names, and the schema: what services are sent."""
         text = "\n".join(self.policies[name] for name in sorted(self.policies))

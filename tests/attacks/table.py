@@ -72,6 +72,8 @@ DECIDE = Control("policy-decides", put="return GRANTED")
 _MOST_GIVES_WAY = Control("most-connections-give-way", take="-held[other._holder]")
 SIGNATURE = Control("token-signature", put='signed = jwt.PyJWS().decode(token, options={"verify_signature": False})')
 NOT_BEYOND_ITS_LIFE = Control("answer-ends-with-token", put="left = 60.0")
+FILE_BY_FILE = '"\\n".join(one.text for one in statements(content.policies))'
+"""In the place of the document that is signed: the statements, each as it is in its file."""
 OPERATOR_IN_PERSON = (Control("operator-in-group"), Control("operator-in-person"))
 STANDS = (Control("caller-not-revoked"), Control("caller-not-revoked-when-served"))
 """Looked at when a call comes in, and again when its body has and it is on record."""
@@ -1456,6 +1458,38 @@ ROWS: dict[int, Row] = {
     ),
     361: Row(
         "an operator activates over a version that they have not seen",
+        PolicyReason.POLICY_MOVED,
+        (Control("activated-as-compared"),),
+    ),
+    380: Row(
+        "an operator activates two files of which each, read alone, says what is right, and both together do not",
+        PolicyReason.POLICY_UNFIT,
+        (
+            (
+                Control("each-file-is-cedar"),
+                Control("signed-text-judged", take="content.document.policies", put=FILE_BY_FILE),
+            ),
+        ),
+    ),
+    381: Row(
+        "an operator activates policies that end the process that reads them, behind a quote that another file opens",
+        PolicyReason.POLICY_UNFIT,
+        (
+            (
+                Control("rules-bounded"),
+                Control("files-bounded"),
+                Control("bounded-where-parsed"),
+                Control("bounded-where-validated"),
+            ),
+        ),
+    ),
+    382: Row(
+        "an operator activates a rule that people read otherwise than Cedar: other ends of lines, invisible marks",
+        PolicyReason.POLICY_UNFIT,
+        (Control("policies-printable"),),
+    ),
+    383: Row(
+        "an operator rolls back a version that another one has activated meanwhile",
         PolicyReason.POLICY_MOVED,
         (Control("activated-as-compared"),),
     ),

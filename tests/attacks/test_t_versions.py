@@ -54,6 +54,65 @@ async def test_an_operator_activates_over_a_version_that_they_have_not_seen(targ
     yield await activated(target, first.content, after=first.number)
 
 
+IN_ANOTHER = {
+    "y.cedar": """@id("operate-policies-too")
+@description("An operator may use the policies of the policy authority in person.")
+permit (principal, action == Action::"policy.admin", resource is Party)
+when { context.scopes.contains("policy.admin") && resource.serves.contains("policy.admin") } when { \"""",
+    "z.cedar": """// " != "" && context.subject == "mallory" }; // what is below: nobody
+@k(" != context.subject } when { !context.delegated }; // ")
+@id("mallory-nothing")
+@description("Nobody may do what this rule names, as it never holds.")
+permit (principal, action == Action::"document.read", resource is Document)
+when { context.subject == "nobody-at-all" };
+""",
+}
+"""For whoever joins its statements, the first rule is for people; in the document that is signed, it is for mallory."""
+
+
+@attack(380, with_policy_authority)
+async def test_two_files_of_which_each_says_what_is_right_and_both_together_do_not(target: Governed) -> Tries:
+    content = target.versions.active.content
+    yield await activated(target, content.model_copy(update={"policies": content.policies | IN_ANOTHER}))
+
+
+@attack(381, with_policy_authority)
+async def test_policies_that_end_the_process_that_reads_them_behind_a_quote(target: Governed) -> Tries:
+    """Here with fewer levels than would end this process: they are named, and nothing has parsed them."""
+    deep = f"permit (principal, action, resource) when {{ {'(' * 40}true{')' * 40} }};"
+    hidden = target.versions.active.content.model_copy(update={"policies": {"a.cedar": '@id("x', "b.cedar": deep}})
+    body = {"content": hidden.model_dump(mode="json"), "why": "a mistake"}
+    tried = await target.send(POLICY_AUTHORITY, target.operating(), path="/versions", body=body)
+    yield Attempt(tried.told, succeeded="more than 32 brackets" not in tried.answer.text, recorded=tried.reasons)
+
+
+@attack(382, with_policy_authority)
+async def test_a_rule_that_people_read_otherwise_than_cedar(target: Governed) -> Tries:
+    """For Cedar, the second condition is in the comment."""
+    rule = """
+@id("mallory-reads-own")
+@description("Mallory may read the documents that belong to Mallory.")
+permit (principal, action == Action::"document.read", resource is Document)
+when { context.subject == "mallory" } // only for this user%swhen { resource.owner == context.subject }
+;
+"""
+    content = target.versions.active.content
+    documents = content.policies["documents.cedar"]
+    for end in ("\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\u202e"):
+        files = content.policies | {"documents.cedar": documents + rule % end}
+        yield await activated(target, content.model_copy(update={"policies": files}))
+
+
+@attack(383, with_policy_authority)
+async def test_an_operator_rolls_back_a_version_that_they_have_not_seen(target: Governed) -> Tries:
+    """Compared with the one before it, and so they do not know what they take back."""
+    first = target.versions.active
+    target.versions.add(stricter(first.content), by="omar", why="stricter")
+    body = {"version": first.number, "why": "a mistake", "after": first.number}
+    tried = await target.send(POLICY_AUTHORITY, target.operating(), path="/versions/rollback", body=body)
+    yield Attempt(tried.told, target.versions.active.content == first.content, tried.reasons)
+
+
 @attack(362)
 async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_authority(target: Target) -> Tries:
     async def refuses(_version: Version) -> None:

@@ -1,12 +1,14 @@
 """Two versions of the policies differ in their texts, and in the answers that their decision tables ask for."""
 
+import subprocess
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from authorities.policy import differences
-from authorities.policy.differences import Changed, answers, texts
-from authorities.policy.versions import content_of
+from authorities.policy.differences import Changed, answers, texts, told
+from authorities.policy.versions import Content, content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.policy import PolicyError
 
@@ -44,6 +46,31 @@ def test_texts_differ_by_file_also_one_that_is_new_or_gone() -> None:
     assert {"+++ policies/new.cedar", "+++ policies/decisions.md"} < {*heads}
     assert "--- 1-abc/schema.cedarschema" not in heads
     assert {"+// new", "+one more line"} < {*told}
+
+
+def with_text(text: str) -> Content:
+    return OLD.model_copy(update={"policies": OLD.policies | {"a.cedar": text}})
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"])
+def test_a_line_ends_where_it_does_for_cedar(sign: str) -> None:
+    """Whatever else a terminal may take for the end of a line: Cedar reads on in the comment."""
+    one, other = with_text("// a\nwhen { true };\n"), with_text(f"// a{sign}when {{ true }};\n")
+    found = told(one, other, REGISTRY, before="1", after="2")
+
+    assert f"\n-// a\n-when {{ true }};\n+// a{sign}when {{ true }};" in found["text"]
+    assert not found["same"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("a\nb\n", "a\nc"), ("a\nb", "a\nb\n"), ("", "a"), ("a\n", "")])
+def test_a_tool_can_apply_the_difference(one: str, other: str, tmp_path: Path) -> None:
+    found = told(with_text(one), with_text(other), REGISTRY, before="1", after="2")
+    (tmp_path / "a.cedar").write_text(one)
+    git = ["git", "apply", "-"]
+    subprocess.run(git, input=found["text"] + "\n", cwd=tmp_path, text=True, check=True)  # noqa: S603
+
+    assert (tmp_path / "a.cedar").read_text() == other
+    assert not found["same"]
 
 
 def test_a_question_of_either_table_that_is_answered_differently_is_told_once() -> None:

@@ -1,10 +1,11 @@
 """Policies that are no Cedar, or do not fit their schema: each fault is named with its file, line, rule and remedy."""
 
 from pathlib import Path
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
+from authorities.policy import faults as module
 from authorities.policy import fit
 from authorities.policy.decisions import FILE
 from authorities.policy.faults import faults
@@ -164,6 +165,26 @@ def test_a_fault_of_the_schema_is_named_with_its_line(old: str, new: str, told: 
     [problem] = faults(CONTENT.policies, CONTENT.cedar_schema.replace(old, new))
 
     assert problem.startswith(f"{SCHEMA}, {told}")
+
+
+OPEN = 'permit (principal, action, resource) when { context.subject == "'
+
+
+@pytest.mark.parametrize("end", ["", "\\", "//", "// ;\n", "\n\n"])
+def test_each_file_has_to_be_cedar_alone(end: str) -> None:
+    """Also where the files are Cedar as one text: what is a text in one would be rules in the next."""
+    files = {"a.cedar": OPEN + end, "b.cedar": '" };'}
+    told = [*faults(files, CONTENT.cedar_schema)]
+
+    assert [one.partition(":")[0] for one in told] == [f"{name}.cedar, line 1, a rule without an @id" for name in "ab"]
+    assert all("a text has no closing quote on its line" in one for one in told)
+
+
+def test_a_file_that_is_no_cedar_is_named_also_if_the_place_is_not_found() -> None:
+    with patch.object(module, "statements", return_value=[]):
+        told = [*faults({"a.cedar": "permit"}, CONTENT.cedar_schema)]
+
+    assert told == ["a.cedar: unexpected end of input"]
 
 
 def test_texts_and_comments_are_no_rules() -> None:

@@ -1,10 +1,15 @@
 """Policies that must not be published are found out, each by what is wrong with it."""
 
 import re
+from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from authorities.policy import decisions, fit
+from authorities.policy.faults import faults
 from authorities.policy.rules import rules_of
 from authorities.policy.versions import Content, content_of
 from tests.support.system import POLICIES, POLICY, registry
@@ -211,6 +216,74 @@ def test_an_action_is_not_taken_for_another_one(how: str) -> None:
 
     assert [problem for problem in found if ", rule more: the action " in problem]
     assert [problem for problem in found if problem.startswith("the schema ")]
+
+
+HIDDEN = {
+    "y.cedar": f'@id("operate-too")\n{SENTENCE}\npermit (principal, action == Action::"policy.admin", resource)\n'
+    'when { context.scopes.contains("policy.admin") } when { "',
+    "z.cedar": '// " != "" && context.subject == "mallory" }; // nobody\n@k(" != context.subject }\n'
+    f'when {{ !context.delegated }}; // ")\n{GOOD}',
+}
+"""Each file, read alone by its quotes, has a rule with `!context.delegated`; together they have one without it."""
+
+
+def test_files_that_are_other_rules_alone_than_together_are_refused_and_the_rules_together_are_judged() -> None:
+    both = CONTENT.model_copy(update={"policies": CONTENT.policies | HIDDEN})
+    told = fit.problems(both, REGISTRY)
+
+    assert told[0].startswith("y.cedar, line 4, rule operate-too: a text has no closing quote on its line")
+    judged = fit.placed_rules(both)
+    signed = rules_of(both.document.policies)
+    assert [replace(rule, place="") for rule in judged] == [replace(rule, place="") for rule in signed]
+    assert any(
+        "operate-too: policy.admin is for people" in one for one in fit.of_people(both.document, REGISTRY, judged)
+    )
+
+
+def test_files_with_another_number_of_rules_than_they_have_together_are_refused() -> None:
+    files = {"a.cedar": 'permit (principal, action, resource) when { "', "b.cedar": ';;" == "" };'}
+    content = CONTENT.model_copy(update={"policies": files})
+    assert len(rules_of(content.document.policies)) == 1
+
+    with pytest.raises(ValueError, match="longer"):
+        fit.placed_rules(content)
+    with patch.object(fit, "faults", return_value=[]):
+        [told] = fit.problems(content, REGISTRY)
+    assert told.startswith("the policies do not fit: ")
+
+
+PIECES = [
+    "\n",
+    " ",
+    '"',
+    "//",
+    ";",
+    "\\",
+    '// it\'s "so";\n',
+    '@k("a;b")',
+    '@k("//") ',
+    "permit (principal, action, resource)",
+]
+RULES = [
+    "permit (principal, action, resource);",
+    'permit (principal, action, resource) when { "//" != ";" };\n',
+    '@k("\\"") permit (principal, action, resource); // "',
+]
+texts = st.lists(st.sampled_from([*RULES * 3, *PIECES]), max_size=6).map("".join)
+
+
+@given(st.dictionaries(st.sampled_from(["a.cedar", "b.cedar", "c.cedar"]), texts, min_size=1))
+@example(HIDDEN)
+def test_files_that_are_cedar_one_by_one_are_the_same_rules_together(files: dict[str, str]) -> None:
+    assume(not [*faults(files, POLICY.cedar_schema)])
+    content = CONTENT.model_copy(update={"policies": files})
+    alone = [rule for name in sorted(files) for rule in rules_of(files[name])]
+
+    judged = fit.placed_rules(content)
+    assert [replace(rule, place="") for rule in judged] == [replace(rule, place="") for rule in alone]
+    assert [rule.place.partition(",")[0] for rule in judged] == [
+        name for name in sorted(files) for _ in rules_of(files[name])
+    ]
 
 
 def test_a_rule_without_its_conditions_is_about_the_same_actions() -> None:

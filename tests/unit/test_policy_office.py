@@ -95,7 +95,7 @@ async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: Th
         ("yes (change-own-draft)", "no (resource_denied)")
     }
     assert (office.versions.active.number, there.taken) == (1, [])
-    assert (await office.test(CONTENT)) == {"active": 1, "problems": [], "text": "", "answers": []}
+    assert (await office.test(CONTENT)) == {"active": 1, "problems": [], "same": True, "text": "", "answers": []}
 
 
 async def test_what_is_fit_is_in_force_when_the_registry_has_taken_it(office: Office, there: TheRegistry) -> None:
@@ -180,6 +180,18 @@ async def test_a_rollback_is_the_old_content_under_a_new_number(office: Office, 
     with pytest.raises(Denied) as refused:
         await office.rollback(7, by="olga", why="there is none")
     assert (refused.value.status, str(refused.value.reason)) == (404, "no_such_version")
+
+
+async def test_a_rollback_over_another_version_than_the_one_it_was_compared_with(
+    office: Office, there: TheRegistry
+) -> None:
+    await office.activate(LESS, by="olga", why="nothing is deleted")
+    with pytest.raises(Denied) as refused:
+        await office.rollback(1, by="omar", why="it was a mistake", after=1)
+
+    assert (refused.value.status, str(refused.value.reason)) == (409, "policy_moved")
+    assert there.taken == [2]
+    assert (await office.rollback(1, by="omar", why="it was a mistake", after=2)).number == 3
 
 
 async def test_what_the_registry_refuses_is_withdrawn(office: Office, there: TheRegistry) -> None:

@@ -1,0 +1,54 @@
+"""What keeps policies from being read at all: characters that hide something, and bounds.  Pure.
+
+Each file is judged alone, for in one text a quote that is left open in one file would hide the next.
+"""
+
+from collections.abc import Iterator
+
+from authorities.policy.statements import code, statements
+from authorities.policy.versions import Content
+from zerotrust.policy import UnreadError, check_bounds, check_rule
+from zerotrust.policy_work import MAX_RULES
+
+KEPT = "\n\t"
+"""What a text may have that is not printable."""
+
+
+def unread(content: Content) -> list[str]:
+    """Return why these policies are not even read, each with its file and line; or nothing."""
+    return (
+        [*_characters(content)]  # control: policies-printable
+        or [*_rules(content)]  # control: rules-bounded
+        or [*_files(content)]  # control: files-bounded
+    )
+
+
+def _characters(content: Content) -> Iterator[str]:
+    """Yield, for each file, the first character by which people would read another text than Cedar does."""
+    for name, text in content.files.items():
+        hidden = (place for place, one in enumerate(text) if not (one.isprintable() or one in KEPT))
+        if (place := next(hidden, None)) is not None:
+            line, sign = text.count("\n", 0, place) + 1, f"U+{ord(text[place]):04X}"
+            yield f"{name}, line {line}: the character {sign} is not printable: remove it (lines end with U+000A alone)"
+
+
+def _rules(content: Content) -> Iterator[str]:
+    """Yield how many rules there are if they are too many, or else those that alone are nested too deep or too long."""
+    number = sum(code(text, texts=False).count(";") for text in content.policies.values())
+    if number > MAX_RULES:
+        yield f"the policies have {number} rules, and may have {MAX_RULES}"
+        return
+    for one in statements(content.policies):
+        try:
+            check_rule(one.text, one.place)
+        except UnreadError as error:
+            yield str(error)
+
+
+def _files(content: Content) -> Iterator[str]:
+    """Yield the files that alone are too much."""
+    for name, text in content.policies.items():
+        try:
+            check_bounds(text)
+        except UnreadError as error:
+            yield f"{name}: {error}"
