@@ -6,6 +6,7 @@ from typing import Any
 
 from zerotrust.audit.event import Access, AuditEvent, Caller, Decided, Request
 from zt.authority_client import AuthorityClient
+from zt.reasons import BY_RULES, meaning
 
 MOST = 100
 """Refusals that are explained at once; the authority takes as many."""
@@ -23,9 +24,9 @@ def decisions(events: Iterable[AuditEvent]) -> list[Decision]:
 
 async def explanations(authority: AuthorityClient, found: Sequence[Decision]) -> dict[str, Any]:
     """Return each decision with its explanation, and the number of refusals that are left out."""
-    refused = [one for one in found if _of_policy(one) and not one[1].decision.allowed]
+    refused = [one for one in found if _refused_by_rules(one)]
     asked, left_out = refused[:MOST], len(refused[MOST:])
-    versions = dict.fromkeys(data.decision.policy.version for _, data in found if data.decision.policy)
+    versions = dict.fromkeys(policy.version for _, data in found if (policy := data.decision.policy) and policy.rules)
     known = [*itertools.islice((name for name in versions if "-" in name), MOST_VERSIONS)]
     body = {"refused": [_question(*one) for one in asked], "versions": known}
     answer = await authority.ask("POST", "/explanations", body)
@@ -37,16 +38,21 @@ async def explanations(authority: AuthorityClient, found: Sequence[Decision]) ->
     return {"decisions": told, "left_out": left_out}
 
 
-def _of_policy(one: Decision) -> bool:
-    """Whether rules were asked, by a version whose name says which."""
-    policy = one[1].decision.policy
-    return policy is not None and "-" in policy.version
+def _refused_by_rules(one: Decision) -> bool:
+    """Whether rules refused it, of a version whose name says which."""
+    decided = one[1].decision
+    return not decided.allowed and _by_rules(decided) and "-" in (decided.policy.version if decided.policy else "")
+
+
+def _by_rules(decided: Decided) -> bool:
+    """Whether rules explain a refusal; the records of others name the version in force as well."""
+    return decided.policy is not None and decided.reason in BY_RULES
 
 
 def _question(event: AuditEvent, data: Request | Access) -> dict[str, Any]:
     caller, policy = data.principal, data.decision.policy
     assert caller  # noqa: S101 - `decisions` takes no others
-    assert policy  # noqa: S101 - nor does `_of_policy`
+    assert policy  # noqa: S101 - nor does `_refused_by_rules`
     thing = {"at": event.service, "action": data.permission} if isinstance(data, Request) else _thing(data)
     return {
         "policy": policy.version,
@@ -84,6 +90,7 @@ def _told(
         "reason": decided.reason,
         "policy": decided.policy.version if decided.policy else None,
         "rules": _rules(decided, sentences),
+        "meaning": None if decided.allowed or _by_rules(decided) else meaning(decided.reason),
         "nearest": why["rules"] if why else None,
         "instead": why["instead"] if why else None,
         "now": why["allowed"] if why else None,

@@ -1,8 +1,7 @@
 """Formats the decisions of a task and what the policy authority says about them, for people.  Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -10,8 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from zt.names import short
+from zt.rules_told import Found, sentences_of, told_apart
 
-Found = Mapping[str, Any]
+Line = tuple[bool, list[str]]
+"""Whether something was permitted, and what is said of it."""
 
 
 def explained(found: Sequence[Found], left_out: int, *, each: bool = False) -> Iterator[RenderableType]:
@@ -19,6 +20,7 @@ def explained(found: Sequence[Found], left_out: int, *, each: bool = False) -> I
 
     `each`: every decision in its order instead, also those that are alike.
     """
+    found = told_apart(found)
     same = len(users := {_user(one) for one in found}) == 1
     if same:
         yield Text(f"For the user {users.pop()}:")
@@ -26,23 +28,35 @@ def explained(found: Sequence[Found], left_out: int, *, each: bool = False) -> I
     def asks(one: Found) -> str:
         return _question(one) + ("" if same else f", for the user {_user(one)}")
 
-    table = Table.grid(padding=(0, 2, 0, 0))
     if each:
-        for one in found:
-            _add(table, allowed=one["allowed"], lines=[asks(one), *_why(one)])
+        told = [(one["allowed"], [asks(one), *_why(one)]) for one in found]
     else:
-        refused = Counter((asks(one), *_why(one)) for one in found if not one["allowed"])
-        for (question, *why), times in refused.items():
-            _add(table, allowed=False, lines=[_often(times) + question, *why])
-        permitted = [one for one in found if one["allowed"]]
-        for line in _summed(
-            (_through(one), _by(one) + ("" if same else f" for {_user(one)}"), one["asked"]) for one in permitted
-        ):
-            _add(table, allowed=True, lines=[line])
+        told = [*_refused(found, asks), *_permitted(found, same=same)]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for allowed, lines in told:
+        _add(table, allowed=allowed, lines=lines)
     yield table
     yield from _rules(found)
+    if len(told) < len(found):
+        yield Text("`--all` shows each decision by itself.", "dim")
     if left_out:
         yield Text(f"{left_out} more refusals are not shown: ask with the id of a token.", "yellow")
+
+
+def _refused(found: Iterable[Found], asks: Callable[[Found], str]) -> Iterator[Line]:
+    """Yield what was refused, and why; what is alike once, with how often."""
+    refused = Counter((asks(one), *_why(one)) for one in found if not one["allowed"])
+    for (question, *why), times in refused.items():
+        yield False, [_often(times) + question, *why]
+
+
+def _permitted(found: Iterable[Found], *, same: bool) -> Iterator[Line]:
+    """Yield what each rule has permitted to each caller; the user as well, unless it is the same for all."""
+    permitted = [one for one in found if one["allowed"]]
+    for line in _summed(
+        (_through(one), _by(one) + ("" if same else f" for {_user(one)}"), one["asked"]) for one in permitted
+    ):
+        yield True, [line]
 
 
 def _add(table: Table, *, allowed: bool, lines: Iterable[str]) -> None:
@@ -73,8 +87,8 @@ def _why(one: Found) -> Iterator[str]:
     """Yield why something was refused; nothing of what was permitted."""
     if one["allowed"]:
         return
-    if one["policy"] is None:
-        yield f"No rule was asked: {one['reason']} (docs/reasons.md says what that means)."
+    if one["meaning"]:  # what the rules say of it today would not explain it
+        yield f"No rule decided this: {one['reason']}.  {one['meaning']}"
         return
     if one["nearest"] is None:
         yield f"{one['reason']}, by policy {one['policy']}, of which the rules are not kept any longer."
@@ -97,8 +111,7 @@ def _missed(rule: Found) -> str:
 
 def _rules(found: Sequence[Found]) -> Iterator[RenderableType]:
     """Yield each rule that was named, once, with its sentence."""
-    refused_first = sorted(found, key=lambda one: bool(one["allowed"]))
-    named = {rule["id"]: rule["sentence"] for one in refused_first for rule in (*(one["nearest"] or ()), *one["rules"])}
+    named = sentences_of(found)
     if named:
         yield Text("The rules:")
     for rule, sentence in named.items():

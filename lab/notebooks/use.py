@@ -5,7 +5,6 @@ import json
 import os
 import re
 from contextlib import AsyncExitStack
-from functools import cache
 from pathlib import Path
 
 import httpx
@@ -19,14 +18,13 @@ from lab.compare.real import Real, real
 from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
-from local.system import ROOT
 from zerotrust.issuer.exchange import TokenRequest
+from zt.reasons import meanings
 
 _open, _names = AsyncExitStack(), Names()
 _ADMITTED = re.compile(r"200 -\d+")
 """An answer of JSON-RPC: the gate let the call in, and the agent found no request in it."""
 _SET = re.compile(r"(?<=\[)[^\]]+(?=\])")
-_MEANING = re.compile(r"^\| `(\w+)` \| \d+ \| ([^|]+?) \|", re.MULTILINE)
 
 
 async def today(system: Compromised) -> OneToken:
@@ -82,13 +80,7 @@ def told(answer: Answer) -> str:
     """Return status and reason of an answer, and what the reason means."""
     if _ADMITTED.fullmatch(answer.said):
         return f"{'200 ok':<24} The gate let it in; the empty request itself is then rejected."
-    return f"{answer.said:<24} {_meanings().get(answer.said.rpartition(' ')[2], '')}".rstrip()
-
-
-@cache
-def _meanings() -> dict[str, str]:
-    """Return the sentence of each reason, of docs/reasons.md."""
-    return dict(_MEANING.findall((ROOT / "docs" / "reasons.md").read_text()))
+    return f"{answer.said:<24} {meanings().get(answer.said.rpartition(' ')[2], '')}".rstrip()
 
 
 async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, scopes: str) -> Credentials | None:

@@ -12,6 +12,7 @@ from inference.chat import ModelReason
 from orchestrator.proofs import ProofReason
 from tests.support.system import ROOT
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
+from zt.reasons import meanings
 
 PAGE = (ROOT / "docs" / "reasons.md").read_text()
 KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, PolicyReason, AuditReason, ModelReason, ProofReason]
@@ -22,6 +23,10 @@ ROWS = re.findall(r"^\| `(\w+)` \| (\d+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", 
 def test_every_reason_is_there_once_and_nothing_else() -> None:
     assert Counter(row[0] for row in ROWS) == Counter(str(reason) for reason in REASONS)
     assert len(ROWS) == len(re.findall(r"^\| `", PAGE, re.MULTILINE))
+
+
+def test_zt_has_the_sentence_of_every_reason() -> None:
+    assert meanings() == {row[0]: row[2] for row in ROWS}
 
 
 def test_no_service_has_reasons_that_the_page_does_not_know() -> None:

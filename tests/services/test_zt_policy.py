@@ -33,6 +33,7 @@ from zerotrust.spiffe.tls import ExpiringTLS
 from zt import explanation
 from zt.doors import POLICY_AUTHORITY, Place
 from zt.output import console
+from zt.reasons import meaning
 
 REGISTRY = registry()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -377,13 +378,69 @@ def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, a
 
     told = " ".join(ok(zt("policy", "explain", TRACE)).split())
 
-    assert "No rule was asked: expired (docs/reasons.md says what that means)." in told
+    assert "No rule decided this: expired. The token's lifetime is over, or ended while the request was served." in told
     assert "policy_denied, by policy 7-123456789abc, of which the rules are not kept any longer." in told
     assert "policy_denied, by policy 41d3c5a0b7e2, of which" in told
     assert "It was refused then. By the registry of today, it would be permitted by rule use-an-api. no" in told
     assert "use-an-api, but the token does not have the scope tool.write, and the registry does not let this" in told
     assert "With the same token and the same thing it may: tool.read." in told
     assert "No rule is about tool.none, so nobody may do it." in told
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.REVOKED, Reason.POLICY_EXPIRED, Reason.POLICY_ERROR, Reason.POLICY_UNKNOWN, Reason.MALFORMED_BODY]
+)
+def test_what_no_rule_decided_is_explained_by_its_reason_and_not_by_rules(
+    zt: Zt, tmp_path: Path, authority: Authority, reason: Reason
+) -> None:
+    """The record of such a refusal names the version in force as well, of which a rule may permit the same."""
+    name = "none" if reason is Reason.POLICY_UNKNOWN else authority.office.versions.active.name
+    refused = Decided(allowed=False, reason=reason, policy=audit.Policy(version=name))
+    recorded(
+        tmp_path,
+        authority.office.versions.active.name,
+        audit.Request(operation=sanitize("POST /"), decision=refused, principal=BOB, permission="tool.read"),
+    )
+
+    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+    *_, one = json.loads(zt("policy", "explain", TRACE, "--json").stdout)["decisions"]
+
+    asked = "no orchestrator > agent/reader asked for tool.read at tool/documents"
+    assert f"{asked} No rule decided this: {reason}. {meaning(reason)} yes orchestrator" in told
+    assert (one["meaning"], one["nearest"], one["instead"], one["now"]) == (meaning(reason), None, None, None)
+
+
+def test_the_sentences_of_a_version_that_decided_nothing_are_not_asked_for(
+    zt: Zt, tmp_path: Path, authority: Authority
+) -> None:
+    """Otherwise, nothing would be left of what may be asked for at once."""
+    ask = partial(audit.Request, operation=sanitize("POST /"), principal=BOB, permission="inference.run")
+
+    def decided(reason: Reason, version: str, *rules: str) -> Decided:
+        allowed = reason is Reason.GRANTED
+        return Decided(allowed=allowed, reason=reason, policy=audit.Policy(version=version, rules=rules or None))
+
+    refused = [decided(Reason.REVOKED, f"{number}-123456789abc") for number in range(2, 2 + explanation.MOST_VERSIONS)]
+    permitted = decided(Reason.GRANTED, authority.office.versions.active.name, "use-an-api")
+    recorded(tmp_path, "7-123456789abc", *(ask(decision=one) for one in (*refused, permitted)))
+
+    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+
+    assert f"use-an-api of version {authority.office.versions.active.name}: For a user of a department" in told
+    assert "use-an-api of version 7-123456789abc: not kept any longer" in told
+
+
+def test_a_scope_that_is_missing_is_explained_by_the_rule_that_asks_for_it(
+    zt: Zt, tmp_path: Path, authority: Authority
+) -> None:
+    name = authority.office.versions.active.name
+    refused = Decided(allowed=False, reason="scope_missing", policy=audit.Policy(version=name))
+    ask = partial(audit.Request, operation=sanitize("POST /"), decision=refused)
+    recorded(tmp_path, name, ask(principal=replace(BOB, scopes=()), permission="tool.read"))
+
+    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+
+    assert "Nearest: use-an-api, but the token does not have the scope tool.read." in told
 
 
 def test_as_json_an_explanation_has_everything(zt: Zt, tmp_path: Path, authority: Authority) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from rich.padding import Padding
 from typer.testing import CliRunner, Result
 
 from tests.support.ca import the_ca
@@ -121,33 +122,61 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
 
 
+OTHERS = "what is not a request for a proof.  Compare it with what you asked for:"
 PROOF, ANOTHER = "the request for the proof of this answer", "a request for the proof of another one"
 BESIDE = [
-    # operations, told
-    (["GET /receipts/{digest}"], f"{PROOF}."),
-    (["GET /receipts/{digest}", "GET /receipts/ab", "GET /receipts/{digest}"], f"{PROOF} (2 times), {ANOTHER}."),
+    # operations, the requests for a proof, the other ones
+    (["GET /receipts/{digest}"], [f"{PROOF}."], []),
+    (
+        ["GET /receipts/{digest}", "GET /receipts/ab", "GET /receipts/{digest}"],
+        [f"{PROOF} (2 times) and {ANOTHER}."],
+        [],
+    ),
     (
         ["POST /tasks", "GET /receipts/{digest}", "POST /tasks", "POST /plan"],
-        f"{PROOF}, POST /tasks (2 times), POST /plan.  Compare that with what you asked for.",
+        [f"{PROOF}."],
+        ["2 x POST /tasks", "1 x POST /plan"],
+    ),
+    # A front door that lies records what reads like a request for a proof, or like a sentence of the command.
+    *(
+        ([made], [], [f"1 x {made}"])
+        for made in ("GET //receipts/{digest}", "HEAD /receipts/{digest}", "GET /Receipts/{digest}", f"{PROOF}.", "")
     ),
     (
         [f"POST /{number}" for number in range(12)],
-        ", ".join(f"POST /{number}" for number in range(10))
-        + ", and 2 other kinds.  Compare that with what you asked for.",
+        [],
+        [*(f"1 x POST /{number}" for number in range(10)), "And 2 other kinds: `--json` has all."],
     ),
 ]
 
 
-@pytest.mark.parametrize(("operations", "told"), BESIDE)
-def test_what_else_was_answered_for_the_sign_in_is_named(files: Files, operations: list[str], told: str) -> None:
+@pytest.mark.parametrize(("operations", "proofs", "others"), BESIDE)
+def test_what_else_was_answered_for_the_sign_in_is_named(
+    files: Files, operations: list[str], proofs: list[str], others: list[str]
+) -> None:
     proven = files.task.verified(exported=True)
     made = tuple(one.format(digest=proven.root.digest) for one in operations)
 
     assert proven.compared
-    *_, line = _compared(replace(proven, compared=proven.compared._replace(others=len(made), operations=made)))
-    assert line.plain == f"For the same sign-in, orchestrator also answered: {told}"
+    _, *lines = _compared(replace(proven, compared=proven.compared._replace(others=len(made), operations=made)))
+    also = [f"For the same sign-in, orchestrator also answered {one}" for one in (*proofs, *[OTHERS][: len(others)])]
+    told = [*also, *(one.format(digest=proven.root.digest) for one in others)]
+    assert [str(line.renderable if isinstance(line, Padding) else line) for line in lines] == told
+    assert [isinstance(line, Padding) for line in lines] == [" x " in one for one in told]
     [*_, last] = _compared(proven)
-    assert last.plain.startswith("Complete: "), "without another answer, none is named"
+    assert str(last).startswith("Complete: "), "without another answer, none is named"
+
+
+def test_nothing_that_a_front_door_records_begins_a_line(files: Files) -> None:
+    proven = files.task.verified(exported=True)
+    made = ("POST /" + "x" * 150 + " Complete: the log has no call " * 9,)
+
+    assert proven.compared
+    with console.capture() as told:
+        console.print(*_compared(replace(proven, compared=proven.compared._replace(operations=made))), sep="\n")
+    _, lines = told.get().split(f"{OTHERS}\n")
+    assert len(lines.splitlines()) > 2
+    assert all(line.startswith("  ") for line in lines.splitlines())
 
 
 def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> None:
