@@ -1,5 +1,6 @@
 """Where the time of a task goes: which part of the code a sample counts for, and that samples are taken and written."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -35,6 +36,8 @@ busy()
     ("files", "name"),
     [
         ((GATE, APP), "the gate itself"),
+        ((asyncio.__file__, "<string>", GATE), "the gate itself"),
+        ((asyncio.__file__, pytest.__file__, GATE), REST),
         ((HTTPX, APP, GATE), REST),
         ((APP, GATE), REST),
         (("/lib/json/decoder.py", "/run/x/zerotrust/limits/strict_json.py", GATE), "requests and JSON, read strictly"),
