@@ -41,7 +41,8 @@ def texts(old: Content, new: Content, *, before: str, after: str) -> str:
     found: list[str] = []
     for name in sorted(one.keys() | other.keys()):
         left, right = (_LINE.findall(side.get(name, "")) for side in (one, other))
-        found += unified_diff(left, right, f"{before}/{name}", f"{after}/{name}")
+        only = [f"Only in {before if name in one else after}: {name}\n"] if name not in one or name not in other else []
+        found += [*unified_diff(left, right, f"{before}/{name}", f"{after}/{name}")] or only
     return "".join(line if line.endswith("\n") else f"{line}\n{NO_END}\n" for line in found).removesuffix("\n")
 
 

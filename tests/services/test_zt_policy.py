@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -31,8 +31,10 @@ from zerotrust.context import PRINCIPAL
 from zerotrust.decision import Denied, Reason
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import explanation
+from zt import show_policy as showing
 from zt.doors import POLICY_AUTHORITY, Place
 from zt.output import console
+from zt.policy_client import PolicyClient
 from zt.reasons import meaning
 
 REGISTRY = registry()
@@ -238,6 +240,44 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
 
     assert "2 answers of the decision table change:" in zt("policy", "diff", "1").stdout
     assert zt("policy", "diff", "2", "1").stdout.count("no (resource_denied) -> yes (change-own-draft)") == 2
+
+
+def test_a_version_that_another_operator_activates_meanwhile_is_not_rolled_back(
+    zt: Zt, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions, ask = authority.office.versions, PolicyClient.ask
+    mended = versions.active.content
+    versions.add(mended.model_copy(update={"table": mended.table + "\n"}), by="olga", why="trial")
+
+    async def meanwhile(self: PolicyClient, method: str, path: str, *body: Any) -> Any:
+        answer = await ask(self, method, path, *body)
+        if path == "/differences/2/1":
+            versions.add(mended.model_copy(update={"table": mended.table + "\n\n"}), by="omar", why="stricter")
+        return answer
+
+    monkeypatch.setattr(PolicyClient, "ask", meanwhile)
+    told = failed(zt("policy", "rollback", "1", "--because", "it was a mistake"))
+
+    assert "Version 3 is in force by now: compare with it, then repeat the command." in " ".join(told.split())
+    assert versions.active.number == 3
+
+
+def test_a_line_is_shown_as_cedar_reads_it(zt: Zt, tmp_path: Path) -> None:
+    """What stands behind U+2028 is in the comment, and not a condition."""
+    edited(tmp_path, "!context.delegated  // control", "!context.delegated  //\u2028control")
+
+    assert "\n+  !context.delegated  //\\u2028control: published-in-person\n" in zt("policy", "diff").stdout
+    shown = zt("policy", "test")
+    assert shown.exit_code == 1
+    assert "the character U+2028 is not printable: remove it" in " ".join(shown.stdout.split())
+
+
+def test_policies_are_the_same_if_the_authority_says_so() -> None:
+    """And not if no line of them differs."""
+    found = {"same": False, "text": "", "answers": [], "problems": [], "active": 1}
+
+    assert all("Nothing differs" not in str(one) for one in showing.differences(found))
+    assert "fit to be published" in str(next(iter(showing.tested(found))))
 
 
 def test_the_version_in_force_is_published_again_where_that_is_asked_for(zt: Zt, authority: Authority) -> None:

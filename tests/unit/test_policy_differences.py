@@ -73,6 +73,12 @@ def test_a_tool_can_apply_the_difference(one: str, other: str, tmp_path: Path) -
     assert not found["same"]
 
 
+def test_an_empty_file_more_is_a_difference() -> None:
+    for one, other, side in ((OLD, with_text(""), "2"), (with_text(""), OLD, "1")):
+        found = told(one, other, REGISTRY, before="1", after="2")
+        assert (found["same"], found["text"]) == (False, f"Only in {side}: a.cedar")
+
+
 def test_a_question_of_either_table_that_is_answered_differently_is_told_once() -> None:
     found = answers(OLD, NEW, REGISTRY)
 

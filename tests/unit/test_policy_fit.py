@@ -95,6 +95,11 @@ def test_a_row_that_is_decided_otherwise_is_named_with_its_line() -> None:
         assert "document.read" in lines[int(line) - 1]
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b"])
+def test_a_row_begins_where_people_and_tools_see_a_line_of_the_file_begin(sign: str) -> None:
+    assert decisions.rows(f"Nobody asks:{sign}| eve |\n", REGISTRY) == []
+
+
 @pytest.mark.parametrize("only", [True, False])
 def test_a_table_of_one_answer_proves_nothing(only: bool) -> None:
     rows = [row for row in TABLE if row.allowed is only]
