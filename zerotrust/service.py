@@ -397,7 +397,7 @@ class Service:
         if refusal.reason is Reason.FAILED:
             raise error  # the gate logs, records and answers it
         undecided = UNDECIDED.get(Undecided())
-        if any(raised is one for one in undecided.refusals):  # control: refusal-of-a-decision
+        if any(raised is one for one in undecided.refusals):
             undecided.clear()  # the answer is what was decided, and nothing that the handler has made
         if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
             decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
