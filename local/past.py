@@ -10,16 +10,18 @@ import shutil
 from pathlib import Path
 
 RUNS_KEPT = 5
-"""Earlier runs whose logs are kept."""
+"""Earlier runs whose logs and authorities are kept."""
 MOST_KEPT = 200 * 1024 * 1024
 """Bytes of these; over that, those of the oldest runs are removed first, but never those of the last one."""
 AUDIT_POLICY = "audit.policy"
 """The policy of the audit log, in the run's folder (`audit_policy.py`)."""
+CA = "ca.pem"
+"""The certificate authority of the run, in its folder."""
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
 
 
 def put_aside(folder: Path) -> Path | None:
-    """Move the logs of the last run to `past/`, and remove those over the limits.
+    """Move the logs of the last run to `past/`, copy its authority there, and remove those over the limits.
 
     Return their new folder, or None if there was no earlier run.  Raises `NotADirectoryError`.
     """
@@ -32,6 +34,8 @@ def put_aside(folder: Path) -> Path | None:
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in moved:
         file.rename(place / file.name)
+    if (authority := folder / CA).is_file():
+        shutil.copy2(authority, place)  # receipts of that run are verified with it
     _prune(folder / "past")
     return place
 

@@ -78,12 +78,13 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
         held = Witness(default_folder()).held(trust.logs)
         return (leaf.line for leaf in leaves(export, trust, after=0, held=held))
 
+    ca = ca or settings.run / "ca.pem"
     with explained():
         trust = trusted(policy or settings.run / POLICY)
         try:
             proven = verify(
                 _read(answer, "the answer"),
-                authorities=authorities(ca or settings.run / "ca.pem"),
+                authorities=authorities(ca),
                 accepted=accepted_by(accept) if accept else approved_in(settings.run.parent),
                 policy=trust,
                 evidence=evidence(proof or answer.with_name(f"{answer.name}.proof")),
@@ -92,7 +93,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 leaves=verified(export) if export else None,
             )
         except Unproven as error:
-            _failed(error)
+            _failed(error, ca)
     _show(proven)
 
 
@@ -109,11 +110,17 @@ def _read(path: Path, what: str) -> bytes:
     return content
 
 
-def _failed(error: "Unproven") -> NoReturn:
-    from zerotrust.receipts.failure import STEPS
+def _failed(error: "Unproven", ca: Path) -> NoReturn:
+    from zerotrust.receipts.failure import STEPS, OtherAuthority
 
     output.note(f"Step {error.step} of {len(STEPS)} NOT PROVEN: {STEPS[error.step - 1]}")
-    output.fail(f"{error.party}: {error.why}.", f"step_{error.step}")
+    why = error.why
+    if isinstance(error, OtherAuthority):
+        why = (
+            f"its certificate does not lead to an authority in {ca}.  If the system has started again since this "
+            "answer, that is why: name the ca.pem of that run with --ca (docs/receipts.md)"
+        )
+    output.fail(f"{error.party}: {why}.", f"step_{error.step}")
 
 
 def _show(proven: "Proven") -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rich.padding import Padding
 from typer.testing import CliRunner, Result
 
-from tests.support.ca import the_ca
+from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import SCOPES, Task, code_of, digest, spiffe_id
 from zerotrust.audit.export import exported
 from zerotrust.receipts.failure import STEPS
@@ -190,6 +190,24 @@ def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> Non
     assert lines[1].startswith(f"{spiffe_id('tool/documents')}: it ran code that was not approved")
     found = files.verify("--json")
     assert json.loads(found.stderr)["reason"] == "step_8"
+
+
+def test_an_answer_of_an_earlier_run_is_told_from_a_forged_one(files: Files) -> None:
+    """Each start makes another authority."""
+    earlier, ca = files.folder / "earlier.pem", files.folder / "run/ca.pem"
+    earlier.write_bytes(ca.read_bytes())
+    ca.write_text(CA("agents.example").pem)
+
+    shown = files.verify()
+    assert (shown.exit_code, shown.output.splitlines()[0]) == (1, f"Step 2 of 10 NOT PROVEN: {STEPS[1]}")
+    assert f"orchestrator: its certificate does not lead to an authority in {ca}.  If the system has" in shown.output
+    assert files.verify("--ca", str(earlier)).exit_code == 0
+
+    files.task.tool.svid = CA("agents.example").svid("tool/documents", life=120)
+    files.write()
+    shown = files.verify()
+    assert "tool/documents: the certificate is not of this trust domain's authority" in shown.output
+    assert "--ca" not in shown.output, "no other start makes one receipt of many a stranger's"
 
 
 def test_the_id_of_a_receipt_is_what_the_orchestrator_is_asked_for(files: Files) -> None:

@@ -57,6 +57,17 @@ def test_logs_are_put_aside_and_what_is_revoked_and_on_record_stays(tmp_path: Pa
     assert place.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_authority_of_a_run_is_kept_with_its_logs(tmp_path: Path) -> None:
+    """Receipts of that run are verified with it, and the next start makes another one."""
+    for number in (1, 2):
+        run(tmp_path, number)
+        (tmp_path / "ca.pem").write_text(f"of run {number}")
+        put_aside(tmp_path)
+
+    assert [file.read_text() for file in sorted(tmp_path.glob("past/*/ca.pem"))] == ["of run 1", "of run 2"]
+    assert (tmp_path / "ca.pem").read_text() == "of run 2", "a start that fails leaves it"
+
+
 def test_only_the_last_runs_are_kept(tmp_path: Path) -> None:
     for number in range(RUNS_KEPT + 3):
         run(tmp_path, number)

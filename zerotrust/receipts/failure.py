@@ -24,3 +24,7 @@ class Unproven(ZeroTrustError, ValueError):
         """`step`: from 1; `party`: whom it is about; `why`: a sentence without its full stop."""
         super().__init__(f"step {step} of {len(STEPS)}: {party}: {why}")
         self.step, self.party, self.why = step, party, why
+
+
+class OtherAuthority(Unproven):
+    """A certificate does not lead to an authority of the reader: a forger's, or the system's at another start."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import jwt
 from cryptography import x509
+from cryptography.x509.verification import VerificationError
 
-from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.failure import OtherAuthority, Unproven
 from zerotrust.receipts.receipt import KIND, Receipt, digest_of, receipt_of
 from zerotrust.spiffe.statement import ALGORITHM, certificates, signer_of
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, life_of
@@ -48,7 +49,8 @@ def opened(text: str, authorities: Collection[x509.Certificate]) -> Opened:
     except Unproven:
         raise
     except ValueError as error:
-        raise Unproven(2, claimed, str(error)) from error
+        kind = OtherAuthority if isinstance(error.__cause__, VerificationError) else Unproven
+        raise kind(2, claimed, str(error)) from error
     return Opened(signer, digest_of(text), receipt, leaf.not_valid_after_utc.timestamp())
 
 

@@ -94,6 +94,8 @@ def _all_opened(texts: Iterable[str], authorities: Collection[x509.Certificate])
             if error.step == 1 and found:
                 why = f"it passed on what is {error.why}, and what no receipt names"
                 raise Unproven(1, found[0].signer, why) from error
+            if found:  # the first one has led to the reader's authority: no other start is to blame
+                raise Unproven(error.step, error.party, error.why) from error
             raise
     return tuple(found)
 
