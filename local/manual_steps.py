@@ -24,8 +24,12 @@ _STEPS = r"""
 The passwords are of this run only.  Step by step, in bash
 (in zsh: `setopt interactive_comments` first):
 
-  # trust this run's CA; connect to each party's own address
-  ask() {{ curl -sS -w '\n' --cacert run/ca.pem {found} "$@"; }}
+  # trust this run's CA; connect to each party's own address;
+  # end what is shown with a line feed, and leave a file as it came
+  ask() {{
+    [ -f /dev/stdout ] || set -- -w '\n' "$@"
+    curl -sS --cacert run/ca.pem {found} "$@"
+  }}
 
   # secrets go through pipes: others can read a process's arguments
   as_alice() {{ ask -H @<(printf 'Authorization: Bearer %s' "$TOKEN") "$@"; }}

@@ -112,6 +112,7 @@ def _read(path: Path, what: str) -> bytes:
 
 def _failed(error: "Unproven", ca: Path) -> NoReturn:
     from zerotrust.receipts.failure import STEPS, OtherAuthority
+    from zerotrust.receipts.opened import SOMEBODY
 
     output.note(f"Step {error.step} of {len(STEPS)} NOT PROVEN: {STEPS[error.step - 1]}")
     why = error.why
@@ -120,7 +121,8 @@ def _failed(error: "Unproven", ca: Path) -> NoReturn:
             f"its certificate does not lead to an authority in {ca}.  If the system has started again since this "
             "answer, that is why: name the ca.pem of that run with --ca (docs/receipts.md)"
         )
-    output.fail(f"{error.party}: {why}.", f"step_{error.step}")
+    whose = "" if error.party == SOMEBODY else f"{error.party}: "
+    output.fail(f"{whose}{why}.", f"step_{error.step}")
 
 
 def _show(proven: "Proven") -> None:

@@ -192,6 +192,18 @@ def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> Non
     assert json.loads(found.stderr)["reason"] == "step_8"
 
 
+def test_what_was_saved_otherwise_than_it_was_sent_is_told_so(files: Files) -> None:
+    exactly = "it has to be as it was sent, byte for byte, without a line feed added, and not formatted again."
+    request, answer = files.folder / "request.json", files.folder / "answer.json"
+
+    request.write_bytes(files.task.request + b"\n")
+    assert f"orchestrator: it answered another request; {exactly}" in files.verify("--request", str(request)).output
+    answer.write_bytes(files.answer + b"\n")
+    assert f"orchestrator: this is not the answer that it signed; {exactly}" in files.verify().output
+    answer.write_text(json.dumps(json.loads(files.answer), indent=1))
+    assert files.verify().output.splitlines()[1].startswith(f"the answer has no receipts; {exactly}")
+
+
 def test_an_answer_of_an_earlier_run_is_told_from_a_forged_one(files: Files) -> None:
     """Each start makes another authority."""
     earlier, ca = files.folder / "earlier.pem", files.folder / "run/ca.pem"

@@ -1,5 +1,7 @@
 """What `make up` prints when everything runs: who is where, who stays suspended, and what to do now."""
 
+import re
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,8 +9,10 @@ from typing import Any
 import pytest
 
 from authorities.policy.versions import Versions, content_of
+from local.manual_steps import steps
 from local.program import console
 from local.serve import NOW, _show_addresses, _show_what_next, notices
+from local.system import ROOT
 from registration.realm.users import USERS
 from tests.support.system import POLICIES, deployment, registry
 
@@ -60,6 +64,22 @@ def test_what_to_do_now_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert max(map(len, told.get().splitlines())) <= 80
     assert [what for what, _ in NOW if f"  {what} " not in told.get()] == []
+
+
+def test_ask_leaves_a_file_as_it_came_and_ends_what_is_shown(system: Any, tmp_path: Path) -> None:
+    """An answer with a line feed more is not the one that was signed."""
+    system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
+    ask = re.search(r"^  ask\(\) \{.*?^  \}$", steps(system), re.DOTALL | re.MULTILINE)
+    assert ask
+    (answer := tmp_path / "answer").write_text("{}")
+    typed = (
+        f"{ask[0]}\nask file://{answer} > {tmp_path}/saved; ask -o {tmp_path}/also file://{answer}; ask file://{answer}"
+    )
+
+    shown = subprocess.run(["bash", "-euc", typed], check=True, capture_output=True, text=True)  # noqa: S603, S607
+
+    assert [(tmp_path / name).read_text() for name in ("saved", "also")] == ["{}", "{}"]
+    assert shown.stdout == "\n{}\n"
 
 
 def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:

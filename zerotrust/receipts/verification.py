@@ -19,6 +19,9 @@ from zerotrust.receipts.receipt import OUTSIDE, digest_of
 from zerotrust.receipts.tree import grown
 from zerotrust.tlog.quorum import TrustPolicy
 
+EXACTLY = "it has to be as it was sent, byte for byte, without a line feed added, and not formatted again"
+"""What people get wrong about an answer or a request that they have saved."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proven:
@@ -61,7 +64,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     """
     found = taken(answer)
     if not found or not found.receipts:
-        raise Unproven(1, SOMEBODY, "the answer has no receipts")
+        raise Unproven(1, SOMEBODY, f"the answer has no receipts; {EXACTLY}")
     receipts = _all_opened(found.receipts, authorities)
     at = check_logged(receipts[0], evidence, policy)
     _check_mine(receipts[0], found, request, transaction)
@@ -102,9 +105,9 @@ def _all_opened(texts: Iterable[str], authorities: Collection[x509.Certificate])
 
 def _check_mine(root: Opened, found: Carried, request: bytes | None, transaction: str | None) -> None:
     if hashlib.sha256(found.content).hexdigest() != root.receipt.answer:  # control: answer-is-mine
-        raise Unproven(4, root.signer, "this is not the answer that it signed; it has to be as it came, byte for byte")
+        raise Unproven(4, root.signer, f"this is not the answer that it signed; {EXACTLY}")
     if request is not None and hashlib.sha256(request).hexdigest() != root.receipt.request:  # control: request-is-mine
-        raise Unproven(4, root.signer, "it answered another request")
+        raise Unproven(4, root.signer, f"it answered another request; {EXACTLY}")
     if transaction is not None and transaction != root.receipt.txn:  # control: transaction-is-mine
         raise Unproven(4, root.signer, "it answered in another transaction")
 
