@@ -2,20 +2,24 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import assert_never
 
 from zerotrust.audit.event import (
     MICROSECONDS,
     Access,
     Alarm,
     AuditEvent,
+    Counts,
     Exchange,
+    Issued,
     Outcome,
     Refusal,
     RegistryChange,
     Request,
+    Resumed,
     UntrustedPeer,
 )
+from zt.events_told import changed, resumed
 from zt.names import short
 from zt.sequence import sequence
 from zt.svg import Arrow, Svg
@@ -43,7 +47,7 @@ def diagram(about: str, events: Iterable[AuditEvent]) -> Svg:
 
 
 def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome]) -> Iterator[Arrow]:
-    data: Any = event.data
+    data = event.data
     here = short(event.service)
     start, end = here, here
     match data:
@@ -59,13 +63,18 @@ def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome]) -> Iterat
         case Refusal():
             says = "refuses"
         case RegistryChange():
-            yield Arrow(here, here, _cut(f"{data.action} {data.target}"))
+            yield Arrow(here, here, _cut(changed(data)))
+            return
+        case Resumed():
+            yield Arrow(here, here, _cut(resumed(data, here)))
             return
         case Alarm():
             yield Arrow(here, here, f"alarm: {data.cause} exchange of {short(data.party)}", refused=True)
             return
-        case _:
+        case Outcome() | Counts() | Issued():  # the arrow of its call says it; calls and tokens that have no order
             return
+        case _:
+            assert_never(data)
     refused = not data.decision.allowed
     yield Arrow(start, end, _cut(f"{says}: {data.decision.reason}" if refused else says), refused)
 

@@ -1,7 +1,8 @@
 """Formats the audit trail of a task as a tree.  Pure: returns objects that rich prints.  Journals have no tokens."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 from rich.text import Text
 from rich.tree import Tree
@@ -12,17 +13,30 @@ from zerotrust.audit.event import (
     Alarm,
     AuditEvent,
     Caller,
+    Counts,
+    Data,
     Decided,
     Exchange,
+    Issued,
+    Outcome,
     Refusal,
+    RegistryChange,
     Request,
     Resumed,
     UntrustedPeer,
 )
+from zt.events_told import changed, counted, resumed
 from zt.names import short
 
 Decision = Request | Access | Exchange | Refusal | UntrustedPeer
 """The records with a decision."""
+
+LEFT_OUT: Mapping[type[Data], str] = {
+    Exchange: "of an exchange, whose token has a branch as soon as it is used",
+    Outcome: "of how a call ended, which --svg and --json show",
+    Issued: "of what Keycloak has issued, of which an alarm tells what no journal has",
+}
+"""The records that a tree does not show, and why; a tree without any other record says how many there are."""
 
 
 def level(token: Caller) -> str:
@@ -42,14 +56,15 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
 
     `name` names a token; with `details`, each refusal has its detail.  What belongs to no token is at the root.
     """
-    tree, known = Tree(""), list(events)
+    known = list(events)
+    tree = Tree(_label(known))
     branches: dict[str, Tree] = {}
-    for event, data in decisions(known):
+    changes = [(event, event.data) for event in known if isinstance(event.data, RegistryChange)]
+    for event, data in sorted([*decisions(known), *changes], key=lambda one: one[0].time):
         token = getattr(data, "principal", None)
         if not token:
             tree.add(_line(event, data, details=True).append(f"  ({short(event.service)})", "dim"))
             continue
-        tree.label = tree.label or f"transaction {token.transaction}, policy {_version(data.decision)}"
         if (branch := branches.get(token.token_id)) is None:
             above = branches.get(token.lineage[-1], tree) if token.lineage else tree
             label = Text.assemble((name(token), "bold"), f" {short(token.party)} → {short(token.audience)}")
@@ -60,21 +75,30 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
         tree.add(Text(text, "green" if alarm.cause == "explained" else "red"))
     for event in known:
         if isinstance(event.data, Resumed):
-            tree.add(Text(_resumed(event.data, short(event.service)), "yellow"))
-    tree.label = tree.label or "no transaction"
+            tree.add(Text(resumed(event.data, short(event.service)), "yellow"))
+    for line in counted(event.data for event in known if isinstance(event.data, Counts)):
+        tree.add(Text(line, "dim"))
+    if not tree.children:
+        for kind, times in Counter(type(event.data) for event in known).items():
+            tree.add(Text(f"{times:,} {'record' if times == 1 else 'records'} {LEFT_OUT[kind]}", "dim"))
     return tree
 
 
 def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
-    """Return the events of each transaction, and those of none by their traces, in the order in which they began."""
+    """Return the events of each transaction, and those of none by their traces, in the order in which they began.
+
+    Of what has no trace, each event stands alone, so that it has its time; but counts, and what Keycloak has issued,
+    which are written every few seconds, are together.
+    """
     groups: dict[str, list[AuditEvent]] = {}
     whose: dict[str, str] = {}
-    for event in events:
+    for number, event in enumerate(events):
         token = getattr(event.data, "principal", None)
-        span = event.trace.span_id if event.trace else ""
+        span = event.trace.span_id if event.trace else f"{number}"
         if token:
             whose[span] = token.transaction
-        groups.setdefault(whose.get(span, event.trace.trace_id if event.trace else ""), []).append(event)
+        together = type(event.data).__name__ if isinstance(event.data, Counts | Issued) else span
+        groups.setdefault(whose.get(span, event.trace.trace_id if event.trace else together), []).append(event)
     return list(groups.values())
 
 
@@ -84,7 +108,18 @@ def dated(tree: Tree, time: int) -> Tree:
     return tree
 
 
-def _line(event: AuditEvent, data: Decision, *, details: bool) -> Text:
+def _label(events: list[AuditEvent]) -> str:
+    """Return which transaction records are about, and by which policies its first call was decided, if they say so."""
+    for data in [*(data for _, data in decisions(events)), *(event.data for event in events)]:
+        if token := getattr(data, "principal", None):
+            decision = getattr(data, "decision", None)
+            return f"transaction {token.transaction}" + (f", policy {_version(decision)}" if decision else "")
+    return "no transaction"
+
+
+def _line(event: AuditEvent, data: Decision | RegistryChange, *, details: bool) -> Text:
+    if isinstance(data, RegistryChange):
+        return Text(changed(data), "yellow")
     decision = data.decision
     line = Text.assemble((decision.reason, "green" if decision.allowed else "red"), "  ", _what(event, data))
     if details and decision.detail and not decision.allowed:
@@ -104,11 +139,6 @@ def _what(event: AuditEvent, data: Decision) -> str:
             return f"call of {short(data.party)}"
         case Refusal():
             return f"refused by {short(event.service)} itself"
-
-
-def _resumed(said: Resumed, party: str) -> str:
-    first, last = said.same + 1, said.same + said.foreign
-    return f"resumed: records {first} to {last} of {party} were not in its journal: {said.cause}"
 
 
 def _version(decision: Decided) -> str:

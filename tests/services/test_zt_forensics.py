@@ -168,7 +168,8 @@ def test_a_diagram_of_many_steps_says_that_it_has_only_the_first(tmp_path: Path)
 
 @pytest.mark.parametrize("asked", ["party:", "document:a b", "group:x", "user:" + "x" * 201, "FIN-201"])
 def test_what_cannot_be_asked_for_is_reported(system: System, asked: str) -> None:
-    assert "Others are asked for as user:ID, party:NAME or document:ID." in audit("show", system, asked).stderr
+    told = audit("show", system, asked).stderr
+    assert f"{asked} is neither an id nor one of user:ID, party:NAME and document:ID." in told
 
 
 def test_a_party_may_be_named_by_its_id() -> None:
