@@ -3,6 +3,7 @@
 What connects is imported where a command needs it: usage errors and `--help` do not wait for it.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound="AuthorityClient")
 
-Because = Annotated[str, typer.Option(help="the reason, for the record: one line")]
+MAX_WHY = 200
+"""Characters of a reason: as many as the authorities take (`Why` of the policy authority, causes of the registry)."""
+
+
+def _reason(parameter: typer.CallbackParam, given: str) -> str:
+    """Return the reason that a command needs; exit with a message if it is none, before anybody signs in."""
+    why = given.strip()
+    if parameter.required and not re.fullmatch(rf"[^\x00-\x1f\x7f]{{1,{MAX_WHY}}}", why):
+        output.fail(f"A reason (--because) is one line of 1 to {MAX_WHY} characters.", "malformed_reason")
+    return given
+
+
+Because = Annotated[str, typer.Option(help="the reason, for the record: one line", callback=_reason)]
 NOTIFIED_AGAIN = "the registry notifies it again until it does, and there is nothing left to do here."
 
 

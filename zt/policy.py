@@ -90,7 +90,7 @@ def diff(
         return await authority.ask("GET", f"/differences/{one}/{last}")
 
     answer = _at(context, asked)
-    output.show(answer, *showing.differences(answer))
+    output.show(answer, *showing.differences(answer, one))
 
 
 @policy.command("test")

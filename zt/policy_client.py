@@ -42,7 +42,6 @@ class PolicyClient(AuthorityClient):
             "not_registered": f"There is no party {path.removeprefix('/may/')}: `zt party list` lists them all.",
             "versions_unavailable": f"Nothing was activated: {advice}",
             "registry_unavailable": f"The registry did not answer.  {advice}",
-            "malformed_body": "Nothing was done: a reason (--because) is one line of 1 to 200 characters, and a policy "
-            "file is called NAME.cedar, in lower-case letters, digits, - and _; all of them have at most "
-            f"{MAX_POLICY} characters, and so has the schema.",
+            "malformed_body": "Nothing was done: a policy file is called NAME.cedar, in lower-case letters, digits, - "
+            f"and _; all of them have at most {MAX_POLICY} characters, and so has the schema.",
         }

@@ -32,13 +32,17 @@ def version(found: Found, files: Mapping[str, str]) -> str:
     return "\n".join([head, *(f"==> {name} <==\n{text}" for name, text in files.items())])
 
 
-def differences(found: Found) -> Iterator[RenderableType]:
-    """Yield the difference of the texts, and the answers that change."""
+def differences(found: Found, folder: str) -> Iterator[RenderableType]:
+    """Yield the difference of the texts, the answers that change, and that a `folder` has problems if it has."""
     if found["same"]:
         yield Text("Nothing differs.")
         return
     yield Unfolded(found["text"])
-    yield from _answers(found["answers"])
+    unfit = bool(found.get("problems"))
+    if not (unfit and found["answers"] is None):
+        yield from _answers(found["answers"])
+    if unfit:
+        yield Text(f"These may not be published: see `zt policy test{folder and f' {folder}'}`.", "red")
 
 
 class Unfolded:
@@ -57,14 +61,18 @@ class Unfolded:
 def tested(found: Found) -> Iterator[RenderableType]:
     """Yield whether policies are fit, what is wrong with them, and the answers that would change."""
     if problems := found["problems"]:
-        yield Text(f"These policies may not be published ({len(problems)} problems):", "red")
+        number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        yield Text(f"These policies may not be published ({number}):", "red")
         yield from (Text(f"- {one}") for one in problems)
     elif not found["same"]:
         yield Text("These policies are fit to be published.", "green")
     else:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")
         return
-    yield from _answers(found["answers"])
+    if problems and found["answers"] is None:
+        yield Text("Which answers change is known when these are corrected.", "yellow")
+    else:
+        yield from _answers(found["answers"])
 
 
 def activated(found: Found, changed: Found) -> Iterator[RenderableType]:
@@ -87,9 +95,7 @@ def may(found: Found) -> Iterator[RenderableType]:
 
 def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:
     if found is None:
-        yield Text(
-            "Which answers change is not known: one of the two has faults, which `zt policy test` names.", "yellow"
-        )
+        yield Text("Which answers change is not known: a published version no longer fits the registry.", "yellow")
     elif not (rows := [*found]):
         yield Text("No answer in the decision table changes.")
     else:

@@ -64,7 +64,7 @@ def problems(content: Content, registry: Registry) -> list[str]:
         *of_calls(engine, registry),
         *of_operators(engine, registry),
         *of_people(document, registry, rules),
-        *(wrong or of_table(engine, table)),
+        *(wrong or of_table(engine, table, ids=all(_ID.fullmatch(rule.id) for rule in rules))),
     ]
 
 
@@ -123,12 +123,16 @@ def _no_actions(rule: Rule) -> list[str]:
     return [action for action in rule.actions if not _ACTION.fullmatch(action)]
 
 
-def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
-    """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none."""
+def of_table(engine: CedarPolicy, table: Sequence[Row], *, ids: bool = True) -> Iterator[str]:
+    """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none.
+
+    `ids`: whether each rule has an id.  Without, a row is not told only because another rule is named: it follows.
+    """
     if {row.allowed for row in table} != {True, False}:
         yield f"{FILE} needs rows with yes and rows with no"
     for row in table:
-        if differs := row.differs(row.ask(engine)):
+        decision = row.ask(engine)
+        if (differs := row.differs(decision)) and (ids or decision.allowed is not row.allowed):
             yield f"{FILE}, line {row.line} ({row.who.subject}, {row.action}): {differs}"
 
 

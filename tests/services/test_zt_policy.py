@@ -19,7 +19,7 @@ from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
 from authorities.policy.reasons import PolicyReason
-from authorities.policy.versions import Version, Versions, content_of
+from authorities.policy.versions import MAX_WHY, Version, Versions, content_of
 from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
 from tests.support.pki import CA
 from tests.support.records import CALLER
@@ -187,6 +187,17 @@ def test_what_is_in_force_already_is_not_activated(zt: Zt, authority: Authority)
     assert authority.office.versions.active.number == 1
 
 
+@pytest.mark.parametrize("why", ["", " ", "two\nlines", "x" * (MAX_WHY + 1)])
+def test_a_reason_that_is_none_is_refused_before_anybody_signs_in(zt: Zt, authority: Authority, why: str) -> None:
+    for command in ["activate"], ["rollback", "1"]:
+        shown = zt("policy", *command, "--because", why)
+        assert failed(shown) == "A reason (--because) is one line of 1 to 200 characters."
+    assert authority.office.versions.active.number == 1
+    longest = "é\u00a0y" + "x" * (MAX_WHY - 3)
+    ok(zt("policy", "rollback", "1", "--again", "--because", longest))
+    assert authority.office.versions.active.why == longest
+
+
 def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, authority: Authority) -> None:
     edited(tmp_path, DELETES, '== Action::"document.replace"')
 
@@ -197,6 +208,19 @@ def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, aut
     assert told.startswith("Nothing was activated: these policies may not be published.\n- decisions.md, line ")
     assert told.endswith("that are out of date; then run `zt policy test` again.")
     assert authority.office.versions.active.number == 1
+
+
+def test_where_there_is_a_fault_the_answers_are_known_later(zt: Zt, tmp_path: Path) -> None:
+    edited(
+        tmp_path,
+        'permit (principal, action == Action::"registry',
+        'permits (principal, action == Action::"registry',
+        "operators.cedar",
+    )
+
+    shown = zt("policy", "test").stdout
+    assert shown.startswith("These policies may not be published (1 problem):\n")
+    assert shown.endswith("\nWhich answers change is known when these are corrected.\n")
 
 
 def test_where_the_registry_does_not_take_it_the_operator_knows_what_is_in_force(
@@ -242,6 +266,21 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
     assert zt("policy", "diff", "2", "1").stdout.count("no (resource_denied) -> yes (change-own-draft)") == 2
 
 
+def test_a_difference_ends_with_whether_a_folder_may_be_published(zt: Zt, tmp_path: Path) -> None:
+    edited(tmp_path, DELETES, '== Action::"document.replace"')
+    folder = str(tmp_path / "policies")
+    for given, test in ([], "zt policy test"), ([folder], f"zt policy test {folder}"):
+        shown = zt("policy", "diff", *given)
+        assert shown.exit_code == 0
+        assert "2 answers of the decision table change:" in shown.stdout
+        told = " ".join(shown.stdout.split())
+        assert told.endswith(f"These may not be published: see `{test}`.")
+    edited(tmp_path, "permit (", "permits (")
+    told = " ".join(zt("policy", "diff").stdout.split())
+    assert "Which answers" not in told
+    assert told.endswith("These may not be published: see `zt policy test`.")
+
+
 def test_a_version_that_another_operator_activates_meanwhile_is_not_rolled_back(
     zt: Zt, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +315,7 @@ def test_policies_are_the_same_if_the_authority_says_so() -> None:
     """And not if no line of them differs."""
     found = {"same": False, "text": "", "answers": [], "problems": [], "active": 1}
 
-    assert all("Nothing differs" not in str(one) for one in showing.differences(found))
+    assert all("Nothing differs" not in str(one) for one in showing.differences(found, ""))
     assert "fit to be published" in str(next(iter(showing.tested(found))))
 
 

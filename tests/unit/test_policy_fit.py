@@ -95,6 +95,18 @@ def test_a_row_that_is_decided_otherwise_is_named_with_its_line() -> None:
         assert "document.read" in lines[int(line) - 1]
 
 
+def test_a_rule_without_an_id_is_one_problem_also_if_rows_name_it() -> None:
+    without = POLICY.policies.replace('@id("read-public")\n', "")
+    assert without != POLICY.policies
+
+    [problem] = problems(without)
+    assert problem.endswith(AN_ID)
+    wider = without.replace("context.departments.contains(resource.department)", "true")
+    rows = [one for one in problems(wider) if one.startswith("decisions.md")]
+    assert rows
+    assert all("no by" in one and "yes by" in one for one in rows), "another answer does not follow from the id"
+
+
 @pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b"])
 def test_a_row_begins_where_people_and_tools_see_a_line_of_the_file_begin(sign: str) -> None:
     assert decisions.rows(f"Nobody asks:{sign}| eve |\n", REGISTRY) == []
