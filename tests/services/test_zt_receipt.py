@@ -116,7 +116,8 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
     assert shown.exit_code == 0  # nothing is wrong with what is there
     assert " ".join(shown.output.split()).endswith(
         f"NOT YET COMPLETE: the export ends at {at(over - 1)}. Up to there, the log has no call in this task that is "
-        f"in no receipt; a later one can come into the log until {at(over)}. Export the log again after that."
+        f"in no receipt; a later one can come into the log until {at(over)}. Export the log again a minute after that: "
+        "an idle log gets a record a minute."
     )
     found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
