@@ -144,8 +144,8 @@ def _compared(proven: "Proven") -> Iterator[Text | Padding]:
     else:
         yield Text(
             f"NOT YET COMPLETE: the export ends at {until}.  Up to there, the log has no call in this task that is in "
-            f"no receipt; a later one can come into the log until {over}.  Export the log again a minute after that: an idle log "
-            "gets a record a minute.",
+            f"no receipt; a later one can come into the log until {over}.  Export the log again a minute after "
+            "that: an idle log gets a record a minute.",
             "yellow",
         )
     yield from _others(found.operations, short(proven.root.signer), proven.root.digest)

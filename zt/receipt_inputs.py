@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from zerotrust.audit.event import Sha256, SpiffeId
 from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
 from zerotrust.receipts.logged import MAX_EVIDENCE
+from zerotrust.receipts.receipt import Code
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.reading import RegistryError
@@ -28,6 +29,12 @@ class _FrontDoor(BaseModel):
 
     code: _Digests
     clients: Annotated[list[str], Field(min_length=1)]
+
+
+class _Refusal(BaseModel):
+    """What the orchestrator answers if it gives no proof."""
+
+    reason: Code
 
 
 _ACCEPTED = TypeAdapter(dict[SpiffeId, _Digests | _FrontDoor])
@@ -72,12 +79,23 @@ def authorities(path: Path) -> list[x509.Certificate]:
 def evidence(path: Path) -> Evidence:
     """Return the proof in a file, as the orchestrator gives it.  Raises `EvidenceError`."""
     try:
-        return evidence_of(_content(path, MAX_EVIDENCE))
+        content = _content(path, MAX_EVIDENCE)
+        if reason := _refused(content):
+            raise EvidenceError(f"{path} has a refusal ({reason}) instead of a proof: ask again.", "malformed_proof")
+        return evidence_of(content)
     except FileNotFoundError as error:
         text = f"There is no proof {path}: GET /receipts/DIGEST at the orchestrator gives it: `zt receipt digest`."
         raise EvidenceError(text, "no_proof") from error
     except ValueError as error:
         raise EvidenceError(f"{path} is no proof: {error}.", "malformed_proof") from error
+
+
+def _refused(content: bytes) -> str:
+    """Return the reason of a refusal; empty if it is something else."""
+    try:
+        return _Refusal.model_validate_json(content).reason
+    except ValidationError:
+        return ""
 
 
 def _content(path: Path, most: int = MAX_FILE) -> bytes:

@@ -262,6 +262,15 @@ def test_a_file_that_is_missing_or_wrong_is_named(files: Files, name: str, conte
     assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, reason)
 
 
+def test_a_refusal_that_was_saved_in_place_of_the_proof_is_told_with_its_reason(files: Files) -> None:
+    path = files.folder / "answer.json.proof"
+    path.write_text('{"error":"invalid_request","reason":"not_logged_yet","trace_id":"ab"}')
+
+    assert f"{path} has a refusal (not_logged_yet) instead of a proof: ask again." in files.verify().output
+    path.write_text('{"reason":"Proven: all took part"}')
+    assert "is no proof: not an entry of the log with its proof." in files.verify().output
+
+
 def test_without_a_registry_one_says_whom_to_accept(files: Files) -> None:
     shown = files.zt("verify", "--json")
 
