@@ -80,8 +80,10 @@ def notices(system: System) -> Iterator[Text]:
     kept = system.data(system.registry.authorities.policy) / "versions"
     if number := other_in_force(kept, ROOT / "policies"):
         yield Text(
-            f"\npolicies/ is not what is in force, version {number}, and counts only when an operator activates it:\n"
+            f"\npolicies/ is not what is in force, version {number}.\n"
+            "It counts only when an operator activates it:\n"
             f"  {ZT} policy diff\n"
+            f"  {ZT} policy test\n"
             f'  {ZT} policy activate --because "..."',
             "yellow",
         )

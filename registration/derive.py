@@ -11,13 +11,14 @@ from mcp.server.mcpserver import MCPServer
 from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
 from registration.fit import problems
+from registration.names import POLICIES
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest, tool_digest
 from zerotrust.registry.lock import REGISTRY, Approved, Lock, entries
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
 
-HOW = "Nothing is approved. What belongs where: docs/add-an-agent.md."
+HOW = "Nothing is approved. What belongs where: docs/{}.md."
 
 
 def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
@@ -68,7 +69,8 @@ def current(root: Path) -> tuple[Registry, Lock]:
     registry = load_registry(root / REGISTRY)
     files = approved_files(registry, root)
     if wrong := problems(root, registry):
-        raise RegistryError("\n".join([*wrong, HOW]))
+        page = "policy-authority" if all(line.startswith(POLICIES) for line in wrong) else "add-an-agent"
+        raise RegistryError("\n".join([*wrong, HOW.format(page)]))
     tools = {
         name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
         for name in tool_servers(registry)
