@@ -37,6 +37,8 @@ PolicyFile = Annotated[
     Path | None, typer.Option("--policy", help="which log and which witnesses; by default run/audit.policy")
 ]
 _HINTS = {
+    "id": "  A refusal before the caller was verified has no record, and is only counted: `zt audit show party:NAME` "
+    "shows the counts of a party.",
     "user": "  Records name a user by the subject of their tokens, not by the name that they sign in with: "
     "`zt policy explain TRACE` shows the subject of a task's user.",
     "party": "  A party is named as in registry.yaml: `zt status` lists all of them.",

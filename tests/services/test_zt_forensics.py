@@ -30,6 +30,7 @@ from zerotrust.audit.event import (
 from zerotrust.audit.outline import Outline, outline
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
+from zerotrust.gate import Gate
 from zt import wanted
 from zt.commands import app
 from zt.diagram import MOST_STEPS
@@ -164,6 +165,24 @@ def test_a_diagram_of_many_steps_says_that_it_has_only_the_first(tmp_path: Path)
     found = [event_of(ledger.record(SERVICES[0])) for _ in range(MOST_STEPS + 1)]
     assert f"the first {MOST_STEPS} of {MOST_STEPS + 1} steps" in diagram("x", found).heading
     assert f"{MOST_STEPS} steps" in diagram("x", found[1:]).heading
+
+
+async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_after_that_is_found(
+    system: System, issuer: Issuer
+) -> None:
+    """As docs/reasons.md says of the `trace_id`, and docs/receipts.md of the receipts."""
+    strangers, others = issuer.token(aud="elsewhere"), issuer.token(scope="reasoning.plan")
+    answers = [await system.client("orchestrator", token).post("/tasks", json={}) for token in (strangers, others)]
+    gate = system.apps[system.addresses["orchestrator"]]
+    assert isinstance(gate, Gate)
+    await gate._counter.flush()
+
+    stranger, other = (answer.json() for answer in answers)
+    assert ("receipts" in stranger, "receipts" in other) == (False, True)
+    assert "only counted" in audit("show", system, stranger["trace_id"]).stderr
+    assert "scope_missing" in audit("show", system, other["trace_id"]).stdout
+    shown = audit("show", system, "party:orchestrator").stdout
+    assert "only counted: 1 of callers that were not verified: audience_mismatch" in shown
 
 
 @pytest.mark.parametrize("asked", ["party:", "document:a b", "group:x", "user:" + "x" * 201, "FIN-201"])

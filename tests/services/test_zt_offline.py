@@ -188,7 +188,9 @@ def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
 
     told = failed(zt("--journals", str(tmp_path), "audit", "show", TRACE[::-1]))
 
-    assert told == f"No record in {tmp_path} names {TRACE[::-1]}.  Other journals: --journals."
+    counted = "A refusal before the caller was verified has no record, and is only counted: `zt audit show party:NAME` "
+    counted += "shows the counts of a party."
+    assert told == f"No record in {tmp_path} names {TRACE[::-1]}.  {counted}  Other journals: --journals."
     told = failed(zt("--journals", str(tmp_path), "audit", "show", "user:nobody"))
     assert "names nobody.  Records name a user by the subject of their tokens, not by the name" in told
 
