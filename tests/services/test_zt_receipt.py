@@ -219,7 +219,10 @@ def test_an_answer_of_an_earlier_run_is_told_from_a_forged_one(files: Files) -> 
     files.task.tool.svid = CA("agents.example").svid("tool/documents", life=120)
     files.write()
     shown = files.verify()
-    assert "tool/documents: the certificate is not of this trust domain's authority" in shown.output
+    assert (
+        "documents: in its receipt of POST /, the certificate is not of this trust domain's authority" in shown.output
+    )
+    assert shown.output.rstrip().endswith("; it is receipt 4 of 4 in the answer.")
     assert "--ca" not in shown.output, "no other start makes one receipt of many a stranger's"
 
 

@@ -133,6 +133,19 @@ def test_a_signature_by_another_key(task: Task) -> None:
     assert fails(task) == (2, "inference")
 
 
+def test_which_receipt_is_at_fault_is_told_by_its_place_and_its_operation(task: Task) -> None:
+    good = task.receipts()
+    other = good[2].rpartition(".")[0] + "." + good[3].rpartition(".")[2]
+    for receipts, told in (
+        ([*good[:2], other, good[3]], "in its receipt of POST /, the signature is not .*; it is receipt 3 of 4 in the"),
+        ([*good[:3], "a.b.c"], "it passed on receipt 4 of 4 in the answer, which is not a receipt"),
+        (good[:3], "tool/documents is not in the answer: call 2 of 2 in its receipt of POST /$"),
+        ([good[0], *good[2:]], "agent/reader is not in the answer: call 1 of 1 in its receipt of POST /$"),
+    ):
+        with pytest.raises(Unproven, match=told):
+            task.verified(task.answer(receipts))
+
+
 # 3: when
 
 

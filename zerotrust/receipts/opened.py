@@ -38,19 +38,19 @@ def opened(text: str, authorities: Collection[x509.Certificate]) -> Opened:
         receipt = receipt_of(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except ValueError as error:
         raise Unproven(1, SOMEBODY, f"not a receipt: {_first_line(error)}") from error
-    claimed = receipt.token.aud
+    claimed, which = receipt.token.aud, f"in its receipt of {receipt.operation}"
     try:
         signer, leaf, key = signer_of(x5c, bundle=authorities, at=receipt.iat)
         if life_of(leaf) > LONGEST_CERTIFICATE:
-            raise Unproven(2, signer, f"its certificate lives longer than {LONGEST_CERTIFICATE} s")
+            raise Unproven(2, signer, f"{which}, its certificate lives longer than {LONGEST_CERTIFICATE} s")
         jwt.PyJWS([ALGORITHM]).decode(text, key, [ALGORITHM])  # control: receipt-signature
     except jwt.InvalidTokenError as error:
-        raise Unproven(2, claimed, "the signature is not that of the certificate") from error
+        raise Unproven(2, claimed, f"{which}, the signature is not that of the certificate") from error
     except Unproven:
         raise
     except ValueError as error:
         kind = OtherAuthority if isinstance(error.__cause__, VerificationError) else Unproven
-        raise kind(2, claimed, str(error)) from error
+        raise kind(2, claimed, f"{which}, {error}") from error
     return Opened(signer, digest_of(text), receipt, leaf.not_valid_after_utc.timestamp())
 
 

@@ -21,19 +21,22 @@ def grown(receipts: tuple[Opened, ...]) -> Opened:
     tree = _below(root, left, MAX_DEPTH)
     if left:  # control: no-extra-receipt
         extra = next(iter(left.values()))
-        raise Unproven(5, extra.signer, "its receipt is in the answer, and nobody says to have called it")
+        raise Unproven(
+            5, extra.signer, f"its receipt of {extra.receipt.operation} is in the answer, and no receipt names it"
+        )
     return tree
 
 
 def _below(caller: Opened, left: dict[str, Opened], depth: int) -> Opened:
     """Take the receipts of a party's calls, and of theirs, out of `left`."""
     found = []
-    for asked in caller.receipt.calls:
+    for number, asked in enumerate(caller.receipt.calls, 1):
         if asked.receipt is None:
             _check_missing(caller, asked)
             continue
         if not (called := left.pop(asked.receipt, None)):  # control: receipts-complete
-            raise Unproven(5, caller.signer, f"the receipt of its call of {asked.aud} is not in the answer")
+            which = f"call {number} of {len(caller.receipt.calls)} in its receipt of {caller.receipt.operation}"
+            raise Unproven(5, caller.signer, f"the receipt of its call of {asked.aud} is not in the answer: {which}")
         _check_call(caller, asked, called)
         if not depth:
             raise Unproven(5, caller.signer, f"more than {MAX_DEPTH} calls below one another")

@@ -4,7 +4,7 @@ Nothing is asked of anybody: the answer brings the receipts, and the reader brin
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -78,27 +78,27 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     return Proven(root, at, None if leaves is None else check_complete(root, leaves))
 
 
-def _all_opened(texts: Iterable[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
+def _all_opened(texts: Sequence[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
     """Open each receipt.  One that has not the form names nobody, so its caller's receipt says whose it is.
 
     If none does, the first party is at fault: it would not have passed that on (`carried.named`).
     """
     found: list[Opened] = []
-    for text in texts:
+    for number, text in enumerate(texts, 1):
         try:
             found.append(opened(text, authorities))
         except Unproven as error:
-            digest = digest_of(text)
+            digest, place = digest_of(text), f"receipt {number} of {len(texts)} in the answer"
             for caller in found:
                 for asked in caller.receipt.calls:
                     if error.step == 1 and asked.receipt == digest:
-                        why = f"{caller.signer} says that it gave this as its receipt, which is {error.why}"
+                        why = f"{caller.signer} says that it gave {place} as its own, which is {error.why}"
                         raise Unproven(1, asked.aud, why) from error
             if error.step == 1 and found:
-                why = f"it passed on what is {error.why}, and what no receipt names"
+                why = f"it passed on {place}, which is {error.why}, and which no receipt names"
                 raise Unproven(1, found[0].signer, why) from error
             if found:  # the first one has led to the reader's authority: no other start is to blame
-                raise Unproven(error.step, error.party, error.why) from error
+                raise Unproven(error.step, error.party, f"{error.why}; it is {place}") from error
             raise
     return tuple(found)
 
