@@ -39,11 +39,15 @@ def resumed(said: Resumed, party: str) -> str:
 
 
 def counted(counts: Iterable[Counts]) -> list[str]:
-    """Return how many calls were only counted, a line for each reason: they have no records of their own."""
-    times = Counter[tuple[str, str]]()
-    for one in counts:
+    """Return how many calls were only counted, a line for each reason: they have no records of their own.
+
+    Records that count nothing, which are valid, make a line that says so.
+    """
+    times, known = Counter[tuple[str, str]](), list(counts)
+    for one in known:
         for few in one.unverified or ():
             times["of callers that were not verified", few.reason] += few.times
         for again in one.repeated or ():
             times["more like one that is recorded", again.reason] += again.times
-    return [f"only counted: {number:,} {which}: {reason}" for (which, reason), number in times.items()]
+    lines = [f"only counted: {number:,} {which}: {reason}" for (which, reason), number in times.items()]
+    return lines or ["only counted: nothing"] * bool(known)

@@ -135,6 +135,11 @@ def test_counts_are_added_up_by_their_reason() -> None:
     ]
 
 
+def test_a_record_that_counts_nothing_is_no_fault() -> None:
+    assert shown(event(Counts(), span="")) == ["no transaction", "└── only counted: nothing"]
+    assert counted([]) == []
+
+
 def test_without_a_trace_each_change_has_a_block_with_its_time_and_counts_have_one() -> None:
     change = RegistryChange(action="revoke", target=sanitize("session 5f2c"), cause=sanitize("keycloak: LOGOUT"))
     said: list[Data] = [change, Counts(), change, Counts()]
