@@ -69,10 +69,12 @@ def tested(found: Found) -> Iterator[RenderableType]:
     else:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")
         return
-    if problems and found["answers"] is None:
-        yield Text("Which answers change is known when these are corrected.", "yellow")
-    else:
+    if not problems:
         yield from _answers(found["answers"])
+    elif found["answers"] is None:
+        yield Text("Which answers change is known when these are corrected.", "yellow")
+    elif found["answers"]:  # rows among the problems are about the same questions
+        yield Text("Which answers change: see `zt policy diff`.")
 
 
 def activated(found: Found, changed: Found) -> Iterator[RenderableType]:
@@ -96,7 +98,10 @@ def may(found: Found) -> Iterator[RenderableType]:
 def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:
     if found is None:
         yield Text("Which answers change is not known: a published version no longer fits the registry.", "yellow")
-    elif not (rows := [*found]):
+        return
+    told = [*found]
+    rows = [row for row in told if row["before"].partition(" ")[0] != row["after"].partition(" ")[0]]
+    if not rows:
         yield Text("No answer in the decision table changes.")
     else:
         yield Text(
@@ -107,6 +112,9 @@ def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:
             yield Text.assemble(
                 f"  {row['does']} {row['at']}: ", (row["before"], "red"), " -> ", (row["after"], "green")
             )
+    if same := len(told) - len(rows):
+        number = "1 row" if same == 1 else f"{same} rows"
+        yield Text(f"Only the rule or the reason differs: {number} (`zt policy diff --json`).")
 
 
 def _at(seconds: float) -> str:

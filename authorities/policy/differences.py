@@ -49,15 +49,16 @@ def texts(old: Content, new: Content, *, before: str, after: str) -> str:
 def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
     """Return the questions of both decision tables that get another answer, or the same from other rules.
 
+    First what is permitted now, then what is not any more, then where only rules or reasons are others.
     Raises `PolicyError` if one of the two does not fit this registry.
     """
     before, after = policy_of(old.document, registry), policy_of(new.document, registry)
-    found = dict[Changed, None]()
+    found = dict[Changed, tuple[bool, bool]]()
     for row in (*_rows(new, registry), *_rows(old, registry)):
-        one, other = _said(row.ask(before)), _said(row.ask(after))
-        if one != other and len(found) < MOST_ANSWERS:
-            found[Changed(*row.words(registry), one, other)] = None
-    return [*found]
+        one, other = row.ask(before), row.ask(after)
+        if (said := _said(one)) != (says := _said(other)):
+            found[Changed(*row.words(registry), said, says)] = one.allowed is other.allowed, one.allowed
+    return sorted(found, key=found.__getitem__)[:MOST_ANSWERS]
 
 
 def told(old: Content, new: Content, registry: Registry, *, before: str, after: str) -> dict[str, Any]:

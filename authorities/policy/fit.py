@@ -130,8 +130,9 @@ def of_table(engine: CedarPolicy, table: Sequence[Row], *, ids: bool = True) -> 
     """
     if {row.allowed for row in table} != {True, False}:
         yield f"{FILE} needs rows with yes and rows with no"
-    for row in table:
-        decision = row.ask(engine)
+    asked = [(row, row.ask(engine)) for row in table]
+    # First a yes that should be a no, then the reverse, then where only the rule or the reason is another one.
+    for row, decision in sorted(asked, key=lambda one: (one[0].allowed is one[1].allowed, one[0].allowed)):
         if (differs := row.differs(decision)) and (ids or decision.allowed is not row.allowed):
             yield f"{FILE}, line {row.line} ({row.who.subject}, {row.action}): {differs}"
 

@@ -204,6 +204,8 @@ def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, aut
     shown = zt("policy", "test")
     assert shown.exit_code == 1
     assert "These policies may not be published (2 problems):" in shown.stdout
+    assert shown.stdout.endswith("\nWhich answers change: see `zt policy diff`.\n")
+    assert " -> " not in shown.stdout
     told = failed(zt("policy", "activate", "--because", "trial"))
     assert told.startswith("Nothing was activated: these policies may not be published.\n- decisions.md, line ")
     assert told.endswith("that are out of date; then run `zt policy test` again.")
@@ -317,6 +319,20 @@ def test_policies_are_the_same_if_the_authority_says_so() -> None:
 
     assert all("Nothing differs" not in str(one) for one in showing.differences(found, ""))
     assert "fit to be published" in str(next(iter(showing.tested(found))))
+
+
+@pytest.mark.parametrize(("more", "number"), [(0, "1 row"), (1, "2 rows")])
+def test_where_only_the_rule_differs_the_rows_are_counted(more: int, number: str) -> None:
+    row = {"user": "alice", "through": "orchestrator", "scopes": "", "does": "task.run", "at": "orchestrator"}
+    answers = [row | {"before": "yes (a)", "after": "yes (a, b)"}] * (more + 1)
+    lines = [f"Only the rule or the reason differs: {number} (`zt policy diff --json`)."]
+
+    found = {"same": False, "answers": answers, "problems": [], "active": 1}
+    assert [str(one) for one in showing.tested(found)][1:] == ["No answer in the decision table changes.", *lines]
+    found["answers"] = [row | {"before": "no (resource_denied)", "after": "yes (a)"}, *answers]
+    told = [str(one) for one in showing.tested(found)]
+    assert told[1] == "1 answer of the decision table changes:"
+    assert told[-1:] == lines
 
 
 def test_the_version_in_force_is_published_again_where_that_is_asked_for(zt: Zt, authority: Authority) -> None:

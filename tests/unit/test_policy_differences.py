@@ -96,6 +96,23 @@ def test_another_rule_with_the_same_answer_is_told_and_their_number_has_a_bound(
         assert len(answers(OLD, RENAMED, REGISTRY)) == 3
 
 
+def test_what_is_newly_permitted_comes_first_and_another_rule_last() -> None:
+    texts = {name: text.replace('@id("use-an-api")', '@id("use")') for name, text in OLD.policies.items()}
+    documents = texts["documents.cedar"].replace("context.departments.contains(resource.department)", "true", 1)
+    fewer = documents.replace(
+        'in [Action::"document.replace", Action::"document.delete"]', '== Action::"document.read"'
+    )
+    new = OLD.model_copy(update={"policies": texts | {"documents.cedar": fewer}})
+
+    kinds = [f"{one.before.split()[0]} {one.after.split()[0]}" for one in answers(OLD, new, REGISTRY)]
+
+    order = ["no yes", "yes no", "yes yes"]
+    assert [*dict.fromkeys(kinds)] == order
+    assert kinds == sorted(kinds, key=order.index)
+    with patch.object(differences, "MOST_ANSWERS", 1):
+        assert [one.before.split()[0] for one in answers(OLD, new, REGISTRY)] == ["no"]
+
+
 def test_what_does_not_fit_the_registry_has_no_answers() -> None:
     with pytest.raises(PolicyError):
         answers(OLD, OLD.model_copy(update={"cedar_schema": "entity Party;"}), REGISTRY)

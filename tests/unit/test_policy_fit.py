@@ -107,6 +107,16 @@ def test_a_rule_without_an_id_is_one_problem_also_if_rows_name_it() -> None:
     assert all("no by" in one and "yes by" in one for one in rows), "another answer does not follow from the id"
 
 
+def test_rows_that_are_newly_permitted_come_first() -> None:
+    wider = with_condition("read-own-department", "context.departments.contains(resource.department)", "true")
+    fewer = wider.replace('in [Action::"document.replace", Action::"document.delete"]', '== Action::"document.read"')
+    kinds = [re.findall(r": (yes|no) by .*, (yes|no) by", one)[0] for one in problems(fewer)]
+
+    order = [("no", "yes"), ("yes", "no"), ("yes", "yes")]
+    assert [*dict.fromkeys(kinds)] == order
+    assert kinds == sorted(kinds, key=order.index)
+
+
 @pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b"])
 def test_a_row_begins_where_people_and_tools_see_a_line_of_the_file_begin(sign: str) -> None:
     assert decisions.rows(f"Nobody asks:{sign}| eve |\n", REGISTRY) == []
