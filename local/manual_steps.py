@@ -20,6 +20,11 @@ def steps(system: System) -> str:
     )
 
 
+def receipt_steps(system: System) -> str:
+    """Return the steps that show who took part in a task, for the same shell, after those of `steps`."""
+    return _RECEIPTS.format(orchestrator=system.registry.address("orchestrator"))
+
+
 _STEPS = r"""
 The passwords are of this run only.  Step by step, in bash
 (in zsh: `setopt interactive_comments` first):
@@ -69,4 +74,20 @@ The passwords are of this run only.  Step by step, in bash
 
   # the tool's decisions, each recorded before the act
   grep -oE '"decision":.*"operation":"[^"]+"' {journal} | tail -n 5
+"""
+
+_RECEIPTS = r"""
+Who took part in a task, in the same shell (docs/receipts.md):
+
+  as_alice -o run/answer.json --json "$TASK" \
+    {orchestrator}/tasks; sleep 2
+  DIGEST=$(.venv/bin/zt receipt digest run/answer.json)
+  as_alice -o run/answer.json.proof \
+    {orchestrator}/receipts/$DIGEST
+  .venv/bin/zt receipt verify run/answer.json
+
+  # seven minutes later: did nobody else take part?
+  .venv/bin/zt audit export > run/evidence.jsonl
+  .venv/bin/zt audit verify run/evidence.jsonl
+  .venv/bin/zt receipt verify run/answer.json --export run/evidence.jsonl
 """

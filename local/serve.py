@@ -8,7 +8,7 @@ from rich.text import Text
 from demo.parts import paragraph
 from local.keycloak_options import URL
 from local.left_running import READY, let_go
-from local.manual_steps import steps
+from local.manual_steps import receipt_steps, steps
 from local.model import Model
 from local.policies_here import other_in_force
 from local.program import FOLDER, console, say
@@ -25,7 +25,7 @@ NOW = (
     ("the policies", f"{ZT} policy list  (in a browser)"),
     ("why a refusal", f"{ZT} policy explain TRACE  (in a browser)"),
     ("who did what", ".venv/bin/zt audit show TRACE  (no sign-in)"),
-    ("who took part", ".venv/bin/zt receipt verify ANSWER  (docs/receipts.md)"),
+    ("who took part", ".venv/bin/zt receipt verify ANSWER  (see below)"),
     ("logs, journals", "run/logs, run/data/*/journal.jsonl"),
 )
 WITHOUT_POLICIES = (
@@ -39,6 +39,7 @@ async def serve(model: Model) -> int:
         _show_addresses(system)
         console.print(steps(system), soft_wrap=True, markup=False)
         _show_what_next()
+        console.print(receipt_steps(system), soft_wrap=True, markup=False)
         console.print(READY, markup=False)
         for notice in notices(system):
             console.print(notice, soft_wrap=True)
@@ -66,7 +67,6 @@ def _show_what_next() -> None:
     paragraph("It runs in the background. Now try (TRACE is the trace_id of an answer):")
     for what, how in NOW:
         paragraph(f"{what:<17} {how}", indent=2, hanging=18)
-    console.print()
 
 
 def notices(system: System) -> Iterator[Text]:

@@ -7,14 +7,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from authorities.policy.versions import Versions, content_of
-from local.manual_steps import steps
+from local.manual_steps import receipt_steps, steps
 from local.program import console
 from local.serve import NOW, _show_addresses, _show_what_next, notices
 from local.system import ROOT
 from registration.realm.users import USERS
 from tests.support.system import POLICIES, deployment, registry
+from zt.commands import app
 
 ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
 
@@ -80,6 +82,30 @@ def test_ask_leaves_a_file_as_it_came_and_ends_what_is_shown(system: Any, tmp_pa
 
     assert [(tmp_path / name).read_text() for name in ("saved", "also")] == ["{}", "{}"]
     assert shown.stdout == "\n{}\n"
+
+
+def test_the_steps_to_verify_who_took_part_are_commands_that_zt_has(system: Any, tmp_path: Path) -> None:
+    told = receipt_steps(system)
+    assert max(map(len, told.splitlines())) <= 80
+    (tmp_path / "run").mkdir()
+    program = tmp_path / ".venv/bin/zt"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/bash\necho zt "$@" >> ran\necho d1g3st\n')
+    program.chmod(0o755)
+    typed = 'as_alice() { echo alice "$@" >> ran; }; sleep() { :; }; TASK={}\n' + told.partition(":\n")[2]
+
+    subprocess.run(["bash", "-euc", typed], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603, S607
+
+    ran = [line.split() for line in (tmp_path / "ran").read_text().splitlines()]
+    at = registry().address("orchestrator")
+    assert [words[1:] for words in ran if words[0] == "alice"] == [
+        ["-o", "run/answer.json", "--json", "{}", f"{at}/tasks"],
+        ["-o", "run/answer.json.proof", f"{at}/receipts/d1g3st"],
+    ]
+    commands = [words[1:] for words in ran if words[0] == "zt"]
+    assert len(commands) == 5
+    for words in commands:  # 2 is a usage error; there is nothing to read in that folder
+        assert CliRunner().invoke(app, words, env={"ZT_SYSTEM": str(tmp_path)}).exit_code == 1, words
 
 
 def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:
