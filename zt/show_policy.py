@@ -41,6 +41,7 @@ def differences(found: Found, folder: str) -> Iterator[RenderableType]:
     unfit = bool(found.get("problems"))
     if not (unfit and found["answers"] is None):
         yield from _answers(found["answers"])
+    yield from _described_as_before(found)
     if unfit:
         yield Text(f"These may not be published: see `zt policy test{folder and f' {folder}'}`.", "red")
 
@@ -75,6 +76,7 @@ def tested(found: Found) -> Iterator[RenderableType]:
         yield Text("Which answers change is known when these are corrected.", "yellow")
     elif found["answers"]:  # rows among the problems are about the same questions
         yield Text("Which answers change: see `zt policy diff`.")
+    yield from _described_as_before(found)
 
 
 def activated(found: Found, changed: Found) -> Iterator[RenderableType]:
@@ -93,6 +95,11 @@ def may(found: Found) -> Iterator[RenderableType]:
         yield Text("With documents it may do:")
         for kind, actions in found["documents"]:
             yield Text.assemble(f"- {kind}: ", (", ".join(actions) or "nothing", "green" if actions else "red"))
+
+
+def _described_as_before(found: Found) -> Iterator[RenderableType]:
+    for rule in found.get("described_as_before", []):  # of a policy authority that tells it
+        yield Text(f"Rule {rule} has changed, and its @description has not: is it still true?", "yellow")
 
 
 def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:

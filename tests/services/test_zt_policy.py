@@ -204,7 +204,7 @@ def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, aut
     shown = zt("policy", "test")
     assert shown.exit_code == 1
     assert "These policies may not be published (2 problems):" in shown.stdout
-    assert shown.stdout.endswith("\nWhich answers change: see `zt policy diff`.\n")
+    assert "\nWhich answers change: see `zt policy diff`.\nRule change-own-draft has changed, and" in shown.stdout
     assert " -> " not in shown.stdout
     told = failed(zt("policy", "activate", "--because", "trial"))
     assert told.startswith("Nothing was activated: these policies may not be published.\n- decisions.md, line ")
@@ -271,6 +271,9 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
 def test_a_difference_ends_with_whether_a_folder_may_be_published(zt: Zt, tmp_path: Path) -> None:
     edited(tmp_path, DELETES, '== Action::"document.replace"')
     folder = str(tmp_path / "policies")
+    hint = "Rule change-own-draft has changed, and its @description has not: is it still true?"
+    assert hint in " ".join(zt("policy", "test").stdout.split())
+    assert hint in " ".join(zt("policy", "diff").stdout.split())
     for given, test in ([], "zt policy test"), ([folder], f"zt policy test {folder}"):
         shown = zt("policy", "diff", *given)
         assert shown.exit_code == 0
