@@ -57,8 +57,8 @@ async def test_one_proof_is_asked_for_each_segment_from_what_was_seen_before_als
     ("lie", "why"),
     [
         ("others", "is not in the tree"),
-        ("not cosigned", "cosigned by nobody"),
-        ("cosigned by another", "cosigned by nobody"),
+        ("not cosigned", "cosigned by no witness"),
+        ("cosigned by another", "cosigned by no witness"),
         ("signed by another", "signed by no log of the policy"),
         ("another record", "is not in the tree"),
     ],
@@ -86,7 +86,7 @@ async def test_who_is_believed_does_not_change(path: Path) -> None:
     await delete(path, 20)
     another = Proving(lines(path))
     another.registry = witness("registry of another")
-    with pytest.raises(NotProven, match="cosigned by nobody"):
+    with pytest.raises(NotProven, match="cosigned by no witness"):
         await delete(path, 60, another)
 
 
