@@ -39,7 +39,8 @@ class PolicyClient(AuthorityClient):
             "policy_moved": f"Nothing was activated.  {advice}",
             "no_such_version": f"{advice or 'There is none of that number'}: `zt policy list` lists those that are "
             "kept.",
-            "not_registered": f"There is no party {path.removeprefix('/may/')}: `zt party list` lists them all.",
+            "not_registered": f"There is no party {path.removeprefix('/may/')}: "
+            f"{advice and f'{advice}  '}`zt party list` lists them all.",
             "versions_unavailable": f"Nothing was activated: {advice}",
             "registry_unavailable": f"The registry did not answer.  {advice}",
             "malformed_body": "Nothing was done: a policy file is called NAME.cedar, in lower-case letters, digits, - "

@@ -58,7 +58,8 @@ class Inquiries:
         """Return what the party of that name may do by the version in force.  Raises `Denied` if there is none."""
         registry, document = self._registry(), self.versions.active.content.document
         if name not in registry.parties:
-            raise Denied(PolicyReason.NOT_REGISTERED, name)
+            meant = [one for one in registry.parties if one.endswith(f"/{name}")]
+            raise Denied(PolicyReason.NOT_REGISTERED, name, advice=f"is {meant[0]} meant?" if meant else None)
         return may.of_party(name, policy_of(document, registry), rules_of(document.policies), registry)
 
     async def _named(self, name: str) -> Version | None:

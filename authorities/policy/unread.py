@@ -29,6 +29,9 @@ def _characters(content: Content) -> Iterator[str]:
         hidden = (place for place, one in enumerate(text) if not (one.isprintable() or one in KEPT))
         if (place := next(hidden, None)) is not None:
             line, sign = text.count("\n", 0, place) + 1, f"U+{ord(text[place]):04X}"
+            if text.startswith("\r\n", place) and text.count("\r\n") == text.count("\n"):
+                yield f"{name}: CRLF line ends: save it with LF line ends"
+                continue
             yield f"{name}, line {line}: the character {sign} is not printable: remove it (lines end with U+000A alone)"
 
 

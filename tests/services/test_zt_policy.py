@@ -364,7 +364,11 @@ def test_what_a_party_may_do_is_a_list(zt: Zt) -> None:
     assert "- tool.write at tool/documents\n" in told
     assert "- a draft of the user's own: create, delete, replace\n" in told
     assert "- what another department has published: nothing\n" in told
-    assert "There is no party agent/nobody" in failed(zt("policy", "may", "agent/nobody"))
+    assert (
+        failed(zt("policy", "may", "agent/nobody")) == "There is no party agent/nobody: `zt party list` lists them all."
+    )
+    told = "There is no party reader: is agent/reader meant?  `zt party list` lists them all."
+    assert " ".join(failed(zt("policy", "may", "reader")).split()) == " ".join(told.split())
 
 
 # --- explained --------------------------------------------------------------------------------------------------------

@@ -46,6 +46,12 @@ def test_a_character_by_which_people_would_read_another_text_is_refused(sign: st
         assert fit.problems(content, registry()) == [f"{name}, line 2: {why}"]
 
 
+def test_crlf_line_ends_are_called_that() -> None:
+    assert of_files(a=f"// a\r\n{ANY}\r\n") == ["a.cedar: CRLF line ends: save it with LF line ends"]
+    assert "U+000D" in of_files(a=f"// a\n{ANY}\r\n")[0]
+    assert "U+200B" in of_files(a=f"// \u200b\r\n{ANY}\r\n")[0]
+
+
 @pytest.mark.parametrize("rules", [ANY * (MAX_RULES // 2), ";" * (MAX_RULES // 2)])
 def test_rules_are_counted_file_by_file(rules: str) -> None:
     """A quote that the first file leaves open would hide those of the second."""
