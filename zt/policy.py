@@ -207,11 +207,15 @@ def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") ->
 
 def _read(context: typer.Context, folder: Path | None) -> dict[str, Any]:
     """Return the policies of a folder; exit with a message if they cannot be read."""
-    from zt.policy_folder import PolicyFolderError, read
+    from zt.policy_folder import PolicyFolderError, others, read
 
     settings: Settings = context.obj
+    folder = folder or settings.policies
     try:
-        return read(folder or settings.policies)
+        content = read(folder)
+        if unread := others(folder):
+            output.say(f"Not read: {', '.join(unread)}.", {"not_read": unread})
+        return content
     except PolicyFolderError as error:
         output.fail(str(error), "policies_unreadable")
 

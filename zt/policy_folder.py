@@ -11,6 +11,8 @@ from zerotrust.registry.reading import RegistryError, content
 
 TABLE = "decisions.md"
 """The decision table."""
+MOST_OTHERS = 5
+"""Other files that are named: enough to see a misspelt name."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,57}\.cedar")
 
 
@@ -33,6 +35,12 @@ def read(folder: Path) -> dict[str, Any]:
         }
     except (RegistryError, UnicodeDecodeError) as error:
         raise PolicyFolderError(f"{error}: is {folder} the folder of the policies?") from error
+
+
+def others(folder: Path) -> list[str]:
+    """Return the names of what else is in a folder, at most `MOST_OTHERS`: a misspelt policy file is among them."""
+    names = sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
+    return [name for name in names if name not in (SCHEMA, TABLE) and not name.endswith(".cedar")][:MOST_OTHERS]
 
 
 def files(told: Mapping[str, Any]) -> dict[str, str]:

@@ -345,6 +345,18 @@ def test_the_version_in_force_is_published_again_where_that_is_asked_for(zt: Zt,
     assert authority.office.versions.active.of == 1
 
 
+def test_what_is_not_read_in_a_folder_is_named(zt: Zt, tmp_path: Path) -> None:
+    for name in "more.ceder", ".swp":
+        (tmp_path / "policies" / name).touch()
+    assert "Not read: more.ceder.\n" in zt("policy", "test").stderr
+    for number in range(9):
+        (tmp_path / "policies" / f"more.ceder{number}").touch()
+    assert (
+        '"not_read": ["more.ceder", "more.ceder0", "more.ceder1", "more.ceder2", "more.ceder3"]'
+        in zt("policy", "test", "--json").stderr
+    )
+
+
 def test_what_is_no_folder_of_policies_is_said_to_be_that(zt: Zt, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
