@@ -22,6 +22,7 @@ from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import MAX_WHY, Version, Versions, content_of
 from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
 from tests.support.pki import CA
+from tests.support.printed import unspaced
 from tests.support.records import CALLER
 from tests.support.system import POLICIES, deployment, registry
 from zerotrust.audit import event as audit
@@ -278,8 +279,7 @@ def test_a_difference_ends_with_whether_a_folder_may_be_published(zt: Zt, tmp_pa
         shown = zt("policy", "diff", *given)
         assert shown.exit_code == 0
         assert "2 answers of the decision table change:" in shown.stdout
-        told = " ".join(shown.stdout.split())
-        assert told.endswith(f"These may not be published: see `{test}`.")
+        assert unspaced(shown.stdout).endswith(unspaced(f"These may not be published: see `{test}`."))
     edited(tmp_path, "permit (", "permits (")
     told = " ".join(zt("policy", "diff").stdout.split())
     assert "Which answers" not in told
