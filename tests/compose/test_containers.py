@@ -65,7 +65,8 @@ def test_operators_have_their_command(stack: Stack, tmp_path: Path) -> None:
     assert "These are the policies in force, version" in as_olga(stack, "policy", "test", mounted=mounted)
     rules = folder / "documents.cedar"
     rules.write_text(re.sub(r'@id\("read-public"\).*?\n};\n', "", rules.read_text(), flags=re.DOTALL))
-    assert "yes (read-public) -> no (resource_denied)" in as_olga(stack, "policy", "test", mounted=mounted, status=1)
+    assert "yes by 'read-public' expected" in as_olga(stack, "policy", "test", mounted=mounted, status=1)
+    assert "yes (read-public) -> no (resource_denied)" in as_olga(stack, "policy", "diff", mounted=mounted)
 
 
 def as_olga(stack: Stack, *words: str, mounted: str = "--no-deps", status: int = 0) -> str:
