@@ -18,13 +18,17 @@ class LogFolder:
         """Read the checkpoint, which is older than every file that is read later."""
         self.folder = folder
         try:
-            there = (folder / "checkpoint").is_file()
+            begun, there = folder.is_dir(), (folder / "checkpoint").is_file()
         except OSError as error:
             raise LogFolderError(f"{folder} cannot be read: {error.strerror}.") from error
+        if begun and not there:
+            raise LogFolderError(
+                f"The log in {folder} has no checkpoint yet: the ledger publishes the first one with the first record.  "
+                "Run a task, and try again after a second."
+            )
         if not there:
             raise LogFolderError(
-                f"There is no log in {folder}: it has no checkpoint.  `make up` starts the ledger, which keeps it; "
-                "--log names another folder."
+                f"There is no log in {folder}.  `make up` starts the ledger, which keeps it; --log names another folder."
             )
         try:
             self.note: Note = parsed(self.read("checkpoint"))

@@ -91,6 +91,7 @@ SEEN = {
     "expired": ("yellow", "answers, certificate expired"),
     "unverified": ("red", "answers, but does not prove who it is"),
     "unreachable": ("red", "no answer"),
+    "unresolved": ("yellow", "not known: its name has no address here"),
 }
 """What a state of `status` means, and its colour."""
 

@@ -4,6 +4,7 @@ A TLS handshake shows that.  It needs neither a certificate nor a token, and not
 """
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +20,7 @@ SECONDS = 5
 """For a handshake."""
 KEYCLOAK = "keycloak"
 
-State = Literal["verified", "expired", "unverified", "unreachable"]
+State = Literal["verified", "expired", "unverified", "unreachable", "unresolved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ async def _state(name: str, at: Endpoint, context: ssl.SSLContext) -> State:
             _, writer = await asyncio.open_connection(*at, ssl=context, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
         return "expired" if getattr(error, "verify_code", None) == EXPIRED else "unverified"
+    except socket.gaierror:  # of a network that this machine, or this container, is not in
+        return "unresolved"
     except (OSError, TimeoutError):
         return "unreachable"
     writer.transport.abort()

@@ -1156,6 +1156,7 @@ def answering(
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))  # and does not listen
             places["writer.agent.agents.example"] = nobody.getsockname()
+            places["documents.tool.agents.example"] = ("elsewhere.invalid", 443)
             there = replace(
                 place,
                 attestation=attestation,
@@ -1187,11 +1188,11 @@ def test_who_answers_is_shown_without_a_sign_in_and_nobody_is_sent_anything(
         "authority/registry": "verified",
         "agent/reader": "unverified",
         "agent/writer": "unreachable",
+        "tool/documents": "unresolved",
     }
     lines = shown.output.splitlines()
-    for name, (_, told) in zip(
-        ("keycloak", "authority/attestation", "agent/reader", "agent/writer"), show.SEEN.values(), strict=True
-    ):
+    names = ("keycloak", "authority/attestation", "agent/reader", "agent/writer", "tool/documents")
+    for name, (_, told) in zip(names, show.SEEN.values(), strict=True):
         assert [line.split()[0] for line in lines if line.rstrip().endswith(told) and name in line] == [name]
     assert [one.asked for one in asked] == [[]] * 4
 

@@ -242,6 +242,9 @@ def test_another_key_of_the_log_is_not_taken(system: Path) -> None:
 
 def test_what_is_missing_is_said_with_the_next_step(tmp_path: Path) -> None:
     assert "`zt audit policy > FILE` asks a running registry." in failed(zt(tmp_path, "verify", "x"))
-    assert "it has no checkpoint.  `make up` starts the ledger" in failed(zt(tmp_path, "export", "--to", "x"))
+    assert "There is no log in" in (said := failed(zt(tmp_path, "export", "--to", "x")))
+    assert "`make up` starts the ledger" in said
+    (tmp_path / "run" / "data" / "authority-audit" / "log").mkdir(parents=True)
+    assert "Run a task, and try again after a second." in failed(zt(tmp_path, "export", "--to", "x"))
     (tmp_path / "policy").write_text("log x")
     assert "is no policy: line 1" in failed(zt(tmp_path, "verify", "x", "--policy", str(tmp_path / "policy")))
