@@ -23,12 +23,13 @@ class LogFolder:
             raise LogFolderError(f"{folder} cannot be read: {error.strerror}.") from error
         if begun and not there:
             raise LogFolderError(
-                f"The log in {folder} has no checkpoint yet: the ledger publishes the first one with the first record.  "
-                "Run a task, and try again after a second."
+                f"The log in {folder} has no checkpoint yet: the ledger publishes the first one with the first "
+                "record.  Run a task, and try again after a second."
             )
         if not there:
             raise LogFolderError(
-                f"There is no log in {folder}.  `make up` starts the ledger, which keeps it; --log names another folder."
+                f"There is no log in {folder}.  `make up` starts the ledger, which keeps it; --log names "
+                "another folder."
             )
         try:
             self.note: Note = parsed(self.read("checkpoint"))
