@@ -8,6 +8,7 @@ import pytest
 
 from tests.package.conftest import Install
 from tests.support.system import ROOT
+from zt.reasons import meaning
 
 # Imports every module and prints which of them cannot be, and why.
 IMPORT_ALL = """
@@ -53,7 +54,7 @@ def test_the_wheel_holds_the_library_and_zt_and_nothing_else(wheel: Path) -> Non
         for pattern in ("*.py", "py.typed")
         for file in (ROOT / package).rglob(pattern)
     }
-    assert held - about == ours
+    assert held - about == ours | {"zt/reasons.md"}
     assert {name.partition("/")[2] for name in about} == {
         *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     }
@@ -92,5 +93,7 @@ def test_with_all_extras_everything_can_be_imported_and_zt_is_a_command(install:
     found = install("a2a,mcp,testbed,zt")
 
     assert run(found / "python", IMPORT_ALL, tmp_path) == []
+    [revoked] = run(found / "python", "from zt.reasons import meaning; print(meaning('revoked'))", tmp_path)
+    assert revoked == meaning("revoked")
     shown = subprocess.run([found / "zt", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603
     assert "List, show, suspend and reinstate parties." in shown.stdout

@@ -127,7 +127,7 @@ def test_what_two_authorities_read_is_in_both_images(stage: str, read: tuple[str
 def test_zt_in_its_container_has_the_page_that_it_quotes() -> None:
     [text] = re.findall(r"^FROM base AS tools$(.*?)(?=^FROM)", DOCKERFILE, re.MULTILINE | re.DOTALL)
 
-    assert str(reasons._PAGE.relative_to(ROOT)) == "docs/reasons.md"
+    assert str(reasons._PAGES[0].relative_to(ROOT)) == "docs/reasons.md"
     assert "WORKDIR /app\n" in text
     assert "COPY --chmod=755 docs/reasons.md ./docs/\n" in text
 

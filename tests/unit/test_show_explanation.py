@@ -4,7 +4,6 @@ from typing import Any
 
 from rich.console import Console
 
-from zt import reasons
 from zt.reasons import meaning
 from zt.show_explanation import explained
 
@@ -81,7 +80,5 @@ def test_where_decisions_are_summed_up_the_end_says_how_to_see_each() -> None:
         assert last not in alone
 
 
-def test_a_reason_without_a_sentence_says_where_to_look(monkeypatch: Any, tmp_path: Any) -> None:
-    assert meaning("out_of_stock") == "docs/reasons.md says what that means, unless a service has declared it."
-    monkeypatch.setattr(reasons, "_PAGE", tmp_path / "reasons.md")
-    assert reasons.meanings.__wrapped__() == {}
+def test_a_reason_that_is_not_on_the_page_is_one_of_a_service() -> None:
+    assert meaning("out_of_stock") == "This is not a reason of the library: a service has declared it."
