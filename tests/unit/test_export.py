@@ -31,7 +31,6 @@ def test_a_header_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"",
         b"[]\n",
         b"1\n",
         line({"export": 1}),
@@ -45,11 +44,16 @@ def test_a_header_is_read_as_it_was_written() -> None:
         line(CONTENT).replace(b":1}", b": 1}"),
         line(CONTENT).removesuffix(b"\n"),
     ],
-    ids=range(13),
+    ids=range(12),
 )
 def test_what_is_no_header_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidLog):
         header_of(raw)
+
+
+def test_an_empty_file_is_said_to_be_empty() -> None:
+    with pytest.raises(InvalidExport, match="the file is empty"):
+        header_of(b"")
 
 
 def test_another_version_is_named() -> None:

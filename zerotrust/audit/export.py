@@ -58,6 +58,8 @@ class Header:
 
 def header_of(line: bytes) -> Header:
     """Parse the first line.  Raises `InvalidLog`."""
+    if not line:
+        raise InvalidExport("the file is empty, as a failed export leaves it")
     try:
         content = orjson.loads(line)
         if content["export"] != VERSION:
