@@ -150,5 +150,5 @@ async def _explain(olga: PolicyClient, event: AuditEvent) -> None:
     paragraph(f"On record at {TOOL}: {data.operation}, {data.decision.reason}, policy {_version(data)}.")
     paragraph(f"zt policy explain {trace} says:")
     answer = await explanations(olga, [(event, data)])
-    for line in explained(answer["decisions"], answer["left_out"]):
+    for line in explained(answer):
         console.print(Padding(line, (0, 0, 0, 2)))

@@ -1,17 +1,17 @@
 """The decisions of a task, as records have them, and what the policy authority says about each."""
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zerotrust.audit.event import Access, AuditEvent, Caller, Decided, Request
 from zt.authority_client import AuthorityClient
 from zt.reasons import BY_RULES, meaning
+from zt.versions_told import deciding
 
 MOST = 100
 """Refusals that are explained at once; the authority takes as many."""
 MOST_VERSIONS = 16
-"""Versions that decided; the authority takes as many."""
+"""Versions whose rules are asked for at once; the authority takes as many."""
 
 Decision = tuple[AuditEvent, Request | Access]
 
@@ -23,25 +23,34 @@ def decisions(events: Iterable[AuditEvent]) -> list[Decision]:
 
 
 async def explanations(authority: AuthorityClient, found: Sequence[Decision]) -> dict[str, Any]:
-    """Return each decision with its explanation, and the number of refusals that are left out."""
+    """Return each decision with its explanation, the versions that decided, and how many refusals are left out."""
     refused = [one for one in found if _refused_by_rules(one)]
     asked, left_out = refused[:MOST], len(refused[MOST:])
-    versions = dict.fromkeys(policy.version for _, data in found if (policy := data.decision.policy) and policy.rules)
-    known = [*itertools.islice((name for name in versions if "-" in name), MOST_VERSIONS)]
-    body = {"refused": [_question(*one) for one in asked], "versions": known}
+    decided = [policy for _, data in found if (policy := data.decision.policy) and _of_rules(data.decision)]
+    versions = deciding((policy.version for policy in decided), await authority.ask("GET", "/versions"))
+    permitted = {policy.version for policy in decided if policy.rules}
+    named = [one["name"] for one in versions if one["number"] and one["name"] in permitted]
+    body = {"refused": [_question(*one) for one in asked], "versions": named[:MOST_VERSIONS]}
     answer = await authority.ask("POST", "/explanations", body)
+    sentences = answer["sentences"]
+    for start in range(MOST_VERSIONS, len(named), MOST_VERSIONS):  # at most all that the authority keeps
+        more = {"versions": named[start : start + MOST_VERSIONS]}
+        sentences |= (await authority.ask("POST", "/explanations", more))["sentences"]
     why = {id(data): told for (_, data), told in zip(asked, answer["explanations"], strict=True)}
     omitted = {id(data) for _, data in refused[MOST:]}
-    told = [
-        _told(event, data, why.get(id(data)), answer["sentences"]) for event, data in found if id(data) not in omitted
-    ]
-    return {"decisions": told, "left_out": left_out}
+    told = [_told(event, data, why.get(id(data)), sentences) for event, data in found if id(data) not in omitted]
+    return {"decisions": told, "versions": versions, "left_out": left_out}
 
 
 def _refused_by_rules(one: Decision) -> bool:
     """Whether rules refused it, of a version whose name says which."""
     decided = one[1].decision
     return not decided.allowed and _by_rules(decided) and "-" in (decided.policy.version if decided.policy else "")
+
+
+def _of_rules(decided: Decided) -> bool:
+    """Whether rules gave the answer, a yes or a no."""
+    return bool(decided.policy and decided.policy.rules) if decided.allowed else _by_rules(decided)
 
 
 def _by_rules(decided: Decided) -> bool:

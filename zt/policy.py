@@ -192,7 +192,7 @@ def explain(
     if not found:
         output.fail(f"No decision in {settings.journals} is about {trace}.  Other journals: --journals.", "unknown_id")
     answer = _at(context, lambda authority: explanations(authority, found))
-    output.show(answer, *explained_to_people(answer["decisions"], answer["left_out"], each=each))
+    output.show(answer, *explained_to_people(answer, each=each))
 
 
 def _is_number(given: str) -> bool:

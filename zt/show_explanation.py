@@ -10,17 +10,20 @@ from rich.text import Text
 
 from zt.names import short
 from zt.rules_told import Found, sentences_of, told_apart
+from zt.versions_told import by_whom
 
 Line = tuple[bool, list[str]]
 """Whether something was permitted, and what is said of it."""
 
 
-def explained(found: Sequence[Found], left_out: int, *, each: bool = False) -> Iterator[RenderableType]:
-    """Yield the decisions in words: the refusals, the permissions by caller and rule, then each rule that was named.
+def explained(answer: Found, *, each: bool = False) -> Iterator[RenderableType]:
+    """Yield what `explanations` returned in words: which versions decided, the refusals, the permissions, the rules.
 
     `each`: every decision in its order instead, also those that are alike.
     """
-    found = told_apart(found)
+    versions, left_out = answer["versions"], answer["left_out"]
+    found = [_with_version(one, versions) for one in answer["decisions"]]
+    yield from by_whom(versions)
     same = len(users := {_user(one) for one in found}) == 1
     if same:
         yield Text(f"For the user {users.pop()}:")
@@ -36,11 +39,18 @@ def explained(found: Sequence[Found], left_out: int, *, each: bool = False) -> I
     for allowed, lines in told:
         _add(table, allowed=allowed, lines=lines)
     yield table
-    yield from _rules(found)
+    yield from _rules(told_apart(found))
     if len(told) < len(found):
         yield Text("`--all` shows each decision by itself.", "dim")
     if left_out:
         yield Text(f"{left_out} more refusals are not shown: ask with the id of a token.", "yellow")
+
+
+def _with_version(one: Found, versions: Sequence[Found]) -> Found:
+    """Return a decision with whether its version is kept, and with its name if several have decided."""
+    kept = any(version["number"] for version in versions if version["name"] == one["policy"])
+    version = f" of version {one['policy']}" if len(versions) > 1 and one["policy"] else ""
+    return {**one, "kept": kept, "version": version}
 
 
 def _refused(found: Iterable[Found], asks: Callable[[Found], str]) -> Iterator[Line]:
@@ -91,15 +101,16 @@ def _why(one: Found) -> Iterator[str]:
         yield f"No rule decided this: {one['reason']}.  {one['meaning']}"
         return
     if one["nearest"] is None:
-        yield f"{one['reason']}, by policy {one['policy']}, of which the rules are not kept any longer."
+        why = "cannot be read, or do not fit the registry of today" if one["kept"] else "are not kept any longer"
+        yield f"{one['reason']}, by policy {one['policy']}, of which the rules {why}."
         return
     near = "; ".join(_missed(rule) for rule in one["nearest"])
     if one["now"]:
-        yield f"It was refused then.  By the registry of today, it would be permitted by rule {near}."
+        yield f"It was refused then.  By the registry of today, it would be permitted by rule {near}{one['version']}."
     elif near:
-        yield f"No rule permits it.  Nearest: {near}."
+        yield f"No rule{one['version']} permits it.  Nearest: {near}."
     else:
-        yield f"No rule is about {one['asked']}, so nobody may do it."
+        yield f"No rule{one['version']} is about {one['asked']}, so nobody may do it."
     if one["instead"]:
         yield f"With the same token and the same thing it may: {', '.join(one['instead'])}."
 
@@ -124,7 +135,7 @@ def _through(one: Found) -> str:
 
 def _by(one: Found) -> str:
     rules = " and ".join(rule["id"] for rule in one["rules"])
-    return f" ({rules or 'no rule'})"
+    return f" ({rules or 'no rule'}{one['version']})"
 
 
 def _user(one: Found) -> str:

@@ -1,6 +1,5 @@
 """Formats what the policy authority answers for people.  Pure: returns objects that rich prints."""
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zt.show import listing
+from zt.versions_told import at
 
 Found = Mapping[str, Any]
 
@@ -22,13 +22,13 @@ def versions(found: Found, names: Mapping[str, str]) -> Table:
         active = one["number"] == found["active"]
         number = Text(f"{one['number']}{' in force' if active else ''}", "green" if active else "")
         again = f" (as version {one['of']})" if one["of"] else ""
-        shown.add_row(number, Text(_at(one["at"])), Text(_by(one["by"], names)), Text(f"{one['why']}{again}"))
+        shown.add_row(number, Text(at(one["at"])), Text(_by(one["by"], names)), Text(f"{one['why']}{again}"))
     return shown
 
 
 def version(found: Found, files: Mapping[str, str]) -> str:
     """Return a version as one text: a head, and each file."""
-    head = f"version {found['number']} of {_at(found['at'])}: {found['why']}\nsha256 {found['digest']}\n"
+    head = f"version {found['number']} of {at(found['at'])}: {found['why']}\nsha256 {found['digest']}\n"
     return "\n".join([head, *(f"==> {name} <==\n{text}" for name, text in files.items())])
 
 
@@ -122,10 +122,6 @@ def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:
     if same := len(told) - len(rows):
         number = "1 row" if same == 1 else f"{same} rows"
         yield Text(f"Only the rule or the reason differs: {number} (`zt policy diff --json`).")
-
-
-def _at(seconds: float) -> str:
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _by(subject: str | None, names: Mapping[str, str]) -> str:

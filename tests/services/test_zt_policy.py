@@ -37,6 +37,7 @@ from zt.doors import POLICY_AUTHORITY, Place
 from zt.output import console
 from zt.policy_client import PolicyClient
 from zt.reasons import meaning
+from zt.versions_told import at
 
 REGISTRY = registry()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -428,7 +429,9 @@ def test_why_bob_was_refused_is_explained_in_words_and_the_refusal_comes_first(
 
     shown = ok(zt("policy", "explain", TRACE))
 
+    first = authority.office.versions.active
     assert " ".join(shown.split()) == (
+        f"Decided by version {first.name} of the policies, in force since {at(first.at)}. "
         "For the user bob (/finance): "
         "no orchestrator > agent/reader asked for document.read ENG-101 (classification internal, department "
         "/engineering, owner carol, state published) No rule permits it. Nearest: read-own-department, but the "
@@ -494,11 +497,15 @@ def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, a
 
     assert "No rule decided this: expired. The token's lifetime is over, or ended while the request was served." in told
     assert "policy_denied, by policy 7-123456789abc, of which the rules are not kept any longer." in told
+    assert f"{name}, in force since" in told
     assert "policy_denied, by policy 41d3c5a0b7e2, of which" in told
-    assert "It was refused then. By the registry of today, it would be permitted by rule use-an-api. no" in told
+    assert (
+        f"It was refused then. By the registry of today, it would be permitted by rule use-an-api of version {name}. no"
+        in told
+    )
     assert "use-an-api, but the token does not have the scope tool.write, and the registry does not let this" in told
     assert "With the same token and the same thing it may: tool.read." in told
-    assert "No rule is about tool.none, so nobody may do it." in told
+    assert f"No rule of version {name} is about tool.none, so nobody may do it." in told
 
 
 @pytest.mark.parametrize(
@@ -542,6 +549,52 @@ def test_the_sentences_of_a_version_that_decided_nothing_are_not_asked_for(
 
     assert f"use-an-api of version {authority.office.versions.active.name}: For a user of a department" in told
     assert "use-an-api of version 7-123456789abc: not kept any longer" in told
+
+
+def test_the_sentences_of_all_versions_that_are_kept_are_told(
+    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where more of them decided than are asked for at once."""
+    monkeypatch.setattr(explanation, "MOST_VERSIONS", 2)
+    versions = authority.office.versions
+    first = versions.active
+    for number in range(2, 6):
+        file = "documents.cedar"
+        policies = first.content.policies | {file: first.content.policies[file] + f"// {number}\n"}
+        versions.add(first.content.model_copy(update={"policies": policies}), by="olga", why="trial")
+    names = [one.name for one in versions.all()]
+    yes = [
+        Decided(allowed=True, reason="granted", policy=audit.Policy(version=name, rules=("use-an-api",)))
+        for name in names
+    ]
+    ask = partial(audit.Request, operation=sanitize("POST /"), principal=BOB, permission="tool.read")
+    recorded(tmp_path, first.name, *(ask(decision=one) for one in yes))
+
+    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+    answer = json.loads(zt("policy", "explain", TRACE, "--json").stdout)
+
+    assert told.startswith("Decided by 5 versions of the policies: ")
+    assert all(f"(use-an-api of version {name})" in told for name in names)
+    assert "not kept any longer" not in told
+    assert told.count("For a user of a department, a party may call") == 1
+    assert [(one["number"], one["in_force"]) for one in answer["versions"]] == [
+        (1, False), (5, True), (4, False), (3, False), (2, False)
+    ]  # fmt: skip
+
+
+def test_a_version_that_was_replaced_since_is_said_to_be_that(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    first = authority.office.versions.active
+    recorded(tmp_path, first.name)
+    without_deleting(tmp_path)
+    ok(zt("policy", "activate", "--because", "nothing is deleted"))
+
+    told = " ".join(ok(zt("policy", "explain", TRACE)).split())
+
+    until = at(authority.office.versions.active.at)
+    assert told.startswith(
+        f"Decided by version {first.name} of the policies, in force from {at(first.at)} until {until}. Version 2 is in "
+        "force now: `zt policy diff 1` says what has changed since version 1. For the user bob"
+    )
 
 
 def test_a_scope_that_is_missing_is_explained_by_the_rule_that_asks_for_it(
