@@ -203,9 +203,9 @@ async def test_what_a_party_repeats_by_its_certificate_is_counted(tmp_path: Path
     card, report = ("GET /card", "granted"), ("POST /report", "granted")
     assert in_full == [*[card] * IN_FULL, report, *[("GET /card", "revoked")] * IN_FULL]
     assert len([r for r in records if r["event"] == "outcome"]) == IN_FULL + 1
-    [counts] = [r for r in records if r["event"] == "counts"]
+    counts = [count for r in records if r["event"] == "counts" for count in r["repeated"]]
     reader = issuer.registry.id(READER)
-    assert [(c["peer"], c["subject"], c["reason"], c["times"]) for c in counts["repeated"]] == [
+    assert [(c["peer"], c["subject"], c["reason"], c["times"]) for c in counts] == [
         (reader, None, "granted", 9 * IN_FULL),
         (reader, None, "revoked", 9 * IN_FULL),
     ]

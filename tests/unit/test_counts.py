@@ -11,11 +11,12 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.door import Door
 from tests.support.issuer import Issuer
 from tests.support.records import records
-from zerotrust.audit.counts import IN_FULL, MAX_PEERS, MAX_REPEATED, CallCounter
+from zerotrust.audit.counts import IN_FULL, MAX_PEERS, MAX_REPEATED, OF_SUSPENDED, CallCounter
 from zerotrust.audit.event import Counts
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.recorder import Recorder
+from zerotrust.decision import Reason
 
 
 @pytest.fixture
@@ -170,3 +171,74 @@ async def test_refusals_of_many_kinds_are_one_record_of_bounded_size(recorder: R
 
     [record] = await counted(recorder, tmp_path)
     assert {seen["subject"]: seen["times"] for seen in record["repeated"]} == {"user-0": 1, "others": MAX_REPEATED}
+
+
+# --- of suspended parties ---------------------------------------------------------------------------------------------
+
+
+def poll(counter: CallCounter, party: str = "reader", route: str = "GET /feed") -> bool:
+    """A suspended party asks.  Return whether that is counted only."""
+    return counter.repeated(None, None, party, Reason.REVOKED, route)
+
+
+async def test_a_suspended_party_that_goes_on_asking_is_a_record_a_minute(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[tuple[float, Any]] = []
+
+    def call_later(delay: float, write: Any) -> asyncio.TimerHandle:
+        timers.append((delay, write))
+        return asyncio.TimerHandle(delay, write, (), asyncio.get_running_loop())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio.get_running_loop(), "call_later", call_later)
+        counter = CallCounter(recorder)
+        full = 0
+        for minute in range(5):
+            full += sum(not poll(counter) for _ in range(30))
+            full += sum(not poll(counter, "writer") for _ in range(20 if minute < 2 else 0))
+            ((delay, write),) = timers
+            assert delay == OF_SUSPENDED == 60
+            timers.clear()
+            write()
+        ((_, write),) = timers  # a last minute, in which it is silent
+        timers.clear()
+        write()
+        assert not timers
+        again = not poll(counter)
+    await recorder.append(Counts())
+
+    assert full == 2 * IN_FULL
+    assert again, "a party that asks again later is on record in full again"
+    told = [record["repeated"] for record in records(tmp_path / "journal.jsonl") if record.get("repeated")]
+    assert [{one["peer"]: one["times"] for one in some} for some in told] == [
+        {"reader": 27, "writer": 17},
+        {"reader": 30, "writer": 20},
+        *[{"reader": 30}] * 3,
+    ]
+
+
+async def test_refusals_of_a_suspended_party_are_told_apart_by_party_and_route(recorder: Recorder) -> None:
+    counter = CallCounter(recorder)
+    while not poll(counter):
+        pass
+
+    assert not poll(counter, "writer")
+    assert not poll(counter, route="POST /journal")
+    assert not counter.repeated("alice", "zt", "reader", Reason.REVOKED, "GET /feed")  # it has a token
+    await counter.flush()
+    assert poll(counter)
+    assert not poll(counter, "writer")
+
+
+async def test_what_suspended_parties_were_refused_is_written_when_the_service_ends(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    counter = CallCounter(recorder)
+    for _ in range(IN_FULL + 2):
+        poll(counter)
+
+    await counter.flush()
+
+    [record] = await counted(recorder, tmp_path)
+    assert [one["times"] for one in record["repeated"]] == [2]

@@ -526,6 +526,26 @@ async def test_a_party_that_is_suspended_is_told_so_and_what_an_operator_can_do(
     )
 
 
+async def test_a_party_asks_less_often_while_it_is_suspended_and_not_for_another_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 0.2)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 100.0)  # a busy machine changes no pause
+    waited, sleep = list[float](), asyncio.sleep
+
+    async def at_once(seconds: float) -> None:
+        waited.append(round(seconds, 3))
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    suspended, busy = httpx.Response(401, json=SUSPENDED), httpx.Response(503, json={"reason": "busy"})
+    there = Registry(*[suspended] * 6, busy, 404, httpx.ConnectError("nobody there"), suspended, whole(KNOWN))
+    async with there.feed.opened():
+        pass
+
+    assert [pause for pause in waited if pause] == [0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 0.2, 0.2, 0.2, 0.4]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -2,6 +2,9 @@
 
 Calls of unverified callers are counted from the first.  A repeated call of a verified caller is recorded in full three
 times within a second and counted from then on: the thousandth record says no more than the third.
+
+A suspended party goes on asking for as long as it is suspended, for days if it likes.  Its refusals are counted for a
+minute, and while they go on, the next minute begins where this one ended: none is recorded in full again.
 """
 
 import asyncio
@@ -12,8 +15,12 @@ from typing import TypeVar
 from zerotrust.audit.event import Counts, Repeated, Unverified, sanitize
 from zerotrust.audit.record import Link
 from zerotrust.audit.recorder import Recorder
+from zerotrust.decision import Reason
 
 T = TypeVar("T")
+
+OF_SUSPENDED = 60
+"""Seconds for which refusals of suspended parties, by their certificates, are counted before the count is written."""
 
 MAX_PEERS = 1000
 """Callers that are counted apart within a second; the rest are counted together."""
@@ -29,13 +36,20 @@ IN_A_RECORD = 100
 """Counts in one record: it stays below `journal.MAX_LINE`."""
 
 
+What = tuple[str | None, str | None, str | None, str, str]
+"""Subject, party, peer, reason and route."""
+
+
 class CallCounter:
     """Counts refusals before verification, repeated refusals, and calls by public routes and by certificate."""
 
-    def __init__(self, recorder: Recorder, *, interval: float = 1.0) -> None:
-        self._recorder, self._interval = recorder, interval
+    def __init__(self, recorder: Recorder, *, interval: float = 1.0, of_suspended: float = OF_SUSPENDED) -> None:
+        self._recorder, self._interval, self._of_suspended = recorder, interval, of_suspended
         self._unverified: Counter[tuple[str, str]] = Counter()
-        self._repeated: Counter[tuple[str | None, str | None, str | None, str, str]] = Counter()
+        self._repeated: Counter[What] = Counter()
+        self._suspended: Counter[What] = Counter()
+        self._later: asyncio.TimerHandle | None = None
+        """Writes the count of `_suspended`."""
 
     def count(self, origin: str, reason: str) -> None:
         """Count a call of a caller that was not verified; the count is written within `interval` seconds."""
@@ -51,17 +65,19 @@ class CallCounter:
         stolen, and refusals of one must not hide those of the other.  Subject and party are None for a call by
         certificate alone, the peer is None for a caller without a certificate.
         """
-        self._begin()
-        what = (subject, party, peer, reason, route)
-        if what not in self._repeated and len(self._repeated) >= MAX_REPEATED:
-            what = ("others", "others", "others", reason, "others")
-            self._repeated.setdefault(what, IN_FULL)  # none of them is recorded in full
-        self._repeated[what] += 1
-        return self._repeated[what] > IN_FULL  # control: repeated-calls-only-counted
+        counted = self._repeated
+        if subject is None and reason == Reason.REVOKED:
+            counted = self._suspended
+            self._later = self._later or asyncio.get_running_loop().call_later(
+                self._of_suspended, self._write_suspended
+            )
+        else:
+            self._begin()
+        return _counted(counted, (subject, party, peer, reason, route))  # control: repeated-calls-only-counted
 
     async def flush(self) -> None:
         """Write the counts now.  Raises `JournalError`."""
-        for written in self._write():
+        for written in self._write() + self._write_suspended():
             await written
 
     def _begin(self) -> None:
@@ -70,15 +86,36 @@ class CallCounter:
 
     def _write(self) -> list[asyncio.Future[Link]]:
         unverified = [Unverified(origin=o, reason=r, times=n) for (o, r), n in self._unverified.items()]
+        repeated = self._repeated
+        self._unverified, self._repeated = Counter(), Counter()
+        return self._append([Counts(unverified=part) for part in _parts(unverified)], repeated)
+
+    def _write_suspended(self) -> list[asyncio.Future[Link]]:
+        counted = self._suspended
+        self._suspended = Counter({what: IN_FULL for what, times in counted.items() if times > IN_FULL})
+        if self._later:
+            self._later.cancel()
+        loop = asyncio.get_running_loop()
+        self._later = loop.call_later(self._of_suspended, self._write_suspended) if self._suspended else None
+        return self._append([], counted)
+
+    def _append(self, parts: list[Counts], counted: Counter[What]) -> list[asyncio.Future[Link]]:
         repeated = [
             Repeated(subject=s, party=p, peer=c, reason=r, operation=sanitize(o), times=n - IN_FULL)
-            for (s, p, c, r, o), n in self._repeated.items()
+            for (s, p, c, r, o), n in counted.items()
             if n > IN_FULL
         ]
-        self._unverified, self._repeated = Counter(), Counter()
-        parts = [Counts(unverified=part) for part in _parts(unverified)]
         parts += [Counts(repeated=part) for part in _parts(repeated)]
         return [self._recorder.append(part) for part in parts]
+
+
+def _counted(counted: Counter[What], what: What) -> bool:
+    """Count a call.  Return whether as many like it were recorded in full as may be."""
+    if what not in counted and len(counted) >= MAX_REPEATED:
+        what = ("others", "others", "others", what[3], "others")
+        counted.setdefault(what, IN_FULL)  # none of them is recorded in full
+    counted[what] += 1
+    return counted[what] > IN_FULL
 
 
 def _parts(counts: list[T]) -> Iterator[tuple[T, ...]]:

@@ -31,6 +31,9 @@ from zerotrust.spiffe.workload import WorkloadError
 
 PATH = "/feed"
 SECONDS_BETWEEN_TRIES = 0.2
+LONGEST_PAUSE = 2
+"""Seconds between two tries of a suspended party, doubled with each up to this: it may be suspended for days, and who
+reinstates it expects it back within seconds."""
 MOST_OF_A_REFUSAL = 4096
 """Bytes of an answer that is no feed: it has to hold a reason code."""
 
@@ -42,6 +45,10 @@ log = logging.getLogger(__name__)
 
 class FeedRefused(ZeroTrustError):
     """The registry refuses this party its feed.  The text says why, and what an operator can do."""
+
+    def __init__(self, text: str, *, suspended: bool) -> None:
+        super().__init__(text)
+        self.suspended = suspended
 
 
 class RegistryFeed:
@@ -112,15 +119,16 @@ class RegistryFeed:
 
     async def _follow(self) -> None:
         logged, loop = ("", 0), asyncio.get_running_loop()
+        pause = SECONDS_BETWEEN_TRIES
         while True:
-            next_try = loop.time() + SECONDS_BETWEEN_TRIES
-            level = logging.WARNING
+            begun = loop.time()
+            level, suspended = logging.WARNING, False
             try:
                 await self._listen()
                 # It ends with the certificates of its connection, which is no news.
-                why = "" if loop.time() >= next_try else "the feed has ended at once"
+                why = "" if loop.time() >= begun + SECONDS_BETWEEN_TRIES else "the feed has ended at once"
             except FeedRefused as refusal:
-                why = str(refusal)
+                why, suspended = str(refusal), refusal.suspended
             except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # the data expires by itself
                 why, level = f"{type(error).__name__} {error}", self._level_of_absence()
             except Exception as error:  # noqa: BLE001 - a gap, a forgery, an unusable version, a bug:
@@ -129,8 +137,9 @@ class RegistryFeed:
             if why and (why, level) != logged:
                 log.log(level, "nothing new from %s: %s", self._url, why)
             logged = why, level
+            pause = min(2 * pause, LONGEST_PAUSE) if suspended else SECONDS_BETWEEN_TRIES
             # Where it has lasted that long, at once: a revocation just then must not be delayed.
-            await asyncio.sleep(next_try - loop.time())
+            await asyncio.sleep(begun + pause - loop.time())
 
     def _level_of_absence(self) -> int:
         """Return how loudly to say that the registry is away: not at all while what is known is fresh."""
@@ -143,7 +152,9 @@ class RegistryFeed:
             async with asyncio.timeout(self.revocations.bound):  # an unreachable host may not even refuse
                 answer = await stack.enter_async_context(self._http.stream("GET", self._url))
                 if answer.status_code != 200:
-                    raise FeedRefused(self._refusal(answer.status_code, await _reason(answer)))
+                    reason = await _reason(answer)
+                    text = self._refusal(answer.status_code, reason)
+                    raise FeedRefused(text, suspended=reason == Reason.REVOKED)
             lines = answer.aiter_lines()
             while True:
                 async with asyncio.timeout(self.revocations.bound):
