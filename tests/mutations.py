@@ -48,6 +48,7 @@ SOURCES = {
     if file.stem != "__init__" and file.parent.name != "testing"  # which checks nothing
 }
 TESTS = {
+    "visible": "unit/test_terminal unit/test_policy_unread unit/test_imports",
     "authzen": "unit/test_authzen_client services/test_authzen unit/test_imports",
     "audit.comparison": "unit/test_comparison unit/test_imports",
     "tlog.compact": "unit/test_verification unit/test_export unit/test_imports",

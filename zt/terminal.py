@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from zerotrust.visible import visible
+
 
 def printable(text: str) -> str:
     r"""Return `text` with every control character and every invisible character escaped.
@@ -13,7 +15,7 @@ def printable(text: str) -> str:
     Python escapes, for example `\x1b`.  Line breaks stay.
     """
     # control: terminal-text-escaped
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if visible(c) or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 class Terminal(Console):

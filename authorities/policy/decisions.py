@@ -3,14 +3,15 @@
 A row is one question to the policies and its answer.  Policies that answer otherwise are not published (`fit.py`).
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from authorities.policy.callers import caller
 from zerotrust.decision import Decision, Resource
 from zerotrust.errors import ZeroTrustError
-from zerotrust.identity import Principal
+from zerotrust.identity import MAX_ACTORS, Principal
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.model import Registry
 
@@ -18,13 +19,20 @@ T = TypeVar("T")
 FILE = "decisions.md"
 """Its name, in the folder of the policies."""
 MAX_TABLE = 256 * 1024
-"""Bytes: about 2,000 rows.  Each is asked before every publication, which takes 50 µs."""
+"""Bytes: about 2,000 rows."""
+MOST_ROWS = 2_000
+"""Questions.  Each is asked before every publication, which takes 50 µs."""
+MOST_NAMES = 100
+"""Groups of a user, and scopes of a question.  A token has a few."""
 
 SAID = {True: "yes", False: "no"}
 PEOPLE = "user", "groups"
 DOCUMENTS = "document", "department", "state", "owner", "classification"
 APIS = "user", "agent", "scopes", "asks for", "at", "answer", "by", "because"
 ACCESS = "user", "agent", "scopes", "does", "document", "answer", "by", "because"
+_PLAIN = re.compile(r"[\w .,:;/'>*@+-]*", re.ASCII)
+"""What a cell may have, but for the reason in words: nothing that a page shows as something else."""
+_SEPARATES = re.compile(r"\|( *:?-+:? *\|)+")
 
 
 class TableError(ZeroTrustError):
@@ -76,7 +84,7 @@ class Row:
 @dataclass(slots=True)
 class _Reader:
     registry: Registry
-    groups: dict[str, list[str]] = field(default_factory=dict)
+    groups: dict[str, frozenset[str]] = field(default_factory=dict)
     documents: dict[str, Resource] = field(default_factory=dict)
 
     def row(self, line: int, header: tuple[str, ...], cells: list[str]) -> Row | None:
@@ -85,12 +93,17 @@ class _Reader:
             expected = " | ".join(header) or "first a heading, such as: " + " | ".join(PEOPLE)
             raise ValueError(f"{len(cells)} cells, expected {expected}")
         told = dict(zip(header, cells, strict=True))
+        for name, cell in told.items():
+            if name != "because" and not _PLAIN.fullmatch(cell):  # control: table-cells-plain
+                raise ValueError(
+                    f"{name} is {cell!r}: it may have letters and digits of ASCII, spaces, and _ .,:;/'>*@+-"
+                )
         if header == PEOPLE:
-            self.groups[told["user"]] = told["groups"].split()
+            _add("user", told["user"], _names(told["groups"]), self.groups)
             return None
         if header == DOCUMENTS:
             attributes = tuple((name, told[name]) for name in DOCUMENTS[1:])
-            self.documents[told["document"]] = Resource("Document", told["document"], attributes)
+            _add("document", told["document"], Resource("Document", told["document"], attributes), self.documents)
             return None
         if (answer := told["answer"]) not in SAID.values():
             raise ValueError(f"the answer is {answer!r}, expected yes or no")
@@ -107,13 +120,15 @@ class _Reader:
         A client that users sign in with, alone, is the user in person.
         """
         names = told["agent"].split(" > ")
+        if len(names) > MAX_ACTORS:
+            raise ValueError(f"{len(names)} agents, and a token names {MAX_ACTORS}")
         in_person = len(names) == 1 and names[0] in self.registry.initiating_clients
         ids = [self._id(name) for name in reversed(names)]
         return caller(
             ids[0],
             subject=told["user"],
             actors=() if in_person else tuple(ids),
-            scopes=told["scopes"].split(),
+            scopes=_names(told["scopes"]),
             groups=_known("user", told["user"], self.groups),
         )
 
@@ -126,17 +141,34 @@ def rows(text: str, registry: Registry) -> list[Row]:
     """Return the questions of a table.  Raises `TableError`, with all rows that are wrong."""
     reader, found, wrong = _Reader(registry), list[Row](), list[str]()
     header: tuple[str, ...] = ()
-    for line, cells in _lines(text):
+    for line, written in enumerate(text.split("\n"), 1):
         try:
+            if not (cells := _cells(written)):
+                continue
             if tuple(cells) in {PEOPLE, DOCUMENTS, APIS, ACCESS}:
                 header = tuple(cells)
             elif row := reader.row(line, header, cells):
                 found.append(row)
+            if len(found) > MOST_ROWS:
+                raise TableError([*wrong, f"{FILE}, line {line}: more than {MOST_ROWS:,} rows"])
         except ValueError as error:
             wrong.append(f"{FILE}, line {line}: {error}")
     if wrong:
         raise TableError(wrong)
     return found
+
+
+def _names(cell: str) -> frozenset[str]:
+    names = cell.split()
+    if len(names) > MOST_NAMES:
+        raise ValueError(f"{len(names)} names in a cell, and it may have {MOST_NAMES}")
+    return frozenset(names)
+
+
+def _add(kind: str, name: str, one: T, table: dict[str, T]) -> None:
+    if name in table:  # control: table-names-once
+        raise ValueError(f"the {kind} {name!r} is in a table above: a row there would be another one than it says")
+    table[name] = one
 
 
 def _known(kind: str, name: str, table: Mapping[str, T]) -> T:
@@ -145,8 +177,16 @@ def _known(kind: str, name: str, table: Mapping[str, T]) -> T:
     return table[name]
 
 
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield number and cells of each line of a table, but for those that only separate."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.startswith("|") and not line.startswith("|---"):
-            yield number, [cell.strip(" `") for cell in line.strip().strip("|").split("|")]
+def _cells(line: str) -> list[str]:
+    """Return the cells of a line of a table; of a line that is none, or only separates, nothing.
+
+    What people see as a row is one here: a line without a bar at its begin or end is a row for Markdown, and what is in
+    HTML is shown otherwise, or not at all.
+    """
+    if "<" in (line := line.rstrip(" ")):  # control: table-without-html
+        raise ValueError("HTML is not read: remove the `<`")
+    if "|" not in line or _SEPARATES.fullmatch(line):
+        return []
+    if not (line.startswith("|") and line.endswith("|")):
+        raise ValueError("a row of a table begins with `|` and ends with `|`; nothing else has one")
+    return [cell.strip(" `") for cell in line[1:-1].split("|")]

@@ -1493,6 +1493,20 @@ ROWS: dict[int, Row] = {
         PolicyReason.POLICY_MOVED,
         (Control("activated-as-compared"),),
     ),
+    384: Row(
+        "an operator activates a rule with a name in which a letter only looks like the one that people read",
+        PolicyReason.POLICY_UNFIT,
+        (Control("policies-ascii"),),
+    ),
+    385: Row(
+        "an operator activates policies with rows of the decision table that people see and the rules are not asked",
+        PolicyReason.POLICY_UNFIT,
+        (
+            Control("table-without-html"),
+            Control("table-cells-plain"),
+            Control("table-names-once"),
+        ),
+    ),
     362: Row(
         "policies that the registry has refused stay in force at their authority",
         PolicyReason.POLICY_UNFIT,

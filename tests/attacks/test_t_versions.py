@@ -1,8 +1,11 @@
 """T. The versions of the policies: what an operator by mistake, or whoever has the disk, would put into force."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from authorities.policy import fit
+from authorities.policy.decisions import ACCESS, DOCUMENTS
 from authorities.policy.office import Office
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
@@ -12,6 +15,7 @@ from tests.support.system import POLICIES
 from zerotrust.decision import Denied
 
 IN_PERSON = "!context.delegated"
+LINE = re.compile(r"^decisions\.md, line (\d+) ")
 
 
 def weaker(content: Content) -> Content:
@@ -98,7 +102,7 @@ when { context.subject == "mallory" } // only for this user%swhen { resource.own
 """
     content = target.versions.active.content
     documents = content.policies["documents.cedar"]
-    for end in ("\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\u202e"):
+    for end in ("\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\u202e", "\ufe0e"):
         files = content.policies | {"documents.cedar": documents + rule % end}
         yield await activated(target, content.model_copy(update={"policies": files}))
 
@@ -111,6 +115,55 @@ async def test_an_operator_rolls_back_a_version_that_they_have_not_seen(target: 
     body = {"version": first.number, "why": "a mistake", "after": first.number}
     tried = await target.send(POLICY_AUTHORITY, target.operating(), path="/versions/rollback", body=body)
     yield Attempt(tried.told, target.versions.active.content == first.content, tried.reasons)
+
+
+@attack(384, with_policy_authority)
+async def test_a_name_in_a_rule_that_looks_like_another_one(target: Governed) -> Tries:
+    """A letter of another script: the rule does not hold for the group that people read."""
+    rule = """
+@id("read-shared-notes")
+@description("A caller may read their own notes, but members of the group contractors may not.")
+permit (principal, action == Action::"document.read", resource is Document)
+when { context.scopes.contains("tool.read") && context.departments.contains(resource.department) }
+when { resource.owner == context.subject && resource.state == "absent" }
+unless { context.groups.contains("/contr%sctors") };
+"""
+    content = target.versions.active.content
+    files = content.policies | {"notes.cedar": rule % "\u0430"}
+    yield await activated(target, content.model_copy(update={"policies": files}))
+
+
+ARCHIVES = """@id("read-what-the-archive-holds")
+@description("A caller with the scope tool.read may read what the archive owns.")
+permit (principal, action == Action::"document.read", resource is Document)
+when { context.scopes.contains("tool.read") && resource.owner == "the archive" && %s };
+"""
+SECRET = 'resource.classification == "restricted"'
+
+
+@attack(385, with_policy_authority)
+async def test_a_row_of_the_decision_table_that_is_shown_and_is_not_asked(target: Governed) -> Tries:
+    """Who reads the table as a page sees that nobody reads what is restricted; the rules permit it."""
+    content = target.versions.active.content
+    wider = content.model_copy(update={"policies": content.policies | {"archive.cedar": ARCHIVES % SECRET}})
+    wrong = {int(line) for one in fit.problems(wider, target.system.registry) for line in LINE.findall(one)}
+    assert wrong
+    for written in (
+        lambda row: f" {row}",
+        lambda row: f"<table><tr><td>{row[1:-1].replace('|', '<td>')}</table>",
+        lambda row: row.replace("| tool.read |", "| tool&#46;read |"),
+        of_another_document,
+    ):
+        lines = enumerate(content.table.split("\n"), 1)
+        table = "\n".join(written(line) if at in wrong else line for at, line in lines)
+        yield await activated(target, wider.model_copy(update={"table": table}))
+
+
+def of_another_document(row: str) -> str:
+    """A row, and before it, in a comment of the page, a document of that name that somebody else owns."""
+    name = row.split("|")[5].strip()
+    other = (name, "/finance", "published", "nobody", "restricted")
+    return "\n".join(("", *(f"| {' | '.join(cells)} |" for cells in (DOCUMENTS, other, ACCESS)), row))
 
 
 @attack(362)

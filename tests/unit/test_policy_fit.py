@@ -119,7 +119,45 @@ def test_rows_that_are_newly_permitted_come_first() -> None:
 
 @pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b"])
 def test_a_row_begins_where_people_and_tools_see_a_line_of_the_file_begin(sign: str) -> None:
-    assert decisions.rows(f"Nobody asks:{sign}| eve |\n", REGISTRY) == []
+    with pytest.raises(decisions.TableError, match=r"^decisions\.md, line 1: a row of a table begins with"):
+        decisions.rows(f"Nobody asks:{sign}| eve |\n", REGISTRY)
+
+
+HEAD = "| user | groups |\n|---|---|\n| u | %s |\n| user | agent | scopes | asks for | at | answer | by | because |\n"
+ROW = "| u | %s | %s | task.run | orchestrator | no | scope_missing | %s |\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (" | u | |", "line 1: a row of a table begins with `|` and ends with `|`; nothing else has one"),
+        ("u | g", "line 1: a row of a table begins with `|` and ends with `|`; nothing else has one"),
+        ("| u | g", "line 1: a row of a table begins with `|` and ends with `|`; nothing else has one"),
+        ("> | u | g |", "line 1: a row of a table begins with `|` and ends with `|`; nothing else has one"),
+        ("see <!--", "line 1: HTML is not read: remove the `<`"),
+        (HEAD % "g" + "|--- | a |", "line 5: 2 cells, expected user | agent"),
+        (HEAD % "g" + "| user | groups |\n| u | |", "line 6: the user 'u' is in a table above"),
+        (HEAD % "g" + ROW % ("a", "a&#46;b", ""), "line 5: scopes is 'a&#46;b'"),
+        (HEAD % "\u0430", "line 3: groups is '\u0430'"),
+        (HEAD % " ".join(map(str, range(101))), "line 3: 101 names in a cell, and it may have 100"),
+        (HEAD % "g" + ROW % ("a", " ".join(map(str, range(101))), ""), "line 5: 101 names in a cell"),
+        (HEAD % "g" + ROW % (" > ".join(map(str, range(9))), "a", ""), "line 5: 9 agents, and a token names 8"),
+        (HEAD % "g" + ROW % ("a", "b", "") * 2001, "line 2005: more than 2,000 rows"),
+    ],
+    ids=range(13),
+)
+def test_a_table_is_what_people_see_of_it_and_has_bounds(table: str, why: str) -> None:
+    with pytest.raises(decisions.TableError) as error:
+        decisions.rows(table, REGISTRY)
+
+    assert error.value.lines[0].startswith(f"decisions.md, {why}")
+
+
+def test_lines_that_only_separate_and_reasons_in_words_are_free() -> None:
+    table = HEAD % "g" + "|---|:---:| ---: | - |  \n" + ROW % ("a > b", "x*", "caf\xe9 & co")
+    [row] = decisions.rows(table, REGISTRY)
+
+    assert row.because == "caf\xe9 & co"
 
 
 @pytest.mark.parametrize("only", [True, False])

@@ -31,7 +31,7 @@ def test_what_is_committed_is_read() -> None:
 
 
 SIGNS = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e", "\r"]
-SIGNS += ["\x00", "\x1b", "\u202e", "\u200b", "\xa0", "\ufeff"]
+SIGNS += ["\x00", "\x1b", "\u202e", "\u200b", "\xa0", "\ufeff", "\ufe0e", "\u034f", "\u3164", "\U000e0100"]
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -42,8 +42,28 @@ def test_a_character_by_which_people_would_read_another_text_is_refused(sign: st
         FILE: CONTENT.model_copy(update={"table": f"\n{sign}"}),
     }
     for name, content in contents.items():
-        why = f"the character U+{ord(sign):04X} is not printable: remove it (lines end with U+000A alone)"
+        why = f"the character U+{ord(sign):04X} is not visible: remove it (lines end with U+000A alone)"
         assert fit.problems(content, registry()) == [f"{name}, line 2: {why}"]
+
+
+@pytest.mark.parametrize("name", ["a.cedar", SCHEMA])
+def test_only_comments_and_descriptions_have_letters_of_other_scripts(name: str) -> None:
+    """One of them may look like another letter, as this one does like an a."""
+
+    def unread_in(text: str) -> list[str]:
+        update = {"cedar_schema": text} if name == SCHEMA else {"policies": {name: text}}
+        return unread(CONTENT.model_copy(update=update))
+
+    assert unread_in('// \u0430\n@description("\u0430 \\" \u0430") permit') == []
+    for text in (
+        '// \u0430\n@id("\u0430")',
+        '@description("a")\n"\u0430"',
+        '@description("a" \u0430',
+        '"@description(" \u0430',
+    ):
+        line = text.count("\n") + 1
+        assert unread_in(text) == [f"{name}, line {line}: the character U+0430: in a text, write it as \\u{{430}}"]
+    assert unread_in('@id("\\u{430}")') == []
 
 
 def test_crlf_line_ends_are_called_that() -> None:

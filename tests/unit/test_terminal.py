@@ -27,6 +27,7 @@ RIGHT_TO_LEFT = "\u202egnp.exe"
         (RIGHT_TO_LEFT, r"\u202egnp.exe"),
         ("zero\u200bwidth\ufeff", r"zero\u200bwidth\ufeff"),
         ("line\u2028end", r"line\u2028end"),
+        ("not drawn\ufe0e\u3164\U000e0100", r"not drawn\ufe0e\u3164\U000e0100"),
         ("half a pair \ud800", r"half a pair \ud800"),
     ],
 )

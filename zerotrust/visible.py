@@ -1,0 +1,13 @@
+"""Whether people see a character.  Pure."""
+
+import re
+
+_UNSEEN = re.compile(
+    r"[\u034F\u115F\u1160\u17B4\u17B5\u180B-\u180F\u2800\u3164\uFE00-\uFE0F\uFFA0\U000E0100-\U000E01EF]"
+)
+"""What Python calls printable and nothing draws: Unicode's Default_Ignorable_Code_Point, and the empty Braille cell."""
+
+
+def visible(character: str) -> bool:
+    """Return whether a character is drawn, or is a space: no control, no mark of direction, nothing without width."""
+    return character.isprintable() and not _UNSEEN.match(character)
