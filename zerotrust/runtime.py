@@ -76,7 +76,12 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
 ) -> Service:
     """Return a party, composed of what the registry says and what its settings say."""
     directory = snapshot.directory(name)
-    svid, suspended = workload.svid, revocations.suspended
+    svid, registry = workload.svid, snapshot.registry.id(snapshot.registry.authorities.registry)
+
+    def suspended(party: str) -> bool:
+        """Without the registry, nobody would learn of a reinstatement, and everything would end: docs/limits.md."""
+        return party != registry and revocations.suspended(party)
+
     calls = Connections(directory, svid, suspended=suspended)
     mcp_calls = MCPConnections(directory, svid, suspended=suspended)
     to_authorities = Connections(snapshot.authorities(), svid, suspended=suspended)

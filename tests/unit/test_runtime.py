@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
 from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
-from tests.support.policies import keep
+from tests.support.policies import AUTHORITY, keep
 from tests.support.system import POLICY, ROOT, registry
 from zerotrust import runtime
 from zerotrust.decision import Reason
@@ -67,7 +67,7 @@ def launched(party: str) -> Workload:
 def ports() -> dict[str, int]:
     """Free ones."""
     found = {}
-    for name in (REGISTRY_PARTY, INFERENCE):
+    for name in (REGISTRY_PARTY, AUTHORITY, INFERENCE):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             found[name] = free.getsockname()[1]
@@ -262,13 +262,24 @@ async def test_no_client_of_a_party_calls_who_is_suspended(snapshot: RegistrySna
     """Nor an authority, which takes no token: AuthZEN goes that way."""
     revocations, own = Revocations(clock=time.monotonic), snapshot.registry
     service = composed("agent/reader", snapshot, tmp_path, launched("agent/reader"), revocations)
-    suspended = REGISTRY_PARTY, INFERENCE
+    suspended = AUTHORITY, INFERENCE
     revocations.replace(1, {("party", own.id(name)): "its code has changed" for name in suspended})
     clients = (service.egress.authorities, suspended[0]), (service.egress.without_token, suspended[1])
 
     for http, name in clients:
         with pytest.raises(httpx.ConnectError, match="the party is suspended"):
             await http.get(snapshot.addresses[name])
+    await service.egress.close()
+
+
+async def test_the_registry_is_called_also_while_it_is_suspended(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
+    """Else the policy authority could publish nothing, the ledger had no cosignature, and everything would end."""
+    revocations = Revocations(clock=time.monotonic)
+    service = composed("agent/reader", snapshot, tmp_path, launched("agent/reader"), revocations)
+    revocations.replace(1, {("party", snapshot.registry.id(REGISTRY_PARTY)): "its code has changed"})
+
+    with pytest.raises(httpx.ConnectError, match="Connect call failed"):
+        await service.egress.authorities.get(snapshot.addresses[REGISTRY_PARTY])
     await service.egress.close()
 
 
