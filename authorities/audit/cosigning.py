@@ -1,7 +1,7 @@
 """Asks witnesses to cosign a checkpoint (c2sp.org/tlog-witness): the registry, without which nothing is published.
 
-The others are asked when the registry has signed, so that none of them signs what it refuses.  They have a short time,
-and what they do has no influence on anybody else.
+The others are asked when the registry has signed, so that none of them signs what it refuses.  They have a short time
+and little room, and what they do has no influence on anybody else.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from zerotrust.tlog.witness import KEY_HEADER
 
 WITHIN = 1.0
 """Seconds that other witnesses have for a checkpoint: so long the publication of a batch may wait for them."""
+MAX_COSIGNED = 8_192
+"""Bytes of a witness's answer: a line of an Ed25519 key has 1 kB at most, and one of a larger key beside it 5 kB."""
 PAUSE = 60.0
 """Seconds for which a witness that did not sign is not asked: it misses some checkpoints, and signs a later one."""
 
@@ -81,7 +83,7 @@ class Cosigners:
         demanded.check(cosigned)  # what is published is what readers accept
         [witness] = demanded.witnesses.values()
         self._policy = demanded
-        return _only(witness, cosigned)
+        return _own(witness, cosigned)
 
     async def _published(self) -> TrustPolicy:
         status, answer = await ask(self._http, "GET", f"{self._registry}/audit-policy", most=MAX_NOTE)
@@ -105,7 +107,7 @@ class Cosigners:
             self._paused[other.address] = self._clock() + PAUSE
             log.warning("the witness %s has not cosigned: %s", other.key.name, error or type(error).__name__)
             return []
-        return _only(other.key, cosigned)
+        return _own(other.key, cosigned)
 
     async def _asked(self, http: httpx.AsyncClient, address: str, growth: Growth) -> tuple[int, str]:
         """Return status and text of a witness's answer, asked again from where it stands if that is elsewhere."""
@@ -120,10 +122,12 @@ class Cosigners:
         request = await asyncio.to_thread(growth.since, old)
         content, headers = str(request).encode(), {KEY_HEADER: str(growth.key)}
         url = f"{address}/add-checkpoint"
-        status, answer = await ask(http, "POST", url, most=MAX_NOTE, content=content, headers=headers)
+        status, answer = await ask(http, "POST", url, most=MAX_COSIGNED, content=content, headers=headers)
         text = answer.decode(errors="replace")
         return status, text if status == 200 else text.strip()[:200]
 
 
-def _only(key: VerifierKey, note: Note) -> list[Signature]:
-    return [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
+def _own(key: VerifierKey, note: Note) -> list[Signature]:
+    """Return one cosignature of this witness, however often it signed: the checkpoint has room for one of each."""
+    found = [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
+    return found[:1]  # control: one-of-each-witness

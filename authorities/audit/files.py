@@ -61,11 +61,11 @@ class Files:
         return _note(self._log / CHECKPOINT), _note(self._folder / "pending")
 
     def pend(self, note: Note) -> None:
-        """Write the next checkpoint: from now on, the log goes on with it or not at all.  Raises `OSError`."""
+        """Write the next checkpoint: from now on, the log goes on with it or not at all.  Raises as `_write`."""
         self._write(self._folder / "pending", note)
 
     def publish(self, note: Note) -> None:
-        """Write the checkpoint that everybody reads.  Raises `OSError`."""
+        """Write the checkpoint that everybody reads.  Raises as `_write`."""
         self._make(self._log)
         self._write(self._log / CHECKPOINT, note)
 
@@ -83,7 +83,9 @@ class Files:
             self._durable.discard(folder)
 
     def _write(self, file: Path, note: Note) -> None:
-        written(file, str(note).encode(), by=file.parent / UNFINISHED)
+        """Write a note that every reader can read.  Raises `OSError`, and `InvalidLog` for another one."""
+        parsed(content := str(note).encode())
+        written(file, content, by=file.parent / UNFINISHED)
         synced(file.parent)
 
     def _make(self, folder: Path) -> None:

@@ -29,7 +29,7 @@ from zerotrust.audit.record import Link
 from zerotrust.errors import ZeroTrustError
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, signed
-from zerotrust.tlog.note import ED25519, Note, Signature, VerifierKey
+from zerotrust.tlog.note import ED25519, MAX_NOTE, Note, Signature, VerifierKey
 from zerotrust.tlog.tiles import WIDTH, Edge, entries_of, grown, path, reader, restored
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
 from zerotrust.tlog.witness import Request
@@ -68,7 +68,7 @@ class Growth:
 
 
 Cosign = Callable[[Growth], Awaitable[Sequence[Signature]]]
-"""Returns the signatures of witnesses, that of the registry among them.  Raises `LogError` without the registry's."""
+"""Returns the signatures of witnesses, that of the registry first.  Raises `LogError` without the registry's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Log(Shielding):
         note = self._next.note or self._signed(edge)  # of an empty log, the registry confirms that it is one
         cosigned = await self._cosign(Growth(note, self._checkpoint(edge), self.size, self.key, self._files))
         if edge.size > self.size:
-            published = Note(note.text, (*note.signatures, *cosigned))
+            published = _readable(note, cosigned)
             await _done(partial(self._files.publish, published))
             self._published = _Standing(edge, self._next.heads, published)
             self._recent.add(edge.size, published, time.monotonic())
@@ -244,6 +244,14 @@ class Log(Shielding):
         if not isinstance(heads := leaf_of(last[-1]), Heads):
             raise InvalidLog("its last entry is not the heads of the journals")
         return _Standing(edge, heads, note)
+
+
+def _readable(note: Note, cosigned: Sequence[Signature]) -> Note:
+    """Return a checkpoint with its cosignatures: the registry's alone if no reader took a note with all of them."""
+    whole = Note(note.text, (*note.signatures, *cosigned))
+    if len(str(whole).encode()) > MAX_NOTE:  # control: checkpoint-has-room
+        return Note(note.text, (*note.signatures, *cosigned[:1]))
+    return whole
 
 
 async def _done(write: Callable[[], T]) -> T:

@@ -8,6 +8,10 @@ from pathlib import Path
 from authorities.audit.log import LogError
 from zerotrust.tlog.note import MAX_NOTE, VerifierKey
 from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.tree import InvalidLog
+
+MOST_OTHERS = 14
+"""With the ledger and the registry, 16 sign: so many signatures each reader of notes accepts (c2sp.org/signed-note)."""
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +28,8 @@ class Other:
 def others_of(text: str) -> list[Other]:
     """Return the witnesses of a policy file that have an address.  Raises `InvalidLog`."""
     found = policy(text)
+    if len(found.addresses) > MOST_OTHERS:
+        raise InvalidLog(f"{len(found.addresses)} witnesses with an address: at most {MOST_OTHERS} are asked")
     return [Other(address.rstrip("/"), found.witnesses[name]) for name, address in found.addresses.items()]
 
 

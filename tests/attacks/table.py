@@ -905,6 +905,11 @@ ROWS: dict[int, Row] = {
         "the right record: the index is made again",
         (Control("index-not-believed"),),
     ),
+    386: Row(
+        "further witnesses answer their cosignature again and again, until no reader takes the checkpoint",
+        "the log goes on, with one of each",
+        ((Control("one-of-each-witness", take="found[:1]", put="found"), Control("checkpoint-has-room")),),
+    ),
     320: Row(
         "an export with a record changed, removed, moved, inserted or repeated, or with its end cut off",
         "the first one is named, and the export is at fault",

@@ -7,21 +7,26 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
+from authorities.audit.cosigning import MAX_COSIGNED, Cosigners
 from authorities.audit.index import Index
 from authorities.audit.log import Log, LogError, OtherHistory
+from authorities.audit.others import MOST_OTHERS, Other
 from authorities.audit.terms import Term, record_term, terms_of
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.issuer import Issuer
-from tests.support.ledger import SERVICE, Registry, grow, lines, opened
-from tests.support.tlog import ORIGIN, Keys
+from tests.support.ledger import ADDRESS, SERVICE, Registry, grow, lines, opened
+from tests.support.tlog import ORIGIN, Keys, witness
 from tests.support.tlog import Log as Made
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.service import Service
+from zerotrust.tlog.checkpoint import cosigned
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.tiles import Edge as Nothing
 from zerotrust.tlog.tiles import entries_of, grown
 from zerotrust.tlog.tree import consistency_proof
-from zerotrust.tlog.witness import NotCosigned, Request
+from zerotrust.tlog.witness import NotCosigned, Request, request
 
 OTHER = "spiffe://agents.example/inference"
 
@@ -153,3 +158,23 @@ async def test_whoever_owns_the_database_leads_to_another_record(ledger: Ledger)
     await index.close()
     await log.close()
     yield Attempt("the right record" if found else "another record", succeeded=not found)
+
+
+@attack(386, ledger)
+async def test_witnesses_that_answer_their_cosignature_again_and_again(ledger: Ledger) -> Tries:
+    """Each answers its own, which is valid, as often as an answer has room: no reader takes a note with all of them."""
+    keys = {f"w{number}.example": witness(f"w{number}") for number in range(MOST_OTHERS)}
+
+    def answered(asked: httpx.Request) -> httpx.Response:
+        own, text = keys[asked.url.host], request(asked.content).checkpoint.text
+        line = str(cosigned(text, own.public, own.private, 1)).encode()
+        return httpx.Response(200, content=line * (MAX_COSIGNED // len(line)))
+
+    others = [Other(f"http://{host}", own.public) for host, own in keys.items()]
+    wire = httpx.AsyncClient(transport=httpx.MockTransport(answered))
+    cosign = Cosigners(ADDRESS, http=ledger.registry.http, others=lambda: others, others_http=wire)
+    log = await Log.open(ledger.now, ORIGIN, cosign)
+    await log.finish()
+    if (attempt := await more(log, SERVICE)).succeeded:  # and the ledger starts again
+        attempt = await published(ledger.now, ledger.registry, SERVICE)
+    yield Attempt("the log goes on" if attempt.succeeded else attempt.told, succeeded=not attempt.succeeded)

@@ -11,12 +11,12 @@ from fastapi import FastAPI, Request, Response
 from authorities.audit import cosigning
 from authorities.audit.cosigning import Cosigners
 from authorities.audit.log import Cosign, Log, LogError, OtherHistory
-from authorities.audit.others import Other, OthersIn, others_in, others_of
+from authorities.audit.others import MOST_OTHERS, Other, OthersIn, others_in, others_of
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Registry, grow
 from tests.support.tlog import ORIGIN, witness
 from zerotrust.tlog.checkpoint import cosigned_at
-from zerotrust.tlog.note import COSIGNATURE, VerifierKey
+from zerotrust.tlog.note import COSIGNATURE, VerifierKey, parsed
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
 
@@ -32,6 +32,7 @@ class Foreign:
         add_witness_routes(app := FastAPI(), self.witness)
         self.behaves: Callable[[], httpx.Response] | None = None
         self.hangs = False
+        self.repeats = 1
         self.asked = 0
         transport = httpx.ASGITransport(app)
 
@@ -40,7 +41,10 @@ class Foreign:
                 self.asked += 1
                 if self.hangs:
                     await asyncio.sleep(60)
-                return self.behaves() if self.behaves else await transport.handle_async_request(request)
+                if self.behaves:
+                    return self.behaves()
+                answer = await transport.handle_async_request(request)
+                return httpx.Response(answer.status_code, content=await answer.aread() * self.repeats)
 
         self.http = httpx.AsyncClient(transport=Wire())
 
@@ -121,6 +125,32 @@ async def test_what_another_witness_answers_has_no_influence(
 
     assert cosigned_at(log.note, other.key)
     await log.close()
+
+
+@pytest.mark.parametrize("times", [10, 540])
+async def test_a_witness_that_answers_many_times_its_own_cosignature_takes_the_room_of_one(
+    tmp_path: Path, registry: Registry, foreign: Foreign, times: int
+) -> None:
+    other = await known(tmp_path / "log", registry, foreign)
+    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    foreign.repeats = times
+
+    await grow(log)
+
+    assert log.note
+    assert len(log.note.signatures) == (3 if times == 10 else 2)  # an answer of more than 8 KiB is not read
+    assert parsed((tmp_path / "log" / "log" / "checkpoint").read_bytes()) == log.note
+    await log.close()
+
+
+async def test_so_many_witnesses_are_asked_that_each_reader_takes_the_checkpoint() -> None:
+    def named(count: int) -> str:
+        lines = [f"witness w{n} {witness(f'w{n}').public} https://w{n}.example\n" for n in range(count)]
+        return f"{''.join(lines)}quorum none\n"
+
+    assert len(others_of(named(MOST_OTHERS))) == MOST_OTHERS == 14
+    with pytest.raises(InvalidLog, match="15 witnesses with an address: at most 14 are asked"):
+        others_of(named(MOST_OTHERS + 1))
 
 
 async def test_a_signature_in_its_name_that_is_not_its_own_is_left_out(

@@ -1,18 +1,19 @@
 """The ledger's log: what is published stays, it has one history, and a start reads its last files alone."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from authorities.audit.files import Files
-from authorities.audit.log import MAX_BATCH, Log, LogError, OtherHistory
+from authorities.audit.log import MAX_BATCH, Growth, Log, LogError, OtherHistory
 from tests.support.ledger import SERVICE, Registry, grow, lines, opened, published
 from tests.support.tlog import ORIGIN
 from zerotrust.audit.note_key import kept_key
 from zerotrust.audit.record import GENESIS, Link
 from zerotrust.tlog.checkpoint import Checkpoint, signed
-from zerotrust.tlog.note import ED25519
+from zerotrust.tlog.note import ED25519, Signature
 from zerotrust.tlog.tiles import WIDTH, Edge, grown
 
 
@@ -257,6 +258,45 @@ async def test_an_older_pending_checkpoint_is_not_gone_back_to(tmp_path: Path, r
 
     with pytest.raises(LogError, match="not later than the published one"):
         await opened(tmp_path, registry)
+
+
+async def test_cosignatures_of_others_are_left_out_where_no_reader_took_all_of_them(
+    tmp_path: Path, registry: Registry
+) -> None:
+    cosign, others = registry.cosigning(), list[Signature]()
+
+    async def cosigning(growth: Growth) -> Sequence[Signature]:
+        return [*await cosign(growth), *others]
+
+    log = await Log.open(tmp_path, ORIGIN, cosigning)
+    await log.finish()
+    others[:] = [Signature("w", b"1234", b"x" * 72)] * 600
+    await grow(log)
+
+    assert log.note
+    assert len(log.note.signatures) == 2
+    await log.close()
+    await (await opened(tmp_path, registry)).close()
+
+
+async def test_a_checkpoint_that_no_reader_takes_is_never_written(tmp_path: Path, registry: Registry) -> None:
+    log = await opened(tmp_path, registry)
+    first = await grow(log)
+    cosign, log._cosign = log._cosign, too_long
+
+    with pytest.raises(LogError, match="a note of more than 65536 bytes"):
+        await grow(log)
+    log._cosign = cosign
+    await log.finish()
+
+    assert (await published(log, registry))[: len(first)] == first
+    assert log.size == 4
+    await log.close()
+
+
+async def too_long(_growth: Growth) -> Sequence[Signature]:
+    """What a registry answers that has broken every rule."""
+    return [Signature("w", b"1234", b"x" * 65_536)]
 
 
 async def test_a_batch_has_a_bound_and_an_entry_that_no_log_takes_changes_nothing(
