@@ -6,6 +6,7 @@ checkpoints cosigned; operators, with a user's token; and the issuer, with logou
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -44,6 +45,8 @@ from zerotrust.service import Service
 from zerotrust.tlog.witness import MAX_REQUEST
 
 ADMIN = Scope("registry.admin")
+
+log = logging.getLogger(__name__)
 
 
 def _routes(authorities: Authorities) -> Routes:
@@ -100,7 +103,8 @@ def create_app(service: Service, realm: Realm, read: Callable[[], RegistrySnapsh
 
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:
-        await published.start()
+        policy_authority = "party", service.registry.id(service.registry.authorities.policy)
+        await published.start(kept.revoked.get(policy_authority))
         note_read = partial(stream.note_read, "keycloak")
         work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, note_read))]
         yield
@@ -132,6 +136,8 @@ def create_app(service: Service, realm: Realm, read: Callable[[], RegistrySnapsh
         suspended = await parties.attested(drift.drifted, drift.at)
         for name in suspended:
             await service.recorder.write(_change("drift", name, drift.drifted[name]))
+            if name == service.registry.authorities.policy and (why := published.locked_out(parties.cause(name))):
+                log.error("%s", why)
         return {"suspended": suspended, "read_from": service.snapshot.read_from}
 
     @app.post(POLICY_AT)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from authorities.registry.locked_out import locked_out
 from authorities.registry.policies import Policies
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.stream import Stream
@@ -70,19 +71,32 @@ class Published:
                 service.use(service.snapshot, policy)
             return bundle if news else None
 
-    async def start(self) -> None:
-        """Publish the registry, and what was kept of the policies.  Raises `RegistryError`."""
+    async def start(self, suspended: str | None) -> None:
+        """Publish the registry, and what was kept of the policies.
+
+        `suspended`: why the policy authority is, or None.  Raises `RegistryError`, also if nobody could reinstate it.
+        """
+        misfit = ""
         try:
             await self.registry()
         except PolicyError as error:  # the registry is another one than before this start
             log.warning("the kept policies do not fit the registry: %s", error)
-            self._policies.current = None
+            self._policies.current, misfit = None, sanitize(str(error))
             await self.registry()
+        if why := self.locked_out(suspended, misfit):
+            log.error("%s", why)  # on a line of its own, before the traceback
+            raise RegistryError(why)
         if kept := self._policies.kept:
             try:
                 await self.policy(kept.bundle)
             except Denied as refusal:  # its life has ended, for example; the policy authority brings it again
                 log.info("the kept policies are not in force: %s", refusal)
+
+    def locked_out(self, suspended: str | None, misfit: str = "") -> str | None:
+        """Return what to do if nobody can reinstate the policy authority, which is `suspended` for that cause."""
+        if self._policies.current:
+            return None
+        return locked_out(self._service.registry.authorities.policy, suspended, misfit)
 
 
 def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:

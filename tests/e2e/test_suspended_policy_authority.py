@@ -13,7 +13,8 @@ import pytest
 
 from authorities.registry.state import Entry, State
 from demo.intruder import said, tool_call
-from local.past import data_of
+from local.alone import DemoError
+from local.past import data_of, forget
 from local.system import System
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer
@@ -31,13 +32,19 @@ READER, DOCUMENTS = "agent/reader", "tool/documents"
 @pytest.fixture
 async def again(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncIterator[System]:
     """What an earlier run has left: policies whose life has ended, and their authority suspended."""
-    party = registry.authorities.policy
-    keep(kept := data_of(tmp_path, REGISTRY_PARTY))
+    keep(data_of(tmp_path, REGISTRY_PARTY))
+    await suspend(registry, tmp_path)
+    async with launched(tmp_path, registry, issuer, [DOCUMENTS], waiting=[registry.authorities.policy]) as system:
+        yield system
+
+
+async def suspend(registry: Registry, folder: Path) -> None:
+    """Suspend the policy authority, as attestation did in an earlier run."""
+    (kept := data_of(folder, REGISTRY_PARTY)).mkdir(parents=True, exist_ok=True)
     state = State(kept / "revocations.db")
     async with state.opened():
-        await state.change([Entry(("party", registry.id(party)), "drift: authorities/policy/planted.py")])
-    async with launched(tmp_path, registry, issuer, [DOCUMENTS], waiting=[party]) as system:
-        yield system
+        party = registry.id(registry.authorities.policy)
+        await state.change([Entry(("party", party), "drift: authorities/policy/planted.py")])
 
 
 async def test_after_it_is_reinstated_everything_goes_on_by_itself(again: System, issuer: Issuer) -> None:
@@ -73,3 +80,21 @@ async def test_after_it_is_reinstated_everything_goes_on_by_itself(again: System
                 assert now == "503 policy_unknown"
                 await asyncio.sleep(0.1)
     await until(lambda: f"party reinstate {party}" in again.log(DOCUMENTS).read_text())
+
+
+async def test_where_there_were_no_policies_yet_nobody_could_so_the_start_fails_and_says_what_to_do(
+    tmp_path: Path, registry: Registry, issuer: Issuer
+) -> None:
+    await suspend(registry, tmp_path)
+
+    with pytest.raises(DemoError) as failed:
+        async with launched(tmp_path, registry, issuer, []):
+            pass
+
+    assert "authority/registry does not start" in str(failed.value)
+    assert '"text": "authority/policy is suspended (drift: authorities/policy/planted.py)' in str(failed.value)
+    assert "`make fresh`" in str(failed.value)
+
+    forget(tmp_path)  # which is what `make fresh` does
+    async with launched(tmp_path, registry, issuer, []) as system:
+        assert "suspended" not in system.log(REGISTRY_PARTY).read_text()

@@ -11,10 +11,11 @@ import pytest
 from authorities.registry import stream as sending
 from authorities.registry.policies import KEPT
 from authorities.registry.reasons import RegistryReason
+from authorities.registry.state import Entry, State
 from tests.services.test_registry_authority import NAME, Authority, authority_in
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
-from tests.support.policies import AUTHORITY, keep, signed
+from tests.support.policies import AUTHORITY, AUTHORITYS_ID, keep, signed
 from tests.support.system import POLICY, alive, svid_of
 from zerotrust.decision import Reason
 from zerotrust.registry.policy_bundle import SignedPolicy
@@ -101,6 +102,62 @@ async def test_without_policies_operators_are_refused_and_the_feed_has_none(tmp_
         assert (await authority.bring(signed())).status_code == 204
         assert (await listed(authority)).status_code == 200
         assert (await numbers(authority))["policy"] == 1
+
+
+async def suspended_with(folder: Path, cause: str) -> None:
+    """An earlier run has suspended the policy authority."""
+    (data := folder / "authority-registry").mkdir(parents=True, exist_ok=True)
+    state = State(data / "revocations.db")
+    async with state.opened():
+        await state.change([Entry(("party", AUTHORITYS_ID), cause)])
+
+
+async def test_a_policy_authority_that_drifts_before_it_has_brought_policies_is_told_to_whoever_reads_the_log(
+    tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path, issuer, first=True)
+    async with alive(authority.app):
+        for _ in range(2):
+            await authority.report({AUTHORITY: "app.py", "agent/reader": "main.py"})
+        assert (await authority.bring(signed())).json()["reason"] == Reason.REVOKED
+        assert (await listed(authority)).json()["reason"] == Reason.POLICY_UNKNOWN
+
+    (said,) = [one.getMessage() for one in caplog.records if one.name.startswith("authorities.registry")]
+    assert said.startswith(
+        f"{AUTHORITY} is suspended (drift: app.py), and has never brought policies to this registry."
+    )
+
+
+async def test_with_policies_a_drift_of_their_authority_is_no_such_news(
+    authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    await authority.report({AUTHORITY: "app.py"})
+
+    assert "make fresh" not in caplog.text
+
+
+async def test_a_registry_that_nobody_could_operate_does_not_start_and_says_what_to_do(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    await suspended_with(tmp_path, "drift: app.py")
+    with pytest.raises(RuntimeError, match=r"RegistryError: .*has never brought.* `make fresh`, `make up`; in cont"):
+        async with alive(Authority(tmp_path, issuer, first=True).app):
+            pass
+
+    keep(tmp_path / "authority-registry", UNFIT)
+    with pytest.raises(
+        RuntimeError, match=r"RegistryError: .*not fit this registry.*wish.*Undo the change of registry\.yaml"
+    ):
+        async with alive(Authority(tmp_path, issuer).app):
+            pass
+
+
+async def test_what_keycloak_has_suspended_it_can_reinstate_so_the_registry_starts(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    await suspended_with(tmp_path, "keycloak: disabled")
+    async with alive((authority := Authority(tmp_path, issuer, first=True)).app):
+        assert (await listed(authority)).json()["reason"] == Reason.POLICY_UNKNOWN
 
 
 async def test_a_policy_authority_that_signs_no_more_can_be_reinstated_also_after_a_start(
