@@ -71,8 +71,8 @@ class RegistryClient(AuthorityClient):
             "`keycloak: ` or `drift: `, as the causes of Keycloak and attestation do; a name has at most 512.",
             "registry_unfit": f"{refused}.  The registry goes on with what it has.  Mend the files, approve them by "
             "`make register`, then repeat `zt reload`.",
-            "policy_unknown": "The registry has no policies yet, so nobody may do anything.  The policy authority brings "
-            f"some within seconds of its start.  If not, {REGISTRY.log} and {POLICY_AUTHORITY.log} say why.",
+            "policy_unknown": "The registry has no policies yet, so nobody may do anything.  The policy authority "
+            f"brings some within seconds of its start.  If not, {REGISTRY.log} and {POLICY_AUTHORITY.log} say why.",
             "revocation_unknown": "The registry does not know what is revoked by now, because it has heard nothing of "
             "Keycloak or of attestation for some seconds, so it refuses everything.  Repeat the command in a moment.  "
             f"If that does not help: {REGISTRY.if_drifted}",

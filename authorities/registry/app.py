@@ -103,8 +103,8 @@ def create_app(service: Service, realm: Realm, read: Callable[[], RegistrySnapsh
 
     @asynccontextmanager
     async def working() -> AsyncIterator[None]:
-        policy_authority = "party", service.registry.id(service.registry.authorities.policy)
-        await published.start(kept.revoked.get(policy_authority))
+        policy_authority = service.registry.id(service.registry.authorities.policy)
+        await published.start(kept.revoked.get(("party", policy_authority)))
         note_read = partial(stream.note_read, "keycloak")
         work = [asyncio.create_task(one) for one in (stream.beat(), follow(apply, note_read))]
         yield

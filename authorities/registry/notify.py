@@ -58,10 +58,12 @@ class Notifier:
         for subject in self._kept.pending:
             self.notify_later(subject)
         self._in_background(self._notify_new_realm())
-        yield
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def turn(self, subject: Revocable) -> asyncio.Lock:
         """Return the lock to hold while notifying the realm of a subject: its last notification must be the latest."""
