@@ -16,7 +16,7 @@ from demo.checks import Attempt
 from demo.intruder import Intruder, User, answer_to, end_of
 from demo.running import Compromised, Running
 from demo.ways import Try
-from zerotrust.audit.event import Access
+from zerotrust.audit.event_types import Access
 
 
 async def attempts(system: Compromised) -> AsyncIterator[Attempt]:

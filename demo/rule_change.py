@@ -17,7 +17,8 @@ from demo.intruder import Intruder, User
 from demo.parts import begin, paragraph
 from demo.running import Compromised, Running
 from local.program import busy, console
-from zerotrust.audit.event import Access, AuditEvent
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Access
 from zt.doors import POLICY_AUTHORITY
 from zt.errors import RefusedError
 from zt.explanation import explanations

@@ -18,7 +18,8 @@ from demo.trail import show_journals, show_trail
 from deploy.ogx import NAME
 from local.manual_steps import REQUEST
 from local.program import busy, console, say
-from zerotrust.audit.event import Access, AuditEvent, Exchange, Request
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Access, Exchange, Request
 from zt.login import Login
 
 POISONED = "ENG-104"

@@ -13,7 +13,10 @@ from rich.text import Text
 from demo.parts import NO, begin, paragraph
 from demo.who import name_of
 from local.program import console, show
-from zerotrust.audit.event import MICROSECONDS, AuditEvent, Caller, Exchange, Request
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller
+from zerotrust.audit.event_types import Exchange, Request
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.registry.model import Registry
 from zt.names import Path, names_of, path_of, short
 

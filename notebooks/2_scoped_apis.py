@@ -34,7 +34,7 @@ from lab.before.system import DOORS
 from lab.notebooks.attach import attach
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.use import close, here, show, token_of, told
-from zerotrust.audit.event import Access
+from zerotrust.audit.event_types import Access
 
 figure(
     "Five doors, and a token for each",

@@ -26,7 +26,7 @@ from lab.notebooks.temporary import attestations_log, file_added, logged, moved,
 from lab.notebooks.use import close, here, told
 from local.manual_steps import REQUEST
 from local.system import ROOT
-from zerotrust.audit.event import RegistryChange
+from zerotrust.audit.event_types import RegistryChange
 from zerotrust.spiffe.tls import server_context
 from zerotrust.testing.ca import CA
 from zt.errors import RefusedError

@@ -19,7 +19,7 @@ from lab.notebooks.rules import changed_rule
 from lab.notebooks.rules import rule as rule_called
 from lab.notebooks.temporary import processes, put_right, until
 from lab.notebooks.use import close, here, told
-from zerotrust.audit.event import Access
+from zerotrust.audit.event_types import Access
 from zt.errors import RefusedError
 
 system = await attach_here()

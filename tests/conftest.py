@@ -27,7 +27,8 @@ from tests.support.real import (
     trust_domain,
 )
 from tests.support.workers import OneRealSystem
-from zerotrust.audit.event import AuditEvent, Data
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Data
 from zerotrust.audit.recorder import Recorder
 from zerotrust.registry.model import Registry
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from starlette.types import Message, Scope
 
-from zerotrust.audit import event as audit
+from zerotrust.audit import event_parts, event_types
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import Link
 from zerotrust.context import Span, Undecided
 from zerotrust.decision import Decision
@@ -91,20 +92,20 @@ class Call:
         self.first, self.last = self.first or message, message
         self.answer_digest.update(message.get("body", b""))
 
-    def decided(self, decision: Decision, policy: str | None = None) -> audit.Request:
+    def decided(self, decision: Decision, policy: str | None = None) -> event_types.Request:
         """Return the event for a decision about this request; `policy`: the policy version, where it was evaluated."""
-        return audit.Request(
-            operation=audit.sanitize(f"{self.scope['method']} {self.operation or self.scope['path']}"),
-            decision=audit.Decided.of(decision, policy),
-            peer=audit.Peer(id=self.peer.id) if self.peer.id else None,
-            principal=audit.Caller.of(self.principal) if self.principal else None,
+        return event_types.Request(
+            operation=sanitize(f"{self.scope['method']} {self.operation or self.scope['path']}"),
+            decision=event_parts.Decided.of(decision, policy),
+            peer=event_parts.Peer(id=self.peer.id) if self.peer.id else None,
+            principal=event_parts.Caller.of(self.principal) if self.principal else None,
             permission=self.permission,
         )
 
-    def outcome(self) -> audit.Outcome:
+    def outcome(self) -> event_types.Outcome:
         """Return the event for how this request ended."""
         whole = self.first is not None and not self.unfinished
-        return audit.Outcome(
+        return event_types.Outcome(
             ended="cut_off" if self.ended == "complete" and not whole else self.ended,
             status=self.first["status"] if self.first else None,
             duration=(time.monotonic_ns() - self.began) // 1000,

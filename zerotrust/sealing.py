@@ -6,7 +6,7 @@ from typing import Literal
 
 from starlette.types import Message
 
-from zerotrust.audit.event import sanitize
+from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
 from zerotrust.decision import WHENEVER, Reason
 from zerotrust.limits.answers import MAX_ANSWER

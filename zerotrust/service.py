@@ -25,9 +25,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from zerotrust.audit import event as audit
+from zerotrust.audit import event_parts
 from zerotrust.audit.deletion import Deletion
 from zerotrust.audit.delivery import Delivery
+from zerotrust.audit.event_parts import Caller, Decided, Effect
+from zerotrust.audit.event_types import Access, Refusal, UntrustedPeer
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import Ledger, published_policy
 from zerotrust.audit.recorder import Recorder
@@ -263,7 +266,7 @@ class Service:
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""
         decision = Decision(allowed=False, reason=Reason.PEER_UNTRUSTED, detail=why)
-        await self.recorder.write(audit.UntrustedPeer(party=name, decision=audit.Decided.of(decision)))
+        await self.recorder.write(UntrustedPeer(party=name, decision=Decided.of(decision)))
         raise Denied(decision.reason, f"{name}: {why}")
 
     def decide(
@@ -272,7 +275,7 @@ class Service:
         resource: Resource,
         *,
         otherwise: Exception | None = None,
-        effect: audit.Effect | None = None,
+        effect: Effect | None = None,
     ) -> Coroutine[Any, Any, None]:
         """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 
@@ -284,19 +287,19 @@ class Service:
         caller = current_principal()
 
         def concluded(decision: Decision) -> Coroutine[Any, Any, None]:
-            event = audit.Access(
-                operation=audit.sanitize(action),
-                resource=audit.Resource(
+            event = Access(
+                operation=sanitize(action),
+                resource=event_parts.Resource(
                     kind=resource.kind,
-                    name=audit.sanitize(resource.name),
-                    attributes=None if decision else {name: audit.sanitize(text) for name, text in resource.attributes},
+                    name=sanitize(resource.name),
+                    attributes=None if decision else {name: sanitize(text) for name, text in resource.attributes},
                 ),
-                decision=audit.Decided.of(decision, self._policy.version),
-                principal=audit.Caller.of(caller),
+                decision=Decided.of(decision, self._policy.version),
+                principal=Caller.of(caller),
                 effect=effect if decision else None,
             )
             if calls := CALLS.get():
-                calls.about(audit.sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
+                calls.about(sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
             if not decision:  # control: denial-raised
                 self.recorder.write_before_answer(event)
                 denied = Denied(decision.reason, decision.detail)
@@ -339,7 +342,7 @@ class Service:
     def not_done(self, why: str) -> None:
         """Record that an act which was decided about has changed nothing; the answer waits for the record."""
         decision = Decision(allowed=False, reason=Reason.APPLICATION_ERROR, detail=why)
-        self.recorder.write_before_answer(audit.Refusal(decision=audit.Decided.of(decision)))
+        self.recorder.write_before_answer(Refusal(decision=Decided.of(decision)))
 
     async def permitted(self, action: str, things: Iterable[T], as_resource: Callable[[T], Resource]) -> list[T]:
         """Return those of some things on which the caller may do this action, to filter a list; nothing is recorded.
@@ -402,7 +405,7 @@ class Service:
         if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
             decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
             try:
-                await self.recorder.write(audit.Refusal(decision=audit.Decided.of(decision)))
+                await self.recorder.write(Refusal(decision=Decided.of(decision)))
             except Denied as unrecorded:
                 refusal = unrecorded
         if refusal.reason in WHENEVER:

@@ -21,7 +21,8 @@ from zt.names import token_names
 from zt.output import Json, output
 
 if TYPE_CHECKING:
-    from zerotrust.audit.event import AuditEvent, Caller
+    from zerotrust.audit.event import AuditEvent
+    from zerotrust.audit.event_parts import Caller
     from zerotrust.audit.fault import Fault
     from zt.operators import Settings
     from zt.wanted import Found, Wanted
@@ -150,7 +151,7 @@ def _draw(file: Path, asked: str, events: list["AuditEvent"]) -> None:
 
 
 def _summary(found: list["AuditEvent"]) -> Text:
-    from zerotrust.audit.event import MICROSECONDS
+    from zerotrust.audit.forms import MICROSECONDS
     from zt.trail import decisions
 
     outcomes = Counter(data.decision.allowed for _, data in decisions(found))

@@ -4,11 +4,10 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
-from zerotrust.audit.event import (
-    MICROSECONDS,
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import (
     Access,
     Alarm,
-    AuditEvent,
     Counts,
     Exchange,
     Issued,
@@ -19,6 +18,7 @@ from zerotrust.audit.event import (
     Resumed,
     UntrustedPeer,
 )
+from zerotrust.audit.forms import MICROSECONDS
 from zt.events_told import changed, resumed
 from zt.names import short
 from zt.sequence import sequence

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from zerotrust.audit.event import Action, Counts, RegistryChange, Resumed
+from zerotrust.audit.event_types import Action, Counts, RegistryChange, Resumed
 from zt.names import short
 
 DONE: Mapping[Action, str] = {

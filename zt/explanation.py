@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from zerotrust.audit.event import Access, AuditEvent, Caller, Decided, Request
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_types import Access, Request
 from zt.authority_client import AuthorityClient
 from zt.reasons import BY_RULES, meaning
 from zt.versions_told import deciding

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zerotrust.audit.event import Caller
+    from zerotrust.audit.event_parts import Caller
 
 IDS = r"([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """The form of a `jti` of Keycloak: letters for how the token was issued, and a UUID."""

@@ -7,7 +7,7 @@ import yaml
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from zerotrust.audit.event import Sha256, SpiffeId
+from zerotrust.audit.forms import Sha256, SpiffeId
 from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
 from zerotrust.receipts.logged import MAX_EVIDENCE
 from zerotrust.receipts.receipt import Code

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from zerotrust.audit.chain import closed, first_of, lines, stands_at
 from zerotrust.audit.difference import named
-from zerotrust.audit.event import MICROSECONDS, AuditEvent, Resumed, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Resumed
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, Link, content_of, hash_of, line_of, link_of
 from zerotrust.audit.segments import JournalError, Segments
 from zerotrust.durable import synced

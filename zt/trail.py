@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from rich.text import Text
 from rich.tree import Tree
 
-from zerotrust.audit.event import (
-    MICROSECONDS,
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_types import (
     Access,
     Alarm,
-    AuditEvent,
-    Caller,
     Counts,
     Data,
-    Decided,
     Exchange,
     Issued,
     Outcome,
@@ -25,6 +23,7 @@ from zerotrust.audit.event import (
     Resumed,
     UntrustedPeer,
 )
+from zerotrust.audit.forms import MICROSECONDS
 from zt.events_told import changed, counted, resumed
 from zt.names import short
 

@@ -7,17 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from zerotrust.audit.event import (
-    Access,
-    Alarm,
-    AuditEvent,
-    Exchange,
-    Issued,
-    Outcome,
-    Refusal,
-    RegistryChange,
-    UntrustedPeer,
-)
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Access, Alarm, Exchange, Issued, Outcome, Refusal, RegistryChange, UntrustedPeer
 from zerotrust.audit.record import event_of
 from zt.names import IDS, short
 

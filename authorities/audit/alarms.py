@@ -10,7 +10,8 @@ from itertools import chain
 
 from authorities.audit.log import Log
 from authorities.audit.reconciliation import Reconciliation
-from zerotrust.audit.event import Alarm, is_valid
+from zerotrust.audit.event import is_valid
+from zerotrust.audit.event_types import Alarm
 from zerotrust.tlog.tiles import WIDTH, entries_of, path
 from zerotrust.tlog.tree import InvalidLog
 

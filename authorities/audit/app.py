@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 from authorities.audit.ledger import Ledger
 from authorities.audit.reasons import AuditReason
 from authorities.audit.terms import receipt_term
-from zerotrust.audit.event import Decided, Refusal
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Refusal
 from zerotrust.audit.ledger import PATH
 from zerotrust.audit.record import Link
 from zerotrust.audit.tail import MOST_BYTES

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from authorities.audit.files import Files
 from authorities.audit.recent import Recent
-from zerotrust.audit.event import MICROSECONDS
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
 from zerotrust.audit.note_key import NoteKey, kept_key, new_key
 from zerotrust.audit.record import Link

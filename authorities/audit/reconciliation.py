@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from zerotrust.audit.event import MICROSECONDS, Alarm, AlarmCause, Exchange, Issued, IssuedToken
+from zerotrust.audit.event_types import Alarm, AlarmCause, Exchange, Issued, IssuedToken
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import Heads, leaf_of
 from zerotrust.limits.bounded import Bounded
 
@@ -33,7 +34,7 @@ MOST_ATTEMPTS = 100
 """Of one client, for one audience and user: more than it has under way."""
 
 _ID = re.compile(r"[\x21-\x7e]+")
-"""An id that an alarm can name: what an exchange calls the token may be any text (`zerotrust/audit/event.py`)."""
+"""An id that an alarm can name: what an exchange calls the token may be any text (`zerotrust/audit/event_types.py`)."""
 _TOLD = re.compile(rb'"type":"(?:issued|exchange|alarm)"')
 _WHEN = re.compile(rb'"schema":1,"service":"(spiffe://[\w./-]+)","time":([0-9]+)')
 """No other text of a record can be this, for a quotation mark within a string is escaped."""

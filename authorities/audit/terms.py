@@ -10,7 +10,7 @@ _RECEIPT = re.compile(
     rb'\{"event":\{"data":\{"answer_sha256":"[0-9a-f]{64}","duration":[0-9]+,"ended":"[a-z_]+",'
     rb'"receipt":"([0-9a-f]{64})"'
 )
-"""How the record of an outcome with a receipt begins, in canonical form (`zerotrust/audit/event.py`)."""
+"""How the record of an outcome with a receipt begins, in canonical form (`zerotrust/audit/canonical.py`)."""
 
 
 class Term(NamedTuple):

@@ -10,7 +10,9 @@ from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
 from authorities.policy.versions import Content, Summary, Why
-from zerotrust.audit.event import Caller, RegistryChange, sanitize
+from zerotrust.audit.event_parts import Caller
+from zerotrust.audit.event_types import RegistryChange
+from zerotrust.audit.forms import sanitize
 from zerotrust.context import current_principal
 from zerotrust.routes import MAX_MESSAGE, Routes, Scope
 

@@ -31,7 +31,9 @@ from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from authorities.registry.witness import PATH as WITNESS_PATH
 from authorities.registry.witness import POLICY_PATH, Witness, add_witness_routes
-from zerotrust.audit.event import Action, Caller, Peer, RegistryChange, sanitize
+from zerotrust.audit.event_parts import Caller, Peer
+from zerotrust.audit.event_types import Action, RegistryChange
+from zerotrust.audit.forms import sanitize
 from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError

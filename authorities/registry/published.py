@@ -8,7 +8,7 @@ from authorities.registry.locked_out import locked_out
 from authorities.registry.policies import Policies
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.stream import Stream
-from zerotrust.audit.event import sanitize
+from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.policy_in_force import NoPolicy

@@ -15,8 +15,11 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from local.program import FOLDER, console, say, show
-from zerotrust.audit.event import MICROSECONDS, AuditEvent, Caller, Decided, Request, Text, Trace
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided, Trace
+from zerotrust.audit.event_types import Request
 from zerotrust.audit.export import IN_A_LINE, Header, hashes_line, lines_of
+from zerotrust.audit.forms import MICROSECONDS, Text
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, hash_of
 from zerotrust.audit.verification import Verification

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from zerotrust.audit.event import MICROSECONDS, Access, Request
+from zerotrust.audit.event_types import Access, Request
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import Record, leaf_of
 from zerotrust.tlog.tiles import WIDTH, entries_of, path
 

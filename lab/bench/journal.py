@@ -8,7 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from zerotrust.audit.event import AuditEvent, Caller, Decided, Policy, Request, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided, Policy
+from zerotrust.audit.event_types import Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.segments import Segments
 

@@ -18,7 +18,8 @@ from demo.running import Compromised
 from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer, Credentials, Refused, Session
-from zerotrust.audit.event import Access, AuditEvent, Request
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Access, Request
 from zerotrust.decision import Reason
 from zt.login import Client, Login, sign_out
 from zt.registry_client import RegistryClient

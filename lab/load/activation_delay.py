@@ -25,7 +25,8 @@ from lab.load.bench_part import run_part
 from lab.load.report import ms
 from local.program import console, say, show
 from local.system import System
-from zerotrust.audit.event import MICROSECONDS, Access, Request
+from zerotrust.audit.event_types import Access, Request
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import event_of
 
 LONGEST = 30

@@ -12,7 +12,8 @@ from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
 from demo.trail import show_trail
 from lab.compare.real import Real
 from lab.notebooks.normal import normal
-from zerotrust.audit.event import AuditEvent, Caller
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller
 from zerotrust.registry.model import Registry
 from zt.terminal import Terminal
 

@@ -16,7 +16,9 @@ from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.audit.event import AuditEvent, Decided, Refusal
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Refusal
 from zerotrust.audit.record import GENESIS, line_of, link_of
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS

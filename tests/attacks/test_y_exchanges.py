@@ -23,7 +23,8 @@ from tests.support.exchanges import (
     token,
 )
 from tests.support.issuer import Issuer
-from zerotrust.audit.event import Alarm, Issued, is_valid
+from zerotrust.audit.event import is_valid
+from zerotrust.audit.event_types import Alarm, Issued
 from zerotrust.service import Service
 
 

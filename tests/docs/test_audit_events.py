@@ -9,7 +9,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from tests.support.leaks import holds_token
-from zerotrust.audit import event as audit
+from zerotrust.audit import event, event_parts, event_types, forms
+from zerotrust.audit.event import AuditEvent
 
 PAGE = (Path(__file__).parents[2] / "docs" / "audit-events.md").read_text()
 CALLED = {
@@ -21,22 +22,26 @@ CALLED = {
 }
 """What the page calls a class otherwise than in lower case."""
 
-OURS = [kind for kind in vars(audit).values() if getattr(kind, "__module__", "") == audit.__name__]
-SHAPES: list[Any] = [kind for kind in OURS if is_dataclass(kind) and fields(kind)]
-TYPES = [kind.__dataclass_fields__["type"].default for kind in get_args(audit.Data)]
-EXAMPLES = [audit.AuditEvent.parse(raw.encode()) for raw in re.findall(r"^```json\n(.*)\n```$", PAGE, re.MULTILINE)]
+SHAPES: list[Any] = [
+    kind
+    for module in (event, event_types, event_parts)
+    for kind in vars(module).values()
+    if is_dataclass(kind) and kind.__module__ == module.__name__
+]
+TYPES = [kind.__dataclass_fields__["type"].default for kind in get_args(event_types.Data)]
+EXAMPLES = [AuditEvent.parse(raw.encode()) for raw in re.findall(r"^```json\n(.*)\n```$", PAGE, re.MULTILINE)]
 
 
 FORMS: list[tuple[Any, set[str]]] = [
-    (audit.SafeText, {"text"}),
-    (audit.SpiffeId, {"SPIFFE ID"}),
-    (audit.Id, {"id"}),
-    (tuple[audit.Id, ...], {"list of ids"}),
-    (audit.TraceId, {"trace id"}),
-    (audit.SpanId, {"span id"}),
-    (audit.Sha256, {"SHA-256"}),
-    (audit.Microseconds, {"time", "duration"}),
-    (audit.Times, {"count"}),
+    (forms.SafeText, {"text"}),
+    (forms.SpiffeId, {"SPIFFE ID"}),
+    (forms.Id, {"id"}),
+    (tuple[forms.Id, ...], {"list of ids"}),
+    (forms.TraceId, {"trace id"}),
+    (forms.SpanId, {"span id"}),
+    (forms.Sha256, {"SHA-256"}),
+    (forms.Microseconds, {"time", "duration"}),
+    (forms.Times, {"count"}),
 ]
 """What the page calls each form."""
 

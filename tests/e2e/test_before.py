@@ -23,7 +23,7 @@ from local.system import System
 from registration.realm.users import USERS
 from tests.e2e.test_transaction import asked, task, traced
 from tests.support.model_server import needs_server
-from zerotrust.audit.event import Access, Request
+from zerotrust.audit.event_types import Access, Request
 from zt.login import Client, sign_out
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -20,7 +20,7 @@ from local.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
 from local.program import console
 from local.system import System
 from tests.support.model_server import needs_ogx
-from zerotrust.audit.event import Exchange
+from zerotrust.audit.event_types import Exchange
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 needs_ogx()

@@ -9,7 +9,7 @@ import pytest
 from local.system import System
 from tests.e2e.test_transaction import task, traced
 from tests.support.realm import Realm, claims
-from zerotrust.audit.event import Alarm, Exchange, Issued, IssuedToken
+from zerotrust.audit.event_types import Alarm, Exchange, Issued, IssuedToken
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -17,7 +17,9 @@ from local.system import EVERYTHING, ROOT, System
 from tests.support.leaks import holds_token
 from tests.support.records import flat
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.audit.event import MICROSECONDS, AuditEvent, Outcome
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Outcome
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.token_validation import TICK
 from zt.names import short
 

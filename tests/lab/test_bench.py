@@ -26,7 +26,7 @@ from local.waiting import started
 from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, deployment, registry, running
-from zerotrust.audit.event import Exchange, Request
+from zerotrust.audit.event_types import Exchange, Request
 from zerotrust.decision import Decision, Reason
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.service import Service

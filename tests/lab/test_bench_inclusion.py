@@ -8,7 +8,10 @@ import pytest
 
 from lab.bench.inclusion import POLLED, Inclusion, inclusion
 from tests.support.ledger import SERVICE, Registry, grow, opened
-from zerotrust.audit.event import AuditEvent, Data, Decided, Outcome, Request, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Data, Outcome, Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, Link, after
 
 ADMITTED = Request(operation=sanitize("GET /"), decision=Decided(allowed=True, reason="granted"))

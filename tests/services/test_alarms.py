@@ -12,7 +12,10 @@ from tests.support.audited import AUDIT, READER, Audited, audited, identity, led
 from tests.support.exchanges import exchange
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
-from zerotrust.audit.event import MICROSECONDS, Alarm, AuditEvent, Data, Decided, Issued, IssuedToken, Refusal
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Alarm, Data, Issued, IssuedToken, Refusal
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import GENESIS, Link, event_of, hash_of
 from zerotrust.tlog.tiles import WIDTH
 

@@ -24,7 +24,9 @@ from zerotrust.audit import segments
 from zerotrust.audit.chain import closed
 from zerotrust.audit.chain import lines as lines_of
 from zerotrust.audit.deletion import KEPT, Deletion
-from zerotrust.audit.event import AuditEvent, Data, Decided, Outcome, Refusal
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Data, Outcome, Refusal
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import RemoteLedger, published_policy
 from zerotrust.audit.record import GENESIS, after, event_of, hash_of, link_of

@@ -22,7 +22,8 @@ from authorities.registry.keycloak.exchanges import (
     recorded_in,
 )
 from zerotrust.audit.chain import events
-from zerotrust.audit.event import MICROSECONDS, Issued, IssuedToken, sanitize
+from zerotrust.audit.event_types import Issued, IssuedToken
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 

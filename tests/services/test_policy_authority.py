@@ -25,7 +25,7 @@ from tests.support.policies import AUTHORITY, signed
 from tests.support.receipts import receipts
 from tests.support.system import POLICIES, POLICY, System, Wire, fresh_revocations, svid_of
 from zerotrust.audit.chain import events
-from zerotrust.audit.event import Request
+from zerotrust.audit.event_types import Request
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.registry.events import changed, document, state
 from zerotrust.registry.feed import RegistryFeed

@@ -16,7 +16,7 @@ from tests.support.receipt_tree import names
 from tests.support.receipts import carried, receipts, told
 from tests.support.system import System, running
 from tests.support.tlog import ORIGIN, Keys, Log, witness
-from zerotrust.audit.event import Counts, Outcome
+from zerotrust.audit.event_types import Counts, Outcome
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import event_of
 from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, evidence_of, verify

@@ -33,7 +33,10 @@ from tests.support.audit_log import small
 from tests.support.pki import CA
 from tests.support.records import CALLER
 from tests.support.system import ROOT, deployment
-from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.segments import Segments
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.model import Registry

@@ -16,17 +16,10 @@ from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from tests.support.system import System
 from zerotrust.audit.chain import lines
-from zerotrust.audit.event import (
-    Alarm,
-    AuditEvent,
-    Decided,
-    Issued,
-    IssuedToken,
-    Outcome,
-    Request,
-    Trace,
-    sanitize,
-)
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided, Trace
+from zerotrust.audit.event_types import Alarm, Issued, IssuedToken, Outcome, Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.outline import Outline, outline
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments

@@ -16,7 +16,10 @@ from typer.testing import CliRunner, Result
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from tests.support.system import ROOT, System
-from zerotrust.audit.event import AuditEvent, Decided, Exchange, Refusal, Request, UntrustedPeer, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Exchange, Refusal, Request, UntrustedPeer
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
 from zt import tokens, wanted

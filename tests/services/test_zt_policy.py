@@ -25,8 +25,10 @@ from tests.support.pki import CA
 from tests.support.printed import unspaced
 from tests.support.records import CALLER
 from tests.support.system import POLICIES, deployment, registry
-from zerotrust.audit import event as audit
-from zerotrust.audit.event import AuditEvent, Decided, sanitize
+from zerotrust.audit import event_parts, event_types
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.segments import Segments
 from zerotrust.context import PRINCIPAL
 from zerotrust.decision import Denied, Reason
@@ -49,9 +51,9 @@ DELETES = 'in [Action::"document.replace", Action::"document.delete"]'
 class Records:
     """The recorder of the authority."""
 
-    written: list[audit.Data] = field(default_factory=list)
+    written: list[event_types.Data] = field(default_factory=list)
 
-    async def write(self, data: audit.Data) -> None:
+    async def write(self, data: event_types.Data) -> None:
         """Keep it."""
         self.written.append(data)
 
@@ -175,7 +177,7 @@ def test_policies_are_tested_activated_and_rolled_back(zt: Zt, tmp_path: Path, a
     assert [line.split()[0] for line in listed if re.match(r" ?\d", line)] == ["3", "2", "1"]
     assert "3 in force" in "\n".join(listed)
     assert "it was a mistake (as version 1)" in " ".join(" ".join(listed).split())
-    changes = [one for one in authority.recorder.written if isinstance(one, audit.RegistryChange)]
+    changes = [one for one in authority.recorder.written if isinstance(one, event_types.RegistryChange)]
     assert [(one.action, one.target.split()[:2], one.cause) for one in changes] == [
         ("activate", ["policy", "2"], "nothing is deleted"),
         ("rollback", ["policy", "3"], "it was a mistake"),
@@ -399,19 +401,21 @@ BOB = replace(
 REPORT = {"department": "/engineering", "state": "published", "owner": "carol", "classification": "internal"}
 
 
-def recorded(folder: Path, policy: str, *more: audit.Data) -> None:
+def recorded(folder: Path, policy: str, *more: event_types.Data) -> None:
     """A task of bob's: the tool is opened, and a document of another department is not."""
-    yes = Decided(allowed=True, reason="granted", policy=audit.Policy(version=policy, rules=("use-an-api",)))
-    no = Decided(allowed=False, reason="resource_denied", policy=audit.Policy(version=policy))
-    thing = audit.Resource(
+    yes = Decided(allowed=True, reason="granted", policy=event_parts.Policy(version=policy, rules=("use-an-api",)))
+    no = Decided(allowed=False, reason="resource_denied", policy=event_parts.Policy(version=policy))
+    thing = event_parts.Resource(
         kind="Document", name=sanitize("ENG-101"), attributes={k: sanitize(v) for k, v in REPORT.items()}
     )
     records = [
-        audit.Request(operation=sanitize("POST tools/call read"), decision=yes, principal=BOB, permission="tool.read"),
-        audit.Access(operation=sanitize("document.read"), resource=thing, decision=no, principal=BOB),
+        event_types.Request(
+            operation=sanitize("POST tools/call read"), decision=yes, principal=BOB, permission="tool.read"
+        ),
+        event_types.Access(operation=sanitize("document.read"), resource=thing, decision=no, principal=BOB),
         *more,
     ]
-    trace = audit.Trace(trace_id=TRACE, span_id="00f067aa0ba902b7")
+    trace = event_parts.Trace(trace_id=TRACE, span_id="00f067aa0ba902b7")
     journal = Segments(folder / "journals" / "tool-documents" / "journal.jsonl")
     journal.commit(
         [
@@ -451,9 +455,9 @@ def test_why_bob_was_refused_is_explained_in_words_and_the_refusal_comes_first(
 
 def test_what_is_alike_is_one_line_with_a_count(zt: Zt, tmp_path: Path, authority: Authority) -> None:
     name = authority.office.versions.active.name
-    refused = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=name))
-    permitted = Decided(allowed=True, reason="granted", policy=audit.Policy(version=name, rules=("use-an-api",)))
-    ask = partial(audit.Request, operation=sanitize("POST tools/call read"))
+    refused = Decided(allowed=False, reason="policy_denied", policy=event_parts.Policy(version=name))
+    permitted = Decided(allowed=True, reason="granted", policy=event_parts.Policy(version=name, rules=("use-an-api",)))
+    ask = partial(event_types.Request, operation=sanitize("POST tools/call read"))
     of_eve = replace(BOB, subject="eve", groups=())
     recorded(
         tmp_path,
@@ -477,11 +481,11 @@ def test_what_is_alike_is_one_line_with_a_count(zt: Zt, tmp_path: Path, authorit
 def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, authority: Authority) -> None:
     name = authority.office.versions.active.name
     expired = Decided(allowed=False, reason="expired")
-    gone = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version="7-123456789abc"))
-    before = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version="41d3c5a0b7e2"))
-    today = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=name))
-    unknown = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=name))
-    ask = partial(audit.Request, operation=sanitize("POST tools/call read"), principal=BOB)
+    gone = Decided(allowed=False, reason="policy_denied", policy=event_parts.Policy(version="7-123456789abc"))
+    before = Decided(allowed=False, reason="policy_denied", policy=event_parts.Policy(version="41d3c5a0b7e2"))
+    today = Decided(allowed=False, reason="policy_denied", policy=event_parts.Policy(version=name))
+    unknown = Decided(allowed=False, reason="policy_denied", policy=event_parts.Policy(version=name))
+    ask = partial(event_types.Request, operation=sanitize("POST tools/call read"), principal=BOB)
     recorded(
         tmp_path,
         name,
@@ -516,11 +520,11 @@ def test_what_no_rule_decided_is_explained_by_its_reason_and_not_by_rules(
 ) -> None:
     """The record of such a refusal names the version in force as well, of which a rule may permit the same."""
     name = "none" if reason is Reason.POLICY_UNKNOWN else authority.office.versions.active.name
-    refused = Decided(allowed=False, reason=reason, policy=audit.Policy(version=name))
+    refused = Decided(allowed=False, reason=reason, policy=event_parts.Policy(version=name))
     recorded(
         tmp_path,
         authority.office.versions.active.name,
-        audit.Request(operation=sanitize("POST /"), decision=refused, principal=BOB, permission="tool.read"),
+        event_types.Request(operation=sanitize("POST /"), decision=refused, principal=BOB, permission="tool.read"),
     )
 
     told = " ".join(ok(zt("policy", "explain", TRACE)).split())
@@ -535,11 +539,11 @@ def test_the_sentences_of_a_version_that_decided_nothing_are_not_asked_for(
     zt: Zt, tmp_path: Path, authority: Authority
 ) -> None:
     """Otherwise, nothing would be left of what may be asked for at once."""
-    ask = partial(audit.Request, operation=sanitize("POST /"), principal=BOB, permission="inference.run")
+    ask = partial(event_types.Request, operation=sanitize("POST /"), principal=BOB, permission="inference.run")
 
     def decided(reason: Reason, version: str, *rules: str) -> Decided:
         allowed = reason is Reason.GRANTED
-        return Decided(allowed=allowed, reason=reason, policy=audit.Policy(version=version, rules=rules or None))
+        return Decided(allowed=allowed, reason=reason, policy=event_parts.Policy(version=version, rules=rules or None))
 
     refused = [decided(Reason.REVOKED, f"{number}-123456789abc") for number in range(2, 2 + explanation.MOST_VERSIONS)]
     permitted = decided(Reason.GRANTED, authority.office.versions.active.name, "use-an-api")
@@ -564,10 +568,10 @@ def test_the_sentences_of_all_versions_that_are_kept_are_told(
         versions.add(first.content.model_copy(update={"policies": policies}), by="olga", why="trial")
     names = [one.name for one in versions.all()]
     yes = [
-        Decided(allowed=True, reason="granted", policy=audit.Policy(version=name, rules=("use-an-api",)))
+        Decided(allowed=True, reason="granted", policy=event_parts.Policy(version=name, rules=("use-an-api",)))
         for name in names
     ]
-    ask = partial(audit.Request, operation=sanitize("POST /"), principal=BOB, permission="tool.read")
+    ask = partial(event_types.Request, operation=sanitize("POST /"), principal=BOB, permission="tool.read")
     recorded(tmp_path, first.name, *(ask(decision=one) for one in yes))
 
     told = " ".join(ok(zt("policy", "explain", TRACE)).split())
@@ -601,8 +605,8 @@ def test_a_scope_that_is_missing_is_explained_by_the_rule_that_asks_for_it(
     zt: Zt, tmp_path: Path, authority: Authority
 ) -> None:
     name = authority.office.versions.active.name
-    refused = Decided(allowed=False, reason="scope_missing", policy=audit.Policy(version=name))
-    ask = partial(audit.Request, operation=sanitize("POST /"), decision=refused)
+    refused = Decided(allowed=False, reason="scope_missing", policy=event_parts.Policy(version=name))
+    ask = partial(event_types.Request, operation=sanitize("POST /"), decision=refused)
     recorded(tmp_path, name, ask(principal=replace(BOB, scopes=()), permission="tool.read"))
 
     told = " ".join(ok(zt("policy", "explain", TRACE)).split())

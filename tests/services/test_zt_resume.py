@@ -18,7 +18,7 @@ from zerotrust.audit import segments
 from zerotrust.audit.chain import closed, first_bad_record, lines
 from zerotrust.audit.deletion import Deletion
 from zerotrust.audit.delivery import Delivery
-from zerotrust.audit.event import Resumed
+from zerotrust.audit.event_types import Resumed
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import NotDelivered
 from zerotrust.audit.record import GENESIS, Link, content_of, event_of, followed, hash_of, link_of

@@ -35,7 +35,7 @@ from tests.support.receipts import receipts
 from tests.support.records import counted_in, records
 from tests.support.system import System, Wire, problem_of, running
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.audit.event import Counts
+from zerotrust.audit.event_types import Counts
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 from zerotrust.gate import Gate
 from zerotrust.routes import Routes

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from tests.support.tlog import ORIGIN, Keys, Log, witness
-from zerotrust.audit.event import AuditEvent, Decided, Request, Text, Trace
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided, Trace
+from zerotrust.audit.event_types import Request
 from zerotrust.audit.export import exported, lines_of
+from zerotrust.audit.forms import Text
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, hash_of
 from zerotrust.tlog.note import ED25519

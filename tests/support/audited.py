@@ -13,7 +13,8 @@ from tests.services.test_registry_authority import NAME, authority_in
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System, alive
-from zerotrust.audit.event import AuditEvent, Counts, Unverified
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Counts, Unverified
 from zerotrust.audit.leaf import Record, leaf_of
 from zerotrust.audit.record import GENESIS, Link, hash_of
 from zerotrust.spiffe.svid import Peer

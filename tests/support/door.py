@@ -29,7 +29,7 @@ from tests.support.system import POLICY, Wire, fresh_revocations
 from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.audit.chain import events
 from zerotrust.audit.counts import CallCounter
-from zerotrust.audit.event import Counts
+from zerotrust.audit.event_types import Counts
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.decision import PolicyEngine

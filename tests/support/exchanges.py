@@ -2,18 +2,10 @@
 
 from authorities.audit.reconciliation import Reconciliation
 from tests.support.records import CALLER
-from zerotrust.audit.event import (
-    MICROSECONDS,
-    Alarm,
-    AuditEvent,
-    Data,
-    Decided,
-    Exchange,
-    Issued,
-    IssuedToken,
-    Refusal,
-    sanitize,
-)
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Alarm, Data, Exchange, Issued, IssuedToken, Refusal
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS
 

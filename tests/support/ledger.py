@@ -10,7 +10,8 @@ from authorities.audit.cosigning import Cosigners
 from authorities.audit.log import Cosign, Growth, Log, LogError
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.tlog import ORIGIN, mth
-from zerotrust.audit.event import AuditEvent, Counts, Unverified
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Counts, Unverified
 from zerotrust.audit.leaf import Heads, Record, leaf_of
 from zerotrust.audit.record import GENESIS, Link, after
 from zerotrust.tlog.note import Signature

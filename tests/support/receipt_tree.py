@@ -16,7 +16,10 @@ import orjson
 
 from tests.support.ca import the_ca
 from tests.support.tlog import ORIGIN, Keys, Log, witness
-from zerotrust.audit.event import AuditEvent, Caller, Decided, Exchange, Outcome, Peer, Request, Trace, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided, Peer, Trace
+from zerotrust.audit.event_types import Exchange, Outcome, Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, hash_of
 from zerotrust.receipts.accepted import Accepted, Party

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp
 import zerotrust
 from tests.support.system import ROOT, registry
 from zerotrust import Denied, Public, Reason, Routes, Scope, Service
-from zerotrust.audit.event import Access, Policy
+from zerotrust.audit.event_parts import Policy
+from zerotrust.audit.event_types import Access
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
 from zerotrust.audit.segments import JournalError

@@ -12,7 +12,7 @@ from tests.support.door import Door
 from tests.support.issuer import Issuer
 from tests.support.records import records
 from zerotrust.audit.counts import IN_FULL, MAX_PEERS, MAX_REPEATED, OF_SUSPENDED, CallCounter
-from zerotrust.audit.event import Counts
+from zerotrust.audit.event_types import Counts
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.recorder import Recorder

@@ -13,27 +13,10 @@ from hypothesis import strategies as st
 
 from tests.support.leaks import holds_token
 from tests.support.records import CALLER
-from zerotrust.audit.event import (
-    SCHEMA,
-    Access,
-    Alarm,
-    AuditEvent,
-    Caller,
-    Counts,
-    Data,
-    Decided,
-    Effect,
-    Peer,
-    Policy,
-    Refusal,
-    Repeated,
-    Request,
-    Resource,
-    Text,
-    Trace,
-    is_valid,
-    sanitize,
-)
+from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid
+from zerotrust.audit.event_parts import Caller, Decided, Effect, Peer, Policy, Resource, Trace
+from zerotrust.audit.event_types import Access, Alarm, Counts, Data, Refusal, Repeated, Request
+from zerotrust.audit.forms import Text, sanitize
 from zerotrust.testing import principal
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")

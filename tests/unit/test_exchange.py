@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER, Known, metadata
 from tests.support.system import fresh_revocations
-from zerotrust.audit.event import Caller, Decided, Exchange
+from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_types import Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
 from zerotrust.issuer import exchange

@@ -21,7 +21,8 @@ from tests.support.pdp import engine
 from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.chain import events
 from zerotrust.audit.counts import IN_FULL
-from zerotrust.audit.event import MICROSECONDS, Request
+from zerotrust.audit.event_types import Request
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.context import current_principal, current_span, current_trace
 from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.dialect import PLAIN, Dialect

@@ -13,17 +13,10 @@ from authorities.audit.log import Log
 from authorities.audit.terms import Term, receipt_term, record_term, terms_of
 from tests.support.ledger import SERVICE, Registry, grow, opened
 from tests.support.records import CALLER
-from zerotrust.audit.event import (
-    Access,
-    AuditEvent,
-    Data,
-    Decided,
-    Outcome,
-    Request,
-    Resource,
-    Trace,
-    sanitize,
-)
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided, Resource, Trace
+from zerotrust.audit.event_types import Access, Data, Outcome, Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, after
 from zerotrust.tlog.quorum import policy

@@ -14,7 +14,8 @@ import orjson
 import pytest
 
 from zerotrust.audit.chain import events, first_bad_record
-from zerotrust.audit.event import AuditEvent, Counts
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_types import Counts
 from zerotrust.audit.journal import MAX_RIDERS, Journal
 from zerotrust.audit.pace import PAUSE, SLOW
 from zerotrust.audit.record import GENESIS, MAX_LINE, Link, hash_of

@@ -15,18 +15,10 @@ from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import TRACE, Hop, Task, code_of, digest, names, spiffe_id
 from tests.support.records import CALLER
 from tests.support.tlog import witness
-from zerotrust.audit.event import (
-    Access,
-    AuditEvent,
-    Data,
-    Decided,
-    Exchange,
-    Outcome,
-    Request,
-    Resource,
-    Trace,
-    sanitize,
-)
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided, Resource, Trace
+from zerotrust.audit.event_types import Access, Data, Exchange, Outcome, Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.receipts.accepted import Accepted, Party
 from zerotrust.receipts.carried import taken

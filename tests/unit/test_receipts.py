@@ -16,7 +16,7 @@ from starlette.types import Message
 
 from tests.support.ca import the_ca
 from tests.support.receipts import said
-from zerotrust.audit.event import sanitize
+from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal

@@ -28,12 +28,8 @@ from tests.support.exchanges import (
 )
 from tests.support.records import CALLER
 from zerotrust.audit.delivery import LONGEST_PAUSE
-from zerotrust.audit.event import (
-    MICROSECONDS,
-    Alarm,
-    Issued,
-    sanitize,
-)
+from zerotrust.audit.event_types import Alarm, Issued
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.limits.answers import SECONDS
 
 

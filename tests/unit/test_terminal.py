@@ -10,7 +10,10 @@ from rich.tree import Tree
 
 from demo.trail import show_trail
 from tests.support.records import CALLER
-from zerotrust.audit.event import AuditEvent, Decided, Request, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Request
+from zerotrust.audit.forms import sanitize
 from zt.terminal import Terminal, printable
 
 TITLE = "\x1b]0;owned\x07"

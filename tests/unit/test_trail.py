@@ -8,22 +8,20 @@ import pytest
 
 from tests.docs.test_audit_events import EXAMPLES
 from tests.support.records import CALLER
-from zerotrust.audit.event import (
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided, Peer, Trace
+from zerotrust.audit.event_types import (
     Action,
-    AuditEvent,
     Counts,
     Data,
-    Decided,
     Exchange,
     Outcome,
-    Peer,
     RegistryChange,
     Repeated,
     Request,
-    Trace,
     Unverified,
-    sanitize,
 )
+from zerotrust.audit.forms import sanitize
 from zt.diagram import diagram
 from zt.events_told import DONE, changed, counted
 from zt.terminal import Terminal

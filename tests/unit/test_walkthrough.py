@@ -24,7 +24,10 @@ from local.program import alive, console, say
 from registration.realm.users import USERS
 from tests.support.records import CALLER
 from tests.support.system import ROOT
-from zerotrust.audit.event import MICROSECONDS, AuditEvent, Caller, Decided, Exchange, Request, sanitize
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_types import Exchange, Request
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.registry.model import Registry
 from zt.terminal import Terminal
 

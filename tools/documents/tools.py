@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent, digest, new_id, size
 from tools.documents.store import Store
-from zerotrust.audit.event import Effect
+from zerotrust.audit.event_parts import Effect
 from zerotrust.context import current_principal
 from zerotrust.service import Service
 

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-from zerotrust.audit.event import Counts, Repeated, Unverified, sanitize
+from zerotrust.audit.event_types import Counts, Repeated, Unverified
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import Link
 from zerotrust.audit.recorder import Recorder
 from zerotrust.decision import Reason

@@ -4,7 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from zerotrust.audit.event import MICROSECONDS, SCHEMA, Alarm, AuditEvent, Counts, Data, Issued, Trace
+from zerotrust.audit.event import SCHEMA, AuditEvent
+from zerotrust.audit.event_parts import Trace
+from zerotrust.audit.event_types import Alarm, Counts, Data, Issued
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
 from zerotrust.context import TRACE, UNWRITTEN, Span

@@ -15,7 +15,9 @@ from typing import Any, Protocol
 import httpx
 import jwt
 
-from zerotrust.audit.event import MICROSECONDS, Caller, Decided, Exchange, sanitize
+from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_types import Exchange
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal

@@ -7,7 +7,7 @@ gate has begun it, nothing is noted.
 import hashlib
 from contextvars import ContextVar
 
-from zerotrust.audit.event import Text
+from zerotrust.audit.forms import Text
 from zerotrust.decision import Denied, ReasonCode
 from zerotrust.receipts.carried import named, taken
 from zerotrust.receipts.receipt import (

@@ -14,7 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zerotrust.audit.event import MICROSECONDS, AuditEvent, Exchange, Outcome, Request, Trace
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Trace
+from zerotrust.audit.event_types import Exchange, Outcome, Request
+from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import heads_of, is_heads
 from zerotrust.audit.record import event_of
 from zerotrust.receipts.failure import Unproven

@@ -8,7 +8,7 @@ others by their digests.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from zerotrust.audit.event import Outcome
+from zerotrust.audit.event_types import Outcome
 from zerotrust.audit.record import event_of
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.receipts.failure import Unproven

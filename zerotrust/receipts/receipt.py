@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from zerotrust.audit.event import Id, SafeText, Sha256, SpiffeId
+from zerotrust.audit.forms import Id, SafeText, Sha256, SpiffeId
 from zerotrust.limits.strict_json import EXACT
 
 KIND = "receipt+jwt"

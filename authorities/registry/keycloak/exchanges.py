@@ -14,7 +14,8 @@ from authorities.registry.keycloak.event_window import OVERLAP
 from authorities.registry.keycloak.events import EXCHANGED, Event
 from authorities.registry.keycloak.poll import Asking
 from zerotrust.audit.chain import closed, segment_lines
-from zerotrust.audit.event import Issued, IssuedToken, sanitize
+from zerotrust.audit.event_types import Issued, IssuedToken
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import event_of
 
 SECONDS_BETWEEN_READS = 2

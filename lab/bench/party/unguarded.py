@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zerotrust.audit.event import Effect
+from zerotrust.audit.event_parts import Effect
 from zerotrust.context import PRINCIPAL, TRACE, Span
 from zerotrust.decision import Resource
 from zerotrust.issuer.exchange import ExchangedToken
