@@ -65,9 +65,11 @@ def show(  # noqa: PLR0913 - one for each option
     svg: Annotated[Path | None, typer.Option("--svg", help="the file for a diagram: who called whom, in order")] = None,
     _json: Json = False,
 ) -> None:
-    """Show who did what: each token below the one it came from, with the decisions about its calls."""
-    from zt.trail import by_transaction, dated, trail
+    """Show who did what, for whom, when and with which code: each token below the one it came from."""
+    from zerotrust.audit.forms import MICROSECONDS
+    from zt.trail import by_transaction, dated, headed, trail
     from zt.wanted import wanted
+    from zt.whose import code_table, codes, users
 
     if not (what := wanted(asked)):
         output.fail(
@@ -88,12 +90,21 @@ def show(  # noqa: PLR0913 - one for each option
     if svg:
         _draw(svg, asked, events)
     document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.more}
+    document |= {"code": codes(events)}
     if what.kind == "id":
-        shown = [trail(events, name=names, details=True)]
+        began = f"at {showing.at(events[0].time // MICROSECONDS)}"
+        shown = [headed(trail(events, name=names, details=True), *_for(users(events)), began)]
     else:
-        shown = [dated(trail(some, name=names, details=True), some[0].time) for some in by_transaction(events)]
+        shown = [
+            headed(dated(trail(some, name=names, details=True), some[0].time), *_for(users(some)))
+            for some in by_transaction(events)
+        ]
     left_out = [Text(f"Only the newest {len(events):,} of {len(events) + found.more:,} records are shown.", "yellow")]
-    output.show(document, *shown, _summary(events), *(left_out if found.more else []))
+    output.show(document, *shown, code_table(events), _summary(events), *(left_out if found.more else []))
+
+
+def _for(users: list[str]) -> list[str]:
+    return [f"for user {one}" for one in users]
 
 
 def _searching(

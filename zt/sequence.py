@@ -1,12 +1,16 @@
 """Who sends what to whom, in order, as SVG: a line for each party, and an arrow for each step.  Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from itertools import accumulate, pairwise
+from types import MappingProxyType
 
 from zt.svg import STYLE, WIDTH, Arrow, Svg, box, drawn, label
 
 APART, STEP, TOP = 190, 44, 94
 """Pixels between two lines at least, between two steps, and above the first step."""
+BELOW = 61
+"""Where in a box the text below a name stands."""
 CHARACTER, LARGE = 6.4, 7.6
 """Pixels that a character of a step takes, and one of a name or a title, where it is wide."""
 OWN = 30
@@ -15,14 +19,16 @@ _MORE = ".life{stroke:#afb8c1;stroke-dasharray:3 3}.own{text-anchor:start}"
 _REFUSED = ".no .hop{stroke:#cf222e}.no .tip,.no .says{fill:#cf222e}"
 
 
-def sequence(title: str, parties: Sequence[str], steps: Sequence[Arrow]) -> Svg:
+def sequence(
+    title: str, parties: Sequence[str], steps: Sequence[Arrow], more: Mapping[str, str] = MappingProxyType({})
+) -> Svg:
     """Return a figure in which each step is numbered; an arrow leads over other lines, or back to where it began.
 
-    The lines are so far apart that each step fits between its two.
+    The lines are so far apart that each step fits between its two.  `more` stands below the names of parties.
     """
     said = [f"{number}. {step.says}" for number, step in enumerate(steps, 1)]
     order = {party: number for number, party in enumerate(parties)}
-    boxes = [max(WIDTH, round(len(party) * LARGE)) for party in parties]
+    boxes = [max(WIDTH, *(round(len(text) * LARGE) for text in (party, more.get(party, "")))) for party in parties]
     at = dict(zip(parties, _places(order, boxes, steps, said), strict=True))
     own = [
         at[step.start] + OWN + round(len(text) * CHARACTER) + 6
@@ -33,12 +39,13 @@ def sequence(title: str, parties: Sequence[str], steps: Sequence[Arrow]) -> Svg:
     high = TOP + len(steps) * STEP
     tops = zip(at.items(), boxes, strict=True)
     lines = [f'<path class="life" d="M{x} 66V{high - 20}"/>' + box(name, x - w // 2, 20, w) for (name, x), w in tops]
+    lines += [f'<text class="says" x="{at[party]}" y="{BELOW}">{escape(text)}</text>' for party, text in more.items()]
     arrows = [
         _step(text, at[step.start], at[step.end], TOP + number * STEP - 20, refused=step.refused)
         for number, (step, text) in enumerate(zip(steps, said, strict=True), 1)
     ]
-    more = _MORE + (_REFUSED if any(step.refused for step in steps) else "")
-    return drawn(title, (wide, high), STYLE + more, [*lines, *arrows])
+    style = STYLE + _MORE + (_REFUSED if any(step.refused for step in steps) else "")
+    return drawn(title, (wide, high), style, [*lines, *arrows])
 
 
 def _places(order: dict[str, int], boxes: list[int], steps: Sequence[Arrow], said: list[str]) -> list[int]:

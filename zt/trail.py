@@ -1,6 +1,5 @@
 """Formats the audit trail of a task as a tree.  Pure: returns objects that rich prints.  Journals have no tokens."""
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -26,6 +25,7 @@ from zerotrust.audit.event_types import (
 from zerotrust.audit.forms import MICROSECONDS
 from zt.events_told import changed, counted, resumed
 from zt.names import short
+from zt.show_evidence import at
 
 Decision = Request | Access | Exchange | Refusal | UntrustedPeer
 """The records with a decision."""
@@ -103,7 +103,13 @@ def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
 
 def dated(tree: Tree, time: int) -> Tree:
     """Put a time, in microseconds since the epoch, before what a tree is about."""
-    tree.label = f"{dt.datetime.fromtimestamp(time / MICROSECONDS, dt.UTC):%Y-%m-%d %H:%M:%SZ}, {tree.label}"
+    tree.label = f"{at(time // MICROSECONDS)}, {tree.label}"
+    return tree
+
+
+def headed(tree: Tree, *lines: str) -> Tree:
+    """Put lines below what a tree is about."""
+    tree.label = Text("\n".join([str(tree.label), *lines]))
     return tree
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ async def test_the_diagram_has_every_step_and_nothing_from_outside(
     picture = Xml.fromstring(text)  # noqa: S314 - our own
     says = [one.text or "" for one in picture.iter(f"{SVG}text") if "halo" not in one.get("class", "")]
 
-    assert re.fullmatch(rf"{trace}, 20[0-9 :-]+Z: \d+ steps, 4 refused", says[0])
+    assert re.fullmatch(rf"{trace}, 20[0-9 :-]+Z, for user alice \(/engineering\): \d+ steps, 4 refused", says[0])
     agents = "agent/reader", "agent/writer", "tool/documents"
     for party in "walkthrough", "orchestrator", *agents, "inference", "keycloak":
         assert says.count(party) == 1
@@ -158,6 +159,53 @@ def test_a_diagram_of_many_steps_says_that_it_has_only_the_first(tmp_path: Path)
     found = [event_of(ledger.record(SERVICES[0])) for _ in range(MOST_STEPS + 1)]
     assert f"the first {MOST_STEPS} of {MOST_STEPS + 1} steps" in diagram("x", found).heading
     assert f"{MOST_STEPS} steps" in diagram("x", found[1:]).heading
+
+
+def test_for_whom_when_and_with_which_code_is_shown_in_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", 80)
+    subject, trace = "a11ce000-0000-4000-8000-000000000000", "0af7651916cd43dd8448eb211c80319c"
+    caller = replace(CALLER, subject=subject, groups=("/engineering", "/s\u202ebor"))
+    orchestrator, tool = "spiffe://agents.example/orchestrator", "spiffe://agents.example/tool/documents"
+    one, other = "90831fdcc3fd" + "0" * 52, "e3ecbd856459" + "1" * 52
+    began = 1_795_741_378_000_000
+    ran: dict[str, list[str | None]] = {orchestrator: [one, one], tool: [one, other, None]}
+    for party, codes in ran.items():
+        written = Segments(
+            tmp_path / party.removeprefix("spiffe://agents.example/").replace("/", "-") / "journal.jsonl"
+        )
+        for number, code in enumerate(codes):
+            data = Request(operation=sanitize("POST /x"), decision=Decided(allowed=True, reason="ok"), principal=caller)
+            at, span = began + number, Trace(trace_id=trace, span_id=f"{number:016}")
+            event = AuditEvent(schema=1, time=at, service=party, data=data, trace=span, measurement=code)
+            written.commit([event.canonical()])
+        written.close()
+
+    def show(*more: str) -> str:
+        return CliRunner().invoke(app, ["--journals", str(tmp_path), "audit", "show", *more]).stdout
+
+    lines = show(trace).splitlines()
+    said = [line.strip("│├└─ ") for line in lines]
+    assert max(map(len, lines)) <= 80
+    assert said[1:3] == [f"for user {subject} (/engineering, /s\\u202ebor)", "at 2026-11-27 01:02:58Z"]
+    assert said[-6:] == [
+        "records of      with code",
+        "",
+        "orchestrator    90831fdcc3fd",
+        "tool/documents  90831fdcc3fd, e3ecbd856459",
+        "",
+        "5 allowed, 0 refused, within 0.0 s; records of 2 parties.",
+    ]
+    assert json.loads(show(trace, "--json"))["code"] == {orchestrator: [one], tool: [one, other]}
+    assert f"for user {subject} (/engineering," in show("party:orchestrator")
+    show(trace, "--svg", str(tmp_path / "task.svg"))
+    says = [one.text for one in Xml.fromstring((tmp_path / "task.svg").read_text()).iter(f"{SVG}text")]  # noqa: S314
+    assert (
+        says[0] == f"{trace}, 2026-11-27 01:02:58Z, for user {subject} (/engineering, /s\\u202ebor): 5 steps, 0 refused"
+    )
+    assert "code 90831fdcc3fd" in says
+    assert "code 90831fdcc3fd, e3ecbd856459" in says
 
 
 async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_after_that_is_found(

@@ -170,11 +170,18 @@ def test_what_is_refused_beside_a_call_is_in_the_tree_with_its_detail(tmp_path: 
     ]
 
     assert lines[1:] == [
+        "for user 6f1e2a52-8a3c-4c8e-9d0d-3f0f5d1c7a11 (engineering)",
+        "at 1970-01-01 00:00:00Z",
         "T0 walkthrough → orchestrator",
         "granted  POST /tasks",
         "would_widen  exchange for agent/auditor: tool.audit: tool.audit",
         "would_widen  refused by orchestrator itself: tool.audit",
         "would_widen  call of agent/auditor: tool.audit  (orchestrator)",
+        "",
+        "records of    with code",
+        "",
+        "orchestrator  not recorded",
+        "",
         "1 allowed, 3 refused, within 0.0 s; records of 1 party.",
     ]
 
