@@ -18,7 +18,7 @@ NO = "\N{EN DASH}"
 def begin(title: str, sentence: str = "") -> None:
     """Begin a part, with a sentence that says what comes."""
     console.print()
-    console.rule(f"[bold]{title}[/bold]", characters="─")
+    console.rule(Text(title, "bold"), characters="─")
     if sentence:
         paragraph(sentence)
         console.print()

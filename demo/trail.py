@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from demo.running import Running
 from local.program import console
@@ -22,5 +23,5 @@ def show_journals(system: Running) -> None:
     """Show whether the chain of each service's journal is whole."""
     for name in system.registry.services:
         bad = first_bad_record(system.journal(name))
-        state = f"[red]record {bad} was changed[/red]" if bad else "chain intact"
-        console.print(f"journal of {name}: {len(system.events(name))} records, {state}")
+        state = Text(f"record {bad} was changed", "red") if bad else "chain intact"
+        console.print(Text.assemble(f"journal of {name}: {len(system.events(name))} records, ", state))

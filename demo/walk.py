@@ -77,7 +77,7 @@ async def walk(system: System) -> int:
     folder = system.folder.relative_to(ROOT)
     show_the_rest(f"{folder}/data/*/journal.jsonl (until the next make demo)", f"{folder}/logs", NEXT)
     console.print("  alice's task once more, from the records:")
-    console.print(f"  .venv/bin/zt --journals {folder}/data \\\n    audit show {trace_id}", markup=False)
+    console.print(f"  .venv/bin/zt --journals {folder}/data \\\n    audit show {trace_id}")
     return 1 if checks.failed else 0
 
 

@@ -37,10 +37,10 @@ async def serve(model: Model) -> int:
     """Run everything until stopped; say how to use it, and let the terminal go."""
     async with running(FOLDER, say=say, provider=model.provider(), keep=True) as system:
         _show_addresses(system)
-        console.print(steps(system), soft_wrap=True, markup=False)
+        console.print(steps(system), soft_wrap=True)
         _show_what_next()
-        console.print(receipt_steps(system), soft_wrap=True, markup=False)
-        console.print(READY, markup=False)
+        console.print(receipt_steps(system), soft_wrap=True)
+        console.print(READY)
         for notice in notices(system):
             console.print(notice, soft_wrap=True)
         let_go(FOLDER / "logs" / "local.log")

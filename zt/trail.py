@@ -56,7 +56,7 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
     `name` names a token; with `details`, each refusal has its detail.  What belongs to no token is at the root.
     """
     known = list(events)
-    tree = Tree(_label(known))
+    tree = Tree(Text(_label(known)))
     branches: dict[str, Tree] = {}
     changes = [(event, event.data) for event in known if isinstance(event.data, RegistryChange)]
     for event, data in sorted([*decisions(known), *changes], key=lambda one: one[0].time):
@@ -103,7 +103,7 @@ def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
 
 def dated(tree: Tree, time: int) -> Tree:
     """Put a time, in microseconds since the epoch, before what a tree is about."""
-    tree.label = f"{at(time // MICROSECONDS)}, {tree.label}"
+    tree.label = Text(f"{at(time // MICROSECONDS)}, {tree.label}")
     return tree
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from demo.intruder import INSIDERS
 from deploy.ogx import Provider
@@ -73,7 +74,7 @@ def model_server() -> Provider | None:
 def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
     """Print the cost of the task and of its parts."""
     console.rule("What one task costs")
-    console.print(f"[italic]{TASK}[/italic]  client → orchestrator → reader → documents and inference")
+    console.print(Text.assemble((TASK, "italic"), "  client → orchestrator → reader → documents and inference"))
     console.print(
         f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}: on a busy machine, trust only the ratios"
     )

@@ -152,7 +152,7 @@ def main() -> int:
             say(f"{what}: {measured}")
             rows.append((what, measured, wanted))
     except (StackError, OSError, httpx.HTTPError) as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red")
         return 1
     finally:
         stack.stop()

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from demo.intruder import INSIDERS, Intruder
 from lab.conformance import gos, logs, nodes, pythons, tck
@@ -137,14 +136,14 @@ def _report(ran: Ran, skipped: dict[str, str]) -> int:
         expected = len(one.failed.keys() - unexpected.keys())
         rows.append((one.suite, one.version, *map(str, (len(one.passed), expected, one.skipped, len(unexpected)))))
         for name, came in unexpected.items():
-            console.print(f"  {one.suite}, {escape(name)}: {escape(came)}", soft_wrap=True)
+            console.print(f"  {one.suite}, {name}: {came}", soft_wrap=True)
     rows += [(name, "", "", "", "all", "") for name in skipped]
     show(("suite", "version", "passed", "failed as expected", "skipped", "unexpected"), rows, right=True)
     for one in ran:
         if one.skipped:
-            console.print(f"  {one.suite}: {one.skipped} skipped, {escape(one.why_skipped)}", soft_wrap=True)
+            console.print(f"  {one.suite}: {one.skipped} skipped, {one.why_skipped}", soft_wrap=True)
     for name, why in skipped.items():
-        console.print(f"  {name} was skipped: {escape(why)}", soft_wrap=True)
+        console.print(f"  {name} was skipped: {why}", soft_wrap=True)
     fine = "All that ran is as expected." if skipped else "All as expected."
     console.print(f"{wrong} not as expected." if wrong else fine)
     return 1 if wrong else 0

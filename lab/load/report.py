@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from rich.markup import escape
+from rich.text import Text
 
 from lab.bench.numbers import percentile
 from local.program import FOLDER, console
@@ -20,7 +20,7 @@ def ms(took: Sequence[float], *percents: float) -> str:
 def exit_status(failures: Sequence[str]) -> int:
     """Print the failures; return the exit status."""
     for one in failures[:SHOWN]:
-        console.print(f"[red]{escape(one)}[/red]")
+        console.print(Text(one, "red"))
     return 1 if failures else 0
 
 

@@ -62,7 +62,7 @@ async def check(kernels: Kernels, chosen: list[Path], ready: Callable[[], Awaita
             await ready()
         say(f"{source.name} is executed")
         differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, kernels))
-        console.print("\n".join(differing), markup=False, soft_wrap=True, end="\n" if differing else "")
+        console.print("\n".join(differing), soft_wrap=True, end="\n" if differing else "")
         wrong += bool(differing)
     say(f"{wrong} of {len(chosen)} notebooks print something else than what is stored")
     return 1 if wrong else 0

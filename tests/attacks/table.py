@@ -1379,7 +1379,12 @@ ROWS: dict[int, Row] = {
     183: Row(
         "a document whose markup ends the walkthrough",
         None,
-        (Control("progress-without-markup", put="console.print(text)"),),
+        (
+            (
+                Control("progress-without-markup", put="console.print(text)"),
+                Control("terminal-without-markup", take="markup=False", put="markup=True"),
+            ),
+        ),
     ),
     184: Row(
         "a revocation whose name has terminal control characters",

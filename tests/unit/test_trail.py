@@ -1,15 +1,17 @@
 """`zt audit show`, without a service: each kind of record is shown, or left out for a reason, and nothing is empty."""
 
 import io
+from dataclasses import replace
 from typing import Any, get_args
 from xml.etree import ElementTree as Xml
 
 import pytest
+from rich.console import Console
 
 from tests.docs.test_audit_events import EXAMPLES
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Decided, Peer, Trace
+from zerotrust.audit.event_parts import Decided, Peer, Policy, Trace
 from zerotrust.audit.event_types import (
     Action,
     Counts,
@@ -25,7 +27,7 @@ from zerotrust.audit.forms import sanitize
 from zt.diagram import diagram
 from zt.events_told import DONE, changed, counted
 from zt.terminal import Terminal
-from zt.trail import LEFT_OUT, by_transaction, trail
+from zt.trail import LEFT_OUT, by_transaction, dated, trail
 
 GRANTED = Decided(allowed=True, reason="granted")
 DIGEST = "2c543d914da3" + "0" * 52
@@ -136,6 +138,23 @@ def test_counts_are_added_up_by_their_reason() -> None:
 def test_a_record_that_counts_nothing_is_no_fault() -> None:
     assert shown(event(Counts(), span="")) == ["no transaction", "└── only counted: nothing"]
     assert counted([]) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["[/x]", "[conceal]hidden[/conceal]", "[link=https://evil.example]3-abc[/link]", ":skull:"]
+)
+def test_text_of_a_record_is_no_markup_wherever_the_tree_is_printed(text: str) -> None:
+    by_those = Decided(allowed=True, reason="granted", policy=Policy(version=text))
+    caller = replace(CALLER, transaction=text, token_id=text)
+    change = RegistryChange(action="revoke", target=sanitize(text), cause=sanitize(text))
+    tree = trail([event(Request(operation=sanitize(text), decision=by_those, principal=caller)), event(change)])
+    file = io.StringIO()
+
+    Console(file=file, width=200, color_system=None).print(dated(tree, 1))
+
+    assert f"1970-01-01 00:00:00Z, transaction {text}, policy {text}\n" in file.getvalue()
+    assert f"granted  {text}\n" in file.getvalue()
+    assert f"revoked {text}: {text}" in file.getvalue()
 
 
 def test_without_a_trace_each_change_has_a_block_with_its_time_and_counts_have_one() -> None:
