@@ -21,6 +21,7 @@ from zt.show_evidence import at
 
 if TYPE_CHECKING:
     from zerotrust.receipts import Proven, Unproven
+    from zerotrust.receipts.failure import EndsBefore
     from zerotrust.receipts.opened import Opened
     from zt.operators import Settings
 
@@ -93,7 +94,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 leaves=verified(export) if export else None,
             )
         except Unproven as error:
-            _failed(error, ca)
+            _failed(error, ca, export)
     _show(proven)
 
 
@@ -110,9 +111,8 @@ def _read(path: Path, what: str) -> bytes:
     return content
 
 
-def _failed(error: "Unproven", ca: Path) -> NoReturn:
-    from zerotrust.receipts.failure import STEPS, OtherAuthority
-    from zerotrust.receipts.opened import SOMEBODY
+def _failed(error: "Unproven", ca: Path, export: Path | None) -> NoReturn:
+    from zerotrust.receipts.failure import SOMEBODY, STEPS, EndsBefore, OtherAuthority
 
     output.note(f"Step {error.step} of {len(STEPS)} NOT PROVEN: {STEPS[error.step - 1]}")
     why = error.why
@@ -121,8 +121,18 @@ def _failed(error: "Unproven", ca: Path) -> NoReturn:
             f"its certificate does not lead to an authority in {ca}.  If the system has started again since this "
             "answer, that is why: name the ca.pem of that run with --ca (docs/receipts.md)"
         )
+    if isinstance(error, EndsBefore):
+        why = f"{export} ends at {at(error.until)}, " + _too_early(error)
     whose = "" if error.party == SOMEBODY else f"{error.party}: "
     output.fail(f"{whose}{why}.", f"step_{error.step}")
+
+
+def _too_early(error: "EndsBefore") -> str:
+    answered = at(error.answered)
+    if error.until < error.answered:
+        return f"before this answer ({answered}): export the log again"
+    over = f"can come into the log until {at(error.over)}"
+    return f"and the record of this answer ({answered}) {over}: export the log again after that"
 
 
 def _show(proven: "Proven") -> None:

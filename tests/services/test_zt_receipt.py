@@ -11,7 +11,11 @@ from typer.testing import CliRunner, Result
 
 from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import SCOPES, Task, code_of, digest, spiffe_id
+from tests.support.tlog import Log
 from zerotrust.audit.export import exported
+from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.audit.leaf import Heads, heads_leaf
+from zerotrust.receipts.completeness import LATE
 from zerotrust.receipts.failure import STEPS
 from zerotrust.receipts.receipt import digest_of
 from zt.commands import app
@@ -121,6 +125,22 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
     )
     found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
+
+
+def test_an_export_that_ends_before_the_answer_accuses_nobody(files: Files) -> None:
+    export, now = files.folder / "export", files.task.now
+    over = f"can come into the log until {at(now + LATE)}"
+    for ends, told in (
+        (now - 5, f"before this answer ({at(now)}): export the log again."),
+        (now + 5, f"and the record of this answer ({at(now)}) {over}: export the log again after that."),
+    ):
+        log = Log([heads_leaf(Heads({}, ends * MICROSECONDS))], files.task.keys)
+        export.write_bytes(b"".join(exported(log.note(files.task.witness), log.files.__getitem__, 0)))
+
+        shown = files.verify("--export", str(export))
+        assert shown.exit_code == 1
+        assert shown.stderr == f"{export} ends at {at(ends)}, {told}\n"
+        assert "spiffe://" not in shown.output
 
 
 OTHERS = "what is not a request for a proof.  Compare it with what you asked for:"

@@ -18,11 +18,13 @@ from tests.support.tlog import witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Resource, Trace
 from zerotrust.audit.event_types import Access, Data, Exchange, Outcome, Request
-from zerotrust.audit.forms import sanitize
+from zerotrust.audit.forms import MICROSECONDS, sanitize
+from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.receipts.accepted import Accepted, Party
 from zerotrust.receipts.carried import taken
-from zerotrust.receipts.failure import STEPS, Unproven
+from zerotrust.receipts.completeness import LATE
+from zerotrust.receipts.failure import SOMEBODY, STEPS, EndsBefore, Unproven
 from zerotrust.receipts.logged import LONGEST_TASK, SKEW, Evidence, evidence_of
 from zerotrust.receipts.receipt import KIND
 from zerotrust.receipts.tree import MAX_DEPTH
@@ -422,7 +424,24 @@ def test_an_exchange_that_is_left_out_is_in_the_log(task: Task) -> None:
 
 
 def test_a_task_that_is_not_in_the_log(task: Task) -> None:
-    assert fails(task, leaves=[]) == (10, "orchestrator")
+    answer, until = task.answer(), task.now + LATE
+    assert fails(task, answer, leaves=[_heads_at(until)]) == (10, "orchestrator")
+
+
+def test_a_log_that_ends_before_it_has_to_have_the_answer_accuses_nobody(task: Task) -> None:
+    answer, until = task.answer(), task.now + LATE - 1
+    others = [line for line in task.entries if b"orchestrator" not in line]
+
+    for leaves in [], [_heads_at(until)], [*others, _heads_at(until)]:
+        with pytest.raises(EndsBefore) as found:
+            task.verified(answer, leaves=leaves)
+        assert (found.value.step, found.value.party) == (10, SOMEBODY)
+        assert found.value.until == (until if leaves else 0)
+        assert (found.value.answered, found.value.over) == (task.now, until + 1)
+
+
+def _heads_at(seconds: int) -> bytes:
+    return heads_leaf(Heads({}, seconds * MICROSECONDS))
 
 
 def test_another_task_of_the_same_token_is_another_answer(task: Task) -> None:

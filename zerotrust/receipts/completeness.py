@@ -20,7 +20,7 @@ from zerotrust.audit.event_types import Exchange, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import heads_of, is_heads
 from zerotrust.audit.record import event_of
-from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.failure import EndsBefore, Unproven
 from zerotrust.receipts.logged import LONGEST_TASK
 from zerotrust.receipts.opened import Opened, each
 
@@ -74,6 +74,8 @@ def check_complete(root: Opened, leaves: Iterable[bytes]) -> Compared:
 
     answers = [*filter(is_answer, calls)]
     if not (this := next((call for call in answers if root.digest in call.receipts), None)):
+        if until < (over := root.receipt.iat + LATE):
+            raise EndsBefore(until, root.receipt.iat, over)
         raise Unproven(10, root.signer, "the log does not have this call of it")
     here = root.receipt.id.partition("-")[0]
     elsewhere = {call.trace for call in answers if not asks_for_proof(call.operation)} - {here}

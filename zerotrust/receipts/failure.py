@@ -16,6 +16,9 @@ STEPS = (
 )
 """What each step of a verification shows, the first one first."""
 
+SOMEBODY = "a party without a name"
+"""Where nobody is at fault, or nobody knows who is."""
+
 
 class Unproven(ZeroTrustError, ValueError):
     """The first fault that was found; another step may have failed as well."""
@@ -28,3 +31,15 @@ class Unproven(ZeroTrustError, ValueError):
 
 class OtherAuthority(Unproven):
     """A certificate does not lead to an authority of the reader: a forger's, or the system's at another start."""
+
+
+class EndsBefore(Unproven):
+    """The log that was compared ends before it has to have this answer: nobody is at fault.
+
+    Times are seconds since the epoch.
+    """
+
+    def __init__(self, until: int, answered: int, over: int) -> None:
+        """`until`: when the log ends; `over`: until when the record of an answer given at `answered` may come."""
+        super().__init__(10, SOMEBODY, "the log that was compared ends before it has to have this answer")
+        self.until, self.answered, self.over = until, answered, over

@@ -8,12 +8,10 @@ import jwt
 from cryptography import x509
 from cryptography.x509.verification import VerificationError
 
-from zerotrust.receipts.failure import OtherAuthority, Unproven
+from zerotrust.receipts.failure import SOMEBODY, OtherAuthority, Unproven
 from zerotrust.receipts.receipt import KIND, Receipt, digest_of, receipt_of
 from zerotrust.spiffe.statement import ALGORITHM, certificates, signer_of
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, life_of
-
-SOMEBODY = "a party without a name"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from cryptography import x509
 from zerotrust.receipts.accepted import Accepted
 from zerotrust.receipts.carried import Carried, taken
 from zerotrust.receipts.completeness import Compared, check_complete
-from zerotrust.receipts.failure import Unproven
+from zerotrust.receipts.failure import SOMEBODY, Unproven
 from zerotrust.receipts.logged import Evidence, check_logged, check_times
-from zerotrust.receipts.opened import SOMEBODY, Opened, each, opened
+from zerotrust.receipts.opened import Opened, each, opened
 from zerotrust.receipts.receipt import OUTSIDE, digest_of
 from zerotrust.receipts.tree import grown
 from zerotrust.tlog.quorum import TrustPolicy
