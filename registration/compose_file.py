@@ -8,6 +8,7 @@ import yaml
 
 from registration.names import COMPOSE
 from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.strict_yaml import Loader
 
 OTHERS = "compose.*.yaml"
 """The files that are used together with `docker-compose.yml`, so that a name means the same in all of them."""
@@ -20,14 +21,14 @@ class ComposeError(ZeroTrustError):
 def loaded(text: str) -> dict[str, Any]:
     """Return the content of a compose file.  Raises `ComposeError`."""
     try:
-        for mapping in _mappings(yaml.compose(text, Loader=yaml.SafeLoader), set()):
+        for mapping in _mappings(yaml.compose(text, Loader=Loader), set()):
             names = [key.value for key, _ in mapping.value]
             for position, name in enumerate(names):
                 if name in names[:position]:
                     line = mapping.value[position][0].start_mark.line + 1
                     raise ComposeError(f"line {line}: duplicate name {name!r}: remove one of the two")
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        found = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
         raise ComposeError(str(error)) from error
     if not isinstance(found, dict) or not isinstance(found.get("services"), dict):
         raise ComposeError("it has no services")

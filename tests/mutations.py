@@ -181,6 +181,8 @@ TESTS = {
     "spiffe.records": "unit/test_records unit/test_tls",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
     "revocation": "unit/test_revocation unit/test_imports",
+    "limits.files": "unit/test_bounded_files unit/test_registry",
+    "limits.strict_yaml": "unit/test_strict_yaml unit/test_registry",
     "limits.strict_json": (
         "unit/test_strict_json unit/test_token_validation unit/test_gate fuzz/test_properties attacks/test_b_jose"
     ),

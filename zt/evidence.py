@@ -13,8 +13,9 @@ from zerotrust.audit.export import exported, lines_of
 from zerotrust.audit.fault import EXPORT, LOG, Faulty
 from zerotrust.audit.outline import Outline
 from zerotrust.audit.verification import Leaf, Verification
+from zerotrust.limits.files import file_content
 from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
-from zerotrust.tlog.note import Note
+from zerotrust.tlog.note import MAX_NOTE, Note
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
 from zt.journals import first_record, journals
@@ -42,12 +43,13 @@ class AnyKey:
 def trusted(path: Path) -> TrustPolicy:
     """Return the policy in a file.  Raises `EvidenceError`."""
     try:
-        return policy(path.read_text())
+        return policy(file_content(path, MAX_NOTE, pipe=True).decode())
     except FileNotFoundError as error:
         text = f"There is no policy {path}: --policy FILE names one.  `zt audit policy > FILE` asks a running registry."
         raise EvidenceError(text, "no_policy") from error
     except (OSError, UnicodeDecodeError, InvalidLog) as error:
-        raise EvidenceError(f"{path} is no policy: {error}.", "malformed_policy") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise EvidenceError(f"{path} is no policy: {why}.", "malformed_policy") from error
 
 
 def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verification:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from zerotrust.audit.forms import Sha256, SpiffeId
+from zerotrust.limits.strict_yaml import strict_yaml
 from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
 from zerotrust.receipts.logged import MAX_EVIDENCE
 from zerotrust.receipts.receipt import Code
@@ -51,8 +51,8 @@ def approved_in(system: Path) -> Accepted:
 def accepted_by(path: Path) -> Accepted:
     """Return whom a file accepts: YAML or JSON, as docs/receipts.md says.  Raises `EvidenceError`."""
     try:
-        found = _ACCEPTED.validate_python(yaml.safe_load(_content(path)))
-    except (yaml.YAMLError, ValidationError, RecursionError) as error:
+        found = _ACCEPTED.validate_python(strict_yaml(_content(path)))
+    except ValueError as error:
         text = f"{path} does not say whom to accept: SPIFFE IDs, each with a list of code digests, or a front door."
         raise EvidenceError(text, "malformed_accept") from error
     parties = {party: _party(entry) for party, entry in found.items()}

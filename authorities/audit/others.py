@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authorities.audit.log import LogError
+from zerotrust.limits.files import file_content
 from zerotrust.tlog.note import MAX_NOTE, VerifierKey
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
@@ -65,9 +66,9 @@ def _state(file: Path) -> tuple[int, ...]:
 def others_in(file: Path) -> list[Other]:
     """Return the witnesses that this file names, if there is one.  Blocks.  Raises `LogError` if it is not valid."""
     try:
-        with file.open("rb") as opened:
-            return others_of(opened.read(MAX_NOTE).decode())
+        return others_of(file_content(file, MAX_NOTE).decode())
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise LogError(f"{file}: {error}. Repair or remove it: it names further witnesses of the log") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise LogError(f"{file}: {why}. Repair or remove it: it names further witnesses of the log") from error

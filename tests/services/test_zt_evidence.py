@@ -248,3 +248,4 @@ def test_what_is_missing_is_said_with_the_next_step(tmp_path: Path) -> None:
     assert "Run a task, and try again after a second." in failed(zt(tmp_path, "export", "--to", "x"))
     (tmp_path / "policy").write_text("log x")
     assert "is no policy: line 1" in failed(zt(tmp_path, "verify", "x", "--policy", str(tmp_path / "policy")))
+    assert "is no policy: more than 65,536 bytes." in failed(zt(tmp_path, "verify", "x", "--policy", "/dev/zero"))

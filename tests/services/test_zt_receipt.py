@@ -272,6 +272,9 @@ def test_the_id_of_a_receipt_is_what_the_orchestrator_is_asked_for(files: Files)
         ("accept.yaml", b"spiffe://agents.example/inference: [%b]" % (b"a" * 64), "malformed_accept"),
         ("accept.yaml", b"spiffe://agents.example/inference: {code: [%b]}" % (b"a" * 64), "malformed_accept"),
         ("accept.yaml", b" " * (1 << 20) + b" ", "too_large"),
+        ("accept.yaml", b"spiffe://agents.example/inference: [2026-99-99]", "malformed_accept"),
+        ("accept.yaml", b"spiffe://agents.example/inference: [!!timestamp x]", "malformed_accept"),
+        ("accept.yaml", b"{a: [], a: []}", "malformed_accept"),
     ],
 )
 def test_a_file_that_is_missing_or_wrong_is_named(files: Files, name: str, content: bytes | None, reason: str) -> None:

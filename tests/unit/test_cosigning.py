@@ -1,6 +1,7 @@
 """Whom the ledger asks for a cosignature: the registry decides, and the other witnesses change nothing."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Registry, grow
 from tests.support.tlog import ORIGIN, witness
 from zerotrust.tlog.checkpoint import cosigned_at
-from zerotrust.tlog.note import COSIGNATURE, VerifierKey, parsed
+from zerotrust.tlog.note import COSIGNATURE, MAX_NOTE, VerifierKey, parsed
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
 
@@ -256,6 +257,18 @@ async def test_the_file_that_names_them_may_be_missing_and_must_be_valid(tmp_pat
 
     with pytest.raises(LogError, match=r"witnesses: line 1 of the policy: .* Repair or remove it"):
         others_in(file)
+    file.write_bytes(b"\n" * (MAX_NOTE + 1))
+    with pytest.raises(LogError, match=r"witnesses: more than 65,536 bytes\. Repair or remove it"):
+        others_in(file)
+
+
+async def test_a_pipe_in_place_of_that_file_does_not_block_the_ledger(tmp_path: Path) -> None:
+    named = OthersIn(tmp_path / "witnesses")
+    os.mkfifo(tmp_path / "witnesses")
+
+    assert named() == [], "until it is repaired, those of before are asked"
+    with pytest.raises(LogError, match=r"witnesses: not a regular file\. Repair or remove it"):
+        others_in(tmp_path / "witnesses")
 
 
 async def test_the_file_that_names_them_is_read_again_when_it_has_changed(

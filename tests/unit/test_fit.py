@@ -365,6 +365,13 @@ def test_a_journal_may_be_mounted_read_only_in_either_form(project: Path) -> Non
     assert of_compose(project, registered()) == []
 
 
+def test_a_value_that_is_none_of_its_kind_in_the_compose_file_is_named_with_its_line(project: Path) -> None:
+    edit(project / "docker-compose.yml", "\nvolumes:\n", "\nx-date: 2026-99-99\nvolumes:\n")
+
+    [problem] = of_compose(project, registered())
+    assert "not a value of 'timestamp'" in problem
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -1,6 +1,7 @@
 """The registry: a mistake in it is refused with file, key and reason, and nobody starts on half of one."""
 
 import copy
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from local.system import EVERYTHING
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.reading import RegistryError
+from zerotrust.registry.reading import MAX_FILE, RegistryError
 from zerotrust.testing.browser import REDIRECT
 from zt.browser import PATH
 from zt.doors import REGISTRY
@@ -342,7 +343,9 @@ def test_a_name_given_twice_is_refused_and_not_quietly_overwritten(tmp_path: Pat
     assert "duplicate name 'agent/reader'" in refused(tmp_path, text)
 
 
-@pytest.mark.parametrize("text", ["", "[", "just words", "a: &a [*a]", "!!python/object/apply:os.getcwd []"])
+@pytest.mark.parametrize(
+    "text", ["", "[", "just words", "a: &a [*a]", "!!python/object/apply:os.getcwd []", "a: !!timestamp x", "[" * 900]
+)
 def test_what_is_no_registry_is_refused(tmp_path: Path, text: str) -> None:
     refused(tmp_path, text)
 
@@ -350,6 +353,20 @@ def test_what_is_no_registry_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_registry_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"cannot be read \(No such file"):
         load_registry(tmp_path / "registry.yaml")
+
+
+def test_a_registry_has_a_bound_and_is_a_file(tmp_path: Path) -> None:
+    file, text = tmp_path / "registry.yaml", (ROOT / "registry.yaml").read_text()
+    file.write_text(text.ljust(MAX_FILE))
+    assert load_registry(file)
+
+    file.write_text(text.ljust(MAX_FILE + 1))
+    with pytest.raises(RegistryError, match=r"registry\.yaml: cannot be read \(more than 262,144 bytes\)"):
+        load_registry(file)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(RegistryError, match=r"registry\.yaml: cannot be read \(not a regular file\)"):
+        load_registry(file)
 
 
 def test_a_registry_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.files import file_content
+from zerotrust.limits.strict_yaml import strict_yaml
+
+MAX_FILE = 256 * 1024
+"""Bytes of `registry.yaml`, of `registry.lock` and of a deployment.  YAML of this length takes 3 s to read."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -16,43 +20,18 @@ class RegistryError(ZeroTrustError):
     """The registry is invalid, or cannot be read.  The text names file, key and reason."""
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Loads YAML; a duplicate name is an error, and overwrites nothing."""
-
-
-def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for position, key in enumerate(keys):
-        if key in keys[:position]:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"duplicate name {key!r}", node.value[position][0].start_mark
-            )
-    return loader.construct_mapping(node)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def content(path: Path, *, hint: str = "", most: int | None = None) -> bytes:
+def content(path: Path, *, hint: str = "", most: int = MAX_FILE) -> bytes:
     """Return the content of a file.
 
-    Raises `RegistryError` if it cannot be read, with `hint`, or is longer than `most` bytes.
+    Raises `RegistryError` if it cannot be read, with `hint`; also if it is longer than `most` bytes, or a pipe.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read() if most is None else file.read(most + 1)
+        return file_content(path, most)
     except OSError as error:
         raise RegistryError(f"{path}: cannot be read ({error.strerror}){hint}") from error
-    if most is not None and len(text) > most:
-        raise RegistryError(f"{path}: longer than {most:,} bytes")
-    return text
 
 
-def _yaml(text: bytes) -> Any:
-    return yaml.load(text.decode(), _StrictLoader)  # noqa: S506 - a SafeLoader
-
-
-def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = _yaml) -> Model:
+def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = strict_yaml) -> Model:
     """Return the model of a text from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
     try:
         return kind.model_validate(parse(text))
@@ -63,5 +42,5 @@ def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes
             why = problem["msg"].removeprefix("Value error, ")
             lines += [f"{path}: {key + ': ' if key else ''}{line}" for line in why.splitlines()]
         raise RegistryError("\n".join(lines)) from error
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise RegistryError(f"{path}: {error}") from error
