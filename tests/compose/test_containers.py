@@ -44,7 +44,7 @@ def evidence(tmp_path: Path) -> Path:
 
 
 def test_what_the_page_says_of_zt_is_typed_off_and_it_works(stack: Stack, evidence: Path) -> None:
-    blocks = [typed("alias zt="), typed("zt audit export"), typed("zt receipt verify")]
+    blocks = [typed("alias zt="), typed("zt audit export"), typed("zt receipt verify"), typed("alias zt-offline=")]
     script = re.sub(r"(\./)?\brun/", f"{evidence}/", "\n".join(blocks).replace("./run:", f"{evidence}:"))
     script = script.replace(f"verify {evidence}/", "verify run/").replace(f"digest {evidence}/", "digest run/")
     command = ["bash", "-ec", f"shopt -s expand_aliases\n{script}"]

@@ -29,6 +29,8 @@ POLICY = registry().authorities.policy
 STAGE = re.MULTILINE | re.DOTALL
 TOOLS = {"walkthrough", "zt"}
 """What people run: no party, without an identity."""
+OFFLINE = "zt-offline"
+"""The same, with nothing running."""
 PARTIES = {
     name: service
     for name in registry().launched
@@ -173,9 +175,22 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
         assert service["read_only"] is True
         assert service["pull_policy"] == "never"  # the name in a registry is somebody else's
         assert service["user"] == ("1000:0" if name == "keycloak" else "47823:47823")
-    if name not in {"setup", *TOOLS}:
+    if name not in {"setup", OFFLINE, *TOOLS}:
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"]
+
+
+def test_what_verifies_offline_starts_nothing_and_reaches_nothing() -> None:
+    service = SERVICES[OFFLINE]
+
+    assert (service["network_mode"], service["volumes"], service["entrypoint"]) == (
+        "none",
+        [],
+        SERVICES["zt"]["entrypoint"],
+    )
+    assert service["image"] == SERVICES["zt"]["image"]
+    assert not {"depends_on", "networks", "ports", "environment"} & service.keys()
+    assert service["profiles"] == ["tools"], "`docker compose up` does not start it"
 
 
 def test_only_attestation_mounts_its_keys_and_only_it_writes_where_identities_come_from() -> None:
