@@ -33,6 +33,7 @@ GATE = [
 ]
 PURE = [
     *GATE,
+    "limits.strict_yaml",
     "spiffe.svid",
     "spiffe.statement",
     "adapters.digests",
