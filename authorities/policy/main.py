@@ -10,6 +10,7 @@ from pathlib import Path
 import uvloop
 
 from authorities.policy.app import create_app
+from authorities.policy.first import begin
 from authorities.policy.versions import Versions, content_of
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.runtime import compose, end_if_first_process, follow, in_force, serve
@@ -31,13 +32,14 @@ class PolicySettings(Settings):
 
 
 async def live(settings: PolicySettings) -> None:
-    """Serve until stopped.  Raises `VersionsError` or `RegistryError` if there are no policies to decide by."""
+    """Serve until stopped.  Raises `VersionsError` or `RegistryError` if there are no policies fit to decide by."""
     folder = settings.data / "versions"
     versions = await asyncio.to_thread(Versions, folder, lambda: content_of(settings.policies))
     workload = Workload()
     async with workload.opened():
         feed = follow(settings, workload, own=lambda: own(versions))
         async with feed.opened():
+            await asyncio.to_thread(begin, versions, feed.snapshot.registry)
             policy = in_force(feed.policy, feed.snapshot, feed)
             service = compose(NAME, feed.snapshot, policy, settings, workload, feed.revocations)
             feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))

@@ -90,9 +90,13 @@ class Office(Shielding):
             raise
 
     def _problems(self, content: Content) -> list[str]:
-        found = fit.problems(content, self._registry())
-        more = [f"and {len(found) - MOST_PROBLEMS} more"] if len(found) > MOST_PROBLEMS else []
-        return [_cut(one) for one in found[:MOST_PROBLEMS]] + more
+        return told(fit.problems(content, self._registry()))
+
+
+def told(problems: list[str]) -> list[str]:
+    """Return as many problems, and as much of each, as anybody is told."""
+    more = [f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
+    return [_cut(one) for one in problems[:MOST_PROBLEMS]] + more
 
 
 def _cut(problem: str) -> str:

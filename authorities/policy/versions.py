@@ -32,6 +32,8 @@ Text = Annotated[str, Field(max_length=MAX_POLICY)]
 FileName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9_-]{{0,{LONGEST_NAME - 7}}}\.cedar$")]
 Why = Annotated[str, StringConstraints(pattern=rf"^[^\x00-\x1f\x7f]{{1,{MAX_WHY}}}$", strip_whitespace=True)]
 """Why an operator activates a version: one line."""
+FIRST = "the policies that the system was set up with"
+"""Why the first version is in force."""
 WITHDRAWN = ".withdrawn"
 """Ends the name of a version that nobody has taken."""
 _NAME = re.compile(r"(\d{6,})\.(json|damaged|withdrawn)")
@@ -133,7 +135,7 @@ class Versions:
     """All versions that are kept."""
 
     def __init__(self, folder: Path, first: Callable[[], Content], *, clock: Callable[[], float] = time.time) -> None:
-        """Read the versions in a folder; if there is none, the first one is what `first` returns.
+        """Read the versions in a folder; if there is none, `active` is what `first` returns, which `begin` keeps.
 
         `clock`: seconds since the epoch.  Raises `VersionsError` if the newest is damaged: an older one would take
         back what an operator has decided.
@@ -148,9 +150,16 @@ class Versions:
             raise VersionsError(f"{folder} cannot be read: {error}.") from error
         if newest not in self._all and self._last:  # control: newest-version-whole
             raise _damaged(self._file(newest or self._last))
-        if not self._all:
-            self.add(first(), by=None, why="the policies that the system was set up with")
-        self.active = self.version(max(self._all))
+        self.active = self.version(max(self._all)) if self._all else self._next(first(), by=None, why=FIRST)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any version is kept."""
+        return bool(self._all)
+
+    def begin(self) -> None:
+        """Keep the first version.  Raises `VersionsError`."""
+        self.add(self.active.content, by=None, why=FIRST)
 
     def all(self) -> list[Summary]:
         """Return all versions without their contents, the newest first."""
@@ -169,9 +178,8 @@ class Versions:
 
     def add(self, content: Content, *, by: str | None, why: str, of: int | None = None) -> Version:
         """Keep a new version, which is in force from now on.  Raises `VersionsError`, and then nothing has changed."""
-        number, digest = self._last + 1, content.document.digest
-        version = Version(number=number, digest=digest, at=self._clock(), by=by, why=why, of=of, content=content)
-        file = self._file(number)
+        version = self._next(content, by=by, why=why, of=of)
+        number, file = version.number, self._file(version.number)
         try:
             written(file, version.model_dump_json().encode())
             synced(self._folder)
@@ -207,6 +215,10 @@ class Versions:
             if older.stem < file.stem:
                 with suppress(OSError):
                     older.unlink()
+
+    def _next(self, content: Content, *, by: str | None, why: str, of: int | None = None) -> Version:
+        number, digest = self._last + 1, content.document.digest
+        return Version(number=number, digest=digest, at=self._clock(), by=by, why=why, of=of, content=content)
 
     def _read(self) -> int:
         """Read all versions.  Return the number of the newest that was not put aside, whether it is whole or not."""

@@ -11,6 +11,7 @@ from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.attack import POLICY_AUTHORITY, Attempt, Target, Tries, attack
 from tests.support.attack_policy import Governed, with_policy_authority
+from tests.support.policies import versions_in
 from tests.support.system import POLICIES
 from zerotrust.decision import Denied
 
@@ -29,7 +30,7 @@ def weaker(content: Content) -> Content:
 
 def versions_of(target: Target) -> Versions:
     """The versions of an authority whose disk the attacker has."""
-    return Versions(target.system.folder / "versions", lambda: content_of(POLICIES))
+    return versions_in(target.system.folder / "versions", content_of(POLICIES))
 
 
 def stricter(content: Content) -> Content:

@@ -14,14 +14,14 @@ from authorities.policy import publisher as module
 from authorities.policy.main import own
 from authorities.policy.publisher import Publisher
 from authorities.policy.reasons import PolicyReason
-from authorities.policy.versions import Version, Versions, content_of
+from authorities.policy.versions import Version, content_of
 from authorities.registry.policies import PATH as POLICY_AT
 from tests.services.test_policy_feed import followed
 from tests.services.test_registry_authority import ADDRESS, NAME, Authority, authority_in
 from tests.support.ca import REGISTRY_PARTY, the_ca, workload
 from tests.support.feed import beat, line, policy_line, registry_line, whole
 from tests.support.issuer import Issuer
-from tests.support.policies import AUTHORITY, signed
+from tests.support.policies import AUTHORITY, signed, versions_in
 from tests.support.receipts import receipts
 from tests.support.system import POLICIES, POLICY, System, Wire, fresh_revocations, svid_of
 from zerotrust.audit.chain import events
@@ -43,7 +43,7 @@ class Way:
     """A policy authority whose calls lead to a registry in this process."""
 
     def __init__(self, folder: Path, registry: Authority) -> None:
-        self.versions = Versions(folder / "versions", lambda: content_of(POLICIES))
+        self.versions = versions_in(folder / "versions", content_of(POLICIES))
         self.svid: Svid = the_ca().svid(AUTHORITY)
         self.sent: list[bytes] = []
         self.away = False

@@ -19,9 +19,10 @@ from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
 from authorities.policy.reasons import PolicyReason
-from authorities.policy.versions import MAX_WHY, Version, Versions, content_of
+from authorities.policy.versions import MAX_WHY, Version, content_of
 from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
 from tests.support.pki import CA
+from tests.support.policies import versions_in
 from tests.support.printed import unspaced
 from tests.support.records import CALLER
 from tests.support.system import POLICIES, deployment, registry
@@ -102,7 +103,7 @@ class Authority:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    versions = Versions(tmp_path / "versions", lambda: content_of(POLICIES))
+    versions = versions_in(tmp_path / "versions", content_of(POLICIES))
     registered, recorder = TheRegistry(), Records()
     office = Office(versions, registered, lambda: REGISTRY, lambda version: recorder.write(change(version)))
     return Authority(office, registered, recorder)

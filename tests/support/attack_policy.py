@@ -9,6 +9,7 @@ from authorities.policy.app import create_app
 from authorities.policy.versions import Versions, content_of
 from tests.support.attack import POLICY_AUTHORITY, Target, in_process
 from tests.support.issuer import Issuer
+from tests.support.policies import versions_in
 from tests.support.system import POLICIES, alive
 from zerotrust.service import Service
 
@@ -32,7 +33,7 @@ async def with_policy_authority(folder: Path, issuer: Issuer, kind: type[Service
         system = target.system
         address = system.addresses[POLICY_AUTHORITY] = system.registry.address(POLICY_AUTHORITY)
         service = system.service(POLICY_AUTHORITY)
-        target.versions = Versions(service.data / "versions", lambda: content_of(POLICIES))
+        target.versions = versions_in(service.data / "versions", content_of(POLICIES))
         app = system.apps[address] = create_app(service, target.versions, lambda _call: None)
         async with alive(app):
             yield target

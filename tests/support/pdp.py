@@ -20,6 +20,7 @@ from authorities.policy.pdp import ServicePoint
 from authorities.policy.versions import Versions, content_of
 from tests.support.ca import FOREVER, the_ca
 from tests.support.issuer import Issuer
+from tests.support.policies import versions_in
 from tests.support.system import POLICIES, POLICY, System
 from zerotrust import authzen
 from zerotrust.authzen import AuthZEN
@@ -72,7 +73,7 @@ async def elsewhere(system: System) -> AsyncIterator[None]:
 async def authority(system: System) -> AsyncIterator[Versions]:
     """The policy authority in a system whose services ask it; no registry answers it."""
     service, address = system.service(PDP), system.registry.address(PDP)
-    versions = Versions(service.data / "versions", lambda: content_of(POLICIES))
+    versions = versions_in(service.data / "versions", content_of(POLICIES))
     apps = {address: create_app(service, versions, lambda _call: None)}
     system.policy = lambda name: AuthZEN(
         httpx.AsyncClient(transport=Wire(apps, Peer(system.registry.id(name), FOREVER))), address

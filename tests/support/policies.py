@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+from authorities.policy.versions import Content, Versions
 from authorities.registry.policies import KEPT, Kept
 from tests.support.ca import the_ca
 from tests.support.system import POLICY
@@ -38,6 +39,14 @@ def keep(folder: Path, policy: PolicyDocument = POLICY, version: int = 1) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     kept = Kept(version=version, digest=policy.digest, bundle=signed(policy, version).bundle)
     (folder / KEPT).write_text(kept.model_dump_json())
+
+
+def versions_in(folder: Path, first: Content) -> Versions:
+    """The versions in a folder; of an empty one, the first is kept."""
+    versions = Versions(folder, lambda: first)
+    if not versions.begun:
+        versions.begin()
+    return versions
 
 
 @cache

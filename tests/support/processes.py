@@ -14,6 +14,7 @@ from authorities.attestation.verifier.report import report
 from local.launches import settings
 from local.system import ROOT, System
 from local.waiting import started
+from registration.names import POLICIES
 from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
@@ -73,11 +74,17 @@ async def served(issuer: Issuer, authority: Authority, folder: Path) -> AsyncIte
 
 @asynccontextmanager
 async def launched(
-    folder: Path, registry: Registry, issuer: Issuer, parties: Iterable[str], *, waiting: Iterable[str] = ()
+    folder: Path,
+    registry: Registry,
+    issuer: Issuer,
+    parties: Iterable[str],
+    *,
+    waiting: Iterable[str] = (),
+    policies: Path = ROOT / POLICIES,
 ) -> AsyncIterator[System]:
     """Launch the registry, the other authorities and these parties as they always are, for a block.
 
-    `waiting`: those that do not answer yet.
+    `waiting`: those that do not answer yet.  `policies`: the folder of their first version.
     """
     lock = load_lock(ROOT / "registry.lock").model_copy(update={"registry": entries(registry)})
     (folder / "registry.yaml").write_text(registry.model_dump_json())  # JSON is YAML
@@ -89,12 +96,14 @@ async def launched(
         authority = await stack.enter_async_context(Authority(registry, lock, ROOT, folder, port=port))
         address = await stack.enter_async_context(served(issuer, authority, folder))
         system = System(registry, there, lock, folder, At(address), authority)  # type: ignore[arg-type]
-        files = {"ZT_FILES": str(folder), "ZT_DEPLOYMENT": str(file)}
-        names = REGISTRY_PARTY, registry.authorities.policy, registry.authorities.audit, *parties
+        policy = registry.authorities.policy
+        own = {
+            REGISTRY_PARTY: {"ZT_FILES": str(folder), "ZT_DEPLOYMENT": str(file)},
+            policy: {"ZT_POLICIES": str(policies)},
+        }
+        names = REGISTRY_PARTY, policy, registry.authorities.audit, *parties
         processes = [
-            await authority.launch(
-                Launch.registered(registry, name, settings(system, name) | (files if name == REGISTRY_PARTY else {}))
-            )
+            await authority.launch(Launch.registered(registry, name, settings(system, name) | own.get(name, {})))
             for name in names
         ]
         reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), REGISTRY_PARTY, authority))

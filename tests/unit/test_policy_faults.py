@@ -11,7 +11,8 @@ from authorities.policy.decisions import FILE
 from authorities.policy.faults import faults
 from authorities.policy.office import LONGEST_PROBLEM, Office
 from authorities.policy.statements import MOST_TRIED, statements
-from authorities.policy.versions import Content, Versions, content_of
+from authorities.policy.versions import Content, content_of
+from tests.support.policies import versions_in
 from tests.support.system import POLICIES, registry
 
 CONTENT = content_of(POLICIES)
@@ -212,7 +213,7 @@ async def test_a_long_name_is_cut_off(tmp_path: Path) -> None:
     files = CONTENT.policies | {
         DOCUMENTS: CONTENT.policies[DOCUMENTS].replace("resource.owner", f"resource.{long}c", 1)
     }
-    office = Office(Versions(tmp_path, lambda: CONTENT), AsyncMock(), registry, AsyncMock())
+    office = Office(versions_in(tmp_path, CONTENT), AsyncMock(), registry, AsyncMock())
 
     [problem] = (await office.test(CONTENT.model_copy(update={"policies": files, "cedar_schema": schema})))["problems"]
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.operators import Questions
 from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked
-from authorities.policy.versions import Versions
+from tests.support.policies import versions_in
 from tests.unit.test_policy_office import CONTENT, LESS, REGISTRY
 from zerotrust.decision import Denied, Resource
 from zerotrust.identity import MAX_ACTORS
@@ -23,7 +23,7 @@ REPORT = Resource(
 
 @pytest.fixture
 def inquiries(tmp_path: Path) -> Inquiries:
-    return Inquiries(Versions(tmp_path, lambda: CONTENT), lambda: REGISTRY)
+    return Inquiries(versions_in(tmp_path, CONTENT), lambda: REGISTRY)
 
 
 def asked(policy: str, *, groups: str = "/finance", action: str = "document.read", **more: Any) -> Asked:

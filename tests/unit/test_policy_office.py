@@ -12,6 +12,7 @@ from authorities.policy.decisions import rows
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import MOST_PROBLEMS, Office
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
+from tests.support.policies import versions_in
 from tests.support.system import POLICIES, registry
 from zerotrust.decision import Denied, Reason
 
@@ -76,7 +77,7 @@ def there() -> TheRegistry:
 
 @pytest.fixture
 def office(tmp_path: Path, there: TheRegistry) -> Office:
-    return Office(Versions(tmp_path, lambda: CONTENT), there, lambda: REGISTRY, there.record)
+    return Office(versions_in(tmp_path, CONTENT), there, lambda: REGISTRY, there.record)
 
 
 async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: TheRegistry) -> None:

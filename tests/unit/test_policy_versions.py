@@ -21,7 +21,10 @@ OTHER = FIRST.model_copy(update={"policies": {"a.cedar": RULE, "b.cedar": RULE.r
 
 
 def opened(folder: Path, first: Callable[[], Content] = lambda: FIRST) -> Versions:
-    return Versions(folder, first, clock=lambda: 1000.0)
+    kept = Versions(folder, first, clock=lambda: 1000.0)
+    if not kept.begun:
+        kept.begin()
+    return kept
 
 
 def never() -> Content:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from authorities.policy.versions import Versions, content_of
+from authorities.policy.versions import content_of
 from local.manual_steps import receipt_steps, steps
 from local.program import console
 from local.serve import NOW, _show_addresses, _show_what_next, notices
 from local.system import ROOT
 from registration.realm.users import USERS
+from tests.support.policies import versions_in
 from tests.support.system import POLICIES, deployment, registry
 from zt.commands import app
 
@@ -111,7 +112,7 @@ def test_the_steps_to_verify_who_took_part_are_commands_that_zt_has(system: Any,
 def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:
     """A start does not, and nobody would notice."""
     system.suspended = {}
-    kept = Versions(tmp_path / "versions", lambda: content_of(POLICIES))
+    kept = versions_in(tmp_path / "versions", content_of(POLICIES))
     assert list(notices(system)) == []
 
     kept.add(kept.active.content.model_copy(update={"table": ""}), by="olga", why="other")
