@@ -317,7 +317,7 @@ def test_a_line_is_shown_as_cedar_reads_it(zt: Zt, tmp_path: Path) -> None:
     assert "\n+  !context.delegated  //\\u2028control: published-in-person\n" in zt("policy", "diff").stdout
     shown = zt("policy", "test")
     assert shown.exit_code == 1
-    assert "the character U+2028 is not printable: remove it" in " ".join(shown.stdout.split())
+    assert "the character U+2028 is not visible: remove it" in " ".join(shown.stdout.split())
 
 
 def test_policies_are_the_same_if_the_authority_says_so() -> None:
