@@ -82,7 +82,7 @@ def show(  # noqa: PLR0913 - one for each option
         search = _searching(settings, export, policy, after)
         found = search(what)
         events = found.events
-        names = _names(settings, what, events, search)
+        told = partial(trail, name=_names(settings, what, events, search), details=True, ledger=settings.ledger())
     if not events:
         where = str(export) if export else f"{settings.journals}"
         hint = _HINTS.get(what.kind, "") + ("" if export else "  Other journals: --journals.")
@@ -93,12 +93,9 @@ def show(  # noqa: PLR0913 - one for each option
     document |= {"code": codes(events)}
     if what.kind == "id":
         began = f"at {showing.at(events[0].time // MICROSECONDS)}"
-        shown = [headed(trail(events, name=names, details=True), *_for(users(events)), began)]
+        shown = [headed(told(events), *_for(users(events)), began)]
     else:
-        shown = [
-            headed(dated(trail(some, name=names, details=True), some[0].time), *_for(users(some)))
-            for some in by_transaction(events)
-        ]
+        shown = [headed(dated(told(some), some[0].time), *_for(users(some))) for some in by_transaction(events)]
     left_out = [Text(f"Only the newest {len(events):,} of {len(events) + found.more:,} records are shown.", "yellow")]
     output.show(document, *shown, code_table(events), _summary(events), *(left_out if found.more else []))
 

@@ -28,6 +28,7 @@ with extra("zt"):
     from zt.revoke import User, revoking
 
 if TYPE_CHECKING:
+    from zerotrust.registry.model import Registry
     from zt.doors import Place
 
 ROOT = Path(__file__).parents[1]
@@ -58,14 +59,25 @@ def place(system: Path, deployed: Path | None = None, ca: Path | None = None) ->
 
 def calls(system: Path) -> Calls:
     """Return whom each party may call in the system of that folder; nobody, if its registry cannot be read."""
+    registry = readable(system)
+    return {name: party.may_call for name, party in registry.parties.items()} if registry else {}
+
+
+def ledger(system: Path) -> str:
+    """Return the SPIFFE ID of the audit authority of the system of that folder; "", if its registry cannot be read."""
+    registry = readable(system)
+    return registry.id(registry.authorities.audit) if registry else ""
+
+
+def readable(system: Path) -> "Registry | None":
+    """Return the registry of the system of that folder; None, if it cannot be read."""
     from zerotrust.registry.model import load_registry
     from zerotrust.registry.reading import RegistryError
 
     try:
-        registry = load_registry(system / "registry.yaml")
+        return load_registry(system / "registry.yaml")
     except RegistryError:
-        return {}
-    return {name: party.may_call for name, party in registry.parties.items()}
+        return None
 
 
 @app.callback()
@@ -98,7 +110,14 @@ def zt(  # noqa: PLR0913 - one for each variable
     system = system or ROOT
     there, run = partial(place, system, deployment, ca), system / "run"
     context.obj = Settings(
-        user, device, there, partial(calls, system), journals or run / "data", run, system / "policies"
+        user,
+        device,
+        there,
+        partial(calls, system),
+        partial(ledger, system),
+        journals or run / "data",
+        run,
+        system / "policies",
     )
 
 

@@ -53,6 +53,8 @@ class Settings:
     place: Callable[[], "Place"]
     calls: Callable[[], Calls]
     """Whom each party may call; nobody, where there is no registry to read."""
+    ledger: Callable[[], str]
+    """The SPIFFE ID of the audit authority; "", where there is no registry to read."""
     journals: Path
     """The folder of the journals on this machine."""
     run: Path

@@ -50,10 +50,13 @@ def decisions(events: Iterable[AuditEvent]) -> list[tuple[AuditEvent, Decision]]
     return sorted(shown, key=lambda one: one[0].time)
 
 
-def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level, details: bool = False) -> Tree:
+def trail(
+    events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level, details: bool = False, ledger: str = ""
+) -> Tree:
     """Return the audit trail of one task: each token below the one it came from, with the decisions about its calls.
 
     `name` names a token; with `details`, each refusal has its detail.  What belongs to no token is at the root.
+    `ledger`: the SPIFFE ID of the audit authority; an alarm of anybody else names its author.
     """
     known = list(events)
     tree = Tree(Text(_label(known)))
@@ -69,9 +72,9 @@ def trail(events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level
             label = Text.assemble((name(token), "bold"), f" {short(token.party)} → {short(token.audience)}")
             branch = branches[token.token_id] = above.add(label)
         branch.add(_line(event, data, details=details))
-    for alarm in (event.data for event in known if isinstance(event.data, Alarm)):
-        text = f"alarm: {alarm.cause} exchange of {short(alarm.party)}: {alarm.token_id}"
-        tree.add(Text(text, "green" if alarm.cause == "explained" else "red"))
+    for event in known:
+        if isinstance(event.data, Alarm):
+            tree.add(_alarm(event.data, "" if event.service == ledger else short(event.service)))
     for event in known:
         if isinstance(event.data, Resumed):
             tree.add(Text(resumed(event.data, short(event.service)), "yellow"))
@@ -130,6 +133,14 @@ def _line(event: AuditEvent, data: Decision | RegistryChange, *, details: bool) 
     if details and decision.detail and not decision.allowed:
         line.append(f": {decision.detail}")
     return line
+
+
+def _alarm(alarm: Alarm, author: str) -> Text:
+    """Return an alarm; `author`: who has recorded it, if it is not the audit authority."""
+    text = f"alarm: {alarm.cause} exchange of {short(alarm.party)}: {alarm.token_id}"
+    if author:
+        return Text(f"{text}  (recorded by {author}, which is not the audit authority here)", "red")
+    return Text(text, "green" if alarm.cause == "explained" else "red")
 
 
 def _what(event: AuditEvent, data: Decision) -> str:

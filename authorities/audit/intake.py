@@ -9,7 +9,7 @@ from functools import partial
 
 from authorities.audit.log import MAX_BATCH, Log, LogError
 from authorities.audit.reasons import AuditReason
-from authorities.audit.received import new_of, sent
+from authorities.audit.received import Writers, new_of, sent
 from zerotrust.audit.record import GENESIS, Link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.decision import Denied
@@ -50,9 +50,10 @@ class _Waiting:
 class Intake(Shielding):
     """The way of all journals into one log."""
 
-    def __init__(self, ledger: Log, lookup: Lookup, published: Callable[[], None]) -> None:
-        """`published` is called after each batch, and at the start."""
+    def __init__(self, ledger: Log, lookup: Lookup, published: Callable[[], None], only: Writers) -> None:
+        """`published` is called after each batch, and at the start; `only`: who alone writes records of a kind."""
         super().__init__()
+        self._only = only
         self._log, self._lookup, self._was_published = ledger, lookup, published
         self._waiting: dict[str, _Waiting] = {}
         self._taking: dict[str, int] = {}
@@ -79,7 +80,7 @@ class Intake(Shielding):
             raise Denied(AuditReason.JOURNAL_BUSY, "too much waits for the log")
         self._taking[service] = len(body)
         try:
-            given = await asyncio.to_thread(sent, body, service)
+            given = await asyncio.to_thread(sent, body, service, self._only)
             new = await new_of(given, there, partial(self._lookup, service))
             return await self._published(service, new, given.link) if new else there
         finally:

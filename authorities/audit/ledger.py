@@ -13,6 +13,7 @@ from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
 from authorities.audit.others import OthersIn
+from authorities.audit.received import writers
 from authorities.audit.terms import record_term
 from zerotrust.audit.ledger import InLog, NotDelivered
 from zerotrust.audit.record import Link
@@ -49,7 +50,7 @@ class Ledger:
         cosigners = Cosigners(address, http=service.egress.authorities, others=others, others_http=outside)
         self.log = await Log.open(service.data, f"{registry.trust_domain}/audit", cosigners, clock=service.clock)
         self.index = Index(service.data / "index.db", self.log)
-        self.intake = Intake(self.log, self.index.record, self._published.set)
+        self.intake = Intake(self.log, self.index.record, self._published.set, writers(registry))
         delivery = service.delivery(Own(self, registry.id(service.name)))
         work = [asyncio.create_task(one) for one in (self.intake.run(), delivery.run(), self._follow())]
         try:

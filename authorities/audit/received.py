@@ -1,17 +1,29 @@
 """The lines of a journal as a party sends them: whose they are, and whether they continue what the log has."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from authorities.audit.reasons import AuditReason
+from zerotrust.audit.event_types import Alarm, Data, Issued, RegistryChange
 from zerotrust.audit.leaf import Record, leaf_of
 from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, after, hash_of, link_before
 from zerotrust.audit.tail import MOST_LINES
 from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS
+from zerotrust.registry.model import Registry
 
 Known = Callable[[int], Awaitable[bytes | None]]
 """Returns the line of this journal in the log, by its number; None if it is not found there."""
+
+Writers = Mapping[type[Data], Collection[str]]
+"""Who alone writes records of a kind: their SPIFFE IDs.  Everybody writes those of another kind."""
+
+
+def writers(registry: Registry) -> Writers:
+    """Return who alone writes what the authorities say: the alarms, what Keycloak has issued, and changes.  Pure."""
+    own = registry.authorities
+    changing = {registry.id(own.registry), registry.id(own.policy)}
+    return {Alarm: {registry.id(own.audit)}, Issued: {registry.id(own.registry)}, RegistryChange: changing}
 
 
 class Sent(NamedTuple):
@@ -23,8 +35,10 @@ class Sent(NamedTuple):
     """Where the journal stands after them."""
 
 
-def sent(body: bytes, service: str) -> Sent:
+def sent(body: bytes, service: str, only: Writers) -> Sent:
     """Return the lines of a request, each a record of this service that continues the one before.  Pure.
+
+    `only`: who alone writes records of a kind.
 
     Raises `Denied`: `journal_malformed` and `journal_of_another`.
     """
@@ -34,7 +48,7 @@ def sent(body: bytes, service: str) -> Sent:
     if len(lines) > MOST_LINES:
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"more than {MOST_LINES} lines")
     for line in lines:
-        _check_author(line, service)
+        _check_author(line, service, only)
     link = before = link_before(lines[0])
     try:
         for line in lines:
@@ -46,7 +60,7 @@ def sent(body: bytes, service: str) -> Sent:
     return Sent(before, lines, link)
 
 
-def _check_author(line: bytes, service: str) -> None:
+def _check_author(line: bytes, service: str, only: Writers) -> None:
     try:
         if len(line) > MAX_LINE:
             raise ValueError("a record is too long")
@@ -61,6 +75,9 @@ def _check_author(line: bytes, service: str) -> None:
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"a record's caller has more than {MAX_ACTORS} actors or ancestors")
     if leaf.event.service != service:  # control: journal-of-the-caller
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")
+    data = leaf.event.data
+    if service not in only.get(type(data), {service}):  # control: authorities-words-their-own
+        raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of type {data.type}, which only an authority writes")
 
 
 async def new_of(given: Sent, there: Link, known: Known) -> Sequence[bytes]:

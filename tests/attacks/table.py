@@ -1112,6 +1112,11 @@ ROWS: dict[int, Row] = {
         AuditReason.JOURNAL_MALFORMED,
         (Control("delivered-chain-bounded"),),
     ),
+    388: Row(
+        "a party delivers an alarm that withdraws one of the audit authority, or what only another authority says",
+        AuditReason.JOURNAL_OF_ANOTHER,
+        (Control("authorities-words-their-own"),),
+    ),
     373: Row(
         "a thief of the ledger acknowledges records that it never publishes, so that parties delete them",
         "nothing is deleted",

@@ -18,7 +18,8 @@ from tests.support.records import CALLER
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Refusal
+from zerotrust.audit.event_types import Alarm, Issued, Refusal, RegistryChange
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, line_of, link_of
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
@@ -133,6 +134,18 @@ async def test_a_file_of_the_ledger_that_is_not_the_logs(ledger: Ledger) -> Trie
     for path in ("..%2flog.key", "tile/..%2f..%2flog.key", "tile%2f0%2f..%2f..%2f..%2flog.key"):
         answer = await ledger.ask(READER, "GET", f"/log/{path}")
         yield Attempt(str(answer.status_code), key in answer.content)
+
+
+@attack(388, in_front_of_it)
+async def test_what_only_an_authority_says(ledger: Ledger) -> Tries:
+    """An alarm is withdrawn; a token, and that a party was reinstated, are invented."""
+    for data in (
+        Alarm(cause="explained", party=identity(READER), token_id="t", at=1),
+        Issued(until=1),
+        RegistryChange(action="reinstate", target=sanitize(READER)),
+    ):
+        event = AuditEvent(schema=1, time=1, service=identity(READER), data=data).canonical()
+        yield await ledger.tried(READER, [line_of(event, GENESIS)])
 
 
 @attack(379, in_front_of_it)

@@ -15,23 +15,26 @@ import pytest
 from authorities.audit import intake
 from authorities.audit.log import Log
 from authorities.audit.reasons import AuditReason
+from authorities.audit.received import sent, writers
 from inference.main import create_app as create_inference
 from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body, identity, until, written
 from tests.support.ca import NO_CERTIFICATE, workload
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
+from tests.support.system import registry
 from zerotrust.audit import segments
 from zerotrust.audit.chain import closed
 from zerotrust.audit.chain import lines as lines_of
 from zerotrust.audit.deletion import KEPT, Deletion
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Data, Outcome, Refusal
+from zerotrust.audit.event_types import Alarm, Data, Issued, Outcome, Refusal, RegistryChange
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import RemoteLedger, published_policy
 from zerotrust.audit.record import GENESIS, after, event_of, hash_of, link_of
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
-from zerotrust.decision import Decision, Reason
+from zerotrust.decision import Decision, Denied, Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.testing.wire import alive
 from zerotrust.tlog.proof import proof as parsed
@@ -441,6 +444,26 @@ async def test_a_caller_with_a_longer_chain_than_a_token_has_is_malformed(ledger
     assert (answer.status_code, answer.json()["reason"]) == (400, AuditReason.JOURNAL_MALFORMED)
 
     assert (await ledger.send(READER, saying(READER, called(MAX_ACTORS)))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "by"),
+    [
+        (Alarm(cause="silent", party=identity(READER), token_id="t", at=1), {AUDIT}),
+        (Issued(until=1), {"authority/registry"}),
+        (RegistryChange(action="reinstate", target=sanitize(READER)), {"authority/registry", "authority/policy"}),
+    ],
+    ids=lambda value: value.type if isinstance(value, Alarm | Issued | RegistryChange) else "",
+)
+def test_what_an_authority_says_is_taken_of_it_alone(data: Data, by: set[str]) -> None:
+    only = writers(registry())
+    for party in (AUDIT, READER, "authority/registry", "authority/policy", "authority/attestation"):
+        lines = body(saying(party, data))
+        if party in by:
+            assert sent(lines, identity(party), only).link.records == 1
+        else:
+            with pytest.raises(Denied, match=f"a record of type {data.type}, which only an authority writes"):
+                sent(lines, identity(party), only)
 
 
 async def test_no_bug_ends_the_publication(

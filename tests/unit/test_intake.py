@@ -35,7 +35,7 @@ async def nothing(_service: str, _number: int) -> None:
 
 @pytest.fixture
 def into_the_log() -> Intake:
-    return Intake(Published(), nothing, lambda: None)  # type: ignore[arg-type]
+    return Intake(Published(), nothing, lambda: None, {})  # type: ignore[arg-type]
 
 
 async def test_lines_that_still_wait_at_the_end_are_refused_as_are_those_that_come_later(into_the_log: Intake) -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 from rich.console import Console
+from rich.text import Text as ColouredText
 
 from tests.docs.test_audit_events import EXAMPLES
 from tests.support.records import CALLER
@@ -14,6 +15,8 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Peer, Policy, Trace
 from zerotrust.audit.event_types import (
     Action,
+    Alarm,
+    AlarmCause,
     Counts,
     Data,
     Exchange,
@@ -155,6 +158,22 @@ def test_text_of_a_record_is_no_markup_wherever_the_tree_is_printed(text: str) -
     assert f"1970-01-01 00:00:00Z, transaction {text}, policy {text}\n" in file.getvalue()
     assert f"granted  {text}\n" in file.getvalue()
     assert f"revoked {text}: {text}" in file.getvalue()
+
+
+@pytest.mark.parametrize("cause", ["explained", "unexplained"])
+def test_an_alarm_of_anybody_but_the_audit_authority_names_its_author_in_red(cause: AlarmCause) -> None:
+    alarm = event(Alarm(cause=cause, party=REGISTRY, token_id="t1", at=1), span="")
+    said = f"alarm: {cause} exchange of authority/registry: t1"
+
+    for ledger in "spiffe://agents.example/authority/audit", "":
+        line = trail([alarm], ledger=ledger).children[0].label
+        assert isinstance(line, ColouredText)
+        assert line.plain == f"{said}  (recorded by authority/registry, which is not the audit authority here)"
+        assert line.style == "red"
+
+    line = trail([alarm], ledger=REGISTRY).children[0].label
+    assert isinstance(line, ColouredText)
+    assert (line.plain, line.style) == (said, "green" if cause == "explained" else "red")
 
 
 def test_without_a_trace_each_change_has_a_block_with_its_time_and_counts_have_one() -> None:
