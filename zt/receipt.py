@@ -33,6 +33,12 @@ MOST_NAMED = 10
 """Kinds of other answers that are named; `--json` has all."""
 
 
+WITHOUT_PROOF = (
+    "All other steps are verified.  But no witness says that each party signed before its certificate ended: whoever "
+    "stole a key later could have.  A proof is asked for soon after the answer (docs/receipts.md)."
+)
+
+
 @receipt.command("digest")
 def show_digest(answer: Answer, *, _json: Json = False) -> None:
     """Show the digest of the first receipt in an answer, by which the orchestrator is asked for its proof."""
@@ -69,6 +75,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Verify who took part in a task, offline; exit with status 1 at the first thing that is not proven."""
     from zerotrust.receipts import Unproven, verify
+    from zerotrust.registry.lock import LOCK, REGISTRY
     from zt.evidence import leaves, trusted
     from zt.receipt_inputs import accepted_by, approved_in, authorities, evidence
     from zt.witness import Witness, default_folder
@@ -79,23 +86,27 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
         held = Witness(default_folder()).held(trust.logs)
         return (leaf.line for leaf in leaves(export, trust, after=0, held=held))
 
-    ca = ca or settings.run / "ca.pem"
+    ca, policy, system = ca or settings.run / "ca.pem", policy or settings.run / POLICY, settings.run.parent
+    content, beside = _read(answer, "the answer"), answer.with_name(f"{answer.name}.proof")
+    left_out = export and not proof and not beside.exists()
     with explained():
-        trust = trusted(policy or settings.run / POLICY)
+        trust = trusted(policy)
         try:
             proven = verify(
-                _read(answer, "the answer"),
+                content,
                 authorities=authorities(ca),
-                accepted=accepted_by(accept) if accept else approved_in(settings.run.parent),
+                accepted=accepted_by(accept) if accept else approved_in(system),
                 policy=trust,
-                evidence=evidence(proof or answer.with_name(f"{answer.name}.proof")),
+                evidence=None if left_out else evidence(proof or beside),
                 request=_read(request, "the request") if request else None,
                 transaction=transaction,
                 leaves=verified(export) if export else None,
             )
         except Unproven as error:
             _failed(error, ca, export)
-    _show(proven)
+    _show(proven, [ca, policy, *([accept] if accept else [system / REGISTRY, system / LOCK])])
+    if left_out:
+        output.fail(f"NOT PROVEN when (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
 
 
 def _read(path: Path, what: str) -> bytes:
@@ -135,12 +146,14 @@ def _too_early(error: "EndsBefore") -> str:
     return f"and the record of this answer ({answered}) {over}: export the log again after that"
 
 
-def _show(proven: "Proven") -> None:
+def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
     from zerotrust.receipts.opened import each
 
-    parties = sorted({short(one.signer) for one in each(proven.root)})
-    told = f"Proven: {', '.join(parties)} took part, and ran code that is accepted."
-    output.show(_document(proven), tree(proven.root), Text(told, OK), *_compared(proven))
+    parties = ", ".join(sorted({short(one.signer) for one in each(proven.root)}))
+    told = f"{'Proven: ' if proven.at else ''}{parties} took part, and ran code that is accepted."
+    document = _document(proven) | {"trusted": [str(one) for one in trusted]}
+    believed = Text(f"Trusted: {', '.join(map(str, trusted))}.", "dim")
+    output.show(document, tree(proven.root), Text(told, OK if proven.at else ""), believed, *_compared(proven))
 
 
 def _compared(proven: "Proven") -> Iterator[Text | Padding]:

@@ -84,7 +84,10 @@ def evidence(path: Path) -> Evidence:
             raise EvidenceError(f"{path} has a refusal ({reason}) instead of a proof: ask again.", "malformed_proof")
         return evidence_of(content)
     except FileNotFoundError as error:
-        text = f"There is no proof {path}: GET /receipts/DIGEST at the orchestrator gives it: `zt receipt digest`."
+        text = (
+            f"There is no proof {path}: soon after the answer, GET /receipts/DIGEST at the orchestrator gives it "
+            "(`zt receipt digest`).  Without it, --export FILE verifies all but the time."
+        )
         raise EvidenceError(text, "no_proof") from error
     except ValueError as error:
         raise EvidenceError(f"{path} is no proof: {error}.", "malformed_proof") from error

@@ -70,7 +70,10 @@ def test_a_person_sees_who_did_what_for_whom(files: Files) -> None:
     shown = files.verify("--request", str(files.folder / "request.json"), "--transaction", "T0")
 
     assert shown.exit_code == 0, shown.output
-    assert shown.output.splitlines() == [
+    lines = shown.output.splitlines()
+    trusted = [str(files.folder / one) for one in ("run/ca.pem", "run/audit.policy", "accept.yaml")]
+    assert " ".join(lines[5:-1]).split() == f"Trusted: {', '.join(trusted)}.".split()
+    assert [*lines[:5], lines[-1]] == [
         f"orchestrator POST /: done  code {code_of('orchestrator')[:12]}",
         f"└── agent/reader POST /: done  code {code_of('agent/reader')[:12]}",
         f"    ├── inference POST /: done  code {code_of('inference')[:12]}",
@@ -91,6 +94,7 @@ def test_a_program_gets_the_same_as_json(files: Files) -> None:
         (spiffe_id("tool/documents"), spiffe_id("agent/reader")),
     ]
     assert found["calls"][0]["said"]["txn"] == "T0"
+    assert found["trusted"] == [str(files.folder / one) for one in ("run/ca.pem", "run/audit.policy", "accept.yaml")]
 
 
 def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
@@ -141,6 +145,29 @@ def test_an_export_that_ends_before_the_answer_accuses_nobody(files: Files) -> N
         assert shown.exit_code == 1
         assert shown.stderr == f"{export} ends at {at(ends)}, {told}\n"
         assert "spiffe://" not in shown.output
+
+
+def test_without_a_proof_an_export_verifies_all_but_the_time(files: Files) -> None:
+    (proof := files.folder / "answer.json.proof").rename(files.folder / "kept")
+    export = "--export", str(files.folder / "export")
+
+    shown = files.verify(*export)
+    assert shown.exit_code == 1
+    assert f"NOT PROVEN when (step 3): there is no proof {proof}.  All other steps are verified." in shown.stderr
+    assert "Proven:" not in shown.output
+    assert "orchestrator, tool/documents took part, and ran code that is accepted." in shown.stdout
+    assert "Complete: the log up to" in shown.stdout
+    found = files.verify(*export, "--json")
+    assert (json.loads(found.stdout)["seen"], json.loads(found.stderr)["reason"]) == (None, "no_proof")
+    assert "Without it, --export FILE verifies all but the time." in files.verify().stderr
+    # A file that was named is not left out; and whoever is at fault is told without the proof, too.
+    assert "Step 10" not in files.verify(*export, "--proof", str(proof)).output
+    assert files.verify(*export, "--proof", str(proof)).stdout == ""
+    assert files.verify(*export, "--proof", str(files.folder / "kept")).exit_code == 0
+    files.task.tool.said = {"code": digest("changed")}
+    files.write()
+    proof.unlink()
+    assert "Step 8 of 10 NOT PROVEN" in files.verify(*export).output
 
 
 OTHERS = "what is not a request for a proof.  Compare it with what you asked for:"

@@ -56,6 +56,16 @@ def test_an_honest_task_is_proven(task: Task, exported: bool) -> None:
     assert [one.signer for one in proven.root.below[0].below] == [spiffe_id("inference"), spiffe_id("tool/documents")]
 
 
+def test_without_evidence_nobody_says_when_and_the_log_has_to_have_the_receipt(task: Task) -> None:
+    answer = task.answer()
+
+    assert task.verified(answer, evidence=None, leaves=[*task.entries, task.heads]).at is None
+    assert fails(task, answer, evidence=None) == (3, "orchestrator")
+    task.seen += 1_000
+    assert task.verified(exported=True, evidence=None).at is None
+    assert fails(task, answer, evidence=None, leaves=[_heads_at(task.now + LATE)]) == (10, "orchestrator")
+
+
 def test_what_the_reader_does_not_say_is_not_compared(task: Task) -> None:
     assert task.verified(request=None, transaction=None).root.receipt.txn == "T0"
 

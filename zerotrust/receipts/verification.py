@@ -29,8 +29,8 @@ class Proven:
 
     root: Opened
     """The receipt of the party that answered, with those of its calls below it, and theirs below them."""
-    at: int
-    """When enough witnesses had seen it, in seconds since the epoch."""
+    at: int | None
+    """When enough witnesses had seen it, in seconds since the epoch; None if no evidence was given."""
     compared: Compared | None = None
     """What the log says of others; None if it was not compared."""
 
@@ -51,7 +51,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     authorities: Collection[x509.Certificate],
     accepted: Accepted,
     policy: TrustPolicy,
-    evidence: Evidence,
+    evidence: Evidence | None,
     request: bytes | None = None,
     transaction: str | None = None,
     leaves: Iterable[bytes] | None = None,
@@ -59,14 +59,18 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     """Return who took part in the task that was answered with `answer`.  Raises `Unproven`.
 
     `answer`: the content as it came.  `authorities`: of the trust domain's workloads.  `policy`: of the log.
-    `evidence`: that the log has the first receipt.  `request`: the content as it was sent, and `transaction`: the `jti`
-    of the user's own token; what is not given is not compared.  `leaves`: all of a verified export, in order.
+    `evidence`: that the log has the first receipt.  None leaves open whether a key was used after its certificate had
+    ended (step 3); it takes `leaves`, which then show that the log has that receipt.  `request`: the content as it was
+    sent, and `transaction`: the `jti` of the user's own token; what is not given is not compared.  `leaves`: all of a
+    verified export, in order.
     """
     found = taken(answer)
     if not found or not found.receipts:
         raise Unproven(1, SOMEBODY, f"the answer has no receipts; {EXACTLY}")
     receipts = _all_opened(found.receipts, authorities)
-    at = check_logged(receipts[0], evidence, policy)
+    if evidence is None and leaves is None:
+        raise Unproven(3, receipts[0].signer, "nothing shows that a log has its receipt")
+    at = check_logged(receipts[0], evidence, policy) if evidence else None
     _check_mine(receipts[0], found, request, transaction)
     root = grown(receipts)
     check_times(root)
