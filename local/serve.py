@@ -40,9 +40,8 @@ async def serve(model: Model) -> int:
         console.print(steps(system), soft_wrap=True)
         _show_what_next()
         console.print(receipt_steps(system), soft_wrap=True)
-        console.print(READY)
-        for notice in notices(system):
-            console.print(notice, soft_wrap=True)
+        for line in last_lines(system):
+            console.print(line, soft_wrap=True)
         let_go(FOLDER / "logs" / "local.log")
         await asyncio.Event().wait()
     return 0
@@ -69,14 +68,25 @@ def _show_what_next() -> None:
         paragraph(f"{what:<17} {how}", indent=2, hanging=18)
 
 
-def notices(system: System) -> Iterator[Text]:
-    """Yield what is not as it should be, each with the command that mends it."""
+def last_lines(system: System) -> Iterator[Text]:
+    """Yield whether other policies are in force, how to stop, and who is suspended: then nothing works as it should."""
+    yield from other_policies(system)
+    yield Text(READY)
+    yield from suspensions(system)
+
+
+def suspensions(system: System) -> Iterator[Text]:
+    """Yield who is suspended, each with the command that ends it."""
     for name, why in system.suspended.items():
         yield Text(
             f"\n{name} is suspended since an earlier run ({why}), and does nothing until:\n"
             f"  {ZT} party reinstate {name}" + (WITHOUT_POLICIES if name == system.registry.authorities.policy else ""),
             "red",
         )
+
+
+def other_policies(system: System) -> Iterator[Text]:
+    """Yield that policies/ is not in force, if so, with the commands that put it into force."""
     kept = system.data(system.registry.authorities.policy) / "versions"
     if number := other_in_force(kept, ROOT / "policies"):
         yield Text(

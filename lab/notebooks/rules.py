@@ -86,7 +86,7 @@ async def put_back(system: System) -> None:
     """Put the policies of this project into force, if others are: a notebook may not have come to its end."""
     content = content_of(ROOT / POLICIES)
     async with governing(system) as olga:
-        if (await olga.ask("POST", "/versions/test", content.model_dump(mode="json")))["text"]:
+        if not (await olga.ask("POST", "/versions/test", content.model_dump(mode="json")))["same"]:
             await _activate(olga, content, "as it was before a notebook")
 
 

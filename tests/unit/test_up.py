@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from authorities.policy.versions import content_of
+from local.left_running import READY
 from local.manual_steps import receipt_steps, steps
 from local.program import console
-from local.serve import NOW, _show_addresses, _show_what_next, notices
+from local.serve import NOW, _show_addresses, _show_what_next, last_lines, other_policies, suspensions
 from local.system import ROOT
 from registration.realm.users import USERS
 from tests.support.policies import versions_in
@@ -50,14 +51,14 @@ def test_who_stays_suspended_is_marked_in_the_list_and_told_at_the_end_with_what
     assert len(told.get().splitlines()) == len(registry().services) + 2 + 1 + 1 + len(USERS)  # none is broken
     assert lines["agent/writer"].split(maxsplit=1)[1] == "suspended: see the end"
     assert "at 127.0.0.1:8102" in lines["agent/reader"]
-    assert [notice.plain for notice in notices(system)] == [
+    assert [notice.plain for notice in suspensions(system)] == [
         "\nagent/writer is suspended since an earlier run (compromised), and does nothing until:\n  " + ZT_REINSTATES
     ]
     system.suspended = {"authority/policy": "drift"}
-    [notice] = notices(system)
+    [notice] = suspensions(system)
     assert "party reinstate authority/policy\nUntil then, only operators are permitted anything" in notice.plain
     system.suspended = {}
-    assert list(notices(system)) == []
+    assert list(suspensions(system)) == []
 
 
 def test_what_to_do_now_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +84,17 @@ def test_ask_leaves_a_file_as_it_came_and_ends_what_is_shown(system: Any, tmp_pa
 
     assert [(tmp_path / name).read_text() for name in ("saved", "also")] == ["{}", "{}"]
     assert shown.stdout == "\n{}\n"
+
+
+@pytest.mark.parametrize("page", ["add-an-agent", "add-a-tool", "add-a-scope"])
+def test_the_pages_ask_as_the_steps_do(system: Any, page: str) -> None:
+    system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
+    told = re.sub(r"run/ca\.pem (--connect-to \S+) --connect-to \S+", r"run/ca.pem \1", steps(system))
+    (typed,) = re.findall(
+        r"^ask\(\) \{.*?^as_alice\(\) .*?$", (ROOT / f"docs/{page}.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+
+    assert [line for line in typed.splitlines() if line.strip() not in told] == []
 
 
 def test_the_steps_to_verify_who_took_part_are_commands_that_zt_has(system: Any, tmp_path: Path) -> None:
@@ -113,10 +125,10 @@ def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(syste
     """A start does not, and nobody would notice."""
     system.suspended = {}
     kept = versions_in(tmp_path / "versions", content_of(POLICIES))
-    assert list(notices(system)) == []
+    assert list(other_policies(system)) == []
 
     kept.add(kept.active.content.model_copy(update={"table": ""}), by="olga", why="other")
-    [notice] = notices(system)
+    [notice] = other_policies(system)
     assert notice.plain.splitlines() == [
         "",
         "policies/ is not what is in force, version 2.",
@@ -125,5 +137,10 @@ def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(syste
         "  .venv/bin/zt --user olga policy test",
         '  .venv/bin/zt --user olga policy activate --because "..."',
     ]
+    assert [line.plain for line in last_lines(system)] == [notice.plain, READY]
+    system.suspended = {"agent/writer": "compromised"}
+    told = [line.plain for line in last_lines(system)]
+    assert told[:2] == [notice.plain, READY]
+    assert ZT_REINSTATES in told[2]
     (tmp_path / "versions" / "000003.json").write_text("{")
-    assert list(notices(system)) == [], "the policy authority says what is wrong with that"
+    assert list(other_policies(system)) == [], "the policy authority says what is wrong with that"
