@@ -28,7 +28,7 @@ class UnreadError(PolicyError):
 MAX_DEPTH = 32
 """Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
 MAX_JOINS = 200
-"""Of operators, calls and brackets in one policy.  A chain of 1,500, without any bracket, ends the process as well."""
+"""Of clauses, operators, calls and brackets in one policy.  A chain of 1,500, without any bracket, ends the process as well."""
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
 
@@ -54,7 +54,7 @@ def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
     if _LONG_PATH.search(code):  # control: policy-path
         raise UnreadError(f"{name}: a path of more than {MAX_DEPTH} attributes")
     if any(len(JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
-        raise UnreadError(f"{name}: more than {MAX_JOINS} operators, calls and brackets in one statement")
+        raise UnreadError(f"{name}: more than {MAX_JOINS} clauses, operators, calls and brackets in one statement")
 
 
 def _named(policies: str) -> set[Uid] | None:

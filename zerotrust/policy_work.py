@@ -11,7 +11,7 @@ MAX_RULES = 100
 MAX_NAMES = 250
 """Names in a schema: kinds, actions, attributes."""
 MAX_WORK = 10_000
-"""Operators, calls, brackets and commas of all policies, times the environments."""
+"""Clauses, operators, calls, brackets and commas of all policies, times the environments."""
 MAX_COMPARED = 300_000_000
 """Characters of the policies, times those of the schema, times the environments (10 or more).
 
@@ -19,7 +19,7 @@ Cedar compares an unknown name with all that it knows.
 """
 NO_CODE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|//[^\n\r]*', re.DOTALL)
 """Texts and comments.  A text that nothing closes is no Cedar, and goes to the end: else each quote in it is tried."""
-JOIN = re.compile(r"&&|\|\||[-+*!.([]|[=<>]=?|\b(?:if|in|is|has|like)\b")
+JOIN = re.compile(r"&&|\|\||[-+*!.([]|[=<>]=?|\b(?:when|unless|if|in|is|has|like)\b")
 _COMMENT = re.compile(r'("(?:\\.|[^"\\])*(?:"|\\?\Z))|//[^\n\r]*', re.DOTALL)
 _TYPE = re.compile(r"\btype\s+(\w+)")
 _LIST = re.compile(r"\[([^\]]*)\]")

@@ -100,6 +100,9 @@ def _why(one: Found) -> Iterator[str]:
     if one["meaning"]:  # what the rules say of it today would not explain it
         yield f"No rule decided this: {one['reason']}.  {one['meaning']}"
         return
+    if not one["fit"]:
+        yield f"{one['reason']}.  Its record has more, or longer names than a token can have: no rule was asked."
+        return
     if one["nearest"] is None:
         why = "cannot be read, or do not fit the registry of today" if one["kept"] else "are not kept any longer"
         yield f"{one['reason']}, by policy {one['policy']}, of which the rules {why}."

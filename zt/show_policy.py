@@ -38,9 +38,11 @@ def differences(found: Found, folder: str) -> Iterator[RenderableType]:
         yield Text("Nothing differs.")
         return
     yield Unfolded(found["text"])
+    if found.get("cut"):
+        yield Text("The difference goes on: `zt policy show N --to FOLDER` writes a version, for `diff -r`.", "yellow")
     unfit = bool(found.get("problems"))
     if not (unfit and found["answers"] is None):
-        yield from _answers(found["answers"])
+        yield from _answers(found)
     yield from _described_as_before(found)
     if unfit:
         yield Text(f"These may not be published: see `zt policy test{folder and f' {folder}'}`.", "red")
@@ -71,7 +73,7 @@ def tested(found: Found) -> Iterator[RenderableType]:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")
         return
     if not problems:
-        yield from _answers(found["answers"])
+        yield from _answers(found)
     elif found["answers"] is None:
         yield Text("Which answers change is known when these are corrected.", "yellow")
     elif found["answers"]:  # rows among the problems are about the same questions
@@ -83,7 +85,7 @@ def activated(found: Found, changed: Found) -> Iterator[RenderableType]:
     """Yield that a version is in force, and the answers that have changed."""
     again = f" It has the text of version {found['of']}." if found["of"] else ""
     yield Text(f"Version {found['number']} is in force.{again}", "green")
-    yield from _answers(changed["answers"])
+    yield from _answers(changed)
 
 
 def may(found: Found) -> Iterator[RenderableType]:
@@ -102,11 +104,10 @@ def _described_as_before(found: Found) -> Iterator[RenderableType]:
         yield Text(f"Rule {rule} has changed, and its @description has not: is it still true?", "yellow")
 
 
-def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:
-    if found is None:
+def _answers(found: Found) -> Iterator[RenderableType]:
+    if (told := found["answers"]) is None:
         yield Text("Which answers change is not known: a published version no longer fits the registry.", "yellow")
         return
-    told = [*found]
     rows = [row for row in told if row["before"].partition(" ")[0] != row["after"].partition(" ")[0]]
     if not rows:
         yield Text("No answer in the decision table changes.")
@@ -119,6 +120,8 @@ def _answers(found: Iterable[Found] | None) -> Iterator[RenderableType]:
             yield Text.assemble(
                 f"  {row['does']} {row['at']}: ", (row["before"], "red"), " -> ", (row["after"], "green")
             )
+    if more := found.get("more"):
+        yield Text(f"{more} more rows with other answers are not shown: compare smaller steps.", "red")
     if same := len(told) - len(rows):
         number = "1 row" if same == 1 else f"{same} rows"
         yield Text(f"Only the rule or the reason differs: {number} (`zt policy diff --json`).")

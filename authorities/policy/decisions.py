@@ -22,15 +22,16 @@ MAX_TABLE = 256 * 1024
 """Bytes: about 2,000 rows."""
 MOST_ROWS = 2_000
 """Questions.  Each is asked before every publication, which takes 50 µs."""
-MOST_NAMES = 100
-"""Groups of a user, and scopes of a question.  A token has a few."""
+LONGEST_CELL = 300
+"""Characters of a cell, but for the reason in words.  A name has some dozen, and a token names a few groups and scopes."""
 
 SAID = {True: "yes", False: "no"}
 PEOPLE = "user", "groups"
 DOCUMENTS = "document", "department", "state", "owner", "classification"
 APIS = "user", "agent", "scopes", "asks for", "at", "answer", "by", "because"
 ACCESS = "user", "agent", "scopes", "does", "document", "answer", "by", "because"
-_PLAIN = re.compile(r"[\w .,:;/'>*@+-]*", re.ASCII)
+_SIGNS = "_ .,:;/'>*@+-"
+_PLAIN = re.compile(rf"[\w{_SIGNS}]*", re.ASCII)
 """What a cell may have, but for the reason in words: nothing that a page shows as something else."""
 _SEPARATES = re.compile(r"\|( *:?-+:? *\|)+")
 
@@ -94,12 +95,12 @@ class _Reader:
             raise ValueError(f"{len(cells)} cells, expected {expected}")
         told = dict(zip(header, cells, strict=True))
         for name, cell in told.items():
+            if name != "because" and len(cell) > LONGEST_CELL:
+                raise ValueError(f"{name} has {len(cell)} characters, and may have {LONGEST_CELL}")
             if name != "because" and not _PLAIN.fullmatch(cell):  # control: table-cells-plain
-                raise ValueError(
-                    f"{name} is {cell!r}: it may have letters and digits of ASCII, spaces, and _ .,:;/'>*@+-"
-                )
+                raise ValueError(f"{name} is {cell!r}: it may have letters and digits of ASCII, spaces and {_SIGNS}")
         if header == PEOPLE:
-            _add("user", told["user"], _names(told["groups"]), self.groups)
+            _add("user", told["user"], frozenset(told["groups"].split()), self.groups)
             return None
         if header == DOCUMENTS:
             attributes = tuple((name, told[name]) for name in DOCUMENTS[1:])
@@ -128,7 +129,7 @@ class _Reader:
             ids[0],
             subject=told["user"],
             actors=() if in_person else tuple(ids),
-            scopes=_names(told["scopes"]),
+            scopes=told["scopes"].split(),
             groups=_known("user", told["user"], self.groups),
         )
 
@@ -156,13 +157,6 @@ def rows(text: str, registry: Registry) -> list[Row]:
     if wrong:
         raise TableError(wrong)
     return found
-
-
-def _names(cell: str) -> frozenset[str]:
-    names = cell.split()
-    if len(names) > MOST_NAMES:
-        raise ValueError(f"{len(names)} names in a cell, and it may have {MOST_NAMES}")
-    return frozenset(names)
 
 
 def _add(kind: str, name: str, one: T, table: dict[str, T]) -> None:

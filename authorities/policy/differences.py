@@ -20,6 +20,10 @@ NO_END = "\\ No newline at end of file"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 MOST_ANSWERS = 200
 """Changed answers that are told; whoever changes more of them has another table in mind."""
+LONGEST_DIFFERENCE = 100_000
+"""Characters of a difference of texts.  Operators cannot read more at once, and `zt` reads no answer of more than 1 MiB."""
+LONGEST_SAID = 200
+"""Characters of one answer: many rules can give it."""
 
 
 class Changed(NamedTuple):
@@ -52,28 +56,33 @@ def texts(old: Content, new: Content, *, before: str, after: str) -> str:
 def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
     """Return the questions of both decision tables that get another answer, or the same from other rules.
 
-    First what is permitted now, then what is not any more, then where only rules or reasons are others.
+    First what is permitted now, then what is not any more, then where only rules or reasons are others; of each, first
+    what the old table asks, for whoever wrote the new one may have put much before what matters.
     Raises `PolicyError` if one of the two does not fit this registry.
     """
     before, after = policy_of(old.document, registry), policy_of(new.document, registry)
     found = dict[Changed, tuple[bool, bool]]()
-    for row in (*_rows(new, registry), *_rows(old, registry)):
+    for row in (*_rows(old, registry), *_rows(new, registry)):
         one, other = row.ask(before), row.ask(after)
         if (said := _said(one)) != (says := _said(other)):
-            found[Changed(*row.words(registry), said, says)] = one.allowed is other.allowed, one.allowed
-    return sorted(found, key=found.__getitem__)[:MOST_ANSWERS]
+            changed = Changed(*row.words(registry), _shortened(said), _shortened(says))
+            found[changed] = one.allowed is other.allowed, one.allowed
+    return sorted(found, key=found.__getitem__)
 
 
 def told(old: Content, new: Content, registry: Registry, *, before: str, after: str) -> dict[str, Any]:
-    """Return `same`, whether all files are; `text`; `answers`, or None if one does not fit this registry; and
-    `described_as_before`, the rules that do something else and have the same description.
+    """Return `same`, whether all files are; `text`, and `cut`, whether it goes on; `answers`, or None if one does not
+    fit this registry, and how many `more` there are; and `described_as_before`, the rules that do something else and have the same description.
     """
-    found = {"same": old == new, "text": texts(old, new, before=before, after=after)}
+    text = texts(old, new, before=before, after=after)
+    cut = len(text) > LONGEST_DIFFERENCE  # control: difference-bounded
+    found = {"same": old == new, "text": text[:LONGEST_DIFFERENCE].rpartition("\n")[0] if cut else text, "cut": cut}
     try:
         changed = [one._asdict() for one in answers(old, new, registry)]  # fails for what may not be parsed
-        return found | {"answers": changed, "described_as_before": described_as_before(old, new)}
+        listed = {"answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
+        return found | listed | {"described_as_before": described_as_before(old, new)}
     except (PolicyError, ValueError):
-        return found | {"answers": None, "described_as_before": []}
+        return found | {"answers": None, "more": 0, "described_as_before": []}
 
 
 def described_as_before(old: Content, new: Content) -> list[str]:
@@ -111,3 +120,7 @@ def _rows(content: Content, registry: Registry) -> Iterator[Row]:
 
 def _said(decision: Decision) -> str:
     return f"{SAID[decision.allowed]} ({', '.join(decision.rules) if decision.allowed else decision.reason})"
+
+
+def _shortened(said: str) -> str:
+    return said if len(said) <= LONGEST_SAID else f"{said[:LONGEST_SAID]}…"

@@ -23,7 +23,7 @@ class Inquiries:
 
     def __init__(self, versions: Versions, registry: Callable[[], Registry]) -> None:
         """`registry`: returns the one in force."""
-        self.versions, self._registry = versions, registry
+        self.versions, self._registry, self._turn = versions, registry, asyncio.Lock()
 
     async def version(self, number: int) -> Version:
         """Return a version.  Raises `Denied` if it is not kept, or damaged."""
@@ -37,30 +37,37 @@ class Inquiries:
         )
 
     async def explain(self, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
-        """Explain refusals, each by the version that decided; None where that is not kept, or fits no longer."""
-        explainers = dict[str, Explainer | None]()
-        for one in asked:
-            if one.policy not in explainers:
-                explainers[one.policy] = await self._explainer(one.policy)
+        """Explain refusals, each by the version that decided; None where that is not kept, or fits no longer.
 
-        def explained(one: Asked) -> dict[str, Any] | None:
-            explainer = explainers[one.policy]
-            return explainer.explain(one) if explainer else None
-
-        return await asyncio.to_thread(lambda: [explained(one) for one in asked])
+        One version after the other, and one request after the other: each takes megabytes, and a second at worst.
+        """
+        found = dict[int, dict[str, Any] | None]()
+        async with self._turn:
+            for name in dict.fromkeys(one.policy for one in asked):
+                version = await self._named(name)
+                those = [(place, one) for place, one in enumerate(asked) if one.policy == name]
+                explained = await asyncio.to_thread(_explained, version, self._registry(), [one for _, one in those])
+                found |= zip([place for place, _ in those], explained, strict=True)
+        return [found[place] for place in range(len(asked))]
 
     async def sentences(self, name: str) -> dict[str, str] | None:
         """Return the sentence of each rule of a version, by the rule's id; None if the version is not kept."""
-        version = await self._named(name)
-        return {rule.id: rule.sentence for rule in rules_of(version.content.document.policies)} if version else None
+        if not (version := await self._named(name)):
+            return None
+        rules = await asyncio.to_thread(rules_of, version.content.document.policies)
+        return {rule.id: rule.sentence for rule in rules}
 
-    def may(self, name: str) -> may.May:
+    async def may(self, name: str) -> may.May:
         """Return what the party of that name may do by the version in force.  Raises `Denied` if there is none."""
         registry, document = self._registry(), self.versions.active.content.document
         if name not in registry.parties:
             meant = [one for one in registry.parties if one.endswith(f"/{name}")]
             raise Denied(PolicyReason.NOT_REGISTERED, name, advice=f"is {meant[0]} meant?" if meant else None)
-        return may.of_party(name, policy_of(document, registry), rules_of(document.policies), registry)
+
+        def found() -> may.May:
+            return may.of_party(name, policy_of(document, registry), rules_of(document.policies), registry)
+
+        return await asyncio.to_thread(found)
 
     async def _named(self, name: str) -> Version | None:
         try:
@@ -69,13 +76,13 @@ class Inquiries:
             return None
         return version if version.name == name else None
 
-    async def _explainer(self, name: str) -> Explainer | None:
-        if not (version := await self._named(name)):
-            return None
-        try:
-            return await asyncio.to_thread(Explainer, version.content.document, self._registry())
-        except (PolicyError, ValueError):
-            return None
+
+def _explained(version: Version | None, registry: Registry, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
+    try:
+        explainer = Explainer(version.content.document, registry) if version else None
+        return [explainer.explain(one) if explainer else None for one in asked]
+    except (PolicyError, ValueError):
+        return [None] * len(asked)
 
 
 async def kept(versions: Versions, number: int) -> Version:

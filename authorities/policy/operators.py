@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
@@ -64,6 +64,13 @@ class Questions(_Shape):
     versions: Annotated[list[VersionName], Field(max_length=MOST_VERSIONS)] = []
     """Versions whose rules' sentences are asked for."""
 
+    @field_validator("refused")
+    @classmethod
+    def _of_few_versions(cls, refused: list[Asked]) -> list[Asked]:
+        if (number := len({one.policy for one in refused})) > MOST_VERSIONS:
+            raise ValueError(f"decisions of {number} versions, and one request may have those of {MOST_VERSIONS}")
+        return refused
+
 
 def add_operator_routes(app: FastAPI, office: Office, inquiries: Inquiries) -> None:
     """Add the routes in `ROUTES`."""
@@ -106,7 +113,7 @@ def add_operator_routes(app: FastAPI, office: Office, inquiries: Inquiries) -> N
 
     @app.get("/may/{name:path}")
     async def may(name: str) -> dict[str, Any]:
-        return {"party": name, **asdict(inquiries.may(name))}
+        return {"party": name, **asdict(await inquiries.may(name))}
 
 
 def change(version: Summary) -> RegistryChange:

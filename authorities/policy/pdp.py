@@ -71,7 +71,7 @@ class PointInForce:
     def __init__(self, active: Callable[[], Version], registry: Callable[[], Registry]) -> None:
         """`active` and `registry` return those in force."""
         self._active, self._registry = active, registry
-        self._made: tuple[int, Registry, ServicePoint] | None = None
+        self._made: tuple[int, Registry, ServicePoint | str] | None = None
 
     def __call__(self) -> ServicePoint:
         """Return it; it is made anew when version or registry is another one.
@@ -80,14 +80,20 @@ class PointInForce:
         """
         version, registry = self._active(), self._registry()
         if self._made is None or self._made[0] != version.number or self._made[1] is not registry:
-            document = version.content.document
-            try:
-                engine = policy_of(document, registry, memory=0)  # whoever asks makes up each question
-                point = ServicePoint(engine, document, registry, version.name)
-            except PolicyError as error:
-                raise Denied(Reason.POLICY_UNKNOWN, str(error)) from error
-            self._made = version.number, registry, point
-        return self._made[2]
+            self._made = version.number, registry, _point(version, registry)
+        if isinstance(point := self._made[2], str):
+            raise Denied(Reason.POLICY_UNKNOWN, point)
+        return point
+
+
+def _point(version: Version, registry: Registry) -> ServicePoint | str:
+    """Return the decision point of a version, or why it does not fit the registry."""
+    document = version.content.document
+    try:
+        engine = policy_of(document, registry, memory=0)  # whoever asks makes up each question
+        return ServicePoint(engine, document, registry, version.name)
+    except PolicyError as error:
+        return str(error)
 
 
 def _principal(question: Question) -> Principal | None:

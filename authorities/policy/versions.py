@@ -21,6 +21,8 @@ from zerotrust.registry.lock import Digest
 from zerotrust.registry.reading import RegistryError, content
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 
+MAX_BYTES = 2 * MAX_POLICY + MAX_TABLE
+"""Of all files, in UTF-8: in JSON, where an ASCII character takes two bytes at most, an operator's client reads them."""
 KEPT = 200
 """Versions: years of changes.  Each has at most 0.4 MB, so all of them at most 80 MB."""
 MAX_WHY = 200
@@ -70,6 +72,8 @@ class Content(_Shape):
     def _fits_together(self) -> Self:
         if sum(map(len, self.policies.values())) + len(self.policies) - 1 > MAX_POLICY:
             raise ValueError(f"the policies have more than {MAX_POLICY} characters")
+        if sum(len(text.encode()) for text in self.files.values()) > MAX_BYTES:
+            raise ValueError(f"the files have more than {MAX_BYTES} bytes")
         return self
 
 

@@ -18,6 +18,7 @@ from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
+from authorities.policy.questions import MOST_VERSIONS
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import MAX_WHY, Version, content_of
 from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
@@ -340,6 +341,10 @@ def test_where_only_the_rule_differs_the_rows_are_counted(more: int, number: str
     told = [str(one) for one in showing.tested(found)]
     assert told[1] == "1 answer of the decision table changes:"
     assert told[-1:] == lines
+    assert not [line for line in told if "not shown" in line]
+    found |= {"more": 12, "cut": True, "text": "+a"}
+    assert "12 more rows with other answers are not shown: compare smaller steps." in map(str, showing.tested(found))
+    assert [line for line in map(str, showing.differences(found, "")) if line.startswith("The difference goes on: ")]
 
 
 def test_the_version_in_force_is_published_again_where_that_is_asked_for(zt: Zt, authority: Authority) -> None:
@@ -511,6 +516,37 @@ def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, a
     assert "use-an-api, but the token does not have the scope tool.write, and the registry does not let this" in told
     assert "With the same token and the same thing it may: tool.read." in told
     assert f"No rule of version {name} is about tool.none, so nobody may do it." in told
+
+
+def test_records_that_no_service_writes_leave_the_rest_explained(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+    """A party that runs other code has them in its own journal, with the trace of any task."""
+    versions = authority.office.versions
+    name = versions.active.name
+    others = [versions.add(versions.active.content, by="omar", why="again").name for _ in range(MOST_VERSIONS)]
+
+    def ask(policy: str, *, principal: audit.Caller = BOB, permission: str | None = "tool.write") -> audit.Request:
+        decision = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=policy))
+        return audit.Request(
+            operation=sanitize("POST /"), decision=decision, principal=principal, permission=permission
+        )
+
+    recorded(
+        tmp_path,
+        name,
+        ask("1-zzz"),
+        ask(name, principal=replace(BOB, subject="x" * 1001)),
+        ask(name, principal=replace(BOB, groups=tuple(map(str, range(101))))),
+        ask(name, permission=None),
+        ask(name),
+        *map(ask, others),
+    )
+
+    found = json.loads(zt("policy", "explain", TRACE, "--json").stdout)
+
+    explained = dict.fromkeys(one["policy"] for one in found["decisions"] if one["nearest"])
+    assert [*explained] == [name, *others[: MOST_VERSIONS - 1]]
+    assert [one["fit"] for one in found["decisions"]].count(False) == 3
+    assert found["left_out"] == 1
 
 
 @pytest.mark.parametrize(

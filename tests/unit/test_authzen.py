@@ -21,7 +21,7 @@ from tests.support.authzen_scenario import ANSWERED, NO, REFUSED, asked, found
 from tests.support.pdp import answered
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.authzen import EVALUATION, EVALUATIONS
-from zerotrust.decision import Resource
+from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.runtime import policy_of
 
@@ -202,6 +202,22 @@ def test_the_policy_authority_remembers_no_question() -> None:
         assert (status, body["decision"] if isinstance(body, dict) else None) == (200, True)
 
     assert len(point()._engine._memory) == 0
+
+
+def test_a_version_that_does_not_fit_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not for each question of whoever may ask."""
+    content = content_of(POLICIES).model_copy(update={"cedar_schema": "entity Nothing;"})
+    version = Version(number=1, digest=content.document.digest, at=0, by=None, why="", content=content)
+    point = PointInForce(lambda: version, lambda: REGISTRY)
+    parsed: list[object] = []
+    monkeypatch.setattr(pdp, "policy_of", lambda *about, **more: parsed.append(about) or policy_of(*about, **more))
+
+    for _ in range(3):
+        with pytest.raises(Denied) as denied:
+            point()
+        assert denied.value.reason is Reason.POLICY_UNKNOWN
+
+    assert len(parsed) == 1
 
 
 @pytest.mark.parametrize("kind", ["", "Secret", "Action", "a b", 'Document::"x"', "Document"])

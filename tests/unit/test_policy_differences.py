@@ -7,9 +7,20 @@ from unittest.mock import patch
 import pytest
 
 from authorities.policy import differences
-from authorities.policy.differences import Changed, answers, texts, told
-from authorities.policy.versions import Content, content_of
+from authorities.policy.decisions import ACCESS, LONGEST_CELL
+from authorities.policy.differences import (
+    LONGEST_DIFFERENCE,
+    LONGEST_SAID,
+    MOST_ANSWERS,
+    Changed,
+    answers,
+    texts,
+    told,
+)
+from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS
+from authorities.policy.versions import MAX_BYTES, Content, content_of
 from tests.support.system import POLICIES, registry
+from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.policy import PolicyError
 
 REGISTRY = registry()
@@ -92,8 +103,11 @@ def test_a_question_of_either_table_that_is_answered_differently_is_told_once() 
 
 def test_another_rule_with_the_same_answer_is_told_and_their_number_has_a_bound() -> None:
     assert all(one.before.startswith("yes (use-an-api") for one in answers(OLD, RENAMED, REGISTRY))
+    number = len(answers(OLD, RENAMED, REGISTRY))
     with patch.object(differences, "MOST_ANSWERS", 3):
-        assert len(answers(OLD, RENAMED, REGISTRY)) == 3
+        found = told(OLD, RENAMED, REGISTRY, before="1", after="2")
+    assert (len(found["answers"]), found["more"]) == (3, number - 3)
+    assert told(OLD, RENAMED, REGISTRY, before="1", after="2")["more"] == 0
 
 
 def test_what_is_newly_permitted_comes_first_and_another_rule_last() -> None:
@@ -109,8 +123,13 @@ def test_what_is_newly_permitted_comes_first_and_another_rule_last() -> None:
     order = ["no yes", "yes no", "yes yes"]
     assert [*dict.fromkeys(kinds)] == order
     assert kinds == sorted(kinds, key=order.index)
-    with patch.object(differences, "MOST_ANSWERS", 1):
-        assert [one.before.split()[0] for one in answers(OLD, new, REGISTRY)] == ["no"]
+    more = "\n| user | groups |\n|---|---|\n| carl | /finance |\n"
+    carl = "carl", "orchestrator > agent/reader", "tool.read", "document.read", "report", "no", "x", ""
+    first = "".join(f"| {' | '.join(cells)} |\n" for cells in (ACCESS, carl))
+    table = new.table.replace("\n## Which API", f"{more}{first}\n## Which API", 1)
+    found = answers(OLD, new.model_copy(update={"table": table}), REGISTRY)
+    permitted = [one.user for one in found if one.before.startswith("no")]
+    assert permitted[-1] == "carl" != permitted[0]  # what the old table asks, comes first
 
 
 def test_a_rule_that_has_changed_while_its_description_has_not_is_named() -> None:
@@ -129,6 +148,34 @@ def test_a_rule_that_has_changed_while_its_description_has_not_is_named() -> Non
     described = '@description("', '@description("Now: '
     assert named(changed, described) == []
     assert named((PUBLIC, f"{PUBLIC} &&")) == []
+
+
+def test_a_difference_is_told_as_far_as_an_operators_client_reads_it() -> None:
+    """Else no version could be compared with such a one, and so none be activated or rolled back."""
+    signs = "\U0001f512" * 9 + "\n"
+    long = OLD.model_copy(update={"table": OLD.table + "\n" + signs * 12_000})
+
+    found = told(OLD, long, REGISTRY, before="1", after="2")
+
+    assert found["cut"]
+    assert not found["same"]
+    assert LONGEST_DIFFERENCE - 20 < len(found["text"]) <= LONGEST_DIFFERENCE
+    assert found["text"].endswith("\n+" + signs[:-1])
+    assert not told(OLD, NEW, REGISTRY, before="1", after="2")["cut"]
+
+
+def test_of_an_answer_by_many_rules_the_beginning_is_told() -> None:
+    many = "\n".join(OLD.policies["documents.cedar"].replace('@id("', f'@id("a-copy-{n}-') for n in range(3))
+    more = OLD.model_copy(update={"policies": OLD.policies | {"copies.cedar": many}})
+
+    longest = max(len(one.after) for one in answers(OLD, more, REGISTRY))
+    assert longest <= LONGEST_SAID + 1
+
+
+def test_the_greatest_answer_is_one_that_an_operators_client_reads() -> None:
+    cell = LONGEST_CELL * 5 + 2 * LONGEST_SAID  # of a question and its two answers, all in ASCII
+    assert MOST_ANSWERS * cell + 4 * LONGEST_DIFFERENCE + MOST_PROBLEMS * LONGEST_PROBLEM * 4 < MAX_ANSWER
+    assert 2 * MAX_BYTES < MAX_ANSWER
 
 
 def test_what_does_not_fit_the_registry_has_no_answers() -> None:

@@ -1,5 +1,7 @@
 """What operators ask about versions is answered by the version that they mean, and changes nothing."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from pydantic import ValidationError
 
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.operators import Questions
-from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked
+from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked, Explainer
 from tests.support.policies import versions_in
 from tests.unit.test_policy_office import CONTENT, LESS, REGISTRY
 from zerotrust.decision import Denied, Resource
@@ -92,10 +94,10 @@ async def test_it_is_explained_by_the_version_that_decided(inquiries: Inquiries)
     assert await inquiries.sentences("7-123456789abc") is None
 
 
-def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(inquiries: Inquiries) -> None:
-    assert inquiries.may("agent/reader").uses
+async def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(inquiries: Inquiries) -> None:
+    assert (await inquiries.may("agent/reader")).uses
     with pytest.raises(Denied, match="not_registered"):
-        inquiries.may("agent/nobody")
+        await inquiries.may("agent/nobody")
 
 
 def test_what_is_asked_to_be_explained_has_bounds() -> None:
@@ -108,3 +110,31 @@ def test_what_is_asked_to_be_explained_has_bounds() -> None:
             Questions.model_validate({"refused": decisions})
     with pytest.raises(ValidationError):
         Questions.model_validate({"versions": ["1-123456789abc"] * (MOST_VERSIONS + 1)})
+    several = [one | {"policy": f"{number}-123456789abc"} for number in range(1, MOST_VERSIONS + 2)]
+    Questions.model_validate({"refused": several[1:] * 2})
+    with pytest.raises(ValidationError, match=f"{MOST_VERSIONS + 1} versions"):
+        Questions.model_validate({"refused": several})
+
+
+async def test_one_version_is_explained_after_another_also_for_two_who_ask(
+    inquiries: Inquiries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes megabytes while it is explained."""
+    second = inquiries.versions.add(inquiries.versions.active.content, by="omar", why="again")
+    names = [one.name for one in (inquiries.versions.version(1), second)]
+    at_work: set[int] = set()
+    most: list[int] = []
+
+    def explain(self: object, one: Asked) -> dict[str, Any]:
+        at_work.add(id(self))
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.discard(id(self))
+        return {"policy": one.policy}
+
+    monkeypatch.setattr(Explainer, "explain", explain)
+    questions = [asked(name) for name in (*names, *names)]
+    both = await asyncio.gather(*(inquiries.explain(questions) for _ in range(2)))
+
+    assert both == [[{"policy": one.policy} for one in questions]] * 2
+    assert max(most) == 1

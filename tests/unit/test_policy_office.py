@@ -96,7 +96,7 @@ async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: Th
         ("yes (change-own-draft)", "no (resource_denied)")
     }
     assert (office.versions.active.number, there.taken) == (1, [])
-    nothing = {"same": True, "text": "", "answers": [], "described_as_before": []}
+    nothing = {"same": True, "text": "", "cut": False, "answers": [], "more": 0, "described_as_before": []}
     assert (await office.test(CONTENT)) == {"active": 1, "problems": []} | nothing
 
 
@@ -106,7 +106,7 @@ async def test_what_is_fit_is_in_force_when_the_registry_has_taken_it(office: Of
     assert there.taken == [2]
     assert office.versions.active.summary == version
     assert (version.number, version.by, version.why, version.of) == (2, "olga", "nothing is deleted", None)
-    may = Inquiries(office.versions, lambda: REGISTRY).may("agent/writer")
+    may = await Inquiries(office.versions, lambda: REGISTRY).may("agent/writer")
     assert "document.delete" not in {name for _, names in may.documents for name in names}
 
 

@@ -70,6 +70,8 @@ def test_policies_have_a_bound_all_together_and_their_files_are_names() -> None:
     half = "/" * (MAX_POLICY // 2)
     with pytest.raises(ValueError, match="more than 65536 characters"):
         Content(policies={"a.cedar": half, "b.cedar": half}, cedar_schema="", table="")
+    with pytest.raises(ValueError, match="more than 393216 bytes"):
+        Content(policies={"a.cedar": half}, cedar_schema="", table="\U0001f512" * 100_000)
     for name in ("../a.cedar", "a.txt", ".cedar", "a/b.cedar", "x" * 100 + ".cedar"):
         with pytest.raises(ValueError, match=r"policies"):
             Content(policies={name: RULE}, cedar_schema="", table="")

@@ -32,6 +32,7 @@ def decision(policy: str, *, sentence: str, missed: str = "", name: str = "read"
         "nearest": [{**rule, "missed": [missed]}] if missed else None,
         "instead": [] if missed else None,
         "now": False if missed else None,
+        "fit": True,
     }
 
 
@@ -129,6 +130,11 @@ def test_where_decisions_are_summed_up_the_end_says_how_to_see_each() -> None:
     assert shown(*two)[-1] == shown(REFUSED, REFUSED)[-1] == last
     for alone in shown(two[0]), shown(*two, each=True), shown(REFUSED, two[0]):
         assert last not in alone
+
+
+def test_of_a_record_that_no_token_explains_no_rule_is_asked() -> None:
+    told = " ".join(shown({**REFUSED, "nearest": None, "fit": False}))
+    assert "resource_denied.  Its record has more, or longer names than a token can have: no rule was asked." in told
 
 
 def test_a_reason_that_is_not_on_the_page_is_one_of_a_service() -> None:
