@@ -28,7 +28,7 @@ class UnreadError(PolicyError):
 MAX_DEPTH = 32
 """Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
 MAX_JOINS = 200
-"""Of clauses, operators, calls and brackets in one policy.  A chain of 1,500, without any bracket, ends the process as well."""
+"""Of clauses, operators, calls and brackets in one policy.  A chain of 1,500 without a bracket ends the process too."""
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
 

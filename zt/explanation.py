@@ -4,4 +4,147 @@ from collections.abc import Container, Iterable, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_types import Access, Request
 from zerotrust.identity import MAX_ACTORS
+from zt.authority_client import AuthorityClient
+from zt.reasons import BY_RULES, meaning
+from zt.versions_told import deciding
+
+MOST = 100
+"""Refusals that are explained at once; the authority takes as many."""
+MOST_VERSIONS = 16
+"""Versions that are asked about at once; the authority takes as many."""
+LONGEST_TEXT, MOST_NAMES, MOST_ATTRIBUTES = 1_000, 100, 16
+"""Characters of a text, names in a list, and attributes of a resource: the authority takes no more in a question."""
+
+Decision = tuple[AuditEvent, Request | Access]
+Question = dict[str, Any]
+"""About a refusal, as the authority takes it."""
+
+
+def decisions(events: Iterable[AuditEvent]) -> list[Decision]:
+    """Return the decisions about verified callers, in their order."""
+    found = ((event, event.data) for event in events)
+    return [(event, data) for event, data in found if isinstance(data, Request | Access) and data.principal]
+
+
+async def explanations(authority: AuthorityClient, found: Sequence[Decision]) -> dict[str, Any]:
+    """Return each decision with its explanation, the versions that decided, and how many refusals are left out."""
+    decided = [policy for _, data in found if (policy := data.decision.policy) and _of_rules(data.decision)]
+    versions = deciding((policy.version for policy in decided), await authority.ask("GET", "/versions"))
+    refused = {id(data): _question(event, data) for event, data in found if _refused_by_rules(data)}
+    fit = {one: question for one, question in refused.items() if _is_fit(question)}
+    asked, left_out = _askable(fit, {one["name"] for one in versions if one["number"]})
+    permitted = {policy.version for policy in decided if policy.rules}
+    named = [one["name"] for one in versions if one["number"] and one["name"] in permitted]
+    body = {"refused": [*asked.values()], "versions": named[:MOST_VERSIONS]}
+    answer = await authority.ask("POST", "/explanations", body)
+    sentences = answer["sentences"]
+    for start in range(MOST_VERSIONS, len(named), MOST_VERSIONS):  # at most all that the authority keeps
+        more = {"versions": named[start : start + MOST_VERSIONS]}
+        sentences |= (await authority.ask("POST", "/explanations", more))["sentences"]
+    why = dict(zip(asked, answer["explanations"], strict=True))
+    told = [
+        _told(event, data, why.get(id(data)), sentences) | {"fit": id(data) not in refused or id(data) in fit}
+        for event, data in found
+        if id(data) not in left_out
+    ]
+    return {"decisions": told, "versions": versions, "left_out": len(left_out)}
+
+
+def _askable(questions: dict[int, Question], kept: Container[str]) -> tuple[dict[int, Question], set[int]]:
+    """Return the questions about versions that are kept, as many as may be asked at once, and which are left out."""
+    about = {one: question for one, question in questions.items() if question["policy"] in kept}
+    versions = [*dict.fromkeys(question["policy"] for question in about.values())][:MOST_VERSIONS]
+    asked = dict(islice((one for one in about.items() if one[1]["policy"] in versions), MOST))
+    return asked, about.keys() - asked
+
+
+def _is_fit(question: Question) -> bool:
+    """Whether a record is of what a token can have: a party that runs other code may have written anything."""
+    at = question["at"]
+    kind, name, attributes = (at, at, {}) if isinstance(at, str) else (at["kind"], at["name"], at["attributes"])
+    names = [question["actors"], question["scopes"], question["groups"]]
+    texts = [question["subject"], question["party"], question["action"], kind, name, *attributes, *attributes.values()]
+    return (
+        all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in chain(texts, *names))
+        and len(question["actors"]) <= MAX_ACTORS
+        and max(map(len, names)) <= MOST_NAMES
+        and len(attributes) <= MOST_ATTRIBUTES
+    )
+
+
+def _refused_by_rules(data: Request | Access) -> bool:
+    """Whether rules refused it."""
+    return not data.decision.allowed and _by_rules(data.decision)
+
+
+def _of_rules(decided: Decided) -> bool:
+    """Whether rules gave the answer, a yes or a no."""
+    return bool(decided.policy and decided.policy.rules) if decided.allowed else _by_rules(decided)
+
+
+def _by_rules(decided: Decided) -> bool:
+    """Whether rules explain a refusal; the records of others name the version in force as well."""
+    return decided.policy is not None and decided.reason in BY_RULES
+
+
+def _question(event: AuditEvent, data: Request | Access) -> Question:
+    caller, policy = data.principal, data.decision.policy
+    assert caller  # noqa: S101 - `decisions` takes no others
+    assert policy  # noqa: S101 - nor is another one `_by_rules`
+    thing = {"at": event.service, "action": data.permission} if isinstance(data, Request) else _thing(data)
+    return {
+        "policy": policy.version,
+        "subject": caller.subject,
+        "party": caller.party,
+        "actors": [*caller.actors],
+        "scopes": [*caller.scopes],
+        "groups": [*caller.groups],
+        **thing,
+    }
+
+
+def _thing(data: Access) -> dict[str, Any]:
+    resource = data.resource
+    return {
+        "action": data.operation,
+        "at": {"kind": resource.kind, "name": resource.name, "attributes": resource.attributes or {}},
+    }
+
+
+def _told(
+    event: AuditEvent, data: Request | Access, why: dict[str, Any] | None, sentences: dict[str, dict[str, str] | None]
+) -> dict[str, Any]:
+    caller, decided = data.principal, data.decision
+    assert caller  # noqa: S101 - `decisions` takes no others
+    document = {"name": data.resource.name, **(data.resource.attributes or {})} if isinstance(data, Access) else None
+    return {
+        "time": event.time,
+        "user": _user(caller),
+        "through": [*reversed(caller.actors)] or [caller.party],
+        "at": event.service,
+        "asked": data.operation if isinstance(data, Access) else data.permission or data.operation,
+        "resource": document,
+        "allowed": decided.allowed,
+        "reason": decided.reason,
+        "policy": decided.policy.version if decided.policy else None,
+        "rules": _rules(decided, sentences),
+        "meaning": None if decided.allowed or _by_rules(decided) else meaning(decided.reason),
+        "nearest": why["rules"] if why else None,
+        "instead": why["instead"] if why else None,
+        "now": why["allowed"] if why else None,
+    }
+
+
+def _user(caller: Caller) -> dict[str, Any]:
+    return {"subject": caller.subject, "groups": [*caller.groups]}
+
+
+def _rules(decided: Decided, sentences: dict[str, dict[str, str] | None]) -> list[dict[str, str]]:
+    """Return the rules that said yes, each with its sentence; "" where the version is not kept any longer."""
+    policy = decided.policy
+    known = (sentences.get(policy.version) or {}) if policy else {}
+    return [{"id": rule, "sentence": known.get(rule, "")} for rule in (policy.rules if policy else None) or ()]

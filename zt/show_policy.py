@@ -1,6 +1,6 @@
 """Formats what the policy authority answers for people.  Pure: returns objects that rich prints."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from rich.console import Console, ConsoleOptions, RenderableType

@@ -23,7 +23,7 @@ MAX_TABLE = 256 * 1024
 MOST_ROWS = 2_000
 """Questions.  Each is asked before every publication, which takes 50 µs."""
 LONGEST_CELL = 300
-"""Characters of a cell, but for the reason in words.  A name has some dozen, and a token names a few groups and scopes."""
+"""Characters of a cell, but for the reason in words.  A token names a few groups and scopes, of some dozen each."""
 
 SAID = {True: "yes", False: "no"}
 PEOPLE = "user", "groups"

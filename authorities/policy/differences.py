@@ -21,7 +21,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 MOST_ANSWERS = 200
 """Changed answers that are told; whoever changes more of them has another table in mind."""
 LONGEST_DIFFERENCE = 100_000
-"""Characters of a difference of texts.  Operators cannot read more at once, and `zt` reads no answer of more than 1 MiB."""
+"""Characters of a difference of texts.  `zt` reads no answer of more than 1 MiB."""
 LONGEST_SAID = 200
 """Characters of one answer: many rules can give it."""
 
@@ -72,10 +72,11 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
 
 def told(old: Content, new: Content, registry: Registry, *, before: str, after: str) -> dict[str, Any]:
     """Return `same`, whether all files are; `text`, and `cut`, whether it goes on; `answers`, or None if one does not
-    fit this registry, and how many `more` there are; and `described_as_before`, the rules that do something else and have the same description.
+    fit this registry, and how many `more` there are; and `described_as_before`, the rules that do something else and
+    have the same description.
     """
     text = texts(old, new, before=before, after=after)
-    cut = len(text) > LONGEST_DIFFERENCE  # control: difference-bounded
+    cut = len(text) > LONGEST_DIFFERENCE
     found = {"same": old == new, "text": text[:LONGEST_DIFFERENCE].rpartition("\n")[0] if cut else text, "cut": cut}
     try:
         changed = [one._asdict() for one in answers(old, new, registry)]  # fails for what may not be parsed

@@ -22,7 +22,7 @@ from zerotrust.registry.reading import RegistryError, content
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 
 MAX_BYTES = 2 * MAX_POLICY + MAX_TABLE
-"""Of all files, in UTF-8: in JSON, where an ASCII character takes two bytes at most, an operator's client reads them."""
+"""Of all files, in UTF-8.  In JSON, where each takes two at most, an operator's client reads them."""
 KEPT = 200
 """Versions: years of changes.  Each has at most 0.4 MB, so all of them at most 80 MB."""
 MAX_WHY = 200

@@ -524,9 +524,11 @@ def test_records_that_no_service_writes_leave_the_rest_explained(zt: Zt, tmp_pat
     name = versions.active.name
     others = [versions.add(versions.active.content, by="omar", why="again").name for _ in range(MOST_VERSIONS)]
 
-    def ask(policy: str, *, principal: audit.Caller = BOB, permission: str | None = "tool.write") -> audit.Request:
-        decision = Decided(allowed=False, reason="policy_denied", policy=audit.Policy(version=policy))
-        return audit.Request(
+    def ask(
+        policy: str, *, principal: event_parts.Caller = BOB, permission: str | None = "tool.write"
+    ) -> event_types.Request:
+        decision = Decided(allowed=False, reason="policy_denied", policy=event_parts.Policy(version=policy))
+        return event_types.Request(
             operation=sanitize("POST /"), decision=decision, principal=principal, permission=permission
         )
 

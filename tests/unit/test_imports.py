@@ -33,4 +33,195 @@ GATE = [
 ]
 PURE = [
     *GATE,
+    "limits.strict_yaml",
     "visible",
+    "spiffe.svid",
+    "spiffe.statement",
+    "adapters.digests",
+    "adapters.extras",
+    "adapters.model_choice",
+    "adapters.agent_card",
+    "audit.forms",
+    "audit.canonical",
+    "audit.event_parts",
+    "audit.event_types",
+    "audit.event",
+    "audit.leaf",
+    "audit.record",
+    "registry.directory",
+    "tlog.tree",
+    "tlog.tiles",
+    "tlog.note",
+    "tlog.checkpoint",
+    "tlog.quorum",
+    "tlog.proof",
+    "tlog.witness",
+    "tlog.compact",
+    "audit.outline",
+    "audit.fault",
+    "audit.export",
+    "audit.following",
+    "audit.difference",
+    "audit.verification",
+    "audit.comparison",
+    "receipts.receipt",
+    "receipts.carried",
+    "receipts.failure",
+    "receipts.opened",
+    "receipts.accepted",
+    "receipts.tree",
+    "receipts.logged",
+    "receipts.completeness",
+    "receipts.verification",
+]
+DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
+SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}
+"""What is installed with an extra (`pyproject.toml`)."""
+ENGINE = {"policy", "policy_in_force", "runtime"}
+"""Who may know which policy language it is: the engine, and who composes a service with it."""
+TEST_BED = {"zerotrust/testing/users.py", "zerotrust/testing/browser.py"}
+"""Stand above the library and `zt` alike: in a test, people sign in as operators do."""
+SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference"]
+
+
+def imports(file: Path) -> set[str]:
+    """The dotted names of the modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative"
+            found.add(node.module or "")
+    return found
+
+
+LAYERS = [
+    {"errors", "clock", "shielded", "durable", "entities", "policy_work"},
+    {"identity"},
+    {"decision"},
+    {"limits", "routes", "dialect", "revocation_list", "tlog"},
+    {"policy", "authzen", "token_validation", "routing"},
+    {"policy_in_force"},
+    {"spiffe", "revocation"},
+    {"registry", "context", "call_lifetime"},
+    {"audit", "settings"},
+    {"receipts"},
+    {"issuer"},
+    {"transport"},
+    {"call"},
+    {"sealing"},
+    {"gate"},
+    {"service"},
+    {"adapters", "runtime"},
+    {"testing"},
+]
+"""The library from the ground up, by package, or by module where it is in none: each knows only what is below it."""
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) -> None:
+    named = imports((ROOT / "zerotrust" / module.replace(".", "/")).with_suffix(".py"))
+
+    assert {name.partition(".")[0] for name in named} & DOES_IO == set()
+    ours = {name.removeprefix("zerotrust.") for name in named if name.startswith("zerotrust.")}
+    assert ours <= {*PURE}
+
+
+def test_no_other_module_says_that_it_is_pure() -> None:
+    library = ROOT / "zerotrust"
+    pure = {file for file in library.rglob("*.py") if re.match(r'"""[^\n]*(?<!\w)Pure\b', file.read_text())}
+
+    assert {".".join(file.relative_to(library).with_suffix("").parts) for file in pure} <= {*PURE}
+
+
+def test_each_layer_of_the_library_knows_only_the_layers_below_it() -> None:
+    height = {part: number for number, layer in enumerate(LAYERS) for part in layer}
+    library = ROOT / "zerotrust"
+
+    for file in library.rglob("*.py"):
+        part = file.relative_to(library).with_suffix("").parts[0]
+        if part == "__init__":
+            continue  # it is the way in, and gives each name on demand
+        below = {name.split(".")[1] for name in imports(file) if name.startswith("zerotrust.")} - {part}
+        assert [name for name in below if height[name] >= height[part]] == [], file
+
+
+@pytest.mark.parametrize("module", [*PURE, "transport.pools", "issuer.exchange", "gate", "call"])
+def test_a_value_stays_what_it_was_decided_to_be(module: str) -> None:
+    found: list[Any] = [kind for kind in vars(import_module(f"zerotrust.{module}")).values() if is_dataclass(kind)]
+
+    changing = [kind.__name__ for kind in found if not kind.__dataclass_params__.frozen]
+    assert changing == (["Call"] if module in ("gate", "call") else [])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_knows_itself_and_the_library_and_nothing_else_of_this_project(service: str) -> None:
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    package = service.replace("/", ".")
+
+    for file in (ROOT / service).glob("*.py"):
+        known = {name for name in imports(file) if name.partition(".")[0] in ours}
+        assert [name for name in known if not name.startswith((package, "zerotrust"))] == [], file
+
+
+def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_application() -> None:
+    modules = {file.stem: imports(file) for file in (ROOT / "zerotrust").rglob("*.py")}
+
+    assert [module for module, named in modules.items() if "cedarpy" in named] == ["policy"]
+    assert {module for module, named in modules.items() if "zerotrust.policy" in named} == ENGINE - {"policy"}
+    assert modules["errors"] == set()
+    allowed = {*sys.stdlib_module_names, "collections.abc", "zerotrust.errors", "zerotrust.identity"}
+    assert modules["decision"] <= allowed
+
+
+def test_an_sdk_is_needed_by_adapters_alone() -> None:
+    for file in (ROOT / "zerotrust").rglob("*.py"):
+        outside = {name.partition(".")[0] for name in imports(file)}
+        assert not outside & SDKS or file.parent.name == "adapters", file
+
+
+def test_the_library_knows_nobody_that_is_built_from_it() -> None:
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"zerotrust"}
+
+    for file in (ROOT / "zerotrust").rglob("*.py"):
+        known = {name for name in imports(file) if name.partition(".")[0] in ours}
+        assert known == ({"zt.login"} if str(file.relative_to(ROOT)) in TEST_BED else set()), file
+
+
+def test_zt_signs_nobody_in_for_them() -> None:
+    """What fills in Keycloak's form is for tests and for where nobody sits."""
+    for file in (ROOT / "zt").rglob("*.py"):
+        assert [name for name in imports(file) if name.startswith("zerotrust.testing")] == [], file
+
+
+def test_the_library_names_no_party_no_scope_and_no_trust_domain_of_this_demo() -> None:
+    known = registry()
+    names = [*known.parties, *known.scopes, known.trust_domain, *known.departments]
+
+    for file in (ROOT / "zerotrust").rglob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text()))
+        said = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        assert [
+            name for name in names for text in said if name == text or (name in text and {*"/."} & {*name})
+        ] == [], file
+
+
+def test_the_verifier_does_not_know_how_a_party_was_started() -> None:
+    files = list((ROOT / "authorities/attestation/verifier").glob("*.py"))
+
+    assert len(files) > 5
+    for file in files:
+        ours = {name for name in imports(file) if name.partition(".")[0] == "authorities"}
+        assert [name for name in ours if not name.startswith("authorities.attestation.verifier.")] == [], file
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_main_is_read_in_one_go(service: str) -> None:
+    assert len((ROOT / service / "main.py").read_text().splitlines()) <= 80
+
+
+def test_files_of_the_registry_and_of_policies_are_read_by_the_registry_and_by_no_service() -> None:
+    files = [file for folder in ("zerotrust", *SERVICES) for file in (ROOT / folder).rglob("*.py")]
+
+    assert [file for file in files if "zerotrust.registry.files" in imports(file)] == []
