@@ -210,7 +210,12 @@ def test_a_version_that_does_not_fit_is_parsed_once(monkeypatch: pytest.MonkeyPa
     version = Version(number=1, digest=content.document.digest, at=0, by=None, why="", content=content)
     point = PointInForce(lambda: version, lambda: REGISTRY)
     parsed: list[object] = []
-    monkeypatch.setattr(pdp, "policy_of", lambda *about, **more: parsed.append(about) or policy_of(*about, **more))
+
+    def counted(*about: Any, **more: Any) -> Any:
+        parsed.append(about)
+        return policy_of(*about, **more)
+
+    monkeypatch.setattr(pdp, "policy_of", counted)
 
     for _ in range(3):
         with pytest.raises(Denied) as denied:
