@@ -29,7 +29,7 @@ from tests.support.records import CALLER
 from tests.support.system import POLICIES, deployment, registry
 from zerotrust.audit import event_parts, event_types
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.segments import Segments
 from zerotrust.context import PRINCIPAL
