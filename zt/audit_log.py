@@ -5,6 +5,7 @@ Each imports what it needs when it runs, as in `operators`.
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,9 +159,11 @@ def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verificat
             found = export(log, note, after, file)
         unfinished.replace(to)
     except OSError as error:
-        raise EvidenceError(f"{to} cannot be written: {error.strerror}.", "not_written") from error
+        text = f"{to} cannot be written: {error.strerror}.  Without --to, the export is printed: zt audit export > FILE."
+        raise EvidenceError(text, "not_written") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing can be removed either
+            unfinished.unlink()
     return found
 
 

@@ -118,6 +118,16 @@ def test_the_folder_of_a_log_is_verified_itself_and_a_damaged_one_not_exported(s
     assert [one.name for one in system.iterdir() if "export" in one.name] == []
 
 
+def test_where_an_export_cannot_be_written_is_one_sentence(system: Path) -> None:
+    (file := system / "file").touch()  # in which there is no folder: also an attempt to remove something there fails
+
+    told = failed(zt(system, "export", "--to", str(file / "export")))
+    assert told == (
+        f"{file}/export cannot be written: Not a directory.  Without --to, the export is printed: "
+        "zt audit export > FILE."
+    )
+
+
 def test_what_a_partial_tile_had_is_read_from_the_full_one(system: Path) -> None:
     log = system / "run" / "data" / "authority-audit" / "log"
     longer = small(160)
