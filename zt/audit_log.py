@@ -159,8 +159,8 @@ def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verificat
             found = export(log, note, after, file)
         unfinished.replace(to)
     except OSError as error:
-        text = f"{to} cannot be written: {error.strerror}.  Without --to, the export is printed: zt audit export > FILE."
-        raise EvidenceError(text, "not_written") from error
+        printed = "Without --to, the export is printed: zt audit export > FILE."
+        raise EvidenceError(f"{to} cannot be written: {error.strerror}.  {printed}", "not_written") from error
     finally:
         with suppress(OSError):  # where nothing can be written, nothing can be removed either
             unfinished.unlink()
