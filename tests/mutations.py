@@ -148,6 +148,7 @@ TESTS = {
     "transport.egress": (
         "unit/test_egress unit/test_streaming faults/test_tasks services/test_story services/test_revocation"
     ),
+    "transport.callee": "unit/test_callee attacks/test_w_answers",
     "transport.streaming": "unit/test_streaming attacks/test_w_answers",
     "policy_in_force": "unit/test_policy_in_force services/test_registry_policies attacks/test_t_policies",
     "policy_work": "unit/test_policy_work unit/test_policy unit/test_imports",

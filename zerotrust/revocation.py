@@ -7,6 +7,7 @@ without a heartbeat, it answers no to everyone.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from zerotrust.decision import Decision, Reason
 from zerotrust.errors import ZeroTrustError
@@ -14,7 +15,7 @@ from zerotrust.identity import Principal
 from zerotrust.revocation_list import Revocable, RevocationList, time_of
 
 OnRevoked = Callable[[Decision], None]
-"""Called once, with the decision, when a caller is revoked."""
+"""Called once, with the decision, when a caller is revoked, or the party that is called."""
 
 _GOOD = Decision(allowed=True, reason=Reason.GRANTED)
 _UNKNOWN = Decision(allowed=False, reason=Reason.REVOCATION_UNKNOWN, detail="no recent heartbeat from the registry")
@@ -26,9 +27,9 @@ class Gap(ZeroTrustError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Watch:
-    """A call under way, which ends when its caller is revoked."""
+    """A call under way, which ends when its caller is revoked, or the party that is called."""
 
-    caller: Principal
+    revoked: Callable[[], Decision | None]
     on_revoked: OnRevoked
     subjects: tuple[Revocable, ...]
 
@@ -108,9 +109,9 @@ class Revocations:
         return {watch for watches in self._watches.values() for watch in watches}
 
     def _end(self, watches: Iterable[_Watch]) -> None:
-        """Notify the watches whose caller is revoked by now, and remove them."""
+        """Notify the watches whose caller or called party is revoked by now, and remove them."""
         for watch in list(watches):
-            if (decision := self._revoked_from(watch.caller)) is not None:
+            if (decision := watch.revoked()) is not None:
                 self._unwatch(watch)
                 watch.on_revoked(decision)
 
@@ -124,12 +125,27 @@ class Revocations:
     @contextmanager
     def watching(self, principal: Principal, on_revoked: OnRevoked) -> Iterator[None]:
         """Call `on_revoked` when this caller is revoked while the block runs; at once if it is revoked already."""
-        watch = _Watch(principal, on_revoked, _subjects(principal))
+        with self._watching(_Watch(partial(self._revoked_from, principal), on_revoked, _subjects(principal))) as watch:
+            self._end((watch,))
+            yield
+
+    @contextmanager
+    def watching_peer(self, party: str, on_revoked: OnRevoked) -> Iterator[None]:
+        """Call `on_revoked` when this party, which is called, is suspended while the block runs; see `of_peer`."""
+        subjects: tuple[Revocable, ...] = (("party", party),)
+
+        def told(decision: Decision) -> None:
+            on_revoked(replace(decision, reason=Reason.PEER_REVOKED))
+
+        with self._watching(_Watch(partial(self._first, subjects), told, subjects)):
+            yield
+
+    @contextmanager
+    def _watching(self, watch: _Watch) -> Iterator[_Watch]:
         for subject in watch.subjects:
             self._watches.setdefault(subject, set()).add(watch)
         try:
-            self._end((watch,))
-            yield
+            yield watch
         finally:
             self._unwatch(watch)
 

@@ -8,7 +8,7 @@ from starlette.types import Message
 
 from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
-from zerotrust.decision import WHENEVER, Reason
+from zerotrust.decision import Reason
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.receipts.calls import Calls
 from zerotrust.receipts.carried import Carried, filled, taken
@@ -66,7 +66,7 @@ class Notary:
 def _verdict(call: Call, calls: Calls) -> tuple[Verdict, str | None]:
     status = call.first["status"] if call.first else 0
     if refusal := calls.refusal:
-        unclear = refusal.reason is Reason.ANSWER_LOST or (refusal.reason in WHENEVER and "begun" in refusal.more)
+        unclear = refusal.reason is Reason.ANSWER_LOST or "begun" in refusal.more
         failed = refusal.reason in {Reason.FAILED, Reason.APPLICATION_ERROR}
         return "unclear" if unclear else "failed" if failed else "refused", str(refusal.public_reason)
     if calls.denied:

@@ -533,6 +533,11 @@ ROWS: dict[int, Row] = {
         Reason.REVOKED,
         (Control("answer-has-an-end", put="60", take="seconds"), Control("revocation-ends-answer", put="await work()")),
     ),
+    389: Row(
+        "an agent that is suspended while it is called goes on to answer",
+        Reason.PEER_REVOKED,
+        (Control("suspension-ends-call", put="yield"), Control("stream-of-suspended-peer")),
+    ),
     86: Row(
         "an earlier answer of the introspection is used again",
         Reason.REVOKED,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
+import httpx2
 import jwt
 import orjson
 import pytest
@@ -33,14 +35,18 @@ from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
 from tests.support.door import NOW, Door
 from tests.support.feed import following, line
 from tests.support.issuer import ISSUER, Issuer
+from tests.support.system import fresh_revocations
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.decision import Reason
+from zerotrust.context import TRACE, Span
+from zerotrust.decision import Denied, Reason
+from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.registry.events import changed, heartbeat, read_heartbeat
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation import Gap
 from zerotrust.revocation_list import Revocable
 from zerotrust.service import Service
 from zerotrust.spiffe.statement import InvalidStatement
+from zerotrust.transport.egress import EgressClients, calling_with
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 ISSUER_AT = "https://issuer.test"
@@ -357,3 +363,41 @@ class _at_the_issuer:  # noqa: N801 - reads like a function
 
     def __exit__(self, *_: object) -> None:
         self._apps[ISSUER_AT] = self._genuine
+
+
+@attack(389)
+async def test_a_party_that_answers_after_its_suspension(target: Target) -> Tries:
+    """It was called before, and nobody makes it stop; its caller stops to listen, also if it was busy meanwhile."""
+    revocations, reader = fresh_revocations(), target.system.registry.id(READER)
+
+    def suspend() -> None:
+        revocations.change((revocations.number or 0) + 1, ("party", reader), "compromised")
+
+    async def answer(*, late: bool) -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+        if late:
+            suspend()
+        yield b"data: poison\n\n"
+
+    for kind, late in (("http", True), ("streaming", True), ("streaming", False)):
+        revocations = fresh_revocations()
+        wire = httpx.MockTransport(lambda _, late=late: httpx.Response(200, content=answer(late=late)))
+        egress = EgressClients(
+            {reader: "https://reader.test"},
+            revocations=revocations,
+            transport=wire,
+            mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(500)),
+        )
+        got, told = b"", "its answer"
+        TRACE.set(Span())
+        try:
+            with calling_with(ExchangedToken(reader, "t", time.time() + 60, "T")):
+                async with getattr(egress, kind).stream("POST", "https://reader.test") as heard:
+                    async for part in heard.aiter_raw() if kind == "streaming" else heard.aiter_bytes():
+                        got += part
+                        if not late and not revocations.suspended(reader):
+                            suspend()
+        except Denied as refusal:
+            told = str(refusal.reason)
+        await egress.close()
+        yield Attempt(told, succeeded=b"poison" in got, recorded=[told], reason=Reason.PEER_REVOKED)

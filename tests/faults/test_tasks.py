@@ -17,6 +17,7 @@ from tests.support.system import MCPWire, System, Wire
 from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.decision import Reason
 
+TOOL = "spiffe://agents.example/tool/documents"
 Stored = Callable[[], dict[str, dict[str, str]]]
 Lose = Callable[[str, bytes], None]
 
@@ -71,6 +72,33 @@ async def test_a_document_that_was_filed_without_an_answer_may_have_been_filed(
     assert result["done"] == []
 
 
+@pytest.mark.parametrize(
+    ("suspended", "within"),
+    [(TOOL, "tool/documents: "), ("spiffe://agents.example/agent/writer", "")],
+    ids=["the tool", "the agent"],
+)
+async def test_what_was_done_in_a_call_whose_party_is_suspended_meanwhile_is_not_known(
+    system: System, issuer: Issuer, stored: Stored, suspended: str, within: str
+) -> None:
+    before, tool = stored(), system.apps[system.addresses["tool/documents"]]
+
+    async def filed(scope: Scope, receive: Receive, send: Send) -> None:
+        await tool(scope, receive, send)
+        if (b"mcp-name", b"create") in scope["headers"]:
+            system.revocations.change(1, ("party", suspended), "odd")
+
+    system.apps[system.addresses["tool/documents"]] = filed
+
+    steps, result = await worked(system, issuer.token())
+
+    assert len(stored()) == len(before) + 1
+    assert steps == [*READ, "agent/writer started"]
+    assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
+    assert result["text"] == f"agent/writer: {within}gave no answer (peer_revoked); it may have been done"
+    assert [call.partition(" ")[0] for call in result["unclear"]] == (["create"] if within else [])
+    assert result["done"] == []
+
+
 async def test_what_an_agent_did_whose_answer_is_lost_is_not_known(
     system: System, issuer: Issuer, stored: Stored, lose: Lose
 ) -> None:
@@ -107,16 +135,24 @@ async def test_a_tool_that_goes_away_between_two_calls_makes_no_summary_of_half_
     system: System, issuer: Issuer, stored: Stored, why: Reason
 ) -> None:
     before, tool = stored(), system.apps[system.addresses["tool/documents"]]
+    model, searched = system.apps[system.addresses["inference"]], asyncio.Event()
 
     async def leaving(scope: Scope, receive: Receive, send: Send) -> None:
         await tool(scope, receive, send)
         if (b"mcp-name", b"search") in scope["headers"]:
+            searched.set()
+
+    async def meanwhile(scope: Scope, receive: Receive, send: Send) -> None:
+        if searched.is_set():
+            searched.clear()
             if why is Reason.PEER_UNAVAILABLE:
                 del system.apps[system.addresses["tool/documents"]]
             else:
-                system.revocations.change(1, ("party", "spiffe://agents.example/tool/documents"), "drift")
+                system.revocations.change(1, ("party", TOOL), "drift")
+        await model(scope, receive, send)
 
     system.apps[system.addresses["tool/documents"]] = leaving
+    system.apps[system.addresses["inference"]] = meanwhile
 
     steps, result = await worked(system, issuer.token())
 

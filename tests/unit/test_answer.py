@@ -17,6 +17,8 @@ from zerotrust.adapters.answer import LONGEST_REFUSAL, refused, untouched
         ({"reason": "revoked", "begun": True}, False),
         ({"reason": "expired", "begun": True}, False),
         ({"reason": "revoked", "begun": "?"}, False),
+        ({"reason": "peer_revoked"}, True),
+        ({"reason": "peer_revoked", "begun": True}, False),
         ({"reason": "failed"}, False),
         ({"reason": "application_error"}, False),
         ({"reason": "answer_lost"}, False),

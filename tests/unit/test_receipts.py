@@ -483,6 +483,8 @@ def test_who_has_noted_too_little_or_has_no_identity_signs_nothing(call: Call) -
         (Denied(Reason.ANSWER_LOST), "unclear"),
         (Denied(Reason.EXPIRED), "refused"),
         (Denied(Reason.EXPIRED, more={"begun": True}), "unclear"),
+        (Denied(Reason.PEER_REVOKED), "refused"),
+        (Denied(Reason.PEER_REVOKED, more={"begun": True}), "unclear"),
     ],
 )
 def test_a_refusal_says_why_and_whether_something_may_have_been_done(call: Call, refusal: Denied, verdict: str) -> None:

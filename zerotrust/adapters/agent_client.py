@@ -72,6 +72,10 @@ async def ask_agent(
             (reply,) = [reply async for reply in client.send_message(question)]
         (account,) = get_data_parts(reply.message.parts) or [{}]
         answer = Answer.model_validate({**account, "text": get_message_text(reply.message)})
+    except Denied as error:
+        if "begun" not in error.more:
+            raise
+        raise PeerError(f"{name}: gave no answer ({error.public_reason})", unclear=True) from error
     except A2AClientError as error:
         raise _unanswered(name, error) from error
     except A2AError as error:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from zerotrust.decision import WHENEVER, Reason
+from zerotrust.decision import Reason
 from zerotrust.errors import ZeroTrustError
 
 NONSENSE = "answered with something else than one message"
@@ -51,8 +51,7 @@ def cut(text: str, longest: int) -> str:
 def untouched(problem: Mapping[str, Any]) -> bool:
     """Return whether a refusal says that the call has not taken effect."""
     reason = str(problem.get("reason"))
-    begun = reason in WHENEVER and problem.get("begun", False) is not False
-    return reason in UNTOUCHED and not begun
+    return reason in UNTOUCHED and problem.get("begun", False) is False
 
 
 def refused(name: str, answer: httpx.Response) -> PeerError:

@@ -1,13 +1,15 @@
 """Calls to other parties.  A token is sent only with the call that it was exchanged for, and only to its audience.
 
-The connection is to that party (`pools.py`), and the party is not revoked.  A call ends with its token at the latest.
+The connection is to that party (`pools.py`), and the party is not revoked: a call ends when it is (`callee.py`), and
+with its token at the latest.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import httpx
@@ -23,6 +25,7 @@ from zerotrust.receipts.calls import CALLS
 from zerotrust.receipts.receipt import NOT_SENT, STREAMED
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
+from zerotrust.transport.callee import cut_off, while_trusted
 from zerotrust.transport.jsonrpc import error_body
 from zerotrust.transport.pools import Connections, MCPConnections, origin
 from zerotrust.transport.streaming import BoundedStream
@@ -63,20 +66,38 @@ def _time_left() -> asyncio.Timeout:
     return asyncio.timeout(min(_LONGEST, token.expires_at - time.time() - REPORTING_MARGIN) if token else _LONGEST)
 
 
-async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> tuple[Any, bytes]:
-    """Send a request and read its answer to the end.  Raises `TimeoutError`, `ValueError` and the client's errors."""
+def _called() -> str:
+    """Return the party that is called with a token; without one there is none."""
+    token = _token.get(None)
+    return token.audience if token else ""
+
+
+@contextmanager
+def _noted(request: Any) -> Iterator[None]:
+    """Note for the receipt why a call had no answer."""
     try:
-        async with _time_left():
+        yield
+    except (*_NOT_SENT, Denied) as error:
+        if call := request.extensions.get(_CALL):
+            call.ended(str(error.reason) if isinstance(error, Denied) else NOT_SENT)
+        raise
+
+
+async def _whole(
+    sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any], revocations: Revocations
+) -> tuple[Any, bytes]:
+    """Send a request and read its answer to the end.
+
+    Raises `Denied`, `TimeoutError`, `ValueError` and the client's errors.
+    """
+    with _noted(request):
+        async with while_trusted(_called(), revocations, _time_left()):
             answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
             try:
                 body = await read(answer)
                 check_size(body, _elements.get())  # control: answer-elements
             finally:
                 await answer.aclose()
-    except _NOT_SENT:
-        if call := request.extensions.get(_CALL):
-            call.ended(NOT_SENT)
-        raise
     if call := request.extensions.get(_CALL):
         body = call.answered(body)
     return answer, body
@@ -85,9 +106,13 @@ async def _whole(sending: Callable[..., Awaitable[Any]], request: Any, options: 
 class _Bounded(httpx.AsyncClient):
     """Reads every answer to its end; size and time are bounded."""
 
+    def __init__(self, revocations: Revocations, **options: Any) -> None:
+        super().__init__(**options)
+        self._revocations = revocations
+
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         try:
-            answer, body = await _whole(super().send, request, options)
+            answer, body = await _whole(super().send, request, options, self._revocations)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no whole answer in time", request=request) from error
         except ValueError as error:
@@ -102,29 +127,45 @@ class _Streaming(_Bounded):
         if not options.get("stream"):
             return await super().send(request, **options)
         try:
-            async with _time_left() as life:
-                answer = await httpx.AsyncClient.send(self, request, **options)
-                if call := request.extensions.get(_CALL):
-                    call.ended(STREAMED)
+            life, party = _time_left(), _called()
+            with _noted(request):
+                async with while_trusted(party, self._revocations, life):
+                    answer = await httpx.AsyncClient.send(self, request, **options)
+            if call := request.extensions.get(_CALL):
+                call.ended(STREAMED)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no answer in time", request=request) from error
         if "content-encoding" in answer.headers:
             await answer.aclose()
             raise httpx.RemoteProtocolError("the answer is compressed", request=request)
-        answer.stream = BoundedStream(answer, end=life.when() or 0.0)
+        answer.stream = BoundedStream(answer, waiting=partial(self._part, request, party, end=life.when() or 0.0))
         return answer
+
+    @asynccontextmanager
+    async def _part(self, request: httpx.Request, party: str, *, end: float) -> AsyncIterator[None]:
+        """Wait for one part of a stream, until `end`.  Raises `Denied` and `TimeoutError`."""
+        with _noted(request):
+            status = self._revocations.of_peer(party)
+            if status.reason is Reason.PEER_REVOKED:  # control: stream-of-suspended-peer
+                raise cut_off(status)
+            async with while_trusted(party, self._revocations, asyncio.timeout_at(end)):
+                yield
 
 
 class _Answering(httpx2.AsyncClient):
     """Does the same, and answers errors itself: an exception would end the MCP client, which all users share."""
 
+    def __init__(self, revocations: Revocations, **options: Any) -> None:
+        super().__init__(**options)
+        self._revocations = revocations
+
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
-            answer, body = await _whole(super().send, request, options)
+            answer, body = await _whole(super().send, request, options, self._revocations)
         except (httpx2.HTTPError, Denied, TimeoutError, ValueError) as error:
             lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
             refusal = error if isinstance(error, Denied) else Denied(lost)
-            problem = {"error": refusal.error, "reason": refusal.public_reason}
+            problem = {"error": refusal.error, "reason": refusal.public_reason, **refusal.more}
             content = error_body(refusal, problem, Form(parsed=True))
             return httpx2.Response(refusal.status, json=content, request=request)
         return httpx2.Response(answer.status_code, headers=answer.headers, content=body, request=request)
@@ -154,19 +195,23 @@ class EgressClients:
             revocations,
             (transport, mcp_transport),
         )
-        self.without_token = _Bounded(headers=PLAIN, timeout=SECONDS, transport=transport)
+        self.without_token = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=transport)
         self._to_authorities = to_authorities or transport
-        self.authorities = _Bounded(headers=PLAIN, timeout=SECONDS, transport=self._to_authorities)
+        self.authorities = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=self._to_authorities)
         """To the registry, the audit log and the policy authority, by certificate alone."""
         # The others have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
-            headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
+            revocations, headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
         )
         self.streaming = _Streaming(
-            headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
+            revocations, headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
         )
         self.mcp_http = _Answering(
-            headers=PLAIN, timeout=None, transport=mcp_transport, event_hooks={"request": [self._attach_token]}
+            revocations,
+            headers=PLAIN,
+            timeout=None,
+            transport=mcp_transport,
+            event_hooks={"request": [self._attach_token]},
         )
 
     def use(self, snapshot: RegistrySnapshot, caller: str) -> None:

@@ -5,7 +5,8 @@ What reads it gets whole events only, none of which is larger, or has more eleme
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 import httpx
 
@@ -32,13 +33,16 @@ _OVERLAP = 3
 class BoundedStream(httpx.AsyncByteStream):
     """The body of an answer.  It fails as a broken connection would, so its readers need not know of the bounds."""
 
-    def __init__(self, answer: httpx.Response, *, end: float) -> None:
-        """`end`: until when it may last, by the event loop's clock.  Takes over the answer's stream."""
+    def __init__(self, answer: httpx.Response, *, waiting: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """`waiting`: around each wait for a part; raises `TimeoutError`, or `Denied` if the party may not go on.
+
+        Takes over the answer's stream.
+        """
         assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - of an asynchronous client
-        self._body, self._end, self._request = answer.stream, end, answer.request
+        self._body, self._waiting, self._request = answer.stream, waiting, answer.request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield whole events, or another body at its end.  Raises `ReadTimeout` and `RemoteProtocolError`."""
+        """Yield whole events, or another body at its end.  Raises `ReadTimeout`, `RemoteProtocolError`, `Denied`."""
         held, length, parts, events, body = bytearray(), 0, 0, 0, aiter(self._body)
         while (part := await self._next(body)) is not None:
             searched = max(0, len(held) - _OVERLAP)
@@ -58,7 +62,7 @@ class BoundedStream(httpx.AsyncByteStream):
 
     async def _next(self, body: AsyncIterator[bytes]) -> bytes | None:
         try:
-            async with asyncio.timeout_at(self._end):
+            async with self._waiting():
                 return await anext(body, None)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no whole answer in time", request=self._request) from error

@@ -1,0 +1,189 @@
+"""A party that is suspended while it is called: nothing that it answers from then on is taken."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import httpx2
+import orjson
+import pytest
+
+from tests.support.system import fresh_revocations
+from tests.unit.test_egress import ADDRESSES, DOCUMENTS, READER, SPAN, token
+from zerotrust import context
+from zerotrust.decision import Denied, Reason
+from zerotrust.receipts.calls import CALLS, Calls
+from zerotrust.revocation import Revocations
+from zerotrust.transport.egress import EgressClients, calling_with
+
+HERE = ADDRESSES[READER]
+ANSWER = b"data: after the suspension\n\n"
+KINDS = pytest.mark.parametrize("kind", ["http", "mcp_http", "streaming"])
+
+
+class Answering(httpx.AsyncByteStream, httpx2.AsyncByteStream):
+    """An answer that waits for something before its last part."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self.meanwhile, self.closed = meanwhile, False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"data: before\n\n"
+        await self.meanwhile()
+        yield ANSWER
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Call:
+    """Calls the reader, which is answering when a test suspends it."""
+
+    def __init__(self) -> None:
+        context.TRACE.set(SPAN)
+        CALLS.set(Calls())
+        self.revocations = fresh_revocations()
+        self.answer = Answering(self.suspend)
+        self.egress = EgressClients(
+            ADDRESSES,
+            revocations=self.revocations,
+            transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=self.answer)),
+            mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=self.answer)),
+        )
+
+    async def suspend(self, party: str = READER) -> None:
+        self.revocations.change((self.revocations.number or 0) + 1, ("party", party), "drift")
+
+    async def made(self, kind: str) -> tuple[list[bytes], Any]:
+        """Return what the caller gets of the answer, and the refusal that it gets in its place or after it."""
+        client, parts = getattr(self.egress, kind), list[bytes]()
+        with calling_with(token(audience=READER)):
+            try:
+                async with asyncio.timeout(30), client.stream("POST", HERE, content=b"x") as answer:
+                    async for part in answer.aiter_raw() if kind == "streaming" else answer.aiter_bytes():
+                        parts.append(part)
+            except Denied as refusal:
+                return parts, {"reason": refusal.reason, "detail": refusal.detail, **refusal.more}
+        if kind == "mcp_http" and b"jsonrpc" in parts[0]:
+            return [], orjson.loads(parts[0])["error"]["data"]
+        return parts, None
+
+    @property
+    def noted(self) -> list[str | None]:
+        """Why the call has no receipt."""
+        calls = CALLS.get()
+        assert calls
+        return [one.reason for one in calls.asked() if one.answer is None]
+
+
+@KINDS
+async def test_its_answer_is_not_taken_and_the_receipt_says_why(kind: str) -> None:
+    call = Call()
+
+    parts, refusal = await call.made(kind)
+
+    assert ANSWER not in b"".join(parts)
+    assert (refusal["reason"], refusal["begun"]) == (Reason.PEER_REVOKED, True)
+    assert refusal.get("detail", f"party {READER}: drift") == f"party {READER}: drift"
+    assert call.noted == ["peer_revoked"]
+    assert call.answer.closed
+    assert call.revocations._watches == {}
+
+
+@KINDS
+async def test_a_call_ends_at_once_however_long_the_suspended_party_would_go_on(kind: str) -> None:
+    call = Call()
+
+    async def forever() -> None:
+        await call.suspend()
+        await asyncio.Event().wait()
+
+    call.answer.meanwhile = forever
+
+    assert (await call.made(kind))[1]["reason"] == Reason.PEER_REVOKED
+    assert call.answer.closed
+
+
+async def test_what_a_stream_brings_while_its_reader_is_busy_is_not_taken_either() -> None:
+    call = Call()
+
+    async def nothing() -> None: ...
+
+    call.answer.meanwhile = nothing
+    with calling_with(token(audience=READER)):
+        async with call.egress.streaming.stream("POST", HERE) as answer:
+            parts = answer.aiter_raw()
+            assert await anext(parts) == b"data: before\n\n"
+            await call.suspend()
+            with pytest.raises(Denied) as refused:
+                await anext(parts)
+
+    assert (refused.value.reason, refused.value.more) == (Reason.PEER_REVOKED, {"begun": True})
+    assert call.noted == ["peer_revoked"]
+
+
+@KINDS
+async def test_the_suspension_of_another_party_ends_no_call(kind: str) -> None:
+    call = Call()
+    call.answer.meanwhile = lambda: call.suspend(DOCUMENTS)
+
+    parts, refusal = await call.made(kind)
+
+    assert (b"".join(parts), refusal) == (b"data: before\n\n" + ANSWER, None)
+    assert call.revocations._watches == {}
+
+
+@KINDS
+async def test_a_whole_state_that_names_the_party_ends_its_call_too(kind: str) -> None:
+    call = Call()
+
+    async def replaced() -> None:
+        call.revocations.replace(7, {("party", READER): "drift"})
+
+    call.answer.meanwhile = replaced
+
+    assert (await call.made(kind))[1]["reason"] == Reason.PEER_REVOKED
+
+
+@KINDS
+async def test_a_call_of_a_party_that_was_suspended_before_has_not_begun(kind: str) -> None:
+    call = Call()
+    await call.suspend()
+
+    parts, refusal = await call.made(kind)
+
+    assert (parts, refusal["reason"], "begun" in refusal) == ([], Reason.PEER_REVOKED, False)
+    assert call.noted == []
+
+
+@KINDS
+async def test_who_is_cut_off_while_the_called_party_is_suspended_is_not_kept_by_that(kind: str) -> None:
+    call = Call()
+    task = asyncio.ensure_future(asyncio.sleep(0))
+
+    async def both() -> None:
+        task.cancel()
+        await call.suspend()
+        await asyncio.Event().wait()
+
+    call.answer.meanwhile = both
+    task = asyncio.ensure_future(call.made(kind))  # type: ignore[arg-type]
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert call.revocations._watches == {}
+
+
+def test_a_watch_says_once_why_and_of_a_called_party_alone() -> None:
+    revocations: Revocations = fresh_revocations()
+    told = list[tuple[str, str]]()
+
+    with revocations.watching_peer(READER, lambda decision: told.append((decision.reason, decision.detail))):
+        revocations.change(1, ("party", DOCUMENTS), "drift")
+        revocations.change(2, ("user", READER), "drift")
+        assert told == []
+        revocations.change(3, ("party", READER), "drift")
+        revocations.change(4, ("party", READER), "drift")
+
+    assert told == [("peer_revoked", f"party {READER}: drift")]
