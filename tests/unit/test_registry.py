@@ -218,6 +218,10 @@ MISTAKES = {
         change(ORCHESTRATOR + "starts_chains", value=True),
         "parties.walkthrough.may_call: 'orchestrator' cannot be called by this party",
     ),
+    "a use of high risk with a token that is not bound": (
+        change("parties:walkthrough:may_call", ["tool/documents"]),
+        "parties.walkthrough.may_call: 'tool/documents' serves tool.write, of high risk, which only a party with",
+    ),
     "a call to who is no client at Keycloak": (
         change(ORCHESTRATOR + "may_call", ["authority/attestation"]),
         "parties.orchestrator.may_call: 'authority/attestation' cannot be called by this party",

@@ -32,7 +32,11 @@ class Entry(BaseModel):
 
 
 class Scope(Entry):
-    """A permission at one kind of API.  If it is of `high_risk`, tokens are introspected each time that it is used."""
+    """A permission at one kind of API.
+
+    If it is of `high_risk`, tokens are introspected each time that it is used, and only a party whose tokens are bound
+    to its certificate may use it.
+    """
 
     served_by: list[Name] = Field(min_length=1)
     high_risk: bool = False
@@ -257,6 +261,10 @@ class Registry(Entry):
         target, caller = self.parties.get(callee), self.parties[name]
         if not set(self.scopes_at(callee)) & set(caller.delegates):
             return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
+        risky = self.high_risk.intersection(self.scopes_at(callee), caller.delegates)
+        if risky and caller.id == "client":  # its token is not bound to who presents it (RFC 8705)
+            found = ", ".join(sorted(risky))
+            return [f"{key}: {callee!r} serves {found}, of high risk, which only a party with a SPIFFE ID may use"]
         if target and target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
             longer = f"{target.max_ttl} s is longer than the {caller.max_ttl} s of its caller {name!r}"
             return [f"parties.{callee}.max_ttl: {longer}"]
