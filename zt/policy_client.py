@@ -28,7 +28,8 @@ class PolicyClient(AuthorityClient):
         told = content.get("problems")
         problems = [str(one) for one in told] if isinstance(told, list) else []
         listed = "".join(f"\n- {one}" for one in problems[:MOST_TOLD])
-        listed += f"\nand {len(problems) - MOST_TOLD} more." if len(problems) > MOST_TOLD else ""
+        number = len(problems) + int(content.get("further_problems") or 0)
+        listed += f"\nand {number - MOST_TOLD} more." if number > MOST_TOLD else ""
         return {
             "policy_denied": f"{self.user} is not an operator (policy `operate-policies`): sign in as a member of the "
             "group /operators.",

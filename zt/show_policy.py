@@ -64,9 +64,12 @@ class Unfolded:
 def tested(found: Found) -> Iterator[RenderableType]:
     """Yield whether policies are fit, what is wrong with them, and the answers that would change."""
     if problems := found["problems"]:
-        number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        further = found.get("further_problems", 0)
+        number = "1 problem" if len(problems) == 1 else f"{len(problems) + further} problems"
         yield Text(f"These policies may not be published ({number}):", "red")
         yield from (Text(f"- {one}") for one in problems)
+        if further:
+            yield Text(f"and {further} more.")
     elif not found["same"]:
         yield Text("These policies are fit to be published.", "green")
     else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from authorities.policy.callers import caller
+from authorities.policy.table_faults import Faults, UnknownError
 from zerotrust.decision import Decision, Resource
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import MAX_ACTORS, Principal
@@ -140,7 +141,7 @@ class _Reader:
 
 def rows(text: str, registry: Registry) -> list[Row]:
     """Return the questions of a table.  Raises `TableError`, with all rows that are wrong."""
-    reader, found, wrong = _Reader(registry), list[Row](), list[str]()
+    reader, found, wrong = _Reader(registry), list[Row](), Faults()
     header: tuple[str, ...] = ()
     for line, written in enumerate(text.split("\n"), 1):
         try:
@@ -150,12 +151,13 @@ def rows(text: str, registry: Registry) -> list[Row]:
                 header = tuple(cells)
             elif row := reader.row(line, header, cells):
                 found.append(row)
-            if len(found) > MOST_ROWS:
-                raise TableError([*wrong, f"{FILE}, line {line}: more than {MOST_ROWS:,} rows"])
         except ValueError as error:
-            wrong.append(f"{FILE}, line {line}: {error}")
-    if wrong:
-        raise TableError(wrong)
+            wrong.add(line, error)
+        if len(found) > MOST_ROWS:
+            wrong.add(line, ValueError(f"more than {MOST_ROWS:,} rows"))
+            break
+    if told := wrong.told({"user": reader.groups, "document": reader.documents}):
+        raise TableError([f"{FILE}, {one}" for one in told])
     return found
 
 
@@ -167,7 +169,7 @@ def _add(kind: str, name: str, one: T, table: dict[str, T]) -> None:
 
 def _known(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
-        raise ValueError(f"the {kind} {name!r} is in no table above: correct the name, or add a row there")
+        raise UnknownError(kind, name)
     return table[name]
 
 

@@ -14,7 +14,8 @@ def begin(versions: Versions, registry: Registry) -> None:
     if versions.begun:
         return
     if problems := fit.problems(versions.active.content, registry):
-        listed = "".join(f"\n- {one}" for one in told(problems))
+        first, further = told(problems)
+        listed = "".join(f"\n- {one}" for one in first) + (f"\nand {further} more." if further else "")
         raise VersionsError(
             f"policies/ may not be published as the first version, so nothing is in force:{listed}\nCorrect them until "
             "`make check` finds nothing, then start again; in containers, build the images anew."

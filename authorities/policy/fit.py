@@ -4,7 +4,7 @@ Pure, but for the subjects of operators, which nobody may know before.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from uuid import uuid4
@@ -18,7 +18,7 @@ from authorities.policy.rules import Rule, rules_of
 from authorities.policy.statements import statements
 from authorities.policy.unread import unread
 from authorities.policy.versions import Content
-from zerotrust.decision import Resource
+from zerotrust.decision import Decision, Resource
 from zerotrust.policy import CedarPolicy, PolicyError, UnreadError
 from zerotrust.registry.model import OPERATORS, Registry
 from zerotrust.registry.snapshot import PolicyDocument
@@ -64,7 +64,7 @@ def problems(content: Content, registry: Registry) -> list[str]:
         *of_calls(engine, registry),
         *of_operators(engine, registry),
         *of_people(document, registry, rules),
-        *(wrong or of_table(engine, table, ids=all(_ID.fullmatch(rule.id) for rule in rules))),
+        *(wrong or of_table(engine, table, rules)),
     ]
 
 
@@ -123,18 +123,31 @@ def _no_actions(rule: Rule) -> list[str]:
     return [action for action in rule.actions if not _ACTION.fullmatch(action)]
 
 
-def of_table(engine: CedarPolicy, table: Sequence[Row], *, ids: bool = True) -> Iterator[str]:
+def of_table(engine: CedarPolicy, table: Sequence[Row], rules: Sequence[Rule] = ()) -> Iterator[str]:
     """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none.
 
-    `ids`: whether each rule has an id.  Without, a row is not told only because another rule is named: it follows.
+    `rules`: those of the policies.  A rule without an id is named by its place; a row is not told only because another
+    rule is named, if any has no id: it follows.
     """
+    ids, unnamed = all(_ID.fullmatch(rule.id) for rule in rules), _unnamed(rules)
     if {row.allowed for row in table} != {True, False}:
         yield f"{FILE} needs rows with yes and rows with no"
-    asked = [(row, row.ask(engine)) for row in table]
+    asked = [(row, _placed(row.ask(engine), unnamed)) for row in table]
     # First a yes that should be a no, then the reverse, then where only the rule or the reason is another one.
     for row, decision in sorted(asked, key=lambda one: (one[0].allowed is one[1].allowed, one[0].allowed)):
         if (differs := row.differs(decision)) and (ids or decision.allowed is not row.allowed):
             yield f"{FILE}, line {row.line} ({row.who.subject}, {row.action}): {differs}"
+
+
+def _unnamed(rules: Sequence[Rule]) -> dict[str, str]:
+    """Return where the rules without an id are, by the names that Cedar gives them: `policy0` is the first rule."""
+    ids = {rule.id for rule in rules}
+    named = {f"policy{number}": rule.place for number, rule in enumerate(rules) if not rule.id}
+    return {name: place for name, place in named.items() if name not in ids}
+
+
+def _placed(decision: Decision, unnamed: Mapping[str, str]) -> Decision:
+    return replace(decision, rules=tuple(unnamed.get(rule, rule) for rule in decision.rules))
 
 
 def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:

@@ -39,11 +39,11 @@ class Office(Shielding):
     async def test(self, content: Content) -> dict[str, Any]:
         """Return what is wrong with a content, and what differs from the version in force.  Nothing is kept."""
         active = self.versions.active
-        problems = await asyncio.to_thread(self._problems, content)
+        problems, further = await asyncio.to_thread(self._problems, content)
         differing = await asyncio.to_thread(
             differences.told, active.content, content, self._registry(), before=active.name, after="new"
         )
-        return {"active": active.number, "problems": problems, **differing}
+        return {"active": active.number, "problems": problems, "further_problems": further, **differing}
 
     @shielded
     async def activate(
@@ -59,8 +59,10 @@ class Office(Shielding):
             if after not in (None, active := self.versions.active.number):  # control: activated-as-compared
                 advice = f"Version {active} is in force by now: compare with it, then repeat the command."
                 raise Denied(PolicyReason.POLICY_MOVED, f"{after}, not {active}", advice=advice)
-            if problems := await asyncio.to_thread(self._problems, content):  # control: activated-as-tested
-                raise Denied(PolicyReason.POLICY_UNFIT, problems[0], more={"problems": problems})
+            problems, further = await asyncio.to_thread(self._problems, content)
+            if problems:  # control: activated-as-tested
+                more = {"problems": problems, "further_problems": further}
+                raise Denied(PolicyReason.POLICY_UNFIT, problems[0], more=more)
             try:
                 version = await asyncio.to_thread(self.versions.add, content, by=by, why=why, of=of)
             except VersionsError as error:
@@ -89,14 +91,14 @@ class Office(Shielding):
                 raise unavailable(error) from error
             raise
 
-    def _problems(self, content: Content) -> list[str]:
+    def _problems(self, content: Content) -> tuple[list[str], int]:
         return told(fit.problems(content, self._registry()))
 
 
-def told(problems: list[str]) -> list[str]:
-    """Return as many problems, and as much of each, as anybody is told."""
-    more = [f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
-    return [_cut(one) for one in problems[:MOST_PROBLEMS]] + more
+def told(problems: list[str]) -> tuple[list[str], int]:
+    """Return as many problems, and as much of each, as anybody is told; and how many more there are."""
+    first = problems[:MOST_PROBLEMS]
+    return [_cut(one) for one in first], len(problems) - len(first)
 
 
 def _cut(problem: str) -> str:

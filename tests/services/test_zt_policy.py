@@ -218,6 +218,17 @@ def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, aut
     assert authority.office.versions.active.number == 1
 
 
+def test_of_many_problems_the_number_of_all_is_told(zt: Zt, tmp_path: Path) -> None:
+    file = tmp_path / "policies" / "documents.cedar"
+    file.write_text(f"{file.read_text()}\npermit (principal, action, resource);\n")
+
+    shown = zt("policy", "test").stdout
+    number = int(re.findall(r"may not be published \((\d+) problems\)", shown)[0])
+    assert (shown.count("\n- "), f"\nand {number - 50} more.\n" in shown) == (50, True)
+    told = failed(zt("policy", "activate", "--because", "trial"))
+    assert (told.count("\n- "), f"\nand {number - 20} more.\n" in told) == (20, True)
+
+
 def test_where_there_is_a_fault_the_answers_are_known_later(zt: Zt, tmp_path: Path) -> None:
     edited(
         tmp_path,

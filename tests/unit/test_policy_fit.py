@@ -107,6 +107,22 @@ def test_a_rule_without_an_id_is_one_problem_also_if_rows_name_it() -> None:
     assert all("no by" in one and "yes by" in one for one in rows), "another answer does not follow from the id"
 
 
+def test_a_rule_without_an_id_is_named_by_its_place_where_it_decides() -> None:
+    line = POLICY.policies.count("\n") + 2
+    unnamed = f"{POLICY.policies}\npermit (principal, action, resource);"
+
+    rows = [one for one in problems(unnamed) if one.startswith("decisions.md")]
+
+    assert f" by 'one.cedar, line {line}, a rule without an @id' decided" in "".join(rows)
+    assert not re.search(r"policy\d", "".join(rows)), "Cedar's own names say nothing to anybody"
+    first = (
+        f'{POLICY.policies}\n@id("policy{len(rules_of(POLICY.policies)) + 1}")\npermit (principal, action, resource);'
+    )
+    both = [one for one in problems(f"{first}\npermit (principal, action, resource);") if "decided" in one]
+    assert both
+    assert not re.search(r"by '[^']*without an @id", "".join(both)), "where a rule has that name, it may be meant"
+
+
 def test_rows_that_are_newly_permitted_come_first() -> None:
     wider = with_condition("read-own-department", "context.departments.contains(resource.department)", "true")
     fewer = wider.replace('in [Action::"document.replace", Action::"document.delete"]', '== Action::"document.read"')

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pytest
 
+from authorities.policy import fit
 from authorities.policy.decisions import rows
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import MOST_PROBLEMS, Office
@@ -97,7 +98,7 @@ async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: Th
     }
     assert (office.versions.active.number, there.taken) == (1, [])
     nothing = {"same": True, "text": "", "cut": False, "answers": [], "more": 0, "described_as_before": []}
-    assert (await office.test(CONTENT)) == {"active": 1, "problems": []} | nothing
+    assert (await office.test(CONTENT)) == {"active": 1, "problems": [], "further_problems": 0} | nothing
 
 
 async def test_what_is_fit_is_in_force_when_the_registry_has_taken_it(office: Office, there: TheRegistry) -> None:
@@ -139,17 +140,23 @@ async def test_what_else_is_unfit(office: Office, content: Content, problem: str
     told = await office.test(content)
 
     assert any(problem in one for one in told["problems"])
-    assert len(told["problems"]) <= MOST_PROBLEMS + 1
+    assert len(told["problems"]) <= MOST_PROBLEMS
 
 
 async def test_no_more_problems_are_told_than_one_mends_at_once(office: Office) -> None:
     assert len(rows(CONTENT.table, REGISTRY)) > MOST_PROBLEMS
     nothing = CONTENT.policies | {"apis.cedar": "", "documents.cedar": ""}
 
-    problems = (await office.test(CONTENT.model_copy(update={"policies": nothing})))["problems"]
+    content = CONTENT.model_copy(update={"policies": nothing})
+    all_of_them = fit.problems(content, REGISTRY)
 
-    assert len(problems) == MOST_PROBLEMS + 1
-    assert problems[-1].startswith("and ")
+    told = await office.test(content)
+
+    assert told["problems"] == all_of_them[:MOST_PROBLEMS]
+    assert told["further_problems"] == len(all_of_them) - MOST_PROBLEMS > 0
+    with pytest.raises(Denied) as refused:
+        await office.activate(content, by="olga", why="trial")
+    assert refused.value.more == {name: told[name] for name in ("problems", "further_problems")}
 
 
 async def test_whoever_compared_it_with_another_version_activates_nothing(office: Office) -> None:
