@@ -69,7 +69,7 @@ def show(  # noqa: PLR0913 - one for each option
     from zerotrust.audit.forms import MICROSECONDS
     from zt.trail import by_transaction, dated, headed, trail
     from zt.wanted import wanted
-    from zt.whose import code_table, codes, users
+    from zt.whose import code_table, codes, for_whom
 
     if not (what := wanted(asked)):
         output.fail(
@@ -93,15 +93,11 @@ def show(  # noqa: PLR0913 - one for each option
     document |= {"code": codes(events)}
     if what.kind == "id":
         began = f"at {showing.at(events[0].time // MICROSECONDS)}"
-        shown = [headed(told(events), *_for(users(events)), began)]
+        shown = [headed(told(events), *for_whom(events), began)]
     else:
-        shown = [headed(dated(told(some), some[0].time), *_for(users(some))) for some in by_transaction(events)]
+        shown = [headed(dated(told(some), some[0].time), *for_whom(some)) for some in by_transaction(events)]
     left_out = [Text(f"Only the newest {len(events):,} of {len(events) + found.more:,} records are shown.", "yellow")]
     output.show(document, *shown, code_table(events), _summary(events), *(left_out if found.more else []))
-
-
-def _for(users: list[str]) -> list[str]:
-    return [f"for user {one}" for one in users]
 
 
 def _searching(

@@ -23,12 +23,10 @@ from zt.events_told import changed, resumed
 from zt.names import short
 from zt.sequence import sequence
 from zt.svg import Arrow, Svg
-from zt.whose import codes, in_brief, users
+from zt.whose import codes, for_whom, in_brief
 
 MOST_STEPS = 200
 """Steps of a diagram: nobody looks through more, and a picture of them is 9,000 pixels high."""
-MOST_USERS = 3
-"""Users whom a title names: a task has one."""
 ISSUER = "keycloak"
 LONGEST = 70
 """Characters of a step."""
@@ -45,7 +43,7 @@ def diagram(about: str, events: Iterable[AuditEvent]) -> Svg:
     began = dt.datetime.fromtimestamp(known[0].time / MICROSECONDS, dt.UTC) if known else None
     refused = sum(step.refused for step in steps)
     count = f"the first {len(shown)} of {len(steps)} steps" if len(shown) < len(steps) else f"{len(steps)} steps"
-    whom = "".join(f", for user {one}" for one in users(known)[:MOST_USERS])
+    whom = "".join(f", {one}" for one in for_whom(known))
     title = f"{about}, {began:%Y-%m-%d %H:%M:%SZ}{whom}: {count}, {refused} refused"
     code = {short(party): f"code {in_brief(digests)}" for party, digests in codes(known).items() if digests}
     return sequence(title, parties or [ISSUER], shown, code)

@@ -16,12 +16,25 @@ DIGITS = 12
 MOST_DIGESTS = 3
 """Of a party that people are shown: it has one, and another one after it was changed and approved again."""
 
+MOST_USERS = 10
+"""Of a task that are named: it has one, unless somebody lies; a party, or a session of an operator, has more."""
 
-def users(events: Iterable[AuditEvent]) -> list[str]:
-    """Return the users whose tokens were presented, each with the groups that the token names, in order."""
-    tokens = [token for event in events if (token := getattr(event.data, "principal", None))]
-    named = {(token.subject, token.groups): None for token in tokens}
-    return [f"{subject} ({', '.join(map(sanitize, groups))})" if groups else subject for subject, groups in named]
+
+def for_whom(events: Iterable[AuditEvent]) -> list[str]:
+    """Return a line for each user whose token was presented, with the groups that the token names, in order.
+
+    A task has one user.  Where records name others as well, the parties that say so are named: one of them may lie.
+    """
+    by: dict[str, dict[str, None]] = {}
+    for event in events:
+        if token := getattr(event.data, "principal", None):
+            groups = f" ({', '.join(map(sanitize, token.groups))})" if token.groups else ""
+            by.setdefault(f"for user {token.subject}{groups}", {})[short(event.service)] = None
+    if len(by) < 2:
+        return list(by)
+    told = [f"{user}, by the records of {', '.join(parties)}" for user, parties in by.items()]
+    more = [f"and for {len(told) - MOST_USERS:,} others, which --json has"] if len(told) > MOST_USERS else []
+    return [*told[:MOST_USERS], *more]
 
 
 def codes(events: Iterable[AuditEvent]) -> dict[str, list[str]]:

@@ -30,6 +30,7 @@ from zt.commands import app
 from zt.diagram import MOST_STEPS
 from zt.journals import journals
 from zt.output import console
+from zt.whose import for_whom
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -206,6 +207,22 @@ def test_for_whom_when_and_with_which_code_is_shown_in_80_columns(
     )
     assert "code 90831fdcc3fd" in says
     assert "code 90831fdcc3fd, e3ecbd856459" in says
+
+
+def test_another_user_of_a_task_is_named_with_who_says_so() -> None:
+    def said(party: str, subject: str) -> AuditEvent:
+        caller = replace(CALLER, subject=subject, groups=())
+        data = Request(operation=sanitize("POST /x"), decision=Decided(allowed=True, reason="ok"), principal=caller)
+        return AuditEvent(schema=1, time=1, service=f"spiffe://agents.example/{party}", data=data)
+
+    honest = [said("orchestrator", "alice"), said("agent/reader", "alice")]
+    assert for_whom(honest) == ["for user alice"]
+    assert for_whom([*honest, said("agent/writer", "mallory")]) == [
+        "for user alice, by the records of orchestrator, agent/reader",
+        "for user mallory, by the records of agent/writer",
+    ]
+    told = for_whom([*honest, *(said("agent/writer", f"u{number}") for number in range(2_000))])
+    assert (len(told), told[-1]) == (11, "and for 1,991 others, which --json has")
 
 
 async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_after_that_is_found(
