@@ -57,6 +57,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for each
             return st.sampled_from(arguments)
         case origin if origin is tuple:
             return st.lists(values(arguments[0])).map(tuple)
+        case origin if origin is dict:  # its names are the code's own
+            return st.dictionaries(st.text(st.characters(codec="ascii")), values(arguments[1]))
         case _:
             return st.one_of(*map(values, arguments))
 
