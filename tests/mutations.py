@@ -170,6 +170,9 @@ TESTS = {
     ),
     "runtime": "unit/test_runtime",
     "transport.server": "services/test_server unit/test_pools input/test_wire",
+    "app": "services/test_orchestrator input/test_handlers input/test_values unit/test_api",
+    "decider": "unit/test_api unit/test_gate services/test_documents services/test_revocation services/test_authzen",
+    "registry.expected": "unit/test_registry unit/test_runtime services/test_every_party",
     "service": (
         "services/test_discovery services/test_revocation services/test_server services/test_orchestrator "
         "input/test_handlers services/test_documents input/test_values attacks/test_g_feed unit/test_api"

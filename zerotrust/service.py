@@ -1,6 +1,5 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
-import asyncio
 import time
 from collections.abc import (
     AsyncIterator,
@@ -11,7 +10,6 @@ from collections.abc import (
     Iterable,
     Mapping,
     MutableMapping,
-    Sequence,
 )
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -19,32 +17,30 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import httpx
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from zerotrust.audit import event_parts
+from zerotrust.app import app_with
 from zerotrust.audit.deletion import Deletion
 from zerotrust.audit.delivery import Delivery
-from zerotrust.audit.event_parts import Caller, Decided, Effect
-from zerotrust.audit.event_types import Access, Refusal, UntrustedPeer
-from zerotrust.audit.forms import sanitize
+from zerotrust.audit.event_parts import Decided, Effect
+from zerotrust.audit.event_types import Refusal, UntrustedPeer
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import Ledger, published_policy
 from zerotrust.audit.recorder import Recorder
-from zerotrust.context import UNDECIDED, Undecided, current_principal
-from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, PolicyEngine, Question, Reason, Resource
+from zerotrust.context import current_principal
+from zerotrust.decider import Decider
+from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
-from zerotrust.identity import Principal
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.exchange import MARGIN, Assertions, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
 from zerotrust.receipts.calls import CALLS, Calls
+from zerotrust.registry.expected import expected_at
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
@@ -53,7 +49,6 @@ from zerotrust.sealing import Notary
 from zerotrust.spiffe.svid import Svid
 from zerotrust.token_validation import Expected
 from zerotrust.transport.egress import EgressClients
-from zerotrust.transport.responses import DeniedResponse, as_denied, only_one
 
 T = TypeVar("T")
 
@@ -90,7 +85,7 @@ class Service:
     ) -> None:
         self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
         self.revocations, self.workload, self.snapshot = revocations, workload, snapshot
-        self._policy, self.clock, self._identity_http = policy, clock, identity_http
+        self.clock, self._identity_http = clock, identity_http
         self._elsewhere: PolicyEngine | None = None
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
@@ -102,6 +97,7 @@ class Service:
         self.journal = Journal(data / JOURNAL)
         self.recorder = Recorder(self.journal, self._id, clock=clock)
         self.recorder.measurement = self._measurement
+        self._decider = Decider(policy, revocations, self.recorder)
         realm = Discovery(issuer, http=identity_http)
         self.keys = SigningKeys(realm, http=identity_http, freshness=self.registry.freshness, clock=time.monotonic)
         self._exchanger = Exchanger(
@@ -147,7 +143,8 @@ class Service:
     def use(self, snapshot: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, from the next request on."""
         policy = self._elsewhere or policy
-        self.snapshot, self._policy, self._introspect.high_risk = snapshot, policy, snapshot.registry.high_risk
+        self.snapshot, self._introspect.high_risk = snapshot, snapshot.registry.high_risk
+        self._decider.policy = policy
         self.egress.use(snapshot, self.name)
         self.recorder.measurement = self._measurement
         for gate in self._gates:
@@ -176,7 +173,7 @@ class Service:
             routes=routes,
             expected=self._expected(),
             keys=self.keys,
-            policy=self._policy,
+            policy=self._decider.policy,
             revocations=self.revocations,
             confirm=self._introspect,
             recorder=self.recorder,
@@ -208,17 +205,7 @@ class Service:
             await self._delivery.finish()
 
     def _expected(self) -> Expected:
-        registry = self.registry
-        parties = registry.parties
-        callers = {registry.id(name) for name, party in parties.items() if self.name in party.may_call}
-        return Expected(
-            issuer=self.issuer,
-            audience=self._id,
-            max_ttls={registry.id(name): party.max_ttl for name, party in parties.items() if party.max_ttl},
-            initiating_clients=registry.initiating_clients & callers,
-            without_certificate=registry.without_certificate & callers,
-            peers={registry.id(name): name for name in parties if name not in registry.without_certificate},
-        )
+        return expected_at(self.name, self.registry, self.issuer)
 
     def department(self, named: str | None = None) -> str:
         """Return the one department of the current caller's task: the one it names, or the user's only one.
@@ -284,60 +271,7 @@ class Service:
         awaited, and a forgotten `await` lets the gate answer with a failure.  When awaited, raises `Denied` if the
         record cannot be written.  `effect`: what the act changes; if it fails afterwards, tell `not_done`.
         """
-        caller = current_principal()
-
-        def concluded(decision: Decision) -> Coroutine[Any, Any, None]:
-            event = Access(
-                operation=sanitize(action),
-                resource=event_parts.Resource(
-                    kind=resource.kind,
-                    name=sanitize(resource.name),
-                    attributes=None if decision else {name: sanitize(text) for name, text in resource.attributes},
-                ),
-                decision=Decided.of(decision, self._policy.version),
-                principal=Caller.of(caller),
-                effect=effect if decision else None,
-            )
-            if calls := CALLS.get():
-                calls.about(sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
-            if not decision:  # control: denial-raised
-                self.recorder.write_before_answer(event)
-                denied = Denied(decision.reason, decision.detail)
-                raise denied if otherwise is None or denied.status == 503 else otherwise  # undecided is not denied
-            return self.recorder.write(event)
-
-        decision: Decision | Awaitable[Decision]
-        decision = self.revocations.of(caller)  # control: caller-not-revoked-at-decision
-        if decision:  # the caller may have been revoked since the gate checked
-            decision = self._policy.decide_on(caller, action, resource)
-        return concluded(decision) if isinstance(decision, Decision) else self._awaited(decision, caller, concluded)
-
-    def _awaited(
-        self, deciding: Awaitable[Decision], caller: Principal, concluded: Callable[[Decision], Awaitable[None]]
-    ) -> Coroutine[Any, Any, None]:
-        """Note at once, for the gate, that a decision is to be awaited.
-
-        A no that another task awaits, as with `create_task` or `gather`, stays noted: nobody may look at that task.
-        If the handler lets it through, the refusal goes out all the same (`_answer`).
-        """
-        undecided, pending, here = UNDECIDED.get(), object(), asyncio.current_task()
-        undecided.add(pending)
-
-        async def when_decided() -> None:
-            raised = True
-            try:
-                decision = await deciding
-                status = self.revocations.of(caller)  # it may have been revoked meanwhile
-                await concluded(decision if status else status)  # control: caller-not-revoked-when-decided
-                raised = False
-            except Exception as refusal:
-                undecided.refusals.append(refusal)
-                raise
-            finally:
-                if not raised or asyncio.current_task() is here:
-                    undecided.discard(pending)
-
-        return when_decided()
+        return self._decider.decide(current_principal(), action, resource, otherwise, effect)
 
     def not_done(self, why: str) -> None:
         """Record that an act which was decided about has changed nothing; the answer waits for the record."""
@@ -350,7 +284,7 @@ class Service:
         Raises `Denied` if that cannot be decided now.
         """
         things = [*things]
-        decisions = await self._each([(action, as_resource(thing)) for thing in things])
+        decisions = await self._decider.each(current_principal(), [(action, as_resource(thing)) for thing in things])
         return [thing for thing, decision in zip(things, decisions, strict=True) if decision]
 
     async def usable(self, permissions: Iterable[str]) -> frozenset[str]:
@@ -359,16 +293,8 @@ class Service:
         Raises `Denied` if that cannot be decided now.
         """
         asked = sorted({*permissions})
-        decisions = await self._each([(permission, self._id) for permission in asked])
+        decisions = await self._decider.each(current_principal(), [(permission, self._id) for permission in asked])
         return frozenset(permission for permission, decision in zip(asked, decisions, strict=True) if decision)
-
-    async def _each(self, questions: Sequence[Question]) -> Sequence[Decision]:
-        decided = self._policy.decide_each(current_principal(), questions)
-        decisions = decided if isinstance(decided, Sequence) else await decided
-        for decision in decisions:
-            if decision.reason.status == 503:  # a list of what could be decided would look like a whole one
-                raise Denied(decision.reason, decision.detail)
-        return decisions
 
     def app(self, *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
         """Return an app that serves `/health`; `resources` are opened at its start and closed in reverse at its end."""
@@ -384,30 +310,4 @@ class Service:
                     await stack.enter_async_context(resource)
                 yield
 
-        app = FastAPI(lifespan=lifespan, openapi_url=None)  # nor the pages that read it
-        for kind in (Denied, RequestValidationError, HTTPException, ExceptionGroup, Exception):
-            app.add_exception_handler(kind, self._answer)
-
-        @app.get("/health")
-        async def health() -> dict[str, str]:
-            return {"status": "ok"}
-
-        return app
-
-    async def _answer(self, _request: Request, error: Exception) -> Response:
-        raised = only_one(error)
-        refusal = as_denied(raised)
-        if refusal.reason is Reason.FAILED:
-            raise error  # the gate logs, records and answers it
-        undecided = UNDECIDED.get(Undecided())
-        if any(raised is one for one in undecided.refusals):
-            undecided.clear()  # the answer is what was decided, and nothing that the handler has made
-        if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
-            decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
-            try:
-                await self.recorder.write(Refusal(decision=Decided.of(decision)))
-            except Denied as unrecorded:
-                refusal = unrecorded
-        if refusal.reason in WHENEVER:
-            refusal.more = {**refusal.more, **BEGUN}
-        return DeniedResponse(refusal)
+        return app_with(lifespan, self.recorder)

@@ -162,7 +162,7 @@ async def test_when_another_card_is_approved_it_is_asked_for_anew(system: System
     approved = service.snapshot.approved
     other = {**approved, READER: approved[READER].model_copy(update={"card": "0" * 64})}
 
-    service.use(service.snapshot.model_copy(update={"approved": other}), service._policy)
+    service.use(service.snapshot.model_copy(update={"approved": other}), service._decider.policy)
     with pytest.raises(Denied) as refused:
         await check_agent(service, READER)
 
@@ -254,7 +254,7 @@ async def test_a_tool_is_compared_again_when_another_is_approved(system: System,
     approved = reader.snapshot.approved
     tools = dict.fromkeys(approved[TOOL].tools, "0" * 64)
     other = {**approved, TOOL: approved[TOOL].model_copy(update={"tools": tools})}
-    reader.use(reader.snapshot.model_copy(update={"approved": other}), reader._policy)
+    reader.use(reader.snapshot.model_copy(update={"approved": other}), reader._decider.policy)
 
     _, result = await worked(system, issuer.token(), READ_IT)
 

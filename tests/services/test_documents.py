@@ -135,7 +135,7 @@ async def test_each_record_names_the_code_that_is_approved_for_its_writer(system
     await use(system, reading(), "read", id="ENG-101")
     other = approved["tool/documents"].model_copy(update={"code": "0" * 64})
     update = {"approved": {**approved, "tool/documents": other}}
-    documents.use(documents.snapshot.model_copy(update=update), documents._policy)
+    documents.use(documents.snapshot.model_copy(update=update), documents._decider.policy)
     await use(system, reading(), "read", id="ENG-102")
 
     named = list(dict.fromkeys(record["measurement"] for record in system.records("tool/documents")))

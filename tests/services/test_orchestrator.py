@@ -69,7 +69,7 @@ async def test_an_agent_that_has_moved_is_found_where_the_registry_says_it_is_no
     moved, orchestrator = "https://127.0.0.1:9999", system.services["orchestrator"]
     system.apps[moved] = system.apps.pop(system.addresses["agent/reader"])
     addresses = {**system.snapshot.addresses, "agent/reader": moved}
-    orchestrator.use(system.snapshot.model_copy(update={"addresses": addresses}), orchestrator._policy)
+    orchestrator.use(system.snapshot.model_copy(update={"addresses": addresses}), orchestrator._decider.policy)
 
     _, result = await worked(system, issuer.token(), READ_IT)
     assert result["event"] == "finished"

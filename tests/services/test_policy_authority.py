@@ -84,7 +84,7 @@ def way(tmp_path: Path, taking: Authority) -> Way:
 
 def in_use(registry: Authority) -> str:
     """Which policies the registry itself decides by."""
-    return registry.system.services[NAME]._policy.version
+    return registry.system.services[NAME]._decider.policy.version
 
 
 async def test_a_version_is_published_when_the_registry_has_taken_it(way: Way, taking: Authority) -> None:
@@ -231,7 +231,7 @@ async def test_while_the_authority_is_away_the_policies_end_and_when_it_is_back_
         beat(),
     ):
         feed._take(one)
-    engine: Any = service._policy
+    engine: Any = service._decider.policy
 
     def decided() -> ReasonCode:
         reader = principal(actors=(system.registry.id("orchestrator"),), scopes=frozenset({"agent.invoke"}))
@@ -247,5 +247,5 @@ async def test_while_the_authority_is_away_the_policies_end_and_when_it_is_back_
 
     feed._take(line(POLICY_TOPIC, document(ME, 2, signed(POLICY, 1))))
     feed._take(beat(policy=2))
-    assert service._policy is engine  # the same version: nothing was parsed again
+    assert service._decider.policy is engine  # the same version: nothing was parsed again
     assert decided() is not Reason.POLICY_EXPIRED

@@ -61,7 +61,7 @@ async def test_what_the_registry_publishes_is_used_by_every_service_from_the_hea
             service = system.services[name]
             for now in (system.snapshot, before), (moved, before), (moved, before), (moved, after):
                 feed._take((await anext(sent[name])).rstrip())
-                assert (service.snapshot, service._policy.version) == now
+                assert (service.snapshot, service._decider.policy.version) == now
         refused = await client.post("/tasks", json={"request": "Summarise our incident reports."})
         assert system.reasons("agent/reader")[-1] == Reason.POLICY_DENIED, refused.text
         for lines in sent.values():

@@ -195,7 +195,7 @@ async def test_policies_that_are_about_to_end_are_not_announced_and_decide_for_o
     assert (await listed(authority)).status_code == 200
 
     service = authority.system.services[NAME]
-    engine: Any = service._policy
+    engine: Any = service._decider.policy
     monkeypatch.setattr(engine, "_clock", lambda: time.time() + 601)
     assert (await listed(authority)).status_code == 200
 

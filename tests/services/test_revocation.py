@@ -311,7 +311,7 @@ async def test_another_version_of_the_registry_says_what_is_worth_asking_for_fro
     raw["scopes"]["tool.read"]["high_risk"] = True
     other = type(system.registry).model_validate(raw)
     documents = system.services["tool/documents"]
-    documents.use(system.snapshot.model_copy(update={"registry": other}), documents._policy)
+    documents.use(system.snapshot.model_copy(update={"registry": other}), documents._decider.policy)
 
     assert not (await use(system, reading(jti="T2"), "read", id="ENG-101")).is_error
 

@@ -109,7 +109,7 @@ LAYERS = [
     {"receipts"},
     {"issuer"},
     {"transport"},
-    {"call"},
+    {"call", "decider", "app"},
     {"sealing"},
     {"gate"},
     {"service"},

@@ -308,10 +308,10 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
     async def noted(service: Service, app: ASGIApp, *who: object) -> None:
         assert ([app], *who) == (made, workload, told)
         served.append(service)
-        assert service._policy.version == f"1-{POLICY.digest[:12]}"
+        assert service._decider.policy.version == f"1-{POLICY.digest[:12]}"
         news[0](other, Bundle(2, stricter, 0.0, math.inf))
         assert service.snapshot == other
-        assert service._policy.version == f"2-{stricter.digest[:12]}"
+        assert service._decider.policy.version == f"2-{stricter.digest[:12]}"
         await service.egress.close()
 
     other = snapshot.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})

@@ -1,0 +1,55 @@
+"""The app that a party adds its routes to: `/health`, and a refusal for each exception of a handler."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Refusal
+from zerotrust.audit.recorder import Recorder
+from zerotrust.context import UNDECIDED, Undecided
+from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, Reason
+from zerotrust.transport.responses import DeniedResponse, as_denied, only_one
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+"""What is open while an app runs."""
+
+
+def app_with(lifespan: Lifespan, recorder: Recorder) -> FastAPI:
+    """Return an app that serves `/health`, and records what its handlers refuse."""
+
+    async def answer(_request: Request, error: Exception) -> Response:
+        return await _refusal(error, recorder)
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)  # nor the pages that read it
+    for kind in (Denied, RequestValidationError, HTTPException, ExceptionGroup, Exception):
+        app.add_exception_handler(kind, answer)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app
+
+
+async def _refusal(error: Exception, recorder: Recorder) -> Response:
+    """Return the answer for what a handler has raised.  Raises it if it is a bug: the gate records and answers it."""
+    raised = only_one(error)
+    refusal = as_denied(raised)
+    if refusal.reason is Reason.FAILED:
+        raise error
+    undecided = UNDECIDED.get(Undecided())
+    if any(raised is one for one in undecided.refusals):
+        undecided.clear()  # the answer is what was decided, and nothing that the handler has made
+    if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
+        decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
+        try:
+            await recorder.write(Refusal(decision=Decided.of(decision)))
+        except Denied as unrecorded:
+            refusal = unrecorded
+    if refusal.reason in WHENEVER:
+        refusal.more = {**refusal.more, **BEGUN}
+    return DeniedResponse(refusal)

@@ -1,0 +1,96 @@
+"""Decides for handlers, by the policies in force, and puts it on record before they act.
+
+The gate decides whether a caller may use a route; only a handler knows which resource the call is about.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from zerotrust.audit import event_parts
+from zerotrust.audit.event_parts import Caller, Decided, Effect
+from zerotrust.audit.event_types import Access
+from zerotrust.audit.forms import sanitize
+from zerotrust.audit.recorder import Recorder
+from zerotrust.context import UNDECIDED
+from zerotrust.decision import Decision, Denied, PolicyEngine, Question, Resource
+from zerotrust.identity import Principal
+from zerotrust.receipts.calls import CALLS
+from zerotrust.revocation import Revocations
+
+
+class Decider:
+    """Decides about the resources of one party."""
+
+    policy: PolicyEngine
+    """By which it decides from now on."""
+
+    def __init__(self, policy: PolicyEngine, revocations: Revocations, recorder: Recorder) -> None:
+        self.policy, self._revocations, self._recorder = policy, revocations, recorder
+
+    def decide(
+        self, caller: Principal, action: str, resource: Resource, otherwise: Exception | None, effect: Effect | None
+    ) -> Coroutine[Any, Any, None]:
+        """Decide whether a caller may do this with one resource, as `Service.decide` explains."""
+
+        def concluded(decision: Decision) -> Coroutine[Any, Any, None]:
+            event = Access(
+                operation=sanitize(action),
+                resource=event_parts.Resource(
+                    kind=resource.kind,
+                    name=sanitize(resource.name),
+                    attributes=None if decision else {name: sanitize(text) for name, text in resource.attributes},
+                ),
+                decision=Decided.of(decision, self.policy.version),
+                principal=Caller.of(caller),
+                effect=effect if decision else None,
+            )
+            if calls := CALLS.get():
+                calls.about(sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
+            if not decision:  # control: denial-raised
+                self._recorder.write_before_answer(event)
+                denied = Denied(decision.reason, decision.detail)
+                raise denied if otherwise is None or denied.status == 503 else otherwise  # undecided is not denied
+            return self._recorder.write(event)
+
+        decision: Decision | Awaitable[Decision]
+        decision = self._revocations.of(caller)  # control: caller-not-revoked-at-decision
+        if decision:  # the caller may have been revoked since the gate checked
+            decision = self.policy.decide_on(caller, action, resource)
+        return concluded(decision) if isinstance(decision, Decision) else self._awaited(decision, caller, concluded)
+
+    def _awaited(
+        self, deciding: Awaitable[Decision], caller: Principal, concluded: Callable[[Decision], Awaitable[None]]
+    ) -> Coroutine[Any, Any, None]:
+        """Note at once, for the gate, that a decision is to be awaited.
+
+        A no that another task awaits, as with `create_task` or `gather`, stays noted: nobody may look at that task.
+        If the handler lets it through, the refusal goes out all the same (`app.py`).
+        """
+        undecided, pending, here = UNDECIDED.get(), object(), asyncio.current_task()
+        undecided.add(pending)
+
+        async def when_decided() -> None:
+            raised = True
+            try:
+                decision = await deciding
+                status = self._revocations.of(caller)  # it may have been revoked meanwhile
+                await concluded(decision if status else status)  # control: caller-not-revoked-when-decided
+                raised = False
+            except Exception as refusal:
+                undecided.refusals.append(refusal)
+                raise
+            finally:
+                if not raised or asyncio.current_task() is here:
+                    undecided.discard(pending)
+
+        return when_decided()
+
+    async def each(self, caller: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
+        """Answer these questions in order, without a record.  Raises `Denied` if that cannot be decided now."""
+        decided = self.policy.decide_each(caller, questions)
+        decisions = decided if isinstance(decided, Sequence) else await decided
+        for decision in decisions:
+            if decision.reason.status == 503:  # a list of what could be decided would look like a whole one
+                raise Denied(decision.reason, decision.detail)
+        return decisions
