@@ -14,7 +14,7 @@ from rich.text import Text
 from local.alone import process_running
 from local.left_running import left_running
 from local.model import Model, ModelOption
-from local.past import check_links, forget
+from local.past import POLICY_BEFORE, check_links, forget
 from local.program import FOLDER, ROOT, busy, console, until_stopped
 
 SECONDS_TO_END = 60
@@ -64,7 +64,9 @@ def fresh() -> None:
         console.print(Text(str(error), style="red"))
         sys.exit(1)
     forget(FOLDER)
-    console.print("Removed: revocations, documents, journals and logs.")
+    console.print("Removed: revocations, documents, journals, logs, the audit log, and what is in run/past.")
+    if (FOLDER / POLICY_BEFORE).exists():
+        console.print(f"What was exported from the audit log is verified with --policy run/{POLICY_BEFORE}.")
 
 
 @app.command()

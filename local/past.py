@@ -7,6 +7,7 @@ Logs of the processes are moved aside for each run, and the oldest are removed. 
 import datetime as dt
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 RUNS_KEPT = 5
@@ -15,6 +16,8 @@ MOST_KEPT = 200 * 1024 * 1024
 """Bytes of these; over that, those of the oldest runs are removed first, but never those of the last one."""
 AUDIT_POLICY = "audit.policy"
 """The policy of the audit log, in the run's folder (`audit_policy.py`)."""
+POLICY_BEFORE = "audit.policy.before"
+"""That of the log before `make fresh`."""
 CA = "ca.pem"
 """The certificate authority of the run, in its folder."""
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
@@ -55,10 +58,14 @@ def data_of(folder: Path, name: str) -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Remove data, journals and logs of all runs, and what a Llama Stack server had."""
+    """Remove data, journals and logs of all runs, and what a Llama Stack server had.
+
+    The keys of the audit log stay, under another name: what somebody exported from it is verified with them.
+    """
     for name in ("data", "logs", "past", "llama-stack"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / AUDIT_POLICY).unlink(missing_ok=True)  # of the log that is gone
+    with suppress(FileNotFoundError):
+        (folder / AUDIT_POLICY).replace(folder / POLICY_BEFORE)
 
 
 def check_links(folder: Path) -> None:

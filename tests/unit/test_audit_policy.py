@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local import audit_policy
-from local.past import AUDIT_POLICY, forget
+from local.past import AUDIT_POLICY, POLICY_BEFORE, forget
 
 PUBLISHED = "log …\nwitness registry …\nquorum registry\n".encode()
 
@@ -52,3 +52,5 @@ def test_it_goes_with_the_log(tmp_path: Path) -> None:
     (tmp_path / AUDIT_POLICY).write_bytes(PUBLISHED)
     forget(tmp_path)
     assert not (tmp_path / AUDIT_POLICY).exists()
+    assert (tmp_path / POLICY_BEFORE).read_bytes() == PUBLISHED
+    forget(tmp_path)

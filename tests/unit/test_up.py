@@ -70,20 +70,21 @@ def test_what_to_do_now_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     assert [what for what, _ in NOW if f"  {what} " not in told.get()] == []
 
 
-def test_ask_leaves_a_file_as_it_came_and_ends_what_is_shown(system: Any, tmp_path: Path) -> None:
+def test_ask_leaves_a_file_as_it_came_and_shows_what_fits_a_screen(system: Any, tmp_path: Path) -> None:
     """An answer with a line feed more is not the one that was signed."""
     system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
     ask = re.search(r"^  ask\(\) \{.*?^  \}$", steps(system), re.DOTALL | re.MULTILINE)
     assert ask
-    (answer := tmp_path / "answer").write_text("{}")
+    receipts = "aB1_-/+" * 5000
+    (answer := tmp_path / "answer").write_text(whole := f'{{"receipts":"{receipts}="}}')
     typed = (
         f"{ask[0]}\nask file://{answer} > {tmp_path}/saved; ask -o {tmp_path}/also file://{answer}; ask file://{answer}"
     )
 
     shown = subprocess.run(["bash", "-euc", typed], check=True, capture_output=True, text=True)  # noqa: S603, S607
 
-    assert [(tmp_path / name).read_text() for name in ("saved", "also")] == ["{}", "{}"]
-    assert shown.stdout == "\n{}\n"
+    assert [(tmp_path / name).read_text() for name in ("saved", "also")] == [whole, whole]
+    assert shown.stdout == '\n{"receipts":"…"}\n'
 
 
 @pytest.mark.parametrize("page", ["add-an-agent", "add-a-tool", "add-a-scope"])
