@@ -32,7 +32,7 @@ from zerotrust.registry.events import (
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.policy_bundle import Bundle
-from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation import Gap, Revocations
@@ -363,6 +363,23 @@ async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_
         assert used == [(KNOWN, first), (OTHER, second)]
         assert (there.feed.snapshot, there.feed.policy) == (OTHER, second)
     assert len(there.asked) == 1
+
+
+@pytest.mark.parametrize(("version", "policy"), [(2, STRICTER), (2, POLICY), (3, POLICY), (3, STRICTER), (4, POLICY)])
+def test_policies_that_their_authority_signed_are_used_unless_they_are_older_than_those_in_use(
+    version: int, policy: PolicyDocument
+) -> None:
+    """The registry cannot bring back what was in force, though its line has the next number."""
+    feed = following(KNOWN)
+    for told in policy_line(STRICTER, 3), beat(policy=3), line(POLICY_TOPIC, document(ME, 4, signed(policy, version))):
+        feed._take(told)
+    if version == 4 or (version, policy) == (3, STRICTER):
+        feed._take(beat(policy=4))
+        assert feed.policy == bundle_of(signed(policy, version))
+    else:
+        with pytest.raises(Gap, match="are not newer than"):
+            feed._take(beat(policy=4))
+        assert feed.policy == bundle_of(signed(STRICTER, 3))
 
 
 DRIFTED: dict[Revocable, str] = {("party", "spiffe://agents.example/authority/policy"): "drift: planted.py"}

@@ -13,10 +13,11 @@ MAX_DEPTH = 16
 
 def grown(receipts: tuple[Opened, ...]) -> Opened:
     """Return the first receipt with those of its calls below it, and theirs below them.  Raises `Unproven`."""
-    root, *others = receipts
-    left = {one.digest: one for one in others}
-    if len(left) < len(others) or root.digest in left:
+    root = receipts[0]
+    left = {one.digest: one for one in receipts}
+    if len(left) < len(receipts):
         raise Unproven(5, root.signer, "the answer has a receipt twice")
+    del left[root.digest]
     _check_root(root)
     tree = _below(root, left, MAX_DEPTH)
     if left:  # control: no-extra-receipt
