@@ -18,7 +18,7 @@ from zerotrust.audit.difference import named
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Resumed
 from zerotrust.audit.forms import MICROSECONDS, sanitize
-from zerotrust.audit.record import GENESIS, Link, content_of, hash_of, line_of, link_of
+from zerotrust.audit.record import GENESIS, ChangedRecord, Link, content_of, hash_of, line_of, link_of
 from zerotrust.audit.segments import JournalError, Segments
 from zerotrust.durable import synced
 from zerotrust.tlog.checkpoint import Checkpoint
@@ -65,6 +65,9 @@ def resume(folder: Path, service: str, log: Log, because: str) -> Done:
         with closing(Segments(path)):  # nobody else writes to it meanwhile
             return _resumed(path, service, log, because)
     except JournalError as error:
+        if isinstance(error.__cause__, ChangedRecord):
+            text = f"{error}, so nobody can say what else was.  Restore the journal from a copy: docs/failures.md, 'A "
+            raise EvidenceError(f"{text}journal whose own chain is broken'.", "journal_broken") from error
         text = f"{error}.  The service must not run meanwhile; it starts again afterwards."
         raise EvidenceError(text, "journal_in_use") from error
     except OSError as error:

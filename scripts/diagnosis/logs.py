@@ -36,6 +36,11 @@ REMEDIES = {
     "fs.suid_dumpable": "sudo sysctl fs.suid_dumpable=0",
 }
 """What helps, by a part of the reason."""
+OF_JOURNAL = {
+    "journal.jsonl: record": "restore that journal from a copy; without one: docs/failures.md, 'A journal whose own "
+    "chain is broken'   (a restart does not help)",
+}
+"""What helps, by a part of what a party says whose journal is not what it wrote."""
 OF_MACHINE = {
     "Too many open files": "docker compose restart attestation   (lsof shows what opens so many)",
     "Cannot allocate memory": "free memory   (docker stats shows what uses it)",
@@ -68,7 +73,7 @@ def refusals(log: Iterable[str]) -> list[Refusal]:
 
 def remedy(why: str) -> str:
     """Return what helps against this reason, or an empty text."""
-    return next((help_ for part, help_ in {**REMEDIES, **OF_MACHINE}.items() if part in why), "")
+    return next((help_ for part, help_ in {**REMEDIES, **OF_JOURNAL, **OF_MACHINE}.items() if part in why), "")
 
 
 def last_words(log: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.proving import Proving
+from tests.support.system import ROOT
 from zerotrust.audit import segments
 from zerotrust.audit.chain import closed, first_bad_record, lines
 from zerotrust.audit.deletion import Deletion
@@ -226,6 +227,20 @@ def test_it_is_refused_while_the_party_runs(tmp_path: Path) -> None:
         running.close()
     assert shown.exit_code == 1
     assert "another process writes to it.  The service must not run meanwhile" in shown.stderr
+
+
+def test_a_journal_whose_own_chain_is_broken_is_not_resumed(tmp_path: Path) -> None:
+    place = Place(tmp_path, same=4, foreign=1, own=1)
+    lines = place.path.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"schema":1', b'"schema":2')
+    place.path.write_bytes(b"".join(lines))
+
+    shown = place.resume()
+
+    assert shown.exit_code == 1
+    assert f"{place.path}: record 3 was changed, so nobody can say what else was." in shown.stderr
+    assert "docs/failures.md, 'A journal whose own chain is broken'." in shown.stderr
+    assert "**A journal whose own chain is broken**" in (ROOT / "docs/failures.md").read_text()
 
 
 def test_a_journal_that_may_only_be_read_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from scripts.diagnosis import containers
 from scripts.diagnosis.project import ONCE, SERVICES
 from scripts.diagnosis.report import WIDTH
 from tests.support.system import ROOT
+from zerotrust.audit.segments import JournalError, Segments
 
 FAKE = """\
 #!{python} -I
@@ -262,6 +263,22 @@ def test_an_unhealthy_container(stage: Stage, serve: Callable[..., None]) -> Non
     assert status == 1
     assert said.startswith("Cause:  writer: runs and is not healthy: ERROR: the disk is full\n")
     assert "11 of 12 work" in said
+
+
+def test_a_container_whose_journal_is_broken(stage: Stage, serve: Callable[..., None], tmp_path: Path) -> None:
+    (journal := tmp_path / "journal.jsonl").write_bytes(b"{}\n")
+    with pytest.raises(JournalError) as raised:
+        Segments(journal)
+    serve()
+    stage.with_stack(writer={"Status": "restarting", "ExitCode": 1})
+    stage.logs["writer"] = f"Traceback\nzerotrust.audit.segments.JournalError: {raised.value}\n"
+    stage.docker()
+    status, said = stage.run()
+
+    assert status == 1
+    assert "record 1 was changed" in said
+    assert "Repair: restore that journal from a copy" in said
+    assert "restart writer" not in said
 
 
 def test_no_docker_is_said_and_make_demo_is_checked(stage: Stage) -> None:
