@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -225,20 +226,39 @@ async def test_refusals_of_a_suspended_party_are_told_apart_by_party_and_route(r
 
     assert not poll(counter, "writer")
     assert not poll(counter, route="POST /journal")
-    assert not counter.repeated("alice", "zt", "reader", Reason.REVOKED, "GET /feed")  # it has a token
     await counter.flush()
     assert poll(counter)
     assert not poll(counter, "writer")
+    await counter.flush()
+
+
+@pytest.mark.parametrize(("subject", "reason"), [("alice", Reason.REVOKED), (None, Reason.GRANTED)])
+async def test_a_revoked_user_and_what_a_party_may_are_counted_by_the_second(
+    recorder: Recorder, subject: str | None, reason: Reason
+) -> None:
+    counter = CallCounter(recorder, interval=3600)
+    while not counter.repeated(subject, subject, "reader", reason, "GET /feed"):
+        pass
+    await counter.flush()
+
+    assert not counter.repeated(subject, subject, "reader", reason, "GET /feed"), "in full again"
+    await counter.flush()
 
 
 async def test_what_suspended_parties_were_refused_is_written_when_the_service_ends(
     recorder: Recorder, tmp_path: Path
 ) -> None:
     counter = CallCounter(recorder)
-    for _ in range(IN_FULL + 2):
-        poll(counter)
+    loop = asyncio.get_running_loop()
+    with patch.object(loop, "call_later", wraps=loop.call_later) as called:
+        for _ in range(IN_FULL + 2):
+            poll(counter)
+        first = counter._later
+        assert first
 
-    await counter.flush()
+        await counter.flush()
+
+    assert (called.call_count, first.cancelled()) == (2, True), "else there would be two records in the next minute"
 
     [record] = await counted(recorder, tmp_path)
     assert [one["times"] for one in record["repeated"]] == [2]

@@ -46,9 +46,9 @@ log = logging.getLogger(__name__)
 class FeedRefused(ZeroTrustError):
     """The registry refuses this party its feed.  The text says why, and what an operator can do."""
 
-    def __init__(self, text: str, *, suspended: bool) -> None:
-        super().__init__(text)
-        self.suspended = suspended
+
+class FeedSuspended(FeedRefused):
+    """It does so because this party is suspended."""
 
 
 class RegistryFeed:
@@ -128,7 +128,7 @@ class RegistryFeed:
                 # It ends with the certificates of its connection, which is no news.
                 why = "" if loop.time() >= begun + SECONDS_BETWEEN_TRIES else "the feed has ended at once"
             except FeedRefused as refusal:
-                why, suspended = str(refusal), refusal.suspended
+                why, suspended = str(refusal), isinstance(refusal, FeedSuspended)
             except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # the data expires by itself
                 why, level = f"{type(error).__name__} {error}", self._level_of_absence()
             except Exception as error:  # noqa: BLE001 - a gap, a forgery, an unusable version, a bug:
@@ -153,8 +153,8 @@ class RegistryFeed:
                 answer = await stack.enter_async_context(self._http.stream("GET", self._url))
                 if answer.status_code != 200:
                     reason = await _reason(answer)
-                    text = self._refusal(answer.status_code, reason)
-                    raise FeedRefused(text, suspended=reason == Reason.REVOKED)
+                    kind = FeedSuspended if reason == Reason.REVOKED else FeedRefused
+                    raise kind(self._refusal(answer.status_code, reason))
             lines = answer.aiter_lines()
             while True:
                 async with asyncio.timeout(self.revocations.bound):
