@@ -9,14 +9,14 @@ from demo.running import Running
 from local.program import console
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
-from zt.names import Calls, token_names
+from zt.branches import naming
+from zt.names import Calls
 from zt.trail import trail
 
 
 def show_trail(to: Console, events: Sequence[AuditEvent], calls: Calls) -> None:
     """Show the records of one task; `calls`: the parties that each party may call."""
-    names = token_names(calls, (token for event in events if (token := getattr(event.data, "principal", None))))
-    to.print(trail(events, name=lambda token: names[token.token_id]))
+    to.print(trail(events, name=naming(calls, events)))
 
 
 def show_journals(system: Running) -> None:

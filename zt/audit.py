@@ -17,7 +17,6 @@ import typer
 from rich.text import Text
 
 from zt import show_evidence as showing
-from zt.names import token_names
 from zt.output import Json, output
 
 if TYPE_CHECKING:
@@ -130,18 +129,16 @@ def _names(
 
     By a token's id only a part is found: its tokens have the names that they have in the whole.
     """
+    from zt.branches import first_hand, level, naming
     from zt.names import IDS
-    from zt.trail import level
     from zt.wanted import Wanted
 
-    tokens = [token for event in events if (token := getattr(event.data, "principal", None))]
+    tokens = first_hand(events)
     if what.kind != "id" or not tokens:
         return level
     if re.fullmatch(IDS, what.name) and what.name != tokens[0].transaction:
-        whole = search(Wanted("id", tokens[0].transaction)).events
-        tokens = [token for event in whole if (token := getattr(event.data, "principal", None))]
-    names = token_names(settings.calls(), tokens)
-    return lambda token: names[token.token_id]
+        events = search(Wanted("id", tokens[0].transaction)).events
+    return naming(settings.calls(), events)
 
 
 def _draw(file: Path, asked: str, events: list["AuditEvent"]) -> None:

@@ -25,17 +25,20 @@ def path_of(token: "Caller") -> Path:
     return (token.client, *(short(actor) for actor in reversed(token.actors)), short(token.audience))
 
 
-def token_names(calls: Calls, tokens: Iterable["Caller"]) -> dict[str, str]:
-    """Return a name for each token, by its id.  No two have the same: further tokens of the same way get a number."""
+def token_names(calls: Calls, tokens: Iterable["Caller"]) -> dict[tuple[str, Path], str]:
+    """Return a name for each token, by its id and its way.
+
+    No two have the same: further tokens of the same way get a number.
+    """
     ids: dict[Path, dict[str, None]] = {}
     for token in tokens:
         ids.setdefault(path_of(token), {})[token.token_id] = None
-    found: dict[str, str] = {}
+    found: dict[tuple[str, Path], str] = {}
     taken: dict[str, int] = {}
     for path, name in names_of(calls, ids).items():
         for token_id in ids[path]:
             taken[name] = number = taken.get(name, 0) + 1
-            found[token_id] = name if number == 1 else f"{name}-{number}"
+            found[token_id, path] = name if number == 1 else f"{name}-{number}"
     return found
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import (
     Access,
     Alarm,
@@ -23,6 +23,7 @@ from zerotrust.audit.event_types import (
     UntrustedPeer,
 )
 from zerotrust.audit.forms import MICROSECONDS
+from zt.branches import Branches, author, first_hand, level
 from zt.events_told import changed, counted, resumed
 from zt.names import short
 from zt.show_evidence import at
@@ -30,17 +31,15 @@ from zt.show_evidence import at
 Decision = Request | Access | Exchange | Refusal | UntrustedPeer
 """The records with a decision."""
 
+MOST_NAMED = 3
+"""Transactions and versions of the policies that a heading names: a task has one of each, or two versions."""
+
 LEFT_OUT: Mapping[type[Data], str] = {
     Exchange: "of an exchange, whose token has a branch as soon as it is used",
     Outcome: "of how a call ended, which --svg and --json show",
     Issued: "of what Keycloak has issued, of which an alarm tells what no journal has",
 }
 """The records that a tree does not show, and why; a tree without any other record says how many there are."""
-
-
-def level(token: Caller) -> str:
-    """Return a token's name by the number of exchanges that led to it: T0, T1, T2."""
-    return f"T{len(token.lineage)}"
 
 
 def decisions(events: Iterable[AuditEvent]) -> list[tuple[AuditEvent, Decision]]:
@@ -60,18 +59,15 @@ def trail(
     """
     known = list(events)
     tree = Tree(Text(_label(known)))
-    branches: dict[str, Tree] = {}
     changes = [(event, event.data) for event in known if isinstance(event.data, RegistryChange)]
-    for event, data in sorted([*decisions(known), *changes], key=lambda one: one[0].time):
+    rows = sorted([*decisions(known), *changes], key=lambda one: one[0].time)
+    branches = Branches(tree, [token for _, data in rows if (token := getattr(data, "principal", None))], name)
+    for event, data in rows:
         token = getattr(data, "principal", None)
         if not token:
             tree.add(_line(event, data, details=True).append(f"  ({short(event.service)})", "dim"))
             continue
-        if (branch := branches.get(token.token_id)) is None:
-            above = branches.get(token.lineage[-1], tree) if token.lineage else tree
-            label = Text.assemble((name(token), "bold"), f" {short(token.party)} → {short(token.audience)}")
-            branch = branches[token.token_id] = above.add(label)
-        branch.add(_line(event, data, details=details))
+        branches.of(token).add(_line(event, data, details=details).append_text(author(event, token)))
     for event in known:
         if isinstance(event.data, Alarm):
             tree.add(_alarm(event.data, "" if event.service == ledger else short(event.service)))
@@ -93,14 +89,15 @@ def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
     which are written every few seconds, are together.
     """
     groups: dict[str, list[AuditEvent]] = {}
-    whose: dict[str, str] = {}
+    whose: dict[tuple[str, str], str] = {}
     for number, event in enumerate(events):
         token = getattr(event.data, "principal", None)
         span = event.trace.span_id if event.trace else f"{number}"
+        at_it = event.service, span  # another party may say the same span of another transaction
         if token:
-            whose[span] = token.transaction
+            whose[at_it] = token.transaction
         together = type(event.data).__name__ if isinstance(event.data, Counts | Issued) else span
-        groups.setdefault(whose.get(span, event.trace.trace_id if event.trace else together), []).append(event)
+        groups.setdefault(whose.get(at_it, event.trace.trace_id if event.trace else together), []).append(event)
     return list(groups.values())
 
 
@@ -117,12 +114,14 @@ def headed(tree: Tree, *lines: str) -> Tree:
 
 
 def _label(events: list[AuditEvent]) -> str:
-    """Return which transaction records are about, and by which policies its first call was decided, if they say so."""
-    for data in [*(data for _, data in decisions(events)), *(event.data for event in events)]:
-        if token := getattr(data, "principal", None):
-            decision = getattr(data, "decision", None)
-            return f"transaction {token.transaction}" + (f", policy {_version(decision)}" if decision else "")
-    return "no transaction"
+    """Return which transactions records are about, and which policies decided about calls, if they say so."""
+    tokens = [token for event in events if (token := getattr(event.data, "principal", None))]
+    decided = [data.decision for _, data in decisions(events) if getattr(data, "principal", None)]
+    versions = [one.policy.version for one in decided if one.policy] or ["\N{EN DASH}"] * bool(decided)
+    if not tokens:
+        return "no transaction"
+    about = _several("transaction", (token.transaction for token in first_hand(events) or tokens))
+    return f"{about}, {_several('policy', versions)}" if versions else about
 
 
 def _line(event: AuditEvent, data: Decision | RegistryChange, *, details: bool) -> Text:
@@ -157,5 +156,8 @@ def _what(event: AuditEvent, data: Decision) -> str:
             return f"refused by {short(event.service)} itself"
 
 
-def _version(decision: Decided) -> str:
-    return decision.policy.version if decision.policy else "\N{EN DASH}"
+def _several(what: str, names: Iterable[str]) -> str:
+    """Return the different names of a kind of thing, but for those beyond `MOST_NAMED`."""
+    found = list(dict.fromkeys(names))
+    more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
+    return f"{what} {', '.join(found[:MOST_NAMED])}{more}"

@@ -1396,6 +1396,14 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
+    387: Row(
+        "a party records calls with others' tokens, so that records of others seem to be about somebody else's calls",
+        None,
+        (
+            Control("branch-as-claimed", put="return token.token_id"),
+            Control("foreign-record-named", put="foreign = False"),
+        ),
+    ),
     184: Row(
         "a revocation whose name has terminal control characters",
         Reason.MALFORMED_BODY,

@@ -5,6 +5,7 @@ import io
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -16,6 +17,11 @@ from local import program
 from tests.support.attack import REGISTRY, Attempt, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
 from tests.support.issuer import Issuer
+from tests.support.records import CALLER
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_types import Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Reason
 from zerotrust.service import Service
 from zerotrust.testing.browser import destination
@@ -23,7 +29,11 @@ from zerotrust.testing.issuer import ISSUER, metadata
 from zt import browser, device, show
 from zt.login import Client, LoginError
 from zt.terminal import Terminal
+from zt.trail import trail
 
+READER, WRITER, TOOL = (
+    f"spiffe://agents.example/{name}" for name in ("agent/reader", "agent/writer", "tool/documents")
+)
 HOSTILE = "\x1b]0;owned\x07 \u202egnp"
 
 
@@ -212,6 +222,24 @@ async def test_a_document_ends_the_walkthrough_with_its_markup(screen: Screen) -
         except MarkupError:
             broken = True
     yield Attempt("printed", broken or "[/red] [bold]Filed[/bold]" not in screen.file.getvalue())
+
+
+@attack(387, at_a_screen)
+async def test_a_record_about_a_token_of_another(screen: Screen) -> Tries:
+    """The reader says first that the writer presents the reader's token; and that the tool was called once more."""
+    honest = replace(CALLER, party=READER, actors=(READER,), audience=TOOL, token_id="t1", lineage=("t0",))
+
+    def said(by: str, what: str, token: Caller, time: int) -> AuditEvent:
+        request = Request(operation=sanitize(what), decision=Decided(allowed=True, reason="granted"), principal=token)
+        return AuditEvent(schema=1, time=time, service=by, data=request)
+
+    true = said(TOOL, "deleted", honest, 2)
+    screen.terminal.print(trail([said(READER, "lie", replace(honest, party=WRITER), 1), true]))
+    label = next(line for line in screen.file.getvalue().splitlines()[::-1] if "→" in line)
+    yield Attempt("as the tool has it", "agent/writer → tool/documents" in label)
+
+    screen.terminal.print(trail([true, said(READER, "lie", honest, 3)]))
+    yield Attempt("with its author", screen.file.getvalue().endswith("lie\n"))
 
 
 @attack(184, with_registry)

@@ -39,7 +39,9 @@ REGISTRY = "spiffe://agents.example/authority/registry"
 
 def event(data: Data, *, time: int = 1, span: str = "1") -> AuditEvent:
     trace = Trace(trace_id="0" * 32, span_id=span * 16)
-    return AuditEvent(schema=1, time=time, service=REGISTRY, data=data, trace=trace if span else None)
+    token = getattr(data, "principal", None)
+    service = token.audience if token else REGISTRY
+    return AuditEvent(schema=1, time=time, service=service, data=data, trace=trace if span else None)
 
 
 def shown(*events: AuditEvent) -> list[str]:
