@@ -45,6 +45,8 @@ _HINTS = {
     "document": "  A document is named by its id, such as ENG-101: `zt audit show TRACE` shows those of a task.",
 }
 """Where to find the name that was meant, by the kind of the question."""
+MOST_NAMED = 5
+"""Authors of records that were left out who are named, those with the most first; `--json` names all of them."""
 After = Annotated[int, typer.Option("--after", min=0, help="without so many leaves at the beginning of the log")]
 
 
@@ -89,14 +91,26 @@ def show(  # noqa: PLR0913 - one for each option
     if svg:
         _draw(svg, asked, events)
     document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.more}
+    document |= {"left_out_of": dict(found.left_out)} if found.more else {}
     document |= {"code": codes(events)}
     if what.kind == "id":
         began = f"at {showing.at(events[0].time // MICROSECONDS)}"
         shown = [headed(told(events), *for_whom(events), began)]
     else:
         shown = [headed(dated(told(some), some[0].time), *for_whom(some)) for some in by_transaction(events)]
-    left_out = [Text(f"Only the newest {len(events):,} of {len(events) + found.more:,} records are shown.", "yellow")]
-    output.show(document, *shown, code_table(events), _summary(events), *(left_out if found.more else []))
+    output.show(document, *shown, code_table(events), _summary(events), *_left_out(found))
+
+
+def _left_out(found: "Found") -> list[Text]:
+    """Say of whose records only the newest are shown."""
+    if not found.more:
+        return []
+    most = sorted(found.left_out.items(), key=lambda one: -one[1])
+    whose = ", ".join(f"{many:,} of {author}" for author, many in most[:MOST_NAMED])
+    whose += f", {found.more - sum(many for _, many in most[:MOST_NAMED]):,} of others" if most[MOST_NAMED:] else ""
+    shown = len(found.events)
+    told = f"Only {shown:,} of {shown + found.more:,} records are shown.  Older ones are left out: {whose}."
+    return [Text(told, "yellow")]
 
 
 def _searching(

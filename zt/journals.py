@@ -54,7 +54,7 @@ def _deleted(path: Path) -> int:
 def find(folder: Path, what: Wanted) -> Found:
     """Return the records about something, in all journals.  Raises `JournalsError`."""
     try:
-        return found(records(folder), what)
+        return found(records(folder), what, author=lambda place, _: place.rpartition(": record ")[0])
     except NoRecordError as error:
         raise JournalsError(f"{error} was changed; `zt audit verify` checks all journals.") from error
 

@@ -2,9 +2,11 @@
 
 import heapq
 import re
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Literal
 
 from zerotrust.audit.event import AuditEvent
@@ -13,10 +15,10 @@ from zerotrust.audit.record import event_of
 from zt.names import IDS, short
 
 MOST_SHOWN = 10_000
-"""Records that are shown."""
+"""Records that are shown, of all who wrote them together."""
 
 MOST_UNDER_WAY = 1_000
-"""Calls whose outcome is looked for at a time: an outcome follows its call, and fewer are under way at one party."""
+"""Calls of one author whose outcome is looked for at a time: an outcome follows its call, and fewer are under way."""
 
 _TRACE = r"[0-9a-f]{32}"
 _NAMED = re.compile(r"(user|party|document):([\x21-\x7e]{1,200})")
@@ -40,8 +42,13 @@ class Found:
     """Records by time, the newest at the end."""
 
     events: list[AuditEvent]
-    more: int
-    """So many older ones were left out."""
+    left_out: Mapping[str, int]
+    """How many older ones were left out, of each author that has any."""
+
+    @property
+    def more(self) -> int:
+        """How many were left out."""
+        return sum(self.left_out.values())
 
 
 class NoRecordError(Exception):
@@ -56,30 +63,43 @@ def wanted(text: str) -> Wanted | None:
     return Wanted("id", text) if re.fullmatch(f"{_TRACE}|{IDS}", text) else None
 
 
-def found(records: Iterable[tuple[str, bytes]], what: Wanted) -> Found:
+def of_its_service(_place: str, event: AuditEvent) -> str:
+    """Return who wrote a record of an audit log, which takes it of no other service than the record names."""
+    return short(event.service)
+
+
+def found(
+    records: Iterable[tuple[str, bytes]], what: Wanted, *, author: Callable[[str, AuditEvent], str] = of_its_service
+) -> Found:
     """Return the records about something: each of them, and how the call ended or was refused that one was about.
 
-    `records`: the lines of journals, each with the place where it is.  Raises `NoRecordError`, and what
-    `records` raises.
+    Where there are too many, the oldest of the author with the most are left out: each of them says itself when a
+    record was written, and nobody's records take the place of another's.  `records`: the lines of journals, each with
+    the place where it is.  `author`: who wrote a record, by its place and what it says.  Raises `NoRecordError`, and
+    what `records` raises.
     """
-    newest, count, name = list[tuple[int, int, AuditEvent]](), 0, what.name.encode()
-    spans: deque[tuple[str, str]] = deque(maxlen=MOST_UNDER_WAY)
-    for place, line in records:
-        if name not in line and not (spans and any(kind in line for kind in _FOLLOWING)):
+    newest: dict[str, list[tuple[int, int, AuditEvent]]] = defaultdict(list)
+    left_out, name = Counter[str](), what.name.encode()
+    under_way: dict[str, deque[str]] = defaultdict(partial(deque, maxlen=MOST_UNDER_WAY))
+    for count, (place, line) in enumerate(records):
+        if name not in line and not (under_way and any(kind in line for kind in _FOLLOWING)):
             continue
         try:
             event = event_of(line)
         except ValueError as error:
             raise NoRecordError(place) from error
-        span = (event.service, event.trace.span_id) if event.trace else None
+        by, span = author(place, event), f"{event.service} {event.trace.span_id}" if event.trace else ""
         if what.among(event):
+            spans = under_way[by]
             spans.extend([span] if span and span not in spans else [])
-        elif span not in spans or not isinstance(event.data, Outcome | Refusal):
+        elif span not in under_way.get(by, ()) or not isinstance(event.data, Outcome | Refusal):
             continue
-        count += 1
-        keep = heapq.heappush if len(newest) < MOST_SHOWN else heapq.heappushpop
-        keep(newest, (event.time, count, event))
-    return Found([event for _, _, event in sorted(newest)], count - len(newest))
+        heapq.heappush(newest[by], (event.time, count, event))
+        if sum(map(len, newest.values())) > MOST_SHOWN:
+            most = max(newest, key=lambda one: len(newest[one]))
+            heapq.heappop(newest[most])
+            left_out[most] += 1
+    return Found([event for _, _, event in sorted(chain.from_iterable(newest.values()))], left_out)
 
 
 def _ids(event: AuditEvent) -> set[str | None]:

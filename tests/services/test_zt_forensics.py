@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,10 +26,11 @@ from zerotrust.audit.outline import Outline, outline
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
 from zerotrust.gate import Gate
+from zt import audit as audit_show
 from zt import wanted
 from zt.commands import app
 from zt.diagram import MOST_STEPS
-from zt.journals import journals
+from zt.journals import find, journals
 from zt.output import console
 from zt.whose import for_whom
 
@@ -39,6 +41,16 @@ SVG = "{http://www.w3.org/2000/svg}"
 def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(console, "width", 160)
     monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
+
+
+ENDED = Outcome(ended="complete", duration=1, request_sha256="0" * 64, answer_sha256="0" * 64)
+
+
+def recorded(service: str, at: int, data: Request | Outcome, span: str = "1" * 16) -> tuple[str, bytes]:
+    """A line of a journal, and its place."""
+    trace, service = Trace(trace_id="0" * 32, span_id=span), f"spiffe://agents.example/{service}"
+    event = AuditEvent(schema=1, time=at, service=service, data=data, trace=trace).canonical()
+    return f"record {at}", b'{"event":%b,"n":1,"prev":"%b"}' % (event, b"0" * 64)
 
 
 def events(shown: Result) -> list[Any]:
@@ -243,6 +255,64 @@ async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_
     assert "only counted: 1 of callers that were not verified: audience_mismatch" in shown
 
 
+@pytest.mark.parametrize("first", ["the crowd", "the others"])
+def test_nobodys_records_take_the_place_of_anothers(monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """Each author says itself when a record was written, and who shows them has room for so many."""
+    monkeypatch.setattr(wanted, "MOST_SHOWN", 10)
+    data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"), principal=CALLER)
+    others = [recorded(f"agent/{name}", at, data) for at in (1, 2) for name in ("reader", "writer")]
+    crowd = [recorded("agent/crowd", 9_000_000_000_000_000 + at, data) for at in range(100)]
+    lines = (crowd + others) if first == "the crowd" else (others + crowd)
+
+    shown = wanted.found(lines, wanted.Wanted("user", CALLER.subject))
+
+    by = Counter(event.service.rpartition("/")[2] for event in shown.events)
+    assert by == {"reader": 2, "writer": 2, "crowd": 6}
+    assert next(event.time for event in shown.events if event.service.endswith("crowd")) == 9_000_000_000_000_094
+    assert (shown.left_out, shown.more) == ({"agent/crowd": 94}, 94)
+
+
+def test_nobodys_calls_take_the_place_of_anothers_whose_outcome_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wanted, "MOST_UNDER_WAY", 3)
+    call = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"), principal=CALLER)
+    lines = [recorded("agent/reader", 1, call, "a" * 16)]
+    lines += [recorded("agent/crowd", 2, call, f"{number:016x}") for number in range(1, 5)]
+    lines += [recorded("agent/reader", 3, ENDED, "a" * 16)]
+
+    shown = wanted.found(lines, wanted.Wanted("user", CALLER.subject))
+
+    assert [event.time for event in shown.events if event.service.endswith("reader")] == [1, 3]
+
+
+def test_in_a_folder_of_journals_nobody_has_more_room_by_naming_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wanted, "MOST_SHOWN", 10)
+    data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"), principal=CALLER)
+    for author, services in ("agent-reader", ["agent/reader"] * 4), ("crowd", [f"agent/{at}" for at in range(100)]):
+        (tmp_path / author).mkdir()
+        lines = [recorded(service, at, data)[1] for at, service in enumerate(services)]
+        (tmp_path / author / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+
+    shown = find(tmp_path, wanted.Wanted("user", CALLER.subject))
+
+    assert [event.service for event in shown.events].count("spiffe://agents.example/agent/reader") == 4
+    assert shown.left_out == {str(tmp_path / "crowd" / "journal.jsonl"): 94}
+
+
+@pytest.mark.parametrize("many", [1, audit_show.MOST_NAMED, audit_show.MOST_NAMED + 2])
+def test_it_is_said_of_whose_records_the_older_ones_are_left_out(many: int) -> None:
+    shown = wanted.Found([], {f"agent/{at}": 1_000 + at for at in range(many)})
+
+    [told] = audit_show._left_out(shown)
+
+    first = f"Older ones are left out: {1_000 + many - 1:,} of agent/{many - 1}"
+    others = "1,000 of agent/0." if many <= audit_show.MOST_NAMED else ", 2,001 of others."
+    assert first in told.plain
+    assert told.plain.endswith(others)
+    assert audit_show._left_out(wanted.Found([], {})) == []
+
+
 @pytest.mark.parametrize("asked", ["party:", "document:a b", "group:x", "user:" + "x" * 201, "FIN-201"])
 def test_what_cannot_be_asked_for_is_reported(system: System, asked: str) -> None:
     told = audit("show", system, asked).stderr
@@ -272,15 +342,11 @@ def test_an_alarm_about_a_token_is_found_by_it_by_its_party_and_by_its_user(tmp_
 
 def test_of_more_calls_than_are_under_way_the_oldest_keeps_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wanted, "MOST_UNDER_WAY", 1)
-    service, digest = "spiffe://agents.example/orchestrator", "0" * 64
-    ended = Outcome(ended="complete", duration=1, request_sha256=digest, answer_sha256=digest)
     asked = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"), principal=CALLER)
     lines = []
-    said: list[tuple[str, Request | Outcome]] = [("1", asked), ("2", asked), ("1", ended), ("2", ended)]
+    said: list[tuple[str, Request | Outcome]] = [("1", asked), ("2", asked), ("1", ENDED), ("2", ENDED)]
     for number, (span, data) in enumerate(said, 1):
-        trace = Trace(trace_id="0" * 32, span_id=span * 16)
-        event = AuditEvent(schema=1, time=number, service=service, data=data, trace=trace).canonical()
-        lines.append((f"record {number}", b'{"event":%b,"n":%d,"prev":"%b"}' % (event, number, b"0" * 64)))
+        lines.append(recorded("orchestrator", number, data, span * 16))
 
     shown = wanted.found(lines, wanted.Wanted("user", CALLER.subject))
     assert [event.time for event in shown.events] == [1, 2, 4]
