@@ -103,7 +103,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 leaves=verified(export) if export else None,
             )
         except Unproven as error:
-            _failed(error, ca, export)
+            _failed(error, ca, export, "" if accept else f"{system / LOCK}")
     _show(proven, [ca, policy, *([accept] if accept else [system / REGISTRY, system / LOCK])])
     if left_out:
         output.fail(f"NOT PROVEN when (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
@@ -122,8 +122,9 @@ def _read(path: Path, what: str) -> bytes:
     return content
 
 
-def _failed(error: "Unproven", ca: Path, export: Path | None) -> NoReturn:
-    from zerotrust.receipts.failure import SOMEBODY, STEPS, EndsBefore, OtherAuthority
+def _failed(error: "Unproven", ca: Path, export: Path | None, lock: str) -> NoReturn:
+    """`lock`: the file by which code was accepted; empty if it was another one."""
+    from zerotrust.receipts.failure import SOMEBODY, STEPS, EndsBefore, OtherAuthority, OtherCode
 
     output.note(f"Step {error.step} of {len(STEPS)} NOT PROVEN: {STEPS[error.step - 1]}")
     why = error.why
@@ -131,6 +132,11 @@ def _failed(error: "Unproven", ca: Path, export: Path | None) -> NoReturn:
         why = (
             f"its certificate does not lead to an authority in {ca}.  If the system has started again since this "
             "answer, that is why: name the ca.pem of that run with --ca (docs/receipts.md)"
+        )
+    if isinstance(error, OtherCode) and lock:
+        why += (
+            f".  {lock} approves other code.  If that is another state of the project than the one that answered, name "
+            "with --accept what you accept (docs/receipts.md)"
         )
     if isinstance(error, EndsBefore):
         why = f"{export} ends at {at(error.until)}, " + _too_early(error)

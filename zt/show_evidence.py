@@ -27,7 +27,7 @@ def verified(found: "Verified") -> list[Table | Text]:
     table.add_column("journal of", no_wrap=True)
     table.add_column("records", justify="right")
     if found.not_delivered is not None:
-        table.add_column("not delivered yet", justify="right")
+        table.add_column("after this export", justify="right")
     for service, records in found.records.items():
         behind = [f"{found.not_delivered[service]:,}"] if found.not_delivered is not None else []
         table.add_row(short(service), f"{records:,}", *behind)

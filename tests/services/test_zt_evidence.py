@@ -158,7 +158,7 @@ def test_journals_are_compared_with_what_was_delivered(system: Path) -> None:
         end.write(more + b"\n")
     found = document(zt(system, "verify", str(file), "--journals", journals, "--json"))
     assert found["not_delivered"] == {SERVICES[0]: 0, SERVICES[1]: 1}
-    assert "not delivered yet" in zt(system, "verify", str(file), "--journals", journals).stdout
+    assert "after this export" in zt(system, "verify", str(file), "--journals", journals).stdout
 
     journal.write_bytes(journal.read_bytes().replace(b"health", b"hidden", 1))
     fault = document(zt(system, "verify", str(file), "--journals", journals, "--json"))["fault"]

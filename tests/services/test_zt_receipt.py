@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import SCOPES, Task, code_of, digest, spiffe_id
+from tests.support.system import ROOT
 from tests.support.tlog import Log
 from zerotrust.audit.export import exported
 from zerotrust.audit.forms import MICROSECONDS
@@ -168,6 +169,18 @@ def test_without_a_proof_an_export_verifies_all_but_the_time(files: Files) -> No
     files.write()
     proof.unlink()
     assert "Step 8 of 10 NOT PROVEN" in files.verify(*export).output
+
+
+def test_other_code_than_the_lock_approves_may_be_another_state_of_the_project(files: Files) -> None:
+    for one in "registry.yaml", "registry.lock":
+        (files.folder / one).write_bytes((ROOT / one).read_bytes())
+
+    shown = files.zt("verify")
+    assert (shown.exit_code, "Step 8 of 10 NOT PROVEN" in shown.output) == (1, True)
+    assert f".  {files.folder / 'registry.lock'} approves other code.  If that is another state" in shown.stderr
+    files.task.tool.said = {"code": digest("changed")}
+    files.write()
+    assert "approves other code" not in files.verify().stderr, "it is another file that accepts"
 
 
 OTHERS = "what is not a request for a proof.  Compare it with what you asked for:"

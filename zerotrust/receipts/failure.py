@@ -33,6 +33,10 @@ class OtherAuthority(Unproven):
     """A certificate does not lead to an authority of the reader: a forger's, or the system's at another start."""
 
 
+class OtherCode(Unproven):
+    """A party ran code that the reader does not accept: an intruder's, or that of another state of the project."""
+
+
 class EndsBefore(Unproven):
     """The log that was compared ends before it has to have this answer: nobody is at fault.
 

@@ -43,7 +43,8 @@ class TrustPolicy:
         origin = checkpoint_of(note).origin
         known = [key for key in self.logs if key.name == origin and any(note.by(key))]
         if not known:
-            raise InvalidLog(f"the checkpoint of {origin} is signed by no log of the policy")
+            why = f"the checkpoint of {origin} is signed by no log of the policy"
+            raise InvalidLog(f"{why}: either it is of another log, or the policy is")
         found, *_ = [check_signed(note, key) for key in known]
         times = {name: at for name, key in self.witnesses.items() if (at := cosigned_at(note, key)) is not None}
         if not self.met_by(times):  # control: witnesses-enough
