@@ -28,6 +28,8 @@ from zerotrust.spiffe.svid import Svid
 PATH = "/policy"
 KEPT = "policy.json"
 """The file in the registry's data with the last bundle: a registry that starts again goes on with it."""
+MAX_STEP = 1_000
+"""How far a version may be above the one before: numbers are skipped only where versions were put aside."""
 
 
 class Kept(BaseModel):
@@ -67,7 +69,10 @@ class Policies:
         """The last one that was taken; None before the first."""
 
     def verified(self, text: str, registry: Registry) -> Bundle:
-        """Return the content of a bundle that may be taken: it lives, and no newer one was taken.  Raises `Denied`."""
+        """Return the content of a bundle that may be taken: it lives, and no newer one was taken.
+
+        A version far above the last one is refused: an authority that was compromised once could otherwise leave no
+        number for a later version.  Raises `Denied`."""
         signer = registry.id(registry.authorities.policy)
         try:
             bundle = verify_bundle(text, signer=signer, own=self._identity(), now=self._clock())
@@ -77,6 +82,10 @@ class Policies:
         if self.kept and bundle.version <= self.kept.version and not self.knows(bundle):
             why = f"version {bundle.version} is not newer than {self.kept.version}, which was in force before"
             raise Denied(RegistryReason.POLICY_OLDER, why, advice=why)
+        if self.kept and bundle.version > self.kept.version + MAX_STEP:
+            why = f"version {bundle.version} is more than {MAX_STEP:,} above {self.kept.version}, the one before: "
+            why += "docs/policy-authority.md says what to do"
+            raise Denied(RegistryReason.BUNDLE_REFUSED, why, advice=why)
         return bundle
 
     def knows(self, bundle: Bundle) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from authorities.registry import stream as sending
-from authorities.registry.policies import KEPT
+from authorities.registry.policies import KEPT, MAX_STEP
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import Entry, State
 from tests.services.test_registry_authority import NAME, Authority, authority_in
@@ -18,7 +18,7 @@ from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, AUTHORITYS_ID, keep, signed
 from tests.support.system import POLICY, alive, svid_of
 from zerotrust.decision import Reason
-from zerotrust.registry.policy_bundle import SignedPolicy
+from zerotrust.registry.policy_bundle import MAX_VERSION, SignedPolicy
 from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 
@@ -51,6 +51,7 @@ REFUSED: dict[str, tuple[SignedPolicy, int, RegistryReason]] = {
     "a foreign one": (signed(POLICY, 2, CA().svid(AUTHORITY)), 422, RegistryReason.BUNDLE_REFUSED),
     "an ended one": (signed(POLICY, 2, the_ca().svid(AUTHORITY, left=-1)), 422, RegistryReason.BUNDLE_REFUSED),
     "one that does not fit its schema": (signed(UNFIT, 2), 422, RegistryReason.BUNDLE_REFUSED),
+    "one far ahead": (signed(STRICTER, 1 + MAX_STEP + 1), 422, RegistryReason.BUNDLE_REFUSED),
     "another content of the same version": (signed(STRICTER, 1), 409, RegistryReason.POLICY_OLDER),
 }
 
@@ -90,6 +91,18 @@ async def test_a_registry_that_starts_again_goes_on_with_what_it_had(tmp_path: P
         older = await again.bring(signed(POLICY, 4))
         assert (older.status_code, older.json()["reason"]) == (409, RegistryReason.POLICY_OLDER)
         assert (await again.bring(signed(POLICY, 6))).status_code == 204
+
+
+async def test_a_version_may_be_somewhat_ahead_and_where_there_was_none_any_number_is_taken(
+    authority: Authority, tmp_path: Path, issuer: Issuer
+) -> None:
+    assert (await authority.bring(signed(STRICTER, 1 + MAX_STEP))).status_code == 204
+    assert (await authority.bring(signed(POLICY, 1 + 2 * MAX_STEP))).status_code == 204
+
+    empty = Authority(tmp_path / "empty", issuer, first=True)
+    async with alive(empty.app):
+        assert (await empty.bring(signed(POLICY, MAX_VERSION + 1))).json()["reason"] == RegistryReason.BUNDLE_REFUSED
+        assert (await empty.bring(signed(POLICY, MAX_VERSION))).status_code == 204
 
 
 async def test_without_policies_operators_are_refused_and_the_feed_has_none(tmp_path: Path, issuer: Issuer) -> None:

@@ -8,7 +8,15 @@ import pytest
 
 from tests.support.ca import CA, the_ca
 from tests.support.system import POLICY
-from zerotrust.registry.policy_bundle import MAX_BUNDLE, TYPE, Bundle, SignedPolicy, sign_bundle, verify_bundle
+from zerotrust.registry.policy_bundle import (
+    MAX_BUNDLE,
+    MAX_VERSION,
+    TYPE,
+    Bundle,
+    SignedPolicy,
+    sign_bundle,
+    verify_bundle,
+)
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 from zerotrust.spiffe.statement import InvalidStatement, sign
 from zerotrust.spiffe.svid import Svid
@@ -47,6 +55,13 @@ def test_what_was_signed_is_read_until_the_certificate_ends(svid: Svid) -> None:
     assert bundle == Bundle(3, POLICY, NOW, svid.not_after)
     assert bundle.name == f"3-{POLICY.digest[:12]}"
     assert verified(sign(claims(svid), svid, kind=TYPE)) == bundle
+
+
+def test_a_version_has_a_last_number(svid: Svid) -> None:
+    """Without it, an authority that was compromised once could leave no number for any later version."""
+    assert verified(sign_bundle(MAX_VERSION, POLICY, svid, now=NOW)).version == MAX_VERSION
+    with pytest.raises(InvalidStatement, match="version"):
+        verified(sign_bundle(MAX_VERSION + 1, POLICY, svid, now=NOW))
 
 
 def test_only_the_life_differs_where_version_and_content_are_the_same(svid: Svid) -> None:
@@ -117,7 +132,7 @@ def test_no_character_of_it_can_be_changed(at: int, svid: Svid) -> None:
 def test_the_longest_policies_fit_into_a_bundle_that_may_be_sent(svid: Svid) -> None:
     longest = PolicyDocument(policies="\x01" * MAX_POLICY, cedar_schema="\x01" * MAX_POLICY)
 
-    assert 1_000_000 < len(sign_bundle(10**9, longest, svid, now=NOW)) <= MAX_BUNDLE
+    assert 1_000_000 < len(sign_bundle(MAX_VERSION, longest, svid, now=NOW)) <= MAX_BUNDLE
     assert SignedPolicy(bundle="x" * MAX_BUNDLE)
     with pytest.raises(ValueError, match="at most"):
         SignedPolicy(bundle="x" * (MAX_BUNDLE + 1))

@@ -100,6 +100,18 @@ def test_what_nobody_takes_is_withdrawn(tmp_path: Path) -> None:
     assert again.add(OTHER, by="olga", why="again").number == 4, "somebody may know another version by those numbers"
 
 
+def test_an_operator_can_have_the_numbers_go_on_above_one_that_was_used_up(tmp_path: Path) -> None:
+    """As docs/policy-authority.md says: where a compromised authority has brought high numbers to the registry."""
+    opened(tmp_path)
+    (tmp_path / "004001.withdrawn").touch()
+
+    kept = opened(tmp_path, never)
+
+    assert kept.active.number == 1
+    assert kept.add(FIRST, by="olga", why="above what was used up").number == 4002
+    assert opened(tmp_path, never).active.number == 4002
+
+
 def test_what_is_withdrawn_hides_no_damage(tmp_path: Path) -> None:
     kept = opened(tmp_path)
     kept.add(OTHER, by="olga", why="good")

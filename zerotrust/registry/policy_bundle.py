@@ -19,6 +19,8 @@ TYPE = "policy-bundle+jwt"
 """The `typ` in its header (RFC 8725 section 3.11), so that no other statement passes as a bundle."""
 MAX_BUNDLE = 1_100_000
 """Characters of a bundle: the longest policies and schema, escaped and in base64, and the certificates."""
+MAX_VERSION = 999_999_999
+"""The last version: with one a second, it would come into force in 31 years."""
 
 
 class SignedPolicy(Document):
@@ -54,14 +56,14 @@ class _Claims(BaseModel):
     aud: str
     iat: float
     exp: float
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
     digest: Digest
     policies: str
     cedar_schema: str
 
 
 def sign_bundle(version: int, document: PolicyDocument, svid: Svid, *, now: float) -> str:
-    """Return a bundle of this version, a number from 1, signed at `now` (seconds since the epoch).
+    """Return a bundle of this version, a number from 1 to `MAX_VERSION`, signed at `now` (seconds since the epoch).
 
     It lives until the signing certificate ends: an authority that lost its identity cannot keep its policies in force.
     """
