@@ -189,7 +189,7 @@ class Gate:
         FORM.set(call.form)
         decision = await self._decide(call, required.need(path, headers, asked))  # (6)
         await self._introspect(call.principal, str(call.permission))  # (7)  # control: high-risk-introspected
-        await self._record(call, decision)  # (8)
+        await self._record(call, decision)  # (8)  # control: recorded-before-served
         call.recorded = True
         return receive
 

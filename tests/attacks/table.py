@@ -910,6 +910,16 @@ ROWS: dict[int, Row] = {
         "the right record: the index is made again",
         (Control("index-not-believed"),),
     ),
+    390: Row(
+        "a caller's text with ends of lines, terminal codes and marks that turn text round, which a record repeats",
+        Reason.NO_PERMISSION_FOR_ROUTE,
+        (Control("text-escaped", put="Text(without)", take='Text(without.encode("unicode_escape").decode())'),),
+    ),
+    391: Row(
+        "a caller acts while the journal cannot be written: its disk is full when the call comes in, or from then on",
+        Reason.JOURNAL_UNAVAILABLE,
+        (Control("recorded-before-served"), Control("no-act-without-record", put="pass")),
+    ),
     386: Row(
         "further witnesses answer their cosignature again and again, until no reader takes the checkpoint",
         "the log goes on, with one of each",

@@ -5,16 +5,15 @@ The kernel says so, not a fake: no file may grow beyond a limit that a test sets
 
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
 from tests.services.conftest import writing
 from tests.support.clients import refused, said, use
+from tests.support.disk import no_room_beyond
 from tests.support.door import Door
 from tests.support.issuer import Issuer
 from tests.support.records import records
@@ -25,16 +24,6 @@ __all__ = ["writing"]
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]
-
-
-@contextmanager
-def no_room_beyond(size: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("room", [0, 100], ids=["no room", "room for a part of it"])

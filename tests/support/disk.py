@@ -8,6 +8,7 @@ different: a file system whose own journal fails takes no further change.)
 
 import errno
 import os
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -169,3 +170,14 @@ class Disk:
             self._open = {fd: paths[1] if path == paths[0] else path for fd, path in self._open.items()}
         elif name in {"write", "ftruncate"}:
             self._lost.discard(self._number(paths[0]))
+
+
+@contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """No file of this process grows beyond that size for a block: the kernel refuses, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

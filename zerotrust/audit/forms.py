@@ -34,4 +34,5 @@ def sanitize(text: str) -> Text:
     """Return text from outside in a form that is safe in a record: 200 characters of it, ASCII only, without tokens."""
     if text.isascii() and text.isprintable() and "\\" not in text and "eyJ" not in text:
         return Text(text[:200])  # as almost all texts: what follows would change nothing else
-    return Text(_TOKEN.sub("(a token)", text[:200]).encode("unicode_escape").decode())  # control: tokens-not-recorded
+    without = _TOKEN.sub("(a token)", text[:200])  # control: tokens-not-recorded
+    return Text(without.encode("unicode_escape").decode())  # control: text-escaped

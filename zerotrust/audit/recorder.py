@@ -38,7 +38,7 @@ class Recorder:
             while records:
                 await records.pop()
         except OSError as error:
-            raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error
+            raise Denied(Reason.JOURNAL_UNAVAILABLE, str(error)) from error  # control: no-act-without-record
 
     def append(self, data: Data) -> asyncio.Future[Link]:
         """Queue an event.  The future is done when it is on the disk, with its `Link`, or fails with `JournalError`."""
