@@ -36,9 +36,11 @@ from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import deployed_at
-from zerotrust.testing.browser import sign_in
+from zerotrust.testing.browser import Person, sign_in
 from zt.client import user_client
+from zt.errors import CommandError
 from zt.login import Login
+from zt.sign_in import client_at, sign_in_at
 
 CA, PASSWORDS, JOURNALS = Path("/public/ca.pem"), Path("/accounts/passwords.json"), Path("/journals")
 ISSUER = "https://localhost:8443/realms/agents"
@@ -146,6 +148,21 @@ async def _task(system: Stack, http: httpx.AsyncClient) -> str:
     )
 
 
+def _print_token(user: str) -> int:
+    """Print an access token of a user, or a sentence that says why there is none.  Return the exit status."""
+    accounts = passwords()
+    try:
+        if user not in accounts:
+            raise CommandError(f"There is no {user}: the people are {', '.join(sorted(accounts))}.", "unknown_user")
+        at = client_at(ISSUER, "walkthrough", EVERYTHING, ca=CA)
+        login = asyncio.run(sign_in_at(at, Person(user, accounts[user]).sign_in))
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(login.access_token)
+    return 0
+
+
 def main() -> int:
     """Run the command line."""
     if sys.argv[1:] == ["passwords"]:
@@ -153,9 +170,8 @@ def main() -> int:
             print(f"{user:<8} {password}")
         return 0
     match sys.argv[1:]:
-        case ["token", user] if user in (accounts := passwords()):
-            print(asyncio.run(Stack(accounts).sign_in(user)).access_token)
-            return 0
+        case ["token", user]:
+            return _print_token(user)
         case [_, *_]:
             print("Usage: docker compose run --rm walkthrough [passwords | token USER]", file=sys.stderr)
             return 2

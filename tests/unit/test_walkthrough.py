@@ -7,11 +7,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 from rich.text import Text
 
+from demo import containers
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import paragraph
@@ -22,6 +24,7 @@ from demo.who import show_who_is_who
 from local import program
 from local.program import alive, console, say
 from registration.realm.users import USERS
+from tests.support.ca import the_ca
 from tests.support.records import CALLER
 from tests.support.system import ROOT
 from zerotrust.audit.event import AuditEvent
@@ -29,6 +32,8 @@ from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Exchange, Request
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.registry.model import Registry
+from zerotrust.testing.browser import Person
+from zt.login import Client, Login, LoginError
 from zt.terminal import Terminal
 
 GRANTED = Decided(allowed=True, reason="granted")
@@ -327,6 +332,36 @@ def test_where_there_is_no_terminal_a_line_says_again_and_again_what_goes_on(mon
         assert enough.wait(60)
 
     assert said[:2] == ["The task runs: 0.01 s so far", "The task runs: 0.02 s so far"]
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that the walkthrough in its container has."""
+    (tmp_path / "passwords.json").write_text('{"alice": "one", "bob": "two"}')
+    (tmp_path / "ca.pem").write_text(the_ca().pem)
+    monkeypatch.setattr(containers, "PASSWORDS", tmp_path / "passwords.json")
+    monkeypatch.setattr(containers, "CA", tmp_path / "ca.pem")
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize(
+    ("user", "told"),
+    [
+        ("bob", "Nobody was signed in: bob: Account is disabled.\n"),
+        ("carol", "There is no carol: the people are alice, bob.\n"),
+    ],
+)
+def test_in_containers_why_there_is_no_token_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: str, told: str
+) -> None:
+    async def refused(person: Person, _client: Client) -> Login:
+        raise LoginError(f"{person.username}: Account is disabled")
+
+    monkeypatch.setattr(Person, "sign_in", refused)
+    monkeypatch.setattr(sys, "argv", ["walkthrough", "token", user])
+
+    assert containers.main() == 1
+    assert capsys.readouterr() == ("", told)
 
 
 @pytest.mark.parametrize("module", ["demo.__main__", "local.__main__", "lab.before.__main__"])
