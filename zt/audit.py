@@ -47,6 +47,7 @@ _HINTS = {
 """Where to find the name that was meant, by the kind of the question."""
 MOST_NAMED = 5
 """Authors of records that were left out who are named, those with the most first; `--json` names all of them."""
+WHY = "Why something was refused: operators ask `zt policy explain` with the same id."
 After = Annotated[int, typer.Option("--after", min=0, help="without so many leaves at the beginning of the log")]
 
 
@@ -98,7 +99,16 @@ def show(  # noqa: PLR0913 - one for each option
         shown = [headed(told(events), *for_whom(events), began)]
     else:
         shown = [headed(dated(told(some), some[0].time), *for_whom(some)) for some in by_transaction(events)]
-    output.show(document, *shown, code_table(events), _summary(events), *_left_out(found))
+    why = [Text(WHY)] if what.kind == "id" and _by_rules(events) else []
+    output.show(document, *shown, code_table(events), *why, _summary(events), *_left_out(found))
+
+
+def _by_rules(events: list["AuditEvent"]) -> bool:
+    """Whether the policies have refused something."""
+    from zt.reasons import BY_RULES
+    from zt.trail import decisions
+
+    return any(data.decision.reason in BY_RULES for _, data in decisions(events))
 
 
 def _left_out(found: "Found") -> list[Text]:
@@ -141,13 +151,19 @@ def _names(
 ) -> "Callable[[Caller], str]":
     """Return how tokens are named.
 
-    By a token's id only a part is found: its tokens have the names that they have in the whole.
+    By a token's id only a part is found: its tokens have the names that they have in the whole.  Of a party or a
+    document, parts of many tasks are found: a token's number says how many exchanges led to it.
     """
     from zt.branches import first_hand, level, naming
     from zt.names import IDS
+    from zt.trail import by_transaction
     from zt.wanted import Wanted
 
     tokens = first_hand(events)
+    if what.kind == "user":  # each task is there as a whole
+        tasks = [(naming(settings.calls(), some), first_hand(some)) for some in by_transaction(events)]
+        names = {token.transaction: named for named, of_task in tasks for token in of_task}
+        return lambda token: names.get(token.transaction, level)(token)
     if what.kind != "id" or not tokens:
         return level
     if re.fullmatch(IDS, what.name) and what.name != tokens[0].transaction:

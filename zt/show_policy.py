@@ -61,6 +61,21 @@ class Unfolded:
         yield from (Segment(f"{line}\n", self.COLOURS.get(line[:1])) for line in self._lines)
 
 
+class Whole:
+    """A line that is not folded, however wide the terminal is: a tool can read it.  The console would fold a `Text`."""
+
+    def __init__(self, line: Text) -> None:
+        self._line = line
+
+    def __str__(self) -> str:
+        """Return it without its colours."""
+        return str(self._line)
+
+    def __rich_console__(self, console: Console, _options: ConsoleOptions) -> Iterator[Segment]:
+        """Yield the line."""
+        yield from self._line.render(console, end="\n")
+
+
 def tested(found: Found) -> Iterator[RenderableType]:
     """Yield whether policies are fit, what is wrong with them, and the answers that would change."""
     if problems := found["problems"]:
@@ -119,10 +134,9 @@ def _answers(found: Found) -> Iterator[RenderableType]:
             f"{len(rows)} answer{'s'[: len(rows) - 1]} of the decision table change{'s' if len(rows) == 1 else ''}:"
         )
         for row in rows:
-            yield Text(f"- {row['user']}, through {row['through']}, with {row['scopes'] or 'no scope'}:")
-            yield Text.assemble(
-                f"  {row['does']} {row['at']}: ", (row["before"], "red"), " -> ", (row["after"], "green")
-            )
+            yield Whole(Text(f"- {row['user']}, through {row['through']}, with {row['scopes'] or 'no scope'}:"))
+            change = (row["before"], "red"), " -> ", (row["after"], "green")
+            yield Whole(Text.assemble(f"  {row['does']} {row['at']}: ", *change))
     if more := found.get("more"):
         yield Text(f"{more} more rows with other answers are not shown: compare smaller steps.", "red")
     if same := len(told) - len(rows):

@@ -129,9 +129,14 @@ def _line(event: AuditEvent, data: Decision | RegistryChange, *, details: bool) 
         return Text(changed(data), "yellow")
     decision = data.decision
     line = Text.assemble((decision.reason, "green" if decision.allowed else "red"), "  ", _what(event, data))
-    if details and decision.detail and not decision.allowed:
+    if details and decision.detail not in ("", _said(data)) and not decision.allowed:
         line.append(f": {decision.detail}")
     return line
+
+
+def _said(data: Decision) -> str:
+    """Return the detail of a refusal that says no more than its line."""
+    return f"{data.operation} {data.resource.name}" if isinstance(data, Access) else ""
 
 
 def _alarm(alarm: Alarm, author: str) -> Text:

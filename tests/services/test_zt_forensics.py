@@ -80,7 +80,15 @@ async def test_a_document_a_party_and_a_user_lead_to_what_was_done(system: Syste
 
     shown = audit("show", system, "party:agent/writer").stdout
     assert len(re.findall(r"^2\d{3}-\d\d-\d\d \d\d:\d\d:\d\dZ, transaction ", shown, re.MULTILINE)) == 2
-    assert "Z, transaction" not in audit("show", system, trace).stdout
+    by_trace = audit("show", system, trace).stdout
+    assert "Z, transaction" not in by_trace
+    assert names(audit("show", system, "user:alice").stdout) == names(by_trace)
+    assert {name for name, _ in names(by_trace)} >= {"T0", "T1", "T3", "T1w"}
+
+
+def names(shown: str) -> set[tuple[str, str]]:
+    """Each token's name, and from whom to whom it leads."""
+    return set(re.findall(r"(T\S+) (\S+ → \S+)\n", shown))
 
 
 def ledger_of(system: System) -> Ledger:

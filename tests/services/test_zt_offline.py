@@ -77,11 +77,13 @@ async def test_a_task_is_shown_as_a_tree_of_its_tokens_with_every_decision(syste
     assert {line.split()[0] for line in lines if line.startswith("T")} == {"T0", "T1", "T2", "T3", "T1w", "T2w", "T3w"}
     assert sum(line.startswith("T") for line in lines) == 7
     for refused in (
-        "resource_denied  document.read (Document FIN-201): document.read FIN-201",
+        "resource_denied  document.read (Document FIN-201)",
         "scope_missing  POST tools/call replace",
         "resource_denied  document.replace (Document ENG-101)",
     ):
         assert sum(line.startswith(refused) for line in lines) == 1, shown.stdout
+    assert "resource_denied  document.read (Document FIN-201)" in lines, "and no detail, which says the same"
+    assert lines[-2] == "Why something was refused: operators ask `zt policy explain` with the same id."
     assert "allowed, 4 refused, within " in lines[-1]
 
 

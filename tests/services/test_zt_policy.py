@@ -268,7 +268,7 @@ def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Z
     assert "There is no version 7: `zt policy list`" in failed(zt("policy", "diff", "7", "1"))
 
 
-def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> None:
+def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ok(zt("policy", "diff")) == "Nothing differs.\n"
     without_deleting(tmp_path)
     here = zt("policy", "diff").stdout
@@ -281,7 +281,11 @@ def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path) -> N
     assert "2 answers of the decision table change:" in here
     ok(zt("policy", "activate", "--because", "nothing is deleted"))
 
-    assert "2 answers of the decision table change:" in zt("policy", "diff", "1").stdout
+    monkeypatch.setattr(console, "width", 40)
+    long = r"\n- alice, through orchestrator > agent/writer, with .*:\n  document.delete alice's draft: .* -> "
+    assert re.search(f"{long}no ", zt("policy", "diff", "1").stdout), "no line is folded"
+    assert re.search(f"{long}yes ", zt("policy", "rollback", "1", "--because", "again").stdout)
+    assert "2 answers of the decision table change:" in zt("policy", "diff", "1", "2").stdout
     assert zt("policy", "diff", "2", "1").stdout.count("no (resource_denied) -> yes (change-own-draft)") == 2
 
 
