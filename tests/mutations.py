@@ -218,6 +218,7 @@ EXCUSED = {
     "receipts.completeness: marked not in line and span[1] not in spans": "it is quicker not to read the others",
     "gate: if call.route is UNLISTED:": "what such a route requires, nobody has: a second check stands behind it",
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
+    "registry.feed: super().__init__(text)": "as for `adapters.answer`",
     "adapters.agent_client: streaming=False": "the card has said so already",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "call: self.principal": "for the type checker: a trace is followed only once the caller is known",
