@@ -114,6 +114,7 @@ TESTS = {
     "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
+    "binding": "unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay",
     "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
     "adapters.agent_card": "unit/test_agent_card services/test_reader attacks/test_j_a2a",
     "clock": "faults/test_clock",

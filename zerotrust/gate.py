@@ -21,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.recorder import Recorder
+from zerotrust.binding import check_holder, check_peer
 from zerotrust.call import Call
 from zerotrust.call_lifetime import while_valid
 from zerotrust.clock import NonDecreasingClock
@@ -36,7 +37,7 @@ from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes
 from zerotrust.routing import RouteTable
 from zerotrust.sealing import Notary, Sealing
-from zerotrust.spiffe.svid import NO_PEER, Peer
+from zerotrust.spiffe.svid import NO_PEER
 from zerotrust.token_validation import Expected, TokenCache
 from zerotrust.transport import requests
 from zerotrust.transport.jsonrpc import request_id
@@ -158,7 +159,7 @@ class Gate:
         headers, path = call.scope["headers"], call.scope["path"]
         call.route = self._routes.find(call.scope)
         required = call.route.requires
-        self._check_peer(call.peer)  # (1)
+        check_peer(call.peer, self._expected, self._clock())  # (1)
         await self._turns[call.peer.id].wait()  # control: requests-by-turns
         if required.credential == "nothing":
             return await self._admit_public(call, required, receive)
@@ -167,7 +168,7 @@ class Gate:
         call.permission = required.hint
         token = requests.bearer(headers, hint=required.hint)  # (2)  # control: token-only-from-header
         call.principal = await self._verify(token)  # (3)
-        self._bind(call.principal, call.peer)  # (4)
+        check_holder(call.principal, call.peer, self._expected)  # (4)
         if self._notary:
             call.calls = Calls()
             CALLS.set(call.calls)
@@ -199,15 +200,6 @@ class Gate:
         self._counter.count(call.origin, "public")
         return receive
 
-    def _check_peer(self, peer: Peer) -> None:
-        """Repeat for every request what TLS checks once, in the handshake.  Raises `Denied`."""
-        if peer.until <= self._clock():  # control: certificate-not-ended
-            raise Denied(Reason.CERTIFICATE_ENDED)
-        if peer.id is None and not self._expected.without_certificate:  # control: certificate-required
-            raise Denied(Reason.NO_CERTIFICATE)
-        if peer.id is not None and peer.id not in self._expected.peers:  # control: peer-registered
-            raise Denied(Reason.UNKNOWN_PEER, peer.id)
-
     async def _admit_peer(self, call: Call, required: Requirement, receive: Receive) -> Receive:
         """Admit a workload by its certificate.  It does not act for a user.  Raises `Denied`."""
         name = self._expected.peers.get(str(call.peer.id))
@@ -223,17 +215,6 @@ class Gate:
             self._recorder.ride(call.decided(GRANTED))
             call.recorded = True
         return receive
-
-    def _bind(self, principal: Principal, peer: Peer) -> None:
-        """Check that the party which the token was issued to (`azp`) presents it.  Raises `Denied`.
-
-        A client that is named by a client ID has no certificate: its token is valid only on a connection without one.
-        """
-        # control: certificate-before-public-client
-        holder = peer.id or (principal.party if principal.party in self._expected.without_certificate else None)
-        if principal.party != holder:  # control: azp-is-peer
-            presenter = peer.id or "a caller without a certificate"
-            raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {presenter}")
 
     async def _verify(self, token: UnverifiedToken) -> Principal:
         kid = self._token_cache.key_id(token)

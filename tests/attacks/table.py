@@ -266,7 +266,7 @@ ROWS: dict[int, Row] = {
             (Control("certificate-required"), Control("azp-is-peer")),
             Control(
                 "certificate-before-public-client",
-                put="holder = principal.party if principal.party in self._expected.without_certificate else peer.id",
+                put="holder = principal.party if principal.party in expected.without_certificate else peer.id",
             ),
         ),
     ),
@@ -1560,7 +1560,7 @@ ROWS: dict[int, Row] = {
             Control("azp-is-peer"),
             Control(
                 "certificate-before-public-client",
-                put="holder = principal.party if principal.party in self._expected.initiating_clients else peer.id",
+                put="holder = principal.party if principal.party in expected.initiating_clients else peer.id",
             ),
         ),
     ),

@@ -30,6 +30,7 @@ GATE = [
     "revocation",
     "revocation_list",
     "limits.in_flight",
+    "binding",
 ]
 PURE = [
     *GATE,
@@ -104,7 +105,7 @@ LAYERS = [
     {"policy", "authzen", "token_validation", "routing"},
     {"policy_in_force"},
     {"spiffe", "revocation"},
-    {"registry", "context", "call_lifetime"},
+    {"registry", "context", "call_lifetime", "binding"},
     {"audit", "settings"},
     {"receipts"},
     {"issuer"},
