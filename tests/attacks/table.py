@@ -373,7 +373,7 @@ ROWS: dict[int, Row] = {
         Reason.REVOKED,
         (
             STANDS,
-            Control("caller-not-revoked-at-decision", put="decision = Decision(allowed=True, reason=Reason.GRANTED)"),
+            Control("caller-not-revoked-at-decision", put="decision = True"),
         ),
     ),
     57: Row("a parameter names another user", None, (BelievesHeaders,)),
