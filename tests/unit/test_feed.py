@@ -428,9 +428,9 @@ async def test_without_policies_a_party_waits_for_them_unless_their_authority_is
         assert caplog.text.count("until an operator reinstates: `zt party reinstate authority/policy`") == 1
         [reinstated] = DRIFTED
         told = [
-            registry_line(OTHER, 2),
-            beat(1, registry=2, policy=None),  # a new registry is used without policies, too
             event(changed(ME, 2, reinstated, None)),
+            registry_line(OTHER, 2),
+            beat(2, registry=2, policy=None),  # a new registry is used without policies, too: they are on their way
             policy_line(POLICY, 1),
             beat(2, registry=2),
         ]
