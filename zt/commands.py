@@ -150,6 +150,7 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
     import asyncio
 
     from zt import status as system
+    from zt.errors import STARTED_BY
     from zt.sign_in import client_at
 
     with told():
@@ -157,7 +158,9 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
         keycloak = client_at(place.issuer, "", "", ca=place.ca)
         found = asyncio.run(system.seen(place, keycloak.tls))
     document = {"parties": [dataclasses.asdict(one) for one in found]}
-    output.show(document, showing.status(found), Text("Operators see who is suspended: `zt party list`."))
+    runs = any(one.state not in {"unreachable", "unresolved"} for one in found)
+    next_step = "Operators see who is suspended: `zt party list`." if runs else f"Nothing runs: {STARTED_BY}"
+    output.show(document, showing.status(found), Text(next_step))
     if any(one.state != "verified" for one in found if one.name in {system.KEYCLOAK, place.registry}):
         raise typer.Exit(1)
 

@@ -49,6 +49,7 @@ from zt.errors import STARTED_BY
 from zt.login import Client, Login, LoginError, Say
 from zt.output import console
 from zt.registry_client import RegistryClient
+from zt.status import Seen
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -1227,6 +1228,22 @@ def test_the_state_of_a_system_that_does_not_run_is_reported(place: Place, monke
     shown = CliRunner().invoke(program.app, ["status"])
 
     assert failed(shown) == f"There is no {place.ca}: is the system running? {STARTED_BY}"
+
+
+def test_where_nobody_answers_the_next_step_is_to_start_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA
+) -> None:
+    place.ca.write_bytes(ca.pem)
+    monkeypatch.setattr(program, "place", lambda *_: place)
+
+    async def nobody(_place: Place, _by_name: ssl.SSLContext) -> list[Seen]:
+        return [Seen("keycloak", "127.0.0.1:1", "unreachable"), Seen("agent/reader", "127.0.0.1:2", "unresolved")]
+
+    monkeypatch.setattr("zt.status.seen", nobody)
+    shown = CliRunner().invoke(program.app, ["status"])
+
+    assert shown.exit_code == 1
+    assert shown.stdout.splitlines()[-1] == f"Nothing runs: {STARTED_BY}"
 
 
 # --- where it looks ---------------------------------------------------------------------------------------------------
