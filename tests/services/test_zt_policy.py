@@ -18,7 +18,6 @@ from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
-from authorities.policy.questions import MOST_VERSIONS
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import MAX_WHY, Version, content_of
 from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
@@ -533,7 +532,9 @@ def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, a
     assert f"No rule of version {name} is about tool.none, so nobody may do it." in told
 
 
-def test_records_that_no_service_writes_leave_the_rest_explained(zt: Zt, tmp_path: Path, authority: Authority) -> None:
+def test_records_that_no_service_writes_leave_the_rest_explained(
+    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A party that runs other code has them in its own journal, with the trace of any task."""
     monkeypatch.setattr(explanation, "MOST_VERSIONS", most := 2)
     versions = authority.office.versions
