@@ -208,6 +208,15 @@ async def test_a_party_does_not_start_on_half_of_it(heard: int) -> None:
     assert there.revocations.of(caller()).reason is Reason.REVOCATION_UNKNOWN
 
 
+async def test_a_party_does_not_start_on_what_is_old_already() -> None:
+    there = Registry([*whole(KNOWN)[:3], beat(sources={"attestation": 60.0})])
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1), there.feed.opened():
+            pass
+    assert not there.revocations.fresh
+
+
 @pytest.mark.parametrize("left_out", [0, 1, 2])
 async def test_a_feed_that_leaves_out_a_topic_is_none(left_out: int) -> None:
     lines = whole(KNOWN)
