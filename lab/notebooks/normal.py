@@ -7,6 +7,8 @@ VARIES = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\bDRAFT-[0-9a-f]{8}\b"), "DRAFT-<id>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z?"), "<time>"),
+    (re.compile(r"\b20\d\d-[01]\d-[0-3]\d\b"), "<date>"),
+    (re.compile(r"\b[0-2]\d:[0-5]\d\b"), "<time>"),
     (re.compile(r"\b1[7-9]\d{8}\b"), "<time>"),
     (re.compile(r"\b\d+(?:\.\d+)? ms\b"), "<some> ms"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), r"\1:<port>"),

@@ -56,6 +56,8 @@ def test_what_is_printed_is_stored_the_same_however_many_pieces_the_kernel_sends
         "create DRAFT-0af76519",
         "at 2026-11-27T01:02:03.123Z",
         '"iat": 1795741378',
+        "since 2026-11-27",
+        "until 18:47.",
         "after 12.5 ms",
         "https://localhost:8443/realms/agents",
     ],
