@@ -1,6 +1,7 @@
 """Formats what became of evidence for people.  Pure: returns objects that rich prints."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.box import HORIZONTALS
@@ -18,10 +19,9 @@ def verified(found: "Verified") -> list[Table | Text]:
     """Return who vouches for an export that has no fault, and what it has."""
     size, after = found.checkpoint.size, found.after
     part = f"leaves {after:,} to {size - 1:,}" if after else f"all {size:,} leaves"
-    by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items())) or "no witness"
     told: list[Table | Text] = [
         Text.assemble(f"{found.checkpoint.origin}: {part} ", ("verified", "green"), "."),
-        Text(f"Cosigned by {by}."),
+        Text(f"Cosigned by {_by(found.cosigned)}."),
     ]
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("journal of", no_wrap=True)
@@ -32,6 +32,20 @@ def verified(found: "Verified") -> list[Table | Text]:
         behind = [f"{found.not_delivered[service]:,}"] if found.not_delivered is not None else []
         table.add_row(short(service), f"{records:,}", *behind)
     return [*told, table] if found.records else told
+
+
+def proven(origin: str, place: int, cosigned: Mapping[str, int], record: tuple[str, int] | None, entry: str) -> Text:
+    """Return who vouches for one leaf, and what it says."""
+    what = f"It is record {record[1]:,} of {short(record[0])}" if record else "It has the heads of all journals"
+    return Text.assemble(
+        f"{origin}: leaf {place:,} ",
+        ("verified", "green"),
+        f".\nCosigned by {_by(cosigned)}.\n{what}:\n{entry}",
+    )
+
+
+def _by(cosigned: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} at {at(when)}" for name, when in sorted(cosigned.items())) or "no witness"
 
 
 def fault(found: "Fault") -> Text:

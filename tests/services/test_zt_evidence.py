@@ -1,6 +1,7 @@
 """`zt audit export`, `verify`, `proof` and `witness`: evidence that needs nothing running."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,55 @@ def test_another_key_of_the_log_is_not_taken(system: Path) -> None:
     assert "Another key signed" in failed(zt(system, "witness"))
     assert "Another key signed" in failed(
         zt(system, "verify", str(system / "run" / "data" / "authority-audit" / "log"))
+    )
+
+
+def test_a_record_with_its_proof_is_verified_and_shown(system: Path) -> None:
+    shown = zt(system, "proof", "tool/documents:12", "--json").stdout
+    (record := system / "record.json").write_text(shown)
+    found = json.loads(shown)
+
+    told = zt(system, "verify", str(record))
+    as_json = document(zt(system, "verify", str(record), "--json"))
+
+    assert told.exit_code == 0, told.output
+    assert f"agents.example/audit: leaf {found['leaf']} verified." in told.stdout
+    assert "Cosigned by registry at " in told.stdout
+    assert f"It is record 12 of tool/documents:{found['entry']}" in told.stdout.replace("\n", "")
+    assert (as_json["verified"], as_json["leaf"], as_json["entry"]) == (True, found["leaf"], found["entry"])
+    last = document(zt(system, "verify", str(exported(system)), "--json"))["size"] - 1
+    record.write_text(zt(system, "proof", str(last), "--json").stdout)
+    assert "It has the heads of all journals:" in zt(system, "verify", str(record)).stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda found: found | {"entry": found["entry"].replace('"n":12', '"n":13')}, "The record is not proven to be"),
+        (
+            lambda found: found | {"proof": found["proof"].replace("index ", "index 1")},
+            "The record is not proven to be",
+        ),
+        (lambda found: found | {"proof": "x"}, "record.json: not a proof: c2sp.org/tlog-proof@v1"),
+        (lambda found: {"entry": found["entry"]}, "the whole is malformed: line 1: not the header of an export"),
+    ],
+    ids=["record", "place", "proof", "none"],
+)
+def test_a_record_that_is_not_proven_is_not_verified(system: Path, change: Callable[[Any], Any], said: str) -> None:
+    found = document(zt(system, "proof", "tool/documents:12", "--json"))
+    (record := system / "record.json").write_text(json.dumps(change(found)))
+
+    shown = zt(system, "verify", str(record))
+
+    assert shown.exit_code == 1
+    assert said in shown.output
+
+
+def test_a_proof_without_its_record_proves_nothing_and_that_is_said(system: Path) -> None:
+    (proof := system / "record.tlog-proof").write_text(zt(system, "proof", "tool/documents:12").stdout)
+
+    assert "has a proof without its record: `zt audit proof RECORD --json` prints" in failed(
+        zt(system, "verify", str(proof))
     )
 
 
