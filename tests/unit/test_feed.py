@@ -573,13 +573,14 @@ async def test_a_party_asks_less_often_while_it_is_suspended_and_not_for_another
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 0.2)
+    monkeypatch.setattr(feed, "SECONDS_WHILE_SUSPENDED", 0.5)
     clock = Clock(monkeypatch)
     suspended, busy = httpx.Response(401, json=SUSPENDED), httpx.Response(503, json={"reason": "busy"})
-    there = Registry(*[suspended] * 6, busy, 404, httpx.ConnectError("nobody there"), suspended, whole(KNOWN))
+    there = Registry(*[suspended] * 3, busy, 404, httpx.ConnectError("nobody there"), suspended, whole(KNOWN))
     async with there.feed.opened():
         pass
 
-    assert clock.waited == [0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 0.2, 0.2, 0.2, 0.4]
+    assert clock.waited == [0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,8 @@ from zerotrust.spiffe.workload import WorkloadError
 
 PATH = "/feed"
 SECONDS_BETWEEN_TRIES = 0.2
-LONGEST_PAUSE = 2
-"""Seconds between two tries of a suspended party, doubled with each up to this: it may be suspended for days, and who
-reinstates it expects it back within seconds."""
+SECONDS_WHILE_SUSPENDED = 0.5
+"""Between two tries of a suspended party: it may be suspended for days, and has to be back a second after it is not."""
 MOST_OF_A_REFUSAL = 4096
 """Bytes of an answer that is no feed: it has to hold a reason code."""
 
@@ -119,7 +118,6 @@ class RegistryFeed:
 
     async def _follow(self) -> None:
         logged, loop = ("", 0), asyncio.get_running_loop()
-        pause = SECONDS_BETWEEN_TRIES
         while True:
             begun = loop.time()
             level, suspended = logging.WARNING, False
@@ -137,7 +135,7 @@ class RegistryFeed:
             if why and (why, level) != logged:
                 log.log(level, "nothing new from %s: %s", self._url, why)
             logged = why, level
-            pause = min(2 * pause, LONGEST_PAUSE) if suspended else SECONDS_BETWEEN_TRIES
+            pause = SECONDS_WHILE_SUSPENDED if suspended else SECONDS_BETWEEN_TRIES
             # Where it has lasted that long, at once: a revocation just then must not be delayed.
             await asyncio.sleep(begun + pause - loop.time())
 
