@@ -12,6 +12,8 @@ MARGIN = 0.1
 """Seconds by which two processes of one machine may disagree about the order of events."""
 UNANSWERED = "no answer"
 REVOKED = "401 revoked"
+UNAVAILABLE = "503 peer_unavailable"
+"""What a caller tells of a party that was just reinstated, and does not know yet who is revoked."""
 NO = (REVOKED, "401 expired", "503 revocation_unknown", "503 issuer_unavailable", "no connection", UNANSWERED)
 """The answers by which a call is refused; any other answer, also an error of a handler, means that it was allowed."""
 
@@ -103,4 +105,7 @@ class Evidence:
 
     def explains(self, call: Call) -> bool:
         """Return whether a call was rightly refused for a revocation."""
-        return call.answer == REVOKED and any(ban.explains(call) for ban in self.revocations)
+        explaining = [ban for ban in self.revocations if ban.explains(call)]
+        if call.answer == UNAVAILABLE:
+            return any(ban.until <= call.answered for ban in explaining)
+        return call.answer == REVOKED and bool(explaining)

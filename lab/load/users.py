@@ -1,6 +1,7 @@
 """Users, each with their own session and tokens, and a score of the answers that they get."""
 
 import asyncio
+import re
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,7 +12,7 @@ from itertools import cycle, islice
 import httpx
 
 from demo.intruder import Intruder, User
-from lab.load.judge import REVOKED, Call, Evidence, Session
+from lab.load.judge import REVOKED, UNAVAILABLE, Call, Evidence, Session
 from local.system import System
 from zt.login import LoginError
 
@@ -22,6 +23,9 @@ LONGEST = 500
 """Characters of a wrong answer that are printed: the end has the reason."""
 REFUSED = ("revoked", "exchange_refused", "invalid_client")
 """The reasons for a suspended party: those of services, and those of Keycloak."""
+
+RECEIPTS = re.compile(r"[\w+/=.~-]{200,}")
+"""They are most of an answer, and say nothing to people."""
 
 Kind = Callable[[User], Awaitable[str]]
 """An action of a user; returns what is wrong with the answer, or an empty text."""
@@ -59,8 +63,10 @@ class Score:
             wrong = f"{type(error).__name__}: {error}"
         ended = time.monotonic()
         self.took[what].append(ended - began)
-        answer = REVOKED if any(word in wrong for word in REFUSED) else wrong or "done"
+        answer = UNAVAILABLE if "peer_unavailable" in wrong else wrong or "done"
+        answer = REVOKED if any(word in wrong for word in REFUSED) else answer
         if wrong := self._judged(wrong, Call(Session(user.name), what, began, ended, answer)):
+            wrong = RECEIPTS.sub("…", wrong)
             shown = wrong if len(wrong) < LONGEST else f"{wrong[:100]} … {wrong[-LONGEST:]}"
             self.wrong.append(f"{user.name} {what}: {shown}")
 

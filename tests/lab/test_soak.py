@@ -83,6 +83,7 @@ async def test_an_error_on_the_way_is_counted_as_wrong(alice: User) -> None:
 
 
 REFUSED = "200: agent/writer: refused with 401, revoked"
+AWAY = "200: agent/writer: peer_unavailable"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,10 @@ REFUSED = "200: agent/writer: refused with 401, revoked"
         (22, "files a summary", REFUSED, REFUSED),
         (15, "reads a summary", REFUSED, REFUSED),
         (15, "files a summary", "500: failed", "500: failed"),
+        (20.5, "files a summary", AWAY, ""),  # the writer is back, and does not know yet who is revoked
+        (15, "files a summary", AWAY, AWAY),
+        (22, "files a summary", AWAY, AWAY),
+        (20.5, "reads a summary", AWAY, AWAY),
     ],
 )
 async def test_what_the_suspended_writer_has_a_part_in_is_refused_meanwhile_and_at_no_other_time(

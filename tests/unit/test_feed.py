@@ -569,20 +569,6 @@ async def test_a_party_that_is_suspended_is_told_so_and_what_an_operator_can_do(
     )
 
 
-async def test_a_party_asks_less_often_while_it_is_suspended_and_not_for_another_reason(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 0.2)
-    monkeypatch.setattr(feed, "SECONDS_WHILE_SUSPENDED", 0.5)
-    clock = Clock(monkeypatch)
-    suspended, busy = httpx.Response(401, json=SUSPENDED), httpx.Response(503, json={"reason": "busy"})
-    there = Registry(*[suspended] * 3, busy, 404, httpx.ConnectError("nobody there"), suspended, whole(KNOWN))
-    async with there.feed.opened():
-        pass
-
-    assert clock.waited == [0.5, 0.5, 0.5, 0.2, 0.2, 0.2, 0.5]
-
-
 @pytest.mark.parametrize(
     ("body", "said"),
     [

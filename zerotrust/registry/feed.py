@@ -31,8 +31,6 @@ from zerotrust.spiffe.workload import WorkloadError
 
 PATH = "/feed"
 SECONDS_BETWEEN_TRIES = 0.2
-SECONDS_WHILE_SUSPENDED = 0.5
-"""Between two tries of a suspended party: it may be suspended for days, and has to be back a second after it is not."""
 MOST_OF_A_REFUSAL = 4096
 """Bytes of an answer that is no feed: it has to hold a reason code."""
 
@@ -44,10 +42,6 @@ log = logging.getLogger(__name__)
 
 class FeedRefused(ZeroTrustError):
     """The registry refuses this party its feed.  The text says why, and what an operator can do."""
-
-
-class FeedSuspended(FeedRefused):
-    """It does so because this party is suspended."""
 
 
 class RegistryFeed:
@@ -119,14 +113,14 @@ class RegistryFeed:
     async def _follow(self) -> None:
         logged, loop = ("", 0), asyncio.get_running_loop()
         while True:
-            begun = loop.time()
-            level, suspended = logging.WARNING, False
+            next_try = loop.time() + SECONDS_BETWEEN_TRIES
+            level = logging.WARNING
             try:
                 await self._listen()
                 # It ends with the certificates of its connection, which is no news.
-                why = "" if loop.time() >= begun + SECONDS_BETWEEN_TRIES else "the feed has ended at once"
+                why = "" if loop.time() >= next_try else "the feed has ended at once"
             except FeedRefused as refusal:
-                why, suspended = str(refusal), isinstance(refusal, FeedSuspended)
+                why = str(refusal)
             except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # the data expires by itself
                 why, level = f"{type(error).__name__} {error}", self._level_of_absence()
             except Exception as error:  # noqa: BLE001 - a gap, a forgery, an unusable version, a bug:
@@ -135,9 +129,8 @@ class RegistryFeed:
             if why and (why, level) != logged:
                 log.log(level, "nothing new from %s: %s", self._url, why)
             logged = why, level
-            pause = SECONDS_WHILE_SUSPENDED if suspended else SECONDS_BETWEEN_TRIES
             # Where it has lasted that long, at once: a revocation just then must not be delayed.
-            await asyncio.sleep(begun + pause - loop.time())
+            await asyncio.sleep(next_try - loop.time())
 
     def _level_of_absence(self) -> int:
         """Return how loudly to say that the registry is away: not at all while what is known is fresh."""
@@ -150,9 +143,7 @@ class RegistryFeed:
             async with asyncio.timeout(self.revocations.bound):  # an unreachable host may not even refuse
                 answer = await stack.enter_async_context(self._http.stream("GET", self._url))
                 if answer.status_code != 200:
-                    reason = await _reason(answer)
-                    kind = FeedSuspended if reason == Reason.REVOKED else FeedRefused
-                    raise kind(self._refusal(answer.status_code, reason))
+                    raise FeedRefused(self._refusal(answer.status_code, await _reason(answer)))
             lines = answer.aiter_lines()
             while True:
                 async with asyncio.timeout(self.revocations.bound):
