@@ -264,13 +264,13 @@ def explained() -> Iterator[None]:
 
 def _verify_proof(file: Path, found: "Evidence", trust: "TrustPolicy") -> None:
     from zerotrust.tlog.tree import InvalidLog
-    from zt.proof_file import named
+    from zt.proving import record_of
 
     try:
         checkpoint, cosigned = found.proof.check(found.entry, trust)
     except InvalidLog as error:
         output.fail(f"{file}: not verified.  The record is not proven to be in the log: {error}.", "faulty")
-    entry, place, record = found.entry.decode(errors="replace"), found.proof.index, named(found.entry)
+    entry, place, record = found.entry.decode(errors="replace"), found.proof.index, record_of(found.entry)
     document = {"verified": True, "origin": checkpoint.origin, "size": checkpoint.size, "leaf": place, "entry": entry}
     output.show(document | {"cosigned": cosigned}, showing.proven(checkpoint.origin, place, cosigned, record, entry))
 

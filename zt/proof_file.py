@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from zerotrust.audit.outline import Outline, outline
 from zerotrust.receipts.logged import MAX_EVIDENCE, Evidence, evidence_of
 from zerotrust.tlog.proof import FORMAT
 from zerotrust.tlog.tree import InvalidLog
@@ -24,12 +23,3 @@ def proof_in(source: Path) -> Evidence | None:
         raise EvidenceError(f"{source}: {error}.", "malformed_proof") from error
     except ValueError:
         return None
-
-
-def named(entry: bytes) -> tuple[str, int] | None:
-    """Return the service of a record and its number in the journal; None for a leaf that is no record."""
-    try:
-        content = outline(entry)
-    except ValueError:
-        return None
-    return (content.service, content.number) if isinstance(content, Outline) else None

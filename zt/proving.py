@@ -50,7 +50,7 @@ def _entries(log: LogFolder, size: int, sign: bytes = b"") -> Iterator[tuple[int
 
 def _absent(log: LogFolder, size: int, service: str, number: int) -> str:
     """Return which records of the service the log has instead."""
-    found = (_outline(entry) for _, entry in _entries(log, size) if service.encode() in entry)
+    found = (record_of(entry) for _, entry in _entries(log, size) if service.encode() in entry)
     numbers = [one.number for one in found if one and one.service == service]
     if not numbers:
         return f"The log in {log.folder} has no record of {service}: name a party as in registry.yaml (`zt status`)."
@@ -60,7 +60,8 @@ def _absent(log: LogFolder, size: int, service: str, number: int) -> str:
     )
 
 
-def _outline(entry: bytes) -> Outline | None:
+def record_of(entry: bytes) -> Outline | None:
+    """Return whose record a leaf is; None for one that is no record."""
     try:
         content = outline(entry)
     except ValueError:
@@ -69,5 +70,5 @@ def _outline(entry: bytes) -> Outline | None:
 
 
 def _is(entry: bytes, service: str, number: int) -> bool:
-    content = _outline(entry)
+    content = record_of(entry)
     return content is not None and (content.service, content.number) == (service, number)

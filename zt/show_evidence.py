@@ -12,6 +12,7 @@ from zt.names import short
 
 if TYPE_CHECKING:
     from zerotrust.audit.fault import Fault
+    from zerotrust.audit.outline import Outline
     from zt.evidence import Verified
 
 
@@ -34,9 +35,11 @@ def verified(found: "Verified") -> list[Table | Text]:
     return [*told, table] if found.records else told
 
 
-def proven(origin: str, place: int, cosigned: Mapping[str, int], record: tuple[str, int] | None, entry: str) -> Text:
+def proven(origin: str, place: int, cosigned: Mapping[str, int], record: "Outline | None", entry: str) -> Text:
     """Return who vouches for one leaf, and what it says."""
-    what = f"It is record {record[1]:,} of {short(record[0])}" if record else "It has the heads of all journals"
+    what = (
+        f"It is record {record.number:,} of {short(record.service)}" if record else "It has the heads of all journals"
+    )
     return Text.assemble(
         f"{origin}: leaf {place:,} ",
         ("verified", "green"),

@@ -10,6 +10,7 @@ from cedarpy import pst
 from authorities.policy.cedar import policies_of
 from authorities.policy.decisions import SAID, Row, TableError, rows
 from authorities.policy.versions import Content
+from zerotrust.adapters.answer import cut
 from zerotrust.decision import Decision
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
@@ -65,7 +66,7 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
     for row in (*_rows(old, registry), *_rows(new, registry)):
         one, other = row.ask(before), row.ask(after)
         if (said := _said(one)) != (says := _said(other)):
-            changed = Changed(*row.words(registry), _shortened(said), _shortened(says))
+            changed = Changed(*row.words(registry), cut(said, LONGEST_SAID), cut(says, LONGEST_SAID))
             found[changed] = one.allowed is other.allowed, one.allowed
     return sorted(found, key=found.__getitem__)
 
@@ -76,8 +77,12 @@ def told(old: Content, new: Content, registry: Registry, *, before: str, after: 
     have the same description.
     """
     text = texts(old, new, before=before, after=after)
-    cut = len(text) > LONGEST_DIFFERENCE
-    found = {"same": old == new, "text": text[:LONGEST_DIFFERENCE].rpartition("\n")[0] if cut else text, "cut": cut}
+    goes_on = len(text) > LONGEST_DIFFERENCE
+    found = {
+        "same": old == new,
+        "text": text[:LONGEST_DIFFERENCE].rpartition("\n")[0] if goes_on else text,
+        "cut": goes_on,
+    }
     try:
         changed = [one._asdict() for one in answers(old, new, registry)]  # fails for what may not be parsed
         listed = {"answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
@@ -121,7 +126,3 @@ def _rows(content: Content, registry: Registry) -> Iterator[Row]:
 
 def _said(decision: Decision) -> str:
     return f"{SAID[decision.allowed]} ({', '.join(decision.rules) if decision.allowed else decision.reason})"
-
-
-def _shortened(said: str) -> str:
-    return said if len(said) <= LONGEST_SAID else f"{said[:LONGEST_SAID]}…"

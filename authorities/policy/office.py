@@ -8,6 +8,7 @@ from authorities.policy import differences, fit
 from authorities.policy.inquiries import kept, unavailable
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError
+from zerotrust.adapters.answer import cut
 from zerotrust.decision import Denied
 from zerotrust.registry.model import Registry
 from zerotrust.shielded import Shielding, shielded
@@ -98,8 +99,4 @@ class Office(Shielding):
 def told(problems: list[str]) -> tuple[list[str], int]:
     """Return as many problems, and as much of each, as anybody is told; and how many more there are."""
     first = problems[:MOST_PROBLEMS]
-    return [_cut(one) for one in first], len(problems) - len(first)
-
-
-def _cut(problem: str) -> str:
-    return problem if len(problem) <= LONGEST_PROBLEM else f"{problem[:LONGEST_PROBLEM]}…"
+    return [cut(one, LONGEST_PROBLEM) for one in first], len(problems) - len(first)

@@ -23,7 +23,10 @@ MOST_NAMES = 100
 MOST_ATTRIBUTES = 16
 """Of a resource.  A document has four."""
 
-Text = Annotated[str, Field(max_length=1000)]
+LONGEST_TEXT = 1_000
+"""Characters of a name in such a decision.  They have some dozen."""
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Names = Annotated[tuple[Text, ...], Field(max_length=MOST_NAMES)]
 
 

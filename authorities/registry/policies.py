@@ -72,7 +72,8 @@ class Policies:
         """Return the content of a bundle that may be taken: it lives, and no newer one was taken.
 
         A version far above the last one is refused: an authority that was compromised once could otherwise leave no
-        number for a later version.  Raises `Denied`."""
+        number for a later version.  Raises `Denied`.
+        """
         signer = registry.id(registry.authorities.policy)
         try:
             bundle = verify_bundle(text, signer=signer, own=self._identity(), now=self._clock())

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from typer.testing import Result
 
+from authorities.policy import questions
 from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
@@ -530,6 +531,12 @@ def test_what_was_refused_otherwise_is_said_to_be_that(zt: Zt, tmp_path: Path, a
     assert "use-an-api, but the token does not have the scope tool.write, and the registry does not let this" in told
     assert "With the same token and the same thing it may: tool.read." in told
     assert f"No rule of version {name} is about tool.none, so nobody may do it." in told
+
+
+def test_no_more_is_asked_at_once_than_the_authority_takes() -> None:
+    assert (explanation.MOST, explanation.MOST_VERSIONS) == (questions.MOST_ASKED, questions.MOST_VERSIONS)
+    for name in ("LONGEST_TEXT", "MOST_NAMES", "MOST_ATTRIBUTES"):
+        assert getattr(explanation, name) == getattr(questions, name)
 
 
 def test_records_that_no_service_writes_leave_the_rest_explained(
