@@ -19,6 +19,7 @@ from inference.chat import ModelReason
 from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
 from tests.support.leaks import holds_token
+from tests.support.waiting import until
 from zerotrust.adapters.agent_loop import MAX_IDLE, MAX_SAME
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason
@@ -212,13 +213,11 @@ async def test_an_agent_that_holds_all_connections_to_the_model_server(target: T
 
     with patch.object(Scripted, "reply", slowly):
         asking = [asyncio.create_task(asked(number)) for number in range(OF_A_PARTY)]
-        while len(held) + sum(task.done() for task in asking) < OF_A_PARTY:
-            await asyncio.sleep(0)
+        await until(lambda: len(held) + sum(task.done() for task in asking) >= OF_A_PARTY)
         taken = len(held)
         chain = target.issuer.chain("orchestrator", "agent/writer")
         other = asyncio.create_task(target.send(model, target.token(model, jti="the-writers", **chain)))
-        while len(held) == taken and not other.done():
-            await asyncio.sleep(0)
+        await until(lambda: len(held) > taken or other.done())
         goes_on.set()
         tried, served = await asking[-1], (await other).answer.status_code == 200
         await asyncio.gather(*asking)

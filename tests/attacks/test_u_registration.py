@@ -18,6 +18,7 @@ from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, snapshot_of
 from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
+from tests.support.waiting import until
 from zerotrust.context import TRACE, Span
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
@@ -74,8 +75,7 @@ async def test_one_users_tasks_over_a_console(target: Target) -> Tries:
     task: dict[str, Any] = {"path": "/tasks", "body": {"request": "Summarise."}, "peer": workload(CONSOLE)}
     with patch.object(target.system.services["orchestrator"], "exchange", waits):
         tasks = [asyncio.create_task(target.send("orchestrator", token, **task)) for _ in range(OF_A_PERSON + 1)]
-        while len(running) + sum(one.done() for one in tasks) <= OF_A_PERSON:
-            await asyncio.sleep(0.002)
+        await until(lambda: len(running) + sum(one.done() for one in tasks) > OF_A_PERSON)
         begun = len(running)
         go_on.set()
         tries = await asyncio.gather(*tasks)

@@ -18,9 +18,9 @@ from local.past import data_of, forget
 from local.system import System
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer
-from tests.support.launched import until
 from tests.support.policies import keep
 from tests.support.processes import launched, svid_of
+from tests.support.waiting import until
 from zerotrust.registry.model import Registry
 from zerotrust.transport.pools import Connections
 

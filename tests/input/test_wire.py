@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
+from tests.support.waiting import until
 from zerotrust.decision import Reason
 from zerotrust.registry.model import Registry, dns_name
 from zerotrust.routes import MAX_BODY
@@ -85,8 +86,7 @@ async def wire(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -
     door = Door(tmp_path, issuer, handler=handler)
     wire = Wire(door, issuer)
     serving = asyncio.create_task(wire.server.serve())
-    while not wire.server.started:
-        await asyncio.sleep(0.01)
+    await until(lambda: wire.server.started)
     yield wire
     wire.server.should_exit = True
     await serving

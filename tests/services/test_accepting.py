@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.attack_bundle import client_hello
+from tests.support.waiting import until
 from zerotrust.transport.accepting import HANDSHAKES_IN_A_PASS, LONGEST_HELLO, Accepting, listen
 
 HANG = 60
@@ -31,8 +32,7 @@ class Door:
         """Connect from that address, say this, and return once it has come."""
         seen = len(self.accepting._silent) + len(self.answered)
         reader, writer = await asyncio.open_connection(*self.address, local_addr=(source, 0))
-        while len(self.accepting._silent) + len(self.answered) == seen and not self.full:
-            await asyncio.sleep(0)
+        await until(lambda: len(self.accepting._silent) + len(self.answered) != seen or self.full)
         for piece in pieces:
             writer.write(piece)
             for _ in range(20):  # passes of the event loop: what has come is looked at

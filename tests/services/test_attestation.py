@@ -55,8 +55,8 @@ from tests.support.launched import (
     locked,
     log_of,
     project,
-    until,
 )
+from tests.support.waiting import until
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.spiffe.svid import Svid

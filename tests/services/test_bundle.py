@@ -14,6 +14,7 @@ from authorities.attestation.spiffe import bundle
 from authorities.attestation.spiffe.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
+from tests.support.waiting import until
 from zerotrust.service import Service
 from zerotrust.transport import accepting
 from zerotrust.transport.accepting import MOST_SILENT
@@ -46,8 +47,7 @@ async def test_the_oldest_silent_connection_makes_room_for_the_newest(door: Keys
 )
 async def test_what_is_no_handshake_takes_no_place_among_those(door: KeysDoor, saying: bytes | None) -> None:
     async with door.connections(1, saying=client_hello()) as [begun]:
-        while door.held != (0, 1):
-            await asyncio.sleep(0)
+        await until(lambda: door.held == (0, 1))
         async with door.connections(MOST_ANSWERED + 1, saying=saying or b"") as ends:
             if saying is None:
                 for one in ends:
@@ -55,8 +55,7 @@ async def test_what_is_no_handshake_takes_no_place_among_those(door: KeysDoor, s
             else:
                 for one in ends:
                     assert await ended(one) == b""
-            while door.held != (0, 1):
-                await asyncio.sleep(0)
+            await until(lambda: door.held == (0, 1))
         assert not begun.at_eof()
 
 

@@ -22,7 +22,8 @@ from authorities.attestation.local.launch import LaunchError
 from authorities.attestation.verifier import measure
 from authorities.attestation.verifier.measure import Stamp, stamps
 from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
-from tests.support.launched import FETCH, PROJECT, Authority, Probe, launch_probe, locked, log_of, until
+from tests.support.launched import FETCH, PROJECT, Authority, Probe, launch_probe, locked, log_of
+from tests.support.waiting import until
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock
 from zerotrust.registry.model import Registry
 

@@ -18,6 +18,7 @@ from inference.main import MAX_SHOWN
 from tests.support.issuer import Issuer
 from tests.support.model_server import needs_client
 from tests.support.system import System, running
+from tests.support.waiting import until
 from zerotrust.limits.answers import MAX_ELEMENTS
 from zerotrust.limits.strict_json import check_size
 from zerotrust.registry.snapshot import OutsideServer
@@ -287,15 +288,13 @@ async def test_one_caller_leaves_room_for_others(
     writer = system.client("inference", issuer.delegated("orchestrator", "agent/writer", aud=inference, scope=scope))
     server.goes_on.clear()
     held = [asyncio.create_task(ask(thinking, stream=number == 1)) for number in range(2)]
-    while len(server.asked) < 2:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(server.asked) >= 2)
 
     for stream in (False, True):
         refused = await asyncio.wait_for(ask(thinking, stream=stream), 60)  # one that is not refused waits
         assert (refused.status_code, refused.json()["reason"]) == (503, "model_busy")
     other = asyncio.create_task(ask(writer))
-    while len(server.asked) < 3:
-        await asyncio.sleep(0.01)
+    await until(lambda: len(server.asked) >= 3)
     server.goes_on.set()
     assert (await other).status_code == 200
     await asyncio.gather(*held)
@@ -312,15 +311,13 @@ async def test_one_user_leaves_room_for_others_at_the_same_agent(
     bobs = system.client("inference", issuer.delegated(*chain, aud=inference, scope=scope, sub="bob"))
     server.goes_on.clear()
     held = asyncio.create_task(ask(thinking))
-    while not server.asked:
-        await asyncio.sleep(0.01)
+    await until(lambda: server.asked)
 
     refused = await asyncio.wait_for(ask(thinking), 60)
     assert (refused.status_code, refused.json()["reason"]) == (503, "model_busy")
     other = asyncio.create_task(ask(bobs))
-    while len(server.asked) < 2:
-        assert not other.done(), other.result().text
-        await asyncio.sleep(0.01)
+    await until(lambda: len(server.asked) >= 2 or other.done())
+    assert len(server.asked) >= 2, other.result().text
     server.goes_on.set()
     assert [(await held).status_code, (await other).status_code] == [200, 200]
     assert [(await ask(thinking)).status_code for _ in range(2)] == [200] * 2

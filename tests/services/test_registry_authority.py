@@ -28,6 +28,7 @@ from tests.support.outside import with_server
 from tests.support.policies import AUTHORITY as POLICY_AUTHORITY
 from tests.support.policies import keep, signed
 from tests.support.system import POLICY, System, Wire, alive, svid_of
+from tests.support.waiting import until
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
 from zerotrust.registry.events import RevocationEvents, read_heartbeat
@@ -387,8 +388,7 @@ async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement
             suspend = authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
             meanwhile.append(asyncio.create_task(suspend))
             since = authority.revocations._number
-            while authority.revocations._number == since:
-                await asyncio.sleep(0)
+            await until(lambda: authority.revocations._number != since)
         await authority.realm._tell("enable", client_id)
 
     monkeypatch.setattr(authority.realm, "enable_client", enable_client)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from grpclib.server import Server
 from spiffe._proto import workload_pb2 as pb
 
 from tests.support.ca import CA, the_ca
+from tests.support.waiting import until
 from tests.unit.test_tls import PARTIES, READER, WRITER, Handshake
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context, server_context, use_svid
@@ -57,12 +58,6 @@ async def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", f"unix:{path}")
     yield agent
     server.close()
-
-
-async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not check():
-            await asyncio.sleep(0.005)
 
 
 def taken(server: ssl.SSLContext, ca: CA) -> bool:

@@ -9,7 +9,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,7 @@ from tests.support.audit_log import small
 from tests.support.pki import CA
 from tests.support.records import CALLER
 from tests.support.system import ROOT, deployment
+from tests.support.waiting import until_started
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Request
@@ -108,8 +108,7 @@ def served(app: Registered, certificate: Path, key: Path) -> Iterator[int]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    until_started(lambda: server.started)
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:

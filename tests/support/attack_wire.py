@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.attack import DOORS, Target
 from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.waiting import until
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
@@ -63,8 +64,7 @@ async def served(target: Target, party: str) -> AsyncIterator[int]:
     tls = server_context(the_ca().svid(party), certificate_needed=not target.system.services[party].for_users)
     running = server(_requests_only(app), host="127.0.0.1", port=0, tls=tls)
     serving = asyncio.create_task(running.serve())
-    while not running.started:
-        await asyncio.sleep(0.01)
+    await until(lambda: running.started)
     yield running.servers[0].sockets[0].getsockname()[1]
     running.should_exit = True
     await serving

@@ -5,7 +5,7 @@ import json
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
 from tests.support.ca import ATTESTATION_PARTY
+from tests.support.waiting import until
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import Approved, Lock, as_text
 from zerotrust.registry.model import Registry
@@ -77,13 +78,6 @@ class Authority(authority.Authority):
         """It listens where the project says, unless the test does."""
         port = load_deployment(root / "deploy/local.yaml", registry).parties[ATTESTATION_PARTY].port
         super().__init__(registry, lock, root, run_dir, **{"port": port, **how}, issuer=Issuer)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must become true within ten seconds."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def ask(path: Path, text: str) -> Any:

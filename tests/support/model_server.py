@@ -35,6 +35,7 @@ from inference.backends.scripted import Scripted
 from inference.chat import Conversation
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import ROOT
+from tests.support.waiting import until_started
 
 OGX = ROOT / ".ogx" / "bin" / "ogx"
 KEY = "the key of the model, which only the Llama Stack server has"
@@ -76,9 +77,8 @@ def served(app: ASGIApp, **tls: Any) -> Iterator[int]:
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
+    until_started(lambda: server.started or not thread.is_alive())
+    assert thread.is_alive()
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:

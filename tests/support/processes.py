@@ -19,6 +19,7 @@ from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
 from tests.support.system import deployment
+from tests.support.waiting import until
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.lock import as_text, entries, load_lock
 from zerotrust.registry.model import Registry
@@ -61,8 +62,7 @@ async def served(issuer: Issuer, authority: Authority, folder: Path) -> AsyncIte
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await until(lambda: server.started)
     try:
         address = f"https://localhost:{server.servers[0].sockets[0].getsockname()[1]}/realms/agents"
         issuer.metadata = metadata(address)

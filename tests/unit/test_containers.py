@@ -32,8 +32,8 @@ from authorities.attestation.spiffe.budget import Budget
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from tests.support.container import EXITING, STAT, STATUS, Machine
-from tests.support.launched import until
 from tests.support.system import ROOT, registry
+from tests.support.waiting import until
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.reading import RegistryError
 
@@ -158,8 +158,7 @@ async def test_who_was_examined_in_vain_costs_no_second_look_at_once(
 async def test_an_examination_goes_on_when_the_asker_gives_up(machine: Machine, containers: Containers) -> None:
     machine.start()
     asking = asyncio.create_task(asks(containers))
-    while not containers._examinations:
-        await asyncio.sleep(0)
+    await until(lambda: containers._examinations)
     asking.cancel()
     await asyncio.wait([asking])
     await asyncio.gather(*containers._examinations.values())

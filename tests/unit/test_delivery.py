@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.proving import Proving
 from tests.support.tlog import Log
+from tests.support.waiting import until
 from zerotrust.audit import delivery, segments, tail
 from zerotrust.audit.chain import closed, lines
 from zerotrust.audit.deletion import KEPT, Deletion
@@ -90,11 +91,6 @@ async def delivering(path: Path, ledger: Fake) -> AsyncIterator[Journal]:
     finally:
         work.cancel()
         journal.close()
-
-
-async def until(met: Callable[[], bool]) -> None:
-    while not met():
-        await asyncio.sleep(0.001)
 
 
 async def write(journal: Journal, count: int) -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.support.door import NOW, Clock
 from tests.support.issuer import ISSUER, Known, metadata
 from tests.support.system import fresh_revocations
+from tests.support.waiting import until
 from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
@@ -424,8 +425,7 @@ async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(bench: 
 async def test_an_exchange_that_was_called_off_is_tried_anew(bench: Bench) -> None:
     with held(bench):
         waiting = asyncio.create_task(bench.exchange())
-        while not bench.requests:
-            await asyncio.sleep(0)
+        await until(lambda: bench.requests)
         (flight,) = bench.exchanger._flights.values()
         flight.cancel()
         await asyncio.wait([flight, waiting])

@@ -15,6 +15,7 @@ from authorities.policy.office import MOST_PROBLEMS, Office
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, registry
+from tests.support.waiting import until
 from zerotrust.decision import Denied, Reason
 
 REGISTRY = registry()
@@ -237,8 +238,7 @@ async def test_what_cannot_be_recorded_does_not_come_into_force(office: Office, 
 async def test_an_operator_who_hangs_up_does_not_stop_half_way(office: Office, there: TheRegistry) -> None:
     there.before = asyncio.Event()
     asking = asyncio.create_task(office.activate(LESS, by="olga", why="trial"))
-    while office.versions.active.number == 1:
-        await asyncio.sleep(0.01)
+    await until(lambda: office.versions.active.number > 1)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking

@@ -16,6 +16,7 @@ from spiffe.errors import PySpiffeError
 from spiffe.workloadapi.x509_context import X509Context
 
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from tests.support.waiting import until
 from zerotrust.spiffe import workload as module
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import Workload, WorkloadError
@@ -153,12 +154,6 @@ async def test_where_somebody_cannot_go_on_with_a_new_certificate_the_others_do_
         assert tries == told
         assert workload.svid is told[1]
     assert [record.message for record in caplog.records] == ["a new SVID could not be used"]
-
-
-async def until(check: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not check():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_process_waits_for_its_first_certificate_and_says_why(

@@ -1,0 +1,23 @@
+"""Waits for a condition, and never for ever."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+MOST = 60  # s: far more than anything that is waited for here takes, on a busy machine too
+
+
+async def until(met: Callable[[], object]) -> None:
+    """Wait until `met` returns something true; raise TimeoutError after `MOST` seconds."""
+    async with asyncio.timeout(MOST):
+        while not met():
+            await asyncio.sleep(0.001)
+
+
+def until_started(started: Callable[[], object]) -> None:
+    """Wait in the same way where there is no event loop."""
+    deadline = time.monotonic() + MOST
+    while not started():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.01)
