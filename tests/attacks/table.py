@@ -1623,7 +1623,7 @@ ROWS: dict[int, Row] = {
             Control("container-root-read-only"),
             Control("container-root-overlay"),
             Control("container-nothing-mounted", put="pass"),
-            Control("container-identity-read-only"),
+            Control("container-mount-options"),
         ),
     ),
     203: Row(
@@ -1655,6 +1655,21 @@ ROWS: dict[int, Row] = {
         "a container's file changes while attestation has no descriptor left to notice it",
         NO_IDENTITY,
         (Control("unknown-gets-no-certificate"),),
+    ),
+    426: Row(
+        "a container whose search path for programs (PATH) is another one",
+        NO_IDENTITY,
+        (Control("container-settings", put="return None"),),
+    ),
+    427: Row(
+        "a container whose hosts file leads the registry's name elsewhere (extra_hosts)",
+        NO_IDENTITY,
+        (Control("container-hosts"),),
+    ),
+    428: Row(
+        "a folder of the machine, or a file system of another kind, in the place of a container's own mount",
+        NO_IDENTITY,
+        (Control("container-mount-kind"), Control("container-mount-options"), Control("container-volumes")),
     ),
     # X. services that a stranger builds with the library
     210: Row(

@@ -1,3 +1,4 @@
+# ruff: noqa: S108 - folders of a container
 """V. Containers: an identity for a process that is not a party's container as it was built.
 
 In process, over a `/proc` made of files.  `make attacks-compose` tries the same with real containers.
@@ -18,7 +19,7 @@ from authorities.attestation.containers.kept_keys import FILE, KeysError, kept_k
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift
 from tests.support.attack import Attempt, Tries, attack
-from tests.support.container import COMMAND, ENVIRON, MOUNTS, STATUS, Machine
+from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, STATUS, Machine
 from tests.support.issuer import Issuer
 from tests.support.system import ROOT, registry
 from zerotrust.registry.lock import load_lock
@@ -100,7 +101,7 @@ async def test_a_container_that_could_change_what_it_runs(target: Target) -> Tri
             ("mountinfo", MOUNTS.replace("/ / ro,", "/ / rw,"), "root is writable"),
             ("mountinfo", MOUNTS.replace("overlay overlay", "btrfs /dev/vda"), "root is btrfs"),
             ("mountinfo", MOUNTS.replace("/data rw", "/usr/six.py ro"), "mounted at /usr/six.py"),
-            ("mountinfo", MOUNTS.replace("/run/identity ro", "/run/identity rw"), "/run/identity is writable"),
+            ("mountinfo", MOUNTS.replace("/run/identity ro", "/run/identity rw"), "is mounted without ro"),
         ]
     ):
         yield tried
@@ -170,6 +171,34 @@ async def test_a_change_that_attestation_cannot_see_for_want_of_descriptors(targ
         why = target.drift.check(party)
     recorded = [why] if "Too many open files" in why and not target.drift.drifted else []
     yield Attempt("no identity" if why else "an identity", succeeded=not why, recorded=recorded, reason=why)
+
+
+@attack(426, machine)
+async def test_a_container_with_another_search_path(target: Target) -> Tries:
+    elsewhere = ENVIRON.replace(b"PATH=/usr/local/bin", b"PATH=/data:/usr/local/bin")
+    async for tried in target.with_([("environ", elsewhere, "its PATH is not that of attestation")]):
+        yield tried
+
+
+@attack(427, machine)
+async def test_a_container_with_names_of_its_own(target: Target) -> Tries:
+    name = "registry.authority.agents.example"
+    async for tried in target.with_(
+        [("root/etc/hosts", HOSTS + f"10.0.0.9\t{name}\n".encode(), f"leads '{name}' to '10.0.0.9'")]
+    ):
+        yield tried
+
+
+@attack(428, machine)
+async def test_a_container_with_other_mounts_at_the_same_points(target: Target) -> Tries:
+    async for tried in target.with_(
+        [
+            ("mountinfo", MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"), "/tmp is ext4"),
+            ("mountinfo", MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"), "/tmp is mounted without nodev"),
+            ("mountinfo", MOUNTS.replace("/v/data/_data", "/home/mallory"), "/data is no volume of Docker's"),
+        ]
+    ):
+        yield tried
 
 
 def _raises(do: Callable[[], object], error: type[Exception], why: str) -> Attempt:

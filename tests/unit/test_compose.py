@@ -1,5 +1,6 @@
 """docker-compose.yml says what the registry says: who exists, who may reach whom; and nothing weakens a container."""
 
+import os
 import re
 from fnmatch import fnmatchcase
 from typing import Any
@@ -87,7 +88,9 @@ def test_attestation_and_parties_have_the_same_settings() -> None:
     settings = Settings(**{key.removeprefix("ZT_").lower(): own[key] for key in own if key.startswith("ZT_")})
 
     read = {REGISTRY: READ_BY_REGISTRY, POLICY: READ_BY_POLICY}
-    assert settings.variables == own | READ_BY_REGISTRY | READ_BY_POLICY
+    of_image = {"PATH": os.environ["PATH"]}  # no service has another one
+    assert settings.variables == own | of_image | READ_BY_REGISTRY | READ_BY_POLICY
+    assert not [name for name, service in SERVICES.items() if "PATH" in service.get("environment", {})]
     for name, service in PARTIES.items():
         assert (own | read.get(name, {})).items() <= service["environment"].items()
         others = {key for party, keys in read.items() if party != name for key in keys}

@@ -1,13 +1,22 @@
+# ruff: noqa: S108 - folders of a container
 """Which processes attestation examines at all: each fact of the kernel that excludes one, alone."""
 
 import pytest
 
-from authorities.attestation.containers.admission import Facts, mount_points, problem
-from tests.support.container import COMMAND, ENVIRON, MOUNTS, SAME, STATUS
+from authorities.attestation.containers.admission import Facts, Own, Place, mount_points, problem, volumes_of_docker
+from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, OF_ATTESTATION, SAME, STATUS
+
+OWN = Own(SAME, Place("254:0", "/v"))
 
 
-def told(status: str = STATUS, mounts: str = MOUNTS, cmdline: bytes = COMMAND, environ: bytes = ENVIRON) -> str | None:
-    return problem(Facts(status, mounts, cmdline, environ), SAME)
+def told(
+    status: str = STATUS,
+    mounts: str = MOUNTS,
+    cmdline: bytes = COMMAND,
+    environ: bytes = ENVIRON,
+    hosts: bytes = HOSTS,
+) -> str | None:
+    return problem(Facts(status, mounts, cmdline, environ, hosts), OWN)
 
 
 def test_the_main_process_of_a_closed_container_is_examined() -> None:
@@ -36,13 +45,30 @@ def test_a_process_with_other_rights_is_not(was: str, instead: str, why: str) ->
     [
         ("/ / ro,relatime", "/ / rw,relatime", "root is writable"),
         ("- overlay overlay", "- btrfs /dev/vda", "root is btrfs"),
-        ("/run/identity ro", "/run/identity rw", "/run/identity is writable"),
+        ("/run/identity ro", "/run/identity rw", "/run/identity is mounted without ro"),
         ("/data rw", "/usr/local/lib/python3.13/site-packages/six.py rw", "mounted at /usr/local"),
         ("/data rw", "/data/other rw", "mounted at /data/other"),
         ("/data rw", "/app/zerotrust ro", "mounted at /app/zerotrust"),
         ("/dev/pts rw", "/dev/../usr rw", "mounted at /dev/../usr"),
         ("/etc/hosts rw", "/etc/ld.so.preload rw", "mounted at /etc/ld.so.preload"),
         ("/proc/sys ro", "/procfs rw", "mounted at /procfs"),
+        ("/tmp rw,nosuid,nodev,noexec - tmpfs", "/tmp rw,nosuid,nodev,noexec - ext4", "/tmp is ext4"),
+        *[
+            (f"{point} rw,nosuid,nodev,noexec", f"{point} rw,{options}", f"{point} is mounted without {missing}")
+            for point in ("/tmp", "/dev/shm")
+            for options, missing in (("nosuid,nodev", "noexec"), ("nosuid,noexec", "nodev"), ("relatime", "nodev, noe"))
+        ],
+        ("/proc rw,nosuid - proc", "/proc rw,nosuid - ext4", "/proc is ext4"),
+        ("/proc/sys ro - proc", "/proc/sys ro - fuse.lxcfs", "/proc/sys is fuse.lxcfs"),
+        ("ro,nosuid,nodev,noexec - sysfs", "ro - overlay", "/sys is overlay"),
+        ("/dev rw - tmpfs", "/dev rw - devtmpfs", "/dev is devtmpfs"),
+        ("/dev/shm rw,nosuid,nodev,noexec - tmpfs", "/dev/shm rw,nosuid,nodev,noexec - nfs4", "/dev/shm is nfs4"),
+        ("254:0 /v/data/_data", "254:0 /home/mallory", "/data is no volume of Docker's"),
+        ("254:0 /v/data/_data", "254:0 /v", "/data is no volume of Docker's"),
+        ("254:0 /v/data/_data", "254:0 /v/data/_data/inside", "/data is no volume of Docker's"),
+        ("254:0 /v/data/_data", "254:0 /v/data/_data/x/_data", "/data is no volume of Docker's"),
+        ("254:0 /v/data/_data", "8:1 /v/data/_data", "/data is no volume of Docker's"),
+        ("254:0 /v/identity/_data", "0:99 /", "/run/identity is no volume of Docker's"),
     ],
 )
 def test_one_with_other_mounts_is_not(was: str, instead: str, why: str) -> None:
@@ -74,6 +100,36 @@ def test_one_with_another_issuer_than_attestation_is_not() -> None:
     assert (
         told(environ=ENVIRON.replace(b"https://issuer", b"https://mine")) == "its ZT_ISSUER is not that of attestation"
     )
+
+
+def test_a_variable_of_the_base_image_is_that_of_attestation_too() -> None:
+    assert told(environ=ENVIRON.replace(b"PATH=", b"PATH=/data:")) == "its PATH is not that of attestation"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "10.0.0.9 registry.authority.agents.example",
+        "10.0.0.9 1f2e3d4c5b6a keycloak",  # a second name in a line
+        "10.0.0.9 localhost",
+        "127.0.0.1 registry.authority.agents.example",  # Docker writes `--hostname` so
+        "10.0.0.9 1f2e3d4c5b6a.example",
+        "10.0.0.9 host.docker.internal",
+    ],
+)
+def test_one_that_reaches_a_name_elsewhere_is_not(entry: str) -> None:
+    assert "its /etc/hosts leads" in str(told(hosts=HOSTS + entry.encode()))
+
+
+def test_what_docker_writes_into_a_hosts_file_is_no_problem() -> None:
+    written = b"# of Docker\n\nfe00::0 ip6-localnet\nff02::1 ip6-allnodes # all\n172.19.0.4 1f2e3d4c5b6a\n"
+    assert told(hosts=HOSTS + written) is None
+
+
+def test_attestations_own_mounts_say_where_docker_keeps_volumes() -> None:
+    assert volumes_of_docker(MOUNTS + OF_ATTESTATION) == Place("254:0", "/v")
+    with pytest.raises(ValueError, match="no volume of Docker's"):
+        volumes_of_docker(OF_ATTESTATION.replace("/_data", ""))
 
 
 def test_what_is_mounted_is_not_of_the_image() -> None:

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
@@ -17,6 +17,7 @@ from grpclib import GRPCError
 from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.containers import attested
+from authorities.attestation.containers.admission import Own, Place
 from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers, images
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
@@ -283,11 +284,11 @@ def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypa
         raise PermissionError(13, "Permission denied", "/proc/7/environ")
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert "user and group id of the parties" in str(attested._problem(tmp_path, pidfd, {}, {}))
+    assert "user and group id of the parties" in str(attested._problem(tmp_path, pidfd, {}, Own({}, Place("", ""))))
     os.close(pidfd)
 
 
-@pytest.mark.parametrize("name", ["cmdline", "environ"])
+@pytest.mark.parametrize("name", ["cmdline", "environ", "root/etc/hosts"])
 async def test_what_a_process_says_of_itself_is_read_up_to_a_bound(
     machine: Machine, containers: Containers, name: str
 ) -> None:
@@ -295,6 +296,30 @@ async def test_what_a_process_says_of_itself_is_read_up_to_a_bound(
     machine.file(name).write_bytes(b"x" * (MOST_OF_START + 1))
 
     assert f"longer than {MOST_OF_START} bytes" in await refused(containers)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda file: file.symlink_to("/etc/hosts")])
+async def test_a_hosts_file_that_is_none_is_neither_followed_nor_waited_for(
+    machine: Machine, containers: Containers, make: Callable[[Path], None]
+) -> None:
+    machine.start()
+    hosts = machine.file("root/etc/hosts")
+    hosts.unlink()
+    make(hosts)
+
+    assert "root/etc/hosts: " in await refused(containers)
+
+
+async def test_so_many_refusals_are_remembered_and_then_none(
+    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attested, "MOST_REFUSED", 2)
+    for _ in range(3):
+        machine.start()
+        machine.file("root/app/main.py").write_text("other code")
+        await refused(containers)
+
+    assert [why for why, _ in containers._refused.values()] == ["code that is not approved: /app/main.py"]
 
 
 async def test_an_examination_that_fails_in_any_way_is_a_refusal_and_keeps_no_descriptor(

@@ -1,12 +1,14 @@
 """Whether a process can be attested: it is the main process of a container that cannot change what it runs.  Pure.
 
-All facts are the kernel's (proc(5)).  A user who may start containers can lie about the command line and the
-environment, because a process can overwrite both; such a user is root on this machine anyway.
+All facts are the kernel's (proc(5)), but for the hosts file, which Docker writes.  A user who may start containers can
+lie about the command line and the environment, because a process can overwrite both; such a user is root on this
+machine anyway.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 COMMAND = ["python", "-I", "-B", "-u", "/app"]
 """What every party is started with: the interpreter of the image, on the one folder with the party's code."""
@@ -14,29 +16,75 @@ SETTABLE = re.compile(
     r"PATH|HOSTNAME|HOME|LANG|TERM|GPG_KEY|PYTHON_VERSION|PYTHON_SHA256|SPIFFE_ENDPOINT_SOCKET|ZT_[A-Z0-9_]+"
 )
 """The variables that the base image, Docker and the compose file set.  None of them changes which code is loaded."""
-OF_DOCKER = re.compile(r"/proc(/.*)?|/sys(/.*)?|/dev(/(pts|mqueue|shm|console))?|/etc/(resolv\.conf|hostname|hosts)")
-"""The mount points of every container."""
-MOUNTS = {"/data": "rw", "/data/log": "rw", "/tmp": "rw", "/run/identity": "ro"}  # noqa: S108 - the container's own
-"""The further mount points of a party, each with the most that it may allow.  No code is loaded from them."""
+DISK = ""
+"""In place of kinds: it lies where Docker keeps what it makes, on whatever file system that is."""
+KINDS = {
+    r"/proc": "proc",
+    # What Docker hides in it is covered by a folder in memory, or by `/dev/null`.
+    r"/proc/.+": "proc|tmpfs|devtmpfs",
+    r"/sys": "sysfs",
+    r"/sys/.+": "sysfs|tmpfs|cgroup|cgroup2",
+    r"/dev|/dev/shm|/tmp": "tmpfs",
+    r"/dev/(pts|console)": "devpts",
+    r"/dev/mqueue": "mqueue",
+    r"/etc/(resolv\.conf|hostname|hosts)|/data|/data/log|/run/identity": DISK,
+}
+"""The mount points of every container, and of a party, each with the file systems that may be there."""
+VOLUMES = "/data", "/data/log", "/run/identity"
+"""Of these, the volumes.  No code is loaded from them."""
+_NO_PROGRAMS = frozenset({"nosuid", "nodev", "noexec"})
+OPTIONS = {"/run/identity": frozenset({"ro"}), "/tmp": _NO_PROGRAMS, "/dev/shm": _NO_PROGRAMS}  # noqa: S108
+"""The options that a mount needs, where some are needed."""
+LOCAL = {("127.0.0.1", "localhost"), ("::1", "localhost")}
+OF_CONTAINER = re.compile(r"[0-9a-f]{12}|ip6-[a-z]+")
+"""Besides `LOCAL`, the names in the hosts file that Docker writes: the container's id, and some that nobody calls."""
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What proc(5) says about one process, each field the content of the file of that name."""
+    """What proc(5) says about one process, each field the content of the file of that name; and its `/etc/hosts`."""
 
     status: str
     mountinfo: str
     cmdline: bytes
     environ: bytes
+    hosts: bytes
 
 
-def problem(facts: Facts, same: Mapping[str, str]) -> str | None:
-    """Return why this process cannot be attested, or None.  `same`: variables that must have these values."""
+class Place(NamedTuple):
+    """A folder of the machine: the device (`major:minor`), and the path on it."""
+
+    device: str
+    path: str
+
+
+class _Mount(NamedTuple):
+    """One line of `mountinfo`."""
+
+    point: str
+    options: frozenset[str]
+    kind: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What attestation has itself, and every party must have as well."""
+
+    variables: Mapping[str, str]
+    """Variables, with their values."""
+    volumes: Place
+    """See `volumes_of_docker`."""
+
+
+def problem(facts: Facts, own: Own) -> str | None:
+    """Return why this process cannot be attested, or None."""
     return (
         problem_of_rights(facts.status)
-        or _of_mounts(facts.mountinfo)
-        or _of_start(facts.cmdline.decode(errors="replace"), facts.environ.decode(errors="replace"), same)
+        or _of_mounts(facts.mountinfo, own.volumes)
+        or _of_start(facts.cmdline.decode(errors="replace"), facts.environ.decode(errors="replace"), own.variables)
+        or _of_hosts(facts.hosts.decode(errors="replace"))
     )
 
 
@@ -55,19 +103,45 @@ def problem_of_rights(text: str) -> str | None:
     return "it runs as root" if "0" in status["Uid"].split() else None  # control: container-not-root
 
 
-def _of_mounts(mountinfo: str) -> str | None:
-    for point, options, kind in _mounts(mountinfo):
-        if point == "/":
-            if kind != "overlay":  # control: container-root-overlay
-                return f"its root is {kind}, and only overlay is known here: Docker's storage driver overlay2"
-            if "ro" not in options:  # control: container-root-read-only
-                return "its root is writable: read_only: true"
-        elif point in MOUNTS:
-            if MOUNTS[point] == "ro" and "ro" not in options:  # control: container-identity-read-only
-                return f"{point} is writable"
-        elif not OF_DOCKER.fullmatch(point):  # control: container-nothing-mounted
-            return f"something is mounted at {point}"
+def _of_mounts(mountinfo: str, volumes: Place) -> str | None:
+    problems = (_of_root(one) if one.point == "/" else _of_mount(one, volumes) for one in _mounts(mountinfo))
+    return next(filter(None, problems), None)
+
+
+def _of_root(mount: _Mount) -> str | None:
+    if mount.kind != "overlay":  # control: container-root-overlay
+        return f"its root is {mount.kind}, and only overlay is known here: Docker's storage driver overlay2"
+    if "ro" not in mount.options:  # control: container-root-read-only
+        return "its root is writable: read_only: true"
     return None
+
+
+def _of_mount(mount: _Mount, volumes: Place) -> str | None:
+    point = mount.point
+    kinds = next((kinds for known, kinds in KINDS.items() if re.fullmatch(known, point)), None)
+    if kinds is None:  # control: container-nothing-mounted
+        return f"something is mounted at {point}"
+    if kinds and mount.kind not in kinds.split("|"):  # control: container-mount-kind
+        return f"{point} is {mount.kind}: only {kinds} may be there"
+    if lacking := OPTIONS.get(point, frozenset()) - mount.options:  # control: container-mount-options
+        return f"{point} is mounted without {', '.join(sorted(lacking))}"
+    if point in VOLUMES and _volumes(mount.place) != volumes:  # control: container-volumes
+        return f"{point} is no volume of Docker's"
+    return None
+
+
+def volumes_of_docker(mountinfo: str) -> Place:
+    """Return where Docker keeps its volumes, as attestation's own mounts say.  Raises `ValueError`."""
+    for mount in _mounts(mountinfo):
+        if mount.point == "/run/identity" and (volumes := _volumes(mount.place)):
+            return volumes
+    raise ValueError("/run/identity is no volume of Docker's")
+
+
+def _volumes(volume: Place) -> Place | None:
+    """Return where the volumes lie of which this is one: `VOLUMES/NAME/_data`; None if it is none."""
+    parts = volume.path.rsplit("/", 2)
+    return Place(volume.device, parts[0]) if parts[-1] == "_data" else None
 
 
 def _of_start(cmdline: str, environ: str, same: Mapping[str, str]) -> str | None:
@@ -84,12 +158,23 @@ def _of_start(cmdline: str, environ: str, same: Mapping[str, str]) -> str | None
     return f"its {wrong[0]} is not that of attestation" if wrong else None  # control: container-settings
 
 
+def _of_hosts(hosts: str) -> str | None:
+    for line in hosts.splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        for name in names:
+            if (address, name) not in LOCAL and not OF_CONTAINER.fullmatch(name):  # control: container-hosts
+                return f"its /etc/hosts leads {name[:200]!r} to {address[:200]!r}"
+    return None
+
+
 def mount_points(mountinfo: str) -> frozenset[str]:
     """Return everything that is mounted above the root: files below it are not those of the image."""
-    return frozenset(point for point, _, _ in _mounts(mountinfo) if point != "/")
+    return frozenset(mount.point for mount in _mounts(mountinfo) if mount.point != "/")
 
 
-def _mounts(mountinfo: str) -> list[tuple[str, list[str], str]]:
-    """Mount point, its options, and the file system's type."""
+def _mounts(mountinfo: str) -> list[_Mount]:
     lines = [line.split() for line in mountinfo.splitlines()]
-    return [(fields[4], fields[5].split(","), fields[fields.index("-") + 1]) for fields in lines]
+    return [
+        _Mount(fields[4], frozenset(fields[5].split(",")), fields[fields.index("-") + 1], Place(fields[2], fields[3]))
+        for fields in lines
+    ]

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,14 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from authorities.attestation.containers.admission import Facts, mount_points, problem, problem_of_rights
+from authorities.attestation.containers.admission import (
+    Facts,
+    Own,
+    mount_points,
+    problem,
+    problem_of_rights,
+    volumes_of_docker,
+)
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
 from authorities.attestation.process.peers import Peer, ProcessKey, ends, peer
@@ -41,8 +49,9 @@ MOST_EXAMINED = 32
 SECONDS_REFUSED = 10
 """For which a process that was examined in vain is refused without another look at its files."""
 MOST_REFUSED = 256
+"""Refusals that are remembered for so long; with one more, all are forgotten, and only a second look is lost."""
 MOST_OF_START = 64 * 1024
-"""Bytes of a command line, or of an environment: a party's have less than 1 KiB."""
+"""Bytes of a command line, of an environment, or of a hosts file: a party's have less than 1 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +104,12 @@ class Containers:
         clock: Callable[[], float] = time.monotonic,
         proc: Path = Path("/proc"),
     ) -> None:
-        """`base`: every file of the base image, as `ImageFiles` finds them; `same`: see `admission.problem`."""
-        self._images, self._base, self._same, self._drift, self._log = images, base, same, drift, log
+        """`base`: every file of the base image, as `ImageFiles` finds them; `same`: variables of each party.
+
+        Raises `OSError`, or `ValueError` if this container's own mounts are not those of `docker-compose.yml`.
+        """
+        self._images, self._base, self._drift, self._log = images, base, drift, log
+        self._own = Own(same, volumes_of_docker((proc / "self" / "mountinfo").read_text()))
         self._files, self._peer, self._clock, self._proc = ImageFiles(), process, clock, proc
         self._table: dict[ProcessKey, tuple[Image, Target]] = {}
         self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
@@ -151,7 +164,7 @@ class Containers:
                     self._files,
                     expected={**self._base, **image.app},
                     leave_out=NOT_OF_IMAGE | mount_points((proc / "mountinfo").read_text()),
-                    problem=partial(_problem, proc, who.pidfd, self._base, self._same),
+                    problem=partial(_problem, proc, who.pidfd, self._base, self._own),
                 )
                 await self._drift.follow(root)
                 if root.changed or root.unknown:  # control: container-as-built
@@ -172,7 +185,7 @@ class Containers:
 
     def _check_process(self, who: Peer) -> None:
         try:
-            why = _problem(self._proc / str(who.pid), who.pidfd, self._base, self._same)
+            why = _problem(self._proc / str(who.pid), who.pidfd, self._base, self._own)
         except NotMeasuredError as error:
             why = str(error)
         if why:
@@ -201,7 +214,7 @@ class Containers:
         self._log("ended", party=target.party_id, pid=target.pid)
 
 
-def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str, str]) -> str | None:
+def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str | None:
     """Return why this process, as it is now, cannot be attested, or None.
 
     Raises `NotMeasuredError` if it ends, or if this machine lacks what it takes to know.
@@ -215,8 +228,9 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], same: Mapping[str,
             mountinfo=(proc / "mountinfo").read_text(errors="replace"),
             cmdline=_start_of(proc / "cmdline"),
             environ=_start_of(proc / "environ"),
+            hosts=_start_of(proc / "root/etc/hosts"),
         )
-        why = problem(facts, same) or _problem_of_program(proc, base)
+        why = problem(facts, own) or _problem_of_program(proc, base)
     except PermissionError as error:
         why = (
             f"{error.filename} cannot be read: attestation needs the user and group id of the parties, and neither "
@@ -240,8 +254,11 @@ def _not_as_built(root: ContainerRoot) -> str:
 
 
 def _start_of(file: Path) -> bytes:
-    """Return the content of a file whose size the process chooses.  Raises `OSError` if it is too long."""
-    with file.open("rb") as opened:
+    """Return the content of a file whose size the process chooses.  Raises `OSError` if it is too long, or no file."""
+    # A link leads into our own root; a pipe would block us.
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no file", str(file))
         content = opened.read(MOST_OF_START + 1)
     if len(content) > MOST_OF_START:
         raise OSError(errno.EFBIG, f"longer than {MOST_OF_START} bytes", str(file))

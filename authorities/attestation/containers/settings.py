@@ -1,5 +1,6 @@
 """What attestation and all parties have in common."""
 
+import os
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +26,9 @@ class Settings(BaseSettings):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The same, as variables, and what the registry and the policy authority have to have as well."""
-        own = {f"ZT_{name.upper()}": str(value) for name, value in self}
+        """The same, as variables, and what the registry and the policy authority have to have as well.
+
+        The search path is that of the base image, which attestation shares with the parties.
+        """
+        own = {f"ZT_{name.upper()}": str(value) for name, value in self} | {"PATH": os.environ["PATH"]}
         return own | OF_REGISTRY | OF_POLICY | {"SPIFFE_ENDPOINT_SOCKET": f"unix:{SOCKET}"}
