@@ -1,6 +1,7 @@
 """What most tests stand on: the committed registry, an issuer whose key is made once for the whole run, and the real
 system, started once as well, for whoever asks for it."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -78,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what each suite took, and what was skipped in it."""
+    """Say what each suite took, what was skipped in it, and how busy the machine is."""
     if terminalreporter.config.getoption("--table"):
         return
     minutes, count, skipped = defaultdict[str, float](float), Counter[str](), Counter[str]()
@@ -91,7 +92,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     # Setup and teardown are reported apart, and count for the suite as well.
     for report in terminalreporter.stats.get("", ()):
         minutes[report.nodeid.partition("::")[0].rpartition("/")[0]] += report.duration / 60
-    terminalreporter.section("minutes")
+    terminalreporter.section(f"minutes, load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores")
     for suite, took in sorted(minutes.items(), key=lambda one: -one[1]):
         terminalreporter.write_line(f"{took:6.1f}  {suite}: {count[suite]} tests, {skipped[suite]} skipped")
 

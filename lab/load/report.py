@@ -1,6 +1,7 @@
 """Prints the results of a run."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 
 from rich.text import Text
@@ -18,7 +19,8 @@ def ms(took: Sequence[float], *percents: float) -> str:
 
 
 def exit_status(failures: Sequence[str]) -> int:
-    """Print the failures; return the exit status."""
+    """Print the machine's load and the failures; return the exit status."""
+    console.print(f"{os.cpu_count()} cores, load average {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
     for one in failures[:SHOWN]:
         console.print(Text(one, "red"))
     return 1 if failures else 0
