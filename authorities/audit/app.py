@@ -29,7 +29,7 @@ ROUTES: Routes = {
     ("GET", PATH): MutualTLS(any_workload=True, routine=True),
     ("POST", PATH): MutualTLS(any_workload=True, routine=True, raw_body=True, max_body=MOST_BYTES),
     ("GET", f"{PATH}/{{number}}"): MutualTLS(any_workload=True),
-    ("GET", "/log/{path:path}"): MutualTLS(any_workload=True),
+    ("GET", "/log/{path:path}"): MutualTLS(any_workload=True, routine=True),
     ("GET", "/proofs/{sha256}"): MutualTLS(any_workload=True),
 }
 ALARM_EVERY = 60

@@ -256,6 +256,17 @@ async def test_its_own_records_are_in_the_log_and_an_idle_log_does_not_grow(ledg
     assert ledger.published() == settled
 
 
+async def test_who_reads_the_log_does_not_make_it_grow(tmp_path: Path, issuer: Issuer) -> None:
+    async with audited(tmp_path, issuer) as ledger:
+        await ledger.send(READER, written(READER, 3))
+        before = ledger.published()
+        for path in ["checkpoint", "tile/entries/000.p/4", "tile/0/000.p/4"] * 5:
+            assert (await ledger.ask(WRITER, "GET", f"/log/{path}")).status_code == 200
+        assert (await ledger.ask(WRITER, "GET", "/log/tile/0/001")).status_code == 404
+    # It has ended: what it counted is written, and delivered.
+    assert (ledger.published(), ledger.system.records(AUDIT)) == (before, [])
+
+
 async def test_what_a_party_records_last_is_in_the_log_when_it_has_ended(ledger: Audited) -> None:
     service = ledger.system.service("inference")
     app = service.app_from(create_inference)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -125,6 +126,25 @@ async def test_what_another_witness_answers_has_no_influence(
     await grow(log)
 
     assert cosigned_at(log.note, other.key)
+    await log.close()
+
+
+@pytest.mark.parametrize("made_up", [True, False], ids=["made up", "of an earlier checkpoint"])
+async def test_a_signature_of_another_witness_that_does_not_verify_is_not_published(
+    tmp_path: Path, registry: Registry, foreign: Foreign, *, made_up: bool
+) -> None:
+    other = await known(tmp_path / "log", registry, foreign)
+    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    await grow(log)
+    assert log.note
+    [own] = [one for one in log.note.signatures if one.name == other.key.name]
+    wrong = replace(own, value=bytes(len(own.value))) if made_up else own
+    foreign.behaves, asked = lambda: httpx.Response(200, content=str(wrong).encode()), foreign.asked
+
+    await grow(log)
+
+    assert foreign.asked == asked + 1
+    assert [one.name for one in log.note.signatures] == [ORIGIN, "agents.example/registry"]
     await log.close()
 
 

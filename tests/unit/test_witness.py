@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from authorities.registry.witness import Witness
+from tests.support.disk import Disk
 from tests.support.tlog import ORIGIN, Keys, Log
 from zerotrust.audit.note_key import NoteKeyError
 from zerotrust.durable import written
@@ -63,6 +64,21 @@ async def test_after_a_restart_it_is_the_same_witness_and_knows_what_it_signed(t
     assert await one.policy() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["witness.checkpoint", "witness.key"]
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in tmp_path.iterdir())
+
+
+async def test_what_it_has_signed_survives_a_power_loss(tmp_path: Path) -> None:
+    folder, log = tmp_path / "registry", Log(entries(5))
+    folder.mkdir()
+    await cosigned(witness(folder), log, 0)
+    disk = Disk(folder)
+    log.grow(b"more")
+    with disk.used():
+        await cosigned(witness(folder), log, 5)
+    disk.after_power_loss(tmp_path / "after")
+
+    with pytest.raises(NotCosigned) as refusal:
+        await cosigned(witness(tmp_path / "after"), log, 5)
+    assert (refusal.value.status, refusal.value.held) == (409, 6)
 
 
 async def test_another_history_is_not_signed(tmp_path: Path) -> None:
