@@ -69,7 +69,7 @@ def located(way: Missing | tuple[Missing, ...] | str) -> str:
 
 
 DECIDE = Control("policy-decides", put="return GRANTED")
-_MOST_GIVES_WAY = Control("most-connections-give-way", take="-held[other._holder]")
+_MOST_GIVES_WAY = Control("most-connections-give-way", take="-held[other._holder.name]")
 SIGNATURE = Control("token-signature", put='signed = jwt.PyJWS().decode(token, options={"verify_signature": False})')
 NOT_BEYOND_ITS_LIFE = Control("answer-ends-with-token", put="left = 60.0")
 FILE_BY_FILE = '"\\n".join(one.text for one in statements(content.policies))'

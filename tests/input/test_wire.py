@@ -1,6 +1,8 @@
 """Raw bytes at the real server, with the real gate behind it: an answer or the end of the connection, and no hang."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -508,3 +510,26 @@ async def test_a_user_with_many_connections_takes_no_place_from_one_with_few(cro
     assert await answered(bobs, bob) == OK
     for _, stream in (bobs, *opened):
         stream.close()
+
+
+async def test_what_a_closed_connection_held_is_free_at_once(wire: Wire) -> None:
+    """The collector is seldom there in a service, and each connection has 260 KiB of buffers."""
+    gc.collect()
+    gc.disable()
+    try:
+        for party, sent in (None, POST + b"Content-Length: 2\r\n\r\n{}"), ("agent/reader", HEAD):
+            reader, writer = await wire.connect(sent, party=party)
+            if sent != HEAD:
+                await reader.readuntil(b"\r\n\r\n")
+            held = list[weakref.ref[object]]()
+            async with asyncio.timeout(HANG):
+                while not (open_ := wire.server.server_state.connections):
+                    await asyncio.sleep(0.01)
+                for one in open_:
+                    held += weakref.ref(one), weakref.ref(one.transport.get_extra_info("ssl_object"))
+                del one
+                writer.close()
+                while any(one() for one in held):
+                    await asyncio.sleep(0.01)
+    finally:
+        gc.enable()

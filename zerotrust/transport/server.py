@@ -9,6 +9,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -64,6 +65,17 @@ class _Timer:
         self._due = None
 
 
+@dataclass(slots=True)
+class _Holder:
+    """Who holds a connection: a party, an address, or the user whose requests come over it."""
+
+    name: str
+
+    def note_user(self, user: str) -> None:
+        """Note the user whose requests come over this connection."""
+        self.name = f"user {user}"
+
+
 class Protocol(HttpToolsProtocol):
     """One connection.  An exception while a request is parsed is answered with 400, and ends the connection."""
 
@@ -71,8 +83,10 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         peer: Peer = tls.peer if tls else NO_PEER
-        self._party, self._holder = peer.id, peer.id or str(self.client and self.client[0])
-        self.app_state = {**self.app_state, "peer": peer, "note_user": self._note_user}  # goes with every request
+        self._party, self._holder = peer.id, _Holder(peer.id or str(self.client and self.client[0]))
+        # Goes with every request.  What refers to this connection would refer to itself through it, and its 260 KiB
+        # would wait for the garbage collector.
+        self.app_state = {**self.app_state, "peer": peer, "note_user": self._holder.note_user}
         self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if tls else None
         self._for_head, self._for_reader = _Timer(transport), _Timer(transport)
         self._waits_since = self.loop.time()
@@ -80,20 +94,16 @@ class Protocol(HttpToolsProtocol):
         self._for_head.start()
         self._make_room()
 
-    def _note_user(self, user: str) -> None:
-        """Note the user whose requests come over this connection."""
-        self._holder = f"user {user}"
-
     def _make_room(self) -> None:
         """Abort one connection of the same kind (party, or without certificate), if there is one too many."""
         # control: connections-of-own-party
         like = [other for other in self.connections if isinstance(other, Protocol) and other._party == self._party]
         if len(like) <= (MAX_OF_A_PARTY if self._party else MAX_CONNECTIONS):
             return
-        held = Counter(other._holder for other in like)
+        held = Counter(other._holder.name for other in like)
         waiting = [other for other in like if other._asks_nothing]
         # control: most-connections-give-way
-        min(waiting, key=lambda other: (-held[other._holder], other._waits_since)).transport.abort()
+        min(waiting, key=lambda other: (-held[other._holder.name], other._waits_since)).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._for_head.stop()
