@@ -79,7 +79,8 @@ The passwords are of this run only.  Step by step, in bash
 """
 
 _RECEIPTS = r"""
-Who took part in a task, in the same shell (docs/receipts.md):
+Who took part in a task (docs/receipts.md).  In the same shell, sign alice in
+again, so that no other answer has the same tokens, and then:
 
   as_alice -o run/answer.json --json "$TASK" \
     {orchestrator}/tasks; sleep 2

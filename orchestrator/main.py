@@ -10,8 +10,8 @@ from typing import Annotated
 from fastapi import Header, Response
 from starlette.types import ASGIApp
 
-from orchestrator.models import Models
-from orchestrator.plan import Step, Task, make_plan, with_model
+from orchestrator.models import ModelList, Models
+from orchestrator.plan import Plan, Step, Task, make_plan, with_model
 from orchestrator.progress import Progress, answer_of, naming, stopped
 from orchestrator.proofs import Proofs
 from zerotrust.adapters.agent_client import ask_agent
@@ -61,13 +61,13 @@ def create_app(service: Service) -> ASGIApp:
         return await answer_of(work(plan), accept)
 
     @app.post("/plan")
-    async def plan(task: Task) -> list[Step]:
+    async def plan(task: Task) -> Plan:
         department = service.department(task.department)
-        return with_model(make_plan(task.request, department), await models.choose(department))
+        return Plan(steps=with_model(make_plan(task.request, department), await models.choose(department)))
 
     @app.get("/models")
-    async def list_models() -> list[str]:
-        return await models.listed()
+    async def list_models() -> ModelList:
+        return ModelList(models=await models.listed())
 
     app.add_api_route("/receipts/{sha256}", Proofs(service).proof, response_model=None)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 
 import httpx
+from pydantic import BaseModel
 
 from orchestrator.plan import Choice
 from zerotrust.adapters.model_choice import model_name
@@ -22,6 +23,14 @@ SECONDS_TO_CHOOSE = 10
 The first exchange, beside which it is asked for, may take as long."""
 REMEMBERED, SECONDS_REMEMBERED = 1_000, 30
 """Lists that are remembered, each for the holder of one token; and for how long."""
+
+
+class ModelList(BaseModel):
+    """The names of the models as they are shown."""
+
+    models: list[str]
+    receipts: str = ""
+    """The place for the receipts, as in a plan."""
 
 
 class Models:

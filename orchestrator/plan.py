@@ -60,6 +60,14 @@ class Step(BaseModel):
     """What the user should know about the plan."""
 
 
+class Plan(BaseModel):
+    """A plan as it is shown."""
+
+    steps: list[Step]
+    receipts: str = ""
+    """The place for the receipts: whoever makes calls says so (`docs/receipts.md`)."""
+
+
 def make_plan(request: str, department: str) -> list[Step]:
     """Return the plan for a request: read, and write only if the user asked to store something, in one department.
 

@@ -5,7 +5,7 @@ Each imports what it needs when it runs, as in `operators`.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -29,6 +29,8 @@ receipt = typer.Typer(no_args_is_help=True)
 
 Answer = Annotated[Path, typer.Argument(metavar="ANSWER", help="the answer of a task, as it came")]
 OK, BAD = "green", "red"
+INCOMPLETE = 3
+"""The exit status if the export does not decide whether a call was left out."""
 MOST_NAMED = 10
 """Kinds of other answers that are named; `--json` has all."""
 
@@ -56,6 +58,12 @@ def show_digest(answer: Answer, *, _json: Json = False) -> None:
 def verify_receipts(  # noqa: PLR0913 - one for each option
     context: typer.Context,
     answer: Answer,
+    also: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[OTHER]...", help="other answers of the same sign-in, compared with the export as well"
+        ),
+    ] = None,
     *,
     proof: Annotated[
         Path | None, typer.Option("--proof", help="of GET /receipts/…; by default the file ANSWER.proof")
@@ -73,7 +81,11 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     ] = None,
     _json: Json = False,
 ) -> None:
-    """Verify who took part in a task, offline; exit with status 1 at the first thing that is not proven."""
+    """Verify who took part in a task, offline.
+
+    Exit with status 1 at the first thing that is not proven, and with status 3 if an export shows nothing wrong but
+    does not decide yet whether a call was left out.
+    """
     from zerotrust.receipts import Unproven, verify
     from zerotrust.registry.lock import LOCK, REGISTRY
     from zt.evidence import leaves, trusted
@@ -101,12 +113,15 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 request=_read(request, "the request") if request else None,
                 transaction=transaction,
                 leaves=verified(export) if export else None,
+                also=[_read(one, "the answer") for one in also or []],
             )
         except Unproven as error:
             _failed(error, ca, export, "" if accept else f"{system / LOCK}")
     _show(proven, [ca, policy, *([accept] if accept else [system / REGISTRY, system / LOCK])])
     if left_out:
         output.fail(f"NOT PROVEN when (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
+    if export and not proven.complete:
+        raise typer.Exit(INCOMPLETE)
 
 
 def _read(path: Path, what: str) -> bytes:
@@ -158,8 +173,9 @@ def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
     parties = ", ".join(sorted({short(one.signer) for one in each(proven.root)}))
     told = f"{'Proven: ' if proven.at else ''}{parties} took part, and ran code that is accepted."
     document = _document(proven) | {"trusted": [str(one) for one in trusted]}
+    began = Text(f"The task began at {at(proven.root.receipt.began)}.")
     believed = Text(f"Trusted: {', '.join(map(str, trusted))}.", "dim")
-    output.show(document, tree(proven.root), Text(told, OK if proven.at else ""), believed, *_compared(proven))
+    output.show(document, tree(proven.root), Text(told, OK if proven.at else ""), began, believed, *_compared(proven))
 
 
 def _compared(proven: "Proven") -> Iterator[Text | Padding]:
@@ -169,14 +185,22 @@ def _compared(proven: "Proven") -> Iterator[Text | Padding]:
         return
     until, over = at(found.until), at(found.over)
     if found.complete:
-        yield Text(f"Complete: the log up to {until} has no call in this task that is in no receipt.", OK)
-    else:
         yield Text(
-            f"NOT YET COMPLETE: the export ends at {until}.  Up to there, the log has no call in this task that is in "
-            f"no receipt; a later one can come into the log until {over}.  Export the log again a minute after "
-            "that: an idle log gets a record a minute.",
+            f"Complete: the log up to {until} has no call with a token of this answer that is in no receipt.", OK
+        )
+    if found.until < found.over:
+        yield Text(
+            f"NOT YET COMPLETE: the export ends at {until}; a later call in this task can come into the log until "
+            f"{over}.  Export the log again a minute after that: an idle log gets a record a minute.",
             "yellow",
         )
+    if found.undecided:
+        yield Text(
+            "NOT COMPLETE: the log has calls that are in no receipt here, and that may belong to other answers of the "
+            "same sign-in.  Verify this answer again, with these behind it.  If one was cut off, nobody can:",
+            "yellow",
+        )
+        yield from _counted(found.undecided)
     yield from _others(found.operations, short(proven.root.signer), proven.root.digest)
 
 
@@ -192,7 +216,7 @@ def _others(operations: Sequence[str], front_door: str, digest: str) -> Iterator
     ]
     if asked:
         yield Text(f"For the same sign-in, {front_door} also answered {' and '.join(asked)}.", "dim")
-    tasks = Counter(one for one in operations if not asks_for_proof(one))
+    tasks = [one for one in operations if not asks_for_proof(one)]
     if not tasks:
         return
     yield Text(
@@ -200,11 +224,17 @@ def _others(operations: Sequence[str], front_door: str, digest: str) -> Iterator
         "you asked for:",
         "yellow",
     )
-    for operation, times in tasks.most_common(MOST_NAMED):
+    yield from _counted(tasks)
+
+
+def _counted(operations: Iterable[str]) -> Iterator[Text | Padding]:
+    """Yield a line for each kind of operation that the front door has recorded."""
+    kinds = Counter(operations)
+    for operation, times in kinds.most_common(MOST_NAMED):
         # Lies of a front door stand in, also where a line is folded: nothing of them looks like a line of this command.
         yield Padding(Text(f"{times:,} x {operation}", "yellow"), (0, 0, 0, 2))
-    if len(tasks) > MOST_NAMED:
-        yield Text(f"And {len(tasks) - MOST_NAMED} other kinds: `--json` has all.", "yellow")
+    if len(kinds) > MOST_NAMED:
+        yield Text(f"And {len(kinds) - MOST_NAMED} other kinds: `--json` has all.", "yellow")
 
 
 def _times(what: str, times: int) -> str:
@@ -229,11 +259,13 @@ def tree(one: "Opened", above: Tree | None = None) -> Tree:
 
 def _document(proven: "Proven") -> dict[str, object]:
     return {
+        "began": proven.root.receipt.began,
         "seen": proven.at,
         "complete": proven.complete,
         "compared_until": proven.compared.until if proven.compared else None,
         "other_answers": proven.others,
         "other_operations": Counter(proven.compared.operations) if proven.compared else None,
+        "undecided_operations": Counter(proven.compared.undecided) if proven.compared else None,
         "calls": list(_calls(proven.root, None)),
     }
 

@@ -46,7 +46,7 @@ async def asks(user: User) -> str:
 async def plans(user: User) -> str:
     """The plan for a task."""
     answer = await user.send(None, "orchestrator", "/plan", user.t0, json={"request": REQUEST})
-    agents = [step["agent"] for step in answer.json()] if answer.status_code == 200 else []
+    agents = [step["agent"] for step in answer.json()["steps"]] if answer.status_code == 200 else []
     return "" if agents == ["agent/reader", "agent/writer"] else f"{answer.status_code}: {answer.text}"
 
 

@@ -11,9 +11,10 @@ VARIES = (
     (re.compile(r"\b[0-2]\d:[0-5]\d\b"), "<time>"),
     (re.compile(r"\b1[7-9]\d{8}\b"), "<time>"),
     (re.compile(r"\b\d+(?:\.\d+)? ms\b"), "<some> ms"),
+    (re.compile(r'(?<="receipts":")[\w.~-]+'), "…"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), r"\1:<port>"),
 )
-"""All that may differ: ids, times, milliseconds and ports; never a status, a reason, a rule or a scope."""
+"""All that may differ: ids, times, milliseconds, receipts and ports; never a status, a reason, a rule or a scope."""
 
 MEASURED = (
     (re.compile(r'(class=\\?"measured\\?" cx=\\?")[\d.]+'), r"\1<some>"),

@@ -1063,7 +1063,20 @@ ROWS: dict[int, Row] = {
     376: Row(
         "an export that ends before all calls of the task can be on record, so that a late one is in no receipt",
         "not complete",
-        (Control("export-not-too-early", put="complete=True", take="complete=until >= over"),),
+        (Control("export-not-too-early", put="True", take="until >= over"),),
+    ),
+    392: Row(
+        "a party that says of a call that it belongs to another answer of the same sign-in, or to one without receipts",
+        "step 10, or not complete",
+        (
+            Control(
+                "log-call-on-receipt",
+                take="not belongs_here(call.lineage)",
+                put="key[1].trace_id in {other[1].trace_id for other in others}",
+            ),
+            Control("call-belongs-by-lineage", put="True", take="token not in used"),
+            Control("call-belongs-by-lineage", put="True", take="others[got.by].receipts"),
+        ),
     ),
     346: Row(
         "a token exchanged behind a party's back, by an intruder inside it",

@@ -1,6 +1,7 @@
 """Z. Receipts: what a party that took part, or whoever stole its key, makes a client believe of its task."""
 
 import base64
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from zerotrust.service import Service
 from zerotrust.spiffe.statement import sign
 from zerotrust.tlog.proof import Proof
 
+EXCHANGED_BY_READER = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'
+
 
 class Reader:
     """A client, which verifies the receipts of its task: the orchestrator asked the reader, and that model and tool."""
@@ -32,6 +35,22 @@ class Reader:
 
     def check_journals(self) -> None:
         """Nobody writes any here."""
+
+    @staticmethod
+    def compares(task: Task, others: list[bytes], expected: str) -> Attempt:
+        """What the client finds in a log with these records and then those of its task, whose reader records no call.
+
+        It must say so, or name the step.
+        """
+        answer = task.answer()
+        leaves = [*others, *(line for line in task.entries if EXCHANGED_BY_READER not in line), task.heads]
+        try:
+            proven = task.verified(answer, evidence=None, leaves=leaves)
+        except Unproven as found:
+            told = f"step {found.step}: {found.party.removeprefix('spiffe://agents.example/')}"
+        else:
+            told = "complete" if proven.complete else "not complete"
+        return Attempt(told, succeeded=told == "complete", recorded=(told,), reason=expected)
 
     @staticmethod
     def believes(task: Task, expected: str, answer: bytes | None = None, **others: Any) -> Attempt:
@@ -100,9 +119,10 @@ async def test_a_receipt_of_another_transaction_or_of_another_call(reader: Reade
 
 @attack(335, reading)
 async def test_an_answer_or_a_request_that_was_altered_on_its_way(reader: Reader) -> Tries:
-    task = Task()
-    task.tool.told = {"answer": digest("what the reader would have liked")}
-    yield reader.believes(task, "step 7: agent/reader")
+    for liked in digest("what the reader would have liked"), None:
+        task = Task()
+        task.tool.told = {"answer": liked}  # None: it does not say what it received
+        yield reader.believes(task, "step 7: agent/reader")
     task = Task()
     task.tool.told = {"request": digest("what the reader says to have asked")}
     yield reader.believes(task, "step 7: tool/documents")
@@ -230,3 +250,22 @@ async def test_an_export_that_ends_too_early(reader: Reader) -> Tries:
     for ends in task.now, task.written - 1:
         task.written = ends
         yield Attempt("not complete", task.verified(exported=True).complete)
+
+
+@attack(392, reading)
+async def test_a_call_that_is_said_to_belong_to_another_answer(reader: Reader) -> Tries:
+    """The reader asks the tool once more, in the trace of another answer of the same sign-in, and keeps silent."""
+
+    def hiding() -> Task:
+        task = Task()
+        task.tool.entered = task.tool.carried = False
+        task.tool.trace = "2" * 32
+        return task
+
+    plan, same = Task(trace="2" * 32, again=".2"), Task(trace="2" * 32)
+    for one in plan, same:
+        one.receipts()
+    yield reader.compares(hiding(), plan.entries, "step 10: tool/documents")
+    yield reader.compares(hiding(), same.entries, "not complete")  # with a token that was used again
+    unsigned = [re.sub(rb'"receipt":"[0-9a-f]{64}",', b"", line) for line in plan.entries]
+    yield reader.compares(Task(), unsigned, "step 10: orchestrator")

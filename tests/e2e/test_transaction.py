@@ -184,7 +184,8 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
     shown = "agent/writer, event: finished, no_token, authority/registry, suspended, peer_revoked, planted.py"
     for expected in shown.split(", "):
         assert expected in typed.stdout
-    for line in r'\[\{"agent":.*\}\]', r'"decision":.*"reason":"resource_denied".*"operation":"document.read"':
+    refused = r'"decision":.*"reason":"resource_denied".*"operation":"document.read"'
+    for line in r'\{"steps":.*,"receipts":".*"\}', refused:
         assert re.search(f"^{line}$", typed.stdout, re.MULTILINE), line  # of its own, so that a prompt follows below it
     # The tool wants a certificate: it ends the connection before it reads a byte.  Nothing else fails.
     asked = re.compile(

@@ -106,7 +106,7 @@ async def test_progress_is_streamed_to_whom_asks_for_it_and_says_the_same(system
 
 async def test_a_plan_is_shown_without_anything_being_done(system: System, issuer: Issuer) -> None:
     client = system.client("orchestrator", issuer.token(scope="reasoning.plan"))
-    plan = (await client.post("/plan", json=FILE_IT)).json()
+    plan = (await client.post("/plan", json=FILE_IT)).json()["steps"]
 
     assert [(step["agent"], step["scopes"]) for step in plan] == [
         ("agent/reader", ["agent.invoke", "tool.read", "inference.run", "llama.chat"]),
@@ -121,7 +121,7 @@ async def test_almost_the_name_of_an_agent_is_said_in_the_plan_and_in_the_task(s
     client = system.client("orchestrator", issuer.token(scope=f"reasoning.plan {FOR_TASKS}"))
     asked = {"request": "Raeder: incident reports"}
 
-    [step] = (await client.post("/plan", json=asked)).json()
+    [step] = (await client.post("/plan", json=asked)).json()["steps"]
     started, _done = (await client.post("/tasks", json=asked)).json()["steps"]
     assert (step["note"], started["event"], started["text"]) == (note, "started", note)
 
@@ -210,7 +210,7 @@ PLANNING = "reasoning.plan model.read llama.models"
 async def test_the_models_are_listed_for_who_holds_both_scopes(system: System, issuer: Issuer) -> None:
     answer = await system.client("orchestrator", issuer.token(scope=PLANNING)).get("/models")
 
-    assert (answer.status_code, answer.json()) == (200, ["scripted"])
+    assert (answer.status_code, answer.json()["models"]) == (200, ["scripted"])
     [form] = issuer.exchanges
     assert (form["audience"], form["scope"]) == (issuer.registry.id("inference"), "llama.models model.read")
 
@@ -262,7 +262,9 @@ def asked_for(system: System) -> list[str]:
 
 
 async def test_a_plan_names_the_model_of_each_step_and_says_why(system: System, issuer: Issuer) -> None:
-    plan = (await system.client("orchestrator", issuer.token(scope=PLANNING)).post("/plan", json=FILE_IT)).json()
+    plan = (await system.client("orchestrator", issuer.token(scope=PLANNING)).post("/plan", json=FILE_IT)).json()[
+        "steps"
+    ]
 
     told = {(step["model"], step["model_because"]) for step in plan}
     assert told == {("scripted", "the first that the inference service lists")}
@@ -279,7 +281,9 @@ async def test_a_plan_names_the_model_of_each_step_and_says_why(system: System, 
 async def test_who_may_list_no_models_gets_a_plan_with_the_default_that_says_so(
     system: System, issuer: Issuer, scope: str, lacking: str
 ) -> None:
-    [step] = (await system.client("orchestrator", issuer.token(scope=scope)).post("/plan", json=READ_IT)).json()
+    [step] = (await system.client("orchestrator", issuer.token(scope=scope)).post("/plan", json=READ_IT)).json()[
+        "steps"
+    ]
 
     assert step["model"] == "default"
     assert step["model_because"] == f"the token may not list the models: it lacks {lacking}"
@@ -348,7 +352,7 @@ async def test_a_task_goes_on_with_the_default_where_no_models_are_listed(
 
     told = answer.json()
     assert (told["steps"][0]["model"], told["result"]["event"]) == ("default", "finished")
-    [step] = plan.json()
+    [step] = plan.json()["steps"]
     why = "no answer in time" if said is None else "peer_unavailable"
     listed = said == b'{"data": []}'
     assert step["model_because"] == (

@@ -21,7 +21,7 @@ from zerotrust.receipts.failure import STEPS
 from zerotrust.receipts.receipt import digest_of
 from zt.commands import app
 from zt.output import console
-from zt.receipt import _compared
+from zt.receipt import INCOMPLETE, _compared
 from zt.show_evidence import at
 
 
@@ -73,7 +73,8 @@ def test_a_person_sees_who_did_what_for_whom(files: Files) -> None:
     assert shown.exit_code == 0, shown.output
     lines = shown.output.splitlines()
     trusted = [str(files.folder / one) for one in ("run/ca.pem", "run/audit.policy", "accept.yaml")]
-    assert " ".join(lines[5:-1]).split() == f"Trusted: {', '.join(trusted)}.".split()
+    assert lines[5] == f"The task began at {at(files.task.now)}."
+    assert " ".join(lines[6:-1]).split() == f"Trusted: {', '.join(trusted)}.".split()
     assert [*lines[:5], lines[-1]] == [
         f"orchestrator POST /: done  code {code_of('orchestrator')[:12]}",
         f"└── agent/reader POST /: done  code {code_of('agent/reader')[:12]}",
@@ -87,7 +88,7 @@ def test_a_person_sees_who_did_what_for_whom(files: Files) -> None:
 def test_a_program_gets_the_same_as_json(files: Files) -> None:
     found = json.loads(files.verify("--json").output)
 
-    assert (found["seen"], found["complete"]) == (files.task.seen, False)
+    assert (found["began"], found["seen"], found["complete"]) == (files.task.now, files.task.seen, False)
     assert [(one["party"], one["caller"]) for one in found["calls"]] == [
         (spiffe_id("orchestrator"), None),
         (spiffe_id("agent/reader"), spiffe_id("orchestrator")),
@@ -101,8 +102,9 @@ def test_a_program_gets_the_same_as_json(files: Files) -> None:
 def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     assert json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)["complete"]
 
+    until = at(files.task.written)
     assert files.verify("--export", str(files.folder / "export")).output.splitlines()[-1] == (
-        f"Complete: the log up to {at(files.task.written)} has no call in this task that is in no receipt."
+        f"Complete: the log up to {until} has no call with a token of this answer that is in no receipt."
     )
 
     files.task.tool.entered = files.task.tool.carried = False
@@ -122,14 +124,28 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
 
     shown = files.verify("--export", str(files.folder / "export"))
 
-    assert shown.exit_code == 0  # nothing is wrong with what is there
+    assert shown.exit_code == INCOMPLETE  # nothing is wrong with what is there
     assert " ".join(shown.output.split()).endswith(
-        f"NOT YET COMPLETE: the export ends at {at(over - 1)}. Up to there, the log has no call in this task that is "
-        f"in no receipt; a later one can come into the log until {at(over)}. Export the log again a minute after that: "
-        "an idle log gets a record a minute."
+        f"NOT YET COMPLETE: the export ends at {at(over - 1)}; a later call in this task can come into the log until "
+        f"{at(over)}. Export the log again a minute after that: an idle log gets a record a minute."
     )
     found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
+
+
+def test_answers_that_share_a_token_are_verified_together(files: Files) -> None:
+    other = Task(trace="2" * 32)
+    (files.folder / "other.json").write_bytes(other.answer())
+    files.task.more = other.entries
+    files.write()
+    export = "--export", str(files.folder / "export")
+
+    shown = files.verify(*export)
+    assert (shown.exit_code, "Complete: " in shown.output) == (INCOMPLETE, False)
+    assert "If one was cut off, nobody can:   1 x POST /" in " ".join(shown.output.split("\n"))
+    assert json.loads(files.verify(*export, "--json").stdout)["undecided_operations"] == {"POST /": 1}
+    shown = files.verify(str(files.folder / "other.json"), *export)
+    assert (shown.exit_code, "Complete: " in shown.output) == (0, True)
 
 
 def test_an_export_that_ends_before_the_answer_accuses_nobody(files: Files) -> None:

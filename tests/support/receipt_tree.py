@@ -21,7 +21,7 @@ from zerotrust.audit.event_parts import Caller, Decided, Peer, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.leaf import Heads, heads_leaf
-from zerotrust.audit.record import GENESIS, Link, hash_of
+from zerotrust.audit.record import GENESIS, Link, content_of, event_of, line_of, link_of
 from zerotrust.receipts.accepted import Accepted, Party
 from zerotrust.receipts.carried import MEMBER
 from zerotrust.receipts.completeness import LATE
@@ -85,7 +85,8 @@ class Hop:
 class Task:
     """Alice's task: the orchestrator asks the reader, and that the model and the tool."""
 
-    def __init__(self, root: str = "T0", trace: str = TRACE) -> None:
+    def __init__(self, root: str = "T0", trace: str = TRACE, *, again: str = "") -> None:
+        """`again`: what tells the tokens of another task of the same sign-in apart; by default they are used again."""
         self.tool, self.model = Hop("tool/documents", trace=trace), Hop("inference", trace=trace)
         self.reader = Hop("agent/reader", [self.model, self.tool], trace=trace)
         self.orchestrator = Hop("orchestrator", [self.reader], trace=trace)
@@ -96,6 +97,7 @@ class Task:
         """When the witness cosigns."""
         self.written = self.now + LONGEST_TASK + LATE
         """When the ledger has written the last leaf: later than any record of this task could be."""
+        self.again = again
         self.more: list[bytes] = []
         """Leaves before those of this task."""
         self._links: dict[str, Link] = {}
@@ -105,8 +107,10 @@ class Task:
 
     def receipts(self) -> list[str]:
         """All receipts in the answer, that of the orchestrator first."""
-        self.entries: list[bytes] = list(self.more)
+        self.entries: list[bytes] = []
         self._links = {}
+        for line in self.more:
+            self._append(event_of(line).service, content_of(line))
         self._spans = count(1)
         return [text for text in self._signed(self.orchestrator, self.txn, (), None) if text]
 
@@ -116,16 +120,20 @@ class Task:
         self._record(hop, self._asked(hop, token, lineage, caller), span)
         for called in hop.calls:
             self._record(hop, self._exchanged(hop, called, token, lineage), span)
-            theirs = self._signed(called, f"{token}.{called.party}", (*lineage, token), hop)
+            got = self._got(token, called)
+            theirs = self._signed(called, got, (*lineage, token), hop)
             own = theirs[0]
             if called.entered:
-                calls.append(_merged(self._entry(called, f"{token}.{called.party}", own), called.told))
+                calls.append(_merged(self._entry(called, got, own), called.told))
             if called.carried:
                 below += theirs
         text = hop.signed or self._own(hop, token, lineage, caller, span, calls)
         self._record(hop, self._ended(hop, text), span)
         self._line = line
         return [text, *below]
+
+    def _got(self, token: str, called: Hop) -> str:
+        return f"{token}.{called.party}{self.again}"
 
     def _entry(self, called: Hop, token: str, receipt: str) -> dict[str, Any]:
         asked = {"request": digest(f"{called.party} asked"), "answer": digest(f"{called.party} answers")}
@@ -181,7 +189,7 @@ class Task:
             decision=Decided(allowed=True, reason="granted"),
             principal=self._principal(hop, token, lineage, None),
             parent_token_id=token,
-            token_id=f"{token}.{called.party}",
+            token_id=self._got(token, called),
         )
 
     def _ended(self, hop: Hop, receipt: str) -> Outcome:
@@ -215,9 +223,11 @@ class Task:
     def _record(self, hop: Hop, data: Request | Exchange | Outcome, span: str) -> None:
         trace = Trace(trace_id=hop.trace, span_id=span)
         event = AuditEvent(schema=1, time=self.now * 1_000_000, service=hop.id, data=data, trace=trace).canonical()
-        link = self._links.get(hop.id, GENESIS)
-        line = b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode())
-        self._links[hop.id] = Link(link.records + 1, hash_of(line))
+        self._append(hop.id, event)
+
+    def _append(self, service: str, event: bytes) -> None:
+        line = line_of(event, self._links.get(service, GENESIS))
+        self._links[service] = link_of(line)
         self.entries.append(line)
 
     # what the reader has

@@ -371,8 +371,9 @@ def test_a_root_that_no_user_has_called(task: Task, said: dict[str, Any]) -> Non
 def test_a_request_or_an_answer_that_was_altered_between_two_parties(task: Task) -> None:
     task.tool.told = {"request": digest("another")}
     assert fails(task) == (7, "tool/documents")
-    task.tool.told = {"answer": digest("another")}
-    assert fails(task) == (7, "agent/reader")
+    for another in digest("another"), None:  # also if it leaves out what it received
+        task.tool.told = {"answer": another}
+        assert fails(task) == (7, "agent/reader")
 
 
 # 8 and 9: approved and accepted
@@ -437,7 +438,7 @@ def test_a_call_that_only_the_called_party_has_on_record_is_its_word(task: Task)
     [lie] = [line for line in framing.entries if b'"service":"spiffe://agents.example/agent/writer"' in line][:1]
 
     with pytest.raises(Unproven) as found:
-        task.verified(answer, leaves=[*task.entries, lie])
+        task.verified(answer, leaves=[*task.entries, lie, task.heads])
     assert (found.value.step, found.value.party) == (10, spiffe_id("agent/writer"))
     assert found.value.why == f"it says that {task.orchestrator.id} called it, and no receipt says so"
 
@@ -451,7 +452,7 @@ def test_an_exchange_that_is_left_out_is_in_the_log(task: Task) -> None:
 
 def test_a_task_that_is_not_in_the_log(task: Task) -> None:
     answer, until = task.answer(), task.now + LATE
-    for others in [], _another_answer("2" * 32):
+    for others in [], _another("2").entries:
         assert fails(task, answer, leaves=[*others, _heads_at(until)]) == (10, "orchestrator")
 
 
@@ -475,9 +476,103 @@ def test_another_task_of_the_same_token_is_another_answer(task: Task) -> None:
     assert task.verified(exported=True).others == 0
     answer = task.answer()
     assert not task.verified(answer, leaves=task.entries).complete  # nobody says until when that is
-    task.more = _another_answer("2" * 32) + _another_answer("3" * 32)
-    assert task.verified(exported=True).others == 2
+    task.more = _another("2").entries + _another("3").entries
+    proven = task.verified(exported=True)
+    assert (proven.others, proven.complete) == (2, True)
     assert task.verified().others is None
+
+
+def _another(name: str, again: str | None = None) -> Task:
+    """Another task of the same sign-in, which has run; by default, with tokens of its own."""
+    other = Task(trace=name * 32, again=name if again is None else again)
+    other.receipts()
+    return other
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_which_answer_a_call_belongs_to_says_its_token_and_no_trace(task: Task, recorded: bool) -> None:
+    """The reader tells the tool the trace of an answer before, which it has read in the log."""
+    _left_out(task)
+    task.tool.trace = "2" * 32
+    task.more = _another("2").entries
+    answer = task.answer()
+    exchange = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'
+    leaves = [line for line in task.entries if recorded or exchange not in line]
+
+    party = "agent/reader" if recorded else "tool/documents"
+    assert fails(task, answer, leaves=[*leaves, task.heads], evidence=None) == (10, party)
+
+
+def test_answers_that_share_a_token_are_complete_together(task: Task) -> None:
+    """The front door got it for one of them, and used it again while it was good."""
+    other = _another("2", again="")
+    for got in "before", "after":
+        other_answer = other.answer()
+        if got == "before":
+            task.more = other.entries
+        answer = task.answer()
+        leaves = [*task.entries, *(other.entries if got == "after" else []), task.heads]
+        alone = task.verified(answer, leaves=leaves, evidence=None)
+        together = task.verified(answer, leaves=leaves, evidence=None, also=[other_answer])
+        assert alone.compared
+        assert (alone.complete, alone.compared.undecided) == (False, ("POST /",))
+        assert (together.complete, together.others) == (True, 0)
+        task.more = []
+
+
+@pytest.mark.parametrize("hiding", [0, 1])
+def test_a_call_that_is_left_out_of_both_answers_that_share_a_token(task: Task, hiding: int) -> None:
+    tasks = [task, _another("2", again="")]
+    _left_out(tasks[hiding])
+    answers = [one.answer() for one in tasks]
+    leaves = [*task.entries, *tasks[1].entries, task.heads]
+    assert task.verified(answers[0], leaves=leaves, evidence=None).complete is False
+    assert fails(task, answers[0], leaves=leaves, evidence=None, also=answers[1:]) == (10, "tool/documents")
+
+
+def test_the_other_answer_is_verified_as_well(task: Task) -> None:
+    other, foreign = _another("2"), Task("T9")
+    task.more = [*(answer := (other.answer(), other.entries))[1]]
+    leaves = [*(own := (task.answer(), task.entries))[1], task.heads]
+    assert fails(task, own[0], leaves=leaves, evidence=None, also=[b"{}"]) == (1, SOMEBODY)
+    assert fails(task, own[0], leaves=leaves, evidence=None, also=[answer[0] + b" "]) == (4, "orchestrator")
+    assert fails(task, own[0], leaves=leaves, evidence=None, also=[foreign.answer()]) == (4, "orchestrator")
+    assert fails(task, own[0], leaves=leaves, evidence=None, also=[_another("3").answer()]) == (10, "orchestrator")
+    other.tool.said = {"code": digest("changed")}
+    assert fails(task, own[0], leaves=leaves, evidence=None, also=[other.answer()]) == (8, "tool/documents")
+
+
+@pytest.mark.parametrize(
+    ("ended", "receipt", "undecided"),
+    [("complete", None, False), ("complete", digest("its receipt"), None), ("cut_off", None, True), (None, None, True)],
+)
+def test_calls_belong_to_no_answer_that_went_out_without_a_receipt(
+    task: Task, ended: Any, receipt: str | None, undecided: bool | None
+) -> None:
+    """One that was cut off may have some; nobody has its receipts."""
+    answer = task.answer()
+    over = [replace(ENDED, ended=ended, receipt=receipt)] if ended else []
+    beside = logged("agent/writer", called(token_id="T0.other"), "4" * 32)
+    for late in False, True:  # an exchange goes on when its request was cut off
+        records: list[Data] = [called(lineage=()), exchanged("T0.other"), *over]
+        records = [records[0], *reversed(records[1:])] if late else records
+        own = [logged("orchestrator", one, "2" * 32) for one in records]
+        leaves = [*task.entries, *own, beside, task.heads]
+
+        if undecided is False:
+            assert fails(task, answer, leaves=leaves, evidence=None) == (10, "orchestrator")
+        else:
+            compared = task.verified(answer, leaves=leaves, evidence=None).compared
+            assert compared
+            assert (compared.complete, compared.undecided) == (not undecided, ("POST /",) if undecided else ())
+
+
+def test_what_the_front_door_has_not_recorded_yet_accuses_nobody(task: Task) -> None:
+    answer, hidden = task.answer(), logged("agent/writer", called())
+    over = task.now + LONGEST_TASK + LATE
+    early = task.verified(answer, leaves=[*task.entries, hidden, _heads_at(over - 1)], evidence=None)
+    assert (early.complete, early.others) == (False, 0)
+    assert fails(task, answer, leaves=[*task.entries, hidden, _heads_at(over)], evidence=None) == (10, "agent/writer")
 
 
 GRANTED, REFUSED = Decided(allowed=True, reason="granted"), Decided(allowed=False, reason="scope_missing")
@@ -498,12 +593,12 @@ def called(
     operation: str = "POST /",
     **more: Any,
 ) -> Request:
-    caller = replace(CALLER, transaction=txn, lineage=lineage, token_id="T9", **more)
+    caller = replace(CALLER, transaction=txn, lineage=lineage, **({"token_id": "T9"} | more))
     return Request(operation=sanitize(operation), decision=decision, principal=caller)
 
 
 def exchanged(token: str | None, txn: str = "T0") -> Exchange:
-    decision, caller = GRANTED if token else REFUSED, replace(CALLER, transaction=txn)
+    decision, caller = GRANTED if token else REFUSED, replace(CALLER, transaction=txn, token_id=txn)
     audience = spiffe_id("agent/writer")
     return Exchange(
         audience=audience, scopes=(), decision=decision, principal=caller, parent_token_id="T0", token_id=token
@@ -537,39 +632,24 @@ def test_what_is_no_call_of_this_task_is_not_taken_for_one(task: Task, records: 
         assert task.verified(answer, leaves=leaves, evidence=evidence).others == 0
 
 
-def test_what_another_answer_did_is_that_answers_and_one_in_the_same_trace_is_another_one(task: Task) -> None:
-    answer, evidence = task.answer(), task.evidence()
-    for trace, more in ("2" * 32, [logged("orchestrator", exchanged("T0.other"), "2" * 32)]), (TRACE, []):
-        records = [logged("orchestrator", called(lineage=()), trace), *more]
-        assert task.verified(answer, leaves=[*task.entries, *records], evidence=evidence).others == 1
-
-
 def test_nothing_is_hidden_behind_the_request_for_a_proof(task: Task) -> None:
     """A front door could else record an invented one, and calls in its trace."""
-    answer, evidence = task.answer(), task.evidence()
+    answer = task.answer()
     proof = called(lineage=(), operation=f"GET /receipts/{'0' * 64}")
-    leaves = [*task.entries, logged("orchestrator", proof, "2" * 32)]
+    leaves = [*task.entries, *(logged("orchestrator", one, "2" * 32) for one in (proof, ENDED))]
 
-    assert task.verified(answer, leaves=leaves, evidence=evidence).compared.operations == (proof.operation,)  # type: ignore[union-attr]
+    compared = task.verified(answer, leaves=[*leaves, task.heads], evidence=None).compared
+    assert compared
+    assert (compared.operations, compared.complete) == ((proof.operation,), True)
     for party, hidden in ("orchestrator", exchanged("T0.other")), ("agent/writer", called()):
-        leaves += [logged(party, hidden, "2" * 32)]
-        with pytest.raises(Unproven) as found:
-            task.verified(answer, leaves=leaves, evidence=evidence)
-        assert found.value.step == 10
-    leaves += [logged("orchestrator", called(lineage=()), "2" * 32, "e" * 16)]  # a client may give both the same trace
-    assert task.verified(answer, leaves=leaves, evidence=evidence).others == 2
+        more = logged(party, hidden, "2" * 32)
+        assert fails(task, answer, leaves=[*leaves, more, task.heads], evidence=None) == (10, party)
 
 
 def test_a_call_of_the_front_door_by_a_party_is_no_answer_of_it(task: Task) -> None:
-    answer, evidence = task.answer(), task.evidence()
+    answer = task.answer()
     record = logged("orchestrator", called(lineage=("T0",)))
-    assert fails(task, answer, leaves=[*task.entries, record], evidence=evidence) == (10, "orchestrator")
-
-
-def _another_answer(trace: str) -> list[bytes]:
-    other = Task(trace=trace)
-    other.receipts()
-    return other.entries
+    assert fails(task, answer, leaves=[*task.entries, record, task.heads], evidence=None) == (10, "orchestrator")
 
 
 def test_a_party_that_is_no_front_door_cannot_invent_an_answer_to_cover_its_call(task: Task) -> None:
@@ -582,7 +662,7 @@ def test_a_party_that_is_no_front_door_cannot_invent_an_answer_to_cover_its_call
     exchange = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'  # which its journal leaves out
     seen = [line for line in task.entries if exchange not in line]
 
-    assert fails(task, answer, leaves=[*seen, *cover.entries]) == (10, "tool/documents")
+    assert fails(task, answer, leaves=[*seen, *cover.entries, task.heads], evidence=None) == (10, "tool/documents")
 
 
 # any change

@@ -1,21 +1,20 @@
 """Whether a log has a call, or a token, of the transaction that no receipt names (step 10).  Pure.
 
 The journals of others are beyond the reach of a party that leaves one out: whoever it called has recorded the call.
-A user's token may serve for several tasks.  What the log has in the trace of another answer at the front door belongs
-to that answer; everything else of the transaction belongs to this one.  An answer with a proof calls nobody, so nothing
-belongs to it.
+A user's token may serve for several answers.  Which of them a call belongs to follows from the lineage of its token,
+which the issuer has signed: the token next to the root is one that the front door got for an answer.  A trace says
+nothing, because each party tells the next one what it likes.
 
 A record is the word of its author, who is named: an exchange, of the party that calls; an admitted call, of the party
 that was called.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Trace
+from zerotrust.audit.event_parts import Caller, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import heads_of, is_heads
@@ -31,6 +30,18 @@ PROOF = "GET /receipts/"
 """The operation of a request for a proof, up to the receipt's digest."""
 _SPAN = re.compile(rb'"span_id":"([0-9a-f]{16})"')
 
+_Request = tuple[str, Trace]
+"""Which request at which service; all its records name it."""
+
+
+class _End(NamedTuple):
+    """How a call ended, and in which leaf that is."""
+
+    leaf: int
+    complete: bool
+    """Whether its answer went out to the end."""
+    receipt: str | None
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -39,59 +50,111 @@ class _Call:
     service: str
     caller: str
     operation: str
-    trace: str
-    root: bool
-    """Whether with a token that a user signed in for."""
-    receipts: list[str | None] = field(default_factory=list)
-    """The digest that its outcome names; empty as long as no outcome was read."""
+    lineage: tuple[str, ...]
+    """The ids of its token and of those that it was exchanged from, the root first."""
+    ends: list[_End] = field(default_factory=list)
+    """Empty as long as no outcome was read."""
+
+    @property
+    def receipts(self) -> set[str]:
+        """The digests that its outcome names."""
+        return {end.receipt for end in self.ends if end.receipt}
+
+    @property
+    def may_have_called(self) -> bool:
+        """Whether calls may belong to it: an answer that went out to its end without a receipt has none."""
+        return not self.ends or any(end.receipt or not end.complete for end in self.ends)
+
+    def ended_before(self, leaf: int) -> bool:
+        """Whether its end is on record before this leaf."""
+        return any(end.leaf < leaf for end in self.ends)
+
+
+class _Got(NamedTuple):
+    """A token that the front door got with a root token, as it says itself: for which request, and in which leaf."""
+
+    by: _Request
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a log says of a transaction."""
+
+    calls: dict[_Request, _Call] = field(default_factory=dict)
+    exchanges: list[tuple[str, tuple[str, ...], Exchange]] = field(default_factory=list)
+    """Each with its service, and the lineage of the new token."""
+    got: dict[str, _Got] = field(default_factory=dict)
 
 
 class Compared(NamedTuple):
-    """What a log says of a transaction."""
+    """What a log says of others in the same transaction."""
 
     others: int
-    """How many other answers the front door gave in it, whose calls are theirs; a proof that was asked for is one."""
+    """How many other answers the front door gave in it, which were not compared; a proof that was asked for is one."""
     operations: tuple[str, ...]
     """What these answered, as the front door has recorded it: method and path, in the order of the log."""
+    undecided: tuple[str, ...]
+    """Those of them to which calls may belong that are in no receipt: their own receipts say whether.  One that was cut
+    off has brought its receipts to nobody."""
     until: int
     """When the last batch was written that was read; 0 if none was.  Times are seconds since the epoch."""
     over: int
     """From when on no record of the task can come into the log: its tokens have ended, and what is late is there."""
     complete: bool
-    """Whether the log was read up to then."""
+    """Whether each call is in a receipt or belongs to another answer, and the log was read up to then."""
 
 
-def check_complete(root: Opened, leaves: Iterable[bytes]) -> Compared:
+def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes]) -> Compared:
     """Compare receipts with a log.
 
-    `leaves`: all of them, verified, in order.  Raises `Unproven` if the log has more of this answer than its receipts.
+    `roots`: the trees of one answer or more, of one front door in one transaction.  `leaves`: all of them, verified, in
+    order.  Raises `Unproven` if the log has more of these answers than their receipts.
     """
-    calls, exchanges, until = _read(root.receipt.txn, leaves)
-    own = {one.digest for one in each(root)}
+    first, *_ = roots
+    door, txn = first.signer, first.receipt.txn
+    said, until = _read(txn, door, leaves)
+    over = first.receipt.began + LONGEST_TASK + LATE  # the user's token was issued before the call
+    answers = {key: call for key, call in said.calls.items() if key[0] == door and len(call.lineage) == 1}
+    for root in roots:
+        if any(root.digest in call.receipts for call in answers.values()):
+            continue
+        if until < (due := root.receipt.iat + LATE):
+            raise EndsBefore(until, root.receipt.iat, due)
+        raise Unproven(10, door, "the log does not have this call of it")
+    mine = {root.digest for root in roots}
+    others = {key: call for key, call in answers.items() if not mine & call.receipts}
+    receipts = [one for root in roots for one in each(root)]
+    named = {(one.signer, asked.token) for one in receipts for asked in one.receipt.calls}
+    used = {asked.token for root in roots for asked in root.receipt.calls if asked.request}
+    own, undecided = {one.digest for one in receipts}, set[_Request]()
 
-    def is_answer(call: _Call) -> bool:  # any other party's journal may have invented ones
-        return call.root and call.service == root.signer
+    def belongs_here(lineage: Sequence[str]) -> bool:
+        """Whether what has a token of this lineage can belong to these answers only."""
+        token = lineage[1] if len(lineage) > 1 else ""
+        if not (got := said.got.get(token)):
+            return until >= over  # before, the front door's record of it may still come
+        # control: call-belongs-by-lineage
+        if token not in used and got.by in others and others[got.by].receipts:
+            return False
+        # A front door may use a token again, in answers that had not ended when it got that one.
+        open_then = {got.by, *(key for key, call in others.items() if not call.ended_before(got.leaf))}
+        may = {key for key in open_then & others.keys() if others[key].may_have_called}
+        undecided.update(may)
+        return not may
 
-    answers = [*filter(is_answer, calls)]
-    if not (this := next((call for call in answers if root.digest in call.receipts), None)):
-        if until < (over := root.receipt.iat + LATE):
-            raise EndsBefore(until, root.receipt.iat, over)
-        raise Unproven(10, root.signer, "the log does not have this call of it")
-    here = root.receipt.id.partition("-")[0]
-    elsewhere = {call.trace for call in answers if not asks_for_proof(call.operation)} - {here}
-    named = {(one.signer, asked.token) for one in each(root) for asked in one.receipt.calls}
-    for service, trace, exchange in exchanges:
-        if trace in elsewhere or (service, exchange.token_id) in named:  # control: log-exchange-on-receipt
+    for service, lineage, exchange in said.exchanges:
+        if (service, exchange.token_id) in named or not belongs_here(lineage):  # control: log-exchange-on-receipt
             continue
         raise Unproven(10, service, f"it exchanged a token for {exchange.audience}, and no receipt says so")
-    for call in calls:
-        of_another = is_answer(call) or call.trace in elsewhere
-        if of_another or own.intersection(call.receipts):  # control: log-call-on-receipt
+    for key, call in said.calls.items():
+        if key in answers or own & call.receipts or not belongs_here(call.lineage):  # control: log-call-on-receipt
             continue
         raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt says so")
-    over = root.receipt.began + LONGEST_TASK + LATE  # the user's token was issued before the call
-    others = tuple(call.operation for call in answers if call is not this)
-    return Compared(len(others), others, until, over, complete=until >= over)  # control: export-not-too-early
+    operations = tuple(call.operation for call in others.values())
+    maybe = tuple(call.operation for key, call in others.items() if key in undecided)
+    complete = not undecided and until >= over  # control: export-not-too-early
+    return Compared(len(others), operations, maybe, until, over, complete)
 
 
 def asks_for_proof(operation: str) -> bool:
@@ -99,30 +162,30 @@ def asks_for_proof(operation: str) -> bool:
     return operation.startswith(PROOF)
 
 
-def _read(txn: str, leaves: Iterable[bytes]) -> tuple[list[_Call], list[tuple[str, str, Exchange]], int]:
-    """Return what the log has of a transaction, the admitted calls and the tokens that were issued; and until when."""
-    marked, calls, exchanges = txn.encode(), dict[tuple[str, Trace], _Call](), list[tuple[str, str, Exchange]]()
-    spans, heads = set[bytes](), b""
-    for line in leaves:
+def _read(txn: str, door: str, leaves: Iterable[bytes]) -> tuple[_Said, int]:
+    """Return what the log has of a transaction, with the tokens that its front door got; and until when."""
+    marked, said, spans, heads = txn.encode(), _Said(), set[bytes](), b""
+    for number, line in enumerate(leaves):
         heads = line if is_heads(line) else heads
-        span = _SPAN.search(line)
-        if not span or (marked not in line and span[1] not in spans):
+        if marked not in line and spans.isdisjoint(_SPAN.findall(line)):
             continue
-        event = event_of(line)
-        assert event.trace is not None  # noqa: S101 - for the type checker: it has a span
+        event = event_of(line) if not is_heads(line) else None
+        if event is None or event.trace is None:
+            continue
         key, data = (event.service, event.trace), event.data
         if isinstance(data, Request) and data.decision.allowed and data.principal and data.principal.transaction == txn:
-            calls[key] = _call(event, data)
-            spans.add(span[1])
+            spans.add(event.trace.span_id.encode())
+            caller = data.peer.id if data.peer else data.principal.party
+            said.calls[key] = _Call(event.service, caller, str(data.operation), _lineage(data.principal))
         elif isinstance(data, Exchange) and data.token_id and data.principal.transaction == txn:
-            exchanges.append((event.service, event.trace.trace_id, data))
-        elif isinstance(data, Outcome) and key in calls:
-            calls[key].receipts.append(data.receipt)
-    return list(calls.values()), exchanges, heads_of(heads).time // MICROSECONDS if heads else 0
+            lineage = (*_lineage(data.principal), data.token_id)
+            said.exchanges.append((event.service, lineage, data))
+            if event.service == door and len(lineage) == 2:
+                said.got.setdefault(data.token_id, _Got(key, number))
+        elif isinstance(data, Outcome) and (call := said.calls.get(key)):
+            call.ends.append(_End(number, data.ended == "complete", data.receipt))
+    return said, heads_of(heads).time // MICROSECONDS if heads else 0
 
 
-def _call(event: AuditEvent, data: Request) -> _Call:
-    assert event.trace is not None  # noqa: S101 - as above
-    assert data.principal is not None  # noqa: S101 - as above
-    caller = data.peer.id if data.peer else data.principal.party
-    return _Call(event.service, caller, str(data.operation), event.trace.trace_id, root=not data.principal.lineage)
+def _lineage(caller: Caller) -> tuple[str, ...]:
+    return *caller.lineage, caller.token_id

@@ -55,6 +55,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     request: bytes | None = None,
     transaction: str | None = None,
     leaves: Iterable[bytes] | None = None,
+    also: Iterable[bytes] = (),
 ) -> Proven:
     """Return who took part in the task that was answered with `answer`.  Raises `Unproven`.
 
@@ -62,16 +63,30 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     `evidence`: that the log has the first receipt.  None leaves open whether a key was used after its certificate had
     ended (step 3); it takes `leaves`, which then show that the log has that receipt.  `request`: the content as it was
     sent, and `transaction`: the `jti` of the user's own token; what is not given is not compared.  `leaves`: all of a
-    verified export, in order.
+    verified export, in order.  `also`: further answers of the same sign-in, which are compared with it together.
     """
-    found = taken(answer)
-    if not found or not found.receipts:
-        raise Unproven(1, SOMEBODY, f"the answer has no receipts; {EXACTLY}")
-    receipts = _all_opened(found.receipts, authorities)
+    found, receipts = _taken(answer, authorities)
     if evidence is None and leaves is None:
         raise Unproven(3, receipts[0].signer, "nothing shows that a log has its receipt")
     at = check_logged(receipts[0], evidence, policy) if evidence else None
     _check_mine(receipts[0], found, request, transaction)
+    roots = [_tree(receipts, accepted)]
+    for other in also:
+        found, receipts = _taken(other, authorities)
+        _check_mine(receipts[0], found, None, roots[0].receipt.txn)
+        roots.append(_tree(receipts, accepted))
+    return Proven(roots[0], at, None if leaves is None else check_complete(roots, leaves))
+
+
+def _taken(answer: bytes, authorities: Collection[x509.Certificate]) -> tuple[Carried, tuple[Opened, ...]]:
+    found = taken(answer)
+    if not found or not found.receipts:
+        raise Unproven(1, SOMEBODY, f"the answer has no receipts; {EXACTLY}")
+    return found, _all_opened(found.receipts, authorities)
+
+
+def _tree(receipts: tuple[Opened, ...], accepted: Accepted) -> Opened:
+    """Return the tree of these receipts, verified by itself (steps 5 to 9)."""
     root = grown(receipts)
     check_times(root)
     for one in each(root):
@@ -79,7 +94,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     for one in each(root):
         _check_accepted(one, accepted)
     _check_front_door(root, accepted)
-    return Proven(root, at, None if leaves is None else check_complete(root, leaves))
+    return root
 
 
 def _all_opened(texts: Sequence[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
