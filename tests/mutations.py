@@ -142,7 +142,7 @@ TESTS = {
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_feed",
     "registry.lock": "unit/test_lock unit/test_register",
-    "transport.logs": "input/test_values faults/test_disk",
+    "transport.logs": "input/test_values unit/test_logs faults/test_disk",
     "adapters.mcp_tools": (
         "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp"
     ),

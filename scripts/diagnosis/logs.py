@@ -28,6 +28,10 @@ REMEDIES = {
     "fs.inotify.max_user_instances": "sudo sysctl fs.inotify.max_user_instances=512",
     "something is mounted at": OF_COMPOSE,
     "is writable": OF_COMPOSE,
+    "may be there": OF_COMPOSE,
+    "is mounted without": OF_COMPOSE,
+    "is no volume of Docker's": OF_COMPOSE,
+    "its /etc/hosts leads": OF_COMPOSE,
     "it runs as root": OF_COMPOSE,
     "it is not the main process of a container": "nothing: a process beside a container's main one gets no identity",
     "it has capabilities": OF_COMPOSE,
@@ -85,4 +89,4 @@ def last_words(log: Sequence[str]) -> str:
         fields = json.loads(chosen)
     except ValueError:
         return chosen
-    return str(fields.get("why") or fields.get("text") or chosen) if isinstance(fields, dict) else chosen
+    return str(fields.get("why") or fields.get("event") or chosen) if isinstance(fields, dict) else chosen

@@ -1,10 +1,13 @@
 """The log of a process.  It never holds headers or bodies.  Decisions are in the journal (`audit/journal.py`)."""
 
 import contextlib
+import datetime as dt
 import json
 import logging
 import sys
+import time
 import traceback
+from collections.abc import Callable, Mapping
 
 from zerotrust.context import current_trace
 
@@ -12,6 +15,20 @@ MOST_OF_A_TEXT = 4000
 """Characters of a message, and of a stack trace, that are logged: a caller may have caused them."""
 MOST_CAUSES = 10
 """Exceptions of one chain that are logged: the chain may have a cycle."""
+
+
+SECONDS_REPEATED = 60
+"""For which a warning that was logged is not logged again."""
+MOST_REPEATED = 64
+"""Warnings that are remembered for it; with one more, all are forgotten."""
+
+
+def line_of(event: str, fields: Mapping[str, object], *, logger: str, at: float, level: str = "INFO") -> str:
+    """Return one line of a log, as all our services write it: `at`, in seconds since 1970, is there in ISO 8601."""
+    told = {"time": dt.datetime.fromtimestamp(at, dt.UTC).isoformat(), "level": level, "logger": logger, "event": event}
+    return json.dumps(
+        {**told, **fields}
+    )  # ASCII only: escapes lone surrogates, control characters and right-to-left text
 
 
 def _without_text(error: BaseException | None) -> str:
@@ -29,21 +46,62 @@ class _JsonLines(logging.Formatter):
     """One JSON object a line: level, logger, message and trace id; never a header, never a body."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()[:MOST_OF_A_TEXT]
-        line = {"at": record.created, "level": record.levelname, "logger": record.name, "text": text}
+        line: dict[str, object] = {}
+        if repeated := getattr(record, _REPEATED, 0):
+            line[_REPEATED] = repeated
         with contextlib.suppress(LookupError):  # outside a request there is none
             line["trace_id"] = current_trace()
         if record.exc_info:
             ours = record.name.startswith("zerotrust.")  # the text of other exceptions may come from a caller
             trace = self.formatException(record.exc_info) if ours else _without_text(record.exc_info[1])
             line["trace"] = trace[-MOST_OF_A_TEXT:]
-        return json.dumps(line)  # ASCII only: escapes lone surrogates, control characters and right-to-left text
+        event = record.getMessage()[:MOST_OF_A_TEXT]
+        return line_of(event, line, logger=record.name, at=record.created, level=record.levelname)
+
+
+_REPEATED = "repeated"
+"""In a warning's line: how often the same one was left out before it."""
+
+
+class _Seldom(logging.Filter):
+    """Leaves out a warning that was logged just now, such as that of a loop that tries again each second.
+
+    What belongs to a request is never left out, nor what has a stack trace.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._logged: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING or record.exc_info or _in_request():
+            return True
+        what, now = (record.name, record.getMessage()[:MOST_OF_A_TEXT]), self._clock()
+        last, left_out = self._logged.get(what, (now - SECONDS_REPEATED, 0))
+        if now - last < SECONDS_REPEATED:
+            self._logged[what] = last, left_out + 1
+            return False
+        if len(self._logged) >= MOST_REPEATED:
+            self._logged.clear()
+        self._logged[what] = now, 0
+        setattr(record, _REPEATED, left_out)
+        return True
+
+
+def _in_request() -> bool:
+    try:
+        current_trace()
+    except LookupError:
+        return False
+    return True
 
 
 def log_json_lines() -> None:
     """Send this process's log to standard error, one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
+    handler.addFilter(_Seldom())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # They log every call with its URL, and every malformed request or header; the journal has the calls, bounded.
     noisy = [("httpx", "WARNING"), ("httpx2", "WARNING"), ("uvicorn.error", "ERROR"), ("opentelemetry", "ERROR")]

@@ -7,11 +7,10 @@ with Keycloak's certificate and key.
 
 import asyncio
 import contextlib
-import datetime as dt
-import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import issuer_of_closed_process
 from authorities.attestation.spiffe.workload_api import WorkloadApi
-from authorities.attestation.verifier.drift import Drift
+from authorities.attestation.verifier.drift import LOGGER, Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.report import report
 from authorities.policy.decisions import FILE as TABLE
@@ -37,6 +36,7 @@ from zerotrust.registry.files import SCHEMA, policy_files
 from zerotrust.registry.lock import LOCK, REGISTRY, Lock, load_lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
+from zerotrust.transport.logs import line_of
 
 APP, KEYS = Path("/app"), Path("/keys")
 PIN = APP / "base.json"
@@ -94,7 +94,7 @@ async def serve(settings: Settings, further: Further) -> None:
         publish(issuer)
         tls = tls_context(*server_certificate(issuer, registry.dns_name(authorities.attestation)))
         stack.callback(BundleServer(issuer.bundle(), port, tls, host="0.0.0.0").close)  # noqa: S104 - in its networks
-        api = WorkloadApi(registry, containers, drift, issuer, log)
+        api = WorkloadApi(registry, containers, drift, issuer, log, log_at="docker compose logs attestation")
         server = BoundedServer(api, container)
         await server.start(path=str(SOCKET))
         os.chmod(SOCKET, 0o666)  # noqa: PTH101, S103 - every container may ask; who gets an answer is examined
@@ -108,7 +108,7 @@ async def serve(settings: Settings, further: Further) -> None:
 def log(event: str, **fields: object) -> None:
     """Print an event as a line of JSON, for `docker compose logs attestation`."""
     with contextlib.suppress(OSError):  # the reader of the log may be gone; watching continues
-        print(json.dumps({"time": dt.datetime.now(dt.UTC).isoformat(), "event": event, **fields}), flush=True)
+        print(line_of(event, fields, logger=LOGGER, at=time.time()), flush=True)
 
 
 async def _main(further: Further) -> None:

@@ -3,9 +3,9 @@
 import contextlib
 import datetime as dt
 import hashlib
-import json
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,13 +19,14 @@ from authorities.attestation.spiffe.bundle import PATH, BundleServer, tls_contex
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process
 from authorities.attestation.spiffe.workload_api import WorkloadApi
-from authorities.attestation.verifier.drift import Drift
+from authorities.attestation.verifier.drift import LOGGER, Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.target import RegistryFiles
 from zerotrust.registry.lock import LOCK, Lock, lock_of
 from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError, content
 from zerotrust.spiffe.svid import Svid
+from zerotrust.transport.logs import line_of
 
 
 class Authority:
@@ -165,6 +166,6 @@ class Authority:
 
     def log(self, event: str, **fields: object) -> None:
         """Append an event to the authority's own log; a failure to write is ignored, so that watching continues."""
-        line = {"time": dt.datetime.now(dt.UTC).isoformat(), "event": event, **fields}
+        line = line_of(event, fields, logger=LOGGER, at=time.time())
         with contextlib.suppress(OSError), (self._logs / f"{self._name.replace('/', '-')}.log").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(f"{line}\n")

@@ -46,7 +46,11 @@ class Processes(Protocol):
 class WorkloadApi:
     """The service `SpiffeWorkloadAPI`, for grpclib's server."""
 
-    def __init__(self, registry: Registry, processes: Processes, drift: Drift, issuer: Issuer, log: Log) -> None:
+    def __init__(  # noqa: PLR0913 - its dependencies
+        self, registry: Registry, processes: Processes, drift: Drift, issuer: Issuer, log: Log, *, log_at: str = ""
+    ) -> None:
+        """`log_at`: where `log` can be read, such as a command.  Whoever is refused is told that, and no reason."""
+        self._log_at = f": {log_at} says why" if log_at else ""
         self._registry, self._processes, self._drift, self._issuer, self._log = registry, processes, drift, issuer, log
         self._connections: set[asyncio.Transport] = set()
         self._refusals, self._not_logged = Budget(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND), 0
@@ -167,4 +171,4 @@ class WorkloadApi:
             self._not_logged = 0
         else:
             self._not_logged += 1
-        return GRPCError(Status.PERMISSION_DENIED, "no identity issued")
+        return GRPCError(Status.PERMISSION_DENIED, f"no identity issued{self._log_at}")

@@ -20,6 +20,8 @@ SECONDS_TO_GATHER = 0.005
 
 Log = Callable[..., None]
 """Takes an event's name, and its fields by keyword."""
+LOGGER = "authorities.attestation"
+"""As whom attestation logs, whatever it attests."""
 
 
 class Drift:
