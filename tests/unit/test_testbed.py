@@ -17,10 +17,12 @@ import pytest
 from docker.errors import APIError
 
 from tests.support.system import ROOT, registry
+from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.testing import intruders
 from zerotrust.testing import rogue as rogues
 from zerotrust.testing import stack as stacks
 from zerotrust.testing.intruders import Intruder, token_at
+from zerotrust.testing.records import recorded
 from zerotrust.testing.rogue import Verdict, rogue
 from zerotrust.testing.stack import Stack, StackError, works
 from zerotrust.testing.users import User, authorities, directory, passwords
@@ -52,6 +54,17 @@ def test_the_plugin_imports_next_to_nothing_until_a_fixture_of_it_is_used() -> N
     assert "zerotrust.testing.pytest_plugin" in loaded
     assert [name for name in loaded if not name.startswith("zerotrust")] == []
     assert len(loaded) < 10
+
+
+def test_where_no_docker_answers_it_is_said_once_and_without_what_led_to_it(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_a(zt_stack): pass\ndef test_b(zt_stack): pass\ndef test_c(): pass")
+
+    done = python(RUN, "-o", f"zt_folder={ROOT}", folder=tmp_path)
+
+    assert "1 passed, 2 errors" in done.stdout
+    assert [line.count("no Docker answers") for line in done.stdout.partition("short test summary")[::2]] == [1, 1]
+    assert "Traceback" not in done.stdout
+    assert "another exception" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -157,6 +170,21 @@ def test_a_rogue_is_answered_by_what_attestation_logs_of_its_process_and_removed
     assert stack.started["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_a_rogue_can_be_alone_while_the_service_that_it_resembles_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, did = with_party(event("refused", why="it runs as root")), list[str]()
+    begin = stack.run
+
+    def run(*command: str, **options: Any) -> Asked:
+        did.append(" ".join(command) or "the rogue")
+        return stack if command else begin(**options)
+
+    monkeypatch.setattr(stack, "run", run)
+    monkeypatch.setattr(stack, "start", lambda: did.append("start"), raising=False)
+
+    assert rogue(cast("Stack", stack), "reader", stopped=True).refusal == "it runs as root"
+    assert did == ["stop reader", "the rogue", "start"]
+
+
 def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = with_party()
     monkeypatch.setattr(rogues, "until", lambda found: bool(found()))
@@ -164,7 +192,7 @@ def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.
         rogue(cast("Stack", stack), "reader")
 
     stack.attrs["State"]["Pid"] = 0
-    with pytest.raises(StackError, match="its command ended"):
+    with pytest.raises(StackError, match=r"its command ended .*: what it printed"):
         rogue(cast("Stack", stack), "reader")
     assert stack.ended == [True, True]
 
@@ -349,6 +377,27 @@ def with_file(service: str, path: str, content: bytes) -> "Stack":
     stack = Asked(**{service: {}})
     stack.container(service).get_archive = {path: ([made.getvalue()[:99], made.getvalue()[99:]], {})}.get
     return cast("Stack", stack)
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+REFUSED = b'{"data":{"decision":{"allowed":false,"reason":"not_bound"},"type":"refusal"},"schema":1,"service":"%b",'
+REFUSED += b'"time":1,"trace":{"span_id":"00f067aa0ba902b7","trace_id":"%b"}}'
+"""In the canonical form of an event (docs/audit-events.md)."""
+
+
+def test_what_is_on_record_for_an_answer_is_found_by_its_trace_at_the_party_that_refused() -> None:
+    event = REFUSED % (registry().id("inference").encode(), TRACE.encode())
+    journal = line_of(event, GENESIS) + b'\n{"event":{"da'  # the next one is being written
+    stack = with_file("inference", "/data/journal.jsonl", journal)
+    stack.containers()["inference"].attrs["Config"] = {"Env": ["ZT_DATA=/data"]}
+    answer = httpx.Response(401, json={"error": {"data": {"reason": "not_bound", "trace_id": TRACE}}})
+
+    assert recorded(stack, answer) == recorded(stack, TRACE) == {"inference": ["not_bound"]}
+    assert recorded(stack, "0" * 32) == {}
+    with pytest.raises(StackError, match="names no trace: Hello"):
+        recorded(stack, httpx.Response(200, text="Hello"))
 
 
 def test_passwords_and_authorities_are_read_where_they_were_made() -> None:

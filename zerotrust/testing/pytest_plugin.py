@@ -14,6 +14,8 @@ with extra("testbed"):
     import pytest
 
 if TYPE_CHECKING:
+    import httpx
+
     from zerotrust.testing.intruders import Intruder
     from zerotrust.testing.rogue import Verdict
     from zerotrust.testing.stack import Stack
@@ -29,6 +31,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--zt-keep", action="store_true", help="use the containers that run, and leave them running")
 
 
+_SAID = pytest.StashKey[bool]()
+"""Whether a test has said already that there is no Docker."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say it once: each further test that needs Docker fails in three words."""
+    if "zt_stack" in getattr(item, "fixturenames", ()) and _SAID in item.config.stash:
+        pytest.fail("no Docker either", pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
@@ -42,13 +54,15 @@ def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
         pytest.fail(f"zt_without_docker is {otherwise!r}: it has to be fail or skip", pytrace=False)
     folder = (pytestconfig.inipath or pytestconfig.rootpath / "pytest.ini").parent / pytestconfig.getini("zt_folder")
     try:
-        stack = Stack(folder.resolve(), pytestconfig.getini("zt_files"))
+        stack, why = Stack(folder.resolve(), pytestconfig.getini("zt_files")), ""
     except NoDockerError as error:
         if otherwise == "skip":
             pytest.skip(str(error))
-        pytest.fail(str(error), pytrace=False)
+        pytestconfig.stash[_SAID], why = True, str(error)
     except RegistryError as error:
-        pytest.fail(f"zt_folder is {folder.resolve()}: {error}", pytrace=False)
+        why = f"zt_folder is {folder.resolve()}: {error}"
+    if why:  # outside of the block, or it would be said once more, as what led to it
+        pytest.fail(why, pytrace=False)
     with stack.running(keep=pytestconfig.getoption("--zt-keep")):
         yield stack
 
@@ -75,6 +89,14 @@ def zt_token(zt_stack: "Stack") -> "Callable[..., str]":  # noqa: ARG001 - it ha
     from zerotrust.testing.intruders import token_at  # noqa: PLC0415
 
     return token_at
+
+
+@pytest.fixture
+def zt_recorded(zt_stack: "Stack") -> "Callable[[httpx.Response | str], dict[str, list[str]]]":
+    """The reasons of the refusals on record for an answer: `zt_recorded(answer) == {"tool/prices": ["no_token"]}`."""
+    from zerotrust.testing.records import recorded  # noqa: PLC0415
+
+    return partial(recorded, zt_stack)
 
 
 @pytest.fixture

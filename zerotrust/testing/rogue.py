@@ -1,7 +1,8 @@
 """Containers that ask attestation for an identity: as a party's own container would, but for what a test changes."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -26,10 +27,11 @@ class Verdict:
     """Why it got none."""
 
 
-def rogue(
+def rogue(  # noqa: PLR0913 - what a test may change
     stack: Stack,
     like: str,
     *,
+    stopped: bool = False,
     command: Sequence[str] = (),
     environment: Mapping[str, str] = MappingProxyType({}),
     volumes: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
@@ -40,7 +42,8 @@ def rogue(
     It has image, variables and rights of the service `like`, the socket of the Workload API, and no network.  A test
     changes that: `command`, `environment` and `volumes` are added, `options` (of `docker.containers.run`) replace what
     is here: `image`, `user`, `cap_drop` ...  The command has to ask for an identity, and not to end by itself.
-    Raises `StackError` if it ends or does not ask.
+    `stopped`: the service itself is stopped meanwhile, or a container that is as it was built would run twice.
+    Raises `StackError`, with what it printed, if it ends or does not ask.
     """
     party = stack.container(like).attrs
     host = party["HostConfig"]
@@ -53,26 +56,39 @@ def rogue(
         "tmpfs": host["Tmpfs"],
         "network_mode": "none",
     }
-    container = stack.docker.containers.run(
-        command=list(command) or None,
-        environment=stack.variables(like) | dict(environment),
-        volumes={_sockets(stack): {"bind": SOCKETS, "mode": "ro"}, **{at: dict(how) for at, how in volumes.items()}},
-        name=f"{stack.project}-rogue-{uuid.uuid4().hex[:8]}",
-        detach=True,
-        **same | options,
-    )
+    with _stopped(stack, like) if stopped else nullcontext():
+        container = stack.docker.containers.run(
+            command=list(command) or None,
+            environment=stack.variables(like) | dict(environment),
+            volumes={
+                _sockets(stack): {"bind": SOCKETS, "mode": "ro"},
+                **{at: dict(how) for at, how in volumes.items()},
+            },
+            name=f"{stack.project}-rogue-{uuid.uuid4().hex[:8]}",
+            detach=True,
+            **same | options,
+        )
+        try:
+            container.reload()
+            return _verdict(stack, container)
+        finally:
+            container.remove(force=True, v=True)
+
+
+@contextmanager
+def _stopped(stack: Stack, service: str) -> Iterator[None]:
+    stack.run("stop", service)
     try:
-        container.reload()
-        return _verdict(stack, container)
+        yield
     finally:
-        container.remove(force=True, v=True)
+        stack.start()
 
 
 def _verdict(stack: Stack, container: Container) -> Verdict:
     """Wait until attestation has decided about a container's main process, and not about one with its id before it."""
     pid, started = container.attrs["State"]["Pid"], container.attrs["State"]["StartedAt"]
     if not pid:
-        raise StackError("its command ended before attestation could have looked at it")
+        raise StackError(f"its command ended before attestation could have looked at it: {_printed(container)}")
     second = len("2027-01-31T12:00:00")
 
     def decided() -> list[dict[str, Any]]:
@@ -85,9 +101,13 @@ def _verdict(stack: Stack, container: Container) -> Verdict:
         ]
 
     if not until(decided):
-        raise StackError(f"it did not ask for an identity: {container.logs().decode(errors='replace')[-2000:]}")
+        raise StackError(f"it did not ask for an identity: {_printed(container)}")
     first = decided()[0]
     return Verdict(refusal=first["why"]) if first["event"] == "refused" else Verdict(identity=first["party"])
+
+
+def _printed(container: Container) -> str:
+    return container.logs().decode(errors="replace")[-2000:]
 
 
 def _sockets(stack: Stack) -> str:

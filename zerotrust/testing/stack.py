@@ -56,7 +56,7 @@ class Stack:
         try:
             self.docker = DockerClient().client
         except DockerException as error:
-            raise NoDockerError(f"no Docker answers: {error}") from error
+            raise NoDockerError(f"no Docker answers: {error}") from None  # what `requests` and others made of it
         self.folder, self.compose = folder, DockerCompose(folder, list(files) or None)
         self.registry = load_registry(folder / "registry.yaml")
 

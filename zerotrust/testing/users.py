@@ -107,7 +107,7 @@ def directory(stack: Stack) -> Directory:
 
 def authorities(stack: Stack) -> str:
     """Return the certificate of the trust domain's authority, in PEM.  Raises `StackError`."""
-    return _file(stack, ATTESTATION, "/public/ca.pem").decode()
+    return file_of(stack, ATTESTATION, "/public/ca.pem").decode()
 
 
 def issuer(stack: Stack) -> str:
@@ -117,10 +117,10 @@ def issuer(stack: Stack) -> str:
 
 def passwords(stack: Stack) -> dict[str, str]:
     """Return the passwords that were made for these volumes, by user.  Raises `StackError`."""
-    return dict(json.loads(_file(stack, SETUP, PASSWORDS)))
+    return dict(json.loads(file_of(stack, SETUP, PASSWORDS)))
 
 
-def _file(stack: Stack, service: str, path: str) -> bytes:
+def file_of(stack: Stack, service: str, path: str) -> bytes:
     """Return a file of a container, which may have ended.  Raises `StackError`.
 
     Not by `cat` in it: what a command prints is lost now and then on a busy machine, and Docker says that all is well.
