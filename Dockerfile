@@ -3,17 +3,23 @@
 # COPY sets the mode, because the images' user reads what a checkout may hold for its owner alone (umask 077).
 # The user and group 47823 are shared by attestation and all parties, and by nobody on the machine: docs/containers.md.
 
-FROM python:3.13-slim AS packages
+# What everything is built on, each image by its digest: what a tag alone names would be trusted on first sight.
+# A variable of the same name takes the place of one, such as for a mirror (docs/containers.md, "Settings").
+ARG ZT_IMAGE_PYTHON=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+ARG ZT_IMAGE_KEYCLOAK=quay.io/keycloak/keycloak:26.7.5@sha256:37dbaf6f0722c9ec246335f36e1ef8b2e6cb960f7c27e0d8c615121a3d475a85
+ARG ZT_IMAGE_POSTGRES=postgres:17@sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f
+
+FROM ${ZT_IMAGE_PYTHON} AS packages
 COPY --chmod=755 requirements.run.lock /
 RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /requirements.run.lock && rm -rf /packages/bin
 
 # What inference alone has besides: the client of a model server.
-FROM python:3.13-slim AS packages-of-inference
+FROM ${ZT_IMAGE_PYTHON} AS packages-of-inference
 COPY --chmod=755 requirements.inference.lock /
 RUN pip install --no-cache-dir --no-compile --no-deps --require-hashes --target /packages -r /requirements.inference.lock && rm -rf /packages/bin \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /packages -p /app/packages /packages
 
-FROM python:3.13-slim AS base
+FROM ${ZT_IMAGE_PYTHON} AS base
 RUN echo 'agents:x:47823:47823::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'agents:x:47823:' >> /etc/group \
  && for folder in /data /keys /run/identity /public /keycloak-tls /setup /setup/keycloak /setup/database /setup/llama-stack /registry /accounts; do \
       install -d -o 47823 -g 47823 -m 750 "$folder"; done && chmod 755 /run/identity /public /setup /setup/database
@@ -72,11 +78,11 @@ CMD ["python", "-I", "-B", "-u", "/app"]
 
 # The Llama Stack server of compose.llama-stack.yaml.  It is no party: it has no code of ours, no identity, and a user of
 # its own, who cannot read what belongs to the parties.
-FROM python:3.13-slim AS packages-of-ogx
+FROM ${ZT_IMAGE_PYTHON} AS packages-of-ogx
 COPY --chmod=755 requirements.ogx.lock /
 RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /requirements.ogx.lock && rm -rf /packages/bin
 
-FROM python:3.13-slim AS llama-stack
+FROM ${ZT_IMAGE_PYTHON} AS llama-stack
 RUN echo 'ogx:x:47824:47824::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'ogx:x:47824:' >> /etc/group
 COPY --from=packages-of-ogx /packages/ /usr/local/lib/python3.13/site-packages/
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/local/lib/python3.13/site-packages || true
@@ -111,7 +117,7 @@ USER 47823:47823
 ENTRYPOINT ["python", "-B", "-m"]
 
 # JupyterLab of compose.notebooks.yaml, with what its cells use.  It has no identity, and no code of an intruder.
-FROM python:3.13-slim AS notebooks
+FROM ${ZT_IMAGE_PYTHON} AS notebooks
 RUN apt-get update && apt-get install -y --no-install-recommends curl socat && rm -rf /var/lib/apt/lists/* \
  && echo 'agents:x:47823:47823::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'agents:x:47823:' >> /etc/group \
  && install -d -o 47823 -g 47823 -m 750 /kernels /copies /accounts
@@ -151,7 +157,7 @@ COPY --chmod=755 zerotrust /app/zerotrust
 WORKDIR /app
 RUN python -B -c "from pathlib import Path; from registration.realm.script import SCRIPT, build_jar; build_jar(SCRIPT, Path('/delegation.jar'))"
 
-FROM quay.io/keycloak/keycloak:26.7.5 AS keycloak-options
+FROM ${ZT_IMAGE_KEYCLOAK} AS keycloak-options
 ENV KC_DB=postgres KC_CACHE=local KC_FEATURES=scripts,spiffe KC_HEALTH_ENABLED=true KC_HTTPS_CLIENT_AUTH=request
 
 FROM keycloak-options AS keycloak-built
@@ -162,6 +168,11 @@ RUN /opt/keycloak/bin/kc.sh build
 FROM keycloak-options AS keycloak
 COPY --from=keycloak-built /opt/keycloak/lib/quarkus/ /opt/keycloak/lib/quarkus/
 COPY --from=mapper /delegation.jar /opt/keycloak/providers/
+
+# Its folder is the database's own from the beginning, so that nothing has to start as root.
+FROM ${ZT_IMAGE_POSTGRES} AS database
+RUN install -d -o postgres -g postgres -m 700 /var/lib/postgresql/data && install -d -o postgres -g postgres -m 3777 /run/postgresql
+USER postgres
 
 # Only compose.intruders.yaml builds what follows: intruders that act as genuine workloads, and the attestation that
 # gives them identities.

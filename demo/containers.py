@@ -43,7 +43,7 @@ from zt.login import Login
 from zt.sign_in import client_at, sign_in_at
 
 CA, PASSWORDS, JOURNALS = Path("/public/ca.pem"), Path("/accounts/passwords.json"), Path("/journals")
-ISSUER = "https://localhost:8443/realms/agents"
+ISSUER = os.environ.get("ZT_ISSUER", "https://localhost:8443/realms/agents")
 NEXT = (
     ("docs/walkthrough.md", "this output, explained"),
     ("docs/containers.md", "the containers, and what to try by hand"),

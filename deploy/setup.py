@@ -24,8 +24,8 @@ SERVER, ENROLLED = Path("/setup/llama-stack"), Path("/registry", files.ENROLLED)
 """The Llama Stack server's volume, and the file of enrolled keys in the registry's."""
 PROVIDER_KEY = Path("/run/secrets/provider-key")
 LLAMA_STACK = Place(
-    issuer="https://localhost:8443/realms/agents",
-    keys_uri="https://keycloak:8443/realms/agents/protocol/openid-connect/certs",
+    issuer=os.environ.get("ZT_ISSUER", "https://localhost:8443/realms/agents"),
+    keys_uri=os.environ.get("ZT_ISSUER_AT", "https://keycloak:8443") + "/realms/agents/protocol/openid-connect/certs",
     ca="/public/ca.pem",
     host="server.llama-stack",  # its name in the network that it shares with inference: there alone it listens
     certificate="/setup/server.crt",

@@ -54,8 +54,11 @@ def write(root: Path) -> str | None:
     lines = approval(registry, approved, found, root / REALM_FILE.relative_to(ROOT))
     texts = {LOCK: as_text(found), str(REALM_FILE.relative_to(ROOT)): realm_text(realm(registry))}
     changed_files = [n for n, text in texts.items() if not (root / n).exists() or (root / n).read_text() != text]
-    for name, text in texts.items():
-        (root / name).write_text(text)
+    try:
+        for name, text in texts.items():
+            (root / name).write_text(text)
+    except OSError as error:  # as in a container, as another user than the one whose folder this is
+        return str(error)
     process = process_running(root / "run")
     if process and approved.files != found.files:  # first, for below a long list nobody reads it
         print(f"The system runs, as process {process}.\n{SUSPENDED}")
@@ -72,7 +75,7 @@ def next_steps(changed_files: list[str], *, runs: bool, code: bool) -> list[str]
     """Return what to do after an approval.  Pure."""
     steps = ["Review the list above.", f"Commit {' and '.join(changed_files)}: that is the approval."]
     if not runs:
-        steps += ["Start: make up"]
+        steps += ["Start: make up, or docker compose up --build --wait"]
     elif code:
         steps += ["Restart: make down, then make up", "Reinstate each suspended party: zt party reinstate NAME"]
     else:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from zt.doors import Place
 
 ROOT = Path(__file__).parents[1]
-KEYCLOAK = "https://localhost:8443"
+ISSUER = "https://localhost:8443/realms/"
+"""Of the realm that the registry names, where nothing else is said."""
 
 app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
@@ -43,10 +44,11 @@ app.add_typer(receipts.receipt, name="receipt", help="Verify who took part in a 
 app.add_typer(offline.token, name="token", help="Decode a token, and compare two.")
 
 
-def place(system: Path, deployed: Path | None = None, ca: Path | None = None) -> "Place":
+def place(system: Path, deployed: Path | None = None, ca: Path | None = None, issuer: str = "") -> "Place":
     """Return the addresses of the system of that folder.  Raises `RegistryError`.
 
-    `deployed` says where its parties run, and `ca` is its certificate authority, if they are elsewhere.
+    `deployed` says where its parties run, `ca` is its certificate authority, and `issuer` its issuer, if they are
+    others.
     """
     from zerotrust.registry.deployment import load_deployment
     from zerotrust.registry.model import load_registry
@@ -54,7 +56,8 @@ def place(system: Path, deployed: Path | None = None, ca: Path | None = None) ->
 
     registry = load_registry(system / "registry.yaml")
     deployment = load_deployment(deployed or system / "deploy" / "local.yaml", registry)
-    return Place.of(registry, deployment, keycloak=KEYCLOAK, ca=ca or system / "run" / "ca.pem")
+    issuer = issuer or f"{ISSUER}{registry.realm}"
+    return Place.of(registry, deployment, issuer=issuer, ca=ca or system / "run" / "ca.pem")
 
 
 def calls(system: Path) -> Calls:
@@ -99,6 +102,9 @@ def zt(  # noqa: PLR0913 - one for each variable
     ca: Annotated[
         Path | None, typer.Option(envvar="ZT_CA", help="the certificate authority; by default run/ca.pem there")
     ] = None,
+    issuer: Annotated[
+        str, typer.Option(envvar="ZT_ISSUER", help="the issuer; by default the realm at https://localhost:8443")
+    ] = "",
     journals: Annotated[
         Path | None, typer.Option(envvar="ZT_JOURNALS", help="the journals' folder; by default run/data there")
     ] = None,
@@ -108,7 +114,7 @@ def zt(  # noqa: PLR0913 - one for each variable
     The operator signs in in a browser, or by a code (`--device`).  No command asks for a password.
     """
     system = system or ROOT
-    there, run = partial(place, system, deployment, ca), system / "run"
+    there, run = partial(place, system, deployment, ca, issuer), system / "run"
     context.obj = Settings(
         user,
         device,

@@ -90,13 +90,13 @@ class Place:
     ca: Path
 
     @classmethod
-    def of(cls, registry: Registry, deployment: Deployment, *, keycloak: str, ca: Path) -> "Place":
+    def of(cls, registry: Registry, deployment: Deployment, *, issuer: str, ca: Path) -> "Place":
         """Return those of a registry with this deployment."""
         name = registry.authorities.attestation
         there = deployment.parties.get(name)
         dns_name = str(urlsplit(registry.address(name)).hostname)
         return cls(
-            issuer=f"{keycloak}/realms/{registry.realm}",
+            issuer=issuer,
             registry=registry.authorities.registry,
             attestation=(name, dns_name, (there.host, there.port)) if there else None,
             doors={

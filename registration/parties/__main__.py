@@ -23,6 +23,8 @@ usage: make new-agent NAME=auditor [TOOL=documents] [SCOPE=tool.read or NEW_SCOP
        make remove-agent NAME=auditor [CODE=delete]
        make remove-tool NAME=ledger [CODE=delete]"""
 
+OF_AGENT = "", "", ""
+"""What may follow its name: tool, scope, new scope; empty is as good as left out."""
 Change = Callable[[Project], None]
 
 
@@ -31,13 +33,14 @@ def change_of(arguments: list[str]) -> Change | None:
     match arguments:
         case [_, ""]:
             return None
-        case ["new-agent", str(name), str(tool), str(scope), str(new_scope)] if name:
+        case ["new-agent", str(name), *rest] if len(rest) <= len(OF_AGENT):
+            tool, scope, new_scope = [*rest, *OF_AGENT[len(rest) :]]
             return lambda project: _new_agent(project, name, tool, scope, new_scope)
         case ["new-tool", str(name)]:
             return lambda project: _new_tool(project, name)
-        case ["remove-agent" | "remove-tool" as command, str(name), "" | "delete" as code] if name:
+        case ["remove-agent" | "remove-tool" as command, str(name), *code] if code in ([], [""], ["delete"]):
             party = f"{command.removeprefix('remove-')}/{name}"
-            return lambda project: remove(project, party, with_code=code == "delete")
+            return lambda project: remove(project, party, with_code=code == ["delete"])
     return None
 
 

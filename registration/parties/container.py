@@ -25,8 +25,8 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
     inside = "".join(f"      to-{service_of[callee]}: {{}}\n" for callee in callees)
     service = (
         f"  {name}:\n    <<: *party\n"
-        f"    build: {{ context: ., target: party, args: {{ CODE: {folder_of(party)} }} }}\n"
-        f"    image: zero-trust-agents/{name}\n"
+        f"    build: {{ context: ., target: party, args: {{ <<: *bases, CODE: {folder_of(party)} }} }}\n"
+        f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{name}\n"
         f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"
         f'    volumes: ["identity:/run/identity:ro", "{name}:/data"]\n'
         f"    networks:\n      authorities: {{}}\n      to-{name}: {{ aliases: [{host}] }}\n{inside}"

@@ -44,11 +44,11 @@ def collected(root: Path, asked: str) -> Facts:
         (root / "docker-compose.yml").read_text(),
         (root / "deploy/local.yaml").read_text(),
         (root / "local/keycloak_options.py").read_text(),
-        os.environ.get("COMPOSE_PROJECT_NAME"),
+        of_env_file(root / ".env") | os.environ,
     )
     parties = {who["local"]: number for number, who in ours.ports.items() if who.get("local", "Keycloak") != "Keycloak"}
     local = on_machine.local(root, parties)
-    engine, images = docker.docker()
+    engine, images = docker.docker(ours.name)
     found = docker.containers(ours.name) if engine.answers and asked != LOCAL else []
     ids = {container.service: one for container, one in found}
     answer = None
@@ -72,6 +72,13 @@ def collected(root: Path, asked: str) -> Facts:
         suspended=docker.suspended_of(ids["registry"]) if "registry" in ids else (),
         other_lock=not docker.same(root / "registry.lock", lock),
     )
+
+
+def of_env_file(file: Path) -> dict[str, str]:
+    """Return the variables of the file that Compose reads beside docker-compose.yml, if there is one."""
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    pairs = [line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#")]
+    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}
 
 
 def _disks(root: Path, images: str, *, built: bool, asked: str) -> list[Disk]:

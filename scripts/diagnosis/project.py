@@ -4,6 +4,7 @@ Read with patterns, because the standard library has no YAML.  A test compares i
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SERVICES = {
@@ -38,11 +39,12 @@ class Project:
     """Who needs a port, by the way of starting: `containers` or `local`."""
 
 
-def project(compose: str, deployment: str, keycloak: str, name: str | None) -> Project:
+def project(compose: str, deployment: str, keycloak: str, variables: Mapping[str, str]) -> Project:
     """Return the facts from docker-compose.yml, deploy/local.yaml and local/keycloak_options.py.
 
-    `name` replaces the name in the compose file.  Raises `LookupError` if a text is another than expected.
+    `variables`: those that Compose has.  Raises `LookupError` if a text is another than expected.
     """
+    compose = re.sub(r"\$\{(\w+):-(\w*)\}", lambda found: variables.get(found[1]) or found[2], compose)
     ports: dict[int, dict[str, str]] = {}
     service = ""
     for line in compose.splitlines():
@@ -55,7 +57,7 @@ def project(compose: str, deployment: str, keycloak: str, name: str | None) -> P
     for port in re.findall(r"^(?:HEALTH_)?PORT = (\d+)", keycloak, re.MULTILINE):
         ports.setdefault(int(port), {})["local"] = "Keycloak"
     [written] = re.findall(r"^name: (\S+)", compose, re.MULTILINE)[:1] or [""]
-    [issuer] = re.findall(r"ZT_ISSUER: (\S+)", compose)[:1] or [""]
+    [issuer] = re.findall(r"ZT_ISSUER: (?:&\w+ )?(\S+)", compose)[:1] or [""]
     if not (ports and written and issuer):
         raise LookupError("docker-compose.yml is not as this program knows it")
-    return Project(name or written, issuer, ports)
+    return Project(variables.get("COMPOSE_PROJECT_NAME") or written, issuer, ports)

@@ -132,7 +132,7 @@ def test_the_settings_are_those_of_the_code() -> None:
 
 def test_the_ports_are_those_of_the_deployments() -> None:
     told = {who.partition(":")[0]: (int(port), there) for port, who, there in rows(SETTINGS, "Ports")}
-    published = re.findall(r'"127\.0\.0\.1:(\d+):\d+"', (ROOT / "docker-compose.yml").read_text())
+    published = re.findall(r'"127\.0\.0\.1:\$\{\w+:-(\d+)\}:', (ROOT / "docker-compose.yml").read_text())
 
     placed = {name: place.port for name, place in deployment().parties.items()}
     assert {name: port for name, (port, _) in told.items() if name in placed} == placed

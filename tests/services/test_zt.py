@@ -124,7 +124,7 @@ def registered() -> Registered:
 @pytest.fixture
 def place(tmp_path: Path, registry: Registry) -> Place:
     """Where the registry is, but for its port; the CA is there."""
-    return Place.of(registry, deployment(), keycloak=URL, ca=tmp_path / "ca.pem")
+    return Place.of(registry, deployment(), issuer=f"{URL}/realms/{registry.realm}", ca=tmp_path / "ca.pem")
 
 
 Zt = Callable[..., Result]

@@ -119,7 +119,7 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, ca
     (tmp_path / "policies").mkdir()
     for file in POLICIES.iterdir():
         (tmp_path / "policies" / file.name).write_bytes(file.read_bytes())
-    place = Place.of(REGISTRY, deployment(), keycloak="https://localhost:8443", ca=tmp_path / "ca.pem")
+    place = Place.of(REGISTRY, deployment(), issuer="https://localhost:8443/realms/agents", ca=tmp_path / "ca.pem")
     there = replace(place, doors={**place.doors, POLICY_AUTHORITY.scope: f"https://{NAMES[0]}"})
     with served(cast("Registered", authority.app), *ca.party(tmp_path, *NAMES)) as port:
         yield program_at(monkeypatch, there, port, ca, POLICY_AUTHORITY)

@@ -52,7 +52,7 @@ def test_whoever_runs_cells_has_no_administrator_and_writes_only_the_readers_cop
 
 
 def test_it_listens_on_this_machine_alone_in_a_network_with_nobody_else() -> None:
-    assert LAB["ports"] == [f"{PUBLISHED}:{LAB_PORT}:{LAB_PORT}"]
+    assert LAB["ports"] == [f"{PUBLISHED}:${{ZT_NOTEBOOKS_PORT:-{LAB_PORT}}}:{LAB_PORT}"]
     assert LAB["networks"]["browser"]["aliases"] == [AT]
     assert f"/dev/tcp/{AT}/{LAB_PORT}" in LAB["healthcheck"]["test"][-1]
     assert [name for name in SERVICES if "browser" in SERVICES[name].get("networks", {})] == ["notebooks"]

@@ -67,8 +67,7 @@ class Stage:
             shutil.copy(ROOT / name, self.root / name)
         compose = (ROOT / "docker-compose.yml").read_text()
         for old, new in zip((8443, 8101, 8106, 8108), (self.port, *others), strict=True):
-            compose = compose.replace(f'"127.0.0.1:{old}:', f'"127.0.0.1:{new}:')
-        compose = compose.replace("https://localhost:8443/", f"https://localhost:{self.port}/")
+            compose = compose.replace(f":-{old}}}", f":-{new}}}")
         (self.root / "docker-compose.yml").write_text(compose)
         (self.root / ".venv/uv/bin/uv").touch()
         self._bin.mkdir()

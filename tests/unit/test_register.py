@@ -62,7 +62,7 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
         "Next:\n"
         "  1. Review the list above.\n"
         "  2. Commit registry.lock and keycloak-realm/realm.json: that is the approval.\n"
-        "  3. Start: make up\n"
+        "  3. Start: make up, or docker compose up --build --wait\n"
     )
 
     assert check(project) is None

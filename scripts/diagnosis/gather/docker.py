@@ -28,8 +28,8 @@ ALL = "attestation"
 """The service whose log is always read."""
 
 
-def docker() -> tuple[Docker, str]:
-    """Return what Docker says of itself, and the folder of its images, if that is on this machine."""
+def docker(project: str) -> tuple[Docker, str]:
+    """Return what Docker says of itself and of a project, and the folder of its images, if that is on this machine."""
     if not shutil.which("docker"):
         return Docker(installed=False, answers=False), ""
     ran = run("docker", "info", "--format", "{{json .}}")
@@ -42,7 +42,7 @@ def docker() -> tuple[Docker, str]:
     plugins = {
         plugin.get("Name"): plugin.get("Version", "") for plugin in info.get("ClientInfo", {}).get("Plugins", [])
     }
-    image = run("docker", "image", "inspect", "--format", "{{.Id}}", "zero-trust-agents/attestation")
+    image = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{project}/attestation")
     return (
         Docker(
             server=str(info["ServerVersion"]),
