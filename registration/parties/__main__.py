@@ -33,12 +33,12 @@ def change_of(arguments: list[str]) -> Change | None:
     match arguments:
         case [_, ""]:
             return None
-        case ["new-agent", str(name), *rest] if len(rest) <= len(OF_AGENT):
+        case ["new-agent", str(name), *rest] if name and len(rest) <= len(OF_AGENT):
             tool, scope, new_scope = [*rest, *OF_AGENT[len(rest) :]]
             return lambda project: _new_agent(project, name, tool, scope, new_scope)
         case ["new-tool", str(name)]:
             return lambda project: _new_tool(project, name)
-        case ["remove-agent" | "remove-tool" as command, str(name), *code] if code in ([], [""], ["delete"]):
+        case ["remove-agent" | "remove-tool" as command, str(name), *code] if name and code in ([], [""], ["delete"]):
             party = f"{command.removeprefix('remove-')}/{name}"
             return lambda project: remove(project, party, with_code=code == ["delete"])
     return None

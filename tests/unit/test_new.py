@@ -296,6 +296,7 @@ def test_nothing_is_written_through_a_link(project: Path, tmp_path_factory: pyte
     [
         [],
         ["new-agent", "", "", "", ""],
+        ["new-agent", "auditor", "", "", "", "x"],
         ["new-tool", ""],
         ["new-tool", "a", "b"],
         ["new-user", "x"],
