@@ -11,7 +11,7 @@ from itertools import chain
 from authorities.audit.log import Log
 from authorities.audit.reconciliation import Reconciliation
 from zerotrust.audit.event import is_valid
-from zerotrust.audit.event_types import Alarm
+from zerotrust.audit.event_types import Alarm, Counts
 from zerotrust.tlog.tiles import WIDTH, entries_of, path
 from zerotrust.tlog.tree import InvalidLog
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Alarms:
     """Follows one log."""
 
-    def __init__(self, log: Log, registry: str, ledger: str, raise_: Callable[[Alarm], object]) -> None:
+    def __init__(self, log: Log, registry: str, ledger: str, raise_: Callable[[Alarm | Counts], object]) -> None:
         """`registry`: the SPIFFE ID of the party that tells what the issuer says.
 
         `ledger`: of this party, in whose journal `raise_` records an alarm.
@@ -49,15 +49,19 @@ class Alarms:
         except (OSError, InvalidLog) as error:
             log.error("the exchanges in the log cannot be compared: %s", error)
 
-    def _record(self, alarms: Iterable[Alarm]) -> None:
+    def _record(self, alarms: Iterable[Alarm | Counts]) -> None:
         for alarm in alarms:
             if not is_valid(alarm):  # control: alarm-is-a-record
-                log.error("an alarm about %r has no form of a record, and is not recorded", alarm.token_id)
+                log.error("%r has no form of a record, and is not recorded", alarm)
                 continue
-            log.warning("%s has exchanged token %s: %s", alarm.party, alarm.token_id, _MEANING[alarm.cause])
+            if isinstance(alarm, Alarm):
+                log.warning("%s has exchanged token %s: %s", alarm.party, alarm.token_id, _MEANING[alarm.cause])
+            else:
+                for more in alarm.repeated or ():
+                    log.warning("%s: %d further alarms: %s", more.party, more.times, _MEANING[more.reason])
             self._raise(alarm)
 
-    def _found(self, size: int) -> list[Alarm]:
+    def _found(self, size: int) -> list[Alarm | Counts]:
         """Take the next leaves, of one bundle at most; at the start, all that are read again."""
         if self._compared is None:
             first = max(0, size - AGAIN) // WIDTH * WIDTH

@@ -18,7 +18,7 @@ from zerotrust.audit.ledger import PATH
 from zerotrust.audit.record import Link
 from zerotrust.audit.tail import MOST_BYTES
 from zerotrust.context import current_peer
-from zerotrust.decision import Decision, Denied
+from zerotrust.decision import Decision, Denied, ReasonCode
 from zerotrust.routes import MutualTLS, Public, Routes
 from zerotrust.service import Service
 from zerotrust.tlog.tree import InvalidLog
@@ -33,7 +33,9 @@ ROUTES: Routes = {
     ("GET", "/proofs/{sha256}"): MutualTLS(any_workload=True),
 }
 ALARM_EVERY = 60
-"""Seconds between two records that a party has sent a changed journal, or another's: it may do that for ever."""
+"""Seconds between two records that a party has sent a changed journal, or another's, or more than its share: it may do
+each for ever."""
+_ALARMING = {AuditReason.JOURNAL_CHANGED, AuditReason.JOURNAL_OF_ANOTHER, AuditReason.JOURNAL_TOO_FAST}
 
 _OF_THE_LOG = re.compile(r"checkpoint|tile/(entries|[0-7])(/x[0-9]{3}){0,5}/[0-9]{3}(\.p/[1-9][0-9]{0,2})?")
 """The paths of c2sp.org/tlog-tiles; nothing else in the folder is for others."""
@@ -46,16 +48,15 @@ _NO_STORE = {"cache-control": "no-store"}
 
 def create_app(service: Service) -> ASGIApp:
     """Return the audit authority, guarded."""
-    ledger, alarms = Ledger(service), dict[str, float]()  # one for each party of the registry
+    ledger, recorded = Ledger(service), dict[tuple[str, ReasonCode], float]()  # a few for each party of the registry
     app: FastAPI = service.app(ledger.opened())
 
     async def told(refusal: Denied) -> Response:
-        """Answer; and record that a party has sent a changed journal, or another's."""
+        """Answer; and record what a party that is as it should be does not do."""
         caller, now = str(current_peer().id), service.clock()
-        alarming = refusal.reason in {AuditReason.JOURNAL_CHANGED, AuditReason.JOURNAL_OF_ANOTHER}
-        # control: alarms-bounded
-        if alarming and abs(now - alarms.get(caller, -math.inf)) >= ALARM_EVERY:
-            alarms[caller] = now
+        before = recorded.get((caller, refusal.reason), -math.inf)
+        if refusal.reason in _ALARMING and abs(now - before) >= ALARM_EVERY:  # control: alarms-bounded
+            recorded[caller, refusal.reason] = now
             decision = Decision(allowed=False, reason=refusal.reason, detail=f"{caller}: {refusal.detail}")
             await service.recorder.write(Refusal(decision=Decided.of(decision)))
         return DeniedResponse(refusal)

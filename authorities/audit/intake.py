@@ -13,6 +13,7 @@ from authorities.audit.received import Writers, new_of, sent
 from zerotrust.audit.record import GENESIS, Link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.decision import Denied
+from zerotrust.limits.budget import Budget
 from zerotrust.shielded import Shielding, shielded
 
 EVERY = 0.4
@@ -29,6 +30,11 @@ LAST = 3.0
 ENDS = LogError("the audit authority ends")
 MOST_WAITING = 16 * MOST_BYTES
 """Bytes of requests that are on their way into the log, of all parties together: 32 MiB."""
+SHARE, SHARE_A_SECOND = 256 * 1024 * 1024, 128 * 1024
+"""Bytes of new records that one party may add at once, to catch up after an outage, and in each second from then on:
+some 50 calls a second, day and night."""
+OF_A_RECORD = 256
+"""Further bytes that each record takes: of its hash, and of its rows in the index."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to publish, while that fails: doubled from the one to the other."""
 
@@ -57,6 +63,7 @@ class Intake(Shielding):
         self._log, self._lookup, self._was_published = ledger, lookup, published
         self._waiting: dict[str, _Waiting] = {}
         self._taking: dict[str, int] = {}
+        self._shares: dict[str, Budget] = {}  # one for each party of the registry
         self._some, self._came, self._ready, self._ended = asyncio.Event(), asyncio.Event(), False, False
 
     def position(self, service: str) -> Link:
@@ -70,7 +77,8 @@ class Intake(Shielding):
         """Take lines of a journal, and return where the log stands with it when they are published.
 
         Raises `Denied`: see `sent` and `new_of`; `journal_busy` while lines of the same journal are on their
-        way, or too much waits; `log_unavailable` if they cannot be published now.
+        way, or too much waits; `journal_too_fast` if the party has used its share up; `log_unavailable` if they cannot
+        be published now.
         """
         there = self.position(service)
         if service in self._taking:
@@ -78,12 +86,20 @@ class Intake(Shielding):
         # control: deliveries-bounded
         if sum(self._taking.values()) + len(body) > MOST_WAITING:
             raise Denied(AuditReason.JOURNAL_BUSY, "too much waits for the log")
+        share = self._shares.setdefault(service, Budget(SHARE, SHARE_A_SECOND))
+        cost, used = len(body) + body.count(b"\n") * OF_A_RECORD, 0
+        if not share.take(cost):  # control: deliveries-of-a-party-bounded
+            raise Denied(AuditReason.JOURNAL_TOO_FAST, "more than the share of one party")
         self._taking[service] = len(body)
         try:
             given = await asyncio.to_thread(sent, body, service, self._only)
-            new = await new_of(given, there, partial(self._lookup, service))
-            return await self._published(service, new, given.link) if new else there
+            if not (new := await new_of(given, there, partial(self._lookup, service))):
+                return there
+            link = await self._published(service, new, given.link)
+            used = sum(len(line) + 1 + OF_A_RECORD for line in new)
+            return link
         finally:
+            share.give_back(cost - used)
             del self._taking[service]
 
     async def _published(self, service: str, lines: Sequence[bytes], link: Link) -> Link:

@@ -11,5 +11,6 @@ class AuditReason(ReasonCode):
     JOURNAL_ELSEWHERE = "journal_elsewhere", (409, "invalid_request")
     JOURNAL_CHANGED = "journal_changed", (409, "invalid_request")
     JOURNAL_BUSY = "journal_busy", (429, "temporarily_unavailable")
+    JOURNAL_TOO_FAST = "journal_too_fast", (429, "temporarily_unavailable")
     LOG_UNAVAILABLE = "log_unavailable", (503, "temporarily_unavailable")
     NOT_IN_THE_LOG = "not_in_the_log", (404, "invalid_request")

@@ -6,15 +6,19 @@ leaves comes to the same alarms, and a ledger that starts again goes on by readi
 An exchange that the issuer made is explained by the journal of its client.  A journal may come late, so it is waited
 for: until it has a record from later on, or until nothing came for some time.  Longer where the registry's records were
 held up: then the log was away, and parties try again up to half a minute later.
+
+Each party has its own place in memory, and its own number of alarms a minute: what one invents accuses no other, and
+hides no alarm about another.  A time in a record counts as no later than the batch in which it came.
 """
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from zerotrust.audit.event_types import Alarm, AlarmCause, Exchange, Issued, IssuedToken
-from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.audit.event_types import Alarm, AlarmCause, Counts, Exchange, Issued, IssuedToken, Repeated
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.leaf import Heads, leaf_of
 from zerotrust.limits.bounded import Bounded
 
@@ -29,25 +33,33 @@ HELD_UP = 8 * MICROSECONDS
 ISSUER_LATE = 10 * MICROSECONDS
 """For which the issuer's event of an exchange may come late."""
 MOST = 10_000
-"""Of what is waited for, of each kind: an issuer makes a hundred exchanges a second."""
-MOST_ATTEMPTS = 100
-"""Of one client, for one audience and user: more than it has under way."""
+"""Exchanges of one party that are waited for, of each kind: an issuer makes a hundred a second."""
+MOST_KINDS, MOST_ATTEMPTS = 1_000, 100
+"""Of exchanges of one party without a known end: audiences with a user, and exchanges of each of these pairs."""
+IN_FULL = 10
+"""Alarms of one cause about one party that are told one by one within a minute; those beyond are only counted."""
+MINUTE = 60 * MICROSECONDS
+COUNTED = sanitize("alarm")
+"""The operation in the count of alarms (`Repeated`)."""
 
-_ID = re.compile(r"[\x21-\x7e]+")
+LONGEST = 200
+"""Characters of a name that an issuer gives: an exchange of a longer one is not compared."""
+
+_ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST}}}")
 """An id that an alarm can name: what an exchange calls the token may be any text (`zerotrust/audit/event_types.py`)."""
-_TOLD = re.compile(rb'"type":"(?:issued|exchange|alarm)"')
+_TOLD = re.compile(rb'"type":"(?:issued|exchange)"')
+_RAISED = re.compile(rb'"type":"(?:alarm|counts)"')
 _WHEN = re.compile(rb'"schema":1,"service":"(spiffe://[\w./-]+)","time":([0-9]+)')
 """No other text of a record can be this, for a quotation mark within a string is escaped."""
 
 
-class _Journalled(NamedTuple):
-    service: str
+@dataclass(slots=True)
+class _Journalled:
     at: int
     subject: str
 
 
 class _Attempt(NamedTuple):
-    client: str
     audience: str | None
     subject: str | None
 
@@ -61,6 +73,30 @@ class _Awaited:
     """Whether there is an alarm, because its client's journal says nothing."""
 
 
+@dataclass(slots=True)
+class _Party:
+    """What is remembered of one party, the client of its exchanges."""
+
+    awaited: Bounded[str, _Awaited] = field(default_factory=lambda: Bounded(MOST))
+    """What the issuer says that it made."""
+    journalled: Bounded[str, _Journalled] = field(default_factory=lambda: Bounded(MOST))
+    """What its own journal says that the issuer made."""
+    attempts: Bounded[_Attempt, list[int]] = field(default_factory=lambda: Bounded(MOST_KINDS))
+    """The times of exchanges whose end it does not know."""
+    latest: int = 0
+    """The latest time in its journal."""
+    alarms: Counter[AlarmCause] = field(default_factory=Counter)
+    """How many there were in this minute."""
+
+    def believe_nothing_later(self, now: int) -> None:
+        """Take each time in its records for no later than `now`, when they had all come."""
+        self.latest = min(self.latest, now)
+        for made in self.journalled.values():
+            made.at = min(made.at, now)
+        for times in self.attempts.values():
+            times[:] = [min(at, now) for at in times]
+
+
 class Reconciliation:
     """The exchanges that have no counterpart yet.  It takes all leaves of a log, in their order."""
 
@@ -70,30 +106,44 @@ class Reconciliation:
         `whole`: it takes all leaves from the first one.  Otherwise what may have its counterpart before is left out.
         """
         self._registry, self._ledger, self._whole = registry, ledger, whole
-        self._awaited, self._journalled = Bounded[str, _Awaited](MOST), Bounded[str, _Journalled](MOST)
-        self._attempts = Bounded[_Attempt, list[int]](MOST)
-        """The times of exchanges whose end the client does not know."""
-        self._latest = Bounded[str, int](MOST)
-        """The latest time in each journal."""
-        self._recorded = Bounded[tuple[str, AlarmCause], None](MOST)
+        self._parties = defaultdict[str, _Party](_Party)
+        """By SPIFFE ID: each has a journal, or is a client of the issuer, and nobody adds one by a record."""
         self._oldest: int | None = None
         """The earliest time of the registry's records in this batch."""
-        self._until = self._patient_until = self._left_out = 0
+        self._until = self._patient_until = self._left_out = self._minute = 0
         self._begun = False
 
-    def missed(self, leaves: Iterable[bytes]) -> list[Alarm]:
+    def missed(self, leaves: Iterable[bytes]) -> list[Alarm | Counts]:
         """Take leaves of an earlier time.  Return the alarms that are not among them.  Raises as `take`."""
-        found = [alarm for leaf in leaves for alarm in self.take(leaf)]
-        return [alarm for alarm in found if (alarm.token_id, alarm.cause) not in self._recorded]
+        found, recorded = list[Alarm | Counts](), Counter[Alarm | Counts]()
+        for leaf in leaves:
+            found += self.take(leaf)
+            recorded.update(self._raised(leaf))
+        missing = list[Alarm | Counts]()
+        for alarm in found:
+            if recorded[alarm]:
+                recorded[alarm] -= 1
+            else:
+                missing.append(alarm)
+        return missing
 
-    def take(self, leaf: bytes) -> list[Alarm]:
+    def _raised(self, leaf: bytes) -> Iterator[Alarm | Counts]:
+        if not _RAISED.search(leaf):
+            return
+        content = leaf_of(leaf)
+        if isinstance(content, Heads) or not isinstance(alarm := content.event.data, Alarm | Counts):
+            return
+        if content.event.service == self._ledger:  # control: alarm-of-the-ledger
+            yield alarm
+
+    def take(self, leaf: bytes) -> list[Alarm | Counts]:
         """Take the next leaf; return new alarms, if it ends a batch.  Raises `ValueError` for no leaf of a ledger."""
         if not _TOLD.search(leaf) and (when := _WHEN.search(leaf)):
             self._note_time(when[1].decode(), int(when[2]))
             return []
         content = leaf_of(leaf)
         if isinstance(content, Heads):
-            return [*self._compared(content.time)]
+            return [*self._told(self._compared(content.time), content.time)]
         event = content.event
         self._note_time(event.service, event.time)
         match event.data:
@@ -101,25 +151,44 @@ class Reconciliation:
                 if event.service != self._registry:  # control: issuer-told-by-registry
                     return []
                 for token in tokens or ():
-                    self._awaited[token.token_id] = _Awaited(token)
+                    self._of(token.client).awaited[token.token_id] = _Awaited(token)
                 self._until = max(self._until, until)
+            case Exchange(audience=audience, principal=caller) if max(len(audience), len(caller.subject)) > LONGEST:
+                return []
             case Exchange(decision=decision, token_id=str(name), principal=caller) if decision.allowed:
                 if not _ID.fullmatch(name):  # control: alarm-names-an-id
                     return []
-                self._journalled[name] = _Journalled(event.service, event.time, caller.subject)
+                self._of(event.service).journalled[name] = _Journalled(event.time, caller.subject)
             case Exchange(audience=audience, principal=caller):
-                attempt = _Attempt(event.service, audience, caller.subject)
-                of_late = [at for at in self._attempts.get(attempt, ()) if at >= event.time - 2 * LATER]
-                self._attempts[attempt] = [*of_late[-MOST_ATTEMPTS:], event.time]
-            case Alarm(token_id=name, cause=cause):
-                if event.service == self._ledger:  # control: alarm-of-the-ledger
-                    self._recorded[name, cause] = None
+                attempts, attempt = self._of(event.service).attempts, _Attempt(audience, caller.subject)
+                of_late = [at for at in attempts.get(attempt, ()) if at >= event.time - 2 * LATER]
+                attempts[attempt] = [*of_late[-MOST_ATTEMPTS:], event.time]
         return []
 
+    def _of(self, name: str) -> _Party:
+        return self._parties[name]  # control: exchanges-by-party
+
     def _note_time(self, service: str, time: int) -> None:
-        self._latest[service] = max(time, self._latest.get(service, 0))
+        party = self._of(service)
+        party.latest = max(time, party.latest)
         if service == self._registry:
             self._oldest = min(time, self._oldest or time)
+
+    def _told(self, found: Iterable[Alarm], now: int) -> Iterator[Alarm | Counts]:
+        """Yield alarms of a batch that was written at `now`; and at the end of a minute, how many were left out."""
+        if now // MINUTE != self._minute:
+            self._minute = now // MINUTE
+            for name, party in self._parties.items():
+                for cause, times in party.alarms.items():
+                    if times > IN_FULL:
+                        more = Repeated(operation=COUNTED, reason=cause, times=times - IN_FULL, party=name)
+                        yield Counts(repeated=(more,))
+                party.alarms.clear()
+        for alarm in found:
+            seen = self._of(alarm.party).alarms
+            seen[alarm.cause] += 1
+            if seen[alarm.cause] <= IN_FULL:  # control: alarms-of-a-cause-counted
+                yield alarm
 
     def _compared(self, now: int) -> Iterator[Alarm]:
         """Compare after a batch that was written at `now`."""
@@ -127,49 +196,54 @@ class Reconciliation:
             self._left_out = now + AFTER_A_PAUSE
         if not self._begun or (self._oldest is not None and now - self._oldest > HELD_UP):
             self._patient_until = now + AFTER_A_PAUSE
-        self._begun, self._oldest = True, None
-        for name, awaited in [*self._awaited.items()]:
+        self._begun, self._oldest, self._until = True, None, min(self._until, now)
+        for name, party in [*self._parties.items()]:
+            party.believe_nothing_later(now)  # control: no-time-after-delivery
+            yield from self._issued(party, now)
+            yield from self._invented(name, party)  # control: journalled-exchange-issued
+
+    def _issued(self, party: _Party, now: int) -> Iterator[Alarm]:
+        for name, awaited in [*party.awaited.items()]:
             awaited.since = awaited.since or now
-            done, cause = self._found(awaited, now)
+            done, cause = self._found(awaited, party, now)
             awaited.silent |= cause == "silent"
             if done:
-                del self._awaited[name]
+                del party.awaited[name]
             if cause:
                 token = awaited.token
                 yield Alarm(cause=cause, party=token.client, token_id=name, at=token.time, subject=token.subject)
-        for name, made in [*self._journalled.items()]:
-            if made.at < self._left_out:
-                del self._journalled[name]
-            elif made.at + ISSUER_LATE <= self._until:
-                del self._journalled[name]
-                # control: journalled-exchange-issued
-                yield Alarm(cause="unknown", party=made.service, token_id=name, at=made.at, subject=made.subject)
 
-    def _found(self, awaited: _Awaited, now: int) -> tuple[bool, AlarmCause | None]:
+    def _invented(self, party_id: str, party: _Party) -> Iterator[Alarm]:
+        for name, made in [*party.journalled.items()]:
+            if made.at < self._left_out:
+                del party.journalled[name]
+            elif made.at + ISSUER_LATE <= self._until:
+                del party.journalled[name]
+                yield Alarm(cause="unknown", party=party_id, token_id=name, at=made.at, subject=made.subject)
+
+    def _found(self, awaited: _Awaited, party: _Party, now: int) -> tuple[bool, AlarmCause | None]:
         """Return whether a token need not be waited for any longer, and what there is to say of it."""
         token = awaited.token
-        if self._explains(token):
+        if _explains(party, token):
             return True, "explained" if awaited.silent else None
         if token.time < self._left_out:
             return True, None
-        if self._latest.get(token.client, 0) >= token.time + LATER:  # control: issued-exchange-journalled
+        if party.latest >= token.time + LATER:  # control: issued-exchange-journalled
             return True, "unexplained"
         late = now >= max(awaited.since + SILENT, self._patient_until)
         return False, "silent" if late and not awaited.silent else None  # control: silent-journal-noticed
 
-    def _explains(self, token: IssuedToken) -> bool:
-        """Return whether the journal of the token's client has its exchange, and take that as explained.
 
-        An exchange whose answer was lost has no token in the journal; it explains one token of the same audience and
-        user.
-        """
-        made = self._journalled.get(token.token_id)
-        if made and made.service == token.client:  # control: exchange-in-its-clients-journal
-            del self._journalled[token.token_id]
+def _explains(party: _Party, token: IssuedToken) -> bool:
+    """Return whether the journal of the token's client has its exchange, and take that as explained.
+
+    An exchange whose answer was lost has no token in the journal; it explains one token of the same audience and user.
+    """
+    if party.journalled.pop(token.token_id, None):
+        return True
+    times = party.attempts.get(_Attempt(token.audience, token.subject), [])
+    for at in times:
+        if abs(at - token.time) <= LATER:
+            times.remove(at)
             return True
-        attempts = self._attempts.get(_Attempt(token.client, token.audience, token.subject), [])
-        for at in attempts:
-            if abs(at - token.time) <= LATER:
-                attempts.remove(at)
-                return True
-        return False
+    return False

@@ -70,6 +70,7 @@ def located(way: Missing | tuple[Missing, ...] | str) -> str:
 
 DECIDE = Control("policy-decides", put="return GRANTED")
 _MOST_GIVES_WAY = Control("most-connections-give-way", take="-held[other._holder.name]")
+_BY_PARTY = Control("exchanges-by-party", take="name", put='"everybody"')
 SIGNATURE = Control("token-signature", put='signed = jwt.PyJWS().decode(token, options={"verify_signature": False})')
 NOT_BEYOND_ITS_LIFE = Control("answer-ends-with-token", put="left = 60.0")
 FILE_BY_FILE = '"\\n".join(one.text for one in statements(content.policies))'
@@ -1084,7 +1085,7 @@ ROWS: dict[int, Row] = {
         (
             (Control("issued-exchange-journalled"), Control("silent-journal-noticed", put="return False, None")),
             Control("silent-journal-noticed", put="return False, None"),
-            Control("exchange-in-its-clients-journal", take="made and made.service == token.client", put="made"),
+            _BY_PARTY,
         ),
     ),
     347: Row(
@@ -1098,10 +1099,25 @@ ROWS: dict[int, Row] = {
         "what has no form is not recorded",
         ((Control("alarm-names-an-id"), Control("alarm-is-a-record")),),
     ),
+    400: Row(
+        "a party that invents exchanges until another party's are forgotten, so that this one is accused",
+        "an alarm names the party and the token",
+        (_BY_PARTY,),
+    ),
+    401: Row(
+        "a record of a time to come, so that each later exchange of its party is an alarm before its journal is there",
+        None,
+        (Control("no-time-after-delivery"),),
+    ),
+    402: Row(
+        "a party that invents exchanges until another alarm is one among thousands",
+        "one record has the number of the others",
+        (Control("alarms-of-a-cause-counted", take="seen[alarm.cause] <= IN_FULL", put="True"),),
+    ),
     378: Row(
         "a party that records an alarm itself, so that the ledger does not raise it after a restart",
         "an alarm names the party and the token",
-        (Control("alarm-of-the-ledger", put="True", take="event.service == self._ledger"),),
+        (Control("alarm-of-the-ledger", put="True", take="content.event.service == self._ledger"),),
     ),
     # Y. Journals on their way to the audit log
     300: Row(
@@ -1125,10 +1141,15 @@ ROWS: dict[int, Row] = {
         AuditReason.JOURNAL_BUSY,
         (Control("deliveries-bounded"),),
     ),
+    403: Row(
+        "a party delivers valid records without end, until the ledger's disk is full",
+        AuditReason.JOURNAL_TOO_FAST,
+        (Control("deliveries-of-a-party-bounded"),),
+    ),
     305: Row(
         "a party delivers what is refused, again and again, so that its refusals fill the ledger's disk",
         AuditReason.JOURNAL_OF_ANOTHER,
-        (Control("alarms-bounded", put="True", take="abs(now - alarms.get(caller, -math.inf)) >= ALARM_EVERY"),),
+        (Control("alarms-bounded", put="True", take="abs(now - before) >= ALARM_EVERY"),),
     ),
     306: Row(
         "a party reads the log's key through the door of the log's files",

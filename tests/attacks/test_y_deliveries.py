@@ -119,6 +119,18 @@ async def test_more_than_the_log_takes_at_the_time(ledger: Ledger) -> Tries:
     yield Attempt(f"{len(busy)} refused" if busy else "all taken", not busy, busy, AuditReason.JOURNAL_BUSY)
 
 
+@attack(403, in_front_of_it)
+async def test_valid_records_without_end(ledger: Ledger) -> Tries:
+    """Each request continues the journal; others are taken meanwhile."""
+    lines, share = written(WRITER, 20), 10 * intake.OF_A_RECORD
+    with patch.object(intake, "SHARE", share), patch.object(intake, "SHARE_A_SECOND", 0):
+        for line in lines:
+            answer = await ledger.send(WRITER, [line])
+        assert (await ledger.send(READER, written(READER, 1))).status_code == 200
+    inside = len(ledger.published(WRITER))
+    yield Attempt(str(answer.status_code), inside == len(lines), ledger.refused)
+
+
 @attack(305, in_front_of_it)
 async def test_what_is_recorded_of_refusals_fills_the_log(ledger: Ledger) -> Tries:
     for count in range(10):

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
+from authorities.audit import reconciliation
 from authorities.audit.alarms import Alarms
 from authorities.audit.reconciliation import SILENT, Reconciliation
 from tests.support.attack import Attempt, Tries, attack
@@ -24,7 +26,7 @@ from tests.support.exchanges import (
 )
 from tests.support.issuer import Issuer
 from zerotrust.audit.event import is_valid
-from zerotrust.audit.event_types import Alarm, Issued
+from zerotrust.audit.event_types import Alarm, Counts, Issued
 from zerotrust.service import Service
 
 
@@ -95,7 +97,41 @@ async def test_a_name_that_no_record_may_have(compared: Compared) -> Tries:
     """The exchange is in its journal, and the issuer does not know of it."""
     assert not compared.lured
     made = (line(READER, SECOND, exchange(name)) for name in ("a b", "another"))
-    log, raised = Log().add(SECOND, *made).idle(5 * SECOND, 30 * SECOND), list[Alarm]()
+    log, raised = Log().add(SECOND, *made).idle(5 * SECOND, 30 * SECOND), list[Alarm | Counts]()
     Alarms(cast("Any", None), REGISTRY, LEDGER, raised.append)._record(log.alarms)
-    assert "another" in {alarm.token_id for alarm in raised}
+    assert "another" in {alarm.token_id for alarm in raised if isinstance(alarm, Alarm)}
     yield Attempt("what has no form is not recorded", not all(map(is_valid, raised)))
+
+
+@attack(400, compared)
+async def test_inventions_until_another_party_is_accused(compared: Compared) -> Tries:
+    """The other party has recorded its exchange, and the issuer's word of it comes last."""
+    assert not compared.lured
+    with patch.object(reconciliation, "MOST", 10):
+        log = Log().idle(0, 60 * SECOND)
+        log.add(61 * SECOND, line(READER, 60 * SECOND, exchange("a")))
+        log.add(62 * SECOND, *(line(WRITER, 60 * SECOND, exchange(f"w{number}")) for number in range(11)))
+        log.add(63 * SECOND, MADE)
+        log.add(75 * SECOND, said(75 * SECOND), line(READER, 75 * SECOND, ANYTHING))
+    accused = sorted({alarm.party for alarm in log.alarms})
+    yield Attempt(f"{len(accused)} accused", READER in accused, recorded=accused, reason=WRITER)
+
+
+@attack(401, compared)
+async def test_a_record_of_a_time_to_come(compared: Compared) -> Tries:
+    """An intruder in the party has written it; the party's own exchange is in its journal a moment later."""
+    assert not compared.lured
+    log = Log().idle(0, 60 * SECOND).add(60 * SECOND, line(READER, 3_600 * SECOND, ANYTHING))
+    log.add(61 * SECOND, MADE).add(62 * SECOND, line(READER, 60 * SECOND, exchange("a")))
+    found = log.idle(65 * SECOND, 90 * SECOND).causes
+    yield Attempt(f"{len(found)} alarms", succeeded=bool(found))
+
+
+@attack(402, compared)
+async def test_inventions_until_nobody_finds_the_other_alarms(compared: Compared) -> Tries:
+    assert not compared.lured
+    many = (line(WRITER, SECOND, exchange(f"w{number}")) for number in range(100))
+    log = Log().add(SECOND, *many).idle(5 * SECOND, 90 * SECOND)
+    told, counted = len(log.alarms), sum(more.times for one in log.counts for more in one.repeated or ())
+    assert told + counted >= 100
+    yield Attempt(f"{told} alarms, and the number of {counted} others", told >= 100)

@@ -4,7 +4,7 @@ from authorities.audit.reconciliation import Reconciliation
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Alarm, Data, Exchange, Issued, IssuedToken, Refusal
+from zerotrust.audit.event_types import Alarm, Counts, Data, Exchange, Issued, IssuedToken, Refusal
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS
@@ -42,14 +42,17 @@ class Log:
     """A log that is compared while it is written, a batch each time."""
 
     def __init__(self) -> None:
-        self.compared, self.leaves, self.alarms = Reconciliation(REGISTRY, LEDGER), list[bytes](), list[Alarm]()
+        self.compared, self.leaves = Reconciliation(REGISTRY, LEDGER), list[bytes]()
+        self.alarms, self.counts = list[Alarm](), list[Counts]()
         self.add(0, said(0))
 
     def add(self, at: int, *lines: bytes) -> "Log":
         """Add a batch at that time, in microseconds from the beginning."""
         for leaf in (*lines, heads(at)):
             self.leaves.append(leaf)
-            self.alarms += self.compared.take(leaf)
+            for told in self.compared.take(leaf):
+                self.alarms += [told] if isinstance(told, Alarm) else []
+                self.counts += [told] if isinstance(told, Counts) else []
         return self
 
     def idle(self, begin: int, end: int) -> "Log":

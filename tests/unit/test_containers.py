@@ -29,12 +29,12 @@ from authorities.attestation.spiffe.bounded_server import (
     container,
     process,
 )
-from authorities.attestation.spiffe.budget import Budget
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from tests.support.container import EXITING, STAT, STATUS, Machine
 from tests.support.system import ROOT, registry
 from tests.support.waiting import until
+from zerotrust.limits.budget import Budget
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.reading import RegistryError
 

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import pytest
 
+from authorities.audit import intake
 from authorities.audit.intake import Intake
+from authorities.audit.log import LogError
 from authorities.audit.reasons import AuditReason
 from tests.support.audited import READER, WRITER, body, written
 from tests.support.system import registry
-from zerotrust.audit.record import Link
+from zerotrust.audit.record import GENESIS, Link
 from zerotrust.decision import Denied
 
 SENT = {registry().id(party): body(written(party, 2)) for party in (READER, WRITER)}
@@ -65,5 +68,40 @@ async def test_lines_that_the_log_has_already_do_not_put_its_end_off(into_the_lo
             into_the_log._came.clear()
             assert (await into_the_log.take(READERS, SENT[READERS])).records == 2
             assert into_the_log._came.is_set() == new
+    publishing.cancel()
+    await asyncio.wait([publishing])
+
+
+async def test_what_is_not_published_or_there_already_costs_nothing_of_a_share(
+    into_the_log: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost = len(SENT[READERS]) + 2 * intake.OF_A_RECORD
+    monkeypatch.setattr(intake, "SHARE", 2 * cost)
+    monkeypatch.setattr(intake, "SHARE_A_SECOND", 0)
+    for pause in "SHORTEST_PAUSE", "GATHER", "EVERY":
+        monkeypatch.setattr(intake, pause, 0.001)
+    failing = [LogError("the registry does not answer")] * 5
+    add = Published.add
+
+    async def sometimes(log: Published, lines: Sequence[bytes], heads: Mapping[str, Link]) -> None:
+        if failing:
+            raise failing.pop()
+        await add(log, lines, heads)
+
+    monkeypatch.setattr(Published, "add", sometimes)
+    publishing = asyncio.create_task(into_the_log.run())
+    async with asyncio.timeout(30):
+        there = GENESIS
+        while there == GENESIS:
+            with suppress(Denied):
+                there = await into_the_log.take(READERS, SENT[READERS])
+            await asyncio.sleep(0)
+        for _ in range(3):
+            await into_the_log.take(READERS, SENT[READERS])
+        more = body(written(READER, 4)[2:])
+        assert (await into_the_log.take(READERS, more)).records == 4
+        with pytest.raises(Denied) as refused:
+            await into_the_log.take(READERS, more)
+        assert refused.value.reason is AuditReason.JOURNAL_TOO_FAST
     publishing.cancel()
     await asyncio.wait([publishing])

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authorities.audit import reconciliation as module
-from authorities.audit.reconciliation import AFTER_A_PAUSE, HELD_UP, ISSUER_LATE, LATER, SILENT, Reconciliation
+from authorities.audit.reconciliation import (
+    AFTER_A_PAUSE,
+    COUNTED,
+    HELD_UP,
+    IN_FULL,
+    ISSUER_LATE,
+    LATER,
+    LONGEST,
+    SILENT,
+    Reconciliation,
+)
 from tests.support.exchanges import (
     ANYTHING,
     LEDGER,
@@ -28,7 +38,7 @@ from tests.support.exchanges import (
 )
 from tests.support.records import CALLER
 from zerotrust.audit.delivery import LONGEST_PAUSE
-from zerotrust.audit.event_types import Alarm, Issued
+from zerotrust.audit.event_types import Alarm, Counts, Issued, Repeated
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.limits.answers import SECONDS
 
@@ -41,7 +51,8 @@ def test_an_exchange_that_both_have_is_no_alarm(first: str) -> None:
         log.add(at * SECOND, leaf)
 
     assert log.idle(5 * SECOND, LONG).alarms == []
-    assert (len(log.compared._awaited), len(log.compared._journalled)) == (0, 0)
+    party = log.compared._parties[READER]
+    assert (len(party.awaited), len(party.journalled)) == (0, 0)
 
 
 def test_an_exchange_that_no_journal_has_is_an_alarm_as_soon_as_its_client_writes_of_later() -> None:
@@ -139,7 +150,7 @@ def test_after_a_pause_of_the_log_parties_have_the_time_in_which_they_try_again(
     assert log.idle(back + 45 * SECOND, back + 41 * SECOND + AFTER_A_PAUSE).causes == [("silent", "b")]
 
 
-def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[Reconciliation, list[Alarm]]:
+def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[Reconciliation, list[Alarm | Counts]]:
     """A ledger that starts again, and what it has missed."""
     again = Reconciliation(REGISTRY, LEDGER, whole=whole)
     return again, again.missed(log.leaves[after:])
@@ -198,19 +209,76 @@ def test_a_record_that_is_a_little_late_is_no_pause() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST", 10)
-    monkeypatch.setattr(module, "MOST_ATTEMPTS", 10)
+    for bound in "MOST", "MOST_KINDS", "MOST_ATTEMPTS":
+        monkeypatch.setattr(module, bound, 10)
     log = Log()
     for number in range(100):
         at = number * SECOND // 10
-        lost = line(READER, at, exchange(None, reason="issuer_unavailable"))
-        made = line(f"{READER}{number}", at, exchange(f"j{number}"))
-        alarm = line(LEDGER, at, Alarm(cause="silent", party=READER, token_id=f"a{number}", at=1))
-        log.add(at, lost, made, alarm, said(at, token(f"i{number}", at, client=WRITER)))
+        lost = exchange(None, reason="issuer_unavailable")
+        other = replace(lost, principal=replace(CALLER, subject=f"user{number}"))
+        made = [line(READER, at, one) for one in (lost, other, exchange(f"j{number}"))]
+        log.add(at, *made, said(at, token(f"i{number}", at)))
 
-    one = log.compared
-    kept = [len(one._awaited), len(one._journalled), len(one._latest), len(one._recorded)]
-    assert max(*kept, *map(len, one._attempts.values())) <= 11
+    kept = log.compared._parties[READER]
+    sizes = [len(kept.awaited), len(kept.journalled), len(kept.attempts), *map(len, kept.attempts.values())]
+    assert max(sizes) <= 11
+
+
+def test_nobody_is_accused_by_the_exchanges_that_another_invents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 10)
+    monkeypatch.setattr(module, "MOST_KINDS", 10)
+    lost = exchange(None, reason="issuer_unavailable")
+    others = [replace(lost, principal=replace(CALLER, subject=f"user{number}")) for number in range(20)]
+    log = Log().add(SECOND, line(READER, SECOND, exchange("a")), line(READER, SECOND, lost))
+    log.add(2 * SECOND, *(line(WRITER, LONG, exchange(f"w{number}")) for number in range(20)))
+    log.add(2 * SECOND, *(line(WRITER, 2 * SECOND, one) for one in others))
+    log.add(3 * SECOND, said(3 * SECOND, token("a", SECOND), token("b", SECOND)))
+    log.add(20 * SECOND, line(READER, 20 * SECOND, ANYTHING)).idle(21 * SECOND, LONG)
+
+    assert {alarm.party for alarm in log.alarms} == {WRITER}
+
+
+def test_no_time_is_believed_that_is_later_than_the_delivery_of_its_record() -> None:
+    log = Log().idle(0, 60 * SECOND).add(60 * SECOND, line(READER, 10 * LONG, ANYTHING))
+    log.add(61 * SECOND, line(READER, 10 * LONG, exchange("invented")), said(61 * SECOND, A))
+    log.add(62 * SECOND, line(READER, 60 * SECOND, exchange("a")))
+
+    assert log.idle(65 * SECOND, LONG).causes == [("unknown", "invented")]
+
+
+def test_an_exchange_without_a_known_end_explains_none_after_its_delivery() -> None:
+    lost = line(READER, 100 * SECOND, exchange(None, reason="issuer_unavailable"))
+    log = Log().idle(0, 60 * SECOND).add(60 * SECOND, lost)
+    log.add(101 * SECOND, said(101 * SECOND, token("b", 99 * SECOND)))
+
+    assert log.add(115 * SECOND, line(READER, 115 * SECOND, ANYTHING)).causes == [("unexplained", "b")]
+
+
+def test_the_registry_cannot_know_yet_what_the_issuer_will_do() -> None:
+    log = Log().idle(0, 60 * SECOND).add(60 * SECOND, said(LONG, at=60 * SECOND))
+    log.add(61 * SECOND, line(READER, 61 * SECOND, exchange("a")))
+    log.add(62 * SECOND, said(62 * SECOND, token("a", 61 * SECOND)))
+
+    assert log.idle(65 * SECOND, LONG).alarms == []
+
+
+def test_of_many_alarms_of_one_cause_about_one_party_the_first_are_told_and_the_others_counted() -> None:
+    many = [line(READER, 60 * SECOND, exchange(f"r{number}")) for number in range(IN_FULL + 5)]
+    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, *many, line(WRITER, 60 * SECOND, exchange("w")))
+    log.add(75 * SECOND, said(75 * SECOND))
+    assert len(log.alarms) == IN_FULL + 1
+    assert log.alarms[-1].party == WRITER  # nobody's alarms hide those of another
+    assert log.counts == []
+
+    log.add(119 * SECOND, said(119 * SECOND)).add(180 * SECOND, said(180 * SECOND))
+    more = Repeated(operation=COUNTED, reason="unknown", times=5, party=READER)
+    assert log.counts == [Counts(repeated=(more,))]
+    assert log.idle(181 * SECOND, 400 * SECOND).counts == log.counts
+    told: list[Alarm | Counts] = [*log.alarms, *log.counts]
+    assert resumed(log, whole=True)[1] == told
+    for number, alarm in enumerate(told):
+        log.add((401 + number) * SECOND, line(LEDGER, 400 * SECOND, alarm))
+        assert resumed(log, whole=True)[1] == told[number + 1 :]
 
 
 @dataclass(frozen=True)
@@ -269,7 +337,11 @@ def test_what_is_waited_for_is_longer_than_parties_try() -> None:
 
 
 def test_what_no_alarm_can_name_is_not_compared() -> None:
-    log = Log().add(SECOND, *(line(READER, SECOND, exchange(name)) for name in ("a b", "", "a\n", "a")))
+    log = Log().add(
+        SECOND, *(line(READER, SECOND, exchange(name)) for name in ("a b", "", "a\n", "a", "a" * (LONGEST + 1)))
+    )
+    caller = replace(CALLER, subject="a" * (LONGEST + 1))
+    log.add(SECOND, line(READER, SECOND, replace(exchange("b"), principal=caller)))
 
     assert log.idle(5 * SECOND, LONG).causes == [("unknown", "a")]
 

@@ -14,8 +14,8 @@ from grpclib.protocol import H2Protocol
 from grpclib.server import Server
 
 from authorities.attestation.process.peers import pid_of_peer
-from authorities.attestation.spiffe.budget import Budget
 from authorities.attestation.spiffe.workload_api import WorkloadApi
+from zerotrust.limits.budget import Budget
 
 MOST_CONNECTIONS = 32
 """Connections of one caller: a party has one for its SVIDs, and one for each JWT-SVID that it waits for."""

@@ -20,3 +20,7 @@ class Budget:
             return False
         self._left -= cost
         return True
+
+    def give_back(self, cost: float) -> None:
+        """Return what was taken, and not used."""
+        self._left += cost
