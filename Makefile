@@ -11,7 +11,10 @@ FUZZ_SECONDS ?= 600
 # What answers behind inference: script, or llama-stack.
 MODEL ?= script
 # What is given on the command line reaches programs as it is: neither make nor the shell runs what is in it.
-GIVEN := NAME TOOL SCOPE NEW_SCOPE CODE MODEL KEY SIGNERS SIGNER
+# PYTHON is left out: it names a program to run.
+GIVEN := NAME TOOL SCOPE NEW_SCOPE CODE MODEL KEY SIGNERS SIGNER WAY TESTS FUZZ_SECONDS A2A_TCK \
+	OPENAI_BASE_URL OPENAI_MODEL OPENAI_API_KEY_FILE
+GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))
 $(foreach one,$(GIVEN),$(eval override $(one) := $$(value $(one))))
 export $(GIVEN)
 SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
@@ -40,12 +43,12 @@ fresh: .venv/ready  ## Delete what `make up` kept
 
 # It needs no .venv, for it also says why there is none.
 doctor:  ## If it does not start: name the cause and the repair
-	@$(PYTHON) -I scripts/doctor.py $(WAY)
+	@$(PYTHON) -I scripts/doctor.py $$WAY
 
 # Where the server of the tests with a real Llama Stack can run, it is there; otherwise they say that they are skipped.
 test: .venv/ready .notebooks/ready  ## Run all tests, the end-to-end ones on a real Keycloak
 	@! $(BIN)/python -I -S -c 'import sys; sys.exit(sys.version_info < (3, 12))' || $(MAKE) --no-print-directory .ogx/ready || true
-	@$(RUN) pytest $(WORKERS) $(TESTS)
+	@$(RUN) pytest $(WORKERS) $$TESTS
 
 test-compose: .venv/ready  ## Run the tests that need containers, on real ones
 	@$(RUN) pytest -m compose --maxfail=3 tests/compose
@@ -63,8 +66,9 @@ mutations: .venv/ready  ## Delete each check of zerotrust/; show which test fail
 	@$(RUN) tests.mutations
 
 fuzz: .venv/ready  ## Fuzz for ten minutes (FUZZ_SECONDS=60: for one)
+	@case "$$FUZZ_SECONDS" in ""|*[!0-9]*) echo "FUZZ_SECONDS is a number of seconds"; exit 1;; esac
 	@for target in credentials header claims message; do \
-		$(RUN) tests.fuzz.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 4)) || exit 1; done
+		$(RUN) tests.fuzz.fuzz $$target -max_total_time=$$((FUZZ_SECONDS / 4)) || exit 1; done
 
 check: .venv/ready  ## Check derived files, style and types
 	@$(RUN) registration.register --check

@@ -14,6 +14,8 @@ from zerotrust.registry.model import Registry
 
 NAME = r"[a-z]{2,20}"
 SCOPE = r"tool\.[a-z]{1,20}"
+OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
+"""Words that are no texts where programs read YAML 1.1; `y` and `n` are shorter than a name."""
 MODEL = "inference.run, llama.chat"
 """What an agent needs to use the model."""
 
@@ -59,8 +61,8 @@ def add_tool(project: Project, name: str) -> None:
 
 
 def _check_name(project: Project, name: str, party: str) -> None:
-    if not re.fullmatch(NAME, name) or keyword.iskeyword(name):
-        raise PartyError(f"{name!r} cannot be a name: 2 to 20 lowercase letters, and no word of Python.")
+    if not re.fullmatch(NAME, name) or keyword.iskeyword(name) or name in OF_YAML:
+        raise PartyError(f"{name!r} cannot be a name: 2 to 20 lowercase letters, and no word of Python or YAML.")
     taken = [other for other in project.registry.parties if name in other.split("/")]
     if taken:
         raise PartyError(f"There is a party {taken[0]} already: choose another name.")

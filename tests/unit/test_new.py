@@ -147,6 +147,8 @@ def test_each_place_is_a_new_one(project: Path) -> None:
         ("two-words", "cannot be a name"),
         ("../reader", "cannot be a name"),
         ("lambda", "cannot be a name"),
+        ("null", "cannot be a name"),
+        ("yes", "cannot be a name"),
         ("reader", "There is a party agent/reader already"),
         ("inference", "There is a party inference already"),
         ("keycloak", "There is a service keycloak in docker-compose.yml already"),
@@ -313,7 +315,31 @@ def test_without_a_name_it_says_how_it_is_used(arguments: list[str], capsys: pyt
     )
 
 
-@pytest.mark.parametrize("name", ['x"; touch made; echo "', "$(shell touch made)", "`touch made`", "$$(touch made)"])
+INJECTED = ['x"; touch made; echo "', "$(shell touch made)", "`touch made`", "$$(touch made)", "a[$$(touch made)]"]
+
+
+@pytest.mark.parametrize("given", INJECTED)
+@pytest.mark.parametrize(
+    ("target", "variable"),
+    [
+        ("doctor", "WAY"),
+        ("test", "TESTS"),
+        ("fuzz", "FUZZ_SECONDS"),
+        ("conformance", "A2A_TCK"),
+        ("up", "OPENAI_MODEL"),
+    ],
+)
+def test_make_runs_nothing_of_words_and_numbers_that_it_is_given(
+    tmp_path: Path, target: str, variable: str, given: str
+) -> None:
+    ready = ["-o", ".venv/ready", "-o", ".notebooks/ready"]
+    words = ["-sf", str(ROOT / "Makefile"), *ready, target, "RUN=true", "PYTHON=true", f"{variable}={given}"]
+    subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, check=False)  # noqa: S603, S607
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", INJECTED)
 @pytest.mark.parametrize(
     ("target", "variable"),
     [
