@@ -4,7 +4,7 @@ Pure, but for the subjects of operators, which nobody may know before.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from uuid import uuid4
@@ -40,8 +40,11 @@ _NAMES = re.compile(r'//[^\n\r]*|@\w+\s*\(\s*"(?:\\.|[^"\\])*"|"((?:\\.|[^"\\])*
 _SENTENCE = re.compile(r"[A-Z](?:[^.!?\n]|\.(?=\S)){10,400}\.")
 
 
-def problems(content: Content, registry: Registry) -> list[str]:
-    """Return why these policies are not published, or nothing: each with its file, line and rule where it has one."""
+def problems(content: Content, registry: Registry, operators: Collection[str] = ()) -> list[str]:
+    """Return why these policies are not published, or nothing: each with its file, line and rule where it has one.
+
+    `operators`: the subjects of operators who are known; each of them keeps the right to roll the policies back.
+    """
     if why := unread(content):
         return why
     document, table, wrong = content.document, list[Row](), list[str]()
@@ -62,7 +65,9 @@ def problems(content: Content, registry: Registry) -> list[str]:
         *of_schema(document.cedar_schema),
         *of_rules(rules, registry),
         *of_calls(engine, registry),
-        *of_operators(engine, registry),
+        *of_operators(
+            engine, registry, {*operators, *(row.who.subject for row in table if OPERATORS in row.who.groups)}
+        ),
         *of_people(document, registry, rules),
         *(wrong or of_table(engine, table, rules)),
     ]
@@ -161,12 +166,12 @@ def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
         yield "every call that the registry allows is refused"
 
 
-def of_operators(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
+def of_operators(engine: CedarPolicy, registry: Registry, known: Collection[str] = ()) -> Iterator[str]:
     """Say if an operator could not roll these policies back any more: whoever signs in may not use `policy.admin`.
 
-    Asks for operators whom no rule can know by name, in every department and in none.
+    Asks for `known` operators, and for some whom no rule can know by name, in every department and in none.
     """
-    subjects = [str(uuid4()) for _ in range(SUBJECTS)]
+    subjects = [*(str(uuid4()) for _ in range(SUBJECTS)), *known]
     groups = [{OPERATORS}, *({OPERATORS, department} for department in registry.departments)]
     if POLICIES in registry.scopes and not any(
         all(

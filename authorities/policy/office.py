@@ -60,7 +60,7 @@ class Office(Shielding):
             if after not in (None, active := self.versions.active.number):  # control: activated-as-compared
                 advice = f"Version {active} is in force by now: compare with it, then repeat the command."
                 raise Denied(PolicyReason.POLICY_MOVED, f"{after}, not {active}", advice=advice)
-            problems, further = await asyncio.to_thread(self._problems, content)
+            problems, further = await asyncio.to_thread(self._problems, content, by)
             if problems:  # control: activated-as-tested
                 more = {"problems": problems, "further_problems": further}
                 raise Denied(PolicyReason.POLICY_UNFIT, problems[0], more=more)
@@ -92,8 +92,8 @@ class Office(Shielding):
                 raise unavailable(error) from error
             raise
 
-    def _problems(self, content: Content) -> tuple[list[str], int]:
-        return told(fit.problems(content, self._registry()))
+    def _problems(self, content: Content, *by: str) -> tuple[list[str], int]:
+        return told(fit.problems(content, self._registry(), {*by, *self.versions.operators}))
 
 
 def told(problems: list[str]) -> tuple[list[str], int]:

@@ -169,6 +169,11 @@ class Versions:
         """Return all versions without their contents, the newest first."""
         return [self._all[number] for number in sorted(self._all, reverse=True)]
 
+    @property
+    def operators(self) -> frozenset[str]:
+        """The subjects of those who have activated the versions that are kept."""
+        return frozenset(one.by for one in self._all.values() if one.by)
+
     def version(self, number: int) -> Version:
         """Return a version.  Raises `KeyError` if there is none of that number, `VersionsError` if it is damaged."""
         summary = self._all[number]

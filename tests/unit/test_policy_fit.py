@@ -279,6 +279,17 @@ def test_policies_that_no_operator_could_take_back_are_not_published() -> None:
         assert of_operators(rule.replace("!context.delegated", f"!context.delegated && {condition}")) == told
 
 
+def test_no_known_operator_is_left_out() -> None:
+    """Of the decision table, and who has activated a version: none of them by a random id."""
+    operators = CONTENT.policies["operators.cedar"]
+    start = operators.index('@id("operate-policies")')
+    told = "an operator could not use policy.admin any more, and so could not roll these policies back"
+    for subject, known in (("omar", ()), ("5f0c", ("5f0c",))):
+        rule = operators[start:].replace("!context.delegated", f'!context.delegated && context.subject != "{subject}"')
+        files = CONTENT.policies | {"operators.cedar": operators[:start] + rule}
+        assert told in fit.problems(CONTENT.model_copy(update={"policies": files}), REGISTRY, known)
+
+
 INTO = 'action "document.replace"'
 ODD = r"grp\"], resource) when { false }; //"
 OF_A_GROUP = f'@id("more")\n{SENTENCE}\npermit (principal, action in %s, resource);'
