@@ -74,6 +74,19 @@ def challenge_of(verifier: str) -> str:
     return urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
+async def test_a_proxy_of_the_environment_has_no_part_in_a_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        async with CLIENT.http(seconds=5) as http:
+            with pytest.raises(httpx.ConnectError):
+                await http.get(f"https://127.0.0.1:{nobody.getsockname()[1]}")
+        proxy.setblocking(False)  # noqa: FBT003
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
+
+
 # --- in a browser -----------------------------------------------------------------------------------------------------
 
 Visit = Callable[[dict[str, str]], Awaitable[None]]

@@ -95,7 +95,8 @@ async def test_it_is_explained_by_the_version_that_decided(inquiries: Inquiries)
 
 
 async def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(inquiries: Inquiries) -> None:
-    assert (await inquiries.may("agent/reader")).uses
+    uses = (await inquiries.may("agent/reader")).uses
+    assert sorted(uses) == [("inference.run", "inference"), ("tool.read", "tool/documents")]  # each once
     with pytest.raises(Denied, match="not_registered"):
         await inquiries.may("agent/nobody")
 
