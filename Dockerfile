@@ -155,19 +155,19 @@ COPY --chmod=755 registration /app/registration
 COPY --chmod=755 authorities /app/authorities
 COPY --chmod=755 zerotrust /app/zerotrust
 WORKDIR /app
-RUN python -B -c "from pathlib import Path; from registration.realm.script import SCRIPT, build_jar; build_jar(SCRIPT, Path('/delegation.jar'))"
+RUN python -B -c "from pathlib import Path; from registration.realm.script import SCRIPTS, build_jar; Path('/jars').mkdir(); [build_jar(one, Path(f'/jars/{one.stem}.jar')) for one in SCRIPTS]"
 
 FROM ${ZT_IMAGE_KEYCLOAK} AS keycloak-options
 ENV KC_DB=postgres KC_CACHE=local KC_FEATURES=scripts,spiffe KC_HEALTH_ENABLED=true KC_HTTPS_CLIENT_AUTH=request
 
 FROM keycloak-options AS keycloak-built
-COPY --from=mapper /delegation.jar /opt/keycloak/providers/
+COPY --from=mapper /jars/ /opt/keycloak/providers/
 RUN /opt/keycloak/bin/kc.sh build
 
 # Of the build only what it made: it writes 170 MB of libraries anew, unchanged.
 FROM keycloak-options AS keycloak
 COPY --from=keycloak-built /opt/keycloak/lib/quarkus/ /opt/keycloak/lib/quarkus/
-COPY --from=mapper /delegation.jar /opt/keycloak/providers/
+COPY --from=mapper /jars/ /opt/keycloak/providers/
 
 # Its folder is the database's own from the beginning, so that nothing has to start as root.
 FROM ${ZT_IMAGE_POSTGRES} AS database

@@ -102,6 +102,11 @@ def _built_in_clients(realm: Json) -> None:
     realm["clients"] = [client for client in realm["clients"] if "optionalClientScopes" in client]
 
 
+def _remembered_consent(realm: Json) -> None:
+    (flow,) = realm["authenticationFlows"]
+    flow["authenticationExecutions"].pop()
+
+
 DOWNSCOPE = _without_executor("downscope-assertion-grant-enforcer")
 NO_PASSWORD_GRANT = _without_executor("reject-ropc-grant")
 DELEGATES = RealmControl("realm: delegates", _every_scope)
@@ -118,6 +123,12 @@ LOCK_OUT = {"bruteForceProtected": True, "failureFactor": 3, "waitIncrementSecon
 NO_LOCK_OUT = _put("bruteForceProtected is off", _realm, LOCK_OUT)
 NO_REQUIRED_ACTIONS = _put("requiredActions is empty", _realm, {"requiredActions": None})
 ASKS_EACH_TIME = _put("browserFlow asks for the password each time", _realm, {"browserFlow": None})
+CONFIRMED = _put(
+    "consentRequired of zt and zt-policy",
+    lambda realm: [client for client in realm["clients"] if client.get("consentRequired")],
+    {"consentRequired": False},
+)
+CONFIRMED_EACH_TIME = RealmControl("realm: consent.js", _remembered_consent)
 SHORT_REFRESH_TOKEN = _put(
     "client.session.max.lifespan of zt",
     lambda realm: [client["attributes"] for client in realm["clients"] if client["clientId"] == "zt"],

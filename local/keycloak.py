@@ -38,7 +38,7 @@ from local.keycloak_options import HEALTH_PORT, JVM, PORT, RUN, URL
 from local.keycloak_runtime import Runtime, find_runtime
 from local.program import FOLDER
 from local.progress import Say, going_on
-from registration.realm.script import SCRIPT
+from registration.realm.script import SCRIPTS
 from registration.realm.users import USERS
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 
@@ -71,14 +71,14 @@ class Keycloak:
         certificate: Path,
         key: Path,
         say: Say = print,
-        scripts: tuple[Path, ...] = (SCRIPT,),
+        scripts: tuple[Path, ...] = SCRIPTS,
     ) -> None:
         """`run_dir` will hold the instance; `realm` is imported, in JSON; all other files are PEM, and need to exist
         when it starts.
 
         `truststore`: the CA of the SPIFFE bundle endpoint, of Keycloak's own `certificate` (for `localhost`), and of
         the certificates that callers may show.  Only this user may read `key`.
-        `scripts` are the mappers that are built in; the realm decides which of them are used.
+        `scripts` are those that are built in; the realm decides which of them are used.
         """
         self._truststore, self._certificate, self._key = (f.absolute() for f in (truststore, certificate, key))
         self._say = say
@@ -158,8 +158,7 @@ class Keycloak:
         try:
             if not self._instance.built:
                 self._say(
-                    "Keycloak is built with our script mapper (once for this clone; "
-                    "a quarter of a minute, longer under load)"
+                    "Keycloak is built with our scripts (once for this clone; a quarter of a minute, longer under load)"
                 )
                 async with going_on(self._say, "Keycloak is being built"):
                     process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)

@@ -31,7 +31,7 @@ from local.suspended import suspended
 from local.system import DEPLOYMENT, ROOT, System
 from local.waiting import report_end, started, there, until
 from registration.realm import REALM_FILE, deployed
-from registration.realm.script import SCRIPT
+from registration.realm.script import SCRIPTS
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
@@ -48,7 +48,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     insiders: tuple[str, ...] = (),
     parties: Parties = registered,
     unregistered: Mapping[str, tuple[str, ...]] = {},
-    scripts: tuple[Path, ...] = (SCRIPT,),
+    scripts: tuple[Path, ...] = SCRIPTS,
     attestation: type[Authority] = Authority,
     provider: Provider | None = None,
     keep: bool = False,
@@ -56,7 +56,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     """Run everything for a block.
 
     `folder` has data, logs and Keycloak's database; `parties` returns the launches, by default those of the registry;
-    `scripts` are the mappers built into Keycloak, and `attestation` measures and launches.  `provider` is the model
+    `scripts` are those that are built into Keycloak, and `attestation` measures and launches.  `provider` is the model
     server behind a Llama Stack server, which runs only with one.  `keep`: keep revocations, documents and journals of
     the last run in this folder; otherwise remove them first.  Raises `DemoError`, `KeycloakError`, `LaunchError`,
     `LlamaStackError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or `RegistryError`.

@@ -82,6 +82,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             # The page for the code shows this from the second time on: Keycloak remembers what was confirmed.
             client["attributes"]["consent.screen.text"] = " ".join(consent(registry, s) for s in party.delegates)
         if of_operators:  # its refresh token expires together with the access token
+            client["consentRequired"] = True  # a link of somebody else's leads to the same form (RFC 8252 section 8.6)
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
             client["protocolMappers"].append(_USERNAME)
     return client

@@ -25,7 +25,7 @@ def client_scopes(registry: Registry) -> list[dict[str, Any]]:
 
 
 def consent(registry: Registry, scope: str) -> str:
-    """Return what a person reads who confirms a code: what they allow, and the one thing to make sure of."""
+    """Return what a person reads who confirms a sign-in: what they allow, and the one thing to make sure of."""
     at, authorities = registry.scopes[scope].served_by, registry.authorities
     of_operators = {authorities.registry: ADMINISTRATION, authorities.policy: POLICIES}
     what = of_operators.get(at[0], f"Use {scope} at {', '.join(at)}")
@@ -66,7 +66,9 @@ def _claim_scopes() -> list[dict[str, Any]]:
         _client_scope("basic", mapper("sub", "oidc-sub-mapper")),
         # The full path: `/x/finance` is not `/finance`.
         _client_scope(
-            "groups", mapper("groups", "oidc-group-membership-mapper", claim_name="groups", full_path="true")
+            "groups",
+            mapper("groups", "oidc-group-membership-mapper", claim_name="groups", full_path="true"),
+            mapper("no groups", "script-groups.js", claim_name="groups"),
         ),
         _client_scope(
             "delegation",

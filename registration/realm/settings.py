@@ -82,7 +82,10 @@ _SIGN_IN = {
     "providerId": "basic-flow",
     "topLevel": True,
     "builtIn": False,
-    "authenticationExecutions": [{"authenticator": "auth-username-password-form", "requirement": "REQUIRED"}],
+    "authenticationExecutions": [
+        {"authenticator": "auth-username-password-form", "requirement": "REQUIRED", "priority": 10},
+        {"authenticator": "script-consent.js", "requirement": "REQUIRED", "priority": 20},
+    ],
 }
 
 _PROFILE = {

@@ -82,6 +82,23 @@ async def test_a_link_has_a_browser_that_is_signed_in_send_a_code_to_whoever_lis
                 yield Tried(answer, got)
 
 
+@attack(412)
+async def test_a_link_of_somebody_else_asks_an_operator_for_the_password_and_for_nothing_else(target: Target) -> Tries:
+    """The page is Keycloak's own, and Keycloak remembers what the operator has confirmed at `zt` before."""
+    person = Person("alice", target.password)
+    for client, scope in (("zt", "registry.admin"), ("zt-policy", "policy.admin")):
+        async with _browser(target) as browser:
+            page = await browser.get("/auth", params=asked_at(client, scope))
+            assert code_in(await person.confirm(browser, await person.fill_in(browser, page)))
+        for more in ({}, {"prompt": "login"}, {"prompt": "none"}):
+            async with _browser(target) as browser:
+                page = await browser.get("/auth", params=asked_at(client, scope) | more)
+                code = code_in(await person.fill_in(browser, page))
+                got = code is not None and alive(await target.realm.token(**redeeming(client, code)))
+            answer = httpx.Response(200, json={"access_token": await target.t0()})
+            yield Tried(answer, got)
+
+
 @attack(222)
 async def test_a_code_without_the_verifier(target: Target) -> Tries:
     """It is in the address of the redirect, so in the browser's history, and a proxy or a log may have it."""
@@ -90,7 +107,8 @@ async def test_a_code_without_the_verifier(target: Target) -> Tries:
     for link, verifier in ((asked, ""), (asked, "x" * 43), (linked, "")):
         async with _browser(target) as browser:
             page = await browser.get("/auth", params=link)
-            code = code_in(await Person("alice", target.password).fill_in(browser, page))
+            person = Person("alice", target.password)
+            code = code_in(await person.confirm(browser, await person.fill_in(browser, page)))
         assert code or link is linked
         form = redeeming("zt", code or "none") | {"code_verifier": verifier}
         answer = await target.realm.token(**{name: value for name, value in form.items() if value})

@@ -450,7 +450,7 @@ async def test_a_users_token_says_who_and_of_which_groups(
     login = await sign_in(realm.issuer, "walkthrough", user, keycloak.passwords[user], "task.run", verify=keycloak.tls)
 
     said = claims(login.access_token)
-    assert (said["sub"], said.get("groups", [])) == (USERS[user][0], groups)
+    assert (said["sub"], said["groups"]) == (USERS[user][0], groups)
 
 
 async def test_a_wrong_password_is_reported_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:

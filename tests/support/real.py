@@ -28,7 +28,7 @@ from local.system import System
 from local.waiting import started
 from registration.realm import REALM_FILE, deployed
 from registration.realm import realm as derive
-from registration.realm.script import SCRIPT
+from registration.realm.script import SCRIPTS as OURS
 from tests.support.launched import Authority
 from tests.support.pki import CA
 from tests.support.realm import Realm
@@ -41,7 +41,7 @@ from zt.login import Login
 
 RUN = Path(__file__).parents[2] / "run" / "test"
 
-SCRIPTS = (SCRIPT, LAB_SCRIPT)
+SCRIPTS = (*OURS, LAB_SCRIPT)
 """What the committed realm uses, and what the weakened ones of the tests do."""
 
 AGENTS = [f"agent/{letter}" for letter in "abcdefghij"]

@@ -52,8 +52,8 @@ class Person:
         async with client.http() as http:
             metadata = await endpoints(client, http, "authorization_endpoint", "token_endpoint")
             page = await http.get(request.address(metadata))
-            location = (await self.fill_in(http, page)).headers["Location"]
-            address, _, query = location.partition("?")
+            answer = await self.confirm(http, await self.fill_in(http, page))
+            address, _, query = answer.headers["Location"].partition("?")
             if address != redirect:
                 raise LoginError(f"Keycloak requires another step first: {address}")
             if (code := request.code(query)) is None:
@@ -70,18 +70,27 @@ class Person:
             raise LoginError(f"{self.username}: {_message(answer).removesuffix('.')}")
         return answer
 
+    async def confirm(self, browser: httpx.AsyncClient, answer: httpx.Response, *, said: bool = True) -> httpx.Response:
+        """Confirm what Keycloak asks for next, or refuse it; return the answer unchanged if it asks for nothing."""
+        if "/login-actions/required-action" not in answer.headers["Location"]:
+            return answer
+        page = await _followed(browser, answer)
+        code = re.search(r'name="code" value="([^"]+)"', page.text)
+        if not code:
+            raise LoginError(f"Keycloak requires another step first: {_message(page)}")
+        given = {"code": code[1], **({"accept": "Yes"} if said else {"cancel": "No"})}
+        return await browser.post(_action(page), data=given)
+
     async def visit(self, address: str, tls: ssl.SSLContext, *, confirm: bool = True) -> httpx.Response:
         """Open an address of Keycloak, or a page that leads to one, sign in, and go where that leads.
 
-        `confirm` what a device asks for, or not.  Return the last page.
+        `confirm` what Keycloak asks for, or not.  Return the last page.
         """
         async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=30) as browser:
             page = await _followed(browser, await browser.get(destination(address)))
-            page = await _followed(browser, await self.fill_in(browser, page))
-            if code := re.search(r'name="code" value="([^"]+)"', page.text):  # it asks for consent
-                said = {"code": code[1], **({"accept": "Yes"} if confirm else {"cancel": "No"})}
-                page = await _followed(browser, await browser.post(_action(page), data=said))
-            return page
+            return await _followed(
+                browser, await self.confirm(browser, await self.fill_in(browser, page), said=confirm)
+            )
 
 
 def destination(address: str) -> str:
