@@ -60,7 +60,7 @@ class _Claims(BaseModel):
     nbf: _Seconds | None = None
     exp: _Seconds
     scope: str = ""
-    groups: list[str] = []
+    groups: list[str]  # a user in no group has an empty list; without it, the groups are not known
     lineage: list[_Text] = []
     txn: _Text | None = None
     root: _Root | None = None

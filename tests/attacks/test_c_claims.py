@@ -1,5 +1,6 @@
 """C. Issuer, audience, time and claims: all of these tokens are genuine, and each is wrong in one point."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.support.attack import DOORS, Target, Tries, attack, tool_call
@@ -172,6 +173,14 @@ async def test_a_token_that_was_issued_to_somebody_else_than_who_acts(target: Ta
                 lineage = ["ancestor-0", "ancestor-1"][: 2 if "act" in act else 1]
                 token = target.token(party, act=act, lineage=lineage, txn="ancestor-0")
                 yield await target.send(party, token)
+
+
+@attack(413)
+async def test_a_token_without_groups_is_not_that_of_a_user_in_none(target: Target) -> Tries:
+    """Whoever issued it has not read them: a rule for users outside of a group must not take it for theirs."""
+    for party in DOORS:
+        tried = await target.send(party, target.token(party, groups=None))
+        yield replace(tried, effect=tried.handled or Reason.POLICY_DENIED in tried.reasons)
 
 
 @attack(127)

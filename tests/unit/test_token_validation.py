@@ -106,10 +106,16 @@ def test_a_delegated_token_names_its_actors_and_its_ancestors(issuer: Issuer, ke
 def test_claims_that_nobody_here_knows_are_ignored_and_what_may_be_missing_is_empty(
     issuer: Issuer, key: RSAPublicKey
 ) -> None:
-    found = check(issuer.token(scope=None, groups=None, admin=True, cnf={"x": 1}), key)
+    found = check(issuer.token(scope=None, groups=[], admin=True, cnf={"x": 1}), key)
 
     assert found.scopes == frozenset()
     assert found.groups == frozenset()
+
+
+def test_a_token_without_groups_is_refused_and_one_of_a_user_in_none_is_not(issuer: Issuer, key: RSAPublicKey) -> None:
+    with pytest.raises(Denied, match="bad_claim") as refused:
+        check(issuer.token(groups=None), key)
+    assert refused.value.detail == "groups"
 
 
 # (1) form
