@@ -12,6 +12,7 @@ from collections.abc import (
     MutableMapping,
 )
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -278,13 +279,17 @@ class Service:
         decision = Decision(allowed=False, reason=Reason.APPLICATION_ERROR, detail=why)
         self.recorder.write_before_answer(Refusal(decision=Decided.of(decision)))
 
-    async def permitted(self, action: str, things: Iterable[T], as_resource: Callable[[T], Resource]) -> list[T]:
+    async def permitted(
+        self, action: str, things: Iterable[T], as_resource: Callable[[T], Resource], *, scope: str = ""
+    ) -> list[T]:
         """Return those of some things on which the caller may do this action, to filter a list; nothing is recorded.
 
-        Raises `Denied` if that cannot be decided now.
+        `scope`: asked as if the caller's token had it as well.  Raises `Denied` if that cannot be decided now.
         """
-        things = [*things]
-        decisions = await self._decider.each(current_principal(), [(action, as_resource(thing)) for thing in things])
+        things, caller = [*things], current_principal()
+        if scope:
+            caller = replace(caller, scopes=caller.scopes | {scope})
+        decisions = await self._decider.each(caller, [(action, as_resource(thing)) for thing in things])
         return [thing for thing, decision in zip(things, decisions, strict=True) if decision]
 
     async def usable(self, permissions: Iterable[str]) -> frozenset[str]:

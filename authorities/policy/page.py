@@ -36,6 +36,13 @@ HEAD = (
     "- A **document** is a draft, or published. Its class says who may see it: a public document is for all "
     "departments once it is published, an internal one for its department, a restricted one for its owner.\n"
     "- **In person** means that the user's own client calls, with no agent in between.\n\n"
+    "No agent reads a restricted document, not even for its owner. Agents file what they have read as internal drafts, "
+    "and any document that they read can order them to: a colleague's report could have the owner's secret copied into "
+    "a draft for the whole department. This stays so until a task can name a restricted document in a way that no "
+    "agent can forge.\n\n"
+    "Fewer groups can permit more, in one case: a token that an agent holds for a user of two departments is refused, "
+    "and with one of them it is permitted. That gains nothing, because whoever can exchange the token may ask for one "
+    "of one department anyway, and a user who leaves a group is signed out.\n\n"
     "## The rules\n"
 )
 

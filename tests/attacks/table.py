@@ -253,6 +253,11 @@ ROWS: dict[int, Row] = {
         Reason.ACTOR_MISMATCH,
         (Control("first-actor-is-azp"),),
     ),
+    413: Row(
+        "a token that does not say of which groups the user is",
+        Reason.BAD_CLAIM,
+        (Control("claims-valid", put='claims = _Claims.model_validate({"groups": []} | strict_object(signed))'),),
+    ),
     127: Row("a token that names two clients", Reason.BAD_CLAIM, (Control("client-id-is-azp"),)),
     # D. replay and theft: the connection is the proof, so there is none that could be recorded and sent again
     36: Row(
@@ -1408,7 +1413,22 @@ ROWS: dict[int, Row] = {
         (
             Control(
                 "absent-document-decided",
-                put="found is None or await service.decide(action, resource, otherwise=missing, effect=done)",
+                put="found is None or await service.decide(action, resource, otherwise=refusal, effect=done)",
+            ),
+        ),
+    ),
+    411: Row(
+        "a report orders an agent to copy the user's own restricted document into a draft for the department",
+        Reason.RESOURCE_DENIED,
+        (Control("restricted-in-person"),),
+    ),
+    414: Row(
+        "the words of a refusal reveal which documents exist",
+        Reason.RESOURCE_DENIED,
+        (
+            Control(
+                "unreadable-document-unnamed",
+                put='refusal = ToolError(f"refused ({Reason.RESOURCE_DENIED})") if found else missing',
             ),
         ),
     ),
@@ -1458,6 +1478,11 @@ ROWS: dict[int, Row] = {
         "a link that makes a signed-in browser send a code to an attacker's listener",
         "the password is asked for",
         (at_keycloak.ASKS_EACH_TIME,),
+    ),
+    412: Row(
+        "another person's link, after which an operator only types the password",
+        "confirmation is asked for",
+        (at_keycloak.CONFIRMED, at_keycloak.CONFIRMED_EACH_TIME),
     ),
     222: Row(
         "the stolen code of an operator's sign-in, without the verifier; a sign-in link without a challenge",

@@ -34,7 +34,7 @@ def line_of(text: str, after: str = "") -> int:
     return next(number for number, line in enumerate(LINES[start:], start + 1) if text in line)
 
 
-READ, RESTRICTED = "read-own-department", "read-own-restricted"
+READ, RESTRICTED = "read-own-department", "read-own-restricted-in-person"
 FAULTS = [
     # old, new, rule, line, told
     (SCOPE, 'context.scopes.contains("tool.read") &', READ, line_of(SCOPE), "unexpected `&`: remove it, or add"),
@@ -148,7 +148,7 @@ def test_a_rule_that_lacks_its_end_does_not_hide_the_rows_that_are_no_questions(
 def test_a_rule_that_is_too_deep_to_be_read_is_named_without_reading_it(deep: str) -> None:
     [problem] = problems(OWNER, deep)
 
-    assert problem.startswith(f"{DOCUMENTS}, line 12, rule {RESTRICTED}: more than ")
+    assert problem.startswith(f"{DOCUMENTS}, line 13, rule {RESTRICTED}: more than ")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title,
 from tools.documents.store import Store
 from zerotrust.audit.event_parts import Effect
 from zerotrust.context import current_principal
+from zerotrust.decision import Reason
 from zerotrust.service import Service
 
 TOOLS = {
@@ -42,11 +43,15 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     async def permitted(action: str, name: str, effect: Callable[[Document], Effect] | None = None) -> Document:
         # Decide about a document that does not exist as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
-        missing = ToolError(f"there is no document {name} for {action}")  # the same answer for another user's draft
+        missing = ToolError(f"there is no document {name} for {action}")
         document = found or absent(name)
         resource, done = document.as_resource(), effect(document) if effect else None
+        # For whom an agent may read the document, it is told that a rule refuses; for anybody else, there is none.
+        known = await service.permitted("document.read", [document], Document.as_resource, scope=TOOLS["read"])
+        # control: unreadable-document-unnamed
+        refusal = ToolError(f"refused ({Reason.RESOURCE_DENIED})") if known else missing
         # control: absent-document-decided
-        await service.decide(action, resource, otherwise=missing, effect=done)  # control: document-access-decided
+        await service.decide(action, resource, otherwise=refusal, effect=done)  # control: document-access-decided
         if found is None:
             raise missing
         return found

@@ -60,7 +60,14 @@ class Unguarded(Service):
         """The one of anybody."""
         return DEPARTMENT
 
-    async def permitted(self, action: str, things: Iterable[T], as_resource: Callable[[T], Resource]) -> list[T]:  # noqa: ARG002
+    async def permitted(
+        self,
+        action: str,  # noqa: ARG002
+        things: Iterable[T],
+        as_resource: Callable[[T], Resource],  # noqa: ARG002
+        *,
+        scope: str = "",  # noqa: ARG002
+    ) -> list[T]:
         """All of them."""
         return [*things]
 
