@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from demo.checks import Checks
 from demo.containers import CA, ISSUER, Stack, passwords
 from demo.parts import begin
@@ -18,6 +16,7 @@ from local.insider import ask_inside, svid_inside
 from local.program import console, until_stopped
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.spiffe.svid import Svid
+from zt.login import issuer_http
 
 INTRUDERS = Path("/intruders")
 
@@ -66,7 +65,7 @@ async def compromised(accounts: Mapping[str, str]) -> CompromisedStack:
     Raises `httpx.HTTPError` if Keycloak does not answer.
     """
     tls = ssl.create_default_context(cafile=CA)
-    async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
+    async with issuer_http(tls) as http:
         realm = Realm(await discover(ISSUER, http, "token_endpoint"), tls)
     return CompromisedStack(accounts=accounts, keycloak=realm)
 

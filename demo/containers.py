@@ -2,8 +2,8 @@
 
 With `passwords`, it prints the people's passwords instead; with `token alice`, an access token of alice.
 
-It runs beside Keycloak, in its network: there `localhost` is Keycloak, as it is in a browser on the machine.  It is no
-party and has no identity.  It reads the parties' journals, which no party lets another one read.
+It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the machine uses.  It is no party and has no
+identity.  It reads the parties' journals, which no party lets another one read.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from demo.running import Compromised
 from local.system import EVERYTHING
 from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.transport.pools import Connections
-from zt.login import Login
+from zt.login import Login, issuer_http
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 """The workloads that an intruder is inside of."""
@@ -49,7 +49,7 @@ class Intruder:
             self.system.registry.id(audience), frozenset(scopes.split()), lifetime=more.pop("lifetime", None)
         )
         form = wanted.form(token, await self.system.assertion(who))
-        async with httpx.AsyncClient(verify=self.system.keycloak.tls, trust_env=False, timeout=30) as http:
+        async with issuer_http(self.system.keycloak.tls) as http:
             return await http.post(self.system.keycloak.metadata.token_endpoint, data=form | more)
 
     async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:

@@ -5,6 +5,7 @@ Both bind the tokens to this process by PKCE (RFC 7636, S256): the verifier neve
 
 import base64
 import hashlib
+import os
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import httpcore
 import httpx
 
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
+from zerotrust.registry.directory import Endpoint
 
 SECONDS_TO_SIGN_OUT = 5
 """The command has been carried out by then; a session that is not ended now expires by itself."""
@@ -60,8 +63,35 @@ class Client:
     """It trusts the issuer's CA."""
 
     def http(self, *, seconds: float = 30) -> httpx.AsyncClient:
-        """Return an HTTP client for the issuer.  A proxy of the environment has no part in a sign-in."""
-        return httpx.AsyncClient(verify=self.tls, trust_env=False, timeout=seconds)
+        """Return an HTTP client for the issuer."""
+        return issuer_http(self.tls, seconds=seconds)
+
+
+def issuer_at() -> Endpoint | None:
+    """Return where to connect to for the issuer, if its name does not lead there: `ZT_ISSUER_AT`, `https://host:port`."""
+    at = httpx.URL(os.environ.get("ZT_ISSUER_AT", ""))
+    return (at.host, at.port or 443) if at.host else None
+
+
+def issuer_http(tls: ssl.SSLContext, *, seconds: float = 30) -> httpx.AsyncClient:
+    """Return an HTTP client for the issuer, whose name `tls` verifies wherever it is.
+
+    A proxy of the environment has no part in it.
+    """
+    transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+    if at := issuer_at():
+        transport._pool._network_backend = _At(at)  # httpx has no other way
+    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=seconds)
+
+
+class _At(httpcore.AnyIOBackend):
+    """Connects to one endpoint, whatever the name is that has to be proven there."""
+
+    def __init__(self, at: Endpoint) -> None:
+        self._at = at
+
+    async def connect_tcp(self, host: str, port: int, *more: Any, **named: Any) -> httpcore.AsyncNetworkStream:  # noqa: ARG002
+        return await super().connect_tcp(*self._at, *more, **named)
 
 
 Say = Callable[[str, Mapping[str, Any]], None]

@@ -14,6 +14,7 @@ from zerotrust.registry.directory import Endpoint
 from zerotrust.spiffe.tls import user_context
 from zt.authority_client import EXPIRED
 from zt.doors import REGISTRY, Place
+from zt.login import issuer_at
 from zt.names import short
 
 SECONDS = 5
@@ -42,7 +43,7 @@ async def seen(place: Place, by_name: ssl.SSLContext) -> list[Seen]:
     pinned = user_context(place.ca.read_text(), parties)
     keycloak = urlsplit(place.issuer)
     host = str(keycloak.hostname)
-    who = {KEYCLOAK: (host, (host, keycloak.port or 443), by_name)}
+    who = {KEYCLOAK: (host, issuer_at() or (host, keycloak.port or 443), by_name)}
     if place.attestation:
         name, dns_name, at = place.attestation
         who[name] = dns_name, at, by_name

@@ -43,6 +43,20 @@ ROGUES: dict[str, tuple[dict[str, Any], str]] = {
         "something is mounted at /app/zerotrust/py.typed",
     ),
     "a library that is loaded first": ({"environment": {"LD_PRELOAD": "/tmp/x.so"}}, "LD_PRELOAD"),  # noqa: S108
+    "another search path": ({"environment": {"PATH": "/data:/usr/local/bin"}}, "its PATH is not that of attestation"),
+    "a name that leads elsewhere": (
+        {"extra_hosts": {"registry.authority.agents.example": "10.0.0.9"}},
+        "its /etc/hosts leads 'registry.authority.agents.example'",
+    ),
+    "a folder of the machine as its temporary folder": (
+        {"tmpfs": {}, "volumes": {"/var/tmp": {"bind": "/tmp", "mode": "rw"}}},  # noqa: S108
+        "only tmpfs may be there",
+    ),
+    "a temporary folder with programs": ({"tmpfs": {"/tmp": "size=16m,exec"}}, "/tmp is mounted without noexec"),  # noqa: S108
+    "a folder of the machine as its data": (
+        {"volumes": {"/var/tmp": {"bind": "/data", "mode": "rw"}}},  # noqa: S108
+        "/data is no volume of Docker's",
+    ),
     "another issuer": ({"environment": {"ZT_ISSUER": "https://mine.example"}}, "its ZT_ISSUER is not that of attest"),
     "another command": ({"command": ["python", "-I", "-c", f"{ASK}\ninput()"]}, "it was started as"),
 }
@@ -62,11 +76,7 @@ def test_a_container_as_the_partys_own_gets_its_identity_while_that_one_is_stopp
     stack: Stack, zt_rogue: Rogue
 ) -> None:
     """So it is the change alone for which each of the others is refused."""
-    stack.run("stop", "reader")
-    try:
-        assert zt_rogue("reader").identity == stack.registry.id("agent/reader")
-    finally:
-        stack.start()
+    assert zt_rogue("reader", stopped=True).identity == stack.registry.id("agent/reader")
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,13 @@ def test_no_network_but_the_edge_reaches_further() -> None:
     }
 
 
+def test_what_people_run_is_where_the_front_doors_and_the_issuer_are_and_in_no_containers_place() -> None:
+    """In Keycloak's own network namespace it would reach the database, and the management port without a password."""
+    assert {(*SERVICES[name]["networks"], SERVICES[name].get("network_mode")) for name in TOOLS} == {
+        ("edge", "authorities", None)
+    }
+
+
 def test_whoever_takes_or_cosigns_records_ends_after_those_whose_records_they_are() -> None:
     """Compose ends containers in the reverse order of their dependencies."""
     after = {name: PARTIES[name]["depends_on"].keys() for name in PARTIES}
@@ -244,12 +251,12 @@ def test_whoever_takes_or_cosigns_records_ends_after_those_whose_records_they_ar
 def test_a_name_that_is_gone_holds_nobody_up() -> None:
     """On a machine without a name server, each question took 10 s: to end the registry, and in `zt status`.
 
-    `zt` is in the network of Keycloak's container.
+    `zt` asks for such names as well.
     """
     waiting = {
         name: service.get("dns_opt")
         for name, service in SERVICES.items()
-        if name in {*PARTIES, "attestation", "keycloak"}
+        if name in {*PARTIES, *TOOLS, "attestation", "keycloak"}
     }
     assert {name for name, options in waiting.items() if options != ["timeout:1", "attempts:1"]} == set()
 
