@@ -22,7 +22,8 @@ Rogue = Callable[..., Verdict]
 
 @pytest.mark.parametrize(("user", "who"), [("", "the party's own user"), ("0", "root")])
 def test_a_process_beside_the_main_one_gets_no_identity(stack: Stack, tried: Tried, user: str, who: str) -> None:
-    assert "no identity issued" in stack.execute("reader", "python", "-I", "-c", ASK, user=user)[1]
+    said = stack.execute("reader", "python", "-I", "-c", ASK, user=user)[1]
+    assert "no identity issued: docker compose logs attestation says why" in said
     assert "it is not the main process of a container" in stack.refusals()[-1]
     tried(f"docker exec in the reader, as {who}", stack.refusals()[-1])
 

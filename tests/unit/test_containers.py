@@ -439,6 +439,19 @@ async def test_refusals_are_logged_up_to_a_bound_and_then_counted(containers: Co
     assert logged[-1] == {"why": "of somebody else", "not_logged": 5}
 
 
+async def test_whoever_is_refused_is_told_where_the_reason_is_and_not_the_reason(
+    containers: Containers, drift: Drift
+) -> None:
+    told = [
+        WorkloadApi(registry(), containers, drift, cast("Any", None), lambda *_, **__: None, log_at=where)
+        ._no_identity("it runs as root")
+        .message
+        for where in ("", "docker compose logs attestation")
+    ]
+
+    assert told == ["no identity issued", "no identity issued: docker compose logs attestation says why"]
+
+
 async def test_callers_without_a_connection_are_forgotten_when_there_are_too_many(
     containers: Containers, drift: Drift
 ) -> None:
