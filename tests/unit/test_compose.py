@@ -308,11 +308,11 @@ def test_a_container_that_is_ready_is_asked_seldom(name: str, tmp_path: Path) ->
     *run, script, _ = check["test"]
     assert (run, script) == (["CMD", "bash", "-c"], COMPOSE["x-seldom"])
     assert any(mount.startswith("/tmp:") for mount in SERVICES[name]["tmpfs"])  # noqa: S108 - the container's own
-    assert int(check["timeout"].removesuffix("s")) > 30
+    assert int(check["timeout"].removesuffix("s")) > 60
 
     mark, up = tmp_path / "ready", tmp_path / "up"
     script = script.replace("$$", "$").replace("/tmp/ready", str(mark))  # noqa: S108
-    script = script.replace("sleep 30", "echo waits")
+    script = script.replace("sleep 60", "echo waits")
 
     def asked() -> tuple[int, str]:
         whole = ["bash", "-c", script, f"test -e {up}"]
