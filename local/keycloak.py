@@ -18,11 +18,12 @@ import os
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import keycloak as python_keycloak
@@ -30,7 +31,7 @@ import keycloak as python_keycloak
 from authorities.attestation.process.closed import give_up_reading_any_file
 from authorities.attestation.process.interpreter import Interpreter
 from local.before_start import check_port, check_private
-from local.child import end_with, in_memory, tail
+from local.child import NoProgress, doing, end_with, in_memory, tail, while_it_works
 from local.errors import KeycloakError
 from local.keycloak_admin import administration
 from local.keycloak_instance import BUILD, Instance
@@ -42,10 +43,12 @@ from registration.realm.script import SCRIPTS
 from registration.realm.users import USERS
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 
+T = TypeVar("T")
+
 ADMIN = "admin"
 
-READY_WITHIN = 240
-"""Seconds; ten times what a slow machine was seen to need for a warm start."""
+LOOK = 1.0
+"""Seconds between two questions whether it is ready."""
 
 _BUILT = 10
 """The exit status by which Keycloak says that it has built itself and wants to be started again."""
@@ -114,8 +117,6 @@ class Keycloak:
         self._say("Keycloak starts and imports the realm")
         try:
             await self._start(runtime)
-            await self._set_up()
-            self.metadata = await self._discover()
         except BaseException:
             self._kill()
             raise
@@ -160,16 +161,22 @@ class Keycloak:
                 self._say(
                     "Keycloak is built with our scripts (once for this clone; a quarter of a minute, longer under load)"
                 )
-                async with going_on(self._say, "Keycloak is being built"):
-                    process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
-                    if await process.wait() != _BUILT:
-                        raise self._died(process)
+                process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
+                if await self._patiently("is being built", process.wait()) != _BUILT:
+                    raise self._died(process)
+                await asyncio.to_thread(self._instance.seal)
             process = await self._launch(java, ["-Dkc.config.built=true"], options, self._first_administrator())
         finally:
             java.close()
-        async with going_on(self._say, "Keycloak is starting"):
-            await self._wait_until_ready(process)
-        self._instance.has_run()
+        await self._patiently("is starting", self._wait_until_ready(process))
+
+    async def _patiently(self, what: str, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` if it does nothing."""
+        try:
+            async with going_on(self._say, f"Keycloak {what}", partial(doing, self.log)):
+                return await while_it_works(self.pid, work)
+        except NoProgress as error:
+            raise KeycloakError(f"Keycloak {what} and makes no progress: {error}. {self._last_words()}") from error
 
     def _first_administrator(self) -> str:
         """Return the options for the database alone, in the form of Keycloak's configuration file."""
@@ -221,19 +228,18 @@ class Keycloak:
         return self._process
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
-        """Wait for readiness, not for the port: it listens before the realm is there."""
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
-            deadline = time.monotonic() + READY_WITHIN
-            while time.monotonic() < deadline:
-                if process.returncode is not None:
-                    raise self._died(process)
+        """Wait for readiness, not for the port, which listens before the realm is there; then set it up."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            while process.returncode is None:
                 try:
                     if (await client.get(f"http://localhost:{HEALTH_PORT}/health/ready")).status_code == 200:
+                        await self._set_up()
+                        self.metadata = await self._discover()
                         return
                 except httpx.TransportError:
                     pass
-                await asyncio.sleep(0.1)
-        raise KeycloakError(f"Keycloak was not ready within {READY_WITHIN} s. {self._last_words()}")
+                await asyncio.sleep(LOOK)
+        raise self._died(process)
 
     def _died(self, process: asyncio.subprocess.Process) -> KeycloakError:
         return KeycloakError(f"Keycloak ended with status {process.returncode}. {self._last_words()}")
@@ -254,19 +260,24 @@ class Keycloak:
             yield admin
 
     async def _discover(self) -> Metadata:
+        """Return its metadata.  Raises `KeycloakError`, and `httpx.TimeoutException`."""
         try:
             async with httpx.AsyncClient(verify=self.tls, trust_env=False, timeout=5) as client:
                 return await discover(self.issuer, client)
+        except httpx.TimeoutException:
+            raise
         except (UntrustedMetadata, httpx.HTTPError) as error:
             raise KeycloakError(f"No party can use this Keycloak: {error}. {self._last_words()}") from error
 
     async def _set_up(self) -> None:
-        """Set this run's passwords of all users."""
+        """Set this run's passwords of all users.  Raises `KeycloakError`, and `httpx.TimeoutException`."""
         try:
             async with self.administration() as admin:
                 for user, (identifier, _) in USERS.items():
                     await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
         except python_keycloak.KeycloakError as error:
+            if isinstance(error.__cause__, httpx.TimeoutException):
+                raise error.__cause__ from error
             raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again.") from error
 
 

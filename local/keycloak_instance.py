@@ -1,7 +1,7 @@
 """Keycloak's folder: the files of a run, and those that the next run may reuse.
 
 A later start reuses the build if nothing has changed, and a first start in this folder copies that of another folder of
-the same clone.  `build.seal`, written once a build has run, decides that: it is a digest that also covers the build's
+the same clone.  `build.seal`, written once a build is complete, decides that: it is a digest that also covers its
 output.  A build is not shared with other clones: its output differs each time, so no digest of it can be committed.
 
 All other files in the folder are made again at each start, from the distribution, whose digest has just been verified
@@ -60,8 +60,8 @@ class Instance:
         except (OSError, MeasureError):
             return False
 
-    def has_run(self) -> None:
-        """Seal the build, after it has run."""
+    def seal(self) -> None:
+        """Seal the build, once it is complete."""
         (self.home / _SEAL).write_text(self._digest(self.home))
 
     def hosts(self) -> Path:

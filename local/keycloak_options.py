@@ -26,6 +26,7 @@ RUN = [
     "--http-management-scheme=http",  # health, of which nothing is secret
     f"--http-pool-max-threads={THREADS}",
     f"--db-pool-max-size={THREADS}",
+    "--log-level=info,io.smallrye.health:off",  # or each answer that it is not ready yet were a line
 ]
 
 LOG_SIZE = 5_000_000

@@ -13,12 +13,14 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
+from local.alone import DemoError
 from local.before_start import check_port
-from local.child import end_with, tail
+from local.child import end_with, until_it_does
 from local.progress import Say, going_on
 
 ROOT = Path(__file__).parents[1]
@@ -26,8 +28,6 @@ OGX = ROOT / ".ogx" / "bin" / "ogx"
 HOST, SCRIPT_PORT = "127.0.0.1", 8322
 SCRIPTED = Provider(f"http://{HOST}:{SCRIPT_PORT}/v1", models=("scripted",))
 """A model server that answers by our script, for which no model is needed."""
-SECONDS_TO_START = 120
-"""Many times what it needs on a busy machine."""
 
 
 class LlamaStackError(Exception):
@@ -187,19 +187,15 @@ async def started(command: list[str], host: str, port: int, log: Path) -> asynci
             start_new_session=True,  # Ctrl-C is for us
             preexec_fn=lambda: end_with(parent),
         )
+    name, process_id = Path(command[0]).name, process.pid
     try:
-        async with asyncio.timeout(SECONDS_TO_START):
-            while process.returncode is None:
-                if await _listens(host, port):
-                    return process
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        pass
-    except BaseException:
+        await until_it_does(
+            partial(_listens, host, port), name, process_id, lambda: process.returncode is not None, log
+        )
+    except BaseException as error:
         await end(process)
-        raise
-    await end(process)
-    raise LlamaStackError(f"{Path(command[0]).name} does not start; the end of its log, {log}:\n{tail(log)}")
+        raise (LlamaStackError(str(error)) if isinstance(error, DemoError) else error) from error
+    return process
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

@@ -7,8 +7,10 @@ Logs of the processes are moved aside for each run, and the oldest are removed. 
 import datetime as dt
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 RUNS_KEPT = 5
 """Earlier runs whose logs and authorities are kept."""
@@ -20,6 +22,8 @@ POLICY_BEFORE = "audit.policy.before"
 """That of the log before `make fresh`."""
 CA = "ca.pem"
 """The certificate authority of the run, in its folder."""
+FAILED = "failed"
+"""The file with the error of a start that failed, in the run's folder, until the next one: `make doctor` reads it."""
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
 
 
@@ -41,6 +45,19 @@ def put_aside(folder: Path) -> Path | None:
         shutil.copy2(authority, place)  # receipts of that run are verified with it
     _prune(folder / "past")
     return place
+
+
+@contextmanager
+def failure_noted(folder: Path) -> Iterator[Event]:
+    """Keep the error that ends the block before the event is set: that of a start."""
+    file, runs = folder / FAILED, Event()
+    file.unlink(missing_ok=True)
+    try:
+        yield runs
+    except Exception as error:
+        if not runs.is_set():
+            file.write_text(f"{error}\n")
+        raise
 
 
 def kept(put_away: Path) -> str:

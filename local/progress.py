@@ -10,19 +10,21 @@ Say = Callable[[str], None]
 
 SAID_AFTER = 2
 """Seconds after which a step reports that it still runs; then after twice as many, and so on."""
+OFTEN = 60
+"""Seconds between two such reports at most."""
 
 
 @asynccontextmanager
-async def going_on(say: Say, what: str) -> AsyncIterator[None]:
-    """Report that `what` still runs, while the block runs: after 2, 4, 8 ... seconds."""
+async def going_on(say: Say, what: str, doing: Callable[[], str] = str) -> AsyncIterator[None]:
+    """Report that `what` still runs, and what it is `doing`, while the block runs: after 2, 4, 8 ... seconds."""
     began = time.monotonic()
 
     async def tell() -> None:
         seconds: float = SAID_AFTER
         while True:
             await asyncio.sleep(began + seconds - time.monotonic())
-            say(f"{what}: {seconds:.0f} s so far")
-            seconds *= 2
+            say(f"{what}: {seconds:.0f} s so far" + (f"; {now}" if (now := doing()) else ""))
+            seconds += min(seconds, OFTEN)
 
     telling = asyncio.create_task(tell())
     try:

@@ -19,12 +19,13 @@ from deploy.ogx import NAME, Provider
 from local import audit_policy
 from local.alone import only_one
 from local.before_start import check_port
+from local.child import doing
 from local.fetched import check_space
 from local.keycloak import Keycloak
 from local.keycloak_options import HEALTH_PORT, PORT
 from local.launches import INSIDER, Parties, insider, registered
 from local.llama_stack import check_able, enrol, prepared, serving
-from local.past import check_links, forget, kept, put_aside
+from local.past import check_links, failure_noted, forget, kept, put_aside
 from local.progress import Say, going_on
 from local.stopping import end_in_order
 from local.suspended import suspended
@@ -72,6 +73,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         lock = approving(lock, ROOT, name, code)
     async with AsyncExitStack() as stack:
         stack.enter_context(only_one(folder))
+        runs = stack.enter_context(failure_noted(folder))
         _check_ports(deployment)
         put_away = _made_ready(folder, keep=keep)
         own = registry.authorities.attestation
@@ -106,11 +108,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         model_server = await stack.enter_async_context(serving(server, say)) if server else []
         if put_away:
             say(kept(put_away))
-        for address, process in authorities_first(launched, registry):
-            if why := waiting.get(name := process.launch.name):  # the registry does not send it the feed
-                say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
-                continue
-            await started(system, address, process)
+        await _all_started(system, launched, say)
         for name, spy in spies.items():
             await until(partial(there, system.insider_socket(name)), spy, system.log("insider"))
         stack.callback(asyncio.create_task(audit_policy.keep(system, say)).cancel)
@@ -122,7 +120,18 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         for one in [*watched, *((name, ended, lambda: False, log) for name, ended, log in others)]:
             stack.callback(asyncio.create_task(report_end(*one, say)).cancel)
         stack.push_async_callback(end_in_order, launched.values(), registry.authorities)
+        runs.set()
         yield system
+
+
+async def _all_started(system: System, launched: Mapping[str, Launched], say: Say) -> None:
+    """Wait until all that were launched do their work, but for who is suspended."""
+    for address, process in authorities_first(launched, system.registry):
+        if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
+            say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
+            continue
+        async with going_on(say, f"{name} is starting", partial(doing, system.log(name))):
+            await started(system, address, process)
 
 
 def authorities_first(launched: Mapping[str, Launched], registry: Registry) -> list[tuple[str, Launched]]:

@@ -9,12 +9,9 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.local.launch import Launched
-from local.alone import DemoError
-from local.child import tail
+from local.child import until_it_does
 from local.progress import Say
 from local.system import System
-
-SECONDS_TO_START = 30
 
 
 async def started(system: System, address: str, process: Launched) -> None:
@@ -24,15 +21,7 @@ async def started(system: System, address: str, process: Launched) -> None:
 
 async def until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
     """Wait until a condition is met that `process` has to meet.  Raises `DemoError` with the end of its log."""
-    try:
-        async with asyncio.timeout(SECONDS_TO_START):
-            while not process.ended.is_set():
-                if await met():
-                    return
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        pass
-    raise DemoError(f"{process.launch.name} does not start; the end of its log, {log}:\n{tail(log)}")
+    await until_it_does(met, process.launch.name, process.process.pid, process.ended.is_set, log)
 
 
 async def _answers(address: str, ca_file: Path) -> bool:

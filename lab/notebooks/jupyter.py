@@ -15,16 +15,13 @@ from typing import Any, NamedTuple
 from lab.notebooks.execute import OURS, Kernels, environment, sources
 from lab.notebooks.home import new_home
 from local.alone import DemoError
-from local.child import end_with, tail
+from local.child import end_with, until_it_does
 from local.llama_stack import end
 from local.program import ROOT
 
 FOLDER = "notebooks"
 """The same as in the project, so that the links of the notebooks lead to the same files."""
 _LINK = re.compile(r"\]\(\.\./([^)#\s]+)")
-
-SECONDS_TO_START = 120
-"""Many times what it needs on a busy machine."""
 
 
 class JupyterLab(NamedTuple):
@@ -101,16 +98,14 @@ def _settings(ip: str, port: int, root: Path, path: str, token: str) -> dict[str
 async def _listens(process: Process, home: Path, log: Path) -> int:
     """Wait until it says in its folder at which port it listens, and return that."""
     said = home / f"jpserver-{process.pid}.json"
-    try:
-        async with asyncio.timeout(SECONDS_TO_START):
-            while process.returncode is None:
-                try:
-                    return int(json.loads(said.read_text())["port"])
-                except (FileNotFoundError, ValueError):  # not yet, or not yet all of it
-                    await asyncio.sleep(0.1)
-    except TimeoutError:
-        pass
-    raise DemoError(f"JupyterLab does not start; the end of its log, {log}:\n{tail(log)}")
+
+    async def port() -> int:
+        try:
+            return int(json.loads(said.read_text())["port"])
+        except (FileNotFoundError, ValueError):  # not yet, or not yet all of it
+            return 0
+
+    return await until_it_does(port, "JupyterLab", process.pid, lambda: process.returncode is not None, log)
 
 
 async def _sign(kernels: Kernels, variables: dict[str, str], copies: list[Path]) -> None:

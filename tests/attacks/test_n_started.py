@@ -86,7 +86,7 @@ async def test_a_changed_build_of_keycloak(target: Folder) -> Tries:
     instance = Instance(home, realm="{}", scripts=(SCRIPT,))
     instance.prepare(released)
     (home / BUILT / "generated-bytecode.jar").write_text("genuine")
-    instance.has_run()
+    instance.seal()
     planted = [home / BUILT / "generated-bytecode.jar", home / "providers" / "more.jar", home / "themes" / "login.ftl"]
     for path in planted:
         path.parent.mkdir(exist_ok=True)
@@ -96,7 +96,7 @@ async def test_a_changed_build_of_keycloak(target: Folder) -> Tries:
         yield Attempt("not run", path.exists() and path.read_text() == "changed")
 
     # Nor does another folder of the clone copy it.
-    instance.has_run()
+    instance.seal()
     (home / BUILT / "generated-bytecode.jar").write_text("changed")
     beside = target.place / "run" / "walkthrough" / "keycloak"
     Instance(beside, realm="{}", scripts=(SCRIPT,), others=(home,)).prepare(released)

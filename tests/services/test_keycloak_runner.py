@@ -7,16 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
 
 from lab.realm import LAB_SCRIPT
+from local import child, progress
 from local import keycloak as module
-from local import progress
 from local.before_start import check_port
-from local.child import tail
+from local.child import NoProgress, tail
 from local.errors import KeycloakError
 from local.keycloak import Keycloak
 from local.keycloak_distribution import VERSION
@@ -27,6 +29,7 @@ from local.program import FOLDER
 from registration.realm import REALM_FILE
 from registration.realm.script import SCRIPT
 from registration.realm.users import USERS
+from zerotrust.transport.logs import line_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -228,18 +231,25 @@ async def test_a_keycloak_that_ends_says_why(
     assert str(failed.value).endswith("ERROR: no space left")
 
 
-async def test_a_keycloak_that_does_not_get_ready_is_ended(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+@pytest.mark.parametrize(("building", "doing"), [(True, "is being built"), (False, "is starting")])
+async def test_a_keycloak_that_does_nothing_is_ended_and_its_finished_build_is_kept(
+    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, building: bool, doing: str
 ) -> None:
-    body = f"""case "$*" in *config.built=true*) echo $$ > {tmp_path}/pid; exec sleep 600;; esac; exit 10"""
+    """It does nothing while it is built, or once it is: it is not waited for any longer, and the build is kept."""
+    body = f"""case "$*" in *config.built=true*) ;; *) test ! -e {tmp_path}/builds || exit 10;; esac; exec sleep 600"""
     java(monkeypatch, tmp_path, distribution, body)
-    monkeypatch.setattr(module, "READY_WITHIN", 1)
+    monkeypatch.setattr(child, "IDLE", 2)
+    monkeypatch.setattr(child, "WORK", 0.5)
+    if not building:
+        (tmp_path / "builds").touch()
 
-    with pytest.raises(KeycloakError, match="was not ready within 1 s"):
+    with pytest.raises(KeycloakError, match=f"^Keycloak {doing} and makes no progress: in 2 s it has worked for 0"):
         await keycloak.__aenter__()
 
     assert keycloak._process
     assert await keycloak._process.wait() == -signal.SIGKILL
+    keycloak._instance.prepare(distribution)
+    assert keycloak._instance.built != building
 
 
 @pytest.mark.parametrize("built", [False, True])
@@ -255,7 +265,7 @@ async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_wha
     def say(text: str) -> None:
         told.append(text)
         for step, file in ("Keycloak is being built: ", "built"), ("Keycloak is starting: ", "started"):
-            if sum(one.startswith(step) and one.endswith(" s so far") for one in told) == 2:
+            if sum(one.startswith(step) and " s so far; the load of this machine is " in one for one in told) == 2:
                 (tmp_path / file).touch()
 
     wait = f"""until [ -e {tmp_path}/$1 ]; do sleep 0.02; done; exit $2"""
@@ -335,6 +345,82 @@ def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
     assert tail(log, lines=2) == "line 19\nlast"
 
 
+SPIN = "import sys, time; print(flush=True)\nwhile {}: pass"
+
+
+@contextmanager
+def python(program: str, *, nice: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs this, and is ended with the block."""
+    command = ["nice", f"-n{nice}", sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - the text in this file
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_what_works_has_as_long_as_it_needs_however_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for a processor most of the time, here for the only one that it may use, and this counts as work."""
+    monkeypatch.setattr(child, "IDLE", 2)
+    monkeypatch.setattr(child, "WORK", 0.5)
+    with python(SPIN.format("time.process_time() < 0.4"), nice=10) as process, python(SPIN.format("True")) as other:
+        core = {min(os.sched_getaffinity(0))}
+        for one in process, other:
+            os.sched_setaffinity(one.pid, core)
+
+        assert await child.while_it_works(process.pid, asyncio.to_thread(process.wait)) == 0
+
+
+async def test_what_is_stopped_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "IDLE", 2)
+    monkeypatch.setattr(child, "WORK", 0.5)
+    with python(SPIN.format("True")) as process:
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(
+            NoProgress, match=r"^in 2 s it has worked for 0\.\d s and is stopped \(the load of this mach"
+        ):
+            await child.while_it_works(process.pid, asyncio.Event().wait())
+
+
+async def test_what_only_tries_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "IDLE", 2)
+    monkeypatch.setattr(child, "WORK", 0.5)
+    program = "import time; print(flush=True)\nwhile True: time.sleep(0.5)"
+    with python(program) as process, pytest.raises(NoProgress, match=r"^in 2 s it has worked for 0\.\d s \("):
+        await child.while_it_works(process.pid, asyncio.Event().wait())
+
+
+async def test_what_a_start_raises_is_raised() -> None:
+    async def fails() -> None:
+        raise KeycloakError("no")
+
+    with pytest.raises(KeycloakError, match=r"^no$"):
+        await child.while_it_works(os.getpid(), fails())
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("", ""),
+        (
+            "2026-11-29 19:50:31,341 INFO  [org.keycloak.services] (executor-thread-1) Import finished",
+            "Import finished",
+        ),
+        (line_of("no SVID", {}, logger="x", at=1.5), "no SVID"),
+        ("Updating the configuration.", "Updating the configuration."),
+        ("[1, 2]", "[1, 2]"),
+        ("x" * 1000, "x" * child.LONGEST),
+    ],
+)
+def test_the_last_line_of_a_log_is_shown_with_the_load(tmp_path: Path, line: str, text: str) -> None:
+    (tmp_path / "log").write_text(f"{line}\n\tat org.keycloak.X\n")
+
+    assert child.doing(tmp_path / "log") == child.load() + (f"; its log: {text}" if text else "")
+    assert child.doing(tmp_path / "none") == child.load()
+
+
 # --- it ends with us --------------------------------------------------------------------------------------------------
 
 
@@ -377,7 +463,7 @@ def test_a_second_start_keeps_the_build_and_makes_the_database_afresh(
     keycloak: Keycloak, distribution: Path, tmp_path: Path, linked: bool
 ) -> None:
     keycloak._instance.prepare(distribution)
-    keycloak._instance.has_run()
+    keycloak._instance.seal()
     data, elsewhere = tmp_path / "run" / "keycloak" / "data", tmp_path / "elsewhere"
     (data / "h2").touch()
     if linked:
@@ -393,7 +479,7 @@ def test_a_second_start_keeps_the_build_and_makes_the_database_afresh(
 
 def test_another_script_is_built_in(keycloak: Keycloak, distribution: Path, tmp_path: Path, files: Files) -> None:
     keycloak._instance.prepare(distribution)
-    keycloak._instance.has_run()
+    keycloak._instance.seal()
     other = tmp_path / "delegation.js"
     other.write_text("exports = null;")
     changed = Keycloak(tmp_path / "run", **files, scripts=(other,))
@@ -415,13 +501,13 @@ def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path
 
 
 @pytest.mark.parametrize("name", ["build", "added.jar"])
-def test_a_build_that_was_changed_since_it_ran_is_made_anew(
+def test_a_build_that_was_changed_since_it_was_sealed_is_made_anew(
     keycloak: Keycloak, distribution: Path, tmp_path: Path, name: str
 ) -> None:
     keycloak._instance.prepare(distribution)
     quarkus = tmp_path / "run" / "keycloak" / "lib" / "quarkus"
     (quarkus / "build").write_text("built")
-    keycloak._instance.has_run()
+    keycloak._instance.seal()
     (quarkus / name).write_text("another")
 
     keycloak._instance.prepare(distribution)
@@ -435,7 +521,7 @@ def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
 ) -> None:
     keycloak._instance.prepare(distribution)
     (tmp_path / "run" / "keycloak" / "lib" / "quarkus" / "build").write_text("built")
-    keycloak._instance.has_run()
+    keycloak._instance.seal()
     home = tmp_path / "run" / "keycloak"
     jar, when = home / "providers" / "delegation.jar", (home / "providers" / "delegation.jar").stat().st_mtime
     genuine = jar.read_bytes()
@@ -489,7 +575,7 @@ def test_every_run_makes_its_own_passwords(tmp_path: Path, files: Files) -> None
 # --- the build of another folder --------------------------------------------------------------------------------------
 
 
-def test_a_build_is_copied_from_another_folder_and_only_as_it_has_run_and_with_these_scripts(
+def test_a_build_is_copied_from_another_folder_and_only_as_it_was_sealed_and_with_these_scripts(
     tmp_path: Path, distribution: Path
 ) -> None:
     made = Instance(tmp_path / "made", realm="{}", scripts=(SCRIPT,))
@@ -502,8 +588,8 @@ def test_a_build_is_copied_from_another_folder_and_only_as_it_has_run_and_with_t
         instance.prepare(distribution)
         return instance.built, (instance.home / BUILT / "build").read_text()
 
-    assert second("before it has run", SCRIPT) == (False, "not built")
-    made.has_run()
+    assert second("before it is sealed", SCRIPT) == (False, "not built")
+    made.seal()
     assert second("after", SCRIPT) == (True, "built")
     assert second("after", SCRIPT) == (True, "built")
     assert second("with another script", SCRIPT, LAB_SCRIPT) == (False, "not built")
@@ -523,8 +609,8 @@ def test_a_build_is_handed_on_with_its_seal_to_a_folder_for_its_owner_alone(tmp_
         instance.prepare(distribution)
         return instance.built, (instance.home / BUILT / "build").read_text()
 
-    assert second("before it has run") == (False, "not built")
-    made.has_run()
+    assert second("before it is sealed") == (False, "not built")
+    made.seal()
     assert second("after") == (True, "built")
     assert (tmp_path / "after" / "keycloak").stat().st_mode & 0o077 == 0
     (made.home / BUILT / "build").write_text("changed")
