@@ -42,8 +42,8 @@ class Docker:
     """Whether our images are there."""
 
 
-def answers(docker: Docker, *, wanted: bool) -> Verdict:
-    """Whether the client is there and the engine answers.  `wanted`: whether containers are the way to start."""
+def answers(docker: Docker) -> Verdict:
+    """Whether the client is there and the engine answers."""
     if not docker.installed:
         said, repair = "Docker is not installed", "install it: https://docs.docker.com/engine/install"
     elif docker.answers:
@@ -61,7 +61,7 @@ def answers(docker: Docker, *, wanted: bool) -> Verdict:
         repair = "sudo systemctl start docker   (or start Docker Desktop)"
     else:
         said, repair = f"Docker answers with an error: {docker.said}", "docker info"
-    return wrong("docker", said, repair) if wanted else note("docker", f"{said}; only `docker compose up` needs it")
+    return wrong("docker", said, repair)
 
 
 def compose(docker: Docker) -> Verdict:

@@ -17,8 +17,8 @@ class Local:
     """The process of `make up` or `make demo` that runs."""
     folder: str = ""
     """Its folder."""
-    used: bool = False
-    """Whether it ever ran here."""
+    failed: str = ""
+    """When the last start failed, and why, if it did."""
     environment: bool = False
     """Whether `.venv` is there."""
     keycloak_home: str = ""
@@ -51,6 +51,8 @@ def system(local: Local) -> list[Verdict]:
     silent = [(name, said) for name, said in local.silent if name not in waiting]
     verdicts = []
     if local.process is None:
+        if local.failed:
+            verdicts.append(wrong("start", f"the last one failed: {local.failed}", "make up   (once that is repaired)"))
         verdicts.append(note("local", "nothing runs", "make up"))
     elif silent:
         name, said = silent[0]

@@ -11,6 +11,8 @@ from scripts.diagnosis.verdict import Verdict, note, ok, skipped, wrong
 MEMORY = {"containers": 1500, "local": 1400}
 """Megabytes that everything needs in all, by the way of starting: as measured."""
 CORES = 2
+BUSY = 3
+"""Load for each core from which one has to wait."""
 CLOCK_BEHIND = 300
 """Seconds by which a file of the project may be newer than now: it came from a machine with another clock."""
 
@@ -31,6 +33,8 @@ class Machine:
     suid_dumpable: str
     memfd_noexec: str
     cores: int
+    load: float
+    """Processes that compute or wait for it, on average of the last minute."""
     memory: int
     available: int
     """Megabytes, swap included."""
@@ -111,6 +115,14 @@ def memory(machine: Machine, ways: Iterable[str], *, running: bool) -> Verdict:
     if machine.cores < CORES:
         return note("memory", f"{has}: on one core everything starts slowly")
     return ok("memory", has)
+
+
+def load(machine: Machine) -> Verdict:
+    """Whether others use the processors.  A start takes longer then, and does not fail."""
+    said = f"{machine.load:.0f} on {machine.cores} cores"
+    if machine.load > BUSY * machine.cores:
+        return note("load", f"{said}: everything takes several times as long as usual")
+    return ok("load", said)
 
 
 def disk(disks: Sequence[Disk]) -> Verdict:

@@ -37,15 +37,13 @@ class Facts:
     """In the containers' registry."""
 
 
-def ways(asked: str, engine: Docker, found: Sequence[Container], run: local.Local) -> set[str]:
-    """Return which ways of starting are checked: what was asked for, else what is in use, else both."""
+def ways(asked: str, found: Sequence[Container], run: local.Local) -> set[str]:
+    """Return which ways of starting are checked: what was asked for, else what is in use: Docker only if it was."""
     if asked:
         return {asked}
     if found:
         return {CONTAINERS, LOCAL} if run.process else {CONTAINERS}
-    if run.process or not engine.installed or (run.used and not engine.answers):
-        return {LOCAL}
-    return {CONTAINERS, LOCAL}
+    return {LOCAL}
 
 
 def verdicts(facts: Facts, checked: Collection[str]) -> list[Verdict]:
@@ -61,8 +59,10 @@ def verdicts(facts: Facts, checked: Collection[str]) -> list[Verdict]:
         (docker.memory(facts.docker) if in_containers else None)
         or machine.memory(facts.machine, checked, running=running),
         machine.disk(facts.disks),
-        docker.answers(facts.docker, wanted=in_containers),
+        machine.load(facts.machine),
     ]
+    if in_containers:
+        found.append(docker.answers(facts.docker))
     if facts.docker.answers and in_containers:
         found += [docker.compose(facts.docker), docker.isolation(facts.docker)]
     elif in_containers:

@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
     except (OSError, LookupError) as error:
         print(f"The project's files cannot be read ({error}); `git status` names what is missing.", file=sys.stderr)
         return 2
-    checked = ways(asked, facts.docker, facts.containers, facts.local)
+    checked = ways(asked, facts.containers, facts.local)
     found = verdicts(facts, checked)
     running = bool(facts.containers) if CONTAINERS in checked else False
     running = running or (LOCAL in checked and facts.local.process is not None)

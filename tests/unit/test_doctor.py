@@ -44,6 +44,7 @@ MACHINE = Machine(
     suid_dumpable="0",
     memfd_noexec="0",
     cores=2,
+    load=1.0,
     memory=8000,
     available=4000,
     now=NOW,
@@ -158,13 +159,14 @@ def test_the_folder_without_room_is_named() -> None:
     ],
 )
 def test_docker_answers_or_the_reason_is_named(facts: dict[str, Any], state: State, words: str) -> None:
-    found, text = shown(docker.answers(replace(DOCKER, **facts), wanted=True))
+    found, text = shown(docker.answers(replace(DOCKER, **facts)))
 
     assert (found, words in text) == (state, True), text
 
 
-def test_docker_is_no_cause_for_whom_does_not_use_it() -> None:
-    assert docker.answers(replace(DOCKER, installed=False, answers=False), wanted=False).state is State.NOTE
+def test_a_busy_machine_is_said_to_be_slow_and_no_cause() -> None:
+    assert machine.load(MACHINE).state is State.OK
+    assert shown(machine.load(replace(MACHINE, load=39)))[0] is State.NOTE
 
 
 @pytest.mark.parametrize(
@@ -427,6 +429,7 @@ def test_two_clocks_that_differ_are_the_cause(ahead: float | None, fault: bool) 
     [
         ({"process": 4711}, State.OK, "4711"),
         ({}, State.NOTE, "nothing runs"),
+        ({"failed": "(2026-11-29 18:00) Port 8103 is in use"}, State.WRONG, "(2026-11-29 18:00) Port 8103 is in use"),
         ({"process": 4711, "folder": "run", "silent": (("agent/reader", "no"),)}, State.WRONG, "logs/agent-reader.log"),
     ],
 )
@@ -520,23 +523,20 @@ def test_where_the_registry_cannot_be_read_nothing_is_said_to_be_well_about_susp
 
 
 @pytest.mark.parametrize(
-    ("asked", "engine", "found", "run", "checked"),
+    ("asked", "found", "run", "checked"),
     [
-        ("local", {}, HEALTHY, {}, {"local"}),
-        ("", {}, HEALTHY, {}, {"containers"}),
-        ("", {}, HEALTHY, {"process": 1}, {"containers", "local"}),
-        ("", {}, [], {"process": 1}, {"local"}),
-        ("", {}, [], {}, {"containers", "local"}),
-        ("", {}, [], {"used": True}, {"containers", "local"}),
-        ("", {"answers": False}, [], {}, {"containers", "local"}),
-        ("", {"answers": False}, [], {"used": True}, {"local"}),
-        ("", {"answers": False, "installed": False}, [], {}, {"local"}),
+        ("local", HEALTHY, {}, {"local"}),
+        ("containers", [], {}, {"containers"}),
+        ("", HEALTHY, {}, {"containers"}),
+        ("", HEALTHY, {"process": 1}, {"containers", "local"}),
+        ("", [], {"process": 1}, {"local"}),
+        ("", [], {}, {"local"}),
     ],
 )
 def test_what_is_in_use_decides_what_is_checked(
-    asked: str, engine: dict[str, Any], found: list[Container], run: dict[str, Any], checked: set[str]
+    asked: str, found: list[Container], run: dict[str, Any], checked: set[str]
 ) -> None:
-    assert order.ways(asked, replace(DOCKER, **engine), found, Local(**run)) == checked
+    assert order.ways(asked, found, Local(**run)) == checked
 
 
 # --- what the project's other files say -------------------------------------------------------------------------------

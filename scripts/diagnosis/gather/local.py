@@ -2,7 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -15,6 +16,8 @@ FOLDERS = ("run", "run/walkthrough")
 """Of `make up`, and of `make demo`."""
 
 
+FAILED = "failed"
+"""As in `local/past.py`."""
 REGISTRY = "authority/registry"
 DATABASE = "revocations.db"
 """As in `authorities/registry/app.py`."""
@@ -34,7 +37,7 @@ def local(root: Path, parties: Mapping[str, int]) -> Local:
     return Local(
         process=process,
         folder=folder,
-        used=any(_there(root / name / "logs") for name in FOLDERS),
+        failed=_failed([root / name / FAILED for name in (*FOLDERS, "run/notebooks")]),
         environment=_there(root / ".venv/ready"),
         keycloak_home=home,
         keycloak_version=_text(Path(home) / "version.txt").removeprefix("Keycloak - Version ") if home else "",
@@ -42,6 +45,15 @@ def local(root: Path, parties: Mapping[str, int]) -> Local:
         silent=tuple((name, last_words(_log(root / folder, name))) for name in silent),
         suspended=suspended(root / (folder or "run") / "data" / "authority-registry" / DATABASE),
     )
+
+
+def _failed(files: Sequence[Path]) -> str:
+    """Return when and why the last start failed that is on file.  A start that succeeds removes its folder's file."""
+    found = [(file.stat().st_mtime, file) for file in files if _there(file)]
+    if not found:
+        return ""
+    at, file = max(found)
+    return f"({time.strftime('%Y-%m-%d %H:%M', time.localtime(at))}) {' '.join(_text(file).splitlines())}"
 
 
 def _running(file: Path) -> int | None:

@@ -31,6 +31,7 @@ def machine(root: Path) -> Machine:
         suid_dumpable=_setting("fs/suid_dumpable"),
         memfd_noexec=_setting("vm/memfd_noexec"),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        load=os.getloadavg()[0],
         memory=memory.get("MemTotal", 1 << 20),  # not Linux: Docker says what its machine has
         available=memory.get("MemAvailable", 1 << 20) + memory.get("SwapFree", 0),
         now=time.time(),
