@@ -35,7 +35,7 @@ MAX_SHOWN = 200
 """Models in our list: as many as whoever reads it accepts in one answer.  The others are served by name."""
 CLIENT_LEFT = 499
 """The status of an answer that nobody reads, for the record."""
-DIALECTS = {path: OPENAI for _, path in ROUTES if path.startswith("/v1/")}
+DIALECTS = {"/v1/": OPENAI}
 
 
 def create_app(service: Service) -> ASGIApp:

@@ -42,4 +42,4 @@ class Form:
     dialect: Dialect = PLAIN
     request_id: str | int | None = None
     parsed: bool = False
-    """Whether the request's body was read and is JSON."""
+    """Whether the request's body was read and is a JSON object."""

@@ -70,7 +70,8 @@ class Gate:
         dialects: Mapping[str, Dialect] | None = None,
         notary: Notary | None = None,
     ) -> None:
-        """`dialects`: the error format of each path whose protocol defines its own.  `notary` signs the receipts.
+        """`dialects`: the error format of each path whose protocol defines its own, or of all paths below one that ends
+        with a slash.  `notary` signs the receipts.
 
         Raises `ValueError` if the app has other routes than those in `routes`.
         """
@@ -96,7 +97,7 @@ class Gate:
             return await self._app(scope, partial(self._receive_lifespan, receive), send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        form = Form(self._metadata_url, self._dialects.get(scope["path"], PLAIN))
+        form = Form(self._metadata_url, self._dialect(scope["path"]))
         call = Call(scope, peer=scope.get("state", {}).get("peer", NO_PEER), form=form)
         FORM.set(form)
         PEER.set(call.peer)
@@ -129,6 +130,11 @@ class Gate:
             call.over.close()
             if call.recorded:
                 self._recorder.ride(call.outcome())
+
+    def _dialect(self, path: str) -> Dialect:
+        """Return the error format of a path.  It changes nothing about what is allowed there."""
+        found = (of for at, of in self._dialects.items() if at == path or (at.endswith("/") and path.startswith(at)))
+        return next(found, PLAIN)
 
     def _sign(self, call: Call) -> str | None:
         if self._notary is None:

@@ -167,7 +167,7 @@ class Service:
         """Put the gate around the whole app, whose routes are those in `routes`.
 
         `metadata_path`: the path of the resource metadata (RFC 9728), if it is published.  `dialects`: the error format
-        of each path whose protocol defines its own.  Raises `ValueError` if the app has other routes.
+        of each path whose protocol defines its own, as for `Gate`.  Raises `ValueError` if the app has other routes.
         """
         gate = Gate(
             app,

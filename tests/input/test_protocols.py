@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.attack import DOORS, Target, message, tool_call
+from tests.support.attack_wire import asked_once, request, served, with_certificate
+from tests.support.ca import the_ca
 from tests.support.receipts import carried
 from zerotrust.decision import Reason
 from zerotrust.transport.jsonrpc import LONGEST_ID
@@ -162,6 +164,9 @@ async def test_a_word_counts_once_however_often_it_is_asked_for(target: Target) 
         ((b"accept", b"text/html"), 400, Reason.MALFORMED_HEADERS),
         ((b"content-type", b"text/plain"), 400, Reason.MALFORMED_HEADERS),
         ((b"host", b"attacker.test"), 421, Reason.WRONG_HOST),
+        ((b"host", b"documents.tool.agents.example:8105"), 421, Reason.WRONG_HOST),
+        ((b"host", b"documents.tool.agents.example:"), 421, Reason.WRONG_HOST),
+        ((b"host", b"documents.tool.agents.example:443:443"), 421, Reason.WRONG_HOST),
         ((b"origin", b"http://attacker.test"), 403, Reason.WRONG_ORIGIN),
     ],
 )
@@ -176,6 +181,31 @@ async def test_what_the_tools_transport_refuses_is_a_refusal_like_any_other(
     assert (answer["jsonrpc"], answer["id"]) == ("2.0", 1)
     if status == 400:
         assert "resource_metadata=" in tried.answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("documents.tool.agents.example", 200),
+        ("Documents.Tool.Agents.EXAMPLE", 200),
+        ("documents.tool.agents.example:443", 200),
+        ("Documents.tool.agents.example:PORT", 200),
+        ("documents.tool.agents.example:1", 421),
+        ("attacker.test:PORT", 421),
+    ],
+)
+async def test_the_tools_name_is_its_name_in_any_case_and_at_its_own_port(
+    target: Target, host: str, status: int
+) -> None:
+    party = "tool/documents"
+    tls = with_certificate(the_ca().svid("agent/reader"))
+    async with served(target, party) as port:
+        named = f"host: {host.replace('PORT', str(port))}\r\nmcp-method: tools/call\r\nmcp-name: read\r\n"
+        asked = request(party, target.token(party)).replace(b"host: x\r\n", named.encode())
+
+        answer = await asked_once(port, party, tls, asked)
+
+    assert answer.split()[1] == str(status).encode()
 
 
 @pytest.mark.parametrize("value", [b"text/plain", b"application/x-www-form-urlencoded", None])

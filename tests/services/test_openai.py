@@ -178,6 +178,12 @@ async def test_a_refusal_of_the_gate_has_the_same_shape(client: openai.AsyncOpen
     with pytest.raises(openai.PermissionDeniedError) as denied:
         await lister.chat.completions.create(model="scripted", messages=HELLO)
     assert denied.value.code == "scope_missing"
+    with pytest.raises(openai.PermissionDeniedError) as denied:
+        await client.models.retrieve("scripted")
+    assert denied.value.code == "scope_missing"
+    with pytest.raises(openai.PermissionDeniedError) as denied:
+        await client.embeddings.create(model="scripted", input="Hello")
+    assert denied.value.code == "no_permission_for_route"
     with pytest.raises(openai.AuthenticationError) as unknown:
         await client.with_options(api_key="x.y.z").models.list()
     assert unknown.value.code == "not_verified"

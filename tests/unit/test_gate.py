@@ -403,7 +403,11 @@ async def test_a_caller_that_was_not_verified_gets_json_rpc_and_its_body_is_not_
     assert (reply.status, reply.json()["id"], reply.json()["error"]["code"]) == (401, None, -32010)
 
 
-@pytest.mark.parametrize(("body", "code"), [(b"{", -32700), (b"[]", -32700), (b"{}", -32600), (b"", -32600)])
+BODIES = [(b"{", -32700), (b"[]", -32600), (b"7", -32600), (b"null", -32600), (b"{}", -32600), (b"", -32600)]
+"""What is JSON, and no request, is no parse error (JSON-RPC 2.0 section 5.1)."""
+
+
+@pytest.mark.parametrize(("body", "code"), BODIES)
 async def test_a_body_that_is_no_request_has_the_code_of_json_rpc(
     tool_door: Door, issuer: Issuer, body: bytes, code: int
 ) -> None:

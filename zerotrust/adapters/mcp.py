@@ -72,11 +72,12 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
 def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
     """Return the server as an app: stateless, with JSON answers, and with its RFC 9728 metadata."""
     address = service.addresses[service.name]
+    host = str(urlsplit(address).hostname)
     mcp = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,  # control: mcp-stateless
         json_response=True,
-        transport_security=TransportSecuritySettings(allowed_hosts=[urlsplit(address).netloc]),  # control: mcp-host
+        transport_security=TransportSecuritySettings(allowed_hosts=[host]),  # control: mcp-host
     )
     # The lifespan of an app within another does not run, so this one runs the session manager.
     app = service.app(*resources, server.session_manager.run())
@@ -90,17 +91,30 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
             "bearer_methods_supported": ["header"],
         }
 
-    app.router.routes.append(Route(PATH, _Refusing(mcp), methods=["POST"]))
+    app.router.routes.append(Route(PATH, _Refusing(mcp, host), methods=["POST"]))
     return app
 
 
 class _Refusing:
-    """The app, with every error answer of its transport that is not JSON raised as a refusal."""
+    """The app, with every error answer of its transport that is not JSON raised as a refusal.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    The transport compares `Host` byte by byte, so it gets our name as we write it, without a port that is ours.
+    """
+
+    def __init__(self, app: ASGIApp, name: str) -> None:
+        self._app, self._name = app, name.encode()
+
+    def _is_ours(self, host: bytes, scope: Scope) -> bool:
+        """Whether a `Host` is our name in any case (RFC 9110 section 4.2.3), without a port or with one of ours (7.2):
+        the one that the connection came in at, or the default of https.
+        """
+        name, colon, port = host.partition(b":")
+        ours = {443, *(scope.get("server") or ())[1:]}
+        return name.lower() == self._name and (not colon or port in {str(one).encode() for one in ours})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(n, self._name if n == b"host" and self._is_ours(v, scope) else v) for n, v in scope["headers"]]
+        scope = {**scope, "headers": headers}
         refused: Reason | None = None
 
         async def watched(message: Message) -> None:

@@ -16,6 +16,11 @@ MAX_ELEMENTS = 10_000
 """Commas, colons and opening brackets outside strings.  Each costs a parser about a microsecond, whatever the length of
 its value.  Bodies here have a few dozen; a long conversation with a model has some thousands."""
 
+
+class NotAnObject(ValueError):
+    """The text is JSON, and no object."""
+
+
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -30,7 +35,7 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
     if _HALF_A_PAIR.search(text):
         json.dumps(found, ensure_ascii=False).encode()  # fails for a lone surrogate, which is not a character
     if not isinstance(found, dict):
-        raise ValueError("not an object")
+        raise NotAnObject("not an object")
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.dialect import Dialect, Form
+from zerotrust.limits.strict_json import NotAnObject
 
 LONGEST_ID = 100
 """Characters of a request's id, which is echoed."""
@@ -42,8 +43,9 @@ def request_id(message: Mapping[str, Any]) -> str | int | None:
 
 
 def code(refusal: Denied, *, parsed: bool) -> int:
-    """Return the error code of a refusal; `parsed` is whether its request's body was read and is JSON."""
-    if refusal.reason is Reason.MALFORMED_BODY and not parsed:
+    """Return the error code of a refusal; `parsed` is whether its request's body was read and is a JSON object."""
+    is_json = parsed or isinstance(refusal.__cause__, NotAnObject)  # such as an array (JSON-RPC section 5.1)
+    if refusal.reason is Reason.MALFORMED_BODY and not is_json:
         return PARSE_ERROR
     return _BY_REASON.get(refusal.reason) or _BY_STATUS.get(refusal.status, INVALID_REQUEST)
 
