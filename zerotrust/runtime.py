@@ -33,6 +33,8 @@ from zerotrust.transport.logs import log_json_lines
 from zerotrust.transport.pools import Connections, Context, MCPConnections, origin
 from zerotrust.transport.server import server
 
+LOOK = 0.1
+"""Seconds between two looks whether a service that starts knows who is revoked."""
 COLLECTED_AFTER = 20_000, 20, 50
 """Objects made and kept until the youngest are looked through, and how many such times until the older ones are."""
 
@@ -158,6 +160,7 @@ def client(directory: Directory, workload: Workload, context: Context, *, second
 async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Settings) -> None:
     """Serve a party's app at the address in its settings, with its SVID.
 
+    A service listens once it knows who is revoked, for until then it would refuse everybody; an authority, at once.
     A caller has to show an SVID as well, unless the party is for users too.
     Raises `WorkloadError` if this process was launched as another party.
     """
@@ -168,6 +171,8 @@ async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Se
     spare_what_is_loaded()
     delivering = asyncio.create_task(_deliver(service))
     try:
+        while service.name in service.registry.services and not service.revocations.fresh:  # noqa: ASYNC110 - by a clock
+            await asyncio.sleep(LOOK)
         host, port, before_end = settings.host, settings.port, service.before_end
         await server(app, host=host, port=port, tls=context, before_end=before_end).serve()
     finally:

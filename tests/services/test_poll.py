@@ -15,7 +15,7 @@ from keycloak import KeycloakAdmin
 from authorities.registry.keycloak import poll as module
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.keycloak.events import KEPT_FOR, RECORDED, Change
-from authorities.registry.keycloak.poll import Reader, applying, poll
+from authorities.registry.keycloak.poll import EXCHANGES, Reader, applying, poll
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.system import fresh_revocations, svid_of
@@ -35,9 +35,9 @@ class Connection:
     realm_name = "agents"
 
     def __init__(self, config: Json, sessions: dict[str, list[Json]]) -> None:
-        self.config, self.sessions = config, sessions
+        self.config, self.sessions, self.evaluated, self.status = config, sessions, list[str](), 200
 
-    async def a_raw_get(self, path: str) -> Any:
+    async def a_raw_get(self, path: str, **query: str) -> Any:
         _, _, asked = path.partition("admin/realms/agents/")
         match asked.split("/"):
             case ["events", "config"]:
@@ -45,6 +45,9 @@ class Connection:
             case ["users", user, "sessions"]:
                 known = self.sessions.get(user)
                 return Answer(known) if known is not None else Answer({"error": "User not found"}, 404)
+            case ["clients", client, "evaluate-scopes", "generate-example-access-token"]:
+                self.evaluated.append(f"{client} for {query['userId']}")
+                return Answer({}, self.status)
         raise AssertionError(path)
 
 
@@ -63,7 +66,7 @@ class Keycloak:
 
     def __init__(self) -> None:
         self.users, self.admins = list[Json](), list[Json]()
-        self.clients = [{"id": "own", "clientId": OWN}, {"id": "reader", "clientId": READER}]
+        self.clients: list[Json] = [{"id": "own", "clientId": OWN}, {"id": "reader", "clientId": READER}]
         self.config: Json = {
             "eventsEnabled": True,
             "adminEventsEnabled": True,
@@ -97,6 +100,9 @@ class Keycloak:
         found = sorted((event for event in events if event["time"] >= since), key=lambda e: back * int(e["time"]))
         self.meanwhile()
         return found[:most]
+
+    async def a_get_users(self, query: Json) -> list[Json]:
+        return [{"id": "alice"}, {"id": "bob"}][: query["max"]]
 
     async def a_get_clients(self) -> list[Json]:
         return self.clients
@@ -539,6 +545,33 @@ async def test_a_start_and_a_read_that_fails_now_and_then_are_no_warning(
     polling.cancel()
 
     assert [record.levelname for record in caplog.records if record.name == module.__name__] == said
+
+
+@pytest.mark.parametrize("status", [200, 403])
+async def test_keycloak_has_run_the_script_before_anything_is_known_at_a_start_and_after_an_error(
+    keycloak: Keycloak, applied: Applied, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """It is asked for what a first exchange would wait for; what it answers does not matter."""
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
+    keycloak.clients[1]["attributes"] = {EXCHANGES: "true"}
+    keycloak.connection.status, asked = status, keycloak.connection.evaluated
+    known, tried = asyncio.Queue[int](), asyncio.Event()
+    polling = asyncio.create_task(
+        poll(keycloak, applied, lambda _: known.put_nowait(len(asked)), own=OWN, since=NOW / 1000)
+    )
+
+    async with asyncio.timeout(60):
+        assert [await known.get() for _ in range(3)] == [1, 1, 1]
+        keycloak.meanwhile = tried.set
+        keycloak.config["eventsEnabled"] = False  # as by a Keycloak that has started again
+        while len(asked) == 1:
+            tried.clear()
+            await tried.wait()
+        keycloak.config["eventsEnabled"] = True
+        while await known.get() == 1:
+            pass
+    polling.cancel()
+    assert {*asked} == {"reader for alice"}
 
 
 async def test_whatever_goes_wrong_is_tried_again_and_does_not_count(

@@ -21,7 +21,7 @@ from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
 from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
 from tests.support.policies import AUTHORITY, keep
-from tests.support.system import POLICY, ROOT, registry
+from tests.support.system import POLICY, ROOT, fresh_revocations, registry
 from zerotrust import runtime
 from zerotrust.decision import Reason
 from zerotrust.registry.lock import load_lock
@@ -199,6 +199,33 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
                         await user.get(url, extensions={"sni_hostname": "inference.agents.example"})
 
 
+class Coming(Revocations):
+    """Nobody knows who is revoked, until it was asked for several times; notes whether somebody listens meanwhile."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(clock=time.monotonic)
+        self.port, self.listened = port, list[bool]()
+
+    @property
+    def fresh(self) -> bool:
+        with socket.socket() as caller:
+            self.listened.append(caller.connect_ex(("127.0.0.1", self.port)) == 0)
+        return len(self.listened) > 3
+
+
+async def test_a_service_listens_once_it_knows_who_is_revoked_and_an_authority_at_once(
+    snapshot: RegistrySnapshot, ports: dict[str, int], tmp_path: Path
+) -> None:
+    coming = Coming(ports[INFERENCE])
+    service = composed(INFERENCE, snapshot, tmp_path, launched(INFERENCE), coming)
+    async with serving(service, create_inference(service), launched(INFERENCE)):
+        assert coming.listened == [False] * 4
+    unknown = Coming(ports[REGISTRY_PARTY])
+    service = composed(REGISTRY_PARTY, snapshot, tmp_path / "registry", launched(REGISTRY_PARTY), unknown)
+    async with serving(service, create_inference(service), launched(REGISTRY_PARTY)):
+        assert unknown.listened == []
+
+
 @asynccontextmanager
 async def caller(snapshot: RegistrySnapshot, party: str) -> AsyncIterator[httpx.AsyncClient]:
     async with runtime.client(snapshot.directory(), launched(party), client_context, seconds=5) as http:
@@ -227,7 +254,7 @@ async def test_users_come_to_the_registry_without_a_certificate(snapshot: Regist
 
 async def test_nobody_else_at_the_registrys_address_is_believed(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
     """Another workload, even one of ours, which took its port."""
-    workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
+    workload, revocations = launched(INFERENCE), fresh_revocations()
     service = compose(
         INFERENCE, snapshot, policy_of(POLICY, snapshot.registry), settings(snapshot, tmp_path), workload, revocations
     )

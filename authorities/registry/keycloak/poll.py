@@ -48,6 +48,10 @@ MOST_LOGINS = 2000
 log = logging.getLogger(__name__)
 
 
+EXCHANGES = "standard.token.exchange.enabled"
+"""The attribute of a client that may exchange tokens."""
+
+
 class Asking(Protocol):
     """The part of `Administration` that is needed here."""
 
@@ -193,23 +197,42 @@ def applying(stream: Stream, note: Callable[[Change], Awaitable[object]]) -> App
     return apply
 
 
+async def run_mappers(administration: Asking) -> None:
+    """Have Keycloak make up the claims of an exchanging client's token once, as its page "Evaluate" does, signing none.
+
+    It loads the engine of the realm's script for that, which takes seconds of CPU time; on a busy machine the first
+    exchange would take longer than its client waits.  Any answer will do.  Raises `AdministrationError` without one.
+    """
+    async with administration.asking() as admin:
+        exchanging = [one["id"] for one in await admin.a_get_clients() if one.get("attributes", {}).get(EXCHANGES)]
+        users = await admin.a_get_users({"max": 1}) if exchanging else []
+        for client, user in zip(exchanging[:1], users, strict=False):
+            path = f"admin/realms/{admin.connection.realm_name}/clients/{client}/evaluate-scopes"
+            await admin.connection.a_raw_get(f"{path}/generate-example-access-token", userId=user["id"])
+
+
 async def poll(
     administration: Asking, apply: Apply, note_read: Callable[[float], None], *, own: str, since: float
 ) -> None:
     """Read until cancelled; call `note_read` with the time at which each complete read began (`time.monotonic`).
 
+    Before the first read, and when Keycloak may have started again, `run_mappers`: nobody's revocations are known until
+    then, so that no service is ready before Keycloak is.
     `own` and `since` as for `Reader`: at the start, as far back as a revocation may still matter.
     """
     reader = Reader(administration, apply, own=own, since=since)
-    logged, read_once, good_at = "", False, time.monotonic()
+    logged, read_once, good_at, warm = "", False, time.monotonic(), False
     while True:
         began = time.monotonic()
         try:
+            if not warm:
+                await run_mappers(administration)
+                warm, began = True, time.monotonic()
             await reader.read()
             note_read(began)
             why, read_once, good_at = "", True, time.monotonic()
         except Exception as error:  # noqa: BLE001 - after any error the read was not complete, and is tried again
-            why = str(error) or type(error).__name__
+            why, warm = str(error) or type(error).__name__, False
         # At a start Keycloak comes last.  Later, a read that fails now and then has no effect.
         overdue = not read_once or time.monotonic() - good_at >= SECONDS_UNTIL_WARNED
         if why and why != logged and overdue:
