@@ -150,10 +150,10 @@ async def task_answered(http: httpx.AsyncClient, orchestrator: str, login: Login
     headers = {"authorization": f"Bearer {login.access_token}"}
     for _ in range(TRIES):
         answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
-        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+        if "retry-after" not in answer.headers:
             break
         say(f"refused for now ({said(answer)}): something did not answer in time; alice asks again")
-        await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
+        await asyncio.sleep(float(answer.headers["retry-after"]))
     return answer.raise_for_status()
 
 

@@ -9,12 +9,18 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
-from zerotrust.adapters.answer import PeerError
+from zerotrust.adapters.answer import Outage, PeerError, outage_of
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied, Reason
 from zerotrust.receipts.carried import MEMBER
+from zerotrust.transport.responses import RETRY_AFTER
 
 log = logging.getLogger(__name__)
+
+STATUS: dict[Outage, int] = {"": 200, "unavailable": 503, "no_answer": 502, "late": 504}
+"""The status of a task's answer, by what kept it from its end (RFC 9110 section 15.6).  A task that a rule or the model
+stops has been worked on as it should be."""
+UNCLEAR = "it may have been done"
 
 
 class Progress(BaseModel):
@@ -29,15 +35,22 @@ class Progress(BaseModel):
     refused: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
     """Calls that may have taken effect: no answer came."""
+    status: int = Field(200, exclude=True)
     trace_id: str = Field(default_factory=current_trace)
 
 
 async def answer_of(progress: AsyncIterator[Progress], accept: str) -> Response:
-    """Return a task's answer: its progress as it comes, if a stream is accepted, or else all of it at the end."""
+    """Return a task's answer: its progress as it comes, if a stream is accepted, or else all of it at the end.
+
+    All of it has the status of its last event, and `Retry-After` only if asking again does nothing twice.
+    """
     if "text/event-stream" in accept:
         return EventSourceResponse(_events(progress))
-    steps = [one.model_dump() async for one in progress]
-    return JSONResponse({"steps": steps[:-1], "result": steps[-1], MEMBER: ""})
+    *steps, last = [one async for one in progress]
+    begun = any(one.event == "done" or one.done or one.unclear for one in (*steps, last))
+    headers = {"retry-after": str(RETRY_AFTER)} if last.status == 503 and not begun else None
+    content = {"steps": [one.model_dump() for one in steps], "result": last.model_dump(), MEMBER: ""}
+    return JSONResponse(content, last.status, headers)
 
 
 async def _events(progress: AsyncIterator[Progress]) -> AsyncIterator[JSONServerSentEvent]:
@@ -64,11 +77,11 @@ def stopped(agent: str, error: Exception) -> Progress:
     """Return the last event of a task whose step failed: `failed`, or `unclear` if it is not known what was done."""
     if not isinstance(error, Denied | PeerError):  # a bug: the details go to the log
         log.error("failed", exc_info=error)
-        error = PeerError(f"{agent}: {Reason.FAILED}", unclear=True)
+        return Progress(event="unclear", agent=agent, text=f"{agent}: {Reason.FAILED}; {UNCLEAR}", status=500)
     if isinstance(error, Denied):
-        return Progress(event="failed", agent=agent, text=error.public_reason)
+        return Progress(event="failed", agent=agent, text=error.public_reason, status=STATUS[outage_of(error)])
     event: Literal["unclear", "failed"] = "unclear" if error.unclear else "failed"
-    text = f"{error.message}; it may have been done" if error.unclear else error.message
+    text = f"{error.message}; {UNCLEAR}" if error.unclear else error.message
     account = error.account
     return Progress(
         event=event,
@@ -77,4 +90,5 @@ def stopped(agent: str, error: Exception) -> Progress:
         done=account.done,
         refused=account.failed,
         unclear=account.unclear,
+        status=STATUS[error.outage],
     )

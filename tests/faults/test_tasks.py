@@ -69,7 +69,7 @@ async def test_a_document_that_was_filed_without_an_answer_may_have_been_filed(
     assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
     assert result["text"].endswith("tool/documents: gave no answer (answer_lost); it may have been done")
     assert [call.partition(" ")[0] for call in result["unclear"]] == ["create"]
-    assert result["done"] == []
+    assert (result["done"], result["status"]) == ([], 502)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_what_was_done_in_a_call_whose_party_is_suspended_meanwhile_is_not
     assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
     assert result["text"] == f"agent/writer: {within}gave no answer (peer_revoked); it may have been done"
     assert [call.partition(" ")[0] for call in result["unclear"]] == (["create"] if within else [])
-    assert result["done"] == []
+    assert (result["done"], result["status"]) == ([], 502)
 
 
 async def test_what_an_agent_did_whose_answer_is_lost_is_not_known(
@@ -109,7 +109,7 @@ async def test_what_an_agent_did_whose_answer_is_lost_is_not_known(
 
     assert len(stored()) == len(before) + 1
     assert steps == [*READ, "agent/writer started"]
-    assert result["event"] == "unclear"
+    assert (result["event"], result["status"]) == ("unclear", 502)
     assert result["text"] == "agent/writer: gave no answer; it may have been done"
 
 
@@ -122,7 +122,7 @@ async def test_an_agent_that_breaks_off_says_what_it_had_done_by_then(
     _, result = await worked(system, issuer.token())
 
     (new,) = stored().keys() - before.keys()
-    assert (result["event"], result["agent"]) == ("failed", "agent/writer")
+    assert (result["event"], result["agent"], result["status"]) == ("failed", "agent/writer", 502)
     assert result["text"] == "agent/writer: inference: gave no answer"
     [filed] = result["done"]
     assert filed.startswith("create {")
@@ -157,6 +157,7 @@ async def test_a_tool_that_goes_away_between_two_calls_makes_no_summary_of_half_
     steps, result = await worked(system, issuer.token())
 
     assert (steps, result["event"]) == (NOT_READ, "failed")
+    assert result["status"] == (503 if why is Reason.PEER_UNAVAILABLE else 200)  # a suspension is a rule
     assert result["text"] == f"agent/reader: tool/documents: refused ({why})"
     assert [call.partition(" ")[0] for call in result["done"]] == ["search"]
     assert [call.partition(" ")[0] for call in result["refused"]] == ["read"]
@@ -196,6 +197,8 @@ async def test_a_party_that_hangs_is_not_waited_for_for_ever(
     steps, result = await worked(system, issuer.token())
     assert (steps, result["agent"]) == (NOT_READ, "agent/reader")
     assert result["event"] in {"failed", "unclear"}
+    # The agent is not waited for any longer than its tool, so who is late first is the machine's affair.
+    assert result["status"] in ({503, 504} if party == "tool/documents" else {504})
     assert "gave no answer" in result["text"] or "answer_lost" in result["text"]
 
 
@@ -214,7 +217,7 @@ async def test_what_was_done_before_a_party_hangs_is_reported(
     steps, result = await worked(system, issuer.token())
 
     assert steps == [*READ, "agent/writer started"]
-    assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
+    assert (result["event"], result["agent"], result["status"]) == ("unclear", "agent/writer", 504)
     assert result["text"] == "agent/writer: gave no answer; it may have been done"
 
 
@@ -251,7 +254,7 @@ async def test_an_issuer_that_goes_down_between_two_steps_leaves_the_first_one_d
 
     assert steps == [*READ, "agent/writer started"]
     assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/writer", "issuer_unavailable")
-    assert stored() == before
+    assert (stored(), result["status"]) == (before, 503)
 
 
 async def test_what_was_exchanged_goes_on_while_the_issuer_is_down(

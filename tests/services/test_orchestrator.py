@@ -24,11 +24,12 @@ READ_IT = {"request": "Summarise our incident reports."}
 
 
 async def worked(system: System, token: str, task: dict[str, str] = FILE_IT) -> tuple[list[str], dict[str, Any]]:
-    """Do a task; return what happened, as `agent event`, and the last of it."""
+    """Do a task; return what happened, as `agent event`, and the last of it, with the status of the answer."""
     answer = await system.client("orchestrator", token).post("/tasks", json=task)
-    assert answer.status_code == 200, answer.text
     told = answer.json()
-    return [f"{step['agent']} {step['event']}" for step in told["steps"]], told["result"]
+    assert "result" in told, answer.text
+    status = {"status": answer.status_code}
+    return [f"{step['agent']} {step['event']}" for step in told["steps"]], told["result"] | status
 
 
 READ = ["agent/reader started", "agent/reader done"]
@@ -435,6 +436,7 @@ async def test_a_scope_the_user_did_not_give_ends_the_task_before_that_step(
 
     assert steps == [*READ, "agent/writer started"]
     assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/writer", "would_widen")
+    assert result["status"] == 200
     assert system.records("agent/writer") == []
     assert stored() == before
     assert system.reasons("orchestrator")[-1] == "would_widen"
@@ -502,7 +504,7 @@ async def test_a_bug_in_a_step_costs_that_step_only(
     steps, result = await worked(system, issuer.token())
 
     assert steps == [*READ, "agent/writer started"]
-    assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
+    assert (result["event"], result["agent"], result["status"]) == ("unclear", "agent/writer", 500)
     assert result["text"] == "agent/writer: failed; it may have been done"
     assert "a bug" in caplog.text  # the cause is in the log, and not in the answer
 
@@ -522,7 +524,7 @@ async def test_a_party_that_is_away_is_named_and_found_again_when_it_is_back(
     before, app = stored(), system.apps.pop(system.addresses[away])
 
     steps, result = await worked(system, issuer.token())
-    assert (result["event"], result["agent"], result["text"]) == ("failed", agent, text)
+    assert (result["event"], result["agent"], result["text"], result["status"]) == ("failed", agent, text, 503)
     assert f"{agent} done" not in steps
     assert stored() == before
 
@@ -538,7 +540,18 @@ async def test_an_agent_that_goes_away_after_it_has_shown_its_card_is_named_as_w
 
     _, result = await worked(system, issuer.token(), READ_IT)
 
-    assert (result["event"], result["text"]) == ("failed", "agent/reader: could not be reached")
+    assert (result["event"], result["text"], result["status"]) == ("failed", "agent/reader: could not be reached", 503)
+
+
+async def test_only_a_task_of_which_nothing_was_done_is_to_be_asked_again(system: System, issuer: Issuer) -> None:
+    async def answered() -> tuple[int, str | None]:
+        answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
+        return answer.status_code, answer.headers.get("retry-after")
+
+    del system.apps[system.addresses["agent/writer"]]
+    assert await answered() == (503, None)  # the reader has read
+    del system.apps[system.addresses["agent/reader"]]
+    assert await answered() == (503, "1")
 
 
 @pytest.mark.parametrize(
@@ -562,7 +575,7 @@ async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done
 
     steps, result = await worked(system, issuer.token())
     assert (steps, result["event"], result["agent"]) == (NOT_READ, "failed", "agent/reader")
-    assert NONSENSE in result["text"]
+    assert (NONSENSE in result["text"], result["status"]) == (True, 200)
     assert stored() == before
     assert system.records("agent/writer") == []
 
@@ -608,7 +621,7 @@ async def test_an_agent_that_answers_nonsense_has_failed(
     steps, result = await worked(system, issuer.token())
 
     refused = told.startswith("refused")  # by a gate, from the start; else nobody knows what was done
-    assert (steps, result["event"]) == (NOT_READ, "failed" if refused else "unclear")
+    assert (steps, result["event"], result["status"]) == (NOT_READ, *(("failed", 200) if refused else ("unclear", 502)))
     assert result["text"] == f"agent/reader: {told}" + ("" if refused else "; it may have been done")
     assert system.records("agent/writer") == []
 

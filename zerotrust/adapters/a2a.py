@@ -24,7 +24,7 @@ from zerotrust.adapters.agent_card import (
     agent_card,
     signed_card,
 )
-from zerotrust.adapters.answer import Answer, PeerError
+from zerotrust.adapters.answer import Answer, PeerError, outage_of
 from zerotrust.adapters.extras import extra
 from zerotrust.adapters.model_choice import DEFAULT_MODEL, ask_for_model
 from zerotrust.decision import Denied, Reason
@@ -90,9 +90,9 @@ class _Executor(AgentExecutor):
         try:
             found = await working
         except Denied as error:
-            found = Answer(broken=error.public_reason)
+            found = Answer(broken=error.public_reason, outage=outage_of(error))
         except PeerError as error:
-            found = Answer(broken=error.message)
+            found = Answer(broken=error.message, outage=error.outage)
         except asyncio.CancelledError:
             found = Answer(broken="cut off")  # only for the SDK, which waits for an event
         wanted = context.configuration.accepted_output_modes if context.configuration else ()

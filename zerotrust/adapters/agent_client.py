@@ -40,7 +40,7 @@ async def check_agent(service: Service, name: str) -> None:
         if status == 503:
             raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
         if status in (401, 403):  # it refuses this party, which says nothing against its card
-            raise PeerError(refused(name, httpx.Response(status, content=sent)).message)
+            raise PeerError(refused(name, httpx.Response(status, content=sent)).message)  # the agent has done nothing
         until = check_card(sent, signer=signer, digest=good[1], own=own, now=service.clock())
     except (httpx.HTTPError, WorkloadError) as error:
         raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
@@ -85,7 +85,8 @@ async def ask_agent(
     if not reply.HasField("message"):  # control: reply-is-message
         raise PeerError(f"{name}: {NONSENSE}", unclear=True)
     if answer.broken:
-        raise PeerError(f"{name}: {answer.broken}", unclear=bool(answer.unclear), account=answer)
+        unclear, outage = bool(answer.unclear), answer.outage
+        raise PeerError(f"{name}: {answer.broken}", unclear=unclear, outage=outage, account=answer)
     return answer
 
 

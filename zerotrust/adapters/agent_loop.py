@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from zerotrust.adapters.answer import TASK_LIFE, Answer, PeerError, cut
+from zerotrust.adapters.answer import TASK_LIFE, Answer, Outage, PeerError, cut, outage_of
 from zerotrust.adapters.model_client import Call, ModelClient, Reply
 from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.context import current_principal
@@ -89,7 +89,7 @@ async def run_tool_loop(
             if idle == MAX_IDLE:  # control: idle-replies-bounded
                 return talk.account(broken=IDLE)
     except PeerError as error:
-        return talk.account(broken=error.message)
+        return talk.account(broken=error.message, outage=error.outage)
     return talk.account(broken=NO_END)
 
 
@@ -110,11 +110,11 @@ class _Talk:
         for message in messages:
             self._take(message)
 
-    def account(self, *, text: str = "", broken: str = "") -> Answer:
+    def account(self, *, text: str = "", broken: str = "", outage: Outage = "") -> Answer:
         """Return the answer, with the account of the calls."""
         undone = (f"{self._calls - MAX_CALLS} more: {TOO_MANY}",) if self._calls > MAX_CALLS else ()
         done, failed, unclear = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
-        return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken)
+        return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken, outage=outage)
 
     async def reply(self, model: ModelClient, token: TokenSource) -> Reply:
         """Return the model's next reply, which is added to the messages.
@@ -201,7 +201,7 @@ class _Talk:
             async with asyncio.timeout_at(self._until + SECONDS_TO_REPORT - 2 * REPORTING_MARGIN):
                 return await calling
         except TimeoutError as error:
-            raise PeerError(f"{self._tools.name}: gave no answer in time", unclear=True) from error
+            raise PeerError(f"{self._tools.name}: gave no answer in time", unclear=True, outage="late") from error
 
     def _wrong(self, call: Call) -> str:
         """Return why a call is not made, if it is not.
@@ -227,7 +227,7 @@ async def _valid(token: TokenSource, party: str) -> ExchangedToken:
     try:
         return await token()
     except Denied as error:
-        raise PeerError(f"{party}: refused ({error.public_reason})") from error
+        raise PeerError(f"{party}: refused ({error.public_reason})", outage=outage_of(error)) from error
 
 
 def _key(call: Call) -> str:

@@ -1,12 +1,12 @@
 """The result of a call to another party: its answer, or the error, and whether the call may have taken effect."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from zerotrust.decision import Reason
+from zerotrust.decision import Denied, Reason
 from zerotrust.errors import ZeroTrustError
 
 NONSENSE = "answered with something else than one message"
@@ -18,6 +18,11 @@ TASK_LIFE = 60
 (`agent_loop.py`)."""
 UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.FAILED, Reason.APPLICATION_ERROR}
 """Reasons for which a party refuses before it acts; with any other, the call may have taken effect."""
+
+
+Outage = Literal["", "unavailable", "no_answer", "late"]
+"""What kept a task from its end, if no rule and no model did: a party could not be reached or could not decide then; it
+gave no valid answer; or none in time."""
 
 
 class Answer(BaseModel):
@@ -32,15 +37,24 @@ class Answer(BaseModel):
     """Calls without an answer: they may have taken effect."""
     broken: str = ""
     """Why the task was not completed, if it was not."""
+    outage: Outage = ""
 
 
 class PeerError(ZeroTrustError):
     """Another party refused, failed or could not be reached."""
 
-    def __init__(self, message: str, *, unclear: bool = False, account: Answer | None = None) -> None:
-        """`message` may be shown to the user; `unclear`: the call may have taken effect all the same."""
+    def __init__(
+        self, message: str, *, unclear: bool = False, outage: Outage = "", account: Answer | None = None
+    ) -> None:
+        """`message` may be shown to the user; `unclear`: the call may have taken effect, for it got no answer."""
         super().__init__(message)
         self.message, self.unclear, self.account = message, unclear, account or Answer()
+        self.outage: Outage = outage or ("no_answer" if unclear else "")
+
+
+def outage_of(refusal: Denied) -> Outage:
+    """Return whether something refuses because it cannot decide or act now."""
+    return "unavailable" if refusal.status == 503 else ""
 
 
 def cut(text: str, longest: int) -> str:
@@ -62,11 +76,15 @@ def refused(name: str, answer: httpx.Response) -> PeerError:
         reason, unclear = cut(str(problem["reason"]), LONGEST_REFUSAL), not untouched(problem)
     except (ValueError, KeyError, TypeError, AttributeError):
         return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
-    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=unclear)
+    outage: Outage = "late" if answer.status_code == 504 else ""
+    if answer.status_code == 503 and not unclear:
+        outage = "unavailable"
+    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=unclear, outage=outage)
 
 
 def unreached(name: str, error: httpx.TransportError) -> PeerError:
     """Return the error for a party that did not answer: the request may have reached it, or not."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-        return PeerError(f"{name}: could not be reached")
-    return PeerError(f"{name}: gave no answer", unclear=True)
+        return PeerError(f"{name}: could not be reached", outage="unavailable")
+    outage: Outage = "late" if isinstance(error, httpx.TimeoutException) else "no_answer"
+    return PeerError(f"{name}: gave no answer", unclear=True, outage=outage)

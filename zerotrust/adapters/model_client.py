@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, PeerError, cut, refused, unreached
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, PeerError, cut, outage_of, refused, unreached
 from zerotrust.adapters.model_choice import asked_model
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
@@ -78,7 +78,7 @@ class ModelClient:
         except httpx.TransportError as error:
             raise unreached(self.name, error) from error
         except Denied as error:
-            raise PeerError(f"{self.name}: {error.public_reason}") from error
+            raise PeerError(f"{self.name}: {error.public_reason}", outage=outage_of(error)) from error
         except (ValueError, LookupError, TypeError) as error:
             raise PeerError(f"{self.name}: {NONSENSE}") from error
 
@@ -127,4 +127,4 @@ def _refused(party: str, answer: httpx.Response) -> PeerError:
         words = _IN_WORDS[answer.json()["error"]["code"]]
     except (ValueError, LookupError, TypeError):
         return error
-    return PeerError(f"{error.message}: {words}", unclear=error.unclear)
+    return PeerError(f"{error.message}: {words}", unclear=error.unclear, outage=error.outage)

@@ -23,6 +23,7 @@ with extra("mcp"):
 
 AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED} | WHENEVER
 """Reasons for which no call of a tool is possible now."""
+_NOT_NOW = frozenset(reason for reason in Reason if reason.status == 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class ToolClient:
             with calling_with(token):
                 listed = (await self._client.list_tools()).tools
         except MCPError as error:
-            raise PeerError(f"{self.name}: refused ({_reason(error)})") from error
+            raise _refused(self.name, _reason(error)) from error
         await self._check(listed)
         return Offer(
             [
@@ -111,10 +112,14 @@ class ToolClient:
             if error.error.code != INVALID_PARAMS and not untouched(_problem(error)):
                 raise PeerError(f"{self.name}: gave no answer ({reason})", unclear=True) from error
             if reason in AWAY:
-                raise PeerError(f"{self.name}: refused ({reason})") from error
+                raise _refused(self.name, reason) from error
             return f"refused ({reason})", False
         text = "\n".join(part.text for part in result.content if part.type == "text")
         return text, not result.is_error
+
+
+def _refused(name: str, reason: str) -> PeerError:
+    return PeerError(f"{name}: refused ({reason})", outage="unavailable" if reason in _NOT_NOW else "")
 
 
 def _problem(error: MCPError) -> dict[str, Any]:
