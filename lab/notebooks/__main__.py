@@ -64,16 +64,20 @@ async def _serve(folder: Path) -> int:
     ending.add_done_callback(lambda _: here and here.cancel())  # also while the system starts
     registry = load_registry(ROOT / REGISTRY)
     insiders = ("orchestrator", *(name for name in registry.launched if name.startswith("agent/")))
-    say = lambda text: print(f"{PROGRESS}{text}", flush=True)  # noqa: E731
-    starting = running(folder, say=say, insiders=insiders, parties=reading_copies)
-    async with starting as system, realm(system.keycloak) as before:
-        file = write(system, before)
-        try:
-            print(READY, flush=True)
-            await ending
-        finally:
-            PLANTED.unlink(missing_ok=True)  # of a notebook that did not come to its end
-            file.unlink(missing_ok=True)
+
+    def say(text: str) -> None:
+        print(f"{PROGRESS}{text}", flush=True)
+
+    async with running(folder, say=say, insiders=insiders, parties=reading_copies) as system:
+        say("Keycloak gets the realm of figure 1's system")
+        async with realm(system.keycloak) as before:
+            file = write(system, before)
+            try:
+                print(READY, flush=True)
+                await ending
+            finally:
+                PLANTED.unlink(missing_ok=True)  # of a notebook that did not come to its end
+                file.unlink(missing_ok=True)
     return 0
 
 
@@ -103,13 +107,15 @@ async def _write(names: Collection[str]) -> int:
 
 
 async def _open() -> int:
-    async with systems(OURS, COPY, say), jupyterlab(KERNELS, LOG, HOST, 0, copied(OURS.folder / "copies")) as lab:
-        console.print(f"\n  {lab.address(HOST)}\n", soft_wrap=True)
-        console.print(
-            "Open it in a browser. What you change is a copy, in run/notebooks/copies/notebooks. Ctrl-C ends it."
-        )
-        await lab.process.wait()
-        say(f"JupyterLab has ended: {LOG}")
+    async with systems(OURS, COPY, say):
+        say("JupyterLab starts, with copies of the notebooks")
+        async with jupyterlab(KERNELS, LOG, HOST, 0, copied(OURS.folder / "copies")) as lab:
+            console.print(f"\n  {lab.address(HOST)}\n", soft_wrap=True)
+            console.print(
+                "Open it in a browser. What you change is a copy, in run/notebooks/copies/notebooks. Ctrl-C ends it."
+            )
+            await lab.process.wait()
+            say(f"JupyterLab has ended: {LOG}")
     return 1
 
 
