@@ -92,7 +92,7 @@ async def test_where_there_were_no_policies_yet_nobody_could_so_the_start_fails_
             pass
 
     assert "authority/registry does not start" in str(failed.value)
-    assert '"text": "authority/policy is suspended (drift: authorities/policy/planted.py)' in str(failed.value)
+    assert '"event": "authority/policy is suspended (drift: authorities/policy/planted.py)' in str(failed.value)
     assert "`make fresh`" in str(failed.value)
 
     forget(tmp_path)  # which is what `make fresh` does
