@@ -24,7 +24,7 @@ NOT_SIGNED = {
     ".venv": "removed, and made again from the signed requirements.lock",
     ".ogx": "removed, and made again from the signed requirements.ogx.lock when a Llama Stack server is next started",
     ".notebooks": "removed, and made again from the signed requirements.notebooks.lock when notebooks are next run",
-    "run": "output of earlier runs; Keycloak is built and imports the realm again",
+    "run": "output of earlier runs; Keycloak is built and imports the realm again, and kept policies are put aside",
     LIST: "the list that is signed",
     SIGNATURE: "its signature",
 }
@@ -134,9 +134,10 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
 
 
 def _links(tree: Path) -> list[Path]:
-    """Return the links among the folders that are made again: the environments, and each run's Keycloak."""
+    """Return the links among the folders that are made again or put aside: environments, Keycloak, kept policies."""
     run = tree / "run"
-    ways = (tree / ".venv", tree / ".ogx", tree / ".notebooks", run, *run.glob("*"), *run.glob("**/keycloak"))
+    inside = (path for name in ("keycloak", "authority-*", "versions") for path in run.glob(f"**/{name}"))
+    ways = (tree / ".venv", tree / ".ogx", tree / ".notebooks", run, *run.glob("*"), *inside)
     return [path for path in ways if path.is_symlink()]
 
 

@@ -15,6 +15,7 @@ DONE: Mapping[Action, str] = {
     "reload": "reloaded the {}",
     "activate": "activated {}",
     "rollback": "rolled back: {} is in force",
+    "in_force": "{} is in force",
 }
 """What was done to a target."""
 _VERSION = re.compile(r"policy (\d+) ([0-9a-f]{12})[0-9a-f]*")

@@ -12,17 +12,23 @@ from starlette.types import ASGIApp
 
 from authorities.policy.authzen_routes import ROUTES as OF_AUTHZEN
 from authorities.policy.authzen_routes import add_authzen_routes
+from authorities.policy.first import target
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.pdp import PointInForce
-from authorities.policy.publisher import Publisher
+from authorities.policy.publisher import SECONDS_BETWEEN, Publisher
 from authorities.policy.versions import Versions
+from zerotrust.audit.event_types import RegistryChange
+from zerotrust.decision import Denied
 from zerotrust.routes import Public, Routes
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Svid
 
+STATED_EVERY = 1_000
+"""Records after which the journal states again which version is in force: its oldest segments, of at least 250 records
+each, are deleted, but never the last five."""
 ROUTES: Routes = {("GET", "/health"): Public(), **OF_OPERATORS, **OF_AUTHZEN}
 
 
@@ -44,15 +50,27 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         lambda version: service.recorder.write(change(version)),
     )
 
+    async def state() -> None:
+        """State again and again which version is in force: a start looks for that in what is left of the journal."""
+        stated = -STATED_EVERY
+        while True:
+            if service.journal.link.records - stated >= STATED_EVERY:
+                with suppress(Denied):  # without a journal, nothing is decided
+                    kept = versions.active
+                    await service.recorder.write(RegistryChange(action="in_force", target=target(kept)))
+                    stated = service.journal.link.records
+            await asyncio.sleep(SECONDS_BETWEEN)
+
     @asynccontextmanager
     async def publishing() -> AsyncIterator[None]:
-        work = asyncio.create_task(publisher.run())
+        works = [asyncio.create_task(work) for work in (publisher.run(), state())]
         try:
             yield
         finally:
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+            for work in works:
+                work.cancel()
+                with suppress(asyncio.CancelledError):
+                    await work
             await office.ended()
 
     app: FastAPI = service.app(publishing())

@@ -1,23 +1,80 @@
-"""The first version of the policies: from the folder that the system was set up with, tested as any later one."""
+"""Which policies are in force after a start: those that are on record, tested as at an activation."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from authorities.policy import fit
 from authorities.policy.office import told
-from authorities.policy.versions import Versions, VersionsError
+from authorities.policy.versions import FIRST, Summary, Versions, VersionsError
+from zerotrust.audit.chain import begins_after, lines
+from zerotrust.audit.event_types import RegistryChange
+from zerotrust.audit.forms import Text, sanitize
+from zerotrust.audit.record import ChangedRecord, event_of, followed
 from zerotrust.registry.model import Registry
+
+_TARGET = re.compile(r"policy (\d{1,9}) ([0-9a-f]{64})")
+_log = logging.getLogger(__name__)
+
+
+def target(version: Summary) -> Text:
+    """Return what records call a version."""
+    return sanitize(f"policy {version.number} {version.digest}")
+
+
+def recorded(journal: Path) -> frozenset[tuple[int, str]]:
+    """Return number and digest of each version that this journal has put on record.  Blocks.
+
+    Raises `VersionsError` if its chain is broken.
+    """
+    found = set[tuple[int, str]]()
+
+    def read() -> Iterator[bytes]:
+        for line in lines(journal):
+            yield line  # only once it is known to continue the chain, the next one is asked for
+            if b'"administration"' in line and isinstance(change := event_of(line).data, RegistryChange):
+                found.update((int(number), digest) for number, digest in _TARGET.findall(change.target))
+
+    if journal.exists():
+        try:
+            followed(begins_after(journal), read())
+        except ChangedRecord as changed:
+            raise VersionsError(f"{journal}: {changed}.  Restore it from a backup: docs/failures.md.") from changed
+    return frozenset(found)
 
 
 def begin(versions: Versions, registry: Registry) -> None:
-    """Keep the first version, unless there are versions already.  Blocks.
+    """Let the newest version that is on record stay in force, if it is fit; otherwise keep a further one.  Blocks.
 
-    Raises `VersionsError` if it may not be published: then nothing is kept, so that the next start reads it anew.
+    That one has the content of the newest on record, or else what the system was set up with.  Raises `VersionsError`
+    if neither may be published: then nothing is kept, so that the next start reads them anew.
     """
-    if versions.begun:
-        return
-    if problems := fit.problems(versions.active.content, registry):
-        first, further = told(problems)
-        listed = "".join(f"\n- {one}" for one in first) + (f"\nand {further} more." if further else "")
-        raise VersionsError(
-            f"policies/ may not be published as the first version, so nothing is in force:{listed}\nCorrect them until "
-            "`make check` finds nothing, then start again; in containers, build the images anew."
+    why, active = FIRST, versions.active
+    if refused := versions.refused:
+        why = f"version {refused.number} is not on record"
+        _log.error(
+            "version %d is not in force: nothing in this party's journal says that it ever was.  Read it: `zt policy "
+            "show %d`.  If it should be in force, `zt policy rollback %d` tests it and activates it",
+            *[refused.number] * 3,
         )
-    versions.begin()
+    if versions.begun:
+        problems = fit.problems(active.content, registry, versions.operators)  # control: kept-version-tested
+        if not problems:
+            if refused:
+                versions.add(active.content, by=None, why=why, of=active.number)
+            return
+        why = f"version {active.number} is unfit"
+        _log.error("version %d is unfit, and so not in force: %s", active.number, _listed(problems))
+    first = versions.first()
+    if problems := fit.problems(first, registry, versions.operators):
+        raise VersionsError(
+            f"policies/ may not be published as the first version, so nothing is in force:{_listed(problems)}\nCorrect "
+            "them until `make check` finds nothing, then start again; in containers, build the images anew."
+        )
+    versions.add(first, by=None, why=why)
+
+
+def _listed(problems: list[str]) -> str:
+    first, further = told(problems)
+    return "".join(f"\n- {one}" for one in first) + (f"\nand {further} more." if further else "")

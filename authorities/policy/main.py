@@ -10,10 +10,11 @@ from pathlib import Path
 import uvloop
 
 from authorities.policy.app import create_app
-from authorities.policy.first import begin
+from authorities.policy.first import begin, recorded
 from authorities.policy.versions import Versions, content_of
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.runtime import compose, end_if_first_process, follow, in_force, serve
+from zerotrust.service import JOURNAL
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.logs import log_json_lines
@@ -27,20 +28,21 @@ class PolicySettings(Settings):
     policies: Path
     """The folder of the policies, `*.cedar`, of `schema.cedarschema` and of `decisions.md`: of the first version.
 
-    Read at the very first start alone; after that, versions are activated by operators.
+    Read if no version that is on record is kept; after that, versions are activated by operators.
     """
 
 
 async def live(settings: PolicySettings) -> None:
     """Serve until stopped.  Raises `VersionsError` or `RegistryError` if there are no policies fit to decide by."""
     folder = settings.data / "versions"
-    versions = await asyncio.to_thread(Versions, folder, lambda: content_of(settings.policies))
+    on_record = await asyncio.to_thread(recorded, settings.data / JOURNAL)
+    versions = await asyncio.to_thread(Versions, folder, lambda: content_of(settings.policies), on_record)
     workload = Workload()
     async with workload.opened():
         feed = follow(settings, workload, own=lambda: own(versions))
         async with feed.opened():
             await asyncio.to_thread(begin, versions, feed.snapshot.registry)
-            policy = in_force(feed.policy, feed.snapshot, feed)
+            policy = in_force(own(versions), feed.snapshot, feed)
             service = compose(NAME, feed.snapshot, policy, settings, workload, feed.revocations)
             feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
             app = service.app_from(lambda it: create_app(it, versions, workload.on_renewal))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from authorities.policy.first import target
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
@@ -120,7 +121,7 @@ def change(version: Summary) -> RegistryChange:
     """Return the event for a version that the current operator puts into force."""
     return RegistryChange(
         action="rollback" if version.of else "activate",
-        target=sanitize(f"policy {version.number} {version.digest}"),
+        target=target(version),
         cause=sanitize(version.why),
         principal=Caller.of(current_principal()),
     )

@@ -1,12 +1,13 @@
 """The versions of the policies, each in a file that never changes; the newest is in force.  Blocks.
 
-A version is on the disk before anybody hears of it.  If that fails, the last one stays in force.
+A version is on the disk before anybody hears of it.  If that fails, the last one stays in force.  After a restart, the
+newest is in force of those that are on record.
 """
 
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Self
@@ -38,7 +39,7 @@ FIRST = "the policies that the system was set up with"
 """Why the first version is in force."""
 WITHDRAWN = ".withdrawn"
 """Ends the name of a version that nobody has taken."""
-_NAME = re.compile(r"(\d{6,})\.(json|damaged|withdrawn)")
+_NAME = re.compile(r"(\d{6,})\.(json|damaged|withdrawn|unsigned)")
 _log = logging.getLogger(__name__)
 
 
@@ -138,13 +139,23 @@ def what_is_wrong(error: ValidationError) -> str:
 class Versions:
     """All versions that are kept."""
 
-    def __init__(self, folder: Path, first: Callable[[], Content], *, clock: Callable[[], float] = time.time) -> None:
-        """Read the versions in a folder; if there is none, `active` is what `first` returns, which `begin` keeps.
+    def __init__(
+        self,
+        folder: Path,
+        first: Callable[[], Content],
+        recorded: Container[tuple[int, str]],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Read the versions in a folder; `active` is the one in force.
 
-        `clock`: seconds since the epoch.  Raises `VersionsError` if the newest is damaged: an older one would take
-        back what an operator has decided.
+        `first`: returns what the system was set up with, which is in force if no version on record is kept.
+        `recorded`: number and digest of each version that is on record.  `clock`: seconds since the epoch.
+        Raises `VersionsError` if the newest is damaged: an older one would take back what an operator has decided.
         """
-        self._folder, self._clock = folder, clock
+        self._folder, self.first, self._clock = folder, first, clock
+        self.refused: Summary | None = None
+        """The newest version, if it is kept and not on record: whoever can write a file can write one."""
         self._all: dict[int, Summary] = {}
         self._last = 0
         try:
@@ -152,18 +163,14 @@ class Versions:
             newest = self._read()
         except OSError as error:
             raise VersionsError(f"{folder} cannot be read: {error}.") from error
-        if newest not in self._all and self._last:  # control: newest-version-whole
-            raise _damaged(self._file(newest or self._last))
-        self.active = self.version(max(self._all)) if self._all else self._next(first(), by=None, why=FIRST)
+        if newest and newest not in self._all:  # control: newest-version-whole
+            raise _damaged(self._file(newest))
+        self.active = self._on_record(recorded) or self._next(first(), by=None, why=FIRST)
 
     @property
     def begun(self) -> bool:
-        """Whether any version is kept."""
-        return bool(self._all)
-
-    def begin(self) -> None:
-        """Keep the first version.  Raises `VersionsError`."""
-        self.add(self.active.content, by=None, why=FIRST)
+        """Whether the version in force is kept."""
+        return self.active.number in self._all
 
     def all(self) -> list[Summary]:
         """Return all versions without their contents, the newest first."""
@@ -224,6 +231,17 @@ class Versions:
             if older.stem < file.stem:
                 with suppress(OSError):
                     older.unlink()
+
+    def _on_record(self, recorded: Container[tuple[int, str]]) -> Version | None:
+        """Return the newest version that is on record; note the newest one, if it is not."""
+        for summary in self.all():
+            if (summary.number, summary.digest) in recorded:  # control: kept-version-recorded
+                return self.version(summary.number)
+            # Before anything is on record; later it could be planted over what an operator has activated.
+            if not recorded and (version := self.version(summary.number)).content == self.first():
+                return version
+            self.refused = self.refused or summary
+        return None
 
     def _next(self, content: Content, *, by: str | None, why: str, of: int | None = None) -> Version:
         number, digest = self._last + 1, content.document.digest

@@ -1,17 +1,18 @@
 """T. The versions of the policies: what an operator by mistake, or whoever has the disk, would put into force."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from authorities.policy import fit
 from authorities.policy.decisions import ACCESS, DOCUMENTS
+from authorities.policy.first import begin
 from authorities.policy.office import Office
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.attack import POLICY_AUTHORITY, Attempt, Target, Tries, attack
 from tests.support.attack_policy import Governed, with_policy_authority
-from tests.support.policies import versions_in
+from tests.support.policies import ON_RECORD, versions_in
 from tests.support.system import POLICIES
 from zerotrust.decision import Denied
 
@@ -23,9 +24,8 @@ def weaker(content: Content) -> Content:
     """The policies under which an agent may replace what is published."""
     documents = content.policies["documents.cedar"]
     assert IN_PERSON in documents
-    return content.model_copy(
-        update={"policies": content.policies | {"documents.cedar": documents.replace(IN_PERSON, "true", 1)}}
-    )
+    before, _, after = documents.rpartition(IN_PERSON)
+    return content.model_copy(update={"policies": content.policies | {"documents.cedar": f"{before}true{after}"}})
 
 
 def versions_of(target: Target) -> Versions:
@@ -194,6 +194,29 @@ async def test_a_damaged_version_brings_an_older_one_back(target: Target) -> Tri
         yield Attempt("older in force", versions_of(target).active.number == 1)
     except VersionsError:
         yield Attempt("refused", succeeded=False)
+
+
+FOR_MALLORY = """@id("mallory-reads")
+@description("Mallory may read every document with the scope tool.read.")
+permit (principal, action == Action::"document.read", resource is Document)
+when { context.scopes.contains("tool.read") && context.subject == "mallory" };
+"""
+
+
+@attack(410)
+async def test_a_planted_version_of_the_policies(target: Target) -> Tries:
+    """A file beside a signed release: as an operator would have activated it, or as the first one; and one with a
+    record, which could not be activated."""
+    first, nothing = content_of(POLICIES), frozenset[tuple[int, str]]()
+    looser = first.model_copy(update={"policies": first.policies | {"mallory.cedar": FOR_MALLORY}})
+    planted: list[tuple[Content, str | None, Container[tuple[int, str]]]]
+    planted = [(looser, "olga", nothing), (looser, None, nothing), (weaker(first), "olga", ON_RECORD)]
+    for number, (content, by, on_record) in enumerate(planted):
+        folder = target.system.folder / f"versions-{number}"
+        begin(begun := Versions(folder, lambda: first, nothing), target.system.registry)
+        begun.add(content, by=by, why="as an operator would say")
+        begin(kept := Versions(folder, lambda: first, on_record), target.system.registry)
+        yield Attempt("not in force", kept.active.content != first)
 
 
 @attack(364)

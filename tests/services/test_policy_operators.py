@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from authorities.policy import app
+from authorities.policy.first import recorded
 from authorities.policy.operators import MAX_CONTENT
 from authorities.policy.publisher import Publisher
 from tests.support.attack import POLICY_AUTHORITY, Tried, Watched
 from tests.support.attack_policy import Governed, with_policy_authority
 from tests.support.issuer import Issuer
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -21,6 +24,7 @@ async def authority(tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPa
         """Take it."""
 
     monkeypatch.setattr(Publisher, "publish", taken)
+    monkeypatch.setattr(app, "SECONDS_BETWEEN", 0.01)
     async with with_policy_authority(tmp_path, issuer, Watched) as target:
         yield target
 
@@ -50,6 +54,18 @@ async def test_an_operators_change_is_on_record_with_who_and_why(authority: Gove
     shown = (await ask(authority, "/versions/2", method="GET")).answer.json()
     assert shown["content"] == changed
     assert (await ask(authority, "/differences/1/2", method="GET")).answer.json()["answers"] == []
+
+
+async def test_the_version_in_force_is_stated_again_and_again_so_that_the_next_start_finds_it(
+    authority: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = authority.system.services[POLICY_AUTHORITY].data / "journal.jsonl"
+    first = authority.versions.active
+    await until(lambda: recorded(journal) == {(1, first.digest)})
+    monkeypatch.setattr(app, "STATED_EVERY", 2)
+    for _ in range(2):
+        await ask(authority, "/versions", method="GET")
+    await until(lambda: journal.read_bytes().count(b'"action":"in_force"') > 1)
 
 
 @pytest.mark.parametrize(

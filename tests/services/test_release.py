@@ -28,7 +28,10 @@ def test_a_tree_as_it_was_signed_is_good_and_so_is_what_may_lie_there_besides(wh
     assert check(whole) == len(FILES)
 
 
-LINKS = ["run", ".venv", ".ogx", ".notebooks", "run/walkthrough", "run/keycloak", "run/a/b/keycloak"]
+LINKS = [
+    *("run", ".venv", ".ogx", ".notebooks", "run/walkthrough", "run/keycloak", "run/a/b/keycloak"),
+    *("run/data/authority-policy", "run/walkthrough/data/authority-registry", "run/data/authority-policy/versions"),
+]
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -194,7 +197,11 @@ def project(tmp_path: Path) -> Signed:
 
 
 def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
-    (project.tree / "run" / "data").mkdir()
+    policys, registrys = (project.tree / "run" / "data" / f"authority-{name}" for name in ("policy", "registry"))
+    (policys / "versions").mkdir(parents=True)
+    (policys / "versions" / "000002.json").touch()
+    registrys.mkdir()
+    (registrys / "policy.json").touch()
     for environment in (".ogx", ".notebooks"):
         (project.tree / environment).mkdir()
     (project.tree / "run" / "data" / SEAL).touch()
@@ -206,6 +213,8 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     assert not (project.tree / ".venv" / "lib").exists()
     assert not (project.tree / ".ogx").exists()
     assert not (project.tree / ".notebooks").exists()
+    assert [file.name for file in (policys / "versions").iterdir()] == ["000002.unsigned"]
+    assert [*registrys.iterdir()] == []
     left = list((project.tree / "run").rglob(SEAL))
     assert left == [project.tree / "run" / "data" / SEAL]  # a party's, not Keycloak's
     venv, sync, pinned = notes.splitlines()

@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+from authorities.policy.versions import FIRST as FIRST_WHY
 from authorities.policy.versions import Content, Versions
 from authorities.registry.policies import KEPT, Kept
 from tests.support.ca import the_ca
@@ -13,6 +14,15 @@ from zerotrust.spiffe.svid import Svid
 
 AUTHORITY = "authority/policy"
 AUTHORITYS_ID = "spiffe://agents.example/authority/policy"
+
+
+class _Everything:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+ON_RECORD = _Everything()
+"""All versions, for tests that are about something else than what is on record."""
 FIRST = 1_795_600_000.0
 """Seconds since the epoch: some time of issue."""
 
@@ -43,9 +53,9 @@ def keep(folder: Path, policy: PolicyDocument = POLICY, version: int = 1) -> Non
 
 def versions_in(folder: Path, first: Content) -> Versions:
     """The versions in a folder; of an empty one, the first is kept."""
-    versions = Versions(folder, lambda: first)
+    versions = Versions(folder, lambda: first, ON_RECORD)
     if not versions.begun:
-        versions.begin()
+        versions.add(first, by=None, why=FIRST_WHY)
     return versions
 
 

@@ -1,42 +1,108 @@
-"""The first version of the policies is tested as any later one, and kept only if it is fit."""
+"""What is in force after a start: on record and tested as at an activation, or what the system was set up with."""
 
+import asyncio
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
 
-from authorities.policy.first import begin
-from authorities.policy.versions import FIRST, Content, Versions, VersionsError
-from tests.unit.test_policy_office import CONTENT, REGISTRY, WRONG
+from authorities.policy.first import begin, recorded, target
+from authorities.policy.versions import FIRST, Content, Summary, Versions, VersionsError
+from tests.support.policies import ON_RECORD
+from tests.unit.test_policy_office import CONTENT, LESS, REGISTRY, WRONG
+from zerotrust.audit.event_types import RegistryChange
+from zerotrust.audit.forms import sanitize
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.recorder import Recorder
+
+Recorded = Container[tuple[int, str]]
 
 
-def of(folder: Path, content: Content) -> Versions:
-    return Versions(folder, lambda: content)
+def of(folder: Path, content: Content, on_record: Recorded = frozenset()) -> Versions:
+    return Versions(folder, lambda: content, on_record)
 
 
-def test_a_first_version_that_is_fit_is_kept(tmp_path: Path) -> None:
-    begin(versions := of(tmp_path, CONTENT), REGISTRY)
+def started(folder: Path, content: Content, on_record: Recorded = frozenset()) -> Versions:
+    begin(versions := of(folder, content, on_record), REGISTRY)
+    return versions
 
-    first = of(tmp_path, WRONG).active
-    assert first == versions.active
+
+def key(version: Summary) -> tuple[int, str]:
+    return version.number, version.digest
+
+
+def test_a_first_version_that_is_fit_is_kept_and_needs_no_record(tmp_path: Path) -> None:
+    first = started(tmp_path, CONTENT).active
+
     assert (first.number, first.content, first.by, first.why) == (1, CONTENT, None, FIRST)
+    assert started(tmp_path, CONTENT).active == first
+    assert of(tmp_path, WRONG, {key(first)}).active == first, "on record, policies/ may have changed"
 
 
 def test_one_that_is_not_is_refused_with_what_is_wrong_and_the_next_start_reads_it_anew(tmp_path: Path) -> None:
     with pytest.raises(VersionsError) as refused:
-        begin(of(tmp_path, WRONG), REGISTRY)
+        started(tmp_path, WRONG)
 
     title, problem, *_, step = str(refused.value).splitlines()
     assert title == "policies/ may not be published as the first version, so nothing is in force:"
     assert problem.startswith("- decisions.md, line ")
     assert step.startswith("Correct them until `make check` finds nothing, then start again;")
     assert [*tmp_path.iterdir()] == []
-    begin(corrected := of(tmp_path, CONTENT), REGISTRY)
-    assert corrected.active.number == 1
+    assert started(tmp_path, CONTENT).active.number == 1
 
 
-def test_versions_that_are_kept_are_left_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["olga", None])
+def test_a_version_that_is_not_on_record_is_not_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, by: str | None
+) -> None:
+    """Whoever can write a file can write one that looks like an operator's, or like the first."""
+    begun = started(tmp_path, CONTENT)
+    activated = begun.add(LESS, by="olga", why="less")
+    begun.add(CONTENT, by=by, why="planted")
+
+    kept = started(tmp_path, CONTENT, {key(activated)})
+
+    assert kept.active.content == LESS
+    assert (kept.active.number, kept.active.of, kept.active.by) == (4, 2, None)
+    assert kept.active.why == "version 3 is not on record"
+    assert "`zt policy rollback 3`" in caplog.text
+    assert [one.number for one in kept.all()] == [4, 3, 2, 1], "an operator can look at it, and activate it"
+    again = started(tmp_path, CONTENT, {key(activated), key(kept.active)})
+    assert again.active == kept.active
+
+
+def test_without_any_on_record_what_the_system_was_set_up_with_is_in_force(tmp_path: Path) -> None:
+    started(tmp_path, LESS)
+
+    kept = started(tmp_path, CONTENT)
+
+    assert (kept.active.number, kept.active.content, kept.active.of) == (2, CONTENT, None)
+
+
+def test_a_kept_version_is_tested_as_at_an_activation(tmp_path: Path) -> None:
     """Operators need a policy authority that runs to mend what a changed registry has made unfit."""
-    of(tmp_path, WRONG).begin()
+    of(tmp_path, WRONG).add(WRONG, by=None, why=FIRST)
 
-    begin(versions := of(tmp_path, CONTENT), REGISTRY)
-    assert (versions.active.number, versions.active.content) == (1, WRONG)
+    kept = started(tmp_path, CONTENT, ON_RECORD)
+
+    assert (kept.active.number, kept.active.content, kept.active.why) == (2, CONTENT, "version 1 is unfit")
+    of(other := tmp_path / "other", WRONG).add(WRONG, by=None, why=FIRST)
+    with pytest.raises(VersionsError, match="nothing is in force"):
+        started(other, WRONG, ON_RECORD)
+
+
+async def test_what_a_journal_has_on_record_and_that_it_is_whole(tmp_path: Path) -> None:
+    versions, path = started(tmp_path / "versions", CONTENT), tmp_path / "journal.jsonl"
+    assert recorded(path) == frozenset()
+    journal = Journal(path)
+    recorder = Recorder(journal, "spiffe://agents.example/authority/policy")
+    for version in (versions.active, versions.add(LESS, by="olga", why="less")):
+        await recorder.write(RegistryChange(action="in_force", target=target(version)))
+    await recorder.write(RegistryChange(action="suspend", target=sanitize("policy 9")))
+    await asyncio.to_thread(journal.close)
+    assert recorded(path) == {key(one) for one in versions.all()}
+
+    text = path.read_text()
+    path.write_text(text.replace("policy 1 ", "policy 7 "))
+    with pytest.raises(VersionsError, match="record 1 was changed"):
+        recorded(path)

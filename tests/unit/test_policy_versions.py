@@ -8,8 +8,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from authorities.policy import versions
+from authorities.policy.versions import FIRST as SET_UP
 from authorities.policy.versions import MAX_WHY, Content, Versions, VersionsError, Why, content_of
 from tests.support.disk import FAULTS, Disk, Killed
+from tests.support.policies import ON_RECORD
 from tests.support.system import POLICIES
 from zerotrust.registry.files import load_policy
 from zerotrust.registry.reading import RegistryError
@@ -21,9 +23,9 @@ OTHER = FIRST.model_copy(update={"policies": {"a.cedar": RULE, "b.cedar": RULE.r
 
 
 def opened(folder: Path, first: Callable[[], Content] = lambda: FIRST) -> Versions:
-    kept = Versions(folder, first, clock=lambda: 1000.0)
+    kept = Versions(folder, first, ON_RECORD, clock=lambda: 1000.0)
     if not kept.begun:
-        kept.begin()
+        kept.add(kept.active.content, by=None, why=SET_UP)
     return kept
 
 
@@ -153,12 +155,16 @@ def test_a_damaged_newest_version_ends_the_start_until_somebody_puts_it_aside(tm
     assert kept.add(OTHER, by="olga", why="again").number == 3, "the registry may know another version 2"
 
 
-def test_an_only_version_that_is_damaged_is_no_first_start(tmp_path: Path) -> None:
-    opened(tmp_path)
-    (tmp_path / "000001.json").rename(tmp_path / "000001.damaged")
+def test_what_was_put_aside_is_not_in_force_and_its_number_stays_used(tmp_path: Path) -> None:
+    """By an operator, or by `make verify-release`."""
+    for name in ("damaged", "unsigned"):
+        opened(tmp_path / name).add(OTHER, by="olga", why="trial")
+        for file in (tmp_path / name).glob("*.json"):
+            file.rename(file.with_suffix(f".{name}"))
 
-    with pytest.raises(VersionsError, match="damaged"):
-        opened(tmp_path)
+        kept = opened(tmp_path / name)
+
+        assert (kept.active.number, kept.active.content) == (3, FIRST)
 
 
 def test_a_file_with_other_rules_than_its_digest_is_damaged(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from zerotrust.audit.canonical import Shape
 from zerotrust.audit.event_parts import Caller, Decided, Effect, Peer, Resource
 from zerotrust.audit.forms import Id, Microseconds, SafeText, Sha256, Times
 
-Action = Literal["suspend", "reinstate", "revoke", "drift", "reload", "activate", "rollback"]
+Action = Literal["suspend", "reinstate", "revoke", "drift", "reload", "activate", "rollback", "in_force"]
 AlarmCause = Literal["unexplained", "silent", "unknown", "explained"]
 
 
