@@ -6,6 +6,7 @@ The API sends an X.509-SVID with the trust bundle, and again whenever one of the
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -85,7 +86,7 @@ class Workload:
     async def _use_what_is_sent(self, client: WorkloadApiClient) -> None:
         """Return when an SVID could not be used.  Raises `WorkloadError` when the stream ends or is overdue."""
         sent = _Latest(asyncio.get_running_loop())
-        stream = client.stream_x509_contexts(sent.put, sent.put, retry_connect=False)
+        stream = client.stream_x509_contexts(sent.put, sent.fail, retry_connect=False)
         wait: float = SECONDS_TO_WAIT
         try:
             while self._used(svid := svid_of(await sent.get(wait))):
@@ -147,6 +148,11 @@ class _Latest:
     def put(self, latest: X509Context | Exception) -> None:
         with suppress(RuntimeError):  # the loop has been closed
             self._loop.call_soon_threadsafe(self._put, latest)
+
+    def fail(self, error: Exception) -> None:
+        """Pass an error with what the authority said: the client leaves it out, but calls this while handling it."""
+        said = getattr(sys.exception(), "details", str)()
+        self.put(WorkloadError(f"{error}: {said}" if said else str(error)))
 
     def _put(self, latest: X509Context | Exception) -> None:
         self._latest = latest
