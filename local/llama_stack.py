@@ -194,7 +194,9 @@ async def started(command: list[str], host: str, port: int, log: Path) -> asynci
         )
     except BaseException as error:
         await end(process)
-        raise (LlamaStackError(str(error)) if isinstance(error, DemoError) else error) from error
+        if isinstance(error, DemoError):
+            raise LlamaStackError(str(error)) from error
+        raise
     return process
 
 
