@@ -202,7 +202,8 @@ def said(answer: httpx.Response) -> str:
         if not isinstance(body["error"].get("data"), dict):  # not the gate's: it was admitted, and then not understood
             return f"{answer.status_code} {body['error']['code']}"
         body = body["error"]["data"]
-    return f"{answer.status_code} {body.get('reason') or body.get('error') or 'ok'}"
+    ended = body["result"]["event"] if answer.is_error and "result" in body else "ok"  # a task that has begun
+    return f"{answer.status_code} {body.get('reason') or body.get('error') or ended}"
 
 
 async def answer_to(asked: Awaitable[httpx.Response]) -> str:

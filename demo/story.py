@@ -145,7 +145,7 @@ async def _run_task(system: Running) -> Done:
 async def task_answered(http: httpx.AsyncClient, orchestrator: str, login: Login) -> httpx.Response:
     """Return the answer to the task, asked again while a service cannot tell whether it may be done.
 
-    Raises `httpx.HTTPStatusError`.
+    Raises `httpx.HTTPStatusError` if it has not begun.
     """
     headers = {"authorization": f"Bearer {login.access_token}"}
     for _ in range(TRIES):
@@ -154,7 +154,7 @@ async def task_answered(http: httpx.AsyncClient, orchestrator: str, login: Login
             break
         say(f"refused for now ({said(answer)}): something did not answer in time; alice asks again")
         await asyncio.sleep(float(answer.headers["retry-after"]))
-    return answer.raise_for_status()
+    return answer if "result" in answer.json() else answer.raise_for_status()
 
 
 def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys: bool) -> None:

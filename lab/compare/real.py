@@ -142,9 +142,9 @@ class Real:
     async def _task(self, credentials: Credentials, request: str) -> Answer:
         sending = self._send(None, "orchestrator", "/tasks", credentials, json={"request": request})
         answer = await _answer(sending)
-        if not answer.ok:
+        result = json.loads(answer.text).get("result") if answer.text else None
+        if result is None:
             return answer
-        result = json.loads(answer.text)["result"]
         self.trace = result["trace_id"]
         return answer if result["event"] == "finished" else replace(answer, said=str(result["text"]))
 

@@ -68,7 +68,7 @@ async def test_without_credentials_no_token_is_sent() -> None:
 
 async def test_a_service_that_cannot_tell_is_asked_again() -> None:
     unknown = {"event": "failed", "text": "agent/reader: peer_unavailable", "trace_id": "u"}
-    sent = Sent(refuses(Reason.REVOCATION_UNKNOWN), says(200, {"steps": [], "result": unknown}), says(200, FINISHED))
+    sent = Sent(refuses(Reason.REVOCATION_UNKNOWN), says(503, {"steps": [], "result": unknown}), says(200, FINISHED))
     here = system(sent)
 
     answer = await here.task({}, "x")
