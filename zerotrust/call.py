@@ -10,7 +10,7 @@ from typing import Any, Literal
 from starlette.types import Message, Scope
 
 from zerotrust.audit import event_parts, event_types
-from zerotrust.audit.forms import sanitize
+from zerotrust.audit.forms import named, sanitize
 from zerotrust.audit.record import Link
 from zerotrust.context import Span, Undecided
 from zerotrust.decision import Decision
@@ -99,7 +99,7 @@ class Call:
             decision=event_parts.Decided.of(decision, policy),
             peer=event_parts.Peer(id=self.peer.id) if self.peer.id else None,
             principal=event_parts.Caller.of(self.principal) if self.principal else None,
-            permission=self.permission,
+            permission=named(self.permission) if self.permission else None,
         )
 
     def outcome(self) -> event_types.Outcome:

@@ -10,7 +10,7 @@ from typing import Any
 from zerotrust.audit import event_parts
 from zerotrust.audit.event_parts import Caller, Decided, Effect
 from zerotrust.audit.event_types import Access
-from zerotrust.audit.forms import sanitize
+from zerotrust.audit.forms import named, sanitize
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import UNDECIDED
 from zerotrust.decision import Decision, Denied, PolicyEngine, Question, Resource
@@ -34,12 +34,11 @@ class Decider:
         """Decide whether a caller may do this with one resource, as `Service.decide` explains."""
 
         def concluded(decision: Decision) -> Coroutine[Any, Any, None]:
+            known = {named(name): sanitize(text) for name, text in resource.attributes} if not decision else None
             event = Access(
                 operation=sanitize(action),
                 resource=event_parts.Resource(
-                    kind=resource.kind,
-                    name=sanitize(resource.name),
-                    attributes=None if decision else {name: sanitize(text) for name, text in resource.attributes},
+                    kind=named(resource.kind), name=sanitize(resource.name), attributes=known
                 ),
                 decision=Decided.of(decision, self.policy.version),
                 principal=Caller.of(caller),

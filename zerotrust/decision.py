@@ -4,6 +4,7 @@ Answers, audit records and tests all identify a decision by its reason.  A calle
 and nothing quoted from the request; the detail goes to the audit record only.
 """
 
+import re
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,9 @@ from typing import Any, Protocol, Self
 
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
+
+CODE = re.compile(r"[a-z][a-z_]{0,63}")
+"""The form of a reason."""
 
 HttpAnswer = tuple[int, str | None]
 """A status and its error code (RFC 6749 section 5.2 or RFC 6750 section 3.1), if it has one."""
@@ -35,7 +39,9 @@ class ReasonCode(StrEnum):
     error: str | None
 
     def __new__(cls, value: str, answer: HttpAnswer) -> Self:
-        """Return a member with its text as value and its HTTP answer as attributes."""
+        """Return a member with its text as value and its HTTP answer as attributes.  Raises `ValueError`."""
+        if not CODE.fullmatch(value):
+            raise ValueError(f"a reason is lower-case letters and underscores, 64 at most: {value!r}")
         member = str.__new__(cls, value)
         member._value_ = value
         member.status, member.error = answer

@@ -45,7 +45,8 @@ def diagram(about: str, events: Iterable[AuditEvent]) -> Svg:
     count = f"the first {len(shown)} of {len(steps)} steps" if len(shown) < len(steps) else f"{len(steps)} steps"
     whom = "".join(f", {one}" for one in for_whom(known))
     title = f"{about}, {began:%Y-%m-%d %H:%M:%SZ}{whom}: {count}, {refused} refused"
-    code = {short(party): f"code {in_brief(digests)}" for party, digests in codes(known).items() if digests}
+    ran = {short(party): f"code {in_brief(digests)}" for party, digests in codes(known).items() if digests}
+    code = {party: ran[party] for party in parties if party in ran}  # others have recorded nothing that has an arrow
     return sequence(title, parties or [ISSUER], shown, code)
 
 

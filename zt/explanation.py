@@ -1,7 +1,10 @@
 """The decisions of a task, as records have them, and what the policy authority says about each."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain, islice
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 
 from zerotrust.audit.event import AuditEvent
@@ -30,13 +33,19 @@ def decisions(events: Iterable[AuditEvent]) -> list[Decision]:
     return [(event, data) for event, data in found if isinstance(data, Request | Access) and data.principal]
 
 
-async def explanations(authority: AuthorityClient, found: Sequence[Decision]) -> dict[str, Any]:
-    """Return each decision with its explanation, the versions that decided, and how many refusals are left out."""
+async def explanations(
+    authority: AuthorityClient, found: Sequence[Decision], authors: Mapping[int, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return each decision with its explanation, the versions that decided, and how many refusals are left out.
+
+    `authors`: who wrote each record, by the `id()` of its event; by default, whom it names.
+    """
     decided = [policy for _, data in found if (policy := data.decision.policy) and _of_rules(data.decision)]
     versions = deciding((policy.version for policy in decided), await authority.ask("GET", "/versions"))
     refused = {id(data): _question(event, data) for event, data in found if _refused_by_rules(data)}
     fit = {one: question for one, question in refused.items() if _is_fit(question)}
-    asked, left_out = _askable(fit, {one["name"] for one in versions if one["number"]})
+    by = {id(data): authors.get(id(event), event.service) for event, data in found}
+    asked, left_out = _askable(fit, by, {one["name"] for one in versions if one["number"]})
     permitted = {policy.version for policy in decided if policy.rules}
     named = [one["name"] for one in versions if one["number"] and one["name"] in permitted]
     body = {"refused": [*asked.values()], "versions": named[:MOST_VERSIONS]}
@@ -54,9 +63,20 @@ async def explanations(authority: AuthorityClient, found: Sequence[Decision]) ->
     return {"decisions": told, "versions": versions, "left_out": len(left_out)}
 
 
-def _askable(questions: dict[int, Question], kept: Container[str]) -> tuple[dict[int, Question], set[int]]:
-    """Return the questions about versions that are kept, as many as may be asked at once, and which are left out."""
-    about = {one: question for one, question in questions.items() if question["policy"] in kept}
+def _askable(
+    questions: dict[int, Question], authors: Mapping[int, str], kept: Container[str]
+) -> tuple[dict[int, Question], set[int]]:
+    """Return the questions about versions that are kept, as many as may be asked at once, and which are left out.
+
+    The first of each author, then the second of each, and so on: each says itself when it was refused something, and
+    nobody's records take the place of another's.
+    """
+    before, turns = Counter[str](), list[tuple[int, int]]()
+    for one, question in questions.items():
+        if question["policy"] in kept:
+            turns.append((before[authors[one]], one))
+            before[authors[one]] += 1
+    about = {one: questions[one] for _, one in sorted(turns, key=itemgetter(0))}  # control: explained-by-shares
     versions = [*dict.fromkeys(question["policy"] for question in about.values())][:MOST_VERSIONS]
     asked = dict(islice((one for one in about.items() if one[1]["policy"] in versions), MOST))
     return asked, about.keys() - asked

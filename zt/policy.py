@@ -188,10 +188,12 @@ def explain(
         output.fail(f"{trace} is no id: the answer of a task has its trace_id.", "malformed_id")
     settings: Settings = context.obj
     with explained():
-        found = decisions(find(settings.journals, what).events)
+        records = find(settings.journals, what)
+    found = decisions(records.events)
     if not found:
         output.fail(f"No decision in {settings.journals} is about {trace}.  Other journals: --journals.", "unknown_id")
-    answer = _at(context, lambda authority: explanations(authority, found))
+    authors = {id(event): author for event, author in zip(records.events, records.authors, strict=True)}
+    answer = _at(context, lambda authority: explanations(authority, found, authors))
     output.show(answer, *explained_to_people(answer, each=each))
 
 

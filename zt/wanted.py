@@ -3,10 +3,9 @@
 import heapq
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Literal
 
 from zerotrust.audit.event import AuditEvent
@@ -44,6 +43,8 @@ class Found:
     events: list[AuditEvent]
     left_out: Mapping[str, int]
     """How many older ones were left out, of each author that has any."""
+    authors: Sequence[str] = ()
+    """Who wrote each of them."""
 
     @property
     def more(self) -> int:
@@ -99,7 +100,8 @@ def found(
             most = max(newest, key=lambda one: len(newest[one]))
             heapq.heappop(newest[most])
             left_out[most] += 1
-    return Found([event for _, _, event in sorted(chain.from_iterable(newest.values()))], left_out)
+    shown = sorted((*one, by) for by, ones in newest.items() for one in ones)
+    return Found([event for _, _, event, _ in shown], left_out, [by for *_, by in shown])
 
 
 def _ids(event: AuditEvent) -> set[str | None]:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from authorities.audit.reasons import AuditReason
+from zerotrust.audit.event import misnamed
 from zerotrust.audit.event_types import Alarm, Data, Issued, RegistryChange
 from zerotrust.audit.leaf import Record, leaf_of
 from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, after, hash_of, link_before
@@ -73,6 +74,8 @@ def _check_author(line: bytes, service: str, only: Writers) -> None:
     # No token that is accepted has more.
     if caller and max(len(caller.actors), len(caller.lineage)) > MAX_ACTORS:  # control: delivered-chain-bounded
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"a record's caller has more than {MAX_ACTORS} actors or ancestors")
+    if field := misnamed(leaf.event):  # control: delivered-names-have-a-form
+        raise Denied(AuditReason.JOURNAL_MALFORMED, f"{field} of a record has not the form of a name")
     if leaf.event.service != service:  # control: journal-of-the-caller
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")
     data = leaf.event.data

@@ -1084,6 +1084,19 @@ ROWS: dict[int, Row] = {
             Control("call-belongs-by-lineage", put="True", take="others[got.by].receipts"),
         ),
     ),
+    393: Row(
+        "a record that the log takes and no reader can read, or with a name that imitates another part of a record",
+        "nothing is stopped, or the record is not taken",
+        (
+            Control("only-what-has-a-trace", put="False", take="event.trace is None"),
+            Control("delivered-names-have-a-form"),
+        ),
+    ),
+    394: Row(
+        "a party that records refusals without end, dated earlier, so that a genuine one is not explained",
+        "explained",
+        (Control("explained-by-shares", put="turns", take="sorted(turns, key=itemgetter(0))"),),
+    ),
     346: Row(
         "a token exchanged behind a party's back, by an intruder inside it",
         "an alarm names the party and the token",

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -11,8 +12,15 @@ import pytest
 from tests.support.attack import Attempt, Target, Tries, Watched, attack, in_process, tool_call
 from tests.support.disk import no_room_beyond
 from tests.support.issuer import Issuer
+from tests.support.records import CALLER
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided, Policy
+from zerotrust.audit.event_types import Request
+from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Reason
 from zerotrust.service import Service
+from zt.authority_client import AuthorityClient
+from zt.explanation import MOST, decisions, explanations
 
 TOOL = "tool/documents"
 TEXTS = ("read\r\nGRANTED", "read\x1b[2K\0\x9b31m", "read\u202edetnarg\u200b")
@@ -78,3 +86,29 @@ async def test_a_call_while_the_journal_cannot_be_written(target: Read) -> Tries
     assert tried.handled
     told = tried.answer.json()
     yield Attempt(str(tried.answer.status_code), "result" in told and not told["result"].get("isError"))
+
+
+class Explainer:
+    """A policy authority that keeps one version."""
+
+    async def ask(self, _method: str, path: str, body: Any = None) -> Any:
+        if path == "/versions":
+            return {"versions": [{"number": 1, "digest": "0" * 64, "at": 0}], "active": 1}
+        return {
+            "sentences": {},
+            "explanations": [{"rules": [], "instead": [], "allowed": False}] * len(body["refused"]),
+        }
+
+
+@attack(394, unread)
+async def test_refusals_that_are_invented_so_that_a_genuine_one_is_not_explained(target: Read) -> Tries:
+    """As many as are explained at once, dated earlier, and in the names of others."""
+    refused = Decided(allowed=False, reason="policy_denied", policy=Policy(version=f"1-{'0' * 12}"))
+    request = Request(operation=sanitize("POST /"), decision=refused, principal=CALLER, permission="tool.read")
+    event = AuditEvent(schema=1, time=1, service=target.system.services[TOOL].registry.id(TOOL), data=request)
+    invented = [replace(event, data=replace(request)) for _ in range(MOST)]
+    genuine = replace(event, time=2, data=replace(request, permission="tool.write"))
+    by = dict.fromkeys(map(id, invented), "the writer") | {id(genuine): "the tool"}
+    found = await explanations(cast("AuthorityClient", Explainer()), decisions([*invented, genuine]), by)
+    explained = any(one["asked"] == "tool.write" for one in found["decisions"])
+    yield Attempt("explained" if explained else "left out", not explained, ["explained"] * explained, "explained")

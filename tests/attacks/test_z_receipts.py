@@ -4,14 +4,24 @@ import base64
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from authorities.audit.reasons import AuditReason
+from authorities.audit.received import sent
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.receipt_tree import Hop, Task, digest, spiffe_id
 from tests.support.receipts import said
+from tests.support.records import CALLER
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Request
+from zerotrust.audit.forms import sanitize
+from zerotrust.audit.record import GENESIS, line_of
+from zerotrust.decision import Denied
 from zerotrust.receipts.accepted import Accepted
 from zerotrust.receipts.calls import Calls
 from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE
@@ -23,6 +33,9 @@ from zerotrust.spiffe.statement import sign
 from zerotrust.tlog.proof import Proof
 
 EXCHANGED_BY_READER = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'
+
+
+REFUSED_BY_NAME = Decided(allowed=False, reason='","trace":{"span_id":"0000000000000001')
 
 
 class Reader:
@@ -269,3 +282,27 @@ async def test_a_call_that_is_said_to_belong_to_another_answer(reader: Reader) -
     yield reader.compares(hiding(), same.entries, "not complete")  # with a token that was used again
     unsigned = [re.sub(rb'"receipt":"[0-9a-f]{64}",', b"", line) for line in plan.entries]
     yield reader.compares(Task(), unsigned, "step 10: orchestrator")
+
+
+@attack(393, reading)
+async def test_a_record_that_no_reader_of_the_log_can_read(reader: Reader) -> Tries:
+    """Without a trace, and with names that imitate one: the reader delivers it, and step 10 ends with an error."""
+    assert not reader.lured
+    task = Task()
+    answer = task.answer()
+    caller = replace(CALLER, transaction="T0")
+    request = Request(operation=sanitize("POST /"), decision=REFUSED_BY_NAME, principal=caller)
+    for data in replace(request, decision=Decided(allowed=True, reason="granted")), request:
+        line = line_of(AuditEvent(schema=1, time=1, service=spiffe_id("agent/reader"), data=data).canonical(), GENESIS)
+        try:
+            taken = sent(line + b"\n", spiffe_id("agent/reader"), {}).lines
+        except Denied as refused:
+            yield Attempt("refused", succeeded=False, recorded=(refused.reason,), reason=AuditReason.JOURNAL_MALFORMED)
+            continue
+        try:
+            found = task.verified(answer, evidence=None, leaves=[*taken, *task.entries, task.heads])
+        except AttributeError:
+            yield Attempt("a traceback", succeeded=True)
+            continue
+        told = "complete" if found.complete else "not complete"
+        yield Attempt(told, succeeded=data is request, recorded=(told,), reason="complete")

@@ -422,7 +422,9 @@ BOB = replace(
 REPORT = {"department": "/engineering", "state": "published", "owner": "carol", "classification": "internal"}
 
 
-def recorded(folder: Path, policy: str, *more: event_types.Data) -> None:
+def recorded(
+    folder: Path, policy: str, *more: event_types.Data, journal_of: str = "tool-documents", since: int = 0
+) -> None:
     """A task of bob's: the tool is opened, and a document of another department is not."""
     yes = Decided(allowed=True, reason="granted", policy=event_parts.Policy(version=policy, rules=("use-an-api",)))
     no = Decided(allowed=False, reason="resource_denied", policy=event_parts.Policy(version=policy))
@@ -437,10 +439,10 @@ def recorded(folder: Path, policy: str, *more: event_types.Data) -> None:
         *more,
     ]
     trace = event_parts.Trace(trace_id=TRACE, span_id="00f067aa0ba902b7")
-    journal = Segments(folder / "journals" / "tool-documents" / "journal.jsonl")
+    journal = Segments(folder / "journals" / journal_of / "journal.jsonl")
     journal.commit(
         [
-            AuditEvent(schema=1, time=number, service=TOOL, data=data, trace=trace).canonical()
+            AuditEvent(schema=1, time=since + number, service=TOOL, data=data, trace=trace).canonical()
             for number, data in enumerate(records, 1)
         ]
     )
@@ -699,6 +701,28 @@ def test_no_more_refusals_are_explained_than_are_asked_at_once(
 
     assert told.count("read-own-department, but") == 1
     assert "1 more refusals are not shown: ask with the id of a token." in told
+
+
+def test_nobody_s_refusals_take_the_place_of_another_s(
+    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer's journal has many, in others' names and dated earlier."""
+    monkeypatch.setattr(explanation, "MOST", 2)
+    name = authority.office.versions.active.name
+    policy = event_parts.Policy(version=name)
+    invented = event_types.Request(
+        operation=sanitize("POST /"),
+        decision=Decided(allowed=False, reason="scope_missing", policy=policy),
+        principal=replace(BOB, scopes=()),
+        permission="tool.read",
+    )
+    recorded(tmp_path, name, *[invented] * 9, journal_of="agent-writer")
+    recorded(tmp_path, name, since=100)
+
+    told = json.loads(zt("policy", "explain", TRACE, "--json").stdout)
+
+    refused = [one["asked"] for one in told["decisions"] if not one["allowed"]]
+    assert (refused, told["left_out"]) == (["document.read", "document.read"], 9)
 
 
 def test_what_no_record_names_is_not_explained(zt: Zt, tmp_path: Path, authority: Authority) -> None:

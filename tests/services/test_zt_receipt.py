@@ -1,6 +1,7 @@
 """`zt receipt`: a person who has an answer and its proof sees who took part, or who is at fault."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,9 +52,11 @@ class Files:
         (self.folder / "export").write_bytes(b"".join(exported(log.note(task.witness), log.files.__getitem__, 0)))
 
     def zt(self, *words: str) -> Result:
-        options = ["receipt", words[0], str(self.folder / "answer.json"), *words[1:]]
+        return self.run(["receipt", words[0], str(self.folder / "answer.json"), *words[1:]])
+
+    def run(self, words: Sequence[str]) -> Result:
         env = {"ZT_SYSTEM": str(self.folder), "ZT_WITNESS": str(self.folder / "witness")}
-        return CliRunner().invoke(app, options, env=env)
+        return CliRunner().invoke(app, words, env=env)
 
     def verify(self, *words: str) -> Result:
         return self.zt("verify", "--accept", str(self.folder / "accept.yaml"), *words)

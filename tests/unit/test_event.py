@@ -1,9 +1,8 @@
 """Events: canonical bytes that any language agrees on, read back strictly, with nothing in them that must not be."""
 
 import re
-from dataclasses import asdict, fields, replace
-from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import asdict, replace
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -11,12 +10,14 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.events import values
 from tests.support.leaks import holds_token
 from tests.support.records import CALLER
-from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid
+from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid, misnamed
 from zerotrust.audit.event_parts import Caller, Decided, Effect, Peer, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Alarm, Counts, Data, Refusal, Repeated, Request
-from zerotrust.audit.forms import Text, sanitize
+from zerotrust.audit.forms import NAME, Text, named, sanitize
+from zerotrust.decision import ReasonCode
 from zerotrust.testing import principal
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
@@ -33,34 +34,6 @@ EVENT = AuditEvent(
         effect=Effect(before="a" * 64, after="b" * 64),
     ),
 )
-
-
-def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for each kind
-    """All values of a type of a field: those of its form, and of every field if it is a part of an event."""
-    arguments = get_args(kind)
-    match get_origin(kind):
-        case _ if kind is type(None):
-            return st.none()
-        case None if kind in (str, int, bool):
-            return st.from_type(kind)
-        case None:
-            hints = get_type_hints(kind, include_extras=True)
-            return st.builds(kind, **{field.name: values(hints[field.name]) for field in fields(kind)})
-        case origin if origin is Annotated and get_origin(arguments[0]) is UnionType:
-            return values(arguments[0])
-        case origin if origin is Annotated:
-            [form] = arguments[1].metadata
-            if hasattr(form, "pattern"):
-                return st.from_regex(form.pattern, fullmatch=True)
-            return st.integers(min_value=form.ge)
-        case origin if origin is Literal:
-            return st.sampled_from(arguments)
-        case origin if origin is tuple:
-            return st.lists(values(arguments[0])).map(tuple)
-        case origin if origin is dict:  # its names are the code's own
-            return st.dictionaries(st.text(st.characters(codec="ascii")), values(arguments[1]))
-        case _:
-            return st.one_of(*map(values, arguments))
 
 
 @given(values(AuditEvent))
@@ -212,6 +185,42 @@ def test_counts_name_each_call_that_was_counted() -> None:
 
     repeated = [{"operation": "GET /card", "peer": "p", "reason": "granted", "times": 7}]
     assert orjson.loads(raw)["data"] == {"repeated": repeated, "type": "counts"}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "two words", 'a"b', "a\\b", "a\n", "\N{LATIN SMALL LETTER E WITH ACUTE}", "\x1b[2J"]
+)
+@pytest.mark.parametrize("field", ["permission", "scopes", "kind", "attributes", "reason"])
+def test_a_name_that_no_party_writes_is_told(field: str, name: str) -> None:
+    access = EVENT.data
+    assert isinstance(access, Access)
+    names = {one: name if one == field else "name" for one in ("permission", "scopes", "kind", "attributes", "reason")}
+    caller = replace(CALLER, scopes=("a", names["scopes"]))
+    decided = Decided(allowed=False, reason=names["reason"])
+    resource = Resource(kind=names["kind"], name=sanitize(""), attributes={names["attributes"]: sanitize(name)})
+    request = Request(operation=sanitize(name), decision=decided, principal=caller, permission=names["permission"])
+    told = {
+        misnamed(replace(EVENT, data=one)) for one in (request, replace(access, resource=resource, principal=caller))
+    }
+
+    assert told in ({field}, {field, ""})
+    assert NAME.fullmatch(named(name))
+
+
+def test_the_names_that_parties_write_are_taken() -> None:
+    assert misnamed(EVENT) == ""
+    repeated = Repeated(operation=Text("GET /card"), reason="granted", times=7)
+    for reason, told in ("granted", ""), ("No", "reason"), ("n" * 65, "reason"):
+        assert misnamed(replace(EVENT, data=Counts(repeated=(replace(repeated, reason=reason),)))) == told
+    assert named("tool.read") == "tool.read"
+    assert Caller.of(principal(scopes=frozenset({"a\tb", "tool.read"}))).scopes == ("a_b", "tool.read")
+
+
+def test_a_reason_that_no_record_may_have_is_not_declared() -> None:
+    with pytest.raises(ValueError, match="lower-case letters"):
+
+        class _Odd(ReasonCode):
+            ODD = "Out of stock", (409, None)
 
 
 def test_what_has_no_form_of_a_record_is_known_before_it_is_written() -> None:

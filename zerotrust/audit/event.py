@@ -13,7 +13,8 @@ from pydantic import Field, TypeAdapter
 from zerotrust.audit.canonical import Shape, canonical
 from zerotrust.audit.event_parts import Trace
 from zerotrust.audit.event_types import Data
-from zerotrust.audit.forms import Microseconds, Sha256, SpiffeId
+from zerotrust.audit.forms import NAME, Microseconds, Sha256, SpiffeId
+from zerotrust.decision import CODE
 
 SCHEMA: Literal[1] = 1
 
@@ -49,6 +50,25 @@ class AuditEvent(Shape):
 @cache
 def _reader() -> TypeAdapter[AuditEvent]:
     return TypeAdapter(AuditEvent)
+
+
+_FORMS = {"attributes": NAME, "kind": NAME, "permission": NAME, "scopes": NAME, "reason": CODE}
+
+
+def misnamed(part: Shape) -> str:
+    """Return the first field of an event, or of a part of it, with a name that no party writes; empty if there is none.
+
+    Schema 1 has no form for names.  So the audit log asks this of what it takes, and readers of older records do not.
+    """
+    for field in part.__slots__:
+        value = getattr(part, field)
+        for one in value if isinstance(value, tuple | dict) else (value,):
+            if isinstance(one, Shape):
+                if found := misnamed(one):
+                    return found
+            elif one is not None and field in _FORMS and not _FORMS[field].fullmatch(one):
+                return field
+    return ""
 
 
 def is_valid(data: Data) -> bool:

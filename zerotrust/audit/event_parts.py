@@ -9,7 +9,18 @@ from functools import lru_cache
 import orjson
 
 from zerotrust.audit.canonical import Shape, canonical
-from zerotrust.audit.forms import MICROSECONDS, Id, Microseconds, SafeText, Sha256, SpanId, SpiffeId, TraceId, sanitize
+from zerotrust.audit.forms import (
+    MICROSECONDS,
+    Id,
+    Microseconds,
+    SafeText,
+    Sha256,
+    SpanId,
+    SpiffeId,
+    TraceId,
+    named,
+    sanitize,
+)
 from zerotrust.decision import Decision
 from zerotrust.identity import Principal
 
@@ -61,7 +72,7 @@ class Caller(Shape):
     def of(cls, principal: Principal) -> "Caller":
         """Return the caller of a principal; times become microseconds."""
         content = {name: getattr(principal, name) for name in cls.__slots__}
-        content |= {name: tuple(sorted(content[name])) for name in ("scopes", "groups")}
+        content |= {"scopes": tuple(sorted(map(named, principal.scopes))), "groups": tuple(sorted(principal.groups))}
         content |= {name: content[name] * MICROSECONDS for name in ("chain_started_at", "issued_at", "expires_at")}
         return cls(**content)
 

@@ -26,8 +26,16 @@ Microseconds = Annotated[int, Field(ge=0)]
 Times = Annotated[int, Field(ge=1)]
 """How often; what did not happen is not counted."""
 
+NAME = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+"""A name that a program chose: a scope has these characters (RFC 6749 section 3.3), and so have the others."""
+
 _TOKEN = re.compile(r"eyJ[\w.-]*")
 """A JWT: it begins with `{"` in base64."""
+
+
+def named(text: str) -> str:
+    """Return a name in the form that the audit log takes: each other character becomes `_`."""
+    return text if NAME.fullmatch(text) else re.sub(r"[^\x21\x23-\x5b\x5d-\x7e]", "_", text) or "_"
 
 
 def sanitize(text: str) -> Text:

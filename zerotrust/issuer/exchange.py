@@ -17,7 +17,7 @@ import jwt
 
 from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Exchange
-from zerotrust.audit.forms import MICROSECONDS, sanitize
+from zerotrust.audit.forms import MICROSECONDS, named, sanitize
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
@@ -195,7 +195,7 @@ class Exchanger:
         await self._record(
             Exchange(
                 audience=wanted.audience,
-                scopes=tuple(sorted(wanted.scopes)),
+                scopes=tuple(sorted(map(named, wanted.scopes))),
                 department=sanitize(wanted.department) if wanted.department else None,
                 lifetime=wanted.lifetime and wanted.lifetime * MICROSECONDS,
                 parent_token_id=caller.token_id,

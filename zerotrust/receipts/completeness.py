@@ -170,7 +170,7 @@ def _read(txn: str, door: str, leaves: Iterable[bytes]) -> tuple[_Said, int]:
         if marked not in line and spans.isdisjoint(_SPAN.findall(line)):
             continue
         event = event_of(line) if not is_heads(line) else None
-        if event is None or event.trace is None:
+        if event is None or event.trace is None:  # control: only-what-has-a-trace
             continue
         key, data = (event.service, event.trace), event.data
         if isinstance(data, Request) and data.decision.allowed and data.principal and data.principal.transaction == txn:
