@@ -1,6 +1,7 @@
 """Raises an alarm where exchanges in the journals and at the issuer are not the same, as soon as the log shows it.
 
-It follows the published log, and reads the last leaves again at a start: so no alarm is lost or comes twice.
+It follows the published log, and reads the last leaves again at a start: so no alarm is lost, and none comes twice,
+except some of a flood that were only counted before.
 """
 
 import asyncio
