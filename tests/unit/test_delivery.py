@@ -294,6 +294,25 @@ async def test_a_journal_that_was_rewritten_after_delivery_is_shown_to_the_ledge
     assert "409 journal_changed" in caplog.text
 
 
+async def test_a_last_record_that_was_rewritten_while_the_service_was_down_is_noticed_at_its_start(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its number and the hash of the one before are as they were, and nothing is written after it."""
+    ledger = Fake()
+    async with delivering(path, ledger) as journal:
+        await write(journal, 3)
+        await until(lambda: len(ledger.taken) == 3)
+    *kept, last = path.read_bytes().splitlines(keepends=True)
+    rewritten = last.replace(b'event"}', b'other"}')
+    path.write_bytes(b"".join([*kept, rewritten]))
+    async with delivering(path, ledger):
+        await until(lambda: bool(ledger.changed))
+
+    assert (rewritten != last, ledger.changed[0] + b"\n") == (True, rewritten)
+    assert len(ledger.taken) == 3
+    assert "409 journal_changed" in caplog.text
+
+
 async def test_a_journal_that_was_cut_off_after_delivery_is_noticed(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
