@@ -27,7 +27,7 @@ from local.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONN
 from local.keycloak_runtime import Runtime
 from local.program import FOLDER
 from registration.realm import REALM_FILE
-from registration.realm.script import SCRIPT
+from registration.realm.script import SCRIPT, SCRIPTS
 from registration.realm.users import USERS
 from zerotrust.transport.logs import line_of
 
@@ -545,7 +545,7 @@ def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
         "build.seal",
         "keycloak.log.1",
     }
-    assert [path.name for path in (home / "providers").iterdir()] == ["delegation.jar"]
+    assert {path.name for path in (home / "providers").iterdir()} == {f"{one.stem}.jar" for one in SCRIPTS}
     assert list((home / "conf").iterdir()) == []
     assert {path.name for path in (home / "lib").iterdir()} == {"lib", "app", "quarkus", "quarkus-run.jar"}
     assert (home / "lib" / "quarkus-run.jar").read_text() == ""
