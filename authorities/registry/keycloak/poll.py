@@ -216,23 +216,23 @@ async def poll(
 ) -> None:
     """Read until cancelled; call `note_read` with the time at which each complete read began (`time.monotonic`).
 
-    Before the first read, and when Keycloak may have started again, `run_mappers`: nobody's revocations are known until
-    then, so that no service is ready before Keycloak is.
+    Before the first read, `run_mappers`: nobody's revocations are known until then, so that no service is ready before
+    Keycloak is.  No later read waits for it: a Keycloak that is failing tells its revocations first.
     `own` and `since` as for `Reader`: at the start, as far back as a revocation may still matter.
     """
     reader = Reader(administration, apply, own=own, since=since)
-    logged, read_once, good_at, warm = "", False, time.monotonic(), False
+    logged, read_once, good_at = "", False, time.monotonic()
     while True:
         began = time.monotonic()
         try:
-            if not warm:
+            if not read_once:
                 await run_mappers(administration)
-                warm, began = True, time.monotonic()
+                began = time.monotonic()
             await reader.read()
             note_read(began)
             why, read_once, good_at = "", True, time.monotonic()
         except Exception as error:  # noqa: BLE001 - after any error the read was not complete, and is tried again
-            why, warm = str(error) or type(error).__name__, False
+            why = str(error) or type(error).__name__
         # At a start Keycloak comes last.  Later, a read that fails now and then has no effect.
         overdue = not read_once or time.monotonic() - good_at >= SECONDS_UNTIL_WARNED
         if why and why != logged and overdue:
