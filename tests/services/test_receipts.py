@@ -11,7 +11,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.support.ca import the_ca
-from tests.support.issuer import Issuer
+from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.receipt_tree import names
 from tests.support.receipts import carried, receipts, told
 from tests.support.system import System, running
@@ -104,13 +104,26 @@ async def test_the_receipts_of_a_stream_prove_the_same(system: System, issuer: I
     assert len(set(names(verified(system, answer.content, answer.request.content, await leaves(system))))) == 5
 
 
-async def test_a_second_task_with_the_same_token_is_told_apart(system: System, issuer: Issuer) -> None:
+async def test_two_tasks_that_share_a_token_are_complete_together(system: System, issuer: Issuer) -> None:
+    """The orchestrator uses the reader's token again, while it is good for a whole task."""
     client = system.client("orchestrator", issuer.token())
     first = await client.post("/tasks", json=FILE_IT)
     second = await client.post("/tasks", json={"request": "Read the incident reports."})
     lines = await leaves(system)
 
-    for answer in first, second:
+    for answer, other in (first, second), (second, first):
+        alone = verified(system, answer.content, answer.request.content, lines)
+        together = verified(system, answer.content, answer.request.content, lines, also=[other.content])
+        assert (alone.complete, together.complete) == (False, True)
+
+
+async def test_a_plan_before_a_task_takes_none_of_its_calls(system: System, issuer: Issuer) -> None:
+    client = system.client("orchestrator", issuer.token(scope=f"reasoning.plan model.read llama.models {FOR_TASKS}"))
+    plan = await client.post("/plan", json=FILE_IT)
+    task = await client.post("/tasks", json=FILE_IT)
+    lines = await leaves(system)
+
+    for answer in plan, task:
         assert verified(system, answer.content, answer.request.content, lines).complete
 
 

@@ -567,6 +567,24 @@ def test_calls_belong_to_no_answer_that_went_out_without_a_receipt(
             assert (compared.complete, compared.undecided) == (not undecided, ("POST /",) if undecided else ())
 
 
+def test_a_call_whose_outcome_is_not_in_the_log_yet_accuses_nobody(task: Task) -> None:
+    """Each party delivers its own journal: the front door's may be there first."""
+    answer = task.answer()
+    ended = b'"receipt":"%b"' % receipts_of(answer)[-1].encode()
+    leaves = [line for line in task.entries if ended not in line]
+    over = task.now + LONGEST_TASK + LATE
+    assert len(leaves) == len(task.entries) - 1
+    assert not task.verified(answer, leaves=[*leaves, _heads_at(over - 1)], evidence=None).complete
+    assert fails(task, answer, leaves=[*leaves, _heads_at(over)], evidence=None) == (10, "tool/documents")
+
+
+def receipts_of(answer: bytes) -> list[str]:
+    """The digests of the receipts in an answer."""
+    found = taken(answer)
+    assert found is not None
+    return [digest(one) for one in found.receipts]
+
+
 def test_what_the_front_door_has_not_recorded_yet_accuses_nobody(task: Task) -> None:
     answer, hidden = task.answer(), logged("agent/writer", called())
     over = task.now + LONGEST_TASK + LATE
