@@ -30,7 +30,7 @@ REMEDIES = {
     "is writable": OF_COMPOSE,
     "may be there": OF_COMPOSE,
     "is mounted without": OF_COMPOSE,
-    "is no volume of Docker's": OF_COMPOSE,
+    "is not what Docker keeps": OF_COMPOSE,
     "its /etc/hosts leads": OF_COMPOSE,
     "it runs as root": OF_COMPOSE,
     "it is not the main process of a container": "nothing: a process beside a container's main one gets no identity",

@@ -1749,7 +1749,7 @@ ROWS: dict[int, Row] = {
     428: Row(
         "a folder of the machine, or a file system of another kind, in the place of a container's own mount",
         NO_IDENTITY,
-        (Control("container-mount-kind"), Control("container-mount-options"), Control("container-volumes")),
+        (Control("container-mount-kind"), Control("container-mount-options"), Control("container-kept-by-docker")),
     ),
     # X. services that a stranger builds with the library
     210: Row(

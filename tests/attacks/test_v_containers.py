@@ -184,7 +184,10 @@ async def test_a_container_with_another_search_path(target: Target) -> Tries:
 async def test_a_container_with_names_of_its_own(target: Target) -> Tries:
     name = "registry.authority.agents.example"
     async for tried in target.with_(
-        [("root/etc/hosts", HOSTS + f"10.0.0.9\t{name}\n".encode(), f"leads '{name}' to '10.0.0.9'")]
+        [
+            ("root/etc/hosts", HOSTS + f"10.0.0.9\t{before}{name}\n".encode(), f"leads '{name}' to '10.0.0.9'")
+            for before in ("", "ip6-a ", "ip6-a\v", "ip6-a\f", "ip6-a\r")  # the C library takes each for a space
+        ]
     ):
         yield tried
 
@@ -195,7 +198,10 @@ async def test_a_container_with_other_mounts_at_the_same_points(target: Target) 
         [
             ("mountinfo", MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"), "/tmp is ext4"),
             ("mountinfo", MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"), "/tmp is mounted without nodev"),
-            ("mountinfo", MOUNTS.replace("/v/data/_data", "/home/mallory"), "/data is no volume of Docker's"),
+            ("mountinfo", MOUNTS.replace("/v/data/_data", "/home/mallory"), "/data is not what Docker keeps"),
+            ("mountinfo", MOUNTS.replace("/c/1f/hosts", "/home/mallory/hosts"), "/etc/hosts is not what Docker keeps"),
+            ("mountinfo", MOUNTS.replace("0:80 / /tmp", "0:22 /x /tmp"), "/tmp is tmpfs /x"),  # `/run/x` of the machine
+            ("mountinfo", MOUNTS.replace("0:71 / /dev", "0:22 /x /dev"), "/dev is tmpfs /x"),
         ]
     ):
         yield tried

@@ -49,14 +49,22 @@ ROGUES: dict[str, tuple[dict[str, Any], str]] = {
         {"extra_hosts": {"registry.authority.agents.example": "10.0.0.9"}},
         "its /etc/hosts leads 'registry.authority.agents.example'",
     ),
+    "a name that leads elsewhere, behind a space that only the C library takes for one": (
+        {"extra_hosts": {"ip6-a\vregistry.authority.agents.example": "10.0.0.9"}},
+        "its /etc/hosts leads 'registry.authority.agents.example'",
+    ),
+    "the machine's hosts file as its own": (
+        {"volumes": {"/etc/hosts": {"bind": "/etc/hosts", "mode": "ro"}}},
+        "/etc/hosts is not what Docker keeps",
+    ),
     "a folder of the machine as its temporary folder": (
         {"tmpfs": {}, "volumes": {"/var/tmp": {"bind": "/tmp", "mode": "rw"}}},  # noqa: S108
-        "only tmpfs may be there",
+        "only tmpfs / may be there",
     ),
     "a temporary folder with programs": ({"tmpfs": {"/tmp": "size=16m,exec"}}, "/tmp is mounted without noexec"),  # noqa: S108
     "a folder of the machine as its data": (
         {"volumes": {"/var/tmp": {"bind": "/data", "mode": "rw"}}},  # noqa: S108
-        "/data is no volume of Docker's",
+        "/data is not what Docker keeps",
     ),
     "another issuer": ({"environment": {"ZT_ISSUER": "https://mine.example"}}, "its ZT_ISSUER is not that of attest"),
     "another command": ({"command": ["python", "-I", "-c", f"{ASK}\ninput()"]}, "it was started as"),

@@ -30,15 +30,15 @@ MOUNTS = """\
 522 521 0:69 /sys /proc/sys ro - proc proc rw
 523 520 0:71 / /dev rw - tmpfs tmpfs rw
 524 523 0:72 / /dev/pts rw - devpts devpts rw
-525 520 254:0 /c/hosts /etc/hosts rw - ext4 /dev/vda rw
+525 520 254:0 /c/1f/hosts /etc/hosts rw - ext4 /dev/vda rw
+531 520 254:0 /c/1f/hostname /etc/hostname rw - ext4 /dev/vda rw
+532 520 254:0 /c/1f/resolv.conf /etc/resolv.conf rw - ext4 /dev/vda rw
 526 520 254:0 /v/data/_data /data rw,relatime - ext4 /dev/vda rw
 527 520 0:80 / /tmp rw,nosuid,nodev,noexec - tmpfs tmpfs rw
 528 520 254:0 /v/identity/_data /run/identity ro,relatime - ext4 /dev/vda rw
 529 523 0:81 / /dev/shm rw,nosuid,nodev,noexec - tmpfs shm rw
 530 520 0:82 / /sys ro,nosuid,nodev,noexec - sysfs sysfs ro
 """
-OF_ATTESTATION = "528 520 254:0 /v/identity/_data /run/identity rw,relatime - ext4 /dev/vda rw\n"
-"""Of its own mounts, the one that says where Docker keeps volumes."""
 HOSTS = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n172.20.0.5\t1f2e3d4c5b6a\n"
 STAT, EXITING = b"7089 (a (name) ) S 1 1 1 0 -1 4194560 9", b"7089 (python) S 1 1 1 0 -1 4194564 9"
 COMMAND = b"python\0-I\0-B\0-u\0/app\0"
@@ -95,7 +95,7 @@ class Machine:
         """The table of attested containers, for which this is the kernel."""
         pattern, found = self.proc / "built", ImageFiles().look
         (self.proc / "self").mkdir()
-        (self.proc / "self/mountinfo").write_text(OF_ATTESTATION)
+        (self.proc / "self/mountinfo").write_text(MOUNTS)
         for name in ("reader", "writer"):
             (pattern / name / "app").mkdir(parents=True)
             (pattern / name / "app/main.py").write_text(name)

@@ -3,10 +3,11 @@
 
 import pytest
 
-from authorities.attestation.containers.admission import Facts, Own, Place, mount_points, problem, volumes_of_docker
-from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, OF_ATTESTATION, SAME, STATUS
+from authorities.attestation.containers.admission import Facts, Own, Place, kept_by_docker, mount_points, problem
+from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, SAME, STATUS
 
-OWN = Own(SAME, Place("254:0", "/v"))
+KEPT = {"_data": Place("254:0", "/v")} | dict.fromkeys(("hostname", "hosts", "resolv.conf"), Place("254:0", "/c"))
+OWN = Own(SAME, KEPT)
 
 
 def told(
@@ -16,7 +17,7 @@ def told(
     environ: bytes = ENVIRON,
     hosts: bytes = HOSTS,
 ) -> str | None:
-    return problem(Facts(status, mounts, cmdline, environ, hosts), OWN)
+    return problem(Facts(status, mounts.encode(), cmdline, environ, hosts), OWN)
 
 
 def test_the_main_process_of_a_closed_container_is_examined() -> None:
@@ -63,12 +64,24 @@ def test_a_process_with_other_rights_is_not(was: str, instead: str, why: str) ->
         ("ro,nosuid,nodev,noexec - sysfs", "ro - overlay", "/sys is overlay"),
         ("/dev rw - tmpfs", "/dev rw - devtmpfs", "/dev is devtmpfs"),
         ("/dev/shm rw,nosuid,nodev,noexec - tmpfs", "/dev/shm rw,nosuid,nodev,noexec - nfs4", "/dev/shm is nfs4"),
-        ("254:0 /v/data/_data", "254:0 /home/mallory", "/data is no volume of Docker's"),
-        ("254:0 /v/data/_data", "254:0 /v", "/data is no volume of Docker's"),
-        ("254:0 /v/data/_data", "254:0 /v/data/_data/inside", "/data is no volume of Docker's"),
-        ("254:0 /v/data/_data", "254:0 /v/data/_data/x/_data", "/data is no volume of Docker's"),
-        ("254:0 /v/data/_data", "8:1 /v/data/_data", "/data is no volume of Docker's"),
-        ("254:0 /v/identity/_data", "0:99 /", "/run/identity is no volume of Docker's"),
+        ("254:0 /v/data/_data", "254:0 /home/mallory", "/data is not what Docker keeps"),
+        ("254:0 /v/data/_data", "254:0 /v", "/data is not what Docker keeps"),
+        ("254:0 /v/data/_data", "254:0 /v/data/_data/inside", "/data is not what Docker keeps"),
+        ("254:0 /v/data/_data", "254:0 /v/data/_data/x/_data", "/data is not what Docker keeps"),
+        ("254:0 /v/data/_data", "8:1 /v/data/_data", "/data is not what Docker keeps"),
+        ("0:80 / /tmp", "0:22 /x /tmp", "/tmp is tmpfs /x: only tmpfs /"),  # `/run/x` of the machine
+        ("0:71 / /dev", "0:22 /x /dev", "/dev is tmpfs /x: only tmpfs /"),
+        ("0:69 /sys /proc/sys ro - proc", "0:22 /x /proc/sys ro - tmpfs", "/proc/sys is tmpfs /x"),
+        *[
+            (f"254:0 /c/1f/{name}", f"254:0 {other}", f"/etc/{name} is not what Docker keeps")
+            for name in ("hostname", "hosts", "resolv.conf")
+            for other in (f"/home/mallory/{name}", f"/{name}", "/c/1f/config.v2.json", "/v/mallory/_data")
+        ],
+        # A folder whose name is the rest of a line, for somebody to whom these are spaces.
+        ("/tmp rw,nosuid,nodev,noexec", "/usr\x1f/ /tmp rw,nosuid,nodev,noexec", "mounted at /usr"),
+        ("0:80 / /tmp", "0:22 /\x0b/tmp\x0bnosuid,nodev,noexec\x0b-\x0btmpfs /usr", "mounted at /usr"),
+        ("0:80 / /tmp", "0:22 /\r/tmp /usr", "mounted at /usr"),
+        ("254:0 /v/identity/_data", "0:99 /", "/run/identity is not what Docker keeps"),
     ],
 )
 def test_one_with_other_mounts_is_not(was: str, instead: str, why: str) -> None:
@@ -115,6 +128,9 @@ def test_a_variable_of_the_base_image_is_that_of_attestation_too() -> None:
         "127.0.0.1 registry.authority.agents.example",  # Docker writes `--hostname` so
         "10.0.0.9 1f2e3d4c5b6a.example",
         "10.0.0.9 host.docker.internal",
+        *[f"10.0.0.9\tip6-a{space}registry.authority.agents.example" for space in "\v\f\r"],  # spaces of the C library
+        *[f"10.0.0.9\tip6-a{other}registry.authority.agents.example" for other in "\0\x1f\x85\u2028"],
+        "10.0.0.9\v1f2e3d4c5b6a\vkeycloak",
     ],
 )
 def test_one_that_reaches_a_name_elsewhere_is_not(entry: str) -> None:
@@ -126,12 +142,12 @@ def test_what_docker_writes_into_a_hosts_file_is_no_problem() -> None:
     assert told(hosts=HOSTS + written) is None
 
 
-def test_attestations_own_mounts_say_where_docker_keeps_volumes() -> None:
-    assert volumes_of_docker(MOUNTS + OF_ATTESTATION) == Place("254:0", "/v")
-    with pytest.raises(ValueError, match="no volume of Docker's"):
-        volumes_of_docker(OF_ATTESTATION.replace("/_data", ""))
+def test_attestations_own_mounts_say_where_docker_keeps_what_it_mounts() -> None:
+    assert kept_by_docker(MOUNTS.encode()) == KEPT
+    with pytest.raises(ValueError, match="is not what Docker keeps: no _data, hosts"):
+        kept_by_docker(MOUNTS.replace("/_data", "").replace("/hosts", "/mine").encode())
 
 
 def test_what_is_mounted_is_not_of_the_image() -> None:
-    assert mount_points(MOUNTS) >= {"/data", "/run/identity", "/etc/hosts", "/proc"}
-    assert "/" not in mount_points(MOUNTS)
+    assert mount_points(MOUNTS.encode()) >= {"/data", "/run/identity", "/etc/hosts", "/proc"}
+    assert "/" not in mount_points(MOUNTS.encode())

@@ -17,7 +17,7 @@ from grpclib import GRPCError
 from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.containers import attested
-from authorities.attestation.containers.admission import Own, Place
+from authorities.attestation.containers.admission import Own
 from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers, images
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
@@ -284,7 +284,7 @@ def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypa
         raise PermissionError(13, "Permission denied", "/proc/7/environ")
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert "user and group id of the parties" in str(attested._problem(tmp_path, pidfd, {}, Own({}, Place("", ""))))
+    assert "user and group id of the parties" in str(attested._problem(tmp_path, pidfd, {}, Own({}, {})))
     os.close(pidfd)
 
 

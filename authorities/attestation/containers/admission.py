@@ -16,22 +16,28 @@ SETTABLE = re.compile(
     r"PATH|HOSTNAME|HOME|LANG|TERM|GPG_KEY|PYTHON_VERSION|PYTHON_SHA256|SPIFFE_ENDPOINT_SOCKET|ZT_[A-Z0-9_]+"
 )
 """The variables that the base image, Docker and the compose file set.  None of them changes which code is loaded."""
-DISK = ""
-"""In place of kinds: it lies where Docker keeps what it makes, on whatever file system that is."""
 KINDS = {
-    r"/proc": "proc",
-    # What Docker hides in it is covered by a folder in memory, or by `/dev/null`.
-    r"/proc/.+": "proc|tmpfs|devtmpfs",
-    r"/sys": "sysfs",
-    r"/sys/.+": "sysfs|tmpfs|cgroup|cgroup2",
-    r"/dev|/dev/shm|/tmp": "tmpfs",
-    r"/dev/(pts|console)": "devpts",
-    r"/dev/mqueue": "mqueue",
-    r"/etc/(resolv\.conf|hostname|hosts)|/data|/data/log|/run/identity": DISK,
+    r"/proc": r"proc /",
+    # What Docker hides in it is covered by an empty folder in memory, or by `/dev/null`.
+    r"/proc/.+": r"proc /.+|tmpfs /(null)?|devtmpfs /null",
+    r"/sys": r"sysfs /",
+    r"/sys/.+": r"tmpfs /|(sysfs|cgroup2?) /.*",
+    r"/dev|/dev/shm|/tmp": r"tmpfs /",
+    r"/dev/pts": r"devpts /",
+    r"/dev/console": r"devpts /.+",
+    r"/dev/mqueue": r"mqueue /",
 }
-"""The mount points of every container, and of a party, each with the file systems that may be there."""
-VOLUMES = "/data", "/data/log", "/run/identity"
-"""Of these, the volumes.  No code is loaded from them."""
+"""The mount points of every container, each with the file systems that may be there, and the folder of them.
+
+Of a file system that the container has for itself, this is `/`; of one that is mounted elsewhere, it can be any.
+"""
+KEPT = {
+    **dict.fromkeys(("/data", "/data/log", "/run/identity"), "_data"),
+    **{f"/etc/{name}": name for name in ("hostname", "hosts", "resolv.conf")},
+}
+"""The mount points of what Docker keeps on the machine, in `volumes/NAME/_data` or `containers/ID/hosts`, each with the
+last part of that path.  No code is loaded from them.
+"""
 _NO_PROGRAMS = frozenset({"nosuid", "nodev", "noexec"})
 OPTIONS = {"/run/identity": frozenset({"ro"}), "/tmp": _NO_PROGRAMS, "/dev/shm": _NO_PROGRAMS}  # noqa: S108
 """The options that a mount needs, where some are needed."""
@@ -46,7 +52,7 @@ class Facts:
     """What proc(5) says about one process, each field the content of the file of that name; and its `/etc/hosts`."""
 
     status: str
-    mountinfo: str
+    mountinfo: bytes
     cmdline: bytes
     environ: bytes
     hosts: bytes
@@ -74,17 +80,17 @@ class Own:
 
     variables: Mapping[str, str]
     """Variables, with their values."""
-    volumes: Place
-    """See `volumes_of_docker`."""
+    kept: Mapping[str, Place]
+    """See `kept_by_docker`."""
 
 
 def problem(facts: Facts, own: Own) -> str | None:
     """Return why this process cannot be attested, or None."""
     return (
         problem_of_rights(facts.status)
-        or _of_mounts(facts.mountinfo, own.volumes)
+        or _of_mounts(facts.mountinfo, own.kept)
         or _of_start(facts.cmdline.decode(errors="replace"), facts.environ.decode(errors="replace"), own.variables)
-        or _of_hosts(facts.hosts.decode(errors="replace"))
+        or _of_hosts(facts.hosts)
     )
 
 
@@ -103,8 +109,8 @@ def problem_of_rights(text: str) -> str | None:
     return "it runs as root" if "0" in status["Uid"].split() else None  # control: container-not-root
 
 
-def _of_mounts(mountinfo: str, volumes: Place) -> str | None:
-    problems = (_of_root(one) if one.point == "/" else _of_mount(one, volumes) for one in _mounts(mountinfo))
+def _of_mounts(mountinfo: bytes, kept: Mapping[str, Place]) -> str | None:
+    problems = (_of_root(one) if one.point == "/" else _of_mount(one, kept) for one in _mounts(mountinfo))
     return next(filter(None, problems), None)
 
 
@@ -116,32 +122,37 @@ def _of_root(mount: _Mount) -> str | None:
     return None
 
 
-def _of_mount(mount: _Mount, volumes: Place) -> str | None:
-    point = mount.point
+def _of_mount(mount: _Mount, kept: Mapping[str, Place]) -> str | None:
+    point, is_kept = mount.point, mount.point in KEPT
     kinds = next((kinds for known, kinds in KINDS.items() if re.fullmatch(known, point)), None)
-    if kinds is None:  # control: container-nothing-mounted
+    if kinds is None and not is_kept:  # control: container-nothing-mounted
         return f"something is mounted at {point}"
-    if kinds and mount.kind not in kinds.split("|"):  # control: container-mount-kind
-        return f"{point} is {mount.kind}: only {kinds} may be there"
+    found = f"{mount.kind} {mount.place.path}"
+    if kinds and not re.fullmatch(kinds, found):  # control: container-mount-kind
+        return f"{point} is {found}: only {kinds} may be there"
     if lacking := OPTIONS.get(point, frozenset()) - mount.options:  # control: container-mount-options
         return f"{point} is mounted without {', '.join(sorted(lacking))}"
-    if point in VOLUMES and _volumes(mount.place) != volumes:  # control: container-volumes
-        return f"{point} is no volume of Docker's"
+    if is_kept and _kept_in(mount) != kept[KEPT[point]]:  # control: container-kept-by-docker
+        return f"{point} is not what Docker keeps for a container"
     return None
 
 
-def volumes_of_docker(mountinfo: str) -> Place:
-    """Return where Docker keeps its volumes, as attestation's own mounts say.  Raises `ValueError`."""
-    for mount in _mounts(mountinfo):
-        if mount.point == "/run/identity" and (volumes := _volumes(mount.place)):
-            return volumes
-    raise ValueError("/run/identity is no volume of Docker's")
+def kept_by_docker(mountinfo: bytes) -> dict[str, Place]:
+    """Return where Docker keeps what it mounts at `KEPT`, by the last part of its path, from our own mounts.
+
+    Raises `ValueError`.
+    """
+    mounts = (mount for mount in _mounts(mountinfo) if mount.point in KEPT)
+    kept = {KEPT[mount.point]: place for mount in mounts if (place := _kept_in(mount))}
+    if lacking := sorted(set(KEPT.values()) - set(kept)):
+        raise ValueError(f"what is mounted here is not what Docker keeps: no {', '.join(lacking)}")
+    return kept
 
 
-def _volumes(volume: Place) -> Place | None:
-    """Return where the volumes lie of which this is one: `VOLUMES/NAME/_data`; None if it is none."""
-    parts = volume.path.rsplit("/", 2)
-    return Place(volume.device, parts[0]) if parts[-1] == "_data" else None
+def _kept_in(mount: _Mount) -> Place | None:
+    """Return `FOLDER` of a mount of `FOLDER/NAME/_data`, or `FOLDER/ID/hosts`; None if it is not what `KEPT` says."""
+    folder, *_, last = mount.place.path.rsplit("/", 2)
+    return Place(mount.place.device, folder) if last == KEPT[mount.point] else None
 
 
 def _of_start(cmdline: str, environ: str, same: Mapping[str, str]) -> str | None:
@@ -158,22 +169,24 @@ def _of_start(cmdline: str, environ: str, same: Mapping[str, str]) -> str | None
     return f"its {wrong[0]} is not that of attestation" if wrong else None  # control: container-settings
 
 
-def _of_hosts(hosts: str) -> str | None:
-    for line in hosts.splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
+def _of_hosts(hosts: bytes) -> str | None:
+    for line in hosts.split(b"\n"):
+        # As the C library reads it: six bytes are space, and only `\n` ends a line.
+        address, *names = [part.decode(errors="replace") for part in line.partition(b"#")[0].split()] or [""]
         for name in names:
             if (address, name) not in LOCAL and not OF_CONTAINER.fullmatch(name):  # control: container-hosts
                 return f"its /etc/hosts leads {name[:200]!r} to {address[:200]!r}"
     return None
 
 
-def mount_points(mountinfo: str) -> frozenset[str]:
+def mount_points(mountinfo: bytes) -> frozenset[str]:
     """Return everything that is mounted above the root: files below it are not those of the image."""
     return frozenset(mount.point for mount in _mounts(mountinfo) if mount.point != "/")
 
 
-def _mounts(mountinfo: str) -> list[_Mount]:
-    lines = [line.split() for line in mountinfo.splitlines()]
+def _mounts(mountinfo: bytes) -> list[_Mount]:
+    # The kernel escapes the space and the end of a line in a path, and no other space.
+    lines = [line.split(" ") for line in mountinfo.decode(errors="replace").split("\n") if line]
     return [
         _Mount(fields[4], frozenset(fields[5].split(",")), fields[fields.index("-") + 1], Place(fields[2], fields[3]))
         for fields in lines

@@ -16,10 +16,10 @@ from types import MappingProxyType
 from authorities.attestation.containers.admission import (
     Facts,
     Own,
+    kept_by_docker,
     mount_points,
     problem,
     problem_of_rights,
-    volumes_of_docker,
 )
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
@@ -109,7 +109,7 @@ class Containers:
         Raises `OSError`, or `ValueError` if this container's own mounts are not those of `docker-compose.yml`.
         """
         self._images, self._base, self._drift, self._log = images, base, drift, log
-        self._own = Own(same, volumes_of_docker((proc / "self" / "mountinfo").read_text()))
+        self._own = Own(same, kept_by_docker((proc / "self" / "mountinfo").read_bytes()))
         self._files, self._peer, self._clock, self._proc = ImageFiles(), process, clock, proc
         self._table: dict[ProcessKey, tuple[Image, Target]] = {}
         self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
@@ -163,7 +163,7 @@ class Containers:
                     f"{proc}/root",
                     self._files,
                     expected={**self._base, **image.app},
-                    leave_out=NOT_OF_IMAGE | mount_points((proc / "mountinfo").read_text()),
+                    leave_out=NOT_OF_IMAGE | mount_points((proc / "mountinfo").read_bytes()),
                     problem=partial(_problem, proc, who.pidfd, self._base, self._own),
                 )
                 await self._drift.follow(root)
@@ -225,7 +225,7 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str |
             return why
         facts = Facts(
             status=status,
-            mountinfo=(proc / "mountinfo").read_text(errors="replace"),
+            mountinfo=(proc / "mountinfo").read_bytes(),
             cmdline=_start_of(proc / "cmdline"),
             environ=_start_of(proc / "environ"),
             hosts=_start_of(proc / "root/etc/hosts"),
