@@ -152,8 +152,6 @@ verify-release:  ## Verify and install a release: SIGNERS=file
 	@$(PYTHON) -I scripts/release.py verify "$$SIGNERS" $(if $(SIGNER),--signer "$$SIGNER")
 	@rm -rf .venv .ogx .notebooks
 	@test ! -e run || find run -path '*/keycloak/*.seal' -prune -exec rm -rf {} +
-	@test ! -e run || find run -path '*/authority-policy/versions/*.json' -exec sh -c 'for one; do mv "$$one" "$${one%.json}.unsigned" && echo "Put aside, for nobody signed it: $$one (docs/release.md)"; done' - {} +
-	@test ! -e run || find run -path '*/authority-registry/policy.json' -exec rm -f {} +
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
 # Says after 2, 4, 8 ... seconds that the recipe line which it runs beside goes on, and ends with it.

@@ -8,6 +8,7 @@ It needs the standard library, ssh-keygen and, to sign, git, because it runs bef
 
 import argparse
 import hashlib
+import itertools
 import os
 import stat
 import subprocess
@@ -24,11 +25,14 @@ NOT_SIGNED = {
     ".venv": "removed, and made again from the signed requirements.lock",
     ".ogx": "removed, and made again from the signed requirements.ogx.lock when a Llama Stack server is next started",
     ".notebooks": "removed, and made again from the signed requirements.notebooks.lock when notebooks are next run",
-    "run": "output of earlier runs; Keycloak is built and imports the realm again, and kept policies are put aside",
+    "run": "output of earlier runs; Keycloak is built and imports the realm again, and `UNSIGNED` is put aside",
     LIST: "the list that is signed",
     SIGNATURE: "its signature",
 }
 """Unsigned files and folders that a tree may have, at its top, and why."""
+UNSIGNED = (("authority-policy",), ("authority-registry", "policy.json"))
+"""Ends of paths in `run`: what decides which policies are in force, which is all data of the policy authority, and the
+last version that the registry took."""
 _SHOWN = 10
 
 
@@ -134,11 +138,32 @@ def verify(tree: Path, signers: Path, signer: str) -> int:
 
 
 def _links(tree: Path) -> list[Path]:
-    """Return the links among the folders that are made again or put aside: environments, Keycloak, kept policies."""
+    """Return the links among the folders that are made again, and in `run` outside Keycloak's folder."""
     run = tree / "run"
-    inside = (path for name in ("keycloak", "authority-*", "versions") for path in run.glob(f"**/{name}"))
-    ways = (tree / ".venv", tree / ".ogx", tree / ".notebooks", run, *run.glob("*"), *inside)
-    return [path for path in ways if path.is_symlink()]
+    inside = _walk(run, top=False) if run.is_dir() and not run.is_symlink() else ()
+    mine = (path for path in inside if "keycloak" not in path.relative_to(run).parts[:-1])
+    return [path for path in (tree / ".venv", tree / ".ogx", tree / ".notebooks", run, *mine) if path.is_symlink()]
+
+
+def put_aside(tree: Path) -> list[Path]:
+    """Move `UNSIGNED`, wherever it is in `run`, into new folders beside it.  Return the new paths.
+
+    Raises `OSError` if a folder cannot be read or something cannot be moved.
+    """
+    moved = []
+    for folder, *names in os.walk(tree / "run", topdown=False, onerror=_raised):
+        for path in (Path(folder, name) for name in itertools.chain(*names)):
+            ends = tuple(part.casefold() for part in path.parts)  # some file systems know one name in any case
+            if any(ends[-len(end) :] == end for end in UNSIGNED):
+                free = (path.with_name(f"unsigned-{number}") for number in itertools.count(1))
+                place = next(name for name in free if not os.path.lexists(name))
+                place.mkdir(mode=0o700)
+                moved.append(path.rename(place / path.name))
+    return moved
+
+
+def _raised(error: OSError) -> None:
+    raise error
 
 
 def _output(command: list[str], given: bytes = b"", *, otherwise: str = "") -> str:
@@ -170,7 +195,9 @@ def main() -> None:
         else:
             count = verify(arguments.tree, arguments.signers, arguments.signer)
             print(f"{count} files, exactly as {arguments.signer} signed them.")
-    except ReleaseError as error:
+            for path in put_aside(arguments.tree):
+                print(f"Put aside, for nobody signed it: {_printable(str(path))} (docs/release.md)")
+    except (ReleaseError, OSError) as error:
         sys.exit(str(error))
 
 

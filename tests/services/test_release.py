@@ -3,11 +3,12 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from scripts import release
-from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, sign, verify
+from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, put_aside, sign, verify
 from tests.support.signed import FILES, SEAL, UV, Signed, committed, make, new_key, signed, signed_by, signed_project
 
 
@@ -31,6 +32,7 @@ def test_a_tree_as_it_was_signed_is_good_and_so_is_what_may_lie_there_besides(wh
 LINKS = [
     *("run", ".venv", ".ogx", ".notebooks", "run/walkthrough", "run/keycloak", "run/a/b/keycloak"),
     *("run/data/authority-policy", "run/walkthrough/data/authority-registry", "run/data/authority-policy/versions"),
+    *("run/walkthrough/data", "run/conformance/system"),
 ]
 
 
@@ -42,6 +44,31 @@ def test_what_is_made_anew_lies_behind_no_link(whole: Signed, tmp_path: Path, li
 
     with pytest.raises(ReleaseError, match=f"/{link} is a symbolic link"):
         check(whole)
+
+
+def test_all_that_says_which_policies_are_in_force_is_put_aside_whatever_else_lies_there(tmp_path: Path) -> None:
+    policys, registrys = tmp_path / "run/data/authority-policy", tmp_path / "run/a/b/data/authority-registry"
+    for file in ("journal.jsonl", "versions/000002.json", "versions/000002.unsigned/000002.json/x", "versions/x.json"):
+        (policys / file).parent.mkdir(parents=True, exist_ok=True)
+        (policys / file).touch()
+    (tmp_path / "run/data/unsigned-1").touch()
+    (tmp_path / "run/data/tool-documents").mkdir()
+    registrys.mkdir(parents=True)
+    for name in ("policy.json", "kept.json"):
+        (registrys / name).touch()
+
+    moved = put_aside(tmp_path)
+
+    assert {*moved} == {tmp_path / "run/data/unsigned-2/authority-policy", registrys / "unsigned-1/policy.json"}
+    assert sorted(entry.name for entry in policys.parent.iterdir()) == ["tool-documents", "unsigned-1", "unsigned-2"]
+    assert sorted(entry.name for entry in registrys.iterdir()) == ["kept.json", "unsigned-1"]
+    assert (tmp_path / "run/data/unsigned-2/authority-policy/versions/000002.json").exists()
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with patch("os.scandir", side_effect=PermissionError), pytest.raises(PermissionError):
+        put_aside(tmp_path)
 
 
 PLANTED = ["typer.py", "GNUmakefile", "demo/__pycache__/__main__.cpython-311.pyc", "zerotrust/gate.so", ".hidden/a"]
@@ -213,8 +240,8 @@ def test_verifying_makes_anew_what_is_not_signed(project: Signed) -> None:
     assert not (project.tree / ".venv" / "lib").exists()
     assert not (project.tree / ".ogx").exists()
     assert not (project.tree / ".notebooks").exists()
-    assert [file.name for file in (policys / "versions").iterdir()] == ["000002.unsigned"]
-    assert [*registrys.iterdir()] == []
+    assert not policys.exists()
+    assert [entry.name for entry in registrys.iterdir()] == ["unsigned-1"]
     left = list((project.tree / "run").rglob(SEAL))
     assert left == [project.tree / "run" / "data" / SEAL]  # a party's, not Keycloak's
     venv, sync, pinned = notes.splitlines()
