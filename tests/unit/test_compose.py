@@ -1,8 +1,11 @@
 """docker-compose.yml says what the registry says: who exists, who may reach whom; and nothing weakens a container."""
 
 import os
+import py_compile
 import re
+import shutil
 import subprocess
+import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,12 @@ from authorities.attestation.containers.settings import Settings
 from demo.intruder import INSIDERS
 from lab.containers.attestation import COMPROMISED
 from local.stopping import SECONDS
+from registration import names
+from registration.realm import REALM_FILE
 from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import load_lock
+from zerotrust.registry.lock import LOCK, load_lock
+from zerotrust.registry.lock import REGISTRY as REGISTRY_FILE
 from zt import reasons
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -179,13 +185,43 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
     assert ("pid" in service) == (name == "attestation")
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     of_machine = [volume for volume in service["volumes"] if volume.startswith((".", "/"))]
-    assert of_machine == ([".:/checkout"] if name == REGISTER else [])
+    assert all(volume.startswith((".:/checkout:ro", "./")) and name == REGISTER for volume in of_machine)
     assert service["read_only"] is True
     assert service["pull_policy"] == "never"  # the name in a registry is somebody else's
     assert service["user"] == USERS.get(name, "47823:47823")
     if name not in {"setup", OFFLINE, REGISTER, *TOOLS}:
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"]
+
+
+def test_what_approves_runs_the_sources_of_the_checkout_and_nothing_planted_beside_them(tmp_path: Path) -> None:
+    module = tmp_path / "registration/register.py"
+    module.parent.mkdir()
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/run.py", tmp_path / "scripts")
+    module.write_text("print('planted')")
+    planted = module.parent / f"__pycache__/register.{sys.implementation.cache_tag}.pyc"
+    py_compile.compile(str(module), str(planted), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    module.write_text(
+        "import sys, yaml\nfrom importlib.util import find_spec\nprint(sys.argv[1:], find_spec('planted'))"
+    )
+    for name in ("yaml", "runpy", "sitecustomize", "planted"):
+        (tmp_path / f"{name}.py").write_text("print('planted')")
+
+    command = SERVICES[REGISTER]["entrypoint"] + SERVICES[REGISTER]["command"]
+    options = [word.replace("/checkout", str(tmp_path)) for word in command[1:]]
+    printed = subprocess.check_output([sys.executable, *options, "--check"], cwd=tmp_path, text=True)  # noqa: S603
+
+    assert printed == "['--check'] None\n"
+
+
+def test_what_approves_can_write_what_a_new_party_changes_and_nothing_else() -> None:
+    everything, *writable = SERVICES[REGISTER]["volumes"]
+    files = {names.COMPOSE, REGISTRY_FILE, LOCK}
+    folders = {Path(file).parts[0] for file in (names.PLAN, names.SCHEMA, *names.PLACES, REALM_FILE.relative_to(ROOT))}
+
+    assert everything == ".:/checkout:ro"
+    assert writable == [f"./{name}:/checkout/{name}" for name in sorted({*files, *folders, "agents", "tools"})]
 
 
 def test_what_verifies_offline_starts_nothing_and_reaches_nothing() -> None:
