@@ -16,9 +16,11 @@ from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
 from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.decision import Reason
+from zerotrust.transport import egress
 
 TOOL = "spiffe://agents.example/tool/documents"
 Stored = Callable[[], dict[str, dict[str, str]]]
+Hang = Callable[[str], ASGIApp]
 Lose = Callable[[str, bytes], None]
 
 
@@ -43,16 +45,29 @@ def lose(system: System, monkeypatch: pytest.MonkeyPatch) -> Lose:
 
 
 @pytest.fixture
-async def hang() -> AsyncIterator[ASGIApp]:
-    """A party that takes what it is asked, and says nothing as long as the test lasts."""
-    over = asyncio.Event()
+async def hang(system: System, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hang]:
+    """Returns an app for a party that takes what it is asked, and says nothing; its caller's time is over then.
 
-    async def silent(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await over.wait()
-        await send({"type": "http.response.start", "status": 503, "headers": []})
-        await send({"type": "http.response.body"})
+    No other call has less time than usual, so that a stall of the machine changes nothing.
+    """
+    over, time_left, lives = asyncio.Event(), egress._time_left, dict[str, asyncio.Timeout]()
 
-    yield silent
+    def noted() -> asyncio.Timeout:
+        lives[egress._called()] = life = time_left()
+        return life
+
+    monkeypatch.setattr(egress, "_time_left", noted)
+
+    def hanging(party: str) -> ASGIApp:
+        async def silent(_scope: Scope, _receive: Receive, send: Send) -> None:
+            lives[system.registry.id(party)].reschedule(0)
+            await over.wait()
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body"})
+
+        return silent
+
+    yield hanging
     over.set()
 
 
@@ -183,36 +198,25 @@ async def test_the_stream_says_the_same(system: System, issuer: Issuer, lose: Lo
     assert len(events[-1]["unclear"]) == len(whole["result"]["unclear"]) == 1
 
 
-@pytest.mark.parametrize("party", ["agent/reader", "tool/documents", "inference"])
+@pytest.mark.parametrize(("party", "status"), [("agent/reader", 504), ("tool/documents", 502), ("inference", 504)])
 async def test_a_party_that_hangs_is_not_waited_for_for_ever(
-    system: System, issuer: Issuer, hang: ASGIApp, monkeypatch: pytest.MonkeyPatch, party: str
+    system: System, issuer: Issuer, hang: Hang, party: str, status: int
 ) -> None:
     """How long is the token's to say: see `tests/unit/test_egress.py`."""
     if party.startswith("agent/"):
-        system.behind_its_card(party, hang)
+        system.behind_its_card(party, hang(party))
     else:
-        system.apps[system.addresses[party]] = hang
-    monkeypatch.setattr("zerotrust.transport.egress._LONGEST", 1)
+        system.apps[system.addresses[party]] = hang(party)
 
     steps, result = await worked(system, issuer.token())
-    assert (steps, result["agent"]) == (NOT_READ, "agent/reader")
+
+    assert (steps, result["agent"], result["status"]) == (NOT_READ, "agent/reader", status)
     assert result["event"] in {"failed", "unclear"}
-    # The agent is not waited for any longer than its tool, so who is late first is the machine's affair.
-    assert result["status"] in ({503, 504} if party == "tool/documents" else {504})
     assert "gave no answer" in result["text"] or "answer_lost" in result["text"]
 
 
-async def test_what_was_done_before_a_party_hangs_is_reported(
-    system: System, issuer: Issuer, hang: ASGIApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader = system.apps[system.addresses["agent/reader"]]
-
-    async def last_act(scope: Scope, receive: Receive, send: Send) -> None:
-        await reader(scope, receive, send)
-        monkeypatch.setattr("zerotrust.transport.egress._LONGEST", 0.3)
-
-    system.behind_its_card("agent/reader", last_act)
-    system.behind_its_card("agent/writer", hang)
+async def test_what_was_done_before_a_party_hangs_is_reported(system: System, issuer: Issuer, hang: Hang) -> None:
+    system.behind_its_card("agent/writer", hang("agent/writer"))
 
     steps, result = await worked(system, issuer.token())
 
@@ -255,6 +259,24 @@ async def test_an_issuer_that_goes_down_between_two_steps_leaves_the_first_one_d
     assert steps == [*READ, "agent/writer started"]
     assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/writer", "issuer_unavailable")
     assert (stored(), result["status"]) == (before, 503)
+
+
+async def test_an_agent_that_gets_no_token_from_the_issuer_says_that_it_is_an_outage(
+    system: System, issuer: Issuer
+) -> None:
+    await worked(system, issuer.token(), READ_IT)  # so that the keys are known
+    reader = system.apps[system.addresses["agent/reader"]]
+
+    async def too_late(scope: Scope, receive: Receive, send: Send) -> None:
+        issuer.down = True
+        await reader(scope, receive, send)
+
+    system.behind_its_card("agent/reader", too_late)
+
+    _, result = await worked(system, issuer.token(), READ_IT)
+
+    assert (result["event"], result["text"]) == ("failed", "agent/reader: issuer_unavailable")
+    assert result["status"] == 503
 
 
 async def test_what_was_exchanged_goes_on_while_the_issuer_is_down(

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from inference.chat import ModelReason
 from orchestrator import main, plan
 from orchestrator.models import REMEMBERED, SECONDS_REMEMBERED, Models
 from orchestrator.plan import Step
@@ -575,12 +576,24 @@ async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done
 
     steps, result = await worked(system, issuer.token())
     assert (steps, result["event"], result["agent"]) == (NOT_READ, "failed", "agent/reader")
-    assert (NONSENSE in result["text"], result["status"]) == (True, 200)
+    assert (NONSENSE in result["text"], result["status"]) == (True, 502)
     assert stored() == before
     assert system.records("agent/writer") == []
 
     system.apps[system.addresses["inference"]] = inference
     assert (await worked(system, issuer.token()))[1]["event"] == "finished"
+
+
+@pytest.mark.parametrize("reason", ModelReason)
+async def test_a_task_ends_with_what_kept_the_model_from_it(
+    system: System, issuer: Issuer, reason: ModelReason
+) -> None:
+    body = orjson.dumps({"reason": reason, "error": {"code": reason}})
+    system.apps[system.addresses["inference"]] = _answering(reason.status, body)
+
+    _, result = await worked(system, issuer.token())
+
+    assert (result["event"], result["status"]) == ("failed", reason.status if reason.status >= 500 else 200)
 
 
 @pytest.mark.parametrize(

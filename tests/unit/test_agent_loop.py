@@ -107,6 +107,20 @@ async def test_what_is_no_reply_of_a_model_is_reported_as_such(answer: httpx.Res
     assert error.value.message == f"inference: {told}"
 
 
+@pytest.mark.parametrize(
+    ("status", "outage"), [(400, ""), (404, ""), (429, ""), (500, "no_answer"), (503, "unavailable"), (504, "late")]
+)
+@pytest.mark.parametrize("body", [{}, {"error": {"code": "model_not_found"}}, {"reason": "new", "begun": True}])
+async def test_the_status_of_a_model_s_refusal_says_whether_it_is_an_outage(
+    body: dict[str, Any], status: int, outage: str
+) -> None:
+    """Nothing is unclear whatever else it says, for a call of a model has no effect."""
+    with pytest.raises(PeerError) as error:
+        await model(httpx.Response(status, json=body)).reply([], [], TOKEN)
+
+    assert (error.value.outage, error.value.unclear) == (outage, False)
+
+
 def reply(message: dict[str, Any], *, ended: Any = "stop", **more: Any) -> Reply:
     return read_reply(said({"role": "assistant"} | message, ended=ended, **more).content)
 

@@ -68,18 +68,27 @@ def untouched(problem: Mapping[str, Any]) -> bool:
     return reason in UNTOUCHED and problem.get("begun", False) is False
 
 
-def refused(name: str, answer: httpx.Response) -> PeerError:
-    """Return the error for a party that answered with an error."""
+def refused(name: str, answer: httpx.Response, *, acts: bool = True) -> PeerError:
+    """Return the error for a party that answered with an error.
+
+    `acts`: a call of that party may have an effect.  A call of a model has none, so none is unclear.
+    """
+    status = answer.status_code
     try:
         problem = answer.json()
         problem = problem["error"]["data"] if "jsonrpc" in problem else problem
-        reason, unclear = cut(str(problem["reason"]), LONGEST_REFUSAL), not untouched(problem)
+        told, unclear = f"refused with {status}, {cut(str(problem['reason']), LONGEST_REFUSAL)}", not untouched(problem)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return PeerError(f"{name}: answered with status {answer.status_code}", unclear=True)
-    outage: Outage = "late" if answer.status_code == 504 else ""
-    if answer.status_code == 503 and not unclear:
+        told, unclear = f"answered with status {status}", True
+    unclear = unclear and acts
+    outage: Outage = ""  # a rule, a limit, or a fault of the caller
+    if status == 504:
+        outage = "late"
+    elif status == 503 and not unclear:
         outage = "unavailable"
-    return PeerError(f"{name}: refused with {answer.status_code}, {reason}", unclear=unclear, outage=outage)
+    elif status >= 500:
+        outage = "no_answer"
+    return PeerError(f"{name}: {told}", unclear=unclear, outage=outage)
 
 
 def unreached(name: str, error: httpx.TransportError) -> PeerError:

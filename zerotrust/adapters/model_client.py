@@ -80,7 +80,7 @@ class ModelClient:
         except Denied as error:
             raise PeerError(f"{self.name}: {error.public_reason}", outage=outage_of(error)) from error
         except (ValueError, LookupError, TypeError) as error:
-            raise PeerError(f"{self.name}: {NONSENSE}") from error
+            raise PeerError(f"{self.name}: {NONSENSE}", outage="no_answer") from error
 
 
 def read_reply(answer: bytes) -> Reply:
@@ -122,9 +122,9 @@ def _call(entry: Any) -> Call:
 
 def _refused(party: str, answer: httpx.Response) -> PeerError:
     """Return the error for a refusal, with words for what a user can understand."""
-    error = refused(party, answer)
+    error = refused(party, answer, acts=False)
     try:
         words = _IN_WORDS[answer.json()["error"]["code"]]
     except (ValueError, LookupError, TypeError):
         return error
-    return PeerError(f"{error.message}: {words}", unclear=error.unclear, outage=error.outage)
+    return PeerError(f"{error.message}: {words}", outage=error.outage)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from zerotrust.adapters.answer import LONGEST_REFUSAL, PeerError, cut, untouched
+from zerotrust.adapters.answer import LONGEST_REFUSAL, Outage, PeerError, cut, untouched
 from zerotrust.adapters.digests import tool_digest
 from zerotrust.adapters.extras import extra
 from zerotrust.decision import WHENEVER, Reason
@@ -74,7 +74,7 @@ class ToolClient:
             with calling_with(token):
                 listed = (await self._client.list_tools()).tools
         except MCPError as error:
-            raise _refused(self.name, _reason(error)) from error
+            raise _refused(self.name, error) from error
         await self._check(listed)
         return Offer(
             [
@@ -112,14 +112,19 @@ class ToolClient:
             if error.error.code != INVALID_PARAMS and not untouched(_problem(error)):
                 raise PeerError(f"{self.name}: gave no answer ({reason})", unclear=True) from error
             if reason in AWAY:
-                raise _refused(self.name, reason) from error
+                raise _refused(self.name, error) from error
             return f"refused ({reason})", False
         text = "\n".join(part.text for part in result.content if part.type == "text")
         return text, not result.is_error
 
 
-def _refused(name: str, reason: str) -> PeerError:
-    return PeerError(f"{name}: refused ({reason})", outage="unavailable" if reason in _NOT_NOW else "")
+def _refused(name: str, error: MCPError) -> PeerError:
+    """Return the error for a refusal that leaves nothing unclear."""
+    reason = _reason(error)
+    outage: Outage = "unavailable" if reason in _NOT_NOW else ""
+    if not untouched(_problem(error)):
+        outage = "no_answer"
+    return PeerError(f"{name}: refused ({reason})", outage=outage)
 
 
 def _problem(error: MCPError) -> dict[str, Any]:
