@@ -19,7 +19,7 @@ from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.pdp import PointInForce
 from authorities.policy.publisher import SECONDS_BETWEEN, Publisher
-from authorities.policy.versions import Versions
+from authorities.policy.versions import Summary, Versions
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.decision import Denied
 from zerotrust.routes import Public, Routes
@@ -48,6 +48,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         publisher.publish,
         lambda: service.registry,
         lambda version: service.recorder.write(change(version)),
+        lambda version: service.recorder.write(in_force_now(version)),
     )
 
     async def state() -> None:
@@ -56,8 +57,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         while True:
             if service.journal.link.records - stated >= STATED_EVERY:
                 with suppress(Denied):  # without a journal, nothing is decided
-                    kept = versions.active
-                    await service.recorder.write(RegistryChange(action="in_force", target=target(kept)))
+                    await service.recorder.write(in_force_now(versions.active))
                     stated = service.journal.link.records
             await asyncio.sleep(SECONDS_BETWEEN)
 
@@ -78,3 +78,8 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
     in_force = PointInForce(lambda: versions.active, lambda: service.registry)
     add_authzen_routes(app, in_force, registry.address(service.name))
     return service.guard(app, ROUTES)
+
+
+def in_force_now(version: Summary) -> RegistryChange:
+    """Return the event that states that a version is in force, and no newer one."""
+    return RegistryChange(action="in_force", target=target(version))

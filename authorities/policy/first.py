@@ -24,7 +24,7 @@ def target(version: Summary) -> Text:
 
 
 def recorded(journal: Path) -> frozenset[tuple[int, str]]:
-    """Return number and digest of each version that this journal has put on record.  Blocks.
+    """Return number and digest of each version that this journal has put on record, and not taken back.  Blocks.
 
     Raises `VersionsError` if its chain is broken.
     """
@@ -34,7 +34,10 @@ def recorded(journal: Path) -> frozenset[tuple[int, str]]:
         for line in lines(journal):
             yield line  # only once it is known to continue the chain, the next one is asked for
             if b'"administration"' in line and isinstance(change := event_of(line).data, RegistryChange):
-                found.update((int(number), digest) for number, digest in _TARGET.findall(change.target))
+                for number, digest in _TARGET.findall(change.target):
+                    if change.action == "in_force":  # whatever is newer was withdrawn
+                        found.difference_update([one for one in found if one[0] > int(number)])
+                    found.add((int(number), digest))
 
     if journal.exists():
         try:

@@ -169,10 +169,11 @@ def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
 def of_operators(engine: CedarPolicy, registry: Registry, known: Collection[str] = ()) -> Iterator[str]:
     """Say if an operator could not roll these policies back any more: whoever signs in may not use `policy.admin`.
 
-    Asks for `known` operators, and for some whom no rule can know by name, in every department and in none.
+    Asks for `known` operators, and for some whom no rule can know by name, in each department, in all, and in none.
     """
     subjects = [*(str(uuid4()) for _ in range(SUBJECTS)), *known]
-    groups = [{OPERATORS}, *({OPERATORS, department} for department in registry.departments)]
+    every = registry.departments
+    groups = [{OPERATORS}, *({OPERATORS, department} for department in every), {OPERATORS, *every}]
     if POLICIES in registry.scopes and not any(
         all(
             engine.decide(caller(registry.id(name), subject=subject, scopes={scope}, groups=of), scope, registry.id(at))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from authorities.policy import differences, fit
@@ -31,10 +32,15 @@ Record = Callable[[Summary], Awaitable[object]]
 class Office(Shielding):
     """Tests policies, activates them, and rolls them back."""
 
-    def __init__(self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record) -> None:
-        """`registry`: returns the one in force; `record`: writes down that an operator puts a version into force."""
+    def __init__(
+        self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record, state: Record
+    ) -> None:
+        """`registry`: returns the one in force; `record`: writes down that an operator puts a version into force;
+        `state`: writes down that it is, and no newer one.
+        """
         super().__init__()
         self.versions, self._publish, self._registry, self._record = versions, publish, registry, record
+        self._state = state
         self._turn = asyncio.Lock()
 
     async def test(self, content: Content) -> dict[str, Any]:
@@ -90,6 +96,9 @@ class Office(Shielding):
                 await asyncio.to_thread(self.versions.withdraw, version)  # control: refused-version-withdrawn
             except VersionsError as error:
                 raise unavailable(error) from error
+            if recorded:
+                with suppress(Denied):  # without a journal, nothing is decided
+                    await self._state(self.versions.active)
             raise
 
     def _problems(self, content: Content, *by: str) -> tuple[list[str], int]:

@@ -7,7 +7,7 @@ newest is in force of those that are on record.
 import logging
 import re
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Self
@@ -19,6 +19,7 @@ from zerotrust.durable import synced, written
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.files import MAX_POLICY_FILES, SCHEMA, policy_files
 from zerotrust.registry.lock import Digest
+from zerotrust.registry.policy_bundle import MAX_STEP
 from zerotrust.registry.reading import RegistryError, content
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 
@@ -39,7 +40,7 @@ FIRST = "the policies that the system was set up with"
 """Why the first version is in force."""
 WITHDRAWN = ".withdrawn"
 """Ends the name of a version that nobody has taken."""
-_NAME = re.compile(r"(\d{6,})\.(json|damaged|withdrawn|unsigned)")
+_NAME = re.compile(r"(\d{6,})\.(json|damaged|withdrawn)")
 _log = logging.getLogger(__name__)
 
 
@@ -143,7 +144,7 @@ class Versions:
         self,
         folder: Path,
         first: Callable[[], Content],
-        recorded: Container[tuple[int, str]],
+        recorded: Collection[tuple[int, str]],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -151,21 +152,33 @@ class Versions:
 
         `first`: returns what the system was set up with, which is in force if no version on record is kept.
         `recorded`: number and digest of each version that is on record.  `clock`: seconds since the epoch.
-        Raises `VersionsError` if the newest is damaged: an older one would take back what an operator has decided.
+        Raises `VersionsError` if the newest, of those kept or of those on record, is damaged or missing: an older one
+        would take back what an operator has decided.
         """
         self._folder, self.first, self._clock = folder, first, clock
         self.refused: Summary | None = None
         """The newest version, if it is kept and not on record: whoever can write a file can write one."""
         self._all: dict[int, Summary] = {}
-        self._last = 0
+        self._lasting: set[int] = set()
+        """Numbers of the versions that are on record, or will be: the others are forgotten first."""
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            newest = self._read()
+            files, aside = self._read()
         except OSError as error:
             raise VersionsError(f"{folder} cannot be read: {error}.") from error
-        if newest and newest not in self._all:  # control: newest-version-whole
-            raise _damaged(self._file(newest))
-        self.active = self._on_record(recorded) or self._next(first(), by=None, why=FIRST)
+        if (newest := max(files, default=0)) not in {0, *self._all}:  # control: newest-version-whole
+            raise _unusable(self._file(newest))
+        for one in self._all.values():
+            if (one.number, one.digest) in recorded:  # control: kept-version-recorded
+                self._lasting.add(one.number)
+        stated = max((number for number, _ in recorded), default=0)
+        if stated not in {0, *self._lasting, *aside}:  # control: newest-version-there
+            raise _unusable(self._file(stated))
+        self._last = stated
+        self._last = max([stated, *aside])  # control: numbers-used-once
+        # Nobody uses numbers up by a file: the registry takes no version further above the one before.
+        self._last = max(number for number in (self._last, *files) if number < self._last + MAX_STEP)
+        self.active = self._in_force(recorded) or self._next(first(), by=None, why=FIRST)
 
     @property
     def begun(self) -> bool:
@@ -208,6 +221,7 @@ class Versions:
                 "the command"
             ) from error
         self._all[number], self._last, self.active = version.summary, number, version
+        self._lasting.add(number)
         self._forget()
         return version
 
@@ -232,13 +246,14 @@ class Versions:
                 with suppress(OSError):
                     older.unlink()
 
-    def _on_record(self, recorded: Container[tuple[int, str]]) -> Version | None:
+    def _in_force(self, recorded: Collection[tuple[int, str]]) -> Version | None:
         """Return the newest version that is on record; note the newest one, if it is not."""
         for summary in self.all():
-            if (summary.number, summary.digest) in recorded:  # control: kept-version-recorded
+            if summary.number in self._lasting:
                 return self.version(summary.number)
             # Before anything is on record; later it could be planted over what an operator has activated.
             if not recorded and (version := self.version(summary.number)).content == self.first():
+                self._lasting.add(summary.number)
                 return version
             self.refused = self.refused or summary
         return None
@@ -247,16 +262,15 @@ class Versions:
         number, digest = self._last + 1, content.document.digest
         return Version(number=number, digest=digest, at=self._clock(), by=by, why=why, of=of, content=content)
 
-    def _read(self) -> int:
-        """Read all versions.  Return the number of the newest that was not put aside, whether it is whole or not."""
-        newest = 0
+    def _read(self) -> tuple[set[int], set[int]]:
+        """Read all versions.  Return the numbers of the files, whole or not, and of those that were put aside."""
+        files, aside = set[int](), set[int]()
         for file in self._folder.iterdir():
             if not (named := _NAME.fullmatch(file.name)):
                 continue
             number = int(named[1])
-            self._last = max(self._last, number)  # control: numbers-used-once
+            (files if named[2] == "json" else aside).add(number)
             if named[2] == "json":
-                newest = max(newest, number)
                 try:
                     found = Version.model_validate_json(file.read_bytes())
                 except ValueError:
@@ -264,11 +278,11 @@ class Versions:
                     continue
                 if found.number == number:
                     self._all[number] = found.summary
-        return newest
+        return files, aside
 
     def _forget(self) -> None:
         """Remove the oldest versions above the bound.  One that cannot be removed now is removed with the next."""
-        for number in sorted(self._all)[:-KEPT]:
+        for number in sorted(self._all, key=lambda number: (number in self._lasting, number))[:-KEPT]:
             with suppress(OSError):
                 self._file(number).unlink()
                 del self._all[number]
@@ -277,11 +291,11 @@ class Versions:
         return self._folder / f"{number:06}.json"
 
 
-def _damaged(file: Path) -> VersionsError:
+def _unusable(file: Path) -> VersionsError:
     return VersionsError(
-        f"{file} is damaged, and it is the newest version: restore it from a backup.  If there is none, rename it to "
-        f"{file.with_suffix('.damaged').name}; then the version before it is in force here, and `zt policy rollback` "
-        "with its number and --again publishes it."
+        f"{file} is damaged, missing or not the one on record, and it is the newest version: restore it from a backup. "
+        f" If there is none, rename it to {file.with_suffix('.damaged').name}, or make an empty file of that name. "
+        " Then the version before it is in force here, and `zt policy rollback N --again` publishes it."
     )
 
 

@@ -18,7 +18,7 @@ from zerotrust.durable import synced, written
 from zerotrust.policy_in_force import PolicyInForce
 from zerotrust.registry.lock import Digest
 from zerotrust.registry.model import Registry
-from zerotrust.registry.policy_bundle import MAX_BUNDLE, Bundle, verify_bundle
+from zerotrust.registry.policy_bundle import MAX_BUNDLE, MAX_STEP, Bundle, verify_bundle
 from zerotrust.registry.reading import RegistryError, content
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
@@ -28,8 +28,6 @@ from zerotrust.spiffe.svid import Svid
 PATH = "/policy"
 KEPT = "policy.json"
 """The file in the registry's data with the last bundle: a registry that starts again goes on with it."""
-MAX_STEP = 1_000
-"""How far a version may be above the one before: numbers are skipped only where versions were put aside."""
 
 
 class Kept(BaseModel):

@@ -1626,11 +1626,12 @@ ROWS: dict[int, Row] = {
         "a version of the policies that nobody activated, planted beside a signed release or unfit to be published",
         "the last version on record, or policies/, is in force",
         (
-            Control("kept-version-recorded", put="True", take="(summary.number, summary.digest) in recorded"),
+            Control("kept-version-recorded", put="True", take="(one.number, one.digest) in recorded"),
             Control("kept-version-tested", put="problems = []"),
         ),
     ),
     363: Row("a damaged version brings an older one back", None, (Control("newest-version-whole"),)),
+    418: Row("a version whose file was deleted brings an older one back", None, (Control("newest-version-there"),)),
     364: Row("two versions of the policies with one number", None, (Control("numbers-used-once"),)),
     # U. what can be registered besides: a web console, and a server outside
     195: Row(

@@ -1,7 +1,7 @@
 """T. The versions of the policies: what an operator by mistake, or whoever has the disk, would put into force."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from authorities.policy import fit
@@ -176,7 +176,7 @@ async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_aut
         """Its journal is not what this is about."""
 
     versions = versions_of(target)
-    active, office = versions.active, Office(versions, refuses, lambda: target.system.registry, recorded)
+    active, office = versions.active, Office(versions, refuses, lambda: target.system.registry, recorded, recorded)
     try:
         await office.activate(stricter(active.content), by="olga", why="trial")
     except Denied as refused:
@@ -196,6 +196,20 @@ async def test_a_damaged_version_brings_an_older_one_back(target: Target) -> Tri
         yield Attempt("refused", succeeded=False)
 
 
+@attack(418)
+async def test_a_version_whose_file_is_gone_brings_an_older_one_back(target: Target) -> Tries:
+    """Whoever can delete a file there can write no record."""
+    versions = versions_of(target)
+    versions.add(stricter(versions.active.content), by="olga", why="stricter")
+    on_record = {(one.number, one.digest) for one in versions.all()}
+    (folder := target.system.folder / "versions").joinpath("000002.json").unlink()
+    try:
+        again = Versions(folder, lambda: content_of(POLICIES), on_record)
+        yield Attempt("older in force", again.active.number == 1)
+    except VersionsError:
+        yield Attempt("refused", succeeded=False)
+
+
 FOR_MALLORY = """@id("mallory-reads")
 @description("Mallory may read every document with the scope tool.read.")
 permit (principal, action == Action::"document.read", resource is Document)
@@ -209,7 +223,7 @@ async def test_a_planted_version_of_the_policies(target: Target) -> Tries:
     record, which could not be activated."""
     first, nothing = content_of(POLICIES), frozenset[tuple[int, str]]()
     looser = first.model_copy(update={"policies": first.policies | {"mallory.cedar": FOR_MALLORY}})
-    planted: list[tuple[Content, str | None, Container[tuple[int, str]]]]
+    planted: list[tuple[Content, str | None, Collection[tuple[int, str]]]]
     planted = [(looser, "olga", nothing), (looser, None, nothing), (weaker(first), "olga", ON_RECORD)]
     for number, (content, by, on_record) in enumerate(planted):
         folder = target.system.folder / f"versions-{number}"

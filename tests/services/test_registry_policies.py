@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from authorities.registry import stream as sending
-from authorities.registry.policies import KEPT, MAX_STEP
+from authorities.registry.policies import KEPT
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import Entry, State
 from tests.services.test_registry_authority import NAME, Authority, authority_in
@@ -18,7 +18,7 @@ from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, AUTHORITYS_ID, keep, signed
 from tests.support.system import POLICY, alive, svid_of
 from zerotrust.decision import Reason
-from zerotrust.registry.policy_bundle import MAX_VERSION, SignedPolicy
+from zerotrust.registry.policy_bundle import MAX_STEP, MAX_VERSION, SignedPolicy
 from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI, Request, Response
@@ -105,8 +106,8 @@ class Authority:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     versions = versions_in(tmp_path / "versions", content_of(POLICIES))
-    registered, recorder = TheRegistry(), Records()
-    office = Office(versions, registered, lambda: REGISTRY, lambda version: recorder.write(change(version)))
+    registered, recorder, state = TheRegistry(), Records(), AsyncMock()
+    office = Office(versions, registered, lambda: REGISTRY, lambda version: recorder.write(change(version)), state)
     return Authority(office, registered, recorder)
 
 

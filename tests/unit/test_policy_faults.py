@@ -213,7 +213,7 @@ async def test_a_long_name_is_cut_off(tmp_path: Path) -> None:
     files = CONTENT.policies | {
         DOCUMENTS: CONTENT.policies[DOCUMENTS].replace("resource.owner", f"resource.{long}c", 1)
     }
-    office = Office(versions_in(tmp_path, CONTENT), AsyncMock(), registry, AsyncMock())
+    office = Office(versions_in(tmp_path, CONTENT), AsyncMock(), registry, AsyncMock(), AsyncMock())
 
     [problem] = (await office.test(CONTENT.model_copy(update={"policies": files, "cedar_schema": schema})))["problems"]
 

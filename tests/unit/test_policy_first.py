@@ -1,11 +1,12 @@
 """What is in force after a start: on record and tested as at an activation, or what the system was set up with."""
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from authorities.policy import versions
 from authorities.policy.first import begin, recorded, target
 from authorities.policy.versions import FIRST, Content, Summary, Versions, VersionsError
 from tests.support.policies import ON_RECORD
@@ -15,7 +16,7 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 
-Recorded = Container[tuple[int, str]]
+Recorded = Collection[tuple[int, str]]
 
 
 def of(folder: Path, content: Content, on_record: Recorded = frozenset()) -> Versions:
@@ -23,8 +24,8 @@ def of(folder: Path, content: Content, on_record: Recorded = frozenset()) -> Ver
 
 
 def started(folder: Path, content: Content, on_record: Recorded = frozenset()) -> Versions:
-    begin(versions := of(folder, content, on_record), REGISTRY)
-    return versions
+    begin(begun := of(folder, content, on_record), REGISTRY)
+    return begun
 
 
 def key(version: Summary) -> tuple[int, str]:
@@ -71,6 +72,46 @@ def test_a_version_that_is_not_on_record_is_not_in_force(
     assert again.active == kept.active
 
 
+def test_a_version_on_record_that_is_gone_ends_the_start_until_somebody_puts_it_aside(
+    tmp_path: Path,
+) -> None:
+    """Also if another file takes its place: an older version would take back what an operator has decided."""
+    begun = started(tmp_path, CONTENT)
+    on_record = {key(begun.active), key(begun.add(LESS, by="olga", why="less"))}
+    begun.add(CONTENT, by=None, why="planted")
+    (tmp_path / "000002.json").unlink()
+
+    with pytest.raises(VersionsError, match=r"000002\.json is damaged, missing or not the one on record"):
+        started(tmp_path, CONTENT, on_record)
+    (tmp_path / "000002.damaged").touch()
+    assert (started(tmp_path, CONTENT, on_record).active.of) == 1
+
+
+def test_starts_that_end_before_their_record_make_nobody_forget_what_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "KEPT", 4)
+    begun = started(tmp_path, CONTENT)
+    on_record = {key(begun.active), key(begun.add(LESS, by="olga", why="less"))}
+    begun.add(CONTENT, by=None, why="planted")
+
+    for _ in range(6):
+        kept = started(tmp_path, CONTENT, on_record)
+
+        assert (kept.active.content, kept.active.of) == (LESS, 2)
+        assert len(kept.all()) <= 4
+
+
+def test_a_file_that_is_not_on_record_uses_no_number_up_that_is_far_away(tmp_path: Path) -> None:
+    """The registry takes no version more than 1,000 above the one before; none has a number above `MAX_VERSION`."""
+    begun = started(tmp_path, CONTENT)
+    for number in (1500, 999_999_999):
+        planted = begun.active.model_copy(update={"number": number})
+        (tmp_path / f"{number:06}.json").write_text(planted.model_dump_json())
+
+    assert started(tmp_path, CONTENT, {key(begun.active)}).active.number == 2
+
+
 def test_without_any_on_record_what_the_system_was_set_up_with_is_in_force(tmp_path: Path) -> None:
     started(tmp_path, LESS)
 
@@ -92,15 +133,19 @@ def test_a_kept_version_is_tested_as_at_an_activation(tmp_path: Path) -> None:
 
 
 async def test_what_a_journal_has_on_record_and_that_it_is_whole(tmp_path: Path) -> None:
-    versions, path = started(tmp_path / "versions", CONTENT), tmp_path / "journal.jsonl"
+    kept, path = started(tmp_path / "versions", CONTENT), tmp_path / "journal.jsonl"
     assert recorded(path) == frozenset()
     journal = Journal(path)
     recorder = Recorder(journal, "spiffe://agents.example/authority/policy")
-    for version in (versions.active, versions.add(LESS, by="olga", why="less")):
+    for version in (kept.active, kept.add(LESS, by="olga", why="less")):
         await recorder.write(RegistryChange(action="in_force", target=target(version)))
+    withdrawn = kept.add(CONTENT, by="olga", why="refused")
+    await recorder.write(RegistryChange(action="activate", target=target(withdrawn)))
+    kept.withdraw(withdrawn)
+    await recorder.write(RegistryChange(action="in_force", target=target(kept.active)))
     await recorder.write(RegistryChange(action="suspend", target=sanitize("policy 9")))
     await asyncio.to_thread(journal.close)
-    assert recorded(path) == {key(one) for one in versions.all()}
+    assert recorded(path) == {key(one) for one in kept.all()}
 
     text = path.read_text()
     path.write_text(text.replace("policy 1 ", "policy 7 "))

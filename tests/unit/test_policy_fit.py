@@ -254,6 +254,7 @@ def test_the_rules_for_people_keep_their_condition(rule: str) -> None:
 
 
 SOME_OPERATORS = [
+    '!context.groups.containsAll(["/engineering", "/finance"])',
     'context.subject == "anybody"',
     '["anybody", "mallory"].contains(context.subject)',
     'context.groups == ["/operators"]',

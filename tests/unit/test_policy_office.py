@@ -64,6 +64,9 @@ class TheRegistry:
             raise Denied(Reason.JOURNAL_UNAVAILABLE, "no space")
         self.journal.append(version.name)
 
+    async def state(self, version: Summary) -> None:
+        self.journal.append(f"in force: {version.name}")
+
     async def __call__(self, version: Version) -> None:
         if self.before:
             await self.before.wait()
@@ -79,7 +82,7 @@ def there() -> TheRegistry:
 
 @pytest.fixture
 def office(tmp_path: Path, there: TheRegistry) -> Office:
-    return Office(versions_in(tmp_path, CONTENT), there, lambda: REGISTRY, there.record)
+    return Office(versions_in(tmp_path, CONTENT), there, lambda: REGISTRY, there.record, there.state)
 
 
 async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: TheRegistry) -> None:
@@ -210,6 +213,7 @@ async def test_what_the_registry_refuses_is_withdrawn(office: Office, there: The
         await office.activate(LESS, by="olga", why="trial")
 
     assert office.versions.active.number == 1
+    assert there.journal[1:] == [f"in force: {office.versions.active.name}"], "the withdrawn one is not, any more"
     there.against = None
     assert (await office.activate(LESS, by="olga", why="again")).number == 3, "no number is used twice"
 

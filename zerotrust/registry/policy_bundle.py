@@ -21,6 +21,8 @@ MAX_BUNDLE = 1_100_000
 """Characters of a bundle: the longest policies and schema, escaped and in base64, and the certificates."""
 MAX_VERSION = 999_999_999
 """The last version: with one a second, it would come into force in 31 years."""
+MAX_STEP = 1_000
+"""How far a version may be above the one before: numbers are skipped only where versions were put aside."""
 
 
 class SignedPolicy(Document):
