@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -20,7 +21,7 @@ from scripts.diagnosis import containers, docker, issuer, local, logs, machine, 
 from scripts.diagnosis.containers import Container
 from scripts.diagnosis.docker import Docker
 from scripts.diagnosis.gather import commands
-from scripts.diagnosis.gather.local import DATABASE, suspended
+from scripts.diagnosis.gather.local import DATABASE, _failed, suspended
 from scripts.diagnosis.issuer import Answer
 from scripts.diagnosis.local import Local
 from scripts.diagnosis.machine import Disk, Machine
@@ -364,6 +365,15 @@ def test_what_depends_on_the_first_failure_is_no_further_cause() -> None:
     assert containers.realm([stale]).repair.startswith(containers.ANEW)
     assert cause(verdicts) is None
     assert "database" in {verdict.about for verdict in verdicts if verdict.state is State.SKIPPED}
+
+
+def test_of_the_starts_that_failed_the_last_one_is_told(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("second", "last", "first")]
+    for file, at in zip(files, (2, 3, 1), strict=True):
+        file.write_text(file.name)
+        os.utime(file, (at, at))
+
+    assert _failed(files).endswith(") last")
 
 
 def test_what_still_starts_is_no_cause_beside_what_has_failed() -> None:
