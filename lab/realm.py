@@ -140,7 +140,7 @@ PKCE = _put(
     {"pkce.code.challenge.method": None},
 )
 DEVICE_GRANT = _put(
-    "oauth2.device.authorization.grant.enabled for zt alone",
+    "oauth2.device.authorization.grant.enabled for zt and zt-policy alone",
     lambda realm: [client["attributes"] for client in realm["clients"] if "attributes" in client],
     {"oauth2.device.authorization.grant.enabled": "true"},
 )
