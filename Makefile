@@ -1,27 +1,27 @@
 # Everything below sets itself up: a virtual environment from the lock, then Java and Keycloak where they are needed.
 
 PYTHON ?= python3
-BIN := .venv/bin
+override BIN := .venv/bin
 # No folder of the project is on the module path of what it runs.
-RUN := scripts/run
-UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
+override RUN := scripts/run
+override UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 600
 # What answers behind inference: script, or llama-stack.
 MODEL ?= script
 # What is given on the command line reaches programs as it is: neither make nor the shell runs what is in it.
-# PYTHON is left out: it names a program to run.
-GIVEN := NAME TOOL SCOPE NEW_SCOPE CODE MODEL KEY SIGNERS SIGNER WAY TESTS FUZZ_SECONDS A2A_TCK \
+# PYTHON is left out: it names a program to run.  What is not meant to be given is overridden.
+override GIVEN := NAME TOOL SCOPE NEW_SCOPE CODE MODEL KEY SIGNERS SIGNER WAY TESTS FUZZ_SECONDS A2A_TCK \
 	OPENAI_BASE_URL OPENAI_MODEL OPENAI_API_KEY_FILE
-GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))
+override GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))
 $(foreach one,$(GIVEN),$(eval override $(one) := $$(value $(one))))
 export $(GIVEN)
-SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
+override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 # Takes a second or more, and says nothing itself.
-FIRST := echo "The installed packages are compared with their pin"
+override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
-WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
+override WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
 .PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool remove-agent remove-tool lock
 
 help:  ## Show this list
@@ -155,7 +155,7 @@ verify-release:  ## Verify and install a release: SIGNERS=file
 	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
 # Says after 2, 4, 8 ... seconds that the recipe line which it runs beside goes on, and ends with it.
-SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &
+override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &
 
 # Made again each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
 .venv/ready: requirements.lock bootstrap.lock authorities/attestation/local/environment.py scripts/zt scripts/run scripts/run.py

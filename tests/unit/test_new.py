@@ -1,6 +1,7 @@
 """`make new-agent` and `make new-tool`: what they write fits, keeps every comment, and writes over nothing."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -333,7 +334,7 @@ def test_make_runs_nothing_of_words_and_numbers_that_it_is_given(
     tmp_path: Path, target: str, variable: str, given: str
 ) -> None:
     ready = ["-o", ".venv/ready", "-o", ".notebooks/ready"]
-    words = ["-sf", str(ROOT / "Makefile"), *ready, target, "RUN=true", "PYTHON=true", f"{variable}={given}"]
+    words = ["-sf", str(ROOT / "Makefile"), *ready, target, "PYTHON=true", f"{variable}={given}"]
     subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, check=False)  # noqa: S603, S607
 
     assert list(tmp_path.iterdir()) == []
@@ -352,10 +353,27 @@ def test_make_passes_on_what_it_is_given_and_runs_nothing_of_it(
     tmp_path: Path, target: str, variable: str, name: str
 ) -> None:
     words = ["-sf", str(ROOT / "Makefile"), "-o", ".venv/ready", target, f"{variable}={name}"]
-    shown = [f"{program}=printf '<%s>'" for program in ("RUN", "PYTHON")]
-    done = subprocess.run(["make", *words, *shown], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603, S607
+    run = tmp_path / "scripts" / "run"
+    run.parent.mkdir()
+    run.write_text("#!/bin/sh\nprintf '<%s>' \"$@\"\n")
+    run.chmod(0o755)
+    words.append("PYTHON=printf '<%s>'")
+    done = subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603, S607
 
     assert f"<{name}>" in done.stdout
+    assert list(tmp_path.iterdir()) == [run.parent]
+
+
+OWN = sorted({*re.findall(r"^(?:override )?(\w+) [:?]?=", (ROOT / "Makefile").read_text(), re.MULTILINE)} - {"PYTHON"})
+
+
+@pytest.mark.parametrize("variable", OWN)
+def test_make_runs_nothing_of_a_variable_of_its_own(tmp_path: Path, variable: str) -> None:
+    """It is asked what it would do, for which it expands the recipes."""
+    words = ["-nB", f"{variable}=$(shell touch {tmp_path}/made)", "test", "up", "fuzz", ".venv/ready"]
+    done = subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603, S607
+
+    assert "pip sync" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
