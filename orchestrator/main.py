@@ -57,7 +57,7 @@ def create_app(service: Service) -> ASGIApp:
         # Refuses here, before the answer begins, if the first step is not allowed.  `work` finds this token cached.
         allowed = service.exchange(first.agent, *first.scopes, department=first.department, lasting=TASK_LIFE)
         with naming(first.agent):
-            plan = with_model(plan, await models.choose_beside(allowed, first.department))
+            plan = with_model(plan, await models.choose(first.department, beside=allowed))
         return await answer_of(work(plan), accept)
 
     @app.post("/plan")

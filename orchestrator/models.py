@@ -10,6 +10,7 @@ from orchestrator.plan import Choice
 from zerotrust.adapters.model_choice import model_name
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason
+from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.bounded import Bounded
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
@@ -20,7 +21,7 @@ LISTING = frozenset({"model.read", "llama.models"})
 SECONDS_TO_CHOOSE = 10
 """Seconds for which a task waits for the list; without one, it goes on with the default.
 
-The first exchange, beside which it is asked for, may take as long."""
+The exchange before it may take as long: like any other one, it ends before the answer."""
 REMEMBERED, SECONDS_REMEMBERED = 1_000, 30
 """Lists that are remembered, each for the holder of one token; and for how long."""
 
@@ -46,8 +47,13 @@ class Models:
         A list is remembered for the token that it was got with, so that many tasks of one sign-in do not ask again.
         Raises `Denied`, also if the inference service gives no valid answer.
         """
-        # Refuses who is revoked by now.
-        token = await self._service.exchange(INFERENCE, "model.read", "llama.models", department=department)
+        return await self._named(await self._token(department))
+
+    async def _token(self, department: str | None) -> ExchangedToken:
+        """Return the token for the list.  Raises `Denied`, also for a caller that is revoked by now."""
+        return await self._service.exchange(INFERENCE, "model.read", "llama.models", department=department)
+
+    async def _named(self, token: ExchangedToken) -> list[str]:
         until, names = self._lists.get(token.token_id, (0.0, []))
         if until > self._service.clock():
             return names
@@ -60,16 +66,28 @@ class Models:
         self._lists[token.token_id] = self._service.clock() + SECONDS_REMEMBERED, names
         return names
 
-    async def choose(self, department: str) -> Choice:
+    async def choose(self, department: str, beside: Awaitable[object] | None = None) -> Choice:
         """Return a model for a plan: the first that the user's token lists; the default, where it lists none.
 
-        A plan needs no list, so nothing that goes wrong here ends a task.
+        A plan needs no list, so nothing that goes wrong here ends a task.  `beside`: an exchange that is awaited
+        together with the one for the list; what it raises is raised.
         """
         if lacking := LISTING - current_principal().scopes:
+            if beside:
+                await beside
             return Choice(because=f"the token may not list the models: it lacks {' and '.join(sorted(lacking))}")
+        getting = asyncio.gather(self._token(department), return_exceptions=True)
         try:
+            if beside:
+                await beside
+        finally:
+            # One that ends after the answer would be on record, and in no receipt.
+            [token] = await getting
+        try:
+            if isinstance(token, BaseException):
+                raise token
             async with asyncio.timeout(SECONDS_TO_CHOOSE):
-                names = await self.listed(department)
+                names = await self._named(token)
         except Denied as refusal:
             return Choice(because=f"the models could not be listed: {refusal.public_reason}")
         except TimeoutError:
@@ -77,12 +95,3 @@ class Models:
         if not names:
             return Choice(because="the inference service lists no model")
         return Choice(names[0], "the first that the inference service lists")
-
-    async def choose_beside(self, other: Awaitable[object], department: str) -> Choice:
-        """Return a model for a plan, chosen while `other` is awaited.  What that raises ends both."""
-        choosing = asyncio.create_task(self.choose(department))
-        try:
-            await other
-            return await choosing
-        finally:
-            choosing.cancel()
