@@ -1,5 +1,6 @@
 """Alice's task, whole and in process: what she gets back proves who took part, and what changes that is named."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,10 +17,18 @@ from tests.support.receipt_tree import names
 from tests.support.receipts import carried, receipts, told
 from tests.support.system import System, running
 from tests.support.tlog import ORIGIN, Keys, Log, witness
+from zerotrust.adapters.agent_client import LONGEST_ANSWER, TOO_LONG
+from zerotrust.adapters.agent_loop import run_tool_loop
+from zerotrust.adapters.answer import LONGEST_REFUSAL, Answer
 from zerotrust.audit.event_types import Counts, Outcome
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import event_of
+from zerotrust.decision import Denied, Reason
+from zerotrust.identity import Principal
+from zerotrust.issuer.exchange import ExchangedToken, TokenRequest
+from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, evidence_of, verify
+from zerotrust.receipts.carried import MAX_VALUE
 from zerotrust.receipts.completeness import LATE
 from zerotrust.receipts.logged import LONGEST_TASK, MAX_EVIDENCE
 from zerotrust.receipts.receipt import digest_of
@@ -125,6 +134,86 @@ async def test_a_plan_before_a_task_takes_none_of_its_calls(system: System, issu
 
     for answer in plan, task:
         assert verified(system, answer.content, answer.request.content, lines).complete
+
+
+@pytest.mark.parametrize("agent", ["reader", "writer"])
+async def test_an_agent_that_answers_too_much_costs_its_own_task_only(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, agent: str
+) -> None:
+    """Without a receipt of that task, nobody could say that its calls belong to it."""
+    client, [loop] = system.client("orchestrator", issuer.token()), [f"agents.{agent}.main.run_tool_loop"]
+    with monkeypatch.context() as one:
+        one.setattr(loop, _saying("x" * (MAX_ANSWER // 2)))
+        long = await client.post("/tasks", json=FILE_IT)
+    honest = await client.post("/tasks", json={"request": "Read the incident reports."})
+    lines = await leaves(system)
+
+    result = long.json()["result"]
+    assert (result["event"], result["agent"], TOO_LONG in result["text"]) == ("unclear", f"agent/{agent}", True)
+    assert receipts(long)
+    assert verified(system, honest.content, honest.request.content, lines, also=[long.content]).complete
+
+
+async def test_the_longest_answers_of_agents_leave_room_for_the_receipts(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "\x00" * ((LONGEST_ANSWER - len(Answer().model_dump_json())) // len(r"\u0000"))  # the longest in JSON
+    for agent in "reader", "writer":
+        monkeypatch.setattr(f"agents.{agent}.main.run_tool_loop", _saying(text))
+    answer = await asked(system, issuer)
+
+    assert answer.json()["result"]["text"] == text
+    assert len(carried(answer).content) + MAX_VALUE <= MAX_ANSWER
+
+
+async def test_of_what_an_agent_says_in_an_error_only_the_beginning_is_told(system: System, issuer: Issuer) -> None:
+    error = {"code": -32603, "message": "x" * (MAX_ANSWER // 2)}
+    said = orjson.dumps({"jsonrpc": "2.0", "id": "1", "error": error})
+    genuine = system.apps[reader := system.addresses["agent/reader"]]
+
+    async def failing_(scope: Scope, receive: Receive, send: Send) -> None:
+        await (genuine if scope["method"] == "GET" else Answering(200, said))(scope, receive, send)
+
+    system.apps[reader] = failing_
+    answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
+    assert receipts(answer)
+    assert len(answer.json()["result"]["text"]) < 2 * LONGEST_REFUSAL
+
+
+def _saying(text: str) -> Any:
+    """An agent's work, which ends with this text."""
+
+    async def loop(*asked: Any, **more: Any) -> Answer:
+        answer: Answer = await run_tool_loop(*asked, **more)
+        return Answer(text=text) if len(text) < MAX_ANSWER // 2 else answer.model_copy(update={"text": text})
+
+    return loop
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_an_exchange_that_takes_long_ends_before_the_answer(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    """The one for the list of models: it outlasts the refusal of the first step, or the time for the list."""
+    monkeypatch.setattr("orchestrator.models.SECONDS_TO_CHOOSE", 0)
+    exchanger = system.services["orchestrator"]._exchanger
+    ask, answered = exchanger._ask, asyncio.Event()
+
+    async def slow(caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+        if "agent.invoke" in wanted.scopes:
+            raise Denied(Reason.EXCHANGE_REFUSED, "not now")
+        await asyncio.wait([asyncio.create_task(answered.wait())], timeout=0.1)
+        monkeypatch.setattr("orchestrator.models.SECONDS_TO_CHOOSE", 60)
+        return await ask(caller, wanted)
+
+    monkeypatch.setattr(exchanger, "_ask", slow)
+    client = system.client("orchestrator", issuer.token(scope=f"reasoning.plan model.read llama.models {FOR_TASKS}"))
+    answer = await client.post("/tasks" if refused else "/plan", json=FILE_IT)
+    answered.set()
+    await asyncio.gather(*exchanger._flights.values(), return_exceptions=True)
+
+    assert answer.status_code == (403 if refused else 200)
+    assert verified(system, answer.content, answer.request.content, await leaves(system)).complete
 
 
 async def test_a_refusal_at_the_front_door_has_a_receipt_that_is_in_no_record(system: System, issuer: Issuer) -> None:

@@ -3,7 +3,7 @@
 import httpx
 
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, check_card
-from zerotrust.adapters.answer import NONSENSE, Answer, PeerError, refused, unreached
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError, cut, refused, unreached
 from zerotrust.adapters.extras import extra
 from zerotrust.adapters.model_choice import DEFAULT_MODEL
 from zerotrust.decision import Denied, Reason
@@ -22,6 +22,10 @@ with extra("a2a"):
 
 MAX_CARD = 64 * 1024
 """Bytes of an agent's card."""
+LONGEST_ANSWER = 160 * 1024
+"""Bytes of an agent's answer as JSON, with its account.  A task's answer has those of two agents and the last text once
+more, and as much again is for the receipts (`MAX_VALUE`): without room for them, step 10 could not decide."""
+TOO_LONG = f"answered with more than {LONGEST_ANSWER:,} bytes"
 
 
 async def check_agent(service: Service, name: str) -> None:
@@ -79,11 +83,13 @@ async def ask_agent(
     except A2AClientError as error:
         raise _unanswered(name, error) from error
     except A2AError as error:
-        raise PeerError(f"{name}: {error}", unclear=True) from error
+        raise PeerError(f"{name}: {cut(str(error), LONGEST_REFUSAL)}", unclear=True) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
         raise PeerError(f"{name}: {NONSENSE}", unclear=True) from error
     if not reply.HasField("message"):  # control: reply-is-message
         raise PeerError(f"{name}: {NONSENSE}", unclear=True)
+    if len(answer.model_dump_json().encode()) > LONGEST_ANSWER:  # control: agent-answer-bounded
+        raise PeerError(f"{name}: {TOO_LONG}", unclear=True)
     if answer.broken:
         unclear, outage = bool(answer.unclear), answer.outage
         raise PeerError(f"{name}: {answer.broken}", unclear=unclear, outage=outage, account=answer)
