@@ -194,10 +194,16 @@ def _compared(proven: "Proven") -> Iterator[Text | Padding]:
             f"{over}.  Export the log again a minute after that: an idle log gets a record a minute.",
             "yellow",
         )
+    if found.late:
+        yield Text(
+            f"NOT COMPLETE: the log took no more from {', '.join(map(short, found.late))} then, so records of this "
+            "task may still come.  Export the log again when later ones are there.",
+            "yellow",
+        )
     if found.undecided:
         yield Text(
             "NOT COMPLETE: the log has calls that are in no receipt here, and that may belong to other answers of the "
-            "same sign-in.  Verify this answer again, with these behind it.  If one was cut off, nobody can:",
+            "same sign-in.  Verify this answer again, with these behind it.  If one has no receipt, nobody can:",
             "yellow",
         )
         yield from _counted(found.undecided)
@@ -265,6 +271,7 @@ def _document(proven: "Proven") -> dict[str, object]:
         "compared_until": proven.compared.until if proven.compared else None,
         "other_answers": proven.others,
         "other_operations": Counter(proven.compared.operations) if proven.compared else None,
+        "late_parties": list(proven.compared.late) if proven.compared else None,
         "undecided_operations": Counter(proven.compared.undecided) if proven.compared else None,
         "calls": list(_calls(proven.root, None)),
     }

@@ -1067,9 +1067,29 @@ ROWS: dict[int, Row] = {
         ),
     ),
     376: Row(
-        "an export that ends before all calls of the task can be on record, so that a late one is in no receipt",
+        "an export that ends before all calls of the task can be on record, or is made while a journal waits for its "
+        "share at the ledger, so that a late one is in no receipt",
         "not complete",
-        (Control("export-not-too-early", put="True", take="until >= over"),),
+        (
+            Control("export-not-too-early", put="True", take="until >= over"),
+            Control("export-not-too-early", put="True", take="not late"),
+        ),
+    ),
+    395: Row(
+        "an agent that answers so much that its caller's answer has no room for receipts",
+        "its answer is not taken, and the task has receipts",
+        (Control("agent-answer-bounded"),),
+    ),
+    396: Row(
+        "a party that records that another one's journal is late, so that a call that it hides accuses nobody",
+        "step 10, and the party",
+        (
+            Control(
+                "sent-away-says-the-ledger",
+                put="True",
+                take='event.service == "/".join([*door.split("/")[:3], LEDGER])',
+            ),
+        ),
     ),
     392: Row(
         "a party that says of a call that it belongs to another answer of the same sign-in, or to one without receipts",

@@ -7,24 +7,28 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from authorities.audit.reasons import AuditReason
 from authorities.audit.received import sent
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Target, Tries, attack
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.receipt_tree import Hop, Task, digest, spiffe_id
 from tests.support.receipts import said
 from tests.support.records import CALLER
+from zerotrust.adapters.agent_loop import run_tool_loop
+from zerotrust.adapters.answer import Answer
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Request
-from zerotrust.audit.forms import sanitize
+from zerotrust.audit.event_types import Refusal, Request
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.decision import Denied
+from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.receipts.accepted import Accepted
 from zerotrust.receipts.calls import Calls
-from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE
+from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE, taken
 from zerotrust.receipts.failure import Unproven
 from zerotrust.receipts.logged import LONGEST_TASK, Evidence
 from zerotrust.receipts.receipt import KIND
@@ -263,6 +267,45 @@ async def test_an_export_that_ends_too_early(reader: Reader) -> Tries:
     for ends in task.now, task.written - 1:
         task.written = ends
         yield Attempt("not complete", task.verified(exported=True).complete)
+    task = Task()
+    task.tool.entered = task.tool.carried = False
+    answer = task.answer()  # the tool's records of it wait
+    leaves = [line for line in task.entries if b"tool/documents" not in line]
+    more = sent_away(task, "authority/audit", task.tool.id)
+    yield Attempt("not complete", task.verified(answer, evidence=None, leaves=[*leaves, more, task.heads]).complete)
+
+
+def sent_away(task: Task, author: str, party: str) -> bytes:
+    """A record that a party delivers more than its share."""
+    decision = Decided(allowed=False, reason=AuditReason.JOURNAL_TOO_FAST, detail=sanitize(f"{party}: too fast"))
+    time, data = task.now * MICROSECONDS, Refusal(decision=decision)
+    return line_of(AuditEvent(schema=1, time=time, service=spiffe_id(author), data=data).canonical(), GENESIS)
+
+
+@attack(396, reading)
+async def test_a_journal_that_is_said_to_be_late(reader: Reader) -> Tries:
+    """The reader hides a call, and records that the front door is above its share: then nobody would be accused."""
+    task = Task()
+    task.tool.entered = task.tool.carried = False
+    task.receipts()
+    lie = sent_away(task, "agent/reader", task.orchestrator.id)
+    tried = reader.compares(task, [lie], "step 10: tool/documents")
+    yield replace(tried, succeeded=tried.told != tried.reason)
+
+
+@attack(395)
+async def test_an_agent_that_answers_more_than_fits(target: Target) -> Tries:
+    """Its text is in the task's answer twice, and leaves no room for receipts."""
+
+    async def longer(*asked: Any, **more: Any) -> Answer:
+        answer: Answer = await run_tool_loop(*asked, **more)
+        return answer.model_copy(update={"text": "x" * (MAX_ANSWER // 2)})
+
+    with patch("agents.writer.main.run_tool_loop", longer):
+        asked = {"request": "Read the incident reports and file a summary."}
+        tried = await target.send("orchestrator", target.issuer.token(), path="/tasks", body=asked)
+    found = taken(tried.answer.content)
+    yield Attempt("the task has receipts", succeeded=not (found and found.receipts))
 
 
 @attack(392, reading)
@@ -281,7 +324,7 @@ async def test_a_call_that_is_said_to_belong_to_another_answer(reader: Reader) -
     yield reader.compares(hiding(), plan.entries, "step 10: tool/documents")
     yield reader.compares(hiding(), same.entries, "not complete")  # with a token that was used again
     unsigned = [re.sub(rb'"receipt":"[0-9a-f]{64}",', b"", line) for line in plan.entries]
-    yield reader.compares(Task(), unsigned, "step 10: orchestrator")
+    yield reader.compares(Task(), unsigned, "not complete")  # as one that was too long for a receipt
 
 
 @attack(393, reading)
@@ -295,12 +338,12 @@ async def test_a_record_that_no_reader_of_the_log_can_read(reader: Reader) -> Tr
     for data in replace(request, decision=Decided(allowed=True, reason="granted")), request:
         line = line_of(AuditEvent(schema=1, time=1, service=spiffe_id("agent/reader"), data=data).canonical(), GENESIS)
         try:
-            taken = sent(line + b"\n", spiffe_id("agent/reader"), {}).lines
+            lines = sent(line + b"\n", spiffe_id("agent/reader"), {}).lines
         except Denied as refused:
             yield Attempt("refused", succeeded=False, recorded=(refused.reason,), reason=AuditReason.JOURNAL_MALFORMED)
             continue
         try:
-            found = task.verified(answer, evidence=None, leaves=[*taken, *task.entries, task.heads])
+            found = task.verified(answer, evidence=None, leaves=[*lines, *task.entries, task.heads])
         except AttributeError:
             yield Attempt("a traceback", succeeded=True)
             continue

@@ -145,7 +145,7 @@ def test_answers_that_share_a_token_are_verified_together(files: Files) -> None:
 
     shown = files.verify(*export)
     assert (shown.exit_code, "Complete: " in shown.output) == (INCOMPLETE, False)
-    assert "If one was cut off, nobody can:   1 x POST /" in " ".join(shown.output.split("\n"))
+    assert "If one has no receipt, nobody can:   1 x POST /" in " ".join(shown.output.split("\n"))
     assert json.loads(files.verify(*export, "--json").stdout)["undecided_operations"] == {"POST /": 1}
     shown = files.verify(str(files.folder / "other.json"), *export)
     assert (shown.exit_code, "Complete: " in shown.output) == (0, True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,13 +18,13 @@ from tests.support.records import CALLER
 from tests.support.tlog import witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Resource, Trace
-from zerotrust.audit.event_types import Access, Data, Exchange, Outcome, Request
+from zerotrust.audit.event_types import Access, Counts, Data, Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.leaf import Heads, heads_leaf
-from zerotrust.audit.record import GENESIS, line_of
+from zerotrust.audit.record import GENESIS, event_of, line_of
 from zerotrust.receipts.accepted import Accepted, Party
 from zerotrust.receipts.carried import taken
-from zerotrust.receipts.completeness import LATE
+from zerotrust.receipts.completeness import AGAIN, LATE
 from zerotrust.receipts.failure import SOMEBODY, STEPS, EndsBefore, Unproven
 from zerotrust.receipts.logged import LONGEST_TASK, MAX_EVIDENCE, SKEW, Evidence, evidence_of
 from zerotrust.receipts.receipt import KIND
@@ -447,7 +448,7 @@ def test_an_exchange_that_is_left_out_is_in_the_log(task: Task) -> None:
     _left_out(task)
     answer = task.answer()
     without_the_call = [line for line in task.entries if b'"service":"spiffe://agents.example/tool' not in line]
-    assert fails(task, answer, leaves=without_the_call) == (10, "agent/reader")
+    assert fails(task, answer, leaves=[*without_the_call, task.heads]) == (10, "agent/reader")
 
 
 def test_a_task_that_is_not_in_the_log(task: Task) -> None:
@@ -544,12 +545,12 @@ def test_the_other_answer_is_verified_as_well(task: Task) -> None:
 
 @pytest.mark.parametrize(
     ("ended", "receipt", "undecided"),
-    [("complete", None, False), ("complete", digest("its receipt"), None), ("cut_off", None, True), (None, None, True)],
+    [("complete", None, True), ("complete", digest("its receipt"), False), ("cut_off", None, True), (None, None, True)],
 )
-def test_calls_belong_to_no_answer_that_went_out_without_a_receipt(
-    task: Task, ended: Any, receipt: str | None, undecided: bool | None
+def test_calls_of_an_answer_without_a_receipt_accuse_nobody(
+    task: Task, ended: Any, receipt: str | None, undecided: bool
 ) -> None:
-    """One that was cut off may have some; nobody has its receipts."""
+    """It was cut off, or it was too long for a receipt; nobody has its receipts."""
     answer = task.answer()
     over = [replace(ENDED, ended=ended, receipt=receipt)] if ended else []
     beside = logged("agent/writer", called(token_id="T0.other"), "4" * 32)
@@ -559,12 +560,101 @@ def test_calls_belong_to_no_answer_that_went_out_without_a_receipt(
         own = [logged("orchestrator", one, "2" * 32) for one in records]
         leaves = [*task.entries, *own, beside, task.heads]
 
-        if undecided is False:
-            assert fails(task, answer, leaves=leaves, evidence=None) == (10, "orchestrator")
-        else:
-            compared = task.verified(answer, leaves=leaves, evidence=None).compared
-            assert compared
-            assert (compared.complete, compared.undecided) == (not undecided, ("POST /",) if undecided else ())
+        compared = task.verified(answer, leaves=leaves, evidence=None).compared
+        assert compared
+        assert (compared.complete, compared.undecided) == (not undecided, ("POST /",) if undecided else ())
+
+
+def test_an_answer_without_a_receipt_may_have_used_a_token_of_this_one(task: Task) -> None:
+    """An agent made it too long for a receipt, after this answer: its calls accuse nobody."""
+    answer, reader = task.answer(), task.reader.id
+    again = Task(trace="2" * 32)
+    again.receipts()
+    unsigned = re.compile(rb'"receipt":"[0-9a-f]{64}",')
+    theirs = [
+        unsigned.sub(b"", line) if b'"service":"%b"' % task.orchestrator.id.encode() in line else line
+        for line in again.entries
+    ]
+    exchange = b'"token_id":"T0.agent/reader","type":"exchange"'
+    leaves = [*task.entries, *(line for line in theirs if exchange not in line), task.heads]
+
+    compared = task.verified(answer, leaves=leaves, evidence=None).compared
+    assert compared
+    assert (compared.complete, compared.undecided) == (False, ("POST /",))
+    assert reader in {event_of(line).service for line in theirs}
+
+
+def sent_away(party: str, time: int, by: str = "authority/audit", reason: str = "journal_too_fast") -> bytes:
+    """What the ledger records of a party that is above its share; `time`: seconds since the epoch."""
+    decision = Decided(allowed=False, reason=reason, detail=sanitize(f"{spiffe_id(party)}: more than the share"))
+    event = AuditEvent(schema=1, time=time * MICROSECONDS, service=spiffe_id(by), data=Refusal(decision=decision))
+    return line_of(event.canonical(), GENESIS)
+
+
+def test_while_a_journal_waits_for_its_share_the_answer_is_not_complete(task: Task) -> None:
+    """The hidden call is in the log when the tool has delivered the rest."""
+    _left_out(task)
+    answer, over = task.answer(), task.now + LONGEST_TASK + LATE
+    hidden = [line for line in task.entries if b"tool/documents" in line]
+    seen = [line for line in task.entries if line not in hidden]
+    leaves = [sent_away("tool/documents", task.now - AGAIN), *seen]
+
+    waiting = task.verified(answer, leaves=[*leaves, task.heads], evidence=None).compared
+    assert waiting
+    assert (waiting.complete, waiting.late) == (False, (task.tool.id,))
+    assert (
+        task.verified(answer, leaves=[*leaves, _later("agent/writer", over), task.heads], evidence=None).compared
+        == waiting
+    )
+    for went_on in _later("tool/documents", over), _later("tool/documents", over + 9):
+        there = task.verified(answer, leaves=[*leaves, went_on, task.heads], evidence=None).compared
+        assert there
+        assert (there.complete, there.late) == (True, ())
+        party = fails(task, answer, leaves=[*leaves, *hidden, went_on, task.heads], evidence=None)
+        assert party == (10, "agent/reader")
+
+
+def _later(party: str, time: int) -> bytes:
+    """Another record of a party, of this time."""
+    event = AuditEvent(schema=1, time=time * MICROSECONDS, service=spiffe_id(party), data=Counts())
+    return line_of(event.canonical(), GENESIS)
+
+
+@pytest.mark.parametrize(
+    ("after", "other"),
+    [(-AGAIN - 1, {}), (LONGEST_TASK + LATE, {}), (0, {"by": "agent/reader"}), (0, {"reason": "journal_changed"})],
+    ids=str,
+)
+def test_what_does_not_say_that_a_journal_is_late(task: Task, after: int, other: dict[str, str]) -> None:
+    answer, record = task.answer(), sent_away("tool/documents", task.now + after, **other)
+    assert task.verified(answer, leaves=[*task.entries, record, task.heads], evidence=None).complete
+
+
+def test_the_records_of_a_journal_that_waits_for_its_share_accuse_nobody_where_they_are_missing(task: Task) -> None:
+    """The front door's: of this answer, of its exchange, of another answer; and an outcome of another party's."""
+    answer, other = task.answer(), _another("2", again="")
+    door, exchange = task.orchestrator.id.encode(), b'"token_id":"T0.agent/reader","type":"exchange"'
+    ended = b'"receipt":"%b"' % receipts_of(answer)[-1].encode()
+    [outcome] = [line for line in task.entries if ended in line]
+    tool = event_of(outcome).service.removeprefix("spiffe://agents.example/")
+    foreign = logged("agent/writer", called(token_id="T9", lineage=("T0", "T0.agent/writer")))
+    cases: list[tuple[str, list[bytes], str]] = [
+        ("orchestrator", [*task.entries, foreign], "agent/writer"),
+        (
+            "orchestrator",
+            [*task.entries, *(line for line in other.entries if b'"service":"%b"' % door not in line)],
+            "agent/reader",
+        ),
+        (tool, [line for line in task.entries if line != outcome], tool),
+    ]
+    for party, leaves, accused in cases:
+        assert fails(task, answer, leaves=[*leaves, task.heads], evidence=None) == (10, accused)
+        late = [*leaves, sent_away(party, task.now), task.heads]
+        assert not task.verified(answer, leaves=late, evidence=None).complete
+    missing = [line for line in task.entries if b'"service":"%b"' % door not in line or exchange in line]
+    assert fails(task, answer, leaves=[*missing, task.heads], evidence=None) == (10, "orchestrator")
+    with pytest.raises(EndsBefore):
+        task.verified(answer, leaves=[*missing, sent_away("orchestrator", task.now), task.heads], evidence=None)
 
 
 def test_a_call_whose_outcome_is_not_in_the_log_yet_accuses_nobody(task: Task) -> None:

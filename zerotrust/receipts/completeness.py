@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from zerotrust.audit.event_parts import Caller, Trace
-from zerotrust.audit.event_types import Exchange, Outcome, Request
+from zerotrust.audit.event_types import Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import heads_of, is_heads
 from zerotrust.audit.record import event_of
@@ -25,6 +25,12 @@ from zerotrust.receipts.opened import Opened, each
 
 LATE = 45
 """Seconds for which a record may come late into the log: parties deliver again within 30 s after the log was away."""
+
+AGAIN = 90
+"""Seconds after which the ledger records anew that a party is above its share (`authorities/audit/app.py`
+`ALARM_EVERY`, and the longest pause between two deliveries)."""
+TOO_FAST, LEDGER = "journal_too_fast", "authority/audit"
+"""The reason in such a record, and the name of its author."""
 
 PROOF = "GET /receipts/"
 """The operation of a request for a proof, up to the receipt's digest."""
@@ -62,8 +68,12 @@ class _Call:
 
     @property
     def may_have_called(self) -> bool:
-        """Whether calls may belong to it: an answer that went out to its end without a receipt has none."""
-        return not self.ends or any(end.receipt or not end.complete for end in self.ends)
+        """Whether calls may belong to it: a proof that went out to its end has none.
+
+        Any other answer may have been too long for a receipt, or have made more calls than one names.
+        """
+        proof = asks_for_proof(self.operation) and not self.receipts
+        return not (proof and any(end.complete for end in self.ends))
 
     def ended_before(self, leaf: int) -> bool:
         """Whether its end is on record before this leaf."""
@@ -84,6 +94,8 @@ class _Said:
     calls: dict[_Request, _Call] = field(default_factory=dict)
     exchanges: list[tuple[str, tuple[str, ...], Exchange]] = field(default_factory=list)
     """Each with its service, and the lineage of the new token."""
+    late: set[str] = field(default_factory=set)
+    """The parties whose journals waited for their share at the ledger, and may still do so."""
     got: dict[str, _Got] = field(default_factory=dict)
 
 
@@ -97,12 +109,14 @@ class Compared(NamedTuple):
     undecided: tuple[str, ...]
     """Those of them to which calls may belong that are in no receipt: their own receipts say whether.  One that was cut
     off has brought its receipts to nobody."""
+    late: tuple[str, ...]
+    """Parties that were above their share at the ledger meanwhile: their records may come at any later time."""
     until: int
     """When the last batch was written that was read; 0 if none was.  Times are seconds since the epoch."""
     over: int
     """From when on no record of the task can come into the log: its tokens have ended, and what is late is there."""
     complete: bool
-    """Whether each call is in a receipt or belongs to another answer, and the log was read up to then."""
+    """Whether each call is in a receipt or belongs to another answer, and all records up to then were read."""
 
 
 def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes]) -> Compared:
@@ -113,13 +127,18 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes]) -> Compared
     """
     first, *_ = roots
     door, txn = first.signer, first.receipt.txn
-    said, until = _read(txn, door, leaves)
     over = first.receipt.began + LONGEST_TASK + LATE  # the user's token was issued before the call
+    said, until = _read(txn, door, leaves, (min(root.receipt.began for root in roots) - AGAIN, over))
+
+    def whole(party: str) -> bool:
+        """Whether no record of a party of this task can still come."""
+        return until >= over and party not in said.late
+
     answers = {key: call for key, call in said.calls.items() if key[0] == door and len(call.lineage) == 1}
     for root in roots:
         if any(root.digest in call.receipts for call in answers.values()):
             continue
-        if until < (due := root.receipt.iat + LATE):
+        if until < (due := root.receipt.iat + LATE) or door in said.late:
             raise EndsBefore(until, root.receipt.iat, due)
         raise Unproven(10, door, "the log does not have this call of it")
     mine = {root.digest for root in roots}
@@ -133,7 +152,7 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes]) -> Compared
         """Whether what has a token of this lineage can belong to these answers only."""
         token = lineage[1] if len(lineage) > 1 else ""
         if not (got := said.got.get(token)):
-            return until >= over  # before, the front door's record of it may still come
+            return whole(door)  # before, its record of that may still come
         # control: call-belongs-by-lineage
         if token not in used and got.by in others and others[got.by].receipts:
             return False
@@ -141,22 +160,23 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes]) -> Compared
         open_then = {got.by, *(key for key, call in others.items() if not call.ended_before(got.leaf))}
         may = {key for key in open_then & others.keys() if others[key].may_have_called}
         undecided.update(may)
-        return not may
+        return not may and whole(door)  # before, its record of another answer may still come
 
     for service, lineage, exchange in said.exchanges:
         if (service, exchange.token_id) in named or not belongs_here(lineage):  # control: log-exchange-on-receipt
             continue
         raise Unproven(10, service, f"it exchanged a token for {exchange.audience}, and no receipt says so")
     for key, call in said.calls.items():
-        if not call.ends and until < over:  # its outcome, which names its receipt, may still come
+        if not call.ends and not whole(call.service):  # its outcome, which names its receipt, may still come
             continue
         if key in answers or own & call.receipts or not belongs_here(call.lineage):  # control: log-call-on-receipt
             continue
         raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt says so")
     operations = tuple(call.operation for call in others.values())
     maybe = tuple(call.operation for key, call in others.items() if key in undecided)
-    complete = not undecided and until >= over  # control: export-not-too-early
-    return Compared(len(others), operations, maybe, until, over, complete)
+    late = tuple(sorted(said.late))
+    complete = not undecided and not late and until >= over  # control: export-not-too-early
+    return Compared(len(others), operations, maybe, late, until, over, complete)
 
 
 def asks_for_proof(operation: str) -> bool:
@@ -164,11 +184,15 @@ def asks_for_proof(operation: str) -> bool:
     return operation.startswith(PROOF)
 
 
-def _read(txn: str, door: str, leaves: Iterable[bytes]) -> tuple[_Said, int]:
-    """Return what the log has of a transaction, with the tokens that its front door got; and until when."""
+def _read(txn: str, door: str, leaves: Iterable[bytes], times: tuple[int, int]) -> tuple[_Said, int]:
+    """Return what the log has of a transaction, with the tokens that its front door got; and until when.
+
+    `times`: from when to when it matters that a journal waits for its share, in seconds since the epoch.
+    """
     marked, said, spans, heads = txn.encode(), _Said(), set[bytes](), b""
     for number, line in enumerate(leaves):
         heads = line if is_heads(line) else heads
+        _note_late(line, door, said.late, times)
         if marked not in line and spans.isdisjoint(_SPAN.findall(line)):
             continue
         event = event_of(line) if not is_heads(line) else None
@@ -187,6 +211,20 @@ def _read(txn: str, door: str, leaves: Iterable[bytes]) -> tuple[_Said, int]:
         elif isinstance(data, Outcome) and (call := said.calls.get(key)):
             call.ends.append(_End(number, data.ended == "complete", data.receipt))
     return said, heads_of(heads).time // MICROSECONDS if heads else 0
+
+
+def _note_late(line: bytes, door: str, late: set[str], times: tuple[int, int]) -> None:
+    """Note a party that the ledger sent away in that time, until the log has a later record of its journal."""
+    if is_heads(line) or not any(word.encode() in line for word in (TOO_FAST, *late)):
+        return
+    event, (begin, end) = event_of(line), (seconds * MICROSECONDS for seconds in times)
+    if event.time >= end:
+        late.discard(event.service)
+        return
+    if not isinstance(event.data, Refusal) or event.data.decision.reason != TOO_FAST or event.time < begin:
+        return
+    if event.service == "/".join([*door.split("/")[:3], LEDGER]):  # control: sent-away-says-the-ledger
+        late.add(str(event.data.decision.detail).partition(": ")[0])
 
 
 def _lineage(caller: Caller) -> tuple[str, ...]:
