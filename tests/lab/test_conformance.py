@@ -1,6 +1,7 @@
 """`make conformance`: an outcome is held to its table in both directions, and the page says what the table does."""
 
 import asyncio
+import os
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -84,7 +85,8 @@ async def a_relay_that_ended(folder: Path) -> None:
     ended = asyncio.Event()
     ended.set()
     (folder / "relay.log").touch()
-    relay: Any = SimpleNamespace(ended=ended, launch=SimpleNamespace(name="relay"))
+    process = SimpleNamespace(pid=os.getpid())
+    relay: Any = SimpleNamespace(ended=ended, launch=SimpleNamespace(name="relay"), process=process)
     await until(partial(there, folder / "socket"), relay, folder / "relay.log")
 
 
