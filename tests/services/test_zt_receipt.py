@@ -10,13 +10,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rich.padding import Padding
 from typer.testing import CliRunner, Result
 
+from authorities.audit.reasons import AuditReason
 from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import SCOPES, Task, code_of, digest, spiffe_id
 from tests.support.system import ROOT
 from tests.support.tlog import Log
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Decided
+from zerotrust.audit.event_types import Refusal
 from zerotrust.audit.export import exported
-from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.leaf import Heads, heads_leaf
+from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.receipts.completeness import LATE
 from zerotrust.receipts.failure import STEPS
 from zerotrust.receipts.receipt import digest_of
@@ -134,6 +139,21 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
     )
     found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
+
+
+def test_a_party_whose_journal_waited_for_its_share_is_named(files: Files) -> None:
+    tool = files.task.tool.id
+    decision = Decided(allowed=False, reason=AuditReason.JOURNAL_TOO_FAST, detail=sanitize(f"{tool}: too fast"))
+    ledger, time = spiffe_id("authority/audit"), files.task.now * MICROSECONDS
+    event = AuditEvent(schema=1, time=time, service=ledger, data=Refusal(decision=decision))
+    files.task.more = [line_of(event.canonical(), GENESIS)]
+    files.write()
+    export = "--export", str(files.folder / "export")
+
+    shown = files.verify(*export)
+    assert (shown.exit_code, "Complete: " in shown.output) == (INCOMPLETE, False)
+    assert "the log took no more from tool/documents" in " ".join(shown.output.split())
+    assert json.loads(files.verify(*export, "--json").stdout)["late_parties"] == [tool]
 
 
 def test_answers_that_share_a_token_are_verified_together(files: Files) -> None:
