@@ -1,9 +1,11 @@
 """Calls to other parties, by both HTTP clients over a real socket: each by its name, none on a void connection."""
 
 import asyncio
+import gc
 import socket
 import struct
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -19,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from tests.support.outside import answering
+from tests.support.waiting import until
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
@@ -107,6 +110,21 @@ async def test_a_party_is_reached_by_its_name_and_sees_ours(reader: Party, kind:
     assert [len(answer.content) for answer in answers] == [0, 1, 100_000, 1_000_000]
     assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{ORCHESTRATOR}"] * 4
     assert len(reader.connections) == 1  # and it is kept
+
+
+@KINDS
+async def test_what_a_closed_connection_held_is_free_at_once(reader: Party, kind: Kind) -> None:
+    """The collector is seldom there in a service, and each connection has 260 KiB of buffers."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with client(kind, directory(reader)) as (http, _):
+            answer = await http.get(reader.address)
+            held = weakref.ref(answer.extensions["network_stream"].get_extra_info("ssl_object"))
+            del answer
+        await until(lambda: held() is None)
+    finally:
+        gc.enable()
 
 
 @KINDS

@@ -159,6 +159,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
     class Stream(core.AsyncNetworkStream):  # type: ignore[misc]
         def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._reader, self._writer = reader, writer
+            self._closed = False
             self._unsent: list[bytes] = []
             self._left = sys.maxsize  # bytes that may still come
             self._reused_until = math.inf  # without TLS, which only the lab does, to measure what TLS costs
@@ -193,8 +194,14 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
                     await self._writer.drain()
 
         async def aclose(self) -> None:
+            if self._closed:
+                return
             self._writer.close()
             self._writer.transport.abort()  # a peer that does not close its end keeps nothing open here
+            # httpx's response refers to itself and to this stream, so both wait for the garbage collector, which comes
+            # seldom.  The 260 KiB of TLS buffers do not.
+            self._closed = True
+            del self._reader, self._writer
 
         async def start_tls(
             self,
@@ -210,6 +217,8 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             return self
 
         def get_extra_info(self, info: str) -> Any:
+            if self._closed:
+                return info == "is_readable" or None
             if info == "is_readable":  # the pool's question before it uses a connection again: has it ended?
                 ended = self._reader.at_eof() or self._writer.transport.is_closing()
                 return ended or self._reused_until <= time.time()
