@@ -797,7 +797,7 @@ ROWS: dict[int, Row] = {
     117: Row(
         "an agent whose answer is more than text",
         Reason.GRANTED,
-        (Control("reply-is-message"), Control("answer-size"), ONLY_OWN_DRAFTS),
+        (Control("reply-is-message"), (Control("answer-size"), Control("agent-answer-bounded")), ONLY_OWN_DRAFTS),
     ),
     118: Row(
         "the same attack through another binding",
