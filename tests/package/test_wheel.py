@@ -31,6 +31,7 @@ NEEDS_AN_EXTRA = {
     "zerotrust.adapters.mcp": ("mcp", "mcp"),
     "zerotrust.testing.intruders": ("docker", "testbed"),
     "zerotrust.testing.pytest_plugin": ("pytest", "testbed"),
+    "zerotrust.testing.records": ("docker", "testbed"),
     "zerotrust.testing.rogue": ("docker", "testbed"),
     "zerotrust.testing.stack": ("docker", "testbed"),
     "zerotrust.testing.users": ("docker", "testbed"),
