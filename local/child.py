@@ -104,10 +104,12 @@ def _worked(process_id: int) -> float:
     """Return for how many seconds a process has computed, with its children that have ended, and its threads have
     waited for a processor; the latter only where the kernel counts it.
     """
-    waited = 0
-    for thread in Path(f"/proc/{process_id}/task").glob("*/schedstat"):
-        with suppress(OSError):
-            waited += int(thread.read_text().split()[1])
+    waited, threads = 0, list[Path]()
+    with suppress(OSError):  # the process has ended
+        threads += Path(f"/proc/{process_id}/task").iterdir()
+    for thread in threads:
+        with suppress(OSError):  # it has ended
+            waited += int((thread / "schedstat").read_text().split()[1])
     return sum(map(int, _stat(process_id)[11:15])) / os.sysconf("SC_CLK_TCK") + waited / 1e9
 
 

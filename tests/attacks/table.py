@@ -1087,7 +1087,7 @@ ROWS: dict[int, Row] = {
             Control(
                 "sent-away-says-the-ledger",
                 put="True",
-                take='event.service == "/".join([*door.split("/")[:3], LEDGER])',
+                take="ledger in {None, event.service}",
             ),
         ),
     ),

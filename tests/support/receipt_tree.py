@@ -263,7 +263,7 @@ class Task:
         parties = {spiffe_id(name): Party(frozenset({code_of(name)}), frozenset({SCOPES[name]})) for name in SCOPES}
         door = spiffe_id("orchestrator")
         parties[door] = replace(parties[door], clients=frozenset({"walkthrough"}))
-        return Accepted(parties, frozenset({"llamastack"}))
+        return Accepted(parties, frozenset({"llamastack"}), spiffe_id("authority/audit"))
 
     def verified(self, answer: bytes | None = None, *, exported: bool = False, **others: Any) -> Proven:
         """What a reader finds who holds all of it; `exported`: the log, too."""

@@ -5,6 +5,8 @@ import math
 import re
 from typing import Any
 
+from zerotrust.errors import ZeroTrustError
+
 EXACT = 2**53 - 1
 """The largest integer that every JSON parser reads exactly (RFC 7493 section 2.2)."""
 
@@ -17,7 +19,7 @@ MAX_ELEMENTS = 10_000
 its value.  Bodies here have a few dozen; a long conversation with a model has some thousands."""
 
 
-class NotAnObject(ValueError):
+class NotAnObject(ZeroTrustError, ValueError):
     """The text is JSON, and no object."""
 
 

@@ -24,3 +24,6 @@ class Accepted:
     """By SPIFFE ID."""
     outside: frozenset[str] = frozenset()
     """The servers outside, which give no receipts, by name."""
+    ledger: str | None = None
+    """The party that takes the journals, by SPIFFE ID: it says whose records are late.  None believes that of anybody,
+    and then a party can keep an answer from being complete."""

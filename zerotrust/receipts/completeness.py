@@ -29,7 +29,7 @@ LATE = 45
 AGAIN = 90
 """Seconds after which the ledger records anew that a party is above its share (`authorities/audit/app.py`
 `ALARM_EVERY`, and the longest pause between two deliveries)."""
-TOO_FAST, LEDGER = "journal_too_fast", "authority/audit"
+TOO_FAST = "journal_too_fast"
 """The reason in such a record, and the name of its author."""
 
 PROOF = "GET /receipts/"
@@ -119,16 +119,17 @@ class Compared(NamedTuple):
     """Whether each call is in a receipt or belongs to another answer, and all records up to then were read."""
 
 
-def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes]) -> Compared:
+def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes], ledger: str | None) -> Compared:
     """Compare receipts with a log.
 
     `roots`: the trees of one answer or more, of one front door in one transaction.  `leaves`: all of them, verified, in
-    order.  Raises `Unproven` if the log has more of these answers than their receipts.
+    order.  `ledger`: see `Accepted`.  Raises `Unproven` if the log has more of these answers than their receipts.
     """
     first, *_ = roots
     door, txn = first.signer, first.receipt.txn
     over = first.receipt.began + LONGEST_TASK + LATE  # the user's token was issued before the call
-    said, until = _read(txn, door, leaves, (min(root.receipt.began for root in roots) - AGAIN, over))
+    times = min(root.receipt.began for root in roots) - AGAIN, over
+    said, until = _read(txn, door, leaves, ledger, times)
 
     def whole(party: str) -> bool:
         """Whether no record of a party of this task can still come."""
@@ -184,7 +185,9 @@ def asks_for_proof(operation: str) -> bool:
     return operation.startswith(PROOF)
 
 
-def _read(txn: str, door: str, leaves: Iterable[bytes], times: tuple[int, int]) -> tuple[_Said, int]:
+def _read(
+    txn: str, door: str, leaves: Iterable[bytes], ledger: str | None, times: tuple[int, int]
+) -> tuple[_Said, int]:
     """Return what the log has of a transaction, with the tokens that its front door got; and until when.
 
     `times`: from when to when it matters that a journal waits for its share, in seconds since the epoch.
@@ -192,7 +195,7 @@ def _read(txn: str, door: str, leaves: Iterable[bytes], times: tuple[int, int]) 
     marked, said, spans, heads = txn.encode(), _Said(), set[bytes](), b""
     for number, line in enumerate(leaves):
         heads = line if is_heads(line) else heads
-        _note_late(line, door, said.late, times)
+        _note_late(line, ledger, said.late, times)
         if marked not in line and spans.isdisjoint(_SPAN.findall(line)):
             continue
         event = event_of(line) if not is_heads(line) else None
@@ -213,7 +216,7 @@ def _read(txn: str, door: str, leaves: Iterable[bytes], times: tuple[int, int]) 
     return said, heads_of(heads).time // MICROSECONDS if heads else 0
 
 
-def _note_late(line: bytes, door: str, late: set[str], times: tuple[int, int]) -> None:
+def _note_late(line: bytes, ledger: str | None, late: set[str], times: tuple[int, int]) -> None:
     """Note a party that the ledger sent away in that time, until the log has a later record of its journal."""
     if is_heads(line) or not any(word.encode() in line for word in (TOO_FAST, *late)):
         return
@@ -223,7 +226,7 @@ def _note_late(line: bytes, door: str, late: set[str], times: tuple[int, int]) -
         return
     if not isinstance(event.data, Refusal) or event.data.decision.reason != TOO_FAST or event.time < begin:
         return
-    if event.service == "/".join([*door.split("/")[:3], LEDGER]):  # control: sent-away-says-the-ledger
+    if ledger in {None, event.service}:  # control: sent-away-says-the-ledger
         late.add(str(event.data.decision.detail).partition(": ")[0])
 
 

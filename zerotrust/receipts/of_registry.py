@@ -16,7 +16,7 @@ def approved(registry: Registry, lock: Mapping[str, Approved]) -> Accepted:
         for name, found in lock.items()
         if found.code
     }
-    return Accepted(parties, frozenset(registry.outside))
+    return Accepted(parties, frozenset(registry.outside), registry.id(registry.authorities.audit))
 
 
 def _clients(registry: Registry, name: str) -> Iterator[str]:

@@ -75,7 +75,7 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
         found, receipts = _taken(other, authorities)
         _check_mine(receipts[0], found, None, roots[0].receipt.txn)
         roots.append(_tree(receipts, accepted))
-    return Proven(roots[0], at, None if leaves is None else check_complete(roots, leaves))
+    return Proven(roots[0], at, None if leaves is None else check_complete(roots, leaves, accepted.ledger))
 
 
 def _taken(answer: bytes, authorities: Collection[x509.Certificate]) -> tuple[Carried, tuple[Opened, ...]]:
