@@ -128,6 +128,22 @@ async def test_what_a_closed_connection_held_is_free_at_once(reader: Party, kind
 
 
 @KINDS
+async def test_what_a_call_does_on_a_connection_that_was_closed_meanwhile_is_an_error_of_its_library(
+    reader: Party, kind: Kind
+) -> None:
+    core = httpcore if kind[0] is httpx else httpcore2
+    async with client(kind, directory(reader)) as (http, _):
+        stream = (await http.get(reader.address)).extensions["network_stream"]
+        await stream.aclose()
+        await stream.aclose()
+        with pytest.raises(core.ReadError):
+            await stream.read(1)
+        with pytest.raises(core.WriteError):
+            await stream.write(b"x" * pools._MOST_AT_ONCE)
+        assert stream.get_extra_info("is_readable")
+
+
+@KINDS
 async def test_no_cookie_is_kept(reader: Party, kind: Kind) -> None:
     reader.headers = [(b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"b=2; Path=/")]
     async with client(kind, directory(reader)) as (http, _):

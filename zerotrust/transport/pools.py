@@ -171,6 +171,8 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
         async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
             await self._flush(timeout)  # a read follows each request, so nothing stays unsent
+            if self._closed:  # meanwhile: a pool ends with its certificate, whatever is under way
+                raise core.ReadError("the connection is closed")
             if not self._left:
                 raise core.RemoteProtocolError("the head of the answer is too large")
             with _as(core.ReadTimeout, core.ReadError):
@@ -186,6 +188,8 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
         async def _flush(self, seconds: float | None) -> None:
             if not self._unsent:
                 return
+            if self._closed:
+                raise core.WriteError("the connection is closed")
             data, self._unsent = b"".join(self._unsent), []
             self._left = MAX_HEAD  # control: answer-head
             with _as(core.WriteTimeout, core.WriteError):
