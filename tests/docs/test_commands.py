@@ -81,9 +81,7 @@ def _of_zt(words: list[str]) -> str | None:
     return None
 
 
-OF_NOW = [text for text in TEXTS if text.name != "changes.md"]
-"""That page also names commands of before."""
-FOUND = sorted({(str(text.relative_to(ROOT)), command) for text in OF_NOW for command in commands(text)})
+FOUND = sorted({(str(text.relative_to(ROOT)), command) for text in TEXTS for command in commands(text)})
 
 
 def test_there_are_commands_of_every_kind() -> None:
