@@ -1,1 +1,0 @@
-"""Collects facts from this machine, Docker and the running system.  Everything here has a time limit."""
