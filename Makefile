@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 600
 MODEL ?= script
 # What is given on the command line reaches programs as it is: neither make nor the shell runs what is in it.
 # PYTHON is left out: it names a program to run.  What is not meant to be given is overridden.
-override GIVEN := NAME TOOL SCOPE NEW_SCOPE CODE MODEL KEY SIGNERS SIGNER WAY TESTS FUZZ_SECONDS A2A_TCK \
+override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL KEY SIGNERS SIGNER WAY TESTS FUZZ_SECONDS A2A_TCK \
 	OPENAI_BASE_URL OPENAI_MODEL OPENAI_API_KEY_FILE
 override GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))
 $(foreach one,$(GIVEN),$(eval override $(one) := $$(value $(one))))
@@ -22,7 +22,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 override WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool remove-agent remove-tool lock
+.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,12 +127,6 @@ new-agent: .venv/ready  ## Add an agent of your own: NAME=auditor
 
 new-tool: .venv/ready  ## Add a tool server of your own: NAME=ledger
 	@$(RUN) registration.parties new-tool "$$NAME"
-
-remove-agent: .venv/ready  ## Remove an agent again: NAME=auditor
-	@$(RUN) registration.parties remove-agent "$$NAME" "$$CODE"
-
-remove-tool: .venv/ready  ## Remove a tool server again: NAME=ledger
-	@$(RUN) registration.parties remove-tool "$$NAME" "$$CODE"
 
 # A PYTHON that is given, and is of another version than the one in .venv, makes the environment again.  The one in
 # .venv is not run for this: `make verify-release` runs nothing of .venv before it was made again.

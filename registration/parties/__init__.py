@@ -1,1 +1,1 @@
-"""Parties that a command adds to the project, and takes out again: what that writes into which file."""
+"""Parties that a command adds to the project: what that writes into which file."""

@@ -1,4 +1,4 @@
-"""`make new-agent`, `make new-tool`, `make remove-agent` and `make remove-tool`.
+"""`make new-agent` and `make new-tool`.
 
 They edit every file that has to name a party, and keep the comments.  They approve nothing: that is `make register`,
 after a look at what was written.
@@ -13,15 +13,12 @@ from registration.names import PLAN
 from registration.parties.add import add_agent, add_tool
 from registration.parties.code import AGENT_TEMPLATE, TOOL_TEMPLATE
 from registration.parties.project import Project
-from registration.parties.remove import remove
 from zerotrust.errors import ZeroTrustError
 
 ROOT = Path(__file__).parents[2]
 USAGE = """\
 usage: make new-agent NAME=auditor [TOOL=documents] [SCOPE=tool.read or NEW_SCOPE=tool.count]
-       make new-tool NAME=ledger
-       make remove-agent NAME=auditor [CODE=delete]
-       make remove-tool NAME=ledger [CODE=delete]"""
+       make new-tool NAME=ledger"""
 
 OF_AGENT = "", "", ""
 """What may follow its name: tool, scope, new scope; empty is as good as left out."""
@@ -38,9 +35,6 @@ def change_of(arguments: list[str]) -> Change | None:
             return lambda project: _new_agent(project, name, tool, scope, new_scope)
         case ["new-tool", str(name)]:
             return lambda project: _new_tool(project, name)
-        case ["remove-agent" | "remove-tool" as command, str(name), *code] if name and code in ([], [""], ["delete"]):
-            party = f"{command.removeprefix('remove-')}/{name}"
-            return lambda project: remove(project, party, with_code=code == ["delete"])
     return None
 
 

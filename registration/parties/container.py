@@ -41,19 +41,5 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
     project.edit(COMPOSE, JOURNALS, _journal(party), "+ its journal, for those who read journals", times=0)
 
 
-def remove_container(project: Project, party: str) -> None:
-    """Remove a party's container, its network and its volume.  Raises `PartyError`."""
-    name = party.partition("/")[2]
-    service = rf"^  {name}:\n(?:    [^\n]*\n)+\n"
-    project.edit(COMPOSE, service, "", f"- service {name}")
-    project.edit(COMPOSE, rf"^  to-{name}: \{{[^\n]*\n", "", f"- network to-{name}")
-    for other, entry in services_of(project).items():
-        if f"to-{name}" in (entry.get("networks") or ()):
-            block = rf"^(  {other}:\n(?:    [^\n]*\n)*?)      to-{name}: \{{\}}\n"
-            project.edit(COMPOSE, block, r"\1", f"- {other} in network to-{name}")
-    project.edit(COMPOSE, rf"^  {name}: \{{\}}\n", "", f"- volume {name}")
-    project.edit(COMPOSE, rf"^{_journal(party)}", "", "- its journal, for those who read journals", times=0)
-
-
 def _journal(party: str) -> str:
     return f"      - {party.partition('/')[2]}:/journals/{party.replace('/', '-')}:ro\n"

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from registration.names import CONTAINERS, LOCAL, PLACES, PLANNER, SCHEMA
+from registration.names import CONTAINERS, LOCAL, PLANNER, SCHEMA
 from registration.parties.code import folder_of
 from registration.parties.project import Project
 from zerotrust.registry.lock import REGISTRY
@@ -20,12 +20,6 @@ def add_scope(project: Project, scope: str, server: str) -> None:
     project.edit(SCHEMA, r'(?<=")(\s*in \[Action::"use"\])', rf', "{scope}"\1', f'+ action "{scope}"')
 
 
-def remove_scope(project: Project, scope: str) -> None:
-    """Remove a scope and its action.  Raises `PartyError`."""
-    project.edit(REGISTRY, rf"^  {re.escape(scope)}: \{{[^\n]*\n", "", f"- scope {scope}")
-    project.edit(SCHEMA, rf', "{re.escape(scope)}"', "", f'- action "{scope}"')
-
-
 def add_party(project: Project, party: str, rights: str) -> None:
     """Add a party and where it listens.  `rights`: lines of its entry.  Raises `PartyError`."""
     entry = (
@@ -38,13 +32,6 @@ def add_party(project: Project, party: str, rights: str) -> None:
     for file, host, number in (LOCAL, "127.0.0.1", port), (CONTAINERS, project.registry.dns_name(party), 443):
         line = f"  {party}: {{ host: {host}, port: {number} }}\n"
         project.edit(file, rf"^(?=  {before}:)", line, f"+ {party} at port {number}")
-
-
-def remove_party(project: Project, party: str) -> None:
-    """Remove a party and where it listens.  Raises `PartyError`."""
-    project.edit(REGISTRY, rf"^  {party}:[^\n]*\n(?:    [^\n]*\n)+\n?", "", f"- party {party}")
-    for file in PLACES:
-        project.edit(file, rf"^  {party}: \{{[^\n]*\n", "", f"- {party}")
 
 
 def on_the_way(registry: Registry) -> list[str]:

@@ -1,7 +1,6 @@
 """The files of the project, in memory: edited as text, so that every comment stays, and written when all of it fits."""
 
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from zerotrust.registry.reading import validated
 
 
 class PartyError(ZeroTrustError):
-    """The party cannot be added or removed.  The text says why, and nothing was written."""
+    """The party cannot be added.  The text says why, and nothing was written."""
 
 
 @dataclass
@@ -27,11 +26,9 @@ class Project:
     """As it was read, before any change."""
     texts: dict[str, str] = field(default_factory=dict)
     done: dict[str, list[str]] = field(default_factory=dict)
-    """What was added (`+`) and removed (`-`), by file."""
+    """What was added (`+`), by file."""
     by_hand: list[str] = field(default_factory=list)
     """What remains for the person who runs this."""
-    gone: list[str] = field(default_factory=list)
-    """The folders to delete."""
 
     def text(self, name: str) -> str:
         """Return a file's text, as changed so far."""
@@ -42,15 +39,10 @@ class Project:
         self.texts[name] = text
         self.done[name] = ["+ new"]
 
-    def delete(self, folder: str) -> None:
-        """Delete a folder."""
-        self.gone.append(folder)
-        self.done[folder] = ["- folder"]
-
     def edit(
         self, name: str, pattern: str, new: str | Callable[[re.Match[str]], str], what: str, *, times: int = 1
     ) -> None:
-        """Replace the first matches of `pattern`, or all if `times` is 0.  `what` says it, with `+` or `-` before it.
+        """Replace the first matches of `pattern`, or all if `times` is 0.  `what` says it.
 
         Raises `PartyError` if there is no match.
         """
@@ -64,20 +56,12 @@ class Project:
 
     def extend(self, block: str, key: str, entry: str) -> None:
         """Add an entry to the list `key: [...]` of a block in the registry.  Raises `PartyError`."""
-        self._change_list(block, key, lambda entries: [*entries, entry], f"+ {entry} in {key} of {block}")
-
-    def shorten(self, block: str, key: str, entry: str) -> None:
-        """Remove an entry from the list `key: [...]` of a block in the registry.  Raises `PartyError`."""
-        what = f"- {entry} in {key} of {block}"
-        self._change_list(block, key, lambda entries: [other for other in entries if other != entry], what)
-
-    def _change_list(self, block: str, key: str, change: Callable[[list[str]], list[str]], what: str) -> None:
         head = rf"^(  {re.escape(block)}:(?:[^\n]*\n(?=    ))*?[^\n]*\b{key}: \[)([^\]\n]*)\]"
 
-        def changed(found: re.Match[str]) -> str:
-            return f"{found[1]}{', '.join(change([entry for entry in found[2].split(', ') if entry]))}]"
+        def longer(found: re.Match[str]) -> str:
+            return f"{found[1]}{', '.join(filter(None, (found[2], entry)))}]"
 
-        self.edit(REGISTRY, head, changed, what)
+        self.edit(REGISTRY, head, longer, f"+ {entry} in {key} of {block}")
 
     @classmethod
     def at(cls, root: Path) -> "Project":
@@ -91,7 +75,7 @@ class Project:
         """
         validated(Registry, self.text(REGISTRY).encode(), self.root / REGISTRY)
         loaded(self.text(COMPOSE))
-        for name in [*self.texts, *self.gone]:  # before anything is written
+        for name in self.texts:  # before anything is written
             path = self.root / name
             inside = [one for one in (path, *path.parents) if one.is_relative_to(self.root) and one != self.root]
             if links := [one for one in inside if one.is_symlink()]:
@@ -99,5 +83,3 @@ class Project:
         for name, text in self.texts.items():
             (self.root / name).parent.mkdir(exist_ok=True)
             (self.root / name).write_text(text)
-        for folder in self.gone:
-            shutil.rmtree(self.root / folder)

@@ -70,27 +70,6 @@ class Clone:
         return answers
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """The project's own files."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and ".venv" not in path.parts)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
-def test_what_a_page_adds_and_approves_it_also_removes(tmp_path: Path) -> None:
-    """Nothing of it is left: `git status` would be clean."""
-    clone = Clone(tmp_path / "project")
-    before = files(clone.folder)
-    clone.type("make new-tool NAME=ledger; make new-agent NAME=clerk TOOL=ledger; make register")
-    clone.type("make new-agent NAME=auditor; make register")
-    approved = files(clone.folder)
-    for page in PAGES[:2]:
-        for line in blocks(page, "console", "Remove it")[0].splitlines():
-            clone.type(line.removeprefix("$ "))
-
-    assert {path for path in approved if approved[path] != before.get(path)} >= {"registry.lock", "registry.yaml"}
-    assert files(clone.folder) == before
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """The copy with everything that the pages add, running."""

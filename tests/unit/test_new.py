@@ -19,7 +19,6 @@ from registration.parties import __main__ as commands
 from registration.parties.__main__ import main, report
 from registration.parties.add import add_agent, add_tool
 from registration.parties.project import PartyError, Project
-from registration.parties.remove import remove
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, load_registry
 
@@ -258,9 +257,7 @@ def test_what_was_done_and_what_remains_is_said(
     assert capsys.readouterr().err == "There is a party agent/clerk already: choose another name.\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["new-agent", "clerk", "", "", ""], ["new-tool", "ledger"], ["remove-agent", "clerk", ""]]
-)
+@pytest.mark.parametrize("arguments", [["new-agent", "clerk", "", "", ""], ["new-tool", "ledger"]])
 def test_nothing_is_written_while_the_system_runs(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
@@ -303,9 +300,6 @@ def test_nothing_is_written_through_a_link(project: Path, tmp_path_factory: pyte
         ["new-tool", ""],
         ["new-tool", "a", "b"],
         ["new-user", "x"],
-        ["remove-agent", "", ""],
-        ["remove-agent", "auditor", "yes"],
-        ["remove-user", "x", ""],
     ],
 )
 def test_without_a_name_it_says_how_it_is_used(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -344,9 +338,9 @@ def test_make_runs_nothing_of_words_and_numbers_that_it_is_given(
 @pytest.mark.parametrize(
     ("target", "variable"),
     [
-        *((target, "NAME") for target in ("new-agent", "new-tool", "remove-agent", "remove-tool")),
+        *((target, "NAME") for target in ("new-agent", "new-tool")),
         *(("new-agent", variable) for variable in ("TOOL", "SCOPE", "NEW_SCOPE")),
-        *(("remove-tool", "CODE"), ("up", "MODEL"), ("release", "KEY")),
+        *(("up", "MODEL"), ("release", "KEY")),
     ],
 )
 def test_make_passes_on_what_it_is_given_and_runs_nothing_of_it(
@@ -380,138 +374,6 @@ def test_make_runs_nothing_of_a_variable_of_its_own(tmp_path: Path, variable: st
 def test_no_line_of_what_is_said_is_wider_than_a_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     added = new_agent(project, "a" * 20, new_scope=f"tool.{'a' * 10}")
     assert max(len(line) for line in report(added, "docs/add-an-agent.md").splitlines()) <= 80
-
-
-# --- and out again ----------------------------------------------------------------------------------------------------
-
-
-def files(project: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(project)): path.read_bytes() for path in project.rglob("*") if path.is_file()}
-
-
-def removed(root: Path, party: str, *, with_code: bool = False) -> Project:
-    project = Project.at(root)
-    remove(project, party, with_code=with_code)
-    project.write()
-    return project
-
-
-def test_what_was_added_is_removed_and_nothing_else(project: Path) -> None:
-    before = files(project)
-    new_agent(project, "counter", new_scope="tool.count").write()
-    with_counter = files(project)
-    new_tool(project, "ledger").write()
-    with_ledger = files(project)
-    new_agent(project, "clerk", "ledger").write()
-
-    removed(project, "agent/clerk")
-    assert files(project) == with_ledger
-    removed(project, "tool/ledger")
-    assert files(project) == with_counter
-    removed(project, "agent/counter")
-    assert files(project) == before
-
-
-def test_parties_are_removed_in_any_order(project: Path) -> None:
-    before = files(project)
-    for name in "auditor", "clerk":
-        new_agent(project, name, new_scope="" if name == "clerk" else "tool.count", scope="").write()
-    new_agent(project, "counter", scope="tool.count").write()
-    for name in "auditor", "counter", "clerk":
-        removed(project, f"agent/{name}")
-
-    assert files(project) == before
-
-
-@pytest.mark.parametrize(
-    ("party", "why"),
-    [
-        ("agent/reader", r"needed by code that names it\. Change that code first:\n  demo/.*\n  demo/.*"),
-        ("agent/writer", "needed by code that names it"),
-        ("tool/documents", "is needed: agent/reader, agent/writer may call it"),
-        ("agent/auditor", "There is no agent/auditor in the registry"),
-    ],
-)
-def test_a_party_that_others_need_stays_and_they_are_named(project: Path, party: str, why: str) -> None:
-    for name in "demo", "zerotrust", "inference", "authorities":
-        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    before = files(project)
-
-    with pytest.raises(PartyError, match=why):
-        removed(project, party)
-    assert files(project) == before
-
-
-def test_an_agent_that_another_agent_may_call_stays(project: Path) -> None:
-    new_agent(project, "auditor").write()
-    registry = project / "registry.yaml"
-    text = registry.read_text()
-    text = text.replace("may_call: [tool/documents, ", "may_call: [agent/auditor, tool/documents, ", 1)
-    registry.write_text(text.replace("delegates: [tool.read, ", "delegates: [agent.invoke, tool.read, ", 1))
-
-    with pytest.raises(PartyError, match="agent/auditor is needed: agent/reader may call it"):
-        removed(project, "agent/auditor")
-
-
-def test_a_tool_whose_scope_another_party_may_delegate_stays(project: Path) -> None:
-    new_tool(project, "ledger").write()
-    registry = project / "registry.yaml"
-    text = registry.read_text()
-    registry.write_text(text.replace("    delegates: [tool.write, ", "    delegates: [tool.ledger, tool.write, ", 1))
-
-    with pytest.raises(PartyError, match=r"tool/ledger is needed: agent/writer may delegate tool\.ledger"):
-        removed(project, "tool/ledger")
-
-
-def test_code_that_was_changed_stays_unless_its_deletion_is_asked_for(project: Path) -> None:
-    new_agent(project, "auditor").write()
-    code = project / "agents" / "auditor" / "main.py"
-    code.write_text(f"{code.read_text()}\n")
-    said = report(removed(project, "agent/auditor"), "")
-
-    assert "agents/auditor stays, because its code was changed" in said
-    assert code.exists()
-    assert "agent/auditor" not in registered(project).parties
-
-    shutil.rmtree(project / "agents" / "auditor")
-    new_agent(project, "auditor").write()
-    (project / "agents" / "auditor" / "more.py").touch()
-    removed(project, "agent/auditor", with_code=True)
-    assert not (project / "agents" / "auditor").exists()
-
-
-def test_what_a_user_keeps_beside_compiled_code_is_not_deleted(project: Path) -> None:
-    new_agent(project, "auditor").write()
-    kept = project / "agents" / "auditor" / "__pycache__" / "notes.txt"
-    kept.parent.mkdir()
-    kept.with_name("main.cpython-311.pyc").touch()
-    kept.touch()
-    removed(project, "agent/auditor")
-
-    assert kept.exists()
-
-
-def test_a_scope_that_a_tool_needs_stays(project: Path) -> None:
-    new_agent(project, "counter", new_scope="tool.count").write()
-    tools = project / "tools" / "documents" / "tools.py"
-    tools.write_text(tools.read_text().replace('"tool.read",', '"tool.read",\n    "count": "tool.count",', 1))
-    removed(project, "agent/counter")
-
-    assert "tool.count" in registered(project).scopes
-    assert "tool.count" not in registered(project).parties["orchestrator"].delegates
-
-
-def test_what_was_edited_by_hand_and_cannot_be_removed_is_named_and_nothing_is_written(project: Path) -> None:
-    new_agent(project, "auditor").write()
-    compose = project / "docker-compose.yml"
-    compose.write_text(
-        compose.read_text().replace("  to-auditor: { internal: true }\n", "  to-auditor:\n    internal: true\n")
-    )
-    before = files(project)
-
-    with pytest.raises(PartyError, match=r"docker-compose.yml is not in the form .* - network to-auditor$"):
-        removed(project, "agent/auditor")
-    assert files(project) == before
 
 
 def test_the_journal_of_a_new_party_is_there_for_all_who_read_journals(project: Path) -> None:
