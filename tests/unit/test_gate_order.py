@@ -193,7 +193,7 @@ async def sent(
     monkeypatch.setattr(in_flight, "OF_A_USER", 1)
     json_only = Dialect(JSON_RPC.error_body, b"application/json")
     policy = engine(still_issuer.registry) if request.param == "elsewhere" else None
-    door = Door(tmp_path, still_issuer, party=TOOL, routes=AT_THE_TOOL, dialects={"/mcp": json_only}, policy=policy)
+    door = Door(tmp_path, still_issuer, party=TOOL, routes=AT_THE_TOOL, dialects={"/": json_only}, policy=policy)
     yield Sent(door, still_issuer)
     door.close()
 
