@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 600
 MODEL ?= script
 # What is given on the command line reaches programs as it is: neither make nor the shell runs what is in it.
 # PYTHON is left out: it names a program to run.  What is not meant to be given is overridden.
-override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL KEY SIGNERS SIGNER WAY TESTS FUZZ_SECONDS A2A_TCK \
+override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL WAY TESTS FUZZ_SECONDS A2A_TCK \
 	OPENAI_BASE_URL OPENAI_MODEL OPENAI_API_KEY_FILE
 override GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))
 $(foreach one,$(GIVEN),$(eval override $(one) := $$(value $(one))))
@@ -22,7 +22,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 override WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose bench-compose release verify-release fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool lock
+.PHONY: doctor test-compose attacks-compose bench-compose fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,25 +128,12 @@ new-agent: .venv/ready  ## Add an agent of your own: NAME=auditor
 new-tool: .venv/ready  ## Add a tool server of your own: NAME=ledger
 	@$(RUN) registration.parties new-tool "$$NAME"
 
-# A PYTHON that is given, and is of another version than the one in .venv, makes the environment again.  The one in
-# .venv is not run for this: `make verify-release` runs nothing of .venv before it was made again.
+# A PYTHON that is given, and is of another version than the one in .venv, makes the environment again.
 ifneq ($(origin PYTHON),file)
 ifneq ($(shell $(PYTHON) -V 2>&1),$(shell sed -n 's/^version_info = /Python /p' .venv/pyvenv.cfg 2>&1))
 .PHONY: .venv/ready
 endif
 endif
-
-release:  ## Sign the committed files: KEY=file, made by ssh-keygen
-	@test -n "$$KEY" || { echo "With which key? make release KEY=file"; exit 1; }
-	@$(PYTHON) -I scripts/release.py sign "$$KEY"
-
-# The packages are fetched past every cache, for what lies unpacked in a cache can have been changed there.
-verify-release:  ## Verify and install a release: SIGNERS=file
-	@test -n "$$SIGNERS" || { echo "Whose signature is good? make verify-release SIGNERS=file (docs/release.md)"; exit 1; }
-	@$(PYTHON) -I scripts/release.py verify "$$SIGNERS" $(if $(SIGNER),--signer "$$SIGNER")
-	@rm -rf .venv .ogx .notebooks
-	@test ! -e run || find run -path '*/keycloak/*.seal' -prune -exec rm -rf {} +
-	@UV_NO_CACHE=1 PIP_NO_CACHE_DIR=1 $(MAKE) --no-print-directory .venv/ready
 
 # Says after 2, 4, 8 ... seconds that the recipe line which it runs beside goes on, and ends with it.
 override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &

@@ -1276,16 +1276,7 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    138: Row("a package that was changed and pinned again", None, ("make verify-release",)),
-    139: Row(
-        "an additional file, a changed file or another key in a signed release",
-        None,
-        (
-            Control("released-files-only", put="signed", take="signed.keys() | found.keys()"),
-            Control("released-files-unchanged", put="path not in signed"),
-            Control("release-signature"),
-        ),
-    ),
+    138: Row("a changed package, a changed file or another key in a signed release", None, ("git verify-tag",)),
     # O. what one caller costs the others at a door
     140: Row(
         "a body that is costly to read, from a user without rights",

@@ -2,9 +2,11 @@
 
 import importlib.util
 import os
+import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
-from functools import partial
+from pathlib import Path
 from unittest import mock
 
 from lab.project_copy import copy_of_the_project
@@ -16,11 +18,9 @@ from local.keycloak_distribution import find_distribution
 from local.keycloak_instance import BUILT, Instance
 from registration.realm.script import SCRIPT
 from scripts import run
-from scripts.release import LIST, SIGNATURE, SIGNER, ReleaseError, as_text, listed, verify
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_folder import Folder, folder
-from tests.support.planted import MARK, plant, said_by
-from tests.support.signed import PACKAGE, make, new_key, signed, signed_by, signed_project
+from tests.support.planted import MARK, ROOT, plant, said_by
 
 
 @attack(135, folder)
@@ -105,41 +105,47 @@ async def test_a_changed_build_of_keycloak(target: Folder) -> Tries:
 
 
 @attack(138, folder)
-async def test_a_package_that_was_changed_and_pinned_again(target: Folder) -> Tries:
-    """By its pin it is what was installed; so what is verified is not the pin, but that all is installed anew."""
-    project = signed_project(target.place)
-    package = project.tree / PACKAGE
-    assert package.read_text() == "changed"
-
-    status, said, asked = make(project, "verify-release", f"SIGNERS={project.signers}")
-
-    assert status == 0, said
-    assert "pip sync -q --require-hashes" in asked
-    yield Attempt("installed anew", package.exists())
-
-
-@attack(139, folder)
 async def test_a_release_that_is_not_what_was_signed(target: Folder) -> Tries:
-    """A file more, which nothing that is signed names; a changed one; and both with a signature by another key."""
-    release = signed(target.place)
-    gate, planted = release.tree / "zerotrust" / "gate.py", release.tree / "typer.py"
-    verified = partial(verify, release.tree, release.signers, SIGNER)
-    assert verified()
+    """The commands of the page verify it: with a package changed in an earlier folder, with a changed file, and with
+    the signature of another key."""
+    [script] = re.findall("```sh\n(.*?)```", (ROOT / "docs" / "release.md").read_text(), re.DOTALL)
+    theirs, place = target.place / "theirs", target.place
+    keys = [place / name for name in ("key", "other")]
+    for key in keys:
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key), folder=place)
+    (place / "release_signers").write_text(f"release@example.com {keys[0].with_suffix('.pub').read_text()}")
+    _run("git", "init", "-q", str(theirs), folder=place)
+    _release(theirs, "touch started", keys[0])
 
-    planted.write_text("yes = True\n")
-    yield _refused(verified)
-    planted.unlink()
-    gate.write_text("no = False\n")
-    yield _refused(verified)
-    (release.tree / SIGNATURE).unlink()
-    (release.tree / LIST).write_text(as_text(listed(release.tree)))
-    signed_by(new_key(target.place / "other"), release.tree)
-    yield _refused(verified)
+    def started(makefile: str = "started") -> bool:
+        shutil.rmtree(place / "release", ignore_errors=True)
+        _run("sh", "-c", script, folder=place, check=False)
+        return (place / "release" / makefile).exists()
+
+    assert started()
+    changed = ".venv/httpx.py"
+    (place / "release" / ".venv").mkdir()
+    (place / "release" / changed).touch()
+    yield Attempt("not there", started(changed))
+    tag = (theirs / ".git" / "refs" / "tags" / "v1").read_text()
+    _release(theirs, "touch started # changed", keys[1])
+    yield Attempt("not started", started())
+    (theirs / ".git" / "refs" / "tags" / "v1").write_text(_run("git", "rev-parse", "HEAD", folder=theirs))
+    yield Attempt("not started", started())
+    (theirs / ".git" / "refs" / "tags" / "v1").write_text(tag)
+    assert started()
 
 
-def _refused(verified: Callable[[], int]) -> Attempt:
-    try:
-        verified()
-    except ReleaseError:
-        return Attempt("refused", succeeded=False)
-    return Attempt("verified", succeeded=True)
+def _release(tree: Path, start: str, key: Path) -> None:
+    (tree / "Makefile").write_text(f"demo:\n\t{start}\n")
+    _run("git", "add", "Makefile", folder=tree)
+    _run("git", "commit", "-q", "-m", "v1", folder=tree)
+    signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
+    _run("git", *signing, "tag", "-f", "-s", "-m", "v1", "v1", folder=tree)
+
+
+def _run(*command: str, folder: Path, check: bool = True) -> str:
+    who = {f"GIT_{one}_{what}": "release@example.com" for one in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "URL": str(folder / "theirs"), **who}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=check)  # noqa: S603
+    return done.stdout

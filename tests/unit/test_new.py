@@ -340,7 +340,7 @@ def test_make_runs_nothing_of_words_and_numbers_that_it_is_given(
     [
         *((target, "NAME") for target in ("new-agent", "new-tool")),
         *(("new-agent", variable) for variable in ("TOOL", "SCOPE", "NEW_SCOPE")),
-        *(("up", "MODEL"), ("release", "KEY")),
+        ("up", "MODEL"),
     ],
 )
 def test_make_passes_on_what_it_is_given_and_runs_nothing_of_it(
@@ -369,6 +369,39 @@ def test_make_runs_nothing_of_a_variable_of_its_own(tmp_path: Path, variable: st
 
     assert "pip sync" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+UV = """#!/bin/sh
+echo "$UV_NO_CACHE $*" >> notes
+mkdir -p .venv/bin
+n=0
+case "$*" in "pip sync"*) until [ $n = 1500 ] || [ "$(cat slept)" = 6 ]; do n=$((n + 1)); /bin/sleep 0.02; done;; esac
+"""
+
+
+def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign_of_life(tmp_path: Path) -> None:
+    """Here `sleep` takes no time, and installing ends once three signs were given."""
+    sleep = '#!/bin/sh\nn=$(cat slept 2>/dev/null || echo 0); echo $((n + 1)) > slept; [ "$n" -lt 5 ]\n'
+    needed = ["requirements.lock", "bootstrap.lock", "authorities/attestation/local/environment.py", "scripts/run.py"]
+    programs = {"scripts/zt": "", "scripts/run": "#!/bin/sh\n", "bin/sleep": sleep, "bin/uv": UV}
+    for name, text in {**dict.fromkeys(needed, ""), **programs}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(  # noqa: S603
+        ["make", "-f", str(ROOT / "Makefile"), ".venv/ready"],  # noqa: S607
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "UV_NO_CACHE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    venv, sync = (tmp_path / "notes").read_text().splitlines()
+    assert venv.startswith("1 venv ")
+    assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python requirements.lock"
+    told = [line for line in done.stdout.splitlines() if line.endswith(" s so far")]
+    assert told == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4, 8)]
 
 
 def test_no_line_of_what_is_said_is_wider_than_a_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
