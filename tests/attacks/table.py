@@ -6,7 +6,6 @@ stops the attack that is not ours to take away.
 """
 
 import re
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -1959,7 +1958,7 @@ def group_of(number: int) -> str:
 
 
 _INTRODUCTION = """\
-`scripts/run tests.attacks.table` writes this page. `make attacks` tries every row, and tries it again without the
+`scripts/run tests.reference` writes this page. `make attacks` tries every row, and tries it again without the
 control that stops it, to show that the attack then succeeds. If controls are joined by "and", each of them stops the
 attack, so they are taken away together. If controls are separated by semicolons, each of them alone stops the attack or
 a variant of it. A control of our own code has the id that a comment gives it there (`# control: azp-is-peer`)."""
@@ -1973,7 +1972,7 @@ def recorded(row: Row) -> str:
 
 
 def markdown() -> str:
-    """The catalogue as it stands in `docs/attacks.md`."""
+    """The catalogue as it stands in `docs/reference/attacks.md`."""
     lines = ["# The catalogue of attacks", "", _INTRODUCTION, "", *_rows()]
     return "\n".join(lines) + "\n"
 
@@ -1988,7 +1987,3 @@ def _rows() -> list[str]:
             lines.append(f"| {number} | {row.attack} | {recorded(row)} | {'; '.join(by)} |")
         lines.append("")
     return lines[:-1]
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())

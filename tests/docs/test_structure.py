@@ -101,8 +101,8 @@ def test_each_notebook_has_a_row_on_its_page() -> None:
 
 def test_every_page_is_in_the_index_once_under_one_of_the_four_needs() -> None:
     needs = dict(re.findall(r"^## ([\w ]+)[^\n]*\n(.*?)(?=^## |\Z)", INDEX, re.MULTILINE | re.DOTALL))
-    listed = [link for text in needs.values() for link in re.findall(r"^- .*?\]\(([\w-]+\.md)\)", text, re.MULTILINE)]
-    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    listed = [link for text in needs.values() for link in re.findall(r"^- .*?\]\(([\w/-]+\.md)\)", text, re.MULTILINE)]
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")} - {"README.md"}
 
     assert list(needs) == NEEDS
     assert sorted(listed) == sorted(pages)

@@ -19,7 +19,7 @@ STARTED = [
     (["scripts/run", "demo", "--help"], "try the refusals"),
     ([".venv/bin/zt", "--help"], "reinstate"),
     (["scripts/run", "registration.register", "--nothing"], ""),
-    (["scripts/run", "tests.attacks.table"], "catalogue"),
+    (["scripts/run", "tests.reference"], "attacks.md"),
     (["scripts/run", "pytest", "--version"], "pytest"),
 ]
 

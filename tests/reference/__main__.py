@@ -1,0 +1,9 @@
+"""Writes docs/reference: `scripts/run tests.reference`."""
+
+import sys
+
+from tests.reference.pages import FOLDER, PAGES
+
+for name, page in PAGES.items():
+    (FOLDER / name).write_text(page())
+    sys.stdout.write(f"docs/reference/{name}\n")

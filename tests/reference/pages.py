@@ -1,0 +1,11 @@
+"""The pages of docs/reference, each with the function that returns its text."""
+
+from collections.abc import Callable, Mapping
+
+from tests.attacks import table
+from tests.support.system import ROOT
+
+FOLDER = ROOT / "docs" / "reference"
+PAGES: Mapping[str, Callable[[], str]] = {
+    "attacks.md": table.markdown,
+}
