@@ -32,7 +32,7 @@ RUN = [
 LOG_SIZE = 5_000_000
 """Bytes of `keycloak.log` at which it becomes `keycloak.log.1`: strangers can have lines written."""
 LOGS_KEPT = 3
-"""Older logs beside it."""
+"""Older logs beside it: 20 MB in all."""
 
 _THREADS = "io.quarkus.bootstrap.forkjoin.QuarkusForkJoinWorkerThreadFactory"
 

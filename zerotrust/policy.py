@@ -73,6 +73,8 @@ class CedarPolicy:
     """
 
     MEMORY = 10_000
+    """Decisions that each service remembers, at about 1 KiB.  The policy authority remembers none, because whoever asks
+    it makes up each question."""
 
     def __init__(
         self,

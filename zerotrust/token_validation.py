@@ -33,7 +33,7 @@ TICK = 1
 """Seconds.  Keycloak reads its clock once for `iat` and once for `exp`, and a second may begin in between."""
 
 CAPACITY = 10_000
-"""Verified tokens that are cached."""
+"""Verified tokens that are cached, at about 2 KiB."""
 
 _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]

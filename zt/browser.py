@@ -21,6 +21,7 @@ from zt.login import Client, Login, LoginError, Request, Say, endpoints
 PATH = "/callback"
 """Of the redirect; Keycloak takes any port with it (RFC 8252 section 7.3)."""
 SECONDS_TO_SIGN_IN = 120
+"""Until the redirect: a person has to type a password."""
 SECONDS_TO_ASK = 5
 """For the head of a request to the listener; the browser is on this machine."""
 MAX_HEAD = 8192

@@ -32,8 +32,9 @@ ENDING = 1
 MAX_BATCH = 500
 """Changes that are written and applied at once."""
 CHANGES_IN_A_LINE = 100
+"""Changes that one line has: a party needs a few milliseconds for each line."""
 ENTRIES_IN_A_LINE = 1000
-"""Changes, and entries of the whole state, that one line has: a party needs a few milliseconds for each line."""
+"""Entries of the whole state that one line has: the same."""
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ MAX_TEXT = 256 * 1024
 MAX_CALLS = 32
 """Tools that one answer calls."""
 MAX_LISTED = 500
-"""Models of a list."""
+"""Models of a list: more than most providers offer."""
 LIST_ELEMENTS = 20 * MAX_LISTED
 """Elements of a list's JSON; OGX has 17 for each model."""
 MAX_TOKENS = 100_000_000

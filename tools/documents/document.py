@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from zerotrust.decision import Resource
 
 MAX_TITLE, MAX_ID = 200, 64
-"""Characters."""
+"""Characters of each: a search returns twenty titles, and the id that a caller asks for is recorded."""
 INTERNAL = "internal"
 """The class of a document that has no other, and of every draft."""
 MAX_TEXT = 64 * 1024

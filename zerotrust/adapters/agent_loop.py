@@ -23,7 +23,7 @@ from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import REPORTING_MARGIN
 
 MAX_TURNS = 16
-"""Replies of a model after which a task is given up."""
+"""Replies of a model after which a task is given up: the longest story here takes five."""
 MAX_IDLE = 3
 """Replies in a row, none of whose calls could be made, after which a task is given up."""
 MAX_CALLS = 64

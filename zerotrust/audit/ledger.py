@@ -22,7 +22,9 @@ RESUME = "Until an operator has it resume (zt audit resume: docs/failures.md), n
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST = 1 << 53
+"""The number of a record is smaller: JSON has no larger integer that every parser reads exactly."""
 _MOST_WAIT = 60
+"""Seconds that a ledger may ask a party to wait."""
 
 
 class NotDelivered(ZeroTrustError):

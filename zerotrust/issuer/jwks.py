@@ -17,6 +17,7 @@ from zerotrust.token_validation import ALGORITHM
 
 MIN_KEY_BITS = 2048
 MAX_KEY_SET_BYTES = 64 * 1024
+"""Bytes of the issuer's key set."""
 
 
 class SigningKeys:

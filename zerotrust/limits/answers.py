@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import httpx
 
 MAX_ANSWER = 1 << 20
+"""Bytes of an answer: the longest document fits, which MCP sends twice."""
 SECONDS = 10
 """Seconds that one answer may take, from the request to its last byte."""
 REPORTING_MARGIN = 1

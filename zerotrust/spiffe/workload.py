@@ -22,6 +22,7 @@ from zerotrust.errors import ZeroTrustError
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid
 
 SECONDS_TO_WAIT = 5
+"""Seconds for an answer of the Workload API, and for the first message of its stream: it takes a few milliseconds."""
 SECONDS_BETWEEN_TRIES = 1
 OVERDUE = 0.75
 """Fraction of an SVID's lifetime.  An authority sends the next SVID at half of it; after `OVERDUE` the stream counts as

@@ -9,6 +9,7 @@ from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierK
 from zerotrust.tlog.tree import HASH, InvalidLog
 
 MAX_SIZE = 2**63 - 1
+"""Leaves of a log (c2sp.org/tlog-checkpoint)."""
 _LINES = 3
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _COSIGNED = 8 + 64

@@ -17,8 +17,9 @@ from zerotrust.identity import UnverifiedToken
 from zerotrust.limits.strict_json import strict_object
 
 MAX_TOKEN = 8 * 1024
+"""Bytes of a token: one with the deepest chain has about 3 KiB."""
 MAX_BODY_SECONDS = 10
-"""Seconds that receiving the body of a request may take."""
+"""Seconds that receiving the body of a request may take: enough for the largest one at 100 KiB a second."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
