@@ -343,6 +343,10 @@ ANSWERS = {
     "no JSON": (httpx.Response(200, text="ok"), "no answer that can be read"),
     "no head": (httpx.Response(200, json={"n": 1}), "does not say where it stands"),
     "another head": (httpx.Response(200, json={"n": 1, "sha256": "A" * 64}), "does not say where it stands"),
+    "a number with more than 53 bits": (
+        httpx.Response(200, json={"n": 2**53, "sha256": "0" * 64}),
+        "no answer that can be read",
+    ),
     "a negative number": (httpx.Response(200, json={"n": -1, "sha256": "0" * 64}), "does not say where it stands"),
     "no number": (httpx.Response(200, json={"n": True, "sha256": "0" * 64}), "does not say where it stands"),
     "a refusal": (httpx.Response(409, json={"reason": "journal_elsewhere"}), "it refuses: 409 journal_elsewhere$"),

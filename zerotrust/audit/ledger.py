@@ -21,8 +21,6 @@ CHANGED = "journal_changed"
 RESUME = "Until an operator has it resume (zt audit resume: docs/failures.md), nothing of it is delivered"
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_MOST = 1 << 53
-"""The number of a record is smaller: JSON has no larger integer that every parser reads exactly."""
 _MOST_WAIT = 60
 """Seconds that a ledger may ask a party to wait."""
 
@@ -115,7 +113,7 @@ class RemoteLedger:
             hint = f". {RESUME}" if reason == CHANGED else ""
             raise NotDelivered(f"it refuses: {answer.status_code} {reason if known else ''}{hint}", _wait(answer))
         number, head = said.get("n"), said.get("sha256")
-        if type(number) is not int or not 0 <= number < _MOST or not isinstance(head, str) or not _HASH.fullmatch(head):
+        if type(number) is not int or number < 0 or not isinstance(head, str) or not _HASH.fullmatch(head):
             raise NotDelivered("it does not say where it stands with the journal")
         return Link(number, head)
 
