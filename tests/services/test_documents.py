@@ -19,7 +19,7 @@ from tests.support.issuer import Issuer
 from tests.support.pdp import elsewhere
 from tests.support.system import ROOT, System, running
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
-from tools.documents.store import MOST_BYTES, MOST_DRAFTS, MOST_NAMED, Store
+from tools.documents.store import LONGEST_WORD, MOST_BYTES, MOST_DRAFTS, MOST_NAMED, MOST_WORDS, Store
 from zerotrust import VERSION
 from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.limits.answers import MAX_ANSWER
@@ -104,6 +104,19 @@ async def test_what_is_restricted_is_read_by_no_agent_also_for_its_owner(system:
     for who in (BOB, {"sub": "carol", "groups": ["/finance"]}):
         assert (await use(system, reading(**who), "read", id="FIN-204")).is_error
         assert decided(system)[-1]["reason"] == "resource_denied"
+
+
+async def test_a_search_is_for_a_bounded_number_of_words_of_bounded_length(tmp_path: Path) -> None:
+    long, who = "y" * LONGEST_WORD, {"department": "/engineering", "owner": "alice"}
+    async with (store := Store(tmp_path / "documents.db")).opened():
+        await store.add(Document(id="LONG-1", title=f"{long}y", text="", **who))
+
+        async def found(*words: str) -> list[str]:
+            return [entry.id for entry in await store.search(" ".join(words), *who.values())]
+
+        others = [f"nothing{number}" for number in range(MOST_WORDS - 1)]
+        assert await found(*others, long) == ["LONG-1"]
+        assert await found(f"{long}y") == await found(*others, "another", long) == []
 
 
 async def test_documents_of_an_older_version_are_internal(tmp_path: Path) -> None:

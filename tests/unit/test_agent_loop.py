@@ -17,6 +17,7 @@ from zerotrust.adapters.agent_loop import (
     BYTES_PER_TOKEN,
     DONE,
     IDLE,
+    LONGEST,
     LONGEST_FAILURE,
     MAX_CALLS,
     MAX_CONVERSATION,
@@ -678,6 +679,15 @@ async def test_a_model_that_says_too_much_is_given_up_and_nothing_it_wants_is_do
 
     assert (answer.text, answer.broken) == ("", NO_ROOM)
     assert tools.called == []
+
+
+async def test_what_is_told_of_a_call_that_succeeded_has_an_end() -> None:
+    answer = await worked("?", Scripted(calls("read", id="x" * 500), SAID), Answering(read="y" * 500))
+
+    (done,) = answer.done
+    assert done.startswith('read {"id": "xxx')
+    assert done.endswith("yyy…")
+    assert len(done) == 2 * (LONGEST + 1) + len(": ")
 
 
 async def test_what_is_told_of_a_call_that_failed_has_an_end() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from inference.chat import Offered
-from inference.script import MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, reply
+from inference.script import LONGEST_SENTENCE, MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, MOST_LINES, reply
 
 READING = {"search": ("query",), "read": ("id",)}
 WRITING = {"create": ("title", "text"), "replace": ("id", "text")}
@@ -117,6 +117,13 @@ def test_it_reads_so_many_of_the_documents_that_were_found_and_no_more() -> None
 
     asked = reply([task, reply([task], READING), found], READING)
     assert called(asked) == [("read", {"id": str(number)}) for number in range(MAX_HITS)]
+
+
+def test_a_summary_repeats_so_much_of_a_document_and_no_more() -> None:
+    task, text = user("Summarise."), "\n".join(["x" * 2 * LONGEST_SENTENCE, *["IMPORTANT"] * 2 * MOST_LINES])
+    summary = str(reply([task, reply([task], READING), tool({"title": "A", "text": text})], READING)["content"])
+
+    assert summary.splitlines()[1:] == [f"- A: {'x' * LONGEST_SENTENCE}.", *["IMPORTANT"] * MOST_LINES]
 
 
 def test_an_answer_of_too_many_elements_is_taken_for_plain_text() -> None:
