@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.reference.bounds import bounds, exists, is_there, told
 from tests.reference.pages import FOLDER, PAGES
 
 
@@ -12,3 +13,18 @@ def test_a_page_is_what_its_generator_returns(name: str) -> None:
 
 def test_no_page_is_written_by_hand() -> None:
     assert {page.name for page in FOLDER.iterdir()} == {*PAGES}
+
+
+WITHOUT_A_TEST = {"MOST_WAITING"}
+"""The queue of connections is the kernel's own."""
+
+
+def test_each_limit_says_why_and_what_happens_above_it_and_which_test_goes_above_it() -> None:
+    incomplete = {bound.name for bound in bounds() if not (bound.why and bound.beyond and bound.tests)}
+
+    assert incomplete == WITHOUT_A_TEST
+
+
+def test_what_is_said_of_a_limit_is_of_one_that_is_there() -> None:
+    assert [bound for bound in told() if not is_there(bound)] == []
+    assert [test for bound in told() for test in bound.tests if not exists(test)] == []

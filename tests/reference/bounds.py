@@ -53,8 +53,8 @@ class Bound(NamedTuple):
 
 def told() -> list[Bound]:
     """Return the limits of `bounds.txt`."""
-    lines = [line.split(" | ") for line in TABLE.read_text().splitlines()]
-    return [Bound(*constant.split(), beyond, tuple(tests.split())) for constant, beyond, tests in lines]
+    lines = [line.replace(" ", " | ", 1).split(" | ") for line in TABLE.read_text().splitlines()]
+    return [Bound(file, name, beyond, tuple(tests.split())) for file, name, beyond, tests in lines]
 
 
 def bounds() -> list[Bound]:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from tests.attacks import table
+from tests.reference import bounds
 from tests.support.system import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
 PAGES: Mapping[str, Callable[[], str]] = {
     "attacks.md": table.markdown,
+    "bounds.md": bounds.page,
 }
