@@ -111,8 +111,6 @@ COPY --chmod=755 registration ./registration
 COPY --chmod=755 authorities ./authorities
 COPY --chmod=755 policies ./policies
 COPY --chmod=755 keycloak-realm ./keycloak-realm
-# `zt policy explain` quotes it.
-COPY --chmod=755 docs/reasons.md ./docs/
 USER 47823:47823
 ENTRYPOINT ["python", "-B", "-m"]
 

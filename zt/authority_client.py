@@ -87,7 +87,7 @@ class AuthorityClient:
         refused = f"{self._title} refused {self.about(path, sent)} ({status}: {reason})"
         refused += f": {advice}" if advice else ""
         sentences = self._usual(content, refused) | self.sentences(path, sent, content, refused)
-        sentence = sentences.get(reason, f"{refused}.  docs/reasons.md says what to do.")
+        sentence = sentences.get(reason, f"{refused}.  docs/reference/reasons.md says what to do.")
         if trace and reason != "journal_unavailable":
             sentence += f"  On record as trace {trace} in {self.door.journal}."
         return RefusedError(sentence, status, reason)

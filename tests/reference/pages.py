@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from tests.attacks import table
-from tests.reference import bounds
+from tests.reference import bounds, reasons
 from tests.support.system import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
 PAGES: Mapping[str, Callable[[], str]] = {
     "attacks.md": table.markdown,
     "bounds.md": bounds.page,
+    "reasons.md": reasons.page,
 }

@@ -881,7 +881,7 @@ REFUSALS = [
     (
         401,
         {"error": "invalid_token", "reason": "not_verified"},
-        "The registry refused agent/reader (401: not_verified).  docs/reasons.md says what to do.",
+        "The registry refused agent/reader (401: not_verified).  docs/reference/reasons.md says what to do.",
     ),
     (
         403,

@@ -27,7 +27,6 @@ from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, load_lock
 from zerotrust.registry.lock import REGISTRY as REGISTRY_FILE
-from zt import reasons
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -137,14 +136,6 @@ def test_what_two_authorities_read_is_in_both_images(stage: str, read: tuple[str
 
     for name in read:
         assert any(fnmatchcase(name, source) or name.startswith(f"{source}/") for source in copied), name
-
-
-def test_zt_in_its_container_has_the_page_that_it_quotes() -> None:
-    [text] = re.findall(r"^FROM base AS tools$(.*?)(?=^FROM)", DOCKERFILE, re.MULTILINE | re.DOTALL)
-
-    assert str(reasons._PAGES[0].relative_to(ROOT)) == "docs/reasons.md"
-    assert "WORKDIR /app\n" in text
-    assert "COPY --chmod=755 docs/reasons.md ./docs/\n" in text
 
 
 def test_what_attestation_expects_of_a_party_is_what_its_image_gets() -> None:

@@ -16,7 +16,7 @@ def recorded(stack: Stack, answer: httpx.Response | str) -> dict[str, list[str]]
     """Return the reasons of the refusals that are on record in an answer's trace, by the party that refused.
 
     `answer` is any answer that names its trace, or a trace id.  A caller that no party can tell from others is only
-    counted (docs/reasons.md): then there is none.  Raises `StackError`.
+    counted (docs/reference/reasons.md): then there is none.  Raises `StackError`.
     """
     text = answer if isinstance(answer, str) else answer.text
     if not (named := re.search(r'(?:^|"trace_id": ?")([0-9a-f]{32})(?:"|$)', text)):
