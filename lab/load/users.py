@@ -23,6 +23,8 @@ LONGEST = 500
 """Characters of a wrong answer that are printed: the end has the reason."""
 REFUSED = ("revoked", "exchange_refused", "invalid_client")
 """The reasons for a suspended party: those of services, and those of Keycloak."""
+NOT_YET = ("peer_unavailable", "revocation_unknown")
+"""The reasons for a party that was just reinstated: it does not listen yet, or does not know yet who is revoked."""
 
 RECEIPTS = re.compile(r"[\w+/=.~-]{200,}")
 """They are most of an answer, and say nothing to people."""
@@ -63,7 +65,7 @@ class Score:
             wrong = f"{type(error).__name__}: {error}"
         ended = time.monotonic()
         self.took[what].append(ended - began)
-        answer = UNAVAILABLE if "peer_unavailable" in wrong else wrong or "done"
+        answer = UNAVAILABLE if any(word in wrong for word in NOT_YET) else wrong or "done"
         answer = REVOKED if any(word in wrong for word in REFUSED) else answer
         if wrong := self._judged(wrong, Call(Session(user.name), what, began, ended, answer)):
             wrong = RECEIPTS.sub("…", wrong)
