@@ -11,7 +11,7 @@ from zerotrust.call import Call
 from zerotrust.decision import Reason
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.receipts.calls import Calls
-from zerotrust.receipts.carried import Carried, filled, taken
+from zerotrust.receipts.carried import HEADER, Carried, filled, taken
 from zerotrust.receipts.receipt import KIND, Receipt, Recorded, Shown, digest_of
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
@@ -103,6 +103,8 @@ class Sealing:
         place = taken(message.get("body", b"")) if calls.whole and (start or not _has_length(call.first)) else None
         if place is None or place.receipts or (start and _has_length(start) and message.get("more_body")):
             call.sent(message)
+            if start and calls.refusal and calls.brief and not message.get("more_body"):
+                start = self._with_header(start)
             return [start, message] if start else [message]
         message = {**message, "more_body": False}
         call.sent(message)
@@ -116,6 +118,11 @@ class Sealing:
             start = {**start, "headers": headers}
         message = {**message, "body": body}
         return [start, message] if start else [message]
+
+    def _with_header(self, start: Message) -> Message:
+        own = self._sign(self._call)
+        self._call.receipt = digest_of(own) if own else None
+        return {**start, "headers": [*start["headers"], (HEADER.encode(), own.encode())]} if own else start
 
     def _filled(self, calls: Calls, place: Carried) -> bytes:
         call = self._call

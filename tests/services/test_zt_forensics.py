@@ -26,6 +26,7 @@ from zerotrust.audit.outline import Outline, outline
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
 from zerotrust.gate import Gate
+from zerotrust.receipts.carried import HEADER
 from zt import audit as audit_show
 from zt import wanted
 from zt.commands import app
@@ -255,8 +256,8 @@ async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_
     assert isinstance(gate, Gate)
     await gate._counter.flush()
 
+    assert [HEADER in answer.headers for answer in answers] == [False, True]
     stranger, other = (answer.json() for answer in answers)
-    assert ("receipts" in stranger, "receipts" in other) == (False, True)
     assert "only counted" in audit("show", system, stranger["trace_id"]).stderr
     assert "scope_missing" in audit("show", system, other["trace_id"]).stdout
     shown = audit("show", system, "party:orchestrator").stdout

@@ -38,6 +38,7 @@ from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event_types import Counts
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 from zerotrust.gate import Gate
+from zerotrust.receipts.carried import HEADER
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
@@ -330,8 +331,8 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
     assert (tried.answer.status_code, tried.problem["reason"]) == (reason.status, told)
     more = {"supported", "requested"} if reason is Reason.LEGACY_ERA else set()  # as MCP wants it
-    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", "receipts", *more}  # and no word more
-    if "receipts" in tried.problem:  # a caller whose token was verified: one, of this refusal
+    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more}  # and no word more
+    if HEADER in tried.answer.headers:  # a caller whose token was verified: one, of this refusal
         [own] = receipts(tried.answer)
         assert (own.verdict, own.reason, own.resources, own.calls) == ("refused", told, (), ())
     assert tried.reasons == [reason]

@@ -21,7 +21,7 @@ from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
 from zerotrust.receipts.calls import Calls
-from zerotrust.receipts.carried import EXTENSION, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, MEMBER, META, filled, taken
+from zerotrust.receipts.carried import EXTENSION, HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, MEMBER, META, filled, taken
 from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of, receipt_of
 from zerotrust.receipts.room import Room
 from zerotrust.sealing import Notary, Sealing
@@ -291,6 +291,86 @@ def test_a_call_without_a_receipt_has_a_reason(audience: str, answer: bytes, rea
 
     assert [(one.receipt, one.reason) for one in calls.asked()] == [(None, reason)]
     assert calls.received == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "header", "noted"),
+    [
+        (b"{}", "a.b.c", ("a.b.c", None)),
+        (b'{"receipts":"d.e.f"}', "a.b.c", ("d.e.f", None)),
+        (b'{"receipts":""}', "a.b.c", (None, "none")),
+        (b"{}", "a.b.c~d.e.f", (None, "none")),
+        (b"{}", "a.b.c.d", (None, "none")),
+        (b"{}", "a.b.\u00fc", (None, "none")),
+        (b"{}", f"a.b.{'c' * MAX_OWN}", (None, "none")),
+        (b"{}", "", (None, "none")),
+    ],
+    ids=[
+        "in place of a member",
+        "but the member counts",
+        "also if it is empty",
+        "two",
+        "no JWS",
+        "umlaut",
+        "long",
+        "empty",
+    ],
+)
+def test_a_receipt_in_the_header_counts_if_the_answer_has_no_place_for_one(
+    answer: bytes, header: str, noted: tuple[str | None, str | None]
+) -> None:
+    calls = Calls()
+
+    left = calls.called(TOOL, "T3", b"").answered(answer, header)
+
+    [one] = calls.asked()
+    assert (calls.received or [None], one.reason) == ([noted[0]], noted[1])
+    assert one.answer == hashed(left)
+
+
+def test_a_server_outside_has_no_receipt_in_a_header_either() -> None:
+    calls = Calls()
+    calls.called("llamastack", "T3", b"").answered(b"{}", "a.b.c")
+
+    assert [one.reason for one in calls.asked()] == ["outside"]
+
+
+def test_a_refusal_without_calls_has_its_receipt_in_the_header_and_its_body_as_it_is(call: Call) -> None:
+    answer, calls = Sealing(call, signed), call.calls
+    assert calls is not None
+    calls.refusal = Denied(Reason.RESOURCE_DENIED)
+    calls.about("document FIN-201", Reason.RESOURCE_DENIED)
+
+    answer.passed(start(content_length="2"))
+    begun, whole = answer.passed(body(b"{}"))
+
+    headers = dict(begun["headers"])
+    own = said(headers[HEADER.encode()].decode())
+    assert (whole["body"], headers[b"content-length"]) == (b"{}", b"2")
+    assert (own.verdict, own.answer, own.calls) == ("refused", hashed(b"{}"), ())
+    assert call.receipt == digest_of(headers[HEADER.encode()].decode())
+
+
+@pytest.mark.parametrize("change", ["called", "exchanged", "resources", "unnoted", "not refused", "in pieces"])
+def test_any_other_answer_has_none_in_the_header(call: Call, change: str) -> None:
+    answer, calls = Sealing(call, signed), call.calls
+    assert calls is not None
+    calls.refusal = None if change == "not refused" else Denied(Reason.RESOURCE_DENIED)
+    match change:
+        case "called":
+            calls.called(TOOL, "T3", b"")
+        case "exchanged":
+            calls.exchanged(TOOL)
+        case "resources":
+            calls.about("document A", None)
+            calls.about("document B", None)
+        case "unnoted":
+            calls.whole = False
+
+    answer.passed(start())
+    begun, _ = answer.passed(body(b"{}", more=change == "in pieces"))
+
+    assert begun["headers"] == []
 
 
 def test_a_call_without_an_answer_is_noted_all_the_same() -> None:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 from zerotrust.audit.forms import Text
 from zerotrust.decision import Denied, ReasonCode
-from zerotrust.receipts.carried import named, taken
+from zerotrust.receipts.carried import named, sole, taken
 from zerotrust.receipts.receipt import (
     MAX_CALLS,
     MAX_RESOURCES,
@@ -39,11 +39,14 @@ class OneCall:
         """Note why there is no receipt."""
         self._reason = reason
 
-    def answered(self, content: bytes) -> bytes:
-        """Note the answer, and take out the receipts that it brought; return what is left."""
+    def answered(self, content: bytes, header: str | None = None) -> bytes:
+        """Note the answer, and take out the receipts that it brought; return what is left.
+
+        `header`: the value of the header for a receipt, which counts if the content has no place for any.
+        """
         outside = "://" not in self.audience
         found = None if outside else taken(content)
-        left, receipts = (found.content, found.receipts) if found else (content, ())
+        left, receipts = (found.content, found.receipts) if found else (content, () if outside else sole(header))
         self._answer = hashlib.sha256(left).hexdigest()
         self.receipts = named(receipts)
         self.ended(OUTSIDE if outside else NONE)
@@ -98,6 +101,11 @@ class Calls:
         self._calls.append(call := OneCall(self._room, len(self._calls), audience, token, content))
         self._bound()
         return call
+
+    @property
+    def brief(self) -> bool:
+        """Whether the receipt fits into a header: nobody was asked, and nothing but one resource was looked at."""
+        return self.whole and not self._calls and not self._exchanges and len(self._resources) <= 1
 
     @property
     def received(self) -> list[str]:

@@ -18,6 +18,8 @@ META = "zerotrust/receipts"
 """Its name in the `_meta` of an MCP result."""
 MEMBER = "receipts"
 """Its name in any other JSON object."""
+HEADER = "zerotrust-receipt"
+"""The header for the one receipt of a refusal that was sent before anybody else was asked."""
 MAX_RECEIPTS = 256
 """Receipts in one answer: those of two agents' tasks with as many calls as an agent may make (`agent_loop.py`)."""
 MAX_VALUE = 512 * 1024
@@ -57,6 +59,12 @@ def taken(content: bytes) -> Carried | None:
     if len(receipts) > MAX_RECEIPTS or not all(map(_is_jws, receipts)):
         return None
     return Carried(content[:start] + content[end:], start, receipts)
+
+
+def sole(value: str | None) -> tuple[str, ...]:
+    """Return the receipt in a header's value; none unless it has the form of one."""
+    fits = value and len(value) <= MAX_OWN and not value.encode().translate(None, _BYTES) and _is_jws(value)
+    return (value,) if value and fits else ()
 
 
 def named(receipts: Sequence[str]) -> tuple[str, ...]:

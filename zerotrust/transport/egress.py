@@ -22,6 +22,7 @@ from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ELEMENTS, PLAIN, REPORTING_MARGIN, SECONDS, read
 from zerotrust.limits.strict_json import check_size
 from zerotrust.receipts.calls import CALLS
+from zerotrust.receipts.carried import HEADER
 from zerotrust.receipts.receipt import NOT_SENT, STREAMED
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
@@ -99,7 +100,7 @@ async def _whole(
             finally:
                 await answer.aclose()
     if call := request.extensions.get(_CALL):
-        body = call.answered(body)
+        body = call.answered(body, answer.headers.get(HEADER))
     return answer, body
 
 

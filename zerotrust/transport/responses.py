@@ -42,13 +42,19 @@ def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[b
     return [(b"www-authenticate", f'Bearer realm="zero-trust"{given}'.encode())]
 
 
-def problem(refusal: Denied, trace_id: str) -> dict[str, Any]:
-    """Return the problem object that a refused caller gets; a verified one with a place for the receipt."""
+def problem(refusal: Denied, trace_id: str, *, begun: bool = False) -> dict[str, Any]:
+    """Return the problem object that a refused caller gets.
+
+    A verified caller's has a place for receipts, unless the only one fits into a header: clients print what is here.
+    `begun`: the headers have been sent.
+    """
     error, scope = refusal.error or "unauthorized", {"scope": refusal.scope} if refusal.scope else {}
     # control: refusal-detail-hidden
     found = {"error": error, "reason": refusal.public_reason, "trace_id": trace_id} | scope | dict(refusal.more)
     if calls := CALLS.get():
-        calls.refusal, found[MEMBER] = refusal, ""
+        calls.refusal = refusal
+        if begun or not calls.brief:
+            found[MEMBER] = ""
     return found
 
 
@@ -72,7 +78,7 @@ async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message)
     the server closes the connection: a proper end would make half an answer look like a whole one.
     """
     if any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in first["headers"]):
-        event = b"event: error\r\ndata: %b\r\n\r\n" % orjson.dumps(problem(refusal, trace_id))
+        event = b"event: error\r\ndata: %b\r\n\r\n" % orjson.dumps(problem(refusal, trace_id, begun=True))
         await send({"type": "http.response.body", "body": event, "more_body": False})
 
 
