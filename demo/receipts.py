@@ -23,7 +23,7 @@ from local.manual_steps import REQUEST
 from local.program import busy, console, say
 from local.system import ROOT
 from zerotrust.receipts import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
-from zerotrust.receipts.carried import filled, taken
+from zerotrust.receipts.carried import HEADER, filled, taken
 from zerotrust.receipts.opened import each
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.registry.lock import LOCK, load_lock
@@ -101,8 +101,8 @@ async def asked(system: Running) -> tuple[Held, str]:
         published = await http.get(f"{system.address(registry.authorities.registry)}/audit-policy")
         task = await task_answered(http, at, login)
         refused = await http.post(f"{at}/tasks", json={"request": REQUEST, "department": "/finance"}, headers=headers)
-        found, others = taken(task.content), taken(refused.content)
-        if not found or not others:
+        found, other = taken(task.content), refused.headers.get(HEADER)
+        if not found or not other:
             raise ValueError("an answer without receipts")
         evidence = await _proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", headers)
     return Held(
@@ -112,7 +112,7 @@ async def asked(system: Running) -> tuple[Held, str]:
         x509.load_pem_x509_certificates(system.ca_file.read_bytes()),
         policy(published.raise_for_status().text),
         approved(registry, load_lock(ROOT / LOCK).parties),
-    ), others.receipts[0]
+    ), other
 
 
 async def _proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> Evidence:
