@@ -1,7 +1,7 @@
 """The content of a record: one typed, versioned event, which is written and read back in canonical bytes only.  Pure.
 
 These are chained, signed and put into a Merkle tree, so schema 1 never changes: a different event needs another schema.
-`docs/audit-events.md` explains every event and field.
+`docs/reference/audit-events.md` explains every event and field.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,16 @@ class AuditEvent(Shape):
 
     schema: Literal[1]
     time: Microseconds
+    """When it was written."""
     service: SpiffeId
+    """Who writes it."""
     data: Annotated[Data, Field(discriminator="type")]
+    """What happened; its `type` says which of the types it is."""
     trace: Trace | None = None
+    """The request that it belongs to.  `counts`, `issued`, `alarm`, `resumed` and what Keycloak changed belong to
+    none."""
     measurement: Sha256 | None = None
+    """The digest of the code that is approved for the writer; attestation gives it an identity for this code only."""
 
     def canonical(self) -> bytes:
         """Return the event in the canonical form of RFC 8785.  Raises `TypeError` if it has no such form."""

@@ -1,6 +1,6 @@
 """The parts of events: who called, in which request, and what was decided about which resource.  Pure.
 
-`docs/audit-events.md#parts` explains every field.
+`docs/reference/audit-events.md#parts` explains every field.
 """
 
 from dataclasses import dataclass
@@ -30,22 +30,31 @@ DESCRIBED = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace(Shape):
-    """The request that an event belongs to (W3C Trace Context); ids are lower-case hexadecimal."""
+    """The request that an event belongs to (W3C Trace Context); ids are lower-case hexadecimal.
+
+    All events of one request have the same `span_id`, so it leads from a request to its outcome.
+    """
 
     trace_id: TraceId
+    """Of the trace that the request belongs to."""
     span_id: SpanId
+    """This service's handling of the request."""
     parent_id: SpanId | None = None
-    """The span of the party that sent the request."""
+    """The span of the party that sent the request; only a party of ours can name one."""
     caller_trace_id: TraceId | None = None
-    """The trace of a caller that may not continue it here."""
+    """The trace that a user's client named: recorded, but not continued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer(Shape):
-    """The party at the other end of the connection, by its certificate."""
+    """The party at the other end of the connection, by its certificate.
+
+    It differs from the `party` of the principal where a token was stolen.
+    """
 
     id: SpiffeId
     measurement: Sha256 | None = None
+    """Reserved: the digest of the code that the peer was attested with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +62,33 @@ class Caller(Shape):
     """The claims of a caller's verified token; never the token itself."""
 
     subject: Id
+    """The user (`sub`)."""
     party: Id
+    """Who presents the token (`azp`): a SPIFFE ID, or the name of a user's client."""
     actors: tuple[Id, ...]
+    """Who acts for the user (`act`), the current actor first."""
     audience: SpiffeId
+    """The party that the token is for (`aud`)."""
     scopes: tuple[str, ...]
+    """Sorted."""
     groups: tuple[str, ...]
+    """Of the user, sorted."""
     token_id: Id
+    """`jti`."""
     lineage: tuple[Id, ...]
+    """The ids of the tokens that it was exchanged from, the root first."""
     transaction: Id
+    """The id of the root: the same for all tokens that were exchanged from it."""
     session: Id
+    """The user's session at the issuer (`sid`)."""
     client: Id
+    """The client that the user signed in with."""
     chain_started_at: Microseconds
+    """When the root was issued."""
     issued_at: Microseconds
+    """`iat`."""
     expires_at: Microseconds
+    """`exp`."""
 
     @classmethod
     @lru_cache(DESCRIBED)
@@ -91,8 +114,9 @@ class Policy(Shape):
     """The policies that were evaluated."""
 
     version: str
+    """`NUMBER-` and 12 digits of the digest over rules and schema; `none` before the first."""
     rules: tuple[str, ...] | None = None
-    """The ids of the rules that permitted it."""
+    """The ids (`@id`) of the rules that permitted it, sorted; a refusal has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +125,11 @@ class Decided(Shape):
 
     allowed: bool
     reason: str
+    """`granted`, or why not."""
     detail: SafeText | None = None
+    """More, for readers of the journal: no caller gets it."""
     policy: Policy | None = None
+    """If policies were asked, or would have been."""
 
     @classmethod
     def of(cls, decision: Decision, policy: str | None = None) -> "Decided":
@@ -120,14 +147,22 @@ class Resource(Shape):
     """The resource of an access."""
 
     kind: str
+    """As the policies name it."""
     name: SafeText
+    """Which one."""
     attributes: dict[str, SafeText] | None = None
     """Of a refused one: what the policies were told of it, so that the refusal can be explained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect(Shape):
-    """The change by an act: SHA-256 of the resource before (none: it is new) and after (none: it was deleted)."""
+    """The change by an act, as SHA-256 of the resource.
+
+    At the documents tool it is of the document's canonical JSON (RFC 8785).  It reveals no text, but whoever guesses
+    the whole document can confirm it.
+    """
 
     before: Sha256 | None = None
+    """Before the act; without it, the resource is new."""
     after: Sha256 | None = None
+    """After the act; without it, the resource is gone."""

@@ -1,7 +1,7 @@
 """The forms that the values of a record have: text, ids, digests, times.  Pure.
 
 Text from outside is `Text`, and only `sanitize` makes it: no record contains a token.  An event whose values have other
-forms is refused when it is parsed.  `docs/audit-events.md` has the same table.
+forms is refused when it is parsed.  `docs/reference/audit-events.md` has the same table.
 """
 
 import re
