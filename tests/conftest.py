@@ -99,7 +99,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def every_event_can_be_parsed() -> Iterator[None]:
-    """Whatever a test makes a party record is an event as `docs/audit-events.md` describes it."""
+    """Whatever a test makes a party record is an event as `docs/reference/audit-events.md` describes it."""
     made, wrong = Recorder._event, list[str]()
 
     def checked(recorder: Recorder, data: Data) -> bytes:

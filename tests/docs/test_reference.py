@@ -1,9 +1,13 @@
 """Each page of docs/reference is what its generator returns: nobody edits one by hand."""
 
+from typing import get_args
+
 import pytest
 
 from tests.reference.bounds import bounds, exists, is_there, told
+from tests.reference.events import EXAMPLES
 from tests.reference.pages import FOLDER, PAGES
+from zerotrust.audit import event_types
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -28,3 +32,7 @@ def test_each_limit_says_why_and_what_happens_above_it_and_which_test_goes_above
 def test_what_is_said_of_a_limit_is_of_one_that_is_there() -> None:
     assert [bound for bound in told() if not is_there(bound)] == []
     assert [test for bound in told() for test in bound.tests if not exists(test)] == []
+
+
+def test_there_is_one_example_of_each_type_of_event() -> None:
+    assert [type(event.data) for event in EXAMPLES] == [*get_args(event_types.Data)]

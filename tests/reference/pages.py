@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from tests.attacks import table
-from tests.reference import bounds, reasons
+from tests.reference import bounds, events, reasons
 from tests.support.system import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
 PAGES: Mapping[str, Callable[[], str]] = {
     "attacks.md": table.markdown,
+    "audit-events.md": events.page,
     "bounds.md": bounds.page,
     "reasons.md": reasons.page,
 }

@@ -384,7 +384,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 REFUSED = b'{"data":{"decision":{"allowed":false,"reason":"not_bound"},"type":"refusal"},"schema":1,"service":"%b",'
 REFUSED += b'"time":1,"trace":{"span_id":"00f067aa0ba902b7","trace_id":"%b"}}'
-"""In the canonical form of an event (docs/audit-events.md)."""
+"""In the canonical form of an event (docs/reference/audit-events.md)."""
 
 
 def test_what_is_on_record_for_an_answer_is_found_by_its_trace_at_the_party_that_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text as ColouredText
 
-from tests.docs.test_audit_events import EXAMPLES
+from tests.reference.events import EXAMPLES
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Peer, Policy, Trace

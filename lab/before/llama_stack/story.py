@@ -48,7 +48,7 @@ HERE: dict[Run, Here] = {
         "gate: revocation", "each call asks whether the session still stands", "docs/revocation.md"
     ),
     attacks.ask_the_record: Here(
-        "journals", "each record names the user and everyone who acted for them", "docs/audit-events.md"
+        "journals", "each record names the user and everyone who acted for them", "docs/reference/audit-events.md"
     ),
 }
 
