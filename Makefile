@@ -12,6 +12,23 @@ FUZZ_SECONDS ?= 600
 MODEL ?= script
 # What is given on the command line reaches programs as it is: neither make nor the shell runs what is in it.
 # PYTHON is left out: it names a program to run.  What is not meant to be given is overridden.
+# docs/reference/settings.md has what follows of each, of PYTHON, and of the variables of the machine:
+#   PYTHON: the Python to use, 3.11 or newer; another version than before makes .venv again
+#   MODEL: what answers behind inference: script (the default), or llama-stack, for Python 3.12 or newer
+#   OPENAI_BASE_URL: with MODEL=llama-stack, a server with OpenAI's API; by default one that answers by our script
+#   OPENAI_MODEL: its models that are offered, separated by spaces; agents get the first (without it, set ZT_MODEL)
+#   OPENAI_API_KEY_FILE: a file with the key for it
+#   TESTS: of make test: which tests to run
+#   FUZZ_SECONDS: of make fuzz: how long
+#   NAME: of make new-agent and make new-tool: what it is called, 2 to 20 lowercase letters
+#   TOOL: of make new-agent: the tool server that it calls, documents by default
+#   SCOPE: of make new-agent: the one scope that it has there; by default the first that the server has
+#   NEW_SCOPE: of make new-agent, instead of SCOPE: a scope to make, which that server then serves
+#   WAY: of make doctor: which way of starting to look at, containers or local
+#   A2A_TCK: of make conformance: the folder of the A2A test kit
+#   JAVA_HOME: the Java to run Keycloak with, 21 or newer; without it, make finds or fetches one
+#   KEYCLOAK_HOME: an unpacked Keycloak of the version that this project needs; without it, make fetches one
+#   XDG_CACHE_HOME: the folder of what is fetched; by default ~/.cache
 override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL WAY TESTS FUZZ_SECONDS A2A_TCK \
 	OPENAI_BASE_URL OPENAI_MODEL OPENAI_API_KEY_FILE
 override GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))

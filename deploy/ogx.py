@@ -19,6 +19,7 @@ from authorities.attestation.spiffe.certificates import new_key
 NAME = "llamastack"
 """Of the server in the registry, and the audience of the tokens for it."""
 PORT = 8321
+"""The Llama Stack server, with `MODEL=llama-stack`."""
 SCOPES = {
     "llama.chat": ["/v1/chat/completions"],
     "llama.models": ["/v1/models", "/v1/models/*"],

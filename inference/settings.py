@@ -15,6 +15,7 @@ class ModelSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ZT_", frozen=True)
 
     model: Annotated[str, Field(pattern=MODEL_NAME)] | None = None
-    """The model that is meant by the name `default`; without it, the first that the server lists, once it was asked."""
+    """The model that is meant by the name `default`, as the server names it (`provider/qwen3:8b`).  Without it, the
+    first that the server lists, once it was asked."""
     model_tools: Literal["native", "schema"] = "native"
     """How the model chooses tools: by the calls of its API, or, if it has none, by an answer in a JSON Schema."""

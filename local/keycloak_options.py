@@ -1,7 +1,9 @@
 """What Keycloak and its Java are started with: addresses, bounds on what strangers can cost, and options."""
 
 PORT = 8443
+"""Keycloak."""
 HEALTH_PORT = 9000
+"""Keycloak's health, in plain http."""
 URL = f"https://localhost:{PORT}"
 
 MAX_CONNECTIONS = 500

@@ -26,6 +26,7 @@ from local.progress import Say, going_on
 ROOT = Path(__file__).parents[1]
 OGX = ROOT / ".ogx" / "bin" / "ogx"
 HOST, SCRIPT_PORT = "127.0.0.1", 8322
+"""The scripted model behind the Llama Stack server."""
 SCRIPTED = Provider(f"http://{HOST}:{SCRIPT_PORT}/v1", models=("scripted",))
 """A model server that answers by our script, for which no model is needed."""
 

@@ -39,18 +39,22 @@ class Scope(Entry):
     """
 
     served_by: list[Name] = Field(min_length=1)
+    """The parties where it is used."""
     high_risk: bool = False
+    """Whether each use of it is of high risk."""
 
 
 class Party(Entry):
     """A party.  How it is named, whether it starts chains and which client it is at Keycloak are independent facts."""
 
     id: Literal["spiffe", "client"]
-    """How it is named: by a SPIFFE ID, with a certificate; or by a client ID, without one."""
+    """How it is named: by a SPIFFE ID, with a certificate to which its tokens are bound (RFC 8705); or by a client ID,
+    without one: then it is a program of a person, and its tokens are bearer tokens."""
     starts_chains: bool = False
-    """Whether users sign in with it: its tokens were not exchanged, and name no actor."""
+    """Whether users sign in with it, with PKCE: its tokens name no actor, and it cannot exchange any."""
     keycloak: Literal["public", "confidential", "none"]
-    """Its type of client there.  A confidential client authenticates with its JWT-SVID."""
+    """Its type of client there.  A confidential client authenticates with its JWT-SVID.  A public one can only start
+    chains.  With `none`, no token is issued to it or for it."""
     redirect_uris: list[Annotated[str, Field(pattern=REDIRECT, max_length=256)]] = []
     """The exact addresses at which a sign-in ends, without wildcards (RFC 9700 section 4.1).
 
@@ -59,9 +63,14 @@ class Party(Entry):
     device_grant: bool = False
     """Whether users may also sign in by a code that they confirm in a browser elsewhere (RFC 8628)."""
     may_call: list[Name] = []
+    """The only parties that it connects to, and the only audiences that Keycloak issues to it.  With `starts_chains`
+    it is one: a sign-in names no audience, so its token would name all of them, and be refused everywhere."""
     delegates: list[ScopeName] = []
+    """The scopes that it may ask for.  Those that callers need at this party itself are not among them."""
     max_ttl: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
+    """The longest lifetime of a token that is issued to it, in seconds; not longer than that of its caller."""
     code: list[Folder] = []
+    """Folders that it is measured by and runs from.  A process gets the identity of the party whose code it runs."""
 
 
 Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -72,20 +81,27 @@ class Outside(Entry):
     """A server that is not a party, such as a model server.  Only one party connects to it."""
 
     reached_by: Name
+    """The one party that connects to it."""
     takes_tokens: bool = False
     """Whether tokens are issued for it.  Its client ID, and so its audience, is its name."""
     spki_sha256: Pin | None = None
-    """Its identity.  Without it here, the key has to be enrolled at the registry (`files.py`)."""
+    """Its key: the SHA-256, in hex, of the `SubjectPublicKeyInfo` of its certificate (RFC 7469 section 2.4).  Without
+    it here, the key has to be enrolled at the registry (`files.py`)."""
 
 
 class Freshness(Entry):
     """The greatest age of data that decisions are based on, in seconds.  The upper bounds are those of the README."""
 
     keys: Annotated[int, Field(ge=1, le=300)]
+    """Of the issuer's signing keys."""
     keys_cooldown: PositiveInt
+    """Between two requests for them because a token names an unknown one."""
     svid: Annotated[int, Field(ge=1, le=LONGEST_JWT_SVID)]
+    """The lifetime of a JWT-SVID."""
     x509_svid: Annotated[int, Field(ge=4, le=LONGEST_X509_SVID)]
+    """The lifetime of a certificate."""
     revocations: Annotated[int, Field(ge=1, le=3)]
+    """Of the news about revocations: with older news, a party refuses everything."""
 
 
 class Authorities(Entry):
@@ -102,12 +118,15 @@ class Authorities(Entry):
 
 
 class Registry(Entry):
-    """The whole file; its entries must be consistent."""
+    """The entries of the file; they must be consistent."""
 
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
+    """Of all SPIFFE IDs, and the end of the DNS names in certificates."""
     realm: Annotated[str, Field(pattern=r"^[a-z]+$")]
+    """The realm at Keycloak."""
     authorities: Authorities
     departments: list[Department] = Field(min_length=1)
+    """The groups of users that a task can be about."""
     scopes: dict[ScopeName, Scope]
     parties: dict[Name, Party]
     outside: dict[Name, Outside] = {}

@@ -15,6 +15,7 @@ from local.program import busy
 from local.system import ROOT
 
 PORT = 8331
+"""The Llama Stack server of `make before`, in plain http."""
 
 
 def config(model: str, model_key: str, issuer: str, ca_file: Path, folder: Path) -> dict[str, Any]:
