@@ -5,14 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from inference.settings import ModelSettings
 from tests.docs.test_docs import ROOT, TEXTS, texts
-from tests.support.system import deployment
-from zerotrust.settings import Settings
 
 README = (ROOT / "README.md").read_text()
 INDEX = (ROOT / "docs" / "README.md").read_text()
-SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 NEEDS = ["Learn", "Do", "Look up", "Understand"]
 PRINCIPLES = [
     "scoped API enforcement",
@@ -117,38 +113,6 @@ def test_every_link_to_a_heading_finds_it(text: Path) -> None:
 
 def test_the_texts_are_all_texts() -> None:
     assert len(TEXTS) > 25
-
-
-def test_the_settings_are_those_of_the_code() -> None:
-    of_two = "".join((ROOT / f"authorities/{name}/main.py").read_text() for name in ("registry", "policy"))
-    registry = re.findall(r"^    (\w+): Path$", of_two, re.MULTILINE)
-    sources = "".join(file.read_text() for file in (ROOT / "zt").rglob("*.py"))
-    options = re.findall(r'envvar="(\w+)"', sources)
-    fields = (*Settings.model_fields, *ModelSettings.model_fields, *registry)
-    known = {f"ZT_{name.upper()}" for name in fields} | {*options}
-
-    assert set(re.findall(r"^\| `(ZT_\w+)`", SETTINGS, re.MULTILINE)) == known
-
-
-def test_the_ports_are_those_of_the_deployments() -> None:
-    told = {who.partition(":")[0]: (int(port), there) for port, who, there in rows(SETTINGS, "Ports")}
-    published = re.findall(r'"127\.0\.0\.1:\$\{\w+:-(\d+)\}:', (ROOT / "docker-compose.yml").read_text())
-
-    placed = {name: place.port for name, place in deployment().parties.items()}
-    assert {name: port for name, (port, _) in told.items() if name in placed} == placed
-    shown = [(str(port), there) for port, there in told.values() if there.isdigit()]
-    assert sorted(there for _, there in shown) == sorted(published)
-    assert [pair for pair in shown if pair[0] != pair[1]] == []
-
-
-def test_every_variable_of_make_is_one_that_the_makefile_reads() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    told = [row[0].strip("`") for row in rows(SETTINGS, "Variables of make")]
-
-    given = re.search(r"^override GIVEN := ((?:.*\\\n)*.*)", makefile, re.MULTILINE)
-    assert given
-    of_programs = {"PYTHON"}
-    assert sorted(told) == sorted(of_programs | {*given[1].replace("\\", "").split()})
 
 
 def test_each_decision_has_its_date_what_was_rejected_and_its_cost() -> None:

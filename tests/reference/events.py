@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
-from inspect import getdoc, getsourcefile
+from inspect import getsourcefile
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tests.reference.source import documented
+from tests.reference.source import documented, text_of
 from zerotrust.audit import event_parts, event_types, forms
 from zerotrust.audit.event import AuditEvent
 
@@ -85,8 +85,7 @@ def _sections() -> Iterator[str]:
     for title, kinds in SECTIONS.items():
         yield f"## {title}\n"
         for kind in kinds if isinstance(kinds, list) else shapes(kinds):
-            text = (getdoc(kind) or "").replace("  ", " ")
-            yield f"### {_called(kind)}\n\n{text}\n\n| field | type | | meaning |\n|---|---|---|---|"
+            yield f"### {_called(kind)}\n\n{text_of(kind)}\n\n| field | type | | meaning |\n|---|---|---|---|"
             hints = get_type_hints(kind, include_extras=True)
             said = documented(Path(getsourcefile(kind) or ""))
             yield from (_row(one, hints[one.name], said[f"{kind.__name__}.{one.name}"]) for one in fields(kind))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tests.attacks import table
-from tests.reference import bounds, events, reasons
+from tests.reference import bounds, events, reasons, settings
 from tests.support.system import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -12,4 +12,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "audit-events.md": events.page,
     "bounds.md": bounds.page,
     "reasons.md": reasons.page,
+    "registry-yaml.md": settings.registry,
+    "settings.md": settings.settings,
 }

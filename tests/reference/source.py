@@ -1,7 +1,9 @@
 """What the source says of its own names: the string that follows an assignment, which Python itself forgets."""
 
 import ast
+import re
 from functools import cache
+from inspect import getdoc
 from pathlib import Path
 
 
@@ -12,6 +14,11 @@ def documented(file: Path) -> dict[str, str]:
     A name of a class has the class before it: `CedarPolicy.MEMORY`.  Names that are assigned together share the text.
     """
     return dict(_documented(ast.parse(file.read_text()).body))
+
+
+def text_of(thing: object) -> str:
+    """Return the docstring of a module or a class, with one space after each sentence."""
+    return re.sub(r"(?<=\S)  (?=\S)", " ", getdoc(thing) or "")
 
 
 def _documented(body: list[ast.stmt], within: str = "") -> list[tuple[str, str]]:

@@ -1,0 +1,146 @@
+"""docs/reference/settings.md and registry-yaml.md: variables, ports, folders and keys, from what reads them."""
+
+import re
+from collections.abc import Iterator
+from inspect import getsourcefile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+import local
+from authorities.policy.main import PolicySettings
+from authorities.registry.main import RegistrySettings
+from inference.settings import ModelSettings
+from tests.reference.bounds import Bound
+from tests.reference.source import documented, text_of
+from tests.support.system import ROOT, deployment
+from zerotrust.registry.model import NAME, Authorities, Freshness, Outside, Party, Registry, Scope
+from zerotrust.settings import Settings
+
+SERVICES: dict[str, type[BaseModel]] = {
+    "every party": Settings,
+    "the registry": RegistrySettings,
+    "the policy authority": PolicySettings,
+    "inference, with a Llama Stack server": ModelSettings,
+}
+PORTS = {
+    "local/keycloak_options.py": ("PORT", "HEALTH_PORT"),
+    "deploy/ogx.py": ("PORT",),
+    "local/llama_stack.py": ("SCRIPT_PORT",),
+    "lab/before/llama_stack/stack.py": ("PORT",),
+}
+KEYS: dict[str, type[BaseModel]] = {
+    "": Registry,
+    "authorities": Authorities,
+    "scopes": Scope,
+    "parties": Party,
+    "outside": Outside,
+    "freshness": Freshness,
+}
+_SETTINGS = """\
+# Settings, ports, folders
+
+`scripts/run tests.reference` writes this page. No setting weakens a check: if a test needs anything else, it composes a
+service from Python objects.
+
+## Settings of a service
+
+A party reads these variables when it starts. Without containers, the runner sets them. In containers,
+`docker-compose.yml` does, and attestation gives no identity to a party whose values differ from attestation's own.
+`SPIFFE_ENDPOINT_SOCKET`, the address of the SPIFFE Workload API from which a party gets its identity, is set as well.
+Rights are not settings: [registry.yaml](registry-yaml.md) has them. [zt](../zt.md) has variables of its own.
+"""
+_MAKE = """\
+## Variables of make
+
+Set them on the command line (`make up MODEL=llama-stack`), or in the environment.
+"""
+_PORTS = """\
+## Ports
+
+All are on 127.0.0.1. In containers, only those are published for which the last column names the variable that changes
+them. There, parties talk on port 443 of their own addresses. A sign-in at the client `walkthrough` returns to
+`http://127.0.0.1:8000/callback`, and nothing listens there.
+"""
+_REGISTRY = """\
+# registry.yaml
+
+`scripts/run tests.reference` writes this page from [the model](../../zerotrust/registry/model.py).
+[Registration](../registration.md) explains what is derived from the file, and who approves it. If the file has a
+mistake, it is refused with file, key and reason. `registry.lock` holds a digest of every entry, so a file that was
+edited and not approved is not served. Comments and the order of keys do not matter.
+"""
+
+
+def settings() -> str:
+    """Return docs/reference/settings.md."""
+    folders = text_of(local).partition("\n\n")[2]
+    parts = [_SETTINGS, *_of_services(), "", _MAKE, *_of_make(), "", _PORTS, *_ports(), "", "## Folders", "", folders]
+    return "\n".join(parts) + "\n"
+
+
+def _table(*columns: str) -> str:
+    return f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
+
+
+def _of_services() -> Iterator[str]:
+    yield _table("variable", "read by", "meaning")
+    for who, model in SERVICES.items():
+        said = documented(Path(getsourcefile(model) or ""))
+        for name in [name for name in vars(model)["__annotations__"] if name in model.model_fields]:
+            yield f"| `ZT_{name.upper()}` | {who} | {said[f'{model.__name__}.{name}']} |"
+
+
+def _of_make() -> Iterator[str]:
+    makefile = (ROOT / "Makefile").read_text()
+    given = re.findall(r"^override GIVEN := ((?:.*\\\n)*.*)", makefile, re.MULTILINE)[0].replace("\\", "").split()
+    said = dict(re.findall(r"^#   ([A-Z0-9_]+): (.+)$", makefile, re.MULTILINE))
+    yield _table("variable", "meaning")
+    yield from (f"| `{name}` | {said[name]} |" for name in ["PYTHON", *given])
+    yield from (f"| `{name}` | {text} |" for name, text in said.items() if name not in {"PYTHON", *given})
+
+
+def _ports() -> Iterator[str]:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    published = {port: name for name, port in re.findall(r'"127\.0\.0\.1:\$\{(\w+):-(\d+)\}:', compose)}
+    ports = {str(place.port): name for name, place in deployment().parties.items()}
+    for file, names in PORTS.items():
+        for name in names:
+            ports[str(Bound(file, name).value)] = documented(ROOT / file)[name]
+    yield _table("port", "who listens", "in containers")
+    for port, who in sorted(ports.items()):
+        yield f"| {port} | {who} | {f'`{published[port]}`' if port in published else ''} |"
+
+
+def registry() -> str:
+    """Return docs/reference/registry-yaml.md."""
+    return "\n".join([_REGISTRY, *(part for key, model in KEYS.items() for part in _keys(key, model))])
+
+
+def _keys(key: str, model: type[BaseModel]) -> Iterator[str]:
+    said, schema = documented(Path(getsourcefile(model) or "")), model.model_json_schema()
+    yield f"## {key or 'The whole file'}\n\n{text_of(model)}\n"
+    yield _table("key", "value", "", "meaning")
+    for name in model.model_fields:
+        presence = "required" if name in schema["required"] else "optional"
+        text = said[f"{model.__name__}.{name}"] or f"See [below](#{name})."
+        yield f"| `{name}` | {_value(schema['properties'][name])} | {presence} | {text} |"
+    yield ""
+
+
+def _value(schema: dict[str, Any]) -> str:
+    """Return what a JSON Schema says of one value, as a reader of YAML would."""
+    if either := schema.get("anyOf"):
+        return _value(either[0])
+    if values := schema.get("enum"):
+        return " or ".join(f"`{one}`" for one in values)
+    if items := schema.get("items"):
+        return f"list of {_value(items)}"
+    if "additionalProperties" in schema or "patternProperties" in schema:
+        return "an entry for each name"
+    bounds = [f"{schema['minimum']} to {schema['maximum']}"] if "maximum" in schema else []
+    if schema.get("pattern") == NAME:
+        return "name of a party"
+    form = [f"`{schema['pattern']}`".replace("|", "\\|")] if "pattern" in schema else []
+    return ", ".join([schema.get("type", "entry"), *bounds, *form])
