@@ -4,6 +4,7 @@ system, started once as well, for whoever asks for it."""
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -78,6 +79,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=turn)
 
 
+MINUTES = Path(__file__).parents[1] / "run" / "test-minutes.txt"
+"""The minutes of each suite in the last run of all of them."""
+MOST_OF_THEM = 8
+"""Suites in a run that is not of some only."""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what each suite took, what was skipped in it, and how busy the machine is."""
     if terminalreporter.config.getoption("--table"):
@@ -92,9 +99,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     # Setup and teardown are reported apart, and count for the suite as well.
     for report in terminalreporter.stats.get("", ()):
         minutes[report.nodeid.partition("::")[0].rpartition("/")[0]] += report.duration / 60
-    terminalreporter.section(f"minutes, load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores")
-    for suite, took in sorted(minutes.items(), key=lambda one: -one[1]):
-        terminalreporter.write_line(f"{took:6.1f}  {suite}: {count[suite]} tests, {skipped[suite]} skipped")
+    terminalreporter.section(title := f"minutes, load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores")
+    lines = [
+        f"{took:6.1f}  {suite}: {count[suite]} tests, {skipped[suite]} skipped"
+        for suite, took in sorted(minutes.items(), key=lambda one: -one[1])
+    ]
+    terminalreporter.write_line("\n".join(lines))
+    if len(lines) >= MOST_OF_THEM:
+        MINUTES.parent.mkdir(exist_ok=True)
+        MINUTES.write_text("\n".join([title, *lines, ""]))
 
 
 @pytest.fixture(autouse=True)
