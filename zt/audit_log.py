@@ -118,7 +118,8 @@ def witness(
 ) -> None:
     """Cosign the log as a witness of your own, and print the witness's line for a policy.
 
-    It signs only what continues the checkpoint that it signed last, which it keeps on your disk.
+    It signs only what continues the checkpoint that it signed last, which it keeps in the folder of `ZT_WITNESS`,
+    by default ~/.config/zt/witness.
     """
     from zerotrust.tlog.checkpoint import checkpoint_of
     from zt.evidence import trusted

@@ -151,7 +151,8 @@ def revocations(context: typer.Context, *, _json: Json = False) -> None:
 def status(context: typer.Context, *, _json: Json = False) -> None:
     """Show who answers, and whether each proves who it is.  This needs no sign-in.
 
-    The exit status is 1 if Keycloak or the registry does not.
+    The exit status is 1 if Keycloak or the registry does not.  In containers, agents, tools and inference show no
+    answer: `zt` is in none of their networks.
     """
     import asyncio
 
