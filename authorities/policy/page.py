@@ -25,7 +25,7 @@ HEAD = (
     "This page is generated from the rules, the registry and the decision table, and a test keeps it current "
     "(`scripts/run authorities.policy.page > docs/policies.md`). What an agent may do is in "
     "[its section](#what-each-party-may-do). [Why not](#why-not) explains refusals by examples; `zt policy explain` "
-    "explains those of a task that has run ([zt.md](zt.md#zt-policy-explain)).\n\n"
+    "explains those of a task that has run ([zt.md](reference/zt.md#zt-policy-explain)).\n\n"
     "Rules only permit, and what no rule permits is refused. A rule permits a call only if three things fit: the "
     "departments of the user (or that the user is an operator), the rights of the agent that acts for the user, and "
     "the scopes of the token. The parties that acted before that agent make no difference.\n\n"

@@ -2,10 +2,11 @@
 
 import sys
 
-from tests.reference import bounds
+from tests.reference import bounds, commands
 from tests.reference.pages import FOLDER, PAGES
 
 bounds.drop_what_is_gone()
+commands.drop_what_is_gone()
 for name, page in PAGES.items():
     (FOLDER / name).write_text(page())
     sys.stdout.write(f"docs/reference/{name}\n")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tests.attacks import table
-from tests.reference import bounds, events, reasons, settings
+from tests.reference import bounds, commands, events, reasons, settings
 from tests.support.system import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -14,4 +14,5 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reasons.md": reasons.page,
     "registry-yaml.md": settings.registry,
     "settings.md": settings.settings,
+    "zt.md": commands.page,
 }
