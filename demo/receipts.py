@@ -86,7 +86,8 @@ async def show_receipts(system: Running, checks: Checks) -> None:
     say(f"{len(alice.receipts)} receipts, {len(alice.answer):,} bytes with the answer; each call below its caller:")
     console.print(tree(proven.root))
     paragraph(
-        "Now something is altered, and each time alice verifies again. A step is one of the ten in docs/receipts.md."
+        "Now something is altered, and each time alice verifies again. A step is one of the ten in "
+        "docs/reference/receipts.md."
     )
     await checks.all(altered(alice, proven, other))
 

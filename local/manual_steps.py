@@ -79,8 +79,8 @@ The passwords are of this run only.  Step by step, in bash
 """
 
 _RECEIPTS = r"""
-Who took part in a task (docs/receipts.md).  In the same shell, sign alice in
-again, so that no other answer has the same tokens, and then:
+Who took part in a task (docs/reference/receipts.md).  In the same shell, sign
+alice in again, so that no other answer has the same tokens, and then:
 
   as_alice -o run/answer.json --json "$TASK" \
     {orchestrator}/tasks; sleep 2

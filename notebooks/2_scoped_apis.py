@@ -26,7 +26,7 @@
 # | gate | the check around each service, which every call has to pass first |
 # | MCP | the Model Context Protocol, by which agents call tools |
 #
-# More are in the [glossary](../docs/glossary.md).
+# More are in the [glossary](../docs/reference/glossary.md).
 
 # %%
 from demo.intruder import claims_of

@@ -157,7 +157,7 @@ found.append(await revoked(await started(real), BY["revoke_token"]))
 #
 # Here is all that was measured, on a logarithmic scale: each vertical line stands for ten times as long as the one before. The dashed line is what this project promises: 3 s. A service whose own state of revocations is older than that refuses everybody.
 #
-# The numbers in the committed notebook are of one run on a shared machine with two cores. They include the time until the calling cell gets its turn, so they can be longer than the project's targets: 50 milliseconds (p99) for what is pushed, and one second for what is polled. The medians of many tries are in [revocation.md](../docs/revocation.md#revocation-latency).
+# The numbers in the committed notebook are of one run on a shared machine with two cores. They include the time until the calling cell gets its turn, so they can be longer than the project's targets: 50 milliseconds (p99) for what is pushed, and one second for what is polled. The medians of many tries are in [revocation.md](../docs/explain/revocation.md#revocation-latency).
 
 # %%
 chart("From the confirmed revocation to the first refusal, at each enforcement point", found)

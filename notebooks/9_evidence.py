@@ -58,7 +58,7 @@ show_tree(proven.root)
 # %% [markdown]
 # This is who worked for her: each line is a call, below the call that caused it. The reader was refused FIN-201, which is finance's, and the writer was refused to overwrite a published report.
 #
-# Verification has ten steps, which [receipts.md](../docs/receipts.md) lists. `zt receipt verify` does the same in a terminal, and `zerotrust.receipts.verify` in a program.
+# Verification has ten steps, which [receipts.md](../docs/reference/receipts.md) lists. `zt receipt verify` does the same in a terminal, and `zerotrust.receipts.verify` in a program.
 #
 # ## One receipt
 #
@@ -105,7 +105,7 @@ verify_export([*before, *after], alice.policy)
 verify_export([*before, record, record, *after], alice.policy)
 
 # %% [markdown]
-# At fault is the export: the log's signed hashes fit the record as it was. [audit-log.md](../docs/audit-log.md) shows the other cases, in which the log or a service is at fault, and how programs of other people verify the same files.
+# At fault is the export: the log's signed hashes fit the record as it was. [audit-log.md](../docs/reference/audit-log.md) shows the other cases, in which the log or a service is at fault, and how programs of other people verify the same files.
 #
 # A witness has to be somebody else's. With a policy that asks for a second witness, alice's own, the same export is not enough until that one has cosigned it.
 

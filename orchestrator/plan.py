@@ -65,7 +65,7 @@ class Plan(BaseModel):
 
     steps: list[Step]
     receipts: str = ""
-    """The place for the receipts: whoever makes calls says so (`docs/receipts.md`)."""
+    """The place for the receipts: whoever makes calls says so (`docs/reference/receipts.md`)."""
 
 
 def make_plan(request: str, department: str) -> list[Step]:

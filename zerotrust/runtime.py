@@ -81,7 +81,7 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
     svid, registry = workload.svid, snapshot.registry.id(snapshot.registry.authorities.registry)
 
     def suspended(party: str) -> bool:
-        """Without the registry, nobody would learn of a reinstatement, and everything would end: docs/limits.md."""
+        """Without the registry, nobody learns of a reinstatement, and everything ends: docs/explain/limits.md."""
         return party != registry and revocations.suspended(party)
 
     calls = Connections(directory, svid, suspended=suspended)

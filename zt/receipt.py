@@ -37,7 +37,7 @@ MOST_NAMED = 10
 
 WITHOUT_PROOF = (
     "All other steps are verified.  But no witness says that each party signed before its certificate ended: whoever "
-    "stole a key later could have.  A proof is asked for soon after the answer (docs/receipts.md)."
+    "stole a key later could have.  A proof is asked for soon after the answer (docs/reference/receipts.md)."
 )
 
 
@@ -146,12 +146,12 @@ def _failed(error: "Unproven", ca: Path, export: Path | None, lock: str) -> NoRe
     if isinstance(error, OtherAuthority):
         why = (
             f"its certificate does not lead to an authority in {ca}.  If the system has started again since this "
-            "answer, that is why: name the ca.pem of that run with --ca (docs/receipts.md)"
+            "answer, that is why: name the ca.pem of that run with --ca (docs/reference/receipts.md)"
         )
     if isinstance(error, OtherCode) and lock:
         why += (
             f".  {lock} approves other code.  If that is another state of the project than the one that answered, name "
-            "with --accept what you accept (docs/receipts.md)"
+            "with --accept what you accept (docs/reference/receipts.md)"
         )
     if isinstance(error, EndsBefore):
         why = f"{export} ends at {at(error.until)}, " + _too_early(error)

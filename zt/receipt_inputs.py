@@ -49,7 +49,7 @@ def approved_in(system: Path) -> Accepted:
 
 
 def accepted_by(path: Path) -> Accepted:
-    """Return whom a file accepts: YAML or JSON, as docs/receipts.md says.  Raises `EvidenceError`."""
+    """Return whom a file accepts: YAML or JSON, as docs/reference/receipts.md says.  Raises `EvidenceError`."""
     try:
         found = _ACCEPTED.validate_python(strict_yaml(_content(path)))
     except ValueError as error:

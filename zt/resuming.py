@@ -66,8 +66,9 @@ def resume(folder: Path, service: str, log: Log, because: str) -> Done:
             return _resumed(path, service, log, because)
     except JournalError as error:
         if isinstance(error.__cause__, ChangedRecord):
-            text = f"{error}, so nobody can say what else was.  Restore the journal from a copy: docs/failures.md, 'A "
-            raise EvidenceError(f"{text}journal whose own chain is broken'.", "journal_broken") from error
+            text = f"{error}, so nobody can say what else was.  Restore the journal from a copy: "
+            text += "docs/explain/failures.md, 'A journal whose own chain is broken'."
+            raise EvidenceError(text, "journal_broken") from error
         text = f"{error}.  The service must not run meanwhile; it starts again afterwards."
         raise EvidenceError(text, "journal_in_use") from error
     except OSError as error:

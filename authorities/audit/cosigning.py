@@ -74,7 +74,7 @@ class Cosigners:
         if status in {409, 422}:
             raise OtherHistory(
                 f"the registry has cosigned another history of this log than that on the disk ({status}: {text}): this "
-                "is a restored backup or a second instance. See docs/failures.md, and change nothing in either folder"
+                "is a restored backup or a second instance. See docs/explain/failures.md; change nothing in either"
             )
         if status != 200:
             raise LogError(f"the registry does not cosign ({status}): {text}")

@@ -43,7 +43,8 @@ def recorded(journal: Path) -> frozenset[tuple[int, str]]:
         try:
             followed(begins_after(journal), read())
         except ChangedRecord as changed:
-            raise VersionsError(f"{journal}: {changed}.  Restore it from a backup: docs/failures.md.") from changed
+            text = f"{journal}: {changed}.  Restore it from a backup: docs/explain/failures.md."
+            raise VersionsError(text) from changed
     return frozenset(found)
 
 

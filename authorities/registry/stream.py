@@ -1,4 +1,4 @@
-"""The sending end of the registry's feed (`docs/feed.md`): registry, policies and revocations, signed."""
+"""The sending end of the registry's feed (`docs/reference/feed.md`): registry, policies and revocations, signed."""
 
 import asyncio
 import logging

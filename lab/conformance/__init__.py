@@ -1,1 +1,4 @@
-"""Public conformance suites and clients against the running system: `make conformance`, `docs/conformance.md`."""
+"""Public conformance suites and clients against the running system: `make conformance`.
+
+`docs/reference/conformance.md` has the results.
+"""

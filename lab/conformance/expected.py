@@ -1,4 +1,6 @@
-"""The checks that fail by design, by suite, with reasons; runs and `docs/conformance.md` are compared with it.
+"""The checks that fail by design, by suite, with reasons.
+
+Runs and `docs/reference/conformance.md` are compared with it.
 
 Checks of the MCP suite that also fail on the SDK without the gate are not listed: that suite expects its own
 demonstration server, and the run compares with the same tools on the same SDK.

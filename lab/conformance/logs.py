@@ -113,9 +113,9 @@ async def _cosigned_by(home: Path, signer: Path) -> dict[str, str]:
 
 
 async def _demanded_of(home: Path, signer: Path, running: Path, demanded: str) -> dict[str, str]:
-    """Name litewitness to the running ledger, as docs/audit-log.md says, and have both demanded; return who has signed.
+    """Name litewitness to the running ledger, as docs/reference/audit-log.md says, and have both demanded.
 
-    Nothing is asked of the system: it records something within a minute.
+    Return who has signed.  Nothing is asked of the system: it records something within a minute.
     """
     named = running.parent / WITNESSES
     async with witness(signer, emptied(home / "beside"), policy(demanded).logs[0]) as (there, key):

@@ -22,7 +22,7 @@ from zt.commands import app
 from zt.output import console
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "audit-log.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "audit-log.md").read_text()
 EXAMPLES = re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -7,7 +7,7 @@ from tests.support.pdp import answered, point
 from tests.support.system import ROOT, registry
 from zerotrust.authzen import EVALUATION
 
-PAGE = (ROOT / "docs" / "authzen.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "authzen.md").read_text()
 QUESTION, ANSWER = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 
 

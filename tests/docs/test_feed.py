@@ -1,4 +1,4 @@
-"""`docs/feed.md` shows the lines as they are made, and says of which topic each is."""
+"""`docs/reference/feed.md` shows the lines as they are made, and says of which topic each is."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from zerotrust.registry.lock import load_lock
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, KINDS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "feed.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "feed.md").read_text()
 EXAMPLES = [json.loads(text) for text in re.findall(r"^```json\n(.*)\n```$", PAGE, re.MULTILINE)]
 KNOWN = RegistrySnapshot(registry=registry(), addresses={}, approved=load_lock(ROOT / "registry.lock").parties)
 MADE = [

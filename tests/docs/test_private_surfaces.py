@@ -1,4 +1,4 @@
-"""Each private name of another package that the code uses is on docs/private-surfaces.md."""
+"""Each private name of another package that the code uses is on docs/reference/private-surfaces.md."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ PRODUCT = (
     "local",
     "demo",
 )
-PAGE = (ROOT / "docs" / "private-surfaces.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "private-surfaces.md").read_text()
 NOT_PRIVATE = {"_asdict", "_replace", "_exit", "_value_", "_checked"}
 """Documented parts of the standard library, which avoids clashes by the underscore; and one of a base class here."""
 
@@ -38,7 +38,7 @@ def test_every_private_name_in_use_is_on_the_page() -> None:
 
 
 def test_what_the_page_names_is_used_there() -> None:
-    rows = re.findall(r"^\| [^|]+ \| .*?`[\w. ]*?(_\w+)`.*?\]\(\.\./([\w/.]+)\)", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| [^|]+ \| .*?`[\w. ]*?(_\w+)`.*?\]\(\.\./\.\./([\w/.]+)\)", PAGE, re.MULTILINE)
 
     assert len(rows) >= 5
     assert [row for row in rows if row[0] not in (ROOT / row[1]).read_text()] == []

@@ -46,7 +46,7 @@ def test_the_readme_has_eight_limits_and_twelve_things_to_see() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "section"), [("README.md", "The five principles"), ("docs/series.md", "From principle to file")]
+    ("page", "section"), [("README.md", "The five principles"), ("docs/explain/series.md", "From principle to file")]
 )
 def test_each_principle_of_the_series_has_files_and_tests(page: str, section: str) -> None:
     found = rows((ROOT / page).read_text(), section)
@@ -56,7 +56,7 @@ def test_each_principle_of_the_series_has_files_and_tests(page: str, section: st
     assert [row for row in found if not any("tests/" in cell for cell in row)] == []
 
 
-NOTEBOOK = re.compile(r"\[(\d)(?:: ([^\]]+))?\]\(\.\./notebooks/(\w+)\.ipynb\)")
+NOTEBOOK = re.compile(r"\[(\d)(?:: ([^\]]+))?\]\(\.\./\.\./notebooks/(\w+)\.ipynb\)")
 """A notebook by its number, and one of its headings; without a heading, all of it."""
 LEADS_TO = [
     ("From figure to file", ["1", "2", "3", "4", "5"]),
@@ -68,18 +68,18 @@ LEADS_TO = [
 def test_each_figure_and_principle_leads_to_a_notebook_a_section_files_and_tests(
     section: str, subjects: list[str]
 ) -> None:
-    found = {row[0]: row[2:] for row in rows((ROOT / "docs" / "series.md").read_text(), section)}
+    found = {row[0]: row[2:] for row in rows((ROOT / "docs" / "explain" / "series.md").read_text(), section)}
 
     assert list(found) == subjects
     for subject, (notebooks, sections, files, tests) in found.items():
         assert NOTEBOOK.search(notebooks), subject
-        assert re.search(r"\]\([\w-]+\.md#[\w-]+\)", sections), subject
-        assert re.search(r"\]\(\.\./(?!tests/|notebooks/)", files), subject
-        assert re.search(r"\]\(\.\./tests/", tests), subject
+        assert re.search(r"\]\([\w./-]+\.md#[\w-]+\)", sections), subject
+        assert re.search(r"\]\(\.\./\.\./(?!tests/|notebooks/)", files), subject
+        assert re.search(r"\]\(\.\./\.\./tests/", tests), subject
 
 
 def test_each_notebook_is_in_the_map_and_each_of_its_headings_that_is_named_is_one() -> None:
-    named = NOTEBOOK.findall((ROOT / "docs" / "series.md").read_text())
+    named = NOTEBOOK.findall((ROOT / "docs" / "explain" / "series.md").read_text())
 
     assert {name for _, _, name in named} == {file.stem for file in (ROOT / "notebooks").glob("*.ipynb")}
     for number, heading, name in named:
@@ -116,7 +116,7 @@ def test_the_texts_are_all_texts() -> None:
 
 
 def test_each_decision_has_its_date_what_was_rejected_and_its_cost() -> None:
-    entries = (ROOT / "DECISIONS.md").read_text().strip().split("\n\n")[2:]
+    entries = (ROOT / "docs" / "explain" / "decisions.md").read_text().strip().split("\n\n")[2:]
 
     form = re.compile(r"\*\*[^*]+\*\*,? ?\(2\d{3}-\d\d-\d\d\)?.* Rejected: .* Cost: .*\.")
     assert len(entries) > 70

@@ -24,7 +24,7 @@ from lab.conformance.running import Failed, Missing
 from local.waiting import there, until
 from tests.support.system import ROOT
 
-PAGE = (ROOT / "docs" / "conformance.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text()
 
 
 def test_the_page_lists_what_is_expected_to_fail_and_why() -> None:

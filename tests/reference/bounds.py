@@ -25,7 +25,7 @@ _INTRODUCTION = """\
 `scripts/run tests.reference` writes this page. Names, values and reasons are those of the source. The last columns say
 what happens above the limit, and which tests below `tests/` go above it. Four things have no limit: what an admitted
 user writes to the journals, what a party adds to the audit log at the rate of its share, what a party makes Keycloak
-do, and what strangers do at Keycloak's own port. [Limits](../limits.md) explains them.
+do, and what strangers do at Keycloak's own port. [Limits](../explain/limits.md) explains them.
 """
 
 

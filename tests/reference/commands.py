@@ -41,7 +41,7 @@ _REASONS = """\
 ## Reasons
 
 An error's `reason` is the [reason](reasons.md) that an authority gave, or `step_1` to `step_10` for
-[the step](../receipts.md#the-ten-steps) of a receipt that failed, or one of these:
+[the step](receipts.md#the-ten-steps) of a receipt that failed, or one of these:
 
 | reason | meaning |
 |---|---|"""

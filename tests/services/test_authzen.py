@@ -192,7 +192,7 @@ async def test_an_enforcement_point_of_others_gets_the_same_answers(tmp_path: Pa
 
 
 def asked_by_others(row: Row) -> dict[str, Any]:
-    """A row of the decision table as docs/authzen.md has it."""
+    """A row of the decision table as docs/reference/authzen.md has it."""
     resource: dict[str, Any] = {"type": "Party", "id": row.at}
     if isinstance(row.at, Resource):
         resource = {"type": row.at.kind, "id": row.at.name, "properties": dict(row.at.attributes)}

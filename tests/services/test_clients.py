@@ -1,6 +1,6 @@
 """What official clients rely on: one name for a tool, the context of a conversation, parts that both sides can read.
 
-The rules for agents are those that the A2A compatibility kit checks as MUST; see `docs/conformance.md`.
+The rules for agents are those that the A2A compatibility kit checks as MUST; see `docs/reference/conformance.md`.
 """
 
 import asyncio

@@ -249,7 +249,7 @@ def test_another_user_of_a_task_is_named_with_who_says_so() -> None:
 async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_after_that_is_found(
     system: System, issuer: Issuer
 ) -> None:
-    """As docs/reference/reasons.md says of the `trace_id`, and docs/receipts.md of the receipts."""
+    """As docs/reference/reasons.md says of the `trace_id`, and docs/reference/receipts.md of the receipts."""
     strangers, others = issuer.token(aud="elsewhere"), issuer.token(scope="reasoning.plan")
     answers = [await system.client("orchestrator", token).post("/tasks", json={}) for token in (strangers, others)]
     gate = system.apps[system.addresses["orchestrator"]]

@@ -239,8 +239,8 @@ def test_a_journal_whose_own_chain_is_broken_is_not_resumed(tmp_path: Path) -> N
 
     assert shown.exit_code == 1
     assert f"{place.path}: record 3 was changed, so nobody can say what else was." in shown.stderr
-    assert "docs/failures.md, 'A journal whose own chain is broken'." in shown.stderr
-    assert "**A journal whose own chain is broken**" in (ROOT / "docs/failures.md").read_text()
+    assert "docs/explain/failures.md, 'A journal whose own chain is broken'." in shown.stderr
+    assert "**A journal whose own chain is broken**" in (ROOT / "docs/explain/failures.md").read_text()
 
 
 def test_a_journal_that_may_only_be_read_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

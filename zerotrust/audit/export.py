@@ -1,4 +1,6 @@
-"""An export: the log in one file, which is verified with nothing running.  Pure; `docs/audit-log.md` has the format.
+"""An export: the log in one file, which is verified with nothing running.  Pure.
+
+`docs/reference/audit-log.md` has the format.
 
 First the header with the signed checkpoint, then the hashes of all leaves, 256 in a line, then the leaves themselves,
 byte for byte, one in a line.  The checkpoint vouches for the hashes, and each hash for its leaf: so the first leaf that

@@ -18,7 +18,7 @@ from zerotrust.tlog.proof import Proof, proof
 PATH = "/journal"
 CHANGED = "journal_changed"
 """The reason for which it takes nothing more of a journal: it has other records of it."""
-RESUME = "Until an operator has it resume (zt audit resume: docs/failures.md), nothing of it is delivered"
+RESUME = "Until an operator has it resume (zt audit resume: docs/explain/failures.md), nothing of it is delivered"
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_WAIT = 60

@@ -2,7 +2,7 @@
 
 The payload of a JWS (`spiffe/statement.py`), whose certificate alone says who signed it.  It is canonical JSON
 (RFC 8785), and a member that does not apply is left out.  A digest is a SHA-256 in hexadecimal, as in a record of a
-journal, so that both can be compared as they are.  `docs/receipts.md` explains every field.
+journal, so that both can be compared as they are.  `docs/reference/receipts.md` explains every field.
 """
 
 import hashlib

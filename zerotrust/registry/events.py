@@ -1,4 +1,4 @@
-"""The payloads of the registry's feed: how they are written and read (`docs/feed.md`).
+"""The payloads of the registry's feed: how they are written and read (`docs/reference/feed.md`).
 
 Revocations are security event tokens (RFC 8417).  A single change has an event type of CAEP, RISC or OAuth; all others
 have types of our own, under the trust domain's name.  This is not an SSF stream: `feed.py` defines the delivery, not

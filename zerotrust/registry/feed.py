@@ -1,4 +1,4 @@
-"""Follows the registry's feed: the registry's snapshot, the policies and the revocations (`docs/feed.md`).
+"""Follows the registry's feed: the registry's snapshot, the policies and the revocations (`docs/reference/feed.md`).
 
 Each line is signed, and numbered within its topic.  After any error the feed is opened again, and begins with the whole
 of every topic.  Until all of that has been received, nothing is fresh, and so nothing is allowed.

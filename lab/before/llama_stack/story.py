@@ -45,7 +45,7 @@ HERE: dict[Run, Here] = {
         "gate: signature", "no key opens the tool: it wants a token of this user, from this caller", "docs/models.md"
     ),
     attacks.go_on_after_sign_out: Here(
-        "gate: revocation", "each call asks whether the session still stands", "docs/revocation.md"
+        "gate: revocation", "each call asks whether the session still stands", "docs/explain/revocation.md"
     ),
     attacks.ask_the_record: Here(
         "journals", "each record names the user and everyone who acted for them", "docs/reference/audit-events.md"
