@@ -1,6 +1,7 @@
 """Runs a party of a variant: the party's own `create_app`, with the variant's kind of service."""
 
 import os
+import time
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp
 from lab.bench.party.naive import Naive
 from lab.bench.party.samples import SAMPLES, sampling
 from lab.bench.party.thinking import thinking
-from lab.bench.party.unguarded import Unguarded
+from lab.bench.party.unguarded import NobodyRevoked, Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.runtime import compose, follow, in_force, policy_of, serve, spare_what_is_loaded
 from zerotrust.service import Service
@@ -72,7 +73,8 @@ async def live(settings: Settings, variant: str, name: str) -> None:
             policy = (
                 in_force(feed.policy, feed.snapshot, feed) if follows else policy_of(feed.policy.document, registry)
             )
-            service = compose(name, snapshot, policy, settings, workload, feed.revocations, kind)
+            revocations = feed.revocations if follows else NobodyRevoked(clock=time.monotonic)
+            service = compose(name, snapshot, policy, settings, workload, revocations, kind)
             app = create_app(service)
             if follows:
                 feed.on_change(

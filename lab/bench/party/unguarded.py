@@ -10,6 +10,7 @@ from zerotrust.audit.event_parts import Effect
 from zerotrust.context import PRINCIPAL, TRACE, Span
 from zerotrust.decision import Resource
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.testing import principal
@@ -26,6 +27,12 @@ class _Everything(dict[Hashable, float]):
 
     def get(self, *_asked: object) -> float:
         return float("inf")
+
+
+class NobodyRevoked(Revocations):
+    """What a party without security knows: a service listens once its news are fresh, and it follows none."""
+
+    fresh = True
 
 
 class Unguarded(Service):
