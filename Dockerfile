@@ -1,10 +1,10 @@
 # One base, and from it one image for each party.  Which code is in an image decides who it can be: attestation compares
 # every file of a running container with the base as it was built, and with registry.lock.
 # COPY sets the mode, because the images' user reads what a checkout may hold for its owner alone (umask 077).
-# The user and group 47823 are shared by attestation and all parties, and by nobody on the machine: docs/containers.md.
+# The user and group 47823 are shared by attestation and all parties, and by nobody on the machine: docs/how-to/containers.md.
 
 # What everything is built on, each image by its digest: what a tag alone names would be trusted on first sight.
-# A variable of the same name takes the place of one, such as for a mirror (docs/containers.md, "Settings").
+# A variable of the same name takes the place of one, such as for a mirror (docs/how-to/containers.md, "Settings").
 ARG ZT_IMAGE_PYTHON=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 ARG ZT_IMAGE_KEYCLOAK=quay.io/keycloak/keycloak:26.7.5@sha256:37dbaf6f0722c9ec246335f36e1ef8b2e6cb960f7c27e0d8c615121a3d475a85
 ARG ZT_IMAGE_POSTGRES=postgres:17@sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f

@@ -45,8 +45,8 @@ from zt.sign_in import client_at, sign_in_at
 CA, PASSWORDS, JOURNALS = Path("/public/ca.pem"), Path("/accounts/passwords.json"), Path("/journals")
 ISSUER = os.environ.get("ZT_ISSUER", "https://localhost:8443/realms/agents")
 NEXT = (
-    ("docs/walkthrough.md", "this output, explained"),
-    ("docs/containers.md", "the containers, and what to try by hand"),
+    ("docs/learn/walkthrough.md", "this output, explained"),
+    ("docs/how-to/containers.md", "the containers, and what to try by hand"),
     ("make attacks-compose", "tries attacks from inside the containers"),
     ("docker compose down -v", "removes it all"),
 )

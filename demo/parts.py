@@ -9,7 +9,7 @@ INTRODUCTION = (
     "the reports is poisoned: it orders the agents to read what is finance's, and to overwrite a report. You will see "
     "who is who, the task with all its tokens and records, and then attack after attack, each of them for real. "
     "The model is a script, so that every run is the same, unless this deployment has another one: the task says which "
-    "model answered. docs/walkthrough.md explains each part."
+    "model answered. docs/learn/walkthrough.md explains each part."
 )
 NO = "\N{EN DASH}"
 """Where there is nothing to show."""

@@ -22,7 +22,7 @@ SAME_USER = (
     "run/. Among them are Keycloak's database, with the key that signs tokens, the documents and the journals."
 )
 NEXT = (
-    ("docs/walkthrough.md", "this output, explained"),
+    ("docs/learn/walkthrough.md", "this output, explained"),
     ("make up", "leaves it all running, and prints what to try by hand"),
     ("make attacks", "tries every attack of the catalogue, also without the check that stops it"),
 )

@@ -3,7 +3,7 @@
 #
 # Next: [2 Scoped APIs](2_scoped_apis.ipynb)
 #
-# This notebook follows figure 1 of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows figure 1 of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # The first post of the series says what is wrong with many agent systems of today. This notebook runs such a system and breaks it.
 #
@@ -155,6 +155,6 @@ await close()
 # %% [markdown]
 # ## Figure 3
 #
-# Figure 3 draws the same fault in a stack of agents, tools and inference: each part passes on the token that it got, and holds static API keys. `make before` attacks that, too, on a real Llama Stack server ([docs/before.md](../docs/before.md)).
+# Figure 3 draws the same fault in a stack of agents, tools and inference: each part passes on the token that it got, and holds static API keys. `make before` attacks that, too, on a real Llama Stack server ([docs/learn/before.md](../docs/learn/before.md)).
 #
 # `make compare` makes the same attacks on the system of figure 1 and on this project's. The next notebook shows the first reason why they fail there.

@@ -3,7 +3,7 @@
 #
 # Previous: [1 Today](1_today.ipynb) | Next: [3 Delegated exchange](3_delegated_exchange.ipynb)
 #
-# This notebook follows the principle *scoped API enforcement* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows the principle *scoped API enforcement* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # The first principle of the post is scoped API enforcement. Agents, inference and tools are APIs. Each has a scope and an audience of its own.
 #

@@ -3,7 +3,7 @@
 #
 # Previous: [2 Scoped APIs](2_scoped_apis.ipynb) | Next: [4 Continuous verification](4_continuous_verification.ipynb)
 #
-# This notebook follows figures 2 and 4, and the principle *delegated token exchange* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows figures 2 and 4, and the principle *delegated token exchange* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # In the first notebook, one token was passed on from party to party. The second principle of the post is delegated token exchange: nobody passes a token on. Each party shows Keycloak the token that it got, and asks for a new one for the next hop.
 #

@@ -3,7 +3,7 @@
 #
 # Previous: [3 Delegated exchange](3_delegated_exchange.ipynb) | Next: [5 Workload attestation](5_workload_attestation.ipynb) (not in containers)
 #
-# This notebook follows the principle *continuous verification and auditability* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows the principle *continuous verification and auditability* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # In the first notebook alice signed out, and the application's token was still accepted; it had up to an hour left. The third principle of the post is continuous verification: what was true when a token was made has to be true now, too.
 #

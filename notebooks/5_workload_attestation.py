@@ -3,7 +3,7 @@
 #
 # Previous: [4 Continuous verification](4_continuous_verification.ipynb) | Next: [6 Registration](6_registration.ipynb)
 #
-# This notebook follows figure 4, and the principle *workload attestation* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows figure 4, and the principle *workload attestation* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # A *workload* is a running program of the system: the orchestrator, an agent, the tool. A token says for whom a workload acts. It does not say which code the workload runs.
 #

@@ -3,7 +3,7 @@
 #
 # Previous: [5 Workload attestation](5_workload_attestation.ipynb) | Next: [7 Authorities outside](7_authorities_outside.ipynb)
 #
-# This notebook follows the principle *agent registration as a source of truth* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows the principle *agent registration as a source of truth* of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # The last principle of the post is agent registration as a source of truth. Somebody writes down which agents exist, and what each of them may do. Everything else follows from that: what Keycloak knows of them, which rights a token can have, which code may run.
 #

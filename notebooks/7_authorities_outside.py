@@ -3,7 +3,7 @@
 #
 # Previous: [6 Registration](6_registration.ipynb) | Next: [8 Your own agent](8_your_own_agent.ipynb)
 #
-# This notebook follows figure 5 of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows figure 5 of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # In figure 5 of the post, the orchestrator *enforces* decisions and does not make them. Who somebody is, what the rules are, and which code runs is decided by authorities outside of it. So a rule can change without any change to the orchestrator.
 #

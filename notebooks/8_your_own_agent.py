@@ -3,7 +3,7 @@
 #
 # Previous: [7 Authorities outside](7_authorities_outside.ipynb) | Next: [9 Evidence](9_evidence.ipynb)
 #
-# This notebook follows the five principles of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
+# This notebook follows the five principles of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, ports and times.
 #
 # In this notebook you write an agent: a few lines, in a cell. You register it, you start it, and alice gives it a task. You look at its tokens, and see what it is refused. Then you change the cell.
 #

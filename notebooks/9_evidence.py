@@ -3,7 +3,7 @@
 #
 # Previous: [8 Your own agent](8_your_own_agent.ipynb)
 #
-# This notebook follows the first sentence of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series: A calls C through B, so A trusts C without having said so. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/notebooks.md). The stored outputs are from a real run, with names in place of ids, digests, ports and times.
+# This notebook follows the first sentence of [the first post](https://next.redhat.com/2026/02/26/zero-trust-for-autonomous-agentic-ai-systems-building-more-secure-foundations/) of the series: A calls C through B, so A trusts C without having said so. `make notebooks` starts the system that its cells call, and JupyterLab: [how to run it](../docs/learn/notebooks.md). The stored outputs are from a real run, with names in place of ids, digests, ports and times.
 #
 # alice sees the orchestrator and nobody else. In the other notebooks, each party checked the one before it. Here alice checks all of them, afterwards and by herself: she says which parties she trusts, and finds out whether exactly these took part. Nothing has to run for that.
 #

@@ -18,7 +18,7 @@ from zerotrust.registry.lock import REGISTRY, Approved, Lock, entries
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
 
-HOW = "Nothing is approved. What belongs where: docs/{}.md."
+HOW = "Nothing is approved. What belongs where: docs/how-to/{}.md."
 
 
 def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
@@ -69,7 +69,7 @@ def current(root: Path) -> tuple[Registry, Lock]:
     registry = load_registry(root / REGISTRY)
     files = approved_files(registry, root)
     if wrong := problems(root, registry):
-        page = "policy-authority" if all(line.startswith(POLICIES) for line in wrong) else "add-an-agent"
+        page = "change-a-rule" if all(line.startswith(POLICIES) for line in wrong) else "add-an-agent"
         raise RegistryError("\n".join([*wrong, HOW.format(page)]))
     tools = {
         name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))

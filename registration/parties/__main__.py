@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
     except (ZeroTrustError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(report(project, f"docs/add-{'a-tool' if arguments[0].endswith('tool') else 'an-agent'}.md"))
+    print(report(project, f"docs/how-to/add-{'a-tool' if arguments[0].endswith('tool') else 'an-agent'}.md"))
     return 0
 
 

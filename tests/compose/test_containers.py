@@ -29,8 +29,8 @@ def test_the_story_is_told(stack: Stack) -> None:
 
 
 def typed(block: str) -> str:
-    """A block of docs/containers.md, for bash."""
-    section = (ROOT / "docs" / "containers.md").read_text().partition("## zt in its container\n")[2]
+    """A block of docs/how-to/containers.md, for bash."""
+    section = (ROOT / "docs" / "how-to" / "containers.md").read_text().partition("## zt in its container\n")[2]
     return next(str(each) for each in re.findall(r"```bash\n(.*?)```", section, re.DOTALL) if block in each)
 
 

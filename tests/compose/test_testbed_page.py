@@ -1,4 +1,4 @@
-"""docs/testbed.md: its example is typed off the page, in a folder far from this repository, against the wheel."""
+"""docs/how-to/testbed.md: its example is typed off the page, in a folder far from here, against the wheel."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ from zerotrust.testing.stack import Stack
 
 __all__ = ["install", "wheel"]
 pytestmark = pytest.mark.compose
-PAGE = (ROOT / "docs" / "testbed.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "testbed.md").read_text()
 
 
 def block(language: str) -> str:

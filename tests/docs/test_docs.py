@@ -74,7 +74,7 @@ def test_no_line_of_make_help_is_wider_than_a_terminal() -> None:
 
 
 def test_the_page_tells_every_refusal_that_the_walkthrough_tries() -> None:
-    told = (ROOT / "docs" / "refusals.md").read_text()
+    told = (ROOT / "docs" / "learn" / "refusals.md").read_text()
     source = (ROOT / "demo" / "refusals.py").read_text()
     refused = {(who, one.what) for who, tries in ATTEMPTS.items() for one in tries if one.control != ALLOWED}
     refused |= {(who, one.what) for who, one in BY_NAME.values()}
@@ -89,7 +89,7 @@ def test_the_pages_count_the_attempts_of_the_walkthrough() -> None:
     count = len(in_order) + len(BY_NAME) + len([_other_department, no_identity])
 
     assert f"\n9. {count} attempts that must be refused" in (ROOT / "README.md").read_text()
-    page = (ROOT / "docs" / "walkthrough.md").read_text()
+    page = (ROOT / "docs" / "learn" / "walkthrough.md").read_text()
     assert f"This part makes {count} attempts that must be refused" in page
     assert f"more than the {count} attempts above" in page
 
@@ -113,5 +113,5 @@ def test_the_readme_counts_the_attacks() -> None:
     readme = (ROOT / "README.md").read_text()
     assert f"tries {len(ROWS)} attacks" in readme
     assert "six have no check that the test can take away" in readme
-    assert unremovable == 6, "docs/refusals.md says how many cannot be taken away"
-    assert "Six rows have no check that the test can take away" in (ROOT / "docs" / "refusals.md").read_text()
+    assert unremovable == 6, "docs/learn/refusals.md says how many cannot be taken away"
+    assert "Six rows have no check that the test can take away" in (ROOT / "docs" / "learn" / "refusals.md").read_text()

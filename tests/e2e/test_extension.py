@@ -23,7 +23,7 @@ SECONDS = 900
 
 def blocks(page: str, language: str, heading: str = "") -> list[str]:
     """The blocks in that language under that heading of a page, or on the whole page."""
-    text = Path(__file__).parents[2].joinpath("docs", f"{page}.md").read_text()
+    text = Path(__file__).parents[2].joinpath("docs", "how-to", f"{page}.md").read_text()
     under = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert under or not heading
     return re.findall(rf"```{language}\n(.*?)```", under.group(1) if under and heading else text, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The party of docs/library.md, registered as that page says: a user of the real Keycloak gets in, and nobody else."""
+"""The party of the page library.md, registered as it says: a user of the real Keycloak gets in, and nobody else."""
 
 from pathlib import Path
 from typing import Any

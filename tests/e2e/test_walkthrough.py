@@ -1,4 +1,4 @@
-"""The walkthrough on the real system, at 80 columns; `docs/walkthrough.md` explains what it really prints."""
+"""The walkthrough on the real system, at 80 columns; `docs/learn/walkthrough.md` explains what it really prints."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from local.system import ROOT, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-PAGE = (ROOT / "docs" / "walkthrough.md").read_text()
+PAGE = (ROOT / "docs" / "learn" / "walkthrough.md").read_text()
 TITLES = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
 SAMPLES = re.findall(r"^```text\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 

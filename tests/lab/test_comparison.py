@@ -31,7 +31,7 @@ def refused(happened: str) -> Seen:
 
 
 GOOD = [Row(one, got("200 ok"), refused(one.answered)) for one in EXPECTED]
-PAGE = (ROOT / "docs" / "before.md").read_text()
+PAGE = (ROOT / "docs" / "learn" / "before.md").read_text()
 COSTS = Cost(0.05, 0.03), Cost(0.15, 0.06)
 
 

@@ -1,4 +1,4 @@
-"""docs/library.md: what it says to type is typed here, far from this repository, against the wheel."""
+"""docs/how-to/library.md: what it says to type is typed here, far from this repository, against the wheel."""
 
 import subprocess
 from pathlib import Path
@@ -17,7 +17,7 @@ from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 from zerotrust.testing import principal
 
-PAGE = (ROOT / "docs" / "library.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "library.md").read_text()
 
 
 def block(language: str, heading: str) -> str:

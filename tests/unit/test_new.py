@@ -406,7 +406,7 @@ def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign
 
 def test_no_line_of_what_is_said_is_wider_than_a_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     added = new_agent(project, "a" * 20, new_scope=f"tool.{'a' * 10}")
-    assert max(len(line) for line in report(added, "docs/add-an-agent.md").splitlines()) <= 80
+    assert max(len(line) for line in report(added, "docs/how-to/add-an-agent.md").splitlines()) <= 80
 
 
 def test_the_journal_of_a_new_party_is_there_for_all_who_read_journals(project: Path) -> None:

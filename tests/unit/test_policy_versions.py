@@ -103,7 +103,7 @@ def test_what_nobody_takes_is_withdrawn(tmp_path: Path) -> None:
 
 
 def test_an_operator_can_have_the_numbers_go_on_above_one_that_was_used_up(tmp_path: Path) -> None:
-    """As docs/policy-authority.md says: where a compromised authority has brought high numbers to the registry."""
+    """As docs/how-to/change-a-rule.md says: where a compromised authority has brought high numbers to the registry."""
     opened(tmp_path)
     (tmp_path / "004001.withdrawn").touch()
 

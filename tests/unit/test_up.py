@@ -92,7 +92,7 @@ def test_the_pages_ask_as_the_steps_do(system: Any, page: str) -> None:
     system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
     told = re.sub(r"run/ca\.pem (--connect-to \S+) --connect-to \S+", r"run/ca.pem \1", steps(system))
     (typed,) = re.findall(
-        r"^ask\(\) \{.*?^as_alice\(\) .*?$", (ROOT / f"docs/{page}.md").read_text(), re.DOTALL | re.MULTILINE
+        r"^ask\(\) \{.*?^as_alice\(\) .*?$", (ROOT / f"docs/how-to/{page}.md").read_text(), re.DOTALL | re.MULTILINE
     )
 
     assert [line for line in typed.splitlines() if line.strip() not in told] == []

@@ -234,7 +234,7 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str |
     except PermissionError as error:
         why = (
             f"{error.filename} cannot be read: attestation needs the user and group id of the parties, and neither "
-            "AppArmor nor SELinux between them (docs/containers.md)"
+            "AppArmor nor SELinux between them (docs/how-to/containers.md)"
         )
     except OSError as error:
         why = str(failed := measure_error(error))

@@ -28,21 +28,27 @@ class Here(NamedTuple):
 
 
 HERE: dict[Run, Here] = {
-    attacks.ask_without_a_token: Here("gate: credentials", "the same, at every party", "docs/refusals.md"),
+    attacks.ask_without_a_token: Here("gate: credentials", "the same, at every party", "docs/learn/refusals.md"),
     attacks.read_the_forecast: Here(
-        "policy: department", "an agent may read what its user may read, and no more", "docs/walkthrough.md"
+        "policy: department", "an agent may read what its user may read, and no more", "docs/learn/walkthrough.md"
     ),
     attacks.overwrite_the_report: Here(
-        "gate: scope of the tool", "the reader's token cannot write, the writer's cannot read", "docs/walkthrough.md"
+        "gate: scope of the tool",
+        "the reader's token cannot write, the writer's cannot read",
+        "docs/learn/walkthrough.md",
     ),
     attacks.ask_without_a_department: Here(
-        "policy: department", "a task works in one department of its user, and eve has none", "docs/refusals.md"
+        "policy: department", "a task works in one department of its user, and eve has none", "docs/learn/refusals.md"
     ),
     attacks.spend_the_token_elsewhere: Here(
-        "gate: audience, binding", "each hop has a token of its own, for one party and from one", "docs/models.md"
+        "gate: audience, binding",
+        "each hop has a token of its own, for one party and from one",
+        "docs/how-to/models.md",
     ),
     attacks.take_the_tools_key: Here(
-        "gate: signature", "no key opens the tool: it wants a token of this user, from this caller", "docs/models.md"
+        "gate: signature",
+        "no key opens the tool: it wants a token of this user, from this caller",
+        "docs/how-to/models.md",
     ),
     attacks.go_on_after_sign_out: Here(
         "gate: revocation", "each call asks whether the session still stands", "docs/explain/revocation.md"
@@ -77,5 +83,5 @@ async def attack_all(there: Before) -> dict[Run, Seen]:
         paragraph(Text.assemble("here   ", (control, "cyan"), f": {why} ({page})"), indent=2, hanging=7)
     begin("The end")
     succeeded = sum(seen.succeeded for seen in found.values())
-    paragraph(f"{succeeded} of {len(found)} attacks succeeded there. docs/models.md has both side by side.")
+    paragraph(f"{succeeded} of {len(found)} attacks succeeded there. docs/how-to/models.md has both side by side.")
     return found
