@@ -18,6 +18,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cached_property, partial
@@ -57,7 +58,10 @@ RANDOM = (
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), r"\1:<port>"),
     (re.compile(r"\beyJ[\w-]+\.[\w.~-]+"), "<jws>"),
     (re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f]{12})\b"), "<hex>"),
-    (re.compile(r"(?<![\w/+-])(?=[\w/+-]*\d)(?=[\w/+-]*[A-Z])[\w/+-]{20,}={0,2}"), "<base64>"),
+    (re.compile(r"\b[0-9a-f]{8}(?=…)"), "<hex>"),
+    (re.compile(r"(?<=state=)[\w-]+|(?<=code_challenge=)[\w-]+"), "<base64>"),
+    (re.compile(r"(?<![\w/+-])(?=[\w/+-]*[\d_-])(?=[\w/+-]*[A-Z])[\w/+-]{20,}={0,2}"), "<base64>"),
+    (re.compile(r"<base64>(\n<base64>)+"), "<base64>"),
     (re.compile(r"\b\w{6}:<id>"), "<jti>"),
     (re.compile(r"\bchatcmpl-[0-9a-f]+"), "<id>"),
     (re.compile(r"(?<=127\.0\.0\.1%3A)\d+"), "<port>"),
@@ -79,13 +83,15 @@ def plain(value: Any, path: str = "") -> Any:
     if isinstance(value, dict):
         return {plain(key): plain(one, f"{path}.{key}") for key, one in sorted(value.items())}
     if isinstance(value, list):
-        return kinds(value) if path.endswith(".events") else [plain(one, path) for one in value]
+        told = path.endswith(".events") and all(isinstance(one, dict) for one in value)
+        return kinds(value) if told else [plain(one, path) for one in value]
     if isinstance(value, str):
         if value.startswith("{"):  # JSON within JSON
             with suppress(ValueError):
                 return plain(json.loads(value), path)
         for pattern, name in RANDOM:
             value = pattern.sub(name, value)
+        value = " ".join(sorted(value.split())) if path.endswith(".scope") else value  # a set, in the order of chance
         return COUNT.sub("<number>", value) if " " in value else value
     if isinstance(value, float) or (isinstance(value, int) and value > 1 and not isinstance(value, bool)):
         return "<number>" if not path.endswith(("status", "code", "version", "number", "active")) else value
@@ -179,7 +185,8 @@ class Outside:
             if said.startswith('{"checkpoint"'):  # an export
                 return kinds((one := json.loads(line)).get("event", one) for line in said.splitlines())
             lines = (plain(_json(line) if line.startswith("{") else line) for line in said.splitlines())
-            return [" ".join(re.sub("─+", "─", line).split()) if isinstance(line, str) else line for line in lines]
+            told = [" ".join(re.sub("─+", "─", line).split()) if isinstance(line, str) else line for line in lines]
+            return [line for line, before in zip(told, [None, *told], strict=False) if line != before]
 
 
 @asynccontextmanager
@@ -240,7 +247,7 @@ async def repeated(send: Callable[[], Awaitable[httpx.Response]], *unready: int)
             got = await send()
         except (httpx.NetworkError, httpx.ProtocolError):
             return None
-        if got.status_code not in (unready or (503,)):
+        if got.status_code not in (unready or (429, 503)):
             break
         await asyncio.sleep(1)
     return got
@@ -285,15 +292,25 @@ def commands(system: Outside, told: dict[str, Any], files: Path, token: str) -> 
     for name, text in changed.items():
         (files / "policies" / name).write_text(f"{text}\n// changed\n" if name.endswith(".cedar") else text)
     policy = f"--policy {system.folder / 'audit.policy'}"
-    system.zt(f"audit export --log {log} --to {files / 'export'}", "")
-    exported = (files / "export").read_bytes()
-    (files / "changed").write_bytes(exported.replace(b"granted", b"Granted", 1))
+    exported = b""
+    for _ in range(30):  # until the log has records of everybody
+        (files / "export").unlink(missing_ok=True)
+        system.zt(f"audit export --log {log} --to {files / 'export'}", "")
+        exported = (files / "export").read_bytes()
+        if all(f'/{path.name.replace("-", "/")}"'.encode() in exported for path in system.folder.glob("data/*")):
+            break
+        time.sleep(1)
+    (files / "changed").write_bytes(
+        re.sub(rb'(reason":")granted("[^\n]*POST /tasks)', rb"\1Granted\2", exported, count=1)
+    )
     for command in (*asked.OFFLINE.split("|"), *asked.ONLINE.split("|")):
         trusts = command.startswith(("audit verify {", "receipt verify")) or "--export" in command
         filled = command.format(**words) + (f" {policy}" if trusts else "")
         filled += f" --ca {system.ca_file}" if command.startswith("receipt verify") else ""
         for json_too in ("", " --json"):
-            told[f"zt {command}{json_too}"] = system.zt(filled + json_too, token)
+            told[f"zt {command}{json_too}"] = found = system.zt(filled + json_too, token)
+            if command == "token show" and not json_too:  # the order of scopes is chance
+                found["out"] = sorted(" ".join(found["out"]).split())
 
 
 def journals(system: Outside) -> Iterator[tuple[str, Any]]:
@@ -306,7 +323,7 @@ def journals(system: Outside) -> Iterator[tuple[str, Any]]:
 def _names(value: Any, path: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for key, one in value.items():
-            yield from _names(one, f"{path}.{plain(key)}")
+            yield from _names(one, f"{path}.{'<party>' if key.startswith('spiffe:') else plain(key)}")
     else:
         yield path
 
@@ -314,9 +331,9 @@ def _names(value: Any, path: str = "") -> Iterator[str]:
 def demo(checkout: Path) -> list[str]:
     """Return what `make demo` prints at 80 columns, from its first heading on."""
     env = {**os.environ, "COLUMNS": "80"}
-    command = ["make", "-C", str(checkout), "demo"]
+    command = ["make", "--no-print-directory", "-C", str(checkout), "demo"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603
-    lines = [" ".join(plain(re.sub(r"^ +\d+\.\d s |─{2,}", "", line)).split()) for line in done.stdout.splitlines()]
+    lines = [" ".join(plain(re.sub(r"^ *\d+\.\d s |─{2,}", "", line)).split()) for line in done.stdout.splitlines()]
     begin = next((at for at, line in enumerate(done.stdout.splitlines()) if re.match("─+ [A-Z]", line)), 0)
     return [*(line for line in lines[begin:] if line and "so far" not in line), f"status {done.returncode}"]
 
