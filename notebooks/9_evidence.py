@@ -105,7 +105,7 @@ verify_export([*before, *after], alice.policy)
 verify_export([*before, record, record, *after], alice.policy)
 
 # %% [markdown]
-# At fault is the export: the log's signed hashes fit the record as it was. [audit-log.md](../docs/reference/audit-log.md) shows the other cases, in which the log or a service is at fault, and how programs of other people verify the same files.
+# At fault is the export: the log's signed hashes fit the record as it was. [evidence.md](../docs/explain/evidence.md) shows cases in which the log or a service is at fault, and [audit-log.md](../docs/reference/audit-log.md) says how other programs verify the same files.
 #
 # A witness has to be somebody else's. With a policy that asks for a second witness, alice's own, the same export is not enough until that one has cosigned it.
 
