@@ -1,30 +1,25 @@
-"""docs/policies.md is what the rules, the registry and the decision table say now."""
+"""docs/reference/policies.md is what the rules, the registry and the decision table say now."""
 
 import re
 from collections.abc import Callable
 
 import pytest
 
-from authorities.policy import page
 from authorities.policy.callers import caller
 from authorities.policy.decisions import FILE, Row, rows
 from authorities.policy.rules import rules_of
+from tests.reference import policies
+from tests.reference.pages import FOLDER
 from tests.support.system import POLICY, registry
 from zerotrust.decision import Resource
 from zerotrust.registry.files import policy_files
 from zerotrust.runtime import policy_of
 
 REGISTRY = registry()
-FILES = {file.name: file.read_text() for file in policy_files(page.FOLDER)}
-TABLE = rows((page.FOLDER / FILE).read_text(), REGISTRY)
-TEXT = page.PAGE.read_text()
+FILES = {file.name: file.read_text() for file in policy_files(policies.FOLDER)}
+TABLE = rows((policies.FOLDER / FILE).read_text(), REGISTRY)
+TEXT = (FOLDER / "policies.md").read_text()
 ENGINE = policy_of(POLICY, REGISTRY)
-
-
-def test_the_page_is_current(capsys: pytest.CaptureFixture[str]) -> None:
-    page.main()
-
-    assert capsys.readouterr().out == TEXT, "scripts/run authorities.policy.page > docs/policies.md"
 
 
 def test_every_rule_and_every_party_that_calls_is_on_it() -> None:
@@ -37,17 +32,17 @@ def test_every_rule_and_every_party_that_calls_is_on_it() -> None:
 def test_what_a_party_may_do_is_what_the_policies_answer() -> None:
     """The writer loses a right with the rule for it, and with the right in the registry."""
     line = "- It may create, delete and replace: a draft of the user's own.\n"
-    assert line in section("agent/writer", page.page(FILES, POLICY, REGISTRY, TABLE))
+    assert line in section("agent/writer", policies.page(FILES, POLICY, REGISTRY, TABLE))
 
     both = 'in [Action::"document.replace", Action::"document.delete"]'
     fewer = FILES | {"documents.cedar": FILES["documents.cedar"].replace(both, '== Action::"document.delete"')}
     document = POLICY.model_copy(update={"policies": "\n".join(fewer.values())})
-    after = section("agent/writer", page.page(fewer, document, REGISTRY, TABLE))
+    after = section("agent/writer", policies.page(fewer, document, REGISTRY, TABLE))
     assert "- It may create and delete: a draft of the user's own.\n" in after
 
     party = REGISTRY.parties["agent/writer"].model_copy(update={"delegates": ["inference.run"]})
     less = REGISTRY.model_copy(update={"parties": REGISTRY.parties | {"agent/writer": party}})
-    after = section("agent/writer", page.page(FILES, POLICY, less, TABLE))
+    after = section("agent/writer", policies.page(FILES, POLICY, less, TABLE))
     assert "- It may use: `inference.run` at inference.\n" in after
     assert "- It may do nothing with: a draft of the user's own; " in after
 

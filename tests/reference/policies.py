@@ -1,4 +1,4 @@
-"""Writes docs/policies.md from the rules, the registry and the decision table: `scripts/run authorities.policy.page`.
+"""docs/reference/policies.md, from the rules, the registry and the decision table.
 
 What a party may do there is not described but asked: each line of it is an answer of the policies.
 """
@@ -19,18 +19,17 @@ from zerotrust.runtime import policy_of
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "policies"
-PAGE = ROOT / "docs" / "policies.md"
 HEAD = (
     "# What the policies permit\n\n"
     "This page is generated from the rules, the registry and the decision table, and a test keeps it current "
-    "(`scripts/run authorities.policy.page > docs/policies.md`). What an agent may do is in "
+    "(`scripts/run tests.reference`). What an agent may do is in "
     "[its section](#what-each-party-may-do). [Why not](#why-not) explains refusals by examples; `zt policy explain` "
-    "explains those of a task that has run ([zt.md](reference/zt.md#zt-policy-explain)).\n\n"
+    "explains those of a task that has run ([zt.md](zt.md#zt-policy-explain)).\n\n"
     "Rules only permit, and what no rule permits is refused. A rule permits a call only if three things fit: the "
     "departments of the user (or that the user is an operator), the rights of the agent that acts for the user, and "
     "the scopes of the token. The parties that acted before that agent make no difference.\n\n"
-    "- A **department** is a group that [registry.yaml](../registry.yaml) calls one. The token of an agent names one "
-    "department of the user, the one that the task is about.\n"
+    "- A **department** is a group that [registry.yaml](../../registry.yaml) calls one. The token of an agent names "
+    "one department of the user, the one that the task is about.\n"
     "- A **scope** is what a token is for: `tool.read` to read documents, `tool.write` to file and change them. Each "
     "other scope opens the API of one kind of party.\n"
     "- A **document** is a draft, or published. Its class says who may see it: a public document is for all "
@@ -57,7 +56,7 @@ def page(files: Mapping[str, str], document: PolicyDocument, registry: Registry,
 
 def _rules(files: Mapping[str, str]) -> Iterator[str]:
     for name, text in files.items():
-        yield f"### [{name}](../policies/{name})\n"
+        yield f"### [{name}](../../policies/{name})\n"
         yield "| rule | what it permits |\n|---|---|"
         yield from (f"| `{rule.id}` | {rule.sentence} |" for rule in rules_of(text))
         yield ""
@@ -104,8 +103,8 @@ def _reasons(table: Sequence[Row], explained: Explanations, registry: Registry) 
     rows = [row for row in table if row.because and not row.allowed]
     yield "## Why not\n"
     yield (
-        "These questions are from [the decision table](../policies/decisions.md), which has all questions and answers. "
-        "Each of these is refused. The people and the documents are examples:\n"
+        "These questions are from [the decision table](../../policies/decisions.md), which has all questions and "
+        "answers. Each of these is refused. The people and the documents are examples:\n"
     )
     yield from _examples(rows)
     yield (
@@ -135,13 +134,8 @@ def _examples(rows: Sequence[Row]) -> Iterator[str]:
     yield ""
 
 
-def main() -> None:
-    """Print the page."""
+def current() -> str:
+    """Return the page of the policies, the registry and the decision table as they are in this folder."""
     registry = load_registry(ROOT / "registry.yaml")
     files = {file.name: file.read_text() for file in policy_files(FOLDER)}
-    table = rows((FOLDER / FILE).read_text(), registry)
-    print(page(files, load_policy(FOLDER), registry, table), end="")
-
-
-if __name__ == "__main__":
-    main()
+    return page(files, load_policy(FOLDER), registry, rows((FOLDER / FILE).read_text(), registry))
