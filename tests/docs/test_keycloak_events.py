@@ -1,4 +1,4 @@
-"""`docs/keycloak-events.md` says what the code does with each event, for all types there are."""
+"""`docs/explain/revocation.md` says what the code does with each event of Keycloak, for all types there are."""
 
 import json
 import re
@@ -20,17 +20,30 @@ from authorities.registry.keycloak.events import (
     switches_off,
 )
 
-PAGE = (Path(__file__).parents[2] / "docs" / "keycloak-events.md").read_text()
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
-ADMIN_ROWS = [row for row in ROWS if len(row) == 5 and row[0] != "operation"]
-USER_TYPES = {kind: row[1] for row in ROWS if len(row) == 2 and row[0] != "type" for kind in row[0].split(", ")}
+PAGE = (Path(__file__).parents[2] / "docs" / "explain" / "revocation.md").read_text()
+TABLES = [
+    [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    for table in re.findall(r"(?:^\|.*\n)+", PAGE.partition("## What each event")[2], re.MULTILINE)
+]
+OPERATIONS = ("ACTION", "CREATE", "DELETE", "UPDATE")
+ADMIN_ROWS = [
+    (operation, resource, path, effect)
+    for operations, resource, path, effect in TABLES[0]
+    for operation in operations.split(", ")
+] + [
+    (operation, resource, "somewhere/ID", "revokes nothing")
+    for resources, _ in TABLES[1]
+    for resource in resources.split(", ")
+    for operation in OPERATIONS
+]
+USER_TYPES = {kind: effect for kinds, effect in TABLES[2] for kind in kinds.split(", ")}
 KINDS = {"user": "user", "party": "party", "session": "session", "all tokens": "before", "token": "token"}
 NOT_BEFORE = 1_700_000_000
 
 
 def named(effect: str) -> set[str]:
     """The first word of what is revoked, as the page tells it."""
-    assert re.match(r"revokes: |revokes nothing: |read", effect), effect
+    assert re.match(r"revokes: |revokes nothing|read", effect), effect
     revokes = effect.removeprefix("revokes: ") if effect.startswith("revokes: ") else ""
     return set(re.findall(r"\b(sessions|session|user|party|all tokens)\b", revokes))
 
@@ -41,13 +54,14 @@ def revoked(changes: list[Change | Sessions]) -> set[str]:
 
 
 def test_there_are_rows() -> None:
+    assert len(TABLES) == 3
     assert len(ADMIN_ROWS) > 60
     assert len(USER_TYPES) > 60
 
 
 @pytest.mark.parametrize("row", ADMIN_ROWS, ids=lambda row: " ".join(row[:3]))
-def test_an_admin_event_does_what_its_row_says(row: list[str]) -> None:
-    operation, resource, path, _, effect = row
+def test_an_admin_event_does_what_its_row_says(row: tuple[str, ...]) -> None:
+    operation, resource, path, effect = row
     off = {"eventsEnabled": False} if resource == "REALM" and path in ("", "events/config") else {}
     event: dict[str, Any] = {
         "operationType": operation,
@@ -59,7 +73,7 @@ def test_an_admin_event_does_what_its_row_says(row: list[str]) -> None:
     found = revoked(of_admin_event(event, {"an-id": "agent/reader"}))
     found |= {"all tokens"} if switches_off(event) else set()
 
-    assert found == named(effect.partition(" The rest")[0])
+    assert found == named(effect)
 
 
 @pytest.mark.parametrize(("kind", "effect"), USER_TYPES.items())

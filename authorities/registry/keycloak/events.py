@@ -35,7 +35,7 @@ REGISTRATION = ("CLIENT_UPDATE", "CLIENT_DELETE")
 """Changes of a client by the registration service (RFC 7592), which makes no admin event."""
 
 USER_EVENTS = ("LOGOUT", "REVOKE_GRANT", *SESSIONS_OF, *USER_GONE, *REGISTRATION)
-"""The types that revoke something; `docs/keycloak-events.md` has the others, with reasons."""
+"""The types that revoke something; `docs/explain/revocation.md` has the others, with reasons."""
 SENTINEL = "CLIENT_LOGIN"
 """The registry's own sign-in, about once a minute: if the events are cleared, a known event is missing."""
 READ = (*USER_EVENTS, SENTINEL)
