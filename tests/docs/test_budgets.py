@@ -1,0 +1,51 @@
+"""How much there is: each number may only fall until it meets its target, and stays below it from then on."""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.support.pages import BY_HAND
+from tests.support.system import ROOT
+
+FILES = [Path(name) for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()]  # noqa: S607
+
+
+def lines(files: Iterable[Path]) -> int:
+    """Return how many lines the text files among them have; locks, recordings and pages are left out."""
+    texts = [ROOT / file for file in files if file.suffix not in {".lock", ".gz"} and file.name != "README.md"]
+    return sum(text.read_bytes().count(b"\n") for text in texts if text.is_file())
+
+
+def is_product(file: Path) -> bool:
+    """Return whether a file is part of the product, as code, policies, realm and build files are."""
+    return file.parts[0] not in {"docs", "tests", "notebooks", "LICENSE"}
+
+
+def is_test(file: Path) -> bool:
+    """Return whether a file is part of the tests. A recording of an earlier version is not."""
+    return file.parts[0] == "tests" and file.parts[1] != "golden"
+
+
+def size(pages: Iterable[str]) -> int:
+    """Return how many bytes pages have."""
+    return sum(len((ROOT / page).read_bytes()) for page in pages)
+
+
+BUDGETS = {
+    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 390_000, 220_000),
+    "bytes of README": (size(["README.md"]), 9_000, 9_000),
+    "lines of product": (lines(file for file in FILES if is_product(file)), 56_000, 47_000),
+    "lines of tests": (lines(file for file in FILES if is_test(file)), 78_000, 60_000),
+}
+"""What is counted: what there is, the most that there may be today, and the target."""
+
+
+@pytest.mark.parametrize("counted", BUDGETS)
+def test_a_number_stays_within_its_budget(counted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    there, most, target = BUDGETS[counted]
+
+    with capsys.disabled():
+        print(f"\n{there:,} {counted}; at most {most:,}, target {target:,}")
+    assert there <= most

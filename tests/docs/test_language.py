@@ -1,0 +1,105 @@
+"""The English of every page written by hand: no sentence over 30 words, and no word that the glossary rules out."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.pages import BY_HAND
+from tests.support.system import ROOT
+
+LONGEST = 30
+"""Words of a sentence. A cell of a table and an item of a list end one too."""
+
+NOT_YET: set[str] = {
+    "README.md",
+    "docs/explain/attestation.md",
+    "docs/explain/decisions.md",
+    "docs/explain/failures.md",
+    "docs/explain/limits.md",
+    "docs/explain/performance.md",
+    "docs/explain/revocation.md",
+    "docs/explain/series.md",
+    "docs/explain/threat-model.md",
+    "docs/hardening.md",
+    "docs/how-to/add-an-agent.md",
+    "docs/how-to/change-a-rule.md",
+    "docs/how-to/containers.md",
+    "docs/how-to/library.md",
+    "docs/how-to/models.md",
+    "docs/how-to/release.md",
+    "docs/how-to/testbed.md",
+    "docs/keycloak-events.md",
+    "docs/learn/before.md",
+    "docs/learn/notebooks.md",
+    "docs/map.md",
+    "docs/reference/audit-log.md",
+    "docs/reference/authzen.md",
+    "docs/reference/conformance.md",
+    "docs/reference/feed.md",
+    "docs/reference/receipts.md",
+    "docs/registration.md",
+    "docs/zt.md",
+    "keycloak-realm/README.md",
+}
+"""Pages that are still to be edited. A page leaves this list with its last long sentence, and none joins it."""
+
+GLOSSARY = "docs/reference/glossary.md"
+RULED_OUT = re.findall(r"^\| `([^`]+)` \|", (ROOT / GLOSSARY).read_text(), re.MULTILINE)
+
+
+def blocks(page: str) -> Iterator[str]:
+    """Yield each paragraph, heading, item and cell of a page as plain text: code, tags and addresses are left out."""
+    page = re.sub(r"^(```+).*?^\1", "", page, flags=re.MULTILINE | re.DOTALL)
+    page = re.sub(r"(?m)^    (?![-*] |\d+\. ).*$", "", page)
+    page = re.sub(r"<[^>]+>", "", re.sub(r"``?[^`]+``?", "code", page))
+    page = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", page)
+    page = re.sub(r"(?m)^\s*([-*]|\d+\.|#+|>) ", "\n\n", page)
+    for block in re.split(r"\n\s*\n", page):
+        if block.lstrip().startswith("|"):
+            yield from (cell for row in block.splitlines() for cell in row.split("|"))
+        else:
+            yield block
+
+
+def sentences(page: str) -> list[str]:
+    """Return the sentences of a page, each on one line."""
+    found = (re.split(r"(?<=[.!?])[\"')*]*\s+", block) for block in blocks(page))
+    return [" ".join(sentence.split()) for block in found for sentence in block]
+
+
+def too_long(page: Path) -> list[str]:
+    """Return the sentences of a page that have too many words."""
+    return [one for one in sentences(page.read_text()) if len(re.findall(r"\S*\w\S*", one)) > LONGEST]
+
+
+def ruled_out(page: Path) -> list[str]:
+    """Return the words of a page that the glossary rules out."""
+    text = "\n".join(blocks(page.read_text()))
+    return [word for word in RULED_OUT if re.search(rf"\b{word}\b", text, re.IGNORECASE)]
+
+
+pages = pytest.mark.parametrize("name", [page for page in BY_HAND if page not in NOT_YET])
+
+
+@pages
+def test_no_sentence_is_too_long(name: str) -> None:
+    assert too_long(ROOT / name) == []
+
+
+@pages
+def test_no_word_is_ruled_out(name: str) -> None:
+    assert ruled_out(ROOT / name) == []
+
+
+def test_each_page_that_is_still_to_be_edited_has_something_to_edit() -> None:
+    assert [name for name in NOT_YET if not {*too_long(ROOT / name), *ruled_out(ROOT / name)}] == []
+    assert {*BY_HAND} >= NOT_YET
+
+
+def test_what_is_looked_for_is_found() -> None:
+    long = " ".join(["word"] * 31)
+
+    assert len(RULED_OUT) >= 5
+    assert sentences(f"One. {long}.\n\n| a | b |\n|---|---|\n| `c` d | {long} |\n")[1] == f"{long}."
