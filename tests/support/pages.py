@@ -1,10 +1,9 @@
 """The pages that somebody writes by hand, as paths in this repository."""
 
-from authorities.policy import page
 from tests.reference.pages import FOLDER, PAGES
 from tests.support.system import ROOT
 
-GENERATED = {page.PAGE, *(FOLDER / name for name in PAGES)}
+GENERATED = {FOLDER / name for name in PAGES}
 """Each is compared byte for byte with what its generator returns: tests/docs."""
 
 BY_HAND = sorted(
