@@ -67,7 +67,7 @@ _REGISTRY = """\
 # registry.yaml
 
 `scripts/run tests.reference` writes this page from [the model](../../zerotrust/registry/model.py).
-[Registration](../registration.md) explains what is derived from the file, and who approves it. If the file has a
+[Registration](../explain/attestation.md) explains what is derived from the file, and who approves it. If the file has a
 mistake, it is refused with file, key and reason. `registry.lock` holds a digest of every entry, so a file that was
 edited and not approved is not served. Comments and the order of keys do not matter.
 """
