@@ -3,9 +3,9 @@
 scripts/run tests.proof.driver record FILE [--checkout DIR] [--no-demo]
 scripts/run tests.proof.driver compare OLD NEW [--wording-only]
 
-`system.json.gz` is what the system of c12c447f said.  A checkout needs its packages (`make .venv/ready`); its ports have to
-be free.  Run the driver of the commit that made the recording, from a checkout of its own, for what it asks with is part
-of the project: only `start.py` runs in the checkout under test.  No token, key or password gets into a recording.
+`system.json.gz` is what the system of c12c447f said.  A checkout needs packages (`make .venv/ready`), and its ports.
+Run the driver of the commit that made a recording, from a checkout of its own, for what it asks with is part of the
+project: only `start.py` runs in the checkout under test.  No token, key or password gets into a recording.
 """
 
 import argparse
