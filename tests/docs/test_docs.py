@@ -74,7 +74,7 @@ def test_no_line_of_make_help_is_wider_than_a_terminal() -> None:
 
 
 def test_the_page_tells_every_refusal_that_the_walkthrough_tries() -> None:
-    told = (ROOT / "docs" / "learn" / "refusals.md").read_text()
+    told = (ROOT / "docs" / "learn" / "walkthrough.md").read_text()
     source = (ROOT / "demo" / "refusals.py").read_text()
     refused = {(who, one.what) for who, tries in ATTEMPTS.items() for one in tries if one.control != ALLOWED}
     refused |= {(who, one.what) for who, one in BY_NAME.values()}
@@ -113,5 +113,5 @@ def test_the_readme_counts_the_attacks() -> None:
     readme = (ROOT / "README.md").read_text()
     assert f"tries {len(ROWS)} attacks" in readme
     assert "six have no check that the test can take away" in readme
-    assert unremovable == 6, "docs/learn/refusals.md says how many cannot be taken away"
-    assert "Six rows have no check that the test can take away" in (ROOT / "docs" / "learn" / "refusals.md").read_text()
+    assert unremovable == 6, "two pages say how many cannot be taken away"
+    assert "Six rows have no check that the test can take away" in (ROOT / "docs" / "learn" / "walkthrough.md").read_text()

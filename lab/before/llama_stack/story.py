@@ -28,7 +28,7 @@ class Here(NamedTuple):
 
 
 HERE: dict[Run, Here] = {
-    attacks.ask_without_a_token: Here("gate: credentials", "the same, at every party", "docs/learn/refusals.md"),
+    attacks.ask_without_a_token: Here("gate: credentials", "the same, at every party", "docs/learn/walkthrough.md"),
     attacks.read_the_forecast: Here(
         "policy: department", "an agent may read what its user may read, and no more", "docs/learn/walkthrough.md"
     ),
@@ -38,7 +38,7 @@ HERE: dict[Run, Here] = {
         "docs/learn/walkthrough.md",
     ),
     attacks.ask_without_a_department: Here(
-        "policy: department", "a task works in one department of its user, and eve has none", "docs/learn/refusals.md"
+        "policy: department", "a task works in one department of its user, and eve has none", "docs/learn/walkthrough.md"
     ),
     attacks.spend_the_token_elsewhere: Here(
         "gate: audience, binding",
