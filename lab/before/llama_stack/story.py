@@ -38,7 +38,9 @@ HERE: dict[Run, Here] = {
         "docs/learn/walkthrough.md",
     ),
     attacks.ask_without_a_department: Here(
-        "policy: department", "a task works in one department of its user, and eve has none", "docs/learn/walkthrough.md"
+        "policy: department",
+        "a task works in one department of its user, and eve has none",
+        "docs/learn/walkthrough.md",
     ),
     attacks.spend_the_token_elsewhere: Here(
         "gate: audience, binding",
