@@ -108,14 +108,6 @@ def places(tree: ast.AST, *above: Place, but: type[ast.AST] | tuple[()] = ()) ->
                 yield from places(node, place, *here, but=but)
 
 
-def parsed(text: str, old: ast.AST) -> list[Any]:
-    """Return the nodes of a piece of source that can replace `old`."""
-    if isinstance(old, ast.stmt):
-        return ast.parse(text).body
-    call: Any = ast.parse(f"f({text})").body[0]
-    return [*call.value.args, *call.value.keywords]
-
-
 @dataclass(frozen=True)
 class Mutant:
     """A module with one check deleted."""

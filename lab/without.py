@@ -12,7 +12,7 @@ import ast
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, reduce
@@ -22,7 +22,7 @@ from types import CodeType, FunctionType
 from typing import Any
 from unittest.mock import patch
 
-from lab.deletion import Place, parsed, places
+from lab.deletion import Place, places
 from scripts.run import PACKAGES
 
 ROOT = Path(__file__).parents[1]
@@ -38,15 +38,21 @@ class NoSuchControl(Exception):
     """A control to be removed does not exist, or occurs twice."""
 
 
+Hook = Callable[[Place, int], None]
+"""Changes the tree at the place of a control; the number is the line of its id.  Raises `NoSuchControl`."""
+
+
+def delete(place: Place, _line: int) -> None:
+    """Delete what has the control's id."""
+    place.delete()
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A control to be removed, and its replacement."""
+    """A control to be removed, and what happens at its place."""
 
     id: str
-    put: str = ""
-    """The replacement; by default, the control is deleted."""
-    take: str = ""
-    """The part of the statement to be removed, as written there, if it is not the whole control."""
+    hook: Hook = delete
 
     def __str__(self) -> str:
         return self.id
@@ -115,15 +121,12 @@ def _policies_without(ids: Iterable[str]) -> Any:
 def _weakened(file: Path, found: Iterable[tuple[int, Control]]) -> Iterator[tuple[FunctionType, CodeType]]:
     source = file.read_text()
     tree = ast.parse(source)
-    gone = [(_taken(tree, source, line, control), control.put) for line, control in found]
-    for place, put in gone:
-        if put:
-            place.put(*parsed(put, place.node))
-        else:
-            place.delete()
+    gone = [(_taken(tree, line), line, control) for line, control in found]
+    for place, line, control in gone:
+        control.hook(place, line)
     codes = [*_codes(compile(ast.fix_missing_locations(tree), str(file), "exec"))]
     module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    for name in dict.fromkeys(_function(place) for place, _ in gone):
+    for name in dict.fromkeys(_function(place) for place, *_ in gone):
         named: Any = reduce(getattr, name.split("."), module)
         function = inspect.unwrap(named)
         assert isinstance(function, FunctionType), name  # noqa: S101 - each control is in a function
@@ -136,15 +139,10 @@ def _statement(tree: ast.AST, line: int) -> Place:
     return [place for place in statements if line in place.lines][-1]
 
 
-def _taken(tree: ast.AST, source: str, line: int, control: Control) -> Place:
+def _taken(tree: ast.AST, line: int) -> Place:
     """Return what a control names: a part of a statement that is alone on its line, or the whole statement."""
     statement = _statement(tree, line)
     parts = [*places(statement.node, statement, *statement.above, but=ast.stmt)]
-    if control.take:
-        parts = [part for part in parts if ast.get_source_segment(source, part.node) == control.take]
-        if len(parts) != 1:
-            raise NoSuchControl(f"{control}: {control.take!r} occurs {len(parts)} times")
-        return parts[0]
     alone = [part for part in parts if part.field in _SEVERAL and part.lines == range(line, line + 1)]
     outer = [part for part in alone if not any(part.is_in(other) for other in alone)]
     return outer[0] if statement.lines[0] != line and len(outer) == 1 else statement

@@ -20,6 +20,33 @@ from lab.weak.forwards_token import Forwarding
 from lab.weak.gate_as_dependency import GateAsDependency
 from lab.weak.trusts_headers import BelievesHeaders
 from lab.without import Control, where
+from tests.attacks import instead
+from tests.attacks.hooks import (
+    DROP,
+    FAILS,
+    FALSE,
+    FIRST_TERM,
+    GO_ON,
+    HOLDS,
+    PASS_OVER,
+    SKIP,
+    TRUE,
+    UNWRAP,
+    WHOLE,
+    argument,
+    call,
+    calls,
+    condition,
+    element,
+    gives,
+    gives_argument,
+    index,
+    operand,
+    returns,
+    sets,
+    unless,
+    with_arguments,
+)
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.service import Service
 
@@ -67,33 +94,25 @@ def located(way: Missing | tuple[Missing, ...] | str) -> str:
     return f"`{way}` ({where(way)})" if isinstance(way, Control) else described(way)
 
 
-DECIDE = Control("policy-decides", put="return GRANTED")
-_MOST_GIVES_WAY = Control("most-connections-give-way", take="-held[other._holder.name]")
-_BY_PARTY = Control("exchanges-by-party", take="name", put='"everybody"')
-SIGNATURE = Control("token-signature", put='signed = jwt.PyJWS().decode(token, options={"verify_signature": False})')
-NOT_BEYOND_ITS_LIFE = Control("answer-ends-with-token", put="left = 60.0")
-FILE_BY_FILE = '"\\n".join(one.text for one in statements(content.policies))'
-"""In the place of the document that is signed: the statements, each as it is in its file."""
+DECIDE = Control("policy-decides", returns(instead.granted))
+_MOST_GIVES_WAY = Control("most-connections-give-way", element(0, DROP))
+_BY_PARTY = Control("exchanges-by-party", index(gives("everybody")))
+SIGNATURE = Control("token-signature", calls(instead.unverified))
+NOT_BEYOND_ITS_LIFE = Control("answer-ends-with-token", gives(60.0))
 OPERATOR_IN_PERSON = (Control("operator-in-group"), Control("operator-in-person"))
 STANDS = (Control("caller-not-revoked"), Control("caller-not-revoked-when-served"))
 """Looked at when a call comes in, and again when its body has and it is on record."""
 STILL_DRIFTED = (
     Control("reinstated-without-drift"),
-    Control("reinstated-still-without-drift", take="name not in self._drifted"),
+    Control("reinstated-still-without-drift", operand(1, DROP)),
 )
 NO_IDENTITY = "no identity issued"
-ASK_FOLLOWS = Control("issuer-not-redirected", put="headers=headers, follow_redirects=True", take="headers=headers")
-ASKS_ONCE = Control(
-    "step-asked-once",
-    put="answer = await __import__('lab.weak.steps_up', fromlist=['lab']).ask_agent(service, step, text, token)",
-)
-_REST = "__import__('a2a.server.routes', fromlist=['a2a']).create_rest_routes(handler, _Context())"
+ASK_FOLLOWS = Control("issuer-not-redirected", call(1, with_arguments(follow_redirects=True)))
+ASKS_ONCE = Control("step-asked-once", gives(instead.asked_with_more_scopes))
 NEEDS_SCOPE = (Control("scope-held"), Control("api-scope-held"))
 ONLY_OWN_DRAFTS = (Control("changes-draft"), Control("changes-own"))
 PERMITTED = Control("document-access-decided")
-_KEEPING = "__import__('lab.weak.keeps_state', fromlist=['lab'])"
-_AGAIN = "__import__('lab.weak.retrying', fromlist=['lab'])"
-KEEPS_NO_TASK = Control("no-task-kept", put=f"answer = {_KEEPING}.as_task(context, parts)")
+KEEPS_NO_TASK = Control("no-task-kept", gives(instead.kept_task))
 
 ROWS: dict[int, Row] = {
     # A. credentials and HTTP
@@ -102,12 +121,7 @@ ROWS: dict[int, Row] = {
     3: Row(
         "a token in the query or in a form",
         Reason.NO_TOKEN,
-        (
-            Control(
-                "token-only-from-header",
-                put='token = UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))',
-            ),
-        ),
+        (Control("token-only-from-header", gives(instead.token_of_the_query)),),
     ),
     4: Row("two Authorization headers", Reason.MALFORMED_CREDENTIALS, (Control("one-authorization-header"),)),
     5: Row(
@@ -115,22 +129,14 @@ ROWS: dict[int, Row] = {
         Reason.MALFORMED_CREDENTIALS,
         (
             Control("token-characters"),
-            Control(
-                "header-holds-one-token", put='(b"bearer", b"", given[0].split()[-1])', take='given[0].partition(b" ")'
-            ),
+            Control("header-holds-one-token", calls(instead.last_word)),
         ),
     ),
     6: Row("another scheme; Bearer without a token", Reason.UNSUPPORTED_SCHEME, (Control("bearer-scheme"),)),
     7: Row(
         "a token or an identity in a proxy's header or a cookie",
         Reason.NO_TOKEN,
-        (
-            Control(
-                "authorization-header-alone",
-                put='name in (b"authorization", b"x-forwarded-access-token")',
-                take='name == b"authorization"',
-            ),
-        ),
+        (Control("authorization-header-alone", condition(gives(instead.also_from_a_proxy))),),
     ),
     8: Row(
         "request smuggling: one request inside another",
@@ -142,18 +148,14 @@ ROWS: dict[int, Row] = {
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
             (Control("route-listed"), DECIDE),
-            Control(
-                "unlisted-route-closed",
-                put="Route('', __import__('zerotrust.routes').routes.Public())",
-                take="UNLISTED",
-            ),
+            Control("unlisted-route-closed", calls(instead.open_route)),
         ),
     ),
     # B. JWT and JOSE
     10: Row(
         "what a refusal reveals about a forged token",
         Reason.BAD_SIGNATURE,
-        (Control("refusal-detail-hidden", put="refusal.reason", take="refusal.public_reason"),),
+        (Control("refusal-detail-hidden", gives(instead.with_its_own_reason)),),
     ),
     11: Row("an unsigned token", Reason.ALGORITHM_NOT_ALLOWED, ((Control("token-algorithm"), SIGNATURE),)),
     12: Row(
@@ -167,10 +169,7 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control("token-algorithm"),
-                Control(
-                    "token-signature",
-                    put='signed = jwt.PyJWS().decode(token, key, algorithms=["RS256", "RS384", "PS256"])',
-                ),
+                Control("token-signature", calls(instead.verified_with_any_rsa)),
             ),
             Control("key-algorithm"),
         ),
@@ -180,7 +179,7 @@ ROWS: dict[int, Row] = {
     16: Row(
         "a key id that is a path, a query or an address",
         Reason.UNKNOWN_KEY,
-        (Control("key-known", put="return next(iter(self._keys.values()))"),),
+        (Control("key-known", returns(instead.any_key)),),
     ),
     17: Row("a header that says where to fetch the key", Reason.FORBIDDEN_HEADER, (Control("token-header-known"),)),
     18: Row("a header that contains its own key", Reason.FORBIDDEN_HEADER, (Control("token-header-known"),)),
@@ -194,7 +193,7 @@ ROWS: dict[int, Row] = {
     22: Row(
         "claims of the wrong type",
         Reason.BAD_CLAIM,
-        (Control("claims-valid", put="claims = _Claims.model_validate(strict_object(signed), strict=False)"),),
+        (Control("claims-valid", calls(instead.claims_of_any_type)),),
     ),
     23: Row("a key that can be guessed or factored", Reason.KEYS_UNAVAILABLE, (Control("key-strength"),)),
     24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (Control("token-size"),)),
@@ -205,7 +204,7 @@ ROWS: dict[int, Row] = {
         (
             Control("key-use"),
             Control("key-operations"),
-            Control("removed-keys-forgotten", put="self._keys.update(found)"),
+            Control("removed-keys-forgotten", gives(instead.added_to_the_old_keys)),
         ),
     ),
     # C. issuer, audience, time, claims
@@ -220,13 +219,7 @@ ROWS: dict[int, Row] = {
     31: Row(
         "a token without a required claim",
         Reason.BAD_CLAIM,
-        (
-            Control(
-                "claims-valid",
-                put='{"sid": "-", "jti": "-", "iat": int(now), "exp": int(now) + 60} | strict_object(signed)',
-                take="strict_object(signed)",
-            ),
-        ),
+        (Control("claims-valid", calls(instead.claims_completed)),),
     ),
     32: Row("a longer lifetime than allowed", Reason.LIFETIME_EXCEEDED, (Control("token-lifetime"),)),
     33: Row(
@@ -238,11 +231,7 @@ ROWS: dict[int, Row] = {
         "a subject that is not a single user, or is a party",
         Reason.BAD_CLAIM,
         (
-            Control(
-                "claims-valid",
-                put='claims = _Claims.model_validate((said := strict_object(signed)) | {"sub": "anybody"})'
-                '.model_copy(update={"sub": ascii(said["sub"]).replace(" ", "_")})',  # records can hold that
-            ),
+            Control("claims-valid", calls(instead.claims_of_any_subject)),
             Control("subject-is-no-party"),
             ONLY_OWN_DRAFTS,
         ),
@@ -255,7 +244,7 @@ ROWS: dict[int, Row] = {
     413: Row(
         "a token that does not say of which groups the user is",
         Reason.BAD_CLAIM,
-        (Control("claims-valid", put='claims = _Claims.model_validate({"groups": []} | strict_object(signed))'),),
+        (Control("claims-valid", calls(instead.claims_with_groups)),),
     ),
     127: Row("a token that names two clients", Reason.BAD_CLAIM, (Control("client-id-is-azp"),)),
     # D. replay and theft: the connection is the proof, so there is none that could be recorded and sent again
@@ -269,10 +258,7 @@ ROWS: dict[int, Row] = {
         Reason.NO_CERTIFICATE,
         (
             (Control("certificate-required"), Control("azp-is-peer")),
-            Control(
-                "certificate-before-public-client",
-                put="holder = principal.party if principal.party in expected.without_certificate else peer.id",
-            ),
+            Control("certificate-before-public-client", gives(instead.holder_without_a_certificate_first)),
         ),
     ),
     38: Row(
@@ -297,7 +283,7 @@ ROWS: dict[int, Row] = {
     41: Row(
         "a document changes between the decision and the act",
         Reason.GRANTED,
-        (Control("document-unchanged-since-decision", put="return _documents.c.id == before.id"),),
+        (Control("document-unchanged-since-decision", calls(instead.same_id)),),
     ),
     42: Row(
         "a client assertion is used again",
@@ -307,12 +293,7 @@ ROWS: dict[int, Row] = {
     43: Row(
         "an answer is cut off, so that the work is done twice",
         Reason.GRANTED,
-        (
-            Control(
-                "request-sent-once",
-                put=f"answer = await {_AGAIN}.twice(sending, request, options | {{'stream': True}})",
-            ),
-        ),
+        (Control("request-sent-once", calls(instead.sent_twice)),),
     ),
     44: Row(
         "a connection or TLS session that outlives its certificate",
@@ -328,7 +309,7 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (
             Control("token-not-in-context"),
-            Control("tokens-not-recorded", put="text[:200]", take='_TOKEN.sub("(a token)", text[:200])'),
+            Control("tokens-not-recorded", gives_argument(1)),
         ),
     ),
     # E. scope and authorisation
@@ -341,14 +322,14 @@ ROWS: dict[int, Row] = {
     48: Row(
         "a tool that no policy knows",
         Reason.NO_PERMISSION_FOR_ROUTE,
-        (Control("tool-known", put="permission = self.tools.get(tool, 'tool.read')"),),
+        (Control("tool-known", calls(instead.tool_that_reads)),),
     ),
     49: Row(
         "a scope that looks almost like the right one",
         Reason.SCOPE_MISSING,
         (
             NEEDS_SCOPE,
-            Control("scopes-of-token", put="claims.scope.split()", take='claims.scope.split(" ")'),
+            Control("scopes-of-token", calls(instead.split_at_any_space)),
             "pydantic",
         ),
     ),
@@ -362,8 +343,8 @@ ROWS: dict[int, Row] = {
             PERMITTED,
             Control("document-of-own-department"),
             (
-                Control("search-result-permitted", put="found = matching"),
-                Control("search-own-department", take="_documents.c.department == department"),
+                Control("search-result-permitted", gives_argument(1)),
+                Control("search-own-department", argument(0, DROP)),
             ),
         ),
     ),
@@ -371,14 +352,14 @@ ROWS: dict[int, Row] = {
     55: Row(
         "a list shows what the caller cannot use",
         Reason.NO_PERMISSION_FOR_ROUTE,
-        (Control("listed-tools-permitted", take='tools[tool["name"]] in usable'), DECIDE, "a2a-sdk"),
+        (Control("listed-tools-permitted", condition(DROP)), DECIDE, "a2a-sdk"),
     ),
     56: Row(
         "a right that was revoked a moment ago",
         Reason.REVOKED,
         (
             STANDS,
-            Control("caller-not-revoked-at-decision", put="decision = True"),
+            Control("caller-not-revoked-at-decision", TRUE),
         ),
     ),
     57: Row("a parameter names another user", None, (BelievesHeaders,)),
@@ -413,7 +394,7 @@ ROWS: dict[int, Row] = {
     62: Row(
         "an exchange for a token of another user",
         Reason.EXCHANGE_REFUSED,
-        (Control("exchanged-for-same-subject", take='claims["sub"] == caller.subject'), "Keycloak: no such parameter"),
+        (Control("exchanged-for-same-subject", operand(0, DROP)), "Keycloak: no such parameter"),
     ),
     63: Row(
         "an exchange of a token that was issued to another party",
@@ -436,9 +417,7 @@ ROWS: dict[int, Row] = {
         Reason.POLICY_DENIED,
         (
             Control("party-may-hold-scope"),
-            Control(
-                "policy-judges-who-acts", put="(principal.actors * 2 or (principal.party,))[1]", take="principal.party"
-            ),
+            Control("policy-judges-who-acts", gives(instead.actor_behind)),
         ),
     ),
     71: Row(
@@ -449,14 +428,8 @@ ROWS: dict[int, Row] = {
         "rights that are written into the chain",
         Reason.SCOPE_MISSING,
         (
-            Control(
-                "scopes-of-token",
-                put='(claims.scope + " " + (claims.act or {}).get("scope", "")).split(" ")',
-                take='claims.scope.split(" ")',
-            ),
-            Control(
-                "groups-of-token", put='[*claims.groups, *(claims.act or {}).get("groups", [])]', take="claims.groups"
-            ),
+            Control("scopes-of-token", gives(instead.scopes_of_the_actor_too)),
+            Control("groups-of-token", gives(instead.groups_of_the_actor_too)),
         ),
     ),
     74: Row(
@@ -492,7 +465,7 @@ ROWS: dict[int, Row] = {
             Control("session-not-revoked"),
             Control("user-not-revoked"),
             Control("chain-started-after-revocation"),
-            Control("chain-started-after-revocation", put="principal.issued_at", take="principal.chain_started_at"),
+            Control("chain-started-after-revocation", condition(gives(instead.issued_before))),
         ),
     ),
     82: Row(
@@ -507,16 +480,10 @@ ROWS: dict[int, Row] = {
             STANDS,
             Control("peer-not-suspended"),
             Control("acting-parties-not-suspended"),
-            Control(
-                "acting-parties-not-suspended",
-                put="*(('party', party) for party in (principal.client, principal.party))",
-            ),
-            Control(
-                "acting-parties-not-suspended",
-                put="*(('party', party) for party in (principal.actors or (principal.party,)))",
-            ),
+            Control("acting-parties-not-suspended", gives(instead.client_and_latest_party)),
+            Control("acting-parties-not-suspended", gives(instead.actors_without_the_client)),
             (
-                Control("no-exchange-for-suspended-audience", take="self._revocations.of_peer(wanted.audience)"),
+                Control("no-exchange-for-suspended-audience", element(1, DROP)),
                 Control("no-call-to-suspended-peer"),
             ),
         ),
@@ -526,8 +493,8 @@ ROWS: dict[int, Row] = {
         Reason.REVOCATION_UNKNOWN,
         (
             STANDS,
-            Control("revocations-fresh", put="return _GOOD"),
-            Control("freshness-counts-from-oldest-read", put="self._good_until = self._clock() + self.bound"),
+            Control("revocations-fresh", HOLDS),
+            Control("freshness-counts-from-oldest-read", FIRST_TERM),
             Control("gap-ends-freshness"),
             Control("high-risk-introspected"),
             Control("introspection-active"),
@@ -536,24 +503,19 @@ ROWS: dict[int, Row] = {
     85: Row(
         "a stream outlives its token",
         Reason.REVOKED,
-        (Control("answer-has-an-end", put="60", take="seconds"), Control("revocation-ends-answer", put="await work()")),
+        (Control("answer-has-an-end", argument(0, gives(60))), Control("revocation-ends-answer", UNWRAP)),
     ),
     389: Row(
         "an agent that is suspended while it is called goes on to answer",
         Reason.PEER_REVOKED,
-        (Control("suspension-ends-call", put="yield"), Control("stream-of-suspended-peer")),
+        (Control("suspension-ends-call", UNWRAP), Control("stream-of-suspended-peer")),
     ),
     86: Row(
         "an earlier answer of the introspection is used again",
         Reason.REVOKED,
         (
             Control("high-risk-introspected"),
-            Control(
-                "introspection-not-cached",
-                put="permission not in self.high_risk"
-                " or caller.token_id in (said := vars(self).setdefault('said', set())) or said.add(caller.token_id)",
-                take="permission not in self.high_risk",
-            ),
+            Control("introspection-not-cached", condition(gives(instead.or_asked_before))),
         ),
     ),
     87: Row(
@@ -561,7 +523,7 @@ ROWS: dict[int, Row] = {
         Reason.ISSUER_UNAVAILABLE,
         (
             ASK_FOLLOWS,
-            Control("introspection-status", put='active = json.loads(answer)["active"]'),
+            Control("introspection-status", HOLDS),
             "OpenSSL: one authority, one name",
         ),
     ),
@@ -579,7 +541,7 @@ ROWS: dict[int, Row] = {
             Control("peer-admitted-by-route"),
             STILL_DRIFTED,
             Control("statement-signer"),
-            Control("statement-chain", put="pass"),
+            Control("statement-chain", SKIP),
             Control("state-not-older"),
             "pydantic",
         ),
@@ -590,7 +552,7 @@ ROWS: dict[int, Row] = {
         (
             Control("party-may-hold-scope"),
             Control("party-may-call"),
-            Control("new-policy-used", put="getattr(self, '_policy', policy)", take="policy"),
+            Control("new-policy-used", gives(instead.with_the_first_policy)),
         ),
     ),
     91: Row(
@@ -598,9 +560,7 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control("token-type"),
-            Control(
-                "logout-token-signature", put='signed = jwt.PyJWS().decode(token, options={"verify_signature": False})'
-            ),
+            Control("logout-token-signature", calls(instead.unverified)),
             Control("logout-token-issuer"),
             Control("logout-token-audience"),
             Control("logout-token-event"),
@@ -608,7 +568,7 @@ ROWS: dict[int, Row] = {
             Control("logout-token-age"),
             Control("logout-token-once"),
             Control("statement-signer"),
-            Control("statement-chain", put="pass"),
+            Control("statement-chain", SKIP),
             Control("no-change-missed"),
         ),
     ),
@@ -616,14 +576,14 @@ ROWS: dict[int, Row] = {
     92: Row(
         "a process that nobody launched",
         NO_IDENTITY,
-        (Control("caller-was-launched", put="launched = launched or self.running[0]"),),
+        (Control("caller-was-launched", sets(instead.any_launched)),),
     ),
     93: Row(
         "the identity of another party",
         NO_IDENTITY,
         (
-            Control("jwt-svid-for-own-id", put="spiffe_id = request.spiffe_id or spiffe_id"),
-            Control("jwt-svid-signature", put="claims = jwt.decode(token, options={'verify_signature': False})"),
+            Control("jwt-svid-for-own-id", sets(instead.id_that_was_asked_for)),
+            Control("jwt-svid-signature", calls(instead.unverified_claims)),
         ),
     ),
     94: Row(
@@ -647,11 +607,7 @@ ROWS: dict[int, Row] = {
         "a key in a place where somebody could take it",
         "not launched",
         (
-            Control(
-                "key-never-on-disk",
-                put="__import__('tempfile').mkstemp()[0]",
-                take='os.memfd_create("svid", os.MFD_CLOEXEC)',
-            ),
+            Control("key-never-on-disk", calls(instead.file_on_the_disk)),
             Control("launched-once"),
             "the kernel: PR_SET_DUMPABLE",
         ),
@@ -662,7 +618,7 @@ ROWS: dict[int, Row] = {
         Reason.SCOPE_MISSING,
         (
             (
-                Control("tool-named-in-body", put="tool = dict(headers)[b'mcp-name'].decode()"),
+                Control("tool-named-in-body", gives(instead.tool_of_the_headers)),
                 Control("mcp-era"),
                 Control("draft-creation-decided"),
             ),
@@ -674,18 +630,14 @@ ROWS: dict[int, Row] = {
         "JSON-RPC that is not a request",
         Reason.MALFORMED_BODY,
         (
-            Control("mcp-request-id", take="request_id(body) is None"),
-            Control("mcp-method-known", put="return Need(('tool.read',), method[:100])"),
+            Control("mcp-request-id", operand(1, DROP)),
+            Control("mcp-method-known", calls(instead.method_that_reads)),
         ),
     ),
     101: Row(
         "a web page that found our address",
         Reason.WRONG_HOST,
-        (
-            Control(
-                "mcp-host", put="transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False)"
-            ),
-        ),
+        (Control("mcp-host", calls(instead.any_host)),),
     ),
     102: Row(
         "session fixation: a session id of the attacker's choice",
@@ -696,13 +648,9 @@ ROWS: dict[int, Row] = {
         "injection through the arguments of a tool",
         Reason.GRANTED,
         (
-            Control(
-                "document-id-is-data",
-                put="__import__('sqlalchemy').text(f\"id = '{name}'\")",
-                take="_documents.c.id == name",
-            ),
-            Control("search-word-escaped", take="autoescape=True"),
-            Control("search-word-printable", take="word.isprintable()"),
+            Control("document-id-is-data", call(1, calls(instead.id_as_sql))),
+            Control("search-word-escaped", argument("autoescape", DROP)),
+            Control("search-word-printable", operand(1, DROP)),
             "pydantic",
         ),
     ),
@@ -725,7 +673,7 @@ ROWS: dict[int, Row] = {
             Control("peer-card-checked"),
             Control("card-header"),
             Control("statement-signer"),
-            Control("statement-chain", put="pass"),
+            Control("statement-chain", SKIP),
             Control("card-signature"),
             Control("card-digest"),
         ),
@@ -735,13 +683,9 @@ ROWS: dict[int, Row] = {
         Reason.PEER_UNTRUSTED,
         (
             Control("card-digest"),
-            (Control("statement-certificate-in-time"), Control("statement-chain", put="pass")),
-            Control("card-remembered-until-its-end", put="service.checked[good] = 2.0**40"),
-            Control(
-                "card-remembered-by-content",
-                put="max((until for (known, *_), until in service.checked.items() if known == name), default=0.0)",
-                take="service.checked.get(good, 0.0)",
-            ),
+            (Control("statement-certificate-in-time"), Control("statement-chain", SKIP)),
+            Control("card-remembered-until-its-end", gives(2.0**40)),
+            Control("card-remembered-by-content", calls(instead.remembered_of_any_content)),
         ),
     ),
     111: Row(
@@ -755,11 +699,7 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control("card-digest"),
-                Control(
-                    "peer-address-from-registry",
-                    put="await __import__('lab.weak.trusts_cards', fromlist=['lab']).card_of(service, name)",
-                    take="agent_card(name, service.addresses[name], service.registry.scopes_at(name))",
-                ),
+                Control("peer-address-from-registry", gives(instead.card_as_served)),
                 Control("token-for-its-audience"),
             ),
             "a2a-sdk",
@@ -769,13 +709,7 @@ ROWS: dict[int, Row] = {
     114: Row(
         "somebody else's conversation",
         Reason.GRANTED,
-        (
-            Control(
-                "no-conversation-kept",
-                put=f"{_KEEPING}.with_what_was_said(self, context)",
-                take="context.get_user_input()",
-            ),
-        ),
+        (Control("no-conversation-kept", call(2, calls(instead.with_what_was_said))),),
     ),
     115: Row(
         "a webhook address that is to be told about a task",
@@ -783,12 +717,8 @@ ROWS: dict[int, Row] = {
         (
             (
                 KEEPS_NO_TASK,
-                Control("card-offers-no-push", put="push_notifications=True", take="push_notifications=False"),
-                Control(
-                    "no-push-notifications",
-                    put=f"agent_card=card, **{_KEEPING}.notifying(service)",
-                    take="agent_card=card",
-                ),
+                Control("card-offers-no-push", with_arguments(push_notifications=True)),
+                Control("no-push-notifications", calls(instead.with_notifications)),
             ),
         ),
     ),
@@ -803,9 +733,7 @@ ROWS: dict[int, Row] = {
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
             (
-                Control(
-                    "one-a2a-binding", put=f"jsonrpc_routes=routes, rest_routes={_REST}", take="jsonrpc_routes=routes"
-                ),
+                Control("one-a2a-binding", calls(instead.with_rest)),
                 Control("served-routes-listed"),
                 Control("exact-path-first"),
                 Control("route-listed"),
@@ -821,10 +749,7 @@ ROWS: dict[int, Row] = {
         (
             ASK_FOLLOWS,
             (
-                Control(
-                    "request-sent-once",
-                    put="answer = await sending(request, **options | {'stream': True, 'follow_redirects': True})",
-                ),
+                Control("request-sent-once", calls(instead.sent_wherever_it_leads)),
                 Control("token-for-its-audience"),
             ),
         ),
@@ -837,7 +762,7 @@ ROWS: dict[int, Row] = {
             Control("every-key-usable"),
             Control("key-strength"),
             Control("answer-size"),
-            Control("key-set-status", put="found = _usable_keys(json.loads(answer))"),
+            Control("key-set-status", HOLDS),
             "PyJWT",
         ),
     ),
@@ -861,28 +786,25 @@ ROWS: dict[int, Row] = {
         "what one task leaves behind for another",
         Reason.GRANTED,
         (
-            Control(
-                "messages-of-one-task",
-                put="(messages := vars(model).setdefault('said', [])).append({'role': 'user', 'content': task})",
-            ),
-            Control("exchange-cached-by-token", take="hashlib.sha256(caller.token.encode()).digest()"),
-            Control("token-cached-by-digest", put="return b''"),
+            Control("messages-of-one-task", gives(instead.messages_of_every_task)),
+            Control("exchange-cached-by-token", element(0, DROP)),
+            Control("token-cached-by-digest", gives(b"")),
         ),
     ),
     128: Row(
         "a text that costs the model much time",
         Reason.GRANTED,
-        (Control("orders-bounded", put="found", take="islice(found, MAX_ORDERS)"),),
+        (Control("orders-bounded", gives_argument(0)),),
     ),
     221: Row(
         "two operators revoke each other at the same moment, so that nobody can reinstate them",
         Reason.REVOKED,
-        (Control("revoked-operator-revokes-nobody", put="pass"),),
+        (Control("revoked-operator-revokes-nobody", SKIP),),
     ),
     270: Row(
         "another account of the machine reads the `state` of an operator's sign-in in a browser's arguments",
         "not there",
-        (Control("sign-in-address-in-file", put="opened(address)"),),
+        (Control("sign-in-address-in-file", calls(instead.opened_by_its_address)),),
     ),
     271: Row(
         "an answer of the issuer that sends an operator to another site with a code",
@@ -903,7 +825,7 @@ ROWS: dict[int, Row] = {
     312: Row(
         "a log of one's own, in the name of the ledger's, is offered to the registry with the ledger's certificate",
         "403",
-        (Control("log-key-pinned", put="key = self._first(vkey)"),),
+        (Control("log-key-pinned", FAILS),),
     ),
     313: Row(
         "records at the end of the log are rewritten on the ledger's disk, with all hashes there",
@@ -918,17 +840,17 @@ ROWS: dict[int, Row] = {
     390: Row(
         "a caller's text with ends of lines, terminal codes and marks that turn text round, which a record repeats",
         Reason.NO_PERMISSION_FOR_ROUTE,
-        (Control("text-escaped", put="Text(without)", take='Text(without.encode("unicode_escape").decode())'),),
+        (Control("text-escaped", calls(instead.unescaped)),),
     ),
     391: Row(
         "a caller acts while the journal cannot be written: its disk is full when the call comes in, or from then on",
         Reason.JOURNAL_UNAVAILABLE,
-        (Control("recorded-before-served"), Control("no-act-without-record", put="pass")),
+        (Control("recorded-before-served"), Control("no-act-without-record", SKIP)),
     ),
     386: Row(
         "further witnesses answer their cosignature again and again, until no reader takes the checkpoint",
         "the log goes on, with one of each",
-        ((Control("one-of-each-witness", take="found[:1]", put="found"), Control("checkpoint-has-room")),),
+        ((Control("one-of-each-witness", WHOLE), Control("checkpoint-has-room")),),
     ),
     320: Row(
         "an export with a record changed, removed, moved, inserted or repeated, or with its end cut off",
@@ -984,12 +906,12 @@ ROWS: dict[int, Row] = {
     330: Row(
         "a party that leaves out of its receipt whom it called, also in another trace",
         "step 10, and the party",
-        ((Control("log-call-on-receipt", put="continue"), Control("log-exchange-on-receipt", put="continue")),),
+        ((Control("log-call-on-receipt", GO_ON), Control("log-exchange-on-receipt", GO_ON)),),
     ),
     331: Row(
         "a receipt that is not passed on",
         "step 5, and who has called",
-        (Control("receipts-complete", put="if not (called := left.pop(asked.receipt, None)): continue"),),
+        (Control("receipts-complete", PASS_OVER),),
     ),
     332: Row("a party that is said to have given no receipt", "step 5, and the party", (Control("receipt-needed"),)),
     333: Row(
@@ -998,7 +920,7 @@ ROWS: dict[int, Row] = {
     334: Row(
         "a receipt of another transaction, or of another call of the same party",
         "step 6, and the party",
-        (Control("receipt-fits-its-call", put="pass"),),
+        (Control("receipt-fits-its-call", SKIP),),
     ),
     335: Row(
         "a party that alters the answer of another, or says to have asked something else",
@@ -1013,30 +935,25 @@ ROWS: dict[int, Row] = {
     337: Row(
         "a statement of another kind, with a genuine signature, in the place of a receipt",
         "step 1",
-        (
-            Control(
-                "receipt-kind",
-                put="x5c = __import__('zerotrust.spiffe.statement').spiffe.statement._header(text)['x5c']",
-            ),
-        ),
+        (Control("receipt-kind", calls(instead.certificates_of_any_kind)),),
     ),
     338: Row(
         "a key that was stolen signs after its certificate has ended, with an earlier time",
         "step 3, and the party",
-        (Control("receipt-in-time"), Control("receipt-within-its-caller", put="pass"), Control("task-not-too-long")),
+        (Control("receipt-in-time"), Control("receipt-within-its-caller", SKIP), Control("task-not-too-long")),
     ),
     339: Row(
         "a proof from a tree that no witness has seen, or of another record",
         "step 3",
         (
-            (Control("witnesses-enough"), Control("receipt-seen", put="at = root.receipt.iat if at is None else at")),
+            (Control("witnesses-enough"), Control("receipt-seen", sets(instead.time_of_the_receipt))),
             Control("receipt-named-by-leaf"),
         ),
     ),
     340: Row(
         "a receipt with a certificate of the attacker's own authority, or with a genuine one without its key",
         "step 2, and the party",
-        (Control("statement-chain", put="pass"), Control("receipt-signature")),
+        (Control("statement-chain", SKIP), Control("receipt-signature")),
     ),
     341: Row("a receipt with a member twice", "step 1", (Control("receipt-canonical"),)),
     342: Row(
@@ -1058,10 +975,7 @@ ROWS: dict[int, Row] = {
         "a party sends receipts without end, or junk beside its own, so that none of others fits or is believed",
         "its own are left out",
         (
-            Control(
-                "receipts-room-shared",
-                put="share = max((s for s in self._shares.values() if s.calls), key=lambda s: s.calls[-1].number)",
-            ),
+            Control("receipts-room-shared", calls(instead.share_of_the_latest_call)),
             Control("receipts-named"),
         ),
     ),
@@ -1070,8 +984,8 @@ ROWS: dict[int, Row] = {
         "share at the ledger, so that a late one is in no receipt",
         "not complete",
         (
-            Control("export-not-too-early", put="True", take="until >= over"),
-            Control("export-not-too-early", put="True", take="not late"),
+            Control("export-not-too-early", operand(2, DROP)),
+            Control("export-not-too-early", operand(1, DROP)),
         ),
     ),
     395: Row(
@@ -1082,46 +996,36 @@ ROWS: dict[int, Row] = {
     396: Row(
         "a party that records that another one's journal is late, so that a call that it hides accuses nobody",
         "step 10, and the party",
-        (
-            Control(
-                "sent-away-says-the-ledger",
-                put="True",
-                take="ledger in {None, event.service}",
-            ),
-        ),
+        (Control("sent-away-says-the-ledger", HOLDS),),
     ),
     392: Row(
         "a party that says of a call that it belongs to another answer of the same sign-in, or to one without receipts",
         "step 10, or not complete",
         (
-            Control(
-                "log-call-on-receipt",
-                take="not belongs_here(call.lineage)",
-                put="key[1].trace_id in {other[1].trace_id for other in others}",
-            ),
-            Control("call-belongs-by-lineage", put="True", take="token not in used"),
-            Control("call-belongs-by-lineage", put="True", take="others[got.by].receipts"),
+            Control("log-call-on-receipt", operand(2, gives(instead.in_the_same_trace))),
+            Control("call-belongs-by-lineage", operand(0, DROP)),
+            Control("call-belongs-by-lineage", operand(2, DROP)),
         ),
     ),
     393: Row(
         "a record that the log takes and no reader can read, or with a name that imitates another part of a record",
         "nothing is stopped, or the record is not taken",
         (
-            Control("only-what-has-a-trace", put="False", take="event.trace is None"),
+            Control("only-what-has-a-trace", operand(1, DROP)),
             Control("delivered-names-have-a-form"),
         ),
     ),
     394: Row(
         "a party that records refusals without end, dated earlier, so that a genuine one is not explained",
         "explained",
-        (Control("explained-by-shares", put="turns", take="sorted(turns, key=itemgetter(0))"),),
+        (Control("explained-by-shares", gives_argument(0)),),
     ),
     346: Row(
         "a token exchanged behind a party's back, by an intruder inside it",
         "an alarm names the party and the token",
         (
-            (Control("issued-exchange-journalled"), Control("silent-journal-noticed", put="return False, None")),
-            Control("silent-journal-noticed", put="return False, None"),
+            (Control("issued-exchange-journalled"), Control("silent-journal-noticed", FAILS)),
+            Control("silent-journal-noticed", FAILS),
             _BY_PARTY,
         ),
     ),
@@ -1149,12 +1053,12 @@ ROWS: dict[int, Row] = {
     402: Row(
         "a party that invents exchanges until another alarm is one among thousands",
         "one record has the number of the others",
-        (Control("alarms-of-a-cause-counted", take="seen[alarm.cause] <= IN_FULL", put="True"),),
+        (Control("alarms-of-a-cause-counted", HOLDS),),
     ),
     378: Row(
         "a party that records an alarm itself, so that the ledger does not raise it after a restart",
         "an alarm names the party and the token",
-        (Control("alarm-of-the-ledger", put="True", take="content.event.service == self._ledger"),),
+        (Control("alarm-of-the-ledger", HOLDS),),
     ),
     # Y. Journals on their way to the audit log
     300: Row(
@@ -1162,11 +1066,11 @@ ROWS: dict[int, Row] = {
         AuditReason.JOURNAL_OF_ANOTHER,
         (Control("journal-of-the-caller"),),
     ),
-    301: Row("a party delivers the same records again", None, (Control("delivered-once", put="return lines"),)),
+    301: Row("a party delivers the same records again", None, (Control("delivered-once", WHOLE),)),
     302: Row(
         "a party rewrites its journal after delivery, and goes on",
         AuditReason.JOURNAL_CHANGED,
-        (Control("journal-goes-on-from-the-log", put="same = True"),),
+        (Control("journal-goes-on-from-the-log", TRUE),),
     ),
     303: Row(
         "a workload that the registry does not know delivers a journal",
@@ -1186,7 +1090,7 @@ ROWS: dict[int, Row] = {
     305: Row(
         "a party delivers what is refused, again and again, so that its refusals fill the ledger's disk",
         AuditReason.JOURNAL_OF_ANOTHER,
-        (Control("alarms-bounded", put="True", take="abs(now - before) >= ALARM_EVERY"),),
+        (Control("alarms-bounded", operand(1, DROP)),),
     ),
     306: Row(
         "a party reads the log's key through the door of the log's files",
@@ -1207,7 +1111,7 @@ ROWS: dict[int, Row] = {
         "a thief of the ledger acknowledges records that it never publishes, so that parties delete them",
         "nothing is deleted",
         (
-            Control("deleted-when-proven", put="checkpoint = checkpoint_of(found.proof.checkpoint)"),
+            Control("deleted-when-proven", calls(instead.checkpoint_alone)),
             Control("witnesses-enough"),
         ),
     ),
@@ -1236,20 +1140,16 @@ ROWS: dict[int, Row] = {
         "Keycloak's passwords in its arguments, variables or memory",
         None,
         (
-            Control("interpreter-unreadable", put="os.fchmod(writable, 0o755)"),
-            Control("keycloak-password-not-in-arguments", put="f'--bootstrap-admin-password={self.admin[1]}'"),
+            Control("interpreter-unreadable", argument(1, gives(0o755))),
+            Control("keycloak-password-not-in-arguments", gives(instead.password_as_argument)),
         ),
     ),
     134: Row(
         "a password or a token among the arguments of a typed command",
         None,
         (
-            Control(
-                "secrets-not-in-arguments",
-                put="_STEPS.replace(\"@<(printf '\", '\"').replace('%s\\' \"$TOKEN\")', '$TOKEN\"')",
-                take="_STEPS",
-            ),
-            Control("secrets-not-in-arguments", put="_STEPS.replace('alice <<<', 'alice --password')", take="_STEPS"),
+            Control("secrets-not-in-arguments", calls(instead.token_as_argument)),
+            Control("secrets-not-in-arguments", calls(instead.password_typed)),
         ),
     ),
     # N. what is started is what was signed
@@ -1261,18 +1161,14 @@ ROWS: dict[int, Row] = {
     136: Row(
         "another Keycloak, or another Java, in the cache",
         None,
-        (Control("runtime-as-pinned", put="return place.exists()"),),
+        (Control("runtime-as-pinned", gives(instead.fetched)),),
     ),
     137: Row(
         "a changed build of Keycloak, a changed script or a theme in Keycloak's folder",
         None,
         (
-            Control("keycloak-build-measured", take="digest_of(measure_files(home, [BUILT]))"),
-            Control(
-                "keycloak-home-cleared",
-                put="e.name in ('lib', 'conf', 'providers', 'data')",
-                take="e.name not in stays and not e.name.startswith(_LOG)",
-            ),
+            Control("keycloak-build-measured", element(-1, DROP)),
+            Control("keycloak-home-cleared", condition(gives(instead.of_the_distribution))),
         ),
     ),
     138: Row("a changed package, a changed file or another key in a signed release", None, ("git verify-tag",)),
@@ -1280,13 +1176,7 @@ ROWS: dict[int, Row] = {
     140: Row(
         "a body that is costly to read, from a user without rights",
         Reason.POLICY_DENIED,
-        (
-            Control(
-                "decided-before-body",
-                put="await requests.body(headers, receive, most=1 << 20) and required",
-                take="required",
-            ),
-        ),
+        (Control("decided-before-body", condition(gives(instead.after_the_body))),),
     ),
     141: Row(
         "a body that is costly to read, from a user with rights",
@@ -1296,7 +1186,7 @@ ROWS: dict[int, Row] = {
     142: Row(
         "one party or one user opens connections until nobody else gets one",
         None,
-        ((Control("connections-of-own-party", take="other._party == self._party"), _MOST_GIVES_WAY), _MOST_GIVES_WAY),
+        ((Control("connections-of-own-party", operand(1, DROP)), _MOST_GIVES_WAY), _MOST_GIVES_WAY),
     ),
     143: Row(
         "one user's tasks, until there is no capacity for others",
@@ -1306,7 +1196,7 @@ ROWS: dict[int, Row] = {
     144: Row(
         "refusals, until the disk is full",
         Reason.POLICY_DENIED,
-        (Control("repeated-calls-only-counted", put="return False"),),
+        (Control("repeated-calls-only-counted", FALSE),),
     ),
     145: Row("unfinished handshakes at a service", None, (Control("handshakes-bounded"),)),
     146: Row(
@@ -1323,7 +1213,7 @@ ROWS: dict[int, Row] = {
     149: Row(
         "a caller that occupies that endpoint, so that nobody gets the keys",
         None,
-        (Control("oldest-handshake-ends", put="return connection.close()"),),
+        (Control("oldest-handshake-ends", returns(instead.newest_closed)),),
     ),
     # P. revocation as a weapon
     150: Row(
@@ -1334,12 +1224,12 @@ ROWS: dict[int, Row] = {
     151: Row(
         "revoked tokens that are kept long after they expired",
         None,
-        (Control("expired-revocations-dropped", put="passed = []"), Control("follower-drops-expired-revocations")),
+        (Control("expired-revocations-dropped", gives([])), Control("follower-drops-expired-revocations")),
     ),
     152: Row(
         "an agent revokes its tokens, so that its users lose their other work",
         None,
-        (Control("revoked-for-its-client", take='event.get("clientId")'),),
+        (Control("revoked-for-its-client", argument(1, DROP)),),
     ),
     153: Row("a party follows the registry on hundreds of streams", None, (Control("streams-per-party"),)),
     154: Row("a party reconnects to the registry's feed again and again", None, (Control("follows-by-turns"),)),
@@ -1348,18 +1238,16 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control("suspension-ends-stream"),
-            Control(
-                "suspended-party-may-not-follow", take="self._revocations.of_party(party).reason is Reason.REVOKED"
-            ),
+            Control("suspended-party-may-not-follow", operand(1, DROP)),
         ),
     ),
     156: Row(
-        "a party follows the registry and reads nothing", None, (Control("follower-queue-bounded", take="MAX_BEHIND"),)
+        "a party follows the registry and reads nothing", None, (Control("follower-queue-bounded", argument(0, DROP)),)
     ),
     157: Row(
         "the state of revocations, with a part left out",
         None,
-        (Control("state-parts-in-order"), Control("state-complete", put="True", take="part == parts")),
+        (Control("state-parts-in-order"), Control("state-complete", HOLDS)),
     ),
     158: Row("an event for another trust domain", None, (Control("event-audience"),)),
     159: Row(
@@ -1371,27 +1259,27 @@ ROWS: dict[int, Row] = {
     160: Row(
         "a password changed in a way that Keycloak does not record",
         None,
-        (Control("user-change-ends-sessions", put="return enabled"),),
+        (Control("user-change-ends-sessions", element(1, DROP)),),
     ),
     161: Row(
         "cleared events, so that nobody finds a user's sessions",
         None,
-        ((Control("cleared-events-noticed"), Control("cleared-events-end-sessions", put="earlier = ('before', '0')")),),
+        ((Control("cleared-events-noticed"), Control("cleared-events-end-sessions", gives(("before", "0")))),),
     ),
     162: Row(
         "a second factor is removed, and the session continues",
         None,
-        (Control("credential-removed-ends-sessions", put="False", take="kind in SESSIONS_OF"),),
+        (Control("credential-removed-ends-sessions", FAILS),),
     ),
     163: Row(
         "a restart reinstates a suspended party or user",
         None,
-        (Control("restart-repeats-suspensions", put="pending = set()"),),
+        (Control("restart-repeats-suspensions", gives(set())),),
     ),
     165: Row(
         "a restart deletes records",
         None,
-        (Control("journals-kept", put="fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)"),),
+        (Control("journals-kept", calls(instead.emptied)),),
     ),
     164: Row("strangers fill Keycloak's database with refusals", "invalid_client", (at_keycloak.NO_ERROR_EVENTS,)),
     # R. text between departments, and text without an end
@@ -1403,7 +1291,7 @@ ROWS: dict[int, Row] = {
             (
                 Control("one-department"),
                 Control("department-named"),
-                Control("token-for-one-department", take="department=step.department"),
+                Control("token-for-one-department", argument("department", DROP)),
             ),
         ),
     ),
@@ -1419,26 +1307,17 @@ ROWS: dict[int, Row] = {
         "documents that crowd others out of a search",
         Reason.GRANTED,
         (
-            Control("search-own-department", take="_documents.c.department == department"),
-            Control(
-                "search-published-first",
-                put="_documents.c.state == 'published'",
-                take='_documents.c.state != "published"',
-            ),
-            Control("search-results-bounded", put="rows = await connection.execute(found)"),
-            Control("search-owners-by-turns", put="nth = 0"),
-            Control("search-own-drafts", take="_documents.c.owner == user"),
+            Control("search-own-department", argument(0, DROP)),
+            Control("search-published-first", element(0, gives(instead.negated))),
+            Control("search-results-bounded", calls(instead.unordered_and_unlimited)),
+            Control("search-owners-by-turns", gives(0)),
+            Control("search-own-drafts", call(1, argument(1, DROP))),
         ),
     ),
     176: Row(
         "the time of a refusal reveals which documents exist",
         Reason.RESOURCE_DENIED,
-        (
-            Control(
-                "absent-document-decided",
-                put="found is None or await service.decide(action, resource, otherwise=refusal, effect=done)",
-            ),
-        ),
+        (Control("absent-document-decided", unless(instead.is_absent)),),
     ),
     411: Row(
         "a report orders an agent to copy the user's own restricted document into a draft for the department",
@@ -1448,12 +1327,7 @@ ROWS: dict[int, Row] = {
     414: Row(
         "the words of a refusal reveal which documents exist",
         Reason.RESOURCE_DENIED,
-        (
-            Control(
-                "unreadable-document-unnamed",
-                put='refusal = ToolError(f"refused ({Reason.RESOURCE_DENIED})") if found else missing',
-            ),
-        ),
+        (Control("unreadable-document-unnamed", condition(gives(instead.is_there))),),
     ),
     177: Row("drafts that together are too long for a task", Reason.GRANTED, (Control("task-text-bounded"),)),
     178: Row("a model that asks for too many calls at once", Reason.GRANTED, (Control("tool-calls-bounded"),)),
@@ -1461,8 +1335,8 @@ ROWS: dict[int, Row] = {
         "drafts in a user's name, so that the user can never file again",
         Reason.GRANTED,
         (
-            Control("full-store-names-drafts", put="names = ''"),
-            Control("failure-keeps-cause", put="return cut(f'{what}: {cause}', LONGEST_FAILURE)"),
+            Control("full-store-names-drafts", gives("")),
+            Control("failure-keeps-cause", gives(instead.as_long_as_before)),
         ),
     ),
     # S. operators, terminals, sessions
@@ -1471,15 +1345,15 @@ ROWS: dict[int, Row] = {
     182: Row(
         "a cause with terminal control characters, listed by zt",
         None,
-        (Control("terminal-text-escaped", put="return text"),),
+        (Control("terminal-text-escaped", gives(instead.as_it_came)),),
     ),
     183: Row(
         "a document whose markup ends the walkthrough",
         None,
         (
             (
-                Control("progress-without-markup", put="console.print(text)"),
-                Control("terminal-without-markup", take="markup=False", put="markup=True"),
+                Control("progress-without-markup", gives(instead.printed_as_markup)),
+                Control("terminal-without-markup", with_arguments(markup=True)),
             ),
         ),
     ),
@@ -1487,8 +1361,8 @@ ROWS: dict[int, Row] = {
         "a party records calls with others' tokens, so that records of others seem to be about somebody else's calls",
         None,
         (
-            Control("branch-as-claimed", put="return token.token_id"),
-            Control("foreign-record-named", put="foreign = False"),
+            Control("branch-as-claimed", gives(instead.id_alone)),
+            Control("foreign-record-named", FALSE),
         ),
     ),
     184: Row(
@@ -1531,7 +1405,7 @@ ROWS: dict[int, Row] = {
     187: Row(
         "a variable that makes the authority's process load code through an OpenSSL configuration",
         None,
-        (Control("environment-loads-no-code", take="not name.startswith(_LOAD_CODE)"),),
+        (Control("environment-loads-no-code", condition(DROP)),),
     ),
     # T. the registry's feed
     190: Row("an older version of the policies or of the registry, sent again", None, (Control("topic-not-older"),)),
@@ -1550,7 +1424,7 @@ ROWS: dict[int, Row] = {
     355: Row(
         "policies of which nothing was heard any more",
         Reason.POLICY_EXPIRED,
-        (Control("policy-lives", put="return True"),),
+        (Control("policy-lives", TRUE),),
     ),
     356: Row(
         "older policies, brought to the registry again",
@@ -1587,7 +1461,7 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control("each-file-is-cedar"),
-                Control("signed-text-judged", take="content.document.policies", put=FILE_BY_FILE),
+                Control("signed-text-judged", calls(instead.statements_of_the_files)),
             ),
         ),
     ),
@@ -1636,8 +1510,8 @@ ROWS: dict[int, Row] = {
         "a version of the policies that nobody activated, planted beside a signed release or unfit to be published",
         "the last version on record, or policies/, is in force",
         (
-            Control("kept-version-recorded", put="True", take="(one.number, one.digest) in recorded"),
-            Control("kept-version-tested", put="problems = []"),
+            Control("kept-version-recorded", HOLDS),
+            Control("kept-version-tested", gives([])),
         ),
     ),
     363: Row("a damaged version brings an older one back", None, (Control("newest-version-whole"),)),
@@ -1649,10 +1523,7 @@ ROWS: dict[int, Row] = {
         Reason.NOT_BOUND,
         (
             Control("azp-is-peer"),
-            Control(
-                "certificate-before-public-client",
-                put="holder = principal.party if principal.party in expected.initiating_clients else peer.id",
-            ),
+            Control("certificate-before-public-client", gives(instead.initiating_client_first)),
         ),
     ),
     196: Row(
@@ -1663,7 +1534,7 @@ ROWS: dict[int, Row] = {
     197: Row(
         "another party connects to the server outside",
         None,
-        (Control("outside-for-one-party", put="True", take="servers[name].reached_by == caller"),),
+        (Control("outside-for-one-party", condition(DROP)),),
     ),
     198: Row("an impostor answers for the server outside", None, (Control("outside-key-pinned"),)),
     199: Row("our token is sent to the server outside", Reason.WOULD_WIDEN, (Control("token-for-its-audience"),)),
@@ -1675,7 +1546,7 @@ ROWS: dict[int, Row] = {
     252: Row(
         "another party has a token for the model server, and calls it",
         None,
-        (Control("outside-for-one-party", put="True", take="servers[name].reached_by == caller"),),
+        (Control("outside-for-one-party", condition(DROP)),),
     ),
     253: Row(
         "a model server that an operator has suspended is called",
@@ -1704,7 +1575,7 @@ ROWS: dict[int, Row] = {
             Control("container-without-capabilities"),
             Control("container-no-new-privileges"),
             Control("container-seccomp"),
-            Control("container-not-root", put="return None"),
+            Control("container-not-root", FAILS),
         ),
     ),
     202: Row(
@@ -1713,7 +1584,7 @@ ROWS: dict[int, Row] = {
         (
             Control("container-root-read-only"),
             Control("container-root-overlay"),
-            Control("container-nothing-mounted", put="pass"),
+            Control("container-nothing-mounted", SKIP),
             Control("container-mount-options"),
         ),
     ),
@@ -1724,7 +1595,7 @@ ROWS: dict[int, Row] = {
             Control("container-command"),
             Control("container-environment"),
             Control("container-once-set"),
-            Control("container-settings", put="return None"),
+            Control("container-settings", FAILS),
         ),
     ),
     204: Row(
@@ -1732,7 +1603,7 @@ ROWS: dict[int, Row] = {
         NO_IDENTITY,
         (
             Control("container-as-built"),
-            (Control("container-code", put="return self._images[0]"), Control("container-as-built")),
+            (Control("container-code", returns(instead.any_image)), Control("container-as-built")),
         ),
     ),
     205: Row("a second container of a running party", NO_IDENTITY, (Control("container-once"),)),
@@ -1750,7 +1621,7 @@ ROWS: dict[int, Row] = {
     426: Row(
         "a container whose search path for programs (PATH) is another one",
         NO_IDENTITY,
-        (Control("container-settings", put="return None"),),
+        (Control("container-settings", FAILS),),
     ),
     427: Row(
         "a container whose hosts file leads the registry's name elsewhere (extra_hosts)",
@@ -1769,11 +1640,7 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control("path-characters"),
-                Control(
-                    "first-route-that-matches",
-                    take="it.matches(scope)[0] is Match.FULL",
-                    put="it.matches(scope)[0] is Match.FULL and ('{' in it.path or it.path == scope['path'])",
-                ),
+                Control("first-route-that-matches", condition(gives(instead.route_of_its_spelling))),
             ),
         ),
     ),
@@ -1783,11 +1650,7 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control("served-routes-listed"),
-                Control(
-                    "first-route-that-matches",
-                    take="it.matches(scope)[0] is Match.FULL",
-                    put="it.matches(scope)[0] is Match.FULL and (scope['method'], it.path) in self._rows",
-                ),
+                Control("first-route-that-matches", condition(gives(instead.route_with_a_row))),
             ),
         ),
     ),
@@ -1820,7 +1683,7 @@ ROWS: dict[int, Row] = {
     370: Row(
         "a right that is revoked while a decision point is asked about it",
         Reason.REVOKED,
-        (Control("caller-not-revoked-when-decided", put="await concluded(decision)"),),
+        (Control("caller-not-revoked-when-decided", HOLDS),),
     ),
     230: Row(
         "a compromised agent that calls the model without end, with genuine tokens of one task",
@@ -1837,7 +1700,7 @@ ROWS: dict[int, Row] = {
         None,
         (
             Control("nothing-done-for-half-a-reply"),
-            Control("half-a-reply-stays-half", take="choice.finish_reason", put='"stop"'),
+            Control("half-a-reply-stays-half", argument(0, gives("stop"))),
         ),
     ),
     233: Row(
@@ -1845,7 +1708,7 @@ ROWS: dict[int, Row] = {
         Reason.GRANTED,
         (
             Control("task-tokens-bounded"),
-            Control("task-tokens-at-least", take="(MAX_CONVERSATION - self._room) // BYTES_PER_TOKEN", put="0"),
+            Control("task-tokens-at-least", gives_argument(0)),
         ),
     ),
     234: Row(
@@ -1856,17 +1719,17 @@ ROWS: dict[int, Row] = {
     261: Row(
         "a compromised agent that hides what it asks the model in descriptions of tools and arguments of calls",
         ModelReason.BUDGET_SPENT,
-        (Control("model-tokens-at-least", take="size // BYTES_PER_TOKEN", put="0"),),
+        (Control("model-tokens-at-least", gives_argument(0)),),
     ),
     262: Row(
         "a model server that says that one call used all tokens of the sign-in",
         Reason.GRANTED,
-        (Control("model-tokens-at-most", take="size + UNSAID", put="counted.total"),),
+        (Control("model-tokens-at-most", gives_argument(0)),),
     ),
     263: Row(
         "a compromised agent that holds all connections to the model server",
         ModelReason.MODEL_BUSY,
-        (Control("model-connections-shared", take="not self._under_way.take(caller, OF_A_CALLER)", put="False"),),
+        (Control("model-connections-shared", FAILS),),
     ),
     # W. what the answer of a compromised party costs its caller
     215: Row(
@@ -1897,7 +1760,7 @@ ROWS: dict[int, Row] = {
     219: Row(
         "one user's tasks over a console, until its other users are refused",
         Reason.TOO_MANY_REQUESTS,
-        (Control("calls-per-person", put="most = OF_A_USER"),),
+        (Control("calls-per-person", HOLDS),),
     ),
     260: Row(
         "a text in an answer that names a codec which is costly to decode",

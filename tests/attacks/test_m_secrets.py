@@ -3,10 +3,10 @@
 import asyncio
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -70,18 +70,18 @@ async def test_a_secret_among_the_arguments_of_what_a_person_types(target: Folde
 
 # Starts Java as for Keycloak's first start, but that it waits for a debugger before it loads anything.
 BOOTSTRAP = """
-import asyncio, json, sys
+import asyncio, json, pickle, sys
 from pathlib import Path
 
 from authorities.attestation.process.interpreter import Interpreter
 from local.keycloak import Keycloak
 from local.java import find_java
-from lab.without import Control, without
+from lab.without import without
 
 WAIT = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0"
 
 async def main():
-    place, missing = Path(sys.argv[1]), [Control(**control) for control in json.loads(sys.argv[2])]
+    place, missing = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
     files = {name: place / name for name in ("truststore", "certificate", "key")}
     keycloak = Keycloak(place / "run", realm='{"realm": "agents"}', **files)
     keycloak._instance.prepare(place / "distribution")
@@ -114,7 +114,7 @@ def spied(place: Path, missing: tuple[Missing, ...]) -> tuple[dict[str, str], st
     for name in ("lib/lib", "lib/app", BUILT, "conf"):
         (place / "distribution" / name).mkdir(parents=True)
     (place / "distribution" / "lib" / "quarkus-run.jar").touch()
-    controls = json.dumps([asdict(control) for control in missing if isinstance(control, Control)])
+    controls = pickle.dumps([control for control in missing if isinstance(control, Control)]).hex()
     program, pipe = [sys.executable, "-c", BOOTSTRAP, str(place), controls], subprocess.PIPE
     with subprocess.Popen(program, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, **ORDINARY) as started:  # noqa: S603
         assert started.stdout
