@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
 from tests.attacks.table import ROWS, Missing, Row
-from tests.support.attack_cases import cases
+from tests.support.attack_cases import cases, observed
 from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
@@ -395,6 +395,7 @@ def attack(number: int, place: Place = in_process) -> Callable[[Callable[[Any], 
                     tries = [tried async for tried in try_it(target)]
                     target.check_journals()
                     assert missing or not target.leaks
+            observed(tries, tmp_path)
             assert tries
             check_log(caplog)
             if missing:

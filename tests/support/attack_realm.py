@@ -26,7 +26,7 @@ from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
 from tests.attacks.table import ROWS, Missing
-from tests.support.attack_cases import cases
+from tests.support.attack_cases import cases, observed
 from tests.support.issuer import Known
 from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported
@@ -203,6 +203,7 @@ def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries
                 target = Target(attacked, keycloak, known, trust_domain)
                 before = {} if missing else await target.events()
                 tries = [tried async for tried in try_it(target)]
+                observed(tries)
                 assert tries
                 if missing:
                     successes = [tried for tried in tries if tried.succeeded]
