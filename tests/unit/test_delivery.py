@@ -141,6 +141,20 @@ async def test_a_ledger_that_fails_costs_time_and_no_record(
     assert [orjson.loads(line)["n"] for line in ledger.taken] == [*range(1, 21)]
 
 
+async def test_the_pause_between_two_attempts_grows_up_to_a_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def note(_: Delivery, seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(Delivery, "_wait", note)
+    ledger = Fake(["away"] * 5)
+    async with delivering(path, ledger) as journal:
+        await write(journal, 1)
+        await until(lambda: len(ledger.taken) == 1)
+    assert waited == [delivery.SHORTEST_PAUSE, *[delivery.LONGEST_PAUSE] * 4]
+
+
 async def test_the_log_says_once_that_it_stops_and_once_that_it_goes_on(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

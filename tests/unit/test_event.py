@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.support.events import values
 from tests.support.leaks import holds_token
 from tests.support.records import CALLER
+from zerotrust.audit import event_parts
 from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid, misnamed
-from zerotrust.audit.event_parts import Caller, Decided, Effect, Peer, Policy, Resource, Trace
+from zerotrust.audit.event_parts import DESCRIBED, Caller, Decided, Effect, Peer, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Alarm, Counts, Data, Refusal, Repeated, Request
 from zerotrust.audit.forms import NAME, Text, named, sanitize
 from zerotrust.decision import ReasonCode
@@ -68,6 +69,23 @@ def test_what_is_known_of_a_caller_is_of_that_caller(caller: Caller) -> None:
             except TypeError:
                 continue
             assert orjson.loads(raw)["data"]["principal"] == orjson.loads(orjson.dumps(applying(asdict(one))))
+
+
+def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[object] = []
+
+    def note(members: object) -> bytes:
+        described.append(members)
+        return b"{}"
+
+    monkeypatch.setattr(event_parts, "canonical", note)
+    callers = [replace(CALLER, token_id=f"one-of-many-{number}") for number in range(DESCRIBED + 1)]
+    for one in (*callers, callers[-1]):
+        one.members()
+    assert len(described) == len(callers)
+
+    callers[0].members()
+    assert len(described) == len(callers) + 1
 
 
 def test_what_does_not_apply_is_left_out_and_nothing_is_null() -> None:
