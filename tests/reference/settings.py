@@ -56,6 +56,12 @@ _MAKE = """\
 
 Set them on the command line (`make up MODEL=llama-stack`), or in the environment.
 """
+_COMPOSE = """\
+## Variables of the containers
+
+Set them for each command of `docker compose`, or once in a file `.env`.
+[Run it in containers](../how-to/containers.md#settings) says which to choose before the first start.
+"""
 _PORTS = """\
 ## Ports
 
@@ -76,7 +82,23 @@ edited and not approved is not served. Comments and the order of keys do not mat
 def settings() -> str:
     """Return docs/reference/settings.md."""
     folders = text_of(local).partition("\n\n")[2]
-    parts = [_SETTINGS, *_of_services(), "", _MAKE, *_of_make(), "", _PORTS, *_ports(), "", "## Folders", "", folders]
+    parts = [
+        _SETTINGS,
+        *_of_services(),
+        "",
+        _MAKE,
+        *_of_make(),
+        "",
+        _COMPOSE,
+        *_of_compose(),
+        "",
+        _PORTS,
+        *_ports(),
+        "",
+        "## Folders",
+        "",
+        folders,
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -99,6 +121,15 @@ def _of_make() -> Iterator[str]:
     yield _table("variable", "meaning")
     yield from (f"| `{name}` | {said[name]} |" for name in ["PYTHON", *given])
     yield from (f"| `{name}` | {text} |" for name, text in said.items() if name not in {"PYTHON", *given})
+
+
+def _of_compose() -> Iterator[str]:
+    yield _table("variable", "default", "read by")
+    found: dict[str, tuple[str, str]] = {}
+    for file in (ROOT / "docker-compose.yml", *sorted(ROOT.glob("compose.*.yaml"))):
+        for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", file.read_text()):
+            found.setdefault(name, (default and f"`{default}`", file.name))
+    yield from (f"| `{name}` | {default} | {file} |" for name, (default, file) in found.items())
 
 
 def _ports() -> Iterator[str]:
