@@ -17,7 +17,7 @@ with extra("zt"):
     import typer
     from rich.text import Text
 
-    from zt import audit_resume, offline
+    from zt import audit_log, offline
     from zt import policy as policies
     from zt import receipt as receipts
     from zt import show as showing
@@ -39,7 +39,7 @@ app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
 app.add_typer(revoking, name="revoke", help="Revoke a session, a user or a token.")
 app.add_typer(policies.policy, name="policy", help="Read, test, activate and roll back what the parties may do.")
-app.add_typer(audit_resume.audit, name="audit", help="Show who did what; export the audit log, and verify it.")
+app.add_typer(audit_log.audit, name="audit", help="Show who did what; export the audit log, and verify it.")
 app.add_typer(receipts.receipt, name="receipt", help="Verify who took part in a task.")
 app.add_typer(offline.token, name="token", help="Decode a token, and compare two.")
 

@@ -102,7 +102,7 @@ async def new_of(given: Sent, there: Link, known: Known) -> Sequence[bytes]:
         if same:
             return lines[old:]  # control: delivered-once
     number = before.records + await _first_changed(lines[:old], before, known)
-    raise _refused(AuditReason.JOURNAL_CHANGED, there, f"record {number} is another now: zt audit resume")
+    raise _refused(AuditReason.JOURNAL_CHANGED, there, f"record {number} is another now")
 
 
 async def _first_changed(lines: Sequence[bytes], before: Link, known: Known) -> int:

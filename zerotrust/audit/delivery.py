@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zerotrust.audit.deletion import Deletion, NotProven
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import RESUME, Ledger, NotDelivered
+from zerotrust.audit.ledger import REPAIR, Ledger, NotDelivered
 from zerotrust.audit.record import Link, hash_of
 from zerotrust.audit.tail import RecordGone, Tail
 
@@ -132,7 +132,7 @@ class Delivery:
             if lines:
                 await self._ledger.take(lines)  # the log records that it differs
             raise NotDelivered(
-                f"it has {there.records} records of this journal, which is not the same any more. {RESUME}"
+                f"it has {there.records} records of this journal, which is not the same any more. {REPAIR}"
             )
 
     def _wake(self) -> None:

@@ -240,7 +240,10 @@ class Alarm(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Shape):
-    """The audit log has records of this journal that it did not have, and the journal goes on behind them."""
+    """The audit log has records of this journal that it did not have, and the journal goes on behind them.
+
+    No program here writes it any more; journals and logs that have it stay valid.
+    """
 
     type: Literal["resumed"] = "resumed"
     same: Annotated[int, Field(ge=0)]

@@ -18,7 +18,7 @@ from zerotrust.tlog.proof import Proof, proof
 PATH = "/journal"
 CHANGED = "journal_changed"
 """The reason for which it takes nothing more of a journal: it has other records of it."""
-RESUME = "Until an operator has it resume (zt audit resume: docs/explain/failures.md), nothing of it is delivered"
+REPAIR = "Nothing more of it is delivered: docs/explain/failures.md says what to do"
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_WAIT = 60
@@ -110,7 +110,7 @@ class RemoteLedger:
         if answer.status_code != 200:
             reason = said.get("reason")
             known = isinstance(reason, str) and _REASON.fullmatch(reason)
-            hint = f". {RESUME}" if reason == CHANGED else ""
+            hint = f". {REPAIR}" if reason == CHANGED else ""
             raise NotDelivered(f"it refuses: {answer.status_code} {reason if known else ''}{hint}", _wait(answer))
         number, head = said.get("n"), said.get("sha256")
         if type(number) is not int or number < 0 or not isinstance(head, str) or not _HASH.fullmatch(head):
