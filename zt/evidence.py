@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zerotrust.audit.chain import lines
-from zerotrust.audit.comparison import Delivered, compared
-from zerotrust.audit.difference import named
 from zerotrust.audit.export import exported, lines_of
-from zerotrust.audit.fault import EXPORT, LOG, Faulty
-from zerotrust.audit.outline import Outline
+from zerotrust.audit.fault import EXPORT, LOG, Delivered, Faulty, Outline, compared, named
 from zerotrust.audit.verification import Leaf, Verification
 from zerotrust.limits.files import file_content
 from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of

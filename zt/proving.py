@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zerotrust.audit.outline import Outline, outline
+from zerotrust.audit.fault import Outline, outline
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.proof import Proof
 from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader

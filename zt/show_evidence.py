@@ -11,8 +11,7 @@ from rich.text import Text
 from zt.names import short
 
 if TYPE_CHECKING:
-    from zerotrust.audit.fault import Fault
-    from zerotrust.audit.outline import Outline
+    from zerotrust.audit.fault import Fault, Outline
     from zt.evidence import Verified
 
 

@@ -9,9 +9,8 @@ from tests.support.attack import Attempt, Tries, attack
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.issuer import Issuer
 from tests.support.tlog import ORIGIN, Keys
-from zerotrust.audit.comparison import Delivered, compared
 from zerotrust.audit.export import lines_of
-from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty
+from zerotrust.audit.fault import EXPORT, LOG, Delivered, Fault, Faulty, compared
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import Link, hash_of
 from zerotrust.audit.verification import Verification

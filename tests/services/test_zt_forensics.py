@@ -21,8 +21,8 @@ from zerotrust.audit.chain import lines
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Trace
 from zerotrust.audit.event_types import Alarm, Issued, IssuedToken, Outcome, Request
+from zerotrust.audit.fault import Outline, outline
 from zerotrust.audit.forms import sanitize
-from zerotrust.audit.outline import Outline, outline
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
 from zerotrust.gate import Gate

@@ -3,8 +3,7 @@
 import pytest
 
 from tests.support.audit_log import SERVICES, record
-from zerotrust.audit.comparison import Delivered, compared
-from zerotrust.audit.fault import Fault
+from zerotrust.audit.fault import Delivered, Fault, compared
 from zerotrust.audit.record import GENESIS, Link, hash_of
 
 SERVICE = SERVICES[0]

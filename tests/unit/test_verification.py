@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import ORIGIN, Keys
-from zerotrust.audit.difference import named
 from zerotrust.audit.export import Header, hashes_line, hashes_of, header_of, lines_of
-from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty
+from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty, named
 from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
 from zerotrust.audit.record import MAX_LINE, Link
 from zerotrust.audit.verification import Leaf, Verification

@@ -1,9 +1,42 @@
-"""What is wrong with an export, a log or a journal: where first, and who is at fault."""
+"""What is wrong with an export, a log or a journal: where first, and who is at fault.  Pure.
 
+Leaves are read as outlines: whose record one is, and which; not its event, so that a million leaves take seconds.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import chain, islice
+from typing import Literal, NamedTuple, NoReturn
 
+from zerotrust.audit.leaf import Heads, heads_of
+from zerotrust.audit.record import GENESIS, Link, hash_of
 from zerotrust.errors import ZeroTrustError
+from zerotrust.tlog.tree import HASH, leaf_hash
+
+_OUTLINE = re.compile(
+    rb'\{"event":\{.*"schema":1,"service":"(spiffe://[\w./-]+)","time":[0-9]+(?:,"trace":\{[^{}]*\})?\},'
+    rb'"n":([1-9][0-9]{0,15}),"prev":"([0-9a-f]{64})"\}'
+)
+"""From the end: no other text of a record can stand there, for a quotation mark within a string is escaped."""
+
+
+class Outline(NamedTuple):
+    """What a record says of its journal."""
+
+    service: str
+    number: int
+    previous: str
+    """The hash of the line before it."""
+
+
+def outline(leaf: bytes) -> Outline | Heads:
+    """Return whose record a leaf is, or the heads of all journals.  Raises `ValueError` if it is neither."""
+    if record := _OUTLINE.fullmatch(leaf):
+        return Outline(record[1].decode(), int(record[2]), record[3].decode())
+    return heads_of(leaf)
+
 
 What = Literal[
     "changed", "missing", "reordered", "duplicated", "inserted", "forked", "truncated", "unsigned", "malformed"
@@ -34,3 +67,228 @@ class Faulty(ZeroTrustError, ValueError):
     def __init__(self, fault: Fault) -> None:
         super().__init__(f"{fault.what}: {fault.why}")
         self.fault = fault
+
+
+class Followed:
+    """Where each journal stands in a log, after the leaves that were read so far."""
+
+    def __init__(self, *, whole: bool = True) -> None:
+        """`whole`: from the first leaf on; otherwise each journal begins with the first of its records."""
+        self.stands = dict[str, Link]()
+        self._whole = whole
+
+    def read(self, index: int, line: bytes) -> Outline | Heads:
+        """Return what the next leaf is.  Raises `Faulty` if it does not fit those before."""
+        try:
+            content = outline(line)
+        except ValueError as error:
+            raise Faulty(Fault("malformed", LOG, str(error), index)) from error
+        if isinstance(content, Heads):
+            self._compare(index, content)  # control: heads-compared
+            return content
+        service, number, previous = content
+        stands = self.stands.get(service) or (GENESIS if self._whole else Link(number - 1, previous))
+        if (number - 1, previous) != stands:  # control: record-continues-its-journal
+            self._refuse(index, content, stands, hash_of(line))
+        self.stands[service] = Link(number, hash_of(line))
+        return content
+
+    @staticmethod
+    def _refuse(index: int, record: Outline, stands: Link, hashed: str) -> NoReturn:
+        service, number, _ = record
+        if number == stands.records + 1:
+            text = f"record {number} names another one before it than the one that was delivered"
+            raise Faulty(Fault("changed", service, text, index, service, max(stands.records, 1)))
+        if number > stands.records:
+            text = f"record {number} follows record {stands.records}"
+            raise Faulty(Fault("missing", LOG, text, index, service, stands.records + 1))
+        what: What = "duplicated" if Link(number, hashed) == stands else "forked"
+        raise Faulty(Fault(what, LOG, f"a second record {number} of one journal", index, service, number))
+
+    def _compare(self, index: int, heads: Heads) -> None:
+        if not self._whole:  # whose records are all among the leaves that are left out
+            self.stands = {**heads.journals, **self.stands}
+        differ = [one for one in {*self.stands, *heads.journals} if heads.journals.get(one) != self.stands.get(one)]
+        for service in sorted(differ):
+            told, stands = heads.journals.get(service, GENESIS), self.stands.get(service, GENESIS)
+            text = f"the heads say {told.records} records, and before them are {stands.records}"
+            if told.records > stands.records:
+                raise Faulty(Fault("missing", LOG, text, index, service, stands.records + 1))
+            text = text if told.records < stands.records else "the heads have another hash of it"
+            raise Faulty(Fault("changed", LOG, text, index, service, max(told.records, 1)))
+
+
+class Hashes:
+    """The hashes of the leaves from `after` on."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self._joined = after, bytearray()
+
+    def add(self, hashes: bytes) -> None:
+        self._joined += hashes
+
+    def __getitem__(self, leaf: int) -> bytes:
+        at = (leaf - self.after) * HASH
+        return bytes(self._joined[at : at + HASH])
+
+    def index_of(self, line: bytes | None) -> int | None:
+        """Return the first leaf that a line is; None if it is none."""
+        if line is None:
+            return None
+        hashed = leaf_hash(line)
+        at = self._joined.find(hashed)
+        while at > 0 and at % HASH:
+            at = self._joined.find(hashed, at + 1)
+        return None if at < 0 else self.after + at // HASH
+
+
+def difference(
+    index: int, lines: Iterator[bytes | None], hashes: Hashes, stands: Mapping[str, Link], source: str
+) -> Fault:
+    """Return the fault at the leaf `index`, where another line is.
+
+    `lines`: from that line on, without their newlines, and None for what has none.
+    `stands`: where each journal stands before that leaf.  `source`: who is at fault.
+    """
+    line, following = next(lines, None), list(islice(lines, 1))
+    same, gone = hashes.index_of(line), Gone(stands, whole=not hashes.after)
+    after = hashes.index_of(following[0]) if following else None
+    skipped = same is not None and same > index and (after is None or after > same)
+    if skipped:
+        gone.read(line)
+    later = None
+    for one in chain(following, lines):
+        if one is not None and leaf_hash(one) == hashes[index]:
+            later = one
+            break
+        gone.read(one)
+    what, why = _kind(index, same, later=later is not None, skipped=skipped, ended=line is None and not following)
+    record = named(line) if what in {"inserted", "duplicated"} else named(later) if later else gone.record
+    more = "" if later else gone.told
+    return Fault(what, source, why + more, index, *(record or (None, None)))
+
+
+def surplus(index: int, line: bytes | None, hashes: Hashes, source: str) -> Fault:
+    """Return the fault of a line after the last leaf."""
+    record = named(line) or (None, None)
+    return Fault(
+        "inserted" if hashes.index_of(line) is None else "duplicated",
+        source,
+        "a line after the last leaf",
+        index,
+        *record,
+    )
+
+
+def named(line: bytes | None) -> tuple[str, int] | None:
+    """Return the service and the number of a record; None if it is no record."""
+    try:
+        content = outline(line or b"")
+    except ValueError:
+        return None
+    return (content.service, content.number) if isinstance(content, Outline) else None
+
+
+def _kind(index: int, same: int | None, *, later: bool, skipped: bool, ended: bool) -> tuple[What, str]:
+    """Return what was done; `same` is the leaf that the line is, and `later` whether the right one comes behind it."""
+    if ended:
+        return "truncated", "the lines end here"
+    if same is None:
+        return ("inserted", "a line that is no leaf") if later else ("changed", "it has not the hash that was signed")
+    if later:
+        return "duplicated" if same < index else "reordered", f"leaf {same} is in its place"
+    return "missing" if skipped else "changed", f"leaf {same} is in its place"
+
+
+class Gone:
+    """Finds the records that were before later leaves, and are not there: of each journal, the first."""
+
+    def __init__(self, stands: Mapping[str, Link], *, whole: bool) -> None:
+        """`whole`: whether a journal of which nothing was read begins with its first record."""
+        self._first = dict[str, int]()
+        self._numbers, self._whole = {service: link.records for service, link in stands.items()}, whole
+
+    @property
+    def record(self) -> tuple[str, int] | None:
+        """The one that is gone, if it is one."""
+        return next(iter(self._first.items())) if len(self._first) == 1 else None
+
+    @property
+    def told(self) -> str:
+        """All of them in words, if they are several."""
+        several = [f"record {number} of {service}" for service, number in sorted(self._first.items())]
+        return f"; gone are {', '.join(several)}" if len(several) > 1 else ""
+
+    def read(self, line: bytes | None) -> None:
+        """Note what a line shows."""
+        try:
+            content = outline(line or b"")
+        except ValueError:
+            return
+        if isinstance(content, Outline):
+            self._expect(content.service, content.number - 1)
+            self._numbers[content.service] = content.number
+        else:
+            for service, link in content.journals.items():
+                self._expect(service, link.records)
+
+    def _expect(self, service: str, number: int) -> None:
+        """Note a gap, unless so many records of a service were read."""
+        had = self._numbers.get(service, 0 if self._whole else number)
+        if number > had:
+            self._first.setdefault(service, had + 1)
+
+
+class Delivered:
+    """The records of one journal that the log has: 40 bytes for each."""
+
+    def __init__(self, service: str, first: int) -> None:
+        """`first`: the number of the first one; an export can leave out those before."""
+        self.service, self.first = service, first
+        self.hashes, self.leaves = bytearray(), array("Q")
+
+    @property
+    def last(self) -> int:
+        """The number of the last one."""
+        return self.first + len(self.leaves) - 1
+
+    def add(self, leaf: int, head: str) -> None:
+        """Note the next record, by its leaf and its hash."""
+        self.leaves.append(leaf)
+        self.hashes += bytes.fromhex(head)
+
+    def fault(self, what: What, record: int, why: str) -> Fault:
+        """Return a fault of the service at a record."""
+        leaf = self.leaves[record - self.first] if self.first <= record <= self.last else None
+        return Fault(what, self.service, why, leaf, self.service, record)
+
+
+def compared(delivered: Delivered, lines: Iterable[bytes], first: int = 1) -> tuple[Fault | None, int]:
+    """Return the first fault of a journal, and how many of its records are not in the log yet.
+
+    `lines`: of the journal, from record `first` on: closed segments are deleted, once the ledger has them.
+    """
+    number, head = first - 1, ""
+    for number, line in enumerate(lines, first):
+        content = _outline(line)
+        if not content or (content.service, content.number) != (delivered.service, number):
+            return delivered.fault("changed", number, "the journal has another line in its place"), 0
+        before, head = head, hash_of(line)
+        at = (number - delivered.first) * HASH
+        # control: journal-as-delivered
+        if delivered.first <= number <= delivered.last and bytes.fromhex(head) != delivered.hashes[at : at + HASH]:
+            return delivered.fault("changed", number, "the journal has another record than was delivered"), 0
+        if before and content.previous != before:
+            changed = max(number - 1, delivered.last + 1)  # what was delivered is as it was
+            return delivered.fault("changed", changed, "the chain of the journal is broken there"), 0
+    if number < delivered.last:
+        return delivered.fault("truncated", max(number + 1, delivered.first), "the journal ends before it"), 0
+    return None, number - delivered.last
+
+
+def _outline(line: bytes) -> Outline | None:
+    try:
+        content = outline(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, Outline) else None

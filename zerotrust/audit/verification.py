@@ -1,7 +1,7 @@
 """Verifies an export of the log, and names the first fault and who made it.  Pure; the keys are those of a policy.
 
 The signed checkpoint vouches for the hashes, and the hashes for the leaves: what differs from them was changed in the
-export.  What is under the signed root was said by the log, which has to fit itself (`following`).
+export.  What is under the signed root was said by the log, which has to fit itself (`fault.Followed`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,12 +9,9 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
-from zerotrust.audit.difference import Hashes, difference, named, surplus
 from zerotrust.audit.export import IN_A_LINE, MOST_LEAVES, Header, first_root, hashes_of, header_of
-from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty
-from zerotrust.audit.following import Followed
+from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty, Followed, Hashes, Outline, difference, named, surplus
 from zerotrust.audit.leaf import Heads
-from zerotrust.audit.outline import Outline
 from zerotrust.audit.record import Link
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.compact import CompactRange
