@@ -263,8 +263,8 @@ def explained() -> Iterator[None]:
 
 
 def _verify_proof(file: Path, found: "Evidence", trust: "TrustPolicy") -> None:
+    from zerotrust.audit.fault import record_of
     from zerotrust.tlog.tree import InvalidLog
-    from zt.proving import record_of
 
     try:
         checkpoint, cosigned = found.proof.check(found.entry, trust)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zerotrust.audit.fault import Outline, outline
+from zerotrust.audit.fault import named, record_of
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.proof import Proof
 from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader
@@ -35,7 +35,7 @@ def proved(log: LogFolder, wanted: int | tuple[str, int]) -> tuple[bytes, Proof]
 
 def _place(log: LogFolder, size: int, service: str, number: int) -> int | None:
     sign = b'"n":%d,"prev":"' % number
-    found = (place for place, entry in _entries(log, size, sign) if sign in entry and _is(entry, service, number))
+    found = (place for place, entry in _entries(log, size, sign) if sign in entry and named(entry) == (service, number))
     return next(found, None)
 
 
@@ -58,17 +58,3 @@ def _absent(log: LogFolder, size: int, service: str, number: int) -> str:
         f"The log in {log.folder} has no record {number} of {service}: it has {min(numbers)} to {max(numbers)}.  A new "
         "record comes into it within seconds."
     )
-
-
-def record_of(entry: bytes) -> Outline | None:
-    """Return whose record a leaf is; None for one that is no record."""
-    try:
-        content = outline(entry)
-    except ValueError:
-        return None
-    return content if isinstance(content, Outline) else None
-
-
-def _is(entry: bytes, service: str, number: int) -> bool:
-    content = record_of(entry)
-    return content is not None and (content.service, content.number) == (service, number)

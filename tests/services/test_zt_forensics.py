@@ -21,7 +21,7 @@ from zerotrust.audit.chain import lines
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Trace
 from zerotrust.audit.event_types import Alarm, Issued, IssuedToken, Outcome, Request
-from zerotrust.audit.fault import Outline, outline
+from zerotrust.audit.fault import record_of
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
@@ -97,8 +97,8 @@ def ledger_of(system: System) -> Ledger:
     ledger = Ledger()
     for path in journals(system.folder):
         for line in lines(path):
-            content = outline(line)
-            assert isinstance(content, Outline)
+            content = record_of(line)
+            assert content
             ledger.log.grow(line)
             ledger.heads[content.service] = link_of(line)
     ledger.log.grow(ledger.heads_leaf)

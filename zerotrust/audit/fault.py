@@ -38,6 +38,15 @@ def outline(leaf: bytes) -> Outline | Heads:
     return heads_of(leaf)
 
 
+def record_of(line: bytes | None) -> Outline | None:
+    """Return whose record a line is; None if it is no record."""
+    try:
+        content = outline(line or b"")
+    except ValueError:
+        return None
+    return content if isinstance(content, Outline) else None
+
+
 What = Literal[
     "changed", "missing", "reordered", "duplicated", "inserted", "forked", "truncated", "unsigned", "malformed"
 ]
@@ -182,11 +191,8 @@ def surplus(index: int, line: bytes | None, hashes: Hashes, source: str) -> Faul
 
 def named(line: bytes | None) -> tuple[str, int] | None:
     """Return the service and the number of a record; None if it is no record."""
-    try:
-        content = outline(line or b"")
-    except ValueError:
-        return None
-    return (content.service, content.number) if isinstance(content, Outline) else None
+    record = record_of(line)
+    return (record.service, record.number) if record else None
 
 
 def _kind(index: int, same: int | None, *, later: bool, skipped: bool, ended: bool) -> tuple[What, str]:
@@ -270,7 +276,7 @@ def compared(delivered: Delivered, lines: Iterable[bytes], first: int = 1) -> tu
     """
     number, head = first - 1, ""
     for number, line in enumerate(lines, first):
-        content = _outline(line)
+        content = record_of(line)
         if not content or (content.service, content.number) != (delivered.service, number):
             return delivered.fault("changed", number, "the journal has another line in its place"), 0
         before, head = head, hash_of(line)
@@ -284,11 +290,3 @@ def compared(delivered: Delivered, lines: Iterable[bytes], first: int = 1) -> tu
     if number < delivered.last:
         return delivered.fault("truncated", max(number + 1, delivered.first), "the journal ends before it"), 0
     return None, number - delivered.last
-
-
-def _outline(line: bytes) -> Outline | None:
-    try:
-        content = outline(line)
-    except ValueError:
-        return None
-    return content if isinstance(content, Outline) else None
