@@ -18,17 +18,23 @@ from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Exchange, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.registry.model import Registry
-from zt.names import Path, names_of, path_of, short
+from zt.names import short, token_name
 
 
 def tokens_of(registry: Registry, events: Iterable[AuditEvent]) -> dict[str, Caller]:
     """Return the tokens of one task by their names in the texts, T0 first; each as its verifier recorded it."""
-    found: dict[Path, Caller] = {}
+    calls, found = {name: party.may_call for name, party in registry.parties.items()}, dict[str, Caller]()
     for event in sorted(events, key=lambda one: one.time):
         if isinstance(event.data, Request) and (token := event.data.principal):
-            found.setdefault(path_of(token), token)
-    names = names_of({name: party.may_call for name, party in registry.parties.items()}, found)
-    return {name: found[path] for path, name in names.items()}
+            found.setdefault(token_name(calls, token), token)
+    agents = calls["orchestrator"]
+
+    def place(named: tuple[str, Caller]) -> tuple[bool, int, str]:
+        name, token = named
+        agent = short(token.actors[-2] if len(token.actors) > 1 else token.audience)
+        return name != "T0", agents.index(agent) if agent in agents else len(agents), name
+
+    return dict(sorted(found.items(), key=place))
 
 
 def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:

@@ -9,14 +9,13 @@ from demo.running import Running
 from local.program import console
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
-from zt.branches import naming
 from zt.names import Calls
 from zt.trail import trail
 
 
 def show_trail(to: Console, events: Sequence[AuditEvent], calls: Calls) -> None:
     """Show the records of one task; `calls`: the parties that each party may call."""
-    to.print(trail(events, name=naming(calls, events)))
+    to.print(trail(events, calls=calls))
 
 
 def show_journals(system: Running) -> None:

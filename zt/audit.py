@@ -5,15 +5,14 @@ Each imports what it needs when it runs, as in `operators`.
 
 import dataclasses
 import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from zt import show_evidence as showing
@@ -21,7 +20,6 @@ from zt.output import Json, output
 
 if TYPE_CHECKING:
     from zerotrust.audit.event import AuditEvent
-    from zerotrust.audit.event_parts import Caller
     from zerotrust.audit.fault import Fault
     from zerotrust.receipts.logged import Evidence
     from zerotrust.tlog.quorum import TrustPolicy
@@ -49,7 +47,6 @@ _HINTS = {
 """Where to find the name that was meant, by the kind of the question."""
 MOST_NAMED = 5
 """Authors of records that were left out who are named, those with the most first; `--json` names all of them."""
-WHY = "Why something was refused: operators ask `zt policy explain` with the same id."
 After = Annotated[int, typer.Option("--after", min=0, help="without so many leaves at the beginning of the log")]
 
 
@@ -70,10 +67,8 @@ def show(  # noqa: PLR0913 - one for each option
     _json: Json = False,
 ) -> None:
     """Show who did what, for whom, when and with which code: each token below the one it came from."""
-    from zerotrust.audit.forms import MICROSECONDS
-    from zt.trail import by_transaction, dated, headed, trail
+    from zt.trail import by_transaction, codes, trail
     from zt.wanted import wanted
-    from zt.whose import code_table, codes, for_whom
 
     if not (what := wanted(asked)):
         output.fail(
@@ -83,10 +78,8 @@ def show(  # noqa: PLR0913 - one for each option
         )
     settings: Settings = context.obj
     with explained():
-        search = _searching(settings, export, policy, after)
-        found = search(what)
-        events = found.events
-        told = partial(trail, name=_names(settings, what, events, search), details=True, ledger=settings.ledger())
+        found = _found(settings, what, export, policy, after)
+    events = found.events
     if not events:
         where = str(export) if export else f"{settings.journals}"
         hint = _HINTS.get(what.kind, "") + ("" if export else "  Other journals: --journals.")
@@ -96,81 +89,39 @@ def show(  # noqa: PLR0913 - one for each option
     document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.more}
     document |= {"left_out_of": dict(found.left_out)} if found.more else {}
     document |= {"code": codes(events)}
-    if what.kind == "id":
-        began = f"at {showing.at(events[0].time // MICROSECONDS)}"
-        shown = [headed(told(events), *for_whom(events), began)]
-    else:
-        shown = [headed(dated(told(some), some[0].time), *for_whom(some)) for some in by_transaction(events)]
-    why = [Text(WHY)] if what.kind == "id" and _by_rules(events) else []
-    output.show(document, *shown, code_table(events), *why, _summary(events), *_left_out(found))
-
-
-def _by_rules(events: list["AuditEvent"]) -> bool:
-    """Whether the policies have refused something."""
-    from zt.reasons import BY_RULES
-    from zt.trail import decisions
-
-    return any(data.decision.reason in BY_RULES for _, data in decisions(events))
+    tree = partial(trail, calls=settings.calls(), details=True, ledger=settings.ledger(), dated=True)
+    shown = map(tree, [events] if what.kind == "id" else by_transaction(events))
+    output.show(document, *shown, *_summary(events, by_id=what.kind == "id"), *_left_out(found))
 
 
 def _left_out(found: "Found") -> list[Text]:
     """Say of whose records only the newest are shown."""
+    from zt.trail import few
+
     if not found.more:
         return []
     most = sorted(found.left_out.items(), key=lambda one: -one[1])
-    whose = ", ".join(f"{many:,} of {author}" for author, many in most[:MOST_NAMED])
-    whose += f", {found.more - sum(many for _, many in most[:MOST_NAMED]):,} of others" if most[MOST_NAMED:] else ""
+    whose = few((f"{many:,} of {author}" for author, many in most), MOST_NAMED)
     shown = len(found.events)
     told = f"Only {shown:,} of {shown + found.more:,} records are shown.  Older ones are left out: {whose}."
     return [Text(told, "yellow")]
 
 
-def _searching(
-    settings: "Settings", export: Path | None, policy: Path | None, after: int
-) -> "Callable[[Wanted], Found]":
-    """Return what finds records: in an export, which is verified meanwhile, or else in the journals here."""
+def _found(settings: "Settings", what: "Wanted", export: Path | None, policy: Path | None, after: int) -> "Found":
+    """Return records of an export, which is verified meanwhile, or else of the journals here."""
     from zt.evidence import EvidenceError, records, trusted
     from zt.journals import find
     from zt.wanted import NoRecordError, found
     from zt.witness import Witness, default_folder
 
     if export is None:
-        return partial(find, settings.journals)
+        return find(settings.journals, what)
     trust = trusted(policy or settings.run / POLICY)
     held = Witness(default_folder()).held(trust.logs)
-
-    def search(what: "Wanted") -> "Found":
-        try:
-            return found(records(export, trust, after=after, held=held), what)
-        except NoRecordError as error:
-            raise EvidenceError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
-
-    return search
-
-
-def _names(
-    settings: "Settings", what: "Wanted", events: list["AuditEvent"], search: "Callable[[Wanted], Found]"
-) -> "Callable[[Caller], str]":
-    """Return how tokens are named.
-
-    By a token's id only a part is found: its tokens have the names that they have in the whole.  Of a party or a
-    document, parts of many tasks are found: a token's number says how many exchanges led to it.
-    """
-    from zt.branches import first_hand, level, naming
-    from zt.names import IDS
-    from zt.trail import by_transaction
-    from zt.wanted import Wanted
-
-    tokens = first_hand(events)
-    if what.kind == "user":  # each task is there as a whole
-        tasks = [(naming(settings.calls(), some), first_hand(some)) for some in by_transaction(events)]
-        names = {token.transaction: named for named, of_task in tasks for token in of_task}
-        return lambda token: names.get(token.transaction, level)(token)
-    if what.kind != "id" or not tokens:
-        return level
-    if re.fullmatch(IDS, what.name) and what.name != tokens[0].transaction:
-        events = search(Wanted("id", tokens[0].transaction)).events
-    return naming(settings.calls(), events)
+    try:
+        return found(records(export, trust, after=after, held=held), what)
+    except NoRecordError as error:
+        raise EvidenceError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
 
 
 def _draw(file: Path, asked: str, events: list["AuditEvent"]) -> None:
@@ -183,15 +134,27 @@ def _draw(file: Path, asked: str, events: list["AuditEvent"]) -> None:
         output.fail(f"{file} cannot be written: {error.strerror}.", "not_written")
 
 
-def _summary(found: list["AuditEvent"]) -> Text:
+def _summary(found: list["AuditEvent"], *, by_id: bool) -> Iterator[Table | Text]:
+    """Yield which code wrote the records, how much was refused, and, for an id, who says why."""
     from zerotrust.audit.forms import MICROSECONDS
-    from zt.trail import decisions
+    from zt.names import short
+    from zt.reasons import BY_RULES
+    from zt.show import listing
+    from zt.trail import DIGITS, codes, decision_of, few, is_shown
 
-    outcomes = Counter(data.decision.allowed for _, data in decisions(found))
-    services = len({event.service for event in found})
-    seconds = (found[-1].time - found[0].time) / MICROSECONDS
-    parties = "1 party" if services == 1 else f"{services} parties"
-    return Text(f"{outcomes[True]} allowed, {outcomes[False]} refused, within {seconds:.1f} s; records of {parties}.")
+    table = listing("records of", "with code")
+    for party, digests in codes(found).items():
+        table.add_row(Text(short(party)), Text(few(one[:DIGITS] for one in digests) or "not recorded"))
+    yield table
+    decisions = [one for event in found if is_shown(event.data) and (one := decision_of(event.data))]
+    if by_id and any(decision.reason in BY_RULES for decision in decisions):
+        yield Text("Why something was refused: operators ask `zt policy explain` with the same id.")
+    allowed, seconds = sum(one.allowed for one in decisions), (found[-1].time - found[0].time) / MICROSECONDS
+    parties = len({event.service for event in found})
+    yield Text(
+        f"{allowed} allowed, {len(decisions) - allowed} refused, within {seconds:.1f} s; {len(found):,} records of "
+        f"{parties} {'party' if parties == 1 else 'parties'}."
+    )
 
 
 @audit.command("verify")

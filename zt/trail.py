@@ -1,13 +1,19 @@
-"""Formats the audit trail of a task as a tree.  Pure: returns objects that rich prints.  Journals have no tokens."""
+"""Shows records to people: whole tasks as trees of their tokens, and who wrote them with which code.  Pure.
+
+A record proves what its writer said.  The one who knows a token is the party that it is for: it has verified it.  So
+records that say different things of a token have different branches, and who wrote another's is named beside it.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
+from types import MappingProxyType
+from typing import assert_never
 
 from rich.text import Text
 from rich.tree import Tree
 
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Caller
+from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import (
     Access,
     Alarm,
@@ -22,64 +28,92 @@ from zerotrust.audit.event_types import (
     Resumed,
     UntrustedPeer,
 )
-from zerotrust.audit.forms import MICROSECONDS
-from zt.branches import Branches, author, first_hand, level
-from zt.events_told import changed, counted, resumed
-from zt.names import short
+from zerotrust.audit.forms import MICROSECONDS, sanitize
+from zerotrust.identity import MAX_ACTORS
+from zt.names import Calls, short, token_name
 from zt.show_evidence import at
 
-Decision = Request | Access | Exchange | Refusal | UntrustedPeer
-"""The records with a decision."""
+DIGITS = 12
+"""Of a digest of code that people are shown: nobody finds other code with the same ones by chance."""
+MOST = 3
+"""Things of one kind that are named where one is usual: transactions, versions, users, digests of one party."""
 
-MOST_NAMED = 3
-"""Transactions and versions of the policies that a heading names: a task has one of each, or two versions."""
-
-LEFT_OUT: Mapping[type[Data], str] = {
-    Exchange: "of an exchange, whose token has a branch as soon as it is used",
-    Outcome: "of how a call ended, which --svg and --json show",
-    Issued: "of what Keycloak has issued, of which an alarm tells what no journal has",
-}
-"""The records that a tree does not show, and why; a tree without any other record says how many there are."""
-
-
-def decisions(events: Iterable[AuditEvent]) -> list[tuple[AuditEvent, Decision]]:
-    """Return the records that the tree shows, by time: allowed exchanges have a branch of their own instead."""
-    decided = [(event, event.data) for event in events if isinstance(event.data, Decision)]
-    shown = [(event, data) for event, data in decided if not (isinstance(data, Exchange) and data.decision.allowed)]
-    return sorted(shown, key=lambda one: one[0].time)
+Claims = tuple[str, tuple[str, ...], str, tuple[str, ...], str, str]
+"""What a record says of a token's way: its id, those before it, the client, who acts, who presents it, and to whom."""
 
 
 def trail(
-    events: Iterable[AuditEvent], *, name: Callable[[Caller], str] = level, details: bool = False, ledger: str = ""
+    events: Iterable[AuditEvent],
+    *,
+    calls: Calls = MappingProxyType({}),
+    details: bool = False,
+    ledger: str = "",
+    dated: bool = False,
 ) -> Tree:
-    """Return the audit trail of one task: each token below the one it came from, with the decisions about its calls.
+    """Return the records of one task: each token below the one that it came from, with what was done with it.
 
-    `name` names a token; with `details`, each refusal has its detail.  What belongs to no token is at the root.
-    `ledger`: the SPIFFE ID of the audit authority; an alarm of anybody else names its author.
+    What belongs to no token is at the root.  An exchange that was allowed has a branch as soon as its token is used,
+    and is no line; nor is how a call ended, and what Keycloak has issued.  `calls`: the parties that each may call, for
+    the names of tokens.  `details`: of refusals.  `ledger`: the SPIFFE ID of the audit authority, of which alarms are
+    believed.  `dated`: also for whom it was, and when.
     """
-    known = list(events)
-    tree = Tree(Text(_label(known)))
-    changes = [(event, event.data) for event in known if isinstance(event.data, RegistryChange)]
-    rows = sorted([*decisions(known), *changes], key=lambda one: one[0].time)
-    branches = Branches(tree, [token for _, data in rows if (token := getattr(data, "principal", None))], name)
-    for event, data in rows:
-        token = getattr(data, "principal", None)
-        if not token:
-            tree.add(_line(event, data, details=True).append(f"  ({short(event.service)})", "dim"))
-            continue
-        branches.of(token).add(_line(event, data, details=details).append_text(author(event, token)))
-    for event in known:
-        if isinstance(event.data, Alarm):
-            tree.add(_alarm(event.data, "" if event.service == ledger else short(event.service)))
-    for event in known:
-        if isinstance(event.data, Resumed):
-            tree.add(Text(resumed(event.data, short(event.service)), "yellow"))
-    for line in counted(event.data for event in known if isinstance(event.data, Counts)):
-        tree.add(Text(line, "dim"))
+    known = sorted(events, key=lambda one: one.time)
+    lines = [(event, token_of(event)) for event in known if is_shown(event.data)]
+    head = [_about(known), *([*users(known), f"at {at(known[0].time // MICROSECONDS)}"] if dated else [])]
+    tree = Tree(Text("\n".join(head)))
+    branches = _Branches(tree, [token for _, token in lines if token], calls)
+    for event, token in lines:
+        foreign = token is None or event.service != token.audience  # control: foreign-record-named
+        by = f"  (recorded by {short(event.service)})" if foreign else ""
+        line = _line(event, details=details or not token, ledger=ledger)
+        branches.of(token).add(line.append(by, "red" if token else "dim"))
+    for counted in _counted(known):
+        tree.add(Text(counted, "dim"))
     if not tree.children:
-        for kind, times in Counter(type(event.data) for event in known).items():
-            tree.add(Text(f"{times:,} {'record' if times == 1 else 'records'} {LEFT_OUT[kind]}", "dim"))
+        tree.add(Text(f"{len(known):,} records of exchanges and outcomes, which --json shows", "dim"))
     return tree
+
+
+def says(event: AuditEvent) -> str:
+    """Return what a record is about."""
+    match data := event.data:
+        case Request():
+            said = str(data.operation)
+        case Access():
+            said = f"{data.operation} ({data.resource.kind} {data.resource.name})"
+        case Exchange():
+            said = f"exchange for {short(data.audience)}: {' '.join(data.scopes)}"
+        case UntrustedPeer():
+            said = f"call of {short(data.party)}"
+        case Refusal():
+            said = f"refused by {short(event.service)} itself"
+        case RegistryChange():
+            said = _changed(data)
+        case Alarm():
+            said = f"alarm: {data.cause} exchange of {short(data.party)}: {data.token_id}"
+        case Resumed():
+            said = f"resumed: {data.foreign} records after {data.same} were not in this journal: {data.cause}"
+        case Outcome() | Counts() | Issued():
+            said = data.type
+        case _:
+            assert_never(data)
+    return said
+
+
+def decision_of(data: Data) -> Decided | None:
+    """Return the decision in a record, if it has one."""
+    return getattr(data, "decision", None)
+
+
+def is_shown(data: Data) -> bool:
+    """Whether a record is a line of its own in a tree."""
+    allowed_exchange = isinstance(data, Exchange) and data.decision.allowed
+    return not (allowed_exchange or isinstance(data, Outcome | Issued | Counts))
+
+
+def token_of(event: AuditEvent) -> Caller | None:
+    """Return the token in a record, if it has one."""
+    return getattr(event.data, "principal", None)
 
 
 def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
@@ -91,78 +125,121 @@ def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
     groups: dict[str, list[AuditEvent]] = {}
     whose: dict[tuple[str, str], str] = {}
     for number, event in enumerate(events):
-        token = getattr(event.data, "principal", None)
         span = event.trace.span_id if event.trace else f"{number}"
         at_it = event.service, span  # another party may say the same span of another transaction
-        if token:
+        if token := token_of(event):
             whose[at_it] = token.transaction
-        together = type(event.data).__name__ if isinstance(event.data, Counts | Issued) else span
+        together = event.data.type if isinstance(event.data, Counts | Issued) else span
         groups.setdefault(whose.get(at_it, event.trace.trace_id if event.trace else together), []).append(event)
     return list(groups.values())
 
 
-def dated(tree: Tree, time: int) -> Tree:
-    """Put a time, in microseconds since the epoch, before what a tree is about."""
-    tree.label = Text(f"{at(time // MICROSECONDS)}, {tree.label}")
-    return tree
+def users(events: Iterable[AuditEvent]) -> list[str]:
+    """Return a line for each user whose token was presented: a task has one, unless somebody lies."""
+    by: dict[str, list[str]] = {}
+    for event in events:
+        if token := token_of(event):
+            groups = f" ({', '.join(map(sanitize, token.groups))})" if token.groups else ""
+            by.setdefault(f"for user {token.subject}{groups}", []).append(short(event.service))
+    found = [f"{user}, by the records of {few(parties)}" if len(by) > 1 else user for user, parties in by.items()]
+    return found[:MOST] + ([f"and for {len(found) - MOST:,} more users"] if len(found) > MOST else [])
 
 
-def headed(tree: Tree, *lines: str) -> Tree:
-    """Put lines below what a tree is about."""
-    tree.label = Text("\n".join([str(tree.label), *lines]))
-    return tree
+def codes(events: Iterable[AuditEvent]) -> dict[str, list[str]]:
+    """Return the digests of the code of each party that wrote records, by its SPIFFE ID; usually one, or none."""
+    found: dict[str, dict[str, None]] = {}
+    for event in events:
+        found.setdefault(event.service, {}).update({event.measurement: None} if event.measurement else {})
+    return {party: list(digests) for party, digests in found.items()}
 
 
-def _label(events: list[AuditEvent]) -> str:
+def few(names: Iterable[str], most: int = MOST) -> str:
+    """Return the different names, but for those beyond `most`, which are counted."""
+    found = list(dict.fromkeys(names))
+    return ", ".join(found[:most]) + (f" and {len(found) - most:,} more" if len(found) > most else "")
+
+
+def _about(events: list[AuditEvent]) -> str:
     """Return which transactions records are about, and which policies decided about calls, if they say so."""
-    tokens = [token for event in events if (token := getattr(event.data, "principal", None))]
-    decided = [data.decision for _, data in decisions(events) if getattr(data, "principal", None)]
-    versions = [one.policy.version for one in decided if one.policy] or ["\N{EN DASH}"] * bool(decided)
+    tokens = [(event, token) for event in events if (token := token_of(event))]
     if not tokens:
         return "no transaction"
-    about = _several("transaction", (token.transaction for token in first_hand(events) or tokens))
-    return f"{about}, {_several('policy', versions)}" if versions else about
+    first_hand = [token for event, token in tokens if event.service == token.audience]
+    about = f"transaction {few(token.transaction for token in first_hand or [token for _, token in tokens])}"
+    decided = [decision.policy for event, _ in tokens if (decision := decision_of(event.data))]
+    versions = [policy.version for policy in decided if policy]
+    return f"{about}, policy {few(versions) or 'not recorded'}" if decided else about
 
 
-def _line(event: AuditEvent, data: Decision | RegistryChange, *, details: bool) -> Text:
-    if isinstance(data, RegistryChange):
-        return Text(changed(data), "yellow")
-    decision = data.decision
-    line = Text.assemble((decision.reason, "green" if decision.allowed else "red"), "  ", _what(event, data))
-    if details and decision.detail not in ("", _said(data)) and not decision.allowed:
-        line.append(f": {decision.detail}")
-    return line
+def _line(event: AuditEvent, *, details: bool, ledger: str) -> Text:
+    """Return a record as one line; with the detail of a refusal, if that says more."""
+    data, said = event.data, says(event)
+    if isinstance(data, Alarm):
+        believed = event.service == ledger
+        told = said if believed else f"{said}, which the audit authority here did not raise"
+        return Text(told, "green" if believed and data.cause == "explained" else "red")
+    if not (decision := decision_of(data)):
+        return Text(said, "yellow")
+    line = Text.assemble((decision.reason, "green" if decision.allowed else "red"), "  ", said)
+    repeated = f"{data.operation} {data.resource.name}" if isinstance(data, Access) else ""
+    more = details and not decision.allowed and decision.detail not in ("", repeated)
+    return line.append(f": {decision.detail}") if more else line
 
 
-def _said(data: Decision) -> str:
-    """Return the detail of a refusal that says no more than its line."""
-    return f"{data.operation} {data.resource.name}" if isinstance(data, Access) else ""
+def _changed(change: RegistryChange) -> str:
+    """Return what was changed, why, and by whom: the operator's subject, or the party that reported it.
+
+    What Keycloak changed names nobody; its cause begins with `keycloak: `.
+    """
+    by = change.principal.subject if change.principal else short(change.peer.id) if change.peer else None
+    cause = f": {change.cause}" if change.cause else ""
+    return f"{change.action} {change.target}{cause}" + (f" (by {by})" if by else "")
 
 
-def _alarm(alarm: Alarm, author: str) -> Text:
-    """Return an alarm; `author`: who has recorded it, if it is not the audit authority."""
-    text = f"alarm: {alarm.cause} exchange of {short(alarm.party)}: {alarm.token_id}"
-    if author:
-        return Text(f"{text}  (recorded by {author}, which is not the audit authority here)", "red")
-    return Text(text, "green" if alarm.cause == "explained" else "red")
+def _counted(events: Iterable[AuditEvent]) -> list[str]:
+    """Return how many calls were only counted, a line for each reason: they have no records of their own."""
+    times, records = Counter[str](), [event.data for event in events if isinstance(event.data, Counts)]
+    for one in records:
+        for few_of in one.unverified or ():
+            times[f"of callers that were not verified: {few_of.reason}"] += few_of.times
+        for again in one.repeated or ():
+            times[f"more like one that is recorded: {again.reason}"] += again.times
+    return [f"only counted: {number:,} {which}" for which, number in times.items()] or [
+        "only counted: nothing" for _ in records[:1]
+    ]
 
 
-def _what(event: AuditEvent, data: Decision) -> str:
-    match data:
-        case Access():
-            return f"{data.operation} ({data.resource.kind} {data.resource.name})"
-        case Request():
-            return data.operation
-        case Exchange():
-            return f"exchange for {short(data.audience)}: {' '.join(data.scopes)}"
-        case UntrustedPeer():
-            return f"call of {short(data.party)}"
-        case Refusal():
-            return f"refused by {short(event.service)} itself"
+class _Branches:
+    """The branches of a tree, one for each token and what is said of its way."""
+
+    def __init__(self, tree: Tree, tokens: Iterable[Caller], calls: Calls) -> None:
+        """`tokens`: all that have a branch."""
+        self._tree, self._calls = tree, calls
+        self._tokens = {_claims(token): token for token in tokens}
+        self._made: dict[Claims, Tree] = {}
+
+    def of(self, token: Caller | None) -> Tree:
+        """Return the branch of a token.
+
+        It is below that of the token that it came from, if there is one of which exactly that is said.  No token that
+        is accepted came from more than `MAX_ACTORS`; one that seems to is at the root, so that the tree is not deeper.
+        """
+        if token is None:
+            return self._tree
+        claims = _claims(token)
+        if claims not in self._made:
+            above = self._tokens.get(_before(token)) if 0 < len(token.lineage) <= MAX_ACTORS else None
+            way = f" {short(token.party)} → {short(token.audience)}"
+            self._made[claims] = self.of(above).add(Text.assemble((token_name(self._calls, token), "bold"), way))
+        return self._made[claims]
 
 
-def _several(what: str, names: Iterable[str]) -> str:
-    """Return the different names of a kind of thing, but for those beyond `MOST_NAMED`."""
-    found = list(dict.fromkeys(names))
-    more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
-    return f"{what} {', '.join(found[:MOST_NAMED])}{more}"
+def _claims(token: Caller) -> Claims:
+    # control: branch-as-claimed
+    return token.token_id, token.lineage, token.client, token.actors, token.party, token.audience
+
+
+def _before(token: Caller) -> Claims:
+    """Return what is said of the token that it came from: its audience presents this one, and is the latest actor."""
+    presented_by = token.actors[1] if len(token.actors) > 1 else token.client
+    return token.lineage[-1], token.lineage[:-1], token.client, token.actors[1:], presented_by, token.party

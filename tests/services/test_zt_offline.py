@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,30 +103,6 @@ async def test_it_is_found_by_its_transaction_and_a_part_of_it_by_its_token(syst
     assert "T3 agent/reader → inference" in audit("show", system, t3).stdout
 
 
-def test_no_two_tokens_have_the_same_name_whatever_is_known_of_the_registry(tmp_path: Path) -> None:
-    """Nothing here: the journals may be of another system."""
-    orchestrator = CALLER.audience
-    of: dict[str, Any] = {"lineage": ("a",), "transaction": "a", "client": "walkthrough"}
-    tokens = [
-        replace(CALLER, **of, token_id=name, audience=orchestrator.replace("orchestrator", audience), actors=(actor,))
-        for name, audience, actor in (
-            ("b", "agent/reader", orchestrator),
-            ("c", "agent/runner", orchestrator),
-            ("d", "agent/reader", orchestrator),
-            ("e", "agent/runner", orchestrator),
-        )
-    ]
-    granted = Decided(allowed=True, reason="granted")
-    served = [event(Request(operation=sanitize("x"), decision=granted, principal=token)) for token in tokens]
-    journal(tmp_path, *(replace(one, service=token.audience) for one, token in zip(served, tokens, strict=True)))
-
-    shown = zt("--system", str(tmp_path), "--journals", str(tmp_path), "audit", "show", TRACE)
-
-    assert shown.exit_code == 0, shown.output
-    names = [line.strip("│├└─ ").split()[0] for line in shown.stdout.splitlines() if " → " in line]
-    assert len(set(names)) == len(names) == 4
-
-
 async def test_as_json_it_is_the_events(system: System, issuer: Issuer) -> None:
     trace = await task(system, issuer.token())
 
@@ -178,13 +153,13 @@ def test_what_is_refused_beside_a_call_is_in_the_tree_with_its_detail(tmp_path: 
         "granted  POST /tasks",
         "would_widen  exchange for agent/auditor: tool.audit: tool.audit",
         "would_widen  refused by orchestrator itself: tool.audit",
-        "would_widen  call of agent/auditor: tool.audit  (orchestrator)",
+        "would_widen  call of agent/auditor: tool.audit  (recorded by orchestrator)",
         "",
         "records of    with code",
         "",
         "orchestrator  not recorded",
         "",
-        "1 allowed, 3 refused, within 0.0 s; records of 1 party.",
+        "1 allowed, 3 refused, within 0.0 s; 5 records of 1 party.",
     ]
 
 
