@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,6 @@ from zerotrust.audit.event_types import Access, Request
 from zerotrust.identity import MAX_ACTORS
 from zt.authority_client import AuthorityClient
 from zt.reasons import BY_RULES, meaning
-from zt.versions_told import deciding
 
 MOST = 100
 """Refusals that are explained at once; the authority takes as many."""
@@ -41,7 +40,8 @@ async def explanations(
     `authors`: who wrote each record, by the `id()` of its event; by default, whom it names.
     """
     decided = [policy for _, data in found if (policy := data.decision.policy) and _of_rules(data.decision)]
-    versions = deciding((policy.version for policy in decided), await authority.ask("GET", "/versions"))
+    names = dict.fromkeys(policy.version for policy in decided)
+    versions = deciding(names, await authority.ask("GET", "/versions"))
     refused = {id(data): _question(event, data) for event, data in found if _refused_by_rules(data)}
     fit = {one: question for one, question in refused.items() if _is_fit(question)}
     by = {id(data): authors.get(id(event), event.service) for event, data in found}
@@ -61,6 +61,23 @@ async def explanations(
         if id(data) not in left_out
     ]
     return {"decisions": told, "versions": versions, "left_out": len(left_out)}
+
+
+def deciding(names: Iterable[str], listed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return, for each version named in records, what the policy authority's list says of it.
+
+    `listed`: the answer of `GET /versions`, which has the newest first.  `until`: when the next version replaced it.
+    """
+    versions, active = listed["versions"], listed["active"]
+    kept = {f"{one['number']}-{one['digest'][:12]}": one for one in versions}
+    until = {one["number"]: after["at"] for after, one in pairwise(versions)}
+    found = []
+    for name in names:
+        one = kept.get(name) or {}
+        number = one.get("number")
+        dates = {"since": one.get("at"), "until": until.get(number)}
+        found.append({"name": name, "number": number, **dates, "in_force": number == active, "active": active})
+    return found
 
 
 def _askable(

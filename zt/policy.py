@@ -175,8 +175,8 @@ def explain(
 ) -> None:
     """Explain in words why a task was refused or allowed what it asked for: first the refusals.
 
-    What one rule has permitted to one caller is one line.  The decisions are those in the journals on this machine; the
-    policy authority says which rules they are by.
+    Decisions that are alike are one line.  They are those in the journals on this machine; the policy authority says
+    which rules they are by.
     """
     from zt.audit import explained
     from zt.explanation import decisions, explanations

@@ -110,8 +110,12 @@ def _state(found: Mapping[str, Any]) -> Text:
 
 
 def _since(found: Mapping[str, Any], form: str = "%Y-%m-%d %H:%M:%S") -> Text:
-    at = found["since"]
-    return Text(f"{dt.datetime.fromtimestamp(at, dt.UTC).astimezone():{form}}" if at else "")
+    return Text(local(found["since"], form) if found["since"] else "")
+
+
+def local(seconds: float, form: str = "%Y-%m-%d %H:%M") -> str:
+    """Return a time in seconds since the epoch, in the local time zone."""
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone():{form}}"
 
 
 def _why(found: Mapping[str, Any]) -> str:

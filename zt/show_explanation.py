@@ -1,7 +1,8 @@
 """Formats the decisions of a task and what the policy authority says about them, for people.  Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -9,88 +10,68 @@ from rich.table import Table
 from rich.text import Text
 
 from zt.names import short
-from zt.rules_told import Found, sentences_of, told_apart
-from zt.versions_told import by_whom
+from zt.show import local
 
-Line = tuple[bool, list[str]]
-"""Whether something was permitted, and what is said of it."""
+Found = Mapping[str, Any]
+"""A version, a decision or a rule, as `explanations` returns it."""
 
 
 def explained(answer: Found, *, each: bool = False) -> Iterator[RenderableType]:
-    """Yield what `explanations` returned in words: which versions decided, the refusals, the permissions, the rules.
+    """Yield what `explanations` returned in words: the versions that decided, the decisions, the rules.
 
-    `each`: every decision in its order instead, also those that are alike.
+    Refusals come first, and what is alike is one line with a count.  `each`: every decision in its order instead.
     """
-    versions, left_out = answer["versions"], answer["left_out"]
-    found = [_with_version(one, versions) for one in answer["decisions"]]
+    versions, found = answer["versions"], answer["decisions"]
     yield from by_whom(versions)
-    same = len(users := {_user(one) for one in found}) == 1
-    if same:
-        yield Text(f"For the user {users.pop()}:")
-
-    def asks(one: Found) -> str:
-        return _question(one) + ("" if same else f", for the user {_user(one)}")
-
-    if each:
-        told = [(one["allowed"], [asks(one), *_why(one)]) for one in found]
-    else:
-        told = [*_refused(found, asks), *_permitted(found, same=same)]
+    users = dict.fromkeys(map(_user, found))
+    if len(users) == 1:
+        yield Text(f"For the user {next(iter(users))}:")
+    told = Counter[tuple[bool, str, tuple[str, ...], int]]()
+    for number, one in enumerate(found):
+        asked = _asked(one, versions) + (f", for the user {_user(one)}" if len(users) > 1 else "")
+        told[one["allowed"], asked, tuple(_why(one)), number if each else 0] += 1
     table = Table.grid(padding=(0, 2, 0, 0))
-    for allowed, lines in told:
-        _add(table, allowed=allowed, lines=lines)
+    for (allowed, asked, why, _), times in told.items() if each else sorted(told.items(), key=lambda line: line[0][0]):
+        table.add_row(Text("yes", "green") if allowed else Text("no", "red"), Text(_often(times) + asked))
+        for line in why:
+            table.add_row("", Text(line))
     yield table
-    yield from _rules(told_apart(found))
+    rules = [*_rules(found)]
+    if rules:
+        yield Text("The rules:")
+        yield from (Padding(Text(line), (0, 0, 0, 2)) for line in rules)
     if len(told) < len(found):
         yield Text("`--all` shows each decision by itself.", "dim")
-    if left_out:
-        yield Text(f"{left_out} more refusals are not shown: ask with the id of a token.", "yellow")
+    if answer["left_out"]:
+        yield Text(f"{answer['left_out']} more refusals are not shown: ask with the id of a token.", "yellow")
 
 
-def _with_version(one: Found, versions: Sequence[Found]) -> Found:
-    """Return a decision with whether its version is kept, and with its name if several have decided."""
-    kept = any(version["number"] for version in versions if version["name"] == one["policy"])
-    version = f" of version {one['policy']}" if len(versions) > 1 and one["policy"] else ""
-    return {**one, "kept": kept, "version": version}
+def by_whom(versions: Sequence[Found]) -> Iterator[Text]:
+    """Yield which versions decided, and what is in force now where that is another one."""
+    for one in versions:
+        if one["in_force"]:
+            life = f"in force since {local(one['since'])}"
+        elif one["since"] is None:
+            life = "which the policy authority does not keep"
+        else:
+            life = f"in force from {local(one['since'])}" + (f" until {local(one['until'])}" if one["until"] else "")
+        yield Text(f"Decided by policy {one['name']}, {life}.")
+    if versions and not any(one["in_force"] for one in versions):
+        kept = [one["number"] for one in versions if one["number"]]
+        compare = f"; `zt policy diff {kept[0]}` compares it with version {kept[0]}" if kept else ""
+        yield Text(f"Version {versions[0]['active']} is in force now{compare}.", "yellow")
 
 
-def _refused(found: Iterable[Found], asks: Callable[[Found], str]) -> Iterator[Line]:
-    """Yield what was refused, and why; what is alike once, with how often."""
-    refused = Counter((asks(one), *_why(one)) for one in found if not one["allowed"])
-    for (question, *why), times in refused.items():
-        yield False, [_often(times) + question, *why]
-
-
-def _permitted(found: Iterable[Found], *, same: bool) -> Iterator[Line]:
-    """Yield what each rule has permitted to each caller; the user as well, unless it is the same for all."""
-    permitted = [one for one in found if one["allowed"]]
-    for line in _summed(
-        (_through(one), _by(one) + ("" if same else f" for {_user(one)}"), one["asked"]) for one in permitted
-    ):
-        yield True, [line]
-
-
-def _add(table: Table, *, allowed: bool, lines: Iterable[str]) -> None:
-    answer = Text("yes", "green") if allowed else Text("no", "red")
-    for line in lines:
-        table.add_row(answer, Text(line))
-        answer = Text()
-
-
-def _summed(permitted: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """Yield a line for each caller and rule: how often, and what it asked for."""
-    asked: dict[tuple[str, str], Counter[str]] = {}
-    for through, by, what in permitted:
-        asked.setdefault((through, by), Counter())[what] += 1
-    for (through, by), counted in asked.items():
-        yield f"{_often(counted.total())}{through}: {', '.join(counted)}{by}"
-
-
-def _question(one: Found) -> str:
+def _asked(one: Found, versions: Sequence[Found]) -> str:
+    """Return who asked for what, and by which rules, of which version if several decided, it was permitted."""
     what = f"{one['asked']} at {short(one['at'])}"
     if thing := one["resource"]:
         known = ", ".join(f"{name} {text or 'none'}" for name, text in thing.items() if name != "name")
         what = f"{one['asked']} {thing['name']}" + (f" ({known})" if known else "")
-    return f"{_through(one)} asked for {what}" + (_by(one) if one["allowed"] else "")
+    by = " and ".join(rule["id"] for rule in one["rules"]) or ("no rule" if one["allowed"] else "")
+    of = f"policy {one['policy']}" if len(versions) > 1 and one["policy"] else ""
+    end = ", ".join(filter(None, [by, of]))
+    return f"{' > '.join(map(short, one['through']))} asked for {what}" + (f" ({end})" if end else "")
 
 
 def _why(one: Found) -> Iterator[str]:
@@ -99,46 +80,33 @@ def _why(one: Found) -> Iterator[str]:
         return
     if one["meaning"]:  # what the rules say of it today would not explain it
         yield f"No rule decided this: {one['reason']}.  {one['meaning']}"
-        return
-    if not one["fit"]:
+    elif not one["fit"]:
         yield f"{one['reason']}.  Its record has more, or longer names than a token can have: no rule was asked."
-        return
-    if one["nearest"] is None:
-        why = "cannot be read, or do not fit the registry of today" if one["kept"] else "are not kept any longer"
-        yield f"{one['reason']}, by policy {one['policy']}, of which the rules {why}."
-        return
-    near = "; ".join(_missed(rule) for rule in one["nearest"])
-    if one["now"]:
-        yield f"It was refused then.  By the registry of today, it would be permitted by rule {near}{one['version']}."
-    elif near:
-        yield f"No rule{one['version']} permits it.  Nearest: {near}."
+    elif one["nearest"] is None:
+        yield f"{one['reason']}.  The rules of policy {one['policy']} are not kept, or do not fit today's registry."
     else:
-        yield f"No rule{one['version']} is about {one['asked']}, so nobody may do it."
-    if one["instead"]:
-        yield f"With the same token and the same thing it may: {', '.join(one['instead'])}."
+        missed = {rule["id"]: ", and ".join(rule["missed"]) for rule in one["nearest"]}
+        near = "; ".join(f"{rule}, but {what}" if what else rule for rule, what in missed.items())
+        if one["now"]:
+            yield f"It was refused then.  By the registry of today, it would be permitted by rule {near}."
+        else:
+            none = f"No rule is about {one['asked']}, so nobody may do it."
+            yield f"No rule permits it.  Nearest: {near}." if near else none
+        if one["instead"]:
+            yield f"With the same token and the same thing it may: {', '.join(one['instead'])}."
 
 
-def _missed(rule: Found) -> str:
-    missed = ", and ".join(rule["missed"])
-    return f"{rule['id']}, but {missed}" if missed else str(rule["id"])
-
-
-def _rules(found: Sequence[Found]) -> Iterator[RenderableType]:
-    """Yield each rule that was named, once, with its sentence."""
-    named = sentences_of(found)
-    if named:
-        yield Text("The rules:")
-    for rule, sentence in named.items():
-        yield Padding(Text(f"{rule}: {sentence}" if sentence else f"{rule}: not kept any longer"), (0, 0, 0, 2))
-
-
-def _through(one: Found) -> str:
-    return " > ".join(short(party) for party in one["through"])
-
-
-def _by(one: Found) -> str:
-    rules = " and ".join(rule["id"] for rule in one["rules"])
-    return f" ({rules or 'no rule'}{one['version']})"
+def _rules(found: Sequence[Found]) -> Iterator[str]:
+    """Yield each rule that was named with its sentence; with its version, where versions have different ones."""
+    named: dict[str, dict[str, str]] = {}
+    for one in sorted(found, key=lambda one: bool(one["allowed"])):
+        for rule in [*(one["nearest"] or ()), *one["rules"]]:
+            of = named.setdefault(rule["id"], {})
+            of[one["policy"]] = of.get(one["policy"]) or rule["sentence"]
+    for rule, sentences in named.items():
+        same = len({*sentences.values()}) == 1
+        for policy, sentence in [*sentences.items()][: 1 if same else None]:
+            yield f"{rule}{'' if same else f' (policy {policy})'}: {sentence or 'not kept any longer'}"
 
 
 def _user(one: Found) -> str:

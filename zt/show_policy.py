@@ -9,8 +9,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from zt.show import listing
-from zt.versions_told import at
+from zt.show import listing, local
 
 Found = Mapping[str, Any]
 
@@ -22,13 +21,13 @@ def versions(found: Found, names: Mapping[str, str]) -> Table:
         active = one["number"] == found["active"]
         number = Text(f"{one['number']}{' in force' if active else ''}", "green" if active else "")
         again = f" (as version {one['of']})" if one["of"] else ""
-        shown.add_row(number, Text(at(one["at"])), Text(_by(one["by"], names)), Text(f"{one['why']}{again}"))
+        shown.add_row(number, Text(local(one["at"])), Text(_by(one["by"], names)), Text(f"{one['why']}{again}"))
     return shown
 
 
 def version(found: Found, files: Mapping[str, str]) -> str:
     """Return a version as one text: a head, and each file."""
-    head = f"version {found['number']} of {at(found['at'])}: {found['why']}\nsha256 {found['digest']}\n"
+    head = f"version {found['number']} of {local(found['at'])}: {found['why']}\nsha256 {found['digest']}\n"
     return "\n".join([head, *(f"==> {name} <==\n{text}" for name, text in files.items())])
 
 
