@@ -21,7 +21,6 @@ from zt.show_evidence import at
 
 if TYPE_CHECKING:
     from zerotrust.receipts import Proven, Unproven
-    from zerotrust.receipts.failure import EndsBefore
     from zerotrust.receipts.opened import Opened
     from zt.operators import Settings
 
@@ -35,6 +34,11 @@ MOST_NAMED = 10
 """Kinds of other answers that are named; `--json` has all."""
 
 
+NEXT = {
+    2: "  Each start of the system has another authority: --ca names that of this answer (docs/reference/receipts.md).",
+    8: "  --accept names other code that you accept (docs/reference/receipts.md).",
+}
+"""What to try if nobody has forged anything, by the step that failed."""
 WITHOUT_PROOF = (
     "All other steps are verified.  But no witness says that each party signed before its certificate ended: whoever "
     "stole a key later could have.  A proof is asked for soon after the answer (docs/reference/receipts.md)."
@@ -46,8 +50,10 @@ def show_digest(answer: Answer, *, _json: Json = False) -> None:
     """Show the digest of the first receipt in an answer, by which the orchestrator is asked for its proof."""
     from zerotrust.receipts.carried import taken
     from zerotrust.receipts.receipt import digest_of
+    from zt.receipt_inputs import answer_in
 
-    found = taken(_read(answer, "the answer"))
+    with explained():
+        found = taken(answer_in(answer))
     if not found or not found.receipts:
         output.fail(f"{answer} has no receipts: it has to be the answer as it came, byte for byte.", "no_receipts")
     digest = digest_of(found.receipts[0])
@@ -89,7 +95,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     from zerotrust.receipts import Unproven, verify
     from zerotrust.registry.lock import LOCK, REGISTRY
     from zt.evidence import leaves, trusted
-    from zt.receipt_inputs import accepted_by, approved_in, authorities, evidence
+    from zt.receipt_inputs import accepted_by, answer_in, approved_in, authorities, evidence
     from zt.witness import Witness, default_folder
 
     settings: Settings = context.obj
@@ -99,10 +105,10 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
         return (leaf.line for leaf in leaves(export, trust, after=0, held=held))
 
     ca, policy, system = ca or settings.run / "ca.pem", policy or settings.run / POLICY, settings.run.parent
-    content, beside = _read(answer, "the answer"), answer.with_name(f"{answer.name}.proof")
+    beside = answer.with_name(f"{answer.name}.proof")
     left_out = export and not proof and not beside.exists()
     with explained():
-        trust = trusted(policy)
+        content, trust = answer_in(answer), trusted(policy)
         try:
             proven = verify(
                 content,
@@ -110,13 +116,13 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 accepted=accepted_by(accept) if accept else approved_in(system),
                 policy=trust,
                 evidence=None if left_out else evidence(proof or beside),
-                request=_read(request, "the request") if request else None,
+                request=answer_in(request) if request else None,
                 transaction=transaction,
                 leaves=verified(export) if export else None,
-                also=[_read(one, "the answer") for one in also or []],
+                also=[answer_in(one) for one in also or []],
             )
         except Unproven as error:
-            _failed(error, ca, export, "" if accept else f"{system / LOCK}")
+            _failed(error)
     _show(proven, [ca, policy, *([accept] if accept else [system / REGISTRY, system / LOCK])])
     if left_out:
         output.fail(f"NOT PROVEN when (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
@@ -124,47 +130,12 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
         raise typer.Exit(INCOMPLETE)
 
 
-def _read(path: Path, what: str) -> bytes:
-    from zerotrust.limits.answers import MAX_ANSWER
-
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_ANSWER + 1)
-    except OSError as error:
-        output.fail(f"{what} {path} cannot be read: {error.strerror}.", "unreadable")
-    if len(content) > MAX_ANSWER:
-        output.fail(f"{path} has more than {MAX_ANSWER:,} bytes, and no answer has.", "too_large")
-    return content
-
-
-def _failed(error: "Unproven", ca: Path, export: Path | None, lock: str) -> NoReturn:
-    """`lock`: the file by which code was accepted; empty if it was another one."""
-    from zerotrust.receipts.failure import SOMEBODY, STEPS, EndsBefore, OtherAuthority, OtherCode
+def _failed(error: "Unproven") -> NoReturn:
+    from zerotrust.receipts.failure import SOMEBODY, STEPS
 
     output.note(f"Step {error.step} of {len(STEPS)} NOT PROVEN: {STEPS[error.step - 1]}")
-    why = error.why
-    if isinstance(error, OtherAuthority):
-        why = (
-            f"its certificate does not lead to an authority in {ca}.  If the system has started again since this "
-            "answer, that is why: name the ca.pem of that run with --ca (docs/reference/receipts.md)"
-        )
-    if isinstance(error, OtherCode) and lock:
-        why += (
-            f".  {lock} approves other code.  If that is another state of the project than the one that answered, name "
-            "with --accept what you accept (docs/reference/receipts.md)"
-        )
-    if isinstance(error, EndsBefore):
-        why = f"{export} ends at {at(error.until)}, " + _too_early(error)
     whose = "" if error.party == SOMEBODY else f"{error.party}: "
-    output.fail(f"{whose}{why}.", f"step_{error.step}")
-
-
-def _too_early(error: "EndsBefore") -> str:
-    answered = at(error.answered)
-    if error.until < error.answered:
-        return f"before this answer ({answered}): export the log again"
-    over = f"can come into the log until {at(error.over)}"
-    return f"and the record of this answer ({answered}) {over}: export the log again after that"
+    output.fail(f"{whose}{error.why}.{NEXT.get(error.step, '')}", f"step_{error.step}")
 
 
 def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
@@ -190,47 +161,27 @@ def _compared(proven: "Proven") -> Iterator[Text | Padding]:
         )
     if found.until < found.over:
         yield Text(
-            f"NOT YET COMPLETE: the export ends at {until}; a later call in this task can come into the log until "
-            f"{over}.  Export the log again a minute after that: an idle log gets a record a minute.",
+            f"NOT YET COMPLETE: the export ends at {until}; calls of this task can come into the log until {over}.  "
+            "Export the log again a minute after that.",
             "yellow",
         )
     if found.late:
+        late = ", ".join(map(short, found.late))
         yield Text(
-            f"NOT COMPLETE: the log took no more from {', '.join(map(short, found.late))} then, so records of this "
-            "task may still come.  Export the log again when later ones are there.",
+            f"NOT COMPLETE: the log took no more from {late} then.  Export it again when it has later records.",
             "yellow",
         )
     if found.undecided:
         yield Text(
-            "NOT COMPLETE: the log has calls that are in no receipt here, and that may belong to other answers of the "
-            "same sign-in.  Verify this answer again, with these behind it.  If one has no receipt, nobody can:",
+            "NOT COMPLETE: calls that are in no receipt may belong to other answers of the same sign-in.  Verify this "
+            "answer again with these behind it:",
             "yellow",
         )
         yield from _counted(found.undecided)
-    yield from _others(found.operations, short(proven.root.signer), proven.root.digest)
-
-
-def _others(operations: Sequence[str], front_door: str, digest: str) -> Iterator[Text | Padding]:
-    """Yield what else the front door has answered for the same sign-in."""
-    from zerotrust.receipts.completeness import PROOF, asks_for_proof
-
-    proofs = [one for one in operations if asks_for_proof(one)]
-    own = proofs.count(f"{PROOF}{digest}")
-    asked = [
-        *([_times("the request for the proof of this answer", own)] if own else []),
-        *([_times("a request for the proof of another one", len(proofs) - own)] if len(proofs) > own else []),
-    ]
-    if asked:
-        yield Text(f"For the same sign-in, {front_door} also answered {' and '.join(asked)}.", "dim")
-    tasks = [one for one in operations if not asks_for_proof(one)]
-    if not tasks:
-        return
-    yield Text(
-        f"For the same sign-in, {front_door} also answered what is not a request for a proof.  Compare it with what "
-        "you asked for:",
-        "yellow",
-    )
-    yield from _counted(tasks)
+    if found.operations:
+        door = short(proven.root.signer)
+        yield Text(f"For the same sign-in, {door} also answered this.  Compare it with what you asked for:", "yellow")
+        yield from _counted(found.operations)
 
 
 def _counted(operations: Iterable[str]) -> Iterator[Text | Padding]:
@@ -241,10 +192,6 @@ def _counted(operations: Iterable[str]) -> Iterator[Text | Padding]:
         yield Padding(Text(f"{times:,} x {operation}", "yellow"), (0, 0, 0, 2))
     if len(kinds) > MOST_NAMED:
         yield Text(f"And {len(kinds) - MOST_NAMED} other kinds: `--json` has all.", "yellow")
-
-
-def _times(what: str, times: int) -> str:
-    return f"{what} ({times:,} times)" if times > 1 else what
 
 
 def tree(one: "Opened", above: Tree | None = None) -> Tree:

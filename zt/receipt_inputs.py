@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from zerotrust.audit.forms import Sha256, SpiffeId
+from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.limits.strict_yaml import strict_yaml
 from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
 from zerotrust.receipts.logged import MAX_EVIDENCE
-from zerotrust.receipts.receipt import Code
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.reading import RegistryError
@@ -31,13 +31,12 @@ class _FrontDoor(BaseModel):
     clients: Annotated[list[str], Field(min_length=1)]
 
 
-class _Refusal(BaseModel):
-    """What the orchestrator answers if it gives no proof."""
-
-    reason: Code
-
-
 _ACCEPTED = TypeAdapter(dict[SpiffeId, _Digests | _FrontDoor])
+
+
+def answer_in(path: Path) -> bytes:
+    """Return an answer, or a request, as it was sent.  Raises `EvidenceError`."""
+    return _content(path, MAX_ANSWER)
 
 
 def approved_in(system: Path) -> Accepted:
@@ -79,10 +78,7 @@ def authorities(path: Path) -> list[x509.Certificate]:
 def evidence(path: Path) -> Evidence:
     """Return the proof in a file, as the orchestrator gives it.  Raises `EvidenceError`."""
     try:
-        content = _content(path, MAX_EVIDENCE)
-        if reason := _refused(content):
-            raise EvidenceError(f"{path} has a refusal ({reason}) instead of a proof: ask again.", "malformed_proof")
-        return evidence_of(content)
+        return evidence_of(_content(path, MAX_EVIDENCE))
     except FileNotFoundError as error:
         text = (
             f"There is no proof {path}: soon after the answer, GET /receipts/DIGEST at the orchestrator gives it "
@@ -90,15 +86,9 @@ def evidence(path: Path) -> Evidence:
         )
         raise EvidenceError(text, "no_proof") from error
     except ValueError as error:
-        raise EvidenceError(f"{path} is no proof: {error}.", "malformed_proof") from error
-
-
-def _refused(content: bytes) -> str:
-    """Return the reason of a refusal; empty if it is something else."""
-    try:
-        return _Refusal.model_validate_json(content).reason
-    except ValidationError:
-        return ""
+        raise EvidenceError(
+            f"{path} is no proof: {error}.  If it has a refusal, ask again.", "malformed_proof"
+        ) from error
 
 
 def _content(path: Path, most: int = MAX_FILE) -> bytes:

@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 from authorities.audit.reasons import AuditReason
 from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import SCOPES, Task, code_of, digest, spiffe_id
-from tests.support.system import ROOT
 from tests.support.tlog import Log
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
@@ -134,8 +133,8 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
 
     assert shown.exit_code == INCOMPLETE  # nothing is wrong with what is there
     assert " ".join(shown.output.split()).endswith(
-        f"NOT YET COMPLETE: the export ends at {at(over - 1)}; a later call in this task can come into the log until "
-        f"{at(over)}. Export the log again a minute after that: an idle log gets a record a minute."
+        f"NOT YET COMPLETE: the export ends at {at(over - 1)}; calls of this task can come into the log until "
+        f"{at(over)}. Export the log again a minute after that."
     )
     found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
@@ -165,25 +164,22 @@ def test_answers_that_share_a_token_are_verified_together(files: Files) -> None:
 
     shown = files.verify(*export)
     assert (shown.exit_code, "Complete: " in shown.output) == (INCOMPLETE, False)
-    assert "If one has no receipt, nobody can:   1 x POST /" in " ".join(shown.output.split("\n"))
+    assert "behind it:   1 x POST /" in " ".join(shown.output.split("\n"))
     assert json.loads(files.verify(*export, "--json").stdout)["undecided_operations"] == {"POST /": 1}
     shown = files.verify(str(files.folder / "other.json"), *export)
     assert (shown.exit_code, "Complete: " in shown.output) == (0, True)
 
 
 def test_an_export_that_ends_before_the_answer_accuses_nobody(files: Files) -> None:
-    export, now = files.folder / "export", files.task.now
-    over = f"can come into the log until {at(now + LATE)}"
-    for ends, told in (
-        (now - 5, f"before this answer ({at(now)}): export the log again."),
-        (now + 5, f"and the record of this answer ({at(now)}) {over}: export the log again after that."),
-    ):
+    export = files.folder / "export"
+    for ends in files.task.now - 5, files.task.now + 5:
         log = Log([heads_leaf(Heads({}, ends * MICROSECONDS))], files.task.keys)
         export.write_bytes(b"".join(exported(log.note(files.task.witness), log.files.__getitem__, 0)))
 
         shown = files.verify("--export", str(export))
+        early = files.task.now + LATE - ends
         assert shown.exit_code == 1
-        assert shown.stderr == f"{export} ends at {at(ends)}, {told}\n"
+        assert f"ends {early} s before it has to have this answer: export it again.\n" in shown.stderr
         assert "spiffe://" not in shown.output
 
 
@@ -210,61 +206,23 @@ def test_without_a_proof_an_export_verifies_all_but_the_time(files: Files) -> No
     assert "Step 8 of 10 NOT PROVEN" in files.verify(*export).output
 
 
-def test_other_code_than_the_lock_approves_may_be_another_state_of_the_project(files: Files) -> None:
-    for one in "registry.yaml", "registry.lock":
-        (files.folder / one).write_bytes((ROOT / one).read_bytes())
-
-    shown = files.zt("verify")
-    assert (shown.exit_code, "Step 8 of 10 NOT PROVEN" in shown.output) == (1, True)
-    assert f".  {files.folder / 'registry.lock'} approves other code.  If that is another state" in shown.stderr
-    files.task.tool.said = {"code": digest("changed")}
-    files.write()
-    assert "approves other code" not in files.verify().stderr, "it is another file that accepts"
+OTHERS = "Compare it with what you asked for:"
 
 
-OTHERS = "what is not a request for a proof.  Compare it with what you asked for:"
-PROOF, ANOTHER = "the request for the proof of this answer", "a request for the proof of another one"
-BESIDE = [
-    # operations, the requests for a proof, the other ones
-    (["GET /receipts/{digest}"], [f"{PROOF}."], []),
-    (
-        ["GET /receipts/{digest}", "GET /receipts/ab", "GET /receipts/{digest}"],
-        [f"{PROOF} (2 times) and {ANOTHER}."],
-        [],
-    ),
-    (
-        ["POST /tasks", "GET /receipts/{digest}", "POST /tasks", "POST /plan"],
-        [f"{PROOF}."],
-        ["2 x POST /tasks", "1 x POST /plan"],
-    ),
-    # A front door that lies records what reads like a request for a proof, or like a sentence of the command.
-    *(
-        ([made], [], [f"1 x {made}"])
-        for made in ("GET //receipts/{digest}", "HEAD /receipts/{digest}", "GET /Receipts/{digest}", f"{PROOF}.", "")
-    ),
-    (
-        [f"POST /{number}" for number in range(12)],
-        [],
-        [*(f"1 x POST /{number}" for number in range(10)), "And 2 other kinds: `--json` has all."],
-    ),
-]
-
-
-@pytest.mark.parametrize(("operations", "proofs", "others"), BESIDE)
-def test_what_else_was_answered_for_the_sign_in_is_named(
-    files: Files, operations: list[str], proofs: list[str], others: list[str]
-) -> None:
+def test_what_else_was_answered_for_the_sign_in_is_named(files: Files) -> None:
     proven = files.task.verified(exported=True)
-    made = tuple(one.format(digest=proven.root.digest) for one in operations)
 
-    assert proven.compared
-    _, *lines = _compared(replace(proven, compared=proven.compared._replace(others=len(made), operations=made)))
-    also = [f"For the same sign-in, orchestrator also answered {one}" for one in (*proofs, *[OTHERS][: len(others)])]
-    told = [*also, *(one.format(digest=proven.root.digest) for one in others)]
-    assert [str(line.renderable if isinstance(line, Padding) else line) for line in lines] == told
-    assert [isinstance(line, Padding) for line in lines] == [" x " in one for one in told]
-    [*_, last] = _compared(proven)
-    assert str(last).startswith("Complete: "), "without another answer, none is named"
+    def told(*operations: str) -> list[str]:
+        assert proven.compared
+        _, *lines = _compared(replace(proven, compared=proven.compared._replace(operations=operations)))
+        return [str(line.renderable if isinstance(line, Padding) else line) for line in lines]
+
+    assert told() == []
+    first, *others = told("POST /tasks", f"GET /receipts/{proven.root.digest}", "POST /tasks", "")
+    assert first.endswith(OTHERS)
+    assert others == ["2 x POST /tasks", f"1 x GET /receipts/{proven.root.digest}", "1 x "]
+    many = told(*(f"POST /{number}" for number in range(12)))
+    assert many[1:] == [*(f"1 x POST /{number}" for number in range(10)), "And 2 other kinds: `--json` has all."]
 
 
 def test_nothing_that_a_front_door_records_begins_a_line(files: Files) -> None:
@@ -312,7 +270,7 @@ def test_an_answer_of_an_earlier_run_is_told_from_a_forged_one(files: Files) -> 
 
     shown = files.verify()
     assert (shown.exit_code, shown.output.splitlines()[0]) == (1, f"Step 2 of 10 NOT PROVEN: {STEPS[1]}")
-    assert f"orchestrator: its certificate does not lead to an authority in {ca}.  If the system has" in shown.output
+    assert "--ca names that of this answer" in shown.output
     assert files.verify("--ca", str(earlier)).exit_code == 0
 
     files.task.tool.svid = CA("agents.example").svid("tool/documents", life=120)
@@ -321,8 +279,7 @@ def test_an_answer_of_an_earlier_run_is_told_from_a_forged_one(files: Files) -> 
     assert (
         "documents: in its receipt of POST /, the certificate is not of this trust domain's authority" in shown.output
     )
-    assert shown.output.rstrip().endswith("; it is receipt 4 of 4 in the answer.")
-    assert "--ca" not in shown.output, "no other start makes one receipt of many a stranger's"
+    assert "; it is receipt 4 of 4 in the answer." in shown.output
 
 
 def test_the_id_of_a_receipt_is_what_the_orchestrator_is_asked_for(files: Files) -> None:
@@ -365,15 +322,6 @@ def test_a_file_that_is_missing_or_wrong_is_named(files: Files, name: str, conte
 
     shown = files.verify("--json")
     assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, reason)
-
-
-def test_a_refusal_that_was_saved_in_place_of_the_proof_is_told_with_its_reason(files: Files) -> None:
-    path = files.folder / "answer.json.proof"
-    path.write_text('{"error":"invalid_request","reason":"not_logged_yet","trace_id":"ab"}')
-
-    assert f"{path} has a refusal (not_logged_yet) instead of a proof: ask again." in files.verify().output
-    path.write_text('{"reason":"Proven: all took part"}')
-    assert "is no proof: not an entry of the log with its proof." in files.verify().output
 
 
 def test_without_a_registry_one_says_whom_to_accept(files: Files) -> None:

@@ -19,7 +19,7 @@ from zerotrust.audit.event_types import Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.leaf import heads_of, is_heads
 from zerotrust.audit.record import event_of
-from zerotrust.receipts.failure import EndsBefore, Unproven
+from zerotrust.receipts.failure import SOMEBODY, Unproven
 from zerotrust.receipts.logged import LONGEST_TASK
 from zerotrust.receipts.opened import Opened, each
 
@@ -140,7 +140,8 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes], ledger: str
         if any(root.digest in call.receipts for call in answers.values()):
             continue
         if until < (due := root.receipt.iat + LATE) or door in said.late:
-            raise EndsBefore(until, root.receipt.iat, due)
+            early = f"{due - until:,} s before it has to have this answer" if until < due else "while its journal waits"
+            raise Unproven(10, SOMEBODY, f"the log that was compared ends {early}: export it again")
         raise Unproven(10, door, "the log does not have this call of it")
     mine = {root.digest for root in roots}
     others = {key: call for key, call in answers.items() if not mine & call.receipts}

@@ -27,23 +27,3 @@ class Unproven(ZeroTrustError, ValueError):
         """`step`: from 1; `party`: whom it is about; `why`: a sentence without its full stop."""
         super().__init__(f"step {step} of {len(STEPS)}: {party}: {why}")
         self.step, self.party, self.why = step, party, why
-
-
-class OtherAuthority(Unproven):
-    """A certificate does not lead to an authority of the reader: a forger's, or the system's at another start."""
-
-
-class OtherCode(Unproven):
-    """A party ran code that the reader does not accept: an intruder's, or that of another state of the project."""
-
-
-class EndsBefore(Unproven):
-    """The log that was compared ends before it has to have this answer: nobody is at fault.
-
-    Times are seconds since the epoch.
-    """
-
-    def __init__(self, until: int, answered: int, over: int) -> None:
-        """`until`: when the log ends; `over`: until when the record of an answer given at `answered` may come."""
-        super().__init__(10, SOMEBODY, "the log that was compared ends before it has to have this answer")
-        self.until, self.answered, self.over = until, answered, over

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 import jwt
 from cryptography import x509
-from cryptography.x509.verification import VerificationError
 
-from zerotrust.receipts.failure import SOMEBODY, OtherAuthority, Unproven
+from zerotrust.receipts.failure import SOMEBODY, Unproven
 from zerotrust.receipts.receipt import KIND, Receipt, digest_of, receipt_of
 from zerotrust.spiffe.statement import ALGORITHM, certificates, signer_of
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, life_of
@@ -47,8 +46,7 @@ def opened(text: str, authorities: Collection[x509.Certificate]) -> Opened:
     except Unproven:
         raise
     except ValueError as error:
-        kind = OtherAuthority if isinstance(error.__cause__, VerificationError) else Unproven
-        raise kind(2, claimed, f"{which}, {error}") from error
+        raise Unproven(2, claimed, f"{which}, {error}") from error
     return Opened(signer, digest_of(text), receipt, leaf.not_valid_after_utc.timestamp())
 
 

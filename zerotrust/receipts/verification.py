@@ -12,7 +12,7 @@ from cryptography import x509
 from zerotrust.receipts.accepted import Accepted
 from zerotrust.receipts.carried import Carried, taken
 from zerotrust.receipts.completeness import Compared, check_complete
-from zerotrust.receipts.failure import SOMEBODY, OtherCode, Unproven
+from zerotrust.receipts.failure import SOMEBODY, Unproven
 from zerotrust.receipts.logged import Evidence, check_logged, check_times
 from zerotrust.receipts.opened import Opened, each, opened
 from zerotrust.receipts.receipt import OUTSIDE, digest_of
@@ -136,7 +136,7 @@ def _check_approved(one: Opened, accepted: Accepted) -> None:
     if party is None:
         return  # step 9
     if one.receipt.code not in party.code:  # control: receipt-code
-        raise OtherCode(8, one.signer, f"it ran code that was not approved: {one.receipt.code}")
+        raise Unproven(8, one.signer, f"it ran code that was not approved: {one.receipt.code}")
     permission, may = one.receipt.permission, party.permissions
     if may is not None and permission is not None and permission not in may:  # control: receipt-permission
         raise Unproven(8, one.signer, f"it does not serve {permission}")
