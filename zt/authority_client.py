@@ -15,9 +15,13 @@ from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
 from zt.doors import Door
 from zt.errors import CommandError, RefusedError, not_running
+from zt.reasons import meaning, remedy
 
 EXPIRED = 10
 """`X509_V_ERR_CERT_HAS_EXPIRED` of OpenSSL, which finds it after the authority and the name were found to be right."""
+
+MOST_TOLD = 20
+"""Problems of policies in an error; with `--json` and `zt policy test` there are all that the authority tells."""
 
 
 class AuthorityClient:
@@ -82,43 +86,21 @@ class AuthorityClient:
         return not_running(self._title, self._address, error)
 
     def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
-        """Return what an operator is told: what it is about, the next step, and where it is on record."""
+        """Return what an operator is told: what it is about, why, the next step, and where it is on record."""
         reason, trace, advice = (str(content.get(name) or "") for name in ("reason", "trace_id", "advice"))
-        refused = f"{self._title} refused {self.about(path, sent)} ({status}: {reason})"
-        refused += f": {advice}" if advice else ""
-        sentences = self._usual(content, refused) | self.sentences(path, sent, content, refused)
-        sentence = sentences.get(reason, f"{refused}.  docs/reference/reasons.md says what to do.")
+        why = advice.rstrip(".") or meaning(reason).rstrip(".")
+        told = f"{self._title} refused {self.about(path, sent)} ({status} {reason}): {why}.  {remedy(reason)}"
+        if isinstance(problems := content.get("problems"), list):
+            told += "".join(f"\n- {one}" for one in problems[:MOST_TOLD])
+            number = len(problems) + int(content.get("further_problems") or 0)
+            told += f"\nand {number - MOST_TOLD} more." if number > MOST_TOLD else ""
         if trace and reason != "journal_unavailable":
-            sentence += f"  On record as trace {trace} in {self.door.journal}."
-        return RefusedError(sentence, status, reason)
+            told += f"  On record as trace {trace} in {self.door.journal}."
+        return RefusedError(told, status, reason)
 
     def about(self, path: str, _sent: Mapping[str, Any]) -> str:
         """Return what a request was about."""
         return path
-
-    def sentences(
-        self, _path: str, _sent: Mapping[str, Any], _content: Mapping[str, Any], _refused: str
-    ) -> dict[str, str]:
-        """Return, for each reason of this authority that an operator can meet, what it is about and the next step.
-
-        `_refused`: the beginning of a sentence that says so.
-        """
-        return {}
-
-    def _usual(self, content: Mapping[str, Any], refused: str) -> dict[str, str]:
-        """Return that for the reasons of every authority."""
-        user, title, client = self.user, self._title, self.door.client
-        again = "Nothing was done: repeat the command in a moment."
-        return {
-            "scope_missing": f"{user}'s token lacks the scope {content.get('scope')}: does registry.yaml let "
-            f"`{client}` delegate it?  Then `make register`, `make down`, `make up`.",
-            "revoked": f"{user} was revoked: another operator can reinstate them (`zt reinstate {user}`).",
-            "expired": f"{user}'s token is good for a minute, and that is over: repeat the command.",
-            "issuer_unavailable": f"{title} cannot ask Keycloak ({content.get('reason')}).  {again}",
-            "too_many_requests": f"{user} has too many requests under way.  {again}",
-            "busy": f"{title} has too many requests under way.  {again}",
-            "journal_unavailable": f"{refused}: it cannot write to {self.door.journal}; see {self.door.log}.",
-        }
 
 
 def claims(token: str) -> dict[str, Any]:

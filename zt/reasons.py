@@ -1,4 +1,4 @@
-"""What the reasons of refusals mean, in the words of `reasons.yaml`."""
+"""What the reasons of refusals mean and what to do, in the words of `reasons.yaml`."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -21,11 +21,20 @@ def explained() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
 
 
 @cache
+def _texts() -> Mapping[str, Mapping[str, str]]:
+    return {reason: texts for section in explained().values() for reason, texts in section.items()}
+
+
 def meanings() -> Mapping[str, str]:
     """Return what each reason means."""
-    return {reason: texts["meaning"] for section in explained().values() for reason, texts in section.items()}
+    return {reason: texts["meaning"] for reason, texts in _texts().items()}
 
 
 def meaning(reason: str) -> str:
     """Return what a reason means; of one that is not in the file, who knows it."""
     return meanings().get(reason, "This is not a reason of the library: a service has declared it.")
+
+
+def remedy(reason: str) -> str:
+    """Return what to do; of a reason that is not in the file, where all of them are."""
+    return _texts().get(reason, {"remedy": "docs/reference/reasons.md has all reasons."}).get("remedy", "")

@@ -6,7 +6,7 @@ from typing import Any
 from zerotrust.limits.answers import SECONDS
 from zt.authority_client import AuthorityClient
 from zt.client import user_client
-from zt.doors import POLICY_AUTHORITY, REGISTRY, Place
+from zt.doors import REGISTRY, Place
 from zt.errors import CommandError
 from zt.sign_in import client_at
 
@@ -50,33 +50,6 @@ class RegistryClient(AuthorityClient):
     def about(self, path: str, sent: Mapping[str, Any]) -> str:
         """Return what a request was about: a subject, a party, or the path."""
         return str(sent.get("name") or (_party(path) if path.startswith("/parties/") else path))
-
-    def sentences(self, path: str, sent: Mapping[str, Any], content: Mapping[str, Any], refused: str) -> dict[str, str]:
-        """Return, for each reason of the registry, what it is about and the next step."""
-        party = _party(path)
-        advice, user = str(content.get("advice") or ""), self.user
-        locks_out = f"without {party}, the registry would soon refuse all operators, and none could reinstate it."
-        if sent.get("kind") == "user":
-            locks_out = f"{user} would be locked out. Another operator can revoke {user}."
-        return {
-            "policy_denied": f"{user} is not an operator (policy `operate`): sign in as a member of the group "
-            "/operators.",
-            "no_such_party": no_party(party),
-            "unknown_subject": f"Nothing was done: Keycloak has no user {sent.get('name')}.  It takes the name that "
-            "they sign in with.",
-            "drifted": advice
-            or f"{party} does not run the approved code: restore the files that `zt party show {party}` names.",
-            "would_lock_out": f"Not done: {locks_out}",
-            "malformed_body": "Nothing was done: a cause has 1 to 200 printable characters; it does not begin with "
-            "`keycloak: ` or `drift: `, as the causes of Keycloak and attestation do; a name has at most 512.",
-            "registry_unfit": f"{refused}.  The registry goes on with what it has.  Mend the files, approve them by "
-            "`make register`, then repeat `zt reload`.",
-            "policy_unknown": "The registry has no policies yet, so nobody may do anything.  The policy authority "
-            f"brings some within seconds of its start.  If not, {REGISTRY.log} and {POLICY_AUTHORITY.log} say why.",
-            "revocation_unknown": "The registry does not know what is revoked by now, because it has heard nothing of "
-            "Keycloak or of attestation for some seconds, so it refuses everything.  Repeat the command in a moment.  "
-            f"If that does not help: {REGISTRY.if_drifted}",
-        }
 
 
 def no_party(name: str) -> str:

@@ -214,8 +214,8 @@ def test_what_is_unfit_is_refused_with_what_is_wrong(zt: Zt, tmp_path: Path, aut
     assert "\nWhich answers change: see `zt policy diff`.\nRule change-own-draft has changed, and" in shown.stdout
     assert " -> " not in shown.stdout
     told = failed(zt("policy", "activate", "--because", "trial"))
-    assert told.startswith("Nothing was activated: these policies may not be published.\n- decisions.md, line ")
-    assert told.endswith("that are out of date; then run `zt policy test` again.")
+    assert "(422 policy_unfit)" in told
+    assert "\n- decisions.md, line " in told
     assert authority.office.versions.active.number == 1
 
 
@@ -227,7 +227,7 @@ def test_of_many_problems_the_number_of_all_is_told(zt: Zt, tmp_path: Path) -> N
     number = int(re.findall(r"may not be published \((\d+) problems\)", shown)[0])
     assert (shown.count("\n- "), f"\nand {number - 50} more.\n" in shown) == (50, True)
     told = failed(zt("policy", "activate", "--because", "trial"))
-    assert (told.count("\n- "), f"\nand {number - 20} more.\n" in told) == (20, True)
+    assert (told.count("\n- "), told.endswith(f"\nand {number - 20} more.")) == (20, True)
 
 
 def test_where_there_is_a_fault_the_answers_are_known_later(zt: Zt, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_where_the_registry_does_not_take_it_the_operator_knows_what_is_in_force
     assert "Version 2 is kept, and comes into force as soon as the registry takes it." in told
     authority.registry.against = Denied(PolicyReason.POLICY_UNFIT, advice="version 3 is not newer than 7")
     told = failed(zt("policy", "rollback", "1", "--because", "trial"))
-    assert told == "Nothing was activated: version 3 is not newer than 7."
+    assert "(422 policy_unfit): version 3 is not newer than 7." in told
 
 
 def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Zt, tmp_path: Path) -> None:
@@ -265,8 +265,8 @@ def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Z
     assert ok(zt("policy", "show", "1", "--to", str(tmp_path / "copy"))).startswith("Version 1 is in ")
     assert content_of(tmp_path / "copy") == content_of(POLICIES)
     assert "is not empty: name a new folder" in failed(zt("policy", "show", "1", "--to", str(tmp_path / "copy")))
-    assert "There is no version 7: `zt policy list`" in failed(zt("policy", "show", "7"))
-    assert "There is no version 7: `zt policy list`" in failed(zt("policy", "diff", "7", "1"))
+    assert "There is no version 7.  `zt policy list`" in failed(zt("policy", "show", "7"))
+    assert "There is no version 7.  `zt policy list`" in failed(zt("policy", "diff", "7", "1"))
 
 
 def test_what_differs_is_shown_in_texts_and_answers(zt: Zt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,11 +401,10 @@ def test_what_a_party_may_do_is_a_list(zt: Zt) -> None:
     assert "- tool.write at tool/documents\n" in told
     assert "- a draft of the user's own: create, delete, replace\n" in told
     assert "- what another department has published: nothing\n" in told
-    assert (
-        failed(zt("policy", "may", "agent/nobody")) == "There is no party agent/nobody: `zt party list` lists them all."
+    assert "/may/agent/nobody (404 not_registered): No party has that name.  `zt party list`" in failed(
+        zt("policy", "may", "agent/nobody")
     )
-    told = "There is no party reader: is agent/reader meant?  `zt party list` lists them all."
-    assert " ".join(failed(zt("policy", "may", "reader")).split()) == " ".join(told.split())
+    assert "is agent/reader meant?" in failed(zt("policy", "may", "reader"))
 
 
 # --- explained --------------------------------------------------------------------------------------------------------
