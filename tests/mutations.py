@@ -105,7 +105,6 @@ TESTS = {
     "audit.note_key": "unit/test_durable",
     "durable": "unit/test_durable",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
-    "audit.pace": "unit/test_pace unit/test_journal",
     "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate",
     "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk",
     "limits.budget": "unit/test_budget services/test_audit_authority",

@@ -487,7 +487,7 @@ async def test_the_record_is_on_the_disk_before_the_handler_runs(
 async def test_the_handler_waits_for_a_slow_disk_and_the_loop_does_not(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.audit.journal.Pace.quick", False)
+    monkeypatch.setattr("zerotrust.audit.journal.Journal._quick", False)
     syncing, go_on, sync = threading.Event(), threading.Event(), os.fdatasync
 
     def slow_disk(fd: int) -> None:

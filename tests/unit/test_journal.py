@@ -16,8 +16,7 @@ import pytest
 from zerotrust.audit.chain import events, first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts
-from zerotrust.audit.journal import MAX_RIDERS, Journal
-from zerotrust.audit.pace import PAUSE, SLOW
+from zerotrust.audit.journal import MAX_RIDERS, PAUSE, SLOW, Journal
 from zerotrust.audit.record import GENESIS, MAX_LINE, Link, hash_of
 from zerotrust.audit.segments import JournalError, Segments
 
@@ -82,7 +81,7 @@ async def test_the_future_says_which_record_it_was_and_its_hash(journal: Journal
 async def test_many_records_that_wait_together_go_out_in_few_commits_and_in_order(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.audit.journal.Pace.quick", False)  # so that the loop goes on meanwhile
+    monkeypatch.setattr("zerotrust.audit.journal.Journal._quick", False)  # so that the loop goes on meanwhile
     syncs, first_in, go_on, sync = [], threading.Event(), threading.Event(), os.fdatasync
 
     def slow_disk(fd: int) -> None:
@@ -136,19 +135,19 @@ async def test_a_quick_disk_has_all_records_of_a_turn_in_one_commit_of_the_loop(
 @pytest.fixture
 def always_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No commit is too slow, however busy this machine is."""
-    monkeypatch.setattr("zerotrust.audit.journal.Pace.took", lambda *_: None)
+    monkeypatch.setattr("zerotrust.audit.journal.SLOW", float("inf"))
 
 
 async def test_after_a_slow_commit_a_thread_makes_them_for_a_while(
     journal: Journal, path: Path, threads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("zerotrust.audit.pace.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("zerotrust.audit.journal.time.monotonic", lambda: now[0])
     sync = os.fdatasync
 
     def slow(fd: int) -> None:
         sync(fd)
-        now[0] += SLOW
+        now[0] += 2 * SLOW
 
     monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", slow)
     for _ in range(2):

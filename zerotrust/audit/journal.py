@@ -14,12 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from zerotrust.audit.pace import Pace
 from zerotrust.audit.record import Link
 from zerotrust.audit.segments import MAX_EVENT, JournalError, Segments
 
 MAX_RIDERS = 1_000
 """Events that may wait for a commit; beyond that, the oldest are lost.  Fewer calls than that are under way."""
+
+SLOW = 0.001
+"""Seconds that a commit may take for an event loop to make the next one: to hand it to a thread costs 0.03 ms."""
+
+PAUSE = 1.0
+"""Seconds for which a thread makes the commits after one that took longer."""
 
 RIDE_WITHIN = 0.5
 """Seconds after which waiting riders get a commit of their own, unless there was one; then they wait once more."""
@@ -34,7 +39,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         """Open the journal at `path`, or create it.  Raises `JournalError` if its chain is broken or it is in use."""
-        self._segments, self._pace = Segments(path), Pace()
+        self._segments, self._slow_until = Segments(path), float("-inf")
         self._asked: deque[tuple[bytes, asyncio.Future[Link]]] = deque()
         self._riders: deque[bytes] = deque(maxlen=MAX_RIDERS)
         self._commits, self._due, self._soon = 0, False, False
@@ -100,8 +105,13 @@ class Journal:
         self._writer.join()
         self._segments.close()
 
+    @property
+    def _quick(self) -> bool:
+        """Whether the event loop may wait for the disk."""
+        return time.monotonic() >= self._slow_until
+
     def _commit_soon(self) -> None:
-        if not self._pace.quick:
+        if not self._quick:
             self._orders.put("commit")
         elif not self._soon:
             self._soon = True
@@ -118,7 +128,8 @@ class Journal:
                 return
             began = time.monotonic()
             _, settle = self._commit()
-            self._pace.took(time.monotonic() - began)
+            if (now := time.monotonic()) - began > SLOW:
+                self._slow_until = now + PAUSE
         finally:
             self._committing.release()
         settle()
