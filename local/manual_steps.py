@@ -59,7 +59,7 @@ The passwords are of this run only.  Step by step, in bash
 
   # olga, an operator, suspends a party: a task gets peer_revoked
   # each zt opens a browser, where she signs in (over SSH: zt --device)
-  # it does not know run/ca.pem, and warns: docs/zt.md
+  # it does not know run/ca.pem, and warns: docs/how-to/operate.md
   zt party list
   zt party suspend agent/reader
   as_alice {orchestrator}/tasks --json "$TASK"

@@ -186,6 +186,6 @@ show_recorded(system, token_of(session.credentials))
 await close()
 
 # %% [markdown]
-# Operators print the same with `zt audit show` ([zt.md](../docs/zt.md)).
+# Operators print the same with `zt audit show` ([zt.md](../docs/how-to/operate.md)).
 #
 # An agent also loses its identity when its code changes. That is for the next notebook.

@@ -1,4 +1,4 @@
-"""The bounds that docs/zt.md tells are those of the program; the reference of `zt` is written from it."""
+"""The bounds that docs/how-to/operate.md tells are those of the program; the reference of `zt` is written from it."""
 
 import re
 
@@ -7,7 +7,7 @@ from tests.support.system import ROOT
 from zt.browser import SECONDS_TO_SIGN_IN
 from zt.wanted import MOST_SHOWN
 
-PAGE = (ROOT / "docs" / "zt.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "operate.md").read_text()
 
 
 def test_the_bounds_are_told() -> None:

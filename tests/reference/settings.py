@@ -49,7 +49,7 @@ service from Python objects.
 A party reads these variables when it starts. Without containers, the runner sets them. In containers,
 `docker-compose.yml` does, and attestation gives no identity to a party whose values differ from attestation's own.
 `SPIFFE_ENDPOINT_SOCKET`, the address of the SPIFFE Workload API from which a party gets its identity, is set as well.
-Rights are not settings: [registry.yaml](registry-yaml.md) has them. [zt](../zt.md) has variables of its own.
+Rights are not settings: [registry.yaml](registry-yaml.md) has them. [zt](../how-to/operate.md) has other variables.
 """
 _MAKE = """\
 ## Variables of make
