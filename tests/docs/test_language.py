@@ -13,7 +13,6 @@ LONGEST = 30
 """Words of a sentence. A cell of a table and an item of a list end one too."""
 
 NOT_YET: set[str] = {
-    "README.md",
     "docs/explain/performance.md",
     "docs/how-to/add-an-agent.md",
     "docs/how-to/library.md",
