@@ -22,7 +22,6 @@ NOT_YET: set[str] = {
     "docs/how-to/testbed.md",
     "docs/learn/before.md",
     "docs/learn/notebooks.md",
-    "docs/reference/conformance.md",
     "docs/reference/feed.md",
     "keycloak-realm/README.md",
 }

@@ -28,9 +28,13 @@ PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text()
 
 
 def test_the_page_lists_what_is_expected_to_fail_and_why() -> None:
-    told = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", PAGE.partition("## What fails by design")[2], re.MULTILINE)
+    [section] = re.findall(r"^## What fails by design\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
 
-    assert told[1:] == [(suite, name, why) for suite, checks in EXPECTED.items() for name, why in checks.items()]
+    told = [(suite, name, why) for suite, names, why in rows[1:] for name in names.split(", ")]
+    assert sorted(told) == sorted(
+        (suite, name, why) for suite, checks in EXPECTED.items() for name, why in checks.items()
+    )
 
 
 @pytest.mark.parametrize("version", [SUITE, INSPECTOR, CLIENT, SDK, LEGACY, SPIFFE, FSCK, WITNESS])
