@@ -1,7 +1,8 @@
 """Shows records to people: whole tasks as trees of their tokens, and who wrote them with which code.  Pure.
 
-A record proves what its writer said.  The one who knows a token is the party that it is for: it has verified it.  So
-records that say different things of a token have different branches, and who wrote another's is named beside it.
+A record proves what its writer said.  A party verifies the tokens that are for it, so only its own records are sure of
+them.  Records that say different things of a token have different branches.  A line names its author if the token is
+for another party.
 """
 
 from collections import Counter
@@ -36,7 +37,7 @@ from zt.show_evidence import at
 DIGITS = 12
 """Of a digest of code that people are shown: nobody finds other code with the same ones by chance."""
 MOST = 3
-"""Things of one kind that are named where one is usual: transactions, versions, users, digests of one party."""
+"""Names of one kind that are shown where one is usual: transactions, versions, users, digests of one party."""
 
 Claims = tuple[str, tuple[str, ...], str, tuple[str, ...], str, str]
 """What a record says of a token's way: its id, those before it, the client, who acts, who presents it, and to whom."""
@@ -52,10 +53,10 @@ def trail(
 ) -> Tree:
     """Return the records of one task: each token below the one that it came from, with what was done with it.
 
-    What belongs to no token is at the root.  An exchange that was allowed has a branch as soon as its token is used,
-    and is no line; nor is how a call ended, and what Keycloak has issued.  `calls`: the parties that each may call, for
-    the names of tokens.  `details`: of refusals.  `ledger`: the SPIFFE ID of the audit authority, of which alarms are
-    believed.  `dated`: also for whom it was, and when.
+    Records without a token are at the root.  Allowed exchanges, outcomes, and what Keycloak has issued are no lines:
+    the token of an exchange has a branch as soon as it is used.  `calls`: the parties that each party may call, for the
+    names of tokens.  `details`: whether refusals have theirs.  `ledger`: the SPIFFE ID of the audit authority; no line
+    takes another party's alarm for true.  `dated`: whether the heading says for whom and when.
     """
     known = sorted(events, key=lambda one: one.time)
     lines = [(event, token_of(event)) for event in known if is_shown(event.data)]
@@ -135,13 +136,17 @@ def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
 
 
 def users(events: Iterable[AuditEvent]) -> list[str]:
-    """Return a line for each user whose token was presented: a task has one, unless somebody lies."""
+    """Return a line for each user whose token was presented, first the one of whom most parties say so.
+
+    A task has one user, unless a party lies.
+    """
     by: dict[str, list[str]] = {}
     for event in events:
         if token := token_of(event):
             groups = f" ({', '.join(map(sanitize, token.groups))})" if token.groups else ""
             by.setdefault(f"for user {token.subject}{groups}", []).append(short(event.service))
-    found = [f"{user}, by the records of {few(parties)}" if len(by) > 1 else user for user, parties in by.items()]
+    most = sorted(by.items(), key=lambda one: -len({*one[1]}))  # whoever lies may have dated its records earlier
+    found = [f"{user}, by the records of {few(parties)}" if len(by) > 1 else user for user, parties in most]
     return found[:MOST] + ([f"and for {len(found) - MOST:,} more users"] if len(found) > MOST else [])
 
 

@@ -252,8 +252,9 @@ def test_another_user_of_a_task_is_named_with_who_says_so() -> None:
         "for user alice, by the records of orchestrator, agent/reader",
         "for user mallory, by the records of agent/writer",
     ]
-    told = users([*honest, *(said(replace(alice, subject=f"u{number}")) for number in range(2_000))])
+    told = users([*(said(replace(alice, subject=f"u{number}"), by=WRITER) for number in range(2_000)), *honest])
     assert (len(told), told[-1]) == (4, "and for 1,998 more users")
+    assert told[0].startswith("for user alice, by")
 
 
 def test_the_span_of_another_party_moves_no_record_into_another_transaction() -> None:
