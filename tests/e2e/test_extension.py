@@ -16,7 +16,7 @@ from lab.project_copy import copy_of_the_project
 
 pytestmark = pytest.mark.e2e
 
-PAGES = "add-an-agent", "add-a-tool", "add-a-scope"
+PAGES = "add-an-agent", "add-a-tool"
 SECONDS = 900
 """After which a command that does not end is ended."""
 
@@ -57,9 +57,9 @@ class Clone:
         assert found.count(after) == 1 or not after
         (self.folder / file).write_text(found.replace(after, after + text) if after else f"{found}\n{text}")
 
-    def asked(self, page: str) -> list[Any]:
+    def asked(self, page: str, *headings: str) -> list[Any]:
         """The answers to what a page says to try, as JSON; once more where Keycloak was too slow to give one."""
-        script = "".join(blocks(page, "sh", "Try it"))
+        script = "".join(block for heading in headings for block in blocks(page, "sh", heading))
         script = script.replace("$(scripts/run local token", "$(printf '%s\\n' \"$PASSWORD\" | scripts/run local token")
         answers: list[Any] = []
         for _ in range(3):
@@ -78,8 +78,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         for line in "".join(blocks(page, "sh")).splitlines():
             if line.startswith("make new-"):
                 clone.type(line)
-    entry, tool = blocks("add-a-scope", "python")
-    action, policy = blocks("add-a-scope", "cedar")
+    entry, tool = blocks("add-a-tool", "python")
+    action, policy = blocks("add-a-tool", "cedar")
     clone.put("tools/documents/tools.py", '    "read": "tool.read",\n', entry)
     clone.put("tools/documents/tools.py", "", tool)
     clone.put("policies/schema.cedarschema", "", action)
@@ -107,18 +107,19 @@ def test_what_is_approved_is_shown(clone: Clone) -> None:
 
 
 def test_an_agent_of_ones_own_answers_and_is_refused_what_it_may_not_do(clone: Clone) -> None:
-    read, planted, refusals = clone.asked("add-an-agent")
+    read, planted = clone.asked("add-an-agent", "Try it")
+    shown = clone.type(f".venv/bin/zt audit show {planted['result']['trace_id']}")
 
     assert read.get("result", {}).get("event") == "finished", read
     assert read["result"]["text"].startswith("Summary of ")
     [done] = [step for step in planted["steps"] if step["event"] == "done"]
     assert done["agent"] == "agent/auditor"
     assert any(call.startswith("create ") and "refused (scope_missing)" in call for call in done["refused"])
-    assert refusals >= 1
+    assert re.search(r"scope_missing +POST tools/call create", shown)
 
 
 def test_a_tool_of_ones_own_is_called_for_whom_it_is_and_for_nobody_else(clone: Clone) -> None:
-    counted, refused = clone.asked("add-a-tool")
+    counted, refused = clone.asked("add-a-tool", "Try it")
 
     [done] = [step for step in counted["steps"] if step["event"] == "done"]
     assert done["agent"] == "agent/clerk"
@@ -128,7 +129,7 @@ def test_a_tool_of_ones_own_is_called_for_whom_it_is_and_for_nobody_else(clone: 
 
 
 def test_a_scope_of_ones_own_counts_and_does_not_read(clone: Clone) -> None:
-    counted, refused = clone.asked("add-a-scope")
+    *_, counted, refused = clone.asked("add-a-tool", "Try it", "Try the scope")
 
     assert '"found": 4' in counted["result"]["text"].replace('"found":4', '"found": 4')
     [done] = [step for step in refused["steps"] if step["event"] == "done"]

@@ -87,7 +87,7 @@ def test_ask_leaves_a_file_as_it_came_and_shows_what_fits_a_screen(system: Any, 
     assert shown.stdout == '\n{"receipts":"…"}\n'
 
 
-@pytest.mark.parametrize("page", ["add-an-agent", "add-a-tool", "add-a-scope"])
+@pytest.mark.parametrize("page", ["add-an-agent", "add-a-tool"])
 def test_the_pages_ask_as_the_steps_do(system: Any, page: str) -> None:
     system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
     told = re.sub(r"run/ca\.pem (--connect-to \S+) --connect-to \S+", r"run/ca.pem \1", steps(system))
