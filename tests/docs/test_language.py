@@ -14,12 +14,6 @@ LONGEST = 30
 
 NOT_YET: set[str] = {
     "docs/explain/performance.md",
-    "docs/how-to/library.md",
-    "docs/how-to/models.md",
-    "docs/how-to/operate.md",
-    "docs/how-to/release.md",
-    "docs/how-to/testbed.md",
-    "docs/learn/before.md",
     "docs/learn/notebooks.md",
     "keycloak-realm/README.md",
 }
