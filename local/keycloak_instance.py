@@ -122,11 +122,3 @@ class Instance:
         # control: keycloak-build-measured
         parts = [VERSION, *BUILD, *scripts, digest_of(measure_files(home, [BUILT]))]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def copy_build(home: Path, other: Path) -> None:
-    """Copy the build of one instance's folder to another, if there is one: the next start there measures the copy."""
-    if (home / _SEAL).exists():
-        other.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copytree(home / BUILT, other / BUILT)
-        shutil.copy(home / _SEAL, other)

@@ -9,15 +9,14 @@
 #
 # This notebook adds an agent, and shows what changes.
 #
-# **It changes files and starts the system anew.** It works on a copy of this project, in `run/notebooks/own`. The next cell makes that copy, and makes it anew each time that you run it. To throw the copy away, delete the folder. All this needs `make notebooks`. While the copy's system runs, other notebooks have none.
+# **It changes files.** It works on a copy of this project, in `run/notebooks/own`. The next cell makes that copy, and makes it anew each time that you run it. To throw the copy away, delete the folder. All this needs `make notebooks`.
 
 # %%
 from lab.notebooks.attach import attach
-from lab.notebooks.own import new_copy
-from lab.notebooks.use import ask_for_token, close, here, show, tell_task, token_of
-from local.alone import DemoError
+from lab.notebooks.own import Copy
+from lab.notebooks.use import ask_for_token, close, here
 
-own = await new_copy()
+own = Copy()
 
 # %% [markdown]
 # ## Who takes part
@@ -80,18 +79,14 @@ own.changes_in_the_realm()
 #
 # ## A change that nobody approved
 #
-# Somebody changes one line of the auditor after it was approved. Now it asks for the right to write, instead of the right to read. Then the copy's system is to start, in place of ours.
+# Somebody changes one line of the auditor after it was approved. Now it asks for the right to write, instead of the right to read.
 
 # %%
 own.replace("agents/auditor/main.py", '"tool.read"', '"tool.write"')
-await own.type("grep -n tool.write agents/auditor/main.py")
-try:
-    await own.start()
-except DemoError as refused:
-    print(refused)
+await own.type("grep -n tool.write agents/auditor/main.py; make check")
 
 # %% [markdown]
-# Its digest is not the approved one.
+# Its digest is not the approved one. Attestation compares the same digests before it starts a party, so `make up` would end here as well.
 #
 # Can the change be approved?
 
@@ -101,44 +96,12 @@ await own.type("make register")
 # %% [markdown]
 # No: the code asks for more than `registry.yaml` allows. So nothing is approved. Whoever wants this has to say so in `registry.yaml` first, where everybody can read it.
 #
-# ## Start what was approved
-#
-# The line is as it was, and the copy's system starts. This takes about a quarter of a minute.
-
-# %%
-own.replace("agents/auditor/main.py", '"tool.write"', '"tool.read"')
-system = await own.start()
-
-# %% [markdown]
-# Now the same request as before. Keycloak has started anew, with the new realm, so alice signs in again.
-
-# %%
-real = await here(system)
-alice = await real.sign_in("alice")
-token = await ask_for_token(real, "orchestrator", alice.credentials, "agent/auditor", SCOPES)
-show(token_of(token))
-
-# %% [markdown]
-# `aud` is the auditor. `act` says that the orchestrator acts for alice. Nobody has made an account or given a right at Keycloak: the file did.
-#
-# alice gives the auditor a task. A task that begins with an agent's name and a colon is for that agent.
-
-# %%
-await tell_task(real, alice, "Auditor: incident report")
-
-# %% [markdown]
-# One of the reports is poisoned. It orders the agents to read finance's forecast, and to overwrite a report. The auditor did as it was told, and both were refused: alice is not of finance, and the auditor has no right to write.
-#
 # ## Try it
 #
-# Before you run the last cell, add a cell here. For example, this one takes inference from those whom the auditor may call. What does `make register` say?
+# Add a cell here. For example, this one takes inference from those whom the auditor may call. What does `make register` say?
 #
 # ```python
 # await own.type("sed -i '/^  agent.auditor:/,/code:/s|documents, inference|documents|' registry.yaml; make register")
 # ```
 #
-# The last cell ends the copy's system. Ours starts again, for the other notebooks.
-
-# %%
-await close()
-await own.stop()
+# An agent that is approved runs with the next start of the system. [Notebook 8](8_your_own_agent.ipynb) makes one in your clone, starts it and gives it a task.

@@ -1,4 +1,4 @@
-"""How a kernel meets the system that another process runs, or that runs in containers: by one file.
+"""How a kernel meets the system that `make notebooks` runs, or that runs in containers: by one file.
 
 The file has the place of a system on this machine, and what a cell signs in with: the users' passwords, those of
 figure 1's realm, and its application's secret.  Keycloak's administrator is not in it.  Only this user can read it.
@@ -25,21 +25,17 @@ from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import load_registry
 
-NAME, SOCKET = "notebooks.json", "systems.sock"
+NAME = "notebooks.json"
 VARIABLE = "ZT_NOTEBOOKS"
 """Names the file to a kernel."""
-STOPPED = (
-    "The system of the notebooks is stopped. Where a notebook runs its copy of it, run the last cell of that notebook; "
-    "where `make notebooks` has ended, start it. Then run this cell again."
-)
+STOPPED = "The system of the notebooks is stopped: start `make notebooks`, then run this cell again."
 NOT_HERE = "This notebook changes files of the running system: it needs `make notebooks`, in a clone."
 
 
 def write(system: System, before: Realm) -> Path:
     """Write the file of a system that this process runs; `before` is the realm of figure 1."""
     keycloak, file = system.keycloak, system.folder / NAME
-    more = {"project": str(ROOT), "issuer": keycloak.issuer, "folder": str(system.folder)}
-    stored(file, keycloak.passwords, before, **more)
+    stored(file, keycloak.passwords, before, issuer=keycloak.issuer, folder=str(system.folder))
     return file
 
 
@@ -62,17 +58,16 @@ async def attach_here(file: Path | None = None) -> System:
     given = _read(file)
     if "folder" not in given:
         raise DemoError(NOT_HERE)
-    project = Path(given["project"])
     folder, ca_file = Path(given["folder"]), Path(given["folder"]) / "ca.pem"
-    registry, lock = load_registry(project / REGISTRY), load_lock(project / LOCK)
+    registry, lock = load_registry(ROOT / REGISTRY), load_lock(ROOT / LOCK)
     # Neither of the two is started: they know where the running ones are.
-    authority = Authority(registry, lock, project, folder, port=0, issuer=Issuer)
+    authority = Authority(registry, lock, ROOT, folder, port=0, issuer=Issuer)
     realm = json.dumps({"realm": given["issuer"].rpartition("/")[2]})
     keycloak = Keycloak(folder, realm=realm, truststore=ca_file, certificate=ca_file, key=ca_file)
     keycloak.passwords = given["passwords"]
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=10) as http:
         keycloak.metadata = await discover(keycloak.issuer, http)
-    deployment = load_deployment(project / DEPLOYMENT.relative_to(ROOT), registry)
+    deployment = load_deployment(DEPLOYMENT, registry)
     return System(registry, deployment, lock, folder, keycloak, authority)
 
 

@@ -1,9 +1,7 @@
-"""What changes in a copy of the project, as text: lines of a file, a realm, a function.  Pure."""
+"""What changes in a copy of the project, as text: lines of a file, and a realm.  Pure."""
 
-import ast
 import difflib
 import json
-import textwrap
 from typing import Any
 
 
@@ -22,17 +20,3 @@ def realm_lines(realm: str) -> list[str]:
         if audiences := [name.removeprefix("aud:") for name in always if name.startswith("aud:")]:
             lines.append(f"client {client['clientId']}: for {', '.join(audiences)}; scopes {', '.join(asked)}")
     return lines
-
-
-def with_function(text: str, name: str, source: str) -> str:
-    """Return a module's text with another source for its one function of a name, wherever that is.
-
-    Raises `ValueError` if there is not one.
-    """
-    functions = ast.FunctionDef | ast.AsyncFunctionDef
-    found = [node for node in ast.walk(ast.parse(text)) if isinstance(node, functions) and node.name == name]
-    if len(found) != 1 or not found[0].end_lineno:
-        raise ValueError(f"{len(found)} functions have the name {name}")
-    lines, [node] = text.splitlines(keepends=True), found
-    written = textwrap.indent(textwrap.dedent(source).rstrip(), " " * node.col_offset) + "\n"
-    return "".join([*lines[: node.lineno - 1], written, *lines[found[0].end_lineno :]])

@@ -3,12 +3,12 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Collection
+import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lab.notebooks.attach import VARIABLE, held
-from lab.notebooks.home import new_home
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
 from lab.notebooks.percent import KERNEL, notebook, stored
 from local.alone import DemoError
@@ -20,8 +20,9 @@ from local.system import ROOT
 SOURCES = ROOT / "notebooks"
 PYTHON = ROOT / ".notebooks" / "bin" / "python"
 OURS = ROOT / "lab" / "notebooks"
+PREFIX = "zt-notebooks-"
 SECONDS = 1800
-"""For a whole notebook, on a machine that does much else: some start a system, or two, and each has its own limits."""
+"""For a whole notebook, on a machine that does much else: each cell has its own limits."""
 
 
 class Kernels(NamedTuple):
@@ -39,6 +40,15 @@ def sources(names: Collection[str] = ()) -> list[Path]:
     return [source for name, source in known.items() if not names or name in names]
 
 
+def new_home() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for Jupyter, for a block.
+
+    Jupyter and IPython run whatever lies in their folders, and a cell can write there: so none of it outlives its run.
+    Kernels are reached by sockets in it, which other accounts cannot open; the path of a clone is too long for these.
+    """
+    return tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)  # a kernel may just be ending
+
+
 def environment(kernels: Kernels, home: Path) -> dict[str, str]:
     """Return the variables of a Jupyter in its folder: our kernel, and nothing of the user's own settings."""
     if not kernels.python.exists():
@@ -51,15 +61,13 @@ def environment(kernels: Kernels, home: Path) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", ""), **dict.fromkeys(places, str(home))}
 
 
-async def check(kernels: Kernels, chosen: list[Path], ready: Callable[[], Awaitable[None]] | None = None) -> int:
+async def check(kernels: Kernels, chosen: list[Path]) -> int:
     """Execute notebooks, print each line that is not the stored one, and return the exit status.
 
-    Before each, `ready` waits until its system runs.  Raises `DemoError` as `executed` does.
+    Raises `DemoError` as `executed` does.
     """
     wrong = 0
     for source in chosen:
-        if ready:
-            await ready()
         say(f"{source.name} is executed")
         differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, kernels))
         console.print("\n".join(differing), soft_wrap=True, end="\n" if differing else "")
@@ -87,7 +95,8 @@ async def executed(source: Path, kernels: Kernels) -> str:
 async def _run(kernels: Kernels, cells: dict[str, Any]) -> tuple[int | None, bytes, bytes]:
     """Run the cells; return the exit status, the notebook with its outputs, and what else was said."""
     parent = os.getpid()
-    with new_home() as home:
+    with new_home() as folder:
+        home = Path(folder)
         process = await asyncio.create_subprocess_exec(
             *(str(kernels.python), "-I", "-B", str(OURS / "run_cells.py")),
             stdin=asyncio.subprocess.PIPE,

@@ -12,8 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lab.notebooks.execute import OURS, Kernels, environment, sources
-from lab.notebooks.home import new_home
+from lab.notebooks.execute import OURS, Kernels, environment, new_home, sources
 from local.alone import DemoError
 from local.child import end_with, until_it_does
 from local.llama_stack import end
@@ -46,7 +45,8 @@ async def jupyterlab(kernels: Kernels, log: Path, ip: str, port: int, root: Path
     Raises `DemoError` if the notebooks cannot be signed, or it does not start.
     """
     path, token, parent = f"/{secrets.token_hex(24)}/", secrets.token_hex(24), os.getpid()
-    with new_home() as home:
+    with new_home() as folder:
+        home = Path(folder)
         # Neither among the arguments, which are public, nor in the environment, which kernels inherit.
         (file := home / "jupyter_server_config.json").touch(mode=0o600)
         file.write_text(json.dumps(_settings(ip, port, root, path, token)))

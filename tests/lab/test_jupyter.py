@@ -5,7 +5,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,8 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import connect
 
-from lab.notebooks.execute import PYTHON, Kernels, executed
-from lab.notebooks.home import LONGEST, PREFIX, SOCKET, new_home
+from lab.notebooks.execute import PREFIX, PYTHON, Kernels, executed
 from lab.notebooks.jupyter import JupyterLab, copied, jupyterlab
-from local.alone import DemoError
 from local.system import HOST, ROOT
 
 CELLS = """# %%
@@ -192,28 +189,6 @@ def short() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_folder_for_temporary_files_with_a_long_path_is_named_with_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (deep := tmp_path / ("x" * LONGEST)).mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(deep))
-
-    with pytest.raises(DemoError, match=r"set TMPDIR to a folder with a shorter path\.$"), new_home():
-        pass
-    assert list(deep.iterdir()) == []
-
-
-def test_the_longest_socket_is_one_that_can_be_bound() -> None:
-    with new_home() as home:
-        assert home.stat().st_mode & 0o777 == 0o700
-        longest = str(home / ("x" * (LONGEST - len(str(home)) - 1)))
-        with socket.socket(socket.AF_UNIX) as one:
-            one.bind(longest)
-            with pytest.raises(OSError, match="too long"):
-                one.bind(longest + "x")
-        assert len(str(home) + SOCKET) <= LONGEST
-
-
 UNTIL_KILLED = f"""
 import asyncio, sys
 from pathlib import Path
@@ -252,23 +227,6 @@ def test_with_the_program_everything_ends_that_it_has_started(
 
     left = [folder.name for folder in short.glob(f"{PREFIX}*")]
     assert bool(left) == (number == signal.SIGKILL)
-
-
-def test_what_a_killed_run_has_left_is_removed_by_the_next_one_and_what_runs_is_not(
-    short: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(short))
-    (left := short / f"{PREFIX}left").mkdir()
-    (left / "kernel.json").touch()
-    (kept := short / "kept").mkdir()
-    (link := short / f"{PREFIX}link").symlink_to(kept)
-
-    with new_home() as one, new_home() as other:
-        assert not left.exists()
-        assert one.exists()
-        assert other.exists()
-    assert (kept.exists(), link.is_symlink()) == (True, True)
-    assert not one.exists()
 
 
 async def test_a_cell_leaves_nothing_that_a_later_notebook_runs(kernels: Kernels, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from local.child import NoProgress, tail
 from local.errors import KeycloakError
 from local.keycloak import Keycloak
 from local.keycloak_distribution import VERSION
-from local.keycloak_instance import BUILT, Instance, copy_build
+from local.keycloak_instance import BUILT, Instance
 from local.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
 from local.keycloak_runtime import Runtime
 from local.program import FOLDER
@@ -617,25 +617,6 @@ def test_a_build_is_copied_from_another_folder_and_only_as_it_was_sealed_and_wit
     (made.home / BUILT / "build").write_text("changed")
     assert second("changed since", SCRIPT) == (False, "not built")
     assert not list(tmp_path.glob("*/copied")) + list(tmp_path.glob("*/kept"))
-
-
-def test_a_build_is_handed_on_with_its_seal_to_a_folder_for_its_owner_alone(tmp_path: Path, distribution: Path) -> None:
-    made = Instance(tmp_path / "made", realm="{}", scripts=(SCRIPT,))
-    made.prepare(distribution)
-    (made.home / BUILT / "build").write_text("built")
-
-    def second(name: str) -> tuple[bool, str]:
-        instance = Instance(tmp_path / name / "keycloak", realm="{}", scripts=(SCRIPT,))
-        copy_build(made.home, instance.home)
-        instance.prepare(distribution)
-        return instance.built, (instance.home / BUILT / "build").read_text()
-
-    assert second("before it is sealed") == (False, "not built")
-    made.seal()
-    assert second("after") == (True, "built")
-    assert (tmp_path / "after" / "keycloak").stat().st_mode & 0o077 == 0
-    (made.home / BUILT / "build").write_text("changed")
-    assert second("changed since") == (False, "not built")
 
 
 def test_only_folders_of_this_clone_are_asked_for_a_build(tmp_path: Path, files: Files) -> None:
