@@ -6,11 +6,10 @@ import os
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lab.notebooks.attach import VARIABLE, held
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
-from lab.notebooks.percent import KERNEL, notebook, stored
 from local.alone import DemoError
 from local.child import end_with
 from local.llama_stack import end
@@ -21,6 +20,16 @@ SOURCES = ROOT / "notebooks"
 PYTHON = ROOT / ".notebooks" / "bin" / "python"
 OURS = ROOT / "lab" / "notebooks"
 PREFIX = "zt-notebooks-"
+KERNEL, TITLE = "zero-trust", "Zero trust (the running system)"
+METADATA = {
+    "kernelspec": {"display_name": TITLE, "language": "python", "name": KERNEL},
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    },
+}
 SECONDS = 1800
 """For a whole notebook, on a machine that does much else: each cell has its own limits."""
 
@@ -55,7 +64,7 @@ def environment(kernels: Kernels, home: Path) -> dict[str, str]:
         raise DemoError(f"{kernels.python.relative_to(ROOT)} is missing: `make .notebooks/ready`")
     (kernel := home / "kernels" / KERNEL).mkdir(mode=0o700, parents=True)
     command = [str(kernels.python), "-I", "-B", str(OURS / "kernel.py"), "-f", "{connection_file}"]
-    spec = {"argv": command, "display_name": "Zero trust (the running system)", "language": "python"}
+    spec = {"argv": command, "display_name": TITLE, "language": "python"}
     (kernel / "kernel.json").write_text(json.dumps(spec | {"env": {VARIABLE: str(kernels.file)}}))
     places = ("JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
     return {"PATH": os.environ.get("PATH", ""), **dict.fromkeys(places, str(home))}
@@ -81,19 +90,18 @@ async def executed(source: Path, kernels: Kernels) -> str:
 
     Raises `DemoError` if a cell fails, or an output has something secret; it is not quoted.
     """
-    cells, known = notebook(source.read_text()), held(kernels.file)  # noqa: ASYNC240 - small files
-    status, found, said = await _run(kernels, cells)
+    given, known = {"source": source.read_text(), "metadata": METADATA}, held(kernels.file)  # noqa: ASYNC240 - small
+    status, found, said = await _run(kernels, json.dumps(given).encode())
     if status:
         raise DemoError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
-    outputs = [cell["outputs"] for cell in json.loads(found)["cells"] if cell["cell_type"] == "code"]
-    said_in_it = texts_of(outputs)
+    said_in_it = texts_of([cell.get("outputs") for cell in json.loads(found)["cells"]])
     if leaked := secrets_in(said_in_it) + ["a password" for one in known if one.lower() in said_in_it.lower()]:
         raise DemoError(f"{source.name}: an output has a token, a key or a password ({leaked[0]})")
-    return normal(stored(cells, outputs))
+    return normal(found.decode())
 
 
-async def _run(kernels: Kernels, cells: dict[str, Any]) -> tuple[int | None, bytes, bytes]:
-    """Run the cells; return the exit status, the notebook with its outputs, and what else was said."""
+async def _run(kernels: Kernels, given: bytes) -> tuple[int | None, bytes, bytes]:
+    """Run `run_cells.py`; return the exit status, the notebook with its outputs, and what else was said."""
     parent = os.getpid()
     with new_home() as folder:
         home = Path(folder)
@@ -108,7 +116,7 @@ async def _run(kernels: Kernels, cells: dict[str, Any]) -> tuple[int | None, byt
         )
         try:
             async with asyncio.timeout(SECONDS):
-                found, said = await process.communicate(json.dumps(cells).encode())
+                found, said = await process.communicate(given)
             return process.returncode, found, said
         finally:
             await end(process)  # and its kernel with it

@@ -1,22 +1,35 @@
-"""Runs all cells of one notebook, from standard input to standard output.  In `.notebooks`, started by `execute.py`."""
+"""Runs all cells of one notebook.  In `.notebooks`, started by `execute.py`.
 
+Standard input is JSON: the notebook's `source` in jupytext's percent format, and its `metadata`.  Standard output is
+the notebook with its outputs, as its file has to be.
+"""
+
+import json
 import sys
 from pathlib import Path
 
+import jupytext
 import nbclient
 import nbformat
 from traitlets.config import Config
 
 SECONDS = 600
-"""For one cell: some start a system, which has a shorter limit for each of its steps."""
+"""For one cell: some wait for several things, which have shorter limits."""
 
 
 def main() -> None:
     """Run the cells; the first one that fails ends it, with its traceback."""
-    notebook = nbformat.read(sys.stdin, as_version=4)
+    given = json.load(sys.stdin)
+    notebook = jupytext.reads(given["source"], fmt="py:percent")
+    notebook.metadata = nbformat.from_dict(given["metadata"])
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.id = f"cell-{number}"  # so that the same source is the same notebook
     connection = {"transport": "ipc", "connection_file": str(Path.cwd() / "kernel.json")}  # as in `jupyter.py`
     settings = Config(KernelManager=connection)
-    nbclient.NotebookClient(notebook, config=settings, timeout=SECONDS, record_timing=False).execute()
+    nbclient.NotebookClient(
+        notebook, config=settings, timeout=SECONDS, record_timing=False, coalesce_streams=True
+    ).execute()
+    notebook.metadata = nbformat.from_dict(given["metadata"])  # without the version of Python that the kernel told
     nbformat.write(notebook, sys.stdout)
 
 
