@@ -79,22 +79,23 @@ own.changes_in_the_realm()
 #
 # ## A change that nobody approved
 #
-# Somebody changes one line of the auditor after it was approved. Now it asks for the right to write, instead of the right to read.
+# Somebody changes one line of the auditor after it was approved. Now it adds two words to each task.
 
 # %%
-own.replace("agents/auditor/main.py", '"tool.read"', '"tool.write"')
-await own.type("grep -n tool.write agents/auditor/main.py; make check")
+own.replace("agents/auditor/main.py", "            task,", '            task + " of finance",')
+await own.type("grep -n finance agents/auditor/main.py; make check")
 
 # %% [markdown]
 # Its digest is not the approved one. Attestation compares the same digests before it starts a party, so `make up` would end here as well.
 #
-# Can the change be approved?
+# Somebody who has reviewed this change can approve it. Not every change can be approved: here is one by which the auditor asks for the right to write, instead of the right to read.
 
 # %%
+own.replace("agents/auditor/main.py", '"tool.read"', '"tool.write"')
 await own.type("make register")
 
 # %% [markdown]
-# No: the code asks for more than `registry.yaml` allows. So nothing is approved. Whoever wants this has to say so in `registry.yaml` first, where everybody can read it.
+# The code asks for more than `registry.yaml` allows. So nothing is approved. Whoever wants this has to say so in `registry.yaml` first, where everybody can read it.
 #
 # ## Try it
 #

@@ -17,7 +17,7 @@
 # make notebooks
 # ```
 #
-# `make new-agent` writes a program that works, and its entry in `registry.yaml`, which says what it may do. `make register` reads the program, prints what is approved with it, and writes that down: [notebook 6](6_registration.ipynb) shows both. [Add an agent](../docs/add-an-agent.md) says how to take it back.
+# `make new-agent` writes a program that works, and its entry in `registry.yaml`, which says what it may do. `make register` reads the program, prints what is approved with it, and writes that down: [notebook 6](6_registration.ipynb) shows both. [Add an agent](../docs/how-to/add-an-agent.md) says how to take it back.
 
 # %%
 from pathlib import Path

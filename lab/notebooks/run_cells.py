@@ -23,7 +23,7 @@ def main() -> None:
     notebook = jupytext.reads(given["source"], fmt="py:percent")
     notebook.metadata = nbformat.from_dict(given["metadata"])
     for number, cell in enumerate(notebook.cells, 1):
-        cell.id = f"cell-{number}"  # so that the same source is the same notebook
+        cell.id, cell.metadata = f"cell-{number}", nbformat.from_dict({})  # the same source is the same notebook
     connection = {"transport": "ipc", "connection_file": str(Path.cwd() / "kernel.json")}  # as in `jupyter.py`
     settings = Config(KernelManager=connection)
     nbclient.NotebookClient(
