@@ -9,7 +9,7 @@ from tests.docs.test_docs import ROOT, TEXTS, texts
 
 README = (ROOT / "README.md").read_text()
 INDEX = (ROOT / "docs" / "README.md").read_text()
-NEEDS = ["Learn", "Do", "Look up", "Understand"]
+NEEDS = ["Learn", "Do", "Understand", "Look up"]
 PRINCIPLES = [
     "scoped API enforcement",
     "delegated token exchange",
