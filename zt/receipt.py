@@ -89,7 +89,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Verify who took part in a task, offline.
 
-    Exit with status 1 at the first thing that is not proven, and with status 3 if an export shows nothing wrong but
+    Exit with status 1 at the first thing that is not proven.  Exit with status 3 if an export shows nothing wrong, and
     does not decide yet whether a call was left out.
     """
     from zerotrust.receipts import Unproven, verify

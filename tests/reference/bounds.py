@@ -23,9 +23,10 @@ _INTRODUCTION = """\
 # Bounds
 
 `scripts/run tests.reference` writes this page. Names, values and reasons are those of the source. The last columns say
-what happens above the limit, and which tests below `tests/` go above it. Four things have no limit: what an admitted
-user writes to the journals, what a party adds to the audit log at the rate of its share, what a party makes Keycloak
-do, and what strangers do at Keycloak's own port. [Limits](../explain/limits.md) explains them.
+what happens above the limit, and which tests below `tests/` go above it.
+
+Four things have no limit ([why](../explain/limits.md)): the journals, for an admitted user; the audit log, at the rate
+of a party's share; Keycloak, for a party; and Keycloak's own port, for strangers.
 """
 
 
@@ -53,7 +54,7 @@ class Bound(NamedTuple):
 
 def told() -> list[Bound]:
     """Return the limits of `bounds.txt`."""
-    lines = [line.replace(" ", " | ", 1).split(" | ") for line in TABLE.read_text().splitlines()]
+    lines = [map(str.strip, line.replace(" ", "|", 1).split("|")) for line in TABLE.read_text().splitlines()]
     return [Bound(file, name, beyond, tuple(tests.split())) for file, name, beyond, tests in lines]
 
 

@@ -1,13 +1,13 @@
 """docs/reference/zt.md: the commands and options of `zt` as it has them, and the reasons of its own errors."""
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer.main
 
+from tests.reference.source import one_space
 from tests.support.system import ROOT
 from zt.commands import app
 from zt.doors import POLICY_AUTHORITY, REGISTRY
@@ -54,21 +54,17 @@ def page() -> str:
 
 
 def _commands(group: Any, above: str) -> Iterator[str]:
-    yield f"\n## {above}\n\n{_one_space(group.help)}\n"
+    yield f"\n## {above}\n\n{one_space(group.help)}\n"
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             continue
         usage = [above, name, "[OPTIONS]", *(_place(one) for one in command.params if one.opts[0][0] != "-")]
-        yield f"### {above} {name}\n\n`{' '.join(usage)}`\n\n{_one_space(command.help)}"
+        yield f"### {above} {name}\n\n`{' '.join(usage)}`\n\n{one_space(command.help)}"
         yield from _options(one for one in command.params if "--json" not in one.opts)
         yield ""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from _commands(command, f"{above} {name}")
-
-
-def _one_space(text: str) -> str:
-    return re.sub(r"(?<=\S)  (?=\S)", " ", text)
 
 
 def _place(argument: Any) -> str:

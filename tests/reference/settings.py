@@ -81,25 +81,9 @@ edited and not approved is not served. Comments and the order of keys do not mat
 
 def settings() -> str:
     """Return docs/reference/settings.md."""
+    sections = {_SETTINGS: _of_services(), _MAKE: _of_make(), _COMPOSE: _of_compose(), _PORTS: _ports()}
     folders = text_of(local).partition("\n\n")[2]
-    parts = [
-        _SETTINGS,
-        *_of_services(),
-        "",
-        _MAKE,
-        *_of_make(),
-        "",
-        _COMPOSE,
-        *_of_compose(),
-        "",
-        _PORTS,
-        *_ports(),
-        "",
-        "## Folders",
-        "",
-        folders,
-    ]
-    return "\n".join(parts) + "\n"
+    return "\n\n".join([*("\n".join([text, *rows]) for text, rows in sections.items()), "## Folders", f"{folders}\n"])
 
 
 def _table(*columns: str) -> str:
@@ -119,8 +103,7 @@ def _of_make() -> Iterator[str]:
     given = re.findall(r"^override GIVEN := ((?:.*\\\n)*.*)", makefile, re.MULTILINE)[0].replace("\\", "").split()
     said = dict(re.findall(r"^#   ([A-Z0-9_]+): (.+)$", makefile, re.MULTILINE))
     yield _table("variable", "meaning")
-    yield from (f"| `{name}` | {said[name]} |" for name in ["PYTHON", *given])
-    yield from (f"| `{name}` | {text} |" for name, text in said.items() if name not in {"PYTHON", *given})
+    yield from (f"| `{name}` | {said[name]} |" for name in dict.fromkeys(["PYTHON", *given, *said]))
 
 
 def _of_compose() -> Iterator[str]:
@@ -136,9 +119,8 @@ def _ports() -> Iterator[str]:
     compose = (ROOT / "docker-compose.yml").read_text()
     published = {port: name for name, port in re.findall(r'"127\.0\.0\.1:\$\{(\w+):-(\d+)\}:', compose)}
     ports = {str(place.port): name for name, place in deployment().parties.items()}
-    for file, names in PORTS.items():
-        for name in names:
-            ports[str(Bound(file, name).value)] = documented(ROOT / file)[name]
+    constants = [Bound(file, name) for file, names in PORTS.items() for name in names]
+    ports |= {str(constant.value): constant.why for constant in constants}
     yield _table("port", "who listens", "in containers")
     for port, who in sorted(ports.items()):
         yield f"| {port} | {who} | {f'`{published[port]}`' if port in published else ''} |"

@@ -18,7 +18,12 @@ def documented(file: Path) -> dict[str, str]:
 
 def text_of(thing: object) -> str:
     """Return the docstring of a module or a class, with one space after each sentence."""
-    return re.sub(r"(?<=\S)  (?=\S)", " ", getdoc(thing) or "")
+    return one_space(getdoc(thing) or "")
+
+
+def one_space(text: str) -> str:
+    """Return a text with one space after each sentence."""
+    return re.sub(r"(?<=\S)  (?=\S)", " ", text)
 
 
 def _documented(body: list[ast.stmt], within: str = "") -> list[tuple[str, str]]:
