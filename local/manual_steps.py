@@ -30,8 +30,8 @@ The passwords are of this run only.  Step by step, in bash
 (in zsh: `setopt interactive_comments` first):
 
   # trust this run's CA; connect to each party's own address;
-  # a file gets the answer as it came; the terminal gets a line feed
-  # more, and … for the receipts, which have 60,000 letters
+  # a file gets the answer unchanged; a terminal gets a line feed at its
+  # end, and … instead of the receipts, which have 60,000 letters
   ask() {{
     set -- curl -sS --cacert run/ca.pem {found} "$@"
     if [ -f /dev/stdout ]; then "$@"; return; fi
