@@ -1,9 +1,12 @@
 """narrow(): what is asked of the issuer, what is believed of its answer, and who has to wait for whom."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -518,6 +521,28 @@ async def test_another_need_is_another_exchange(bench: Bench, other: dict[str, A
     assert await bench.exchange() is first  # and neither drives the other out
 
 
+async def test_a_cached_token_keeps_nothing_of_the_request_that_it_was_exchanged_for(bench: Bench) -> None:
+    class Held:
+        """What a request holds, as its receipts."""
+
+    of_request = ContextVar[Held | None]("of_request", default=None)
+
+    async def serve() -> "weakref.ref[Held]":
+        of_request.set(held := Held())
+        await bench.exchange()
+        return weakref.ref(held)
+
+    request = await asyncio.create_task(serve())
+
+    def freed() -> bool:
+        gc.collect()
+        return request() is None
+
+    await until(freed)
+    assert len(bench.exchanger._tokens) == 1
+    assert bench.exchanger._flights == {}
+
+
 async def test_concurrent_users_get_each_their_own(bench: Bench) -> None:
     users = [f"user{number}" for number in range(50)]
     tokens = await asyncio.gather(*(bench.exchange(caller(f"{user}.token", subject=user)) for user in users))
@@ -532,7 +557,7 @@ async def test_memory_is_bounded_and_the_oldest_is_exchanged_anew(
     bench, callers = Bench(signing_key), [caller(f"alice.{number}") for number in range(4)]
     first = [await bench.exchange(one) for one in callers]
 
-    assert len(bench.exchanger._flights) == 3
+    assert len(bench.exchanger._tokens) == 3
     assert [await bench.exchange(one) is known for one, known in zip(callers[1:], first[1:], strict=True)] == [True] * 3
     assert await bench.exchange(callers[0]) is not first[0]
 

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import httpx
@@ -87,6 +88,10 @@ class TokenRequest:
         return form | {field: str(value) for field, value in narrower.items() if value}
 
 
+_Key = tuple[bytes, TokenRequest]
+"""The digest of the caller's token, and what is asked for."""
+
+
 class Exchanger:
     """Exchanges tokens for one party; concurrent requests for the same token share one exchange."""
 
@@ -102,7 +107,9 @@ class Exchanger:
     ) -> None:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
         self._clock = NonDecreasingClock(clock)
-        self._flights = Bounded[tuple[bytes, TokenRequest], asyncio.Task[ExchangedToken]](CAPACITY)
+        self._tokens = Bounded[_Key, ExchangedToken](CAPACITY)
+        self._flights: dict[_Key, asyncio.Task[ExchangedToken]] = {}
+        """The exchanges under way.  A task that is done would keep its request's context, with all its receipts."""
         self._revocations = revocations
 
     async def exchange(self, caller: Principal, wanted: TokenRequest, *, lasting: float = MARGIN) -> ExchangedToken:
@@ -125,11 +132,18 @@ class Exchanger:
             await self._note(caller, wanted, Reason.WOULD_WIDEN, detail=" ".join(sorted(more)))
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
-        flight = self._flights.get(key)
-        if flight is None or _spent(flight, self._clock(), lasting, caller.expires_at):
-            flight = asyncio.create_task(self._exchange(caller, wanted))
-            self._flights[key] = flight
+        token = self._tokens.get(key)
+        if token and not _spent(token, self._clock(), lasting, caller.expires_at):
+            return token
+        if not (flight := self._flights.get(key)):
+            flight = self._flights[key] = asyncio.create_task(self._exchange(caller, wanted))
+            flight.add_done_callback(partial(self._land, key))
         return await asyncio.shield(flight)  # a caller that leaves must not cancel it for the others
+
+    def _land(self, key: _Key, flight: asyncio.Task[ExchangedToken]) -> None:
+        del self._flights[key]
+        if not flight.cancelled() and not flight.exception():
+            self._tokens[key] = flight.result()
 
     async def _exchange(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
         left = caller.expires_at - self._clock() - REPORTING_MARGIN
@@ -207,11 +221,7 @@ class Exchanger:
         )
 
 
-def _spent(flight: asyncio.Task[ExchangedToken], now: float, lasting: float, latest: float) -> bool:
-    """Return whether an exchange is not reusable: it failed, or its token is about to expire."""
-    if not flight.done():
-        return False
-    if flight.cancelled() or flight.exception():
-        return True
-    end = flight.result().expires_at
+def _spent(token: ExchangedToken, now: float, lasting: float, latest: float) -> bool:
+    """Return whether a token is about to expire."""
+    end = token.expires_at
     return end - (min(lasting, MARGIN) if end >= latest else lasting) <= now
