@@ -60,8 +60,10 @@ def trail(
     """
     known = sorted(events, key=lambda one: one.time)
     lines = [(event, token_of(event)) for event in known if is_shown(event.data)]
-    head = [_about(known), *([*users(known), f"at {at(known[0].time // MICROSECONDS)}"] if dated else [])]
-    tree = Tree(Text("\n".join(head)))
+    head, whom, when = _about(known), users(known), f"at {at(known[0].time // MICROSECONDS)}" if known else ""
+    if dated:
+        head = "\n".join([head, *whom, when]) if whom else f"{head}, {when}"
+    tree = Tree(Text(head))
     branches = _Branches(tree, [token for _, token in lines if token], calls)
     for event, token in lines:
         foreign = token is None or event.service != token.audience  # control: foreign-record-named
@@ -71,7 +73,7 @@ def trail(
     for counted in _counted(known):
         tree.add(Text(counted, "dim"))
     if not tree.children:
-        tree.add(Text(f"{len(known):,} records of exchanges and outcomes, which --json shows", "dim"))
+        tree.add(Text(f"exchanges, outcomes or issued tokens alone, which --json shows: {len(known):,}", "dim"))
     return tree
 
 
