@@ -113,7 +113,7 @@ async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_oper
     done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, env=by_hand)
 
     assert done.returncode == 1
-    refusal = r"Nothing was done: Keycloak has no user nobody\..*  On record as trace (\w+) in run/(\S+)\."
+    refusal = r".*\(400 unknown_subject\).*  On record as trace (\w+) in run/(\S+)\."
     told = re.search(f"^{refusal}$", done.stderr, re.MULTILINE)
     assert told, done.stderr
     assert system.journal(REGISTRY_PARTY) == system.folder / told[2]
