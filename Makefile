@@ -39,7 +39,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 override WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose bench-compose fuzz help demo up down fresh test attacks faults mutations check bench soak crowding conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool lock
+.PHONY: doctor test-compose attacks-compose fuzz help demo up down fresh test attacks faults mutations check bench soak conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,23 +95,13 @@ check: .venv/ready  ## Check derived files, style and types
 
 bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
-	@$(RUN) lab.bench.evidence
-	@$(RUN) lab.bench.ledger
-	@$(RUN) lab.bench.decisions
 	@$(RUN) lab.load.revocation_delay
-	@$(RUN) lab.load.activation_delay
-
-bench-compose: .venv/ready  ## Measure what the containers cost
-	@$(RUN) lab.bench.containers
 
 soak: .venv/ready  ## Twenty minutes of load, attacks, faults and revocations
 	@$(RUN) lab.load.soak
 
 conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that kit)
 	@$(RUN) lab.conformance
-
-crowding: .venv/ready  ## One caller floods; another user must still be served
-	@$(RUN) lab.load.crowding
 
 # Figure 3's system needs a server with an environment of its own; where that cannot be made, it says so.
 before: .venv/ready  ## Attack the systems of figures 1 and 3: today's

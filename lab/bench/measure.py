@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import httpx
 
-from lab.bench.apart import apart
 from lab.bench.client import Away, away
 from lab.bench.numbers import Measured
 from lab.bench.party.main import PORTS
@@ -113,5 +112,4 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
                 before = on_core(system, one.at)
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
                 measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
-            await apart(system, asking, await client.fresh_token(), measured.apart)
     return measured

@@ -15,8 +15,6 @@ RATIOS = {
     "naive_ratio": ("naive", "none"),
 }
 """The variants that are compared, by the name of the ratio."""
-DOORS = {"door_script": ("model_door", "model"), "door_stack": ("server_door", "server")}
-"""The calls of a model that are compared: through our door, and without it."""
 
 
 @dataclass(slots=True)
@@ -27,8 +25,6 @@ class Measured:
     """The duration of each task, by variant and round."""
     on_core: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """The CPU time of one task, by variant and round."""
-    apart: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """The durations of single operations, by kind."""
     per_second: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Tasks a second of many clients, by variant and turn."""
 
@@ -61,13 +57,9 @@ def summarise(measured: Measured) -> tuple[dict[str, float], dict[str, Ratio]]:
     """Return all numbers by name, in milliseconds if the name says so, and the ratios with their ranges."""
     took = {f"task_{name}": chain.from_iterable(rounds) for name, rounds in measured.tasks.items()}
     numbers: dict[str, float] = {}
-    for name, seconds in (took | measured.apart).items():
+    for name, seconds in took.items():
         values = [one * 1000 for one in seconds]
         numbers |= {f"{name}_ms_p50": percentile(values, 50), f"{name}_ms_p99": percentile(values, 99)}
-    for name, (through, without) in DOORS.items():
-        for percent in ("ms_p50", "ms_p99"):
-            if f"{through}_{percent}" in numbers:
-                numbers[f"{name}_{percent}"] = numbers[f"{through}_{percent}"] - numbers[f"{without}_{percent}"]
     ratios = {name: paired(zip(*map(measured.tasks.get, pair), strict=True)) for name, pair in RATIOS.items()}
     on_core = {name: [[seconds] for seconds in rounds] for name, rounds in measured.on_core.items()}
     for name, rounds in on_core.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.local.launch import Launch
-from lab.bench.party.main import PORTS, STACK, shifted
+from lab.bench.party.main import PORTS, shifted
 from local.before_start import check_port
 from local.launches import registered, settings
 from local.system import System
@@ -16,11 +16,6 @@ from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
 
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """The parties that take part in the task."""
-
-
-def parties(name: str) -> tuple[str, ...]:
-    """Return the parties of one set: of that with a Llama Stack server, inference is all that is measured."""
-    return ("inference",) if name == STACK else PARTIES
 
 
 def variant(system: System, name: str) -> System:
@@ -36,9 +31,7 @@ def known(system: System, name: str) -> RegistrySnapshot:
 def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
     """Return the folders that each launch runs: those of the party, and those of the benchmark."""
     return {
-        f"{name}/{party}": ("lab/bench/party", *registry.parties[party].code)
-        for name in PORTS
-        for party in parties(name)
+        f"{name}/{party}": ("lab/bench/party", *registry.parties[party].code) for name in PORTS for party in PARTIES
     }
 
 
@@ -55,7 +48,7 @@ def sets(system: System) -> dict[str, Launch]:
         folder = variant(system, name).folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        for party in parties(name):
+        for party in PARTIES:
             url = known(system, name).places[party]
             port = httpx.URL(url).port or 0
             check_port(port, f"{name} {party}")
@@ -70,12 +63,8 @@ def _launch(system: System, name: str, party: str, port: int) -> Launch:
     return Launch(party_id=system.registry.id(party), name=launch, code=unregistered(system.registry)[launch], env=env)
 
 
-def pids(system: System, name: str) -> list[int]:
-    """Return the process ids of a set."""
-    return [one.process.pid for one in system.authority.running if one.launch.name.startswith(f"{name}/")]
-
-
 def on_core(system: System, name: str) -> float:
     """Return the CPU time of the processes of a set, in seconds, without the time that they waited for a core."""
-    files = [file for pid in pids(system, name) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    pids = [one.process.pid for one in system.authority.running if one.launch.name.startswith(f"{name}/")]
+    files = [file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
     return sum(int(file.read_text().split()[0]) for file in files) / 1e9

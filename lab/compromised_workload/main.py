@@ -1,21 +1,19 @@
 """Stands for an intruder who runs code inside a genuine workload: it reveals its identity.
 
 Each line on the Unix socket `ZT_INSIDER_SOCKET` is answered by one line of JSON: `x509` by the certificate and its key,
-`x509 anew` by new ones, and any other line, taken as an audience, by a new JWT-SVID; each with the seconds that it
-took, or with the error.  No service depends on this code.  It gets an identity only if a demo or a test starts the
-attestation authority with a lock that approves this folder.
+and any other line, taken as an audience, by a new JWT-SVID; or by the error.  No service depends on this code.  It gets
+an identity only if a demo or a test starts the attestation authority with a lock that approves this folder.
 """
 
 import asyncio
 import base64
 import json
 import os
-import time
 
 from cryptography.hazmat.primitives import serialization
 
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import Workload, WorkloadError, svid_of
+from zerotrust.spiffe.workload import Workload, WorkloadError
 
 
 def told(svid: Svid) -> dict[str, object]:
@@ -34,18 +32,14 @@ async def main() -> None:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for line in reader:
-            began = time.monotonic()
             try:
                 shown = await shown_for(line.decode().strip())
             except WorkloadError as error:
                 shown = {"error": str(error)}
-            writer.write(json.dumps(shown | {"seconds": time.monotonic() - began}).encode() + b"\n")
+            writer.write(json.dumps(shown).encode() + b"\n")
         writer.close()
 
     async def shown_for(asked: str) -> dict[str, object]:
-        if asked == "x509 anew":
-            context = await asyncio.to_thread(workload._with_client, lambda client: client.fetch_x509_context())
-            return told(svid_of(context))
         return told(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
 
     async with workload.opened():

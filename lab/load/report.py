@@ -1,13 +1,12 @@
 """Prints the results of a run."""
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.text import Text
 
 from lab.bench.numbers import percentile
-from local.program import FOLDER, console
+from local.program import console
 
 SHOWN = 20
 """Failures that are printed at most."""
@@ -24,10 +23,3 @@ def exit_status(failures: Sequence[str]) -> int:
     for one in failures[:SHOWN]:
         console.print(Text(one, "red"))
     return 1 if failures else 0
-
-
-def add_to_bench(numbers: Mapping[str, float]) -> None:
-    """Add numbers to `run/bench.json`, which the first part of `make bench` begins.  Blocks."""
-    file = FOLDER / "bench.json"
-    before = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps(before | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n")

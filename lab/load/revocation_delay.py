@@ -3,20 +3,22 @@
 Each try has its own session, in use at every service when it is revoked (`demo/revocation_methods.py`).
 """
 
+import json
+import sys
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
 
-from demo.intruder import Intruder
+from demo.intruder import INSIDERS, Intruder
 from demo.revocation import operator
 from demo.revocation_delays import delays
 from demo.revocation_methods import REVOCATION_METHODS, in_use
 from lab.bench.numbers import percentile
-from lab.load.bench_part import run_part
 from lab.load.report import ms
-from local.program import console, say, show
+from local.program import FOLDER, console, say, show, until_stopped
+from local.start import running
 from local.system import System
 
 WARM_UP = 5
@@ -68,7 +70,19 @@ def main(
     polled: Annotated[int, typer.Option(min=1, help="tries of each way that is polled")] = 50,
 ) -> None:
     """Measure, print, and add to `run/bench.json`."""
-    run_part("revocation_delay", lambda system: measure(system, pushed, polled), report)
+
+    async def work() -> int:
+        async with running(FOLDER / "revocation_delay", say=say, insiders=INSIDERS) as system:
+            took = await measure(system, pushed, polled)
+            say("Everything ends")
+        numbers, file = report(took), FOLDER / "bench.json"
+        before = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(
+            json.dumps(before | {name: round(value, 3) for name, value in numbers.items()}, indent=2) + "\n"
+        )
+        return 0
+
+    sys.exit(until_stopped(work()))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
 
     assert {"demo.__main__", "local.__main__", "lab.load.soak", "authorities.attestation.local.main"} <= found
     assert [module for module in found if not run.holds_secrets(module)] == []
-    for module in ("zt", "demo", "demo.__main__", "lab.load.crowding", "authorities.attestation.local.main"):
+    for module in ("zt", "demo", "demo.__main__", "lab.load.soak", "authorities.attestation.local.main"):
         assert run.holds_secrets(module)
     for module in (
         "demonstration",

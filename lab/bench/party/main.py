@@ -3,14 +3,12 @@
 import os
 import time
 from importlib import import_module
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
 from starlette.types import ASGIApp
 
 from lab.bench.party.naive import Naive
-from lab.bench.party.samples import SAMPLES, sampling
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import NobodyRevoked, Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -26,15 +24,12 @@ KINDS: dict[str, type[Service]] = {
     "tls": Unguarded,
     "warm": Service,
     "naive": Naive,
-    "stack": Service,
 }
 """The kind of service of each variant."""
-PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000, "stack": 5000}
+PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
 """How far the ports of a variant lie above those of the registry."""
 DELIVERS = "warm"
 """The one variant whose journals are delivered to the audit log."""
-STACK = "stack"
-"""The one variant with a Llama Stack server behind inference, if there is one; the others have the script."""
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -56,8 +51,7 @@ def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
         name: f"{scheme}://{url.hostname}:{(url.port or 443) + (0 if name in same else PORTS[variant])}"
         for name, url in there.items()
     }
-    outside = snapshot.outside if variant == STACK else {}
-    return snapshot.model_copy(update={"addresses": addresses, "places": places, "outside": outside})
+    return snapshot.model_copy(update={"addresses": addresses, "places": places, "outside": {}})
 
 
 async def live(settings: Settings, variant: str, name: str) -> None:
@@ -89,5 +83,4 @@ async def live(settings: Settings, variant: str, name: str) -> None:
 
 if __name__ == "__main__":
     log_json_lines()
-    sampling(Path(os.environ["ZT_DATA"]) / SAMPLES)
     uvloop.run(live(Settings(), os.environ["ZT_BENCH_VARIANT"], os.environ["ZT_BENCH_PARTY"]))
