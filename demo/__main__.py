@@ -27,7 +27,7 @@ def walkthrough(model: ModelOption = Model.SCRIPT) -> None:
 async def _walkthrough(model: Model) -> int:
     with busy("The program is loaded"):
         from demo.intruder import INSIDERS  # noqa: PLC0415 - takes seconds, and the introduction comes before
-        from demo.walk import walk  # noqa: PLC0415
+        from demo.walk import HERE, walk  # noqa: PLC0415
         from local.start import running  # noqa: PLC0415
     async with AsyncExitStack() as stack:
         with alive("Everything starts"):
@@ -35,7 +35,7 @@ async def _walkthrough(model: Model) -> int:
             # What inference holds for the model server is tried there.
             insiders = (*INSIDERS, "inference") if provider else INSIDERS
             system = await stack.enter_async_context(running(STORY, say=say, insiders=insiders, provider=provider))
-        return await walk(system)
+        return await walk(system, HERE)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ class Checks:
     """All attempts so far."""
 
     made: list[Attempt] = field(default_factory=list)
+    trace_id: str = ""
+    """Of alice's task, once it has run."""
+    ending: str = ""
+    """What the end says besides."""
 
     @property
     def failed(self) -> list[Attempt]:

@@ -1,6 +1,7 @@
 """The walkthrough in containers: `docker compose run --rm walkthrough`.
 
-With `passwords`, it prints the people's passwords instead; with `token alice`, an access token of alice.
+With `passwords`, it prints the people's passwords instead; with `token alice`, an access token of alice; with
+`attempts`, on `compose.intruders.yaml`, it makes those of intruders inside three genuine containers.
 
 It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the machine uses.  It is no party and has no
 identity.  It reads the parties' journals, which no party lets another one read.
@@ -11,7 +12,7 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,28 +22,24 @@ from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import answer_to
 from demo.parts import INTRODUCTION, begin, paragraph
 from demo.receipts import show_receipts
-from demo.refusals import attempts_of_users, no_identity
+from demo.refusals import attempts, attempts_of_users, no_identity
 from demo.revocation import operator
 from demo.rule_change import show_rule_change
 from demo.story import tell_story
-from demo.walk import LEGEND, show_the_rest
-from demo.who import show_who_is_who
+from demo.walk import LEGEND, show_the_rest, the_end, walk, who_is_who
 from local.manual_steps import REQUEST
-from local.program import console, until_stopped
-from local.system import EVERYTHING, ROOT
-from zerotrust.audit.chain import events
-from zerotrust.audit.event import AuditEvent
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.directory import Directory
+from local.program import until_stopped
+from local.system import EVERYTHING, ROOT, Running
+from zerotrust.issuer.discovery import Metadata, discover
+from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.snapshot import deployed_at
-from zerotrust.testing.browser import Person, sign_in
-from zt.client import user_client
+from zerotrust.testing.browser import Person
 from zt.errors import CommandError
-from zt.login import Login
+from zt.login import issuer_http
 from zt.sign_in import client_at, sign_in_at
 
-CA, PASSWORDS, JOURNALS = Path("/public/ca.pem"), Path("/accounts/passwords.json"), Path("/journals")
+CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")
+JOURNALS, INTRUDERS = Path("/journals"), Path("/intruders")
 ISSUER = os.environ.get("ZT_ISSUER", "https://localhost:8443/realms/agents")
 NEXT = (
     ("docs/learn/walkthrough.md", "this output, explained"),
@@ -54,44 +51,45 @@ MORE = "What needs an intruder inside a workload is shown by `make demo` and `ma
 
 
 @dataclass(frozen=True)
-class Stack:
-    """The running containers, as the walkthrough meets them."""
+class Realm:
+    """The realm, as its clients reach it."""
 
-    accounts: Mapping[str, str] = field(repr=False)
-    """The passwords of the people, by their names."""
-    registry: Registry = field(default_factory=lambda: load_registry(ROOT / "registry.yaml"), kw_only=True)
+    metadata: Metadata
+    passwords: dict[str, str] = field(repr=False)
+    """Those of the people, by their names."""
+    issuer: str = ISSUER
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What trusts its certificate."""
+        return ssl.create_default_context(cafile=CA)
+
+
+@dataclass(frozen=True)
+class Containers(Running):
+    """The running containers; on `compose.intruders.yaml`, with intruders in three of them."""
+
+    registry: Registry
+    deployment: Deployment
+    keycloak: Realm
 
     @property
     def ca_file(self) -> Path:
         """The certificate that all parties' certificates are of, and Keycloak's."""
         return CA
 
-    def address(self, name: str) -> str:
-        """Return a party's origin."""
-        return self.registry.address(name)
-
     @property
-    def directory(self) -> Directory:
-        """The parties that can be called, with their addresses and names."""
-        deployment = load_deployment(ROOT / "deploy" / "containers.yaml", self.registry)
-        return deployed_at(deployment, self.registry, approved={}).directory()
-
-    def user(self) -> httpx.AsyncClient:
-        """Return the HTTP client of a person, without a certificate."""
-        return user_client(self.directory, CA)
-
-    async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
-        """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""
-        tls = ssl.create_default_context(cafile=CA)
-        return await sign_in(ISSUER, client, user, self.accounts[user], scope, verify=tls)
+    def endpoint(self) -> str:
+        """The address of the Workload API."""
+        return os.environ["SPIFFE_ENDPOINT_SOCKET"]
 
     def journal(self, name: str) -> Path:
         """Return the path of a party's journal."""
         return JOURNALS / name.replace("/", "-") / "journal.jsonl"
 
-    def events(self, name: str) -> list[AuditEvent]:
-        """Return the events of a party's journal."""
-        return list(events(self.journal(name)))
+    def insider_socket(self, name: str) -> Path:
+        """Return the socket of the intruder inside the workload `name`."""
+        return INTRUDERS / name.replace("/", "-") / "intruder.sock"
 
 
 def passwords() -> dict[str, str]:
@@ -99,53 +97,84 @@ def passwords() -> dict[str, str]:
     return dict(json.loads(PASSWORDS.read_bytes()))
 
 
-async def walkthrough() -> int:
-    """Tell the story, try what people can try, and revoke an agent.  Return the exit status."""
-    system, checks = Stack(passwords()), Checks()
-    paragraph(INTRODUCTION)
-    show_who_is_who(system.registry)
-    await tell_story(system, checks)
+async def reached(accounts: dict[str, str]) -> Containers:
+    """Return the running containers; `accounts` has the users' passwords.
+
+    Raises `httpx.HTTPError` if Keycloak does not answer.
+    """
+    async with issuer_http(ssl.create_default_context(cafile=CA)) as http:
+        realm = Realm(await discover(ISSUER, http, "token_endpoint"), accounts)
+    registry = load_registry(ROOT / "registry.yaml")
+    return Containers(registry, load_deployment(ROOT / "deploy" / "containers.yaml", registry), realm)
+
+
+async def refused_to_people(system: Running, checks: Checks) -> None:
+    """What is refused to people and programs without an identity."""
+
+    async def trying() -> AsyncIterator[Attempt]:
+        async for attempt in attempts_of_users(system):
+            # From here, as from outside, no network leads to the tool or to an agent: TLS does not even begin.
+            yield replace(attempt, control="the networks") if attempt.control == "mutual TLS" else attempt
+        yield await no_identity(system.endpoint, system.keycloak.issuer)
+
     begin("What is refused", f"What people and programs without an identity can try. {LEGEND}")
-    await checks.all(_refused(system))
+    await checks.all(trying())
     paragraph(MORE)
+
+
+async def rule_changed(system: Running, checks: Checks) -> None:
+    """A rule that decides the next call."""
     async with system.user() as http:
         await show_rule_change(system, checks, lambda: _task(system, http))
+
+
+async def suspension(system: Running, checks: Checks) -> None:
+    """A party that is suspended, by an operator, and reinstated."""
+
+    async def trying() -> AsyncIterator[Attempt]:
+        async with system.user() as http:
+            olga = await operator(system, http)
+            await olga.suspend("agent/reader", "the walkthrough shows it")
+            try:
+                answered = await _task(system, http)
+            finally:
+                await olga.reinstate("agent/reader")
+            who, control = "alice, with the reader suspended", "registry: revocation"
+            yield Attempt(who, "runs a task", control, "403 peer_revoked", answered)
+            who = "alice, with the reader reinstated"
+            yield Attempt(who, "runs a task", ALLOWED, "200 ok", await _task(system, http))
+
     begin("Suspension", f"An operator suspends the reader, and reinstates it. {LEGEND}")
-    await checks.all(_revoked(system))
-    await show_receipts(system, checks)
-    begin("The end")
-    console.print(checks.close())
-    show_the_rest("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", NEXT)
-    return 1 if checks.failed else 0
+    await checks.all(trying())
 
 
-async def _refused(system: Stack) -> AsyncIterator[Attempt]:
-    async for attempt in attempts_of_users(system):
-        # From here, as from outside, no network leads to the tool or to an agent: TLS does not even begin.
-        yield replace(attempt, control="the networks") if attempt.control == "mutual TLS" else attempt
-    yield await no_identity(os.environ["SPIFFE_ENDPOINT_SOCKET"], ISSUER)
-
-
-async def _revoked(system: Stack) -> AsyncIterator[Attempt]:
-    """Suspend the reader, as an operator, and reinstate it."""
-    async with system.user() as http:
-        olga = await operator(system, http)
-        await olga.suspend("agent/reader", "the walkthrough shows it")
-        try:
-            answered = await _task(system, http)
-        finally:
-            await olga.reinstate("agent/reader")
-        who, control = "alice, with the reader suspended", "registry: revocation"
-        yield Attempt(who, "runs a task", control, "403 peer_revoked", answered)
-        yield Attempt("alice, with the reader reinstated", "runs a task", ALLOWED, "200 ok", await _task(system, http))
-
-
-async def _task(system: Stack, http: httpx.AsyncClient) -> str:
+async def _task(system: Running, http: httpx.AsyncClient) -> str:
     """Have alice's task run.  Return the answer."""
     headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
     return await answer_to(
         http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
     )
+
+
+async def the_rest(_system: Running, _checks: Checks) -> None:
+    """Where the records are, and what to try next."""
+    show_the_rest("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", NEXT)
+
+
+async def refused_to_intruders(system: Running, checks: Checks) -> None:
+    """What is refused to intruders inside three containers."""
+    begin("What is refused", f"What intruders inside three genuine containers try. {LEGEND}")
+    await checks.all(attempts(system))
+
+
+PARTS = (who_is_who, tell_story, refused_to_people, rule_changed, suspension, show_receipts, the_end, the_rest)
+ATTEMPTS = (refused_to_intruders, the_end)
+
+
+async def _walk(*, attempts_alone: bool) -> int:
+    if not attempts_alone:
+        paragraph(INTRODUCTION)
+    return await walk(await reached(passwords()), ATTEMPTS if attempts_alone else PARTS)
 
 
 def _print_token(user: str) -> int:
@@ -165,17 +194,17 @@ def _print_token(user: str) -> int:
 
 def main() -> int:
     """Run the command line."""
-    if sys.argv[1:] == ["passwords"]:
-        for user, password in passwords().items():
-            print(f"{user:<8} {password}")
-        return 0
     match sys.argv[1:]:
+        case ["passwords"]:
+            for user, password in passwords().items():
+                print(f"{user:<8} {password}")
+            return 0
         case ["token", user]:
             return _print_token(user)
-        case [_, *_]:
-            print("Usage: docker compose run --rm walkthrough [passwords | token USER]", file=sys.stderr)
-            return 2
-    return until_stopped(walkthrough())
+        case [] | ["attempts"] as given:
+            return until_stopped(_walk(attempts_alone=bool(given)))
+    print("Usage: docker compose run --rm walkthrough [passwords | token USER]", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import jwt
 
-from demo.running import Compromised
-from local.system import EVERYTHING
+from local.system import EVERYTHING, Running
 from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.transport.pools import Connections
 from zt.login import Login, issuer_http
@@ -36,7 +35,7 @@ class Intruder:
     `who`: the name of the calling workload, whose certificate is used, or None for a program without a certificate.
     """
 
-    def __init__(self, system: Compromised, stack: AsyncExitStack) -> None:
+    def __init__(self, system: Running, stack: AsyncExitStack) -> None:
         """`stack` closes the connections."""
         self.system, self._stack = system, stack
         self._clients: dict[str | None, httpx.AsyncClient] = {}

@@ -17,11 +17,10 @@ from cryptography import x509
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import begin, paragraph
-from demo.running import Running
 from demo.story import task_answered
 from local.manual_steps import REQUEST
 from local.program import busy, console, say
-from local.system import ROOT
+from local.system import ROOT, Running
 from zerotrust.receipts import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
 from zerotrust.receipts.carried import HEADER, filled, taken
 from zerotrust.receipts.opened import each

@@ -6,7 +6,6 @@ The walkthrough makes each once; `lab/load` makes most of them all the time.
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from typing import cast
 
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
@@ -14,13 +13,13 @@ from spiffe.errors import PySpiffeError
 from demo.catalogue import ATTEMPTS, BY_NAME, OF_USERS, PARTIES
 from demo.checks import Attempt
 from demo.intruder import Intruder, User, answer_to, end_of
-from demo.running import Compromised, Running
 from demo.story import TRIES
 from demo.ways import Try
+from local.system import Running
 from zerotrust.audit.event_types import Access
 
 
-async def attempts(system: Compromised) -> AsyncIterator[Attempt]:
+async def attempts(system: Running) -> AsyncIterator[Attempt]:
     """Make all attempts, one after the other."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
@@ -33,7 +32,7 @@ async def attempts(system: Compromised) -> AsyncIterator[Attempt]:
 async def attempts_of_users(system: Running) -> AsyncIterator[Attempt]:
     """Make those attempts that need no workload."""
     async with AsyncExitStack() as stack:
-        intruder = Intruder(cast("Compromised", system), stack)  # what it lacks is for intruders inside workloads
+        intruder = Intruder(system, stack)
         async for attempt in _all(intruder, OF_USERS):
             yield attempt
 

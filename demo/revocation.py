@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
 
 import httpx
 from a2a.types import AgentCard
@@ -20,16 +19,14 @@ from demo.intruder import Intruder, User, answer_to
 from demo.ways import TASK
 from local.alone import DemoError
 from local.launches import settings
-from local.system import HOST, ROOT, System
+from local.system import HOST, ROOT, Running, System
 from local.waiting import started
 from zerotrust.adapters.agent_card import agent_card, signed_card
-from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.server import server
 from zt.doors import REGISTRY
 from zt.errors import RefusedError
-from zt.login import Login
 from zt.registry_client import RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
@@ -39,21 +36,7 @@ RECEIVED = {"": "no request", "GET /.well-known/agent-card.json": "no token"}
 """What the call of the orchestrator came to: the requests that an impostor got of it."""
 
 
-class Operated(Protocol):
-    """What has a registry that operators use."""
-
-    @property
-    def registry(self) -> Registry:
-        """Who takes part."""
-
-    def address(self, name: str) -> str:
-        """Return a party's origin."""
-
-    async def sign_in(self, user: str, scope: str, client: str) -> Login:
-        """Sign a user in at a client."""
-
-
-async def operator(system: Operated, http: httpx.AsyncClient) -> RegistryClient:
+async def operator(system: Running, http: httpx.AsyncClient) -> RegistryClient:
     """Sign olga in."""
     token = (await system.sign_in("olga", REGISTRY.scope, REGISTRY.client)).access_token
     return RegistryClient(system.address(system.registry.authorities.registry), http, "olga", token)

@@ -15,8 +15,7 @@ from keycloak import KeycloakAdmin
 
 from demo.intruder import Intruder, User, claims_of, mcp
 from demo.revocation import PLANTED, until_restored
-from demo.running import Compromised
-from local.system import System
+from local.system import Running, System
 from zt.login import Login
 from zt.registry_client import RegistryClient
 
@@ -30,7 +29,7 @@ READER, WRITER = "agent/reader", "agent/writer"
 class Use:
     """Tokens of one session, in use at every service.  They stay the same, also when they end."""
 
-    system: Compromised
+    system: Running
     intruder: Intruder
     olga: RegistryClient
     agent: str
@@ -57,7 +56,7 @@ class Use:
 
 
 async def in_use(
-    system: Compromised, intruder: Intruder, olga: RegistryClient, *, agent: str = READER, user: str = "alice"
+    system: Running, intruder: Intruder, olga: RegistryClient, *, agent: str = READER, user: str = "alice"
 ) -> Use:
     """Sign a user in, and exchange the token for every hop on the way through one agent."""
     way = User(user, intruder, agent=agent)

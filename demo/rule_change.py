@@ -15,8 +15,8 @@ from rich.padding import Padding
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import Intruder, User
 from demo.parts import begin, paragraph
-from demo.running import Compromised, Running
 from local.program import busy, console
+from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access
 from zt.doors import POLICY_AUTHORITY
@@ -60,7 +60,7 @@ def with_its_table(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def drafts(system: Compromised) -> AsyncIterator[Draft]:
+async def drafts(system: Running) -> AsyncIterator[Draft]:
     """Yield what has the writer file a draft for alice, as an intruder inside it would."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)

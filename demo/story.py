@@ -12,12 +12,12 @@ from rich.text import Text
 from demo.checks import Attempt, Checks
 from demo.intruder import said
 from demo.parts import NO, begin, paragraph
-from demo.running import Running
 from demo.tokens import show_exchanges
 from demo.trail import show_journals, show_trail
 from deploy.ogx import NAME
 from local.manual_steps import REQUEST
 from local.program import busy, console, say
+from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Exchange, Request
 from zt.login import Login
@@ -91,8 +91,8 @@ TRIED = (
 )
 
 
-async def tell_story(system: Running, checks: Checks) -> str:
-    """Run alice's task, and show what it leaves.  Return its trace id."""
+async def tell_story(system: Running, checks: Checks) -> None:
+    """Run alice's task, and show what it leaves.  Its trace id is in `checks`, then."""
     begin(
         "The task",
         "alice has one question. The orchestrator plans two steps for it: agent/reader reads and summarizes, "
@@ -110,7 +110,7 @@ async def tell_story(system: Running, checks: Checks) -> str:
     show_trail(console, events, {name: party.may_call for name, party in system.registry.parties.items()})
     show_journals(system)
     _tell_of_the_poisoned_report(events, checks, obeys=done.obeys)
-    return next(event.trace.trace_id for event in events if event.trace)
+    checks.trace_id = next(event.trace.trace_id for event in events if event.trace)
 
 
 def model_said(done: Done) -> str:

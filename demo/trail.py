@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from demo.running import Running
 from local.program import console
+from local.system import Running
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zt.names import Calls

@@ -1,9 +1,11 @@
 """The system that runs on this machine: its parties with their addresses, and the files of its run."""
 
+import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import httpx
 
@@ -14,6 +16,7 @@ from local.llama_stack import LlamaStack
 from local.past import data_of
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
+from zerotrust.issuer.discovery import Metadata
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock
@@ -41,8 +44,85 @@ EVERYTHING = all_scopes(ROOT / "registry.yaml")
 """All scopes that the walkthrough's client can get."""
 
 
+class Realm(Protocol):
+    """The realm, as its clients reach it."""
+
+    @property
+    def issuer(self) -> str:
+        """Its URL in tokens."""
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What trusts its certificate."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """Its endpoints."""
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Those of the users."""
+
+
+class Running(ABC):
+    """A running system, on this machine or in containers, as people and intruders inside of workloads meet it."""
+
+    __slots__ = ()
+    registry: Registry
+    deployment: Deployment
+    keycloak: Realm
+
+    @property
+    @abstractmethod
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """The address of the Workload API."""
+
+    @abstractmethod
+    def journal(self, name: str) -> Path:
+        """Return the path of a party's journal."""
+
+    @abstractmethod
+    def insider_socket(self, name: str) -> Path:
+        """Return the socket of the intruder inside the workload `name`."""
+
+    def address(self, name: str) -> str:
+        """Return a party's origin, with its name in certificates."""
+        return self.registry.address(name)
+
+    @property
+    def directory(self) -> Directory:
+        """The parties that can be called, with their addresses and names."""
+        return deployed_at(self.deployment, self.registry, approved={}).directory()
+
+    def user(self) -> httpx.AsyncClient:
+        """Return the HTTP client of a person, without a certificate."""
+        return user_client(self.directory, self.ca_file)
+
+    async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
+        """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""
+        keycloak = self.keycloak
+        return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
+
+    def events(self, name: str) -> list[AuditEvent]:
+        """Return the events of a party's journal."""
+        return list(events(self.journal(name)))
+
+    async def assertion(self, name: str) -> str:
+        """Return what an intruder inside the workload `name` can get: a JWT-SVID for the realm, valid for 60 s."""
+        return str((await ask_inside(self.insider_socket(name), self.keycloak.issuer))["jwt_svid"])
+
+    async def svid(self, name: str) -> Svid:
+        """Return what an intruder inside the workload `name` can get: its certificate and key, valid for 120 s."""
+        return await svid_inside(self.insider_socket(name))
+
+
 @dataclass(frozen=True, slots=True)
-class System:
+class System(Running):
     """The running system, and its files."""
 
     registry: Registry
@@ -55,10 +135,6 @@ class System:
     """The model server behind inference, which without one answers by a script."""
     suspended: Mapping[str, str] = field(default_factory=dict)
     """The parties that were suspended in an earlier run, each with its cause: they do nothing until reinstated."""
-
-    def address(self, name: str) -> str:
-        """Return a party's origin, with its name in certificates."""
-        return self.registry.address(name)
 
     def place(self, name: str) -> str:
         """Return the address that a party listens on."""
@@ -78,43 +154,13 @@ class System:
         """The certificate that all parties' certificates are of, and Keycloak's."""
         return self.authority.ca_file
 
-    @property
-    def directory(self) -> Directory:
-        """The parties that can be called, with their addresses and names."""
-        return deployed_at(self.deployment, self.registry, approved={}).directory()
-
-    def user(self) -> httpx.AsyncClient:
-        """Return the HTTP client of a person, without a certificate."""
-        return user_client(self.directory, self.authority.ca_file)
-
-    async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
-        """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""
-        keycloak = self.keycloak
-        return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
-
     def log(self, name: str) -> Path:
         """Return the path of a party's log (JSON lines)."""
         return self.folder / "logs" / f"{name.replace('/', '-')}.log"
 
-    def events(self, name: str) -> list[AuditEvent]:
-        """Return the events of a party's journal."""
-        return list(events(self.journal(name)))
-
     def journal(self, name: str) -> Path:
         """Return the path of a party's journal."""
         return self.data(name) / "journal.jsonl"
-
-    async def assertion(self, name: str) -> str:
-        """Return what an intruder inside the workload `name` can get: a JWT-SVID for the realm, valid for 60 s."""
-        return str((await self.inside(name, self.keycloak.issuer))["jwt_svid"])
-
-    async def svid(self, name: str) -> Svid:
-        """Return what an intruder inside the workload `name` can get: its certificate and key, valid for 120 s."""
-        return await svid_inside(self.insider_socket(name))
-
-    async def inside(self, name: str, request: str) -> dict[str, Any]:
-        """Return the answer of the intruder inside the workload `name`."""
-        return await ask_inside(self.insider_socket(name), request)
 
     def data(self, name: str) -> Path:
         """Return the folder of a party's data."""

@@ -14,10 +14,10 @@ import httpx
 from demo.intruder import NO_CONNECTION, Intruder, said, tool_call
 from demo.refusals import no_identity
 from demo.revocation import PLANTED, operator, until_restored
-from demo.running import Compromised
 from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer, Credentials, Refused, Session
+from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Request
 from zerotrust.decision import Reason
@@ -48,7 +48,7 @@ UNKNOWN = tuple(str(reason) for reason in Reason if reason.status == 503)
 class Real:
     """The real system; an implementation of `lab.before.system.System`."""
 
-    system: Compromised
+    system: Running
     intruder: Intruder
     operator: Callable[[], Awaitable[RegistryClient]]
     """Signs an operator in, whose token is good for a minute."""
@@ -166,7 +166,7 @@ class Real:
 
 
 @asynccontextmanager
-async def real(system: Compromised) -> AsyncIterator[Real]:
+async def real(system: Running) -> AsyncIterator[Real]:
     """Attack a running system for a block."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(system.user())

@@ -14,12 +14,11 @@ import httpx
 
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.spiffe.svid_issuer import Issuer
-from demo.container_intruders import compromised
-from demo.running import Compromised
+from demo.containers import reached
 from lab.before.one_token.realm import Realm
 from local.alone import DemoError
 from local.keycloak import Keycloak
-from local.system import DEPLOYMENT, ROOT, System
+from local.system import DEPLOYMENT, ROOT, Running, System
 from zerotrust.issuer.discovery import discover
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
@@ -47,10 +46,10 @@ def stored(file: Path, passwords: Mapping[str, str], before: Realm, **more: str)
     file.write_text(json.dumps(found))
 
 
-async def attach(file: Path | None = None) -> Compromised:
+async def attach(file: Path | None = None) -> Running:
     """Return the running system.  Raises `DemoError` where none runs, and `httpx.HTTPError`."""
     given = _read(file)
-    return await attach_here(file) if "folder" in given else await compromised(given["passwords"])
+    return await attach_here(file) if "folder" in given else await reached(given["passwords"])
 
 
 async def attach_here(file: Path | None = None) -> System:
@@ -71,7 +70,7 @@ async def attach_here(file: Path | None = None) -> System:
     return System(registry, deployment, lock, folder, keycloak, authority)
 
 
-def realm_of_figure_1(system: Compromised, file: Path | None = None) -> Realm:
+def realm_of_figure_1(system: Running, file: Path | None = None) -> Realm:
     """Return the realm that whoever runs the system has made for the system of figure 1."""
     return Realm(system.keycloak.tls, **_read(file)["before"])
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from demo.running import Running
 from lab.notebooks.normal import normal
+from local.system import Running
 from zerotrust.audit.export import exported
 from zerotrust.audit.fault import Faulty
 from zerotrust.audit.verification import Verification

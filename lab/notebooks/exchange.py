@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from demo.intruder import claims_of
-from demo.running import Compromised
 from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
 from demo.trail import show_trail
 from lab.compare.real import Real
 from lab.notebooks.normal import normal
+from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.registry.model import Registry
@@ -44,19 +44,19 @@ def answered(answer: httpx.Response, name: str = "the token") -> None:
     print(answer.status_code, *(f"{member:<19}{body[member]}" for member in MEMBERS), sep="\n")
 
 
-def chain(system: Compromised, t0: str) -> Mapping[str, Caller]:
+def chain(system: Running, t0: str) -> Mapping[str, Caller]:
     """Return T0, T1 and T2 of T0's transaction, as the parties that got them have recorded them."""
     return longest_chain(tokens_of(system.registry, recorded(system, t0)))
 
 
-def recorded(system: Compromised, t0: str) -> Sequence[AuditEvent]:
+def recorded(system: Running, t0: str) -> Sequence[AuditEvent]:
     """Return what all services have recorded of the calls with T0 and with what was derived from it."""
     transaction = claims_of(t0)["jti"]
     found = [event for party in system.registry.services for event in system.events(party)]
     return [event for event in found if _is_of(event.data, transaction)]
 
 
-def show_recorded(system: Compromised, t0: str) -> None:
+def show_recorded(system: Running, t0: str) -> None:
     """Print the same as `zt audit show` does, without what differs between runs."""
     print(trail_of(system.registry, recorded(system, t0)))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 
-from demo.running import Compromised
 from lab.before.attacks import Seen
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
@@ -18,6 +17,7 @@ from lab.compare.real import Real, real
 from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
+from local.system import Running
 from zerotrust.issuer.exchange import TokenRequest
 from zt.reasons import meanings
 
@@ -27,18 +27,18 @@ _ADMITTED = re.compile(r"200 -\d+")
 _SET = re.compile(r"(?<=\[)[^\]]+(?=\])")
 
 
-async def today(system: Compromised) -> OneToken:
+async def today(system: Running) -> OneToken:
     """Start the processes of the system of figure 1, in the realm that is there for it; those of this kernel end."""
     await _open.aclose()
     return await _open.enter_async_context(one_token(realm_of_figure_1(system), Path.home() / "one-token"))
 
 
-async def here(system: Compromised) -> Real:
+async def here(system: Running) -> Real:
     """Return the running system as its attackers find it, who are inside the orchestrator and both agents."""
     return await _open.enter_async_context(real(system))
 
 
-def reach(system: Compromised) -> dict[str, str]:
+def reach(system: Running) -> dict[str, str]:
     """Return what `curl` needs to reach Keycloak and the orchestrator, as variables; it trusts this run's CA."""
     name = system.registry.dns_name("orchestrator")
     host, port = system.directory.places.get(name, (name, 443))

@@ -64,7 +64,7 @@ async def test_the_task_is_the_same_and_the_poisoned_report_gets_nothing(
     monkeypatch.setattr(console, "_width", 80)
     checks = Checks()
     with console.capture() as told:
-        trace_id = await tell_story(behind, checks)
+        await tell_story(behind, checks)
 
     assert checks.failed == [], told.get()
     assert len(checks.made) == 4
@@ -74,7 +74,7 @@ async def test_the_task_is_the_same_and_the_poisoned_report_gets_nothing(
     assert "These are bearer tokens" in said
     assert [line for line in told.get().splitlines() if len(line) > 80] == []
     assert "the model was provider/scripted, behind a Llama Stack server, a script" in said
-    events = [event for event in behind.events("inference") if event.trace and event.trace.trace_id == trace_id]
+    events = [event for event in behind.events("inference") if event.trace and event.trace.trace_id == checks.trace_id]
     exchanged = [event.data for event in events if isinstance(event.data, Exchange)]
     assert {data.audience for data in exchanged} == {NAME}
     assert {data.scopes for data in exchanged} <= {("llama.chat",), ("llama.models",)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo import containers
-from demo.walk import walk
+from demo.walk import HERE, walk
 from local.program import console
 from local.system import ROOT, System
 
@@ -29,7 +29,7 @@ async def test_the_page_explains_what_the_walkthrough_prints(
     monkeypatch.setattr(console, "_width", 80)
     try:
         with console.capture() as told:
-            status = await walk(system)
+            status = await walk(system, HERE)
     finally:
         (tmp_path / "walkthrough.txt").write_text(told.get())
     printed = told.get().replace("run/test/", "run/walkthrough/")  # the folder of the tests
@@ -59,11 +59,8 @@ async def test_the_walkthrough_in_containers_tells_the_same_from_the_same_code(
 ) -> None:
     """Here on the system of this machine; `make test-compose` runs it in containers."""
     monkeypatch.setattr(console, "_width", 80)
-    monkeypatch.setattr(containers, "passwords", dict)  # a file of the containers
-    monkeypatch.setattr(containers, "Stack", lambda _: system)
-    monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", system.authority.endpoint)
     with console.capture() as told:
-        status = await containers.walkthrough()
+        status = await walk(system, containers.PARTS)
     lines = told.get().splitlines()
 
     assert status == 0, told.get()

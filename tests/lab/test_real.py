@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from demo.intruder import NO_CONNECTION, Intruder
-from demo.running import Compromised
 from lab.compare.real import Real
+from local.system import Running
 from zerotrust.decision import Reason
 
 FINISHED = {"steps": [], "result": {"event": "finished", "text": "done", "trace_id": "t"}}
@@ -41,7 +41,7 @@ def refuses(reason: Reason) -> httpx.Response:
 
 
 def system(sent: Sent) -> Real:
-    return Real(cast("Compromised", None), cast("Intruder", sent), cast("Any", None))
+    return Real(cast("Running", None), cast("Intruder", sent), cast("Any", None))
 
 
 async def test_a_call_is_answered_by_status_and_reason_after_the_time_that_it_took() -> None:
