@@ -380,7 +380,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], *, facts: bool) -> Ite
         sides = [[*(f"{at}: {said}" for at, said in flat(one.get(name), name, facts=facts))] for one in (old, new)]
         for line in difflib.unified_diff(sides[0], sides[1], n=0, lineterm=""):
             if line[0] in "+-" and line[:3] not in {"+++", "---"}:
-                yield line
+                yield line.replace("\n", "\\n")
 
 
 def main() -> None:
