@@ -49,7 +49,7 @@ def words_to_read() -> int:
 
 
 BUDGETS = {
-    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 290_000, 220_000),
+    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 281_000, 220_000),
     "bytes of README": (size(["README.md"]), 9_000, 9_000),
     "words that README links as reading": (words_to_read(), 24_000, 24_000),
     "lines of product": (lines(file for file in FILES if is_product(file)), 52_500, 47_000),
