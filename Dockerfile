@@ -114,39 +114,6 @@ COPY --chmod=755 keycloak-realm ./keycloak-realm
 USER 47823:47823
 ENTRYPOINT ["python", "-B", "-m"]
 
-# JupyterLab of compose.notebooks.yaml, with what its cells use.  It has no identity, and no code of an intruder.
-FROM ${ZT_IMAGE_PYTHON} AS notebooks
-RUN apt-get update && apt-get install -y --no-install-recommends curl socat && rm -rf /var/lib/apt/lists/* \
- && echo 'agents:x:47823:47823::/nonexistent:/usr/sbin/nologin' >> /etc/passwd && echo 'agents:x:47823:' >> /etc/group \
- && install -d -o 47823 -g 47823 -m 750 /kernels /copies /accounts
-COPY --chmod=755 requirements.notebooks.lock /
-RUN pip install --no-cache-dir --require-hashes -r /requirements.notebooks.lock
-WORKDIR /app
-COPY --chmod=755 registry.yaml registry.lock ./
-COPY --chmod=755 scripts/run.py ./scripts/
-COPY --chmod=755 docs/*.md ./docs/
-COPY --chmod=755 zerotrust ./zerotrust
-COPY --chmod=755 zt ./zt
-COPY --chmod=755 demo ./demo
-COPY --chmod=755 local ./local
-COPY --chmod=755 deploy ./deploy
-COPY --chmod=755 registration ./registration
-COPY --chmod=755 authorities ./authorities
-COPY --chmod=755 policies ./policies
-COPY --chmod=755 keycloak-realm ./keycloak-realm
-COPY --chmod=755 orchestrator ./orchestrator
-COPY --chmod=755 inference ./inference
-COPY --chmod=755 tools ./tools
-COPY --chmod=755 lab/before ./lab/before
-COPY --chmod=755 lab/compare ./lab/compare
-COPY --chmod=755 lab/conformance/serving.py ./lab/conformance/
-COPY --chmod=755 lab/notebooks ./lab/notebooks
-# The others change files of the project, which nothing in a container can.
-COPY --chmod=755 notebooks/[1-49]_* ./notebooks/
-USER 47823:47823
-ENTRYPOINT ["python", "-B", "-u", "-m", "lab.notebooks.in_container"]
-CMD ["open"]
-
 FROM base AS mapper
 COPY --chmod=755 keycloak-realm /app/keycloak-realm
 COPY --chmod=755 registration /app/registration

@@ -18,7 +18,7 @@ from functools import partial
 from demo.revocation import PLANTED, until_restored
 from demo.who import certificates, name_of
 from lab.before.system import Refused
-from lab.notebooks.attach import attach_here
+from lab.notebooks.attach import attach
 from lab.notebooks.certificate import said
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.impostor import UNREACHED, listening
@@ -31,7 +31,7 @@ from zerotrust.spiffe.tls import server_context
 from zerotrust.testing.ca import CA
 from zt.errors import RefusedError
 
-system = await attach_here()
+system = await attach()
 real = await here(system)
 await put_right(system)
 

@@ -12,7 +12,7 @@
 # %%
 import asyncio
 
-from lab.notebooks.attach import attach_here
+from lab.notebooks.attach import attach
 from lab.notebooks.command import zt
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.rules import changed_rule
@@ -22,7 +22,7 @@ from lab.notebooks.use import close, here, told
 from zerotrust.audit.event_types import Access
 from zt.errors import RefusedError
 
-system = await attach_here()
+system = await attach()
 real = await here(system)
 await put_right(system)
 

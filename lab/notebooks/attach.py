@@ -1,4 +1,4 @@
-"""How a kernel meets the system that `make notebooks` runs, or that runs in containers: by one file.
+"""How a kernel meets the system that `make notebooks` runs: by one file.
 
 The file has the place of a system on this machine, and what a cell signs in with: the users' passwords, those of
 figure 1's realm, and its application's secret.  Keycloak's administrator is not in it.  Only this user can read it.
@@ -6,7 +6,6 @@ figure 1's realm, and its application's secret.  Keycloak's administrator is not
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import httpx
 
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.spiffe.svid_issuer import Issuer
-from demo.containers import reached
 from lab.before.one_token.realm import Realm
 from local.alone import DemoError
 from local.keycloak import Keycloak
@@ -28,35 +26,22 @@ NAME = "notebooks.json"
 VARIABLE = "ZT_NOTEBOOKS"
 """Names the file to a kernel."""
 STOPPED = "The system of the notebooks is stopped: start `make notebooks`, then run this cell again."
-NOT_HERE = "This notebook changes files of the running system: it needs `make notebooks`, in a clone."
 
 
 def write(system: System, before: Realm) -> Path:
-    """Write the file of a system that this process runs; `before` is the realm of figure 1."""
+    """Write the file of a system that this process runs, for this user alone; `before` is the realm of figure 1."""
     keycloak, file = system.keycloak, system.folder / NAME
-    stored(file, keycloak.passwords, before, issuer=keycloak.issuer, folder=str(system.folder))
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    figure_1 = {"passwords": before.passwords, "secret": before.secret}
+    where = {"issuer": keycloak.issuer, "folder": str(system.folder)}
+    file.write_text(json.dumps({"passwords": keycloak.passwords, "before": figure_1, **where}))
     return file
 
 
-def stored(file: Path, passwords: Mapping[str, str], before: Realm, **more: str) -> None:
-    """Write the file, for this user alone."""
-    found = {"passwords": passwords, "before": {"passwords": before.passwords, "secret": before.secret}, **more}
-    file.unlink(missing_ok=True)
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(found))
-
-
-async def attach(file: Path | None = None) -> Running:
+async def attach(file: Path | None = None) -> System:
     """Return the running system.  Raises `DemoError` where none runs, and `httpx.HTTPError`."""
     given = _read(file)
-    return await attach_here(file) if "folder" in given else await reached(given["passwords"])
-
-
-async def attach_here(file: Path | None = None) -> System:
-    """Return the system that runs on this machine.  Raises `DemoError` if none does, also where it is in containers."""
-    given = _read(file)
-    if "folder" not in given:
-        raise DemoError(NOT_HERE)
     folder, ca_file = Path(given["folder"]), Path(given["folder"]) / "ca.pem"
     registry, lock = load_registry(ROOT / REGISTRY), load_lock(ROOT / LOCK)
     # Neither of the two is started: they know where the running ones are.

@@ -133,7 +133,7 @@ def copied(folder: Path) -> Path:
         if not copy.exists():
             shutil.copy(_ours(copy), copy)
         for name in linked(_ours(copy).read_text()):
-            if (ROOT / name).is_file():  # a container has fewer
+            if (ROOT / name).is_file():  # and no folder
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
     return folder

@@ -11,10 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from authorities.attestation.local.launch import Launch
 from authorities.policy.fit import problems
 from authorities.policy.versions import content_of
-from lab.before.one_token.realm import Realm
 from lab.before.system import Answer
 from lab.notebooks import temporary
-from lab.notebooks.attach import attach_here, stored
 from lab.notebooks.certificate import said
 from lab.notebooks.copies import changed_back, reading
 from lab.notebooks.impostor import MOST, Received, listening
@@ -202,11 +200,3 @@ async def test_what_fails_that_was_to_bring_an_answer_about_is_told_at_once() ->
 
     with pytest.raises(DemoError, match="the rule is refused"):
         await until("401 revoked", ask, after=asyncio.create_task(fail()))
-
-
-async def test_what_changes_files_says_in_containers_what_it_needs(tmp_path: Path) -> None:
-    file, ours = tmp_path / "notebooks.json", user_context(CA("agents.example").pem, {})
-    stored(file, {"alice": "a password"}, Realm(ours, {"alice": "another"}, "a secret"))
-
-    with pytest.raises(DemoError, match="make notebooks"):
-        await attach_here(file)
