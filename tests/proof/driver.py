@@ -356,7 +356,7 @@ async def record(checkout: Path, *, walkthrough: bool) -> dict[str, Any]:
 def flat(value: Any, path: str, *, facts: bool) -> Iterator[tuple[str, str]]:
     """Yield each member of a recording with its place; with `facts`, of free texts only what may not change."""
     if isinstance(value, dict):
-        for key, one in value.items():
+        for key, one in sorted(value.items()):
             yield from flat(one, f"{path} > {key}", facts=facts)
         yield path, f"members {sorted(value)}"
     elif isinstance(value, list) and value and all(isinstance(one, str) for one in value):
