@@ -62,7 +62,7 @@ RANDOM = (
     (re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f]{12})\b"), "<hex>"),
     (re.compile(r"\b[0-9a-f]{8}(?=…)"), "<hex>"),
     (re.compile(r"(?<=state=)[\w-]+|(?<=code_challenge=)[\w-]+"), "<base64>"),
-    (re.compile(r"(?<![\w/+-])(?=[\w/+-]*[\d_-])(?=[\w/+-]*[A-Z])[\w/+-]{20,}={0,2}"), "<base64>"),
+    (re.compile(r"(?<![\w/+-])(?=[\w/+-]*[\d_-])(?=[\w/+-]*[A-Z])(?=[\w/+-]*[a-z])[\w/+-]{20,}={0,2}"), "<base64>"),
     (re.compile(r"<base64>(\n<base64>)+"), "<base64>"),
     (re.compile(r"\b\w{6}:<id>"), "<jti>"),
     (re.compile(r"\bchatcmpl-[0-9a-f]+"), "<id>"),
@@ -188,7 +188,7 @@ class Outside:
                 return kinds((one := json.loads(line)).get("event", one) for line in said.splitlines())
             lines = (plain(_json(line) if line.startswith("{") else line) for line in said.splitlines())
             told = [" ".join(re.sub("─+", "─", line).split()) if isinstance(line, str) else line for line in lines]
-            return [line for line, before in zip(told, [None, *told], strict=False) if line != before]
+            return [one for one, last in zip(told, [None, *told], strict=False) if not one == last == "<base64>"]
 
 
 @asynccontextmanager
