@@ -14,15 +14,11 @@ from zerotrust.entities import Entities, Uid
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
-from zerotrust.policy_work import JOIN, NO_CODE, too_much
+from zerotrust.policy_work import JOIN, NO_CODE
 
 
 class PolicyError(ZeroTrustError):
     """Policies, schema and entities do not fit together; no service starts with them."""
-
-
-class UnreadError(PolicyError):
-    """They are nested too deep, or too much work, to be read."""
 
 
 MAX_DEPTH = 32
@@ -32,17 +28,10 @@ MAX_JOINS = 200
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
 
-def check_rule(text: str, name: str) -> None:
-    """Raise `UnreadError` if one rule, which the error calls `name`, is nested too deep or too long to be read."""
-    _check_depth(text, "([{", ")]}", name)
-
-
 def check_bounds(policies: str, schema: str = "") -> None:
-    """Raise `UnreadError` if policies and their schema are nested too deep, or too much work, to be read."""
+    """Raise `PolicyError` if policies or their schema are nested too deep, or a policy is too long, to be parsed."""
     _check_depth(policies, "([{", ")]}", "policies")
     _check_depth(schema, "([{<", ")]}>", "schema")  # in policies, these two are comparisons
-    if why := too_much(policies, schema):
-        raise UnreadError(f"policies: {why}")
 
 
 def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
@@ -50,11 +39,11 @@ def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
     for character in code:
         depth += (character in opening) - (character in closing and depth > 0)
         if depth > MAX_DEPTH:  # control: policy-depth
-            raise UnreadError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
+            raise PolicyError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
     if _LONG_PATH.search(code):  # control: policy-path
-        raise UnreadError(f"{name}: a path of more than {MAX_DEPTH} attributes")
+        raise PolicyError(f"{name}: a path of more than {MAX_DEPTH} attributes")
     if any(len(JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
-        raise UnreadError(f"{name}: more than {MAX_JOINS} clauses, operators, calls and brackets in one statement")
+        raise PolicyError(f"{name}: more than {MAX_JOINS} clauses, operators, calls and brackets in one statement")
 
 
 def _named(policies: str) -> set[Uid] | None:
@@ -88,7 +77,7 @@ class CedarPolicy:
         """Take policies and schema as Cedar text, entities as Cedar JSON, and the groups that are departments.
 
         `memory`: how many decisions are remembered; 0 where whoever asks may write anything into a question.
-        Raises `PolicyError` if they do not fit together, or are nested too deep, or are too much work.
+        Raises `PolicyError` if they do not fit together, or are nested too deep.
         """
         self._departments = frozenset(departments)
         check_bounds(policies, schema)

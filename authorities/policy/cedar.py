@@ -1,7 +1,7 @@
 """Reads Cedar for the other modules of the policy authority, which never parse a text themselves.  Pure.
 
 Cedar's parser recurses, and its errors compare names: a text of 2 KB can end the process.  So each function applies the
-bounds of `zerotrust.policy` to exactly the text that it then parses.  It raises `UnreadError` if the text exceeds them,
+bounds of `zerotrust.policy` to exactly the text that it then parses.  It raises `PolicyError` if the text exceeds them,
 and `ValueError` if the text is no Cedar.
 """
 
@@ -17,7 +17,10 @@ from zerotrust.policy import check_bounds
 def policies_of(text: str) -> list[pst.Template]:
     """Return the policies in a text, in its order.  Above 100 levels cedarpy raises `ValueError`, too."""
     check_bounds(text)  # control: bounded-where-parsed
-    found = cedarpy.policies_to_pst(text).static_policies
+    read = cedarpy.policies_to_pst(text)
+    if read.templates:
+        raise ValueError("a template: only whole policies decide")
+    found = read.static_policies
     return [found[name] for name in sorted(found, key=_number)]
 
 
@@ -32,19 +35,6 @@ def text_of(policy: dict[str, Any]) -> str:
     """Return the text of one policy that was read as Cedar JSON."""
     one = {"staticPolicies": {"policy0": policy}, "templates": {}, "templateLinks": []}
     return cedarpy.policies_from_json_str(json.dumps(one))
-
-
-def check_schema(text: str) -> None:
-    """Read a schema."""
-    check_bounds("", text)
-    cedarpy.Schema.from_str(text)
-
-
-def unfit(policies: str, schema: str) -> list[tuple[int | None, str]]:
-    """Return what a schema does not know or admit: for each the place of the policy in the text, if it has one."""
-    check_bounds(policies, schema)  # control: bounded-where-validated
-    errors = cedarpy.validate_policies(policies, schema, release_gil=True).errors
-    return [(_number(one.policy_id) if one.policy_id else None, one.error) for one in errors]
 
 
 def _number(name: str) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from authorities.policy.callers import caller
-from authorities.policy.table_faults import Faults, UnknownError
 from zerotrust.decision import Decision, Resource
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import MAX_ACTORS, Principal
@@ -141,7 +140,7 @@ class _Reader:
 
 def rows(text: str, registry: Registry) -> list[Row]:
     """Return the questions of a table.  Raises `TableError`, with all rows that are wrong."""
-    reader, found, wrong = _Reader(registry), list[Row](), Faults()
+    reader, found, wrong = _Reader(registry), list[Row](), list[str]()
     header: tuple[str, ...] = ()
     for line, written in enumerate(text.split("\n"), 1):
         try:
@@ -152,12 +151,12 @@ def rows(text: str, registry: Registry) -> list[Row]:
             elif row := reader.row(line, header, cells):
                 found.append(row)
         except ValueError as error:
-            wrong.add(line, error)
+            wrong.append(f"{FILE}, line {line}: {error}")
         if len(found) > MOST_ROWS:
-            wrong.add(line, ValueError(f"more than {MOST_ROWS:,} rows"))
+            wrong.append(f"{FILE}, line {line}: more than {MOST_ROWS:,} rows")
             break
-    if told := wrong.told({"user": reader.groups, "document": reader.documents}):
-        raise TableError([f"{FILE}, {one}" for one in told])
+    if wrong:
+        raise TableError(wrong)
     return found
 
 
@@ -169,7 +168,7 @@ def _add(kind: str, name: str, one: T, table: dict[str, T]) -> None:
 
 def _known(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
-        raise UnknownError(kind, name)
+        raise ValueError(f"the {kind} {name!r} is in no table above: correct the name, or add a row there")
     return table[name]
 
 

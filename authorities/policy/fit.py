@@ -13,13 +13,11 @@ from cedarpy import pst
 
 from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import FILE, Row, TableError, rows
-from authorities.policy.faults import faults, readable
 from authorities.policy.rules import Rule, rules_of
-from authorities.policy.statements import statements
 from authorities.policy.unread import unread
 from authorities.policy.versions import Content
-from zerotrust.decision import Decision, Resource
-from zerotrust.policy import CedarPolicy, PolicyError, UnreadError
+from zerotrust.decision import Resource
+from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import OPERATORS, Registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
@@ -37,11 +35,12 @@ _ID = re.compile(r"[a-z][a-z0-9-]{1,63}")
 _ACTION = re.compile(r"[a-z]+(?:[._][a-z]+)*")
 _NAMES = re.compile(r'//[^\n\r]*|@\w+\s*\(\s*"(?:\\.|[^"\\])*"|"((?:\\.|[^"\\])*)"|\b(namespace)\b', re.DOTALL)
 """In a schema: comments and annotations, which name nothing; what is quoted; and namespaces."""
+_NUMBERED = re.compile(r"\[policy(\d{1,5})\] for policy `policy\1`, ")
 _SENTENCE = re.compile(r"[A-Z](?:[^.!?\n]|\.(?=\S)){10,400}\.")
 
 
 def problems(content: Content, registry: Registry, operators: Collection[str] = ()) -> list[str]:
-    """Return why these policies are not published, or nothing: each with its file, line and rule where it has one.
+    """Return why these policies are not published, or nothing: each with its file, and the rule or line it is about.
 
     `operators`: the subjects of operators who are known; each of them keeps the right to roll the policies back.
     """
@@ -52,15 +51,15 @@ def problems(content: Content, registry: Registry, operators: Collection[str] = 
         table = rows(content.table, registry)
     except TableError as error:
         wrong = error.lines
+    places, refused = of_files(content.policies)
+    if refused:  # control: each-file-is-cedar
+        return [*refused, *wrong]
     try:
-        if found := [*faults(content.policies, document.cedar_schema)]:
-            return [*found, *of_rules(_readable(content), registry), *wrong]
+        judged = rules_of(document.policies)  # control: signed-text-judged
+        rules = [replace(rule, place=place) for rule, place in zip(judged, places, strict=True)]
         engine = policy_of(document, registry)
-        rules = placed_rules(content)
-    except UnreadError as error:
-        return [f"the policies were not read: {error}"]
     except (PolicyError, ValueError) as error:
-        return [f"the policies do not fit: {error}", *wrong]
+        return [*of_cedar(str(error), places), *wrong]
     return [
         *of_schema(document.cedar_schema),
         *of_rules(rules, registry),
@@ -69,23 +68,33 @@ def problems(content: Content, registry: Registry, operators: Collection[str] = 
             engine, registry, {*operators, *(row.who.subject for row in table if OPERATORS in row.who.groups)}
         ),
         *of_people(document, registry, rules),
-        *(wrong or of_table(engine, table, rules)),
+        *(wrong or of_table(engine, table)),
     ]
 
 
-def placed_rules(content: Content) -> list[Rule]:
-    """Return the rules of the document that is signed.  The files only say where each of them is.
+def of_files(files: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the place of each rule, and why files are refused: each has to be Cedar alone.
 
-    Raises `ValueError` if the files have another number of rules, and what `rules_of` raises.
+    Then it ends outside of texts and comments, and the files have the same rules one by one as in one text.
     """
-    rules = rules_of(content.document.policies)  # control: signed-text-judged
-    written = statements(content.policies)
-    return [replace(rule, place=one.place) for rule, one in zip(rules, written, strict=True)]
+    places, refused = list[str](), list[str]()
+    for name in sorted(files):
+        try:
+            places += [f"{name}, {rule.place}" for rule in rules_of(files[name])]
+        except (PolicyError, ValueError) as error:
+            refused.append(f"{name}: {error}")
+    return places, refused
 
 
-def _readable(content: Content) -> list[Rule]:
-    """Return the rules that can be read while others cannot, for their form alone."""
-    return [replace(rule, place=one.place) for one in readable(content.policies) for rule in rules_of(one.text)]
+def of_cedar(error: str, places: Sequence[str]) -> list[str]:
+    """Return Cedar's own errors one by one.  It numbers the rules from 0; here each has its file and id instead."""
+    found = dict[str, None]()
+    for one in re.split(r"; (?=\[policy\d+\] )", error):
+        place, why = "the policies do not fit", one
+        if (named := _NUMBERED.match(one)) and int(named[1]) < len(places):
+            place, why = places[int(named[1])], one[named.end() :]
+        found[f"{place}: {why}"] = None
+    return [*found]
 
 
 def of_schema(schema: str) -> Iterator[str]:
@@ -128,31 +137,15 @@ def _no_actions(rule: Rule) -> list[str]:
     return [action for action in rule.actions if not _ACTION.fullmatch(action)]
 
 
-def of_table(engine: CedarPolicy, table: Sequence[Row], rules: Sequence[Rule] = ()) -> Iterator[str]:
-    """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none.
-
-    `rules`: those of the policies.  A rule without an id is named by its place; a row is not told only because another
-    rule is named, if any has no id: it follows.
-    """
-    ids, unnamed = all(_ID.fullmatch(rule.id) for rule in rules), _unnamed(rules)
+def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
+    """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none."""
     if {row.allowed for row in table} != {True, False}:
         yield f"{FILE} needs rows with yes and rows with no"
-    asked = [(row, _placed(row.ask(engine), unnamed)) for row in table]
+    asked = [(row, row.ask(engine)) for row in table]
     # First a yes that should be a no, then the reverse, then where only the rule or the reason is another one.
     for row, decision in sorted(asked, key=lambda one: (one[0].allowed is one[1].allowed, one[0].allowed)):
-        if (differs := row.differs(decision)) and (ids or decision.allowed is not row.allowed):
+        if differs := row.differs(decision):
             yield f"{FILE}, line {row.line} ({row.who.subject}, {row.action}): {differs}"
-
-
-def _unnamed(rules: Sequence[Rule]) -> dict[str, str]:
-    """Return where the rules without an id are, by the names that Cedar gives them: `policy0` is the first rule."""
-    ids = {rule.id for rule in rules}
-    named = {f"policy{number}": rule.place for number, rule in enumerate(rules) if not rule.id}
-    return {name: place for name, place in named.items() if name not in ids}
-
-
-def _placed(decision: Decision, unnamed: Mapping[str, str]) -> Decision:
-    return replace(decision, rules=tuple(unnamed.get(rule, rule) for rule in decision.rules))
 
 
 def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:

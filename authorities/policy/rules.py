@@ -30,7 +30,7 @@ class Rule:
     entities: frozenset[tuple[str, str]]
     """The parties and documents that it names, as kind and id."""
     place: str
-    """What a problem calls it: its id or its number; with its file and line where these are known."""
+    """What a problem calls it: its id or its number; with its file where that is known."""
 
     @property
     def unconditional(self) -> str:

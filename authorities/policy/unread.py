@@ -1,15 +1,10 @@
-"""What keeps policies from being read at all: characters that hide something, and bounds.  Pure.
-
-Each file is judged alone, for in one text a quote that is left open in one file would hide the next.
-"""
+"""What keeps policies from being read at all: characters by which people would read another text.  Pure."""
 
 import re
 from collections.abc import Iterator
 
-from authorities.policy.statements import code, statements
 from authorities.policy.versions import Content
-from zerotrust.policy import UnreadError, check_bounds, check_rule
-from zerotrust.policy_work import MAX_RULES, NO_CODE
+from zerotrust.policy_work import NO_CODE
 from zerotrust.registry.files import SCHEMA
 from zerotrust.visible import visible
 
@@ -25,8 +20,6 @@ def unread(content: Content) -> list[str]:
     return (
         [*_characters(content)]  # control: policies-printable
         or [*_letters(content)]  # control: policies-ascii
-        or [*_rules(content)]  # control: rules-bounded
-        or [*_files(content)]  # control: files-bounded
     )
 
 
@@ -56,25 +49,3 @@ def _letters(content: Content) -> Iterator[str]:
 def _without_what_is_spared(found: re.Match[str]) -> str:
     """Return what a comment or a text is for `_letters`: a text that is no description stays."""
     return " " * len(found[0]) if found[1] or found[0].startswith("/") else found[0]
-
-
-def _rules(content: Content) -> Iterator[str]:
-    """Yield how many rules there are if they are too many, or else those that alone are nested too deep or too long."""
-    number = sum(code(text, texts=False).count(";") for text in content.policies.values())
-    if number > MAX_RULES:
-        yield f"the policies have {number} rules, and may have {MAX_RULES}"
-        return
-    for one in statements(content.policies):
-        try:
-            check_rule(one.text, one.place)
-        except UnreadError as error:
-            yield str(error)
-
-
-def _files(content: Content) -> Iterator[str]:
-    """Yield the files that alone are too much."""
-    for name, text in content.policies.items():
-        try:
-            check_bounds(text)
-        except UnreadError as error:
-            yield f"{name}: {error}"

@@ -16,7 +16,6 @@ import sqlalchemy
 from a2a.server.routes import create_rest_routes
 from mcp.server.transport_security import TransportSecuritySettings
 
-from authorities.policy.statements import statements
 from lab.weak import keeps_state, retrying, steps_up, trusts_cards
 from local import program
 from zerotrust.decision import Decision, Reason
@@ -300,8 +299,10 @@ def password_typed(format_: Any, **values: str) -> str:
     return str(format_.__self__.replace("alice <<<", "alice --password").format(**values))
 
 
-def statements_of_the_files(rules_of: Call, _signed: str, *, content: Any) -> Any:
-    return rules_of("\n".join(one.text for one in statements(content.policies)))
+def files_that_are_cedar(rules_of: Call, _signed: str, *, content: Any, places: list[str]) -> Any:
+    return rules_of(
+        "\n".join(content.policies[name] for name in dict.fromkeys(one.partition(",")[0] for one in places))
+    )
 
 
 # What is shown

@@ -1461,21 +1461,14 @@ ROWS: dict[int, Row] = {
         (
             (
                 Control("each-file-is-cedar"),
-                Control("signed-text-judged", calls(instead.statements_of_the_files)),
+                Control("signed-text-judged", calls(instead.files_that_are_cedar)),
             ),
         ),
     ),
     381: Row(
         "an operator activates policies that end the process that reads them, behind a quote that another file opens",
         PolicyReason.POLICY_UNFIT,
-        (
-            (
-                Control("rules-bounded"),
-                Control("files-bounded"),
-                Control("bounded-where-parsed"),
-                Control("bounded-where-validated"),
-            ),
-        ),
+        (Control("bounded-where-parsed"),),
     ),
     382: Row(
         "an operator activates a rule that people read otherwise than Cedar: other ends of lines, invisible marks",

@@ -6,7 +6,6 @@ import pytest
 
 from authorities.policy import decisions
 from authorities.policy.decisions import Row, TableError, rows
-from authorities.policy.table_faults import MOST_COMPARED, MOST_GUESSED
 from registration.realm.users import USERS
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.runtime import policy_of
@@ -107,35 +106,6 @@ def test_all_lines_that_are_no_questions_are_named() -> None:
         "decisions.md, line 12",
         "decisions.md, line 13",
     ]
-
-
-def test_a_misspelt_name_is_one_problem_with_all_its_rows_and_the_name_that_is_meant() -> None:
-    """As where the user's row is misspelt, and the rows about them are not."""
-    asks = "| {} | walkthrough | tool.read | document.read | {} | yes | a-rule | |\n".format
-
-    with pytest.raises(TableError) as refused:
-        rows(HEAD + asks("alic", "report") * 3 + asks("alice", "reports") * 2 + asks("zoe", "report"), REGISTRY)
-
-    next_step = "Correct the name, or add a row there"
-    assert [one.removeprefix("decisions.md, line ") for one in refused.value.lines] == [
-        f"12 and 2 more rows: the user 'alic' is in no table above: is 'alice' meant?  {next_step}",
-        f"15 and 1 more row: the document 'reports' is in no table above: is 'report' meant?  {next_step}",
-        "17: the user 'zoe' is in no table above: correct the name, or add a row there",
-    ]
-
-
-def test_names_are_compared_within_bounds() -> None:
-    asks = "| {} | walkthrough | tool.read | document.read | report | yes | a-rule | |\n".format
-    many = "".join(asks(f"alice{number}") for number in range(MOST_GUESSED + 1))
-
-    with pytest.raises(TableError) as refused:
-        rows(HEAD + asks("alice" * 13) + many, REGISTRY)  # the first one is longer than `LONGEST_NAME`
-
-    assert [" meant?" in one for one in refused.value.lines] == [False, *[True] * (MOST_GUESSED - 1), False, False]
-    people = "| user | groups |\n" + "".join(f"| {'x' * 60}{number} | |\n" for number in range(MOST_COMPARED))
-    with pytest.raises(TableError) as refused:
-        rows(people + HEAD + asks("alic"), REGISTRY)
-    assert "meant" not in str(refused.value)
 
 
 def test_what_stands_before_any_heading_is_no_question() -> None:

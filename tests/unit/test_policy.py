@@ -474,7 +474,7 @@ def test_a_chain_that_would_end_the_process_is_refused(how: str) -> None:
     read = subprocess.run([sys.executable, "-c", READ], input=text, capture_output=True, check=False)  # noqa: S603
 
     assert read.returncode == 1
-    assert re.search(rb"UnreadError: policies: more than (32 brackets|200 clauses)", read.stderr)
+    assert re.search(rb"PolicyError: policies: more than (32 brackets|200 clauses)", read.stderr)
 
 
 def test_a_comment_of_a_schema_ends_at_a_carriage_return() -> None:

@@ -9,7 +9,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from authorities.policy import decisions, fit
-from authorities.policy.faults import faults
 from authorities.policy.rules import rules_of
 from authorities.policy.versions import Content, content_of
 from tests.support.system import POLICIES, POLICY, registry
@@ -93,34 +92,6 @@ def test_a_row_that_is_decided_otherwise_is_named_with_its_line() -> None:
         )[0]
         assert "read-own-department" in decided
         assert "document.read" in lines[int(line) - 1]
-
-
-def test_a_rule_without_an_id_is_one_problem_also_if_rows_name_it() -> None:
-    without = POLICY.policies.replace('@id("read-public")\n', "")
-    assert without != POLICY.policies
-
-    [problem] = problems(without)
-    assert problem.endswith(AN_ID)
-    wider = without.replace("context.departments.contains(resource.department)", "true")
-    rows = [one for one in problems(wider) if one.startswith("decisions.md")]
-    assert rows
-    assert all("no by" in one and "yes by" in one for one in rows), "another answer does not follow from the id"
-
-
-def test_a_rule_without_an_id_is_named_by_its_place_where_it_decides() -> None:
-    line = POLICY.policies.count("\n") + 2
-    unnamed = f"{POLICY.policies}\npermit (principal, action, resource);"
-
-    rows = [one for one in problems(unnamed) if one.startswith("decisions.md")]
-
-    assert f" by 'one.cedar, line {line}, a rule without an @id' decided" in "".join(rows)
-    assert not re.search(r"policy\d", "".join(rows)), "Cedar's own names say nothing to anybody"
-    first = (
-        f'{POLICY.policies}\n@id("policy{len(rules_of(POLICY.policies)) + 1}")\npermit (principal, action, resource);'
-    )
-    both = [one for one in problems(f"{first}\npermit (principal, action, resource);") if "decided" in one]
-    assert both
-    assert not re.search(r"by '[^']*without an @id", "".join(both)), "where a rule has that name, it may be meant"
 
 
 def test_rows_that_are_newly_permitted_come_first() -> None:
@@ -241,16 +212,14 @@ def test_it_is_found_as_well_where_the_schema_puts_the_action_into_a_group() -> 
     assert schema != POLICY.cedar_schema
 
     found = problems(POLICY.policies, schema)
-    assert "one.cedar, line 4, rule use-an-api: registry.admin is for people: it needs the condition" in "\n".join(
-        found
-    )
+    assert "one.cedar, use-an-api: registry.admin is for people: it needs the condition" in "\n".join(found)
 
 
 @pytest.mark.parametrize("rule", ["operate", "operate-policies", "replace-published-in-person"])
 def test_the_rules_for_people_keep_their_condition(rule: str) -> None:
     policies = with_condition(rule, "!context.delegated", "true")
 
-    assert [problem for problem in problems(policies) if f", rule {rule}: " in problem and "for people" in problem]
+    assert [problem for problem in problems(policies) if f", {rule}: " in problem and "for people" in problem]
 
 
 SOME_OPERATORS = [
@@ -307,7 +276,7 @@ def test_an_action_is_not_taken_for_another_one(how: str) -> None:
     schema = POLICY.cedar_schema.replace(INTO, f"{INTO} in [{group}]") + declared
     found = problems(POLICY.policies + OF_A_GROUP % named, schema)
 
-    assert [problem for problem in found if ", rule more: the action " in problem]
+    assert [problem for problem in found if ", more: the action " in problem]
     assert [problem for problem in found if problem.startswith("the schema ")]
 
 
@@ -322,15 +291,11 @@ HIDDEN = {
 
 def test_files_that_are_other_rules_alone_than_together_are_refused_and_the_rules_together_are_judged() -> None:
     both = CONTENT.model_copy(update={"policies": CONTENT.policies | HIDDEN})
-    told = fit.problems(both, REGISTRY)
 
-    assert told[0].startswith("y.cedar, line 4, rule operate-too: a text has no closing quote on its line")
-    judged = fit.placed_rules(both)
-    signed = rules_of(both.document.policies)
-    assert [replace(rule, place="") for rule in judged] == [replace(rule, place="") for rule in signed]
-    assert any(
-        "operate-too: policy.admin is for people" in one for one in fit.of_people(both.document, REGISTRY, judged)
-    )
+    assert [one.partition(":")[0] for one in fit.problems(both, REGISTRY)] == ["y.cedar"]
+    places = [rule.place for rule in rules_of(both.document.policies)]
+    with patch.object(fit, "of_files", return_value=(places, [])):
+        assert any(one.startswith("operate-too: policy.admin is for people") for one in fit.problems(both, REGISTRY))
 
 
 def test_files_with_another_number_of_rules_than_they_have_together_are_refused() -> None:
@@ -338,11 +303,58 @@ def test_files_with_another_number_of_rules_than_they_have_together_are_refused(
     content = CONTENT.model_copy(update={"policies": files})
     assert len(rules_of(content.document.policies)) == 1
 
-    with pytest.raises(ValueError, match="longer"):
-        fit.placed_rules(content)
-    with patch.object(fit, "faults", return_value=[]):
+    with patch.object(fit, "of_files", return_value=(["a.cedar, rule 1", "b.cedar, rule 1"], [])):
         [told] = fit.problems(content, REGISTRY)
     assert told.startswith("the policies do not fit: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("permit (", "permitt (", "documents.cedar: invalid policy effect: permitt"),
+        ("};\n", "}\n", "documents.cedar: unexpected token `@`"),
+        ("resource.owner", "(" * 40 + "true" + ")" * 40, "documents.cedar: policies: more than 32 brackets"),
+        ("permit (principal,", "permit (principal == ?principal,", "documents.cedar: a template: only whole policies"),
+        ("resource.owner", "resource.owmer", "documents.cedar, read-own-restricted-in-person: attribute `owmer` on"),
+        ('@id("read-own-department")', "", "documents.cedar, rule 1: needs an @id of lower-case letters"),
+    ],
+)
+def test_what_cedar_says_is_told_with_the_file_and_the_rule_that_it_can_name(old: str, new: str, told: str) -> None:
+    """Of a rule that cannot be read, Cedar does not say which one it is."""
+    documents = CONTENT.policies["documents.cedar"]
+    assert old in documents
+    files = CONTENT.policies | {"documents.cedar": documents.replace(old, new, 1)}
+
+    assert fit.problems(CONTENT.model_copy(update={"policies": files}), REGISTRY)[0].startswith(told)
+
+
+def test_every_file_and_every_row_that_cannot_be_read_is_named() -> None:
+    files = CONTENT.policies | {"a.cedar": "permit", "z.cedar": "forbid"}
+    broken = CONTENT.model_copy(update={"policies": files, "table": "| eve |\n| bob |"})
+
+    found = [one.partition(": ")[0] for one in fit.problems(broken, REGISTRY)]
+
+    assert found == ["a.cedar", "z.cedar", "decisions.md, line 1", "decisions.md, line 2"]
+
+
+def test_a_schema_that_is_none_is_told_with_the_rows_that_cannot_be_read() -> None:
+    [schema, row] = problems(POLICY.policies, POLICY.cedar_schema.replace("entity Document", "entiti D"), "| eve |")
+
+    assert schema.startswith(
+        "the policies do not fit: Schema parse error: error parsing schema: unexpected token `entiti`"
+    )
+    assert row.startswith("decisions.md, line 1: ")
+
+
+def test_what_cedar_says_of_several_rules_is_told_once_for_each() -> None:
+    """Also where the text of a rule looks like Cedar's own number of one."""
+    odd = "x; [policy99] for policy `policy99`, y"
+    rules = [f'@id("{name}")\n{SENTENCE}\npermit (principal, action == Action::"{odd}", resource);' for name in "ab"]
+
+    found = problems("\n".join(rules))
+
+    assert {"one.cedar, a", "one.cedar, b"} <= {one.partition(": ")[0] for one in found}
+    assert len(found) == len(set(found))
 
 
 PIECES = [
@@ -368,15 +380,13 @@ texts = st.lists(st.sampled_from([*RULES * 3, *PIECES]), max_size=6).map("".join
 @given(st.dictionaries(st.sampled_from(["a.cedar", "b.cedar", "c.cedar"]), texts, min_size=1))
 @example(HIDDEN)
 def test_files_that_are_cedar_one_by_one_are_the_same_rules_together(files: dict[str, str]) -> None:
-    assume(not [*faults(files, POLICY.cedar_schema)])
-    content = CONTENT.model_copy(update={"policies": files})
-    alone = [rule for name in sorted(files) for rule in rules_of(files[name])]
+    places, refused = fit.of_files(files)
+    assume(not refused)
+    together = rules_of(CONTENT.model_copy(update={"policies": files}).document.policies)
+    alone = [(name, replace(rule, place="")) for name in sorted(files) for rule in rules_of(files[name])]
 
-    judged = fit.placed_rules(content)
-    assert [replace(rule, place="") for rule in judged] == [replace(rule, place="") for rule in alone]
-    assert [rule.place.partition(",")[0] for rule in judged] == [
-        name for name in sorted(files) for _ in rules_of(files[name])
-    ]
+    assert [replace(rule, place="") for rule in together] == [rule for _, rule in alone]
+    assert [place.partition(",")[0] for place in places] == [name for name, _ in alone]
 
 
 def test_a_rule_without_its_conditions_is_about_the_same_actions() -> None:

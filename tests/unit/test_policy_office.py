@@ -11,7 +11,7 @@ import pytest
 from authorities.policy import fit
 from authorities.policy.decisions import rows
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.office import MOST_PROBLEMS, Office
+from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, Office
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, registry
@@ -131,7 +131,7 @@ async def test_what_is_unfit_is_not_kept_and_the_rows_are_named(office: Office, 
     [
         (
             CONTENT.model_copy(update={"policies": {"a.cedar": "permit"}}),
-            "a.cedar, line 1, a rule without an @id: unexpected end of input: a rule ends with `;`",
+            "a.cedar: unexpected end of input",
         ),
         (CONTENT.model_copy(update={"table": "| user | groups |\n| alice |"}), "decisions.md, line 2"),
         (
@@ -161,6 +161,15 @@ async def test_no_more_problems_are_told_than_one_mends_at_once(office: Office) 
     with pytest.raises(Denied) as refused:
         await office.activate(content, by="olga", why="trial")
     assert refused.value.more == {name: told[name] for name in ("problems", "further_problems")}
+
+
+async def test_a_long_name_is_cut_off(office: Office) -> None:
+    named = CONTENT.policies["documents.cedar"].replace("resource.owner", f"resource.{'a' * 900}", 1)
+    content = CONTENT.model_copy(update={"policies": CONTENT.policies | {"documents.cedar": named}})
+
+    [problem] = (await office.test(content))["problems"]
+
+    assert (len(problem), problem[-1]) == (LONGEST_PROBLEM + 1, "…")
 
 
 async def test_whoever_compared_it_with_another_version_activates_nothing(office: Office) -> None:

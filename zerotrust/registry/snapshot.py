@@ -19,7 +19,7 @@ from zerotrust.registry.lock import Approved, Digest
 from zerotrust.registry.model import Name, Pin, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
-"""Characters of policies, or of their schema.  Valid ones hold a party's event loop for 0.15 s (`policy_work`)."""
+"""Characters of policies, or of their schema.  A party checks and parses them without a pause."""
 
 
 class Document(BaseModel):
