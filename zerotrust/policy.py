@@ -14,7 +14,6 @@ from zerotrust.entities import Entities, Uid
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
-from zerotrust.policy_work import JOIN, NO_CODE
 
 
 class PolicyError(ZeroTrustError):
@@ -25,6 +24,9 @@ MAX_DEPTH = 32
 """Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
 MAX_JOINS = 200
 """Of clauses, operators, calls and brackets in one policy.  A chain of 1,500 without a bracket ends the process too."""
+NO_CODE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|//[^\n\r]*', re.DOTALL)
+"""Texts and comments.  A text that nothing closes is no Cedar, and goes to the end: else each quote in it is tried."""
+_JOIN = re.compile(r"&&|\|\||[-+*!.([]|[=<>]=?|\b(?:when|unless|if|in|is|has|like)\b")
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
 
@@ -42,7 +44,7 @@ def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
             raise PolicyError(f"{name}: more than {MAX_DEPTH} brackets inside one another")
     if _LONG_PATH.search(code):  # control: policy-path
         raise PolicyError(f"{name}: a path of more than {MAX_DEPTH} attributes")
-    if any(len(JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
+    if any(len(_JOIN.findall(statement)) > MAX_JOINS for statement in code.split(";")):
         raise PolicyError(f"{name}: more than {MAX_JOINS} clauses, operators, calls and brackets in one statement")
 
 

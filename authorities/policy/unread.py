@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from authorities.policy.versions import Content
-from zerotrust.policy_work import NO_CODE
+from zerotrust.policy import NO_CODE
 from zerotrust.registry.files import SCHEMA
 from zerotrust.visible import visible
 

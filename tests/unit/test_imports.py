@@ -19,7 +19,6 @@ GATE = [
     "errors",
     "decision",
     "entities",
-    "policy_work",
     "policy",
     "policy_in_force",
     "token_validation",
@@ -94,7 +93,7 @@ def imports(file: Path) -> set[str]:
 
 
 LAYERS = [
-    {"errors", "clock", "shielded", "durable", "entities", "policy_work"},
+    {"errors", "clock", "shielded", "durable", "entities"},
     {"identity"},
     {"decision"},
     {"limits", "routes", "dialect", "revocation_list", "tlog"},

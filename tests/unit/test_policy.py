@@ -14,7 +14,7 @@ from tests.support import system as support
 from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
-from zerotrust.policy import CedarPolicy, PolicyError
+from zerotrust.policy import NO_CODE, CedarPolicy, PolicyError
 from zerotrust.registry.entities import party_entities
 from zerotrust.runtime import policy_of
 from zerotrust.testing import principal
@@ -489,3 +489,9 @@ def test_a_long_policy_is_refused_and_many_short_ones_are_not() -> None:
 
     with pytest.raises(PolicyError, match=r"^policies: more than 200 clauses"):
         CedarPolicy(policies=PERMIT % ("true" + " && true" * 200), schema=SCHEMA, entities=[])
+
+
+@pytest.mark.parametrize("end", ["", "\\"])
+def test_a_text_that_nothing_closes_is_looked_through_once(end: str) -> None:
+    """Else 64 KiB of escaped quotes take 16 s."""
+    assert NO_CODE.sub("", 'permit"' + '\\"' * 100 + end) == "permit"
