@@ -16,7 +16,7 @@ from inference.answer import Head, model_entry
 from inference.backends.choice import Choice
 from inference.budget import Budgets
 from inference.chat import OPENAI, Conversation, unknown_model
-from inference.leaving import Events, unless_gone
+from inference.leaving import Events
 from inference.metering import metered, tokens
 from inference.settings import ModelSettings
 from zerotrust.context import current_principal
@@ -33,8 +33,6 @@ ROUTES: Routes = {
 }
 MAX_SHOWN = 200
 """Models in our list: as many as whoever reads it accepts in one answer.  The others are served by name."""
-CLIENT_LEFT = 499
-"""The status of an answer that nobody reads, for the record."""
 DIALECTS = {"/v1/": OPENAI}
 
 
@@ -51,14 +49,13 @@ def create_app(service: Service) -> ASGIApp:
         asked = len(await request.body())
         if conversation.stream:
             source = metered(backend.stream(model, conversation), asked, spend)
-            events = await Events.begun(request, head, source, with_usage=conversation.wants_usage)
-            return events or Response(status_code=CLIENT_LEFT)
+            return await Events.begun(head, source, with_usage=conversation.wants_usage)
         reply = None
         try:
-            reply = await unless_gone(request, backend.reply(model, conversation))
+            reply = await backend.reply(model, conversation)
         finally:
             spend(tokens(asked, reply))
-        return JSONResponse(head.whole(reply) | {MEMBER: ""}) if reply else Response(status_code=CLIENT_LEFT)
+        return JSONResponse(head.whole(reply) | {MEMBER: ""})
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
