@@ -1,6 +1,6 @@
 """The settings of a real model behind the door.  None weakens a check."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,5 +17,3 @@ class ModelSettings(BaseSettings):
     model: Annotated[str, Field(pattern=MODEL_NAME)] | None = None
     """The model that is meant by the name `default`, as the server names it (`provider/qwen3:8b`).  Without it, the
     first that the server lists, once it was asked."""
-    model_tools: Literal["native", "schema"] = "native"
-    """How the model chooses tools: by the calls of its API, or, if it has none, by an answer in a JSON Schema."""

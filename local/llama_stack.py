@@ -64,10 +64,6 @@ def check_able() -> None:
         raise LlamaStackError("The Llama Stack server is not installed: `make .ogx/ready` does it.")
 
 
-MODEL_SETTINGS = ("ZT_MODEL", "ZT_MODEL_TOOLS")
-"""Variables for inference, about the model behind it."""
-
-
 @dataclass(frozen=True, slots=True)
 class LlamaStack:
     """A server that is about to run: where, in which folder, and with which model behind it."""
@@ -89,9 +85,10 @@ class LlamaStack:
         return self.folder / "server.log"
 
     def settings(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Return inference's settings: those of these variables, and by default the first model that is offered."""
-        default = {"ZT_MODEL": f"provider/{self.provider.models[0]}"} if self.provider.models else {}
-        return default | {name: variables[name] for name in MODEL_SETTINGS if variables.get(name)}
+        """Return inference's settings: the model that these variables name, or else the first that is offered."""
+        offered = [f"provider/{model}" for model in self.provider.models]
+        model = variables.get("ZT_MODEL") or next(iter(offered), "")
+        return {"ZT_MODEL": model} if model else {}
 
 
 def _port(origin: str) -> int:

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from inference.answer import Piece, Reply, pieces
-from inference.backends import checked, schema
+from inference.answer import Piece, Reply
+from inference.backends import checked
 from inference.backends.checked import TooLong
 from inference.budget import Shares
 from inference.chat import DEFAULT, NEVER_SERVED, Conversation, ModelReason, unknown_model
@@ -75,7 +75,7 @@ class LlamaStack:
     def __init__(self, service: Service, name: str, origin: str, settings: ModelSettings) -> None:
         """`name`: the server's in the registry."""
         self._service, self._name = service, name
-        self._chosen, self._by_schema = settings.model, settings.model_tools == "schema"
+        self._chosen = settings.model
         self._shares = Shares()
         self._client = AsyncLlamaStackClient(
             base_url=origin,
@@ -111,15 +111,10 @@ class LlamaStack:
         with self._one_more(), _in_our_words():
             with calling_with(token):
                 answer = await self._client.chat.completions.create(**request)
-            reply = checked.completion(answer)
-            return schema.heard(reply, conversation) if self._by_schema else reply
+            return checked.completion(answer)
 
     async def stream(self, model: str, conversation: Conversation) -> AsyncGenerator[Piece, None]:
         """Yield the model's next message as it comes.  Raises `Denied`."""
-        if self._by_schema:  # what it chose is known at its end only
-            for piece in pieces(await self.reply(model, conversation)):
-                yield piece
-            return
         request = self._request(model, conversation) | {"stream": True, "stream_options": {"include_usage": True}}
         token = await self._service.exchange(self._name, CHAT, lasting=LASTING)
         with self._one_more(), _in_our_words():
@@ -141,15 +136,10 @@ class LlamaStack:
             options = Options.model_validate(conversation.model_extra or {})
         except ValidationError as error:
             raise Denied(Reason.MALFORMED_BODY, ", ".join(str(one["loc"][0]) for one in error.errors())) from error
-        given = options.model_dump(exclude_none=True)
-        asked = schema.asked(conversation, given) if self._by_schema else _native(conversation) | given
-        return {"model": model, **asked}
-
-
-def _native(conversation: Conversation) -> dict[str, Any]:
-    messages = [message.model_dump(exclude_none=True) for message in conversation.messages]
-    tools = [tool.plain() for tool in conversation.tools or []]
-    return {"messages": messages} | ({"tools": tools} if tools else {})
+        messages = [message.model_dump(exclude_none=True) for message in conversation.messages]
+        tools = [tool.plain() for tool in conversation.tools or []]
+        offered = {"tools": tools} if tools else {}
+        return {"model": model, "messages": messages} | offered | options.model_dump(exclude_none=True)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def test_agents_get_the_first_model_that_is_offered_unless_another_is_named() ->
 
     assert offered.settings({"HOME": "/", "ZT_MODEL": ""}) == {"ZT_MODEL": "provider/a"}
     assert offered.settings({"ZT_MODEL": "provider/b"}) == {"ZT_MODEL": "provider/b"}
-    assert everything.settings({"ZT_MODEL_TOOLS": "schema"}) == {"ZT_MODEL_TOOLS": "schema"}
+    assert everything.settings({}) == {}
 
 
 async def test_a_server_that_ends_at_once_is_told_with_its_last_words(

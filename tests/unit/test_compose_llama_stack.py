@@ -79,7 +79,7 @@ def test_what_is_there_loses_nothing() -> None:
 
     assert {name: set(service) for name, service in SERVICES.items() if name not in NEW} == added
     assert SERVICES["setup"]["command"][:1] == BASE["services"]["setup"]["command"]
-    assert set(SERVICES["inference"]["environment"]) == {"ZT_MODEL", "ZT_MODEL_TOOLS"}
+    assert set(SERVICES["inference"]["environment"]) == {"ZT_MODEL"}
 
 
 def test_the_providers_key_is_a_file_and_no_variable() -> None:

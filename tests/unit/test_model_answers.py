@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from inference.answer import Head, Reply, Usage
-from inference.backends import checked, schema
+from inference.answer import Head, Usage
+from inference.backends import checked
 from inference.backends.checked import MAX_CALLS, MAX_LISTED, MAX_TEXT, Stream, TooLong
-from inference.chat import Conversation
 from zerotrust.adapters.model_client import read_reply
 
 CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
@@ -96,16 +95,6 @@ def test_arguments_that_are_an_object_are_its_text() -> None:
     assert json.loads(call["function"]["arguments"]) == {"query": "x"}
     [none] = checked.completion(completion(tool_calls=[CALL | {"function": {"name": "list", "arguments": None}}])).calls
     assert none["function"]["arguments"] == "{}"
-
-
-def test_a_choice_by_schema_of_what_is_no_tool_costs_itself_too() -> None:
-    offered = {"type": "function", "function": {"name": "search"}}
-    conversation = Conversation.model_validate(
-        {"model": "m", "messages": [{"role": "user", "content": "Search."}], "tools": [offered]}
-    )
-
-    [call] = schema.heard(Reply('{"tool": "rm -rf", "arguments": {}}'), conversation).calls
-    assert call["function"]["name"] == "rm?-rf"
 
 
 @pytest.mark.parametrize("given", ["c 1", "c" * 129, "", None, 5])
