@@ -55,8 +55,7 @@ def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
 
 
 async def live(settings: Settings, variant: str, name: str) -> None:
-    """Serve until stopped.  All sets get an identity and read the feed once; those with TLS keep reading it, and only
-    guarded ones use what changes."""
+    """Serve until stopped.  All sets get an identity and read the feed once; only guarded ones keep following it."""
     workload, kind = Workload(), KINDS[variant]
     async with workload.opened():
         feed = follow(settings, workload)
@@ -75,8 +74,9 @@ async def live(settings: Settings, variant: str, name: str) -> None:
                 feed.on_change(
                     lambda snapshot, policy: service.use(shifted(snapshot, variant), in_force(policy, snapshot, feed))
                 )
-            if variant != "none":
-                return await serve(service, app, workload, settings)  # it listens once its revocations are fresh
+                return await serve(service, app, workload, settings)
+        if variant != "none":
+            return await serve(service, app, workload, settings)
         spare_what_is_loaded()  # as `serve` does, so that it makes no difference between variants
         return await server(app, host=settings.host, port=settings.port, tls=None).serve()
 
