@@ -35,7 +35,7 @@ The passwords are of this run only.  Step by step, in bash
   ask() {{
     set -- curl -sS --cacert run/ca.pem {found} "$@"
     if [ -f /dev/stdout ]; then "$@"; return; fi
-    "$@" -w '\n' | sed -uE 's/[A-Za-z0-9+/_=-]{{200}}[A-Za-z0-9+/_=-]*/…/g'
+    "$@" -w '\n' | sed -uE 's/[A-Za-z0-9+/_=.~-]{{200,}}/…/g'
   }}
 
   # secrets go through pipes: others can read a process's arguments

@@ -95,7 +95,7 @@ class AuthorityClient:
             number = len(problems) + int(content.get("further_problems") or 0)
             told += f"\nand {number - MOST_TOLD} more." if number > MOST_TOLD else ""
         if trace and reason != "journal_unavailable":
-            told += f"  On record as trace {trace} in {self.door.journal}."
+            told += ("\n" if problems else "  ") + f"On record as trace {trace} in {self.door.journal}."
         return RefusedError(told, status, reason)
 
     def about(self, path: str, _sent: Mapping[str, Any]) -> str:

@@ -75,7 +75,7 @@ def test_ask_leaves_a_file_as_it_came_and_shows_what_fits_a_screen(system: Any, 
     system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
     ask = re.search(r"^  ask\(\) \{.*?^  \}$", steps(system), re.DOTALL | re.MULTILINE)
     assert ask
-    receipts = "aB1_-/+" * 5000
+    receipts = "aB1_-/+.~" * 5000
     (answer := tmp_path / "answer").write_text(whole := f'{{"receipts":"{receipts}="}}')
     typed = (
         f"{ask[0]}\nask file://{answer} > {tmp_path}/saved; ask -o {tmp_path}/also file://{answer}; ask file://{answer}"
