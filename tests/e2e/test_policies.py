@@ -99,7 +99,9 @@ async def test_why_a_task_was_refused_something_is_explained_in_words(
 
     told = " ".join((await asyncio.to_thread(policy, "explain", trace)).split())
 
-    assert re.search(r"yes \d+ x orchestrator > agent/reader: tool.read, inference.run \(use-an-api\)", told)
+    assert re.search(
+        r"yes .{0,20}orchestrator > agent/reader asked for tool\.read at tool/documents \(use-an-api\)", told
+    ), told
     assert told.count("use-an-api: For a user of a department, a party may call an API") == 1
     assert "No rule permits it. Nearest: read-own-department, but the document is not in a department of the" in told
     assert told.index(" no ") < told.index(" yes ")

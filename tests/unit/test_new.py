@@ -157,7 +157,6 @@ def test_each_place_is_a_new_one(project: Path) -> None:
         ("identity", "There is a volume identity in docker-compose.yml already"),
         ("edge", "There is a network edge in docker-compose.yml already"),
         ("authorities", "There is a network authorities in docker-compose.yml already"),
-        ("kernels", r"There is a volume kernels in compose\.notebooks\.yaml already"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(project: Path, name: str, why: str) -> None:
