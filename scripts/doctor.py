@@ -63,7 +63,7 @@ def main() -> int:
         print("Cause: ", clean(f"{cause.about}: {cause.said}"))
         print("Repair:", cause.repair)
     else:
-        print("Nothing is wrong.")
+        print("Nothing of what follows is wrong.")
     for finding in found:
         print(f"- {finding.about}:", clean(finding.said))
     return 1 if cause else 0
@@ -89,7 +89,8 @@ def check_this_machine() -> list[Finding]:
     if not (find_spec("pip") or shutil.which("uv") or (ROOT / ".venv/uv/bin/uv").exists()):
         found.append(Finding("python", "there is neither pip nor uv", "install uv: https://docs.astral.sh/uv"))
     if running := next((folder for folder in RUNS if is_locked(folder / "running.pid")), None):
-        return [*found, Finding("start", f"the system runs in {running}"), *suspended(database(running), running=True)]
+        said = f"the system runs in {running}; `.venv/bin/zt status` asks each party whether it works"
+        return [*found, Finding("start", said), *suspended(database(running), running=True)]
     found += [
         Finding(
             "ports", f"port {port} is taken, and {party} needs it", f"ss -ltnp 'sport = :{port}'   (end what it names)"
@@ -104,7 +105,7 @@ def check_this_machine() -> list[Finding]:
         found.append(
             Finding("start", f"the last one failed ({at}): {text_of(last)}", "make up   (once that is repaired)")
         )
-        if words := error_in(text_of(last.parent / "keycloak" / "keycloak.log")):
+        if words := error_in(text_of(last.parent / "keycloak" / "keycloak.log"), or_last=False):
             found.append(Finding("keycloak", f"the last error in its log: {words}"))
     return [*found, *suspended(database(RUNS[0]), running=False)]
 
@@ -220,11 +221,11 @@ def suspended(file: Path, *, running: bool) -> list[Finding]:
     ]
 
 
-def error_in(log: str) -> str:
-    """Return the last line of a log that names an error, or else its last line."""
+def error_in(log: str, *, or_last: bool = True) -> str:
+    """Return the last line of a log that names an error; without one, its last line or nothing."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\b(ERROR|FATAL|CRITICAL|Error|Exception)\b", line)]
-    return (errors or lines or [""])[-1]
+    return (errors or (lines if or_last else []) or [""])[-1]
 
 
 def text_of(file: Path) -> str:

@@ -123,6 +123,8 @@ def test_the_last_start_that_failed_is_the_cause_with_keycloaks_last_error(tree:
     assert status == 1
     assert "agent/reader does not start; its log" in said
     assert "ERROR: no database\n" in said
+    (folder / "keycloak" / "keycloak.log").write_text("INFO: it was well\n")
+    assert "it was well" not in tree.ask()[1]
     with failure_noted(folder) as runs:
         runs.set()
     assert tree.ask()[0] == 0
