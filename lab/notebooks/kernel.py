@@ -1,5 +1,6 @@
 """Starts a kernel in `.notebooks`, which finds the project's packages by name, as `scripts/run` does."""
 
+import logging
 import os
 import sys
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
@@ -57,6 +58,8 @@ def main() -> None:
 
     # Otherwise it listens on a port for what forks of it print, which nothing here does.
     IOPubThread._setup_pipe_in = lambda thread: setattr(thread, "_pipe_flag", False)
+    # asyncio warns of a child that somebody else has waited for already: by chance, and of no interest to a reader.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     # No folder is on the module path: what lies beside a notebook runs in place of no package.
     launch_new_instance(argv=[*sys.argv[1:], "--InteractiveShellApp.ignore_cwd=True", "--HistoryManager.enabled=False"])
 
