@@ -543,6 +543,21 @@ async def test_a_cached_token_keeps_nothing_of_the_request_that_it_was_exchanged
     assert bench.exchanger._flights == {}
 
 
+async def test_exchanges_under_way_are_bounded_and_all_of_them_are_answered(
+    signing_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "CAPACITY", 3)
+    bench = Bench(signing_key)
+    with held(bench):
+        users = [caller(f"user{number}.token", subject=f"user{number}") for number in range(4)]
+        waiting = [asyncio.create_task(bench.exchange(one)) for one in users]
+        await until(lambda: len(bench.requests) == 4)
+        assert len(bench.exchanger._flights) == 3
+
+    assert len({token.value for token in await asyncio.gather(*waiting)}) == 4
+    assert (len(bench.exchanger._flights), len(bench.exchanger._tokens)) == (0, 3)
+
+
 async def test_concurrent_users_get_each_their_own(bench: Bench) -> None:
     users = [f"user{number}" for number in range(50)]
     tokens = await asyncio.gather(*(bench.exchange(caller(f"{user}.token", subject=user)) for user in users))

@@ -108,7 +108,7 @@ class Exchanger:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
         self._clock = NonDecreasingClock(clock)
         self._tokens = Bounded[_Key, ExchangedToken](CAPACITY)
-        self._flights: dict[_Key, asyncio.Task[ExchangedToken]] = {}
+        self._flights = Bounded[_Key, asyncio.Task[ExchangedToken]](CAPACITY)
         """The exchanges under way.  A task that is done would keep its request's context, with all its receipts."""
         self._revocations = revocations
 
@@ -141,7 +141,8 @@ class Exchanger:
         return await asyncio.shield(flight)  # a caller that leaves must not cancel it for the others
 
     def _land(self, key: _Key, flight: asyncio.Task[ExchangedToken]) -> None:
-        del self._flights[key]
+        if self._flights.get(key) is flight:  # otherwise there were too many, and it was forgotten
+            del self._flights[key]
         if not flight.cancelled() and not flight.exception():
             self._tokens[key] = flight.result()
 
