@@ -32,7 +32,7 @@ ROUTES: Routes = {
     ("GET", "/health"): Public(),
 }
 MAX_SHOWN = 200
-"""Models in our list: as many as whoever reads it accepts in one answer.  The others are served by name."""
+"""Models in our list: as many as a reader accepts in one answer.  The others are served by name."""
 DIALECTS = {"/v1/": OPENAI}
 
 

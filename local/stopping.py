@@ -10,7 +10,7 @@ from zerotrust.registry.model import Authorities
 
 SECONDS = 20
 """For those that end together.  The ledger needs the most, 10 at worst: 3 until it is quiet, 5 for requests that were
-begun, 2 for its own last records.  The authority kills who still runs."""
+begun, 2 for its own last records.  The authority kills what still runs."""
 
 
 async def end_in_order(launched: Iterable[Launched], authorities: Authorities) -> None:

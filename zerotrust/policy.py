@@ -64,8 +64,8 @@ class CedarPolicy:
     """
 
     MEMORY = 10_000
-    """Decisions that each service remembers, at about 1 KiB.  The policy authority remembers none, because whoever asks
-    it makes up each question."""
+    """Decisions that each service remembers, at about 1 KiB.  The policy authority remembers none, because its
+    callers make up each question."""
 
     def __init__(
         self,

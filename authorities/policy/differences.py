@@ -20,7 +20,7 @@ NO_END = "\\ No newline at end of file"
 """As `diff` and `patch` have it."""
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 MOST_ANSWERS = 200
-"""Changed answers that are told; whoever changes more of them has another table in mind."""
+"""Changed answers that are told; more of them would be another table."""
 LONGEST_DIFFERENCE = 100_000
 """Characters of a difference of texts.  `zt` reads no answer of more than 1 MiB."""
 LONGEST_SAID = 200

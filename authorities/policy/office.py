@@ -15,7 +15,7 @@ from zerotrust.registry.model import Registry
 from zerotrust.shielded import Shielding, shielded
 
 MOST_PROBLEMS = 50
-"""Problems that are told of one content; whoever has more mends these first."""
+"""Problems that are told of one content; a person corrects these first."""
 
 LONGEST_PROBLEM = 500
 """Characters of a problem: a name in it can be as long as a policy."""

@@ -132,7 +132,7 @@ ROWS: dict[int, Row] = {
             Control("header-holds-one-token", calls(instead.last_word)),
         ),
     ),
-    6: Row("another scheme; Bearer without a token", Reason.UNSUPPORTED_SCHEME, (Control("bearer-scheme"),)),
+    6: Row("another scheme; Bearer without a token, which is malformed_credentials", Reason.UNSUPPORTED_SCHEME, (Control("bearer-scheme"),)),
     7: Row(
         "a token or an identity in a proxy's header or a cookie",
         Reason.NO_TOKEN,
@@ -833,7 +833,7 @@ ROWS: dict[int, Row] = {
         ((Control("log-as-signed"), Control("witness-signs-continued")),),
     ),
     314: Row(
-        "whoever owns the ledger's database leads a search to another record",
+        "the owner of the ledger's database leads a search to another record",
         "the right record: the index is made again",
         (Control("index-not-believed"),),
     ),
@@ -933,7 +933,7 @@ ROWS: dict[int, Row] = {
         (Control("answer-is-mine"), Control("request-is-mine"), Control("transaction-is-mine")),
     ),
     337: Row(
-        "a statement of another kind, with a genuine signature, in the place of a receipt",
+        "a statement of another kind, with a genuine signature, instead of a receipt",
         "step 1",
         (Control("receipt-kind", calls(instead.certificates_of_any_kind)),),
     ),
@@ -967,7 +967,7 @@ ROWS: dict[int, Row] = {
         (Control("receipt-signer-accepted"),),
     ),
     344: Row(
-        "a party that is no front door answers the client itself, with a whole tree of its own",
+        "a party that clients do not call answers the client itself, with a whole tree of its own",
         "step 9, and the party",
         (Control("receipt-front-door"),),
     ),
@@ -1093,12 +1093,12 @@ ROWS: dict[int, Row] = {
         (Control("alarms-bounded", operand(1, DROP)),),
     ),
     306: Row(
-        "a party reads the log's key through the door of the log's files",
+        "a party reads the log's key through the endpoint of the log's files",
         AuditReason.NOT_IN_THE_LOG,
         (Control("only-the-log-is-read"),),
     ),
     379: Row(
-        "a party delivers records whose callers have chains without end, which cost whoever reads them",
+        "a party delivers records whose callers have chains without end, which cost every reader",
         AuditReason.JOURNAL_MALFORMED,
         (Control("delivered-chain-bounded"),),
     ),
@@ -1476,7 +1476,7 @@ ROWS: dict[int, Row] = {
         (Control("policies-printable"),),
     ),
     383: Row(
-        "an operator rolls back a version that another one has activated meanwhile",
+        "an operator rolls back a version that another one has activated in the meantime",
         PolicyReason.POLICY_MOVED,
         (Control("activated-as-compared"),),
     ),
@@ -1622,7 +1622,7 @@ ROWS: dict[int, Row] = {
         (Control("container-hosts"),),
     ),
     428: Row(
-        "a folder of the machine, or a file system of another kind, in the place of a container's own mount",
+        "a folder of the machine, or a file system of another kind, instead of a container's own mount",
         NO_IDENTITY,
         (Control("container-mount-kind"), Control("container-mount-options"), Control("container-kept-by-docker")),
     ),

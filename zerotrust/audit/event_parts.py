@@ -158,8 +158,8 @@ class Resource(Shape):
 class Effect(Shape):
     """The change by an act, as SHA-256 of the resource.
 
-    At the documents tool it is of the document's canonical JSON (RFC 8785).  It reveals no text, but whoever guesses
-    the whole document can confirm it.
+    At the documents tool it is of the document's canonical JSON (RFC 8785).  It reveals no text, but a reader who
+    guesses the whole document can confirm it.
     """
 
     before: Sha256 | None = None

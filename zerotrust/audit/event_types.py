@@ -49,7 +49,7 @@ class Outcome(Shape):
     type: Literal["outcome"] = "outcome"
     ended: Literal["complete", "cut_off", "failed"]
     """`complete`: the whole answer was sent, whatever its status.  `cut_off`: it was not, or the token expired or was
-    revoked meanwhile.  `failed`: an error of the service."""
+    revoked before its end.  `failed`: an error of the service."""
     duration: Microseconds
     """From the first byte of the request to the last of the answer."""
     request_sha256: Sha256

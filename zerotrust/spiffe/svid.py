@@ -15,7 +15,7 @@ from zerotrust.errors import ZeroTrustError
 LONGEST_X509_SVID = 120
 """Seconds from issue to end.  `freshness` in registry.yaml can only be shorter."""
 LONGEST_JWT_SVID = 60
-"""The same: whoever holds a JWT-SVID can authenticate as its party at Keycloak."""
+"""The same: a thief of a JWT-SVID can authenticate as its party at Keycloak."""
 SECONDS_BACK = 5
 """Seconds by which notBefore lies before the time of issue, to tolerate clock differences."""
 LONGEST_CERTIFICATE = LONGEST_X509_SVID + SECONDS_BACK
