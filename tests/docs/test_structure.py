@@ -9,7 +9,7 @@ from tests.docs.test_docs import ROOT, TEXTS, texts
 
 README = (ROOT / "README.md").read_text()
 INDEX = (ROOT / "docs" / "README.md").read_text()
-NEEDS = ["Learn", "Do", "Understand", "Look up"]
+SHELVES = ["Learn", "How-to", "Explain", "Reference"]
 PRINCIPLES = [
     "scoped API enforcement",
     "delegated token exchange",
@@ -95,13 +95,16 @@ def test_each_notebook_has_a_row_on_its_page() -> None:
     assert told == sorted(file.stem for file in (ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_every_page_is_in_the_index_once_under_one_of_the_four_needs() -> None:
-    needs = dict(re.findall(r"^## ([\w ]+)[^\n]*\n(.*?)(?=^## |\Z)", INDEX, re.MULTILINE | re.DOTALL))
-    listed = [link for text in needs.values() for link in re.findall(r"^- .*?\]\(([\w/-]+\.md)\)", text, re.MULTILINE)]
-    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")} - {"README.md"}
+def test_every_page_is_in_the_index_once_on_the_shelf_of_its_folder() -> None:
+    shelves = dict(re.findall(r"^## ([\w-]+)[^\n]*\n(.*?)(?=^## |\Z)", INDEX, re.MULTILINE | re.DOTALL))
+    listed = {
+        shelf: sorted(re.findall(r"^- .*?\]\(([\w/-]+\.md)\)", text, re.MULTILINE)) for shelf, text in shelves.items()
+    }
 
-    assert list(needs) == NEEDS
-    assert sorted(listed) == sorted(pages)
+    assert list(shelves) == SHELVES
+    for shelf, links in listed.items():
+        pages = sorted(f"{shelf.lower()}/{page.name}" for page in (ROOT / "docs" / shelf.lower()).glob("*.md"))
+        assert links == pages, shelf
 
 
 @texts
