@@ -30,13 +30,11 @@ EXAMPLES = re.findall(r"^```console\n(.*?)^```", EVIDENCE, re.MULTILINE | re.DOT
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small log, its policy and journals, and what others have made of them: the page says what each file is."""
-    log, older, forked, twice = small(), small(5), small(5), small()
-    forked.batch(SERVICES[0])
-    forked.witnesses = ()
+    log, twice = small(), small()
     again = record(SERVICES[0], Link(3, hash_of(b"another")))
     twice.heads[SERVICES[0]] = Link(4, hash_of(again))
     twice.log.grow(again, twice.heads_leaf)
-    for name, made in {"evidence": log, "older": older, "forked": forked, "twice": twice}.items():
+    for name, made in {"evidence": log, "twice": twice}.items():
         (tmp_path / f"{name}.jsonl").write_bytes(made.export())
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "audit.policy").write_text(log.policy_text)
