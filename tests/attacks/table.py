@@ -132,7 +132,11 @@ ROWS: dict[int, Row] = {
             Control("header-holds-one-token", calls(instead.last_word)),
         ),
     ),
-    6: Row("another scheme; Bearer without a token, which is malformed_credentials", Reason.UNSUPPORTED_SCHEME, (Control("bearer-scheme"),)),
+    6: Row(
+        "another scheme; Bearer without a token, which is malformed_credentials",
+        Reason.UNSUPPORTED_SCHEME,
+        (Control("bearer-scheme"),),
+    ),
     7: Row(
         "a token or an identity in a proxy's header or a cookie",
         Reason.NO_TOKEN,
