@@ -84,7 +84,7 @@ TESTS = {
     "audit.event": "unit/test_event unit/test_gate",
     "audit.tail": "unit/test_tail unit/test_delivery",
     "audit.delivery": "unit/test_delivery unit/test_tail",
-    "audit.deletion": "unit/test_deletion unit/test_imports",
+    "audit.deletion": "unit/test_deletion unit/test_imports attacks/test_y_deletion",
     "audit.ledger": "unit/test_delivery unit/test_deletion services/test_audit_authority",
     "audit.chain": "unit/test_journal unit/test_segments unit/test_tail faults/test_disk services/test_zt_offline",
     "audit.record": "unit/test_journal unit/test_segments unit/test_leaf unit/test_imports services/test_zt_offline",
@@ -106,17 +106,17 @@ TESTS = {
     "durable": "unit/test_durable",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
     "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate",
-    "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk",
+    "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk unit/test_gate_order",
     "limits.budget": "unit/test_budget services/test_audit_authority",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "binding": "unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay",
-    "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller",
+    "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller unit/test_gate_order",
     "adapters.agent_card": "unit/test_agent_card services/test_reader attacks/test_j_a2a",
     "clock": "faults/test_clock",
     "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
     "issuer.introspection": "unit/test_introspection services/test_revocation",
-    "transport.pools": "unit/test_pools unit/test_outside unit/test_imports",
+    "transport.pools": "unit/test_pools unit/test_outside unit/test_imports attacks/test_u_registration",
     "context": "unit/test_gate unit/test_binding",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
@@ -127,13 +127,14 @@ TESTS = {
         "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens"
     ),
     "gate": (
-        "unit/test_gate unit/test_api unit/test_revoked_caller unit/test_binding unit/test_decision unit/test_outcome "
-        "unit/test_counts unit/test_imports input/test_handlers input/test_values attacks/test_o_costs "
-        "attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay"
+        "unit/test_gate unit/test_api unit/test_revoked_caller unit/test_binding unit/test_decision "
+        "unit/test_outcome unit/test_counts unit/test_imports input/test_handlers input/test_values "
+        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay "
+        "unit/test_gate_order"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_token_validation unit/test_gate",
-    "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials",
-    "limits.in_flight": "unit/test_in_flight unit/test_gate",
+    "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials unit/test_gate_order",
+    "limits.in_flight": "unit/test_in_flight unit/test_gate attacks/test_u_registration",
     "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_feed",
@@ -167,11 +168,15 @@ TESTS = {
     "runtime": "unit/test_runtime",
     "transport.server": "services/test_server unit/test_pools input/test_wire",
     "app": "services/test_orchestrator input/test_handlers input/test_values unit/test_api",
-    "decider": "unit/test_api unit/test_gate services/test_documents services/test_revocation services/test_authzen",
+    "decider": (
+        "unit/test_api unit/test_gate services/test_documents services/test_revocation services/test_authzen "
+        "attacks/test_x_engines"
+    ),
     "registry.expected": "unit/test_registry unit/test_runtime services/test_every_party",
     "service": (
         "services/test_discovery services/test_revocation services/test_server services/test_orchestrator "
-        "input/test_handlers services/test_documents input/test_values attacks/test_g_feed unit/test_api"
+        "input/test_handlers services/test_documents input/test_values attacks/test_g_feed unit/test_api "
+        "attacks/test_x_services"
     ),
     "settings": "unit/test_settings",
     "registry.events": "unit/test_feed services/test_registry_authority",
@@ -194,7 +199,7 @@ TESTS = {
         "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
         "services/test_story attacks/test_l_model attacks/test_i_mcp"
     ),
-    "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools",
+    "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools attacks/test_u_registration",
     "adapters.mcp": (
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),

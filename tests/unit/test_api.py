@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
@@ -159,19 +158,6 @@ async def test_a_party_narrows_its_callers_token_at_the_issuer_of_the_test(tmp_p
 
         quotes.revocations.change(1, ("user", "alice"), "a test")
         assert (await quotes.client(quotes.token()).get("/")).json()["reason"] == Reason.REVOKED
-
-
-def drops_its_gate(service: Service) -> ASGIApp:
-    app = service.app()
-    service.guard(app, {("GET", "/health"): Public()})
-    return app
-
-
-async def test_an_app_without_its_gate_is_not_served(tmp_path: Path) -> None:
-    for _ in range(2):  # and its journal is closed, so that a corrected one can be tried in the same folder
-        with pytest.raises(TypeError, match=r"what service\.guard returns"):
-            async with guarded(QUOTES, drops_its_gate, data=tmp_path, scopes=["quote.read"]):
-                pass
 
 
 TEA = zerotrust.Resource("Quote", "tea")
@@ -443,17 +429,6 @@ async def test_an_engine_that_cannot_decide_is_no_denial_in_a_handlers_own_way(t
             answer = await quotes.client(quotes.token()).get(path)
             assert (answer.status_code, answer.json()["reason"]) == (503, Reason.POLICY_UNAVAILABLE)
             assert answer.headers["retry-after"]
-
-
-async def test_a_caller_who_is_revoked_while_an_engine_elsewhere_decides_is_refused(tmp_path: Path) -> None:
-    async with guarded(QUOTES, decides_carelessly, data=tmp_path, scopes=["quote.read"]) as quotes:
-        revoked = partial(quotes.revocations.change, 1, ("user", "alice"), "a test")
-        quotes.service.use(quotes.service.snapshot, Elsewhere(GRANTED, revoked))
-        answer = await quotes.client(quotes.token()).get("/looks-away")
-
-        assert (answer.status_code, answer.json()["reason"]) == (401, Reason.REVOKED)
-        [access] = [record.data for record in quotes.records() if isinstance(record.data, Access)]
-        assert not access.decision.allowed
 
 
 async def test_an_engine_elsewhere_stays_when_the_registry_sends_other_policies(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from authorities.policy import decisions, pdp
 from authorities.policy.authzen import LONGEST_TEXT
-from authorities.policy.authzen_api import SEARCH_ACTION, Response, metadata
+from authorities.policy.authzen_api import SEARCH_ACTION, Response
 from authorities.policy.decisions import Row
 from authorities.policy.pdp import PointInForce, ServicePoint
 from authorities.policy.versions import Version, content_of
 from tests.support.authzen_fixture import FixturePoint
-from tests.support.authzen_scenario import ANSWERED, NO, REFUSED, asked, found
+from tests.support.authzen_scenario import NO, asked, found
 from tests.support.pdp import answered
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.authzen import EVALUATION, EVALUATIONS
@@ -29,17 +29,6 @@ from zerotrust.runtime import policy_of
 def post(path: str, told: Any, **how: Any) -> Response:
     body = told if isinstance(told, bytes) else json.dumps(told).encode()
     return answered(FixturePoint(), path, body, **({"content_type": "application/json"} | how))
-
-
-@pytest.mark.parametrize(("section", "path", "told", "answer"), ANSWERED, ids=[row[0] for row in ANSWERED])
-def test_a_request_of_the_scenario_is_answered(section: str, path: str, told: Any, answer: dict[str, Any]) -> None:
-    assert post(path, told) == Response(200, answer, {}), section
-    assert post(path, told) == post(path, told), "2.6: the same again"
-
-
-@pytest.mark.parametrize(("section", "path", "told", "why"), REFUSED, ids=[f"{row[0]} {row[3]}" for row in REFUSED])
-def test_a_request_that_is_none_is_told_why(section: str, path: str, told: Any, why: str) -> None:
-    assert post(path, told) == Response(400, why, {}), section
 
 
 @pytest.mark.parametrize("path", [EVALUATION, EVALUATIONS, SEARCH_ACTION])
@@ -67,27 +56,6 @@ def test_the_content_type_may_have_a_character_set() -> None:
     assert post(EVALUATION, asked(), content_type="Application/JSON; charset=utf-8").status == 200
 
 
-@pytest.mark.parametrize("told", [asked(), asked(subject=None)])
-def test_the_callers_id_of_a_request_comes_back(told: Any) -> None:
-    """Section 2.5 of the scenario; also with a refusal."""
-    assert post(EVALUATION, told, request_id="bfe9eb29").headers == {"X-Request-ID": "bfe9eb29"}
-    assert post(EVALUATION, told).headers == {}
-
-
-def test_there_are_no_other_endpoints() -> None:
-    assert post("/access/v1/search/subject", asked()).status == 404
-
-
-def test_the_metadata_name_what_is_offered() -> None:
-    """Section 6 of the scenario."""
-    assert metadata("https://pdp.example") == {
-        "policy_decision_point": "https://pdp.example",
-        "access_evaluation_endpoint": "https://pdp.example/access/v1/evaluation",
-        "access_evaluations_endpoint": "https://pdp.example/access/v1/evaluations",
-        "search_action_endpoint": "https://pdp.example/access/v1/search/action",
-    }
-
-
 # --- the same answers as those of the services ------------------------------------------------------------------------
 
 REGISTRY = registry()
@@ -111,23 +79,6 @@ def ours(path: str, told: Any) -> Any:
     status, body, _ = answered(POINT, path, json.dumps(told).encode(), content_type="application/json")
     assert status == 200
     return body
-
-
-def test_the_decision_table_is_answered_as_by_the_services() -> None:
-    for row in TABLE:
-        said, decided = ours(EVALUATION, as_request(row)), row.ask(ENGINE)
-        rules = {"rules": [*decided.rules]} if decided else {}
-        assert said == {
-            "decision": row.allowed,
-            "context": {"reason": str(decided.reason), "policy": ENGINE.version} | rules,
-        }, row
-
-
-def test_it_is_answered_in_batches_as_well() -> None:
-    for first in range(0, len(TABLE), 100):
-        rows = TABLE[first : first + 100]
-        said = ours(EVALUATIONS, {"evaluations": [as_request(row) for row in rows]})["evaluations"]
-        assert [one["decision"] for one in said] == [row.allowed for row in rows]
 
 
 WRITERS_DRAFT = next(

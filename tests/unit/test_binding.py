@@ -95,11 +95,6 @@ async def test_a_server_without_tls_has_no_peer_and_lets_nobody_in(door: Door, i
     assert door.handled == []
 
 
-async def test_a_user_without_a_certificate_is_let_in_at_the_front_door(door: Door, issuer: Issuer) -> None:
-    assert (await door.ask(issuer.token(), peer=NO_CERTIFICATE)).status == 200
-    assert (await door.ask(method="GET", path="/health", peer=NO_CERTIFICATE)).status == 200
-
-
 # (4) bind
 
 
@@ -135,12 +130,6 @@ async def test_the_record_says_who_presented_a_token_of_another(
 
 
 # (5) revocation
-
-
-async def test_who_presents_a_stolen_token_is_not_told_what_became_of_it(tool_door: Door, issuer: Issuer) -> None:
-    tool_door.revocations.change(1, ("user", "alice"), "a theft")
-
-    assert (await at_the_tool(tool_door, for_the_tool(issuer), workload(WRITER))).reason == Reason.NOT_BOUND
 
 
 # doors that a certificate opens

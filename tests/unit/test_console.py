@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from registration.realm import realm
-from tests.support.ca import NO_CERTIFICATE, workload
+from tests.support.ca import workload
 from tests.support.console import CONSOLE, REDIRECT, with_console
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
@@ -40,23 +40,6 @@ async def test_its_token_is_good_over_its_certificate(door: Door, issuer: Issuer
     assert reply.status == 200
     [request] = door.requests
     assert (request["party"], request["client"], request["actors"]) == (*[issuer.registry.id(CONSOLE)] * 2, [])
-
-
-@pytest.mark.parametrize("peer", [NO_CERTIFICATE, *map(workload, ("orchestrator", "agent/reader"))], ids=str)
-async def test_it_is_good_over_no_other_connection(door: Door, issuer: Issuer, peer: Any) -> None:
-    """Unlike that of a public client, which has no certificate to show."""
-    reply = await door.ask(token(issuer), peer=peer)
-
-    assert (reply.status, reply.reason) == (401, Reason.NOT_BOUND)
-    assert door.handled == []
-
-
-async def test_it_opens_no_door_that_the_registry_does_not_give_it(tmp_path: Path, issuer: Issuer) -> None:
-    door = Door(tmp_path, issuer, party="tool/documents")
-    reply = await door.ask(token(issuer, aud=issuer.registry.id("tool/documents")), peer=workload(CONSOLE))
-    door.close()
-
-    assert reply.reason == Reason.ACTOR_MISSING
 
 
 async def test_who_starts_no_chain_needs_an_actor_still(door: Door, issuer: Issuer) -> None:

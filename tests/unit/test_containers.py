@@ -76,27 +76,6 @@ async def test_the_code_in_a_container_decides_who_it_is(machine: Machine, conta
     assert await asks(containers) == "agent/writer"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "why"),
-    [
-        ("status", STATUS.replace("7089	1", "7089	30"), "not the main process"),
-        ("cmdline", "sh\0", "was started as"),
-        ("root/app/main.py", "other code", "not approved: /app/main.py"),
-        ("root/app/planted.py", "more code", "not approved: /app/planted.py"),
-        ("root/app/packages/client/__init__.py", "another client", "not approved: /app/packages/client/__init__.py"),
-        ("root/usr/libc.so", "another libc", "agent/reader: not what was built: /usr/libc.so"),
-        ("root/etc-ld.so.preload", "x", "not what was built: /etc-ld.so.preload"),
-    ],
-)
-async def test_a_container_that_differs_in_anything_gets_no_identity(
-    machine: Machine, containers: Containers, name: str, content: str, why: str
-) -> None:
-    machine.start()
-    machine.file(name).write_text(content)
-
-    assert why in await refused(containers)
-
-
 async def test_a_container_that_was_refused_suspends_nobody(
     machine: Machine, containers: Containers, drift: Drift
 ) -> None:

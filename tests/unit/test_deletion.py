@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.support.proving import Lying, Proving, delete
+from tests.support.proving import Proving, delete
 from tests.support.tlog import witness
 from zerotrust.audit import deletion, segments
 from zerotrust.audit.chain import closed, lines
@@ -51,24 +51,6 @@ async def test_one_proof_is_asked_for_each_segment_from_what_was_seen_before_als
     assert [since for _, since in first] == [0, *[20] * (len(first) - 1)]
     assert [since for _, since in ledger.asked[len(first) :]] == [20, *[60] * (len(ledger.asked) - len(first) - 1)]
     assert len(closed(path)) == KEPT
-
-
-@pytest.mark.parametrize(
-    ("lie", "why"),
-    [
-        ("others", "is not in the tree"),
-        ("not cosigned", "cosigned by no witness"),
-        ("cosigned by another", "cosigned by no witness"),
-        ("signed by another", "signed by no log of the policy"),
-        ("another record", "is not in the tree"),
-    ],
-)
-async def test_nothing_is_deleted_by_the_word_of_the_ledger(path: Path, lie: str, why: str) -> None:
-    before = closed(path)
-    with pytest.raises(NotProven, match=why):
-        await delete(path, 60, Lying(path, lie))
-    assert closed(path) == before
-    assert not path.with_name(SEEN).exists()
 
 
 async def test_a_log_that_does_not_continue_what_was_seen_proves_nothing(path: Path) -> None:

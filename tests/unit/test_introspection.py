@@ -87,14 +87,6 @@ async def test_what_is_worth_it_may_change(asked: Asked) -> None:
     assert len(asked.requests) == 1
 
 
-async def test_a_token_that_is_not_active_is_revoked(asked: Asked) -> None:
-    asked.answer = httpx.Response(200, json={"active": False})
-
-    refusal = await asked.refusal()
-
-    assert (refusal.status, refusal.reason) == (401, Reason.REVOKED)
-
-
 async def test_of_the_answer_nothing_but_whether_it_is_active_is_read(asked: Asked) -> None:
     asked.answer = httpx.Response(200, json={"active": True, "sub": "bob", "scope": "", "exp": 1, "aud": "another"})
     assert await asked.confirm(caller(), "tool.write") is None  # type: ignore[func-returns-value]

@@ -75,19 +75,6 @@ async def test_many_who_come_at_once_wait_for_one_read(issuing: Issuing) -> None
     assert issuing.reads == 1
 
 
-async def test_a_thousand_invented_keys_cost_at_most_one_more_read(issuing: Issuing) -> None:
-    await issuing.keys.key("k1")
-    issuing.clock.now = 100
-    outcomes = await asyncio.gather(
-        *(issuing.keys.key(f"invented-{number}") for number in range(1000)), return_exceptions=True
-    )
-
-    assert {outcome.reason for outcome in outcomes if isinstance(outcome, Denied)} == {Reason.UNKNOWN_KEY}
-    for number in range(1000):  # nor do they one after the other
-        assert await issuing.refusal(f"again-{number}") is Reason.UNKNOWN_KEY
-    assert issuing.reads == 2
-
-
 async def test_a_new_key_is_found_once_the_cooldown_is_over(issuing: Issuing, attackers_key: RSAPrivateKey) -> None:
     old = await issuing.keys.key("k1")
     issuing.entries.append(entry(attackers_key.public_key(), "k2"))

@@ -19,14 +19,6 @@ def test_the_same_keys_are_there_after_a_restart(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [FILE]
 
 
-def test_keys_that_others_may_have_read_are_not_used(tmp_path: Path) -> None:
-    kept_keys(tmp_path)
-    (tmp_path / FILE).chmod(0o640)
-
-    with pytest.raises(KeysError, match="others may have read it"):
-        kept_keys(tmp_path)
-
-
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"jwt": "x", "jwt_name": "n", "ca": "x", "ca_name": "n"}'])
 def test_damaged_keys_are_named_and_not_replaced(tmp_path: Path, content: str) -> None:
     kept_keys(tmp_path)

@@ -144,19 +144,6 @@ async def test_after_a_restart_too(tmp_path: Path, registry: Registry, fault: st
     await log.close()
 
 
-async def test_a_restored_backup_stops(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path / "now", registry)
-    await grow(log)
-    await log.close()
-    shutil.copytree(tmp_path / "now", tmp_path / "backup")
-    log = await opened(tmp_path / "now", registry)
-    await grow(log)
-    await log.close()
-
-    with pytest.raises(OtherHistory):
-        await opened(tmp_path / "backup", registry)
-
-
 async def test_an_emptied_folder_stops_too(tmp_path: Path, registry: Registry) -> None:
     log = await opened(tmp_path / "now", registry)
     await grow(log)
@@ -166,29 +153,6 @@ async def test_an_emptied_folder_stops_too(tmp_path: Path, registry: Registry) -
 
     with pytest.raises(OtherHistory):
         await opened(tmp_path / "emptied", registry)
-
-
-@pytest.mark.parametrize(("here", "there"), [(1, 1), (1, 2), (2, 1)])
-async def test_of_two_instances_on_copies_one_goes_on(
-    tmp_path: Path, registry: Registry, here: int, there: int
-) -> None:
-    log = await opened(tmp_path / "one", registry)
-    await grow(log)
-    await log.close()
-    shutil.copytree(tmp_path / "one", tmp_path / "two")
-    one, two = await opened(tmp_path / "one", registry), await opened(tmp_path / "two", registry)
-
-    kept = await published(one, registry) + await grow(one, here)
-    some, heads = lines({}, 1 + there, "spiffe://agents.example/inference")
-    with pytest.raises(OtherHistory):
-        await two.add(some, {**two.heads, **heads})
-    with pytest.raises(OtherHistory):
-        await two.finish()
-
-    assert await published(one, registry) == kept
-    assert len(await published(two, registry)) == 1
-    await one.close()
-    await two.close()
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,6 @@ def test_a_call_needs_the_permission_of_its_tool() -> None:
     assert TOOLS.need(PATH, HEADERS, body(name="replace")).permissions == ("tool.write",)
 
 
-def test_the_convenience_headers_decide_nothing() -> None:
-    smuggled = [*HEADERS, (b"mcp-name", b"read"), (b"mcp-method", b"tools/list")]
-
-    assert TOOLS.need(PATH, smuggled, body(name="replace")).permissions == ("tool.write",)
-
-
 @pytest.mark.parametrize("name", ["erase", "READ", "read ", "", "re\u0430d", "__class__"])
 def test_a_tool_that_is_not_in_the_table_needs_what_nobody_has(name: str) -> None:
     assert TOOLS.need(PATH, HEADERS, body(name=name)).permissions == ()
@@ -88,27 +82,3 @@ def test_a_refused_era_is_told_which_one_was_asked_for(
         TOOLS.need(PATH, [(b"mcp-protocol-version", version) for version in versions], message)
 
     assert refused.value.more["requested"] == requested
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {},
-        {"jsonrpc": "2.0", "id": None, "method": "tools/list"},
-        {"jsonrpc": "2.0", "id": True, "method": "tools/list"},
-        {"jsonrpc": "2.0", "id": 1.5, "method": "tools/list"},
-        {"jsonrpc": "2.0", "id": "1" * 101, "method": "tools/list"},
-        {"jsonrpc": "2.0", "id": 10**100, "method": "tools/list"},
-        {"jsonrpc": "2.0", "method": "tools/list"},
-        {"jsonrpc": "2.0", "id": 1, "method": 7},
-        {"jsonrpc": "2.0", "id": 1, "result": {}},
-        {"jsonrpc": "2.0", "id": 1, "method": "tools/call"},
-        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ["read"]},
-        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": {}}},
-    ],
-)
-def test_what_is_not_one_request_is_refused(message: dict[str, Any]) -> None:
-    with pytest.raises(Denied) as refused:
-        TOOLS.need(PATH, HEADERS, message)
-
-    assert refused.value.reason is Reason.MALFORMED_BODY

@@ -13,7 +13,6 @@ from tests.support.ca import the_ca
 from tests.support.outside import Server, answering, snapshot_of
 from tests.support.system import deployment, fresh_revocations
 from zerotrust.context import TRACE, Span
-from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import deployed_at
@@ -41,22 +40,6 @@ async def test_who_reaches_it_is_answered_and_shows_no_certificate(registry: Reg
     assert shown == [None]
     assert b"authorization" not in heard[0].lower()
     assert b"traceparent" not in heard[0].lower()
-
-
-@pytest.mark.parametrize("caller", ["agent/reader", "orchestrator"])
-async def test_nobody_else_gets_there(registry: Registry, caller: str) -> None:
-    server = Server()
-    async with answering(server.context()) as (origin, heard, _):
-        with pytest.raises(httpx.ConnectError, match="no party is registered at this address"):
-            await asked(registry, server.pin, origin, caller=caller)
-    assert heard == []
-
-
-async def test_another_key_is_told_nothing(registry: Registry) -> None:
-    async with answering(Server().context()) as (origin, heard, _):
-        with pytest.raises(httpx.ConnectError, match="not the one that the registry knows"):
-            await asked(registry, Server().pin, origin)
-    assert heard == []
 
 
 @pytest.mark.parametrize("dates", [{"begins": 60.0}, {"begins": -120.0, "ends": -60.0}], ids=["not yet", "ended"])
@@ -89,30 +72,6 @@ async def test_a_server_outside_is_never_taken_for_a_party(registry: Registry) -
             with pytest.raises(httpx.ConnectError):
                 await http.get(f"https://{name}/")
     assert heard == []
-
-
-async def test_no_token_goes_there(registry: Registry) -> None:
-    server = Server()
-    async with answering(server.context()) as (origin, heard, _):
-        snapshot = snapshot_of(registry, server.pin, origin)
-        directory, svid = snapshot.directory("inference"), the_ca().svid("inference")
-        egress = EgressClients(
-            snapshot.called(),
-            revocations=fresh_revocations(),
-            transport=Connections(directory, svid),
-            mcp_transport=MCPConnections(directory, svid),
-        )
-        token = ExchangedToken(value="T1", audience=registry.id("inference"), token_id="t1", expires_at=1e12)
-        with calling_with(token), pytest.raises(Denied) as refused:
-            await egress.http.get(f"{origin}/v1/models")
-        with calling_with(token):
-            answer = await egress.mcp_http.get(f"{origin}/v1/models")
-        assert (await egress.without_token.get(f"{origin}/v1/models")).status_code == 200
-        await egress.close()
-
-    assert refused.value.reason is Reason.WOULD_WIDEN
-    assert answer.status_code == refused.value.status
-    assert [b"T1" in one for one in heard] == [False]
 
 
 # a server outside that takes tokens
@@ -151,41 +110,6 @@ async def test_who_reaches_it_sends_it_the_token_that_is_for_it(registry: Regist
             assert (await egress.mcp_http.get(url)).status_code == 200
 
     assert [b"authorization: Bearer T4\r\n" in one for one in heard] == [True, True]
-
-
-async def test_no_other_token_is_sent_to_it_and_its_own_to_nobody_else(registry: Registry) -> None:
-    async with calls_to_it(registry) as (egress, url, heard):
-        for audience in ("inference", "agent/reader", "tool/documents"):
-            with calling_with(token_for(registry.id(audience))), pytest.raises(Denied) as refused:
-                await egress.http.get(url)
-            assert refused.value.reason is Reason.WOULD_WIDEN
-        with calling_with(token_for(SERVER)), pytest.raises(Denied) as refused:
-            await egress.http.get(f"{registry.address('agent/reader')}/a2a")
-        assert refused.value.reason is Reason.WOULD_WIDEN
-
-    assert heard == []
-
-
-async def test_no_other_party_gets_there_even_with_a_token_for_it(registry: Registry) -> None:
-    async with calls_to_it(registry, caller="orchestrator") as (egress, url, heard):
-        with calling_with(token_for(SERVER)), pytest.raises(httpx.ConnectError):
-            await egress.http.get(url)
-
-    assert heard == []
-
-
-async def test_it_is_not_called_while_an_operator_has_suspended_it(registry: Registry) -> None:
-    revocations = fresh_revocations()
-    async with calls_to_it(registry, revocations=revocations) as (egress, url, heard):
-        revocations.change(1, ("party", SERVER), "it leaks")
-        with calling_with(token_for(SERVER)), pytest.raises(Denied) as refused:
-            await egress.http.get(url)
-        assert refused.value.reason is Reason.PEER_REVOKED
-        revocations.change(2, ("party", SERVER), None)
-        with calling_with(token_for(SERVER)):
-            assert (await egress.http.get(url)).status_code == 200
-
-    assert len(heard) == 1
 
 
 @pytest.mark.parametrize("enrolled", [{}, {"other": "0" * 64}], ids=["nobody", "another"])
