@@ -827,7 +827,7 @@ ROWS: dict[int, Row] = {
         (Control("witness-signs-continued"),),
     ),
     312: Row(
-        "a log of one's own, in the name of the ledger's, is offered to the registry with the ledger's certificate",
+        "an attacker's own log, under the ledger's name, is offered to the registry with the ledger's certificate",
         "403",
         (Control("log-key-pinned", FAILS),),
     ),
@@ -877,7 +877,7 @@ ROWS: dict[int, Row] = {
         (Control("witnesses-enough"),),
     ),
     324: Row(
-        "an export of a log of one's own, in the names of the right log and of its witness",
+        "an export of an attacker's own log, under the names of the right log and of its witness",
         "unsigned, the export is at fault",
         ((Control("log-signature"), Control("cosignature")),),
     ),
@@ -1050,7 +1050,7 @@ ROWS: dict[int, Row] = {
         (_BY_PARTY,),
     ),
     401: Row(
-        "a record of a time to come, so that each later exchange of its party is an alarm before its journal is there",
+        "a record dated in the future, so that each later exchange of its party is an alarm too early",
         None,
         (Control("no-time-after-delivery"),),
     ),
@@ -1460,7 +1460,7 @@ ROWS: dict[int, Row] = {
         (Control("activated-as-compared"),),
     ),
     380: Row(
-        "an operator activates two files of which each, read alone, says what is right, and both together do not",
+        "an operator activates two files that are right when each is read alone, and wrong together",
         PolicyReason.POLICY_UNFIT,
         (
             (
@@ -1490,7 +1490,7 @@ ROWS: dict[int, Row] = {
         (Control("policies-ascii"),),
     ),
     385: Row(
-        "an operator activates policies with rows of the decision table that people see and the rules are not asked",
+        "an operator activates policies with rows of the decision table that people see, and that test no rule",
         PolicyReason.POLICY_UNFIT,
         (
             Control("table-without-html"),
