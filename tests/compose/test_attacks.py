@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.compose.conftest import Tried
+from tests.support.compose import CONNECT, PORTS, REACHED
 from zerotrust.testing.rogue import Verdict
 from zerotrust.testing.stack import Stack
 
@@ -113,32 +114,7 @@ def test_an_image_with_one_file_more_gets_no_identity(
         stack.start()
 
 
-PORTS = dict.fromkeys(("orchestrator", "reader", "writer", "documents", "inference", "registry", "audit"), 443)
-PORTS |= {"keycloak": 8443, "database": 5432}
 INTERNET = ("the internet", "1.1.1.1", 443)
-EVERYBODYS = {"registry", "audit", "keycloak"}
-"""Every party follows the feed, delivers its journal, and asks the issuer."""
-REACHED = {
-    "orchestrator": {"orchestrator", "reader", "writer", "inference"} | EVERYBODYS,
-    "reader": {"reader", "documents", "inference"} | EVERYBODYS,
-    "writer": {"writer", "documents", "inference"} | EVERYBODYS,
-    "documents": {"documents"} | EVERYBODYS,
-    "inference": {"inference"} | EVERYBODYS,
-    "audit": EVERYBODYS,
-}
-CONNECT = """
-import json, socket, sys
-from concurrent.futures import ThreadPoolExecutor
-def reached(place):
-    try:
-        socket.create_connection(place[1:], timeout=5).close()
-    except OSError:
-        return ""
-    return place[0]
-places = json.loads(sys.argv[1])
-with ThreadPoolExecutor(len(places)) as all_at_once:
-    print(*filter(None, all_at_once.map(reached, places)), sep="\\n")
-"""
 
 
 def places(stack: Stack) -> list[tuple[str, str, int]]:

@@ -4,23 +4,21 @@ import asyncio
 import re
 import shutil
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.support.compose import SignIn, works
 from tests.support.system import ROOT
 from zerotrust.testing.browser import Person
 from zerotrust.testing.stack import Stack, until
-from zerotrust.testing.users import User, authorities
+from zerotrust.testing.users import authorities
 
 pytestmark = pytest.mark.compose
 SERVICES = ["attestation", "registry", "policy", "audit", "orchestrator", "reader", "writer", "documents", "inference"]
 SERVICES += ["keycloak", "database"]
-SignIn = Callable[[str], User]
 
 
 def test_the_story_is_told(stack: Stack) -> None:
@@ -83,15 +81,6 @@ def as_olga(stack: Stack, *words: str, mounted: str = "--no-deps", status: int =
         printed, errors = zt.communicate(timeout=60)
     assert zt.returncode == status, printed + errors
     return printed + errors
-
-
-def works(sign_in: SignIn) -> bool:
-    """Whether a user can sign in, and a task of theirs succeeds."""
-    try:
-        answer = sign_in("alice").send("orchestrator", "/tasks", json={"request": "Summarise the incident reports."})
-    except httpx.HTTPError:
-        return False
-    return answer.status_code == 200 and answer.json()["result"]["event"] == "finished"
 
 
 def state(stack: Stack, service: str) -> dict[str, Any]:

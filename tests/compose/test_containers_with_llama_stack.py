@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.ogx import NAME
-from tests.compose.test_attacks import CONNECT, PORTS, REACHED
-from tests.compose.test_containers import works
+from tests.support.compose import CONNECT, PORTS, REACHED, works
 from tests.support.system import ROOT
 from zerotrust.testing.stack import Stack, until
 from zerotrust.testing.users import User

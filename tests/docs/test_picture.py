@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.docs.test_docs import REGISTRY, ROOT
-from tests.e2e.test_transaction import DRAWN
+from tests.support.real_tasks import DRAWN
 
 LIGHT, DARK = ((ROOT / "docs" / "pictures" / f"parties-{kind}.svg").read_text() for kind in ("light", "dark"))
 STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)

@@ -21,8 +21,8 @@ from lab.before.tool import SEED
 from local.program import console
 from local.system import System
 from registration.realm.users import USERS
-from tests.e2e.test_transaction import asked, task, traced
 from tests.support.model_server import needs_server
+from tests.support.real_tasks import asked, task, traced
 from zerotrust.audit.event_types import Access, Request
 from zt.login import Client, sign_out
 

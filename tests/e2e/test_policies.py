@@ -13,7 +13,7 @@ import pytest_asyncio
 from authorities.policy.decisions import FILE, rows
 from demo.intruder import Intruder, said
 from local.system import ROOT, System
-from tests.e2e.test_transaction import task
+from tests.support.real_tasks import task, versions
 from tests.support.records import records
 from zerotrust.authzen import AuthZEN
 from zerotrust.decision import Resource
@@ -129,15 +129,6 @@ async def decided_by(system: System, number: int) -> None:
     async with asyncio.timeout(60):
         while {version.partition("-")[0] for version in await versions(system)} != {str(number)}:
             await asyncio.sleep(0.02)
-
-
-async def versions(system: System) -> set[str]:
-    """The versions of the policies by which a task is decided, at all parties."""
-    trace = (await task(system, "alice"))["result"]["trace_id"]
-    everything = [record for name in system.registry.services for record in records(system.journal(name))]
-    found = [record for record in everything if record.get("trace_id") == trace]
-    assert len({record["service"] for record in found}) == 5
-    return {record["policy"] for record in found if record.get("policy")}
 
 
 def in_force(listed: str) -> int:

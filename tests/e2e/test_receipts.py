@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from local.system import ROOT, System
-from tests.e2e.test_transaction import asked
+from tests.support.real_tasks import asked
 from zerotrust.receipts.carried import taken
 from zerotrust.receipts.receipt import digest_of
 from zt.commands import app

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.system import System
-from tests.e2e.test_transaction import task, traced
+from tests.support.real_tasks import task, traced
 from tests.support.realm import Realm, claims
 from zerotrust.audit.event_types import Alarm, Exchange, Issued, IssuedToken
 

@@ -17,9 +17,8 @@ from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
 from demo.revocation import PLANTED, operator, revocations, rogues
 from demo.ways import TASK
 from local.system import ROOT, System
-from tests.e2e.test_policies import versions
-from tests.e2e.test_transaction import task
 from tests.support.ca import CA, REGISTRY_PARTY
+from tests.support.real_tasks import task, versions
 from tests.support.records import records
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Connections

@@ -5,65 +5,23 @@ import re
 import subprocess
 from typing import Any
 
-import httpx
 import pytest
 
 from demo.refusals import attempts
 from demo.revocation import PLANTED, operator, until_restored
-from demo.story import TRIES
 from demo.tokens import tokens_of
-from local.manual_steps import REQUEST, steps
-from local.system import EVERYTHING, ROOT, System
+from local.manual_steps import steps
+from local.system import ROOT, System
 from tests.support.leaks import holds_token
+from tests.support.real_tasks import DRAWN, asked, task, traced
 from tests.support.records import flat
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Outcome
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.token_validation import TICK
 from zt.names import short
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
-
-# What docs/pictures shows: azp, aud, scope, actors (outermost first), longest life in seconds.
-DRAWN = {
-    "T0": ("walkthrough", "orchestrator", EVERYTHING, (), 300),
-    "T1": ("orchestrator", "agent/reader", "agent.invoke tool.read inference.run llama.chat", ("orchestrator",), 120),
-    "T2": ("agent/reader", "tool/documents", "tool.read", ("agent/reader", "orchestrator"), 30),
-    "T3": ("agent/reader", "inference", "inference.run llama.chat", ("agent/reader", "orchestrator"), 60),
-    "T1w": ("orchestrator", "agent/writer", "agent.invoke tool.write inference.run llama.chat", ("orchestrator",), 120),
-    "T2w": ("agent/writer", "tool/documents", "tool.write", ("agent/writer", "orchestrator"), 60),
-    "T3w": ("agent/writer", "inference", "inference.run llama.chat", ("agent/writer", "orchestrator"), 60),
-    "T1i": ("orchestrator", "inference", "model.read llama.models", ("orchestrator",), 120),
-}
-
-
-async def asked(system: System, user: str, request: str = REQUEST, **more: str) -> httpx.Response:
-    """Ask for a task as a user's client would: again, where a service cannot tell yet, as on a busy machine."""
-    login = await system.sign_in(user)
-    headers = {"authorization": f"Bearer {login.access_token}"}
-    async with system.user() as http:
-        body = {"request": request, **more}
-        for _ in range(TRIES):
-            answer = await http.post(f"{system.address('orchestrator')}/tasks", json=body, headers=headers)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
-    return answer
-
-
-async def task(system: System, user: str, request: str = REQUEST, **more: str) -> dict[str, Any]:
-    """Run a task as a user's client would."""
-    answer = await asked(system, user, request, **more)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def traced(system: System, trace_id: str) -> list[AuditEvent]:
-    """All events of all parties under one trace id."""
-    everything = [event for name in system.registry.services for event in system.events(name)]
-    return [event for event in everything if event.trace and event.trace.trace_id == trace_id]
 
 
 def written(system: System, trace_id: str) -> list[dict[str, Any]]:

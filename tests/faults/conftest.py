@@ -1,6 +1,6 @@
 """Doors, and the whole system in process, as the other folders have them."""
 
-from tests.services.conftest import stored, system
+from tests.services.conftest import stored, system, writing
 from tests.unit.conftest import door, still_issuer
 
-__all__ = ["door", "still_issuer", "stored", "system"]
+__all__ = ["door", "still_issuer", "stored", "system", "writing"]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from local.system import System
-from tests.faults.test_processes import finished, login, process
 from tests.support.audited import leaves_of
 from tests.support.real import relaunched
+from tests.support.real_processes import finished, login, process
 from zerotrust.audit.chain import lines
 from zerotrust.audit.record import GENESIS, after, followed
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.services.conftest import writing
 from tests.support.clients import refused, said, use
 from tests.support.disk import no_room_beyond
 from tests.support.door import Door
@@ -19,8 +18,6 @@ from tests.support.issuer import Issuer
 from tests.support.records import records
 from tests.support.system import ROOT, System
 from zerotrust.audit.chain import first_bad_record
-
-__all__ = ["writing"]
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]

@@ -6,76 +6,24 @@ leaves of it; and it goes on.  `make test` tries some of the calls, and `make fa
 
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from authorities.audit.log import LogError
 from tests.support.disk import FAULTS, NO_ROOM, Disk, Killed
-from tests.support.ledger import SERVICE, Registry, lines, opened, published
+from tests.support.disk_scenarios import TRIES, Acknowledged, begun, check_ledger, ledger
 from zerotrust.audit import segments
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.chain import lines as lines_of
-from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import JournalError, Segments
 
-BATCHES = (1, 254, 2, 1)
-"""Lines of each batch: tiles that begin, are filled at once, and continue."""
 COMMITS = 9
-TRIES = 4
-"""How often what failed is tried again: one call alone fails."""
 SAMPLE = {"ledger": 13, "journal": 2}
 """`make test` tries each thirteenth call of a ledger, and each second one of a journal."""
 
-LINES = lines({}, sum(BATCHES) + len(BATCHES))[0]
-HEADS = [{}, *({SERVICE: link_of(line)} for line in LINES)]
-"""Where the journal stands after so many lines."""
-
-
-@dataclass
-class Acknowledged:
-    """What somebody was told is there for good."""
-
-    records: int = 0
-    told: list[bytes] = field(default_factory=list)
-
 
 Scenario = Callable[[Path, Acknowledged], Coroutine[Any, Any, None]]
-
-
-async def ledger(root: Path, acknowledged: Acknowledged) -> None:
-    """A ledger and the registry, from their first start on; what fails is tried again."""
-    registry = Registry(root / "registry")
-    for _ in range(TRIES):
-        with suppress(LogError):
-            log = await opened(root / "ledger", registry)
-            break
-    try:
-        for until in [sum(BATCHES[: n + 1]) for n in range(len(BATCHES))]:
-            for _ in range(TRIES):
-                with suppress(LogError):
-                    await log.finish()
-                    there = log.heads[SERVICE].records if log.heads else 0
-                    if there < until:
-                        await log.add(LINES[there:until], HEADS[until])
-                    break
-            assert log.heads[SERVICE].records == until
-            acknowledged.records = until
-    finally:
-        await log.close()
-
-
-async def check_ledger(root: Path, acknowledged: Acknowledged) -> None:
-    """All of it is there and verifies, and one more line can be added."""
-    registry = Registry(root / "registry")
-    log = await opened(root / "ledger", registry)
-    found = log.heads[SERVICE].records if log.heads else 0
-    assert found >= acknowledged.records
-    await log.add(LINES[found : found + 1], HEADS[found + 1])
-    assert await published(log, registry) == LINES[: found + 1]
-    await log.close()
 
 
 async def journal(root: Path, acknowledged: Acknowledged) -> None:
@@ -115,13 +63,6 @@ SCENARIOS: dict[str, tuple[Scenario, Scenario]] = {
     "ledger": (ledger, check_ledger),
     "journal": (journal, check_journal),
 }
-
-
-def begun(folder: Path) -> Path:
-    """The folders that a party is given."""
-    for party in ("ledger", "registry"):
-        (folder / "root" / party).mkdir(parents=True)
-    return folder / "root"
 
 
 async def run(scenario: Scenario, disk: Disk, acknowledged: Acknowledged) -> None:

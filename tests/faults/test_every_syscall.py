@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from authorities.audit.index import Index
-from tests.faults.test_every_call import LINES, Acknowledged, begun, check_ledger, ledger
+from tests.support.disk_scenarios import LINES, Acknowledged, begun, check_ledger, ledger
 from tests.support.ledger import SERVICE, Registry, opened
 from tests.support.system import ROOT
 

@@ -11,10 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from authorities.attestation.local.launch import Launched
-from local.manual_steps import REQUEST
 from local.system import System
 from tests.support.real import relaunched
+from tests.support.real_processes import ended, finished, login, process, task
 from zerotrust.audit.chain import first_bad_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -24,29 +23,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 async def user(real: System) -> AsyncIterator[httpx.AsyncClient]:
     async with real.user() as http:
         yield http
-
-
-async def login(system: System) -> str:
-    return (await system.sign_in("alice")).access_token
-
-
-async def task(system: System, user: httpx.AsyncClient, token: str) -> httpx.Response:
-    headers = {"authorization": f"Bearer {token}"}
-    return await user.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
-
-
-def ended(answer: httpx.Response) -> str:
-    """How a task ended: `finished`, or all that was said."""
-    result = answer.json().get("result", {})
-    return "finished" if answer.status_code == 200 and result["event"] == "finished" else answer.text
-
-
-async def finished(system: System, user: httpx.AsyncClient, token: str) -> bool:
-    return ended(await task(system, user, token)) == "finished"
-
-
-def process(system: System, name: str) -> Launched:
-    return next(one for one in system.authority.running if one.launch.name == name)
 
 
 async def _until(met: Any, seconds: float = 90) -> None:

@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.services.test_orchestrator import FILE_IT, NOT_READ, READ, READ_IT, worked
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
+from tests.support.tasks import FILE_IT, NOT_READ, READ, READ_IT, worked
 from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.decision import Reason
 from zerotrust.transport import egress

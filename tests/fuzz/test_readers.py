@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from authorities.audit.received import sent
 from authorities.audit.reconciliation import Reconciliation
 from authorities.audit.terms import terms_of
-from tests.services.test_zt_receipt import Files
 from tests.support.events import values
 from tests.support.receipt_tree import TRACE, spiffe_id
+from tests.support.saved_answer import Files
 from tests.support.system import ROOT
 from zerotrust.audit.event import AuditEvent, is_valid
 from zerotrust.audit.event_parts import Decided

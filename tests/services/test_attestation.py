@@ -50,17 +50,24 @@ from tests.support.launched import (
     Authority,
     Probe,
     ask,
+    authority,
     bundle,
     launch_probe,
-    locked,
+    lock,
     log_of,
-    project,
+    place,
+    probe,
+    registry,
+    root,
+    run_dir,
 )
 from tests.support.waiting import until
 from zerotrust.registry.lock import Lock
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import Workload, WorkloadError
+
+__all__ = ["authority", "lock", "place", "probe", "registry", "root", "run_dir"]
 
 
 def is_running(pid: int) -> bool:
@@ -68,43 +75,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with project() as place:
-        yield place
-
-
-@pytest.fixture
-def root(place: Path) -> Path:
-    return place / "project"
-
-
-@pytest.fixture
-def run_dir(place: Path) -> Path:
-    return place / "run"
-
-
-@pytest.fixture
-def registry(root: Path) -> Registry:
-    return load_registry(root / "registry.yaml")
-
-
-@pytest.fixture
-def lock(registry: Registry, root: Path) -> Lock:
-    return locked(registry, root)
-
-
-@pytest.fixture
-async def authority(registry: Registry, lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[Authority]:
-    async with Authority(registry, lock, root, run_dir) as authority:
-        yield authority
-
-
-@pytest.fixture
-async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
-    return await launch_probe(authority, registry, place)
 
 
 def mode_of(path: Path) -> int:

@@ -8,10 +8,10 @@ import orjson
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.services.test_orchestrator import FILE_IT, READ_IT, worked
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import System
+from tests.support.tasks import FILE_IT, READ_IT, worked
 from zerotrust import context
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
 from zerotrust.adapters.agent_client import check_agent

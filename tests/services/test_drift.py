@@ -21,8 +21,22 @@ from authorities.attestation.local.installed import PIN
 from authorities.attestation.local.launch import LaunchError
 from authorities.attestation.verifier import measure
 from authorities.attestation.verifier.measure import Stamp, stamps
-from tests.services.test_attestation import authority, lock, place, probe, registry, root, run_dir
-from tests.support.launched import FETCH, PROJECT, Authority, Probe, launch_probe, locked, log_of
+from tests.support.launched import (
+    FETCH,
+    PROJECT,
+    Authority,
+    Probe,
+    authority,
+    launch_probe,
+    lock,
+    locked,
+    log_of,
+    place,
+    probe,
+    registry,
+    root,
+    run_dir,
+)
 from tests.support.waiting import until
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock
 from zerotrust.registry.model import Registry

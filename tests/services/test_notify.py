@@ -13,10 +13,9 @@ from authorities.registry import notify
 from authorities.registry.keycloak.admin import UnknownError
 from authorities.registry.notify import Notifier
 from authorities.registry.state import Entry, State
-from tests.services.test_operator_revocations import put
-from tests.services.test_registry_authority import READER, READERS_ID, Authority, authority_in
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer
+from tests.support.registry_authority import READER, READERS_ID, Authority, authority_in, put
 from zerotrust.revocation_list import RETENTION, Revocable
 
 ALICE = {"kind": "user", "name": "alice", "cause": "a theft"}

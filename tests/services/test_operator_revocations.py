@@ -20,7 +20,8 @@ from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import NOT_FOR_TOKENS, OperatorRevocations, Revocation
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
-from tests.services.test_registry_authority import (
+from tests.support.issuer import Issuer
+from tests.support.registry_authority import (
     FOLLOWER,
     ME,
     OPENING,
@@ -28,13 +29,13 @@ from tests.services.test_registry_authority import (
     Follower,
     Realm,
     authority_in,
+    put,
     read,
     streaming,
 )
-from tests.support.issuer import Issuer
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.registry.topics import REVOCATIONS
-from zerotrust.revocation_list import RETENTION, Kind, Revocable
+from zerotrust.revocation_list import RETENTION, Revocable
 
 
 @pytest.fixture
@@ -287,11 +288,6 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_800_000_000.0
         monkeypatch.setattr("authorities.registry.state.time", SimpleNamespace(time=lambda: self.now))
-
-
-async def put(state: State, kind: Kind, name: str, cause: str | None, *, pending: bool = False) -> int:
-    """One change; its number."""
-    return await state.change([Entry((kind, name), cause, pending)])
 
 
 def rows(folder: Path) -> list[tuple[int, str, str]]:

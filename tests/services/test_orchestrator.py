@@ -16,25 +16,11 @@ from orchestrator.models import REMEMBERED, SECONDS_REMEMBERED, Models
 from orchestrator.plan import Step
 from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.system import System
+from tests.support.tasks import FILE_IT, NOT_READ, READ, READ_IT, worked
 from zerotrust.adapters.answer import NONSENSE, TASK_LIFE, Answer
 from zerotrust.service import Service
 
 Stored = Callable[[], dict[str, dict[str, str]]]
-FILE_IT = {"request": "Summarise our incident reports and file the summary."}
-READ_IT = {"request": "Summarise our incident reports."}
-
-
-async def worked(system: System, token: str, task: dict[str, str] = FILE_IT) -> tuple[list[str], dict[str, Any]]:
-    """Do a task; return what happened, as `agent event`, and the last of it, with the status of the answer."""
-    answer = await system.client("orchestrator", token).post("/tasks", json=task)
-    told = answer.json()
-    assert "result" in told, answer.text
-    status = {"status": answer.status_code}
-    return [f"{step['agent']} {step['event']}" for step in told["steps"]], told["result"] | status
-
-
-READ = ["agent/reader started", "agent/reader done"]
-NOT_READ = ["agent/reader started", "agent/writer not_begun"]
 
 
 async def test_a_question_takes_the_reader_and_nobody_else(system: System, issuer: Issuer) -> None:

@@ -16,13 +16,12 @@ from authorities.policy.publisher import Publisher
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version, content_of
 from authorities.registry.policies import PATH as POLICY_AT
-from tests.services.test_policy_feed import followed
-from tests.services.test_registry_authority import ADDRESS, NAME, Authority, authority_in
 from tests.support.ca import REGISTRY_PARTY, the_ca, workload
-from tests.support.feed import beat, line, policy_line, registry_line, whole
+from tests.support.feed import beat, followed, line, policy_line, registry_line, whole
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, signed, versions_in
 from tests.support.receipts import receipts
+from tests.support.registry_authority import ADDRESS, NAME, Authority, authority_in
 from tests.support.system import POLICIES, POLICY, System, Wire, fresh_revocations, svid_of
 from zerotrust.audit.chain import events
 from zerotrust.audit.event_types import Request

@@ -7,29 +7,14 @@ from pathlib import Path
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from tests.support.ca import REGISTRY_PARTY
+from tests.support.feed import followed
 from tests.support.issuer import Issuer
 from tests.support.policies import signed
 from tests.support.system import POLICY, System, svid_of
 from zerotrust.decision import Reason
-from zerotrust.registry.feed import RegistryFeed
 from zerotrust.revocation import Revocations
-from zerotrust.runtime import in_force
-from zerotrust.service import Service
 
 STRICTER = POLICY.model_copy(update={"policies": POLICY.policies.replace("context.one_department", "false")})
-
-
-def followed(system: System, service: Service) -> RegistryFeed:
-    """The service's own feed, as `run` sets it up."""
-    feed = RegistryFeed(
-        "https://registry.test",
-        REGISTRY_PARTY,
-        http=None,  # type: ignore[arg-type] # a test brings it the lines
-        identity=lambda: service.workload.svid,
-        revocations=service.revocations,
-    )
-    feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
-    return feed
 
 
 async def test_what_the_registry_publishes_is_used_by_every_service_from_the_heartbeat_on(

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 from a2a.client import A2ACardResolver
-from a2a.helpers.proto_helpers import get_data_parts
 
 from tests.support.attack import message
-from tests.support.clients import ask, text_of
+from tests.support.clients import ask, failed, text_of
 from tests.support.issuer import Issuer
 from tests.support.system import System
 
@@ -16,10 +15,6 @@ Token = Callable[..., str]
 READ_IT = "Summarise our incident reports."
 A2A = {"a2a-version": "1.0"}
 RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {}}
-
-
-def failed(message: Any) -> list[str]:
-    return [entry for part in get_data_parts(message.parts) for entry in part["failed"]]
 
 
 async def test_it_answers_with_one_message_and_with_what_it_tried_in_vain(system: System, asking: Token) -> None:

@@ -1,193 +1,49 @@
 """The registry in process: its doors, what operators and attestation do behind them, and what everybody is told."""
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from authorities.registry import followers, notify
 from authorities.registry import stream as sending
-from authorities.registry.app import create_app
-from authorities.registry.keycloak.admin import AdministrationError
-from authorities.registry.keycloak.events import Apply
-from authorities.registry.policies import KEPT
-from authorities.registry.policies import PATH as POLICY_AT
 from authorities.registry.published import changes
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.state import State
-from authorities.registry.stream import Stream
-from tests.support.ca import NO_CERTIFICATE, the_ca, workload
+from tests.support.ca import NO_CERTIFICATE, workload
 from tests.support.issuer import Issuer
 from tests.support.outside import with_server
-from tests.support.policies import AUTHORITY as POLICY_AUTHORITY
-from tests.support.policies import keep, signed
-from tests.support.system import POLICY, System, Wire, alive, svid_of
+from tests.support.policies import signed
+from tests.support.registry_authority import (
+    ATTESTATION_PARTY,
+    FOLLOWER,
+    NAME,
+    OPENING,
+    READER,
+    READERS_ID,
+    Authority,
+    Follower,
+    authority_in,
+    read,
+    streaming,
+)
+from tests.support.system import POLICY, System, svid_of
 from tests.support.waiting import until
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
-from zerotrust.registry.events import RevocationEvents, read_heartbeat
+from zerotrust.registry.events import read_heartbeat
 from zerotrust.registry.feed import PATH
-from zerotrust.registry.policy_bundle import SignedPolicy
 from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
-from zerotrust.revocation import Revocations
 from zerotrust.service import Service
-from zerotrust.spiffe.statement import statement_type, verify_statement
-from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import WorkloadError
 
-NAME, READER, ATTESTATION_PARTY = "authority/registry", "agent/reader", "authority/attestation"
 SERVER = "llamastack"
-READERS_ID = "spiffe://agents.example/agent/reader"
-ME = "spiffe://agents.example/authority/registry"
-ADDRESS = "https://127.0.0.1:8106"
-FOLLOWER = "spiffe://agents.example/inference"
-OPENING = 4
-"""Lines with which the feed begins where little is revoked: registry, policies, state, heartbeat."""
-
-
-class Realm:
-    """The realm's clients, and what the registry thought at the time it told them."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, str, bool]] = []
-        self.away, self.imported = False, "the first import"
-        self.revocations: Revocations | None = None
-
-    async def _tell(self, what: str, client_id: str) -> None:
-        assert self.revocations
-        revoked = {name for _, name in self.revocations.revoked}
-        self.told.append((what, client_id, client_id not in revoked))
-        if self.away:
-            raise AdministrationError("Keycloak is away")
-
-    async def enable_client(self, client_id: str) -> None:
-        await self._tell("enable", client_id)
-
-    async def disable_client(self, client_id: str) -> None:
-        await self._tell("disable", client_id)
-
-    async def identity(self, client_id: str) -> str:
-        assert client_id == ME
-        return self.imported
-
-    async def user_id(self, name: str) -> str | None:
-        if self.away:
-            raise AdministrationError("Keycloak is away")
-        return {"alice": "alices-id"}.get(name)
-
-    async def disable_user(self, user: str) -> None:
-        await self._tell("disable user", user)
-
-    async def enable_user(self, user: str) -> None:
-        await self._tell("enable user", user)
-
-    async def end_session(self, session: str) -> None:
-        await self._tell("end session", session)
-
-
-async def follow_nobody(_apply: Apply, _heard: Callable[[float], None]) -> None:
-    """Nothing is heard of the issuer here."""
-
-
-class Authority:
-    """The registry, alive, and who comes to its doors."""
-
-    def __init__(self, folder: Path, issuer: Issuer, *, first: bool = False) -> None:
-        """At its very `first` start, it has no policies yet."""
-        self.system, self.issuer, self.realm = (
-            System(folder, issuer.registry, issuer, Service, time.time),
-            issuer,
-            Realm(),
-        )
-        self.realm.revocations = self.revocations = self.system.revocations
-        self.found: Callable[[], RegistrySnapshot] = lambda: self.system.snapshot
-        service = self.system.service(NAME)
-        if not first and not (service.data / KEPT).exists():
-            keep(service.data)
-        self.app = create_app(service, self.realm, self._found, follow_nobody)
-
-    def _found(self) -> RegistrySnapshot:
-        return self.found()
-
-    async def bring(self, sent: SignedPolicy, *, by: str = POLICY_AUTHORITY) -> httpx.Response:
-        """What a party brings as policies."""
-        async with httpx.AsyncClient(transport=Wire({ADDRESS: self.app}, workload(by)), base_url=ADDRESS) as http:
-            return await http.post(POLICY_AT, content=sent.bundle)
-
-    def operators_token(self, **changed: Any) -> str:
-        good = {"azp": "zt", "aud": ME, "scope": "registry.admin", "groups": ["/operators"], "sub": "olivia"}
-        return self.issuer.token(**(good | changed))
-
-    async def ask(
-        self, method: str, path: str, body: Any = None, *, token: str | None = None, peer: Peer = NO_CERTIFICATE
-    ) -> httpx.Response:
-        """One request, by whoever is at the other end."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        async with httpx.AsyncClient(transport=Wire({ADDRESS: self.app}, peer), base_url=ADDRESS) as http:
-            return await http.request(method, path, json=body, headers=headers)
-
-    async def operate(self, method: str, path: str, body: Any = None) -> Any:
-        """One request of an operator's, which succeeds."""
-        answer = await self.ask(method, path, body, token=self.operators_token())
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def report(self, drifted: dict[str, str], at: float | None = None) -> list[str]:
-        """What attestation says is not as it was approved."""
-        answer = await self.ask(
-            "POST",
-            "/attestation",
-            {"drifted": drifted, "at": time.time() if at is None else at},
-            peer=workload(ATTESTATION_PARTY),
-        )
-        assert answer.status_code == 200, answer.text
-        return list(answer.json()["suspended"])
-
-    async def heard(self, party: str = READER, *, tries: Sequence[float] = (0.05, 0.5, 5, 30)) -> list[dict[str, Any]]:
-        """What a party hears that follows, verified: all that a feed begins with, however slow this machine is.
-
-        A connection ends a second before its certificate does; `tries` are seconds until then.
-        """
-        for seconds in tries:
-            peer = Peer(self.issuer.registry.id(party), time.time() + 1 + seconds)
-            answer = await self.ask("GET", PATH, peer=peer)
-            assert answer.status_code == 200, answer.text
-            if len(said := answer.text.splitlines()) >= OPENING:
-                break
-        return [read(line) for line in said]
-
-    @property
-    def events(self) -> list[tuple[str, str]]:
-        """What was done, as the journal has it."""
-        return [
-            (record.get("action", record["event"]), record.get("target", ""))
-            for record in self.system.records(NAME)
-            if record["event"] not in {"request", "counts"}
-        ]
-
-
-def read(line: str) -> dict[str, Any]:
-    """What the registry says in one line of its stream."""
-    own = the_ca().svid("agent/reader")
-    said = verify_statement(line, kind=statement_type(line), signer=ME, own=own, now=time.time())
-    return said | {"kind": statement_type(line)}
-
-
-@asynccontextmanager
-async def authority_in(folder: Path, issuer: Issuer, imported: str = "the first import") -> AsyncIterator[Authority]:
-    authority = Authority(folder, issuer)
-    authority.realm.imported = imported
-    async with alive(authority.app):
-        yield authority
 
 
 @pytest.fixture
@@ -656,39 +512,6 @@ async def test_what_was_revoked_stays_so_after_a_restart(tmp_path: Path, issuer:
         assert (await again.heard("inference"))[2]["number"] == 3
         await again.operate("POST", f"/parties/{READER}/reinstate", {})
         assert again.revocations.number == 4
-
-
-class Follower:
-    """A party's own view of what it hears."""
-
-    def __init__(self) -> None:
-        self.revocations = Revocations(clock=time.monotonic)
-        self.numbers: list[int] = []
-
-    async def follow(self, stream: Stream, until: int) -> None:
-        await self.apply_event(stream.follow(FOLLOWER, time.time() + 60), until)
-
-    async def apply_event(self, lines: AsyncIterator[str], until: int) -> None:
-        async for line in lines:
-            said = read(line.rstrip("\n"))
-            if said["kind"] == REVOCATIONS.type:
-                RevocationEvents(self.revocations).take(said)
-                self.numbers.append(self.revocations.number or 0)
-                if self.numbers[-1] == until:
-                    return
-
-
-@asynccontextmanager
-async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] | None = None) -> AsyncIterator[Stream]:
-    kept, revocations = State(folder / "revocations.db"), Revocations(clock=time.monotonic)
-    snapshot = System(folder, issuer.registry, issuer, Service, time.time).snapshot
-    svid = svid_of(NAME)
-    async with kept.opened():
-        stream = Stream(kept, revocations=revocations, identity=identity or (lambda: svid))
-        await stream.publish(snapshot)
-        await stream.publish_policy(signed(), math.inf)
-        revocations.replace(kept.number, kept.revoked)
-        yield stream
 
 
 async def test_many_changes_at_once_are_published_one_after_the_other(tmp_path: Path, issuer: Issuer) -> None:

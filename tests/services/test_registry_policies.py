@@ -12,10 +12,10 @@ from authorities.registry import stream as sending
 from authorities.registry.policies import KEPT
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import Entry, State
-from tests.services.test_registry_authority import NAME, Authority, authority_in
 from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, AUTHORITYS_ID, keep, signed
+from tests.support.registry_authority import NAME, Authority, authority_in
 from tests.support.system import POLICY, alive, svid_of
 from zerotrust.decision import Reason
 from zerotrust.registry.policy_bundle import MAX_STEP, MAX_VERSION, SignedPolicy

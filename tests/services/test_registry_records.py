@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from authorities.registry.keycloak.events import Apply, Change
-from tests.services import test_registry_authority as module
-from tests.services.test_registry_authority import NAME, READER, Authority, authority_in
+from tests.support import registry_authority as module
 from tests.support.issuer import Issuer
+from tests.support.registry_authority import NAME, READER, Authority, authority_in
 from zerotrust.revocation_list import Revocable
 
 

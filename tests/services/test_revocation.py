@@ -10,10 +10,10 @@ import pytest
 from a2a.client import A2AClientError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.services.test_orchestrator import FILE_IT, READ, READ_IT, worked
 from tests.support.clients import ask, said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System
+from tests.support.tasks import FILE_IT, READ, READ_IT, worked
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]

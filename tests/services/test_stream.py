@@ -15,8 +15,8 @@ from authorities.registry.keycloak.poll import applying
 from authorities.registry.shares import MOST_OF_A_USER
 from authorities.registry.state import Entry
 from authorities.registry.stream import Stream
-from tests.services.test_registry_authority import FOLLOWER, OPENING, READERS_ID, Follower, read, streaming
 from tests.support.issuer import Issuer
+from tests.support.registry_authority import FOLLOWER, OPENING, READERS_ID, Follower, read, streaming
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY
 
 SECONDS = 30

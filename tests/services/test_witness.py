@@ -8,10 +8,10 @@ import pytest
 
 from authorities.audit.cosigning import Cosigners
 from authorities.audit.log import Log
-from tests.services.test_registry_authority import ADDRESS, NAME, Authority, authority_in
 from tests.support.ca import NO_CERTIFICATE, workload
 from tests.support.issuer import Issuer
 from tests.support.ledger import grow
+from tests.support.registry_authority import ADDRESS, NAME, Authority, authority_in
 from tests.support.system import Wire
 from tests.support.tlog import ORIGIN
 from zerotrust.decision import Reason

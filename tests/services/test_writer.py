@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.services.test_reader import failed
-from tests.support.clients import ask, text_of
+from tests.support.clients import ask, failed, text_of
 from tests.support.issuer import Issuer
 from tests.support.system import System
 

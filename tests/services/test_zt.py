@@ -8,10 +8,9 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,19 +19,28 @@ import httpx
 import jwt
 import orjson
 import pytest
-import uvicorn
 from rich.console import Console
-from starlette.types import Receive, Scope, Send
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 import zt.commands as program
 from local.keycloak_options import URL
 from registration.realm.users import USERS
 from tests.support.audit_log import small
+from tests.support.operator import (
+    NAMES,
+    Registered,
+    Zt,
+    failed,
+    login_of,
+    program_at,
+    served,
+    signed_out,
+    signs_in,
+    token_of,
+)
 from tests.support.pki import CA
 from tests.support.records import CALLER
 from tests.support.system import ROOT, deployment
-from tests.support.waiting import until_started
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Request
@@ -44,7 +52,7 @@ from zerotrust.spiffe.tls import ExpiringTLS
 from zt import authority_client, browser, device, show
 from zt import sign_in as module
 from zt.__main__ import main
-from zt.doors import REGISTRY, Door, Place
+from zt.doors import REGISTRY, Place
 from zt.errors import STARTED_BY
 from zt.login import Client, Login, LoginError, Say
 from zt.output import console
@@ -67,54 +75,8 @@ READER: dict[str, Any] = {
 SUSPENDED = READER | {"state": "suspended", "cause": "seen [red]reading[/red]", "since": 1795000000}
 
 
-def token_of(user: str | None) -> str:
-    return jwt.encode({"preferred_username": user} if user else {}, "", algorithm="none")
-
-
-def login_of(user: str | None) -> Login:
-    return Login(access_token=token_of(user), refresh_token="", id_token=None, expires_in=60)
-
-
 OLGAS = token_of("olga")
-NAMES = ("registry.authority.agents.example", "spiffe://agents.example/authority/registry")
 T1 = "ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf"
-
-
-@dataclass
-class Registered:
-    """A registry that answers what it is told to, and keeps what it was asked."""
-
-    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    asked: list[tuple[str, Any, str | None]] = field(default_factory=list)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = (await receive())["body"]
-        headers = dict(scope["headers"])
-        what = f"{scope['method']} {scope['path']}"
-        token = headers.get(b"authorization", b"").decode()
-        self.asked.append((what, orjson.loads(body) if body else None, token))
-        status, answer = self.answers.get(what, (404, {"error": "not_found", "reason": "unknown_party"}))
-        raw = answer if isinstance(answer, bytes) else orjson.dumps(answer)
-        length = (b"content-length", b"%d" % len(raw))
-        await send({"type": "http.response.start", "status": status, "headers": [length]})
-        await send({"type": "http.response.body", "body": raw})
-
-
-@contextlib.contextmanager
-def served(app: Registered, certificate: Path, key: Path) -> Iterator[int]:
-    """Serve it over TLS in a thread, as `zt` has a loop of its own; gives the port."""
-    config = uvicorn.Config(
-        app, port=0, ssl_certfile=certificate, ssl_keyfile=key, lifespan="off", ws="none", log_level="error"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until_started(lambda: server.started)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @pytest.fixture
@@ -126,12 +88,6 @@ def registered() -> Registered:
 def place(tmp_path: Path, registry: Registry) -> Place:
     """Where the registry is, but for its port; the CA is there."""
     return Place.of(registry, deployment(), issuer=f"{URL}/realms/{registry.realm}", ca=tmp_path / "ca.pem")
-
-
-Zt = Callable[..., Result]
-
-signed_out: list[str] = []
-"""The tokens of the sessions that ended with their command."""
 
 
 @pytest.fixture(autouse=True)
@@ -151,45 +107,6 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, 
     """Run `zt` against the genuine registry, as olga."""
     with served(registered, *ca.party(tmp_path, *NAMES)) as port:
         yield program_at(monkeypatch, place, port, ca)
-
-
-def signs_in(
-    monkeypatch: pytest.MonkeyPatch,
-    user: str | None,
-    place: Place | None = None,
-    *,
-    token: str = "",
-    door: Door = REGISTRY,
-) -> None:
-    """Whoever it is, in a browser."""
-
-    async def sign_in(client: Client, *, say: Say, hint: str) -> Login:
-        if place:
-            assert (client.issuer, client.client_id, client.scope) == (place.issuer, door.client, door.scope)
-            assert hint.lower() == "olga"
-        assert client.tls.verify_mode is ssl.CERT_REQUIRED
-        return replace(login_of(user), access_token=token) if token else login_of(user)
-
-    monkeypatch.setattr(browser, "sign_in", sign_in)
-
-
-def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Door = REGISTRY) -> Zt:
-    place.ca.write_bytes(ca.pem)
-
-    async def sign_out(client: Client, login: Login) -> None:
-        assert (client.issuer, client.client_id) == (place.issuer, door.client)
-        assert client.tls.verify_mode is ssl.CERT_REQUIRED
-        signed_out.append(login.access_token)
-
-    signed_out.clear()
-    there = replace(place, directory=replace(place.directory, places={NAMES[0]: ("127.0.0.1", port)}))
-    signs_in(monkeypatch, "olga", place, door=door)
-    monkeypatch.setattr(browser, "usable", lambda: True)
-    monkeypatch.setattr(module, "sign_out", sign_out)
-    monkeypatch.setattr(program, "place", lambda *_: there)
-    monkeypatch.setenv("ZT_USER", "olga")
-    monkeypatch.setenv("ZT_JOURNALS", str(place.ca.parent / "journals"))
-    return lambda *words, **more: CliRunner().invoke(program.app, words, **more)
 
 
 # --- the session ------------------------------------------------------------------------------------------------------
@@ -820,12 +737,6 @@ def test_what_changed_is_reported_when_the_registry_reads_anew(
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
-
-
-def failed(shown: Result) -> str:
-    assert shown.exit_code == 1
-    assert shown.stdout == ""
-    return shown.stderr.strip()
 
 
 IF_DRIFTED = (

@@ -12,9 +12,9 @@ from xml.etree import ElementTree as Xml
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.services.test_zt_offline import audit, task
 from tests.support.audit_log import Ledger
 from tests.support.issuer import Issuer
+from tests.support.operator import audit, task
 from tests.support.records import CALLER
 from tests.support.system import System
 from zerotrust.audit.chain import lines

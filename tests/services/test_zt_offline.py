@@ -10,9 +10,10 @@ from typing import Any
 
 import orjson
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from tests.support.issuer import Issuer
+from tests.support.operator import audit, failed, task, zt
 from tests.support.records import CALLER
 from tests.support.system import ROOT, System
 from zerotrust.audit.event import AuditEvent
@@ -22,7 +23,6 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
 from zt import tokens, wanted
-from zt.commands import app
 from zt.output import console
 from zt.tokens import MAX_INPUT, MEANINGS, NOT_VERIFIED
 
@@ -34,27 +34,6 @@ def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No line is folded, however wide the terminal of these tests is; and no witness is the runner's own."""
     monkeypatch.setattr(console, "width", 160)
     monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
-
-
-def zt(*words: str, **more: Any) -> Result:
-    return CliRunner().invoke(app, words, **more)
-
-
-def failed(shown: Result) -> str:
-    assert (shown.exit_code, shown.stdout) == (1, "")
-    return shown.stderr.strip()
-
-
-async def task(system: System, token: str) -> str:
-    """Run a task, and return its trace id."""
-    body = {"request": "Summarise our incident reports and file the summary."}
-    answer = await system.client("orchestrator", token).post("/tasks", json=body)
-    trace: str = answer.json()["result"]["trace_id"]
-    return trace
-
-
-def audit(what: str, system: System, *more: str) -> Result:
-    return zt("--journals", str(system.folder), "audit", what, *more)
 
 
 # --- a task -----------------------------------------------------------------------------------------------------------

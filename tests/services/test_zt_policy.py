@@ -22,7 +22,7 @@ from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import MAX_WHY, Version, content_of
-from tests.services.test_zt import NAMES, Registered, Zt, program_at, served
+from tests.support.operator import NAMES, Registered, Zt, failed, program_at, served
 from tests.support.pki import CA
 from tests.support.policies import versions_in
 from tests.support.printed import session
@@ -128,11 +128,6 @@ def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, ca
 def ok(shown: Result) -> str:
     assert shown.exit_code == 0, shown.output
     return shown.stdout
-
-
-def failed(shown: Result) -> str:
-    assert (shown.exit_code, shown.stdout) == (1, "")
-    return shown.stderr.strip()
 
 
 def edited(folder: Path, old: str, new: str, file: str = "documents.cedar") -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 
 from authorities.audit.app import create_app
-from tests.services.test_registry_authority import NAME, authority_in
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
+from tests.support.registry_authority import NAME, authority_in
 from tests.support.system import System, alive
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts, Unverified

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 from a2a.client import Client as A2AClient
 from a2a.client import ClientConfig, ClientFactory
-from a2a.helpers.proto_helpers import get_message_text, new_message, new_text_part
+from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_message, new_text_part
 from a2a.types import Message, Role, SendMessageRequest
 from mcp import Client as MCPClient
 from mcp.client.streamable_http import streamable_http_client
@@ -71,3 +71,7 @@ async def ask(system: System, name: str, token: str | None, text: str) -> Messag
 
 def text_of(message: Message) -> str:
     return get_message_text(message)
+
+
+def failed(message: Any) -> list[str]:
+    return [entry for part in get_data_parts(message.parts) for entry in part["failed"]]

@@ -5,13 +5,15 @@ from typing import Any
 
 from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
 from tests.support.policies import signed
-from tests.support.system import POLICY, fresh_revocations
+from tests.support.system import POLICY, System, fresh_revocations
 from zerotrust.registry.events import document, heartbeat, state
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS, LineKind
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation_list import Revocable
+from zerotrust.runtime import in_force
+from zerotrust.service import Service
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 
@@ -74,4 +76,17 @@ def following(
     )
     for one in whole(snapshot, number, revoked):
         feed._take(one)
+    return feed
+
+
+def followed(system: System, service: Service) -> RegistryFeed:
+    """The service's own feed, as `run` sets it up."""
+    feed = RegistryFeed(
+        "https://registry.test",
+        REGISTRY_PARTY,
+        http=None,  # type: ignore[arg-type] # a test brings it the lines
+        identity=lambda: service.workload.svid,
+        revocations=service.revocations,
+    )
+    feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
     return feed

@@ -5,15 +5,16 @@ import json
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
-from authorities.attestation.local import authority
+from authorities.attestation.local import authority as module
 from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.approval import approved_files
@@ -22,7 +23,7 @@ from tests.support.ca import ATTESTATION_PARTY
 from tests.support.waiting import until
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import Approved, Lock, as_text
-from zerotrust.registry.model import Registry
+from zerotrust.registry.model import Registry, load_registry
 
 PROJECT = Path(__file__).parents[2]
 READER = "spiffe://agents.example/agent/reader"
@@ -71,7 +72,7 @@ os.wait()
 """
 
 
-class Authority(authority.Authority):
+class Authority(module.Authority):
     """The authority in the tests' own process, where others could read its keys: they open nothing but the tests'."""
 
     def __init__(self, registry: Registry, lock: Lock, root: Path, run_dir: Path, **how: Any) -> None:
@@ -162,3 +163,40 @@ async def bundle(address: str, tls: ssl.SSLContext, path: str = "/bundle", metho
     async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
         asked = url.copy_with(host="127.0.0.1", path=path)
         return await http.request(method, asked, extensions={"sni_hostname": url.host})
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with project() as place:
+        yield place
+
+
+@pytest.fixture
+def root(place: Path) -> Path:
+    return place / "project"
+
+
+@pytest.fixture
+def run_dir(place: Path) -> Path:
+    return place / "run"
+
+
+@pytest.fixture
+def registry(root: Path) -> Registry:
+    return load_registry(root / "registry.yaml")
+
+
+@pytest.fixture
+def lock(registry: Registry, root: Path) -> Lock:
+    return locked(registry, root)
+
+
+@pytest.fixture
+async def authority(registry: Registry, lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[Authority]:
+    async with Authority(registry, lock, root, run_dir) as authority:
+        yield authority
+
+
+@pytest.fixture
+async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
+    return await launch_probe(authority, registry, place)

@@ -1,0 +1,142 @@
+"""An operator with `zt` at an authority that answers as the test says."""
+
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jwt
+import orjson
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from typer.testing import CliRunner, Result
+
+import zt.commands as program
+from tests.support.pki import CA
+from tests.support.system import System
+from tests.support.waiting import until_started
+from zt import browser
+from zt import sign_in as module
+from zt.doors import REGISTRY, Door, Place
+from zt.login import Client, Login, Say
+
+
+def token_of(user: str | None) -> str:
+    return jwt.encode({"preferred_username": user} if user else {}, "", algorithm="none")
+
+
+def login_of(user: str | None) -> Login:
+    return Login(access_token=token_of(user), refresh_token="", id_token=None, expires_in=60)
+
+
+NAMES = ("registry.authority.agents.example", "spiffe://agents.example/authority/registry")
+
+
+@dataclass
+class Registered:
+    """A registry that answers what it is told to, and keeps what it was asked."""
+
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, Any, str | None]] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = (await receive())["body"]
+        headers = dict(scope["headers"])
+        what = f"{scope['method']} {scope['path']}"
+        token = headers.get(b"authorization", b"").decode()
+        self.asked.append((what, orjson.loads(body) if body else None, token))
+        status, answer = self.answers.get(what, (404, {"error": "not_found", "reason": "unknown_party"}))
+        raw = answer if isinstance(answer, bytes) else orjson.dumps(answer)
+        length = (b"content-length", b"%d" % len(raw))
+        await send({"type": "http.response.start", "status": status, "headers": [length]})
+        await send({"type": "http.response.body", "body": raw})
+
+
+@contextlib.contextmanager
+def served(app: Registered, certificate: Path, key: Path) -> Iterator[int]:
+    """Serve it over TLS in a thread, as `zt` has a loop of its own; gives the port."""
+    config = uvicorn.Config(
+        app, port=0, ssl_certfile=certificate, ssl_keyfile=key, lifespan="off", ws="none", log_level="error"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until_started(lambda: server.started)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+Zt = Callable[..., Result]
+
+
+signed_out: list[str] = []
+"""The tokens of the sessions that ended with their command."""
+
+
+def signs_in(
+    monkeypatch: pytest.MonkeyPatch,
+    user: str | None,
+    place: Place | None = None,
+    *,
+    token: str = "",
+    door: Door = REGISTRY,
+) -> None:
+    """Whoever it is, in a browser."""
+
+    async def sign_in(client: Client, *, say: Say, hint: str) -> Login:
+        if place:
+            assert (client.issuer, client.client_id, client.scope) == (place.issuer, door.client, door.scope)
+            assert hint.lower() == "olga"
+        assert client.tls.verify_mode is ssl.CERT_REQUIRED
+        return replace(login_of(user), access_token=token) if token else login_of(user)
+
+    monkeypatch.setattr(browser, "sign_in", sign_in)
+
+
+def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Door = REGISTRY) -> Zt:
+    place.ca.write_bytes(ca.pem)
+
+    async def sign_out(client: Client, login: Login) -> None:
+        assert (client.issuer, client.client_id) == (place.issuer, door.client)
+        assert client.tls.verify_mode is ssl.CERT_REQUIRED
+        signed_out.append(login.access_token)
+
+    signed_out.clear()
+    there = replace(place, directory=replace(place.directory, places={NAMES[0]: ("127.0.0.1", port)}))
+    signs_in(monkeypatch, "olga", place, door=door)
+    monkeypatch.setattr(browser, "usable", lambda: True)
+    monkeypatch.setattr(module, "sign_out", sign_out)
+    monkeypatch.setattr(program, "place", lambda *_: there)
+    monkeypatch.setenv("ZT_USER", "olga")
+    monkeypatch.setenv("ZT_JOURNALS", str(place.ca.parent / "journals"))
+    return lambda *words, **more: CliRunner().invoke(program.app, words, **more)
+
+
+def failed(shown: Result) -> str:
+    assert shown.exit_code == 1
+    assert shown.stdout == ""
+    return shown.stderr.strip()
+
+
+def zt(*words: str, **more: Any) -> Result:
+    """Run a command that needs no authority."""
+    return CliRunner().invoke(program.app, words, **more)
+
+
+async def task(system: System, token: str) -> str:
+    """Run a task, and return its trace id."""
+    body = {"request": "Summarise our incident reports and file the summary."}
+    answer = await system.client("orchestrator", token).post("/tasks", json=body)
+    trace: str = answer.json()["result"]["trace_id"]
+    return trace
+
+
+def audit(what: str, system: System, *more: str) -> Result:
+    return zt("--journals", str(system.folder), "audit", what, *more)

@@ -1,0 +1,30 @@
+"""Processes of the real system, and tasks in which they take part."""
+
+import httpx
+
+from authorities.attestation.local.launch import Launched
+from local.manual_steps import REQUEST
+from local.system import System
+
+
+async def login(system: System) -> str:
+    return (await system.sign_in("alice")).access_token
+
+
+async def task(system: System, user: httpx.AsyncClient, token: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {token}"}
+    return await user.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
+
+
+def ended(answer: httpx.Response) -> str:
+    """How a task ended: `finished`, or all that was said."""
+    result = answer.json().get("result", {})
+    return "finished" if answer.status_code == 200 and result["event"] == "finished" else answer.text
+
+
+async def finished(system: System, user: httpx.AsyncClient, token: str) -> bool:
+    return ended(await task(system, user, token)) == "finished"
+
+
+def process(system: System, name: str) -> Launched:
+    return next(one for one in system.authority.running if one.launch.name == name)
