@@ -24,9 +24,8 @@ MAX_TOKENS = 4_000_000
 OF_A_CALLER = MAX_CONNECTIONS // 5
 """Calls of a model server under way for one party.
 
-All share the connections to it.  Three parties ask for models in the demo, and an agent or two that you add find a
-connection as well, whatever the others do; a model server seldom answers more at once, and a call waits for its turn
-there."""
+All share the connections to it.  Three parties ask for models in the demo, and two agents that you add still find a
+connection.  A model server seldom answers more at once, and a call waits for its turn there."""
 OF_A_USER = OF_A_CALLER // 4
 """Those of them that are for one user.  Three users with many tasks leave a quarter of an agent's share to others."""
 CAPACITY = 10_000

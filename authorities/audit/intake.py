@@ -31,8 +31,9 @@ ENDS = LogError("the audit authority ends")
 MOST_WAITING = 16 * MOST_BYTES
 """Bytes of requests that are on their way into the log, of all parties together: 32 MiB."""
 SHARE, SHARE_A_SECOND = 256 * 1024 * 1024, 128 * 1024
-"""Bytes of new records that one party may add at once, to catch up after an outage, and in each second from then on:
-some 50 calls a second, day and night."""
+"""Bytes of new records that one party may add at once, to catch up after an outage, and in each second from then on.
+
+The latter are some 50 calls a second, day and night."""
 OF_A_RECORD = 256
 """Further bytes that each record takes: of its hash, and of its rows in the index."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from zerotrust.revocation_list import RETENTION, Kind, Revocable, Whose, time_of
 
 TOKENS = 20
-"""Revoked tokens of a user, issued to the same client, that have an entry each: nobody needs more in ten minutes, and
+"""Revoked tokens of a user, issued to the same client, that have an entry each.  Nobody needs more in ten minutes, and
 one user must not fill the list that every party holds."""
 SESSIONS = 1000
 """Revoked sessions of a user that have an entry each."""

@@ -984,8 +984,7 @@ ROWS: dict[int, Row] = {
         ),
     ),
     376: Row(
-        "an export that ends before all calls of the task can be on record, or is made while a journal waits for its "
-        "share at the ledger, so that a late one is in no receipt",
+        "an export that ends too early, or is made while a journal waits for its share, so that it lacks a call",
         "not complete",
         (
             Control("export-not-too-early", operand(2, DROP)),

@@ -25,8 +25,8 @@ _INTRODUCTION = """\
 `scripts/run tests.reference` writes this page. Names, values and reasons are those of the source. The last columns say
 what happens above the limit, and which tests below `tests/` go above it.
 
-Four things have no limit ([why](../explain/limits.md)): the journals, for an admitted user; the audit log, at the rate
-of a party's share; Keycloak, for a party; and Keycloak's own port, for strangers.
+Four things have no limit ([why](../explain/limits.md)). These are the journals, for an admitted user; the audit log, at
+the rate of a party's share; Keycloak, for a party; and Keycloak's own port, for strangers.
 """
 
 

@@ -17,7 +17,7 @@ INTERNAL = "internal"
 MAX_TEXT = 64 * 1024
 """Bytes of a text as JSON, including its quotation marks.
 
-An answer contains it twice, the second time as JSON within JSON, which at most doubles it: three times this and a few
+An answer contains it twice, the second time as JSON within JSON, which at most doubles it.  Three times this and a few
 kilobytes are a fifth of what a caller accepts (`zerotrust/limits/answers.py`).
 """
 

@@ -24,7 +24,7 @@ MAX_CARD = 64 * 1024
 """Bytes of an agent's card."""
 LONGEST_ANSWER = 160 * 1024
 """Bytes of an agent's answer as JSON, with its account.  A task's answer has those of two agents and the last text once
-more, and as much again is for the receipts (`MAX_VALUE`): without room for them, step 10 could not decide."""
+more.  As much again is for the receipts (`MAX_VALUE`): without room for them, step 10 could not decide."""
 TOO_LONG = f"answered with more than {LONGEST_ANSWER:,} bytes"
 
 

@@ -48,8 +48,8 @@ class Party(Entry):
     """A party.  How it is named, whether it starts chains and which client it is at Keycloak are independent facts."""
 
     id: Literal["spiffe", "client"]
-    """How it is named: by a SPIFFE ID, with a certificate to which its tokens are bound (RFC 8705); or by a client ID,
-    without one: then it is a program of a person, and its tokens are bearer tokens."""
+    """How it is named.  With a SPIFFE ID, its tokens are bound to its certificate (RFC 8705).  With a client ID, it is
+    a program of a person without a certificate, and its tokens are bearer tokens."""
     starts_chains: bool = False
     """Whether users sign in with it, with PKCE: its tokens name no actor, and it cannot exchange any."""
     keycloak: Literal["public", "confidential", "none"]
