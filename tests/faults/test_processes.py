@@ -66,7 +66,7 @@ async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_
 
 async def _refused_for(real: System, user: httpx.AsyncClient, token: str, reason: str) -> bool:
     answer = await task(real, user, token)
-    return answer.status_code == 503 and answer.json()["reason"] == reason
+    return answer.status_code == 503 and answer.json().get("reason") == reason  # a task that has begun has no reason
 
 
 async def _said(capsys: pytest.CaptureFixture[str], words: str) -> bool:
