@@ -53,9 +53,11 @@ class Control:
 
     id: str
     hook: Hook = delete
+    how: str = ""
+    """What happens there, in a few words, where a row takes away the same control in several ways."""
 
     def __str__(self) -> str:
-        return self.id
+        return f"{self.id} ({self.how})" if self.how else self.id
 
 
 @cache

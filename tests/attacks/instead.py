@@ -43,7 +43,7 @@ def last_word(partition: Any, _separator: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def also_from_a_proxy(was: bool, name: bytes) -> bool:
-    return was or name == b"x-forwarded-access-token"
+    return was or name in {b"x-forwarded-access-token", b"x-forwarded-authorization", b"proxy-authorization"}
 
 
 def open_route(get: Call, key: object, _unlisted: Route) -> Route:
@@ -63,7 +63,7 @@ def unverified_claims(_decode: Call, token: str, *_: object, **_how: object) -> 
 
 
 def verified_with_any_rsa(_decode: Call, token: str, key: Any, **_how: object) -> bytes:
-    return jwt.PyJWS().decode(token, key, algorithms=["RS256", "RS384", "PS256"])  # type: ignore[no-any-return]
+    return jwt.PyJWS().decode(token, key, algorithms=["RS256", "RS384", "RS512", "PS256", "PS512"])  # type: ignore[no-any-return]
 
 
 def any_key(self: Any) -> Any:
@@ -80,7 +80,8 @@ def claims_of_any_type(validate: Call, claims: object) -> Any:
 
 def claims_completed(validate: Call, claims: dict[str, Any]) -> Any:
     now = int(time.time())
-    return validate({"sid": "-", "jti": "-", "iat": now, "exp": now + 60} | claims)
+    clients = {"azp": claims.get("client_id"), "client_id": claims.get("azp")}
+    return validate({"sub": "-", "sid": "-", "jti": "-", "iat": now, "exp": now + 60} | clients | claims)
 
 
 def claims_of_any_subject(validate: Call, claims: dict[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """What `make attacks` prints at its end: each attack, how it was blocked, and what it works without.  Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +20,10 @@ class Tried:
     way: str
     passed: bool
     answers: str = ""
+    tries: str = ""
+    """In how many of its tries it succeeded: "5 of 10"."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """How many tries each of what is not ours to take away stops."""
 
     @property
     def weakened(self) -> bool:
@@ -57,12 +61,14 @@ def outcome(row: Row, tried: Sequence[Tried]) -> Text:
     elif as_it_is:
         text.append("NOT BLOCKED as this row says", "bold red")
     for one in tried:
+        times = f", in {one.tries} tries" if one.tries else ""
         if one.weakened and one.passed:
-            text.append(f"\n{one.way.replace('succeeds', 'works')}")
+            text.append(f"\n{one.way.replace('succeeds', 'works')}{times}")
         elif one.weakened:
-            text.append(f"\n{one.way.replace('succeeds', 'NOT BLOCKED BY THIS: fails also')}", "bold red")
-    for fixed in dict.fromkeys(described(way) for way in row.stopped_by if isinstance(way, str)):
-        text.append(f"\nstopped by {fixed}", "dim")
+            text.append(f"\n{one.way.replace('succeeds', 'NOT BLOCKED BY THIS: fails also')}{times}", "bold red")
+    beside = {name: times for one in as_it_is for name, times in one.beside.items()}
+    for fixed in (described(way) for way in row.stopped_by if isinstance(way, str)):
+        text.append(f"\nstopped by {fixed}{f', {beside[fixed]} tries' if fixed in beside else ''}", "dim")
     return text
 
 
@@ -83,7 +89,8 @@ def tried_in(stats: Mapping[str, Sequence[Any]]) -> dict[int, list[Tried]]:
         for report in reports if outcome_ in ("passed", "failed", "error") else ():
             told = dict(report.user_properties)
             if "row" in told:
-                one = Tried(str(told["way"]), outcome_ == "passed", str(told.get("answers", "")))
+                more = {name: told[name] for name in ("answers", "tries", "beside") if name in told}
+                one = Tried(str(told["way"]), outcome_ == "passed", **more)
                 found.setdefault(told["row"], []).append(one)
     return found
 

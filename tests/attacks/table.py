@@ -75,6 +75,12 @@ class Row:
         """The ways to take its controls away from the realm."""
         return [way for way in self._ways() if isinstance(way[0], RealmControl)]
 
+    @property
+    def names(self) -> set[str]:
+        """What its controls, and what else stops it, are called."""
+        ways = [way if isinstance(way, tuple) else (way,) for way in self.stopped_by]
+        return {described(one) for way in ways for one in (*way, way)}
+
     def _ways(self) -> list[tuple[Missing, ...]]:
         ways = [by for by in self.stopped_by if not isinstance(by, str)]
         return [by if isinstance(by, tuple) else (by,) for by in ways]
@@ -91,11 +97,14 @@ def located(way: Missing | tuple[Missing, ...] | str) -> str:
     """The same, with the file and the function of what has an id."""
     if isinstance(way, tuple):
         return " and ".join(map(located, way))
-    return f"`{way}` ({where(way)})" if isinstance(way, Control) else described(way)
+    if isinstance(way, Control):
+        return f"`{way.id}` ({', '.join(filter(None, (where(way), way.how)))})"
+    return described(way)
 
 
 DECIDE = Control("policy-decides", returns(instead.granted))
 _MOST_GIVES_WAY = Control("most-connections-give-way", element(0, DROP))
+_DECIDED_FIRST = Control("decided-before-body", condition(gives(instead.after_the_body)))
 _BY_PARTY = Control("exchanges-by-party", index(gives("everybody")))
 SIGNATURE = Control("token-signature", calls(instead.unverified))
 NOT_BEYOND_ITS_LIFE = Control("answer-ends-with-token", gives(60.0))
@@ -112,6 +121,7 @@ ASKS_ONCE = Control("step-asked-once", gives(instead.asked_with_more_scopes))
 NEEDS_SCOPE = (Control("scope-held"), Control("api-scope-held"))
 ONLY_OWN_DRAFTS = (Control("changes-draft"), Control("changes-own"))
 PERMITTED = Control("document-access-decided")
+LATEST, NOT_THE_CLIENT, OF_THE_TOKEN = "the latest party alone", "without the client", "by the time of the token"
 KEEPS_NO_TASK = Control("no-task-kept", gives(instead.kept_task))
 
 ROWS: dict[int, Row] = {
@@ -130,6 +140,7 @@ ROWS: dict[int, Row] = {
         (
             Control("token-characters"),
             Control("header-holds-one-token", calls(instead.last_word)),
+            "PyJWT: it is no token",
         ),
     ),
     6: Row(
@@ -140,7 +151,7 @@ ROWS: dict[int, Row] = {
     7: Row(
         "a token or an identity in a proxy's header or a cookie",
         Reason.NO_TOKEN,
-        (Control("authorization-header-alone", condition(gives(instead.also_from_a_proxy))),),
+        (Control("authorization-header-alone", condition(gives(instead.also_from_a_proxy))), "nothing reads it"),
     ),
     8: Row(
         "request smuggling: one request inside another",
@@ -148,7 +159,7 @@ ROWS: dict[int, Row] = {
         (Control("one-host-header"), "llhttp: one length, and one way to give it"),
     ),
     9: Row(
-        "other methods, and other spellings of a path",
+        "another method, or another spelling of a path, reaches the router",
         Reason.NO_PERMISSION_FOR_ROUTE,
         (
             (Control("route-listed"), DECIDE),
@@ -176,6 +187,7 @@ ROWS: dict[int, Row] = {
                 Control("token-signature", calls(instead.verified_with_any_rsa)),
             ),
             Control("key-algorithm"),
+            "PyJWT: an RSA key is for no curve",
         ),
     ),
     14: Row("the attacker's key under our key's id", Reason.BAD_SIGNATURE, (SIGNATURE,)),
@@ -193,15 +205,15 @@ ROWS: dict[int, Row] = {
         (Control("token-header-known"),),
     ),
     20: Row("a token of another kind", Reason.WRONG_TYPE, (Control("token-type"),)),
-    21: Row("JSON that two parsers would read differently", Reason.MALFORMED_TOKEN, (Control("json-names-unique"),)),
+    21: Row("JSON that two parsers would read differently", Reason.MALFORMED_TOKEN, (Control("json-names-unique"), "json: one object, in UTF-8")),
     22: Row(
         "claims of the wrong type",
         Reason.BAD_CLAIM,
-        (Control("claims-valid", calls(instead.claims_of_any_type)),),
+        (Control("claims-valid", calls(instead.claims_of_any_type)), "pydantic"),
     ),
     23: Row("a key that can be guessed or factored", Reason.KEYS_UNAVAILABLE, (Control("key-strength"),)),
     24: Row("a token that is too large", Reason.TOKEN_TOO_LARGE, (Control("token-size"),)),
-    25: Row("a deeply nested token", Reason.CHAIN_TOO_DEEP, (Control("chain-depth"),)),
+    25: Row("a deeply nested token", Reason.CHAIN_TOO_DEEP, (Control("chain-depth"), (Control("json-size"), Control("chain-depth")), "json: one object, in UTF-8")),
     26: Row(
         "a key for another purpose, or one that was removed",
         Reason.UNKNOWN_KEY,
@@ -268,7 +280,12 @@ ROWS: dict[int, Row] = {
     38: Row(
         "a stolen token over any certificate that a thief can get",
         Reason.NOT_BOUND,
-        (Control("azp-is-peer"), Control("one-spiffe-id"), "OpenSSL: one authority, and until its end"),
+        (
+            Control("azp-is-peer"),
+            Control("one-spiffe-id"),
+            (Control("one-spiffe-id"), Control("peer-registered"), Control("azp-is-peer")),
+            "OpenSSL: a certificate, of one authority, and until its end",
+        ),
     ),
     39: Row(
         "a recorded request is sent again",
@@ -280,6 +297,7 @@ ROWS: dict[int, Row] = {
         "a handshake that fails",
         (
             Control("server-is-who-was-called"),
+            Control("one-spiffe-id"),
             Control("tls-1-3"),
             "OpenSSL: one authority, one name, and until its end",
         ),
@@ -434,6 +452,7 @@ ROWS: dict[int, Row] = {
         (
             Control("scopes-of-token", gives(instead.scopes_of_the_actor_too)),
             Control("groups-of-token", gives(instead.groups_of_the_actor_too)),
+            "nothing reads it",
         ),
     ),
     74: Row(
@@ -469,7 +488,7 @@ ROWS: dict[int, Row] = {
             Control("session-not-revoked"),
             Control("user-not-revoked"),
             Control("chain-started-after-revocation"),
-            Control("chain-started-after-revocation", condition(gives(instead.issued_before))),
+            Control("chain-started-after-revocation", condition(gives(instead.issued_before)), OF_THE_TOKEN),
         ),
     ),
     82: Row(
@@ -484,8 +503,8 @@ ROWS: dict[int, Row] = {
             STANDS,
             Control("peer-not-suspended"),
             Control("acting-parties-not-suspended"),
-            Control("acting-parties-not-suspended", gives(instead.client_and_latest_party)),
-            Control("acting-parties-not-suspended", gives(instead.actors_without_the_client)),
+            Control("acting-parties-not-suspended", gives(instead.client_and_latest_party), LATEST),
+            Control("acting-parties-not-suspended", gives(instead.actors_without_the_client), NOT_THE_CLIENT),
             (
                 Control("no-exchange-for-suspended-audience", element(1, DROP)),
                 Control("no-call-to-suspended-peer"),
@@ -534,7 +553,13 @@ ROWS: dict[int, Row] = {
     88: Row(
         "a caller who is not an operator revokes or reinstates",
         Reason.POLICY_DENIED,
-        (OPERATOR_IN_PERSON, Control("operator-in-group"), Control("azp-is-peer")),
+        (
+            OPERATOR_IN_PERSON,
+            Control("operator-in-group"),
+            Control("azp-is-peer"),
+            "row 1: gate-admits",
+            "row 72: actor-required",
+        ),
     ),
     89: Row(
         "a party that tries to change its own registration",
@@ -547,6 +572,15 @@ ROWS: dict[int, Row] = {
             Control("statement-signer"),
             Control("statement-chain", SKIP),
             Control("state-not-older"),
+            "row 1: gate-admits",
+            "row 9: route-listed",
+            "row 36: azp-is-peer",
+            "row 72: actor-required",
+            "row 83: caller-not-revoked",
+            "row 91: no-change-missed",
+            "row 110: statement-certificate-in-time",
+            "there is no such party",
+            "no line of that kind",
             "pydantic",
         ),
     ),
@@ -588,6 +622,7 @@ ROWS: dict[int, Row] = {
         (
             Control("jwt-svid-for-own-id", sets(instead.id_that_was_asked_for)),
             Control("jwt-svid-signature", calls(instead.unverified_claims)),
+            "PyJWT: the audience",
         ),
     ),
     94: Row(
@@ -614,6 +649,7 @@ ROWS: dict[int, Row] = {
             Control("key-never-on-disk", calls(instead.file_on_the_disk)),
             Control("launched-once"),
             "the kernel: PR_SET_DUMPABLE",
+            "nothing puts it there",
         ),
     ),
     # I. MCP
@@ -629,24 +665,33 @@ ROWS: dict[int, Row] = {
             "mcp",
         ),
     ),
-    99: Row("an older revision of the protocol", Reason.LEGACY_ERA, (Control("mcp-era"),)),
+    99: Row(
+        "an older revision of the protocol",
+        Reason.LEGACY_ERA,
+        (
+            Control("mcp-era"),
+            (Control("mcp-era"), Control("mcp-method-known", calls(instead.method_that_reads))),
+            "row 9: route-listed",
+        ),
+    ),
     100: Row(
         "JSON-RPC that is not a request",
         Reason.MALFORMED_BODY,
         (
             Control("mcp-request-id", operand(1, DROP)),
             Control("mcp-method-known", calls(instead.method_that_reads)),
+            "it names no method, or no tool",
         ),
     ),
     101: Row(
         "a web page that found our address",
         Reason.WRONG_HOST,
-        (Control("mcp-host", calls(instead.any_host)),),
+        (Control("mcp-host", calls(instead.any_host)), "row 1: gate-admits"),
     ),
     102: Row(
         "session fixation: a session id of the attacker's choice",
         Reason.LEGACY_ERA,
-        ((Control("mcp-era"), Control("mcp-stateless")),),
+        ((Control("mcp-era"), Control("mcp-stateless")), "mcp: ids are its own", "nothing reads it"),
     ),
     103: Row(
         "injection through the arguments of a tool",
@@ -655,6 +700,9 @@ ROWS: dict[int, Row] = {
             Control("document-id-is-data", call(1, calls(instead.id_as_sql))),
             Control("search-word-escaped", argument("autoescape", DROP)),
             Control("search-word-printable", operand(1, DROP)),
+            "row 53: document-access-decided",
+            "row 141: json-size",
+            "nothing reads it as more",
             "pydantic",
         ),
     ),
@@ -726,11 +774,20 @@ ROWS: dict[int, Row] = {
             ),
         ),
     ),
-    116: Row("an agent that asks for a token in its answer", Reason.GRANTED, (Control("reply-is-message"),)),
+    116: Row(
+        "an agent that asks for a token in its answer",
+        Reason.GRANTED,
+        (Control("reply-is-message"), "row 1: gate-admits", "nothing gives one out"),
+    ),
     117: Row(
         "an agent whose answer is more than text",
         Reason.GRANTED,
-        (Control("reply-is-message"), (Control("answer-size"), Control("agent-answer-bounded")), ONLY_OWN_DRAFTS),
+        (
+            Control("reply-is-message"),
+            (Control("answer-size"), Control("agent-answer-bounded")),
+            ONLY_OWN_DRAFTS,
+            "nothing fetches it",
+        ),
     ),
     118: Row(
         "the same attack through another binding",
@@ -779,12 +836,17 @@ ROWS: dict[int, Row] = {
     123: Row(
         "a document gives orders to the model",
         Reason.RESOURCE_DENIED,
-        (PERMITTED, Control("document-of-own-department"), ONLY_OWN_DRAFTS),
+        (PERMITTED, Control("document-of-own-department"), ONLY_OWN_DRAFTS, "row 48: tool-known"),
     ),
     124: Row(
         "a model that asks for more than its agent may do",
         Reason.RESOURCE_DENIED,
-        (PERMITTED, Control("document-of-own-department"), (DECIDE, Control("draft-creation-decided"))),
+        (
+            PERMITTED,
+            Control("document-of-own-department"),
+            (DECIDE, Control("draft-creation-decided")),
+            "row 48: tool-known",
+        ),
     ),
     126: Row(
         "what one task leaves behind for another",
@@ -987,8 +1049,8 @@ ROWS: dict[int, Row] = {
         "an export that ends too early, or is made while a journal waits for its share, so that it lacks a call",
         "not complete",
         (
-            Control("export-not-too-early", operand(2, DROP)),
-            Control("export-not-too-early", operand(1, DROP)),
+            Control("export-not-too-early", operand(2, DROP), "its end"),
+            Control("export-not-too-early", operand(1, DROP), "late journals"),
         ),
     ),
     395: Row(
@@ -1006,8 +1068,8 @@ ROWS: dict[int, Row] = {
         "step 10, or not complete",
         (
             Control("log-call-on-receipt", operand(2, gives(instead.in_the_same_trace))),
-            Control("call-belongs-by-lineage", operand(0, DROP)),
-            Control("call-belongs-by-lineage", operand(2, DROP)),
+            Control("call-belongs-by-lineage", operand(0, DROP), "its receipt"),
+            Control("call-belongs-by-lineage", operand(2, DROP), "its token"),
         ),
     ),
     393: Row(
@@ -1151,8 +1213,8 @@ ROWS: dict[int, Row] = {
         "a password or a token among the arguments of a typed command",
         None,
         (
-            Control("secrets-not-in-arguments", calls(instead.token_as_argument)),
-            Control("secrets-not-in-arguments", calls(instead.password_typed)),
+            Control("secrets-not-in-arguments", calls(instead.token_as_argument), "the token"),
+            Control("secrets-not-in-arguments", calls(instead.password_typed), "the password"),
         ),
     ),
     # N. what is started is what was signed
@@ -1179,12 +1241,16 @@ ROWS: dict[int, Row] = {
     140: Row(
         "a body that is costly to read, from a user without rights",
         Reason.POLICY_DENIED,
-        (Control("decided-before-body", condition(gives(instead.after_the_body))),),
+        (_DECIDED_FIRST, (_DECIDED_FIRST, Control("json-size"))),
     ),
     141: Row(
         "a body that is costly to read, from a user with rights",
         Reason.MALFORMED_BODY,
-        (Control("json-size"), (Control("body-size"), Control("content-length"))),
+        (
+            Control("json-size"),
+            (Control("body-size"), Control("content-length")),
+            (Control("json-size"), Control("body-size"), Control("content-length")),
+        ),
     ),
     142: Row(
         "one party or one user opens connections until nobody else gets one",
@@ -1437,7 +1503,11 @@ ROWS: dict[int, Row] = {
     357: Row(
         "somebody else brings policies to the registry",
         None,
-        (Control("statement-signer"), Control("peer-admitted-by-route")),
+        (
+            Control("statement-signer"),
+            Control("peer-admitted-by-route"),
+            (Control("statement-signer"), Control("peer-admitted-by-route")),
+        ),
     ),
     358: Row(
         "a caller who is not an operator works on the policies",
@@ -1446,6 +1516,7 @@ ROWS: dict[int, Row] = {
             (Control("policy-operator-in-group"), Control("policy-operator-in-person")),
             Control("policy-operator-in-group"),
             Control("azp-is-peer"),
+            "row 1: gate-admits",
         ),
     ),
     360: Row(

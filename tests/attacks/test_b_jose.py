@@ -91,10 +91,13 @@ async def test_another_algorithm_though_the_signature_is_genuine(target: Target)
     for party in DOORS:
         good, named = target.claims(party), {"typ": "at+jwt", "kid": "k1"}
         for algorithm in ("RS384", "RS512", "PS256", "PS512"):
-            yield await target.send(party, jwt.encode(good, target.issuer.key, algorithm, headers=named))
-        yield await target.send(party, jwt.encode(good, attackers_curve(), "ES256", headers=named))
+            tried = await target.send(party, jwt.encode(good, target.issuer.key, algorithm, headers=named))
+            yield tried.stopped_by("token-algorithm", "token-signature")
+        tried = await target.send(party, jwt.encode(good, attackers_curve(), "ES256", headers=named))
+        yield tried.stopped_by("PyJWT: an RSA key is for no curve")
         # The other way round: our algorithm, by a key that the issuer has published for another one.
-        yield await target.send(party, target.token(party, header={"kid": "k2"}), reason=Reason.UNKNOWN_KEY)
+        tried = await target.send(party, target.token(party, header={"kid": "k2"}), reason=Reason.UNKNOWN_KEY)
+        yield tried.stopped_by("key-algorithm")
 
 
 @attack(14)
@@ -242,6 +245,17 @@ async def test_what_two_parsers_would_read_differently(target: Target) -> Tries:
             good[:-1] + b', "s\\u0075b": "bob"}',
             b'{"sub": "bob", ' + good[1:],
             good[:-1] + b', "act": {"sub": "a", "sub": "b"}}',
+        ):
+            tried = await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
+            yield tried.stopped_by("json-names-unique")
+        for head in (
+            header()[:-1] + b', "alg": "RS256"}',
+            b'{"alg": "none", ' + header()[1:],
+            b'{"k\\u0069d": "k2", ' + header()[1:],
+        ):
+            tried = await target.send(party, target.issuer.sign_bytes(head, good))
+            yield tried.stopped_by("json-names-unique")
+        for payload in (
             good + b"x",
             good + b"{}",
             good + b"\0",
@@ -254,11 +268,9 @@ async def test_what_two_parsers_would_read_differently(target: Target) -> Tries:
             b"null",
             b"",
         ):
-            yield await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
+            tried = await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
+            yield tried.stopped_by("json: one object, in UTF-8")
         for head in (
-            header()[:-1] + b', "alg": "RS256"}',
-            b'{"alg": "none", ' + header()[1:],
-            b'{"k\\u0069d": "k2", ' + header()[1:],
             header() + b"x",
             b"\xef\xbb\xbf" + header(),
             header().decode().encode("utf-16"),
@@ -266,16 +278,23 @@ async def test_what_two_parsers_would_read_differently(target: Target) -> Tries:
             b"null",
             b"",
         ):
-            yield await target.send(party, target.issuer.sign_bytes(head, good))
+            tried = await target.send(party, target.issuer.sign_bytes(head, good))
+            yield tried.stopped_by("json: one object, in UTF-8")
 
 
 @attack(22)
 async def test_claims_of_another_type(target: Target) -> Tries:
     later = int(target.clock.now) + 60
     for party in DOORS:
+        for end in (f'"{later}"', f"{later}.0"):
+            payload = claims(target, party, exp="END").replace(b'"END"', end.encode())
+            tried = await target.send(party, target.issuer.sign_bytes(header(), payload))
+            yield tried.stopped_by("claims-valid")
+        for name in ("iat", "nbf"):
+            payload = claims(target, party, **{name: str(later - 60)})
+            tried = await target.send(party, target.issuer.sign_bytes(header(), payload))
+            yield tried.stopped_by("claims-valid")
         for end in (
-            f'"{later}"',
-            f"{later}.0",
             f"{later}.5",
             "NaN",
             "Infinity",
@@ -286,10 +305,8 @@ async def test_claims_of_another_type(target: Target) -> Tries:
             "{}",
         ):
             payload = claims(target, party, exp="END").replace(b'"END"', end.encode())
-            yield await target.send(party, target.issuer.sign_bytes(header(), payload))
+            yield (await target.send(party, target.issuer.sign_bytes(header(), payload))).stopped_by("pydantic")
         for name, value in (
-            ("iat", str(later - 60)),
-            ("nbf", str(later - 60)),
             ("aud", {target.issuer.registry.id(party): 1}),
             ("aud", [[target.issuer.registry.id(party)]]),
             ("scope", DOORS[party].scope.split()),
@@ -306,7 +323,8 @@ async def test_claims_of_another_type(target: Target) -> Tries:
             ("lineage", "ancestor-0"),
             ("txn", 7),
         ):
-            yield await target.send(party, target.issuer.sign_bytes(header(), claims(target, party, **{name: value})))
+            payload = claims(target, party, **{name: value})
+            yield (await target.send(party, target.issuer.sign_bytes(header(), payload))).stopped_by("pydantic")
 
 
 @attack(24)
@@ -330,14 +348,17 @@ async def test_a_token_that_is_nested_deep(target: Target) -> Tries:
                 act = {"sub": f"actor-{number}", "act": act}
             lineage = [f"ancestor-{number}" for number in range(MAX_ACTORS + 1)]
             nested: dict[str, Any] = {"act": {"sub": azp, "act": act}, "lineage": lineage, "txn": lineage[0]}
-            yield await target.send(party, target.token(party, **nested))
+            yield (await target.send(party, target.token(party, **nested))).stopped_by("chain-depth")
         nested["act"] = {"sub": azp, "act": {"sub": "one too many", "act": act}}
-        yield await target.send(party, target.token(party, **nested), reason=Reason.BAD_CLAIM)
+        tried = await target.send(party, target.token(party, **nested), reason=Reason.BAD_CLAIM)
+        yield tried.stopped_by("json-size")
         for deep in (b"[" * 4000, b'{"a":' * 900):
             payload = claims(target, party)[:-1] + b', "x": ' + deep
-            yield await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
+            tried = await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
+            yield tried.stopped_by("json: one object, in UTF-8")
             head = header()[:-1] + b', "x": ' + deep
-            yield await target.send(party, target.issuer.sign_bytes(head, b"{}"), reason=Reason.MALFORMED_TOKEN)
+            tried = await target.send(party, target.issuer.sign_bytes(head, b"{}"), reason=Reason.MALFORMED_TOKEN)
+            yield tried.stopped_by("json: one object, in UTF-8")
 
 
 @attack(26)
@@ -350,7 +371,8 @@ async def test_a_key_that_is_not_for_this_or_not_any_more(target: Target) -> Tri
     ]
     for party in DOORS:
         for key in target.issuer.more_keys:
-            yield await target.send(party, attacker(target, kid=key["kid"]).sign(target.claims(party)))
+            tried = await target.send(party, attacker(target, kid=key["kid"]).sign(target.claims(party)))
+            yield tried.stopped_by("key-use" if "use" in key else "key-operations")
     old = {party: target.token(party) for party in DOORS}
     for party, token in old.items():
         assert (await target.send(party, token)).handled
@@ -358,4 +380,4 @@ async def test_a_key_that_is_not_for_this_or_not_any_more(target: Target) -> Tri
     target.issuer.kid, target.issuer.key = "k2", attackers_key()
     for party, token in old.items():
         assert (await target.send(party, target.token(party))).handled
-        yield await target.send(party, token)
+        yield (await target.send(party, token)).stopped_by("removed-keys-forgotten")

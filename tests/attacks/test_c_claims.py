@@ -79,13 +79,14 @@ async def test_a_token_after_its_end(target: Target) -> Tries:
     now = int(target.clock.now)
     for party in DOORS:
         for ended in (0, 1, CLOCK_SKEW - 1, 3600):  # no leeway here
-            yield await target.send(party, target.token(party, iat=now - ended - 60, exp=now - ended))
+            tried = await target.send(party, target.token(party, iat=now - ended - 60, exp=now - ended))
+            yield tried.stopped_by("token-expiry")
     known = {party: target.token(party) for party in DOORS}
     for party, token in known.items():
         assert (await target.send(party, token)).handled
     target.clock.now += 60
     for party, token in known.items():
-        yield await target.send(party, token)
+        yield (await target.send(party, token)).stopped_by("cached-token-in-time")
 
 
 @attack(31)
@@ -125,14 +126,14 @@ async def test_a_token_before_its_time_and_one_after_it_by_a_clock_that_was_set_
             {"iat": now + 3600, "exp": now + 3660},
         ]
         for times in too_soon:
-            yield await target.send(party, target.token(party, **times))
+            yield (await target.send(party, target.token(party, **times))).stopped_by("token-not-before")
         known, fresh = target.token(party), target.token(party)
         assert (await target.send(party, known)).handled
         target.clock.now += 60
-        yield await target.send(party, known, reason=Reason.EXPIRED)
+        assert not (await target.send(party, known)).handled
         target.clock.now -= 50
-        yield await target.send(party, known, reason=Reason.EXPIRED)
-        yield await target.send(party, fresh, reason=Reason.EXPIRED)
+        for token in known, fresh:
+            yield (await target.send(party, token, reason=Reason.EXPIRED)).stopped_by("clock-non-decreasing")
 
 
 @attack(34)
@@ -150,16 +151,17 @@ async def test_a_user_who_is_none(target: Target) -> Tries:
             "\u202ealice",
             "a" * 5000,
         ):
-            yield await target.send(party, target.token(party, sub=name))
+            yield (await target.send(party, target.token(party, sub=name))).stopped_by("claims-valid")
         for one in target.issuer.registry.parties:
-            yield await target.send(party, target.token(party, sub=target.issuer.registry.id(one)))
+            tried = await target.send(party, target.token(party, sub=target.issuer.registry.id(one)))
+            yield tried.stopped_by("subject-is-no-party")
     filed = await target.send("tool/documents", target.writing(), body=tool_call("create", title="x", text="alice's"))
     draft = filed.answer.json()["result"]["structuredContent"]["id"]
     for name in ("*", "admin", "root", "Alice", "alice*", "alic_", "%"):
         body = tool_call("replace", id=draft, text="mine")
         tried = await target.send("tool/documents", target.writing(sub=name), body=body, reason=Reason.RESOURCE_DENIED)
         tried.effect = target.system.documents()[draft]["text"] != "alice's"
-        yield tried
+        yield tried.stopped_by("changes-draft", "changes-own")
 
 
 @attack(35)

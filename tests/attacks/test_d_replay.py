@@ -83,21 +83,23 @@ async def test_another_certificate(target: Target) -> Tries:
     async with served(target, READER) as port:
         sent = request(READER, target.token(READER))
         assert b" 200 " in await asked_once(port, READER, with_certificate(good), sent)
-        for shown in (
-            CA().svid("orchestrator"),  # right names, of somebody else's making
-            CA("evil.example").svid("orchestrator", ids=[name]),
-            the_ca().svid("orchestrator", age=200, life=100),
-            the_ca().svid("orchestrator", age=-100),
-            the_ca().svid(WRITER, ids=[name, other.id], dns=ours),  # two readers might each choose theirs
-            the_ca().svid(WRITER, ids=[], dns=ours),  # as Keycloak's: a server, and no party
-            the_ca().svid("orchestrator", ids=["spiffe://agents.example"]),
+        by_openssl = "OpenSSL: a certificate, of one authority, and until its end"
+        for shown, by in (
+            (CA().svid("orchestrator"), by_openssl),  # right names, of somebody else's making
+            (CA("evil.example").svid("orchestrator", ids=[name]), by_openssl),
+            (the_ca().svid("orchestrator", age=200, life=100), by_openssl),
+            (the_ca().svid("orchestrator", age=-100), by_openssl),
+            (the_ca().svid(WRITER, ids=[name, other.id], dns=ours), "one-spiffe-id"),  # each reader might choose one
+            (the_ca().svid(WRITER, ids=[], dns=ours), "peer-registered"),  # as Keycloak's: a server, and no party
+            (the_ca().svid("orchestrator", ids=["spiffe://agents.example"]), "peer-registered"),
         ):
-            yield _attempt(await asked_once(port, READER, with_certificate(shown), sent))
-        yield _attempt(await asked_once(port, READER, the_ca().for_users(), sent))
+            yield _attempt(await asked_once(port, READER, with_certificate(shown), sent)).stopped_by(by)
+        yield _attempt(await asked_once(port, READER, the_ca().for_users(), sent)).stopped_by(by_openssl)
         before = len(target.system.records(READER))
         answer = await asked_once(port, READER, with_certificate(other), sent)
         found = reasons(target.system.records(READER)[before:])
-        yield Attempt("401", answer.startswith(b"HTTP/1.1 200 "), found, Reason.NOT_BOUND)
+        tried = Attempt("401", answer.startswith(b"HTTP/1.1 200 "), found, Reason.NOT_BOUND)
+        yield tried.stopped_by("azp-is-peer")
 
 
 def _attempt(answer: bytes) -> Attempt:
@@ -156,18 +158,19 @@ async def test_somebody_else_is_at_the_other_end(target: Target) -> Tries:
     older = as_server(reader)
     older.maximum_version = ssl.TLSVersion.TLSv1_2
     assert await _told(target, as_server(reader), mine)
-    for tls in (
-        as_server(the_ca().svid(WRITER)),
-        as_server(the_ca().svid(WRITER, dns=reads)),  # a genuine party, by a name that is not its own
-        as_server(the_ca().svid(READER, ids=[reader.id, mine.id])),
-        as_server(the_ca().svid(READER, ids=[])),
-        as_server(the_ca().svid(READER, dns="reader.evil.example")),
-        as_server(the_ca().svid(READER, age=200, life=100)),
-        as_server(CA().svid(READER)),
-        older,
+    by_openssl, named = "OpenSSL: one authority, one name, and until its end", "server-is-who-was-called"
+    for tls, by in (
+        (as_server(the_ca().svid(WRITER)), by_openssl),
+        (as_server(the_ca().svid(WRITER, dns=reads)), named),  # a genuine party, by a name that is not its own
+        (as_server(the_ca().svid(READER, ids=[reader.id, mine.id])), "one-spiffe-id"),
+        (as_server(the_ca().svid(READER, ids=[])), "one-spiffe-id"),
+        (as_server(the_ca().svid(READER, dns="reader.evil.example")), by_openssl),
+        (as_server(the_ca().svid(READER, age=200, life=100)), by_openssl),
+        (as_server(CA().svid(READER)), by_openssl),
+        (older, "tls-1-3"),
     ):
         heard = await _told(target, tls, mine)
-        yield Attempt("told everything" if heard else "no connection", bool(heard))
+        yield Attempt("told everything" if heard else "no connection", bool(heard)).stopped_by(by)
 
 
 async def _told(target: Target, tls: ssl.SSLContext, mine: Svid) -> bytes:
@@ -276,19 +279,20 @@ def _cut_off(target: Target, party: str) -> Iterator[None]:
 async def test_a_connection_from_before(target: Target) -> Tries:
     """Certificates end, and with them all that was begun by them: kept connections, and sessions to be resumed."""
     ended = Peer(target.issuer.registry.id("orchestrator"), target.clock() - 1)
-    yield await target.send(READER, target.token(READER), peer=ended)
+    yield (await target.send(READER, target.token(READER), peer=ended)).stopped_by("certificate-not-ended")
 
     async with served(target, READER) as port:
         mine = with_certificate(the_ca().svid("orchestrator"))
         resumed = await asyncio.to_thread(_resumed, port, mine)
-        yield Attempt("not resumed", resumed)
+        yield Attempt("not resumed", resumed).stopped_by("session-not-resumed")
 
         reader, writer = await connected(port, READER, mine)
         assert b" 200 " in await asked(reader, writer, request(READER, target.token(READER)))
         target.clock.now += 7200
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(zerotrust.spiffe.tls, "_clock", target.clock)
-            yield _attempt(await asked(reader, writer, request(READER, target.token(READER))))
+            answer = await asked(reader, writer, request(READER, target.token(READER)))
+            yield _attempt(answer).stopped_by("connection-ends-with-certificate")
         writer.close()
 
 

@@ -43,10 +43,11 @@ async def test_a_token_for_one_tool_calls_another(target: Target) -> Tries:
             if scope == needed:
                 assert tried.handled
             else:
-                yield refused_with_a_hint(tried, needed)
+                yield refused_with_a_hint(tried, needed).stopped_by("scope-held", "policy-decides")
         # The issuer should never have given that: the registry does not let this agent hold it.
         token = target.token("tool/documents", **target.issuer.chain("orchestrator", unable), scope=needed)
-        yield await target.send("tool/documents", token, body=body, reason=Reason.POLICY_DENIED)
+        tried = await target.send("tool/documents", token, body=body, reason=Reason.POLICY_DENIED)
+        yield tried.stopped_by("party-may-hold-scope", "policy-decides")
 
 
 @attack(48)
@@ -85,15 +86,18 @@ async def test_a_scope_that_nearly_reads_like_the_right_one(target: Target) -> T
     party = "tool/documents"
     for scope in ("tool.read", "tool.read tool.read", "model.read tool.read", " tool.read  tool.write "):
         assert (await target.send(party, target.token(party, scope=scope))).handled
+    for space in ("\t", "\n", "\r\n", "\v", "\u00a0", "\u2003"):
+        tried = await target.send(party, target.token(party, scope=f"tool.read{space}model.read"))
+        yield tried.stopped_by("scopes-of-token", "scope-held")
     for scope in nearly("tool.read"):
-        yield await target.send(party, target.token(party, scope=scope))
+        yield (await target.send(party, target.token(party, scope=scope))).stopped_by("scope-held")
     for claim in (["tool.read"], {"tool.read": True}, 7, True):
-        yield await target.send(party, target.token(party, scope=claim), reason=Reason.BAD_CLAIM)
-    yield await target.send(party, target.token(party, scope="tool.read " * 10_000), reason=Reason.TOKEN_TOO_LARGE)
+        tried = await target.send(party, target.token(party, scope=claim), reason=Reason.BAD_CLAIM)
+        yield tried.stopped_by("pydantic")
 
 
 def nearly(scope: str) -> Iterator[str]:
-    for between in ("\t", "\n", "\r\n", "\v", ",", ";", "+", "%20", "\u00a0", "\u2003", "\u200b", "\0"):
+    for between in (",", ";", "+", "%20", "\u200b", "\0"):
         yield f"{scope}{between}model.read"
     yield from (scope[:-1], scope + "s", scope + ".all", scope.upper(), scope.title(), scope.replace(".", ":"))
     yield from ("*", "tool.*", "tool", ".*", "tool.rea%", "tool\uff0eread", "t\u043eol.read", f'"{scope}"', f"!{scope}")
@@ -109,11 +113,11 @@ async def test_somebody_elses_document_by_its_id(target: Target) -> Tries:
     assert foreign.effect or heard(foreign.answer) == tuple(
         said.replace("FIN-999", "FIN-201") for said in heard(missing.answer)
     )
-    yield foreign
+    yield foreign.stopped_by("document-access-decided", "document-of-own-department")
 
     found = await target.send(tool, reading, body=tool_call("search", query="invoice"), reason=Reason.GRANTED)
     found.effect = "FIN-202" in found.answer.text
-    yield found
+    yield found.stopped_by("search-result-permitted")
 
     draft = await target.send(tool, target.writing(sub="carol"), body=tool_call("create", title="Mine", text="Mine."))
     drafted = draft.answer.json()["result"]["structuredContent"]["id"]
@@ -121,7 +125,7 @@ async def test_somebody_elses_document_by_its_id(target: Target) -> Tries:
         before = target.system.documents()
         tried = await target.send(tool, writing, body=tool_call("replace", id=other, text="Gone."))
         tried.effect = target.system.documents() != before
-        yield tried
+        yield tried.stopped_by("document-access-decided")
 
 
 @attack(55)
@@ -131,7 +135,7 @@ async def test_a_listing_shows_what_the_caller_cannot_use(target: Target) -> Tri
         names = [tool["name"] for tool in tried.answer.json()["result"]["tools"]]
         assert names
         tried.effect = foreign in names
-        yield tried
+        yield tried.stopped_by("listed-tools-permitted")
     for method in ("resources/list", "prompts/list", "resources/templates/list", "logging/setLevel"):
         yield await target.send(
             "tool/documents", target.token("tool/documents"), body=rpc(method, _meta=META), reason=Reason.UNKNOWN_METHOD

@@ -59,12 +59,17 @@ async def test_rights_that_stand_in_the_chain(target: Target) -> Tries:
     def token(more: dict[str, Any], **changed: Any) -> str:
         return target.token(DOCUMENTS, **{"act": target.claims(DOCUMENTS)["act"] | more} | changed)
 
-    yield await target.send(DOCUMENTS, token({"scope": "tool.read"}, scope="inference.run"))
-    for group in ({"groups": ["/engineering"]}, {"roles": ["admin"]}):
-        yield await target.send(DOCUMENTS, token(group, groups=[]), reason=Reason.POLICY_DENIED)
+    tried = await target.send(DOCUMENTS, token({"scope": "tool.read"}, scope="inference.run"))
+    yield tried.stopped_by("scopes-of-token")
+    tried = await target.send(
+        DOCUMENTS, token({"groups": ["/engineering"]}, groups=[]), reason=Reason.POLICY_DENIED
+    )
+    yield tried.stopped_by("groups-of-token")
+    tried = await target.send(DOCUMENTS, token({"roles": ["admin"]}, groups=[]), reason=Reason.POLICY_DENIED)
+    yield tried.stopped_by("nothing reads it")
     now = int(target.clock())
     late = token({"exp": now + 60, "iat": now}, iat=now - 60, exp=now - 1)
-    yield await target.send(DOCUMENTS, late, reason=Reason.EXPIRED)
+    yield (await target.send(DOCUMENTS, late, reason=Reason.EXPIRED)).stopped_by("nothing reads it")
 
 
 @attack(74)

@@ -40,9 +40,11 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     revocations.change(1, ("party", spiffe_id(ORCHESTRATOR)), "an operator")
     for party, token in tokens.items():  # as who acts, and as who acted before
         if DOORS[party].chain:
-            yield await target.send(party, token)
+            by = "acting-parties-not-suspended"
+            further = [] if DOORS[party].chain == (ORCHESTRATOR,) else [f"{by} (the latest party alone)"]
+            yield (await target.send(party, token)).stopped_by("caller-not-revoked", by, *further)
     card: dict[str, Any] = {"method": "GET", "path": CARD_PATH, "body": b""}
-    yield await target.send(READER, None, **card, peer=workload(ORCHESTRATOR))
+    yield (await target.send(READER, None, **card, peer=workload(ORCHESTRATOR))).stopped_by("peer-not-suspended")
     revocations.change(2, ("party", spiffe_id(ORCHESTRATOR)), None)
     assert (await target.send(READER, tokens[READER])).handled
 
@@ -53,7 +55,7 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     tried = await target.give(ORCHESTRATOR, reason=Reason.GRANTED)
     # It would be asked for its card at most, which takes no token.
     tried.effect = f"POST {DOORS[READER].path}" in reader.handled[before:]
-    yield tried
+    yield tried.stopped_by("no-call-to-suspended-peer")
     revocations.change(4, ("party", spiffe_id(READER)), None)
 
     thought = target.system.apps[target.system.addresses["inference"]]
@@ -68,12 +70,13 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     tried = await target.give(READER)
     tried.recorded = (await target.records("inference"))[on_record:]
     tried.effect = "certificate" in tried.answer.text
-    yield tried
+    yield tried.stopped_by("caller-not-revoked")
 
     revocations.change(6, ("party", spiffe_id(READER)), None)
     revocations.change(7, ("party", "walkthrough"), "an operator")
     for party, token in tokens.items():  # as the client by which the user came
-        yield await target.send(party, token)
+        names = ("caller-not-revoked", by, f"{by} (without the client)")
+        yield (await target.send(party, token)).stopped_by(*names)
 
 
 @attack(89, with_registry)
@@ -90,17 +93,24 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
         door: dict[str, Any] = {"method": method, "path": path, "body": body}
         for agent, reason in ((READER, Reason.REVOKED), (WRITER, Reason.POLICY_DENIED)):
             mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, agent) | OPERATORS))
-            yield await target.send(REGISTRY, mine, **door, reason=reason)
-        yield await target.send(REGISTRY, None, **door, peer=workload(READER), reason=Reason.NO_TOKEN)
+            tried = await target.send(REGISTRY, mine, **door, reason=reason)
+            yield tried.stopped_by("operator-in-person" if agent == WRITER else "row 83: caller-not-revoked")
+        tried = await target.send(REGISTRY, None, **door, peer=workload(READER), reason=Reason.NO_TOKEN)
+        yield tried.stopped_by("row 1: gate-admits")
         alice = target.operating(sub="alice", groups=["/engineering"])
-        yield await target.send(REGISTRY, alice, **door, reason=Reason.POLICY_DENIED)
+        tried = await target.send(REGISTRY, alice, **door, reason=Reason.POLICY_DENIED)
+        yield tried.stopped_by("operator-in-group")
         others = target.operating(azp="walkthrough")
-        yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
-        yield await target.send(REGISTRY, target.operating(), **door, peer=workload(READER), reason=Reason.NOT_BOUND)
+        tried = await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
+        yield tried.stopped_by("row 72: actor-required")
+        stolen = target.operating()
+        tried = await target.send(REGISTRY, stolen, **door, peer=workload(READER), reason=Reason.NOT_BOUND)
+        yield tried.stopped_by("row 36: azp-is-peer")
     for method, path in (("POST", "/parties"), ("PUT", f"/parties/{READER}")):
         token = target.operating()
         no_door: dict[str, Any] = {"method": method, "path": path, "body": {}}
-        yield await target.send(REGISTRY, token, **no_door, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+        tried = await target.send(REGISTRY, token, **no_door, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+        yield tried.stopped_by("row 9: route-listed")
     shadow = await target.send(
         REGISTRY,
         target.operating(),
@@ -109,15 +119,17 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
         reason=RegistryReason.NO_SUCH_PARTY,
     )
     shadow.effect = shadow.answer.status_code == 200
-    yield shadow
+    yield shadow.stopped_by("there is no such party")
     again = await target.send(
         REGISTRY, target.operating(), path=f"/parties/{READER}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )
     again.effect = spiffe_id(READER) not in target.revoked
-    yield again
+    yield again.stopped_by("reinstated-without-drift")
     for peer in (workload(READER), workload(ORCHESTRATOR), NO_CERTIFICATE, workload("authority/attestation/evil")):
         report: dict[str, Any] = {"drifted": {WRITER: "a rival"}, "at": time.time()}
-        yield await target.send(REGISTRY, None, path="/attestation", body=report, peer=peer, reason=Reason.UNKNOWN_PEER)
+        door = {"path": "/attestation", "body": report}
+        tried = await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.UNKNOWN_PEER)
+        yield tried.stopped_by("peer-admitted-by-route")
     for tried in _named_nearly(target):
         yield tried
     for tried in _on_the_stream(target):
@@ -133,7 +145,7 @@ def _named_nearly(target: Target) -> list[Attempt]:
         with suppress(ValueError):
             Registry.model_validate(known.model_dump() | {"parties": entries})
             tries.append(Attempt("registered", succeeded=True))
-        tries.append(Attempt("no name", succeeded=False))
+        tries.append(Attempt("no name", succeeded=False).stopped_by("pydantic"))
     return tries
 
 
@@ -143,14 +155,17 @@ def _on_the_stream(target: Target) -> list[Attempt]:
     lost: dict[Revocable, str] = {("party", spiffe_id(READER)): "drift"}
     own = target.system.snapshot
     tries = []
-    for signer, kind, payload in [
-        (reader, REVOCATIONS, changed(reader.id, 8, ("party", spiffe_id(READER)), None)),
-        (CA().svid(REGISTRY), REVOCATIONS, changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
-        (the_ca().svid(REGISTRY, age=200, life=100), REVOCATIONS, state(registrar.id, 9, {})),
-        (reader, REGISTRY_TOPIC, document(registrar.id, 2, own.model_copy(update={"approved": {}}))),
-        (registrar, REVOCATIONS, state(registrar.id, 6, {})),  # genuine, and old
-        (registrar, REVOCATIONS, changed(registrar.id, 7, ("party", spiffe_id(READER)), None)),  # heard already
-        (registrar, LineKind("a statement", "JWT"), changed(registrar.id, 8, ("party", spiffe_id(READER)), None)),
+    reinstated: Revocable = ("party", spiffe_id(READER))
+    older, heard_already = state(registrar.id, 6, {}), changed(registrar.id, 7, reinstated, None)
+    aged, narrower = the_ca().svid(REGISTRY, age=200, life=100), own.model_copy(update={"approved": {}})
+    for signer, kind, payload, by in [
+        (reader, REVOCATIONS, changed(reader.id, 8, reinstated, None), "statement-signer"),
+        (reader, REGISTRY_TOPIC, document(registrar.id, 2, narrower), "statement-signer"),
+        (CA().svid(REGISTRY), REVOCATIONS, changed(registrar.id, 8, reinstated, None), "statement-chain"),
+        (aged, REVOCATIONS, state(registrar.id, 9, {}), "row 110: statement-certificate-in-time"),
+        (registrar, REVOCATIONS, older, "state-not-older"),
+        (registrar, REVOCATIONS, heard_already, "row 91: no-change-missed"),
+        (registrar, LineKind("a statement", "JWT"), changed(registrar.id, 8, reinstated, None), "no line of that kind"),
     ]:
         feed = following(target.system.snapshot, 7, lost)
         heard, before = True, feed._registry.document
@@ -159,7 +174,7 @@ def _on_the_stream(target: Target) -> list[Attempt]:
         except (InvalidStatement, Gap):
             heard = False
         gained = heard and (feed.revocations.revoked != lost or feed._registry.document is not before)
-        tries.append(Attempt("not heard", gained))
+        tries.append(Attempt("not heard", gained).stopped_by(by))
     return tries
 
 
@@ -178,11 +193,11 @@ async def test_a_token_from_before_the_registry_took_it_away(target: Target) -> 
     assert (await target.send(TOOL, reading)).handled
     assert (await target.send(READER, asking)).handled
     _narrowed(target, READER, delegates=["tool.write", "inference.run", "llama.chat"])
-    yield await target.send(TOOL, reading)
+    yield (await target.send(TOOL, reading)).stopped_by("party-may-hold-scope", "new-policy-used")
     _narrowed(target, READER, delegates=["tool.read", "inference.run", "llama.chat"], may_call=["inference"])
-    yield await target.send(TOOL, reading)
+    yield (await target.send(TOOL, reading)).stopped_by("party-may-call", "new-policy-used")
     _narrowed(target, ORCHESTRATOR, may_call=[WRITER])
-    yield await target.send(READER, asking)
+    yield (await target.send(READER, asking)).stopped_by("party-may-call", "new-policy-used")
     assert (await target.send(WRITER, target.token(WRITER))).handled
 
 

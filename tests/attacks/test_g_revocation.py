@@ -77,7 +77,8 @@ async def test_a_token_that_was_revoked_is_used_again(target: Target) -> Tries:
             subject: Any = (kind, names[kind])
             assert (await target.send(party, token)).handled
             revoke(target, subject)
-            yield await target.send(party, token)
+            by = "chain-started-after-revocation" if kind == "before" else f"{kind}-not-revoked"
+            yield (await target.send(party, token)).stopped_by("caller-not-revoked", by)
             revoke(target, subject, None)
             assert (await target.send(party, token)).handled
     now = int(target.issuer.clock())
@@ -85,7 +86,9 @@ async def test_a_token_that_was_revoked_is_used_again(target: Target) -> Tries:
     for party in DOORS:
         if DOORS[party].chain:  # exchanged since then, and from what was issued before
             assert (await target.send(party, target.token(party))).handled
-            yield await target.send(party, target.token(party, root={"azp": "walkthrough", "iat": now - 1}))
+            tried = await target.send(party, target.token(party, root={"azp": "walkthrough", "iat": now - 1}))
+            by = "chain-started-after-revocation"
+            yield tried.stopped_by("caller-not-revoked", by, f"{by} (by the time of the token)")
 
 
 @attack(82)
@@ -97,7 +100,7 @@ async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tr
         assert (await target.send(party, token)).handled
     revoke(target, ("token", "T0"))
     for party, token in tokens.items():
-        yield await target.send(party, token)
+        yield (await target.send(party, token)).stopped_by("caller-not-revoked", "ancestors-not-revoked")
     for party, token in siblings.items():
         assert (await target.send(party, token)).handled
 
@@ -110,7 +113,7 @@ async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tr
         patch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 60)  # so that it is not cut off before
         tried = await target.send(ORCHESTRATOR, target.issuer.token(jti="T1"), path="/tasks", body=body)
     tried.effect = len(target.issuer.exchanges) > exchanges
-    yield tried
+    yield tried.stopped_by("no-exchange-if-revoked")
 
 
 @attack(84)
@@ -129,13 +132,17 @@ async def test_those_who_would_have_to_say_no_say_nothing(target: Target) -> Tri
     def blind() -> None:
         heard(attestation=0.0, keycloak=FOREVER + 1, registry=0.0)
 
-    for what in (silent, blind, revocations.forget):
+    for what, by in (
+        (silent, "revocations-fresh"),
+        (blind, "freshness-counts-from-oldest-read"),
+        (revocations.forget, "gap-ends-freshness"),
+    ):
         tokens = {party: target.token(party) for party in DOORS}
         for party, token in tokens.items():
             assert (await target.send(party, token)).handled
         what()
         for party, token in tokens.items():
-            yield _with_retry(await target.send(party, token))
+            yield _with_retry(await target.send(party, token)).stopped_by("caller-not-revoked", "revocations-fresh", by)
         revocations.replace(revocations.number or 0, {})
         heard(registry=0.0)
 
@@ -151,7 +158,7 @@ async def test_those_who_would_have_to_say_no_say_nothing(target: Target) -> Tri
             patch.setattr("zerotrust.limits.answers.SECONDS", 0.05)
             with _at_the_issuer(target, answer):
                 unheard = await target.send(TOOL, target.writing(), body=WRITE, reason=Reason.ISSUER_UNAVAILABLE)
-                yield _with_retry(unheard)
+                yield _with_retry(unheard).stopped_by("high-risk-introspected", "introspection-active")
 
 
 def _with_retry(tried: Tried) -> Tried:
@@ -209,13 +216,14 @@ async def test_a_stream_outlives_its_token(target: Streaming) -> Tries:
     subjects: list[Revocable] = [("user", "alice"), ("session", "session-1"), ("token", "T0")]
     for subject in subjects:
         target.meanwhile = lambda: door.revocations.change(number + 1, subject, "a theft")  # noqa: B023 - called at once
-        yield await streamed(Reason.REVOKED, target.issuer.token(jti="T0"))
+        tried = await streamed(Reason.REVOKED, target.issuer.token(jti="T0"))
+        yield tried.stopped_by("revocation-ends-answer")
         door.revocations.change(number + 2, subject, None)
         number += 2
     target.meanwhile = lambda: None
     token = target.issuer.token()
     door.clock.now = NOW + 59.95
-    yield await streamed(Reason.EXPIRED, token)
+    yield (await streamed(Reason.EXPIRED, token)).stopped_by("answer-has-an-end")
 
 
 @attack(86)
@@ -263,13 +271,18 @@ async def test_somebody_else_revokes_or_reinstates(target: Registered) -> Tries:
     for method, path, body in doors:
         door: dict[str, Any] = {"method": method, "path": path, "body": body}
         mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, WRITER) | olga))
-        yield await target.send(REGISTRY, mine, **door)
+        yield (await target.send(REGISTRY, mine, **door)).stopped_by("operator-in-person")
         alice = target.operating(sub="alice", groups=["/engineering"])
-        yield await target.send(REGISTRY, alice, **door)
+        yield (await target.send(REGISTRY, alice, **door)).stopped_by("operator-in-group")
         for peer in (workload(WRITER), NO_CERTIFICATE):
-            yield await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.NO_TOKEN)
-        yield await target.send(REGISTRY, target.operating(), **door, peer=workload(WRITER), reason=Reason.NOT_BOUND)
-        yield await target.send(REGISTRY, target.operating(azp="walkthrough"), **door, reason=Reason.ACTOR_MISSING)
+            tried = await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.NO_TOKEN)
+            yield tried.stopped_by("row 1: gate-admits")
+        stolen = target.operating()
+        tried = await target.send(REGISTRY, stolen, **door, peer=workload(WRITER), reason=Reason.NOT_BOUND)
+        yield tried.stopped_by("azp-is-peer")
+        others = target.operating(azp="walkthrough")
+        tried = await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
+        yield tried.stopped_by("row 72: actor-required")
         revoked: dict[str, Any] = target.system.revocations.revoked  # type: ignore[assignment] # whatever it holds
         assert revoked.keys() <= {("user", "alice"), ("token", "T0")}
 
@@ -300,15 +313,16 @@ async def test_somebody_else_says_that_a_session_has_ended_or_that_nobody_was_re
     ended = jwt.decode(good, options={"verify_signature": False})["sid"]
     assert (await brought(good)).succeeded
     assert ("session", ended) in target.system.revocations.revoked
-    yield await brought(good)
-    yield await brought(logout(forged))
-    yield await brought(logout(typ="at+jwt"))
-    yield await brought(logout(typ="JWT"))
-    yield await brought(logout(iss=elsewhere))
-    yield await brought(logout(aud=spiffe_id(ORCHESTRATOR)))
-    yield await brought(logout(events={"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}))
-    yield await brought(logout(nonce="n"))
-    yield await brought(logout(iat=now - MAX_AGE, exp=now + 9999))
+    yield (await brought(good)).stopped_by("logout-token-once")
+    yield (await brought(logout(forged))).stopped_by("logout-token-signature")
+    yield (await brought(logout(typ="at+jwt"))).stopped_by("token-type")
+    yield (await brought(logout(typ="JWT"))).stopped_by("token-type")
+    yield (await brought(logout(iss=elsewhere))).stopped_by("logout-token-issuer")
+    yield (await brought(logout(aud=spiffe_id(ORCHESTRATOR)))).stopped_by("logout-token-audience")
+    ended_elsewhere = {"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}
+    yield (await brought(logout(events=ended_elsewhere))).stopped_by("logout-token-event")
+    yield (await brought(logout(nonce="n"))).stopped_by("logout-token-without-nonce")
+    yield (await brought(logout(iat=now - MAX_AGE, exp=now + 9999))).stopped_by("logout-token-age")
     for tried in _on_the_stream(target):
         yield tried
 
@@ -318,20 +332,20 @@ def _on_the_stream(target: Registered) -> list[Attempt]:
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
     theft: dict[Revocable, str] = {("session", "session-1"): "a theft"}
     tries = []
-    for signer, payload in [
-        (reader, changed(registrar.id, 8, ("user", "alice"), "a rival")),
-        (CA().svid(REGISTRY), changed(registrar.id, 8, ("user", "alice"), "a rival")),
-        (reader, changed(registrar.id, 8, ("session", "session-1"), None)),
-        (registrar, changed(registrar.id, 7, ("session", "session-1"), None)),  # heard already
-        (registrar, changed(registrar.id, 9, ("session", "session-1"), None)),  # one is missing
+    for signer, payload, by in [
+        (reader, changed(registrar.id, 8, ("user", "alice"), "a rival"), "statement-signer"),
+        (CA().svid(REGISTRY), changed(registrar.id, 8, ("user", "alice"), "a rival"), "statement-chain"),
+        (reader, changed(registrar.id, 8, ("session", "session-1"), None), "statement-signer"),
+        (registrar, changed(registrar.id, 7, ("session", "session-1"), None), "no-change-missed"),  # heard already
+        (registrar, changed(registrar.id, 9, ("session", "session-1"), None), "no-change-missed"),  # one is missing
     ]:
         feed = following(target.system.snapshot, 7, theft)
         try:
             feed._take(line(REVOCATIONS, payload, signer))
         except (InvalidStatement, Gap):
-            tries.append(Attempt("not heard", succeeded=False))
+            tries.append(Attempt("not heard", succeeded=False).stopped_by(by))
         else:
-            tries.append(Attempt("heard", feed.revocations.revoked != theft))
+            tries.append(Attempt("heard", feed.revocations.revoked != theft).stopped_by(by))
     return tries
 
 
@@ -400,4 +414,5 @@ async def test_a_party_that_answers_after_its_suspension(target: Target) -> Trie
         except Denied as refusal:
             told = str(refusal.reason)
         await egress.close()
-        yield Attempt(told, succeeded=b"poison" in got, recorded=[told], reason=Reason.PEER_REVOKED)
+        tried = Attempt(told, succeeded=b"poison" in got, recorded=[told], reason=Reason.PEER_REVOKED)
+        yield tried.stopped_by("suspension-ends-call" if late else "stream-of-suspended-peer")

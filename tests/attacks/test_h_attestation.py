@@ -35,7 +35,8 @@ async def test_an_identity_of_somebody_else(target: Machine) -> Tries:
     """Asked for by name; and made by whoever likes, for the authority itself to say that it is good."""
     probe = await target.probe()
     writer = f"__import__('spiffe').SpiffeId({spiffe_id('agent/writer')!r})"
-    yield await target.answered(probe, FETCH.replace("})", f"}}, {writer})"), "asked for another identity")
+    tried = await target.answered(probe, FETCH.replace("})", f"}}, {writer})"), "asked for another identity")
+    yield tried.stopped_by("jwt-svid-for-own-id")
 
     genuine = await probe.run(FETCH)
     header, claims = jwt.get_unverified_header(genuine), jwt.decode(genuine, options={"verify_signature": False})
@@ -44,14 +45,11 @@ async def test_an_identity_of_somebody_else(target: Machine) -> Tries:
     by_somebody = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), "ES256", headers=other)
     signature = genuine.rpartition(".")[2]
     altered = jwt.encode(claims | {"sub": spiffe_id("agent/writer")}, "x" * 32, "HS256", headers=other)
-    for token, audience in (
-        (by_somebody, REALM),
-        (jwt.encode(claims, "", "none"), REALM),
-        (f"{altered.rpartition('.')[0]}.{signature}", REALM),
-        (genuine, "https://elsewhere.test"),
-    ):
-        answer = await probe.run(_validated(token, audience))
-        yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer)
+    for token in by_somebody, jwt.encode(claims, "", "none"), f"{altered.rpartition('.')[0]}.{signature}":
+        answer = await probe.run(_validated(token))
+        yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer).stopped_by("jwt-svid-signature")
+    answer = await probe.run(_validated(genuine, "https://elsewhere.test"))
+    yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer).stopped_by("PyJWT: the audience")
 
 
 def _validated(token: str, audience: str = REALM) -> str:
@@ -75,21 +73,25 @@ async def test_code_that_is_not_what_was_approved(target: Machine) -> Tries:
 
     for name in ("helper.py", "planted.py", "helper.pyc"):
         (target.code / name).write_text("value = 'another'\n")
-        yield await target.launched(launch("inference"), f"agents/reader/{name}")
+        tried = await target.launched(launch("inference"), f"agents/reader/{name}")
+        yield tried.stopped_by("code-as-locked")
         (target.code / name).unlink()
         helper.write_text(genuine)
-    yield await target.launched(launch("agent/nobody"), "for others, not for this name")
+    tried = await target.launched(launch("agent/nobody"), "for others, not for this name")
+    yield tried.stopped_by("code-approved-for-party")
 
     probe = await target.probe()
     assert (await probe.run(FETCH)).count(".") == 2
     for name in ("main.py", "helper.py", "planted.py"):
         before = (target.code / name).read_text() if (target.code / name).exists() else None
         (target.code / name).write_text("value = 'another'\n")
-        yield await target.answered(probe, FETCH, f"changed: agents/reader/{name}")
+        tried = await target.answered(probe, FETCH, f"changed: agents/reader/{name}")
+        yield tried.stopped_by("code-unchanged-since-launch")
         (target.code / name).unlink() if before is None else (target.code / name).write_text(before)
     planted = probe.launched.stage.path / "jwt.py"
     planted.write_text("")
-    yield await target.answered(probe, FETCH, f"changed: {planted}")
+    tried = await target.answered(probe, FETCH, f"changed: {planted}")
+    yield tried.stopped_by("code-unchanged-since-launch")
 
 
 @attack(95)
@@ -118,17 +120,18 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     peer = workload("authority/attestation")
     drifted = {"drifted": {reader: "agents/reader/main.py"}, "at": time.time()}
     assert (await target.send(REGISTRY, None, path="/attestation", body=drifted, peer=peer)).handled
-    yield await target.send(tool, reading)
-    yield await target.send("inference", target.token("inference"))
+    yield (await target.send(tool, reading)).stopped_by("drift-suspends", "caller-not-revoked")
+    thinking = await target.send("inference", target.token("inference"))
+    yield thinking.stopped_by("drift-suspends", "caller-not-revoked")
     again = await target.send(
         REGISTRY, target.operating(), path=f"/parties/{reader}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )
     again.effect = spiffe_id(reader) not in target.revoked
-    yield again
+    yield again.stopped_by("reinstated-without-drift")
     if not again.effect:  # what is put back is not trusted again by itself
         assert spiffe_id(reader) in target.clients.disabled
         await target.send(REGISTRY, None, path="/attestation", body={"drifted": {}, "at": time.time()}, peer=peer)
-        yield await target.send(tool, reading)
+        yield (await target.send(tool, reading)).stopped_by("drift-suspends", "caller-not-revoked")
 
 
 @attack(97, machine)
@@ -144,10 +147,11 @@ async def test_a_key_where_it_could_be_taken(target: Machine) -> Tries:
         assert target.authority.server_certificate("localhost")
     probe = await target.probe()
     await probe.run(FETCH)
-    yield Attempt("no key", target.leaks)
+    yield Attempt("no key", target.leaks).stopped_by("key-never-on-disk")
     environment = await probe.run("import os; answer = repr(dict(os.environ))")
-    yield Attempt("no key", "PRIVATE" in environment or holds_token(environment))
+    in_environment = Attempt("no key", "PRIVATE" in environment or holds_token(environment))
+    yield in_environment.stopped_by("nothing puts it there")
 
     path = target.place / "second.sock"
     twin = Launch.registered(target.registry, "agent/reader", {"ZT_PROBE": str(path)})
-    yield await target.launched(twin, "runs already")
+    yield (await target.launched(twin, "runs already")).stopped_by("launched-once")

@@ -39,11 +39,13 @@ async def test_the_headers_name_one_tool_and_the_body_another(target: Target) ->
         [(b"mcp-method", None), (b"mcp-name", None)],
     ]
     for headers in named:
-        yield await acted(target, target.token(TOOL), create, headers=headers)
+        yield (await acted(target, target.token(TOOL), create, headers=headers)).stopped_by("mcp")
         # Who may create gains nothing either by saying one thing twice, differently.
-        yield await acted(target, target.writing(), create, headers=headers, reason=Reason.GRANTED)
+        tried = await acted(target, target.writing(), create, headers=headers, reason=Reason.GRANTED)
+        yield tried.stopped_by("mcp")
     headers = [(b"mcp-name", b"read"), (b"mcp-protocol-version", LEGACY[0])]
-    yield await acted(target, target.token(TOOL), create, headers=headers, reason=Reason.LEGACY_ERA)
+    tried = await acted(target, target.token(TOOL), create, headers=headers, reason=Reason.LEGACY_ERA)
+    yield tried.stopped_by("tool-named-in-body")
 
 
 @attack(99)
@@ -51,34 +53,41 @@ async def test_an_older_era_of_the_protocol(target: Target) -> Tries:
     """In older eras there are sessions, streams and no comparison of headers; the SDK would speak them all."""
     hello = rpc("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "x", "version": "1"})
     for version in (None, b"", *LEGACY, b"2026-07-28, 2025-11-25", b"2026-07-29", b"DRAFT-2026-v1"):
-        for body in (DOORS[TOOL].body, hello):
-            yield await target.send(TOOL, target.token(TOOL), body=body, headers=[(b"mcp-protocol-version", version)])
+        for body, by in ((DOORS[TOOL].body, "mcp-era"), (hello, "mcp-method-known")):
+            headers = [(b"mcp-protocol-version", version)]
+            yield (await target.send(TOOL, target.token(TOOL), body=body, headers=headers)).stopped_by(by)
     twice: list[tuple[bytes, bytes | None]] = [(b"mcp-protocol-version", v) for v in (b"2026-07-28", LEGACY[0])]
-    yield await target.send(TOOL, target.token(TOOL), headers=twice)
+    yield (await target.send(TOOL, target.token(TOOL), headers=twice)).stopped_by("mcp-era")
     for method in ("GET", "DELETE"):
-        yield await target.send(TOOL, target.token(TOOL), method=method, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+        tried = await target.send(TOOL, target.token(TOOL), method=method, reason=Reason.NO_PERMISSION_FOR_ROUTE)
+        yield tried.stopped_by("row 9: route-listed")
 
 
 @attack(100)
 async def test_what_is_json_rpc_but_no_request(target: Target) -> Tries:
     call = tool_call("read", id="ENG-101")
     batch = b'[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]'
-    for body in (batch, b"[]", b"null", b"7", b'"tools/call"', b"{}"):
-        yield await target.send(TOOL, target.token(TOOL), body=body, headers=[(b"mcp-method", b"tools/call")])
     ids: tuple[Any, ...] = (None, True, 1.5, [1], {})
     parameters: tuple[Any, ...] = (None, [], "read", {"arguments": {}}, {"name": ["read"]})
-    no_requests: list[dict[str, Any]] = [
+    no_id: list[Any] = [{name: value for name, value in call.items() if name != "id"}]
+    nothing_to_read: list[Any] = [
+        *(batch, b"[]", b"null", b"7", b'"tools/call"', b"{}"),
         {"jsonrpc": "2.0", "id": 1, "result": {}},
         {"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "x"}},
-        {name: value for name, value in call.items() if name != "id"},
-        *(call | {"id": id_} for id_ in ids),
         *(call | {"method": method} for method in (None, 7, ["tools/call"])),
         *(call | {"params": params} for params in parameters),
     ]
-    for request in no_requests:
-        yield await target.send(TOOL, target.token(TOOL), body=request, headers=[(b"mcp-method", b"tools/call")])
+    for requests, by in (
+        (no_id + [call | {"id": id_} for id_ in ids], "mcp-request-id"),
+        (nothing_to_read, "it names no method, or no tool"),
+    ):
+        for request in requests:
+            headers = [(b"mcp-method", b"tools/call")]
+            yield (await target.send(TOOL, target.token(TOOL), body=request, headers=headers)).stopped_by(by)
     for method in ("TOOLS/CALL", "tools/call ", "Tools/Call", "tools//call", "tools/c\u0430ll", ""):
-        yield await target.send(TOOL, target.token(TOOL), body=call | {"method": method}, reason=Reason.UNKNOWN_METHOD)
+        body = call | {"method": method}
+        tried = await target.send(TOOL, target.token(TOOL), body=body, reason=Reason.UNKNOWN_METHOD)
+        yield tried.stopped_by("mcp-method-known")
 
 
 @attack(101)
@@ -93,12 +102,12 @@ async def test_a_web_page_that_found_our_address(target: Target) -> Tries:
         tried = await target.send(TOOL, target.token(TOOL), headers=[header], reason=reason)
         tried.effect = "result" in tried.answer.text
         assert tried.effect or (tried.answer.status_code, tried.problem["reason"]) == (reason.status, reason)
-        yield tried
+        yield tried.stopped_by("mcp-host")
     for party in DOORS:
         asks = [(b"origin", b"http://attacker.test"), (b"access-control-request-method", b"POST")]
         tried = await target.send(party, None, method="OPTIONS", headers=asks, reason=Reason.NO_TOKEN)
         assert "access-control-allow-origin" not in tried.answer.headers
-        yield tried
+        yield tried.stopped_by("row 1: gate-admits")
 
 
 @attack(102)
@@ -109,32 +118,34 @@ async def test_a_session_of_the_attackers_choice(target: Target) -> Tries:
     for session in [*sessions, (b"last-event-id", b"1")]:
         tried = await target.send(TOOL, target.token(TOOL), headers=[session], reason=Reason.GRANTED)
         tried.effect = heard(tried.answer) != heard(without.answer) or "mcp-session-id" in tried.answer.headers
-        yield tried
+        yield tried.stopped_by("nothing reads it")
         tried = await target.send(TOOL, target.token(TOOL), headers=[session, (b"mcp-protocol-version", LEGACY[0])])
         if tried.handled:
             tried.effect = "mcp-session-id" in tried.answer.headers
-        yield tried
+        yield tried.stopped_by("mcp: ids are its own" if session in sessions else "mcp-era")
 
 
 @attack(103)
 async def test_arguments_that_are_more_than_arguments(target: Target) -> Tries:
     lures = ("http://169.254.169.254/latest/meta-data", "http://attacker.test/x", "file:///etc/passwd")
     paths = ("../../etc/passwd", "..\\..\\x", "/proc/self/environ", "ENG-101/../FIN-201", "ENG-101\0", "%45NG-101")
-    injections = (
-        "' OR id='ENG-102",
-        "' OR '1'='1",
-        "x'; DROP TABLE documents; --",
-        "$(id)",
-        "{{7*7}}",
-        "${jndi:ldap://x}",
-    )
-    for name in ("", *lures, *paths, *injections):
+    injections = ("' OR id='ENG-102", "' OR '1'='1")
+    others = ("x'; DROP TABLE documents; --", "$(id)", "{{7*7}}", "${jndi:ldap://x}")
+    for name in ("", *lures, *paths, *injections, *others):
         tried = await acted(target, target.token(TOOL), tool_call("read", id=name), reason=Reason.GRANTED)
-        yield found(tried, "structuredContent")
-        yield await acted(target, target.writing(), tool_call("replace", id=name, text="x"), reason=Reason.GRANTED)
-    for query in ("%%%%%%%", "_______", "\0" * 7, "inci\0", "\0incident", "' or 1=1 --", "*", "[a-z]*", *lures):
-        tried = await acted(target, target.token(TOOL), tool_call("search", query=query), reason=Reason.GRANTED)
-        yield found(tried, "ENG-1")
+        by = "document-id-is-data" if name in injections else "nothing reads it as more"
+        yield found(tried, "structuredContent").stopped_by(by)
+        replacing = tool_call("replace", id=name, text="x")
+        tried = await acted(target, target.writing(), replacing, reason=Reason.GRANTED)
+        yield tried.stopped_by("row 53: document-access-decided" if name in injections else by)
+    for queries, by in (
+        (("%%%%%%%", "_______"), "search-word-escaped"),
+        (("\0" * 7, "inci\0", "\0incident"), "search-word-printable"),
+        (("' or 1=1 --", "*", "[a-z]*", *lures), "nothing reads it as more"),
+    ):
+        for query in queries:
+            tried = await acted(target, target.token(TOOL), tool_call("search", query=query), reason=Reason.GRANTED)
+            yield found(tried, "ENG-1").stopped_by(by)
     bomb = {"$ref": "#/definitions/a", "definitions": {"a": {"allOf": [{"$ref": "#/definitions/a"}] * 2}}}
     for wrong in (7, None, True, ["ENG-101"], {"id": "ENG-101"}, bomb):
         for tool in TOOLS:
@@ -142,12 +153,14 @@ async def test_arguments_that_are_more_than_arguments(target: Target) -> Tries:
             token = target.token(TOOL) if TOOLS[tool] == "tool.read" else target.writing()
             tried = await acted(target, token, tool_call(tool, **given), reason=Reason.GRANTED)
             assert tried.answer.json()["result"]["isError"]
-            yield tried
+            yield tried.stopped_by("pydantic")
     for no_arguments in ("ENG-101", 7, True):
         body = rpc("tools/call", name="read", arguments=no_arguments, _meta=META)
-        yield found(await acted(target, target.token(TOOL), body, reason=Reason.GRANTED), '"result"')
+        tried = await acted(target, target.token(TOOL), body, reason=Reason.GRANTED)
+        yield found(tried, '"result"').stopped_by("pydantic")
     deep = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":' + b"[" * 20_000
-    yield await target.send(TOOL, target.token(TOOL), body=deep, reason=Reason.MALFORMED_BODY)
+    tried = await target.send(TOOL, target.token(TOOL), body=deep, reason=Reason.MALFORMED_BODY)
+    yield tried.stopped_by("row 141: json-size")
 
 
 async def acted(target: Target, token: str, body: dict[str, Any], **how: Any) -> Tried:

@@ -111,12 +111,14 @@ async def test_a_certificate_of_a_long_life(target: Target) -> Tries:
         sent, caller = request(READER, target.token(READER)), "orchestrator"
         assert b" 200 " in await asked_once(port, READER, with_certificate(the_ca().svid(caller)), sent)
         answer = await asked_once(port, READER, with_certificate(the_ca().svid(caller, life=TOO_LONG)), sent)
-        yield Attempt(answer[9:12].decode() or "no connection", answer.startswith(b"HTTP/1.1 200 "))
+        tried = Attempt(answer[9:12].decode() or "no connection", answer.startswith(b"HTTP/1.1 200 "))
+        yield tried.stopped_by("certificate-lifetime")
     mine = the_ca().svid("orchestrator")
     assert await _told(target, as_server(the_ca().svid(READER)), mine)
     heard = await _told(target, as_server(the_ca().svid(READER, life=TOO_LONG)), mine)
-    yield Attempt("told everything" if heard else "no connection", bool(heard))
-    yield await _shown(target, orjson.dumps(_signed(_card(target), the_ca().svid(READER, life=TOO_LONG))))
+    yield Attempt("told everything" if heard else "no connection", bool(heard)).stopped_by("certificate-lifetime")
+    card = orjson.dumps(_signed(_card(target), the_ca().svid(READER, life=TOO_LONG)))
+    yield (await _shown(target, card)).stopped_by("statement-certificate-lifetime")
 
 
 @attack(132, machine)

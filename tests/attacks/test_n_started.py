@@ -30,7 +30,8 @@ async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
     plant(project)
     for command in (["scripts/run", "demo", "--help"], [".venv/bin/zt", "--help"]):
         said = said_by([str(project / command[0]), *command[1:]], project)
-        yield Attempt("not run", MARK in said or "Usage" not in said)
+        tried = Attempt("not run", MARK in said or "Usage" not in said)
+        yield tried.stopped_by("scripts/run (-I, -B, -X pycache_prefix)")
     assert MARK in said_by([str(project / ".venv/bin/python"), "-m", "demo", "--help"], project)
 
     # Nor where a library asks for what nobody has installed.
@@ -38,7 +39,8 @@ async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
     root, run.ROOT = run.ROOT, str(project)
     sys.meta_path.append(run.Project)
     try:
-        yield Attempt("not found", importlib.util.find_spec("brotli") is not None)
+        tried = Attempt("not found", importlib.util.find_spec("brotli") is not None)
+        yield tried.stopped_by("own-packages-only")
     finally:
         sys.meta_path.remove(run.Project)
         run.ROOT = root

@@ -45,23 +45,31 @@ async def parsed(target: Target, party: str, token: str, body: bytes, *, reason:
 @attack(140)
 async def test_a_costly_body_of_a_user_without_rights(target: Target) -> Tries:
     """Nobody's body is read before it is known that the route is open to them."""
-    for body in (*COSTLY.values(), b'{"request": "Summarise."}', b'{"a": 1, "a": 2}'):
-        yield await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR, groups=[]), body)
+    first = "decided-before-body"
+    for body in (b'{"request": "Summarise."}', b'{"a": 1, "a": 2}'):
+        yield (await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR, groups=[]), body)).stopped_by(first)
+    for body in COSTLY.values():
+        tried = await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR, groups=[]), body)
+        yield tried.stopped_by(f"{first} and json-size")
     for party in (READER, TOOL):
         token = target.token(party, scope="model.read")
-        yield await parsed(target, party, token, COSTLY["numbers"], reason=Reason.SCOPE_MISSING)
+        tried = await parsed(target, party, token, COSTLY["numbers"], reason=Reason.SCOPE_MISSING)
+        yield tried.stopped_by(f"{first} and json-size")
 
 
 @attack(141)
 async def test_a_costly_body_of_a_user_with_rights(target: Target) -> Tries:
     """It has a bound in bytes, by the route, and one in elements, which are counted before they are parsed."""
-    for body in COSTLY.values():
-        yield await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR), body, reason=Reason.BODY_TOO_LARGE)
     large = orjson.dumps({"request": "x" * MAX_TEXT})
-    yield await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR), large, reason=Reason.BODY_TOO_LARGE)
+    for body, by in (
+        *((body, "json-size and body-size and content-length") for body in COSTLY.values()),
+        (large, "body-size and content-length"),
+    ):
+        tried = await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR), body, reason=Reason.BODY_TOO_LARGE)
+        yield tried.stopped_by(by)
     many = b'{"a":[' + b"0," * MAX_ELEMENTS + b"0]}"
     for party in (ORCHESTRATOR, READER, TOOL):
-        yield await parsed(target, party, target.token(party), many)
+        yield (await parsed(target, party, target.token(party), many)).stopped_by("json-size")
 
 
 @attack(142)

@@ -38,12 +38,13 @@ async def test_text_of_one_department_is_filed_in_another(target: Target) -> Tri
     for department, reason in ((None, Reason.DEPARTMENT_NEEDED), *((name, Reason.GRANTED) for name in BOTH)):
         body = {"request": asked, "department": department}
         tried = await target.send("orchestrator", dana, path="/tasks", body=body, reason=reason)
-        yield replace(tried, effect=mixed(target))
+        together = "one-department and department-named and token-for-one-department"
+        yield replace(tried, effect=mixed(target)).stopped_by(together)
     for token, call in (
         (target.token(TOOL, groups=BOTH), tool_call("read", id="FIN-201")),
         (target.writing(groups=BOTH), tool_call("create", title="x", text=FINANCES)),
     ):
-        yield await target.send(TOOL, token, body=call)
+        yield (await target.send(TOOL, token, body=call)).stopped_by("one-department")
 
 
 @attack(171)

@@ -121,14 +121,14 @@ async def test_older_policies_brought_to_the_registry_again(target: Registered) 
 @attack(357, with_registry)
 async def test_somebody_else_brings_policies_to_the_registry(target: Registered) -> Tries:
     """With their own signature; or the authority's, of which others have copies, as if it were news."""
-    for by, policy in (
-        ("agent/writer", signed(PERMISSIVE, 2, svid_of("agent/writer"))),
-        ("agent/writer", signed(POLICY, 2)),
+    forged, names = signed(PERMISSIVE, 2, svid_of("agent/writer")), ("statement-signer", "peer-admitted-by-route")
+    for by, policy, stopped_by in (
+        ("agent/writer", forged, " and ".join(names)),
+        ("agent/writer", signed(POLICY, 2), names[1]),
+        (POLICY_AUTHORITY, forged, names[0]),
     ):
         answer = await bring(target, policy, by=by)
-        yield Attempt("refused", answer.status_code == 204)
-    answer = await bring(target, signed(PERMISSIVE, 2, svid_of("agent/writer")))
-    yield Attempt("refused", answer.status_code == 204)
+        yield Attempt("refused", answer.status_code == 204).stopped_by(stopped_by)
 
 
 async def bring(target: Registered, policy: SignedPolicy, *, by: str = POLICY_AUTHORITY) -> httpx.Response:
@@ -150,12 +150,12 @@ async def test_a_caller_who_is_no_operator_works_on_the_policies(target: Governe
     ]
     for door in doors:
         delegated = target.operating(**(target.issuer.chain("orchestrator", "agent/writer") | olga))
-        yield await target.send(POLICY_AUTHORITY, delegated, **door)
+        yield (await target.send(POLICY_AUTHORITY, delegated, **door)).stopped_by("policy-operator-in-person")
         alice = target.operating(sub="alice", groups=["/engineering"])
-        yield await target.send(POLICY_AUTHORITY, alice, **door)
+        yield (await target.send(POLICY_AUTHORITY, alice, **door)).stopped_by("policy-operator-in-group")
         for peer in (workload("agent/writer"), NO_CERTIFICATE):
-            yield await target.send(POLICY_AUTHORITY, None, **door, peer=peer, reason=Reason.NO_TOKEN)
-        stolen = target.operating()
-        yield await target.send(
-            POLICY_AUTHORITY, stolen, **door, peer=workload("agent/writer"), reason=Reason.NOT_BOUND
-        )
+            tried = await target.send(POLICY_AUTHORITY, None, **door, peer=peer, reason=Reason.NO_TOKEN)
+            yield tried.stopped_by("row 1: gate-admits")
+        stolen, peer = target.operating(), workload("agent/writer")
+        tried = await target.send(POLICY_AUTHORITY, stolen, **door, peer=peer, reason=Reason.NOT_BOUND)
+        yield tried.stopped_by("azp-is-peer")

@@ -1,7 +1,7 @@
 """T. The versions of the policies: what an operator by mistake, or whoever has the disk, would put into force."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from authorities.policy import fit
@@ -149,15 +149,16 @@ async def test_a_row_of_the_decision_table_that_is_shown_and_is_not_asked(target
     wider = content.model_copy(update={"policies": content.policies | {"archive.cedar": ARCHIVES % SECRET}})
     wrong = {int(line) for one in fit.problems(wider, target.system.registry) for line in LINE.findall(one)}
     assert wrong
-    for written in (
-        lambda row: f" {row}",
-        lambda row: f"<table><tr><td>{row[1:-1].replace('|', '<td>')}</table>",
-        lambda row: row.replace("| tool.read |", "| tool&#46;read |"),
-        of_another_document,
-    ):
+    ways: list[tuple[str, Callable[[str], str]]] = [
+        ("table-cells-plain", lambda row: f" {row}"),
+        ("table-without-html", lambda row: f"<table><tr><td>{row[1:-1].replace('|', '<td>')}</table>"),
+        ("table-cells-plain", lambda row: row.replace("| tool.read |", "| tool&#46;read |")),
+        ("table-names-once", of_another_document),
+    ]
+    for by, written in ways:
         lines = enumerate(content.table.split("\n"), 1)
         table = "\n".join(written(line) if at in wrong else line for at, line in lines)
-        yield await activated(target, wider.model_copy(update={"table": table}))
+        yield (await activated(target, wider.model_copy(update={"table": table}))).stopped_by(by)
 
 
 def of_another_document(row: str) -> str:
@@ -223,14 +224,17 @@ async def test_a_planted_version_of_the_policies(target: Target) -> Tries:
     record, which could not be activated."""
     first, nothing = content_of(POLICIES), frozenset[tuple[int, str]]()
     looser = first.model_copy(update={"policies": first.policies | {"mallory.cedar": FOR_MALLORY}})
-    planted: list[tuple[Content, str | None, Collection[tuple[int, str]]]]
-    planted = [(looser, "olga", nothing), (looser, None, nothing), (weaker(first), "olga", ON_RECORD)]
-    for number, (content, by, on_record) in enumerate(planted):
+    planted: list[tuple[Content, str | None, Collection[tuple[int, str]], str]] = [
+        (looser, "olga", nothing, "kept-version-recorded"),
+        (looser, None, nothing, "kept-version-recorded"),
+        (weaker(first), "olga", ON_RECORD, "kept-version-tested"),
+    ]
+    for number, (content, by, on_record, stopped_by) in enumerate(planted):
         folder = target.system.folder / f"versions-{number}"
         begin(begun := Versions(folder, lambda: first, nothing), target.system.registry)
         begun.add(content, by=by, why="as an operator would say")
         begin(kept := Versions(folder, lambda: first, on_record), target.system.registry)
-        yield Attempt("not in force", kept.active.content != first)
+        yield Attempt("not in force", kept.active.content != first).stopped_by(stopped_by)
 
 
 @attack(364)

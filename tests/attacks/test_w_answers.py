@@ -106,21 +106,21 @@ async def _got(client: Any, origin: str) -> Attempt:
 
 
 COSTLY = {
-    "pieces": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\n0\r\n" * 1000 + b"0\r\n\r\n",
-    "elements": _answer(b"[0" + b",0" * 5000 + b"]"),
-    "events": _answer(b"data\n\n" * 1000, b"text/event-stream"),
-    "interim answers": b"HTTP/1.1 103\r\n\r\n" * 1000 + _answer(b"{}"),
+    "answer-pieces": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\n0\r\n" * 1000 + b"0\r\n\r\n",
+    "answer-elements": _answer(b"[0" + b",0" * 5000 + b"]"),
+    "answer-no-stream": _answer(b"data\n\n" * 1000, b"text/event-stream"),
+    "answer-head": b"HTTP/1.1 103\r\n\r\n" * 1000 + _answer(b"{}"),
 }
-"""As much of it as shows whether there is a bound; without one, a mebibyte held the caller's loop for seconds."""
+"""What stops each.  As much of it as shows whether there is a bound; without one, a mebibyte held the caller's loop for seconds."""
 
 
 @attack(216, compromised)
 async def test_an_answer_that_is_costly_to_read(target: Compromised) -> Tries:
     """An SDK must not get it, nor may a client read it to its end."""
-    for answer in COSTLY.values():
+    for by, answer in COSTLY.items():
         async with target.answers(answer) as (clients, origin, _):
             for client in (clients["a2a"], clients["mcp"]):
-                yield await _got(client, origin)
+                yield (await _got(client, origin)).stopped_by(by)
 
 
 @attack(217, compromised)
@@ -147,19 +147,19 @@ async def test_a_text_that_is_costly_to_decode(target: Compromised) -> Tries:
 async def test_a_stream_that_is_costly_to_read(target: Compromised) -> Tries:
     """What reads a model server's stream gets none of an event that is too large for it, and no end of them."""
     answers = {
-        "events": _answer(b"data: 0\n\n" * (MAX_EVENTS + 1), b"text/event-stream"),
-        "line ends": _answer((b"data: 0\r\r" * 1_000 + b"\n\n") * (MAX_EVENTS // 1_000 + 1), b"text/event-stream"),
-        "elements": _answer(b"data: [0" + b",0" * 5000 + b"]\n\n", b"text/event-stream"),
+        "stream-bounded": _answer(b"data: 0\n\n" * (MAX_EVENTS + 1), b"text/event-stream"),
+        "stream-line-ends": _answer((b"data: 0\r\r" * 1_000 + b"\n\n") * (MAX_EVENTS // 1_000 + 1), b"text/event-stream"),
+        "stream-event-elements": _answer(b"data: [0" + b",0" * 5000 + b"]\n\n", b"text/event-stream"),
     }
-    for answer in answers.values():
+    for by, answer in answers.items():
         async with target.answers(answer) as (clients, origin, _):
             try:
                 async with clients["stream"].stream("POST", origin) as streamed:
                     read = [part async for part in streamed.aiter_bytes()]
             except httpx.RemoteProtocolError:
-                yield Attempt("no answer", succeeded=False)
+                yield Attempt("no answer", succeeded=False).stopped_by(by)
             else:
-                yield Attempt(str(len(read)), succeeded=True)
+                yield Attempt(str(len(read)), succeeded=True).stopped_by(by)
 
 
 @dataclass
@@ -192,9 +192,12 @@ async def test_updates_of_the_key_without_end(target: Strangers) -> Tries:
     for _ in range(100):
         updating.to_service.write(updating.key_updates(1) + updating.data(b"x" * 10_000))
     dripping.to_service.write(b"".join(dripping.data(b"x") for _ in range(1000)))
-    for stranger, all_of_it in ((updating, 1_000_000), (dripping, 1000)):
+    for stranger, all_of_it, by in (
+        (updating, 1_000_000, "records-without-data"),
+        (dripping, 1000, "records-for-their-data"),
+    ):
         try:
             read = len(stranger.read())
         except ssl.SSLError:
             read = 0
-        yield Attempt("the end of the connection", succeeded=read == all_of_it)
+        yield Attempt("the end of the connection", succeeded=read == all_of_it).stopped_by(by)

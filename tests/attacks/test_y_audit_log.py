@@ -156,12 +156,12 @@ async def test_a_log_that_leaves_out_the_end_of_a_journal(evidence: Evidence) ->
     before = dict(hidden.heads)
     hidden.record(OTHER)  # is never a leaf, and yet the heads have it
     hidden.log.grow(hidden.heads_leaf)
-    yield signed(hidden, f"record 7 of {OTHER}: missing: {LOG}")
+    yield signed(hidden, f"record 7 of {OTHER}: missing: {LOG}").stopped_by("heads-compared")
     earlier = small()
     earlier.log.grow(heads_leaf(Heads(before | {OTHER: Link(5, hash_of(earlier.journals[OTHER][4]))}, 1)))
-    yield signed(earlier, f"record 5 of {OTHER}: changed: {LOG}")
+    yield signed(earlier, f"record 5 of {OTHER}: changed: {LOG}").stopped_by("heads-compared")
     last.log.grow(last.record(OTHER))  # and no heads
-    yield signed(last, f"leaf {len(last.log.entries)}: missing: {LOG}")
+    yield signed(last, f"leaf {len(last.log.entries)}: missing: {LOG}").stopped_by("heads-at-the-end")
 
 
 @attack(328, evidence)
@@ -169,12 +169,14 @@ async def test_an_older_state_and_another_history_for_a_reader_who_knows(evidenc
     newer = small(7)
     held = {ORIGIN: newer.log.checkpoint}
     size = len(evidence.ledger.log.entries)
-    yield evidence.read(evidence.lines, f"leaf {size}: truncated: {EXPORT}", held)
+    older = evidence.read(evidence.lines, f"leaf {size}: truncated: {EXPORT}", held)
+    yield older.stopped_by("log-not-older-than-cosigned")
     forked = small(5)
     forked.batch(ONE)
     forked.batch(*SERVICES)
     seen = {ORIGIN: Checkpoint(ORIGIN, size, evidence.ledger.log.checkpoint.root)}
-    yield evidence.read(list(lines_of(BytesIO(forked.export()))), f"leaf None: forked: {EXPORT}", seen)
+    another = evidence.read(list(lines_of(BytesIO(forked.export()))), f"leaf None: forked: {EXPORT}", seen)
+    yield another.stopped_by("log-as-cosigned")
 
 
 @attack(329, evidence)

@@ -64,12 +64,12 @@ async def test_an_exchange_behind_a_partys_back(compared: Compared) -> Tries:
     """At a busy party, at one that writes nothing, and with an accomplice who writes the exchange down."""
     busy = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE)
     busy.add(75 * SECOND, line(READER, 75 * SECOND, ANYTHING))
-    yield told(busy, f"unexplained: {READER} a")
+    yield told(busy, f"unexplained: {READER} a").stopped_by("issued-exchange-journalled and silent-journal-noticed")
     idle = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE).idle(65 * SECOND, 70 * SECOND + SILENT)
-    yield told(idle, f"silent: {READER} a")
+    yield told(idle, f"silent: {READER} a").stopped_by("silent-journal-noticed")
     accomplice = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE, line(WRITER, 60 * SECOND, exchange("a")))
     accomplice.add(75 * SECOND, said(75 * SECOND), line(READER, 75 * SECOND, ANYTHING))
-    yield told(accomplice, f"unexplained: {READER} a", f"unknown: {WRITER} a")
+    yield told(accomplice, f"unexplained: {READER} a", f"unknown: {WRITER} a").stopped_by("exchanges-by-party")
 
 
 @attack(347, compared)

@@ -139,20 +139,21 @@ async def test_an_answer_or_a_request_that_was_altered_on_its_way(reader: Reader
     for liked in digest("what the reader would have liked"), None:
         task = Task()
         task.tool.told = {"answer": liked}  # None: it does not say what it received
-        yield reader.believes(task, "step 7: agent/reader")
+        yield reader.believes(task, "step 7: agent/reader").stopped_by("receipt-answer")
     task = Task()
     task.tool.told = {"request": digest("what the reader says to have asked")}
-    yield reader.believes(task, "step 7: tool/documents")
+    yield reader.believes(task, "step 7: tool/documents").stopped_by("receipt-request")
 
 
 @attack(336, reading)
 async def test_the_receipts_of_another_answer(reader: Reader) -> Tries:
     task = Task()
-    yield reader.believes(task, "step 4: orchestrator", task.answer().replace(b"A summary", b"Another"))
-    task = Task()
-    yield reader.believes(task, "step 4: orchestrator", request=b'{"request":"Delete."}')
-    task = Task("T9")
-    yield reader.believes(task, "step 4: orchestrator", transaction="T0")
+    altered = task.answer().replace(b"A summary", b"Another")
+    yield reader.believes(task, "step 4: orchestrator", altered).stopped_by("answer-is-mine")
+    another = reader.believes(Task(), "step 4: orchestrator", request=b'{"request":"Delete."}')
+    yield another.stopped_by("request-is-mine")
+    another = reader.believes(Task("T9"), "step 4: orchestrator", transaction="T0")
+    yield another.stopped_by("transaction-is-mine")
 
 
 @attack(337, reading)
@@ -170,17 +171,17 @@ async def test_a_stolen_key_after_its_certificate_has_ended(reader: Reader) -> T
     """It signs with a time at which the certificate was valid."""
     task = Task()
     task.seen = int(task.svid(task.orchestrator).not_after) + 60
-    yield reader.believes(task, "step 3: orchestrator")
+    yield reader.believes(task, "step 3: orchestrator").stopped_by("receipt-in-time")
 
     task = Task()
     task.tool.svid = the_ca().svid("tool/documents", age=300, life=120)
     before = int(task.tool.svid.not_after) - 1
     task.tool.said = {"began": before, "iat": before}
-    yield reader.believes(task, "step 3: tool/documents")
+    yield reader.believes(task, "step 3: tool/documents").stopped_by("receipt-within-its-caller")
 
     task = Task()
     task.orchestrator.said["began"] = task.now - LONGEST_TASK - 1  # so that a call of then would lie within
-    yield reader.believes(task, "step 3: orchestrator")
+    yield reader.believes(task, "step 3: orchestrator").stopped_by("task-not-too-long")
 
 
 @attack(339, reading)
@@ -190,11 +191,13 @@ async def test_a_log_that_shows_the_client_another_world(reader: Reader) -> Trie
     answer = task.answer()
     entry, proof = task.evidence()
     alone = Evidence(entry, Proof(proof.index, proof.hashes, task.log.note()))
-    yield reader.believes(task, "step 3: orchestrator", answer, evidence=alone)
+    yield reader.believes(task, "step 3: orchestrator", answer, evidence=alone).stopped_by("receipt-seen")
 
     task = Task()
     answer = task.answer()
-    yield reader.believes(task, "step 3: orchestrator", answer, evidence=task.evidence(len(task.entries) - 2))
+    other = task.evidence(len(task.entries) - 2)
+    named = reader.believes(task, "step 3: orchestrator", answer, evidence=other)
+    yield named.stopped_by("receipt-named-by-leaf")
 
 
 @attack(340, reading)
@@ -202,12 +205,12 @@ async def test_a_certificate_of_the_attackers_own(reader: Reader) -> Tries:
     """Of its own authority; or a genuine one, whose key it does not have."""
     task = Task()
     task.model.svid = CA("agents.example").svid("inference", life=120)
-    yield reader.believes(task, "step 2: inference")
+    yield reader.believes(task, "step 2: inference").stopped_by("statement-chain")
 
     task = Task()
     good, other = task.receipts()[2], task.receipts()[3]
     task.model.signed = f"{good.rpartition('.')[0]}.{other.rpartition('.')[2]}"
-    yield reader.believes(task, "step 2: inference")
+    yield reader.believes(task, "step 2: inference").stopped_by("receipt-signature")
 
 
 @attack(341, reading)
@@ -224,10 +227,10 @@ async def test_a_receipt_that_two_programs_read_differently(reader: Reader) -> T
 async def test_a_genuine_party_with_other_code_or_another_role(reader: Reader) -> Tries:
     task = Task()
     task.tool.said = {"code": digest("changed")}
-    yield reader.believes(task, "step 8: tool/documents")
+    yield reader.believes(task, "step 8: tool/documents").stopped_by("receipt-code")
     task = Task()
     task.tool.said = {"permission": "inference.run"}
-    yield reader.believes(task, "step 8: tool/documents")
+    yield reader.believes(task, "step 8: tool/documents").stopped_by("receipt-permission")
 
 
 @attack(343, reading)
@@ -254,10 +257,10 @@ async def test_receipts_without_end(reader: Reader) -> Tries:
     calls = Calls()
     calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b"}' % greedy.encode())
     calls.called(spiffe_id("agent/reader"), "T2", b"").answered(b'{"receipts":"%b"}' % honest.encode())
-    yield Attempt("its own are left out", honest not in calls.received)
+    yield Attempt("its own are left out", honest not in calls.received).stopped_by("receipts-room-shared")
     calls = Calls()
     calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b~%b"}' % (b"h.own.s", junk.encode()))
-    yield Attempt("its own are left out", junk in calls.received)
+    yield Attempt("its own are left out", junk in calls.received).stopped_by("receipts-named")
 
 
 @attack(376, reading)
@@ -266,13 +269,15 @@ async def test_an_export_that_ends_too_early(reader: Reader) -> Tries:
     task = Task()
     for ends in task.now, task.written - 1:
         task.written = ends
-        yield Attempt("not complete", task.verified(exported=True).complete)
+        tried = Attempt("not complete", task.verified(exported=True).complete)
+        yield tried.stopped_by("export-not-too-early (its end)")
     task = Task()
     task.tool.entered = task.tool.carried = False
     answer = task.answer()  # the tool's records of it wait
     leaves = [line for line in task.entries if b"tool/documents" not in line]
     more = sent_away(task, "authority/audit", task.tool.id)
-    yield Attempt("not complete", task.verified(answer, evidence=None, leaves=[*leaves, more, task.heads]).complete)
+    late = task.verified(answer, evidence=None, leaves=[*leaves, more, task.heads])
+    yield Attempt("not complete", late.complete).stopped_by("export-not-too-early (late journals)")
 
 
 def sent_away(task: Task, author: str, party: str) -> bytes:
@@ -321,10 +326,13 @@ async def test_a_call_that_is_said_to_belong_to_another_answer(reader: Reader) -
     plan, same = Task(trace="2" * 32, again=".2"), Task(trace="2" * 32)
     for one in plan, same:
         one.receipts()
-    yield reader.compares(hiding(), plan.entries, "step 10: tool/documents")
-    yield reader.compares(hiding(), same.entries, "not complete")  # with a token that was used again
+    other = reader.compares(hiding(), plan.entries, "step 10: tool/documents")
+    yield other.stopped_by("log-call-on-receipt")
+    again = reader.compares(hiding(), same.entries, "not complete")  # with a token that was used again
+    yield again.stopped_by("call-belongs-by-lineage (its token)")
     unsigned = [re.sub(rb'"receipt":"[0-9a-f]{64}",', b"", line) for line in plan.entries]
-    yield reader.compares(Task(), unsigned, "not complete")  # as one that was too long for a receipt
+    without = reader.compares(Task(), unsigned, "not complete")  # as one that was too long for a receipt
+    yield without.stopped_by("call-belongs-by-lineage (its receipt)")
 
 
 @attack(393, reading)

@@ -8,7 +8,7 @@
 The attacker is inside a workload: it has the workload's own genuine credential and the tokens that it was given, and
 asks the realm itself, with no code of ours in between.  As it is, each attempt must fail, leave no event in Keycloak's
 database, which a stranger would fill, and be a refusal to our own client too, which puts it on record.  Without any one
-of the row's controls, at least one must succeed; an attempt may say what the gate that is meant would make of the token
+of the row's controls, one in two must succeed at least; an attempt may say what the gate that is meant would make of the token
 that came out.
 """
 
@@ -26,7 +26,13 @@ from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
 from tests.attacks.table import ROWS, Missing
-from tests.support.attack_cases import cases, observed
+from tests.support.attack_cases import (
+    Try,
+    cases,
+    check_that_half_succeed,
+    check_what_they_are_about,
+    observed,
+)
 from tests.support.issuer import Known
 from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported
@@ -48,7 +54,7 @@ WRITING = "agent.invoke tool.write inference.run llama.chat"
 
 
 @dataclass
-class Tried:
+class Tried(Try):
     """One attempt: what Keycloak answered, and whether the attacker got what it wanted."""
 
     answer: httpx.Response
@@ -206,11 +212,11 @@ def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries
                 observed(tries)
                 assert tries
                 if missing:
-                    successes = [tried for tried in tries if tried.succeeded]
-                    assert successes, [tried.answer.text for tried in tries]
-                    for tried in successes:
+                    check_that_half_succeed(tries, missing, record_property)
+                    for tried in (one for one in tries if one.succeeded):
                         assert not tried.behind or await target.at_the_gate(tried.answer) is tried.behind
                     return
+            check_what_they_are_about(tries, row, record_property)
             for tried in tries:
                 assert not tried.succeeded, tried.answer.text
                 assert not tried.refused or await our_own_client_says(tried.answer) is row.reason
