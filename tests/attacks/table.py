@@ -1068,8 +1068,8 @@ ROWS: dict[int, Row] = {
         "step 10, or not complete",
         (
             Control("log-call-on-receipt", operand(2, gives(instead.in_the_same_trace))),
-            Control("call-belongs-by-lineage", operand(0, DROP), "its receipt"),
-            Control("call-belongs-by-lineage", operand(2, DROP), "its token"),
+            Control("call-belongs-by-lineage", operand(0, DROP), "its token"),
+            Control("call-belongs-by-lineage", operand(2, DROP), "its receipt"),
         ),
     ),
     393: Row(
@@ -1566,6 +1566,7 @@ ROWS: dict[int, Row] = {
             Control("table-without-html"),
             Control("table-cells-plain"),
             Control("table-names-once"),
+            "a row begins with a bar",
         ),
     ),
     362: Row(

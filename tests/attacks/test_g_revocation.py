@@ -167,11 +167,12 @@ def _with_retry(tried: Tried) -> Tried:
     return tried
 
 
-class Streaming:
+class Streaming(Scene):
     """A door behind which somebody tells something for a while."""
 
     def __init__(self, folder: Path, issuer: Issuer) -> None:
-        self.issuer, self.lured, self.leaks = issuer, list[str](), False
+        super().__init__(folder)
+        self.issuer = issuer
         self.door = Door(folder, issuer, handler=self._tell)
         self.issuer.clock = self.door.clock
         self.meanwhile: Callable[[], None] = lambda: None

@@ -7,21 +7,19 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jwt
 import orjson
-import pytest
 from cryptography import x509
 
 from lab.without import Control
-from tests.attacks.table import ROWS, described
 from tests.attacks.test_d_replay import _told
 from tests.attacks.test_h_attestation import _validated
 from tests.attacks.test_j_a2a import _card, _shown, _signed
-from tests.support.attack import Attempt, Target, Tries, attack
+from tests.support.attack import Attempt, Scene, Target, Tries, attack
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_wire import as_server, asked_once, request, served, with_certificate
 from tests.support.ca import LONG, the_ca
@@ -44,13 +42,12 @@ with without(*pickle.loads(bytes.fromhex(sys.argv.pop(1)))):
 """
 
 READER = "agent/reader"
-WITHOUT = ROWS[130].removable[0]
 
 
-async def spied(place: Path, missing: tuple[Any, ...]) -> bool:
+async def spied(place: Path, missing: Sequence[Control]) -> bool:
     """Whether a process that opened the authority's memory at its start, and kept it open, finds one of its keys."""
     run_dir, pipe = place / "run", subprocess.PIPE
-    controls = pickle.dumps([control for control in missing if isinstance(control, Control)]).hex()
+    controls = pickle.dumps(missing).hex()
     program = [sys.executable, "-c", BOOTSTRAP, controls, "--root", str(place / "project"), "--run-dir", str(run_dir)]
     async with Spy(str(run_dir)) as spy:
         serving = await asyncio.create_subprocess_exec(*program, cwd=PROJECT, stdin=pipe, stdout=pipe, **ORDINARY)
@@ -78,24 +75,12 @@ async def keys(ready: dict[str, Any]) -> list[Any]:
     return [x509.load_pem_x509_certificate(ca).public_key(), jwt_key]
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
+@attack(130, Scene)
+async def test_a_key_in_memory_that_was_opened_early(scene: Scene) -> Tries:
     with project() as place:
         locked(load_registry(place / "project/registry.yaml"), place / "project")
-        yield place
-
-
-@pytest.mark.attack(130, "refused")
-async def test_a_key_in_memory_that_was_opened_early(
-    place: Path, record_property: Callable[[str, object], None]
-) -> None:
-    assert not await spied(place, ())
-    record_property("answers", "no key")
-
-
-@pytest.mark.attack(130, f"succeeds without {described(WITHOUT)}")
-async def test_a_key_in_memory_that_was_opened_early_without_the_control(place: Path) -> None:
-    assert await spied(place, WITHOUT)
+        found = await spied(place, scene.missing)
+    yield Attempt("a key" if found else "no key", found)
 
 
 # What its key would be worth

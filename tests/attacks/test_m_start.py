@@ -1,19 +1,18 @@
 """M. Another process of the same user, while the process that will hold the keys is starting."""
 
+import asyncio
 import errno
 import os
 import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from lab.project_copy import copy_of_the_project
 from lab.without import Control
-from tests.attacks.table import ROWS, Missing, described
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.spy import ORDINARY
 
 # What scripts/run.py does, but that some controls are missing.
@@ -27,11 +26,11 @@ with without(*pickle.loads(bytes.fromhex(sys.argv.pop(1)))):
 """
 
 
-def start(project: Path, missing: tuple[Missing, ...], *arguments: str, **env: str) -> subprocess.Popen[str]:
+def start(project: Path, missing: Sequence[Control], *arguments: str, **env: str) -> subprocess.Popen[str]:
     """Run `scripts/run local`, without the controls that are `missing`."""
     command = [str(project / "scripts" / "run")]
     if missing:
-        controls = pickle.dumps([control for control in missing if isinstance(control, Control)]).hex()
+        controls = pickle.dumps(missing).hex()
         flags = ["-I", "-S", "-B", "-X", "pycache_prefix=/dev/null"]
         command = [str(project / ".venv" / "bin" / "python"), *flags, "-c", BOOTSTRAP, str(project), controls]
     pipe, env = subprocess.PIPE, {"PATH": os.environ["PATH"], **env}
@@ -66,7 +65,7 @@ print("written")
 """
 
 
-def overwritten(place: Path, missing: tuple[Missing, ...]) -> tuple[str, str]:
+def overwritten(place: Path, missing: Sequence[Control]) -> tuple[str, str]:
     """Write to the process while it compares what is installed with the pin; return what writer and process said.
 
     The pin is a pipe here: the process waits at it for as long as the attack takes.
@@ -100,26 +99,11 @@ def read_by(process: subprocess.Popen[str], pipe: Path) -> int:
     raise AssertionError(process.communicate())
 
 
-@pytest.mark.attack(186, "refused")
-def test_writing_to_the_process_before_it_holds_secrets(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    wrote, said = overwritten(tmp_path, ())
-
-    assert wrote == "refused"
-    assert f"No such command '{GENUINE}'" in said
-    record_property("answers", wrote)
-
-
-WRITTEN_TO = ROWS[186].removable[0]
-
-
-@pytest.mark.attack(186, f"succeeds without {described(WRITTEN_TO)}")
-def test_writing_to_the_process_before_it_holds_secrets_without_the_control(tmp_path: Path) -> None:
-    wrote, said = overwritten(tmp_path, WRITTEN_TO)
-
-    assert wrote == "written"
-    assert f"No such command '{PLANTED}'" in said
+@attack(186, Scene)
+async def test_writing_to_the_process_before_it_holds_secrets(scene: Scene) -> Tries:
+    wrote, said = await asyncio.to_thread(overwritten, scene.place, scene.missing)
+    assert f"No such command '{PLANTED if wrote == 'written' else GENUINE}'" in said
+    yield Attempt(wrote, wrote == "written")
 
 
 # --- Its variables ----------------------------------------------------------------------------------------------------
@@ -138,27 +122,17 @@ MaxProtocol = TLSv1.2
 SHOW = "import ssl; print(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).maximum_version == ssl.TLSVersion.TLSv1_2)\n"
 
 
-def configured(place: Path, missing: tuple[Missing, ...]) -> str:
+def configured(place: Path, missing: Sequence[Control]) -> bool:
     """Whether OpenSSL obeys a configuration that a variable names, in the process that would make keys."""
     project, configuration = copy_of_the_project(place / "project"), place / "openssl.cnf"
     (project / "local" / "__main__.py").write_text(SHOW)
     configuration.write_text(CONFIGURATION)
     with start(project, missing, OPENSSL_CONF=str(configuration)) as process:
         said, _ = process.communicate()
-    return said.strip()
+    return {"True\n": True, "False\n": False}[said]
 
 
-@pytest.mark.attack(187, "refused")
-def test_a_configuration_of_openssl_that_a_variable_names(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    assert configured(tmp_path, ()) == "False"
-    record_property("answers", "not read")
-
-
-CONFIGURED = ROWS[187].removable[0]
-
-
-@pytest.mark.attack(187, f"succeeds without {described(CONFIGURED)}")
-def test_a_configuration_of_openssl_that_a_variable_names_without_the_control(tmp_path: Path) -> None:
-    assert configured(tmp_path, CONFIGURED) == "True"
+@attack(187, Scene)
+async def test_a_configuration_of_openssl_that_a_variable_names(scene: Scene) -> Tries:
+    read = await asyncio.to_thread(configured, scene.place, scene.missing)
+    yield Attempt("read" if read else "not read", read)

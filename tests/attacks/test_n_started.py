@@ -18,13 +18,12 @@ from local.keycloak_distribution import find_distribution
 from local.keycloak_instance import BUILT, Instance
 from registration.realm.script import SCRIPT
 from scripts import run
-from tests.support.attack import Attempt, Tries, attack
-from tests.support.attack_folder import Folder, folder
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.planted import MARK, ROOT, plant, said_by
 
 
-@attack(135, folder)
-async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
+@attack(135, Scene)
+async def test_a_module_planted_in_the_projects_folder(target: Scene) -> Tries:
     """It is there for each package that is imported, and for one that a library would take if it were there."""
     project = copy_of_the_project(target.place / "project")
     plant(project)
@@ -46,8 +45,8 @@ async def test_a_module_planted_in_the_projects_folder(target: Folder) -> Tries:
         run.ROOT = root
 
 
-@attack(136, folder)
-async def test_another_keycloak_in_the_cache(target: Folder) -> Tries:
+@attack(136, Scene)
+async def test_another_keycloak_in_the_cache(target: Scene) -> Tries:
     """Nothing at all under the right name, or the user's own with a JAR more; and a Java that is none."""
     cache = target.place / "zero-trust-agents"
     home, own = cache / f"keycloak-{keycloak_distribution.VERSION}", target.place / "own"
@@ -78,8 +77,8 @@ async def test_another_keycloak_in_the_cache(target: Folder) -> Tries:
                 yield Attempt("used", succeeded=True)
 
 
-@attack(137, folder)
-async def test_a_changed_build_of_keycloak(target: Folder) -> Tries:
+@attack(137, Scene)
+async def test_a_changed_build_of_keycloak(target: Scene) -> Tries:
     """After a start in order, and before the next one."""
     released, home = target.place / "released", target.place / "run" / "keycloak"
     for name in ("lib/lib", "lib/app", BUILT, "conf"):
@@ -106,8 +105,8 @@ async def test_a_changed_build_of_keycloak(target: Folder) -> Tries:
     yield Attempt("not run", copied.exists() and copied.read_text() == "changed")
 
 
-@attack(138, folder)
-async def test_a_release_that_is_not_what_was_signed(target: Folder) -> Tries:
+@attack(138, Scene)
+async def test_a_release_that_is_not_what_was_signed(target: Scene) -> Tries:
     """The commands of the page verify it: with a package changed in an earlier folder, with a changed file, and with
     the signature of another key."""
     [script] = re.findall("```sh\n(.*?)```", (ROOT / "docs" / "how-to" / "release.md").read_text(), re.DOTALL)

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,18 +41,13 @@ NOW = 1_800_000_000
 
 
 @dataclass
-class Registry:
+class Registry(Scene):
     """The registry's stream and its state, as `app.py` puts them together; the attack tells what Keycloak would."""
 
     stream: Stream
     kept: State
     revocations: Revocations
     clock: Clock
-    lured: list[str] = field(default_factory=list)
-    leaks = False
-
-    def check_journals(self) -> None:
-        """There are none."""
 
     async def told(self, events: list[dict[str, Any]]) -> None:
         """Keycloak tells of these at once."""

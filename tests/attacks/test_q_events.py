@@ -1,23 +1,17 @@
 """Q. What happens at Keycloak and nobody would hear of, as the registry's reader of events meets it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from authorities.registry.keycloak.poll import Reader
 from tests.services.test_poll import NOW, OWN, Applied, Keycloak
 from tests.support.attack import Attempt, Tries, attack
-from tests.support.issuer import Issuer
-from zerotrust.service import Service
 
 
-class Heard:
+class Heard(Scene):
     """A Keycloak, the reader of its events, and what was revoked."""
 
-    lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
-    leaks = False
-
-    def __init__(self) -> None:
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
         self.keycloak, self.applied = Keycloak(), Applied()
         self._reader = Reader(self.keycloak, self.applied, own=OWN, since=NOW / 1000, clock=lambda: NOW / 1000)
         self.keycloak.login("alice's", at=NOW - 60_000)
@@ -29,23 +23,15 @@ class Heard:
         causes = [str(change.cause) for change in self.applied.changes if change.subject != ("before", "0")]
         return Attempt(", ".join(causes) or "nothing revoked", not causes)
 
-    def check_journals(self) -> None:
-        """There are none."""
 
-
-@asynccontextmanager
-async def at_the_realm(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Heard]:
-    yield Heard()
-
-
-@attack(160, at_the_realm)
+@attack(160, Heard)
 async def test_a_password_is_changed_in_a_way_that_keycloak_does_not_record(heard: Heard) -> Tries:
     """`PUT /users/ID` with `credentials`: Keycloak 26.7.5 records an update of nothing."""
     heard.keycloak.admin("UPDATE", "USER", "users/alice", "{}")
     yield await heard.read()
 
 
-@attack(161, at_the_realm)
+@attack(161, Heard)
 async def test_events_are_cleared_while_there_is_nothing_but_sign_ins(heard: Heard) -> Tries:
     """Without them nobody would find her sessions when she leaves a group."""
     assert (await heard.read()).succeeded  # nothing has happened yet
@@ -54,7 +40,7 @@ async def test_events_are_cleared_while_there_is_nothing_but_sign_ins(heard: Hea
     yield await heard.read()
 
 
-@attack(162, at_the_realm)
+@attack(162, Heard)
 async def test_a_second_factor_is_removed_and_the_sessions_go_on(heard: Heard) -> Tries:
     """Whoever has stolen a session removes what would keep them out, or signs in by a link of their own."""
     for kind in ("REMOVE_CREDENTIAL", "REMOVE_TOTP", "FEDERATED_IDENTITY_LINK"):

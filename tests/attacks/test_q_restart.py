@@ -16,13 +16,11 @@ from zerotrust.service import Service
 
 
 @dataclass
-class Restarted:
+class Restarted(Scene):
     """A folder in which the registry runs, ends, and runs again."""
 
     folder: Path
     issuer: Issuer
-    lured: list[str]
-    leaks = False
 
     def check_journals(self) -> None:
         """Each journal is whole."""
@@ -32,7 +30,7 @@ class Restarted:
 
 @asynccontextmanager
 async def in_a_folder(folder: Path, issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Restarted]:
-    yield Restarted(folder, issuer, [])
+    yield Restarted(folder, issuer)
 
 
 @attack(163, in_a_folder)

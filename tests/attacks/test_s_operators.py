@@ -3,8 +3,7 @@
 import asyncio
 import io
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -14,16 +13,14 @@ import pytest
 from rich.errors import MarkupError
 
 from local import program
-from tests.support.attack import REGISTRY, Attempt, Tries, attack
+from tests.support.attack import REGISTRY, Attempt, Scene, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
-from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Reason
-from zerotrust.service import Service
 from zerotrust.testing.browser import destination
 from zerotrust.testing.issuer import ISSUER, metadata
 from zt import browser, device, show
@@ -37,17 +34,12 @@ READER, WRITER, TOOL = (
 HOSTILE = "\x1b]0;owned\x07 \u202egnp"
 
 
-class Listening:
+class Listening(Scene):
     """An operator's `zt` that waits for the redirect, and an issuer that notes which codes are redeemed."""
 
-    lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
-    leaks = False
-
-    def __init__(self) -> None:
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
         self.redeemed: list[str] = []
-
-    def check_journals(self) -> None:
-        """There are none."""
 
     async def _issuer(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
@@ -81,12 +73,7 @@ class Listening:
         return str(told[0])
 
 
-@asynccontextmanager
-async def at_a_listener(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Listening]:
-    yield Listening()
-
-
-@attack(223, at_a_listener)
+@attack(223, Listening)
 async def test_a_code_of_somebody_else_is_sent_to_zt(listening: Listening) -> Tries:
     """Any page in the browser can do so: it signs the operator in as the attacker, or ends the sign-in (RFC 9207)."""
     for back in ({"state": "guessed", "iss": ISSUER}, {"state": "", "iss": "https://attacker.test"}):
@@ -94,20 +81,15 @@ async def test_a_code_of_somebody_else_is_sent_to_zt(listening: Listening) -> Tr
         yield Attempt(told, "stolen" in listening.redeemed)
 
 
-class Arguments:
+class Arguments(Scene):
     """What all accounts of the machine can read of the browser of an operator who signs in, and the address there."""
 
-    lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
-    leaks = False
-
-    def __init__(self, folder: Path) -> None:
-        self._listing = folder / "arguments"
-        self._browser = folder / "browser"
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self._listing = place / "arguments"
+        self._browser = place / "browser"
         self._browser.write_text(f"#!/bin/sh\nps -ww -o args= -p $PPID -p $$ > '{self._listing}'\n")
         self._browser.chmod(0o755)
-
-    def check_journals(self) -> None:
-        """There are none."""
 
     async def seen(self) -> tuple[str, str]:
         """The arguments of the two processes that open it, and the address."""
@@ -128,12 +110,7 @@ class Arguments:
         return self._listing.read_text(), told[0]
 
 
-@asynccontextmanager
-async def at_the_arguments(folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Arguments]:
-    yield Arguments(folder)
-
-
-@attack(270, at_the_arguments)
+@attack(270, Arguments)
 async def test_the_state_of_a_sign_in_is_read_from_arguments(arguments: Arguments) -> Tries:
     """Who knows it can end the sign-in, or have `zt` act as somebody else."""
     seen, address = await arguments.seen()
@@ -141,14 +118,8 @@ async def test_the_state_of_a_sign_in_is_read_from_arguments(arguments: Argument
     yield Attempt("not there" if "zt-" in seen else "there", state in seen)
 
 
-class Sent:
+class Sent(Scene):
     """An operator's `zt --device`, and an issuer that names a page for the code."""
-
-    lured: list[str] = []  # noqa: RUF012 - nobody goes there
-    leaks = False
-
-    def check_journals(self) -> None:
-        """There are none."""
 
     async def told(self, page: str) -> tuple[str, str]:
         """What the operator is told to open, and how it ends."""
@@ -169,38 +140,23 @@ class Sent:
         return "".join(told), str(ended.value)
 
 
-@asynccontextmanager
-async def at_a_code(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Sent]:
-    yield Sent()
-
-
-@attack(271, at_a_code)
+@attack(271, Sent)
 async def test_an_operator_is_sent_to_a_page_elsewhere(sent: Sent) -> Tries:
     """There, a copy of Keycloak's form would be given the password."""
     told, ended = await sent.told("https://attacker.test/device")
     yield Attempt("not shown" if "is not at" in ended else ended, "attacker.test" in told)
 
 
-class Screen:
+class Screen(Scene):
     """A terminal; nothing else is there."""
 
-    lured: list[str] = []  # noqa: RUF012 - nobody is lured anywhere
-    leaks = False
-
-    def __init__(self) -> None:
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
         self.file = io.StringIO()
         self.terminal = Terminal(file=self.file, width=160)
 
-    def check_journals(self) -> None:
-        """There are none."""
 
-
-@asynccontextmanager
-async def at_a_screen(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Screen]:
-    yield Screen()
-
-
-@attack(182, at_a_screen)
+@attack(182, Screen)
 async def test_a_cause_that_a_terminal_would_obey_is_listed(screen: Screen) -> Tries:
     """Names and causes also come from Keycloak, so whatever is listed is escaped."""
     one = {"kind": "session", "name": HOSTILE, "cause": HOSTILE, "since": 1795000000}
@@ -211,7 +167,7 @@ async def test_a_cause_that_a_terminal_would_obey_is_listed(screen: Screen) -> T
         yield Attempt("escaped" if "\\x1b" in printed else "raw", any(c in printed for c in "\x1b\x07\u202e"))
 
 
-@attack(183, at_a_screen)
+@attack(183, Screen)
 async def test_a_document_ends_the_walkthrough_with_its_markup(screen: Screen) -> Tries:
     """Rich reads `[/red]` in a string as the end of a style, and raises where none began."""
     with pytest.MonkeyPatch.context() as patch:
@@ -224,7 +180,7 @@ async def test_a_document_ends_the_walkthrough_with_its_markup(screen: Screen) -
     yield Attempt("printed", broken or "[/red] [bold]Filed[/bold]" not in screen.file.getvalue())
 
 
-@attack(387, at_a_screen)
+@attack(387, Screen)
 async def test_a_record_about_a_token_of_another(screen: Screen) -> Tries:
     """The reader says first that the writer presents the reader's token; and that the tool was called once more."""
     honest = replace(CALLER, party=READER, actors=(READER,), audience=TOOL, token_id="t1", lineage=("t0",))

@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import httpx
 
-from tests.support.attack import Attempt, Target, Tries, attack
+from tests.support.attack import Attempt, Scene, Target, Tries, attack
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.console import CONSOLE, with_console
 from tests.support.door import Clock
@@ -85,7 +85,7 @@ async def test_one_users_tasks_over_a_console(target: Target) -> Tries:
 
 
 @dataclass
-class Outside:
+class Outside(Scene):
     """A server that is no party, and whoever answers in its place."""
 
     pin: str
@@ -93,11 +93,6 @@ class Outside:
     heard: list[bytes]
     name: str = NAME
     suspended: bool = False
-    lured: list[str] = field(default_factory=list)
-    leaks: bool = False
-
-    def check_journals(self) -> None:
-        """Nothing is written down here."""
 
     def egress(self, caller: str) -> EgressClients:
         """What a party's calls go out by."""

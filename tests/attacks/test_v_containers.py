@@ -18,7 +18,7 @@ from authorities.attestation.containers.attested import images
 from authorities.attestation.containers.kept_keys import FILE, KeysError, kept_keys
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, STATUS, Machine
 from tests.support.issuer import Issuer
 from tests.support.system import ROOT, registry
@@ -27,17 +27,12 @@ from zerotrust.registry.reading import RegistryError
 from zerotrust.service import Service
 
 
-class Target:
+class Target(Scene):
     """A machine with containers, and the attestation authority that examines them."""
 
-    leaks = False
-
     def __init__(self, machine: Machine, drift: Drift) -> None:
+        super().__init__(machine.proc)
         self.machine, self.drift, self.containers = machine, drift, machine.containers(drift)
-        self.lured: list[str] = []
-
-    def check_journals(self) -> None:
-        """There are none."""
 
     async def ask(self, why: str) -> Attempt:
         """Ask for an identity; `why` is what has to be logged otherwise."""

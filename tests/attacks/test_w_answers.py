@@ -5,13 +5,13 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.issuer import Issuer
 from tests.support.key_updates import Stranger
@@ -33,15 +33,10 @@ READER_ID = f"spiffe://{TRUST_DOMAIN}/{READER}"
 
 
 @dataclass
-class Compromised:
+class Compromised(Scene):
     """An agent that answers with whatever bytes it likes, and a party that calls it."""
 
     tls: ssl.SSLContext
-    lured: list[str] = field(default_factory=list)
-    leaks: bool = False
-
-    def check_journals(self) -> None:
-        """Nothing is written down here."""
 
     @asynccontextmanager
     async def answers(self, answer: bytes) -> AsyncIterator[tuple[Mapping[str, Any], str, list[bytes]]]:
@@ -162,33 +157,12 @@ async def test_a_stream_that_is_costly_to_read(target: Compromised) -> Tries:
                 yield Attempt(str(len(read)), succeeded=True).stopped_by(by)
 
 
-@dataclass
-class Strangers:
-    """A service, and strangers whose handshakes are made."""
-
-    folder: Path
-    lured: list[str] = field(default_factory=list)
-    leaks: bool = False
-
-    def check_journals(self) -> None:
-        """Nothing is written down here."""
-
-    def one(self) -> Stranger:
-        """The next one."""
-        (folder := self.folder / str(len([*self.folder.iterdir()]))).mkdir()
-        return Stranger(folder)
-
-
-@asynccontextmanager
-async def strangers(folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Strangers]:
-    """In memory."""
-    yield Strangers(folder)
-
-
-@attack(218, strangers)
-async def test_updates_of_the_key_without_end(target: Strangers) -> Tries:
+@attack(218, Scene)
+async def test_updates_of_the_key_without_end(scene: Scene) -> Tries:
     """Each record costs some microseconds, and all that have come are worked through at once."""
-    updating, dripping = target.one(), target.one()
+    for name in "updating", "dripping":
+        (scene.place / name).mkdir()
+    updating, dripping = Stranger(scene.place / "updating"), Stranger(scene.place / "dripping")
     for _ in range(100):
         updating.to_service.write(updating.key_updates(1) + updating.data(b"x" * 10_000))
     dripping.to_service.write(b"".join(dripping.data(b"x") for _ in range(1000)))

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
-from tests.support.attack import Attempt, Tries, attack, reasons
-from tests.support.attack_folder import Folder, folder
+from tests.support.attack import Attempt, Scene, Tries, attack, reasons
 from tests.support.records import records
 from zerotrust.authzen import AuthZEN
 from zerotrust.decision import Decision, PolicyEngine, Reason, Resource
@@ -55,7 +54,7 @@ def asking(pdp: Pdp) -> AuthZEN:
 
 
 async def published(
-    scene: Folder, engine: PolicyEngine, *, scope: str = "page.write", after: Callable[[Guarded], None] | None = None
+    scene: Scene, engine: PolicyEngine, *, scope: str = "page.write", after: Callable[[Guarded], None] | None = None
 ) -> Attempt:
     """Publish a page of somebody else at a service with this engine; tell whether it was published."""
 
@@ -88,30 +87,30 @@ def of_pages(answer: Any, status: int = 200) -> Pdp:
     return lambda told: (status, answer) if told["resource"]["type"] == "Page" else (200, YES)
 
 
-@attack(366, folder)
-async def test_a_handler_that_does_not_await_a_decision(scene: Folder) -> Tries:
+@attack(366, Scene)
+async def test_a_handler_that_does_not_await_a_decision(scene: Scene) -> Tries:
     yield await published(scene, Denying())
 
 
-@attack(367, folder)
-async def test_something_like_a_yes(scene: Folder) -> Tries:
+@attack(367, Scene)
+async def test_something_like_a_yes(scene: Scene) -> Tries:
     for odd in ("true", 1, [True], {"decision": True}):
         yield await published(scene, asking(of_pages({"decision": odd})))
 
 
-@attack(368, folder)
-async def test_a_yes_with_another_status(scene: Folder) -> Tries:
+@attack(368, Scene)
+async def test_a_yes_with_another_status(scene: Scene) -> Tries:
     for status in (307, 400, 403, 500):
         yield await published(scene, asking(of_pages(YES, status)))
 
 
-@attack(369, folder)
-async def test_a_scope_that_the_token_lacks(scene: Folder) -> Tries:
+@attack(369, Scene)
+async def test_a_scope_that_the_token_lacks(scene: Scene) -> Tries:
     yield await published(scene, asking(lambda _told: (200, YES)), scope="page.read")
 
 
-@attack(370, folder)
-async def test_a_right_that_is_revoked_while_it_is_asked_about(scene: Folder) -> Tries:
+@attack(370, Scene)
+async def test_a_right_that_is_revoked_while_it_is_asked_about(scene: Scene) -> Tries:
     party: list[Guarded] = []
 
     def pdp(told: dict[str, Any]) -> tuple[int, Any]:

@@ -7,8 +7,7 @@ from tempfile import mkdtemp
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from tests.support.attack import Attempt, Tries, attack, reasons
-from tests.support.attack_folder import Folder, folder
+from tests.support.attack import Attempt, Scene, Tries, attack, reasons
 from tests.support.records import records
 from zerotrust.decision import Reason, Resource
 from zerotrust.routes import Public, Routes, Scope
@@ -32,7 +31,7 @@ def app_with(app: FastAPI, *paths: str) -> FastAPI:
 
 
 async def got(
-    scene: Folder, create_app: Callable[[Service], ASGIApp], path: str, method: str = "POST", *, token: bool = False
+    scene: Scene, create_app: Callable[[Service], ASGIApp], path: str, method: str = "POST", *, token: bool = False
 ) -> Attempt:
     """Ask such a service, with a token or without any, for what it may not do; tell whether it ran."""
     data = Path(mkdtemp(dir=scene.place))
@@ -45,8 +44,8 @@ async def got(
     return Attempt(str(answer.status_code), succeeded=answer.status_code == 200, recorded=found)
 
 
-@attack(210, folder)
-async def test_a_path_with_a_control_character_that_the_router_takes_for_another_one(scene: Folder) -> Tries:
+@attack(210, Scene)
+async def test_a_path_with_a_control_character_that_the_router_takes_for_another_one(scene: Scene) -> Tries:
     """A pattern that ends with `$` matches before a newline as well."""
 
     def create_app(service: Service) -> ASGIApp:
@@ -57,8 +56,8 @@ async def test_a_path_with_a_control_character_that_the_router_takes_for_another
     yield tried
 
 
-@attack(211, folder)
-async def test_a_route_in_no_row_under_a_template_that_is_in_one(scene: Folder) -> Tries:
+@attack(211, Scene)
+async def test_a_route_in_no_row_under_a_template_that_is_in_one(scene: Scene) -> Tries:
     def forgotten(service: Service) -> ASGIApp:
         app = app_with(service.app(), "/pages/export", "/pages/publish", "/pages/{page}")
         return service.guard(app, PAGES)
@@ -70,8 +69,8 @@ async def test_a_route_in_no_row_under_a_template_that_is_in_one(scene: Folder) 
     yield await got(scene, documented, "/openapi.json", "GET")
 
 
-@attack(212, folder)
-async def test_a_service_that_drops_its_gate(scene: Folder) -> Tries:
+@attack(212, Scene)
+async def test_a_service_that_drops_its_gate(scene: Scene) -> Tries:
     def create_app(service: Service) -> ASGIApp:
         app = app_with(service.app(), "/pages/publish", "/pages/{page}")
         service.guard(app, PAGES)
@@ -80,8 +79,8 @@ async def test_a_service_that_drops_its_gate(scene: Folder) -> Tries:
     yield await got(scene, create_app, "/pages/publish")
 
 
-@attack(213, folder)
-async def test_a_handler_that_does_not_look_at_what_was_decided(scene: Folder) -> Tries:
+@attack(213, Scene)
+async def test_a_handler_that_does_not_look_at_what_was_decided(scene: Scene) -> Tries:
     def create_app(service: Service) -> ASGIApp:
         app = service.app()
 

@@ -1,20 +1,17 @@
 """Y. The audit log: what somebody does to an export, to a log that is signed, or to a journal, and who is named."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.audit_log import SERVICES, Ledger, record, small
-from tests.support.issuer import Issuer
 from tests.support.tlog import ORIGIN, Keys
 from zerotrust.audit.export import lines_of
 from zerotrust.audit.fault import EXPORT, LOG, Delivered, Fault, Faulty, compared
 from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import Link, hash_of
 from zerotrust.audit.verification import Verification
-from zerotrust.service import Service
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import ED25519, Note, Signature
 from zerotrust.tlog.quorum import TrustPolicy
@@ -22,13 +19,11 @@ from zerotrust.tlog.quorum import TrustPolicy
 ONE, OTHER = SERVICES
 
 
-class Evidence:
+class Evidence(Scene):
     """A log with an export of it, as lines, and what a reader trusts."""
 
-    leaks = False
-
-    def __init__(self) -> None:
-        self.lured: list[str] = []
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
         self.ledger = small()
         self.lines = list(lines_of(BytesIO(self.ledger.export())))
         self.first = len(self.lines) - len(self.ledger.log.entries)
@@ -37,15 +32,6 @@ class Evidence:
     def read(self, lines: list[bytes], expected: str, held: Mapping[str, Checkpoint] | None = None) -> Attempt:
         """What a reader finds in these lines."""
         return found(b"".join(lines), self.ledger.policy, expected, held or {})
-
-    def check_journals(self) -> None:
-        """Nobody writes any here."""
-
-
-@asynccontextmanager
-async def evidence(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Evidence]:
-    """Nothing runs."""
-    yield Evidence()
 
 
 def found(raw: bytes, policy: TrustPolicy, expected: str, held: Mapping[str, Checkpoint]) -> Attempt:
@@ -70,7 +56,7 @@ def signed(ledger: Ledger, expected: str) -> Attempt:
     return found(ledger.export(), ledger.policy, expected, {})
 
 
-@attack(320, evidence)
+@attack(320, Evidence)
 async def test_the_lines_of_an_export(evidence: Evidence) -> Tries:
     """Leaf 4 is record 2 of the second service; 2 is where the heads stand."""
     lines, place = evidence.lines, evidence.first + 4
@@ -90,20 +76,20 @@ async def test_the_lines_of_an_export(evidence: Evidence) -> Tries:
     yield evidence.read([*lines[:-1], lines[-1][:-9]], f"leaf {len(lines) - evidence.first - 1}: truncated: {EXPORT}")
 
 
-@attack(321, evidence)
+@attack(321, Evidence)
 async def test_an_export_without_its_beginning(evidence: Evidence) -> Tries:
     part = list(lines_of(BytesIO(evidence.ledger.export(after=7))))
     yield evidence.read(part, f"leaf 0: truncated: {EXPORT}")
 
 
-@attack(322, evidence)
+@attack(322, Evidence)
 async def test_more_behind_the_last_leaf(evidence: Evidence) -> Tries:
     size, invented = len(evidence.ledger.log.entries), evidence.ledger.record(ONE)
     yield evidence.read([*evidence.lines, invented + b"\n"], f"record 10 of {ONE}: inserted: {EXPORT}")
     yield evidence.read([*evidence.lines, evidence.lines[-1]], f"leaf {size}: duplicated: {EXPORT}")
 
 
-@attack(323, evidence)
+@attack(323, Evidence)
 async def test_a_history_that_its_witness_did_not_cosign(evidence: Evidence) -> Tries:
     forked = small(5)
     forked.batch(ONE)
@@ -111,7 +97,7 @@ async def test_a_history_that_its_witness_did_not_cosign(evidence: Evidence) -> 
     yield evidence.read(list(lines_of(BytesIO(forked.export()))), f"leaf None: unsigned: {EXPORT}")
 
 
-@attack(324, evidence)
+@attack(324, Evidence)
 async def test_a_log_of_ones_own_in_the_name_of_another(evidence: Evidence) -> Tries:
     """The ids of keys are public, and stand in the signatures that somebody makes up."""
     own, right = Ledger(keys=Keys(ORIGIN, ED25519, "own")), evidence.ledger
@@ -125,7 +111,7 @@ async def test_a_log_of_ones_own_in_the_name_of_another(evidence: Evidence) -> T
     yield evidence.read(list(lines_of(BytesIO(own.export()))), f"leaf None: unsigned: {EXPORT}")
 
 
-@attack(325, evidence)
+@attack(325, Evidence)
 async def test_another_log_under_the_right_checkpoint(evidence: Evidence) -> Tries:
     """It fits itself: as many leaves, with their own hashes, chains and heads."""
     other = Ledger()
@@ -138,7 +124,7 @@ async def test_another_log_under_the_right_checkpoint(evidence: Evidence) -> Tri
     yield evidence.read([evidence.lines[0], *lines[1:]], f"leaf None: forked: {EXPORT}")
 
 
-@attack(326, evidence)
+@attack(326, Evidence)
 async def test_a_log_with_a_journal_that_does_not_continue(evidence: Evidence) -> Tries:
     forked, broken = small(), small()
     again = record(ONE, Link(3, hash_of(b"another")))
@@ -150,7 +136,7 @@ async def test_a_log_with_a_journal_that_does_not_continue(evidence: Evidence) -
     yield signed(broken, f"record 6 of {OTHER}: changed: {OTHER}")
 
 
-@attack(327, evidence)
+@attack(327, Evidence)
 async def test_a_log_that_leaves_out_the_end_of_a_journal(evidence: Evidence) -> Tries:
     hidden, last = small(), small()
     before = dict(hidden.heads)
@@ -164,7 +150,7 @@ async def test_a_log_that_leaves_out_the_end_of_a_journal(evidence: Evidence) ->
     yield signed(last, f"leaf {len(last.log.entries)}: missing: {LOG}").stopped_by("heads-at-the-end")
 
 
-@attack(328, evidence)
+@attack(328, Evidence)
 async def test_an_older_state_and_another_history_for_a_reader_who_knows(evidence: Evidence) -> Tries:
     newer = small(7)
     held = {ORIGIN: newer.log.checkpoint}
@@ -179,7 +165,7 @@ async def test_an_older_state_and_another_history_for_a_reader_who_knows(evidenc
     yield another.stopped_by("log-as-cosigned")
 
 
-@attack(329, evidence)
+@attack(329, Evidence)
 async def test_a_journal_that_was_changed_after_it_was_delivered(evidence: Evidence) -> Tries:
     """Its last record alone, its whole, or by another service: the chain of what is there is right each time."""
     lines = evidence.ledger.journals[OTHER]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from unittest.mock import patch
 
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.proving import LIES, Lying, Proving, delete
 from zerotrust.audit import segments
@@ -15,13 +15,12 @@ from zerotrust.audit.journal import Journal
 from zerotrust.service import Service
 
 
-class Delivered:
+class Delivered(Scene):
     """A journal of which everything was acknowledged."""
 
-    leaks = False
-
     def __init__(self, path: Path) -> None:
-        self.path, self.lured = path, list[str]()
+        super().__init__(path.parent)
+        self.path = path
         self.segments, self.lines = closed(path), [*lines(path)]
 
     def check_journals(self) -> None:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from authorities.audit import intake
 from authorities.audit.log import Log
 from authorities.audit.reasons import AuditReason
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, identity, written
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
@@ -26,14 +26,11 @@ from zerotrust.identity import MAX_ACTORS
 from zerotrust.service import Service
 
 
-class Ledger(Audited):
+class Ledger(Audited, Scene):
     """The audit authority, and what an attacker gets of it."""
-
-    leaks = False
 
     def __init__(self, ledger: Audited) -> None:
         super().__init__(ledger.system)
-        self.lured: list[str] = []
 
     def check_journals(self) -> None:
         """Its own is whole; the others' are sent by hand here."""

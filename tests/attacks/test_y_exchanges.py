@@ -1,15 +1,12 @@
 """Y. Exchanges: one that an intruder makes behind a party's back, and one that a party invents."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
 from authorities.audit import reconciliation
 from authorities.audit.alarms import Alarms
 from authorities.audit.reconciliation import SILENT, Reconciliation
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.exchanges import (
     ANYTHING,
     LEDGER,
@@ -24,28 +21,8 @@ from tests.support.exchanges import (
     said,
     token,
 )
-from tests.support.issuer import Issuer
 from zerotrust.audit.event import is_valid
 from zerotrust.audit.event_types import Alarm, Counts, Issued
-from zerotrust.service import Service
-
-
-class Compared:
-    """A log that is compared while it is written."""
-
-    leaks = False
-
-    def __init__(self) -> None:
-        self.lured: list[str] = []
-
-    def check_journals(self) -> None:
-        """Nobody writes any here."""
-
-
-@asynccontextmanager
-async def compared(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Compared]:
-    """Nothing runs."""
-    yield Compared()
 
 
 def told(log: Log, *expected: str) -> Attempt:
@@ -59,8 +36,8 @@ def told(log: Log, *expected: str) -> Attempt:
 MADE = said(61 * SECOND, token("a", 60 * SECOND))
 
 
-@attack(346, compared)
-async def test_an_exchange_behind_a_partys_back(compared: Compared) -> Tries:
+@attack(346, Scene)
+async def test_an_exchange_behind_a_partys_back(_scene: Scene) -> Tries:
     """At a busy party, at one that writes nothing, and with an accomplice who writes the exchange down."""
     busy = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE)
     busy.add(75 * SECOND, line(READER, 75 * SECOND, ANYTHING))
@@ -72,8 +49,8 @@ async def test_an_exchange_behind_a_partys_back(compared: Compared) -> Tries:
     yield told(accomplice, f"unexplained: {READER} a", f"unknown: {WRITER} a").stopped_by("exchanges-by-party")
 
 
-@attack(347, compared)
-async def test_an_exchange_that_was_invented(compared: Compared) -> Tries:
+@attack(347, Scene)
+async def test_an_exchange_that_was_invented(_scene: Scene) -> Tries:
     """By itself, and together with words as the registry's that the issuer made it."""
     invented = Log().add(SECOND, line(READER, SECOND, exchange("a"))).idle(5 * SECOND, 30 * SECOND)
     yield told(invented, f"unknown: {READER} a")
@@ -82,20 +59,18 @@ async def test_an_exchange_that_was_invented(compared: Compared) -> Tries:
     yield told(vouched.idle(5 * SECOND, 30 * SECOND), f"unknown: {READER} a")
 
 
-@attack(378, compared)
-async def test_an_alarm_in_the_journal_of_another_party(compared: Compared) -> Tries:
+@attack(378, Scene)
+async def test_an_alarm_in_the_journal_of_another_party(_scene: Scene) -> Tries:
     """What the ledger would have to raise after a restart is on record already, by somebody else."""
-    assert not compared.lured
     log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, 70 * SECOND + SILENT)
     log.add(75 * SECOND + SILENT, line(WRITER, 60 * SECOND, log.alarms[0]))
     missed = Reconciliation(REGISTRY, LEDGER).missed(log.leaves)
     yield Attempt("an alarm names the party and the token", log.alarms[0] not in missed)
 
 
-@attack(377, compared)
-async def test_a_name_that_no_record_may_have(compared: Compared) -> Tries:
+@attack(377, Scene)
+async def test_a_name_that_no_record_may_have(_scene: Scene) -> Tries:
     """The exchange is in its journal, and the issuer does not know of it."""
-    assert not compared.lured
     made = (line(READER, SECOND, exchange(name)) for name in ("a b", "another"))
     log, raised = Log().add(SECOND, *made).idle(5 * SECOND, 30 * SECOND), list[Alarm | Counts]()
     Alarms(cast("Any", None), REGISTRY, LEDGER, raised.append)._record(log.alarms)
@@ -103,10 +78,9 @@ async def test_a_name_that_no_record_may_have(compared: Compared) -> Tries:
     yield Attempt("what has no form is not recorded", not all(map(is_valid, raised)))
 
 
-@attack(400, compared)
-async def test_inventions_until_another_party_is_accused(compared: Compared) -> Tries:
+@attack(400, Scene)
+async def test_inventions_until_another_party_is_accused(_scene: Scene) -> Tries:
     """The other party has recorded its exchange, and the issuer's word of it comes last."""
-    assert not compared.lured
     with patch.object(reconciliation, "MOST", 10):
         log = Log().idle(0, 60 * SECOND)
         log.add(61 * SECOND, line(READER, 60 * SECOND, exchange("a")))
@@ -117,19 +91,17 @@ async def test_inventions_until_another_party_is_accused(compared: Compared) -> 
     yield Attempt(f"{len(accused)} accused", READER in accused, recorded=accused, reason=WRITER)
 
 
-@attack(401, compared)
-async def test_a_record_of_a_time_to_come(compared: Compared) -> Tries:
+@attack(401, Scene)
+async def test_a_record_of_a_time_to_come(_scene: Scene) -> Tries:
     """An intruder in the party has written it; the party's own exchange is in its journal a moment later."""
-    assert not compared.lured
     log = Log().idle(0, 60 * SECOND).add(60 * SECOND, line(READER, 3_600 * SECOND, ANYTHING))
     log.add(61 * SECOND, MADE).add(62 * SECOND, line(READER, 60 * SECOND, exchange("a")))
     found = log.idle(65 * SECOND, 90 * SECOND).causes
     yield Attempt(f"{len(found)} alarms", succeeded=bool(found))
 
 
-@attack(402, compared)
-async def test_inventions_until_nobody_finds_the_other_alarms(compared: Compared) -> Tries:
-    assert not compared.lured
+@attack(402, Scene)
+async def test_inventions_until_nobody_finds_the_other_alarms(_scene: Scene) -> Tries:
     many = (line(WRITER, SECOND, exchange(f"w{number}")) for number in range(100))
     log = Log().add(SECOND, *many).idle(5 * SECOND, 90 * SECOND)
     told, counted = len(log.alarms), sum(more.times for one in log.counts for more in one.repeated or ())

@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -14,7 +14,7 @@ from authorities.audit.index import Index
 from authorities.audit.log import Log, LogError, OtherHistory
 from authorities.audit.others import MOST_OTHERS, Other
 from authorities.audit.terms import Term, record_term, terms_of
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.ledger import ADDRESS, SERVICE, Registry, grow, lines, opened
 from tests.support.tlog import ORIGIN, Keys, witness
@@ -32,13 +32,11 @@ OTHER = "spiffe://agents.example/inference"
 
 
 @dataclass
-class Ledger:
+class Ledger(Scene):
     """A ledger's folder, and the registry that cosigns."""
 
     folder: Path
     registry: Registry
-    lured: list[str] = field(default_factory=list)
-    leaks: bool = False
 
     @property
     def now(self) -> Path:
@@ -53,9 +51,6 @@ class Ledger:
     def copied(self) -> Path:
         shutil.copytree(self.now, copy := self.folder / "copy")
         return copy
-
-    def check_journals(self) -> None:
-        """Nobody writes any here."""
 
 
 @asynccontextmanager

@@ -2,18 +2,14 @@
 
 import base64
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from authorities.audit.reasons import AuditReason
 from authorities.audit.received import sent
-from tests.support.attack import Attempt, Target, Tries, attack
+from tests.support.attack import Attempt, Scene, Target, Tries, attack
 from tests.support.ca import CA, the_ca
-from tests.support.issuer import Issuer
 from tests.support.receipt_tree import Hop, Task, digest, spiffe_id
 from tests.support.receipts import said
 from tests.support.records import CALLER
@@ -32,226 +28,208 @@ from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE, taken
 from zerotrust.receipts.failure import Unproven
 from zerotrust.receipts.logged import LONGEST_TASK, Evidence
 from zerotrust.receipts.receipt import KIND
-from zerotrust.service import Service
 from zerotrust.spiffe.statement import sign
 from zerotrust.tlog.proof import Proof
 
 EXCHANGED_BY_READER = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'
-
-
 REFUSED_BY_NAME = Decided(allowed=False, reason='","trace":{"span_id":"0000000000000001')
 
 
-class Reader:
-    """A client, which verifies the receipts of its task: the orchestrator asked the reader, and that model and tool."""
+def compares(task: Task, others: list[bytes], expected: str) -> Attempt:
+    """What the client finds in a log with these records and then those of its task, whose reader records no call.
 
-    leaks = False
-
-    def __init__(self) -> None:
-        self.lured: list[str] = []
-
-    def check_journals(self) -> None:
-        """Nobody writes any here."""
-
-    @staticmethod
-    def compares(task: Task, others: list[bytes], expected: str) -> Attempt:
-        """What the client finds in a log with these records and then those of its task, whose reader records no call.
-
-        It must say so, or name the step.
-        """
-        answer = task.answer()
-        leaves = [*others, *(line for line in task.entries if EXCHANGED_BY_READER not in line), task.heads]
-        try:
-            proven = task.verified(answer, evidence=None, leaves=leaves)
-        except Unproven as found:
-            told = f"step {found.step}: {found.party.removeprefix('spiffe://agents.example/')}"
-        else:
-            told = "complete" if proven.complete else "not complete"
-        return Attempt(told, succeeded=told == "complete", recorded=(told,), reason=expected)
-
-    @staticmethod
-    def believes(task: Task, expected: str, answer: bytes | None = None, **others: Any) -> Attempt:
-        """What the client finds; it must name the step, and the party."""
-        try:
-            task.verified(answer, **others)
-        except Unproven as found:
-            text = f"step {found.step}: {found.party.removeprefix('spiffe://agents.example/')}"
-            return Attempt(f"step {found.step}", succeeded=False, recorded=(text,), reason=expected)
-        return Attempt("believed", succeeded=True)
+    It must say so, or name the step.
+    """
+    answer = task.answer()
+    leaves = [*others, *(line for line in task.entries if EXCHANGED_BY_READER not in line), task.heads]
+    try:
+        proven = task.verified(answer, evidence=None, leaves=leaves)
+    except Unproven as found:
+        told = named(found)
+    else:
+        told = "complete" if proven.complete else "not complete"
+    return Attempt(told, succeeded=told == "complete", recorded=(told,), reason=expected)
 
 
-@asynccontextmanager
-async def reading(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Reader]:
-    """Nothing runs."""
-    yield Reader()
+def believes(task: Task, expected: str, answer: bytes | None = None, **others: Any) -> Attempt:
+    """What the client finds; it must name the step, and the party."""
+    try:
+        task.verified(answer, **others)
+    except Unproven as found:
+        return Attempt(f"step {found.step}", succeeded=False, recorded=(named(found),), reason=expected)
+    return Attempt("believed", succeeded=True)
 
 
-@attack(330, reading)
-async def test_a_party_that_says_nothing_of_another_that_it_called(reader: Reader) -> Tries:
+def named(found: Unproven) -> str:
+    """The step that does not hold, and the party that it is about."""
+    return f"step {found.step}: {found.party.removeprefix('spiffe://agents.example/')}"
+
+
+@attack(330, Scene)
+async def test_a_party_that_says_nothing_of_another_that_it_called(_client: Scene) -> Tries:
     """Whoever was called has the call on record, whatever trace it was told that it belongs to."""
     for trace in "1" * 32, "9" * 32:
         task = Task()
         task.tool.entered = task.tool.carried = False
         task.tool.trace = trace
-        yield reader.believes(task, "step 10: agent/reader", exported=True)
+        yield believes(task, "step 10: agent/reader", exported=True)
 
 
-@attack(331, reading)
-async def test_a_receipt_that_is_not_passed_on(reader: Reader) -> Tries:
+@attack(331, Scene)
+async def test_a_receipt_that_is_not_passed_on(_client: Scene) -> Tries:
     task = Task()
     task.tool.carried = False
-    yield reader.believes(task, "step 5: agent/reader")
+    yield believes(task, "step 5: agent/reader")
 
 
-@attack(332, reading)
-async def test_a_party_that_is_said_to_have_given_none(reader: Reader) -> Tries:
+@attack(332, Scene)
+async def test_a_party_that_is_said_to_have_given_none(_client: Scene) -> Tries:
     for reason in "none", "no_answer", "outside":
         task = Task()
         task.tool.carried, task.tool.told = False, {"receipt": None, "reason": reason}
-        yield reader.believes(task, "step 5: tool/documents")
+        yield believes(task, "step 5: tool/documents")
 
 
-@attack(333, reading)
-async def test_a_party_that_nobody_called(reader: Reader) -> Tries:
+@attack(333, Scene)
+async def test_a_party_that_nobody_called(_client: Scene) -> Tries:
     task = Task()
     task.tool.entered = False
-    yield reader.believes(task, "step 5: tool/documents")
+    yield believes(task, "step 5: tool/documents")
 
 
-@attack(334, reading)
-async def test_a_receipt_of_another_transaction_or_of_another_call(reader: Reader) -> Tries:
+@attack(334, Scene)
+async def test_a_receipt_of_another_transaction_or_of_another_call(_client: Scene) -> Tries:
     """What its caller says about the call is what that receipt says."""
     other = Task("T9")
     *_, foreign = other.receipts()
     task = Task()
     task.tool.signed = foreign
-    yield reader.believes(task, "step 6: tool/documents")
+    yield believes(task, "step 6: tool/documents")
 
     task = Task()
     *_, own = Task().receipts()
     task.tool.signed = own
     task.tool.told = {"token": "T0.another"}
-    yield reader.believes(task, "step 6: tool/documents")
+    yield believes(task, "step 6: tool/documents")
 
 
-@attack(335, reading)
-async def test_an_answer_or_a_request_that_was_altered_on_its_way(reader: Reader) -> Tries:
+@attack(335, Scene)
+async def test_an_answer_or_a_request_that_was_altered_on_its_way(_client: Scene) -> Tries:
     for liked in digest("what the reader would have liked"), None:
         task = Task()
         task.tool.told = {"answer": liked}  # None: it does not say what it received
-        yield reader.believes(task, "step 7: agent/reader").stopped_by("receipt-answer")
+        yield believes(task, "step 7: agent/reader").stopped_by("receipt-answer")
     task = Task()
     task.tool.told = {"request": digest("what the reader says to have asked")}
-    yield reader.believes(task, "step 7: tool/documents").stopped_by("receipt-request")
+    yield believes(task, "step 7: tool/documents").stopped_by("receipt-request")
 
 
-@attack(336, reading)
-async def test_the_receipts_of_another_answer(reader: Reader) -> Tries:
+@attack(336, Scene)
+async def test_the_receipts_of_another_answer(_client: Scene) -> Tries:
     task = Task()
     altered = task.answer().replace(b"A summary", b"Another")
-    yield reader.believes(task, "step 4: orchestrator", altered).stopped_by("answer-is-mine")
-    another = reader.believes(Task(), "step 4: orchestrator", request=b'{"request":"Delete."}')
+    yield believes(task, "step 4: orchestrator", altered).stopped_by("answer-is-mine")
+    another = believes(Task(), "step 4: orchestrator", request=b'{"request":"Delete."}')
     yield another.stopped_by("request-is-mine")
-    another = reader.believes(Task("T9"), "step 4: orchestrator", transaction="T0")
+    another = believes(Task("T9"), "step 4: orchestrator", transaction="T0")
     yield another.stopped_by("transaction-is-mine")
 
 
-@attack(337, reading)
-async def test_a_statement_of_another_kind_as_a_receipt(reader: Reader) -> Tries:
+@attack(337, Scene)
+async def test_a_statement_of_another_kind_as_a_receipt(_client: Scene) -> Tries:
     """Whatever else a party signs, or can be made to sign."""
     for kind in "at+jwt", "registry+jwt":
         task = Task()
         payload = said(task.receipts()[2]).payload()
         task.model.signed = sign(payload, task.svid(task.model), kind=kind)
-        yield reader.believes(task, "step 1: inference")
+        yield believes(task, "step 1: inference")
 
 
-@attack(338, reading)
-async def test_a_stolen_key_after_its_certificate_has_ended(reader: Reader) -> Tries:
+@attack(338, Scene)
+async def test_a_stolen_key_after_its_certificate_has_ended(_client: Scene) -> Tries:
     """It signs with a time at which the certificate was valid."""
     task = Task()
     task.seen = int(task.svid(task.orchestrator).not_after) + 60
-    yield reader.believes(task, "step 3: orchestrator").stopped_by("receipt-in-time")
+    yield believes(task, "step 3: orchestrator").stopped_by("receipt-in-time")
 
     task = Task()
     task.tool.svid = the_ca().svid("tool/documents", age=300, life=120)
     before = int(task.tool.svid.not_after) - 1
     task.tool.said = {"began": before, "iat": before}
-    yield reader.believes(task, "step 3: tool/documents").stopped_by("receipt-within-its-caller")
+    yield believes(task, "step 3: tool/documents").stopped_by("receipt-within-its-caller")
 
     task = Task()
     task.orchestrator.said["began"] = task.now - LONGEST_TASK - 1  # so that a call of then would lie within
-    yield reader.believes(task, "step 3: orchestrator").stopped_by("task-not-too-long")
+    yield believes(task, "step 3: orchestrator").stopped_by("task-not-too-long")
 
 
-@attack(339, reading)
-async def test_a_log_that_shows_the_client_another_world(reader: Reader) -> Tries:
+@attack(339, Scene)
+async def test_a_log_that_shows_the_client_another_world(_client: Scene) -> Tries:
     """It signs a tree that its witness has not seen; or it proves that it has something else."""
     task = Task()
     answer = task.answer()
     entry, proof = task.evidence()
     alone = Evidence(entry, Proof(proof.index, proof.hashes, task.log.note()))
-    yield reader.believes(task, "step 3: orchestrator", answer, evidence=alone).stopped_by("receipt-seen")
+    yield believes(task, "step 3: orchestrator", answer, evidence=alone).stopped_by("receipt-seen")
 
     task = Task()
     answer = task.answer()
     other = task.evidence(len(task.entries) - 2)
-    named = reader.believes(task, "step 3: orchestrator", answer, evidence=other)
+    named = believes(task, "step 3: orchestrator", answer, evidence=other)
     yield named.stopped_by("receipt-named-by-leaf")
 
 
-@attack(340, reading)
-async def test_a_certificate_of_the_attackers_own(reader: Reader) -> Tries:
+@attack(340, Scene)
+async def test_a_certificate_of_the_attackers_own(_client: Scene) -> Tries:
     """Of its own authority; or a genuine one, whose key it does not have."""
     task = Task()
     task.model.svid = CA("agents.example").svid("inference", life=120)
-    yield reader.believes(task, "step 2: inference").stopped_by("statement-chain")
+    yield believes(task, "step 2: inference").stopped_by("statement-chain")
 
     task = Task()
     good, other = task.receipts()[2], task.receipts()[3]
     task.model.signed = f"{good.rpartition('.')[0]}.{other.rpartition('.')[2]}"
-    yield reader.believes(task, "step 2: inference").stopped_by("receipt-signature")
+    yield believes(task, "step 2: inference").stopped_by("receipt-signature")
 
 
-@attack(341, reading)
-async def test_a_receipt_that_two_programs_read_differently(reader: Reader) -> Tries:
+@attack(341, Scene)
+async def test_a_receipt_that_two_programs_read_differently(_client: Scene) -> Tries:
     """It has a member twice."""
     task = Task()
     payload = base64.urlsafe_b64decode(task.receipts()[2].split(".")[1] + "==")
     twice = payload.replace(b'{"answer"', b'{"answer":"%b","answer"' % (b"0" * 64))
     task.model.signed = sign(twice, task.svid(task.model), kind=KIND)
-    yield reader.believes(task, "step 1: inference")
+    yield believes(task, "step 1: inference")
 
 
-@attack(342, reading)
-async def test_a_genuine_party_with_other_code_or_another_role(reader: Reader) -> Tries:
+@attack(342, Scene)
+async def test_a_genuine_party_with_other_code_or_another_role(_client: Scene) -> Tries:
     task = Task()
     task.tool.said = {"code": digest("changed")}
-    yield reader.believes(task, "step 8: tool/documents").stopped_by("receipt-code")
+    yield believes(task, "step 8: tool/documents").stopped_by("receipt-code")
     task = Task()
     task.tool.said = {"permission": "inference.run"}
-    yield reader.believes(task, "step 8: tool/documents").stopped_by("receipt-permission")
+    yield believes(task, "step 8: tool/documents").stopped_by("receipt-permission")
 
 
-@attack(343, reading)
-async def test_a_genuine_party_that_the_client_does_not_accept(reader: Reader) -> Tries:
+@attack(343, Scene)
+async def test_a_genuine_party_that_the_client_does_not_accept(_client: Scene) -> Tries:
     task = Task()
     some = {one: found for one, found in task.accepted.parties.items() if one != spiffe_id("inference")}
-    yield reader.believes(task, "step 9: inference", accepted=Accepted(some))
+    yield believes(task, "step 9: inference", accepted=Accepted(some))
 
 
-@attack(344, reading)
-async def test_a_party_that_answers_the_client_itself(reader: Reader) -> Tries:
+@attack(344, Scene)
+async def test_a_party_that_answers_the_client_itself(_client: Scene) -> Tries:
     """It knows the transaction from the tokens that it was called with, and has a key and a journal of its own."""
     task = Task()
     task.orchestrator = Hop("agent/reader")
-    yield reader.believes(task, "step 9: agent/reader", exported=True)
+    yield believes(task, "step 9: agent/reader", exported=True)
 
 
-@attack(375, reading)
-async def test_receipts_without_end(reader: Reader) -> Tries:
+@attack(375, Scene)
+async def test_receipts_without_end(_client: Scene) -> Tries:
     """A genuine one that names more than there is room for; and junk, for which the caller would be at fault."""
-    assert not reader.lured
     honest = "h.own.s"
     greedy, junk = f"h.{'A' * (MAX_VALUE - MAX_OWN - 8)}.s", "no.receipt.s"
     calls = Calls()
@@ -263,9 +241,8 @@ async def test_receipts_without_end(reader: Reader) -> Tries:
     yield Attempt("its own are left out", junk in calls.received).stopped_by("receipts-named")
 
 
-@attack(376, reading)
-async def test_an_export_that_ends_too_early(reader: Reader) -> Tries:
-    assert not reader.lured
+@attack(376, Scene)
+async def test_an_export_that_ends_too_early(_client: Scene) -> Tries:
     task = Task()
     for ends in task.now, task.written - 1:
         task.written = ends
@@ -287,14 +264,14 @@ def sent_away(task: Task, author: str, party: str) -> bytes:
     return line_of(AuditEvent(schema=1, time=time, service=spiffe_id(author), data=data).canonical(), GENESIS)
 
 
-@attack(396, reading)
-async def test_a_journal_that_is_said_to_be_late(reader: Reader) -> Tries:
+@attack(396, Scene)
+async def test_a_journal_that_is_said_to_be_late(_client: Scene) -> Tries:
     """The reader hides a call, and records that the front door is above its share: then nobody would be accused."""
     task = Task()
     task.tool.entered = task.tool.carried = False
     task.receipts()
     lie = sent_away(task, "agent/reader", task.orchestrator.id)
-    tried = reader.compares(task, [lie], "step 10: tool/documents")
+    tried = compares(task, [lie], "step 10: tool/documents")
     yield replace(tried, succeeded=tried.told != tried.reason)
 
 
@@ -313,8 +290,8 @@ async def test_an_agent_that_answers_more_than_fits(target: Target) -> Tries:
     yield Attempt("the task has receipts", succeeded=not (found and found.receipts))
 
 
-@attack(392, reading)
-async def test_a_call_that_is_said_to_belong_to_another_answer(reader: Reader) -> Tries:
+@attack(392, Scene)
+async def test_a_call_that_is_said_to_belong_to_another_answer(_client: Scene) -> Tries:
     """The reader asks the tool once more, in the trace of another answer of the same sign-in, and keeps silent."""
 
     def hiding() -> Task:
@@ -326,19 +303,18 @@ async def test_a_call_that_is_said_to_belong_to_another_answer(reader: Reader) -
     plan, same = Task(trace="2" * 32, again=".2"), Task(trace="2" * 32)
     for one in plan, same:
         one.receipts()
-    other = reader.compares(hiding(), plan.entries, "step 10: tool/documents")
+    other = compares(hiding(), plan.entries, "step 10: tool/documents")
     yield other.stopped_by("log-call-on-receipt")
-    again = reader.compares(hiding(), same.entries, "not complete")  # with a token that was used again
+    again = compares(hiding(), same.entries, "not complete")  # with a token that was used again
     yield again.stopped_by("call-belongs-by-lineage (its token)")
     unsigned = [re.sub(rb'"receipt":"[0-9a-f]{64}",', b"", line) for line in plan.entries]
-    without = reader.compares(Task(), unsigned, "not complete")  # as one that was too long for a receipt
+    without = compares(Task(), unsigned, "not complete")  # as one that was too long for a receipt
     yield without.stopped_by("call-belongs-by-lineage (its receipt)")
 
 
-@attack(393, reading)
-async def test_a_record_that_no_reader_of_the_log_can_read(reader: Reader) -> Tries:
+@attack(393, Scene)
+async def test_a_record_that_no_reader_of_the_log_can_read(_client: Scene) -> Tries:
     """Without a trace, and with names that imitate one: the reader delivers it, and step 10 ends with an error."""
-    assert not reader.lured
     task = Task()
     answer = task.answer()
     caller = replace(CALLER, transaction="T0")

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import orjson
@@ -223,15 +223,37 @@ LURES = ("http://attacker.test", "http://169.254.169.254")
 """Where a token or a message may try to send a service; somebody listens there, and must not hear anything."""
 
 
-class Target:
+class Scene:
+    """Where attacks are made: a folder.  Here nothing runs, nobody is lured anywhere, and nothing is written down."""
+
+    lured: Sequence[str] = ()
+    """What was asked for at the addresses of `LURES`."""
+    missing: Sequence[Control] = ()
+    """What is taken away, for an attack that starts processes of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a token or a key was written down."""
+        return False
+
+    def check_journals(self) -> None:
+        """Raise `AssertionError` where what was written down is not whole."""
+
+
+class Target(Scene):
     """The system in process, as somebody meets it who can send what they like and holds any token they name."""
 
+    lured: list[str]
+
     def __init__(self, system: System, issuer: Issuer, clock: Clock | None = None) -> None:
+        super().__init__(system.folder)
         self.system, self.issuer = system, issuer
         self.clock = issuer.clock = clock or Clock(time.time())
         """Stands still, for the issuer as well, until an attack moves it."""
-        self.lured: list[str] = []
-        """What was asked for at the addresses of `LURES`."""
+        self.lured = []
         system.apps |= dict.fromkeys(LURES, self._lure)
 
     async def _lure(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -356,19 +378,6 @@ def check_log(caplog: pytest.LogCaptureFixture) -> None:
     assert not holds_token("".join(said))
 
 
-class Scene(Protocol):
-    """Where attacks are made."""
-
-    lured: list[str]
-
-    @property
-    def leaks(self) -> bool:
-        """Whether a token or a key was written down."""
-
-    def check_journals(self) -> None:
-        """Raise `AssertionError` where what was written down is not whole."""
-
-
 Place = Callable[[Path, Issuer, type[Service]], AbstractAsyncContextManager[Any]]
 """Builds a scene: in a folder, with an issuer and a kind of service, for as long as the block runs."""
 
@@ -382,9 +391,19 @@ async def in_process(folder: Path, issuer: Issuer, kind: type[Service]) -> Async
         yield Target(system, issuer, clock)
 
 
-def attack(number: int, place: Place = in_process) -> Callable[[Callable[[Any], Tries]], Callable[..., Any]]:
+def alone(scene: type[Scene]) -> Place:
+    """A scene that is made of its folder."""
+
+    @asynccontextmanager
+    async def made(folder: Path, _issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Scene]:
+        yield scene(folder)
+
+    return made
+
+
+def attack(number: int, place: Place | type[Scene] = in_process) -> Callable[[Callable[[Any], Tries]], Callable[..., Any]]:
     """Make two kinds of tests of one attack; see the head of this file."""
-    row = ROWS[number]
+    row, build = ROWS[number], alone(place) if isinstance(place, type) else place
 
     def decorate(try_it: Callable[[Any], Tries]) -> Callable[..., Any]:
         @pytest.mark.parametrize("missing", cases(number, row.removable))
@@ -400,7 +419,8 @@ def attack(number: int, place: Place = in_process) -> Callable[[Callable[[Any], 
             kinds = [kind for kind in missing if isinstance(kind, type)]
             kind: type[Service] = type("Weakened", (Watched, *kinds), {})
             with without(*controls):
-                async with place(tmp_path, issuer, kind) as target:
+                async with build(tmp_path, issuer, kind) as target:
+                    target.missing = controls
                     tries = [tried async for tried in try_it(target)]
                     target.check_journals()
                     assert missing or not target.leaks
@@ -413,7 +433,7 @@ def attack(number: int, place: Place = in_process) -> Callable[[Callable[[Any], 
             check_what_they_are_about(tries, row, record_property)
             for tried in tries:
                 check_refused(tried, row)
-            assert target.lured == []
+            assert not target.lured
             record_property("answers", ", ".join(sorted({tried.told for tried in tries})))
 
         test.__name__, test.__doc__ = try_it.__name__, try_it.__doc__

@@ -16,6 +16,7 @@ from authorities.attestation.spiffe import bundle
 from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from tests.support import issuer
+from tests.support.attack import Scene
 from tests.support.ca import TRUST_DOMAIN
 from zerotrust.service import Service
 
@@ -32,17 +33,12 @@ def client_hello() -> bytes:
 
 
 @dataclass
-class KeysDoor:
+class KeysDoor(Scene):
     """The server, whoever has connected to it, and what its event loop complained of."""
 
     server: BundleServer
     tls: ssl.SSLContext
     complaints: list[str] = field(default_factory=list)
-    lured: list[str] = field(default_factory=list)
-    leaks = False
-
-    def check_journals(self) -> None:
-        """There are none."""
 
     @property
     def held(self) -> tuple[int, int]:

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from authorities.attestation.local.launch import Launch, LaunchError
-from tests.support.attack import Attempt
+from tests.support.attack import Attempt, Scene
 from tests.support.issuer import Issuer
 from tests.support.launched import FETCH, Authority, Probe, files_in, launch_probe, locked, project, refusals
 from tests.support.leaks import holds_token
@@ -19,13 +19,12 @@ from zerotrust.service import Service
 
 
 @dataclass
-class Machine:
+class Machine(Scene):
     """The authority, and the project that it launches from."""
 
     authority: Authority
     registry: Registry
     place: Path
-    lured: list[str] = field(default_factory=list)
 
     @property
     def code(self) -> Path:
@@ -36,9 +35,6 @@ class Machine:
     def leaks(self) -> bool:
         """Whether a key or a token is in any file."""
         return any(b"PRIVATE KEY" in content or holds_token(content) for content in files_in(self.place).values())
-
-    def check_journals(self) -> None:
-        """There are none."""
 
     async def probe(self, party: str = "agent/reader") -> Probe:
         """A genuine party, launched."""
