@@ -22,18 +22,8 @@ from zerotrust.transport.requests import MAX_TOKEN
 
 
 @cache
-def attackers_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@cache
 def attackers_curve() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
-
-
-def attacker(target: Target, kid: str = "k1") -> Issuer:
-    """Somebody who says what our issuer says, with a key of their own under any name."""
-    return Issuer(target.issuer.registry, key=attackers_key(), kid=kid, clock=target.clock)
 
 
 def header(**changed: Any) -> bytes:
@@ -103,7 +93,7 @@ async def test_another_algorithm_though_the_signature_is_genuine(target: Target)
 @attack(14)
 async def test_a_signature_by_the_attackers_key_under_the_name_of_ours(target: Target) -> Tries:
     for party in DOORS:
-        yield await target.send(party, attacker(target).sign(target.claims(party)))
+        yield await target.send(party, target.attacker().sign(target.claims(party)))
 
 
 @attack(15)
@@ -152,7 +142,7 @@ async def test_a_key_by_another_name(target: Target) -> Tries:
         ):
             yield await target.send(party, genuine(target, party, kid=kid))
         yield await target.send(party, genuine(target, party, kid="k" * 10_000), reason=Reason.TOKEN_TOO_LARGE)
-        yield await target.send(party, attacker(target, kid="theirs").sign(target.claims(party)))
+        yield await target.send(party, target.attacker(kid="theirs").sign(target.claims(party)))
     periods = 1 + (time.monotonic() - began) // cooldown  # on a busy machine more than one
     assert len(DOORS) <= target.issuer.key_reads <= len(DOORS) * periods  # the issuer is not asked for every such name
 
@@ -164,17 +154,17 @@ async def test_a_header_that_says_where_the_key_is(target: Target) -> Tries:
         for name in ("jku", "x5u"):
             for address in ("http://attacker.test/keys", "http://169.254.169.254/keys", "file:///etc/passwd"):
                 yield await target.send(party, genuine(target, party, **{name: address}))
-                forged = attacker(target).sign(target.claims(party), header={name: address})
+                forged = target.attacker().sign(target.claims(party), header={name: address})
                 yield await target.send(party, forged)
         yield await target.send(party, genuine(target, party, jku=metadata()["jwks_uri"]))
 
 
 @attack(18)
 async def test_a_header_that_brings_its_own_key(target: Target) -> Tries:
-    own = attacker(target).key_set["keys"][0]
+    own = target.attacker().key_set["keys"][0]
     for party in DOORS:
         for brought in ({"jwk": own}, {"x5c": ["MIIB"]}, {"x5t": "AQID"}, {"x5t#S256": "AQID"}):
-            yield await target.send(party, attacker(target).sign(target.claims(party), header=brought))
+            yield await target.send(party, target.attacker().sign(target.claims(party), header=brought))
             yield await target.send(party, genuine(target, party, **brought))
 
 
@@ -231,7 +221,7 @@ async def test_another_kind_of_token_by_the_same_issuer(target: Target) -> Tries
             yield await target.send(party, genuine(target, party, typ=kind))
         svid = TrustDomain(target.issuer.registry).assertion("agent/reader", target.issuer.registry.id(party))
         yield await target.send(party, svid, reason=Reason.ALGORITHM_NOT_ALLOWED)
-        proof = genuine(target, party, typ="dpop+jwt", jwk=attacker(target).key_set["keys"][0])
+        proof = genuine(target, party, typ="dpop+jwt", jwk=target.attacker().key_set["keys"][0])
         yield await target.send(party, proof, reason=Reason.FORBIDDEN_HEADER)
 
 
@@ -363,7 +353,7 @@ async def test_a_token_that_is_nested_deep(target: Target) -> Tries:
 
 @attack(26)
 async def test_a_key_that_is_not_for_this_or_not_any_more(target: Target) -> Tries:
-    published = attacker(target).key_set["keys"][0]
+    published = target.attacker().key_set["keys"][0]
     target.issuer.more_keys = [
         published | {"kid": "to encrypt", "use": "enc"},
         published | {"kid": "as Keycloak has one", "use": "enc", "alg": "RSA-OAEP"},
@@ -371,13 +361,13 @@ async def test_a_key_that_is_not_for_this_or_not_any_more(target: Target) -> Tri
     ]
     for party in DOORS:
         for key in target.issuer.more_keys:
-            tried = await target.send(party, attacker(target, kid=key["kid"]).sign(target.claims(party)))
+            tried = await target.send(party, target.attacker(kid=key["kid"]).sign(target.claims(party)))
             yield tried.stopped_by("key-use" if "use" in key else "key-operations")
     old = {party: target.token(party) for party in DOORS}
     for party, token in old.items():
         assert (await target.send(party, token)).handled
         target.system.services[party].keys._tried_at = float("-inf")  # time goes by, and the issuer changes its key
-    target.issuer.kid, target.issuer.key = "k2", attackers_key()
+    target.issuer.kid, target.issuer.key = "k2", target.attacker().key
     for party, token in old.items():
         assert (await target.send(party, target.token(party))).handled
         yield (await target.send(party, token)).stopped_by("removed-keys-forgotten")

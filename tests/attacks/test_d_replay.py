@@ -17,15 +17,15 @@ import orjson
 import pytest
 
 import zerotrust.spiffe.tls
-from tests.support.attack import DOORS, Attempt, Target, Tried, Tries, attack, reasons, tool_call
+from tests.support.attack import DOORS, FILE_IT, Attempt, Target, Tried, Tries, attack, reasons, tool_call
 from tests.support.attack_wire import (
     as_server,
     asked,
     asked_once,
     connected,
     request,
-    rogue,
     served,
+    told_in_place_of_the_reader,
     with_certificate,
 )
 from tests.support.ca import CA, NO_CERTIFICATE, TRUST_DOMAIN, the_ca, workload
@@ -37,13 +37,10 @@ from tools.documents.document import Document
 from tools.documents.store import Store
 from zerotrust.adapters import a2a
 from zerotrust.decision import Reason
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Peer, Svid
-from zerotrust.transport.pools import Connections
 
 READER, WRITER, TOOL = "agent/reader", "agent/writer", "tool/documents"
-FILE_IT = "Read the incident reports and file a summary."
 PARTIES = ("orchestrator", READER, WRITER, TOOL, "inference", "authority/registry", "authority/attestation")
 
 
@@ -157,7 +154,7 @@ async def test_somebody_else_is_at_the_other_end(target: Target) -> Tries:
     reads = dns_name(READER, TRUST_DOMAIN)
     older = as_server(reader)
     older.maximum_version = ssl.TLSVersion.TLSv1_2
-    assert await _told(target, as_server(reader), mine)
+    assert await told_in_place_of_the_reader(target, as_server(reader), mine)
     by_openssl, named = "OpenSSL: one authority, one name, and until its end", "server-is-who-was-called"
     for tls, by in (
         (as_server(the_ca().svid(WRITER)), by_openssl),
@@ -169,20 +166,8 @@ async def test_somebody_else_is_at_the_other_end(target: Target) -> Tries:
         (as_server(CA().svid(READER)), by_openssl),
         (older, "tls-1-3"),
     ):
-        heard = await _told(target, tls, mine)
+        heard = await told_in_place_of_the_reader(target, tls, mine)
         yield Attempt("told everything" if heard else "no connection", bool(heard)).stopped_by(by)
-
-
-async def _told(target: Target, tls: ssl.SSLContext, mine: Svid) -> bytes:
-    """What somebody with that context gets to hear in the reader's place."""
-    async with rogue(tls) as (port, heard):
-        origin, name = f"https://127.0.0.1:{port}", dns_name(READER, TRUST_DOMAIN)
-        calls = Connections(Directory({origin: name}, {name: target.issuer.registry.id(READER)}), mine)
-        async with httpx.AsyncClient(transport=calls, timeout=20) as http:
-            bearer = {"authorization": f"Bearer {target.token(READER)}"}
-            with contextlib.suppress(httpx.HTTPError):
-                await http.post(f"{origin}/a2a", json=dict(DOORS[READER].body), headers=bearer)
-    return b"".join(heard)
 
 
 @attack(41)

@@ -6,7 +6,6 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.attacks.test_g_revocation import WRITE, revoke
 from tests.support.attack import DOORS, META, Target, Tries, Watched, attack, rpc, tool_call
 from tools.documents.tools import TOOLS
 from zerotrust.decision import Reason
@@ -72,12 +71,12 @@ async def test_what_was_allowed_a_moment_ago(target: Target) -> Tries:
     token = target.writing(jti="T2w")
     listed = await target.send(TOOL, token, body=rpc("tools/list", _meta=META))
     assert "create" in listed.answer.text
-    revoke(target, ("token", "T2w"))
+    target.revoke(("token", "T2w"))
     yield await target.send(TOOL, token, body=WRITE)
 
     tool = target.system.services[TOOL]
     assert isinstance(tool, Watched)
-    tool.entered = lambda: revoke(target, ("token", "T2w-b"))
+    tool.entered = lambda: target.revoke(("token", "T2w-b"))
     before = target.system.documents()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 60)  # so that it is not cut off before

@@ -16,7 +16,6 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authorities.registry.keycloak.backchannel_logout import EVENT, MAX_AGE
-from tests.attacks.test_b_jose import attacker
 from tests.support.attack import (
     DOORS,
     REGISTRY,
@@ -50,14 +49,6 @@ from zerotrust.transport.egress import EgressClients, calling_with
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 ISSUER_AT = "https://issuer.test"
-WRITE = tool_call("create", title="Mine", text="Mine.")
-
-
-def revoke(target: Target, subject: Revocable, cause: str | None = "a theft") -> None:
-    """Everybody hears of it at once."""
-    revocations = target.system.revocations
-    revocations.change((revocations.number or 0) + 1, subject, cause)
-
 
 def held(target: Target, party: str, root: str) -> str:
     """A token for that door, after the exchanges that lead there from the token `root`."""
@@ -76,13 +67,13 @@ async def test_a_token_that_was_revoked_is_used_again(target: Target) -> Tries:
             names = {"token": token_id, "session": "session-1", "user": "alice", "before": "9999999999"}
             subject: Any = (kind, names[kind])
             assert (await target.send(party, token)).handled
-            revoke(target, subject)
+            target.revoke(subject)
             by = "chain-started-after-revocation" if kind == "before" else f"{kind}-not-revoked"
             yield (await target.send(party, token)).stopped_by("caller-not-revoked", by)
-            revoke(target, subject, None)
+            target.revoke(subject, None)
             assert (await target.send(party, token)).handled
     now = int(target.issuer.clock())
-    revoke(target, ("before", str(now - 1)))
+    target.revoke(("before", str(now - 1)))
     for party in DOORS:
         if DOORS[party].chain:  # exchanged since then, and from what was issued before
             assert (await target.send(party, target.token(party))).handled
@@ -98,7 +89,7 @@ async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tr
     siblings = {party: held(target, party, "T0-b") for party in DOORS}
     for party, token in (*tokens.items(), *siblings.items()):
         assert (await target.send(party, token)).handled
-    revoke(target, ("token", "T0"))
+    target.revoke(("token", "T0"))
     for party, token in tokens.items():
         yield (await target.send(party, token)).stopped_by("caller-not-revoked", "ancestors-not-revoked")
     for party, token in siblings.items():
@@ -106,7 +97,7 @@ async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tr
 
     orchestrator = target.system.services[ORCHESTRATOR]
     assert isinstance(orchestrator, Watched)
-    orchestrator.entered = lambda: revoke(target, ("token", "T1"))
+    orchestrator.entered = lambda: target.revoke(("token", "T1"))
     exchanges = len(target.issuer.exchanges)
     body = {"request": "Summarise our incident reports."}
     with pytest.MonkeyPatch.context() as patch:
@@ -292,7 +283,7 @@ async def test_somebody_else_revokes_or_reinstates(target: Registered) -> Tries:
 async def test_somebody_else_says_that_a_session_has_ended_or_that_nobody_was_revoked(target: Registered) -> Tries:
     """Logout tokens that the realm did not mean so, at the door that is open to everybody; and events on the stream."""
     now, elsewhere = int(target.clock()), ISSUER.replace("agents", "elsewhere")
-    forged = attacker(target)
+    forged = target.attacker()
 
     def logout(by: Issuer = target.issuer, typ: str = "logout+jwt", **changed: Any) -> str:
         good = {"iss": ISSUER, "aud": "walkthrough", "iat": now, "exp": now + 120, "jti": f"L{len(sent)}"}

@@ -13,7 +13,7 @@ from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, attack
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import FOREVER, workload
-from tests.support.launched import FETCH, FETCH_IN_A_FORK, READER, REALM
+from tests.support.launched import FETCH, FETCH_IN_A_FORK, READER, validated
 from tests.support.leaks import holds_token
 from zerotrust.spiffe.svid import Peer
 from zerotrust.spiffe.tls import client_context, server_context
@@ -40,25 +40,16 @@ async def test_an_identity_of_somebody_else(target: Machine) -> Tries:
 
     genuine = await probe.run(FETCH)
     header, claims = jwt.get_unverified_header(genuine), jwt.decode(genuine, options={"verify_signature": False})
-    assert await probe.run(_validated(genuine)) == READER
+    assert await probe.run(validated(genuine)) == READER
     other = {"kid": header["kid"], "typ": "JWT"}
     by_somebody = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), "ES256", headers=other)
     signature = genuine.rpartition(".")[2]
     altered = jwt.encode(claims | {"sub": spiffe_id("agent/writer")}, "x" * 32, "HS256", headers=other)
     for token in by_somebody, jwt.encode(claims, "", "none"), f"{altered.rpartition('.')[0]}.{signature}":
-        answer = await probe.run(_validated(token))
+        answer = await probe.run(validated(token))
         yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer).stopped_by("jwt-svid-signature")
-    answer = await probe.run(_validated(genuine, "https://elsewhere.test"))
+    answer = await probe.run(validated(genuine, "https://elsewhere.test"))
     yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer).stopped_by("PyJWT: the audience")
-
-
-def _validated(token: str, audience: str = REALM) -> str:
-    """A program that has the authority say whose token this is."""
-    return f"""
-from spiffe import WorkloadApiClient
-with WorkloadApiClient(default_timeout=5) as client:
-    answer = str(client.validate_jwt_svid({token!r}, {audience!r}).spiffe_id)
-"""
 
 
 @attack(94, machine)

@@ -7,7 +7,8 @@ import jwt
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from tests.support.attack import A2A_HEADERS, LURES, Target, Tried, Tries, attack, message, rpc
+from tests.support.attack import A2A_HEADERS, FILE_IT, LURES, Target, Tried, Tries, attack, message, rpc
+from tests.support.attack_cards import card_of, shown_card, signed_card
 from tests.support.ca import CA, the_ca
 from tests.support.leaks import holds_token
 from tests.support.receipts import unreceipted
@@ -93,19 +94,15 @@ async def test_an_agent_that_asks_for_a_token_in_its_answer(target: Target) -> T
     answered = waits | {"status": {"state": "TASK_STATE_COMPLETED", "message": said}}
     for result in ({"task": waits}, {"task": answered}):
         heard = taken_over(target, result)
-        tried = await run_task(target)
+        tried = await target.give("orchestrator", FILE_IT)
         tried.effect = tried.answer.json()["result"]["event"] == "finished" or holds_token(b"".join(heard))
         assert heard
         yield tried.stopped_by("reply-is-message")
     heard = taken_over(target, {"message": said})
-    tried = await run_task(target)
+    tried = await target.give("orchestrator", FILE_IT)
     assert tried.answer.json()["result"]["event"] == "finished"  # it is text, and text is all it is
     tried.effect = holds_token(unreceipted(tried.answer.content)) or holds_token(b"".join(heard))
     yield tried.stopped_by("nothing gives one out")
-
-
-async def run_task(target: Target, request: str = "Read the incident reports and file a summary.") -> Tried:
-    return await target.give("orchestrator", request)
 
 
 def taken_over(target: Target, result: dict[str, Any]) -> list[bytes]:
@@ -133,9 +130,9 @@ def taken_over(target: Target, result: dict[str, Any]) -> list[bytes]:
 @attack(109)
 async def test_a_card_that_somebody_else_shows(target: Target) -> Tries:
     """In the reader's place, with cards of all kinds: the orchestrator sends no token there."""
-    card, reader, writer = _card(target), the_ca().svid(READER), the_ca().svid(WRITER)
+    card, reader, writer = card_of(target), the_ca().svid(READER), the_ca().svid(WRITER)
     elsewhere = card | {"supportedInterfaces": [card["supportedInterfaces"][0] | {"url": f"{LURES[0]}/a2a"}]}
-    genuine = _signed(card, reader)
+    genuine = signed_card(card, reader)
     (signature,) = genuine["signatures"]
     public = chain_entry(reader.certificate).encode()
     malformed = (b"", b"[]", b"{", orjson.dumps(genuine)[:-1] + b', "name": "x"}', b" " * (1 << 20))
@@ -145,57 +142,57 @@ async def test_a_card_that_somebody_else_shows(target: Target) -> Tries:
         card | {"signatures": []},
         genuine | elsewhere,  # signed, and changed afterwards
         genuine | {"signatures": [signature, signature]},
-        _signed(card, the_ca().svid(READER, signs=False)),
+        signed_card(card, the_ca().svid(READER, signs=False)),
     ]
-    by_control = {
-        "peer-card-checked": [*malformed, *map(orjson.dumps, unsigned)],
+    by_control: dict[str, list[bytes | dict[str, Any]]] = {
+        "peer-card-checked": [*malformed, *unsigned],
         "card-signature": [
-            orjson.dumps(genuine | {"signatures": [signature | {"signature": signature["signature"][::-1]}]}),
-            orjson.dumps(_signed(card, CA().svid(READER), x5c=[chain_entry(reader.certificate)])),
-            orjson.dumps(_signed(card, reader, key=public, alg="HS256")),
-            orjson.dumps(_signed(card, reader, key=None, alg="none")),
+            genuine | {"signatures": [signature | {"signature": signature["signature"][::-1]}]},
+            signed_card(card, CA().svid(READER), x5c=[chain_entry(reader.certificate)]),
+            signed_card(card, reader, key=public, alg="HS256"),
+            signed_card(card, reader, key=None, alg="none"),
         ],
         "statement-signer": [
-            orjson.dumps(_signed(card, writer)),
-            orjson.dumps(_signed(card, writer, kid=reader.id)),
+            signed_card(card, writer),
+            signed_card(card, writer, kid=reader.id),
         ],
-        "statement-chain": [orjson.dumps(_signed(card, CA().svid(READER)))],
+        "statement-chain": [signed_card(card, CA().svid(READER))],
         "card-header": [
-            orjson.dumps(_signed(card, reader, jku=f"{LURES[1]}/keys")),
-            orjson.dumps(_signed(card, reader, jwk={"kty": "EC"})),
+            signed_card(card, reader, jku=f"{LURES[1]}/keys"),
+            signed_card(card, reader, jwk={"kty": "EC"}),
         ],
-        "card-digest": [orjson.dumps(_signed(elsewhere, reader))],  # the reader itself was taken over
+        "card-digest": [signed_card(elsewhere, reader)],  # the reader itself was taken over
     }
     for by, cards in by_control.items():
         for shown in cards:
             target.system.services["orchestrator"].checked.clear()  # what it believed before
-            yield (await _shown(target, shown)).stopped_by("peer-card-checked", by)
+            yield (await shown_card(target, shown)).stopped_by("peer-card-checked", by)
 
 
 @attack(110)
 async def test_a_card_from_before(target: Target) -> Tries:
     """What was right once: another version, a signature that has ended, and what is remembered of either."""
-    card, reader = _card(target), the_ca().svid(READER)
+    card, reader = card_of(target), the_ca().svid(READER)
     for older in (card | {"version": "0.9"}, card | {"skills": [*card["skills"], *card["skills"]]}):
-        yield (await _shown(target, orjson.dumps(_signed(older, reader)))).stopped_by("card-digest")
-    aged = _signed(card, the_ca().svid(READER, age=200, life=100))
-    yield (await _shown(target, orjson.dumps(aged))).stopped_by("statement-certificate-in-time")
+        yield (await shown_card(target, signed_card(older, reader))).stopped_by("card-digest")
+    aged = signed_card(card, the_ca().svid(READER, age=200, life=100))
+    yield (await shown_card(target, aged)).stopped_by("statement-certificate-in-time")
 
     orchestrator = target.system.services["orchestrator"]
-    assert (await _shown(target, orjson.dumps(_signed(card, reader)))).effect  # good, and remembered
+    assert (await shown_card(target, signed_card(card, reader))).effect  # good, and remembered
     approved = dict(before := target.system.snapshot.approved)
     approved[READER] = before[READER].model_copy(update={"card": "0" * 64})
     orchestrator.snapshot = target.system.snapshot.model_copy(update={"approved": approved})
-    yield (await _shown(target, orjson.dumps(_signed(card, reader)))).stopped_by("card-remembered-by-content")
+    yield (await shown_card(target, signed_card(card, reader))).stopped_by("card-remembered-by-content")
     orchestrator.snapshot = target.system.snapshot
     target.clock.now = reader.not_after + 1
-    yield (await _shown(target, orjson.dumps(_signed(card, reader)))).stopped_by("card-remembered-until-its-end")
+    yield (await shown_card(target, signed_card(card, reader))).stopped_by("card-remembered-until-its-end")
 
 
 @attack(111)
 async def test_a_card_with_more_in_it(target: Target) -> Tries:
     """What nobody knows is signed like the rest, and part of what was approved: it cannot be added, by anybody."""
-    card, reader = _card(target), the_ca().svid(READER)
+    card, reader = card_of(target), the_ca().svid(READER)
     needed = {"extensions": [{"uri": f"{LURES[0]}/extension", "required": True}]}
     added: list[dict[str, Any]] = [
         {"tokenEndpoint": LURES[0]},
@@ -204,20 +201,20 @@ async def test_a_card_with_more_in_it(target: Target) -> Tries:
         {"": None},
     ]
     for more in added:
-        yield (await _shown(target, orjson.dumps(_signed(card | more, reader)))).stopped_by("card-digest")
-        yield (await _shown(target, orjson.dumps(_signed(card, reader) | more))).stopped_by("card-signature")
+        yield (await shown_card(target, signed_card(card | more, reader))).stopped_by("card-digest")
+        yield (await shown_card(target, signed_card(card, reader) | more)).stopped_by("card-signature")
 
 
 @attack(112)
 async def test_an_agent_that_offers_an_older_or_a_plainer_way(target: Target) -> Tries:
-    card, reader = _card(target), the_ca().svid(READER)
+    card, reader = card_of(target), the_ca().svid(READER)
     (good,) = card["supportedInterfaces"]
     for first in (
         good | {"url": f"{LURES[0]}/a2a"},
         good | {"url": f"{LURES[1]}/a2a", "protocolVersion": "0.3"},
         good | {"url": f"{LURES[0]}/v1", "protocolBinding": "HTTP+JSON"},
     ):
-        shown = await _shown(target, orjson.dumps(_signed(card | {"supportedInterfaces": [first, good]}, reader)))
+        shown = await shown_card(target, signed_card(card | {"supportedInterfaces": [first, good]}, reader))
         shown.effect = bool(target.lured)
         yield shown.stopped_by("card-digest")
     for version in (None, b"", b"0.3", b"0.2.6", b"2.0"):
@@ -225,45 +222,6 @@ async def test_an_agent_that_offers_an_older_or_a_plainer_way(target: Target) ->
         tried = await target.send(READER, target.token(READER), headers=headers, reason=Reason.GRANTED)
         tried.effect = "result" in tried.answer.json()
         yield tried.stopped_by("a2a-sdk")
-
-
-def _card(target: Target) -> dict[str, Any]:
-    """The card that was approved."""
-    return as_json(agent_card(READER, target.system.registry.address(READER), ["agent.invoke"]))
-
-
-def _signed(card: dict[str, Any], svid: Svid, **header: Any) -> dict[str, Any]:
-    """A card, signed as A2A 1.0 section 8.4 has it, with anything at all in the header; `key` signs."""
-    key: Any = header.pop("key", svid.key)
-    said = {"alg": "ES256", "typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(svid.certificate)]} | header
-    protected = base64.urlsafe_b64encode(orjson.dumps(said)).rstrip(b"=")
-    data = protected + b"." + base64.urlsafe_b64encode(canonical(card)).rstrip(b"=")
-    algorithm = jwt.get_algorithm_by_name(said["alg"])
-    signature = base64.urlsafe_b64encode(algorithm.sign(data, key)).rstrip(b"=").decode()
-    return card | {"signatures": [{"protected": protected.decode(), "signature": signature}]}
-
-
-async def _shown(target: Target, card: bytes) -> Tried:
-    """What becomes of a task whose reader shows this card; the attack succeeds where it gets to hear of the task."""
-    heard: list[str] = []
-    target.lured.clear()
-    address = target.system.addresses[READER]
-    genuine = target.system.apps[address]
-
-    async def rogue(scope: Scope, _receive: Receive, send: Send) -> None:
-        if scope["path"] != CARD_PATH:
-            heard.append(scope["path"])
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(card))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": card})
-
-    target.system.apps[address] = rogue
-    on_record = len(target.system.records("orchestrator"))
-    tried = await run_task(target)
-    target.system.apps[address] = genuine
-    tried.recorded = target.system.records("orchestrator")[on_record:]
-    tried.effect = bool(heard) or bool(target.lured)
-    return tried
 
 
 # --- answers, and other ways to ask -----------------------------------------------------------------------------------
@@ -279,7 +237,7 @@ async def test_an_agent_that_answers_more_than_it_was_asked(target: Target) -> T
     ):
         before = target.system.documents()["ENG-101"]
         assert taken_over(target, {"message": said}) == []
-        tried = await run_task(target)
+        tried = await target.give("orchestrator", FILE_IT)
         tried.effect = target.system.documents()["ENG-101"] != before
         yield tried.stopped_by("changes-draft")
     data = {"text": "x" * MAX_ANSWER}
@@ -293,11 +251,11 @@ async def test_an_agent_that_answers_more_than_it_was_asked(target: Target) -> T
         ({"task": forged | artifact}, "reply-is-message"),
     ):
         taken_over(target, result)
-        tried = await run_task(target, "Read the incident reports.")
+        tried = await target.give("orchestrator")
         tried.effect = tried.answer.json()["result"]["event"] == "finished"
         yield tried.stopped_by(by)
     taken_over(target, {"message": {"role": "ROLE_AGENT", "messageId": "m", "parts": file}})
-    tried = await run_task(target)
+    tried = await target.give("orchestrator", FILE_IT)
     tried.effect = bool(target.lured)
     yield tried.stopped_by("nothing fetches it")
 

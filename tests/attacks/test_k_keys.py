@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.utils import base64url_encode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.attacks.test_b_jose import attacker
 from tests.support.attack import LURES, Target, Tried, Tries, Watched, answering_with, attack, redirecting
 from tests.support.door import Clock
 from tests.support.issuer import ISSUER, Issuer, metadata
@@ -109,7 +108,7 @@ async def test_another_issuer_that_is_named_somewhere(target: Target) -> Tries:
 @attack(189)
 async def test_metadata_of_another_issuer_or_that_lead_elsewhere(target: Target) -> Tries:
     """A realm beside ours whose keys the attacker has, and an address that takes users' tokens in for new ones."""
-    mallory, other = attacker(target), ISSUER.replace("agents", "other")
+    mallory, other = target.attacker(), ISSUER.replace("agents", "other")
     taken = mallory.exchanges
 
     async def realms(scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +131,7 @@ async def test_metadata_of_another_issuer_or_that_lead_elsewhere(target: Target)
 @attack(122)
 async def test_a_key_set_that_is_not_as_it_should_be(target: Target) -> Tries:
     """The attacker's key is in it, and each time something that makes the whole of it worth nothing."""
-    mine = attacker(target, kid="k2").key_set["keys"][0]
+    mine = target.attacker(kid="k2").key_set["keys"][0]
     good = target.issuer.key_set["keys"]
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()  # noqa: S505 - it is to be weak
     small = jwt.algorithms.RSAAlgorithm.to_jwk(weak, as_dict=True) | {"kid": "k3", "use": "sig", "alg": "RS256"}
@@ -150,7 +149,7 @@ async def test_a_key_set_that_is_not_as_it_should_be(target: Target) -> Tries:
         assert (await target.send(TOOL, target.token(TOOL))).handled
         with _in_its_place(target, ISSUER_AT, answering_with(status, orjson.dumps(document))):
             _may_read_again(target, TOOL)
-            forged = attacker(target, kid="k2").sign(target.claims(TOOL))
+            forged = target.attacker(kid="k2").sign(target.claims(TOOL))
             yield await target.send(TOOL, forged)
             assert (await target.send(TOOL, target.token(TOOL))).handled  # what was known is kept
 

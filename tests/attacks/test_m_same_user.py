@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import jwt
-import orjson
 from cryptography import x509
 
 from lab.without import Control
-from tests.attacks.test_d_replay import _told
-from tests.attacks.test_h_attestation import _validated
-from tests.attacks.test_j_a2a import _card, _shown, _signed
 from tests.support.attack import Attempt, Scene, Target, Tries, attack
+from tests.support.attack_cards import card_of, shown_card, signed_card
 from tests.support.attack_launch import Machine, machine
-from tests.support.attack_wire import as_server, asked_once, request, served, with_certificate
+from tests.support.attack_wire import (
+    as_server,
+    asked_once,
+    request,
+    served,
+    told_in_place_of_the_reader,
+    with_certificate,
+)
 from tests.support.ca import LONG, the_ca
-from tests.support.launched import PROJECT, REALM, bundle, locked, project
+from tests.support.launched import PROJECT, REALM, bundle, locked, project, validated
 from tests.support.launched import READER as PARTY
 from tests.support.spy import ORDINARY, Spy
 from zerotrust.registry.model import load_registry
@@ -99,11 +103,11 @@ async def test_a_certificate_of_a_long_life(target: Target) -> Tries:
         tried = Attempt(answer[9:12].decode() or "no connection", answer.startswith(b"HTTP/1.1 200 "))
         yield tried.stopped_by("certificate-lifetime")
     mine = the_ca().svid("orchestrator")
-    assert await _told(target, as_server(the_ca().svid(READER)), mine)
-    heard = await _told(target, as_server(the_ca().svid(READER, life=TOO_LONG)), mine)
+    assert await told_in_place_of_the_reader(target, as_server(the_ca().svid(READER)), mine)
+    heard = await told_in_place_of_the_reader(target, as_server(the_ca().svid(READER, life=TOO_LONG)), mine)
     yield Attempt("told everything" if heard else "no connection", bool(heard)).stopped_by("certificate-lifetime")
-    card = orjson.dumps(_signed(_card(target), the_ca().svid(READER, life=TOO_LONG)))
-    yield (await _shown(target, card)).stopped_by("statement-certificate-lifetime")
+    card = signed_card(card_of(target), the_ca().svid(READER, life=TOO_LONG))
+    yield (await shown_card(target, card)).stopped_by("statement-certificate-lifetime")
 
 
 @attack(132, machine)
@@ -112,7 +116,7 @@ async def test_a_jwt_svid_of_a_long_life(target: Machine) -> Tries:
     probe = await target.probe()
     for life in (target.registry.freshness.svid, target.registry.freshness.svid + 1):
         made = target.authority._issuer.jwt_svid(PARTY, [REALM], now=int(time.time()), life=life)
-        answer = await probe.run(_validated(made))
+        answer = await probe.run(validated(made))
         if life == target.registry.freshness.svid:
             assert answer == PARTY
         else:

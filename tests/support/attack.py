@@ -18,12 +18,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -48,6 +50,7 @@ from zerotrust.audit.event_types import Counts
 from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
 from zerotrust.gate import Gate
 from zerotrust.receipts.carried import HEADER
+from zerotrust.revocation_list import Revocable
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
@@ -78,6 +81,17 @@ def message(text: str, **more: Any) -> dict[str, Any]:
     """The body of an A2A request that sends a message."""
     said = {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": text}], **more}
     return rpc("SendMessage", message=said)
+
+
+FILE_IT = "Read the incident reports and file a summary."
+WRITE = tool_call("create", title="Mine", text="Mine.")
+"""A call by which the writer files a document."""
+
+
+@cache
+def attackers_key() -> rsa.RSAPrivateKey:
+    """A key that nobody else has."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _repeated(body: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
@@ -260,6 +274,15 @@ class Target(Scene):
         self.lured.append(f"{scope['server'][0]}{scope['path']}")
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body"})
+
+    def attacker(self, kid: str = "k1") -> Issuer:
+        """Somebody who says what our issuer says, with a key of their own under any name."""
+        return Issuer(self.issuer.registry, key=attackers_key(), kid=kid, clock=self.clock)
+
+    def revoke(self, subject: Revocable, cause: str | None = "a theft") -> None:
+        """Revoke somebody, or reinstate them without a cause; everybody hears of it at once."""
+        revocations = self.system.revocations
+        revocations.change((revocations.number or 0) + 1, subject, cause)
 
     def claims(self, party: str, **changed: Any) -> dict[str, Any]:
         """What a good token for that party's door says, with `changed` claims; None leaves a claim out."""

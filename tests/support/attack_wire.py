@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import httpx
 import orjson
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,9 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.support.attack import DOORS, Target
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.waiting import until
+from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
+from zerotrust.transport.pools import Connections
 from zerotrust.transport.server import server
 
 HANG = 20
@@ -122,3 +125,15 @@ async def rogue(tls: ssl.SSLContext) -> AsyncIterator[tuple[int, list[bytes]]]:
 
     async with await asyncio.start_server(apply_event, "127.0.0.1", 0, ssl=tls) as listening:
         yield listening.sockets[0].getsockname()[1], heard
+
+
+async def told_in_place_of_the_reader(target: Target, tls: ssl.SSLContext, mine: Svid) -> bytes:
+    """Return what somebody who serves with that context gets to hear in the reader's place, from the party `mine`."""
+    async with rogue(tls) as (port, heard):
+        origin, name = f"https://127.0.0.1:{port}", dns_name("agent/reader", TRUST_DOMAIN)
+        calls = Connections(Directory({origin: name}, {name: target.issuer.registry.id("agent/reader")}), mine)
+        async with httpx.AsyncClient(transport=calls, timeout=20) as http:
+            bearer = {"authorization": f"Bearer {target.token('agent/reader')}"}
+            with suppress(httpx.HTTPError):
+                await http.post(f"{origin}/a2a", json=dict(DOORS["agent/reader"].body), headers=bearer)
+    return b"".join(heard)
