@@ -2,20 +2,42 @@
 
 A hook names no text of the product, so that renamed or moved code keeps it.  Selectors find a part by its kind and its
 number among its like: `operand(-1, DROP)` drops the last operand of the statement's first `and` or `or`.  A function in
-the place of code (`instead.py`) gets local variables by the names of its parameters; `was` is the value that it
-replaces.  What a hook needs and does not find raises `NoSuchControl`.
+the place of code gets local variables by the names of its parameters; `was` is the value that it replaces.  Those of
+the catalogue are in `instead.py`, decorated with the hook that puts them there.  What a hook needs and does not find
+raises `NoSuchControl`.
 """
 
 import ast
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from lab.deletion import Place, places
 from lab.without import Hook, NoSuchControl
 
 Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """A hook that puts a function into the place of code."""
+
+    put: Callable[[Any, Place, int], None]
+    function: Function
+
+    def __call__(self, place: Place, line: int) -> None:
+        self.put(self.function, place, line)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the decorated function by its name, for an attack on another process."""
+        return _named, (self.function.__module__, self.function.__name__)
+
+
+def _named(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 # What can stand in the place of a statement
@@ -43,7 +65,7 @@ def UNWRAP(place: Place, _line: int) -> None:  # noqa: N802
 
 def returns(result: object) -> Hook:
     """Return this instead: a constant, or what a function returns."""
-    return partial(_return, result)
+    return Instead(_return, result) if callable(result) else partial(_return, result)
 
 
 def _return(result: object, place: Place, _line: int) -> None:
@@ -52,7 +74,7 @@ def _return(result: object, place: Place, _line: int) -> None:
 
 def sets(function: Function) -> Hook:
     """Set the local variable that the function's first parameter names to what it returns."""
-    return partial(_set, function)
+    return Instead(_set, function)
 
 
 def _set(function: Function, place: Place, _line: int) -> None:
@@ -62,7 +84,7 @@ def _set(function: Function, place: Place, _line: int) -> None:
 
 def unless(function: Function) -> Hook:
     """Run the statement only where the function returns something false."""
-    return partial(_unless, function)
+    return Instead(_unless, function)
 
 
 def _unless(function: Function, place: Place, _line: int) -> None:
@@ -75,7 +97,7 @@ def _unless(function: Function, place: Place, _line: int) -> None:
 
 def gives(result: object) -> Hook:
     """Have this value in the place of what is assigned, returned or tested: a constant, or what a function returns."""
-    return partial(_give, result)
+    return Instead(_give, result) if callable(result) else partial(_give, result)
 
 
 def _give(result: object, place: Place, _line: int) -> None:
@@ -111,7 +133,7 @@ def calls(function: Function) -> Hook:
 
     A method has the object that it belongs to as `__self__`.
     """
-    return partial(_call, function)
+    return Instead(_call, function)
 
 
 def _call(function: Function, place: Place, line: int) -> None:
@@ -261,7 +283,8 @@ def _constant(value: object) -> Any:
 
 def _reference(function: Any) -> ast.expr:
     module, name = function.__module__, function.__name__
-    return ast.parse(f"__import__({module!r}, fromlist=[{name!r}]).{name}", mode="eval").body
+    inside = "" if _named(module, name) is function else ".function"  # of the decorated one
+    return ast.parse(f"__import__({module!r}, fromlist=[{name!r}]).{name}{inside}", mode="eval").body
 
 
 def _local(name: str, place: Place) -> ast.expr:

@@ -1,7 +1,8 @@
-"""What the attacked code does where a control is missing: functions that stand in its place (`hooks.py`).
+"""What the attacked code does where a control is missing: functions, each with how it comes into the place of code.
 
-What `calls` takes has the called function first, then its arguments; keyword-only parameters are local variables there.
-All others have local variables as parameters; `was` is the value that is replaced.
+The decorators are those of `hooks.py`.  What `calls` takes has the called function first, then its arguments;
+keyword-only parameters are local variables there.  All others have local variables as parameters; `was` is the value
+that is replaced.
 """
 
 import os
@@ -18,6 +19,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from lab.weak import keeps_state, retrying, steps_up, trusts_cards
 from local import program
+from tests.attacks.hooks import calls, gives, returns, sets, unless
 from zerotrust.decision import Decision, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.routes import Public, Route
@@ -30,85 +32,105 @@ Call = Callable[..., Any]
 # Credentials and tokens
 
 
+@returns
 def granted() -> Decision:
     return Decision(allowed=True, reason=Reason.GRANTED)
 
 
+@gives
 def token_of_the_query(call: Any) -> UnverifiedToken:
     return UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))
 
 
+@calls
 def last_word(partition: Any, _separator: bytes) -> tuple[bytes, bytes, bytes]:
     return b"bearer", b"", partition.__self__.split()[-1]
 
 
+@gives
 def also_from_a_proxy(was: bool, name: bytes) -> bool:
     return was or name in {b"x-forwarded-access-token", b"x-forwarded-authorization", b"proxy-authorization"}
 
 
+@calls
 def open_route(get: Call, key: object, _unlisted: Route) -> Route:
     return get(key, Route("", Public()))  # type: ignore[no-any-return]
 
 
+@gives
 def with_its_own_reason(was: dict[str, Any], refusal: Any) -> dict[str, Any]:
     return was | {"reason": refusal.reason}
 
 
+@calls
 def unverified(_decode: Call, token: str, *_: object, **_how: object) -> bytes:
     return jwt.PyJWS().decode(token, options={"verify_signature": False})  # type: ignore[no-any-return]
 
 
+@calls
 def unverified_claims(_decode: Call, token: str, *_: object, **_how: object) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
+@calls
 def verified_with_any_rsa(_decode: Call, token: str, key: Any, **_how: object) -> bytes:
     return jwt.PyJWS().decode(token, key, algorithms=["RS256", "RS384", "RS512", "PS256", "PS512"])  # type: ignore[no-any-return]
 
 
+@returns
 def any_key(self: Any) -> Any:
     return next(iter(self._keys.values()))
 
 
+@gives
 def added_to_the_old_keys(was: dict[str, Any], self: Any) -> dict[str, Any]:
     return dict(self._keys | was)
 
 
+@calls
 def claims_of_any_type(validate: Call, claims: object) -> Any:
     return validate(claims, strict=False)
 
 
+@calls
 def claims_completed(validate: Call, claims: dict[str, Any]) -> Any:
     now = int(time.time())
     clients = {"azp": claims.get("client_id"), "client_id": claims.get("azp")}
     return validate({"sub": "-", "sid": "-", "jti": "-", "iat": now, "exp": now + 60} | clients | claims)
 
 
+@calls
 def claims_of_any_subject(validate: Call, claims: dict[str, Any]) -> Any:
     subject = ascii(claims["sub"]).replace(" ", "_")  # records can hold that
     return validate(claims | {"sub": "anybody"}).model_copy(update={"sub": subject})
 
 
+@calls
 def claims_with_groups(validate: Call, claims: dict[str, Any]) -> Any:
     return validate({"groups": []} | claims)
 
 
+@calls
 def split_at_any_space(_set: Call, words: Iterable[str]) -> frozenset[str]:
     return frozenset(" ".join(words).split())
 
 
+@gives
 def scopes_of_the_actor_too(claims: Any) -> frozenset[str]:
     return frozenset(f"{claims.scope} {(claims.act or {}).get('scope', '')}".split(" ")) - {""}
 
 
+@gives
 def groups_of_the_actor_too(claims: Any) -> frozenset[str]:
     return frozenset([*claims.groups, *(claims.act or {}).get("groups", [])])
 
 
+@gives
 def holder_without_a_certificate_first(principal: Any, expected: Any, peer: Any) -> Any:
     return principal.party if principal.party in expected.without_certificate else peer.id
 
 
+@gives
 def initiating_client_first(principal: Any, expected: Any, peer: Any) -> Any:
     return principal.party if principal.party in expected.initiating_clients else peer.id
 
@@ -116,42 +138,52 @@ def initiating_client_first(principal: Any, expected: Any, peer: Any) -> Any:
 # Calls of others
 
 
+@calls
 async def sent_twice(sending: Call, request: Any, **options: Any) -> Any:
     return await retrying.twice(sending, request, options)
 
 
+@calls
 async def sent_wherever_it_leads(sending: Call, request: Any, **options: Any) -> Any:
     return await sending(request, **options | {"follow_redirects": True})
 
 
+@gives
 async def asked_with_more_scopes(service: Any, step: Any, text: Any, token: Any) -> Any:
     return await steps_up.ask_agent(service, step, text, token)
 
 
+@gives
 async def card_as_served(service: Any, name: str) -> Any:
     return await trusts_cards.card_of(service, name)
 
 
+@calls
 def remembered_of_any_content(get: Any, good: tuple[Any, ...], default: float) -> float:
     return max((until for (known, *_), until in get.__self__.items() if known == good[0]), default=default)
 
 
+@gives
 def kept_task(context: Any, parts: Any) -> Any:
     return keeps_state.as_task(context, parts)
 
 
+@calls
 def with_what_was_said(get_user_input: Any, *, self: Any) -> str:
     return keeps_state.with_what_was_said(self, get_user_input.__self__)
 
 
+@calls
 def with_notifications(handler: Call, *, service: Any, **how: Any) -> Any:
     return handler(**how, **keeps_state.notifying(service))
 
 
+@calls
 def with_rest(add: Call, app: Any, *, handler: Any, **routes: Any) -> None:
     add(app, **routes, rest_routes=create_rest_routes(handler))
 
 
+@gives
 def messages_of_every_task(was: list[Any], model: Any) -> list[Any]:
     said: list[Any] = vars(model).setdefault("said", [])
     said += was
@@ -161,23 +193,28 @@ def messages_of_every_task(was: list[Any], model: Any) -> list[Any]:
 # Decisions
 
 
+@gives
 def actor_behind(was: dict[str, str], principal: Any) -> dict[str, str]:
     behind = principal.actors[1:] or principal.actors or (principal.party,)
     return was | {"id": behind[0]}
 
 
+@gives
 def issued_before(principal: Any, until: int) -> bool:
     return bool(principal.issued_at <= until)
 
 
+@gives
 def client_and_latest_party(principal: Any) -> list[tuple[str, str]]:
     return [("party", party) for party in (principal.client, principal.party)]
 
 
+@gives
 def actors_without_the_client(principal: Any) -> list[tuple[str, str]]:
     return [("party", party) for party in (principal.actors or (principal.party,))]
 
 
+@gives
 def or_asked_before(was: bool, self: Any, caller: Any) -> bool:
     said: set[str] = vars(self).setdefault("said", set())
     known = caller.token_id in said
@@ -185,35 +222,43 @@ def or_asked_before(was: bool, self: Any, caller: Any) -> bool:
     return was or known
 
 
+@gives
 def with_the_first_policy(was: tuple[Any, Any, Any], self: Any) -> tuple[Any, Any, Any]:
     expected, policy, cache = was
     return expected, getattr(self, "_policy", policy), cache
 
 
+@gives
 async def after_the_body(was: Any, headers: Any, receive: Any) -> Any:
     return await requests.body(headers, receive, most=1 << 20) and was
 
 
+@gives
 def tool_of_the_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
     return dict(headers)[b"mcp-name"].decode()
 
 
+@calls
 def tool_that_reads(get: Call, tool: str) -> Any:
     return get(tool, "tool.read")
 
 
+@calls
 def method_that_reads(need: Call, _permissions: object, method: str, _reason: object) -> Any:
     return need(("tool.read",), method)
 
 
+@calls
 def any_host(settings: Call, **_how: object) -> TransportSecuritySettings:
     return settings(enable_dns_rebinding_protection=False)  # type: ignore[no-any-return]
 
 
+@gives
 def route_of_its_spelling(was: bool, it: Any, scope: Mapping[str, Any]) -> bool:
     return was and ("{" in it.path or it.path == scope["path"])
 
 
+@gives
 def route_with_a_row(was: bool, it: Any, scope: Mapping[str, Any], self: Any) -> bool:
     return was and (scope["method"], it.path) in self._rows
 
@@ -221,30 +266,37 @@ def route_with_a_row(was: bool, it: Any, scope: Mapping[str, Any], self: Any) ->
 # Documents
 
 
+@calls
 def same_id(_all: Call, *conditions: Any) -> Any:
     return next(one for one in conditions if one.left.name == "id")
 
 
+@calls
 def id_as_sql(execute: Call, statement: Any, *, name: str) -> Any:
     return execute(sqlalchemy.select(*statement.selected_columns).where(sqlalchemy.text(f"id = '{name}'")))
 
 
+@calls
 def unordered_and_unlimited(execute: Call, statement: Any) -> Any:
     return execute(statement.order_by(None).limit(None))
 
 
+@gives
 def negated(was: Any) -> Any:
     return sqlalchemy.not_(was)
 
 
+@unless
 def is_absent(found: object) -> bool:
     return found is None
 
 
+@gives
 def is_there(found: object) -> bool:
     return bool(found)
 
 
+@gives
 def as_long_as_before(was: str, what: str, cause: str) -> str:
     return f"{what}: {cause}"[: len(was)]
 
@@ -252,26 +304,32 @@ def as_long_as_before(was: str, what: str, cause: str) -> str:
 # Attestation, registry, keys
 
 
+@sets
 def any_launched(launched: Any, self: Any) -> Any:
     return launched or self.running[0]
 
 
+@sets
 def id_that_was_asked_for(spiffe_id: str, request: Any) -> str:
     return request.spiffe_id or spiffe_id
 
 
+@returns
 def any_image(self: Any) -> Any:
     return self._images[0]
 
 
+@calls
 def file_on_the_disk(_create: Call, *_how: object) -> int:
     return tempfile.mkstemp()[0]
 
 
+@calls
 def emptied(open_: Call, path: Path, flags: int, mode: int) -> int:
     return open_(path, flags | os.O_TRUNC, mode)  # type: ignore[no-any-return]
 
 
+@returns
 def newest_closed(connection: Any) -> None:
     connection.close()
 
@@ -280,26 +338,32 @@ def of_everybody(self: Any) -> Any:
     return self._parties["everybody"]
 
 
+@gives
 def fetched(place: Path) -> bool:
     return place.exists()
 
 
+@gives
 def of_the_distribution(e: Path) -> bool:
     return e.name in ("lib", "conf", "providers", "data")
 
 
+@gives
 def password_as_argument(self: Any) -> str:
     return f"--bootstrap-admin-password={self.admin[1]}"
 
 
+@calls
 def token_as_argument(format_: Any, **values: str) -> str:
     return str(format_.__self__.replace("@<(printf '", '"').replace('%s\' "$TOKEN")', '$TOKEN"').format(**values))
 
 
+@calls
 def password_typed(format_: Any, **values: str) -> str:
     return str(format_.__self__.replace("alice <<<", "alice --password").format(**values))
 
 
+@calls
 def files_that_are_cedar(rules_of: Call, _signed: str, *, content: Any, places: list[str]) -> Any:
     return rules_of(
         "\n".join(content.policies[name] for name in dict.fromkeys(one.partition(",")[0] for one in places))
@@ -309,23 +373,28 @@ def files_that_are_cedar(rules_of: Call, _signed: str, *, content: Any, places: 
 # What is shown
 
 
+@calls
 def opened_by_its_address(opened: Call, _page: object, *, address: str) -> Any:
     return opened(address)
 
 
+@calls
 def unescaped(text: Call, escaped: str) -> Any:
     return text(escaped.encode().decode("unicode_escape"))
 
 
+@gives
 def as_it_came(text: str) -> str:
     return text
 
 
+@gives
 def printed_as_markup(was: Any, text: Any) -> Any:
     program.console.print(text)
     return was
 
 
+@gives
 def id_alone(token: Any) -> Any:
     return token.token_id
 
@@ -333,21 +402,26 @@ def id_alone(token: Any) -> Any:
 # Receipts and the audit log
 
 
+@calls
 def checkpoint_alone(check: Any, *_given: object) -> tuple[Any, None]:
     return checkpoint_of(check.__self__.checkpoint), None
 
 
+@calls
 def certificates_of_any_kind(_certificates: Call, statement: str, **_how: object) -> Any:
     return jwt.get_unverified_header(statement)["x5c"]
 
 
+@sets
 def time_of_the_receipt(at: Any, root: Any) -> Any:
     return root.receipt.iat if at is None else at
 
 
+@calls
 def share_of_the_latest_call(_max: Call, shares: Iterable[Any], **_how: object) -> Any:
     return max((one for one in shares if one.calls), key=lambda one: one.calls[-1].number)
 
 
+@gives
 def in_the_same_trace(key: Any, others: Any) -> bool:
     return key[1].trace_id in {other[1].trace_id for other in others}
