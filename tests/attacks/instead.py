@@ -334,10 +334,6 @@ def newest_closed(connection: Any) -> None:
     connection.close()
 
 
-def of_everybody(self: Any) -> Any:
-    return self._parties["everybody"]
-
-
 @gives
 def fetched(place: Path) -> bool:
     return place.exists()

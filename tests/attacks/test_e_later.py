@@ -1,16 +1,28 @@
 """E. Scope and authorisation, as time goes by: what was allowed before, what is asked for next, and what was begun."""
 
-from typing import Any
-
 import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.support.attack import DOORS, META, Target, Tries, Watched, attack, rpc, tool_call
+from tests.support.attack import DOORS, META, WRITE, Target, Tries, Watched, answering_with, attack, rpc, tool_call
 from tools.documents.tools import TOOLS
 from zerotrust.decision import Reason
 
 ORCHESTRATOR, READER, TOOL = "orchestrator", "agent/reader", "tool/documents"
+
+
+class Refusing:
+    """Somebody who refuses whatever is asked, because a scope is missing, and counts."""
+
+    def __init__(self, scope: str) -> None:
+        self.asked = 0
+        said = {"error": "insufficient_scope", "reason": "scope_missing", "scope": scope}
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'.encode()
+        self._answer = answering_with(403, orjson.dumps(said), (b"www-authenticate", challenge))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked += 1
+        await self._answer(scope, receive, send)
 
 
 @attack(50)
@@ -30,9 +42,7 @@ async def test_a_scope_that_seems_to_include_another(target: Target) -> Tries:
 @attack(51)
 async def test_a_refusal_that_names_a_scope_to_ask_for(target: Target) -> Tries:
     """An agent that was taken over answers that more would help (RFC 6750 section 3.1); nobody goes and gets more."""
-    wanted = "agent.invoke tool.read tool.write"
-    challenge = f'Bearer error="insufficient_scope", scope="{wanted}"'.encode()
-    target.system.behind_its_card(READER, _refusing(b"www-authenticate", challenge, scope=wanted))
+    target.system.behind_its_card(READER, Refusing("agent.invoke tool.read tool.write"))
     before = len(target.issuer.exchanges)
     tried = await target.give(ORCHESTRATOR, "Summarise our incident reports.", reason=Reason.GRANTED)
     asked = [form["scope"] for form in target.issuer.exchanges[before:]]
@@ -44,7 +54,7 @@ async def test_a_refusal_that_names_a_scope_to_ask_for(target: Target) -> Tries:
 @attack(52)
 async def test_a_door_that_refuses_for_ever(target: Target) -> Tries:
     """Whoever is refused says so, and does not come again with the same, or with a new token."""
-    answering = _refusing(b"www-authenticate", b'Bearer error="insufficient_scope", scope="agent.invoke"')
+    answering = Refusing("agent.invoke")
     target.system.behind_its_card(READER, answering)
     before = len(target.issuer.exchanges)
     tried = await target.give(ORCHESTRATOR, "Summarise our incident reports.", reason=Reason.GRANTED)
@@ -83,17 +93,3 @@ async def test_what_was_allowed_a_moment_ago(target: Target) -> Tries:
         tried = await target.send(TOOL, target.writing(jti="T2w-b"), body=WRITE)
     tried.effect = target.system.documents() != before
     yield tried
-
-
-class _refusing:  # noqa: N801 - reads like a function
-    """Somebody who refuses whatever is asked, and counts."""
-
-    def __init__(self, name: bytes, value: bytes, **told: Any) -> None:
-        self.asked, self._header = 0, (name, value)
-        self._body = orjson.dumps({"error": "insufficient_scope", "reason": "scope_missing", **told})
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        self.asked += 1
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self._body)), self._header]
-        await send({"type": "http.response.start", "status": 403, "headers": headers})
-        await send({"type": "http.response.body", "body": self._body})

@@ -13,6 +13,7 @@ from tests.support.attack import (
     Target,
     Tried,
     Tries,
+    answering_with,
     attack,
     rpc,
     tool_call,
@@ -228,13 +229,11 @@ async def _shown(target: Target, tools: list[dict[str, Any]]) -> Tried:
     genuine, thinking = target.system.apps[address], target.system.apps[model]
     prompts: list[str] = []
 
-    async def rogue(_scope: Scope, receive: Receive, send: Send) -> None:
+    async def rogue(scope: Scope, receive: Receive, send: Send) -> None:
         asked = orjson.loads((await receive())["body"])
         result = {"tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
         answer = orjson.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result})
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await answering_with(200, answer)(scope, receive, send)
 
     async def listening(scope: Scope, receive: Receive, send: Send) -> None:
         prompts.append(scope["path"])

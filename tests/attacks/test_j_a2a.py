@@ -7,7 +7,7 @@ import jwt
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from tests.support.attack import A2A_HEADERS, FILE_IT, LURES, Target, Tried, Tries, attack, message, rpc
+from tests.support.attack import A2A_HEADERS, FILE_IT, LURES, Target, Tried, Tries, answering_with, attack, message, rpc
 from tests.support.attack_cards import card_of, shown_card, signed_card
 from tests.support.ca import CA, the_ca
 from tests.support.leaks import holds_token
@@ -112,13 +112,10 @@ def taken_over(target: Target, result: dict[str, Any]) -> list[bytes]:
     """
     heard: list[bytes] = []
 
-    async def rogue(_scope: Scope, receive: Receive, send: Send) -> None:
-        body = (await receive())["body"]
-        heard.append(body)
-        answer = orjson.dumps({"jsonrpc": "2.0", "id": orjson.loads(body)["id"], "result": result})
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+    async def rogue(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append((await receive())["body"])
+        answer = {"jsonrpc": "2.0", "id": orjson.loads(heard[-1])["id"], "result": result}
+        await answering_with(200, orjson.dumps(answer))(scope, receive, send)
 
     target.system.behind_its_card(READER, rogue)
     return heard

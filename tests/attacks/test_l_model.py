@@ -17,7 +17,7 @@ from inference.backends.scripted import Scripted
 from inference.budget import Shares
 from inference.chat import ModelReason
 from inference.script import MAX_ORDERS
-from tests.support.attack import DOORS, LURES, Target, Tried, Tries, attack, message, tool_call
+from tests.support.attack import DOORS, LURES, Target, Tried, Tries, answering_with, attack, message, tool_call
 from tests.support.leaks import holds_token
 from tests.support.waiting import until
 from zerotrust.adapters.agent_loop import MAX_IDLE, MAX_SAME
@@ -85,7 +85,7 @@ def malicious(target: Target, name: str, arguments: dict[str, Any]) -> list[byte
     """Put a model in place of ours that asks for one call and is done; return what it gets to hear."""
     heard: list[bytes] = []
 
-    async def model(_scope: Scope, receive: Receive, send: Send) -> None:
+    async def model(scope: Scope, receive: Receive, send: Send) -> None:
         heard.append((await receive())["body"])
         call = {
             "id": "1",
@@ -94,8 +94,7 @@ def malicious(target: Target, name: str, arguments: dict[str, Any]) -> list[byte
         }
         said = {"role": "assistant", "content": "Done."} | ({"tool_calls": [call]} if len(heard) == 1 else {})
         answer = orjson.dumps({"choices": [{"index": 0, "message": said}]})
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": answer})
+        await answering_with(200, answer)(scope, receive, send)
 
     target.system.apps[target.system.addresses["inference"]] = model
     return heard
@@ -245,12 +244,11 @@ def saying(
     said: dict[str, Any] = {"choices": [choice], **more}
     if passed_on:
         said = Head("1", 0, "m").whole(checked.completion(said))
-    answer, heard = orjson.dumps(said), list[bytes]()
+    answer, heard = answering_with(200, orjson.dumps(said)), list[bytes]()
 
-    async def model(_scope: Scope, receive: Receive, send: Send) -> None:
+    async def model(scope: Scope, receive: Receive, send: Send) -> None:
         heard.append((await receive())["body"])
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": answer})
+        await answer(scope, receive, send)
 
     target.system.apps[target.system.addresses["inference"]] = model
     return heard

@@ -9,9 +9,8 @@ from typing import Any
 from unittest.mock import patch
 
 import orjson
-from starlette.types import Receive, Scope, Send
 
-from tests.support.attack import Attempt, Target, Tries, attack, tool_call
+from tests.support.attack import Attempt, Target, Tries, answering_with, attack, tool_call
 from tests.support.receipts import heard
 from tools.documents.store import MOST_DRAFTS, MOST_FOUND
 from zerotrust.decision import Reason
@@ -163,13 +162,7 @@ async def test_a_model_that_never_has_enough(target: Target) -> Tries:
     calls = [{"name": "read", "arguments": f'{{"id": "ENG-{number}"}}'} for number in range(3 * most)]
     wishes = [{"id": "1", "type": "function", "function": call} for call in calls]
     answer = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": wishes}}]})
-
-    async def model(_scope: Scope, _receive: Receive, send: Send) -> None:
-        headers: list[Any] = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
-
-    target.system.apps[target.system.addresses["inference"]] = model
+    target.system.apps[target.system.addresses["inference"]] = answering_with(200, answer)
     before = len(target.system.records(TOOL))
     with patch("zerotrust.adapters.agent_loop.MAX_CALLS", most):
         tried = await target.send(READER, target.token(READER))

@@ -27,6 +27,16 @@ def test_every_control_can_be_taken_away_and_whatever_has_an_id_is_taken_away() 
     assert {control.id for control in taken} == set(controls())
 
 
+def test_what_another_row_takes_away_is_taken_away_there() -> None:
+    """A text that begins with a row's number names one of its controls."""
+    named = {text for row in ROWS.values() for text in row.stopped_by if isinstance(text, str) and text[:4] == "row "}
+
+    assert named
+    for text in named:
+        row, control = re.findall(r"^row (\d+): ([a-z0-9-]+)$", text)[0]
+        assert control in ROWS[int(row)].names, text
+
+
 async def test_what_every_attack_starts_from_is_a_good_request_that_is_served(tmp_path: Path, issuer: Issuer) -> None:
     async with running(tmp_path, issuer=issuer, kind=Watched) as system:
         target = Target(system, issuer)
