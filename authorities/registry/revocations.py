@@ -3,6 +3,7 @@
 import asyncio
 from itertools import islice
 from typing import Annotated, Any, Literal
+from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -22,10 +23,6 @@ NOT_REVOKED = f"{NOT_APPLICABLE}: the user was not revoked"
 NOT_FOR_TOKENS = f"{NOT_APPLICABLE}: every party refuses the token and what was derived from it"
 
 
-PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
-"""No control or format characters and no line breaks, because names and causes go to terminals and into records."""
-
-
 DRIFT = "drift: "
 """The cause of a suspension for changed code begins with it."""
 
@@ -39,7 +36,17 @@ def _an_operators(cause: str) -> str:
     return cause
 
 
-CauseText = Annotated[str, Field(max_length=200, pattern=PRINTABLE), AfterValidator(_an_operators)]
+def _printable(text: str) -> str:
+    """Refuse control and format characters and line breaks: names and causes go to terminals and into records."""
+    kinds = {category(character) for character in text}
+    if any(kind[0] == "C" for kind in kinds) or kinds & {"Zl", "Zp"}:  # control: names-printable
+        raise ValueError("has a control or format character, or a line break")
+    return text
+
+
+CauseText = Annotated[
+    str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_an_operators)
+]
 """The cause that an operator gives, for the record."""
 
 
@@ -47,7 +54,7 @@ class Revocation(BaseModel):
     """The subject to revoke, and the cause.  A user is given by name, the others by id."""
 
     kind: Literal["user", "session", "token"]
-    name: str = Field(max_length=512, pattern=PRINTABLE)
+    name: Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
     cause: CauseText = "revoked"
 
 
