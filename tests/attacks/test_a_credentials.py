@@ -213,7 +213,10 @@ async def test_one_request_inside_another(target: Target) -> Tries:
         by_llhttp, by_us = "llhttp: one length, and one way to give it", "one-host-header"
         for sent, by in (
             (head + b"\r\ntransfer-encoding: chunked\r\n\r\n" + inside, by_llhttp),  # CL.TE, and TE.CL
-            (head.replace(b"content-length", b"transfer-encoding: chunked\r\ncontent-length") + b"\r\n\r\n" + inside, by_llhttp),
+            (
+                head.replace(b"content-length", b"transfer-encoding: chunked\r\ncontent-length") + b"\r\n\r\n" + inside,
+                by_llhttp,
+            ),
             (head + b"\r\ncontent-length: 0\r\n\r\n" + body, by_llhttp),
             (without_length + b"\r\ntransfer-encoding: xchunked\r\n\r\n" + chunks, by_llhttp),
             (without_length + b"\r\ntransfer-encoding: chunked, identity\r\n\r\n" + chunks, by_llhttp),

@@ -38,7 +38,7 @@ from tools.documents.store import Store
 from zerotrust.adapters import a2a
 from zerotrust.decision import Reason
 from zerotrust.registry.model import dns_name
-from zerotrust.spiffe.svid import Peer, Svid
+from zerotrust.spiffe.svid import Peer
 
 READER, WRITER, TOOL = "agent/reader", "agent/writer", "tool/documents"
 PARTIES = ("orchestrator", READER, WRITER, TOOL, "inference", "authority/registry", "authority/attestation")

@@ -137,16 +137,15 @@ async def test_a_listing_shows_what_the_caller_cannot_use(target: Target) -> Tri
         tried.effect = foreign in names
         yield tried.stopped_by("listed-tools-permitted")
     for method in ("resources/list", "prompts/list", "resources/templates/list", "logging/setLevel"):
-        yield await target.send(
-            "tool/documents", target.token("tool/documents"), body=rpc(method, _meta=META), reason=Reason.UNKNOWN_METHOD
-        )
-    yield await target.send(
-        "inference", target.token("inference"), method="GET", path="/v1/models", reason=Reason.SCOPE_MISSING
-    )
+        body, token = rpc(method, _meta=META), target.token("tool/documents")
+        tried = await target.send("tool/documents", token, body=body, reason=Reason.UNKNOWN_METHOD)
+        yield tried.stopped_by("policy-decides")
+    token, door = target.token("inference"), {"method": "GET", "path": "/v1/models"}
+    yield (await target.send("inference", token, **door, reason=Reason.SCOPE_MISSING)).stopped_by("policy-decides")
     body = rpc("GetExtendedAgentCard")
     tried = await target.send("agent/reader", target.token("agent/reader"), body=body, reason=Reason.GRANTED)
     tried.effect = "result" in tried.answer.json()
-    yield tried
+    yield tried.stopped_by("a2a-sdk")
 
 
 @attack(57)

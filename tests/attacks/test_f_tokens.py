@@ -61,9 +61,7 @@ async def test_rights_that_stand_in_the_chain(target: Target) -> Tries:
 
     tried = await target.send(DOCUMENTS, token({"scope": "tool.read"}, scope="inference.run"))
     yield tried.stopped_by("scopes-of-token")
-    tried = await target.send(
-        DOCUMENTS, token({"groups": ["/engineering"]}, groups=[]), reason=Reason.POLICY_DENIED
-    )
+    tried = await target.send(DOCUMENTS, token({"groups": ["/engineering"]}, groups=[]), reason=Reason.POLICY_DENIED)
     yield tried.stopped_by("groups-of-token")
     tried = await target.send(DOCUMENTS, token({"roles": ["admin"]}, groups=[]), reason=Reason.POLICY_DENIED)
     yield tried.stopped_by("nothing reads it")

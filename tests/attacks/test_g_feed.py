@@ -130,10 +130,8 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
         door = {"path": "/attestation", "body": report}
         tried = await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.UNKNOWN_PEER)
         yield tried.stopped_by("peer-admitted-by-route")
-    for tried in _named_nearly(target):
-        yield tried
-    for tried in _on_the_stream(target):
-        yield tried
+    for attempt in [*_named_nearly(target), *_on_the_stream(target)]:
+        yield attempt
 
 
 def _named_nearly(target: Target) -> list[Attempt]:

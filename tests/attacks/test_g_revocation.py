@@ -19,7 +19,9 @@ from authorities.registry.keycloak.backchannel_logout import EVENT, MAX_AGE
 from tests.support.attack import (
     DOORS,
     REGISTRY,
+    WRITE,
     Attempt,
+    Scene,
     Target,
     Tried,
     Tries,
@@ -27,7 +29,6 @@ from tests.support.attack import (
     answering_with,
     attack,
     reasons,
-    tool_call,
 )
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
@@ -49,6 +50,7 @@ from zerotrust.transport.egress import EgressClients, calling_with
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 ISSUER_AT = "https://issuer.test"
+
 
 def held(target: Target, party: str, root: str) -> str:
     """A token for that door, after the exchanges that lead there from the token `root`."""
@@ -311,12 +313,12 @@ async def test_somebody_else_says_that_a_session_has_ended_or_that_nobody_was_re
     yield (await brought(logout(typ="JWT"))).stopped_by("token-type")
     yield (await brought(logout(iss=elsewhere))).stopped_by("logout-token-issuer")
     yield (await brought(logout(aud=spiffe_id(ORCHESTRATOR)))).stopped_by("logout-token-audience")
-    ended_elsewhere = {"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}
+    ended_elsewhere: dict[str, Any] = {"https://schemas.openid.net/secevent/caep/event-type/session-revoked": {}}
     yield (await brought(logout(events=ended_elsewhere))).stopped_by("logout-token-event")
     yield (await brought(logout(nonce="n"))).stopped_by("logout-token-without-nonce")
     yield (await brought(logout(iat=now - MAX_AGE, exp=now + 9999))).stopped_by("logout-token-age")
-    for tried in _on_the_stream(target):
-        yield tried
+    for attempt in _on_the_stream(target):
+        yield attempt
 
 
 def _on_the_stream(target: Registered) -> list[Attempt]:

@@ -1,9 +1,7 @@
 """J. A2A: agents that talk to agents.  Ours answer with a message and keep no task, so there is nothing to ask for."""
 
-import base64
 from typing import Any
 
-import jwt
 import orjson
 from starlette.types import Receive, Scope, Send
 
@@ -12,12 +10,9 @@ from tests.support.attack_cards import card_of, shown_card, signed_card
 from tests.support.ca import CA, the_ca
 from tests.support.leaks import holds_token
 from tests.support.receipts import unreceipted
-from zerotrust.adapters.agent_card import CARD_PATH, agent_card, as_json
-from zerotrust.adapters.digests import canonical
 from zerotrust.decision import Reason
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.spiffe.statement import chain_entry
-from zerotrust.spiffe.svid import Svid
 
 READER, WRITER = "agent/reader", "agent/writer"
 BOB: dict[str, Any] = {"sub": "bob", "groups": ["/finance"]}

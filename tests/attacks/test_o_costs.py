@@ -78,7 +78,13 @@ async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
     ways = {"reader": with_certificate(the_ca().svid(READER)), "writer": with_certificate(the_ca().svid(WRITER))}
     used = {user: request(ORCHESTRATOR, target.token(ORCHESTRATOR, sub=user)) for user in ("alice", "bob")}
     stranger = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
-    for attacker, victim in (("reader", "writer"), ("reader", "bob"), ("alice", "bob"), ("alice", "writer")):
+    own, any_ = "connections-of-own-party and most-connections-give-way", "most-connections-give-way"
+    for attacker, victim, by in (
+        ("reader", "writer", own),
+        ("reader", "bob", own),
+        ("alice", "bob", any_),
+        ("alice", "writer", own),
+    ):
         with patch.multiple("zerotrust.transport.server", MAX_CONNECTIONS=3, MAX_OF_A_PARTY=3):
             async with served(target, ORCHESTRATOR) as port:
 
@@ -92,7 +98,7 @@ async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
                 left = await asked(*theirs, used.get(victim, stranger))
                 for _, writer in (theirs, *crowd):
                     writer.close()
-                yield Attempt("the end of one of its own", succeeded=not left)
+                yield Attempt("the end of one of its own", succeeded=not left).stopped_by(by)
 
 
 @attack(143)

@@ -19,7 +19,7 @@ from authorities.registry.keycloak.poll import applying
 from authorities.registry.shares import TOKENS
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.attack_registry import spiffe_id
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.door import Clock

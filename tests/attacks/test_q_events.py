@@ -4,7 +4,7 @@ from pathlib import Path
 
 from authorities.registry.keycloak.poll import Reader
 from tests.services.test_poll import NOW, OWN, Applied, Keycloak
-from tests.support.attack import Attempt, Tries, attack
+from tests.support.attack import Attempt, Scene, Tries, attack
 
 
 class Heard(Scene):

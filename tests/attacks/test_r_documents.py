@@ -5,7 +5,6 @@ import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 from unittest.mock import patch
 
 import orjson
@@ -105,9 +104,8 @@ async def test_documents_that_drive_others_out_of_a_search(target: Target) -> Tr
 
 
 @attack(176)
-async def test_the_work_of_a_refusal(target: Target) -> Tries:
-    """Whoever measures time learns what is done, and no more: it is the same for both."""
-
+async def test_the_receipt_and_the_record_of_a_refusal(target: Target) -> Tries:
+    """Both say that it was decided, also of a document that is not there.  No time is measured."""
     for tool, token in (("read", target.token(TOOL)), ("replace", target.writing()), ("delete", target.writing())):
         more = {"text": "x"} if tool == "replace" else {}
         foreign = await target.send(TOOL, token, body=tool_call(tool, id="FIN-201", **more))

@@ -41,10 +41,10 @@ def test_every_attack_fits_and_no_word_is_broken(width: int) -> None:
 
 
 def test_an_attack_that_was_blocked_says_so_with_the_control_that_it_works_without() -> None:
-    text = shown({24: [Tried("refused", passed=True, answers="400"), Tried(WORKS, passed=True)]}, 80)
+    text = shown({24: [Tried("refused", passed=True, answers="400"), Tried(WORKS, passed=True, tries="15 of 20")]}, 80)
 
     assert "blocked: 400 token_too_large" in text
-    assert "works without token-size" in text
+    assert "works without token-size, in 15 of 20 tries" in text
     assert "1 attacks: all blocked." in text
     assert "FAILED" not in text
 
@@ -56,6 +56,12 @@ def test_an_attack_that_was_not_blocked_and_a_control_that_does_not_matter_canno
     assert "NOT BLOCKED BY THIS: fails also without token-size" in text
     assert "1 attacks: 0 blocked." in text
     assert "2 tests FAILED." in text
+
+
+def test_the_tries_that_something_else_stops_are_counted() -> None:
+    text = shown({22: [Tried("refused", passed=True, beside={"pydantic": "23 of 27"})]}, 80)
+
+    assert "stopped by pydantic, 23 of 27 tries" in text
 
 
 def test_what_pytest_found_is_sorted_by_row() -> None:

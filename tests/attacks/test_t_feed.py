@@ -35,16 +35,19 @@ async def test_an_older_version_is_sent_again(target: Target) -> Tries:
     """Of the policies or of the registry, with a heartbeat of that time which is still fresh; or two of one number."""
     snapshot = target.system.snapshot
     narrower = snapshot.model_copy(update={"approved": {}})
-    for new, old, now in [
-        ((policy_line(STRICTER, 2), beat(policy=2)), (policy_line(POLICY, 1), beat(policy=1)), STRICTER),
-        ((policy_line(STRICTER, 2), beat(policy=2)), (policy_line(PERMISSIVE, 2), beat(policy=2)), STRICTER),
-        ((registry_line(narrower, 2), beat(registry=2)), (registry_line(snapshot, 1), beat(registry=1)), narrower),
+    stricter, narrowed = (policy_line(STRICTER, 2), beat(policy=2)), (registry_line(narrower, 2), beat(registry=2))
+    both = "topic-not-older and policy-not-older"
+    for new, old, now, by in [
+        (stricter, (policy_line(POLICY, 1), beat(policy=1)), STRICTER, both),
+        (stricter, (policy_line(PERMISSIVE, 2), beat(policy=2)), STRICTER, both),
+        (narrowed, (registry_line(snapshot, 1), beat(registry=1)), narrower, "topic-not-older"),
     ]:
         feed = following(snapshot)
         follow(feed, *new)
         assert feed.revocations.fresh
         follow(feed, *old)
-        yield Attempt("refused", feed.revocations.fresh and now not in (feed.policy.document, feed.snapshot))
+        older = feed.revocations.fresh and now not in (feed.policy.document, feed.snapshot)
+        yield Attempt("refused", older).stopped_by(by)
 
 
 @attack(191)

@@ -70,7 +70,12 @@ async def test_a_process_beside_the_main_one(target: Target) -> Tries:
     async for tried in target.with_(
         [
             ("status", STATUS.replace("7089\t1", "7089\t890"), "not the main process", "main-process-of-container"),
-            ("status", STATUS.replace("7089\t1", "7089"), "not the main process", "main-process-of-container"),  # of the machine itself
+            (
+                "status",
+                STATUS.replace("7089\t1", "7089"),
+                "not the main process",
+                "main-process-of-container",
+            ),  # of the machine itself
         ]
     ):
         yield tried
@@ -80,8 +85,18 @@ async def test_a_process_beside_the_main_one(target: Target) -> Tries:
 async def test_a_container_with_more_rights(target: Target) -> Tries:
     async for tried in target.with_(
         [
-            ("status", STATUS.replace("CapBnd:\t0000", "CapBnd:\t00a8"), "capabilities", "container-without-capabilities"),
-            ("status", STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"), "can gain privileges", "container-no-new-privileges"),
+            (
+                "status",
+                STATUS.replace("CapBnd:\t0000", "CapBnd:\t00a8"),
+                "capabilities",
+                "container-without-capabilities",
+            ),
+            (
+                "status",
+                STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"),
+                "can gain privileges",
+                "container-no-new-privileges",
+            ),
             ("status", STATUS.replace("Seccomp:\t2", "Seccomp:\t0"), "no seccomp filter", "container-seccomp"),
             ("status", STATUS.replace("Uid:\t47823", "Uid:\t0"), "runs as root", "container-not-root"),
         ]
@@ -94,9 +109,24 @@ async def test_a_container_that_could_change_what_it_runs(target: Target) -> Tri
     async for tried in target.with_(
         [
             ("mountinfo", MOUNTS.replace("/ / ro,", "/ / rw,"), "root is writable", "container-root-read-only"),
-            ("mountinfo", MOUNTS.replace("overlay overlay", "btrfs /dev/vda"), "root is btrfs", "container-root-overlay"),
-            ("mountinfo", MOUNTS.replace("/data rw", "/usr/six.py ro"), "mounted at /usr/six.py", "container-nothing-mounted"),
-            ("mountinfo", MOUNTS.replace("/run/identity ro", "/run/identity rw"), "is mounted without ro", "container-mount-options"),
+            (
+                "mountinfo",
+                MOUNTS.replace("overlay overlay", "btrfs /dev/vda"),
+                "root is btrfs",
+                "container-root-overlay",
+            ),
+            (
+                "mountinfo",
+                MOUNTS.replace("/data rw", "/usr/six.py ro"),
+                "mounted at /usr/six.py",
+                "container-nothing-mounted",
+            ),
+            (
+                "mountinfo",
+                MOUNTS.replace("/run/identity ro", "/run/identity rw"),
+                "is mounted without ro",
+                "container-mount-options",
+            ),
         ]
     ):
         yield tried
@@ -108,9 +138,19 @@ async def test_an_approved_image_that_runs_something_else(target: Target) -> Tri
         [
             ("cmdline", COMMAND.replace(b"/app", b"/tmp"), "was started as", "container-command"),
             ("environ", ENVIRON + b"LD_PRELOAD=/data/x.so\0", "LD_PRELOAD", "container-environment"),
-            ("environ", ENVIRON.replace(b"https://issuer", b"https://mine"), "ZT_ISSUER is not that of attestation", "container-settings"),
+            (
+                "environ",
+                ENVIRON.replace(b"https://issuer", b"https://mine"),
+                "ZT_ISSUER is not that of attestation",
+                "container-settings",
+            ),
             ("environ", b"ZT_ISSUER=https://mine\0" + ENVIRON, "a variable twice", "container-once-set"),
-            ("environ", ENVIRON + b"ZT_POLICIES=/data/mine\0", "ZT_POLICIES is not that of attestation", "container-settings"),
+            (
+                "environ",
+                ENVIRON + b"ZT_POLICIES=/data/mine\0",
+                "ZT_POLICIES is not that of attestation",
+                "container-settings",
+            ),
         ]
     ):
         yield tried
@@ -120,9 +160,24 @@ async def test_an_approved_image_that_runs_something_else(target: Target) -> Tri
 async def test_an_image_with_other_files(target: Target) -> Tries:
     async for tried in target.with_(
         [
-            ("root/app/planted.py", "import os", "code that is not approved: /app/planted.py", "container-as-built"),
-            ("root/app/packages/client/__init__.py", "import os", "not approved: /app/packages/client/__init__.py", "container-as-built"),
-            ("root/app/packages/planted.py", "import os", "not approved: /app/packages/planted.py", "container-as-built"),
+            (
+                "root/app/planted.py",
+                "import os",
+                "code that is not approved: /app/planted.py",
+                "container-code and container-as-built",
+            ),
+            (
+                "root/app/packages/client/__init__.py",
+                "import os",
+                "not approved: /app/packages/client/__init__.py",
+                "container-code and container-as-built",
+            ),
+            (
+                "root/app/packages/planted.py",
+                "import os",
+                "not approved: /app/packages/planted.py",
+                "container-code and container-as-built",
+            ),
             ("root/usr/libc.so", "another libc", "not what was built: /usr/libc.so", "container-as-built"),
             ("root/usr/six.py", "import os", "not what was built: /usr/six.py", "container-as-built"),
         ]
@@ -171,7 +226,9 @@ async def test_a_change_that_attestation_cannot_see_for_want_of_descriptors(targ
 @attack(426, machine)
 async def test_a_container_with_another_search_path(target: Target) -> Tries:
     elsewhere = ENVIRON.replace(b"PATH=/usr/local/bin", b"PATH=/data:/usr/local/bin")
-    async for tried in target.with_([("environ", elsewhere, "its PATH is not that of attestation", "container-settings")]):
+    async for tried in target.with_(
+        [("environ", elsewhere, "its PATH is not that of attestation", "container-settings")]
+    ):
         yield tried
 
 
@@ -180,7 +237,12 @@ async def test_a_container_with_names_of_its_own(target: Target) -> Tries:
     name = "registry.authority.agents.example"
     async for tried in target.with_(
         [
-            ("root/etc/hosts", HOSTS + f"10.0.0.9\t{before}{name}\n".encode(), f"leads '{name}' to '10.0.0.9'", "container-hosts")
+            (
+                "root/etc/hosts",
+                HOSTS + f"10.0.0.9\t{before}{name}\n".encode(),
+                f"leads '{name}' to '10.0.0.9'",
+                "container-hosts",
+            )
             for before in ("", "ip6-a ", "ip6-a\v", "ip6-a\f", "ip6-a\r")  # the C library takes each for a space
         ]
     ):
@@ -191,11 +253,36 @@ async def test_a_container_with_names_of_its_own(target: Target) -> Tries:
 async def test_a_container_with_other_mounts_at_the_same_points(target: Target) -> Tries:
     async for tried in target.with_(
         [
-            ("mountinfo", MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"), "/tmp is ext4", "container-mount-kind"),
-            ("mountinfo", MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"), "/tmp is mounted without nodev", "container-mount-options"),
-            ("mountinfo", MOUNTS.replace("/v/data/_data", "/home/mallory"), "/data is not what Docker keeps", "container-kept-by-docker"),
-            ("mountinfo", MOUNTS.replace("/c/1f/hosts", "/home/mallory/hosts"), "/etc/hosts is not what Docker keeps", "container-kept-by-docker"),
-            ("mountinfo", MOUNTS.replace("0:80 / /tmp", "0:22 /x /tmp"), "/tmp is tmpfs /x", "container-mount-kind"),  # `/run/x` of the machine
+            (
+                "mountinfo",
+                MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"),
+                "/tmp is ext4",
+                "container-mount-kind",
+            ),
+            (
+                "mountinfo",
+                MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"),
+                "/tmp is mounted without nodev",
+                "container-mount-options",
+            ),
+            (
+                "mountinfo",
+                MOUNTS.replace("/v/data/_data", "/home/mallory"),
+                "/data is not what Docker keeps",
+                "container-kept-by-docker",
+            ),
+            (
+                "mountinfo",
+                MOUNTS.replace("/c/1f/hosts", "/home/mallory/hosts"),
+                "/etc/hosts is not what Docker keeps",
+                "container-kept-by-docker",
+            ),
+            (
+                "mountinfo",
+                MOUNTS.replace("0:80 / /tmp", "0:22 /x /tmp"),
+                "/tmp is tmpfs /x",
+                "container-mount-kind",
+            ),  # `/run/x` of the machine
             ("mountinfo", MOUNTS.replace("0:71 / /dev", "0:22 /x /dev"), "/dev is tmpfs /x", "container-mount-kind"),
         ]
     ):

@@ -106,7 +106,7 @@ COSTLY = {
     "answer-no-stream": _answer(b"data\n\n" * 1000, b"text/event-stream"),
     "answer-head": b"HTTP/1.1 103\r\n\r\n" * 1000 + _answer(b"{}"),
 }
-"""What stops each.  As much of it as shows whether there is a bound; without one, a mebibyte held the caller's loop for seconds."""
+"""What stops each, and as much of it as shows a bound; without one, a mebibyte held the loop for seconds."""
 
 
 @attack(216, compromised)
@@ -143,7 +143,9 @@ async def test_a_stream_that_is_costly_to_read(target: Compromised) -> Tries:
     """What reads a model server's stream gets none of an event that is too large for it, and no end of them."""
     answers = {
         "stream-bounded": _answer(b"data: 0\n\n" * (MAX_EVENTS + 1), b"text/event-stream"),
-        "stream-line-ends": _answer((b"data: 0\r\r" * 1_000 + b"\n\n") * (MAX_EVENTS // 1_000 + 1), b"text/event-stream"),
+        "stream-line-ends": _answer(
+            (b"data: 0\r\r" * 1_000 + b"\n\n") * (MAX_EVENTS // 1_000 + 1), b"text/event-stream"
+        ),
         "stream-event-elements": _answer(b"data: [0" + b",0" * 5000 + b"]\n\n", b"text/event-stream"),
     }
     for by, answer in answers.items():

@@ -148,13 +148,14 @@ async def test_a_file_of_the_ledger_that_is_not_the_logs(ledger: Ledger) -> Trie
 @attack(388, in_front_of_it)
 async def test_what_only_an_authority_says(ledger: Ledger) -> Tries:
     """An alarm is withdrawn; a token, and that a party was reinstated, are invented."""
-    for data in (
-        Alarm(cause="explained", party=identity(READER), token_id="t", at=1),
-        Issued(until=1),
-        RegistryChange(action="reinstate", target=sanitize(READER)),
-    ):
-        event = AuditEvent(schema=1, time=1, service=identity(READER), data=data).canonical()
-        yield await ledger.tried(READER, [line_of(event, GENESIS)])
+    words: list[tuple[str, Alarm | Issued | RegistryChange]] = [
+        (READER, Alarm(cause="explained", party=identity(READER), token_id="t", at=1)),
+        (WRITER, Issued(until=1)),
+        ("inference", RegistryChange(action="reinstate", target=sanitize(READER))),
+    ]
+    for party, data in words:
+        event = AuditEvent(schema=1, time=1, service=identity(party), data=data).canonical()
+        yield await ledger.tried(party, [line_of(event, GENESIS)])
 
 
 @attack(379, in_front_of_it)

@@ -37,7 +37,7 @@ MADE = said(61 * SECOND, token("a", 60 * SECOND))
 
 
 @attack(346, Scene)
-async def test_an_exchange_behind_a_partys_back(_scene: Scene) -> Tries:
+async def test_an_exchange_behind_a_partys_back() -> Tries:
     """At a busy party, at one that writes nothing, and with an accomplice who writes the exchange down."""
     busy = Log().idle(0, 60 * SECOND).add(61 * SECOND, MADE)
     busy.add(75 * SECOND, line(READER, 75 * SECOND, ANYTHING))
@@ -50,7 +50,7 @@ async def test_an_exchange_behind_a_partys_back(_scene: Scene) -> Tries:
 
 
 @attack(347, Scene)
-async def test_an_exchange_that_was_invented(_scene: Scene) -> Tries:
+async def test_an_exchange_that_was_invented() -> Tries:
     """By itself, and together with words as the registry's that the issuer made it."""
     invented = Log().add(SECOND, line(READER, SECOND, exchange("a"))).idle(5 * SECOND, 30 * SECOND)
     yield told(invented, f"unknown: {READER} a")
@@ -60,7 +60,7 @@ async def test_an_exchange_that_was_invented(_scene: Scene) -> Tries:
 
 
 @attack(378, Scene)
-async def test_an_alarm_in_the_journal_of_another_party(_scene: Scene) -> Tries:
+async def test_an_alarm_in_the_journal_of_another_party() -> Tries:
     """What the ledger would have to raise after a restart is on record already, by somebody else."""
     log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, 70 * SECOND + SILENT)
     log.add(75 * SECOND + SILENT, line(WRITER, 60 * SECOND, log.alarms[0]))
@@ -69,7 +69,7 @@ async def test_an_alarm_in_the_journal_of_another_party(_scene: Scene) -> Tries:
 
 
 @attack(377, Scene)
-async def test_a_name_that_no_record_may_have(_scene: Scene) -> Tries:
+async def test_a_name_that_no_record_may_have() -> Tries:
     """The exchange is in its journal, and the issuer does not know of it."""
     made = (line(READER, SECOND, exchange(name)) for name in ("a b", "another"))
     log, raised = Log().add(SECOND, *made).idle(5 * SECOND, 30 * SECOND), list[Alarm | Counts]()
@@ -79,7 +79,7 @@ async def test_a_name_that_no_record_may_have(_scene: Scene) -> Tries:
 
 
 @attack(400, Scene)
-async def test_inventions_until_another_party_is_accused(_scene: Scene) -> Tries:
+async def test_inventions_until_another_party_is_accused() -> Tries:
     """The other party has recorded its exchange, and the issuer's word of it comes last."""
     with patch.object(reconciliation, "MOST", 10):
         log = Log().idle(0, 60 * SECOND)
@@ -92,7 +92,7 @@ async def test_inventions_until_another_party_is_accused(_scene: Scene) -> Tries
 
 
 @attack(401, Scene)
-async def test_a_record_of_a_time_to_come(_scene: Scene) -> Tries:
+async def test_a_record_of_a_time_to_come() -> Tries:
     """An intruder in the party has written it; the party's own exchange is in its journal a moment later."""
     log = Log().idle(0, 60 * SECOND).add(60 * SECOND, line(READER, 3_600 * SECOND, ANYTHING))
     log.add(61 * SECOND, MADE).add(62 * SECOND, line(READER, 60 * SECOND, exchange("a")))
@@ -101,7 +101,7 @@ async def test_a_record_of_a_time_to_come(_scene: Scene) -> Tries:
 
 
 @attack(402, Scene)
-async def test_inventions_until_nobody_finds_the_other_alarms(_scene: Scene) -> Tries:
+async def test_inventions_until_nobody_finds_the_other_alarms() -> Tries:
     many = (line(WRITER, SECOND, exchange(f"w{number}")) for number in range(100))
     log = Log().add(SECOND, *many).idle(5 * SECOND, 90 * SECOND)
     told, counted = len(log.alarms), sum(more.times for one in log.counts for more in one.repeated or ())

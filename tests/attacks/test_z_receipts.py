@@ -66,7 +66,7 @@ def named(found: Unproven) -> str:
 
 
 @attack(330, Scene)
-async def test_a_party_that_says_nothing_of_another_that_it_called(_client: Scene) -> Tries:
+async def test_a_party_that_says_nothing_of_another_that_it_called() -> Tries:
     """Whoever was called has the call on record, whatever trace it was told that it belongs to."""
     for trace in "1" * 32, "9" * 32:
         task = Task()
@@ -76,14 +76,14 @@ async def test_a_party_that_says_nothing_of_another_that_it_called(_client: Scen
 
 
 @attack(331, Scene)
-async def test_a_receipt_that_is_not_passed_on(_client: Scene) -> Tries:
+async def test_a_receipt_that_is_not_passed_on() -> Tries:
     task = Task()
     task.tool.carried = False
     yield believes(task, "step 5: agent/reader")
 
 
 @attack(332, Scene)
-async def test_a_party_that_is_said_to_have_given_none(_client: Scene) -> Tries:
+async def test_a_party_that_is_said_to_have_given_none() -> Tries:
     for reason in "none", "no_answer", "outside":
         task = Task()
         task.tool.carried, task.tool.told = False, {"receipt": None, "reason": reason}
@@ -91,14 +91,14 @@ async def test_a_party_that_is_said_to_have_given_none(_client: Scene) -> Tries:
 
 
 @attack(333, Scene)
-async def test_a_party_that_nobody_called(_client: Scene) -> Tries:
+async def test_a_party_that_nobody_called() -> Tries:
     task = Task()
     task.tool.entered = False
     yield believes(task, "step 5: tool/documents")
 
 
 @attack(334, Scene)
-async def test_a_receipt_of_another_transaction_or_of_another_call(_client: Scene) -> Tries:
+async def test_a_receipt_of_another_transaction_or_of_another_call() -> Tries:
     """What its caller says about the call is what that receipt says."""
     other = Task("T9")
     *_, foreign = other.receipts()
@@ -114,7 +114,7 @@ async def test_a_receipt_of_another_transaction_or_of_another_call(_client: Scen
 
 
 @attack(335, Scene)
-async def test_an_answer_or_a_request_that_was_altered_on_its_way(_client: Scene) -> Tries:
+async def test_an_answer_or_a_request_that_was_altered_on_its_way() -> Tries:
     for liked in digest("what the reader would have liked"), None:
         task = Task()
         task.tool.told = {"answer": liked}  # None: it does not say what it received
@@ -125,7 +125,7 @@ async def test_an_answer_or_a_request_that_was_altered_on_its_way(_client: Scene
 
 
 @attack(336, Scene)
-async def test_the_receipts_of_another_answer(_client: Scene) -> Tries:
+async def test_the_receipts_of_another_answer() -> Tries:
     task = Task()
     altered = task.answer().replace(b"A summary", b"Another")
     yield believes(task, "step 4: orchestrator", altered).stopped_by("answer-is-mine")
@@ -136,7 +136,7 @@ async def test_the_receipts_of_another_answer(_client: Scene) -> Tries:
 
 
 @attack(337, Scene)
-async def test_a_statement_of_another_kind_as_a_receipt(_client: Scene) -> Tries:
+async def test_a_statement_of_another_kind_as_a_receipt() -> Tries:
     """Whatever else a party signs, or can be made to sign."""
     for kind in "at+jwt", "registry+jwt":
         task = Task()
@@ -146,7 +146,7 @@ async def test_a_statement_of_another_kind_as_a_receipt(_client: Scene) -> Tries
 
 
 @attack(338, Scene)
-async def test_a_stolen_key_after_its_certificate_has_ended(_client: Scene) -> Tries:
+async def test_a_stolen_key_after_its_certificate_has_ended() -> Tries:
     """It signs with a time at which the certificate was valid."""
     task = Task()
     task.seen = int(task.svid(task.orchestrator).not_after) + 60
@@ -164,7 +164,7 @@ async def test_a_stolen_key_after_its_certificate_has_ended(_client: Scene) -> T
 
 
 @attack(339, Scene)
-async def test_a_log_that_shows_the_client_another_world(_client: Scene) -> Tries:
+async def test_a_log_that_shows_the_client_another_world() -> Tries:
     """It signs a tree that its witness has not seen; or it proves that it has something else."""
     task = Task()
     answer = task.answer()
@@ -180,7 +180,7 @@ async def test_a_log_that_shows_the_client_another_world(_client: Scene) -> Trie
 
 
 @attack(340, Scene)
-async def test_a_certificate_of_the_attackers_own(_client: Scene) -> Tries:
+async def test_a_certificate_of_the_attackers_own() -> Tries:
     """Of its own authority; or a genuine one, whose key it does not have."""
     task = Task()
     task.model.svid = CA("agents.example").svid("inference", life=120)
@@ -193,7 +193,7 @@ async def test_a_certificate_of_the_attackers_own(_client: Scene) -> Tries:
 
 
 @attack(341, Scene)
-async def test_a_receipt_that_two_programs_read_differently(_client: Scene) -> Tries:
+async def test_a_receipt_that_two_programs_read_differently() -> Tries:
     """It has a member twice."""
     task = Task()
     payload = base64.urlsafe_b64decode(task.receipts()[2].split(".")[1] + "==")
@@ -203,7 +203,7 @@ async def test_a_receipt_that_two_programs_read_differently(_client: Scene) -> T
 
 
 @attack(342, Scene)
-async def test_a_genuine_party_with_other_code_or_another_role(_client: Scene) -> Tries:
+async def test_a_genuine_party_with_other_code_or_another_role() -> Tries:
     task = Task()
     task.tool.said = {"code": digest("changed")}
     yield believes(task, "step 8: tool/documents").stopped_by("receipt-code")
@@ -213,14 +213,14 @@ async def test_a_genuine_party_with_other_code_or_another_role(_client: Scene) -
 
 
 @attack(343, Scene)
-async def test_a_genuine_party_that_the_client_does_not_accept(_client: Scene) -> Tries:
+async def test_a_genuine_party_that_the_client_does_not_accept() -> Tries:
     task = Task()
     some = {one: found for one, found in task.accepted.parties.items() if one != spiffe_id("inference")}
     yield believes(task, "step 9: inference", accepted=Accepted(some))
 
 
 @attack(344, Scene)
-async def test_a_party_that_answers_the_client_itself(_client: Scene) -> Tries:
+async def test_a_party_that_answers_the_client_itself() -> Tries:
     """It knows the transaction from the tokens that it was called with, and has a key and a journal of its own."""
     task = Task()
     task.orchestrator = Hop("agent/reader")
@@ -228,7 +228,7 @@ async def test_a_party_that_answers_the_client_itself(_client: Scene) -> Tries:
 
 
 @attack(375, Scene)
-async def test_receipts_without_end(_client: Scene) -> Tries:
+async def test_receipts_without_end() -> Tries:
     """A genuine one that names more than there is room for; and junk, for which the caller would be at fault."""
     honest = "h.own.s"
     greedy, junk = f"h.{'A' * (MAX_VALUE - MAX_OWN - 8)}.s", "no.receipt.s"
@@ -242,7 +242,7 @@ async def test_receipts_without_end(_client: Scene) -> Tries:
 
 
 @attack(376, Scene)
-async def test_an_export_that_ends_too_early(_client: Scene) -> Tries:
+async def test_an_export_that_ends_too_early() -> Tries:
     task = Task()
     for ends in task.now, task.written - 1:
         task.written = ends
@@ -265,7 +265,7 @@ def sent_away(task: Task, author: str, party: str) -> bytes:
 
 
 @attack(396, Scene)
-async def test_a_journal_that_is_said_to_be_late(_client: Scene) -> Tries:
+async def test_a_journal_that_is_said_to_be_late() -> Tries:
     """The reader hides a call, and records that the front door is above its share: then nobody would be accused."""
     task = Task()
     task.tool.entered = task.tool.carried = False
@@ -291,7 +291,7 @@ async def test_an_agent_that_answers_more_than_fits(target: Target) -> Tries:
 
 
 @attack(392, Scene)
-async def test_a_call_that_is_said_to_belong_to_another_answer(_client: Scene) -> Tries:
+async def test_a_call_that_is_said_to_belong_to_another_answer() -> Tries:
     """The reader asks the tool once more, in the trace of another answer of the same sign-in, and keeps silent."""
 
     def hiding() -> Task:
@@ -313,7 +313,7 @@ async def test_a_call_that_is_said_to_belong_to_another_answer(_client: Scene) -
 
 
 @attack(393, Scene)
-async def test_a_record_that_no_reader_of_the_log_can_read(_client: Scene) -> Tries:
+async def test_a_record_that_no_reader_of_the_log_can_read() -> Tries:
     """Without a trace, and with names that imitate one: the reader delivers it, and step 10 ends with an error."""
     task = Task()
     answer = task.answer()

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -424,11 +425,13 @@ def alone(scene: type[Scene]) -> Place:
     return made
 
 
-def attack(number: int, place: Place | type[Scene] = in_process) -> Callable[[Callable[[Any], Tries]], Callable[..., Any]]:
+def attack(
+    number: int, place: Place | type[Scene] = in_process
+) -> Callable[[Callable[..., Tries]], Callable[..., Any]]:
     """Make two kinds of tests of one attack; see the head of this file."""
     row, build = ROWS[number], alone(place) if isinstance(place, type) else place
 
-    def decorate(try_it: Callable[[Any], Tries]) -> Callable[..., Any]:
+    def decorate(try_it: Callable[..., Tries]) -> Callable[..., Any]:
         @pytest.mark.parametrize("missing", cases(number, row.removable))
         async def test(
             missing: tuple[Missing, ...],
@@ -444,7 +447,8 @@ def attack(number: int, place: Place | type[Scene] = in_process) -> Callable[[Ca
             with without(*controls):
                 async with build(tmp_path, issuer, kind) as target:
                     target.missing = controls
-                    tries = [tried async for tried in try_it(target)]
+                    scene = [target] if signature(try_it).parameters else []
+                    tries = [tried async for tried in try_it(*scene)]
                     target.check_journals()
                     assert missing or not target.leaks
             observed(tries, tmp_path)

@@ -38,7 +38,10 @@ async def shown_card(target: Target, card: bytes | Mapping[str, Any]) -> Tried:
     heard: list[str] = []
     target.lured.clear()
     address = target.system.addresses[READER]
-    genuine, shows = target.system.apps[address], answering_with(200, card if isinstance(card, bytes) else orjson.dumps(card))
+    genuine, shows = (
+        target.system.apps[address],
+        answering_with(200, card if isinstance(card, bytes) else orjson.dumps(card)),
+    )
 
     async def rogue(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != CARD_PATH:

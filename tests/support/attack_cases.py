@@ -60,9 +60,7 @@ def check_that_half_succeed(
     assert 2 * len(succeeded) >= len(about), f"{len(succeeded)} of {len(about)}: {about}"
 
 
-def check_what_they_are_about(
-    tries: Sequence[Any], row: Row, record_property: Callable[[str, object], None]
-) -> None:
+def check_what_they_are_about(tries: Sequence[Any], row: Row, record_property: Callable[[str, object], None]) -> None:
     """What a try names is in its row; what is not ours to take away is told with the number of its tries."""
     named = Counter(name for one in tries for name in one.about)
     assert named.keys() <= row.names

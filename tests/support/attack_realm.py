@@ -8,8 +8,8 @@
 The attacker is inside a workload: it has the workload's own genuine credential and the tokens that it was given, and
 asks the realm itself, with no code of ours in between.  As it is, each attempt must fail, leave no event in Keycloak's
 database, which a stranger would fill, and be a refusal to our own client too, which puts it on record.  Without any one
-of the row's controls, one in two must succeed at least; an attempt may say what the gate that is meant would make of the token
-that came out.
+of the row's controls, one in two must succeed at least; an attempt may say what the gate that is meant would make of
+the token that came out.
 """
 
 import time
