@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tests.attacks.table import GROUPS, ROWS, Row, described, group_of, recorded
+from tests.attacks.table import GROUPS, ROWS, Row, group_of, recorded
 
 WIDEST = 120
 
@@ -67,7 +67,7 @@ def outcome(row: Row, tried: Sequence[Tried]) -> Text:
         elif one.weakened:
             text.append(f"\n{one.way.replace('succeeds', 'NOT BLOCKED BY THIS: fails also')}{times}", "bold red")
     beside = {name: times for one in as_it_is for name, times in one.beside.items()}
-    for fixed in (described(way) for way in row.stopped_by if isinstance(way, str)):
+    for fixed in row.beside:
         text.append(f"\nstopped by {fixed}{f', {beside[fixed]} tries' if fixed in beside else ''}", "dim")
     return text
 

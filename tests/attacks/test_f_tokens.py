@@ -60,7 +60,7 @@ async def test_rights_that_stand_in_the_chain(target: Target) -> Tries:
         return target.token(DOCUMENTS, **{"act": target.claims(DOCUMENTS)["act"] | more} | changed)
 
     tried = await target.send(DOCUMENTS, token({"scope": "tool.read"}, scope="inference.run"))
-    yield tried.stopped_by("scopes-of-token")
+    yield tried.stopped_by("scopes-of-token (the actor's too)")
     tried = await target.send(DOCUMENTS, token({"groups": ["/engineering"]}, groups=[]), reason=Reason.POLICY_DENIED)
     yield tried.stopped_by("groups-of-token")
     tried = await target.send(DOCUMENTS, token({"roles": ["admin"]}, groups=[]), reason=Reason.POLICY_DENIED)

@@ -4,17 +4,21 @@ import re
 from pathlib import Path
 
 from lab.without import Control, controls, without
-from tests.attacks.table import ROWS
+from tests.attacks.instead import HOOKS
+from tests.attacks.table import ROWS, group_of
 from tests.support.attack import DOORS, LURES, Target, Watched
 from tests.support.issuer import Issuer
 from tests.support.system import running
 
 
 def test_every_row_is_tried_and_whatever_is_tried_is_a_row() -> None:
-    tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_?_*.py"))
-    tried = {int(number) for number in re.findall(r"^@(?:pytest\.mark\.)?attack\((\d+)", tests, re.MULTILINE)}
+    tried = {
+        (file.name.split("_")[1], int(number))
+        for file in Path(__file__).parent.glob("test_?_*.py")
+        for number in re.findall(r"^@(?:pytest\.mark\.)?attack\((\d+)", file.read_text(), re.MULTILINE)
+    }
 
-    assert tried == set(ROWS)
+    assert tried == {(group_of(number), number) for number in ROWS}
 
 
 def test_every_control_can_be_taken_away_and_whatever_has_an_id_is_taken_away() -> None:
@@ -25,11 +29,12 @@ def test_every_control_can_be_taken_away_and_whatever_has_an_id_is_taken_away() 
             pass
 
     assert {control.id for control in taken} == set(controls())
+    assert {*HOOKS} <= {*map(str, taken)}
 
 
 def test_what_another_row_takes_away_is_taken_away_there() -> None:
     """A text that begins with a row's number names one of its controls."""
-    named = {text for row in ROWS.values() for text in row.stopped_by if isinstance(text, str) and text[:4] == "row "}
+    named = {text for row in ROWS.values() for text in row.beside if text.startswith("row ")}
 
     assert named
     for text in named:

@@ -304,7 +304,7 @@ async def test_a_call_that_is_said_to_belong_to_another_answer() -> Tries:
     for one in plan, same:
         one.receipts()
     other = compares(hiding(), plan.entries, "step 10: tool/documents")
-    yield other.stopped_by("log-call-on-receipt")
+    yield other.stopped_by("log-call-on-receipt (in the same trace)")
     again = compares(hiding(), same.entries, "not complete")  # with a token that was used again
     yield again.stopped_by("call-belongs-by-lineage (its token)")
     unsigned = [re.sub(rb'"receipt":"[0-9a-f]{64}",', b"", line) for line in plan.entries]

@@ -64,5 +64,5 @@ def check_what_they_are_about(tries: Sequence[Any], row: Row, record_property: C
     """What a try names is in its row; what is not ours to take away is told with the number of its tries."""
     named = Counter(name for one in tries for name in one.about)
     assert named.keys() <= row.names
-    beside = {name: f"{number} of {len(tries)}" for name, number in named.items() if name in row.stopped_by}
+    beside = {name: f"{number} of {len(tries)}" for name, number in named.items() if name in row.beside}
     record_property("beside", beside)
