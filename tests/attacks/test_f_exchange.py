@@ -48,39 +48,41 @@ def _said(answer: httpx.Response) -> dict[str, Any]:
 async def test_a_scope_that_was_not_given(target: Target) -> Tries:
     little = await target.t0("task.run agent.invoke")
     t1 = await target.t1()
-    for party, subject, audience, scope in [
-        ("orchestrator", little, WRITER, WRITING),  # alice does not let anybody write
-        (READER, t1, DOCUMENTS, "tool.write"),  # neither alice nor the registry gave it to the reader
-        (READER, t1, DOCUMENTS, "agent.invoke"),  # spent
-        ("orchestrator", little, READER, "offline_access"),
-        ("orchestrator", little, READER, "openid"),
+    no_more, may_hold = str(control.DOWNSCOPE), str(control.DELEGATES)
+    for party, subject, audience, scope, by in [
+        ("orchestrator", little, WRITER, WRITING, no_more),  # alice does not let anybody write
+        (READER, t1, DOCUMENTS, "tool.write", may_hold),  # neither alice nor the registry gave it to the reader
+        (READER, t1, DOCUMENTS, "agent.invoke", may_hold),  # spent
+        ("orchestrator", little, READER, "offline_access", "Keycloak: a role that nobody has"),
+        ("orchestrator", little, READER, "openid", no_more),
     ]:
         answer = await target.realm.exchange(party, subject, audience=audience, scope=scope)
         gained = set(scope.split()) <= set(_said(answer).get("scope", "").split())
         # What alice did not give, but the registry would let the orchestrator have: the realm stands alone here.
-        yield Tried(answer, gained, Reason.GRANTED if scope == WRITING else None)
+        yield Tried(answer, gained, Reason.GRANTED if scope == WRITING else None).stopped_by(by)
 
 
 @attack(59)
 async def test_an_audience_that_a_party_may_not_call(target: Target) -> Tries:
     """`resource` (RFC 8707) is no way round: Keycloak does not read it."""
     name, t0, t1 = target.realm.id, await target.t0(), await target.t1()
-    for party, subject, audience, behind in [
-        ("orchestrator", t0, DOCUMENTS, Reason.POLICY_DENIED),
-        (READER, t1, WRITER, Reason.SCOPE_MISSING),
-        (READER, t1, READER, Reason.SCOPE_MISSING),
-        (READER, t1, "*", None),
-        (READER, t1, "tool/nobody", None),
+    may_call, no_client = str(control.MAY_CALL), "Keycloak: there is no such client"
+    for party, subject, audience, behind, by in [
+        ("orchestrator", t0, DOCUMENTS, Reason.POLICY_DENIED, may_call),
+        (READER, t1, WRITER, Reason.SCOPE_MISSING, may_call),
+        (READER, t1, READER, Reason.SCOPE_MISSING, may_call),
+        (READER, t1, "*", None, no_client),
+        (READER, t1, "tool/nobody", None, no_client),
     ]:
         answer = await target.realm.exchange(party, subject, audience=audience, scope="tool.read")
-        yield Tried(answer, alive(answer), behind)
+        yield Tried(answer, alive(answer), behind).stopped_by(by)
     for audiences in ([], [name(DOCUMENTS), name("inference")]):
         form = target.realm.form(READER, t1, audience=None, scope="tool.read inference.run")
         answer = await target.realm.token(**form, audience=audiences)
-        yield Tried(answer, alive(answer), Reason.AUDIENCE_MISMATCH)
+        yield Tried(answer, alive(answer), Reason.AUDIENCE_MISMATCH).stopped_by(str(control.ONE_AUDIENCE))
     answer = await target.realm.exchange(READER, t1, audience=DOCUMENTS, scope="tool.read", resource=name("inference"))
     assert alive(answer)
-    yield Tried(answer, _said(answer)["aud"] != name(DOCUMENTS))
+    yield Tried(answer, _said(answer)["aud"] != name(DOCUMENTS)).stopped_by("Keycloak: no such parameter")
 
 
 @attack(255)
@@ -129,10 +131,11 @@ async def _written(target: Target) -> Tries:
     ):
         answer = await target.realm.exchange(READER, t1, audience=DOCUMENTS, scope="tool.read", **wish)
         assert alive(answer)
-        yield Tried(answer, _said(answer)["act"] != honest, Reason.ACTOR_MISMATCH)
+        tried = Tried(answer, _said(answer)["act"] != honest, Reason.ACTOR_MISMATCH)
+        yield tried.stopped_by(str(control.ACTOR) if "actor" in wish else "Keycloak: no such parameter")
     for forged in _forged(t1):
         answer = await target.realm.exchange(READER, forged, audience=DOCUMENTS, scope="tool.read")
-        yield Tried(answer, alive(answer))
+        yield Tried(answer, alive(answer)).stopped_by("Keycloak: signature")
 
 
 def _forged(token: str) -> list[str]:
@@ -151,16 +154,18 @@ async def _started_in_the_middle(target: Target) -> Tries:
     for audience, scope in [("inference", None), (DOCUMENTS, "tool.read")]:
         answer = await target.realm.exchange(READER, t2, audience=audience, scope=scope)
         lost = "act" not in _said(answer)
-        yield Tried(answer, alive(answer), Reason.ACTOR_MISSING if lost else Reason.ACTOR_REPEATED)
+        tried = Tried(answer, alive(answer), Reason.ACTOR_MISSING if lost else Reason.ACTOR_REPEATED)
+        yield tried.stopped_by(str(control.DEAD_FIRST), str(control.OWN_TOKEN))
 
 
 async def _started_with_no_user(target: Target) -> Tries:
     own = await target.realm.token(grant_type="client_credentials", **target.realm.credential("orchestrator"))
     if own.status_code != 200:
-        yield Tried(own, succeeded=False)
+        yield Tried(own, succeeded=False).stopped_by(str(control.CHAIN_MISSING))
         return
     answer = await target.realm.exchange(READER, own.json()["access_token"], audience=DOCUMENTS, scope=None)
-    yield Tried(answer, alive(answer), Reason.BAD_CLAIM)  # it belongs to no session
+    tried = Tried(answer, alive(answer), Reason.BAD_CLAIM)  # it belongs to no session
+    yield tried.stopped_by(str(control.CHAIN_MISSING))
 
 
 @attack(172)
@@ -172,7 +177,8 @@ async def test_another_department(target: Target) -> Tries:
             READER, t1, audience=DOCUMENTS, scope="tool.read", requested_department=wish
         )
         behind = Reason.GRANTED if wish == "/finance" else Reason.POLICY_DENIED  # the others are no departments
-        yield Tried(answer, _said(answer).get("groups", ["/engineering"]) != ["/engineering"], behind)
+        tried = Tried(answer, _said(answer).get("groups", ["/engineering"]) != ["/engineering"], behind)
+        yield tried.stopped_by(str(control.OWN_DEPARTMENT))
     t0 = (await target.login(user="dana")).access_token
     assert sorted(claims(t0)["groups"]) == ["/engineering", "/finance"]
     one = await target.realm.exchanged(
@@ -181,7 +187,8 @@ async def test_another_department(target: Target) -> Tries:
     assert claims(one)["groups"] == ["/finance"]
     for more in ({}, {"requested_department": "/engineering"}):
         answer = await target.realm.exchange(READER, one, audience=DOCUMENTS, scope="tool.read", **more)
-        yield Tried(answer, _said(answer).get("groups", ["/finance"]) != ["/finance"])
+        tried = Tried(answer, _said(answer).get("groups", ["/finance"]) != ["/finance"])
+        yield tried.stopped_by(str(control.FEWER_GROUPS))
 
 
 @attack(159)
@@ -351,7 +358,7 @@ async def test_a_client_that_is_none_or_does_not_prove_it(target: Target) -> Tri
         tokens = {"subject_token": t0, "subject_token_type": f"{TOKEN_TYPE}access_token"}
         wanted = {"audience": name(READER), "scope": READING}
         answer = await target.realm.token(grant_type=EXCHANGE, **tokens, **wanted, **form)
-        return Tried(answer, alive(answer), Reason.GRANTED)
+        return Tried(answer, alive(answer), Reason.GRANTED).stopped_by("Keycloak: the bundle's keys")
 
     yield await asked()
     yield await asked(client_id=name("orchestrator"))  # method `none`
@@ -367,11 +374,12 @@ async def test_a_client_that_is_none_or_does_not_prove_it(target: Target) -> Tri
     async with target.keycloak.administration(target.name) as admin:
         client = str(await admin.a_get_client_id(name("orchestrator")))
         secret = (await admin.a_get_client_secrets(client))["value"]
-    yield await asked(client_id=name("orchestrator"), client_secret=secret)
+    with_its_secret = await asked(client_id=name("orchestrator"), client_secret=secret)
+    yield with_its_secret.stopped_by(str(control.NO_SECRETS))
     # No client of those that come with every realm takes a user's password.
     password = {"username": "alice", "password": target.keycloak.passwords["alice"]}
     answer = await target.realm.token(grant_type="password", client_id="admin-cli", **password)
-    yield Tried(answer, alive(answer))
+    yield Tried(answer, alive(answer)).stopped_by(str(control.NO_PASSWORD_GRANT))
 
 
 async def _bad_assertions(target: Target) -> list[str]:
@@ -421,14 +429,15 @@ async def test_a_refresh_token_in_the_chain(target: Target) -> Tries:
     good = {"audience": READER, "scope": READING}
     granted = await target.realm.exchange("orchestrator", login.access_token, **good)
     assert alive(granted)
-    yield Tried(granted, "refresh_token" in granted.json())
+    yield Tried(granted, "refresh_token" in granted.json()).stopped_by("Keycloak: none unless it is asked for")
     answer = await target.realm.exchange("orchestrator", login.access_token, **good, requested_token_type=wish)
-    yield Tried(answer, alive(answer) and "refresh_token" in answer.json())
+    tried = Tried(answer, alive(answer) and "refresh_token" in answer.json())
+    yield tried.stopped_by(str(control.NO_REFRESH_TOKEN))
     for kind in ("access_token", "refresh_token"):
         answer = await target.realm.exchange(
             "orchestrator", login.refresh_token, **good, subject_token_type=f"{TOKEN_TYPE}{kind}"
         )
-        yield Tried(answer, alive(answer))
+        yield Tried(answer, alive(answer)).stopped_by("Keycloak: access tokens only")
     form = {"grant_type": "refresh_token", "refresh_token": login.refresh_token}
     answer = await target.realm.token(**form, **target.realm.credential("orchestrator"))
-    yield Tried(answer, alive(answer))
+    yield Tried(answer, alive(answer)).stopped_by("Keycloak: only whom it names")

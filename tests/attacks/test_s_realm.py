@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from lab.realm import PKCE
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
 from tests.support.realm import VERIFIER, asked_at, claims, code_in, redeeming
@@ -104,7 +105,8 @@ async def test_a_code_without_the_verifier(target: Target) -> Tries:
     """It is in the address of the redirect, so in the browser's history, and a proxy or a log may have it."""
     asked = asked_at("zt", "registry.admin")
     linked = {name: value for name, value in asked.items() if not name.startswith("code_challenge")}
-    for link, verifier in ((asked, ""), (asked, "x" * 43), (linked, "")):
+    checked = "Keycloak: the verifier of a challenge"
+    for link, verifier, by in ((asked, "", checked), (asked, "x" * 43, checked), (linked, "", str(PKCE))):
         async with _browser(target) as browser:
             page = await browser.get("/auth", params=link)
             person = Person("alice", target.password)
@@ -112,7 +114,7 @@ async def test_a_code_without_the_verifier(target: Target) -> Tries:
         assert code or link is linked
         form = redeeming("zt", code or "none") | {"code_verifier": verifier}
         answer = await target.realm.token(**{name: value for name, value in form.items() if value})
-        yield Tried(answer, alive(answer))
+        yield Tried(answer, alive(answer)).stopped_by(by)
 
 
 @attack(224)
