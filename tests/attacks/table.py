@@ -73,9 +73,9 @@ def located(way: tuple[Missing, ...]) -> str:
 
 
 _REASONS = {str(reason): reason for reason in chain(Reason, RegistryReason, AuditReason, PolicyReason, ModelReason)}
-_OTHERS = [one for one in vars(realm).values() if isinstance(one, RealmControl)]
-_SERVICES: list[type[Service]] = [BelievesHeaders, Forwarding, GateAsDependency]
-_BY_NAME: dict[str, Missing] = {described(one): one for one in (*_OTHERS, *_SERVICES)}
+_NAMED: list[Missing] = [one for one in vars(realm).values() if isinstance(one, RealmControl)]
+_NAMED += [BelievesHeaders, Forwarding, GateAsDependency]
+_BY_NAME = {described(one): one for one in _NAMED}
 
 
 def _control(name: str) -> Missing:

@@ -140,8 +140,9 @@ async def test_a_listing_shows_what_the_caller_cannot_use(target: Target) -> Tri
         body, token = rpc(method, _meta=META), target.token("tool/documents")
         tried = await target.send("tool/documents", token, body=body, reason=Reason.UNKNOWN_METHOD)
         yield tried.stopped_by("policy-decides")
-    token, door = target.token("inference"), {"method": "GET", "path": "/v1/models"}
-    yield (await target.send("inference", token, **door, reason=Reason.SCOPE_MISSING)).stopped_by("policy-decides")
+    token, reason = target.token("inference"), Reason.SCOPE_MISSING
+    tried = await target.send("inference", token, method="GET", path="/v1/models", reason=reason)
+    yield tried.stopped_by("policy-decides")
     body = rpc("GetExtendedAgentCard")
     tried = await target.send("agent/reader", target.token("agent/reader"), body=body, reason=Reason.GRANTED)
     tried.effect = "result" in tried.answer.json()

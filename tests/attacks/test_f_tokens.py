@@ -47,9 +47,11 @@ async def test_a_token_that_names_nobody_who_acts(target: Target) -> Tries:
     for party in DOORS:
         issued_to = target.issuer.registry.id(READER) if party == "orchestrator" else None
         holder: dict[str, Any] = {"azp": issued_to} if issued_to else {}
-        yield await target.send(party, target.token(party, **NO_CHAIN, **holder))
+        tried = await target.send(party, target.token(party, **NO_CHAIN, **holder))
+        yield tried.stopped_by("row 90: party-may-call" if issued_to else "actor-required")
         if not issued_to:
-            yield await target.send(party, target.token(party, **NO_CHAIN, azp="walkthrough"))
+            tried = await target.send(party, target.token(party, **NO_CHAIN, azp="walkthrough"))
+            yield tried.stopped_by("row 36: azp-is-peer")
 
 
 @attack(73)
@@ -73,20 +75,21 @@ async def test_rights_that_stand_in_the_chain(target: Target) -> Tries:
 @attack(74)
 async def test_a_token_that_is_passed_on(target: Target) -> Tries:
     """By hand, as an intruder inside a party would; and by an agent that was built so."""
-    for holder, onward in [
-        ("orchestrator", READER),
-        (READER, DOCUMENTS),
-        (READER, INFERENCE),
-        (DOCUMENTS, INFERENCE),
-        (INFERENCE, DOCUMENTS),
+    passed_on = "token-audience and party-may-call"
+    for holder, onward, by in [
+        ("orchestrator", READER, "row 72: actor-required"),
+        (READER, DOCUMENTS, passed_on),
+        (READER, INFERENCE, passed_on),
+        (DOCUMENTS, INFERENCE, "row 46: scope-held"),
+        (INFERENCE, DOCUMENTS, "row 46: scope-held"),
     ]:
-        yield await target.send(onward, target.token(holder))
+        yield (await target.send(onward, target.token(holder))).stopped_by(by)
     # What the agents here do instead: each hop sees a token of its own, that comes from the one before.
     told = await target.send(READER, target.token(READER, jti="inbound"), reason=Reason.GRANTED)
     records = [record for party in (DOCUMENTS, INFERENCE) for record in await target.records(party)]
     told.effect = any(record.get("token_id") == "inbound" for record in records)
     assert told.effect or [record for record in records if record.get("lineage", [])[-1:] == ["inbound"]]
-    yield told
+    yield told.stopped_by(f"{Forwarding.instead_of} and {passed_on}")
 
 
 @pytest.mark.attack(74, "refused")
@@ -119,9 +122,9 @@ async def test_rights_of_somebody_who_acted_before(target: Target) -> Tries:
 @attack(71)
 async def test_an_agent_does_what_is_for_a_person_alone(target: Target) -> Tries:
     """What is published may be replaced by its department, in person: not by an agent for one of them."""
-    for chain in (("orchestrator", WRITER), ("orchestrator", READER, WRITER), (WRITER,)):
+    for number, chain in enumerate((("orchestrator", WRITER), ("orchestrator", READER, WRITER), (WRITER,))):
         before = target.system.documents()
         token = target.writing(**target.issuer.chain(*chain))
-        tried = await target.send(DOCUMENTS, token, body=tool_call("replace", id="ENG-101", text="Gone."))
+        tried = await target.send(DOCUMENTS, token, body=tool_call("replace", id="ENG-101", text=f"Gone {number}."))
         tried.effect = target.system.documents() != before
         yield tried
