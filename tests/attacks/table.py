@@ -78,6 +78,10 @@ _NAMED += [BelievesHeaders, Forwarding, GateAsDependency]
 _BY_NAME = {described(one): one for one in _NAMED}
 
 
+def _way(told: str) -> tuple[Missing, ...]:
+    return (_BY_NAME[told],) if told in _BY_NAME else tuple(map(_control, told.split(" and ")))
+
+
 def _control(name: str) -> Missing:
     """Return the control of that name.  Raises `KeyError` for brackets that `HOOKS` does not have."""
     if name in _BY_NAME:
@@ -102,7 +106,7 @@ def _read() -> Iterator[tuple[str, int | str, Row | None]]:
         elif re.match(r"\| \d", line):
             number, attack, reason, *texts = (cell.strip() for cell in line.strip("|").split("|"))
             stopped_by, beside = ([text for text in column.split("; ") if text] for column in texts)
-            ways = tuple(tuple(map(_control, way.split(" and "))) for way in stopped_by)
+            ways = tuple(map(_way, stopped_by))
             yield letter, int(number), Row(attack, _reason(reason), ways, tuple(beside))
 
 

@@ -201,14 +201,14 @@ async def test_a_card_with_more_in_it(target: Target) -> Tries:
 async def test_an_agent_that_offers_an_older_or_a_plainer_way(target: Target) -> Tries:
     card, reader = card_of(target), the_ca().svid(READER)
     (good,) = card["supportedInterfaces"]
-    for first in (
-        good | {"url": f"{LURES[0]}/a2a"},
-        good | {"url": f"{LURES[1]}/a2a", "protocolVersion": "0.3"},
-        good | {"url": f"{LURES[0]}/v1", "protocolBinding": "HTTP+JSON"},
+    for first, by in (
+        (good | {"url": f"{LURES[0]}/a2a"}, "card-digest"),
+        (good | {"url": f"{LURES[1]}/a2a", "protocolVersion": "0.3"}, "a2a-sdk"),
+        (good | {"url": f"{LURES[0]}/v1", "protocolBinding": "HTTP+JSON"}, "a2a-sdk"),
     ):
         shown = await shown_card(target, signed_card(card | {"supportedInterfaces": [first, good]}, reader))
         shown.effect = bool(target.lured)
-        yield shown.stopped_by("card-digest")
+        yield shown.stopped_by(by)
     for version in (None, b"", b"0.3", b"0.2.6", b"2.0"):
         headers = [(A2A_HEADERS[0][0], version)]
         tried = await target.send(READER, target.token(READER), headers=headers, reason=Reason.GRANTED)

@@ -36,7 +36,7 @@ async def test_text_of_one_department_is_filed_in_another(target: Target) -> Tri
     for department, reason in ((None, Reason.DEPARTMENT_NEEDED), *((name, Reason.GRANTED) for name in BOTH)):
         body = {"request": asked, "department": department}
         tried = await target.send("orchestrator", dana, path="/tasks", body=body, reason=reason)
-        together = "one-department and department-named and token-for-one-department"
+        together = "one-department and department-named and token-for-one-department and search-own-department"
         yield replace(tried, effect=mixed(target)).stopped_by(together)
     for token, call in (
         (target.token(TOOL, groups=BOTH), tool_call("read", id="FIN-201")),

@@ -41,7 +41,7 @@ def test_every_attack_fits_and_no_word_is_broken(width: int) -> None:
 
 
 def test_an_attack_that_was_blocked_says_so_with_the_control_that_it_works_without() -> None:
-    text = shown({24: [Tried("refused", passed=True, answers="400"), Tried(WORKS, passed=True, tries="15 of 20")]}, 80)
+    text = shown({24: [Tried("refused", passed=True, answers="400"), Tried(WORKS, passed=True, tries="15 of 20")]}, 120)
 
     assert "blocked: 400 token_too_large" in text
     assert "works without token-size, in 15 of 20 tries" in text
