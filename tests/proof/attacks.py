@@ -75,7 +75,7 @@ def answered(answer: httpx.Response) -> dict[str, Any]:
 
 def tried(one: Any) -> dict[str, Any]:
     """Return what one try came to."""
-    found: dict[str, Any] = {"succeeded": one.succeeded}
+    found: dict[str, Any] = {"succeeded": one.succeeded, "about": list(one.about)}
     if isinstance(answer := getattr(one, "answer", None), httpx.Response):
         found |= answered(answer)
     else:
@@ -114,7 +114,7 @@ def _kinds(record: Any) -> Iterator[str]:
 
 def repeated(tries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return each different try once, with the number of times it occurred."""
-    times = Counter(map(json.dumps, tries))
+    times = Counter(json.dumps({name: told for name, told in one.items() if name != "about"}) for one in tries)
     return [{"times": number, **json.loads(one)} for one, number in times.items()]
 
 

@@ -46,9 +46,11 @@ def by_control(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, An
     for test, one in sorted(found.items()):
         if not one["way"].startswith(WITHOUT):
             continue
-        tries = one.get("tries", [])
+        way = one["way"].removeprefix(WITHOUT)
+        gone = {way, *way.split(" and ")}
+        tries = [each for each in one.get("tries", []) if not each["about"] or gone & {*each["about"]}]
         noticed = f"{sum(each['succeeded'] for each in tries)} of {len(tries)}" if tries else "1 of 1"
-        for name in one["way"].removeprefix(WITHOUT).split(" and "):
+        for name in way.split(" and "):
             control = controls.setdefault(name, {"answers": [], "noticed_by": {}})
             answers = {*control["answers"], *_answers(refused.get(_attack(test), {}))}
             control["answers"] = sorted(answers)
