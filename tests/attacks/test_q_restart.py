@@ -7,7 +7,6 @@ from pathlib import Path
 
 from local.past import put_aside
 from tests.services.test_notify import told
-from tests.services.test_registry_authority import READER, READERS_ID, authority_in
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.records import records

@@ -165,6 +165,43 @@ async def bundle(address: str, tls: ssl.SSLContext, path: str = "/bundle", metho
         return await http.request(method, asked, extensions={"sni_hostname": url.host})
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with project() as place:
+        yield place
+
+
+@pytest.fixture
+def root(place: Path) -> Path:
+    return place / "project"
+
+
+@pytest.fixture
+def run_dir(place: Path) -> Path:
+    return place / "run"
+
+
+@pytest.fixture
+def registry(root: Path) -> Registry:
+    return load_registry(root / "registry.yaml")
+
+
+@pytest.fixture
+def lock(registry: Registry, root: Path) -> Lock:
+    return locked(registry, root)
+
+
+@pytest.fixture
+async def authority(registry: Registry, lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[Authority]:
+    async with Authority(registry, lock, root, run_dir) as authority:
+        yield authority
+
+
+@pytest.fixture
+async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
+    return await launch_probe(authority, registry, place)
+
+
 def validated(token: str, audience: str = REALM) -> str:
     """A program that has the authority say whose token this is."""
     return f"""
