@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from inference.answer import Head, model_entry
 from inference.backends.scripted import MODEL, Scripted
@@ -26,10 +26,11 @@ async def complete(conversation: Conversation) -> Response:
     """Answer as the script does."""
     try:
         head = Head(secrets.token_hex(12), int(time.time()), script.model(conversation.model))
+        reply = await script.reply(MODEL, conversation)
         if conversation.stream:
-            events = head.events(script.stream(MODEL, conversation), with_usage=conversation.wants_usage)
-            return StreamingResponse(events, media_type="text/event-stream")
-        return JSONResponse(head.whole(await script.reply(MODEL, conversation)))
+            events = head.events(reply, with_usage=conversation.wants_usage)
+            return Response(events, media_type="text/event-stream")
+        return JSONResponse(head.whole(reply))
     except Denied as refusal:
         error = {"message": refusal.advice, "code": str(refusal.public_reason)}
         return JSONResponse({"error": error}, refusal.status)

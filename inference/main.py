@@ -5,7 +5,6 @@ The model is a script, or one of a Llama Stack server (`inference/backends`); th
 
 import secrets
 import time
-from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,8 +15,7 @@ from inference.answer import Head, model_entry
 from inference.backends.choice import Choice
 from inference.budget import Budgets
 from inference.chat import OPENAI, Conversation, unknown_model
-from inference.leaving import Events
-from inference.metering import metered, tokens
+from inference.metering import tokens
 from inference.settings import ModelSettings
 from zerotrust.context import current_principal
 from zerotrust.receipts.carried import MEMBER
@@ -45,16 +43,14 @@ def create_app(service: Service) -> ASGIApp:
         backend = choice.backend()
         model = backend.model(conversation.model)
         budgets.enter(caller := current_principal())
-        spend, head = partial(budgets.spend, caller), Head(secrets.token_hex(12), int(time.time()), model)
-        asked = len(await request.body())
-        if conversation.stream:
-            source = metered(backend.stream(model, conversation), asked, spend)
-            return await Events.begun(head, source, with_usage=conversation.wants_usage)
-        reply = None
+        head, reply = Head(secrets.token_hex(12), int(time.time()), model), None
         try:
             reply = await backend.reply(model, conversation)
         finally:
-            spend(tokens(asked, reply))
+            budgets.spend(caller, tokens(len(await request.body()), reply))
+        if conversation.stream:
+            events = head.events(reply, with_usage=conversation.wants_usage)
+            return Response(events, media_type="text/event-stream")
         return JSONResponse(head.whole(reply) | {MEMBER: ""})
 
     @app.get("/v1/models")

@@ -143,11 +143,8 @@ TESTS = {
     "adapters.mcp_tools": (
         "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp"
     ),
-    "transport.egress": (
-        "unit/test_egress unit/test_streaming faults/test_tasks services/test_story services/test_revocation"
-    ),
+    "transport.egress": ("unit/test_egress faults/test_tasks services/test_story services/test_revocation"),
     "transport.callee": "unit/test_callee attacks/test_w_answers",
-    "transport.streaming": "unit/test_streaming attacks/test_w_answers",
     "policy_in_force": "unit/test_policy_in_force services/test_registry_policies attacks/test_t_policies",
     "policy": "unit/test_policy unit/test_policy_unread unit/test_imports unit/test_gate attacks/test_e_scope",
     "transport.responses": (

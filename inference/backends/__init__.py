@@ -4,10 +4,9 @@ One fact chooses: if the registry says that this service reaches a server `llama
 otherwise the script.  No agent knows.
 """
 
-from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from inference.answer import Piece, Reply
+from inference.answer import Reply
 from inference.chat import Conversation
 
 
@@ -22,9 +21,3 @@ class Backend(Protocol):
 
     async def reply(self, model: str, conversation: Conversation) -> Reply:
         """Return its next message.  Raises `Denied`."""
-
-    def stream(self, model: str, conversation: Conversation) -> AsyncGenerator[Piece, None]:
-        """Yield its next message as it comes; the last piece but those with the usage says why it ended.
-
-        Raises `Denied`, also on the way.
-        """

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-from inference.answer import Finish, Piece, Reply, Usage
+from inference.answer import Finish, Reply, Usage
 
 MAX_TEXT = 256 * 1024
 """Characters of one answer: its text, its refusal and the arguments of its calls."""
@@ -41,10 +41,6 @@ def _name(given: Any) -> str:
 def _arguments(given: Any) -> str:
     text = given if isinstance(given, str) else "{}" if given is None else json.dumps(given)  # some send objects
     return _NOT_UNICODE.sub("\0", text)  # which no JSON has
-
-
-def _unless_none(form: Callable[[Any], str]) -> BeforeValidator:
-    return BeforeValidator(lambda given: None if given is None else form(given))
 
 
 def _id(given: Any) -> str:
@@ -113,36 +109,6 @@ class _Completion(BaseModel):
     usage: _Usage | None = None
 
 
-class _PartOfFunction(BaseModel):
-    name: Annotated[str | None, _unless_none(_name)] = None
-    arguments: Annotated[str | None, _unless_none(_arguments)] = None
-
-
-class _PartOfCall(BaseModel):
-    index: Annotated[int, Field(ge=0, lt=MAX_CALLS)]
-    id: Annotated[str | None, _unless_none(_id)] = None
-    type: Literal["function"] | None = None
-    function: _PartOfFunction | None = None
-
-    _any = model_validator(mode="before")(_function)
-
-
-class _Delta(BaseModel):
-    content: Text | None = None
-    refusal: Text | None = None
-    tool_calls: Annotated[list[_PartOfCall], Field(max_length=MAX_CALLS)] | None = None
-
-
-class _PartOfChoice(BaseModel):
-    delta: _Delta
-    finish_reason: Finish | None = None
-
-
-class _Chunk(BaseModel):
-    choices: Annotated[list[_PartOfChoice], Field(max_length=1)]
-    usage: _Usage | None = None
-
-
 class _Metadata(BaseModel):
     model_type: str | None = None
 
@@ -187,46 +153,6 @@ def own_id(index: int) -> str:
 def _finish(said: Finish, *, called: bool) -> Finish:
     """Return why an answer has ended.  Some servers say `stop` where the model calls tools; OpenAI's clients do not."""
     return "tool_calls" if called and said == "stop" else said
-
-
-class Stream:
-    """An answer as it comes."""
-
-    def __init__(self) -> None:
-        self._length = self._pieces = 0
-        self._called = False
-        self._finish: Finish | None = None
-
-    def piece(self, chunk: Any) -> Piece:
-        """Return the next piece, built anew.  Raises `ValueError`, and `TooLong`, which is one."""
-        found = _Chunk.model_validate(_plain(chunk))
-        self._pieces += 1
-        usage = found.usage.ours() if found.usage else None
-        if not found.choices:
-            return Piece(usage=usage)
-        if self._finish:
-            raise ValueError("it goes on after its end")
-        [choice] = found.choices
-        delta = choice.delta
-        calls = [
-            call.model_dump(exclude_none=True) | ({} if call.id != "" else {"id": own_id(call.index)})
-            for call in delta.tool_calls or []
-        ]
-        self._called = self._called or bool(calls)
-        self._finish = choice.finish_reason and _finish(choice.finish_reason, called=self._called)
-        functions = [call.function for call in delta.tool_calls or [] if call.function]
-        parts = [part or "" for function in functions for part in (function.name, function.arguments)]
-        self._length += sum(map(len, (delta.content or "", delta.refusal or "", *parts)))
-        if self._length > MAX_TEXT:
-            raise TooLong
-        said = {"content": delta.content, "refusal": delta.refusal, "tool_calls": calls or None}
-        begins = {"role": "assistant"} if self._pieces == 1 else {}
-        return Piece(begins | {name: part for name, part in said.items() if part is not None}, self._finish, usage)
-
-    def end(self) -> None:
-        """Raise `ValueError` if the answer has ended without saying why: then half of it may be missing."""
-        if not self._finish:
-            raise ValueError("it ends before its end")
 
 
 def _plain(answer: Any) -> Any:

@@ -6,14 +6,14 @@ unchecked.
 """
 
 import re
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from inference.answer import Piece, Reply
+from inference.answer import Reply
 from inference.backends import checked
 from inference.backends.checked import TooLong
 from inference.budget import Shares
@@ -31,7 +31,7 @@ class ClientMissing(ZeroTrustError):
 
 
 try:
-    from llama_stack_client import APIConnectionError, APIError, APIStatusError, AsyncLlamaStackClient
+    from llama_stack_client import APIConnectionError, APIStatusError, AsyncLlamaStackClient
 except ModuleNotFoundError as error:
     raise ClientMissing(
         "A Llama Stack server needs llama-stack-client, which needs Python 3.12 or newer: "
@@ -79,7 +79,7 @@ class LlamaStack:
         self._shares = Shares()
         self._client = AsyncLlamaStackClient(
             base_url=origin,
-            http_client=service.egress.streaming,
+            http_client=service.egress.http,
             max_retries=0,
             timeout=None,  # a call ends with its token
             api_key="",  # nor one from the environment: egress attaches the token
@@ -112,19 +112,6 @@ class LlamaStack:
             with calling_with(token):
                 answer = await self._client.chat.completions.create(**request)
             return checked.completion(answer)
-
-    async def stream(self, model: str, conversation: Conversation) -> AsyncGenerator[Piece, None]:
-        """Yield the model's next message as it comes.  Raises `Denied`."""
-        request = self._request(model, conversation) | {"stream": True, "stream_options": {"include_usage": True}}
-        token = await self._service.exchange(self._name, CHAT, lasting=LASTING)
-        with self._one_more(), _in_our_words():
-            with calling_with(token):
-                answer = await self._client.chat.completions.create(**request)
-            stream = checked.Stream()
-            async with answer, aclosing(answer.__stream__()) as chunks:
-                async for chunk in chunks:
-                    yield stream.piece(chunk)
-            stream.end()
 
     def _one_more(self) -> AbstractContextManager[None]:
         caller = current_principal()
@@ -166,8 +153,6 @@ def _reason(error: BaseException) -> ReasonCode:
         return ModelReason.MODEL_TIMED_OUT
     if isinstance(error, TooLong):
         return ModelReason.MODEL_ANSWER_TOO_LONG
-    if isinstance(error, APIError):  # it says so in a stream
-        return ModelReason.MODEL_FAILED
     return ModelReason.MODEL_ANSWER_INVALID
 
 

@@ -3,9 +3,7 @@
 Sampling options (`temperature`, `max_tokens`, `stop`, `seed` ...) are ignored, because a script does not sample.
 """
 
-from collections.abc import AsyncGenerator
-
-from inference.answer import Piece, Reply, Usage, pieces
+from inference.answer import Reply, Usage
 from inference.chat import DEFAULT, NEVER_SERVED, Conversation, Defaults, unknown_model
 from inference.script import reply
 
@@ -35,8 +33,3 @@ class Scripted:
         said = sum(len((one.content or "").split()) for one in conversation.messages)
         usage = Usage(said, len((content or "").split()))
         return Reply(content, calls, finish="tool_calls" if calls else "stop", usage=usage)
-
-    async def stream(self, model: str, conversation: Conversation) -> AsyncGenerator[Piece, None]:
-        """Yield that message in pieces."""
-        for piece in pieces(await self.reply(model, conversation)):
-            yield piece

@@ -115,13 +115,12 @@ async def _plain(egress: EgressClients, origin: str) -> httpx.Response:
     return await egress.without_token.get(f"{origin}/v1/models")
 
 
-def _with_a_token(audience: str = "inference", client: str = "http") -> Call:
+def _with_a_token(audience: str = "inference") -> Call:
     async def call(egress: EgressClients, origin: str) -> httpx.Response:
         token = ExchangedToken(registry().id(audience), "t", time.time() + 60, "T")
         TRACE.set(Span())  # what the gate does for the request being handled
         with calling_with(token):
-            answer: httpx.Response = await getattr(egress, client).get(f"{origin}/v1/models")
-            return answer
+            return await egress.http.get(f"{origin}/v1/models")
 
     return call
 
@@ -196,8 +195,7 @@ async def test_a_token_for_another_audience_goes_to_the_model_server(target: Out
     """It would be good at a party; the caller's own token above all."""
     assert (await _tried(target, "inference", _with_a_token(MODEL_SERVER))).succeeded
     for audience in ("inference", "orchestrator", "tool/documents"):
-        for client in ("http", "streaming"):
-            yield await _tried(target, "inference", _with_a_token(audience, client))
+        yield await _tried(target, "inference", _with_a_token(audience))
 
 
 @attack(252, model_server)
@@ -210,8 +208,7 @@ async def test_another_party_with_a_token_for_the_model_server(target: Outside) 
 @attack(253, suspended_server)
 async def test_a_model_server_that_is_suspended_is_called(target: Outside) -> Tries:
     """With a token that was issued before."""
-    for client in ("http", "streaming"):
-        yield await _tried(target, "inference", _with_a_token(MODEL_SERVER, client))
+    yield await _tried(target, "inference", _with_a_token(MODEL_SERVER))
 
 
 @attack(254, with_a_console)

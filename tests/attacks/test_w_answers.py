@@ -26,7 +26,6 @@ from zerotrust.service import Service
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
-from zerotrust.transport.streaming import MAX_EVENTS
 
 READER, CALLER = "agent/reader", "orchestrator"
 READER_ID = f"spiffe://{TRUST_DOMAIN}/{READER}"
@@ -57,7 +56,6 @@ class Compromised(Scene):
                         "a2a": egress.http,
                         "mcp": egress.mcp_http,
                         "cards": egress.without_token,
-                        "stream": egress.streaming,
                     },
                     origin,
                     heard,
@@ -136,27 +134,6 @@ async def test_a_text_that_is_costly_to_decode(target: Compromised) -> Tries:
         for client in clients.values():
             answer = await client.post(origin)
             yield Attempt(str(answer.status_code), succeeded=answer.encoding != "utf-8")
-
-
-@attack(240, compromised)
-async def test_a_stream_that_is_costly_to_read(target: Compromised) -> Tries:
-    """What reads a model server's stream gets none of an event that is too large for it, and no end of them."""
-    answers = {
-        "stream-bounded": _answer(b"data: 0\n\n" * (MAX_EVENTS + 1), b"text/event-stream"),
-        "stream-line-ends": _answer(
-            (b"data: 0\r\r" * 1_000 + b"\n\n") * (MAX_EVENTS // 1_000 + 1), b"text/event-stream"
-        ),
-        "stream-event-elements": _answer(b"data: [0" + b",0" * 5000 + b"]\n\n", b"text/event-stream"),
-    }
-    for by, answer in answers.items():
-        async with target.answers(answer) as (clients, origin, _):
-            try:
-                async with clients["stream"].stream("POST", origin) as streamed:
-                    read = [part async for part in streamed.aiter_bytes()]
-            except httpx.RemoteProtocolError:
-                yield Attempt("no answer", succeeded=False).stopped_by(by)
-            else:
-                yield Attempt(str(len(read)), succeeded=True).stopped_by(by)
 
 
 @attack(218, Scene)

@@ -9,14 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Message
 
 from tests.support.issuer import Issuer
 from tests.support.model_server import KEY, OGX, ModelServer, events_of, needs_ogx, running_ogx
 from tests.support.system import System, registry, running, svid_of
 from zerotrust.registry.snapshot import OutsideServer
-from zerotrust.spiffe.svid import Peer
-from zerotrust.testing.wire import FOREVER, over_tls
 from zerotrust.transport.pools import Connections
 
 needs_ogx()
@@ -86,47 +83,6 @@ async def test_an_error_of_the_model_is_said_in_our_words(system: System, server
     assert (none.status_code, none.json()["reason"]) == (404, "unknown_model")
     assert "tokens" not in long.text
     assert len(server.model.asked) == 1
-
-
-async def test_a_client_that_leaves_ends_the_work_of_the_model(system: System, server: ModelServer) -> None:
-    server.model.ended.clear()
-    left, first = asyncio.Event(), asyncio.Event()
-    body = b'{"model": "provider/endless", "stream": true, "messages": [{"role": "user", "content": "x"}]}'
-    asked: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Message:
-        if asked:
-            return asked.pop()
-        await left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        if message.get("body"):
-            first.set()
-
-    sent = token(server, CHAT, "orchestrator", "agent/reader")
-    headers = [(b"authorization", f"Bearer {sent}".encode()), (b"content-type", b"application/json")]
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "scheme": "https",
-        "path": "/v1/chat/completions",
-        "raw_path": b"/v1/chat/completions",
-        "query_string": b"",
-        "headers": headers,
-        "client": ("127.0.0.1", 1),
-        "state": {},
-    }
-    app = over_tls(system.apps[system.addresses["inference"]], Peer(registry().id("agent/reader"), FOREVER))
-    call = asyncio.ensure_future(app(scope, receive, send))
-    async with asyncio.timeout(60):
-        await first.wait()
-        left.set()
-        await call
-        while not server.model.ended.is_set():
-            await asyncio.sleep(0.05)
 
 
 async def test_a_server_with_another_key_gets_nothing(tmp_path: Path, server: ModelServer) -> None:

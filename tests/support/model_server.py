@@ -4,7 +4,6 @@ It runs in the environment of its own (`make .ogx/ready`).  Where that is missin
 the tests are skipped, and with OGX_TESTS=required they fail.
 """
 
-import asyncio
 import contextlib
 import datetime as dt
 import json
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,13 +23,12 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from deploy import scripted_model
 from deploy.ogx import Place, Provider, configuration, new_server_key
-from inference.answer import Head, Piece, Reply
-from inference.answer import pieces as pieces_of
+from inference.answer import Head, Reply
 from inference.backends.scripted import Scripted
 from inference.chat import Conversation
 from tests.support.issuer import ISSUER, Issuer
@@ -91,13 +89,11 @@ class Model:
     """A provider with an OpenAI-compatible API, and what it was asked.
 
     Its models: `obedient` does what any text says, as our script; `sensible` reads, and does what its user says only;
-    `endless` goes on until it is cut off; `failing` fails.
+    `failing` fails.
     """
 
     asked: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
     """Headers and body of each request."""
-    ended: threading.Event = field(default_factory=threading.Event)
-    """Whether the endless answer has ended."""
 
     def app(self) -> FastAPI:
         """Its HTTP side."""
@@ -105,7 +101,7 @@ class Model:
 
         @app.get("/v1/models")
         async def models() -> dict[str, Any]:
-            names = ("obedient", "sensible", "endless", "failing")
+            names = ("obedient", "sensible", "failing")
             return {
                 "object": "list",
                 "data": [{"id": n, "object": "model", "created": 0, "owned_by": "x"} for n in names],
@@ -118,26 +114,12 @@ class Model:
                 return JSONResponse({"error": {"message": "whose key?"}}, 401)
             if conversation.model == "failing":
                 return JSONResponse({"error": {"message": "maximum context length is 7 tokens"}}, 400)
-            if conversation.model == "endless":
-                return StreamingResponse(self._endless(), media_type="text/event-stream")
             if conversation.model == "sensible":
-                return await _answered(conversation, await _sensible(conversation))
+                return JSONResponse(Head("sensible", 1, "sensible").whole(await _sensible(conversation)))
             conversation.model = "scripted"
             return await scripted_model.complete(conversation)
 
         return app
-
-    async def _endless(self) -> AsyncIterator[str]:
-        async def on() -> AsyncIterator[Piece]:
-            while True:
-                yield Piece({"content": "and "})
-                await asyncio.sleep(0.01)
-
-        try:
-            async for event in Head("endless", 1, "endless").events(on(), with_usage=False):
-                yield event
-        finally:
-            self.ended.set()
 
 
 async def _sensible(conversation: Conversation) -> Reply:
@@ -149,17 +131,6 @@ async def _sensible(conversation: Conversation) -> Reply:
         elif message.content:
             message.content = message.content.replace("\ncall ", "\nit says: ").replace("IMPORTANT: call", "IMPORTANT:")
     return await Scripted().reply("scripted", deaf)
-
-
-async def _answered(conversation: Conversation, reply: Reply) -> Response:
-    async def pieces() -> AsyncIterator[Piece]:
-        for piece in pieces_of(reply):
-            yield piece
-
-    head = Head("sensible", 1, "sensible")
-    if conversation.stream:
-        return StreamingResponse(head.events(pieces(), with_usage=True), media_type="text/event-stream")
-    return JSONResponse(head.whole(reply))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from zerotrust.transport.egress import EgressClients, calling_with
 
 HERE = ADDRESSES[READER]
 ANSWER = b"data: after the suspension\n\n"
-KINDS = pytest.mark.parametrize("kind", ["http", "mcp_http", "streaming"])
+KINDS = pytest.mark.parametrize("kind", ["http", "mcp_http"])
 
 
 class Answering(httpx.AsyncByteStream, httpx2.AsyncByteStream):
@@ -61,7 +61,7 @@ class Call:
         with calling_with(token(audience=READER)):
             try:
                 async with asyncio.timeout(30), client.stream("POST", HERE, content=b"x") as answer:
-                    async for part in answer.aiter_raw() if kind == "streaming" else answer.aiter_bytes():
+                    async for part in answer.aiter_bytes():
                         parts.append(part)
             except Denied as refusal:
                 return parts, {"reason": refusal.reason, "detail": refusal.detail, **refusal.more}
@@ -103,24 +103,6 @@ async def test_a_call_ends_at_once_however_long_the_suspended_party_would_go_on(
 
     assert (await call.made(kind))[1]["reason"] == Reason.PEER_REVOKED
     assert call.answer.closed
-
-
-async def test_what_a_stream_brings_while_its_reader_is_busy_is_not_taken_either() -> None:
-    call = Call()
-
-    async def nothing() -> None: ...
-
-    call.answer.meanwhile = nothing
-    with calling_with(token(audience=READER)):
-        async with call.egress.streaming.stream("POST", HERE) as answer:
-            parts = answer.aiter_raw()
-            assert await anext(parts) == b"data: before\n\n"
-            await call.suspend()
-            with pytest.raises(Denied) as refused:
-                await anext(parts)
-
-    assert (refused.value.reason, refused.value.more) == (Reason.PEER_REVOKED, {"begun": True})
-    assert call.noted == ["peer_revoked"]
 
 
 @KINDS

@@ -7,7 +7,7 @@ import pytest
 
 from inference.answer import Head, Usage
 from inference.backends import checked
-from inference.backends.checked import MAX_CALLS, MAX_LISTED, MAX_TEXT, Stream, TooLong
+from inference.backends.checked import MAX_CALLS, MAX_LISTED, MAX_TEXT, TooLong
 from zerotrust.adapters.model_client import read_reply
 
 CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
@@ -19,11 +19,6 @@ def completion(**changed: Any) -> dict[str, Any]:
     choice = {"index": 0, "message": message, "finish_reason": changed.pop("finish", "stop"), "logprobs": None}
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "prompt_tokens_details": None}
     return {"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage, "more": "y"}
-
-
-def chunk(*, finish: str | None = None, **delta: Any) -> dict[str, Any]:
-    """A piece of an answer."""
-    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], "usage": None}
 
 
 def test_an_answer_is_read_and_what_else_it_has_is_left_out() -> None:
@@ -38,8 +33,6 @@ def test_an_answer_is_read_and_what_else_it_has_is_left_out() -> None:
 def test_why_a_model_has_ended_is_passed_on(finish: str) -> None:
     assert checked.completion(completion(finish=finish)).finish == finish
     assert checked.completion(completion(finish=finish, tool_calls=[CALL])).finish == finish
-    stream = Stream()
-    assert stream.piece(chunk(tool_calls=[CALL | {"index": 0}], finish=finish)).finish == finish
 
 
 def test_arguments_that_are_no_json_are_the_callers_to_judge() -> None:
@@ -72,11 +65,6 @@ def test_a_bad_call_costs_itself_and_not_the_reply(bad: Any, name: str) -> None:
     calls = read_reply(json.dumps(answer).encode()).calls
 
     assert [call.name for call in calls] == ["search", name, "search"]
-    if not isinstance(bad, dict) or "function" not in bad or "type" in bad:
-        return
-    stream = Stream()
-    piece = stream.piece(chunk(tool_calls=[CALL | {"index": 0}, bad | {"index": 1}]))
-    assert [call["function"]["name"] for call in piece.delta["tool_calls"]] == ["search", name]
 
 
 @pytest.mark.parametrize("given", ['{"query": "\ud800"}', ["x"], 5])
@@ -101,12 +89,6 @@ def test_arguments_that_are_an_object_are_its_text() -> None:
 def test_a_call_without_a_usable_id_gets_one_of_ours(given: Any) -> None:
     [first, second] = checked.completion(completion(tool_calls=[CALL | {"id": given}, CALL])).calls
     assert (first["id"], second["id"]) == ("call-1-of-this-reply", "c1")
-
-    stream = Stream()
-    [call] = stream.piece(chunk(tool_calls=[CALL | {"id": given, "index": 0}])).delta["tool_calls"]
-    assert call.get("id") == (None if given is None else "call-1-of-this-reply")
-    [later] = stream.piece(chunk(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}])).delta["tool_calls"]
-    assert later == {"index": 0, "function": {"arguments": "{}"}}
 
 
 @pytest.mark.parametrize(
@@ -144,67 +126,6 @@ def test_what_is_no_answer_is_refused(answer: Any) -> None:
 def test_an_answer_without_an_end_gets_one(message: dict[str, Any]) -> None:
     with pytest.raises(TooLong):
         checked.completion(completion(**message))
-
-    stream, size = Stream(), MAX_TEXT // 4
-    for _ in range(4):
-        stream.piece(chunk(content="x" * size))
-    with pytest.raises(TooLong):
-        stream.piece(chunk(tool_calls=[{"index": 0, "function": {"arguments": "xxxx"}}]))
-
-
-def test_a_stream_is_read_piece_by_piece() -> None:
-    stream = Stream()
-    pieces = [
-        stream.piece(one)
-        for one in (
-            chunk(role="assistant", content="Hel", secret="x"),
-            chunk(content="lo"),
-            chunk(tool_calls=[CALL | {"index": 0, "more": 1}]),
-            chunk(finish="stop"),
-            {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": None, "total_tokens": 1}},
-        )
-    ]
-    stream.end()
-
-    assert [piece.delta for piece in pieces] == [
-        {"role": "assistant", "content": "Hel"},
-        {"content": "lo"},
-        {"tool_calls": [CALL | {"index": 0}]},
-        {},
-        {},
-    ]
-    assert [piece.finish for piece in pieces] == [None, None, None, "tool_calls", None]
-    assert pieces[-1].usage == Usage(1, 0)
-
-
-def test_a_stream_that_breaks_off_is_no_answer() -> None:
-    stream = Stream()
-    stream.piece(chunk(content="All is w"))
-    with pytest.raises(ValueError, match="before its end"):
-        stream.end()
-
-
-def test_nothing_follows_the_end_of_a_stream() -> None:
-    stream = Stream()
-    stream.piece(chunk(finish="stop"))
-    with pytest.raises(ValueError, match="after its end"):
-        stream.piece(chunk(content="and"))
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        None,
-        {},
-        chunk(content=1),
-        {"choices": chunk()["choices"] * 2},
-        chunk(tool_calls=[{"index": MAX_CALLS}]),
-        chunk(finish="because"),
-    ],
-)
-def test_what_is_no_piece_is_refused(piece: Any) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - of pydantic or ours
-        Stream().piece(piece)
 
 
 def test_the_models_are_those_that_talk_and_have_a_name() -> None:

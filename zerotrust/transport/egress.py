@@ -6,10 +6,9 @@ with its token at the latest.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
 
 import httpx
@@ -23,13 +22,12 @@ from zerotrust.limits.answers import MAX_ELEMENTS, PLAIN, REPORTING_MARGIN, SECO
 from zerotrust.limits.strict_json import check_size
 from zerotrust.receipts.calls import CALLS
 from zerotrust.receipts.carried import HEADER
-from zerotrust.receipts.receipt import NOT_SENT, STREAMED
+from zerotrust.receipts.receipt import NOT_SENT
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.transport.callee import cut_off, while_trusted
+from zerotrust.transport.callee import while_trusted
 from zerotrust.transport.jsonrpc import error_body
 from zerotrust.transport.pools import Connections, MCPConnections, origin
-from zerotrust.transport.streaming import BoundedStream
 
 _token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
 _elements: ContextVar[int] = ContextVar("elements_of_an_answer", default=MAX_ELEMENTS)
@@ -52,7 +50,7 @@ _CALL = "zerotrust.call"
 def calling_with(token: ExchangedToken, *, elements: int = MAX_ELEMENTS) -> Iterator[None]:
     """Send `token` with the calls of this block.  Other tasks, and so other users, are not affected.
 
-    `elements`: of the JSON of an answer, at most, if it is not a stream.
+    `elements`: of the JSON of an answer, at most.
     """
     before, most = _token.set(token), _elements.set(elements)
     try:
@@ -121,38 +119,6 @@ class _Bounded(httpx.AsyncClient):
         return httpx.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
 
-class _Streaming(_Bounded):
-    """Does the same, but passes an answer on as it comes if it is asked for so (`stream=True`)."""
-
-    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        if not options.get("stream"):
-            return await super().send(request, **options)
-        try:
-            life, party = _time_left(), _called()
-            with _noted(request):
-                async with while_trusted(party, self._revocations, life):
-                    answer = await httpx.AsyncClient.send(self, request, **options)
-            if call := request.extensions.get(_CALL):
-                call.ended(STREAMED)
-        except TimeoutError as error:
-            raise httpx.ReadTimeout("no answer in time", request=request) from error
-        if "content-encoding" in answer.headers:
-            await answer.aclose()
-            raise httpx.RemoteProtocolError("the answer is compressed", request=request)
-        answer.stream = BoundedStream(answer, waiting=partial(self._part, request, party, end=life.when() or 0.0))
-        return answer
-
-    @asynccontextmanager
-    async def _part(self, request: httpx.Request, party: str, *, end: float) -> AsyncIterator[None]:
-        """Wait for one part of a stream, until `end`.  Raises `Denied` and `TimeoutError`."""
-        with _noted(request):
-            status = self._revocations.of_peer(party)
-            if status.reason is Reason.PEER_REVOKED:  # control: stream-of-suspended-peer
-                raise cut_off(status)
-            async with while_trusted(party, self._revocations, asyncio.timeout_at(end)):
-                yield
-
-
 class _Answering(httpx2.AsyncClient):
     """Does the same, and answers errors itself: an exception would end the MCP client, which all users share."""
 
@@ -175,7 +141,7 @@ class _Answering(httpx2.AsyncClient):
 class EgressClients:
     """HTTP clients that attach the current call's token, one for each library that the SDKs use; and one without.
 
-    `streaming` passes streams on, and `http` reads each answer to its end.
+    All read each answer to its end.
     """
 
     def __init__(
@@ -202,9 +168,6 @@ class EgressClients:
         """To the registry, the audit log and the policy authority, by certificate alone."""
         # The others have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
-            revocations, headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
-        )
-        self.streaming = _Streaming(
             revocations, headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
         )
         self.mcp_http = _Answering(
@@ -243,7 +206,6 @@ class EgressClients:
         await self.without_token.aclose()
         await self.authorities.aclose()
         await self.http.aclose()
-        await self.streaming.aclose()
         await self.mcp_http.aclose()
 
 
