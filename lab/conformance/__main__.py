@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 
 from demo.intruder import INSIDERS, Intruder
-from lab.conformance import gos, logs, nodes, pythons, tck
+from lab.conformance import gos, logs, nodes, tck
 from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED
-from lab.conformance.forwarder import ASK, MODELS, READ, THINK, Way, forwarding
+from lab.conformance.forwarder import ASK, READ, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
 from lab.conformance.ssh_witness import until
@@ -37,31 +37,19 @@ class Places:
 
     system: System
     tool: str
-    stranger: str
-    """The tool, without a token."""
     agent: str
-    thinking: str
-    listing: str
     bare: str
     """The tool's SDK without the gate."""
 
 
-SUITES: dict[str, Callable[[Places], Awaitable[Outcome | Ran]]] = {
-    "no token": lambda at: pythons.strangers(at.stranger),
-    "Python SDK 2": lambda at: pythons.mcp_modern(at.tool),
-    "Python SDK 1": lambda at: pythons.mcp_legacy(HOME, at.tool),
-    "A2A SDK": lambda at: pythons.agent(at.agent),
+SUITES: dict[str, Callable[[Places], Awaitable[Outcome]]] = {
     "A2A compatibility kit": lambda at: tck.kit(HOME, at.agent),
-    "OpenAI client": lambda at: pythons.openai(at.thinking, at.listing),
     "go-spiffe": lambda at: gos.spiffe(at.system, HOME),
-    "Tessera fsck": lambda _: logs.fsck(HOME),
     "Tessera": lambda _: logs.tessera(HOME),
-    "litewitness": lambda _: logs.litewitness(HOME),
     "ledger": lambda at: _ledger(at.system),
-    "TypeScript SDKs": lambda at: nodes.typescript(HOME, at.tool),
-    "MCP Inspector": lambda at: nodes.inspector(HOME, at.tool),
     "MCP conformance suite": lambda at: nodes.mcp_suite(HOME, gated=at.tool, bare=at.bare),
 }
+"""One for each protocol; the clients in Python are part of `make test`."""
 
 
 async def _ledger(system: System) -> Outcome:
@@ -95,16 +83,13 @@ async def _all(system: System, suites: Iterable[str]) -> tuple[Ran, dict[str, st
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
 
-        async def to(way: Way, **how: bool) -> str:
-            return await stack.enter_async_context(forwarding(system, intruder, way, **how))
+        async def to(way: Way) -> str:
+            return await stack.enter_async_context(forwarding(system, intruder, way))
 
         places = Places(
             system,
             tool=f"{await to(READ)}/mcp",
-            stranger=f"{await to(READ, with_token=False)}/mcp",
             agent=await to(ASK),
-            thinking=await to(THINK),
-            listing=await to(MODELS),
             bare=await stack.enter_async_context(bare(HOME)),
         )
         ran: Ran = []
@@ -112,20 +97,19 @@ async def _all(system: System, suites: Iterable[str]) -> tuple[Ran, dict[str, st
         for name in suites:
             say(name)
             try:
-                ran.extend(await _outcomes(name, partial(SUITES[name], places)))
+                ran.append(await _outcome(name, partial(SUITES[name], places)))
             except Missing as error:
                 skipped[name] = str(error)
                 say(f"{name}: skipped, {error}")
     return ran, skipped
 
 
-async def _outcomes(name: str, what: Callable[[], Awaitable[Outcome | Ran]]) -> Ran:
+async def _outcome(name: str, what: Callable[[], Awaitable[Outcome]]) -> Outcome:
     """Run a suite; one that does not finish has failed as a whole.  Raises `Missing`."""
     try:
-        came = await what()
+        return await what()
     except (DemoError, Failed) as error:
-        return [Outcome(name, "", failed={"all": str(error)})]
-    return came if isinstance(came, list) else [came]
+        return Outcome(name, "", failed={"all": str(error)})
 
 
 def _report(ran: Ran, skipped: dict[str, str]) -> int:

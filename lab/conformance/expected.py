@@ -29,9 +29,6 @@ EXPECTED: dict[str, dict[str, str]] = {
         "tools-call-error: tools-call-error": _DEMONSTRATION,
         "tools-call-simple-text: tools-call-simple-text": _DEMONSTRATION,
     },
-    "Python SDK 1 (2025-11-25)": {
-        "connect": "refused, as it must be; this client shows no body of an HTTP error, so not the sentence either",
-    },
     "A2A compatibility kit": {
         "test_task_has_text_artifact[jsonrpc]": _ARTIFACT,
         "test_task_has_file_artifact[jsonrpc]": _ARTIFACT,

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from demo.intruder import Intruder, Token, User
 from lab.conformance.serving import served
-from local.system import EVERYTHING, System
+from local.system import System
 from zerotrust.adapters.agent_card import CARD_PATH
 
 _OWN = {"authorization", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}
@@ -29,27 +29,18 @@ class Way(NamedTuple):
     """The party whose certificate is presented."""
     party: str
     token: Callable[[User], Token]
-    scope: str = EVERYTHING
-    """The scopes of alice's own token."""
 
 
 READ = Way("agent/reader", "tool/documents", lambda alice: alice.t2)
 ASK = Way("orchestrator", "agent/reader", lambda alice: alice.t1)
-THINK = Way("agent/reader", "inference", lambda alice: alice.t3)
-MODELS = Way(
-    "orchestrator",
-    "inference",
-    lambda alice: alice.exchanged(alice.t0, "orchestrator", "inference", "model.read llama.models"),
-    scope="model.read llama.models",
-)
 
 
 class Forwarder:
     """Forwards the calls of one way, as an app."""
 
-    def __init__(self, system: System, intruder: Intruder, way: Way, *, with_token: bool = True) -> None:
+    def __init__(self, system: System, intruder: Intruder, way: Way) -> None:
         self._intruder, self._way, self._there, self.origin = intruder, way, system.address(way.party), ""
-        self._token = way.token(User("alice", intruder, scope=way.scope)) if with_token else None
+        self._token = way.token(User("alice", intruder))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one request."""
@@ -70,16 +61,15 @@ class Forwarder:
         ours = host in {here.netloc.decode(), f"localhost:{here.port}"}
         headers = [(name, value) for name, value in request.headers.items() if name not in _OWN]
         headers.append(("host", there.netloc.decode() if ours else host))
-        if self._token:
-            headers.append(("authorization", f"Bearer {await self._token()}"))
+        headers.append(("authorization", f"Bearer {await self._token()}"))
         http = await self._intruder.client(self._way.caller)
         return await http.request(request.method, url, headers=headers, content=await request.body())
 
 
 @asynccontextmanager
-async def forwarding(system: System, intruder: Intruder, way: Way, *, with_token: bool = True) -> AsyncIterator[str]:
+async def forwarding(system: System, intruder: Intruder, way: Way) -> AsyncIterator[str]:
     """Serve a forwarder for one way, and yield its origin."""
-    forwarder = Forwarder(system, intruder, way, with_token=with_token)
+    forwarder = Forwarder(system, intruder, way)
     async with served(forwarder) as origin:
         forwarder.origin = origin
         yield origin

@@ -1,4 +1,4 @@
-"""The suites and clients that need Node: the MCP conformance suite, MCP Inspector, the TypeScript SDKs."""
+"""The MCP conformance suite, which needs Node."""
 
 import asyncio
 import json
@@ -7,19 +7,11 @@ import shutil
 from pathlib import Path
 
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Failed, Missing, printed, run
+from lab.conformance.running import Failed, Missing, run
 
-NODE, SUITE, INSPECTOR, CLIENT, SDK = "24.21.0", "0.2.0-alpha.12", "2.12.0", "2.4.0", "1.32.2"
-PACKAGES = (
-    f"node@{NODE}",
-    f"@modelcontextprotocol/conformance@{SUITE}",
-    f"@modelcontextprotocol/inspector@{INSPECTOR}",
-    f"@modelcontextprotocol/client@{CLIENT}",
-    f"@modelcontextprotocol/sdk@{SDK}",
-)
+NODE, SUITE = "24.21.0", "0.2.0-alpha.12"
+PACKAGES = f"node@{NODE}", f"@modelcontextprotocol/conformance@{SUITE}"
 REVISION = "2026-07-28"
-ADVICE = "speaks MCP 2026-07-28 only"
-SCRIPTS = Path(__file__).parent / "clients"
 
 
 async def node(folder: Path) -> Path:
@@ -35,8 +27,6 @@ async def node(folder: Path) -> Path:
         if status:
             raise Missing(f"npm cannot install the packages: {output[-300:]}")
         marker.write_text(" ".join(PACKAGES))
-    for script in SCRIPTS.glob("*.mjs"):
-        shutil.copy(script, home)
     return programs
 
 
@@ -72,52 +62,3 @@ async def _checks(programs: Path, out: Path, url: str) -> dict[str, bool]:
     if not found:
         raise Failed(f"the suite has no results: {output[-300:]}")
     return found
-
-
-async def inspector(folder: Path, url: str) -> Outcome:
-    """Run MCP Inspector on the command line, with the modern protocol version and with its default."""
-
-    programs = await node(folder)
-
-    async def output(era: str, *how: str) -> str:
-        eras = ("--protocol-era", era) if era else ()
-        status, said = await run(
-            programs / "node",
-            programs / "mcp-inspector",
-            *("--cli", "--server-url", url, "--transport", "http", "--format", "json", *eras, *how),
-        )
-        return f"{status} {said}"
-
-    called = ("--method", "tools/call", "--tool-name", "read", "--tool-arg", "id=ENG-101")
-    came = {f"{era}: list": await output(era, "--method", "tools/list") for era in ("modern", "auto")}
-    came["modern: call"] = await output("modern", *called)
-    came["default: list"] = await output("", "--method", "tools/list")
-    return Outcome("MCP Inspector", INSPECTOR).expect(
-        came,
-        {
-            "modern: list": r'^0 .*"search".*"read"',
-            "auto: list": r'^0 .*"search".*"read"',
-            "modern: call": r"^0 .*certificate",
-            "default: list": rf"^[1-9].*{ADVICE}",
-        },
-    )
-
-
-async def typescript(folder: Path, url: str) -> list[Outcome]:
-    """Run the TypeScript SDKs: version 2 in every mode, and version 1."""
-    programs, home = await node(folder), folder / "npm"
-    output = [await run(programs / "node", home / script, url) for script in ("modern.mjs", "legacy.mjs")]
-    modern, legacy = (printed(said) for _, said in output)
-    wanted = {"legacy: connect": ADVICE}
-    for mode in ("pinned", "auto", "auto, of a later revision"):
-        wanted |= {
-            f"{mode}: connect": "^ok$",
-            f"{mode}: offers": "^tools$",
-            f"{mode}: list": "^search,read$",
-            f"{mode}: call": "^ok$",
-            f"{mode}: call beyond the scope": "InsufficientScopeError.*tool.write",
-        }
-    return [
-        Outcome("TypeScript SDK 2", CLIENT).expect(modern, wanted),
-        Outcome("TypeScript SDK 1 (2025-11-25)", SDK).expect(legacy, {"connect": ADVICE}),
-    ]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from pathlib import Path
 
 from local.system import ROOT
@@ -21,6 +22,13 @@ class Missing(Exception):
 
 class Failed(Exception):
     """A suite did not finish, so no check of it has passed.  The text has the reason."""
+
+
+def emptied(folder: Path) -> Path:
+    """Return a folder, absolute, empty and for this user alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder.absolute()
 
 
 def printed(output: str) -> dict[str, str]:

@@ -16,9 +16,8 @@ from lab.conformance import gos, nodes, running, tck
 from lab.conformance.expected import EXPECTED
 from lab.conformance.gos import VERSION as SPIFFE
 from lab.conformance.logs import FSCK, WITNESS
-from lab.conformance.nodes import CLIENT, INSPECTOR, SDK, SUITE
+from lab.conformance.nodes import SUITE
 from lab.conformance.outcome import Outcome
-from lab.conformance.pythons import LEGACY
 from lab.conformance.running import Failed, Missing
 from local.waiting import there, until
 from tests.support.system import ROOT
@@ -27,15 +26,14 @@ PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text()
 
 
 def test_the_page_counts_what_is_expected_to_fail() -> None:
-    mcp, sdk, kit = (len(checks) for checks in EXPECTED.values())
+    mcp, kit = (len(checks) for checks in EXPECTED.values())
 
-    assert sdk == 1
-    assert f"{mcp} of the MCP suite, {kit} of the A2A kit, and one of the Python SDK 1" in PAGE
+    assert f"{mcp} of the MCP suite and {kit} of the A2A kit" in PAGE
 
 
-@pytest.mark.parametrize("version", [SUITE, INSPECTOR, CLIENT, SDK, LEGACY, SPIFFE, FSCK, WITNESS])
+@pytest.mark.parametrize("version", [SUITE, SPIFFE, FSCK, WITNESS])
 def test_the_page_names_the_versions_that_are_pinned(version: str) -> None:
-    assert f"| {version} |" in PAGE
+    assert f" {version} " in PAGE
 
 
 def test_what_fails_unlisted_and_what_passes_listed_are_both_unexpected() -> None:
@@ -55,7 +53,7 @@ def test_a_client_is_held_to_each_thing_that_it_was_to_tell() -> None:
 
 @pytest.mark.parametrize(
     ("only", "names"),
-    [("", list(program.SUITES)), ("mcp", ["MCP Inspector", "MCP conformance suite"]), ("go-spiffe", ["go-spiffe"])],
+    [("", list(program.SUITES)), ("mcp", ["MCP conformance suite"]), ("go-spiffe", ["go-spiffe"])],
 )
 def test_the_suites_whose_name_contains_what_was_asked_for_are_run(only: str, names: list[str]) -> None:
     assert program.chosen(only) == names
@@ -131,7 +129,7 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
     for suite in gos, nodes, tck:
         monkeypatch.setattr(suite, "run", mute)
 
-    [outcome] = await program._outcomes("MCP conformance suite", lambda: broken(tmp_path))
+    outcome = await program._outcome("MCP conformance suite", lambda: broken(tmp_path))
 
     assert list(outcome.failed) == ["all"]
     assert program._report([outcome], {}) == 1
@@ -163,11 +161,11 @@ async def test_a_suite_that_is_not_installed_is_skipped(
     monkeypatch.setattr("shutil.which", lambda _: None)
 
     with pytest.raises(Missing, match="npm is not installed") as skipped:
-        await program._outcomes("TypeScript SDKs", lambda: nodes.typescript(tmp_path, ""))
+        await program._outcome("MCP conformance suite", lambda: nodes.mcp_suite(tmp_path, gated="", bare=""))
 
-    assert program._report([], {"TypeScript SDKs": str(skipped.value)}) == 0
+    assert program._report([], {"MCP conformance suite": str(skipped.value)}) == 0
     said = capsys.readouterr().out
-    assert "TypeScript SDKs was skipped: npm is not installed" in said
+    assert "MCP conformance suite was skipped: npm is not installed" in said
     assert "All that ran is as expected." in said
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import httpx
 
-from lab.before.folder import emptied
 from lab.before.llama_stack.agent import agent_app
 from lab.before.llama_stack.model import model_app
 from lab.before.llama_stack.realm import Realm, realm
 from lab.before.llama_stack.stack import config, stack
 from lab.before.tool import Documents
+from lab.conformance.running import emptied
 from lab.conformance.serving import served
 from local.keycloak import Keycloak
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 
 from deploy import scripted_model
-from lab.before.folder import emptied
 from lab.before.one_token.orchestrator import orchestrator_app
 from lab.before.one_token.process import Agent
 from lab.before.one_token.realm import APP, Realm
 from lab.before.one_token.use import OneToken
 from lab.before.tool import Documents
+from lab.conformance.running import emptied
 from lab.conformance.serving import served
 
 AGENTS = ("agent/reader", "agent/writer")
