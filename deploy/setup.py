@@ -15,10 +15,13 @@ import sys
 from pathlib import Path
 
 from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
-from registration.realm import REALM_FILE
+from registration.realm import as_text
 from registration.realm.users import USERS
 from zerotrust.registry import files
+from zerotrust.registry.lock import REGISTRY
+from zerotrust.registry.model import load_registry
 
+ROOT = Path(__file__).parents[1]
 KEYCLOAK, DATABASE, ACCOUNTS = Path("/setup/keycloak"), Path("/setup/database"), Path("/accounts")
 SERVER, ENROLLED = Path("/setup/llama-stack"), Path("/registry", files.ENROLLED)
 """The Llama Stack server's volume, and the file of enrolled keys in the registry's."""
@@ -39,7 +42,7 @@ Let everybody read it (chmod 644), in a folder that nobody else can enter (chmod
 """
 ADMIN = "admin"
 STALE = """\
-The realm in the volumes was imported from an older keycloak-realm/realm.json than that of these images.
+The realm in the volumes was imported from an older registry.yaml, or by other code, than that of these images.
 Keycloak imports a realm only into an empty database.  Remove the volumes, and with them documents, journals and
 revocations, and start again:
 
@@ -49,8 +52,8 @@ revocations, and start again:
 
 def set_up() -> None:
     """Write all files, unless they are there.  Exit with a message if the imported realm is another one."""
-    realm = REALM_FILE.read_bytes()
-    digest, imported = hashlib.sha256(realm).hexdigest(), KEYCLOAK / "realm.sha256"
+    realm = as_text(load_registry(ROOT / REGISTRY))
+    digest, imported = hashlib.sha256(realm.encode()).hexdigest(), KEYCLOAK / "realm.sha256"
     if imported.exists():
         if imported.read_text() != digest:
             sys.exit(STALE)

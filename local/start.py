@@ -31,7 +31,7 @@ from local.stopping import end_in_order
 from local.suspended import suspended
 from local.system import DEPLOYMENT, ROOT, System
 from local.waiting import report_end, started, there, until
-from registration.realm import REALM_FILE, deployed
+from registration.realm import as_text, deployed
 from registration.realm.script import SCRIPTS
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
@@ -86,7 +86,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         certificate, key = _for_keycloak(authority, folder)
         keycloak = Keycloak(
             folder,
-            realm=deployed(REALM_FILE.read_text(), registry, deployment),
+            realm=deployed(as_text(registry), registry, deployment),
             truststore=authority.ca_file,
             certificate=certificate,
             key=key,

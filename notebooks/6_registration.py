@@ -69,7 +69,7 @@ await own.type("make register")
 # %% [markdown]
 # ## What changed in the realm
 #
-# A realm is Keycloak's word for all users, clients and scopes that belong together. A client is a program that gets tokens. Nobody edits this realm by hand: `make register` derives it from `registry.yaml`. These are the changes, with a line for each client and each scope.
+# A realm is Keycloak's word for all users, clients and scopes that belong together. A client is a program that gets tokens. Nobody edits this realm by hand: each start derives it from `registry.yaml`. These are the changes, with a line for each client and each scope.
 
 # %%
 own.changes_in_the_realm()

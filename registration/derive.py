@@ -14,7 +14,7 @@ from registration.fit import problems
 from registration.names import POLICIES
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest, tool_digest
-from zerotrust.registry.lock import REGISTRY, Approved, Lock, entries
+from zerotrust.registry.lock import REGISTRY, Approved, Lock, Rights, entries
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
 
@@ -34,7 +34,12 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
             card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
             tools=dict(tools.get(name, {})),
         )
-    return Lock(files=everything.files, parties=parties, registry=entries(registry))
+    rights = {
+        name: Rights(may_call=sorted(party.may_call), delegates=sorted(party.delegates))
+        for name, party in registry.parties.items()
+        if party.may_call or party.delegates
+    }
+    return Lock(files=everything.files, parties=parties, registry=entries(registry), rights=rights)
 
 
 def _card(registry: Registry, name: str) -> str:

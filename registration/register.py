@@ -1,4 +1,4 @@
-"""Derives the realm, and `registry.lock` with the approval of each party, from `registry.yaml` and the code.
+"""Derives `registry.lock`, with the approval of each party, from `registry.yaml` and the code.
 
 To run `make register` and commit its output is to approve it; `make check` only compares, and names differences.
 """
@@ -11,9 +11,7 @@ from local.alone import process_running
 from registration.approval import approval
 from registration.derive import current
 from registration.differences import differences
-from registration.realm import REALM_FILE, realm
-from registration.realm import as_text as realm_text
-from zerotrust.registry.lock import LOCK, REGISTRY, Lock, as_text, load_lock
+from zerotrust.registry.lock import LOCK, Lock, as_text, load_lock
 from zerotrust.registry.reading import RegistryError
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +21,7 @@ SUSPENDED = "A running party whose files changed is suspended until you reinstat
 def check(root: Path) -> str | None:
     """Return the differences, a line for each, or None."""
     try:
-        registry, found = current(root)
+        _, found = current(root)
         lock = root / LOCK
         wrong = differences(load_lock(lock), found)
     except (RegistryError, MeasureError) as error:
@@ -31,9 +29,6 @@ def check(root: Path) -> str | None:
     if not wrong and lock.read_text() != as_text(found):
         wrong = ["not in the form that `make register` writes"]
     lines = [f"{LOCK}: {line}" for line in wrong]
-    file = root / REALM_FILE.relative_to(ROOT)
-    if not file.exists() or file.read_text() != realm_text(realm(registry)):
-        lines.append(f"{file.relative_to(root)}: does not match {REGISTRY}")
     return (
         "\n".join([*lines, "Not as approved: review each, then run `make register` and commit its output."])
         if lines
@@ -42,7 +37,7 @@ def check(root: Path) -> str | None:
 
 
 def write(root: Path) -> str | None:
-    """Write both files, and print what that approves.  Return an error message, or None."""
+    """Write the lock, and print what that approves.  Return an error message, or None."""
     try:
         registry, found = current(root)
     except (RegistryError, MeasureError) as error:
@@ -51,12 +46,10 @@ def write(root: Path) -> str | None:
         approved = load_lock(root / LOCK)
     except RegistryError:
         approved = Lock(files={}, parties={})
-    lines = approval(registry, approved, found, root / REALM_FILE.relative_to(ROOT))
-    texts = {LOCK: as_text(found), str(REALM_FILE.relative_to(ROOT)): realm_text(realm(registry))}
-    changed_files = [n for n, text in texts.items() if not (root / n).exists() or (root / n).read_text() != text]
+    lines, lock, text = approval(registry, approved, found), root / LOCK, as_text(found)
+    changed = not lock.exists() or lock.read_text() != text
     try:
-        for name, text in texts.items():
-            (root / name).write_text(text)
+        lock.write_text(text)
     except OSError as error:  # as in a container, as another user than the one whose folder this is
         return str(error)
     process = process_running(root / "run")
@@ -64,16 +57,16 @@ def write(root: Path) -> str | None:
         print(f"The system runs, as process {process}.\n{SUSPENDED}")
     if lines:
         print("\n".join(["Approved:", *(f"  {line}" for line in lines)]))
-    if changed_files:
-        print("\n".join(next_steps(changed_files, runs=bool(process), code=approved.files != found.files)))
+    if changed:
+        print("\n".join(next_steps(runs=bool(process), code=approved.files != found.files)))
     else:
         print("Nothing to approve: nothing has changed since the last `make register`.")
     return None
 
 
-def next_steps(changed_files: list[str], *, runs: bool, code: bool) -> list[str]:
+def next_steps(*, runs: bool, code: bool) -> list[str]:
     """Return what to do after an approval.  Pure."""
-    steps = ["Review the list above.", f"Commit {' and '.join(changed_files)}: that is the approval."]
+    steps = ["Review the list above.", f"Commit {LOCK}: that is the approval."]
     if not runs:
         steps += ["Start: make up, or docker compose up --build --wait"]
     elif code:

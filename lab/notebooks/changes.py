@@ -1,7 +1,6 @@
 """What changes in a copy of the project, as text: lines of a file, and a realm.  Pure."""
 
 import difflib
-import json
 from typing import Any
 
 
@@ -11,11 +10,10 @@ def changed_lines(before: list[str], now: list[str]) -> list[str]:
     return [line for line in list(found)[2:] if not line.startswith("@@")]
 
 
-def realm_lines(realm: str) -> list[str]:
+def realm_lines(realm: dict[str, Any]) -> list[str]:
     """Return a realm's scopes, and its clients that get tokens for a party, a line each."""
-    found: dict[str, Any] = json.loads(realm)
-    lines = [f"scope {scope['name']}" for scope in found["clientScopes"]]
-    for client in found["clients"]:
+    lines = [f"scope {scope['name']}" for scope in realm["clientScopes"]]
+    for client in realm["clients"]:
         always, asked = (client.get(f"{kind}ClientScopes", []) for kind in ("default", "optional"))
         if audiences := [name.removeprefix("aud:") for name in always if name.startswith("aud:")]:
             lines.append(f"client {client['clientId']}: for {', '.join(audiences)}; scopes {', '.join(asked)}")

@@ -10,12 +10,13 @@ from lab.notebooks.normal import normal
 from lab.project_copy import copy_of_the_project
 from local.llama_stack import end
 from local.program import ROOT
-from registration.realm import REALM_FILE
+from registration.realm import realm
+from zerotrust.registry.lock import REGISTRY
+from zerotrust.registry.model import load_registry
 
 COPY = ROOT / "run" / "notebooks" / "own"
 LONGEST = 1 << 20
 """Bytes of a line: far more than any that is printed here."""
-_REALM = REALM_FILE.relative_to(ROOT)
 
 
 class Copy:
@@ -38,8 +39,8 @@ class Copy:
 
     def changes_in_the_realm(self) -> None:
         """Print the same of the realm, with a line for each client and each scope."""
-        before, now = ((folder / _REALM).read_text() for folder in (ROOT, self.tree))
-        print("\n".join(changed_lines(realm_lines(before), realm_lines(now))))
+        before, now = (realm_lines(realm(load_registry(folder / REGISTRY))) for folder in (ROOT, self.tree))
+        print("\n".join(changed_lines(before, now)))
 
     def replace(self, file: str, old: str, new: str) -> None:
         """Replace the one place of a text in a file.  Raises `ValueError` if there is none, or another one."""

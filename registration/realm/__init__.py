@@ -1,11 +1,10 @@
 """Derives Keycloak's realm from `registry.yaml`: who may log in, call whom, and delegate what.
 
-`make register` writes it to `keycloak-realm/realm.json`; a test keeps the committed file current.
-`keycloak-realm/README.md` explains what each client, scope and policy is for.
+Each start derives it anew, so that no file can differ from the registry.  `keycloak-realm/README.md` explains what each
+client, scope and policy is for.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from registration.realm import settings
@@ -15,8 +14,6 @@ from registration.realm.spiffe import identity_provider
 from registration.realm.users import groups, users
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.model import Registry
-
-REALM_FILE = Path(__file__).parents[2] / "keycloak-realm" / "realm.json"
 
 
 def realm(registry: Registry) -> dict[str, Any]:
@@ -39,9 +36,9 @@ def realm(registry: Registry) -> dict[str, Any]:
     }
 
 
-def as_text(derived: dict[str, Any]) -> str:
-    """Return the realm in the form of the committed file."""
-    return json.dumps(derived, indent=2) + "\n"
+def as_text(registry: Registry) -> str:
+    """Return the realm in JSON: the same registry gives the same bytes."""
+    return json.dumps(realm(registry), indent=2) + "\n"
 
 
 def deployed(text: str, registry: Registry, deployment: Deployment) -> str:

@@ -2,8 +2,8 @@
 
 import re
 
-from registration.realm import REALM_FILE
-from tests.support.system import ROOT
+from registration.realm import as_text
+from tests.support.system import ROOT, registry
 from zt.browser import SECONDS_TO_SIGN_IN
 from zt.wanted import MOST_SHOWN
 
@@ -13,5 +13,5 @@ PAGE = (ROOT / "docs" / "how-to" / "operate.md").read_text()
 def test_the_bounds_are_told() -> None:
     assert f"beyond {MOST_SHOWN:,} records" in PAGE
     assert f"at a free port of 127.0.0.1 for {SECONDS_TO_SIGN_IN} seconds" in PAGE
-    lifespan = re.findall(r'"oauth2.device.code.lifespan": "(\d+)"', REALM_FILE.read_text())
+    lifespan = re.findall(r'"oauth2.device.code.lifespan": "(\d+)"', as_text(registry()))
     assert [f"confirm, within {seconds} seconds" in PAGE for seconds in lifespan] == [True, True]  # of zt and zt-policy

@@ -4,7 +4,6 @@ No client and no service of ours stands in between: a party that was taken over 
 What needs another realm is in `test_realm_edited.py`.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,11 +17,12 @@ from joserfc.jwk import KeySet
 
 from authorities.registry.keycloak.events import RECORDED
 from local.keycloak import Keycloak
-from registration.realm import REALM_FILE
+from registration.realm import realm as derived
 from registration.realm.users import USERS
 from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
 from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead
+from tests.support.system import registry
 from zerotrust.registry.model import Registry
 from zerotrust.testing.browser import REDIRECT, sign_in
 from zerotrust.token_validation import TICK
@@ -30,7 +30,7 @@ from zt.login import LoginError, Pkce
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-CLIENTS = [client["clientId"] for client in json.loads(REALM_FILE.read_text())["clients"]]
+CLIENTS = [client["clientId"] for client in derived(registry())["clients"]]
 
 READING = "agent.invoke tool.read inference.run llama.chat"
 WRITING = "agent.invoke tool.write inference.run llama.chat"

@@ -1,7 +1,5 @@
 """What a notebook shows of its copy of the project: changed lines, and a realm."""
 
-import json
-
 from lab.notebooks.changes import changed_lines, realm_lines
 
 
@@ -18,7 +16,7 @@ def test_a_realm_is_a_line_for_each_scope_and_for_each_client_that_gets_tokens_f
     }
     realm = {"clientScopes": [{"name": "tool.read"}], "clients": [reader, {"clientId": "admin-cli"}]}
 
-    assert realm_lines(json.dumps(realm)) == [
+    assert realm_lines(realm) == [
         "scope tool.read",
         "client agent/reader: for tool/documents, inference; scopes tool.read, inference.run",
     ]

@@ -26,9 +26,10 @@ from local.keycloak_instance import BUILT, Instance
 from local.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
 from local.keycloak_runtime import Runtime
 from local.program import FOLDER
-from registration.realm import REALM_FILE
+from registration.realm import as_text
 from registration.realm.script import SCRIPT, SCRIPTS
 from registration.realm.users import USERS
+from tests.support.system import registry
 from tests.support.waiting import until
 from zerotrust.transport.logs import line_of
 
@@ -74,7 +75,7 @@ def files(tmp_path: Path) -> Files:
     found = [tmp_path / name for name in ("ca.pem", "server.pem", "key.pem")]
     for file in found:
         file.touch(mode=0o600)
-    return Files(realm=REALM_FILE.read_text(), truststore=found[0], certificate=found[1], key=found[2])
+    return Files(realm=as_text(registry()), truststore=found[0], certificate=found[1], key=found[2])
 
 
 @pytest.fixture
@@ -470,12 +471,12 @@ def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> Non
 # --- what a second start keeps ----------------------------------------------------------------------------------------
 
 
-def test_the_committed_realm_is_imported(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
+def test_the_realm_is_imported_as_it_is_given(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
     keycloak._instance.prepare(distribution)
 
     home = tmp_path / "run" / "keycloak"
     imported = (home / "data" / "import" / "realm.json").read_text()
-    assert imported == (ROOT / "keycloak-realm" / "realm.json").read_text()
+    assert imported == as_text(registry())
     assert home.stat().st_mode & 0o077 == 0, "the database holds the realm's signing key"
 
 

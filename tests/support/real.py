@@ -26,7 +26,7 @@ from local.past import forget
 from local.start import running
 from local.system import System
 from local.waiting import started
-from registration.realm import REALM_FILE, deployed
+from registration.realm import as_text, deployed
 from registration.realm import realm as derive
 from registration.realm.script import SCRIPTS as OURS
 from tests.support.launched import Authority
@@ -73,7 +73,7 @@ async def keycloak_alone(trust_domain: TrustDomain, ca: CA) -> AsyncIterator[Key
     certificate, key = ca.server(RUN)
     async with trust_domain.served(ca_file):
         ca_file.write_bytes(ca_file.read_bytes() + ca.pem)
-        realm = deployed(REALM_FILE.read_text(), committed(), deployment())
+        realm = deployed(as_text(committed()), committed(), deployment())
         async with Keycloak(
             RUN, realm=realm, truststore=ca_file, certificate=certificate, key=key, scripts=SCRIPTS
         ) as keycloak:

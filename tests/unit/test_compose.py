@@ -22,7 +22,6 @@ from demo.intruder import INSIDERS
 from lab.containers.attestation import COMPROMISED
 from local.stopping import SECONDS
 from registration import names
-from registration.realm import REALM_FILE
 from tests.support.system import ROOT, registry
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, load_lock
@@ -209,7 +208,7 @@ def test_what_approves_runs_the_sources_of_the_checkout_and_nothing_planted_besi
 def test_what_approves_can_write_what_a_new_party_changes_and_nothing_else() -> None:
     everything, *writable = SERVICES[REGISTER]["volumes"]
     files = {names.COMPOSE, REGISTRY_FILE, LOCK}
-    folders = {Path(file).parts[0] for file in (names.PLAN, names.SCHEMA, *names.PLACES, REALM_FILE.relative_to(ROOT))}
+    folders = {Path(file).parts[0] for file in (names.PLAN, names.SCHEMA, *names.PLACES)}
 
     assert everything == ".:/checkout:ro"
     assert writable == [f"./{name}:/checkout/{name}" for name in sorted({*files, *folders, "agents", "tools"})]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from registration.realm import as_text, deployed, realm
+from registration.realm import as_text, deployed
 from tests.support.outside import with_server
 from tests.support.system import ROOT, deployment
 from zerotrust.registry.deployment import load_deployment
@@ -99,10 +99,10 @@ def test_elsewhere_is_another_place_and_the_same_realm_cards_and_names(registry:
     assert moved.directory().places["reader.agent.agents.example"] == ("reader", 443)
 
 
-def test_keycloak_is_told_the_ports_and_the_committed_realm_names_none(registry: Registry) -> None:
-    committed = as_text(realm(registry))
-    told = deployed(committed, registry, deployment())
+def test_keycloak_is_told_the_ports_and_the_realm_itself_names_none(registry: Registry) -> None:
+    realm = as_text(registry)
+    told = deployed(realm, registry, deployment())
 
-    assert ".example:" not in committed
+    assert ".example:" not in realm
     assert '"https://registry.authority.agents.example:8106/backchannel-logout"' in told
     assert '"https://attestation.authority.agents.example:8543/bundle"' in told

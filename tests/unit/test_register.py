@@ -28,7 +28,7 @@ FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/g
 def project(tmp_path: Path, registry: Registry) -> Path:
     """A copy of this project, as it was registered."""
     folders = {folder for name in registry.launched for folder in registry.parties[name].code}
-    for folder in [*folders, "keycloak-realm", "deploy", "policies"]:
+    for folder in [*folders, "deploy", "policies"]:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("registry.yaml", "docker-compose.yml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -53,7 +53,6 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
 
     with (project / "agents" / "reader" / "main.py").open("a") as file:
         file.write("\n")
-    (project / "keycloak-realm" / "realm.json").write_text("{}")
     assert write(project) is None
     assert capsys.readouterr().out == (
         "Approved:\n"
@@ -61,7 +60,7 @@ def test_what_is_approved_and_what_is_to_be_committed_is_said(
         "      ~ code agents/reader/main.py\n"
         "Next:\n"
         "  1. Review the list above.\n"
-        "  2. Commit registry.lock and keycloak-realm/realm.json: that is the approval.\n"
+        "  2. Commit registry.lock: that is the approval.\n"
         "  3. Start: make up, or docker compose up --build --wait\n"
     )
 
@@ -192,20 +191,17 @@ def test_what_no_party_runs_is_not_approved_and_may_change(project: Path) -> Non
     assert check(project) is None
 
 
-def test_an_authority_that_grew_is_named_and_so_is_the_realm(project: Path) -> None:
+def test_an_authority_that_grew_is_named(project: Path) -> None:
     change(project, "delegates: [tool.read, ", "delegates: [tool.read, llama.models, ")
 
-    assert said(project) == [
-        "registry.lock: registry.yaml: parties.agent/reader changed",
-        "keycloak-realm/realm.json: does not match registry.yaml",
-    ]
+    assert said(project) == ["registry.lock: registry.yaml: parties.agent/reader changed"]
 
 
-def test_a_realm_that_was_edited_is_named(project: Path) -> None:
-    with (project / "keycloak-realm" / "realm.json").open("a") as file:
-        file.write("\n")
+def test_rights_that_were_edited_in_the_lock_are_not_as_derived(project: Path) -> None:
+    lock = project / "registry.lock"
+    lock.write_text(lock.read_text().replace('"tool.read"', '"tool.none"'))
 
-    assert said(project) == ["keycloak-realm/realm.json: does not match registry.yaml"]
+    assert said(project) == ["registry.lock: not in the form that `make register` writes"]
 
 
 def test_a_lock_written_by_hand_is_distinguished_from_one_that_was_derived(project: Path) -> None:

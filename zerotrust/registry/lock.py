@@ -35,6 +35,13 @@ class Approved(Entry):
     """Of the definition of each tool: its name, description, input and output."""
 
 
+class Rights(Entry):
+    """What one party may do."""
+
+    may_call: list[Name] = Field(default=[])
+    delegates: list[str] = Field(default=[])
+
+
 class Lock(Entry):
     """The whole file."""
 
@@ -43,6 +50,8 @@ class Lock(Entry):
     parties: dict[Name, Approved]
     registry: dict[str, Digest] = Field(default={})
     """Of each entry of `registry.yaml`, by its key."""
+    rights: dict[Name, Rights] = Field(default={})
+    """Of each party that has any, in order: the next approval shows what has changed."""
 
     def files_of(self, folders: Iterable[str]) -> dict[str, str]:
         """Return the approved files in these folders."""
