@@ -21,8 +21,6 @@ from zt.output import Json, output
 if TYPE_CHECKING:
     from zerotrust.audit.event import AuditEvent
     from zerotrust.audit.fault import Fault
-    from zerotrust.receipts.logged import Evidence
-    from zerotrust.tlog.quorum import TrustPolicy
     from zt.operators import Settings
     from zt.wanted import Found, Wanted
 
@@ -164,7 +162,7 @@ def verify(
         Path | None,
         typer.Argument(
             metavar="EXPORT",
-            help="of `zt audit export`, of `zt audit proof --json`, or the folder of a log; without it: the journals",
+            help="of `zt audit export`, or the folder of a log; without it: the journals",
         ),
     ] = None,
     *,
@@ -177,8 +175,7 @@ def verify(
 ) -> None:
     """Verify an export of the audit log, or the hash chains of the journals, with nothing running.
 
-    Or one record and its proof, as `zt audit proof --json` printed them.  It names the first fault, and who is at
-    fault; the exit status is then 1.
+    It names the first fault, and who is at fault; the exit status is then 1.
     """
     settings: Settings = context.obj
     if export is None:
@@ -186,14 +183,10 @@ def verify(
         return
     from zerotrust.audit.fault import Faulty
     from zt.evidence import trusted, verified
-    from zt.proof_file import proof_in
     from zt.witness import Witness, default_folder
 
     with explained():
         trust = trusted(policy or settings.run / POLICY)
-        if proof := proof_in(export):
-            _verify_proof(export, proof, trust)
-            return
         held = Witness(default_folder()).held(trust.logs)
         try:
             found = verified(export, trust, after=after, held=held, local=journals)
@@ -223,19 +216,6 @@ def explained() -> Iterator[None]:
         output.fail(str(error), "log_unreadable")
     except WitnessError as error:
         output.fail(str(error), "not_cosigned")
-
-
-def _verify_proof(file: Path, found: "Evidence", trust: "TrustPolicy") -> None:
-    from zerotrust.audit.fault import record_of
-    from zerotrust.tlog.tree import InvalidLog
-
-    try:
-        checkpoint, cosigned = found.proof.check(found.entry, trust)
-    except InvalidLog as error:
-        output.fail(f"{file}: not verified.  The record is not proven to be in the log: {error}.", "faulty")
-    entry, place, record = found.entry.decode(errors="replace"), found.proof.index, record_of(found.entry)
-    document = {"verified": True, "origin": checkpoint.origin, "size": checkpoint.size, "leaf": place, "entry": entry}
-    output.show(document | {"cosigned": cosigned}, showing.proven(checkpoint.origin, place, cosigned, record, entry))
 
 
 def _show_fault(export: Path, fault: "Fault") -> NoReturn:

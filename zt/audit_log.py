@@ -1,9 +1,8 @@
-"""The commands that make evidence of the log: exports, proofs, cosignatures, and the policy to verify them by.
+"""The commands that make evidence of the log: exports, cosignatures, and the policy to verify them by.
 
 Each imports what it needs when it runs, as in `operators`.
 """
 
-import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -64,26 +63,6 @@ def export(  # noqa: PLR0913 - one for each option
     size = found.checkpoint.size
     document = {"export": str(to), "size": size, "after": after}
     output.show(document, Text(f"{to}: {size - after:,} leaves of {found.checkpoint.origin}."))
-
-
-@audit.command("proof")
-def proof(
-    context: typer.Context,
-    wanted: Annotated[
-        str, typer.Argument(metavar="RECORD", help="PARTY:NUMBER, as in tool/documents:12, or the place of a leaf")
-    ],
-    *,
-    log: Log = None,
-    _json: Json = False,
-) -> None:
-    """Print the proof that a record is in the log (c2sp.org/tlog-proof); with `--json`, the record as well."""
-    from zt.proving import proved
-
-    settings: Settings = context.obj
-    with explained():
-        there = _log(settings, log)
-        entry, found = proved(there, _record(there, wanted))
-    output.show_text({"leaf": found.index, "entry": entry.decode(errors="replace"), "proof": str(found)}, str(found))
 
 
 @audit.command("policy")
@@ -166,18 +145,3 @@ def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verificat
         with suppress(OSError):  # where nothing can be written, nothing can be removed either
             unfinished.unlink()
     return found
-
-
-def _record(log: "LogFolder", wanted: str) -> int | tuple[str, int]:
-    """Return the place of a leaf, or the SPIFFE ID of a service and the number of its record."""
-    from zerotrust.tlog.checkpoint import checkpoint_of
-
-    if not (parts := re.fullmatch(r"(?:(\S+):)?([0-9]{1,15})", wanted)):
-        output.fail(
-            f"{wanted} is no record: PARTY:NUMBER, as in tool/documents:12, or the place of a leaf.", "malformed_id"
-        )
-    party, number = parts[1], int(parts[2])
-    if party is None:
-        return number
-    domain = checkpoint_of(log.note).origin.partition("/")[0]
-    return (party if party.startswith("spiffe://") else f"spiffe://{domain}/{party}"), number

@@ -17,7 +17,7 @@ with extra("zt"):
     import typer
     from rich.text import Text
 
-    from zt import audit_log, offline
+    from zt import audit_log
     from zt import policy as policies
     from zt import receipt as receipts
     from zt import show as showing
@@ -41,7 +41,6 @@ app.add_typer(revoking, name="revoke", help="Revoke a session, a user or a token
 app.add_typer(policies.policy, name="policy", help="Read, test, activate and roll back what the parties may do.")
 app.add_typer(audit_log.audit, name="audit", help="Show who did what; export the audit log, and verify it.")
 app.add_typer(receipts.receipt, name="receipt", help="Verify who took part in a task.")
-app.add_typer(offline.token, name="token", help="Decode a token, and compare two.")
 
 
 def place(system: Path, deployed: Path | None = None, ca: Path | None = None, issuer: str = "") -> "Place":
@@ -109,7 +108,7 @@ def zt(  # noqa: PLR0913 - one for each variable
         Path | None, typer.Option(envvar="ZT_JOURNALS", help="the journals' folder; by default run/data there")
     ] = None,
 ) -> None:
-    """Administer the registry as an operator; read journals and tokens.
+    """Administer the registry as an operator; read journals.
 
     The operator signs in in a browser, or by a code (`--device`).  No command asks for a password.
     """

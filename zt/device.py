@@ -15,8 +15,6 @@ LONGEST = 600
 """Seconds to wait, whatever Keycloak says; its codes are good for 300."""
 LONGEST_INTERVAL = 60
 """Seconds between two questions to Keycloak; it says 5."""
-SECONDS_BETWEEN_SIGNS = 30
-"""Between two signs to the person who is waited for, at least."""
 SLOWER = 5
 """Seconds by which each `slow_down` makes the interval longer (RFC 8628 section 3.5)."""
 
@@ -45,14 +43,10 @@ async def sign_in(
     client: Client,
     *,
     say: Say,
-    remind: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Login:
-    """Sign a person in, and return the tokens.
-
-    `remind` is told now and then how long there is left.  Raises `LoginError` and `httpx.HTTPError`.
-    """
+    """Sign a person in, and return the tokens.  Raises `LoginError` and `httpx.HTTPError`."""
     pkce = Pkce()
     async with client.http() as http:
         metadata = await endpoints(client, http, "device_authorization_endpoint", "token_endpoint")
@@ -78,7 +72,6 @@ async def sign_in(
             "code_verifier": pkce.verifier,
         }
         interval, end = begun.interval, clock() + seconds
-        next_sign = clock() + SECONDS_BETWEEN_SIGNS
         while clock() + interval < end:
             await sleep(interval)
             status, answer = await posted(http, metadata.token_endpoint, form)
@@ -89,7 +82,4 @@ async def sign_in(
                 interval += SLOWER
             elif why != "authorization_pending":
                 raise LoginError(_REFUSALS.get(why) or refusal(answer))
-            if (now := clock()) >= next_sign:
-                remind(f"Nobody has confirmed {begun.user_code} yet: {end - now:.0f} s left.  Ctrl-C gives up.")
-                next_sign = now + SECONDS_BETWEEN_SIGNS
     raise LoginError(_REFUSALS["expired_token"])

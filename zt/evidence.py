@@ -17,7 +17,6 @@ from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
 from zt.journals import first_record, journals
 from zt.log_folder import LogFolder
-from zt.progress import Progress
 
 
 class EvidenceError(Exception):
@@ -64,7 +63,7 @@ def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verificati
         verification = Verification(written(), AnyKey(), after=after, source=LOG)
     except InvalidLog as error:
         raise EvidenceError(f"The log in {log.folder} cannot be exported: {error}.", "not_exported") from error
-    followed(verification, "Exported")
+    followed(verification)
     return verification
 
 
@@ -93,11 +92,9 @@ def readable(source: Path) -> Iterator[None]:
         raise EvidenceError(f"{source} is not the folder of a log: {error}.", "unreadable") from error
 
 
-def followed(verification: Verification, what: str, delivered: dict[str, Delivered] | None = None) -> None:
+def followed(verification: Verification, delivered: dict[str, Delivered] | None = None) -> None:
     """Read the leaves to their end.  Raises `Faulty`.  `delivered` gets the records of each journal."""
-    progress = Progress(f"{what} leaves", verification.checkpoint.size)
     for at, content, _ in verification.leaves():
-        progress.at(at)
         if delivered is not None and isinstance(content, Outline):
             known = delivered.setdefault(content.service, Delivered(content.service, content.number))
             known.add(at, verification.journals[content.service].head)
@@ -134,7 +131,7 @@ def verified(
     delivered = dict[str, Delivered]() if local else None
     with readable(source), opened(source, after) as (found, maker):
         verification = Verification(found, trust, after=after, held=held, source=maker)
-        followed(verification, "Verified", delivered)
+        followed(verification, delivered)
     behind = _not_delivered(local, delivered) if local and delivered is not None else None
     counts = {service: link.records for service, link in sorted(verification.journals.items())}
     return Verified(verification.checkpoint, after, verification.cosigned, counts, behind)
@@ -155,11 +152,7 @@ def records(
 def leaves(source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
     """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verified`."""
     with readable(source), opened(source, after) as (found, maker):
-        verification = Verification(found, trust, after=after, held=held, source=maker)
-        progress = Progress("Verified leaves", verification.checkpoint.size)
-        for leaf in verification.leaves():
-            progress.at(leaf.at)
-            yield leaf
+        yield from Verification(found, trust, after=after, held=held, source=maker).leaves()
 
 
 def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, int]:

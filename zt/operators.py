@@ -68,7 +68,7 @@ class Settings:
         from zt import browser, device
 
         if self.device or not browser.usable():
-            return partial(device.sign_in, say=output.say, remind=output.remind)
+            return partial(device.sign_in, say=output.say)
         return partial(browser.sign_in, say=output.say, hint=self.user)
 
 

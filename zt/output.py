@@ -45,11 +45,6 @@ class Output:
         else:
             Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(text))
 
-    def remind(self, text: str) -> None:
-        """Tell a person on standard error that something is still waited for; programs are told nothing."""
-        if not self.as_json:
-            Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(text, "dim"))
-
     def fail(self, why: str, reason: str) -> NoReturn:
         """Print an error to standard error, and exit with status 1.  `reason` is its name for programs."""
         if self.as_json:

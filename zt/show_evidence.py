@@ -11,7 +11,7 @@ from rich.text import Text
 from zt.names import short
 
 if TYPE_CHECKING:
-    from zerotrust.audit.fault import Fault, Outline
+    from zerotrust.audit.fault import Fault
     from zt.evidence import Verified
 
 
@@ -32,18 +32,6 @@ def verified(found: "Verified") -> list[Table | Text]:
         behind = [f"{found.not_delivered[service]:,}"] if found.not_delivered is not None else []
         table.add_row(short(service), f"{records:,}", *behind)
     return [*told, table] if found.records else told
-
-
-def proven(origin: str, place: int, cosigned: Mapping[str, int], record: "Outline | None", entry: str) -> Text:
-    """Return who vouches for one leaf, and what it says."""
-    what = (
-        f"It is record {record.number:,} of {short(record.service)}" if record else "It has the heads of all journals"
-    )
-    return Text.assemble(
-        f"{origin}: leaf {place:,} ",
-        ("verified", "green"),
-        f".\nCosigned by {_by(cosigned)}.\n{what}:\n{entry}",
-    )
 
 
 def _by(cosigned: Mapping[str, int]) -> str:

@@ -496,21 +496,6 @@ async def test_a_code_that_nobody_confirms_is_waited_for_no_longer_than_it_is_go
 
 
 @pytest.mark.parametrize(
-    ("interval", "left"),
-    [(2, [270, 240, 210, 180, 150, 120, 90, 60, 30]), (20, [260, 220, 180, 140, 100, 60, 20])],
-)
-async def test_who_is_waited_for_is_told_now_and_then_how_long_there_is(
-    keycloak: Keycloak, interval: int, left: list[int]
-) -> None:
-    keycloak.answers, keycloak.begun, clock, told = [PENDING], BEGUN | {"interval": interval}, Clock(), list[str]()
-
-    with pytest.raises(LoginError, match="nobody confirmed the code in time"):
-        await device.sign_in(CLIENT, say=say, remind=told.append, sleep=clock.sleep, clock=clock)
-
-    assert told == [f"Nobody has confirmed ABCD-EFGH yet: {seconds} s left.  Ctrl-C gives up." for seconds in left]
-
-
-@pytest.mark.parametrize(
     ("begun", "told"),
     [
         ({"error": "unauthorized_client", "error_description": "off"}, "gives no code: unauthorized_client: off"),

@@ -591,22 +591,6 @@ def test_how_to_sign_in_is_told_on_standard_error_as_a_text_or_as_json(
     assert (orjson.loads(shown.stderr), orjson.loads(shown.stdout)) == ({"sign_in": "browser"}, {"parties": []})
 
 
-def test_that_a_code_is_still_waited_for_is_told_to_a_person_on_standard_error_and_to_no_program(
-    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def waits(_client: Client, *, say: Say, remind: Callable[[str], None]) -> Login:
-        remind("270 s left")
-        return login_of("olga")
-
-    monkeypatch.setattr(device, "sign_in", waits)
-    registered.answers["GET /parties"] = (200, {"parties": []})
-
-    shown = zt("--device", "party", "list")
-    assert (shown.stderr, "270" in shown.stdout) == ("270 s left\n", False)
-    shown = zt("--device", "party", "list", "--json")
-    assert (shown.stderr, orjson.loads(shown.stdout)) == ("", {"parties": []})
-
-
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_as_json_an_error_is_json_with_its_reason(zt: Zt, registered: Registered, words: tuple[str, ...]) -> None:
     registered.answers[COMMANDS[words][0]] = (403, {"error": "access_denied", "reason": "policy_denied"})

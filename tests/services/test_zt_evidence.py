@@ -1,7 +1,6 @@
 """`zt audit export`, `verify`, `proof` and `witness`: evidence that needs nothing running."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ from tests.support.audit_log import SERVICES, Ledger, small
 from tests.support.printed import unspaced
 from tests.support.tlog import Keys, witness
 from zerotrust.tlog.note import ED25519, verifier_key
-from zerotrust.tlog.proof import proof
-from zerotrust.tlog.quorum import policy
 from zt.commands import app
 from zt.output import console
 
@@ -170,28 +167,6 @@ def test_journals_are_compared_with_what_was_delivered(system: Path) -> None:
     assert (fault["what"], fault["who"]) == ("missing", SERVICES[1])
 
 
-def test_a_proof_of_a_record_is_printed(system: Path) -> None:
-    trust = policy(LEDGER.policy_text)
-    for wanted in "tool/documents:12", f"{SERVICES[1]}:12", "40":
-        found = document(zt(system, "proof", wanted, "--json"))
-        text = zt(system, "proof", wanted).stdout
-        assert text == found["proof"]
-        assert proof(text.encode()).check(found["entry"].encode(), trust)[0].size == 350
-    assert (
-        document(zt(system, "proof", "tool/documents:12", "--json"))["entry"].encode()
-        == LEDGER.journals[SERVICES[1]][11]
-    )
-
-    assert "has no leaf 350: it has the leaves 0 to 349." in failed(zt(system, "proof", "350"))
-    assert "has no record 101 of spiffe://agents.example/tool/documents: it has 1 to 100.  A new record" in failed(
-        zt(system, "proof", "tool/documents:101")
-    )
-    assert "has no record of spiffe://agents.example/agent/nobody: name a party" in failed(
-        zt(system, "proof", "agent/nobody:1")
-    )
-    assert "is no record: PARTY:NUMBER" in failed(zt(system, "proof", "tool/documents"))
-
-
 def test_the_witness_signs_what_continues_and_nothing_else(system: Path) -> None:
     longer = small(102)
     line = zt(system, "witness").stdout
@@ -248,55 +223,6 @@ def test_another_key_of_the_log_is_not_taken(system: Path) -> None:
     assert "Another key signed" in failed(zt(system, "witness"))
     assert "Another key signed" in failed(
         zt(system, "verify", str(system / "run" / "data" / "authority-audit" / "log"))
-    )
-
-
-def test_a_record_with_its_proof_is_verified_and_shown(system: Path) -> None:
-    shown = zt(system, "proof", "tool/documents:12", "--json").stdout
-    (record := system / "record.json").write_text(shown)
-    found = json.loads(shown)
-
-    told = zt(system, "verify", str(record))
-    as_json = document(zt(system, "verify", str(record), "--json"))
-
-    assert told.exit_code == 0, told.output
-    assert f"agents.example/audit: leaf {found['leaf']} verified." in told.stdout
-    assert "Cosigned by registry at " in told.stdout
-    assert f"It is record 12 of tool/documents:{found['entry']}" in told.stdout.replace("\n", "")
-    assert (as_json["verified"], as_json["leaf"], as_json["entry"]) == (True, found["leaf"], found["entry"])
-    last = document(zt(system, "verify", str(exported(system)), "--json"))["size"] - 1
-    record.write_text(zt(system, "proof", str(last), "--json").stdout)
-    assert "It has the heads of all journals:" in zt(system, "verify", str(record)).stdout
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda found: found | {"entry": found["entry"].replace('"n":12', '"n":13')}, "The record is not proven to be"),
-        (
-            lambda found: found | {"proof": found["proof"].replace("index ", "index 1")},
-            "The record is not proven to be",
-        ),
-        (lambda found: found | {"proof": "x"}, "record.json: not a proof: c2sp.org/tlog-proof@v1"),
-        (lambda found: {"entry": found["entry"]}, "the whole is malformed: line 1: not the header of an export"),
-    ],
-    ids=["record", "place", "proof", "none"],
-)
-def test_a_record_that_is_not_proven_is_not_verified(system: Path, change: Callable[[Any], Any], said: str) -> None:
-    found = document(zt(system, "proof", "tool/documents:12", "--json"))
-    (record := system / "record.json").write_text(json.dumps(change(found)))
-
-    shown = zt(system, "verify", str(record))
-
-    assert shown.exit_code == 1
-    assert said in shown.output
-
-
-def test_a_proof_without_its_record_proves_nothing_and_that_is_said(system: Path) -> None:
-    (proof := system / "record.tlog-proof").write_text(zt(system, "proof", "tool/documents:12").stdout)
-
-    assert "has a proof without its record: `zt audit proof RECORD --json` prints" in failed(
-        zt(system, "verify", str(proof))
     )
 
 

@@ -1,16 +1,13 @@
-"""`zt audit` and `zt token`: what needs no operator, on journals that a task in process has left."""
+"""`zt audit`: what needs no operator, on journals that a task in process has left."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from typer.testing import Result
 
 from tests.support.issuer import Issuer
 from tests.support.operator import audit, failed, task, zt
@@ -22,9 +19,8 @@ from zerotrust.audit.event_types import Exchange, Refusal, Request, UntrustedPee
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
-from zt import tokens, wanted
+from zt import wanted
 from zt.output import console
-from zt.tokens import MAX_INPUT, MEANINGS, NOT_VERIFIED
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -240,123 +236,6 @@ def test_journals_of_an_earlier_run_are_found_by_their_names(tmp_path: Path) -> 
     assert zt("audit", "verify", env={"ZT_JOURNALS": str(tmp_path)}).stdout == f"{past}: 1 record, chain intact\n"
 
 
-# --- tokens -----------------------------------------------------------------------------------------------------------
-
-
-def show(text: str, *more: str) -> Result:
-    return zt("token", "show", *more, input=text)
-
-
-def test_a_token_is_decoded_and_each_claim_explained(issuer: Issuer) -> None:
-    token = issuer.token()
-
-    shown = show(f"{token}\n")
-
-    assert shown.exit_code == 0, shown.output
-    assert shown.stdout.rstrip().endswith(NOT_VERIFIED)
-    for name, means in MEANINGS.items():
-        if name in ("iss", "sub", "azp", "aud", "scope", "life", "exp", "jti", "sid"):
-            [line] = [line for line in shown.stdout.splitlines() if line.split()[:1] == [name]]
-            assert means in line
-    assert token.rpartition(".")[2] not in shown.stdout
-
-
-def test_a_token_with_actors_shows_the_current_one_first(issuer: Issuer) -> None:
-    actors = {"sub": "spiffe://agents.example/agent/reader", "act": {"sub": "spiffe://agents.example/orchestrator"}}
-
-    shown = show(issuer.token(act=actors)).stdout
-
-    assert shown.index("agent/reader") < shown.index("current actor first")
-    assert tokens.rows(tokens.decode(issuer.token(act=actors)))["act"] == ["agent/reader", "orchestrator"]
-
-
-def test_of_two_tokens_it_is_shown_what_was_dropped_and_what_was_added(issuer: Issuer) -> None:
-    first = issuer.token(scope="task.run tool.read", aud="spiffe://agents.example/orchestrator")
-    act = {"sub": "spiffe://agents.example/orchestrator"}
-    second = issuer.token(scope="tool.read", aud="spiffe://agents.example/agent/reader", act=act, sid=None)
-
-    shown = show(f"{first}\n{second}\n")
-    changes = json.loads(show(f"{first} {second}", "--json").stdout)["changes"]
-
-    assert changes["scope"] == {"dropped": ["task.run"], "added": []}
-    assert changes["aud"] == {"dropped": ["orchestrator"], "added": ["agent/reader"]}
-    assert changes["act"] == {"dropped": [], "added": ["orchestrator"]}
-    assert changes["sid"] == {"dropped": ["session-1"], "added": []}
-    assert "sub" not in changes
-    for told in ("- task.run", "- orchestrator", "+ agent/reader", "+ orchestrator", "  tool.read", NOT_VERIFIED):
-        assert told in shown.stdout
-
-
-LONG = "https://issuer.example/" + "x" * 100
-
-
-@pytest.mark.parametrize("width", [30, 80, 120])
-def test_no_value_is_broken_however_narrow_the_terminal_is(
-    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, width: int
-) -> None:
-    monkeypatch.setattr(console, "width", width)
-    first = issuer.token(jti="onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", home=LONG, scope="task.run tool.read")
-    second = issuer.token(jti="ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf", home=f"{LONG}y", scope="tool.read")
-
-    for shown in show(first), show(f"{first}\n{second}"):
-        assert shown.exit_code == 0, shown.output
-        lines = [line.rstrip() for line in shown.stdout.splitlines()]
-        for value in "onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", LONG:
-            assert any(value in line for line in lines), shown.stdout
-    for value in f"+ {LONG}y", "+ ntrtte:ab9b7532-7a78-a9ad-7123-3f0676947bdf", "- task.run", "  tool.read":
-        assert any(line.endswith(value) for line in lines), shown.stdout
-    assert sum(line.endswith("tool.read") for line in lines) == 1  # what both have is there once
-
-
-def test_at_80_columns_each_line_of_a_usual_token_fits(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "width", 80)
-    token = issuer.token(jti="onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5")
-
-    shown = show(token).stdout
-
-    assert max(map(len, shown.splitlines())) <= 80
-    assert re.search(r"^jti +onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5 its id: ", shown, re.MULTILINE)
-
-
-def test_a_name_that_is_longer_than_a_line_is_no_traceback(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "width", 80)
-
-    assert show(issuer.sign(issuer.claims() | {"x" * 200: "y"})).exit_code == 0
-
-
-def test_as_json_it_says_that_nothing_was_verified(issuer: Issuer) -> None:
-    found = json.loads(show(issuer.token(), "--json").stdout)
-
-    assert found["signature_verified"] is False
-    assert found["tokens"][0]["claims"]["sub"] == "alice"
-    assert found["tokens"][0]["header"]["typ"] == "at+jwt"
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "0 words on standard input"),
-        ("a.b.c a.b.c a.b.c", "3 words on standard input"),
-        ("secret", "That is no JWT: it does not have three parts"),
-        ("s3cret.s3cret.x", "That is no JWT: its header and its claims must be JSON objects"),
-        ("W10.W10.x", "That is no JWT: its header and its claims must be JSON objects"),
-        (f"{'e' * MAX_INPUT}.x", f"More than {MAX_INPUT} characters"),
-    ],
-    ids=range(6),
-)
-def test_what_is_no_token_is_reported_and_not_repeated(text: str, told: str) -> None:
-    shown = failed(show(text))
-
-    assert shown.startswith(told)
-    assert "s3cret" not in shown
-    error = show(text, "--json").stderr
-    assert orjson.loads(error)["reason"] == "malformed_token"
-
-
-def test_a_claim_that_a_terminal_would_obey_is_shown_as_text(issuer: Issuer) -> None:
-    assert "\x1b" not in show(issuer.token(name="\x1b]0;owned\x07")).stdout
-
-
 # --- what is not waited for -------------------------------------------------------------------------------------------
 
 NETWORK = {"asyncio", "cedarpy", "cryptography", "httpx", "httpx2", "jwt", "ssl"}
@@ -381,15 +260,11 @@ finally:
         (("nonsense",), 2),
         (("party", "suspend"), 2),
         (("party", "list", "--nonsense"), 2),
-        (("token", "show"), 0),
     ],
 )
-def test_help_a_usage_error_and_a_token_wait_for_no_network_stack(
-    issuer: Issuer, words: tuple[str, ...], status: int
-) -> None:
+def test_help_and_a_usage_error_wait_for_no_network_stack(words: tuple[str, ...], status: int) -> None:
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-I", "-c", IMPORTED, str(ROOT), *words],
-        input=issuer.token(),
         capture_output=True,
         text=True,
         check=False,
