@@ -39,7 +39,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 override WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose fuzz help demo up down fresh test attacks faults mutations check bench soak conformance before compare notebooks write-notebooks test-notebooks register new-agent new-tool lock
+.PHONY: doctor test-compose attacks-compose fuzz help demo up down fresh test attacks faults mutations check bench soak conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,13 +104,9 @@ conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that
 	@$(RUN) lab.conformance
 
 # Figure 3's system needs a server with an environment of its own; where that cannot be made, it says so.
-before: .venv/ready  ## Attack the systems of figures 1 and 3: today's
+before: .venv/ready  ## Attack figure 1's system, this one, and figure 3's
 	@! scripts/newer-python >/dev/null 2>&1 || $(MAKE) --no-print-directory .ogx/ready || \
 		echo "Figure 3's system is left out: its server could not be installed, as said above."
-	@$(FIRST)
-	@$(RUN) lab.before
-
-compare: .venv/ready  ## The same attacks on figure 1's system and on this one
 	@$(FIRST)
 	@$(RUN) lab.compare
 
@@ -126,7 +122,7 @@ write-notebooks: .venv/ready .notebooks/ready  ## Execute the notebooks, and sto
 	@$(FIRST)
 	@$(RUN) lab.notebooks write
 
-register: .venv/ready  ## Approve the code as it is: realm and registry.lock
+register: .venv/ready  ## Approve the code as it is: registry.lock
 	@$(RUN) registration.register
 
 new-agent: .venv/ready  ## Add an agent of your own: NAME=auditor

@@ -157,4 +157,4 @@ await close()
 #
 # Figure 3 draws the same fault in a stack of agents, tools and inference: each part passes on the token that it got, and holds static API keys. `make before` attacks that, too, on a real Llama Stack server ([docs/learn/before.md](../docs/learn/before.md)).
 #
-# `make compare` makes the same attacks on the system of figure 1 and on this project's. The next notebook shows the first reason why they fail there.
+# It also makes the attacks of this notebook on this project's system. The next notebook shows the first reason why they fail there.

@@ -1,4 +1,4 @@
-"""`make compare`: the same attacks on the system of figure 1 and on the real one."""
+"""`make before`: the same attacks on the system of figure 1 and on the real one; then figure 3's is attacked."""
 
 import sys
 
@@ -10,13 +10,15 @@ from local.program import FOLDER, busy, console, until_stopped
 
 INTRODUCTION = (
     "The same attacks, made by the same code, on two systems at one Keycloak: on the one that figure 1 of the series "
-    "draws as today's (before), and on the real one, as `make demo` starts it (after). The milliseconds are those of "
+    "draws as today's (before), and on the real one, as `make demo` starts it (after). In the system of figure 1, the "
+    "application gets one token, in which no user is named, good for everything, for an hour. The orchestrator checks "
+    "it; agents and tool get it passed on, and check nothing but the tool's static key. The milliseconds are those of "
     "the call that decided an attack; after a change they count from it to the first refusal."
 )
 
 
 def main() -> None:
-    """Start both systems, attack both, and end everything; fail if an answer is not as expected."""
+    """Start the systems, attack them, and end everything; fail if an answer is not as expected."""
     if process := process_running(FOLDER):  # it uses the ports
         console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
         sys.exit(1)

@@ -22,15 +22,15 @@ from lab.before.attacks import LOOT, PUBLISHED, SECRET, Run, tried
 from lab.before.one_token.orchestrator import orchestrator_app
 from lab.before.one_token.process import Agent
 from lab.before.one_token.realm import AUDIENCE, representation
-from lab.before.story import GAPS
 from lab.before.system import Answer, Credentials, Refused, Session
 from lab.before.tool import SEED, Documents
+from lab.compare.expected import EXPECTED
 from lab.conformance.serving import served
 from local.manual_steps import REQUEST
 from registration.realm.users import USERS
 
 ISSUER = "https://issuer.example"
-ALL = [run for gap in GAPS for run in gap.attacks]
+ALL = [one.run for one in EXPECTED]
 
 
 class Closed:
@@ -132,7 +132,7 @@ async def test_a_refusal_proves_nothing_where_the_same_call_was_refused_before(r
     assert (seen.succeeded, seen.happened) == (False, "not even before: 503 away")
 
 
-def test_the_story_tells_each_attack_once() -> None:
+def test_each_attack_is_made_once() -> None:
     functions = [one for _, one in inspect.getmembers(attacks, inspect.iscoroutinefunction)]
     of_a_system = [one for one in functions if not one.__name__.startswith("_") and one is not tried]
 

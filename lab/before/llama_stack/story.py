@@ -83,7 +83,7 @@ async def attack_all(there: Before) -> dict[Run, Seen]:
         paragraph(Text(attack.called, "bold"))
         paragraph(Text.assemble("there  ", verdict, f"; {seen.happened}"), indent=2, hanging=7)
         paragraph(Text.assemble("here   ", (control, "cyan"), f": {why} ({page})"), indent=2, hanging=7)
-    begin("The end")
+    begin("The end of figure 3")
     succeeded = sum(seen.succeeded for seen in found.values())
     paragraph(f"{succeeded} of {len(found)} attacks succeeded there. docs/how-to/models.md has both side by side.")
     return found
