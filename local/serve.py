@@ -92,7 +92,6 @@ def other_policies(system: System) -> Iterator[Text]:
         yield Text(
             f"\npolicies/ is not what is in force, version {number}.\n"
             "It counts only when an operator activates it:\n"
-            f"  {ZT} policy diff\n"
             f"  {ZT} policy test\n"
             f'  {ZT} policy activate --because "..."',
             "yellow",

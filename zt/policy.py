@@ -10,7 +10,6 @@ from rich.text import Text
 from zt import show_policy as showing
 from zt.operators import Because, Settings, signed_in_at
 from zt.output import Json, output
-from zt.party import Name
 
 if TYPE_CHECKING:
     from zt.policy_client import PolicyClient
@@ -57,47 +56,11 @@ def show(
         output.fail(str(error), "policies_unreadable")
 
 
-@policy.command()
-def diff(
-    context: typer.Context,
-    one: Annotated[
-        str,
-        typer.Argument(
-            metavar="A", help="the number of a version, or a folder; by default policies/", show_default=False
-        ),
-    ] = "",
-    other: Annotated[
-        str,
-        typer.Argument(metavar="B", help="the number of a version; by default the one in force", show_default=False),
-    ] = "",
-    *,
-    _json: Json = False,
-) -> None:
-    """Show what differs between two versions, or between a folder and the version in force: texts and answers."""
-    if other and not (_is_number(one) and _is_number(other)):
-        folder = other if _is_number(one) else one
-        output.fail(
-            f"A folder is compared with the version in force alone: `zt policy diff {folder}`.  `zt policy show N --to "
-            "FOLDER` writes another version to a new folder, for `diff -r`.",
-            "not_comparable",
-        )
-    content = None if _is_number(one) else _read(context, Path(one) if one else None)
-
-    async def asked(authority: "PolicyClient") -> dict[str, Any]:
-        if content:
-            return await authority.ask("POST", "/versions/test", content)
-        last = other or (await authority.ask("GET", "/versions"))["active"]
-        return await authority.ask("GET", f"/differences/{one}/{last}")
-
-    answer = _at(context, asked)
-    output.show(answer, *showing.differences(answer, one))
-
-
 @policy.command("test")
 def try_out(context: typer.Context, folder: Folder = None, *, _json: Json = False) -> None:
     """Have the policy authority test policies, which keeps nothing; exit with status 1 if they are unfit.
 
-    It tells what is wrong with them, and which answers would change.
+    It tells which lines differ from the policies in force, which answers would change, and what is wrong.
     """
     content = _read(context, folder)
     answer = _at(context, lambda authority: authority.ask("POST", "/versions/test", content))
@@ -141,7 +104,8 @@ def rollback(
 
     async def asked(authority: "PolicyClient") -> tuple[int, dict[str, Any], dict[str, Any]]:
         before = (await authority.ask("GET", "/versions"))["active"]
-        differences = await authority.ask("GET", f"/differences/{before}/{number}")
+        content = (await _version(authority, number))["content"]
+        differences = await authority.ask("POST", "/versions/test", content)
         if differences["same"] and not again:
             return before, {}, {}
         body = {"version": number, "why": because, "after": before}
@@ -156,13 +120,6 @@ def rollback(
             "in_force",
         )
     output.show(version, *showing.activated(version, differences))
-
-
-@policy.command()
-def may(context: typer.Context, name: Name, *, _json: Json = False) -> None:
-    """List what a party may do: each line is an answer of the policies in force."""
-    answer = _at(context, lambda authority: authority.ask("GET", f"/may/{name}"))
-    output.show(answer, *showing.may(answer))
 
 
 @policy.command()
@@ -195,10 +152,6 @@ def explain(
     authors = {id(event): author for event, author in zip(records.events, records.authors, strict=True)}
     answer = _at(context, lambda authority: explanations(authority, found, authors))
     output.show(answer, *explained_to_people(answer, each=each))
-
-
-def _is_number(given: str) -> bool:
-    return given.isascii() and given.isdecimal() and not given.startswith("0") and len(given) < 10
 
 
 def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:

@@ -57,9 +57,7 @@ def by_whom(versions: Sequence[Found]) -> Iterator[Text]:
             life = f"in force from {local(one['since'])}" + (f" until {local(one['until'])}" if one["until"] else "")
         yield Text(f"Decided by policy {one['name']}, {life}.")
     if versions and not any(one["in_force"] for one in versions):
-        kept = [one["number"] for one in versions if one["number"]]
-        compare = f"; `zt policy diff {kept[0]}` compares it with version {kept[0]}" if kept else ""
-        yield Text(f"Version {versions[0]['active']} is in force now{compare}.", "yellow")
+        yield Text(f"Version {versions[0]['active']} is in force now.", "yellow")
 
 
 def _asked(one: Found, versions: Sequence[Found]) -> str:

@@ -31,22 +31,6 @@ def version(found: Found, files: Mapping[str, str]) -> str:
     return "\n".join([head, *(f"==> {name} <==\n{text}" for name, text in files.items())])
 
 
-def differences(found: Found, folder: str) -> Iterator[RenderableType]:
-    """Yield the difference of the texts, the answers that change, and that a `folder` has problems if it has."""
-    if found["same"]:
-        yield Text("Nothing differs.")
-        return
-    yield Unfolded(found["text"])
-    if found.get("cut"):
-        yield Text("The difference goes on: `zt policy show N --to FOLDER` writes a version, for `diff -r`.", "yellow")
-    unfit = bool(found.get("problems"))
-    if not (unfit and found["answers"] is None):
-        yield from _answers(found)
-    yield from _described_as_before(found)
-    if unfit:
-        yield Text(f"These may not be published: see `zt policy test{folder and f' {folder}'}`.", "red")
-
-
 class Unfolded:
     """The lines of a difference as they are in the files, however wide the terminal is: a tool can apply them."""
 
@@ -76,26 +60,28 @@ class Whole:
 
 
 def tested(found: Found) -> Iterator[RenderableType]:
-    """Yield whether policies are fit, what is wrong with them, and the answers that would change."""
-    if problems := found["problems"]:
-        further = found.get("further_problems", 0)
-        number = "1 problem" if len(problems) == 1 else f"{len(problems) + further} problems"
-        yield Text(f"These policies may not be published ({number}):", "red")
-        yield from (Text(f"- {one}") for one in problems)
-        if further:
-            yield Text(f"and {further} more.")
-    elif not found["same"]:
-        yield Text("These policies are fit to be published.", "green")
-    else:
+    """Yield which lines and answers differ from those in force; then whether the policies are fit, and why not."""
+    problems = found["problems"]
+    if found["same"] and not problems:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")
         return
-    if not problems:
+    if found["text"]:
+        yield Unfolded(found["text"])
+    if found.get("cut"):
+        yield Text("The difference goes on: `zt policy show N --to FOLDER` writes a version, for `diff -r`.", "yellow")
+    if problems and found["answers"] is None:
+        yield Text("Which answers change is known when the problems are corrected.", "yellow")
+    else:
         yield from _answers(found)
-    elif found["answers"] is None:
-        yield Text("Which answers change is known when these are corrected.", "yellow")
-    elif found["answers"]:  # rows among the problems are about the same questions
-        yield Text("Which answers change: see `zt policy diff`.")
-    yield from _described_as_before(found)
+    if not problems:
+        yield Text("These policies are fit to be published.", "green")
+        return
+    further = found.get("further_problems", 0)
+    number = "1 problem" if len(problems) == 1 else f"{len(problems) + further} problems"
+    yield Text(f"These policies may not be published ({number}):", "red")
+    yield from (Text(f"- {one}") for one in problems)
+    if further:
+        yield Text(f"and {further} more.")
 
 
 def activated(found: Found, changed: Found) -> Iterator[RenderableType]:
@@ -103,22 +89,6 @@ def activated(found: Found, changed: Found) -> Iterator[RenderableType]:
     again = f" It has the text of version {found['of']}." if found["of"] else ""
     yield Text(f"Version {found['number']} is in force.{again}", "green")
     yield from _answers(changed)
-
-
-def may(found: Found) -> Iterator[RenderableType]:
-    """Yield what a party may do."""
-    uses = [f"{scope} at {party}" for scope, party in found["uses"]]
-    yield Text(f"For a user of one department, or an operator, {found['party']} may use:")
-    yield from (Text(f"- {one}") for one in uses or ["nothing"])
-    if found["documents"]:
-        yield Text("With documents it may do:")
-        for kind, actions in found["documents"]:
-            yield Text.assemble(f"- {kind}: ", (", ".join(actions) or "nothing", "green" if actions else "red"))
-
-
-def _described_as_before(found: Found) -> Iterator[RenderableType]:
-    for rule in found.get("described_as_before", []):  # of a policy authority that tells it
-        yield Text(f"Rule {rule} has changed, and its @description has not: is it still true?", "yellow")
 
 
 def _answers(found: Found) -> Iterator[RenderableType]:
@@ -140,7 +110,7 @@ def _answers(found: Found) -> Iterator[RenderableType]:
         yield Text(f"{more} more rows with other answers are not shown: compare smaller steps.", "red")
     if same := len(told) - len(rows):
         number = "1 row" if same == 1 else f"{same} rows"
-        yield Text(f"Only the rule or the reason differs: {number} (`zt policy diff --json`).")
+        yield Text(f"Only the rule or the reason differs: {number} (`--json`).")
 
 
 def _by(subject: str | None, names: Mapping[str, str]) -> str:

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from difflib import unified_diff
 from typing import Any, NamedTuple
 
-from cedarpy import pst
-
-from authorities.policy.cedar import policies_of
 from authorities.policy.decisions import SAID, Row, TableError, rows
 from authorities.policy.versions import Content
 from zerotrust.adapters.answer import cut
@@ -72,9 +69,8 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
 
 
 def told(old: Content, new: Content, registry: Registry, *, before: str, after: str) -> dict[str, Any]:
-    """Return `same`, whether all files are; `text`, and `cut`, whether it goes on; `answers`, or None if one does not
-    fit this registry, and how many `more` there are; and `described_as_before`, the rules that do something else and
-    have the same description.
+    """Return `same`, whether all files are; `text`, and `cut`, whether it goes on; and `answers`, or None if one does
+    not fit this registry, and how many `more` there are.
     """
     text = texts(old, new, before=before, after=after)
     goes_on = len(text) > LONGEST_DIFFERENCE
@@ -85,35 +81,9 @@ def told(old: Content, new: Content, registry: Registry, *, before: str, after: 
     }
     try:
         changed = [one._asdict() for one in answers(old, new, registry)]  # fails for what may not be parsed
-        listed = {"answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
-        return found | listed | {"described_as_before": described_as_before(old, new)}
+        return found | {"answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
     except (PolicyError, ValueError):
-        return found | {"answers": None, "more": 0, "described_as_before": []}
-
-
-def described_as_before(old: Content, new: Content) -> list[str]:
-    """Return the ids of the rules that have changed while their descriptions have not; at most `MOST_ANSWERS`.
-
-    Raises as `policies_of`.
-    """
-    before, after = (
-        {rule.annotations.get("id", ""): rule for rule in policies_of(content.document.policies)}
-        for content in (old, new)
-    )
-    found = [
-        name
-        for name, rule in after.items()
-        if name in before and _description(rule) == _description(before[name]) and _does(rule) != _does(before[name])
-    ]
-    return found[:MOST_ANSWERS]
-
-
-def _description(rule: pst.Template) -> str | None:
-    return rule.annotations.get("description")
-
-
-def _does(rule: pst.Template) -> tuple[object, ...]:
-    return rule.effect, rule.principal, rule.action, rule.resource, rule.clauses
+        return found | {"answers": None, "more": 0}
 
 
 def _rows(content: Content, registry: Registry) -> Iterator[Row]:

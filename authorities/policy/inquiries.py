@@ -1,4 +1,4 @@
-"""Answers what operators ask about kept versions: contents, differences, why a call was refused, who may do what.
+"""Answers what operators ask about kept versions: their contents, and why a call was refused.
 
 Nothing here changes anything.
 """
@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from authorities.policy import differences, may
 from authorities.policy.questions import Asked, Explainer
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.rules import rules_of
@@ -15,7 +14,6 @@ from authorities.policy.versions import Version, Versions, VersionsError
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
-from zerotrust.runtime import policy_of
 
 
 class Inquiries:
@@ -28,13 +26,6 @@ class Inquiries:
     async def version(self, number: int) -> Version:
         """Return a version.  Raises `Denied` if it is not kept, or damaged."""
         return await kept(self.versions, number)
-
-    async def differences(self, one: int, other: int) -> dict[str, Any]:
-        """Return what differs between two versions.  Raises `Denied` if one is not kept."""
-        old, new = await self.version(one), await self.version(other)
-        return await asyncio.to_thread(
-            differences.told, old.content, new.content, self._registry(), before=old.name, after=new.name
-        )
 
     async def explain(self, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
         """Explain refusals, each by the version that decided; None where that is not kept, or fits no longer.
@@ -56,18 +47,6 @@ class Inquiries:
             return None
         rules = await asyncio.to_thread(rules_of, version.content.document.policies)
         return {rule.id: rule.sentence for rule in rules}
-
-    async def may(self, name: str) -> may.May:
-        """Return what the party of that name may do by the version in force.  Raises `Denied` if there is none."""
-        registry, document = self._registry(), self.versions.active.content.document
-        if name not in registry.parties:
-            meant = [one for one in registry.parties if one.endswith(f"/{name}")]
-            raise Denied(PolicyReason.NOT_REGISTERED, name, advice=f"is {meant[0]} meant?" if meant else None)
-
-        def found() -> may.May:
-            return may.of_party(name, policy_of(document, registry), rules_of(document.policies), registry)
-
-        return await asyncio.to_thread(found)
 
     async def _named(self, name: str) -> Version | None:
         try:

@@ -1,6 +1,5 @@
-"""The routes for operators: they list, compare, test, activate and roll back versions, and ask why and what may be."""
+"""The routes for operators: they list, test, activate and roll back versions, and ask why a call was refused."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path
@@ -24,12 +23,10 @@ CONTENT = Scope("policy.admin", max_body=MAX_CONTENT)
 ROUTES: Routes = {
     ("GET", "/versions"): ADMIN,
     ("GET", "/versions/{number}"): ADMIN,
-    ("GET", "/differences/{one}/{other}"): ADMIN,
     ("POST", "/versions"): CONTENT,
     ("POST", "/versions/test"): CONTENT,
     ("POST", "/versions/rollback"): ADMIN,
     ("POST", "/explanations"): Scope("policy.admin", max_body=MAX_MESSAGE),
-    ("GET", "/may/{name:path}"): ADMIN,
 }
 
 Number = Annotated[int, Field(ge=1, le=999_999_999)]
@@ -87,10 +84,6 @@ def add_operator_routes(app: FastAPI, office: Office, inquiries: Inquiries) -> N
     async def show_version(number: InPath) -> dict[str, Any]:
         return (await inquiries.version(number)).model_dump()
 
-    @app.get("/differences/{one}/{other}")
-    async def differences(one: InPath, other: InPath) -> dict[str, Any]:
-        return await inquiries.differences(one, other)
-
     @app.post("/versions/test")
     async def test(content: Content) -> dict[str, Any]:
         return await office.test(content)
@@ -111,10 +104,6 @@ def add_operator_routes(app: FastAPI, office: Office, inquiries: Inquiries) -> N
             "explanations": await inquiries.explain(asked.refused),
             "sentences": {name: await inquiries.sentences(name) for name in asked.versions},
         }
-
-    @app.get("/may/{name:path}")
-    async def may(name: str) -> dict[str, Any]:
-        return {"party": name, **asdict(await inquiries.may(name))}
 
 
 def change(version: Summary) -> RegistryChange:

@@ -10,5 +10,4 @@ class PolicyReason(ReasonCode):
     REGISTRY_UNAVAILABLE = "registry_unavailable", (503, "temporarily_unavailable")
     POLICY_MOVED = "policy_moved", (409, "invalid_request")
     NO_SUCH_VERSION = "no_such_version", (404, "invalid_request")
-    NOT_REGISTERED = "not_registered", (404, "invalid_request")
     VERSIONS_UNAVAILABLE = "versions_unavailable", (503, "temporarily_unavailable")

@@ -132,24 +132,6 @@ def test_what_is_newly_permitted_comes_first_and_another_rule_last() -> None:
     assert permitted[-1] == "carl" != permitted[0]  # what the old table asks, comes first
 
 
-def test_a_rule_that_has_changed_while_its_description_has_not_is_named() -> None:
-    def named(*replaced: tuple[str, str]) -> object:
-        text = OLD.policies["documents.cedar"]
-        for one, other in replaced:
-            assert one in text
-            text = text.replace(one, other, 1)
-        new = OLD.model_copy(update={"policies": OLD.policies | {"documents.cedar": text}})
-        return told(OLD, new, REGISTRY, before="1", after="2")["described_as_before"]
-
-    changed = PUBLIC, 'resource.classification == "internal"'
-    assert named(changed) == ["read-own-department"]
-    assert named((PUBLIC, f"{PUBLIC} // as before")) == []
-    assert named(changed, ('@id("read-own-department")', '@id("read-own")')) == [], "that is another rule"
-    described = '@description("', '@description("Now: '
-    assert named(changed, described) == []
-    assert named((PUBLIC, f"{PUBLIC} &&")) == []
-
-
 def test_a_difference_is_told_as_far_as_an_operators_client_reads_it() -> None:
     """Else no version could be compared with such a one, and so none be activated or rolled back."""
     signs = "\U0001f512" * 9 + "\n"

@@ -13,7 +13,7 @@ from authorities.policy.operators import Questions
 from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked, Explainer
 from tests.support.policies import versions_in
 from tests.unit.test_policy_office import CONTENT, LESS, REGISTRY
-from zerotrust.decision import Denied, Resource
+from zerotrust.decision import Resource
 from zerotrust.identity import MAX_ACTORS
 
 REPORT = Resource(
@@ -92,13 +92,6 @@ async def test_it_is_explained_by_the_version_that_decided(inquiries: Inquiries)
     assert sentences is not None
     assert sentences["use-an-api"].startswith("For a user of a department, a party may call an API")
     assert await inquiries.sentences("7-123456789abc") is None
-
-
-async def test_nobody_may_ask_what_a_party_may_do_that_there_is_not(inquiries: Inquiries) -> None:
-    uses = (await inquiries.may("agent/reader")).uses
-    assert sorted(uses) == [("inference.run", "inference"), ("tool.read", "tool/documents")]  # each once
-    with pytest.raises(Denied, match="not_registered"):
-        await inquiries.may("agent/nobody")
 
 
 def test_what_is_asked_to_be_explained_has_bounds() -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from authorities.policy import fit
 from authorities.policy.decisions import rows
-from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, Office
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.policies import versions_in
@@ -101,7 +100,7 @@ async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: Th
         ("yes (change-own-draft)", "no (resource_denied)")
     }
     assert (office.versions.active.number, there.taken) == (1, [])
-    nothing = {"same": True, "text": "", "cut": False, "answers": [], "more": 0, "described_as_before": []}
+    nothing = {"same": True, "text": "", "cut": False, "answers": [], "more": 0}
     assert (await office.test(CONTENT)) == {"active": 1, "problems": [], "further_problems": 0} | nothing
 
 
@@ -111,8 +110,7 @@ async def test_what_is_fit_is_in_force_when_the_registry_has_taken_it(office: Of
     assert there.taken == [2]
     assert office.versions.active.summary == version
     assert (version.number, version.by, version.why, version.of) == (2, "olga", "nothing is deleted", None)
-    may = await Inquiries(office.versions, lambda: REGISTRY).may("agent/writer")
-    assert "document.delete" not in {name for _, names in may.documents for name in names}
+    assert office.versions.active.content == LESS
 
 
 async def test_what_is_unfit_is_not_kept_and_the_rows_are_named(office: Office, there: TheRegistry) -> None:

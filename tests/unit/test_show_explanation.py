@@ -69,7 +69,7 @@ def test_where_several_versions_decided_each_line_has_its_version_and_so_has_a_r
 def test_what_is_in_force_now_is_named_where_another_version_decided() -> None:
     assert shown(REFUSED)[:2] == [
         STRICT_LINE,
-        "Version 2 is in force now; `zt policy diff 1` compares it with version 1.",
+        "Version 2 is in force now.",
     ]
     for name in ("7-cccccccccccc", "1-cccccccccccc", "41d3c5a0b7e2"):
         assert shown(decision(name, sentence=""))[:2] == [

@@ -134,7 +134,6 @@ def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(syste
         "",
         "policies/ is not what is in force, version 2.",
         "It counts only when an operator activates it:",
-        "  .venv/bin/zt --user olga policy diff",
         "  .venv/bin/zt --user olga policy test",
         '  .venv/bin/zt --user olga policy activate --because "..."',
     ]
