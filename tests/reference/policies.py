@@ -8,8 +8,8 @@ from pathlib import Path
 
 from authorities.policy.decisions import FILE, Row, rows
 from authorities.policy.explain import Explanations
-from authorities.policy.may import May, of_party, of_person
 from authorities.policy.rules import rules_of
+from tests.reference.may import May, of_party, of_person
 from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.files import load_policy, policy_files
