@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from authorities.attestation.local import authority as module
 from authorities.attestation.process import closed
 from authorities.attestation.process.closed import NotClosedError, check_closed
 from tests.support.launched import PROJECT, locked, project
-from tests.support.spy import ORDINARY, Spy
+from tests.support.spy import ORDINARY
 from zerotrust.registry.model import load_registry
 
 MAIN = [str(PROJECT / "scripts" / "run"), "authorities.attestation.local.main"]
@@ -46,22 +44,6 @@ async def line(process: asyncio.subprocess.Process) -> str:
 def say(process: asyncio.subprocess.Process, text: str = "") -> None:
     assert process.stdin
     process.stdin.write(f"{text}\n".encode())
-
-
-async def test_who_waits_for_the_authority_and_opens_its_memory_at_its_start_finds_no_key_in_it(place: Path) -> None:
-    """Its own command, as an ordinary user's; the spy keeps what it could open before the program was replaced."""
-    run_dir = place / "run"
-    async with Spy(str(run_dir)) as spy:
-        serving = await started(*MAIN, "--root", str(place / "project"), "--run-dir", str(run_dir), **ORDINARY)
-        assert json.loads(await line(serving))["ready"]
-        ca = x509.load_pem_x509_certificate((run_dir / "ca.pem").read_bytes()).public_key()
-        assert isinstance(ca, EllipticCurvePublicKey)
-        await spy.has("refused")  # it has found the process, too late
-        _, found = await spy.found([ca])
-        serving.terminate()
-        await serving.communicate()
-
-    assert not found
 
 
 GOES_ON = """

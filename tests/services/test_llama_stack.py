@@ -406,16 +406,6 @@ async def test_a_token_that_opens_the_door_alone_opens_nothing_behind_it(
     assert server.asked == []
 
 
-async def test_a_server_that_is_suspended_is_not_asked(
-    system: System, thinking: httpx.AsyncClient, server: Server
-) -> None:
-    system.revocations.replace(1, {("party", "llamastack"): "an operator"})
-    refused = await ask(thinking)
-
-    assert (refused.status_code, refused.json()["reason"]) == (403, "peer_revoked")
-    assert server.asked == []
-
-
 async def test_once_the_registry_has_no_such_server_the_script_answers(
     system: System, thinking: httpx.AsyncClient, server: Server
 ) -> None:

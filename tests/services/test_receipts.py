@@ -315,18 +315,6 @@ async def test_what_changes_a_tools_answer_on_its_way_is_found(system: System, i
     assert await failing(system, issuer) == (7, "agent/reader")
 
 
-async def test_what_takes_a_receipt_out_is_found(system: System, issuer: Issuer) -> None:
-    reader = system.addresses["agent/reader"]
-
-    def without_the_last(body: bytes) -> bytes:
-        head, tilde, rest = body.rpartition(b"~")
-        return head + b'"' + rest.partition(b'"')[2] if tilde else body
-
-    system.apps[reader] = Altering(system.apps[reader], without_the_last)
-
-    assert await failing(system, issuer) == (5, "agent/reader")
-
-
 async def test_a_party_that_gives_no_receipts_is_named(system: System, issuer: Issuer) -> None:
     tool = system.addresses["tool/documents"]
 
