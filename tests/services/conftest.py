@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.issuer import Issuer
+from tests.support.registry_authority import Authority, authority_in
 from tests.support.system import System, running
 
 Token = Callable[..., str]
@@ -17,6 +18,13 @@ async def system(tmp_path: Path, issuer: Issuer) -> AsyncIterator[System]:
     """All five services, alive."""
     async with running(tmp_path, issuer=issuer) as system:
         yield system
+
+
+@pytest.fixture
+async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
+    """The registry, alive."""
+    async with authority_in(tmp_path, issuer) as authority:
+        yield authority
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 import pytest
 
@@ -39,7 +40,10 @@ ROOT = Path(__file__).parents[2]
 class Readable:
     """In the place of `Interpreter`: a script, which its shell has to read."""
 
+    copied: ClassVar[list[str]] = []
+
     def __init__(self, path: str) -> None:
+        self.copied.append(path)
         self.path, self.env, self.fd = path, {"LD_LIBRARY_PATH": "/found"}, os.open(path, os.O_RDONLY)
 
     def close(self) -> None:
@@ -83,16 +87,43 @@ def keycloak(tmp_path: Path, told: list[str], files: Files) -> Keycloak:
     return Keycloak(tmp_path / "run", **files, say=told.append)
 
 
-def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, body: str) -> None:
-    """Put a script where Java would be, and leave the machine's ports out of it: a real Keycloak may be running."""
-    script = tmp_path / "java"
-    script.write_text(f"#!/bin/sh\n{body}\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(module, "find_runtime", lambda _: Runtime(java=script, distribution=distribution))
-    monkeypatch.setattr(module, "Interpreter", Readable)
-    monkeypatch.setattr(module, "check_port", lambda _: None)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        monkeypatch.setattr(module, "HEALTH_PORT", free.getsockname()[1])
+@dataclass
+class Java:
+    """Puts a script where Java would be, and leaves the machine's ports out of it: a real Keycloak may be running."""
+
+    monkeypatch: pytest.MonkeyPatch
+    folder: Path
+    distribution: Path
+    keycloak: Keycloak
+
+    def runs(self, body: str) -> None:
+        """Have this shell script run in Java's place."""
+        script = self.folder / "java"
+        script.write_text(f"#!/bin/sh\n{body}\n")
+        script.chmod(0o755)
+        runtime = Runtime(java=script, distribution=self.distribution)
+        self.monkeypatch.setattr(module, "find_runtime", lambda _: runtime)
+        self.monkeypatch.setattr(module, "Interpreter", Readable)
+        self.monkeypatch.setattr(module, "check_port", lambda _: None)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.monkeypatch.setattr(module, "HEALTH_PORT", free.getsockname()[1])
+
+    async def fails(self, body: str, match: str | None = None) -> pytest.ExceptionInfo[KeycloakError]:
+        """Start Keycloak, whose Java ends; return what is raised."""
+        self.runs(body)
+        with pytest.raises(KeycloakError, match=match) as failed:
+            await self.keycloak.__aenter__()
+        return failed
+
+    async def arguments(self) -> list[str]:
+        """Return the arguments that Java is started with."""
+        await self.fails("""printf '%s\n' "$@"; exit 1""")
+        return self.keycloak.log.read_text().splitlines()
+
+
+@pytest.fixture
+def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, keycloak: Keycloak) -> Java:
+    return Java(monkeypatch, tmp_path, distribution, keycloak)
 
 
 # --- why it does not start --------------------------------------------------------------------------------------------
@@ -122,37 +153,24 @@ async def test_a_port_in_use_is_noticed_before_anything_is_started(
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
-async def test_a_key_that_others_may_read_is_not_used(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files, mode: int
-) -> None:
-    java(monkeypatch, tmp_path, distribution, "exit 1")
+async def test_a_key_that_others_may_read_is_not_used(java: Java, keycloak: Keycloak, files: Files, mode: int) -> None:
     files["key"].chmod(mode)
 
-    with pytest.raises(KeycloakError, match=rf"others may read Keycloak's key \(mode {mode:o}\): delete it"):
-        await keycloak.__aenter__()
+    await java.fails("exit 1", rf"others may read Keycloak's key \(mode {mode:o}\): delete it")
 
     assert not keycloak.log.exists()
 
 
-async def test_a_key_that_is_missing_is_named(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files
-) -> None:
-    java(monkeypatch, tmp_path, distribution, "exit 1")
+async def test_a_key_that_is_missing_is_named(java: Java, files: Files) -> None:
     files["key"].unlink()
 
-    with pytest.raises(KeycloakError, match=r"key\.pem: Keycloak's key cannot be had \(No such file"):
-        await keycloak.__aenter__()
+    await java.fails("exit 1", r"key\.pem: Keycloak's key cannot be had \(No such file")
 
 
 async def test_keycloak_speaks_https_alone_with_the_newest_tls_and_asks_for_certificates(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files
+    java: Java, files: Files
 ) -> None:
-    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
-
-    with pytest.raises(KeycloakError):
-        await keycloak.__aenter__()
-
-    assert set(keycloak.log.read_text().splitlines()) >= {
+    assert {*await java.arguments()} >= {
         "--http-enabled=false",
         "--https-protocols=TLSv1.3",
         "--https-client-auth=request",
@@ -162,15 +180,8 @@ async def test_keycloak_speaks_https_alone_with_the_newest_tls_and_asks_for_cert
     }
 
 
-async def test_keycloak_writes_a_log_that_has_an_end(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
-) -> None:
-    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
-
-    with pytest.raises(KeycloakError):
-        await keycloak.__aenter__()
-
-    assert set(keycloak.log.read_text().splitlines()) >= {
+async def test_keycloak_writes_a_log_that_has_an_end(java: Java, keycloak: Keycloak) -> None:
+    assert {*await java.arguments()} >= {
         "--log=file",
         f"--log-file={keycloak.log}",
         f"-Dquarkus.log.file.rotation.max-file-size={LOG_SIZE}",
@@ -178,16 +189,9 @@ async def test_keycloak_writes_a_log_that_has_an_end(
     }
 
 
-async def test_keycloak_is_told_what_a_stranger_may_cost(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
-) -> None:
-    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
-
-    with pytest.raises(KeycloakError):
-        await keycloak.__aenter__()
-
+async def test_keycloak_is_told_what_a_stranger_may_cost(java: Java) -> None:
     assert THREADS > MAX_CONNECTIONS
-    assert set(keycloak.log.read_text().splitlines()) >= {
+    assert {*await java.arguments()} >= {
         f"--http-pool-max-threads={THREADS}",
         f"--db-pool-max-size={THREADS}",
         f"-Dquarkus.http.limits.max-connections={MAX_CONNECTIONS}",
@@ -198,15 +202,8 @@ async def test_keycloak_is_told_what_a_stranger_may_cost(
     }
 
 
-async def test_keycloak_finds_itself_and_whom_it_tells_of_logouts_and_nobody_else(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
-) -> None:
-    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
-
-    with pytest.raises(KeycloakError):
-        await keycloak.__aenter__()
-
-    [option] = [line for line in keycloak.log.read_text().splitlines() if line.startswith("-Djdk.net.hosts.file=")]
+async def test_keycloak_finds_itself_and_whom_it_tells_of_logouts_and_nobody_else(java: Java) -> None:
+    [option] = [line for line in await java.arguments() if line.startswith("-Djdk.net.hosts.file=")]
     address, *names = Path(option.partition("=")[2]).read_text().split()
     parties = {f"{name}.authority.agents.example" for name in ("registry", "attestation")}
     assert address == "127.0.0.1"
@@ -220,44 +217,37 @@ async def test_keycloak_finds_itself_and_whom_it_tells_of_logouts_and_nobody_els
         ("""case "$*" in *config.built=true*) echo 'ERROR: no space left'; exit 2;; esac; exit 10""", 2),
     ],
 )
-async def test_a_keycloak_that_ends_says_why(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, *, body: str, status: int
-) -> None:
-    java(monkeypatch, tmp_path, distribution, body)
+async def test_a_keycloak_that_ends_says_why(java: Java, keycloak: Keycloak, body: str, status: int) -> None:
+    told = str((await java.fails(body)).value)
 
-    with pytest.raises(KeycloakError) as failed:
-        await keycloak.__aenter__()
-
-    assert f"Keycloak ended with status {status}." in str(failed.value)
-    assert str(keycloak.log) in str(failed.value)
-    assert str(failed.value).endswith("ERROR: no space left")
+    assert f"Keycloak ended with status {status}." in told
+    assert str(keycloak.log) in told
+    assert told.endswith("ERROR: no space left")
 
 
 @pytest.mark.parametrize(("building", "doing"), [(True, "is being built"), (False, "is starting")])
 async def test_a_keycloak_that_does_nothing_is_ended_and_its_finished_build_is_kept(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, building: bool, doing: str
+    java: Java, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, building: bool, doing: str
 ) -> None:
     """It does nothing while it is built, or once it is: it is not waited for any longer, and the build is kept."""
     body = f"""case "$*" in *config.built=true*) ;; *) test ! -e {tmp_path}/builds || exit 10;; esac; exec sleep 600"""
-    java(monkeypatch, tmp_path, distribution, body)
     monkeypatch.setattr(child, "IDLE", 2)
     monkeypatch.setattr(child, "WORK", 0.5)
     if not building:
         (tmp_path / "builds").touch()
 
-    with pytest.raises(KeycloakError, match=f"^Keycloak {doing} ") as failed:
-        await keycloak.__aenter__()
+    failed = await java.fails(body, f"^Keycloak {doing} ")
 
     assert isinstance(failed.value.__cause__, NoProgress)
     assert keycloak._process
     assert await keycloak._process.wait() == -signal.SIGKILL
-    keycloak._instance.prepare(distribution)
+    keycloak._instance.prepare(java.distribution)
     assert keycloak._instance.built != building
 
 
 @pytest.mark.parametrize("built", [False, True])
 async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_what_goes_on(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, files: Files, *, built: bool
+    java: Java, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: Files, *, built: bool
 ) -> None:
     """Neither step ends here before it was told of twice."""
     if built:
@@ -275,7 +265,7 @@ async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_wha
     body = (
         f"""wait_for() {{ {wait}; }}; case "$*" in *config.built=true*) wait_for started 1;; esac; wait_for built 10"""
     )
-    java(monkeypatch, tmp_path, distribution, body)
+    java.runs(body)
     monkeypatch.setattr(progress, "SAID_AFTER", 0.01)
 
     async with asyncio.timeout(60):
@@ -288,31 +278,27 @@ async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_wha
 
 
 async def test_java_sees_nothing_of_our_environment_that_could_change_keycloak(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+    java: Java, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KC_HOSTNAME", "http://evil.example")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dx=y")
-    java(monkeypatch, tmp_path, distribution, "env; exit 1")
 
-    with pytest.raises(KeycloakError):
-        await keycloak.__aenter__()
+    await java.fails("env; exit 1")
 
     names = {line.partition("=")[0] for line in keycloak.log.read_text().splitlines()}
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", "LD_LIBRARY_PATH"}
 
 
 async def test_no_secret_is_in_an_argument_or_a_variable_and_the_build_is_given_none(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
+    java: Java, keycloak: Keycloak, tmp_path: Path
 ) -> None:
     """What is secret comes by a descriptor that the process inherits, and the build inherits none."""
     show = """env; printf '%s\n' "$@"; for a; do case "$a" in --config-file=*) f="${a#*=}";; esac; done"""
     body = f"""{show}; case "$*" in *config.built=true*) cat "$f" > {tmp_path}/second; exit 1;; esac
 cat "$f" > {tmp_path}/first; exit 10"""
-    java(monkeypatch, tmp_path, distribution, body)
 
-    with pytest.raises(KeycloakError):
-        await keycloak.__aenter__()
+    await java.fails(body)
 
     said = keycloak.log.read_text()
     assert not [secret for secret in (*keycloak.passwords.values(), keycloak.admin[1]) if secret in said]
@@ -322,23 +308,11 @@ cat "$f" > {tmp_path}/first; exit 10"""
     )
 
 
-async def test_java_runs_from_a_copy_that_nobody_may_read_and_lets_nobody_attach(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path
-) -> None:
-    java(monkeypatch, tmp_path, distribution, """printf '%s\n' "$@"; exit 1""")
-    copied: list[str] = []
+async def test_java_runs_from_a_copy_that_nobody_may_read_and_lets_nobody_attach(java: Java) -> None:
+    Readable.copied.clear()
 
-    def interpreter(path: str) -> Readable:
-        copied.append(path)
-        return Readable(path)
-
-    monkeypatch.setattr(module, "Interpreter", interpreter)
-
-    with pytest.raises(KeycloakError):
-        await keycloak.__aenter__()
-
-    assert copied == [str(tmp_path / "java")]
-    assert "-XX:+DisableAttachMechanism" in keycloak.log.read_text().splitlines()
+    assert "-XX:+DisableAttachMechanism" in await java.arguments()
+    assert Readable.copied == [str(java.folder / "java")]
 
 
 def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
@@ -471,22 +445,28 @@ def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> Non
 # --- what a second start keeps ----------------------------------------------------------------------------------------
 
 
-def test_the_realm_is_imported_as_it_is_given(keycloak: Keycloak, distribution: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def home(keycloak: Keycloak, distribution: Path) -> Path:
+    """The folder of Keycloak, built and sealed."""
     keycloak._instance.prepare(distribution)
+    (keycloak._instance.home / BUILT / "build").write_text("built")
+    keycloak._instance.seal()
+    return keycloak._instance.home
 
-    home = tmp_path / "run" / "keycloak"
-    imported = (home / "data" / "import" / "realm.json").read_text()
-    assert imported == as_text(registry())
+
+def test_the_realm_is_imported_as_it_is_given_and_the_shared_distribution_stays_as_it_is(
+    home: Path, distribution: Path
+) -> None:
+    assert (home / "data" / "import" / "realm.json").read_text() == as_text(registry())
     assert home.stat().st_mode & 0o077 == 0, "the database holds the realm's signing key"
+    assert (distribution / BUILT / "build").read_text() == "not built"
 
 
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_second_start_keeps_the_build_and_makes_the_database_afresh(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path, linked: bool
+    keycloak: Keycloak, home: Path, distribution: Path, tmp_path: Path, linked: bool
 ) -> None:
-    keycloak._instance.prepare(distribution)
-    keycloak._instance.seal()
-    data, elsewhere = tmp_path / "run" / "keycloak" / "data", tmp_path / "elsewhere"
+    data, elsewhere = home / "data", tmp_path / "elsewhere"
     (data / "h2").touch()
     if linked:
         data.rename(elsewhere)
@@ -499,52 +479,36 @@ def test_a_second_start_keeps_the_build_and_makes_the_database_afresh(
     assert keycloak._instance.built
 
 
-def test_another_script_is_built_in(keycloak: Keycloak, distribution: Path, tmp_path: Path, files: Files) -> None:
-    keycloak._instance.prepare(distribution)
-    keycloak._instance.seal()
-    other = tmp_path / "delegation.js"
-    other.write_text("exports = null;")
-    changed = Keycloak(tmp_path / "run", **files, scripts=(other,))
+def test_another_script_is_built_in_and_each_is_given_in_a_jar_of_its_own(
+    home: Path, distribution: Path, tmp_path: Path, files: Files
+) -> None:
+    for names in [script.name for script in SCRIPTS], ["one.js", "two.js"]:
+        scripts = tuple(tmp_path / name for name in names)
+        for script in scripts:
+            script.write_text("exports = null;")
+        changed = Keycloak(tmp_path / "run", **files, scripts=scripts)
 
-    changed._instance.prepare(distribution)
+        changed._instance.prepare(distribution)
 
-    assert not changed._instance.built
-
-
-def test_each_script_is_given_to_keycloak_in_a_jar_of_its_own(distribution: Path, tmp_path: Path, files: Files) -> None:
-    scripts = tuple(tmp_path / name for name in ("one.js", "two.js"))
-    for script in scripts:
-        script.write_text("exports = null;")
-
-    Keycloak(tmp_path / "run", **files, scripts=scripts)._instance.prepare(distribution)
-
-    jars = {jar.name for jar in (tmp_path / "run" / "keycloak" / "providers").iterdir()}
-    assert jars == {"one.jar", "two.jar"}
+        assert not changed._instance.built
+        assert {jar.stem for jar in (home / "providers").iterdir()} == {script.stem for script in scripts}
 
 
 @pytest.mark.parametrize("name", ["build", "added.jar"])
 def test_a_build_that_was_changed_since_it_was_sealed_is_made_anew(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path, name: str
+    keycloak: Keycloak, home: Path, distribution: Path, name: str
 ) -> None:
-    keycloak._instance.prepare(distribution)
-    quarkus = tmp_path / "run" / "keycloak" / "lib" / "quarkus"
-    (quarkus / "build").write_text("built")
-    keycloak._instance.seal()
-    (quarkus / name).write_text("another")
+    (home / BUILT / name).write_text("another")
 
     keycloak._instance.prepare(distribution)
 
     assert not keycloak._instance.built
-    assert {file.name: file.read_text() for file in quarkus.iterdir()} == {"build": "not built"}
+    assert {file.name: file.read_text() for file in (home / BUILT).iterdir()} == {"build": "not built"}
 
 
 def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path
+    keycloak: Keycloak, home: Path, distribution: Path, tmp_path: Path
 ) -> None:
-    keycloak._instance.prepare(distribution)
-    (tmp_path / "run" / "keycloak" / "lib" / "quarkus" / "build").write_text("built")
-    keycloak._instance.seal()
-    home = tmp_path / "run" / "keycloak"
     jar, when = home / "providers" / "delegation.jar", (home / "providers" / "delegation.jar").stat().st_mtime
     genuine = jar.read_bytes()
     jar.write_bytes(b"another")
@@ -558,32 +522,18 @@ def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
 
     keycloak._instance.prepare(distribution)
 
+    def names(folder: str) -> set[str]:
+        return {path.name for path in (home / folder).iterdir()}
+
     assert (jar.read_bytes(), jar.stat().st_mtime) == (genuine, when)
-    assert {path.name for path in home.iterdir()} == {
-        "lib",
-        "providers",
-        "conf",
-        "data",
-        "build.seal",
-        "keycloak.log.1",
-    }
-    assert {path.name for path in (home / "providers").iterdir()} == {f"{one.stem}.jar" for one in SCRIPTS}
-    assert list((home / "conf").iterdir()) == []
-    assert {path.name for path in (home / "lib").iterdir()} == {"lib", "app", "quarkus", "quarkus-run.jar"}
+    assert names(".") == {"lib", "providers", "conf", "data", "build.seal", "keycloak.log.1"}
+    assert names("providers") == {f"{one.stem}.jar" for one in SCRIPTS}
+    assert names("conf") == set()
+    assert names("lib") == {"lib", "app", "quarkus", "quarkus-run.jar"}
     assert (home / "lib" / "quarkus-run.jar").read_text() == ""
     assert (home / "lib" / "lib").resolve() == distribution / "lib" / "lib"
     assert keycloak._instance.built
-    assert (home / "lib" / "quarkus" / "build").read_text() == "built"
-
-
-def test_a_build_never_writes_to_the_shared_distribution(
-    keycloak: Keycloak, distribution: Path, tmp_path: Path
-) -> None:
-    keycloak._instance.prepare(distribution)
-
-    (tmp_path / "run" / "keycloak" / "lib" / "quarkus" / "build").write_text("built")
-
-    assert (distribution / "lib" / "quarkus" / "build").read_text() == "not built"
+    assert (home / BUILT / "build").read_text() == "built"
 
 
 def test_every_run_makes_its_own_passwords(tmp_path: Path, files: Files) -> None:

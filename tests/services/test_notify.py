@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,6 @@ BECAUSE = {"cause": "a theft"}
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "SECONDS_BETWEEN_TRIES", 0.01)
-
-
-@pytest.fixture
-async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
-    async with authority_in(tmp_path, issuer) as authority:
-        yield authority
 
 
 async def told(authority: Authority, least: int) -> list[tuple[str, str]]:

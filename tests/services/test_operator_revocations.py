@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 import sqlalchemy.exc
 
-from authorities.registry import notify
 from authorities.registry import revocations as module
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.notify import NOTIFIED, Notifier
@@ -36,12 +34,6 @@ from tests.support.registry_authority import (
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation_list import RETENTION, Revocable
-
-
-@pytest.fixture
-async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
-    async with authority_in(tmp_path, issuer) as authority:
-        yield authority
 
 
 def body(kind: str, name: str, cause: str = "a theft") -> dict[str, str]:
@@ -78,34 +70,6 @@ async def test_what_operators_revoke_is_revoked_here_first_and_at_the_realm_seco
     assert event["cause"] == "a theft"
 
 
-async def test_a_realm_that_cannot_be_notified_delays_no_revocation(authority: Authority) -> None:
-    authority.realm.away = True
-
-    answer = await authority.operate("POST", "/revocations", body("session", "session-1"))
-
-    assert answer == {"keycloak": "unconfirmed: Keycloak is away"}
-    assert ("session", "session-1") in authority.revocations.revoked
-
-
-async def test_a_realm_that_was_away_is_notified_until_it_has_confirmed(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(notify, "SECONDS_BETWEEN_TRIES", 0.01)
-    authority.realm.away = True
-
-    await authority.operate("POST", "/revocations", body("session", "session-1"))
-    async with asyncio.timeout(5):
-        while len(authority.realm.told) < 3:
-            await asyncio.sleep(0.005)
-    authority.realm.away = False
-    count = -1
-    async with asyncio.timeout(5):
-        while count != (count := len(authority.realm.told)):
-            await asyncio.sleep(0.1)
-
-    assert {what for what, *_ in authority.realm.told} == {"end session"}
-
-
 async def test_an_operator_does_not_lock_themselves_out(authority: Authority) -> None:
     token = authority.operators_token(sub="alices-id")
 
@@ -116,30 +80,6 @@ async def test_an_operator_does_not_lock_themselves_out(authority: Authority) ->
     assert authority.realm.told == []
     session = await authority.ask("POST", "/revocations", body("session", "alices-id"), token=token)
     assert session.status_code == 200  # they sign in again
-
-
-async def test_of_two_operators_who_revoke_each_other_at_the_same_moment_one_stays(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    both = asyncio.Barrier(2)
-
-    async def user_id(name: str) -> str:
-        await both.wait()  # both requests are past the gate
-        return name
-
-    monkeypatch.setattr(authority.realm, "user_id", user_id)
-    names = "olga", "olivia"
-    answers = await asyncio.gather(
-        *(
-            authority.ask("POST", "/revocations", body("user", other), token=authority.operators_token(sub=own))
-            for own, other in (names, names[::-1])
-        )
-    )
-
-    assert sorted(answer.status_code for answer in answers) == [200, 401]
-    assert len(authority.revocations.revoked) == 1
-    [refused] = [answer.json() for answer in answers if answer.status_code == 401]
-    assert refused["reason"] == Reason.REVOKED
 
 
 @pytest.mark.parametrize("path", ["/revocations", "/reinstatements"])

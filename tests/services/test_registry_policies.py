@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,6 @@ from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 POLICY_PARTY = "authority/policy"
 STRICTER = POLICY.model_copy(update={"policies": POLICY.policies.replace('"/operators"', '"/nobody"')})
 UNFIT = POLICY.model_copy(update={"policies": "permit (principal, action, resource) when { context.wish };"})
-
-
-@pytest.fixture
-async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
-    async with authority_in(tmp_path, issuer) as authority:
-        yield authority
 
 
 async def numbers(authority: Authority) -> dict[str, int]:

@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.clock import NonDecreasingClock
-from zerotrust.gate import Gate
 
 Stored = Callable[[], dict[str, dict[str, str]]]
 TASK = {"request": "Summarise our incident reports and file the summary."}
@@ -74,26 +71,21 @@ async def test_every_refusal_has_its_own_reason_on_record(system: System, issuer
     ]
 
 
-async def test_one_trace_and_one_transaction_connect_the_records_of_all_parties(system: System, issuer: Issuer) -> None:
+async def test_the_records_of_all_parties_are_one_trace_one_transaction_and_one_tree_of_spans(
+    system: System, issuer: Issuer
+) -> None:
     events = await told(system, issuer.token(jti="the-root"))
-
-    for name in system.services:
-        seen = [r for r in system.records(name) if "transaction" in r]
-        assert seen, name
-        assert {r["trace_id"] for r in seen} == {events[0]["trace_id"]}
-        assert {r["transaction"] for r in seen} == {"the-root"}
-        assert {r["subject"] for r in seen} == {"alice"}
-        assert first_bad_record(system.folder / name.replace("/", "-") / "journal.jsonl") == 0
-
-
-async def test_the_records_of_all_parties_are_one_tree_of_spans(system: System, issuer: Issuer) -> None:
-    await told(system, issuer.token(jti="the-root"))
 
     spans: dict[str, dict[str, str | None]] = {}
     for name in system.services:
-        for record in system.records(name):
-            if record["event"] == "request" and "transaction" in record:
-                spans.setdefault(name, {})[record["span_id"]] = record["parent_id"]
+        seen = [record for record in system.records(name) if "transaction" in record]
+        assert seen, name
+        assert {record["trace_id"] for record in seen} == {events[0]["trace_id"]}
+        assert {record["transaction"] for record in seen} == {"the-root"}
+        assert {record["subject"] for record in seen} == {"alice"}
+        assert first_bad_record(system.folder / name.replace("/", "-") / "journal.jsonl") == 0
+        called = [record for record in seen if record["event"] == "request"]
+        spans[name] = {record["span_id"]: record["parent_id"] for record in called}
     [(root, above)] = spans["orchestrator"].items()
     assert above is None
     for agent in ("agent/reader", "agent/writer"):
@@ -102,35 +94,35 @@ async def test_the_records_of_all_parties_are_one_tree_of_spans(system: System, 
     assert set(spans["inference"].values()) == set(spans["tool/documents"].values()) == agents
 
 
-async def test_on_every_hop_authority_shrinks_and_the_chain_grows(system: System, issuer: Issuer) -> None:
-    await told(system, issuer.token(jti="the-root"))
+async def test_on_every_hop_authority_shrinks_the_chain_grows_and_each_exchange_is_on_record(
+    system: System, issuer: Issuer
+) -> None:
+    token = issuer.token(jti="the-root")
+    await told(system, token)
 
+    def short(party: str) -> str:
+        return party.removeprefix("spiffe://agents.example/")
+
+    calls = [record for name in system.services for record in requests(system, name)]
     hops = {
-        (r["audience"].removeprefix("spiffe://agents.example/"), len(r["actors"]), " ".join(r["scopes"]))
-        for name in system.services
-        for r in requests(system, name)
+        (short(call["audience"]), " < ".join(map(short, call["actors"])), " ".join(call["scopes"])) for call in calls
     }
     assert hops == {
-        ("orchestrator", 0, "agent.invoke inference.run llama.chat task.run tool.read tool.write"),
-        ("agent/reader", 1, "agent.invoke inference.run llama.chat tool.read"),
-        ("agent/writer", 1, "agent.invoke inference.run llama.chat tool.write"),
-        ("tool/documents", 2, "tool.read"),
-        ("tool/documents", 2, "tool.write"),
-        ("inference", 2, "inference.run llama.chat"),
+        ("orchestrator", "", "agent.invoke inference.run llama.chat task.run tool.read tool.write"),
+        ("agent/reader", "orchestrator", "agent.invoke inference.run llama.chat tool.read"),
+        ("agent/writer", "orchestrator", "agent.invoke inference.run llama.chat tool.write"),
+        ("tool/documents", "agent/reader < orchestrator", "tool.read"),
+        ("tool/documents", "agent/writer < orchestrator", "tool.write"),
+        ("inference", "agent/reader < orchestrator", "inference.run llama.chat"),
+        ("inference", "agent/writer < orchestrator", "inference.run llama.chat"),
     }
-    for name in system.services:
-        for r in requests(system, name):
-            assert len(r["lineage"]) == len(r["actors"])
-            assert [*r["lineage"], r["token_id"]][0] == "the-root"
-
-
-async def test_each_exchange_is_on_record_with_the_token_it_made(system: System, issuer: Issuer) -> None:
-    await told(system, issuer.token(jti="the-root"))
-
+    for call in calls:
+        assert len(call["lineage"]) == len(call["actors"])
+        assert [*call["lineage"], call["token_id"]][0] == "the-root"
     made = {r["token_id"] for n in system.services for r in system.records(n) if r["event"] == "exchange"}
-    used = {r["token_id"] for n in system.services for r in requests(system, n)}
-    assert used == made | {"the-root"}
+    assert {call["token_id"] for call in calls} == made | {"the-root"}
     assert len(made) == len(issuer.exchanges) == 6
+    assert [form["subject_token"] for form in issuer.exchanges].count(token) == 2  # for the two agents
 
 
 async def test_bob_gets_his_departments_summary_and_meets_no_trap(
@@ -186,53 +178,3 @@ async def test_each_party_answers_health_and_refuses_everybody_else_without_a_to
     assert (await client.get("/health")).json() == {"status": "ok"}
     refused = await client.post("/tasks", json=TASK)
     assert (refused.status_code, refused.json()["reason"]) == (401, "no_token")
-
-
-@pytest.mark.parametrize("name", ["agent/reader", "agent/writer", "tool/documents", "inference"])
-async def test_the_users_own_token_opens_no_door_but_the_front_one(system: System, issuer: Issuer, name: str) -> None:
-    path = {"tool/documents": "/mcp", "inference": "/v1/chat/completions"}.get(name, "/a2a")
-
-    mine, for_this_door = issuer.token(), issuer.token(aud=issuer.registry.id(name))
-
-    without_certificate = await system.client(name, mine).post(path, json={})
-    as_it_is = await system.client(name, mine, peer=workload("orchestrator")).post(path, json={})
-    for_this = await system.client(name, for_this_door, peer=workload("orchestrator")).post(path, json={})
-
-    def reason(answer: Any) -> str:
-        body = answer.json()
-        return str(body["error"]["data"]["reason"] if "jsonrpc" in body else body["reason"])
-
-    # A user has no certificate, and comes no further; the rest is what an intruder in a workload could do with it.
-    assert (without_certificate.status_code, reason(without_certificate)) == (403, "no_certificate")
-    assert (as_it_is.status_code, reason(as_it_is)) == (401, "audience_mismatch")
-    assert (for_this.status_code, reason(for_this)) == (401, "actor_missing")
-
-
-async def test_a_token_of_one_hop_opens_no_other(system: System, issuer: Issuer) -> None:
-    await told(system, issuer.token())
-    held = {form["subject_token"] for form in issuer.exchanges} - {issuer.exchanges[0]["subject_token"]}
-    assert len(held) == 2  # the reader's and the writer's
-
-    for token in held:
-        for name, path in (("orchestrator", "/tasks"), ("tool/documents", "/mcp"), ("inference", "/v1/models")):
-            answer = await system.client(name, token).post(path, json={})
-            assert answer.status_code == 401
-            assert "audience_mismatch" in answer.text
-
-
-async def test_a_stream_of_a_task_does_not_outlive_the_users_token(system: System, issuer: Issuer) -> None:
-    never, gate = asyncio.Event(), system.apps[system.addresses["orchestrator"]]
-
-    async def hangs(_scope: Any, _receive: Any, _send: Any) -> None:
-        await never.wait()
-
-    system.apps[system.addresses["agent/reader"]] = hangs
-    assert isinstance(gate, Gate)
-    claims = issuer.claims()
-    gate._clock = NonDecreasingClock(lambda: claims["exp"] - 1.0)  # a second is left, by this clock for ever
-    client = system.client("orchestrator", issuer.sign(claims))
-    answer = await client.post("/tasks", json=TASK, headers={"accept": "text/event-stream"})
-
-    assert "event: started" in answer.text
-    assert "event: finished" not in answer.text
-    assert system.reasons("orchestrator")[-1] == "expired"

@@ -1,6 +1,5 @@
 """The registry's door for the ledger: nobody else comes in, and what goes through is not recorded."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -9,21 +8,14 @@ import pytest
 from authorities.audit.cosigning import Cosigners
 from authorities.audit.log import Log
 from tests.support.ca import NO_CERTIFICATE, workload
-from tests.support.issuer import Issuer
 from tests.support.ledger import grow
-from tests.support.registry_authority import ADDRESS, NAME, Authority, authority_in
+from tests.support.registry_authority import ADDRESS, NAME, Authority
 from tests.support.system import Wire
 from tests.support.tlog import ORIGIN
 from zerotrust.decision import Reason
 from zerotrust.tlog.quorum import policy
 
 LEDGER = "authority/audit"
-
-
-@pytest.fixture
-async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
-    async with authority_in(tmp_path, issuer) as authority:
-        yield authority
 
 
 def wire(authority: Authority, party: str) -> httpx.AsyncClient:

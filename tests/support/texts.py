@@ -25,10 +25,16 @@ _MASKS = {
 }
 
 
+_NUMBERED = {"<id>", "<digest>"}
+"""What is told apart within a text: the second one is `<id 2>`."""
+
+
 def masked(text: str) -> str:
     """Return the text with a name in the place of each folder, time, id, digest and port: they differ in each run."""
     for name, pattern in _MASKS.items():
-        text = re.sub(pattern, name, text)
+        known = dict.fromkeys(re.findall(pattern, text) if name in _NUMBERED else ())
+        numbers = {found: f"{name[:-1]} {number}>" for number, found in enumerate(known, 1) if number > 1}
+        text = re.sub(pattern, lambda found: numbers.get(found[0], name), text)  # noqa: B023 - called at once
     return text
 
 
@@ -41,7 +47,8 @@ class Texts(AmberSnapshotExtension):
         """Return what a section holds."""
         assert isinstance(data, str)
         assert data.strip(), "an empty text needs no snapshot"
-        return masked("\n".join(line.rstrip() for line in data.strip("\n").splitlines()))
+        lines = (line.rstrip() for line in data.strip("\n").splitlines())
+        return masked("\n".join(line for line in lines if line.strip(" ─") or not line))  # no lines of tables
 
     def diff_lines(self, serialized_data: str | bytes, snapshot_data: str | bytes) -> Iterator[str]:
         """Yield the difference, and how to accept it."""

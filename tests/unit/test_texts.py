@@ -22,7 +22,7 @@ def test_each_text_is_that_of_a_test() -> None:
         (f"{TESTS.parent}/run/logs", "<project>/run/logs"),
         ("at 2026-11-27 01:02:58Z, 11-27 01:02", "at <time>, <time>"),
         ("onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", "onrtac:<id>"),
-        (f"policy 2-90831fdcc3fd, sha256 {'0' * 64}", "policy 2-<digest>, sha256 <digest>"),
+        (f"policy 2-90831fdcc3fd, sha256 {'0' * 64}, {'0' * 64}", "policy 2-<digest>, sha256 <digest 2>, <digest 2>"),
         ("https://127.0.0.1:40123/x", "https://127.0.0.1:<port>/x"),
         ("version 12, 80 columns, 8443", "version 12, 80 columns, 8443"),
     ],
