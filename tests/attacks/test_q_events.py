@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from authorities.registry.keycloak.poll import Reader
-from tests.services.test_poll import NOW, OWN, Applied, Keycloak
 from tests.support.attack import Attempt, Scene, Tries, attack
+from tests.support.keycloak_events import NOW, OWN, Applied, Keycloak
 
 
 class Heard(Scene):

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.past import put_aside
-from tests.services.test_notify import told
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.records import records
-from tests.support.registry_authority import READER, READERS_ID, authority_in
+from tests.support.registry_authority import READER, READERS_ID, authority_in, told
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.service import Service
 

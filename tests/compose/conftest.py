@@ -10,6 +10,7 @@ from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 
+from tests.support.compose import Tried
 from tests.support.progress import Progress
 from tests.support.system import ROOT
 from zerotrust.testing.stack import NoDockerError, Stack
@@ -42,9 +43,6 @@ def intruders(stack: Stack) -> Stack:
     more = Stack(ROOT, ["docker-compose.yml", "compose.intruders.yaml"])
     more.start()
     return more
-
-
-Tried = Callable[[str, str], None]
 
 
 @pytest.fixture

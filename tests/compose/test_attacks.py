@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose.conftest import Tried
-from tests.support.compose import CONNECT, PORTS, REACHED
+from tests.support.compose import CONNECT, PORTS, REACHED, Tried
 from zerotrust.testing.rogue import Verdict
 from zerotrust.testing.stack import Stack
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.compose.conftest import Tried
+from tests.support.compose import Tried
 from zerotrust.testing.stack import Stack
 
 pytestmark = pytest.mark.compose

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.conftest import Install, install, wheel
 from tests.support.system import ROOT
+from tests.support.wheel import Install, install, wheel
 from zerotrust.testing.stack import Stack
 
 __all__ = ["install", "wheel"]

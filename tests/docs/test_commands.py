@@ -10,7 +10,8 @@ import pytest
 import typer
 import yaml
 
-from tests.docs.test_docs import MAKEFILE, ROOT, TEXTS
+from tests.support.pages import MAKEFILE, TEXTS
+from tests.support.system import ROOT
 from zt.commands import app
 
 STARTS = ("make ", "docker compose ", "scripts/run ", "zt ", "python3 -I scripts/")

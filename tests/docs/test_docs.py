@@ -3,26 +3,13 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED
 from demo.refusals import _other_department, no_identity
 from demo.revocation_methods import REVOCATION_METHODS
 from tests.attacks.table import ROWS
-from tests.support.system import deployment
-from zerotrust.registry.model import load_registry
-
-ROOT = Path(__file__).parents[2]
-TEXTS = [
-    ROOT / "README.md",
-    ROOT / "keycloak-realm" / "README.md",
-    *(ROOT / "docs").rglob("*.md"),
-]
-MAKEFILE = (ROOT / "Makefile").read_text()
-REGISTRY = load_registry(ROOT / "registry.yaml")
-
-texts = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+from tests.support.pages import MAKEFILE, REGISTRY, texts
+from tests.support.system import ROOT, deployment
 
 
 @texts

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,61 +18,8 @@ from authorities.registry.keycloak.events import (
     of_user_event,
     switches_off,
 )
+from tests.support.revocation_page import ADMIN_ROWS, READ_ONLY, TABLES, USER_TYPES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "explain" / "revocation.md").read_text()
-TABLES = [
-    [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    for table in re.findall(r"(?:^\|.*\n)+", PAGE.partition("## What each event")[2], re.MULTILINE)
-]
-OPERATIONS = ("ACTION", "CREATE", "DELETE", "UPDATE")
-HARMLESS_RESOURCES = re.findall(
-    r"\w+",
-    """
-AUTHENTICATOR_CONFIG AUTHORIZATION_POLICY AUTHORIZATION_RESOURCE AUTHORIZATION_RESOURCE_SERVER
-AUTHORIZATION_SCOPE AUTH_EXECUTION AUTH_EXECUTION_FLOW AUTH_FLOW CLIENT_INITIAL_ACCESS_MODEL CLIENT_ROLE
-CLIENT_ROLE_MAPPING CLIENT_SCOPE CLIENT_SCOPE_CLIENT_MAPPING CLIENT_SCOPE_MAPPING CLUSTER_NODE COMPONENT CUSTOM
-IDENTITY_PROVIDER IDENTITY_PROVIDER_MAPPER ORGANIZATION ORGANIZATION_GROUP ORGANIZATION_GROUP_MEMBERSHIP
-ORGANIZATION_MEMBERSHIP PROTOCOL_MAPPER REALM_ROLE REALM_ROLE_MAPPING REALM_SCOPE_MAPPING REQUIRED_ACTION
-REQUIRED_ACTION_CONFIG USER_FEDERATION_MAPPER USER_FEDERATION_PROVIDER USER_LOGIN_FAILURE USER_PROFILE
-""",
-)
-"""The resource types of Keycloak 26.7.5 of which no operation revokes anything; the page says why."""
-HARMLESS_EVENTS = re.findall(
-    r"\w+",
-    """
-AUTHREQID_TO_TOKEN CLIENT_INFO CLIENT_INITIATED_ACCOUNT_LINKING CLIENT_REGISTER CODE_TO_TOKEN
-CUSTOM_REQUIRED_ACTION EXECUTE_ACTIONS EXECUTE_ACTION_TOKEN GRANT_CONSENT IDENTITY_PROVIDER_FIRST_LOGIN
-IDENTITY_PROVIDER_LINK_ACCOUNT IDENTITY_PROVIDER_LOGIN IDENTITY_PROVIDER_POST_LOGIN IDENTITY_PROVIDER_RESPONSE
-IDENTITY_PROVIDER_RETRIEVE_TOKEN IMPERSONATE INTROSPECT_TOKEN INVALID_SIGNATURE INVITE_ORG
-JWT_AUTHORIZATION_GRANT OAUTH2_DEVICE_AUTH OAUTH2_DEVICE_CODE_TO_TOKEN OAUTH2_DEVICE_VERIFY_USER_CODE
-OAUTH2_EXTENSION_GRANT PERMISSION_TOKEN PUSHED_AUTHORIZATION_REQUEST REFRESH_TOKEN REGISTER REGISTER_NODE
-RESTART_AUTHENTICATION SEND_IDENTITY_PROVIDER_LINK SEND_RESET_PASSWORD SEND_VERIFY_EMAIL UNREGISTER_NODE
-UPDATE_CONSENT UPDATE_EMAIL UPDATE_PROFILE USER_DISABLED_BY_TEMPORARY_LOCKOUT USER_INFO_REQUEST
-USER_SESSION_DELETED VALIDATE_ACCESS_TOKEN VERIFIABLE_CREDENTIAL_CREATE_OFFER
-VERIFIABLE_CREDENTIAL_NONCE_REQUEST VERIFIABLE_CREDENTIAL_OFFER_REQUEST
-VERIFIABLE_CREDENTIAL_PRE_AUTHORIZED_GRANT VERIFIABLE_CREDENTIAL_REQUEST VERIFY_EMAIL VERIFY_PROFILE
-""",
-)
-"""The types of user events that revoke nothing, and are not read; the page says why."""
-HARMLESS = [
-    ("CREATE", "USER", "users/ID"),
-    ("CREATE", "REALM", "users/ID"),
-    ("CREATE", "GROUP", "groups/ID"),
-    ("CREATE", "CLIENT", "clients/ID"),
-    ("ACTION", "CLIENT", "clients/ID/client-secret"),
-    ("ACTION", "CLIENT", "clients/ID/registration-access-token"),
-    ("ACTION", "REALM", "push-revocation"),
-]
-"""Operations that revoke nothing, on resource types of which others do."""
-ADMIN_ROWS = [
-    *((operation, *row) for operations, *row in TABLES[0] for operation in operations.split(", ")),
-    *((operation, resource, "somewhere/ID", "") for resource in HARMLESS_RESOURCES for operation in OPERATIONS),
-    *((*operation, "") for operation in HARMLESS),
-]
-READ_ONLY = (SENTINEL, "LOGIN", EXCHANGED)
-USER_TYPES = {kind: effect for kinds, effect in TABLES[1] for kind in kinds.split(", ")} | dict.fromkeys(
-    [*READ_ONLY, *HARMLESS_EVENTS], ""
-)
 KINDS = {"user": "user", "party": "party", "session": "session", "all tokens": "before", "token": "token"}
 NOT_BEFORE = 1_700_000_000
 

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from tests.docs.test_docs import REGISTRY, ROOT
+from tests.support.pages import REGISTRY
 from tests.support.real_tasks import DRAWN
+from tests.support.system import ROOT
 
 LIGHT, DARK = ((ROOT / "docs" / "pictures" / f"parties-{kind}.svg").read_text() for kind in ("light", "dark"))
 STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)

@@ -5,18 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.test_docs import ROOT, TEXTS, texts
+from tests.support.pages import PRINCIPLES, TEXTS, texts
+from tests.support.system import ROOT
 
 README = (ROOT / "README.md").read_text()
 INDEX = (ROOT / "docs" / "README.md").read_text()
 SHELVES = ["Learn", "How-to", "Explain", "Reference"]
-PRINCIPLES = [
-    "scoped API enforcement",
-    "delegated token exchange",
-    "continuous verification and auditability",
-    "workload attestation",
-    "agent registration as a source of truth",
-]
 
 
 def rows(page: str, section: str) -> list[list[str]]:

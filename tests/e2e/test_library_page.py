@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
-from tests.package.test_library_page import block, registered
+from tests.support.library_page import block, registered
 from tests.support.real import imported
 from tests.support.svid import TrustDomain
 from zerotrust.registry.lock import Approved

@@ -19,9 +19,9 @@ from authorities.registry.keycloak.events import RECORDED
 from local.keycloak import Keycloak
 from registration.realm import realm as derived
 from registration.realm.users import USERS
-from tests.docs.test_keycloak_events import ADMIN_ROWS, USER_TYPES
 from tests.support.real import EVERYTHING
 from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead
+from tests.support.revocation_page import ADMIN_ROWS, USER_TYPES
 from tests.support.system import registry
 from zerotrust.registry.model import Registry
 from zerotrust.testing.browser import REDIRECT, sign_in

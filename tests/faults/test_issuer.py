@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.exchanging import caller
 from tests.support.issuer import Issuer, Known
 from tests.support.system import fresh_revocations
-from tests.unit.test_exchange import caller
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.issuer.jwks import MAX_KEY_SET_BYTES, SigningKeys

@@ -12,8 +12,8 @@ from lab.compare.expected import EXPECTED, Expected
 from lab.compare.table import show_cost, show_end, show_rows
 from lab.without import Control, where
 from local.program import console
-from tests.docs.test_structure import PRINCIPLES
-from tests.lab.test_one_token import Closed
+from tests.support.closed import Closed
+from tests.support.pages import PRINCIPLES
 from tests.support.system import ROOT
 
 NO_CONTROL = {"mutual TLS", "registry.yaml: may_call", "the gate records each decision"}

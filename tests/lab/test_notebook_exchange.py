@@ -10,7 +10,7 @@ from demo.tokens import tokens_of
 from lab.notebooks.exchange import answered, beside, trail_of
 from lab.notebooks.figure import Arrow
 from lab.notebooks.sequence import sequence
-from tests.unit.test_walkthrough import WAYS, registry, task
+from tests.support.told_task import WAYS, registry, task
 
 KEY = "a key that is long enough for it"
 

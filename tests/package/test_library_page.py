@@ -2,27 +2,17 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from registration.realm import realm
-from tests.package.conftest import Install
-from tests.support.system import POLICY, ROOT
-from tests.unit.test_api import example
+from tests.support.library_page import PAGE, block, example, merged, registered
+from tests.support.system import ROOT
+from tests.support.wheel import Install
 from zerotrust.decision import Decision
-from zerotrust.policy import CedarPolicy
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
-from zerotrust.runtime import policy_of
 from zerotrust.testing import principal
-
-PAGE = (ROOT / "docs" / "how-to" / "library.md").read_text()
-
-
-def block(language: str, heading: str) -> str:
-    """The first block in that language under a heading."""
-    return PAGE[PAGE.index(f"## {heading}\n") :].partition(f"```{language}\n")[2].partition("```")[0]
 
 
 def test_the_party_is_the_one_of_the_docstring() -> None:
@@ -39,13 +29,6 @@ def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def merged(here: Any, there: Any) -> Any:
-    """One document over the other."""
-    if not isinstance(here, dict) or not isinstance(there, dict):
-        return there
-    return here | {key: merged(here.get(key), value) for key, value in there.items()}
-
-
 def test_where_it_runs_is_said_for_every_party(tmp_path: Path) -> None:
     registered, placed = PAGE.partition("## Registration")[2].split("```yaml\n")[1:3]
     registry = merged(yaml.safe_load((ROOT / "registry.yaml").read_text()), yaml.safe_load(registered.split("```")[0]))
@@ -55,14 +38,6 @@ def test_where_it_runs_is_said_for_every_party(tmp_path: Path) -> None:
     )
 
     assert "agent/quotes" in load_deployment(file, Registry.model_validate(registry)).parties
-
-
-def registered() -> tuple[Registry, CedarPolicy]:
-    """The registry and the policies with the page's changes."""
-    committed = yaml.safe_load((ROOT / "registry.yaml").read_text())
-    registry = Registry.model_validate(merged(committed, yaml.safe_load(block("yaml", "Registration"))))
-    schema = POLICY.cedar_schema.replace('"model.read"', '"model.read", "quote.read"')
-    return registry, policy_of(POLICY.model_copy(update={"cedar_schema": schema}), registry)
 
 
 def test_as_it_is_registered_keycloak_issues_tokens_for_it_and_the_policies_let_users_in() -> None:

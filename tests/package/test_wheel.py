@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.package.conftest import Install
 from tests.support.system import ROOT
+from tests.support.wheel import Install
 from zt.reasons import meaning
 
 # Imports every module and prints which of them cannot be, and why.

@@ -1,23 +1,16 @@
 """The whole system in process, and the tokens that a test needs at one of its doors."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.fixtures import Token, stored, system, writing
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import Authority, authority_in
-from tests.support.system import System, running
 
-Token = Callable[..., str]
-
-
-@pytest.fixture
-async def system(tmp_path: Path, issuer: Issuer) -> AsyncIterator[System]:
-    """All five services, alive."""
-    async with running(tmp_path, issuer=issuer) as system:
-        yield system
+__all__ = ["asking", "reading", "stored", "system", "writing"]
 
 
 @pytest.fixture
@@ -35,13 +28,6 @@ def reading(issuer: Issuer) -> Token:
 
 
 @pytest.fixture
-def writing(issuer: Issuer) -> Token:
-    """A token that the writer holds for the documents tool: T2w of the design."""
-    good = {"aud": issuer.registry.id("tool/documents"), "scope": "tool.write"}
-    return lambda **changed: issuer.delegated("orchestrator", "agent/writer", **(good | changed))
-
-
-@pytest.fixture
 def asking(issuer: Issuer) -> Token:
     """A token that the orchestrator holds for an agent: T1 of the design."""
 
@@ -51,10 +37,3 @@ def asking(issuer: Issuer) -> Token:
         return issuer.delegated("orchestrator", **(good | changed))
 
     return token
-
-
-@pytest.fixture
-def stored(system: System) -> Callable[[], dict[str, dict[str, str]]]:
-    """What the documents tool has stored, by id, looked up behind its back."""
-
-    return system.documents

@@ -15,11 +15,10 @@ from authorities.registry.notify import Notifier
 from authorities.registry.state import Entry, State
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer
-from tests.support.registry_authority import READER, READERS_ID, Authority, authority_in, put
+from tests.support.registry_authority import HANG, READER, READERS_ID, Authority, authority_in, put, told
 from zerotrust.revocation_list import RETENTION, Revocable
 
 ALICE = {"kind": "user", "name": "alice", "cause": "a theft"}
-HANG = 60
 SESSION = {"kind": "session", "name": "session-2", "cause": "a theft"}
 BECAUSE = {"cause": "a theft"}
 
@@ -27,17 +26,6 @@ BECAUSE = {"cause": "a theft"}
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "SECONDS_BETWEEN_TRIES", 0.01)
-
-
-async def told(authority: Authority, least: int) -> list[tuple[str, str]]:
-    """What the realm was told, once that is all and no less than so much."""
-    async with asyncio.timeout(HANG):
-        while len(authority.realm.told) < least:
-            await asyncio.sleep(0.01)
-        count = -1
-        while count != (count := len(authority.realm.told)):
-            await asyncio.sleep(0.1)
-    return [(what, name) for what, name, _ in authority.realm.told]
 
 
 async def test_what_the_realm_was_not_notified_of_before_a_restart_it_is_after_it(

@@ -13,8 +13,8 @@ from grpclib.server import Server
 from spiffe._proto import workload_pb2 as pb
 
 from tests.support.ca import CA, the_ca
+from tests.support.handshake import PARTIES, READER, WRITER, Handshake
 from tests.support.waiting import until
-from tests.unit.test_tls import PARTIES, READER, WRITER, Handshake
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context, server_context, use_svid
 from zerotrust.spiffe.workload import Workload

@@ -49,3 +49,6 @@ places = json.loads(sys.argv[1])
 with ThreadPoolExecutor(len(places)) as all_at_once:
     print(*filter(None, all_at_once.map(reached, places)), sep="\\n")
 """
+
+
+Tried = Callable[[str, str], None]

@@ -1,5 +1,6 @@
 """The registry in process, what its realm is told, and who comes to its doors or follows it."""
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -223,3 +224,17 @@ async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] |
 async def put(state: State, kind: Kind, name: str, cause: str | None, *, pending: bool = False) -> int:
     """One change; its number."""
     return await state.change([Entry((kind, name), cause, pending)])
+
+
+HANG = 60
+
+
+async def told(authority: Authority, least: int) -> list[tuple[str, str]]:
+    """What the realm was told, once that is all and no less than so much."""
+    async with asyncio.timeout(HANG):
+        while len(authority.realm.told) < least:
+            await asyncio.sleep(0.01)
+        count = -1
+        while count != (count := len(authority.realm.told)):
+            await asyncio.sleep(0.1)
+    return [(what, name) for what, name, _ in authority.realm.told]

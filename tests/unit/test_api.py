@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from textwrap import dedent
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ from fastapi import HTTPException
 from starlette.types import ASGIApp
 
 import zerotrust
+from tests.support.library_page import example
 from tests.support.system import ROOT, registry
 from zerotrust import Denied, Public, Reason, Routes, Scope, Service
 from zerotrust.audit.event_parts import Policy
@@ -28,12 +28,6 @@ from zerotrust.testing import CA, Issuer, guarded, policies_of, principal, regis
 
 QUOTES = "agent/quotes"
 INIT = (ROOT / "zerotrust" / "__init__.py").read_text()
-
-
-def example() -> str:
-    """The party in the docstring."""
-    told = zerotrust.__doc__ or ""
-    return dedent(told[told.index('    """Quotes') : told.index("The gate has verified")])
 
 
 def test_each_public_name_is_there_and_a_type_checker_sees_the_same_ones() -> None:

@@ -9,8 +9,8 @@ import httpx2
 import orjson
 import pytest
 
+from tests.support.calling import ADDRESSES, DOCUMENTS, READER, SPAN, token
 from tests.support.system import fresh_revocations
-from tests.unit.test_egress import ADDRESSES, DOCUMENTS, READER, SPAN, token
 from zerotrust import context
 from zerotrust.decision import Denied, Reason
 from zerotrust.receipts.calls import CALLS, Calls

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from tests.support.ca import the_ca
+from tests.support.calling import ADDRESSES, DOCUMENTS, READER, SPAN, token
 from tests.support.outside import snapshot_of
 from tests.support.system import fresh_revocations, registry
 from zerotrust import context
@@ -23,14 +24,6 @@ from zerotrust.registry.directory import Directory
 from zerotrust.transport import egress
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.pools import Connections, MCPConnections
-
-DOCUMENTS, READER = "spiffe://agents.example/tool/documents", "spiffe://agents.example/agent/reader"
-ADDRESSES = {DOCUMENTS: "http://127.0.0.1:8104", READER: "https://reader.test:8443"}
-SPAN = context.Span()
-
-
-def token(value: str = "T2", audience: str = DOCUMENTS) -> ExchangedToken:
-    return ExchangedToken(audience, "id", time.time() + 60, value)
 
 
 class Out:

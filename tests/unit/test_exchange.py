@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.door import NOW, Clock
+from tests.support.exchanging import READER, Proof, caller
 from tests.support.issuer import ISSUER, Known, metadata
 from tests.support.system import fresh_revocations
 from tests.support.waiting import until
@@ -27,41 +28,9 @@ from zerotrust.issuer import exchange
 from zerotrust.issuer.exchange import ACCESS_TOKEN, MARGIN, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.limits.answers import REPORTING_MARGIN
 from zerotrust.spiffe.workload import WorkloadError
-from zerotrust.testing import principal
 
-READER = "spiffe://agents.example/agent/reader"
 DOCUMENTS = "spiffe://agents.example/tool/documents"
 READ = frozenset({"tool.read"})
-
-
-def caller(token: str = "alice.token.1", **changed: Any) -> Principal:  # noqa: S107 - none that is worth anything
-    good: dict[str, Any] = {
-        "actors": ("spiffe://agents.example/orchestrator",),
-        "audience": READER,
-        "scopes": frozenset({"agent.invoke", "tool.read", "inference.run"}),
-        "groups": frozenset({"/engineering"}),
-        "token_id": "t1",
-        "lineage": ("t0",),
-        "session": "s",
-        "issued_at": int(NOW),
-        "expires_at": int(NOW) + 120,
-        "token": token,
-    }
-    return principal(**(good | changed))
-
-
-class Proof:
-    """Stands for the Workload API."""
-
-    def __init__(self) -> None:
-        self.error: WorkloadError | None = None
-        self.asked: list[str] = []
-
-    async def assertion(self, audience: str) -> str:
-        self.asked.append(audience)
-        if self.error:
-            raise self.error
-        return "proof-of-the-reader"
 
 
 BEARER = {"token_type": "Bearer", "issued_token_type": ACCESS_TOKEN}

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
+from tests.support.exchanging import Proof, caller
 from tests.support.issuer import ISSUER, Known, metadata
-from tests.unit.test_exchange import Proof, caller
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.issuer.introspection import Introspector

@@ -9,8 +9,8 @@ import pytest
 from authorities.policy import versions
 from authorities.policy.first import begin, recorded, target
 from authorities.policy.versions import FIRST, Content, Summary, Versions, VersionsError
+from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
 from tests.support.policies import ON_RECORD
-from tests.unit.test_policy_office import CONTENT, LESS, REGISTRY, WRONG
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.journal import Journal

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.operators import Questions
 from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked, Explainer
+from tests.support.contents import CONTENT, LESS, REGISTRY
 from tests.support.policies import versions_in
-from tests.unit.test_policy_office import CONTENT, LESS, REGISTRY
 from zerotrust.decision import Resource
 from zerotrust.identity import MAX_ACTORS
 

@@ -1,7 +1,6 @@
 """Operators test, activate and roll back policies: one at a time, and what is unfit or refused changes nothing."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
@@ -11,39 +10,11 @@ import pytest
 from authorities.policy import fit
 from authorities.policy.decisions import rows
 from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, Office
-from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
+from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError
+from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
 from tests.support.policies import versions_in
-from tests.support.system import POLICIES, registry
 from tests.support.waiting import until
 from zerotrust.decision import Denied, Reason
-
-REGISTRY = registry()
-CONTENT = content_of(POLICIES)
-DRAFTS = '[Action::"document.replace", Action::"document.delete"]'
-
-
-def changed(old: str, new: str, *, table: Callable[[str], str] = str) -> Content:
-    """The policies with another text in one file, and the decision table that goes with them."""
-    assert old in CONTENT.policies["documents.cedar"]
-    policies = CONTENT.policies | {"documents.cedar": CONTENT.policies["documents.cedar"].replace(old, new, 1)}
-    return CONTENT.model_copy(update={"policies": policies, "table": table(CONTENT.table)})
-
-
-def without_deleting(table: str) -> str:
-    row = "| alice | {} | tool.write | document.delete | alice's draft | yes | change-own-draft | |"
-    for who in ("orchestrator > agent/writer", "walkthrough"):
-        assert row.format(who) in table
-        table = table.replace(
-            row.format(who),
-            f"| alice | {who} | tool.write | document.delete | alice's draft | no | resource_denied | |",
-        )
-    return table
-
-
-LESS = changed(f"in {DRAFTS}", '== Action::"document.replace"', table=without_deleting)
-"""Nobody deletes a draft any more."""
-WRONG = changed(f"in {DRAFTS}", '== Action::"document.replace"')
-"""The same, and the table says otherwise."""
 
 
 @dataclass

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,12 @@ import pytest
 
 from tests.support.ca import CA, LONG, TRUST_DOMAIN, the_ca
 from tests.support.door import Clock
+from tests.support.handshake import PARTIES, READER, READERS_NAME, WRITER, Handshake
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe import tls
 from zerotrust.spiffe.svid import LONGEST_X509_SVID, NO_PEER, Peer, Svid
 from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid, user_context
 
-READER, WRITER = "agent/reader", "agent/writer"
-READERS_NAME = dns_name(READER, TRUST_DOMAIN)
-PARTIES = {dns_name(party, TRUST_DOMAIN): f"spiffe://{TRUST_DOMAIN}/{party}" for party in (READER, WRITER)}
 REFUSED = (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)
 
 
@@ -311,23 +309,6 @@ def test_one_contexts_renewal_is_no_matter_of_anothers() -> None:
 
 
 # one handshake after the other, without a network
-
-
-class Handshake:
-    """Both ends of one connection, joined by memory."""
-
-    def __init__(self, server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None) -> None:
-        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.server = server.wrap_bio(to_server, to_client, server_side=True)
-        self.client = client.wrap_bio(to_client, to_server, server_hostname=READERS_NAME, session=session)
-
-    def done(self) -> "Handshake":
-        for end in (self.client, self.server) * 3:
-            with suppress(ssl.SSLWantReadError):
-                end.do_handshake()
-        self.server.write(b"hello")
-        assert self.client.read(100) == b"hello"
-        return self
 
 
 def test_neither_end_says_or_hears_anything_once_a_certificate_has_ended(clock: Clock) -> None:
