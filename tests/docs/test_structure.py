@@ -1,5 +1,6 @@
 """The README is short, every page is in the index once, and every link to a heading finds it."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -119,3 +120,20 @@ def test_each_decision_has_its_date_what_was_rejected_and_its_cost() -> None:
     form = re.compile(r"\*\*[^*]+\*\* \(2\d{3}-\d\d-\d\d\) .* Rejected: .* Cost: .*\.")
     assert 20 <= len(entries) <= 30
     assert [entry[:60] for entry in entries if not form.fullmatch(entry)] == []
+
+
+def imported(module: Path) -> set[str]:
+    """Return the modules that a module imports, and what it imports from them, by their full names."""
+    nodes = [*ast.walk(ast.parse(module.read_text()))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    return names | {f"{node.module}.{alias.name}" for node in found for alias in node.names}
+
+
+def test_no_module_of_tests_imports_another() -> None:
+    """What several need is in `tests/support`.  A `conftest.py` is a module of tests, too."""
+    of_tests = re.compile(r"tests\.(\w+\.)*(test_\w+|conftest)(\.|$)")
+    modules = {module: imported(module) for module in (ROOT / "tests").rglob("*.py")}
+
+    assert modules
+    assert {str(module) for module, names in modules.items() if any(map(of_tests.match, names))} == set()
