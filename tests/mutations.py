@@ -26,6 +26,7 @@ from unittest.mock import patch
 
 import pytest
 import pytest_asyncio.plugin
+import syrupy
 import typer
 from coverage import Coverage, CoverageData
 from rich.console import Console
@@ -243,7 +244,7 @@ def _pytest(*options: str, plugins: tuple[object, ...] = ()) -> int:
     hangs = ["-o", f"faulthandler_timeout={LONGEST}", "-o", "faulthandler_exit_on_timeout=true"]
     # The libraries are there already, so pytest cannot rewrite the assertions in them, nor need it.
     quiet = ["-x", "-v", "--tb=line", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"]
-    plugins = (*plugins, pytest_asyncio.plugin)
+    plugins = (*plugins, pytest_asyncio.plugin, syrupy)
     return int(pytest.main([*quiet, *chosen, *hangs, *options], plugins))
 
 
