@@ -93,6 +93,17 @@ class Reply:
         return str(told["error"]["data"]["reason"] if "jsonrpc" in told else told["reason"])
 
 
+def for_the_tool(issuer: Issuer, **changed: Any) -> str:
+    """A token with which the reader may read at the documents tool, but for what is changed."""
+    good = {"aud": issuer.registry.id("tool/documents"), "scope": "tool.read"}
+    return issuer.delegated("orchestrator", "agent/reader", **(good | changed))
+
+
+def tool_call(name: object = "read", request_id: object = 1, **more: Any) -> dict[str, Any]:
+    """A call of a tool, as MCP sends it."""
+    return {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": {"name": name, **more}}
+
+
 async def _never(_request: Request) -> Response:
     raise NotImplementedError
 

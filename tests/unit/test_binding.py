@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.support.ca import FOREVER, NO_CERTIFICATE, workload
-from tests.support.door import NOW, Door
+from tests.support.door import NOW, Door, for_the_tool, tool_call
 from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.context import current_peer, current_principal
@@ -27,18 +27,9 @@ def issuer(still_issuer: Issuer) -> Issuer:
     return still_issuer
 
 
-def for_the_tool(issuer: Issuer, **changed: Any) -> str:
-    good = {"aud": issuer.registry.id("tool/documents"), "scope": "tool.read"}
-    return issuer.delegated(ORCHESTRATOR, READER, **(good | changed))
-
-
-def read() -> bytes:
-    return orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "read"}})
-
-
 async def at_the_tool(door: Door, token: str | None, peer: Peer | None = None) -> Any:
     version = [(b"mcp-protocol-version", b"2026-07-28")]
-    return await door.ask(token, path="/mcp", headers=version, body=read(), peer=peer)
+    return await door.ask(token, path="/mcp", headers=version, body=orjson.dumps(tool_call()), peer=peer)
 
 
 # (1) peer
@@ -51,13 +42,18 @@ async def at_the_tool(door: Door, token: str | None, peer: Peer | None = None) -
         (NO_PEER, Reason.CERTIFICATE_ENDED),
         (Peer("spiffe://agents.example/agent/reader", NOW), Reason.CERTIFICATE_ENDED),
         (Peer("spiffe://agents.example/agent/reader", NOW - 1), Reason.CERTIFICATE_ENDED),
-        (Peer("spiffe://agents.example/agent/mallory", FOREVER), Reason.UNKNOWN_PEER),
-        (Peer("spiffe://elsewhere.example/agent/reader", FOREVER), Reason.UNKNOWN_PEER),
-        (Peer("SPIFFE://AGENTS.EXAMPLE/AGENT/READER", FOREVER), Reason.UNKNOWN_PEER),
-        (Peer("https://agents.example/agent/reader", FOREVER), Reason.UNKNOWN_PEER),
-        (Peer("spiffe://\u0430gents.example/agent/reader", FOREVER), Reason.UNKNOWN_PEER),
-        (Peer("walkthrough", FOREVER), Reason.UNKNOWN_PEER),
-        (Peer("", FOREVER), Reason.UNKNOWN_PEER),
+        *[
+            (Peer(name, FOREVER), Reason.UNKNOWN_PEER)
+            for name in (
+                "spiffe://agents.example/agent/mallory",
+                "spiffe://elsewhere.example/agent/reader",
+                "SPIFFE://AGENTS.EXAMPLE/AGENT/READER",
+                "https://agents.example/agent/reader",
+                "spiffe://\u0430gents.example/agent/reader",
+                "walkthrough",
+                "",
+            )
+        ],
     ],
 )
 async def test_whoever_is_not_known_at_the_other_end_is_let_in_nowhere(
@@ -161,17 +157,17 @@ def peers_door(tmp_path: Path, issuer: Issuer, request: pytest.FixtureRequest) -
 async def test_any_party_gets_in_by_its_certificate_and_asks_for_nothing_in_a_users_name(
     peers_door: Door, issuer: Issuer
 ) -> None:
-    for name in (READER, WRITER, ORCHESTRATOR, "inference", "authority/attestation"):
+    parties = [READER, WRITER, ORCHESTRATOR, "inference", "authority/attestation"]
+    for name in parties:
         reply = await peers_door.ask(None, "GET", "/card", peer=workload(name))
         assert (reply.status, reply.body.decode()) == (200, f"{issuer.registry.id(name)} nobody ")
     with_token = await peers_door.ask(issuer.token(), "GET", "/card", peer=workload(READER))
     assert with_token.body.decode().split() == [issuer.registry.id(READER), "nobody"]
     calls = [record for record in await peers_door.everything() if record["event"] == "request"]
-    assert [(call["peer"], "subject" in call, call["operation"]) for call in calls[:-1]] == [
-        (issuer.registry.id(name), False, "GET /card")
-        for name in (READER, WRITER, ORCHESTRATOR, "inference", "authority/attestation")
-    ]
-    assert {(call["allowed"], call["reason"]) for call in calls} == {(True, "granted")}
+    assert [call["peer"] for call in calls] == [issuer.registry.id(name) for name in (*parties, READER)]
+    assert {("subject" in call, call["operation"], call["allowed"], call["reason"]) for call in calls} == {
+        (False, "GET /card", True, "granted")
+    }
 
 
 async def test_what_a_party_repeats_by_its_certificate_is_counted(tmp_path: Path, issuer: Issuer) -> None:
@@ -229,25 +225,21 @@ async def test_a_raw_body_comes_through_as_it_is_and_any_other_is_a_json_object(
     door.close()
 
 
-async def test_a_door_for_one_party_is_shut_to_the_others(peers_door: Door, issuer: Issuer) -> None:
+async def test_a_door_for_one_party_is_shut_to_the_others_and_to_whoever_has_no_certificate(
+    peers_door: Door, issuer: Issuer
+) -> None:
     good = await peers_door.ask(None, "POST", "/report", peer=workload(READER), body=b"{}")
     assert good.body.decode() == f"{issuer.registry.id(READER)} nobody {{}}"
 
     for name in (WRITER, ORCHESTRATOR, "authority/attestation"):
         reply = await peers_door.ask(None, "POST", "/report", peer=workload(name), body=b"{}")
         assert (reply.status, reply.reason) == (403, Reason.UNKNOWN_PEER)
-    assert peers_door.handled == ["POST /report"]
-
-
-async def test_without_a_certificate_no_such_door_opens_whatever_token_is_shown(
-    peers_door: Door, issuer: Issuer
-) -> None:
     for method, path in (("GET", "/card"), ("POST", "/report")):
         for token in (None, issuer.token(), for_the_tool(issuer)):
             reply = await peers_door.ask(token, method, path, peer=NO_CERTIFICATE)
             assert reply.status == 403
             assert reply.reason in {Reason.UNKNOWN_PEER, Reason.NO_CERTIFICATE}
-    assert peers_door.handled == []
+    assert peers_door.handled == ["POST /report"]
 
 
 async def test_a_suspended_party_gets_in_nowhere_by_its_certificate(peers_door: Door, issuer: Issuer) -> None:
@@ -272,11 +264,11 @@ async def test_what_a_party_sends_is_one_strict_object_too(peers_door: Door, bod
 
 
 async def test_a_call_ends_with_the_connections_certificate(door: Door, issuer: Issuer) -> None:
-    started, over = asyncio.Event(), asyncio.Event()
+    started = asyncio.Event()
 
     async def endless(_scope: Scope, _receive: Receive, _send: Send) -> None:
         started.set()
-        await over.wait()
+        await asyncio.Event().wait()
 
     door.handler = endless
     reply = await door.ask(issuer.token(), peer=Peer(None, NOW + 0.05))

@@ -116,14 +116,8 @@ async def test_a_refusal_is_written_in_full_until_it_repeats_itself(recorder: Re
 
     assert counted_only == [False] * IN_FULL + [True] * (100_000 - IN_FULL)
     [record] = await counted(recorder, tmp_path)
-    refused = {
-        "subject": "eve",
-        "party": "zt",
-        "peer": "zt",
-        "reason": "policy_denied",
-        "operation": "POST /revocations",
-    }
-    assert record["repeated"] == [refused | {"times": 100_000 - IN_FULL}]
+    who = {"subject": "eve", "party": "zt", "peer": "zt", "reason": "policy_denied", "operation": "POST /revocations"}
+    assert record["repeated"] == [who | {"times": 100_000 - IN_FULL}]
 
 
 @pytest.mark.parametrize(

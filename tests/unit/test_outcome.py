@@ -70,7 +70,7 @@ async def test_it_lasted_as_long_as_the_clock_says_that_never_goes_back(
     assert [outcome["duration"] for outcome in await outcomes(door)] == [1_234_567]
 
 
-async def test_nobody_waits_for_it_and_it_costs_no_commit_of_its_own(
+async def test_nobody_waits_for_it_and_it_costs_no_commit_of_its_own_and_is_on_the_disk_when_the_service_ends(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     syncs: list[None] = []
@@ -80,18 +80,11 @@ async def test_nobody_waits_for_it_and_it_costs_no_commit_of_its_own(
 
     for _ in range(3):
         assert (await door.ask(issuer.token())).status == 200
-
     assert len(syncs) == 3
-    assert len(await outcomes(door)) == 3
-    assert len(syncs) == 4
-
-
-async def test_it_is_on_the_disk_when_the_service_ends(tmp_path: Path, issuer: Issuer) -> None:
-    door = Door(tmp_path, issuer)
-    await door.ask(issuer.token())
     door.close()
 
-    assert (tmp_path / "journal.jsonl").read_bytes().count(b'"type":"outcome"') == 1
+    assert len(syncs) == 4
+    assert (door.folder / "journal.jsonl").read_bytes().count(b'"type":"outcome"') == 3
 
 
 async def test_a_call_that_was_not_let_in_has_none(door: Door, issuer: Issuer) -> None:
@@ -103,41 +96,33 @@ async def test_a_call_that_was_not_let_in_has_none(door: Door, issuer: Issuer) -
     assert await outcomes(door) == []
 
 
-async def test_a_mistake_of_ours_has_failed(door: Door, issuer: Issuer) -> None:
-    async def handler(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        raise RuntimeError
+HALF = {"type": "http.response.body", "body": b"half", "more_body": True}
+
+
+@pytest.mark.parametrize(
+    ("sends", "mistake", "ended", "status"),
+    [
+        pytest.param([], True, "failed", 500, id="a mistake of ours"),
+        pytest.param([], False, "cut_off", None, id="no answer"),
+        pytest.param([START], False, "cut_off", 200, id="a head"),
+        pytest.param([START, HALF], False, "cut_off", 200, id="half an answer"),
+    ],
+)
+async def test_a_call_without_a_whole_answer_has_failed_or_was_cut_off(
+    door: Door, issuer: Issuer, sends: list[Any], ended: str, status: int | None, *, mistake: bool
+) -> None:
+    async def handler(_scope: Scope, _receive: Receive, send: Send) -> None:
+        for message in sends:
+            await send(message)
+        if mistake:
+            raise RuntimeError
 
     door.handler = handler
     reply = await door.ask(issuer.token())
 
     [outcome] = await outcomes(door)
-    assert (outcome["ended"], outcome["status"]) == ("failed", 500)
+    assert (outcome["ended"], outcome["status"]) == (ended, status)
     assert outcome["answer_sha256"] == sha256(reply.body)
-
-
-@pytest.mark.parametrize("body", [[], [{"type": "http.response.body", "body": b"half", "more_body": True}]])
-async def test_an_answer_without_its_end_was_cut_off(door: Door, issuer: Issuer, body: list[Any]) -> None:
-    async def handler(_scope: Scope, _receive: Receive, send: Send) -> None:
-        for message in [START, *body]:
-            await send(message)
-
-    door.handler = handler
-    await door.ask(issuer.token())
-
-    [outcome] = await outcomes(door)
-    assert (outcome["ended"], outcome["status"]) == ("cut_off", 200)
-    assert outcome["answer_sha256"] == sha256(b"half" if body else b"")
-
-
-async def test_a_handler_that_answers_nothing_was_cut_off_without_a_status(door: Door, issuer: Issuer) -> None:
-    async def handler(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        pass
-
-    door.handler = handler
-    await door.ask(issuer.token())
-
-    [outcome] = await outcomes(door)
-    assert (outcome["ended"], outcome["status"]) == ("cut_off", None)
 
 
 @pytest.mark.parametrize("begun", [False, True])
