@@ -53,12 +53,15 @@ async def test_endpoints_are_those_that_the_issuer_names(asked: Asked) -> None:
     assert [(r.method, str(r.url)) for r in asked.requests] == [("GET", f"{ISSUER}{WELL_KNOWN}")]
 
 
-async def test_they_are_asked_for_once_for_all_who_wait_and_again_when_they_are_old(asked: Asked) -> None:
+async def test_they_are_asked_for_once_for_all_who_wait_also_if_one_leaves_and_again_when_they_are_old(
+    asked: Asked,
+) -> None:
     asked.open.clear()
-    waiting = [asyncio.create_task(asked.discovery.metadata()) for _ in range(20)]
+    leaving, *waiting = (asyncio.create_task(asked.discovery.metadata()) for _ in range(20))
     await asyncio.sleep(0)
+    leaving.cancel()
     asked.open.set()
-    await asyncio.gather(*waiting)
+    assert {found.issuer for found in await asyncio.gather(*waiting)} == {ISSUER}
     asked.clock.now = MAX_AGE
     await asked.discovery.metadata()
     assert len(asked.requests) == 1
@@ -66,17 +69,6 @@ async def test_they_are_asked_for_once_for_all_who_wait_and_again_when_they_are_
     asked.clock.now += 1
     await asked.discovery.metadata()
     assert len(asked.requests) == 2
-
-
-async def test_a_caller_who_leaves_does_not_take_the_others_answer_along(asked: Asked) -> None:
-    asked.open.clear()
-    leaving, staying = (asyncio.create_task(asked.discovery.metadata()) for _ in range(2))
-    await asyncio.sleep(0)
-    leaving.cancel()
-    asked.open.set()
-
-    assert (await staying).issuer == ISSUER
-    assert len(asked.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,50 +95,35 @@ async def test_metadata_are_used_no_longer_than_their_bound_and_then_nothing_is(
 
 
 @pytest.mark.parametrize(
-    ("changed", "detail"),
+    "changed",
     [
-        ({"issuer": OTHER}, f"the issuer is {ISSUER} here, and {OTHER} in its own metadata"),
-        ({"issuer": f"{ISSUER}/"}, f"the issuer is {ISSUER} here, and {ISSUER}/ in its own metadata"),
-        ({"issuer": ISSUER.upper()}, f"the issuer is {ISSUER} here, and {ISSUER.upper()} in its own metadata"),
-        ({"issuer": ISSUER.replace(".test", ".test:443")}, "and https://issuer.test:443/realms/agents in its own"),
-        (
-            {"jwks_uri": "https://evil.test/certs"},
-            "its jwks_uri is not at https://issuer.test: https://evil.test/certs",
-        ),
-        ({"token_endpoint": "http://issuer.test/token"}, "its token_endpoint is not at https://issuer.test: "),
-        ({"token_endpoint": "https://issuer.test:8443/token"}, "its token_endpoint is not at https://issuer.test: "),
-        (
-            {"token_endpoint": "https://issuer.test.evil.test/token"},
-            "its token_endpoint is not at https://issuer.test: ",
-        ),
-        (
-            {"token_endpoint": "https://issuer.test@evil.test/token"},
-            "its token_endpoint is not at https://issuer.test: ",
-        ),
-        ({"introspection_endpoint": "/token/introspect"}, "its introspection_endpoint is not at https://issuer.test: "),
-        (
-            {"authorization_endpoint": "https://evil.test/auth"},
-            "its authorization_endpoint is not at https://issuer.test: ",
-        ),
-        (
-            {"end_session_endpoint": "https://evil.test/logout"},
-            "its end_session_endpoint is not at https://issuer.test: ",
-        ),
-        (
-            {"revocation_endpoint": "https://evil.test/revoke"},
-            "its revocation_endpoint is not at https://issuer.test: ",
-        ),
+        {"issuer": OTHER},
+        {"issuer": f"{ISSUER}/"},
+        {"issuer": ISSUER.upper()},
+        {"issuer": ISSUER.replace(".test", ".test:443")},
+        {"jwks_uri": "https://evil.test/certs"},
+        {"token_endpoint": "http://issuer.test/token"},
+        {"token_endpoint": "https://issuer.test:8443/token"},
+        {"token_endpoint": "https://issuer.test.evil.test/token"},
+        {"token_endpoint": "https://issuer.test@evil.test/token"},
+        {"introspection_endpoint": "/token/introspect"},
+        {"authorization_endpoint": "https://evil.test/auth"},
+        {"end_session_endpoint": "https://evil.test/logout"},
+        {"revocation_endpoint": "https://evil.test/revoke"},
     ],
 )
 async def test_a_document_of_another_issuer_or_with_an_endpoint_elsewhere_is_refused(
-    asked: Asked, changed: dict[str, str], detail: str
+    asked: Asked, changed: dict[str, str]
 ) -> None:
     asked.answer = httpx.Response(200, json=metadata(**changed))
 
     refusal = await asked.refusal()
 
     assert (refusal.reason, refusal.status) == (Reason.ISSUER_UNTRUSTED, 503)
-    assert detail in refusal.detail
+    [(name, told)] = changed.items()
+    elsewhere = f"its {name} is not at https://issuer.test: {told}"
+    another = f"the issuer is {ISSUER} here, and {told} in its own metadata"
+    assert (another if name == "issuer" else elsewhere) in refusal.detail
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The issuer's keys: read when needed, kept through an outage, and never at a stranger's command."""
 
 import asyncio
-import base64
 from typing import Any
 
 import httpx
@@ -65,13 +64,16 @@ async def test_a_key_is_read_once_and_then_cached(issuing: Issuing, signing_key:
     assert issuing.reads == 1
 
 
-async def test_many_who_come_at_once_wait_for_one_read(issuing: Issuing) -> None:
+async def test_many_who_come_at_once_wait_for_one_read_which_a_caller_who_leaves_does_not_stop(
+    issuing: Issuing,
+) -> None:
     issuing.open.clear()
-    waiting = [asyncio.create_task(issuing.keys.key("k1")) for _ in range(50)]
+    first, *others = (asyncio.create_task(issuing.keys.key("k1")) for _ in range(50))
     await asyncio.sleep(0)
+    first.cancel()
     issuing.open.set()
 
-    assert len({id(key) for key in await asyncio.gather(*waiting)}) == 1
+    assert len({id(key) for key in await asyncio.gather(*others)}) == 1
     assert issuing.reads == 1
 
 
@@ -149,75 +151,57 @@ async def test_an_issuer_that_was_never_reached_makes_nobody_a_stranger(issuing:
     assert issuing.reads == 1  # nor is it asked again at once
 
 
-def _octets(secret: bytes) -> str:
-    return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
-
-
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the point
+PUBLIC = jwt.algorithms.RSAAlgorithm.to_jwk(OTHER.public_key(), as_dict=True)
 PRIVATE = {n: v for n, v in jwt.algorithms.RSAAlgorithm.to_jwk(OTHER, as_dict=True).items() if n != "key_ops"}
 CURVE = jwt.algorithms.ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
+SHARED = {"kty": "oct", "k": "eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg"}
+OURS = {"kid": "k2", "use": "sig", "alg": "RS256"}
+GOOD = PUBLIC | OURS
+
+
+def key_set(*keys: Any, status: int = 200, **more: Any) -> httpx.Response:
+    return httpx.Response(status, json={"keys": [*keys], **more})
+
+
+def said(content: bytes) -> httpx.Response:
+    return httpx.Response(200, content=content)
 
 
 @pytest.mark.parametrize(
     "spoilt",
     [
-        pytest.param(
-            lambda good: httpx.Response(200, json={"keys": [good, entry(WEAK.public_key(), "k2")]}), id="weak"
-        ),
-        pytest.param(lambda _: httpx.Response(200, json={"keys": [entry(OTHER, "k2")]}), id="private"),
-        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2"}] * 2}), id="one name twice"),
-        pytest.param(
-            lambda _: httpx.Response(
-                200,
-                json={"keys": [{"kty": "oct", "k": _octets(b"x" * 32), "kid": "k2", "use": "sig", "alg": "RS256"}]},
-            ),
-            id="a shared secret",
-        ),
-        pytest.param(
-            lambda _: httpx.Response(200, json={"keys": [CURVE | {"kid": "k2", "use": "sig", "alg": "RS256"}]}),
-            id="another kind of key under our algorithm",
-        ),
-        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "n": "AQ"}]}), id="a tiny n"),
-        pytest.param(lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "n": 7}]}), id="n a number"),
-        pytest.param(lambda _: httpx.Response(200, json={"keys": []}), id="no keys"),
-        pytest.param(
-            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "use": "enc"}]}),
-            id="for encryption only",
-        ),
-        pytest.param(
-            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2", "alg": "RS512"}]}),
-            id="other algorithm",
-        ),
-        pytest.param(
-            lambda good: httpx.Response(200, json={"keys": [{n: v for n, v in good.items() if n != "kid"}]}),
-            id="no name",
-        ),
-        pytest.param(
-            lambda _: httpx.Response(200, json={"keys": [PRIVATE | {"kid": "k2", "use": "sig", "alg": "RS256"}]}),
-            id="a private key",
-        ),
-        pytest.param(lambda _: httpx.Response(200, json={"keys": "k1"}), id="keys a text"),
-        pytest.param(lambda _: httpx.Response(200, json={"keys": [7]}), id="a key a number"),
-        pytest.param(lambda _: httpx.Response(200, json={"keys": 7}), id="keys a number"),
-        pytest.param(lambda _: httpx.Response(200, json=[]), id="a list"),
-        pytest.param(lambda _: httpx.Response(200, json=None), id="null"),
-        pytest.param(lambda _: httpx.Response(200, text="<html>"), id="a page"),
-        pytest.param(lambda _: httpx.Response(200, content=b"\xff\xfe"), id="no text"),
-        pytest.param(lambda _: httpx.Response(200, content=b"[" * 60_000), id="nested deep"),
-        pytest.param(
-            lambda good: httpx.Response(200, json={"keys": [good | {"kid": "k2"}], "x": "x" * MAX_KEY_SET_BYTES}),
-            id="huge",
-        ),
-        pytest.param(lambda good: httpx.Response(500, json={"keys": [good | {"kid": "k2"}]}), id="an error"),
-        pytest.param(lambda _: httpx.Response(302, headers={"location": "http://attacker.test"}), id="elsewhere"),
-        pytest.param(lambda _: httpx.ConnectError("down"), id="nobody there"),
-        pytest.param(lambda _: httpx.ReadTimeout("slow"), id="too slow"),
+        pytest.param(key_set(GOOD, entry(WEAK.public_key(), "k3")), id="weak"),
+        pytest.param(key_set(entry(OTHER, "k2")), id="private, for signing"),
+        pytest.param(key_set(PRIVATE | OURS), id="private"),
+        pytest.param(key_set(GOOD, GOOD), id="one name twice"),
+        pytest.param(key_set(SHARED | OURS), id="a shared secret"),
+        pytest.param(key_set(CURVE | OURS), id="another kind of key under our algorithm"),
+        pytest.param(key_set(GOOD | {"n": "AQ"}), id="a tiny n"),
+        pytest.param(key_set(GOOD | {"n": 7}), id="n a number"),
+        pytest.param(key_set(), id="no keys"),
+        pytest.param(key_set(GOOD | {"use": "enc"}), id="for encryption only"),
+        pytest.param(key_set(GOOD | {"alg": "RS512"}), id="other algorithm"),
+        pytest.param(key_set(PUBLIC | {"use": "sig", "alg": "RS256"}), id="no name"),
+        pytest.param(key_set(GOOD, x="x" * MAX_KEY_SET_BYTES), id="huge"),
+        pytest.param(key_set(GOOD, status=500), id="an error"),
+        pytest.param(key_set(7), id="a key a number"),
+        pytest.param(said(b'{"keys": "k1"}'), id="keys a text"),
+        pytest.param(said(b'{"keys": 7}'), id="keys a number"),
+        pytest.param(said(b"[]"), id="a list"),
+        pytest.param(said(b"null"), id="null"),
+        pytest.param(said(b"<html>"), id="a page"),
+        pytest.param(said(b"\xff\xfe"), id="no text"),
+        pytest.param(said(b"[" * 60_000), id="nested deep"),
+        pytest.param(httpx.Response(302, headers={"location": "http://attacker.test"}), id="elsewhere"),
+        pytest.param(httpx.ConnectError("down"), id="nobody there"),
+        pytest.param(httpx.ReadTimeout("slow"), id="too slow"),
     ],
 )
 async def test_a_key_set_that_cannot_be_trusted_changes_nothing(issuing: Issuing, spoilt: Any) -> None:
     known = await issuing.keys.key("k1")
-    issuing.answer = spoilt(issuing.entries[0])
+    issuing.answer = spoilt
     issuing.clock.now = 10
 
     assert await issuing.refusal("k2") is Reason.KEYS_UNAVAILABLE  # who knows whether it is a new one
@@ -249,14 +233,3 @@ async def test_a_key_need_not_say_what_it_is_for(issuing: Issuing, attackers_key
     issuing.entries.append(said)
 
     assert await issuing.keys.key("k2")
-
-
-async def test_a_caller_who_leaves_does_not_stop_the_read(issuing: Issuing) -> None:
-    issuing.open.clear()
-    first, second = (asyncio.create_task(issuing.keys.key("k1")) for _ in range(2))
-    await asyncio.sleep(0)
-    first.cancel()
-    issuing.open.set()
-
-    assert await second
-    assert issuing.reads == 1
