@@ -47,13 +47,13 @@ from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN
 TOKEN = ExchangedToken("spiffe://agents.example/inference", "id", 2_000_000_000, "T3")
 
 
-def model(answer: httpx.Response | Exception) -> ModelClient:
-    """One that always says the same."""
+def model(answer: httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]) -> ModelClient:
+    """One that always says the same, or what a function makes of a request."""
 
-    def said(_request: httpx.Request) -> httpx.Response:
+    def said(request: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer if isinstance(answer, httpx.Response) else answer(request)
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(said))
     service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
@@ -65,6 +65,11 @@ def said(message: dict[str, Any], *, ended: Any = "stop", **more: Any) -> httpx.
 
 
 SURROGATE = b'{"choices": [{"message": {"role": "assistant", "content": "\\ud800"}}]}'
+
+
+def refusal(status: int, told: Any = None, **more: Any) -> httpx.Response:
+    """A refusal by this server of a model, with a code of its own."""
+    return httpx.Response(status, json={"error": {"code": told}} | more)
 
 
 @pytest.mark.parametrize(
@@ -83,22 +88,22 @@ SURROGATE = b'{"choices": [{"message": {"role": "assistant", "content": "\\ud800
         (httpx.Response(200, content=b'{"choices": [], "choices": []}'), NONSENSE),
         (httpx.Response(200, content=SURROGATE), NONSENSE),
         (
-            httpx.Response(429, json={"reason": "budget_spent", "error": {"code": "budget_spent"}}),
+            refusal(429, "budget_spent", reason="budget_spent"),
             "refused with 429, budget_spent: this sign-in has used up its budget for the model",
         ),
         (
-            httpx.Response(400, json={"error": {"code": "context_length_exceeded"}}),
+            refusal(400, "context_length_exceeded"),
             "answered with status 400: the conversation is too long for this model",
         ),
         (
-            httpx.Response(404, json={"reason": "unknown_model", "error": {"code": "model_not_found"}}),
+            refusal(404, "model_not_found", reason="unknown_model"),
             "refused with 404, unknown_model: there is no such model",
         ),
         (
-            httpx.Response(404, json={"reason": "no_default_model", "error": {"code": "no_default_model"}}),
+            refusal(404, "no_default_model", reason="no_default_model"),
             "refused with 404, no_default_model: no model was named, and none is set there as the default (ZT_MODEL)",
         ),
-        (httpx.Response(400, json={"error": {"code": ["x"]}}), "answered with status 400"),
+        (refusal(400, ["x"]), "answered with status 400"),
     ],
 )
 async def test_what_is_no_reply_of_a_model_is_reported_as_such(answer: httpx.Response | Exception, told: str) -> None:
@@ -224,23 +229,6 @@ async def token() -> ExchangedToken:
     return TOKEN
 
 
-class Listing:
-    """A tool server that offers nothing."""
-
-    name = "tool"
-
-    async def offered(self, _token: ExchangedToken) -> Offer:
-        return Offer([])
-
-
-async def test_a_model_that_says_nothing_has_not_answered() -> None:
-    tools: Any = Listing()
-    client = model(said({"role": "assistant", "content": None}))
-    answer = await run_tool_loop("?", model=client, model_token=token, tools=tools, tool_token=token)
-
-    assert (answer.text, answer.broken) == ("", EMPTY)
-
-
 # which model
 
 
@@ -251,14 +239,10 @@ async def test_the_model_that_the_caller_names_is_asked_for() -> None:
         asked.append(json.loads(request.content)["model"])
         return said({"role": "assistant", "content": "x"})
 
-    http = httpx.AsyncClient(transport=httpx.MockTransport(noted))
-    service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
-    client = ModelClient(service, "inference")
-
     async def one(name: str | None) -> None:
         if name:
             ask_for_model(name)
-        await client.reply([], [], TOKEN)
+        await model(noted).reply([], [], TOKEN)
 
     for name in ("local/qwen2.5-coder:0.5b", None):
         await asyncio.create_task(one(name))  # a task of its own, as each request has
@@ -296,16 +280,12 @@ async def test_of_what_a_tool_says_only_the_text_is_passed_on() -> None:
     assert await tools(CallToolResult(content=parts)).call("read", {}, TOKEN) == ("one\ntwo", True)
 
 
-async def test_arguments_that_a_tool_does_not_take_are_a_refusal_and_nothing_was_done() -> None:
+async def test_arguments_that_a_tool_does_not_take_change_nothing_and_after_any_other_error_that_is_unclear() -> None:
     refused = MCPError(INVALID_PARAMS, "id: a number is no text")
-
     assert await tools(refused).call("read", {}, TOKEN) == ("refused (id: a number is no text)", False)
 
-
-async def test_an_error_that_says_nothing_of_what_was_done_leaves_it_unclear() -> None:
     with pytest.raises(PeerError) as error:
         await tools(MCPError(INTERNAL_ERROR, "something")).call("read", {}, TOKEN)
-
     assert error.value.unclear
 
 
@@ -444,9 +424,8 @@ async def test_where_there_is_no_token_nothing_is_asked() -> None:
 
 
 async def test_a_model_that_never_ends_is_given_up() -> None:
-    model, tools = Asking(), Answering(read="x")
-
-    answer = await worked("?", model, tools)
+    model = Asking()
+    answer = await worked("?", model, Answering(read="x"))
 
     assert answer.broken == NO_END
     assert len(model.heard) == len(answer.done) == MAX_TURNS
@@ -468,17 +447,34 @@ async def test_a_model_that_wants_too_many_calls_gets_so_many_and_goes_on_withou
 @pytest.mark.parametrize("said", [MAX_TOKENS // 2, MAX_TOKENS])
 async def test_a_task_whose_tokens_are_used_is_given_up_and_what_was_done_is_told(said: int) -> None:
     model = Asking(said)
-
     answer = await worked("?", model, Answering(read="x"))
 
     assert answer.broken == NO_TOKENS
     assert len(model.heard) == len(answer.done) == MAX_TOKENS // said
 
 
-async def test_the_last_tokens_are_good_for_an_answer() -> None:
-    answer = await worked("?", Scripted(Reply("Done.", tokens=MAX_TOKENS)), Answering())
+CREATE = (Call("create", {"text": "hal"}),)
+CUT_OFF, REFUSED = "the model's answer was cut off at its limit of tokens", "the model refused: no"
 
-    assert (answer.text, answer.broken) == ("Done.", "")
+
+@pytest.mark.parametrize(
+    ("reply", "text", "broken"),
+    [
+        pytest.param(Reply("Done.", tokens=MAX_TOKENS), "Done.", "", id="an answer with the last tokens"),
+        pytest.param(Reply("", stopped=EMPTY), "", EMPTY, id="nothing"),
+        pytest.param(Reply("x", CREATE, CUT_OFF), "", CUT_OFF, id="half a call"),
+        pytest.param(Reply("x", CREATE, REFUSED), "", REFUSED, id="a refusal with a call"),
+        pytest.param(Reply("x" * MAX_CONVERSATION, CREATE), "", NO_ROOM, id="too many words"),
+        pytest.param(calls("create", id="x" * MAX_CONVERSATION), "", NO_ROOM, id="too long a call"),
+    ],
+)
+async def test_a_reply_is_an_answer_or_the_reason_why_there_is_none_and_then_nothing_is_done(
+    reply: Reply, text: str, broken: str
+) -> None:
+    tools = Answering(create="x")
+    answer = await worked("?", Scripted(reply), tools)
+
+    assert (answer.text, answer.broken, tools.called) == (text, broken, [])
 
 
 async def test_a_server_that_says_nothing_of_tokens_is_counted_by_bytes() -> None:
@@ -571,7 +567,8 @@ async def test_a_call_that_is_refused_is_made_again_a_few_times_and_then_no_more
 
 async def test_a_model_whose_calls_cannot_be_made_is_given_up_unless_it_mends() -> None:
     bad = Reply(calls=(Call("read", {}, "the arguments are no JSON object"),))
-    for mends, replies in ((False, [bad] * MAX_IDLE), (True, [bad, bad, calls("read"), bad, bad, SAID])):
+    mended = Reply(calls=(*bad.calls, Call("read", {})))  # a bad call takes nothing from one beside it
+    for mends, replies in ((False, [bad] * MAX_IDLE), (True, [bad, bad, mended, bad, bad, SAID])):
         model, tools = Scripted(*replies), Answering(read="x")
         answer = await worked("?", model, tools)
 
@@ -579,15 +576,6 @@ async def test_a_model_whose_calls_cannot_be_made_is_given_up_unless_it_mends() 
         assert tools.called == ["read"] * mends
         assert model.heard[1][-1]["content"] == "the arguments are no JSON object"
         assert answer.failed[0] == "read {}: the arguments are no JSON object"
-
-
-async def test_a_bad_call_takes_nothing_from_those_beside_it() -> None:
-    tools = Answering(read="x")
-    mixed = Reply(calls=(Call("?", {}, "the call has no name of a tool"), Call("read", {})))
-
-    answer = await worked("?", Scripted(mixed, SAID), tools)
-
-    assert (answer.text, answer.done) == ("Done.", ("read {}: x",))
 
 
 async def test_a_model_that_calls_what_does_not_exist_is_told_what_does() -> None:
@@ -616,16 +604,6 @@ async def test_the_messages_have_ids_of_their_own_and_names_that_every_server_ta
     assert [m["tool_call_id"] for m in model.heard[2] if m["role"] == "tool"] == ["call-1", "call-2", "call-3"]
 
 
-@pytest.mark.parametrize("stopped", ["the model's answer was cut off at its limit of tokens", "the model refused: no"])
-async def test_nothing_is_done_for_what_is_no_whole_reply(stopped: str) -> None:
-    tools = Answering(create="x")
-    cut_off = Reply("x", (Call("create", {"text": "hal"}),), stopped)
-
-    answer = await worked("?", Scripted(cut_off), tools)
-
-    assert (answer.text, answer.broken, tools.called) == ("", stopped, [])
-
-
 # how long
 
 
@@ -650,10 +628,7 @@ async def test_a_model_is_never_told_more_than_one_task_has_room_for(letter: str
         sent.append(len(request.content))
         return said({"role": "assistant"} | a_call(json.dumps({"id": len(sent)}), name="read"))
 
-    http = httpx.AsyncClient(transport=httpx.MockTransport(asks))
-    service: Any = SimpleNamespace(addresses={"inference": "https://model.test"}, egress=SimpleNamespace(http=http))
-
-    await worked("?", ModelClient(service, "inference"), Answering(read=letter * 10_000))
+    await worked("?", model(asks), Answering(read=letter * 10_000))
 
     assert len(sent) == MAX_TURNS
     assert max(sent) < MAX_CONVERSATION + 1000
@@ -667,33 +642,14 @@ async def test_a_task_that_is_too_long_by_itself_is_refused_before_anything_is_d
     assert error.value.message == NO_ROOM
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [Reply("x" * MAX_CONVERSATION), calls("read", id="x" * MAX_CONVERSATION)],
-    ids=["words", "a call"],
-)
-async def test_a_model_that_says_too_much_is_given_up_and_nothing_it_wants_is_done(reply: Reply) -> None:
-    tools = Answering(read="x")
+async def test_what_is_told_of_a_call_has_an_end() -> None:
+    tools = Answering(read="y" * 500)
+    answer = await worked("?", Scripted(calls("read", id="x" * 500), calls("replace", text="x" * 50_000), SAID), tools)
 
-    answer = await worked("?", Scripted(reply), tools)
-
-    assert (answer.text, answer.broken) == ("", NO_ROOM)
-    assert tools.called == []
-
-
-async def test_what_is_told_of_a_call_that_succeeded_has_an_end() -> None:
-    answer = await worked("?", Scripted(calls("read", id="x" * 500), SAID), Answering(read="y" * 500))
-
-    (done,) = answer.done
+    (done,), (failed,) = answer.done, answer.failed
     assert done.startswith('read {"id": "xxx')
     assert done.endswith("yyy…")
     assert len(done) == 2 * (LONGEST + 1) + len(": ")
-
-
-async def test_what_is_told_of_a_call_that_failed_has_an_end() -> None:
-    answer = await worked("?", Scripted(calls("replace", text="x" * 50_000), SAID), Answering())
-
-    (failed,) = answer.failed
     assert failed.startswith('replace {"text": "xxx')
     assert failed.endswith("xxx…: refused (policy_denied)")  # the user needs the cause, whatever the length of the call
     assert len(failed) == LONGEST_FAILURE + 1

@@ -9,13 +9,12 @@ import httpx2
 import orjson
 import pytest
 
-from tests.support.calling import ADDRESSES, DOCUMENTS, READER, SPAN, token
+from tests.support.calling import ADDRESSES, DOCUMENTS, READER, clients, token
 from tests.support.system import fresh_revocations
-from zerotrust import context
 from zerotrust.decision import Denied, Reason
 from zerotrust.receipts.calls import CALLS, Calls
 from zerotrust.revocation import Revocations
-from zerotrust.transport.egress import EgressClients, calling_with
+from zerotrust.transport.egress import calling_with
 
 HERE = ADDRESSES[READER]
 ANSWER = b"data: after the suspension\n\n"
@@ -41,16 +40,10 @@ class Call:
     """Calls the reader, which is answering when a test suspends it."""
 
     def __init__(self) -> None:
-        context.TRACE.set(SPAN)
         CALLS.set(Calls())
         self.revocations = fresh_revocations()
         self.answer = Answering(self.suspend)
-        self.egress = EgressClients(
-            ADDRESSES,
-            revocations=self.revocations,
-            transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=self.answer)),
-            mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=self.answer)),
-        )
+        self.egress = clients(lambda library, _: library.Response(200, stream=self.answer), self.revocations)
 
     async def suspend(self, party: str = READER) -> None:
         self.revocations.change((self.revocations.number or 0) + 1, ("party", party), "drift")
@@ -78,9 +71,22 @@ class Call:
 
 
 @KINDS
-async def test_its_answer_is_not_taken_and_the_receipt_says_why(kind: str) -> None:
+@pytest.mark.parametrize("named", ["by a change", "by a whole state"])
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_its_answer_is_not_taken_however_long_it_would_go_on_and_the_receipt_says_why(
+    kind: str, named: str, *, goes_on: bool
+) -> None:
     call = Call()
 
+    async def meanwhile() -> None:
+        if named == "by a change":
+            await call.suspend()
+        else:
+            call.revocations.replace(7, {("party", READER): "drift"})
+        if goes_on:
+            await asyncio.Event().wait()
+
+    call.answer.meanwhile = meanwhile
     parts, refusal = await call.made(kind)
 
     assert ANSWER not in b"".join(parts)
@@ -92,20 +98,6 @@ async def test_its_answer_is_not_taken_and_the_receipt_says_why(kind: str) -> No
 
 
 @KINDS
-async def test_a_call_ends_at_once_however_long_the_suspended_party_would_go_on(kind: str) -> None:
-    call = Call()
-
-    async def forever() -> None:
-        await call.suspend()
-        await asyncio.Event().wait()
-
-    call.answer.meanwhile = forever
-
-    assert (await call.made(kind))[1]["reason"] == Reason.PEER_REVOKED
-    assert call.answer.closed
-
-
-@KINDS
 async def test_the_suspension_of_another_party_ends_no_call(kind: str) -> None:
     call = Call()
     call.answer.meanwhile = lambda: call.suspend(DOCUMENTS)
@@ -114,18 +106,6 @@ async def test_the_suspension_of_another_party_ends_no_call(kind: str) -> None:
 
     assert (b"".join(parts), refusal) == (b"data: before\n\n" + ANSWER, None)
     assert call.revocations._watches == {}
-
-
-@KINDS
-async def test_a_whole_state_that_names_the_party_ends_its_call_too(kind: str) -> None:
-    call = Call()
-
-    async def replaced() -> None:
-        call.revocations.replace(7, {("party", READER): "drift"})
-
-    call.answer.meanwhile = replaced
-
-    assert (await call.made(kind))[1]["reason"] == Reason.PEER_REVOKED
 
 
 @KINDS

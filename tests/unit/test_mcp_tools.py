@@ -39,25 +39,6 @@ def test_any_other_method_needs_what_nobody_has(method: str) -> None:
     assert (need.permissions, need.otherwise) == ((), Reason.UNKNOWN_METHOD)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [],
-        [(b"mcp-protocol-version", b"2025-11-25")],
-        [(b"mcp-protocol-version", b"2026-07-28 ")],
-        [*HEADERS, *HEADERS],
-        [*HEADERS, (b"mcp-protocol-version", b"2025-11-25")],
-    ],
-)
-def test_another_era_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(Denied) as refused:
-        TOOLS.need(PATH, headers, body(name="read"))
-
-    assert refused.value.reason is Reason.LEGACY_ERA
-    assert refused.value.more["supported"] == ["2026-07-28"]
-    assert "2026-07-28" in str(refused.value.advice)
-
-
 HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25"}}
 
 
@@ -65,20 +46,25 @@ HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocol
     ("versions", "message", "requested"),
     [
         pytest.param([b"2027-03-01"], body(), "2027-03-01", id="a later one"),
+        pytest.param([b"2025-11-25"], body(), "2025-11-25", id="an older one"),
         pytest.param([b"2025-06-18"], HELLO, "2025-06-18", id="the header counts"),
         pytest.param([], HELLO, "2025-11-25", id="the handshake of an older one, which has no header"),
         pytest.param([], body(), "", id="none"),
         pytest.param([], {"params": {"protocolVersion": 7}}, "", id="a number"),
         pytest.param([], {"params": []}, "", id="no params"),
-        pytest.param([b"2025-11-25", b"2026-07-28"], HELLO, "", id="two"),
+        pytest.param([ERA, ERA], body(), "", id="the right one twice"),
+        pytest.param([ERA, b"2025-11-25"], HELLO, "", id="two"),
+        pytest.param([ERA + b" "], body(), "", id="with a space"),
         pytest.param([b"<b>2027</b>"], body(), "", id="what nobody would call a revision is not echoed"),
         pytest.param([b"2" * 33], body(), "", id="nor is what is too long"),
     ],
 )
-def test_a_refused_era_is_told_which_one_was_asked_for(
+def test_another_era_is_refused_and_told_which_one_was_asked_for(
     versions: list[bytes], message: dict[str, Any], requested: str
 ) -> None:
     with pytest.raises(Denied) as refused:
         TOOLS.need(PATH, [(b"mcp-protocol-version", version) for version in versions], message)
 
-    assert refused.value.more["requested"] == requested
+    assert refused.value.reason is Reason.LEGACY_ERA
+    assert (refused.value.more["supported"], refused.value.more["requested"]) == (["2026-07-28"], requested)
+    assert "2026-07-28" in str(refused.value.advice)
