@@ -49,6 +49,30 @@ class Registry:
         return cosign
 
 
+class Logs:
+    """Opens the logs of a ledger, one at a time in each folder, and closes them at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._open = folder, dict[str, Log]()
+
+    async def open(self, cosign: Cosign, name: str = "ledger", *, finished: bool = True) -> Log:
+        """Open the log of that name, and close the one that is open there first, as a restart does.
+
+        `finished`: what was begun is published, so that the log is ready for lines.
+        """
+        await self.close(name)
+        log = self._open[name] = await Log.open(self.folder / name, ORIGIN, cosign)
+        if finished:
+            await log.finish()
+        return log
+
+    async def close(self, *names: str) -> None:
+        """Close these logs, or all."""
+        for name in names or [*self._open]:
+            if log := self._open.pop(name, None):
+                await log.close()
+
+
 async def opened(folder: Path, registry: Registry) -> Log:
     """A log that is ready for lines."""
     log = await Log.open(folder, ORIGIN, registry.cosigning())

@@ -1,6 +1,6 @@
-"""Doors to knock at, and an issuer whose clock stands still with theirs."""
+"""Doors to knock at, an issuer whose clock stands still with theirs, and logs of a ledger."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from tests.support.door import Door
 from tests.support.fixtures import door, still_issuer
 from tests.support.issuer import Issuer
+from tests.support.ledger import Logs
 
 __all__ = ["door", "still_issuer", "tool_door"]
 
@@ -18,3 +19,11 @@ def tool_door(tmp_path: Path, still_issuer: Issuer) -> Iterator[Door]:
     door = Door(tmp_path, still_issuer, party="tool/documents", metadata_url="http://tool.test/metadata")
     yield door
     door.close()
+
+
+@pytest.fixture
+async def logs(tmp_path: Path) -> AsyncIterator[Logs]:
+    """Logs in this test's folder, which are closed at its end."""
+    logs = Logs(tmp_path)
+    yield logs
+    await logs.close()

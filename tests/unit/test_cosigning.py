@@ -8,21 +8,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
 from authorities.audit import cosigning
 from authorities.audit.cosigning import Cosigners
-from authorities.audit.log import Cosign, Log, LogError, OtherHistory
+from authorities.audit.log import Log, LogError, OtherHistory
 from authorities.audit.others import MOST_OTHERS, Other, OthersIn, others_in, others_of
 from authorities.registry.witness import Witness, add_witness_routes
-from tests.support.ledger import ADDRESS, Registry, grow
+from tests.support.ledger import ADDRESS, Logs, Registry, grow
 from tests.support.tlog import ORIGIN, witness
 from zerotrust.tlog.checkpoint import cosigned_at
 from zerotrust.tlog.note import COSIGNATURE, MAX_NOTE, VerifierKey, parsed
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
-
-Answer = Callable[[Request], Response]
 
 
 class Foreign:
@@ -36,19 +34,17 @@ class Foreign:
         self.hangs = False
         self.repeats = 1
         self.asked = 0
-        transport = httpx.ASGITransport(app)
+        self._own = httpx.ASGITransport(app)
+        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
 
-        class Wire(httpx.AsyncBaseTransport):
-            async def handle_async_request(_self, request: httpx.Request) -> httpx.Response:  # noqa: N805
-                self.asked += 1
-                if self.hangs:
-                    await asyncio.sleep(60)
-                if self.behaves:
-                    return self.behaves()
-                answer = await transport.handle_async_request(request)
-                return httpx.Response(answer.status_code, content=await answer.aread() * self.repeats)
-
-        self.http = httpx.AsyncClient(transport=Wire())
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        if self.hangs:
+            await asyncio.sleep(60)
+        if self.behaves:
+            return self.behaves()
+        answer = await self._own.handle_async_request(request)
+        return httpx.Response(answer.status_code, content=await answer.aread() * self.repeats)
 
     async def key(self) -> VerifierKey:
         demanded = await self.witness.policy()
@@ -68,100 +64,109 @@ async def foreign(tmp_path: Path) -> Foreign:
     return Foreign(tmp_path / "foreign")
 
 
-async def opened(folder: Path, cosign: Cosign) -> Log:
-    log = await Log.open(folder, ORIGIN, cosign)
-    await log.finish()
-    return log
-
-
-async def known(folder: Path, registry: Registry, foreign: Foreign) -> Other:
+async def known(logs: Logs, registry: Registry, foreign: Foreign) -> Other:
     """The foreign witness, after it has signed the empty log."""
-    log = await opened(folder, Cosigners(ADDRESS, http=foreign.http))
-    await log.close()
-    await (await opened(folder, registry.cosigning())).close()
+    await logs.open(Cosigners(ADDRESS, http=foreign.http))
+    await logs.open(registry.cosigning())
     return Other("http://lite.example", await foreign.key())
 
 
-def both(registry: Registry, foreign: Foreign, other: Other, now: Callable[[], float] = lambda: 0.0) -> Cosigners:
-    return Cosigners(ADDRESS, http=registry.http, others=lambda: [other], others_http=foreign.http, clock=now)
+class Ledger:
+    """A ledger that asks the registry and, from when a test says so on, the other witness."""
+
+    def __init__(self, logs: Logs, registry: Registry, foreign: Foreign, other: Other) -> None:
+        self._logs, self._registry, self._foreign = logs, registry, foreign
+        self.other, self.now = other, 0.0
+
+    async def start(self, other: Other | None = None) -> Log:
+        """Start it, with that other witness or with the one that knows the log."""
+        others = [other or self.other]
+        cosigners = Cosigners(
+            ADDRESS,
+            http=self._registry.http,
+            others=lambda: others,
+            others_http=self._foreign.http,
+            clock=lambda: self.now,
+        )
+        return await self._logs.open(cosigners)
+
+
+@pytest.fixture
+async def ledger(logs: Logs, registry: Registry, foreign: Foreign) -> Ledger:
+    return Ledger(logs, registry, foreign, await known(logs, registry, foreign))
+
+
+def signed_by(log: Log) -> list[str]:
+    """The names of those whose signatures the published checkpoint has."""
+    assert log.note
+    return [one.name for one in log.note.signatures]
+
+
+WITHOUT, WITH = [ORIGIN, "agents.example/registry"], [ORIGIN, "agents.example/registry", "lite.example"]
 
 
 async def test_another_witness_signs_too_also_one_that_missed_some(
-    tmp_path: Path, registry: Registry, foreign: Foreign
+    ledger: Ledger, logs: Logs, registry: Registry, foreign: Foreign
 ) -> None:
-    other = await known(tmp_path / "log", registry, foreign)
-    log = await opened(tmp_path / "log", registry.cosigning())
+    log = await logs.open(registry.cosigning())
     for _ in range(3):
         await grow(log)
-    await log.close()
 
-    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    log = await ledger.start()
     await grow(log)
 
+    assert signed_by(log) == WITH
     assert log.note
-    assert cosigned_at(log.note, other.key)
-    assert len(log.note.signatures) == 3
+    assert cosigned_at(log.note, ledger.other.key)
     before = foreign.asked
     await grow(log)
     assert foreign.asked == before + 1  # it is known where it stands
-    await log.close()
 
 
 @pytest.mark.parametrize("status", [200, 404, 409, 422, 500])
-async def test_what_another_witness_answers_has_no_influence(
-    tmp_path: Path, registry: Registry, foreign: Foreign, status: int
-) -> None:
-    other = await known(tmp_path / "log", registry, foreign)
-    now = 0.0
-    log = await opened(tmp_path / "log", both(registry, foreign, other, lambda: now))
+async def test_what_another_witness_answers_has_no_influence(ledger: Ledger, foreign: Foreign, status: int) -> None:
+    log = await ledger.start()
     foreign.behaves = lambda: httpx.Response(status, content=b"1000000\n")
 
     await grow(log)
-    assert log.note
-    assert len(log.note.signatures) == 2
+    assert signed_by(log) == WITHOUT
     foreign.behaves, asked = None, foreign.asked
     await grow(log)
     assert foreign.asked == asked  # not yet again
-    now = cosigning.PAUSE
+    ledger.now = cosigning.PAUSE
     await grow(log)
 
-    assert cosigned_at(log.note, other.key)
-    await log.close()
+    assert signed_by(log) == WITH
 
 
 @pytest.mark.parametrize("made_up", [True, False], ids=["made up", "of an earlier checkpoint"])
 async def test_a_signature_of_another_witness_that_does_not_verify_is_not_published(
-    tmp_path: Path, registry: Registry, foreign: Foreign, *, made_up: bool
+    ledger: Ledger, foreign: Foreign, *, made_up: bool
 ) -> None:
-    other = await known(tmp_path / "log", registry, foreign)
-    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    log = await ledger.start()
     await grow(log)
     assert log.note
-    [own] = [one for one in log.note.signatures if one.name == other.key.name]
+    [own] = [one for one in log.note.signatures if one.name == ledger.other.key.name]
     wrong = replace(own, value=bytes(len(own.value))) if made_up else own
     foreign.behaves, asked = lambda: httpx.Response(200, content=str(wrong).encode()), foreign.asked
 
     await grow(log)
 
     assert foreign.asked == asked + 1
-    assert [one.name for one in log.note.signatures] == [ORIGIN, "agents.example/registry"]
-    await log.close()
+    assert signed_by(log) == WITHOUT
 
 
 @pytest.mark.parametrize("times", [10, 540])
 async def test_a_witness_that_answers_many_times_its_own_cosignature_takes_the_room_of_one(
-    tmp_path: Path, registry: Registry, foreign: Foreign, times: int
+    ledger: Ledger, foreign: Foreign, tmp_path: Path, times: int
 ) -> None:
-    other = await known(tmp_path / "log", registry, foreign)
-    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    log = await ledger.start()
     foreign.repeats = times
 
     await grow(log)
 
-    assert log.note
-    assert len(log.note.signatures) == (3 if times == 10 else 2)  # an answer of more than 8 KiB is not read
-    assert parsed((tmp_path / "log" / "log" / "checkpoint").read_bytes()) == log.note
-    await log.close()
+    assert signed_by(log) == (WITH if times == 10 else WITHOUT)  # an answer of more than 8 KiB is not read
+    assert parsed((tmp_path / "ledger" / "log" / "checkpoint").read_bytes()) == log.note
 
 
 async def test_so_many_witnesses_are_asked_that_each_reader_takes_the_checkpoint() -> None:
@@ -174,39 +179,31 @@ async def test_so_many_witnesses_are_asked_that_each_reader_takes_the_checkpoint
         others_of(named(MOST_OTHERS + 1))
 
 
-async def test_a_signature_in_its_name_that_is_not_its_own_is_left_out(
-    tmp_path: Path, registry: Registry, foreign: Foreign
-) -> None:
-    other = await known(tmp_path / "log", registry, foreign)
-    another = Other(other.address, VerifierKey(other.key.name, COSIGNATURE, witness("another").public.public))
-    log = await opened(tmp_path / "log", both(registry, foreign, another))
+async def test_a_signature_in_its_name_that_is_not_its_own_is_left_out(ledger: Ledger) -> None:
+    key = VerifierKey(ledger.other.key.name, COSIGNATURE, witness("another").public.public)
+    log = await ledger.start(Other(ledger.other.address, key))
 
     await grow(log)
 
-    assert log.note
-    assert len(log.note.signatures) == 2
-    await log.close()
+    assert signed_by(log) == WITHOUT
 
 
 async def test_a_witness_that_does_not_answer_is_waited_for_a_short_time(
-    tmp_path: Path, registry: Registry, foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, foreign: Foreign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = await known(tmp_path / "log", registry, foreign)
     monkeypatch.setattr(cosigning, "WITHIN", 0.01)
-    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    log = await ledger.start()
     foreign.hangs = True
 
     await grow(log)
 
     assert log.size == 2
-    await log.close()
 
 
 async def test_what_the_registry_refuses_no_other_witness_is_asked_for(
-    tmp_path: Path, registry: Registry, foreign: Foreign
+    ledger: Ledger, foreign: Foreign, tmp_path: Path
 ) -> None:
-    other = await known(tmp_path / "log", registry, foreign)
-    log = await opened(tmp_path / "log", both(registry, foreign, other))
+    log = await ledger.start()
     (tmp_path / "registry" / "witness.key").unlink()
     asked = foreign.asked
 
@@ -215,7 +212,6 @@ async def test_what_the_registry_refuses_no_other_witness_is_asked_for(
 
     assert foreign.asked == asked
     assert log.size == 0
-    await log.close()
 
 
 @pytest.mark.parametrize(
@@ -225,37 +221,25 @@ async def test_what_the_registry_refuses_no_other_witness_is_asked_for(
         (httpx.Response(409, content=b"x"), "has not cosigned"),
         (httpx.Response(200, content=b"x\n"), "a line that is not a signature"),
         (httpx.Response(200, content=b""), "not the quorum registry"),
+        (httpx.ConnectError("refused"), "the registry has not cosigned: refused"),
     ],
 )
 async def test_without_the_registrys_signature_nothing_is_published(
-    tmp_path: Path, registry: Registry, answer: httpx.Response, error: str
+    logs: Logs, registry: Registry, answer: httpx.Response | Exception, error: str
 ) -> None:
-    await (await opened(tmp_path / "log", registry.cosigning())).close()
+    await logs.open(registry.cosigning())
 
-    class Wire(httpx.AsyncBaseTransport):
-        async def handle_async_request(_self, request: httpx.Request) -> httpx.Response:  # noqa: N805
-            if request.method == "POST":
-                return httpx.Response(answer.status_code, content=answer.content)
-            return await registry.http.get(request.url)
+    async def answered(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if request.method == "POST" else await registry.http.get(request.url)
 
-    log = await Log.open(tmp_path / "log", ORIGIN, Cosigners(ADDRESS, http=httpx.AsyncClient(transport=Wire())))
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answered))
+    log = await logs.open(Cosigners(ADDRESS, http=http), finished=False)
 
     with pytest.raises(LogError, match=error) as raised:
         await log.finish()
     assert not isinstance(raised.value, OtherHistory)
-    await log.close()
-
-
-async def test_a_registry_that_is_away_is_waited_for(tmp_path: Path) -> None:
-    class Wire(httpx.AsyncBaseTransport):
-        async def handle_async_request(_self, _request: httpx.Request) -> httpx.Response:  # noqa: N805
-            raise httpx.ConnectError("refused")
-
-    log = await Log.open(tmp_path / "log", ORIGIN, Cosigners(ADDRESS, http=httpx.AsyncClient(transport=Wire())))
-
-    with pytest.raises(LogError, match="the registry has not cosigned: refused"):
-        await log.finish()
-    await log.close()
 
 
 async def test_other_witnesses_are_named_in_a_policy_with_their_addresses() -> None:
@@ -311,14 +295,11 @@ async def test_the_file_that_names_them_is_read_again_when_it_has_changed(
 
 
 async def test_a_witness_that_is_named_while_the_ledger_runs_cosigns_the_next_checkpoint(
-    tmp_path: Path, registry: Registry, foreign: Foreign
+    logs: Logs, registry: Registry, foreign: Foreign
 ) -> None:
-    other, named = await known(tmp_path / "log", registry, foreign), list[Other]()
-    cosigners = Cosigners(ADDRESS, http=registry.http, others=lambda: named, others_http=foreign.http)
-    log = await opened(tmp_path / "log", cosigners)
+    other, named = await known(logs, registry, foreign), list[Other]()
+    log = await logs.open(Cosigners(ADDRESS, http=registry.http, others=lambda: named, others_http=foreign.http))
     for now in [], [other], []:
         named[:] = now
         await grow(log, 3)
-        assert log.note
-        assert (cosigned_at(log.note, other.key) is not None) == bool(now)
-    await log.close()
+        assert signed_by(log) == (WITH if now else WITHOUT)

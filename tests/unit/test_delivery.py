@@ -82,11 +82,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def delivering(path: Path, ledger: Fake) -> AsyncIterator[Journal]:
+async def delivering(path: Path, ledger: Fake, records: int = 0) -> AsyncIterator[Journal]:
+    """A journal that is delivered; first, so many records that the block begins with."""
     journal = Journal(path)
     work = asyncio.create_task(Delivery(journal, path, ledger, Deletion(path, ledger, ledger.policy)).run())
+    taken = len(ledger.taken) + records
     try:
         async with asyncio.timeout(30):
+            await write(journal, records)
+            await until(lambda: not records or len(ledger.taken) == taken)
             yield journal
     finally:
         work.cancel()
@@ -100,10 +104,9 @@ async def write(journal: Journal, count: int) -> None:
 
 async def test_every_record_arrives_once_and_in_order_and_so_do_those_of_the_next_start(path: Path) -> None:
     ledger = Fake()
-    for total in (40, 80):
-        async with delivering(path, ledger) as journal:
-            await write(journal, 40)
-            await until(lambda total=total: len(ledger.taken) == total)  # type: ignore[misc]
+    for _ in range(2):
+        async with delivering(path, ledger, 40):
+            pass
     assert [orjson.loads(line)["n"] for line in ledger.taken] == [*range(1, 81)]
     assert ledger.taken[-20:] == [*lines(path)][-20:]
 
@@ -128,13 +131,9 @@ async def test_what_was_written_before_the_start_arrives_without_a_commit(path: 
         [None, None, "lost", "away", "lost", None, "lost"],
     ],
 )
-async def test_a_ledger_that_fails_costs_time_and_no_record(
-    path: Path, faults: list[str | None], caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_ledger_that_fails_costs_time_and_no_record(path: Path, faults: list[str | None]) -> None:
     ledger = Fake(faults)
-    async with delivering(path, ledger) as journal:
-        await write(journal, 10)
-        await until(lambda: len(ledger.taken) == 10)
+    async with delivering(path, ledger, 10) as journal:
         await write(journal, 10)
         await until(lambda: len(ledger.taken) == 20)
 
@@ -148,43 +147,28 @@ async def test_the_pause_between_two_attempts_grows_up_to_a_bound(path: Path, mo
         waited.append(seconds)
 
     monkeypatch.setattr(Delivery, "_wait", note)
-    ledger = Fake(["away"] * 5)
-    async with delivering(path, ledger) as journal:
-        await write(journal, 1)
-        await until(lambda: len(ledger.taken) == 1)
+    async with delivering(path, Fake(["away"] * 5), 1):
+        pass
     assert waited == [delivery.SHORTEST_PAUSE, *[delivery.LONGEST_PAUSE] * 4]
 
 
-async def test_the_log_says_once_that_it_stops_and_once_that_it_goes_on(
-    path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("lasts", "levels"), [(60, ["INFO", "INFO"]), (0.002, ["INFO", "WARNING", "WARNING"])])
+async def test_the_log_says_once_that_it_stops_and_once_that_it_goes_on_and_warns_where_that_lasts(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, lasts: float, levels: list[str]
 ) -> None:
-    ledger = Fake(["away"] * 5)
-    async with delivering(path, ledger) as journal:
-        await write(journal, 1)
-        await until(lambda: len(ledger.taken) == 1)
+    monkeypatch.setattr(delivery, "LASTS", lasts)
+    async with delivering(path, Fake(["away"] * 5), 1):
+        pass
 
     said = [record.getMessage() for record in caplog.records]
     kept = "the journal is not delivered to the audit log, and keeps everything: away"
-    assert said == [kept, "the journal is delivered again"]
-
-
-async def test_an_absence_that_lasts_is_a_warning(
-    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(delivery, "LASTS", 0.002)
-    ledger = Fake(["away"] * 5)
-    async with delivering(path, ledger) as journal:
-        await write(journal, 1)
-        await until(lambda: len(ledger.taken) == 1)
-
-    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING", "WARNING"]
+    assert (said[0], said[-1]) == (kept, "the journal is delivered again")
+    assert [record.levelname for record in caplog.records] == levels
 
 
 async def test_nobody_asks_while_nothing_is_written(path: Path) -> None:
     ledger = Fake()
-    async with delivering(path, ledger) as journal:
-        await write(journal, 1)
-        await until(lambda: len(ledger.taken) == 1)
+    async with delivering(path, ledger, 1):
         posts = ledger.posts
         for _ in range(50):
             await asyncio.sleep(0.001)
@@ -264,9 +248,7 @@ async def test_no_record_waits_for_the_ledger(path: Path) -> None:
 
 async def test_what_is_delivered_is_deleted_but_for_the_newest_segments(path: Path) -> None:
     ledger = Fake()
-    async with delivering(path, ledger) as journal:
-        await write(journal, 200)
-        await until(lambda: len(ledger.taken) == 200)
+    async with delivering(path, ledger, 200) as journal:
         await write(journal, 1)
         await until(lambda: len(ledger.taken) == 201)
         await until(lambda: len(closed(path)) == KEPT)
@@ -294,9 +276,8 @@ async def test_a_journal_that_was_rewritten_after_delivery_is_shown_to_the_ledge
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = Fake()
-    async with delivering(path, ledger) as journal:
-        await write(journal, 3)
-        await until(lambda: len(ledger.taken) == 3)
+    async with delivering(path, ledger, 3):
+        pass
     path.unlink()
     async with delivering(path, ledger) as journal:
         for number in range(4):
@@ -313,9 +294,8 @@ async def test_a_last_record_that_was_rewritten_while_the_service_was_down_is_no
 ) -> None:
     """Its number and the hash of the one before are as they were, and nothing is written after it."""
     ledger = Fake()
-    async with delivering(path, ledger) as journal:
-        await write(journal, 3)
-        await until(lambda: len(ledger.taken) == 3)
+    async with delivering(path, ledger, 3):
+        pass
     *kept, last = path.read_bytes().splitlines(keepends=True)
     rewritten = last.replace(b'event"}', b'other"}')
     path.write_bytes(b"".join([*kept, rewritten]))
@@ -331,9 +311,8 @@ async def test_a_journal_that_was_cut_off_after_delivery_is_noticed(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = Fake()
-    async with delivering(path, ledger) as journal:
-        await write(journal, 3)
-        await until(lambda: len(ledger.taken) == 3)
+    async with delivering(path, ledger, 3):
+        pass
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
     async with delivering(path, ledger):
         await until(lambda: "journal_changed" in caplog.text)
@@ -353,16 +332,23 @@ async def test_an_acknowledgement_of_something_else_is_none(path: Path, caplog: 
         await until(lambda: "acknowledged other records" in caplog.text)
 
 
+def remote(answer: httpx.Response) -> RemoteLedger:
+    """A ledger that always answers this."""
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer))
+    return RemoteLedger(http, "https://audit.example")
+
+
+def head(n: object, sha256: str = "0" * 64) -> httpx.Response:
+    return httpx.Response(200, json={"n": n, "sha256": sha256})
+
+
 ANSWERS = {
     "no JSON": (httpx.Response(200, text="ok"), "no answer that can be read"),
     "no head": (httpx.Response(200, json={"n": 1}), "does not say where it stands"),
-    "another head": (httpx.Response(200, json={"n": 1, "sha256": "A" * 64}), "does not say where it stands"),
-    "a number with more than 53 bits": (
-        httpx.Response(200, json={"n": 2**53, "sha256": "0" * 64}),
-        "no answer that can be read",
-    ),
-    "a negative number": (httpx.Response(200, json={"n": -1, "sha256": "0" * 64}), "does not say where it stands"),
-    "no number": (httpx.Response(200, json={"n": True, "sha256": "0" * 64}), "does not say where it stands"),
+    "another head": (head(1, "A" * 64), "does not say where it stands"),
+    "a number with more than 53 bits": (head(2**53), "no answer that can be read"),
+    "a negative number": (head(-1), "does not say where it stands"),
+    "no number": (head(n=True), "does not say where it stands"),
     "a refusal": (httpx.Response(409, json={"reason": "journal_elsewhere"}), "it refuses: 409 journal_elsewhere$"),
     "a changed journal": (httpx.Response(409, json={"reason": "journal_changed"}), "journal_changed. .*failures.md"),
     "a text of its own": (httpx.Response(409, json={"reason": "x\ny"}), "it refuses: 409 $"),
@@ -372,17 +358,15 @@ ANSWERS = {
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_any_other_answer_than_a_head_is_not_taken_for_one(name: str) -> None:
     answer, why = ANSWERS[name]
-    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
-        with pytest.raises(NotDelivered, match=why):
-            await RemoteLedger(http, "https://audit.example").position()
+    with pytest.raises(NotDelivered, match=why):
+        await remote(answer).position()
 
 
 @pytest.mark.parametrize(("said", "waited"), [("7", 7), ("100", 60), ("soon", 0), ("-1", 0)])
 async def test_a_ledger_may_ask_to_wait_for_a_minute_at_most(said: str, waited: float) -> None:
     answer = httpx.Response(503, json={"reason": "log_unavailable"}, headers={"retry-after": said})
-    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)) as http:
-        with pytest.raises(NotDelivered) as refused:
-            await RemoteLedger(http, "https://audit.example").take([b"{}"])
+    with pytest.raises(NotDelivered) as refused:
+        await remote(answer).take([b"{}"])
     assert refused.value.after == waited
 
 

@@ -1,7 +1,7 @@
 """The index of the log finds leaves by their place or a receipt, and nothing in it is believed."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -145,36 +145,27 @@ async def remade(tmp_path: Path, log: Log) -> list[int]:
         await index.close()
 
 
-async def test_after_a_restart_it_goes_on(log: Log, index: Index, tmp_path: Path) -> None:
-    await add(log, outcome(RECEIPT))
-    await index.follow()
-    await index.close()
-    await add(log, outcome(RECEIPT))
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "none": Path.exists,
+    "missing": Path.unlink,
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:5000]),
+    "no database": lambda file: file.write_bytes(b"no database" * 1000),
+    "of a longer log": lambda file: changed(file, "UPDATE state SET size = 1000"),
+    "without tables": lambda file: changed(file, "DROP TABLE leaves"),
+}
 
-    assert await remade(tmp_path, log) == [2, 0]
 
-
-@pytest.mark.parametrize("damage", ["missing", "cut", "no database", "of a longer log", "without tables"])
-async def test_what_is_wrong_with_its_file_is_repaired_from_the_log(
-    log: Log, index: Index, tmp_path: Path, damage: str
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_after_a_restart_it_goes_on_and_what_is_wrong_with_its_file_is_repaired_from_the_log(
+    log: Log, index: Index, tmp_path: Path, damage: Callable[[Path], object]
 ) -> None:
     await add(log, outcome(RECEIPT))
     await index.follow()
     await index.close()
-    file = tmp_path / "index.db"
-    match damage:
-        case "missing":
-            file.unlink()
-        case "cut":
-            file.write_bytes(file.read_bytes()[:5000])
-        case "no database":
-            file.write_bytes(b"no database" * 1000)
-        case "of a longer log":
-            changed(file, "UPDATE state SET size = 1000")
-        case "without tables":
-            changed(file, "DROP TABLE leaves")
+    damage(tmp_path / "index.db")
+    await add(log, outcome(RECEIPT))
 
-    assert await remade(tmp_path, log) == [0]
+    assert await remade(tmp_path, log) == [2, 0]
 
 
 MOVED = "UPDATE leaves SET leaf = ? WHERE leaf = 0 AND kind = 'receipt'"

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.support.waiting import until
 from zerotrust.audit.chain import events, first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts
@@ -64,13 +65,9 @@ async def test_each_record_names_the_hash_of_the_one_before(path: Path) -> None:
     assert first_bad_record(path) == 0
 
 
-async def test_a_record_is_on_the_disk_when_its_future_is_done(journal: Journal, path: Path) -> None:
-    await journal.append(orjson.dumps({"what": "this"}))
-
-    assert [record["what"] for record in records(path)] == ["this"]
-
-
-async def test_the_future_says_which_record_it_was_and_its_hash(journal: Journal, path: Path) -> None:
+async def test_a_record_is_on_the_disk_when_its_future_is_done_which_says_its_number_and_hash(
+    journal: Journal, path: Path
+) -> None:
     journal.ride(b'{"what":"rides in front"}')
     links = await asyncio.gather(*(journal.append(b'{"number":%d}' % number) for number in range(3)))
 
@@ -123,10 +120,8 @@ HERE = threading.main_thread().name
 async def test_a_quick_disk_has_all_records_of_a_turn_in_one_commit_of_the_loop(
     journal: Journal, path: Path, threads: list[str], always_quick: None
 ) -> None:
-    for turn in range(2):
-        await asyncio.gather(
-            *(journal.append(b'{"number":%d}' % number) for number in range(10 * turn, 10 * turn + 10))
-        )
+    for turn in (0, 10):
+        await asyncio.gather(*(journal.append(b'{"number":%d}' % number) for number in range(turn, turn + 10)))
 
     assert threads == [HERE, HERE]
     assert [record["number"] for record in records(path)] == list(range(20))
@@ -213,16 +208,10 @@ async def test_nothing_is_acknowledged_before_it_is_synced(journal: Journal, mon
     assert order == ["written", "synced", "acknowledged"]
 
 
-async def test_a_restart_goes_on_where_the_chain_ended(path: Path) -> None:
-    await filled(path, 2)
-    await filled(path, 2)
-
-    assert [record["n"] for record in records(path)] == [1, 2, 3, 4]
-    assert first_bad_record(path) == 0
-
-
-@pytest.mark.parametrize("torn", [b'{"n":3,"pre', b"{", b"\0\0\0", b'{"n":3,"prev":"x"}'])
-async def test_half_a_record_at_the_end_is_cut_off(path: Path, torn: bytes) -> None:
+@pytest.mark.parametrize("torn", [b"", b'{"n":3,"pre', b"{", b"\0\0\0", b'{"n":3,"prev":"x"}'])
+async def test_a_restart_goes_on_where_the_chain_ended_and_half_a_record_at_the_end_is_cut_off(
+    path: Path, torn: bytes
+) -> None:
     await filled(path, 2)
     with path.open("ab") as file:
         file.write(torn)
@@ -237,6 +226,12 @@ def change(lines: list[bytes]) -> list[bytes]:
     return [lines[0], lines[1].replace(b"record 2", b"record X"), *lines[2:]]
 
 
+def rewritten(lines: list[bytes]) -> list[bytes]:
+    """A record is rewritten together with its number; it does not fit its successor."""
+    forged = orjson.loads(lines[2]) | {"event": {"what": "nothing happened"}}
+    return [*lines[:2], orjson.dumps(forged) + b"\n", *lines[3:]]
+
+
 @pytest.mark.parametrize(
     ("tamper", "bad"),
     [
@@ -244,6 +239,7 @@ def change(lines: list[bytes]) -> list[bytes]:
         pytest.param(lambda lines: [lines[0].replace(b"record 1", b"record X"), *lines[1:]], 1, id="first changed"),
         pytest.param(lambda lines: [lines[0].replace(b"000", b"001", 1), *lines[1:]], 1, id="first chained elsewhere"),
         pytest.param(lambda lines: [lines[0], *lines[2:]], 2, id="removed"),
+        pytest.param(rewritten, 3, id="rewritten"),
         pytest.param(lambda lines: lines[1:], 1, id="first removed"),
         pytest.param(lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 2, id="reordered"),
         pytest.param(lambda lines: [*lines[:2], lines[1], *lines[2:]], 3, id="repeated"),
@@ -275,14 +271,6 @@ async def test_a_journal_that_was_put_right_is_gone_on_with(path: Path) -> None:
     await filled(path, 1)  # nobody keeps it locked
 
     assert len(records(path)) == 6
-
-
-async def test_a_record_rewritten_together_with_its_number_does_not_fit_its_successor(path: Path) -> None:
-    lines = await filled(path)
-    forged = orjson.loads(lines[2]) | {"event": {"what": "nothing happened"}}
-    path.write_bytes(b"".join([*lines[:2], orjson.dumps(forged) + b"\n", *lines[3:]]))
-
-    assert first_bad_record(path) == 3
 
 
 async def test_a_second_writer_is_refused(journal: Journal, path: Path) -> None:
@@ -357,12 +345,17 @@ async def test_a_commit_that_is_due_after_the_journal_was_closed_finds_all_writt
     assert threads == ["journal"]
 
 
-async def test_closing_writes_what_waits(journal: Journal, path: Path) -> None:
-    waiting = [journal.append(orjson.dumps({"number": number})) for number in range(100)]
-    journal.close()
+@pytest.mark.parametrize("asked", [0, 100])
+@pytest.mark.parametrize("end", [Journal.close, Journal.flush])
+async def test_what_waits_and_what_rides_is_written_when_the_process_is_about_to_end(
+    journal: Journal, path: Path, end: Callable[[Journal], None], asked: int
+) -> None:
+    waiting = [journal.append(orjson.dumps({"what": number})) for number in range(asked)]
+    journal.ride(b'{"what":"outcome"}')
+    end(journal)
 
-    assert len(records(path)) == 100
-    await asyncio.gather(*waiting)
+    assert [record["what"] for record in records(path)] == ["outcome", *range(asked)]
+    assert (await asyncio.gather(*waiting))[-1:] == [journal.link][:asked]
 
 
 async def test_after_it_was_closed_nothing_is_acknowledged_and_nobody_waits_forever(journal: Journal) -> None:
@@ -404,11 +397,10 @@ def test_a_new_journal_is_on_the_disk_together_with_its_name(path: Path, monkeyp
     assert files_open() == before
 
 
-async def test_a_process_that_ends_without_closing_its_journal_ends(journal: Journal) -> None:
+async def test_a_process_ends_without_closing_its_journal_which_only_the_party_may_read(
+    journal: Journal, path: Path
+) -> None:
     assert journal._writer.daemon
-
-
-async def test_only_the_party_itself_may_read_its_journal(journal: Journal, path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
@@ -424,11 +416,8 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
 
 
 async def test_what_rides_goes_out_with_the_next_commit_in_its_order(
-    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, path: Path, threads: list[str]
 ) -> None:
-    syncs: list[None] = []
-    sync = os.fdatasync
-    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", lambda fd: syncs.append(sync(fd)))
     await journal.append(b'{"what":"asked"}')
     journal.ride(b'{"what":"outcome 1"}')
     journal.ride(b'{"what":"outcome 2"}')
@@ -438,7 +427,7 @@ async def test_what_rides_goes_out_with_the_next_commit_in_its_order(
 
     assert [record["what"] for record in records(path)] == ["asked", "outcome 1", "outcome 2", "asked again"]
     assert first_bad_record(path) == 0
-    assert len(syncs) == 2
+    assert len(threads) == 2
 
 
 async def test_what_rides_waits_while_others_come_and_then_gets_a_commit_of_its_own(
@@ -456,9 +445,7 @@ async def test_what_rides_waits_while_others_come_and_then_gets_a_commit_of_its_
     assert asked == []
 
     monkeypatch.undo()
-    async with asyncio.timeout(30):
-        while len(records(path)) < 3:
-            await asyncio.sleep(0.002)
+    await until(lambda: len(records(path)) == 3)
     assert [record["what"] for record in records(path)] == ["outcome 1", "asked", "outcome 2"]
 
 
@@ -478,33 +465,10 @@ async def test_where_nothing_waits_any_more_there_is_no_commit(
     assert len(asked) == 1
 
 
-async def test_closing_commits_nothing_where_nothing_waits(
-    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    syncs: list[int] = []
-    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", syncs.append)
-
+async def test_closing_commits_nothing_where_nothing_waits(journal: Journal, threads: list[str]) -> None:
     journal.close()
 
-    assert syncs == []
-
-
-async def test_closing_writes_what_rides(journal: Journal, path: Path) -> None:
-    journal.ride(b'{"what":"outcome"}')
-    journal.close()
-
-    assert [record["what"] for record in records(path)] == ["outcome"]
-
-
-async def test_what_waits_and_what_rides_is_written_when_the_process_is_about_to_end(
-    journal: Journal, path: Path
-) -> None:
-    waits = journal.append(b'{"what":"act"}')
-    journal.ride(b'{"what":"outcome"}')
-    journal.flush()
-
-    assert [record["what"] for record in records(path)] == ["outcome", "act"]
-    assert waits.result() == journal.link
+    assert threads == []
 
 
 async def test_what_rides_waits_for_room(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

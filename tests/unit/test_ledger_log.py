@@ -1,14 +1,14 @@
 """The ledger's log: what is published stays, it has one history, and a start reads its last files alone."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from authorities.audit.files import Files
 from authorities.audit.log import MAX_BATCH, Growth, Log, LogError, OtherHistory
-from tests.support.ledger import SERVICE, Registry, grow, lines, opened, published
+from tests.support.ledger import SERVICE, Logs, Registry, grow, lines, published
 from tests.support.tlog import ORIGIN
 from zerotrust.audit.note_key import kept_key
 from zerotrust.audit.record import GENESIS, Link
@@ -16,101 +16,104 @@ from zerotrust.tlog.checkpoint import Checkpoint, signed
 from zerotrust.tlog.note import ED25519, Signature
 from zerotrust.tlog.tiles import WIDTH, Edge, grown
 
+INFERENCE = "spiffe://agents.example/inference"
+
 
 @pytest.fixture
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return Registry(tmp_path_factory.mktemp("registry"))
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of the ledger."""
+    return tmp_path / "ledger"
+
+
+Start = Callable[[], Awaitable[Log]]
+
+
+@pytest.fixture
+def start(logs: Logs, registry: Registry) -> Start:
+    """Starts the ledger, or starts it again."""
+    return lambda: logs.open(registry.cosigning())
+
+
 async def test_lines_are_published_with_the_heads_after_them_and_a_restart_goes_on(
-    tmp_path: Path, registry: Registry
+    start: Start, registry: Registry
 ) -> None:
     added = list[bytes]()
     for count in (1, 2, 300, 5):
-        log = await opened(tmp_path, registry)
+        log = await start()
         added += await grow(log, count)
-        added += await grow(log, count, "spiffe://agents.example/inference")
+        added += await grow(log, count, INFERENCE)
 
         assert await published(log, registry) == added
-        await log.close()
     assert log.size == len(added) + 8
     assert log.heads[SERVICE].records == 308
 
 
-async def test_an_empty_log_has_no_checkpoint_but_the_registry_knows_of_it(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path, registry)
+async def test_an_empty_log_has_no_checkpoint_but_the_registry_knows_of_it(start: Start, registry: Registry) -> None:
+    log = await start()
 
     assert (log.size, log.heads, log.note) == (0, {}, None)
     assert await registry.witness.policy()
-    await log.close()
 
 
 @pytest.mark.parametrize("size", [1, WIDTH - 1, WIDTH, WIDTH + 1, 2 * WIDTH])
 async def test_at_any_width_of_the_last_tile_a_restart_finds_the_heads(
-    tmp_path: Path, registry: Registry, size: int
+    start: Start, registry: Registry, size: int
 ) -> None:
-    log = await opened(tmp_path, registry)
-    added = await grow(log, size - 1 or 1)
-    await log.close()
-
-    log = await opened(tmp_path, registry)
+    added = await grow(await start(), size - 1 or 1)
+    log = await start()
 
     assert log.heads == lines({}, len(added))[1]
     assert await published(log, registry) == added
-    await log.close()
 
 
-async def test_a_start_reads_as_few_files_of_a_long_log_as_of_a_short_one(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path, registry)
+async def test_a_start_reads_as_few_files_of_a_long_log_as_of_a_short_one(start: Start, folder: Path) -> None:
+    log = await start()
     for _ in range(3):
         await grow(log, 1000)
-    await log.close()
-    for bundle in sorted((tmp_path / "log/tile/entries").glob("0*"))[:-1]:
-        bundle.unlink() if bundle.is_file() else None
-    for tile in sorted((tmp_path / "log/tile/0").glob("0*"))[:-1]:
-        tile.unlink() if tile.is_file() else None
+    for tiles in "log/tile/entries", "log/tile/0":
+        for tile in sorted((folder / tiles).glob("0*"))[:-1]:
+            tile.unlink() if tile.is_file() else None
 
-    log = await opened(tmp_path, registry)
-
-    assert log.heads[SERVICE].records == 3000
-    await log.close()
+    assert (await start()).heads[SERVICE].records == 3000
 
 
 async def test_partial_tiles_go_when_the_full_one_is_published_and_who_asks_for_one_gets_its_part(
-    tmp_path: Path, registry: Registry
+    start: Start, folder: Path
 ) -> None:
-    log = await opened(tmp_path, registry)
+    log = await start()
     await grow(log, 9)
     before = {name: log.read(f"tile/{name}.p/10") for name in ("0/000", "entries/000")}
-    assert (tmp_path / "log/tile/0/000.p").is_dir()
+    assert (folder / "log/tile/0/000.p").is_dir()
 
     await grow(log, WIDTH)
 
-    assert not (tmp_path / "log/tile/0/000.p").exists()
-    assert not (tmp_path / "log/tile/entries/000.p").exists()
+    assert not (folder / "log/tile/0/000.p").exists()
+    assert not (folder / "log/tile/entries/000.p").exists()
     assert {name: log.read(f"tile/{name}.p/10") for name in before} == before
-    with pytest.raises(FileNotFoundError):
-        log.read("tile/0/007.p/3")
-    with pytest.raises(FileNotFoundError):
-        log.read("tile/0/007")
-    await log.close()
+    for missing in "tile/0/007.p/3", "tile/0/007":
+        with pytest.raises(FileNotFoundError):
+            log.read(missing)
 
 
-async def test_two_processes_do_not_write_one_log(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path, registry)
+async def test_two_processes_do_not_write_one_log(start: Start, registry: Registry, folder: Path) -> None:
+    await start()
 
     with pytest.raises(LogError, match="another process"):
-        await Log.open(tmp_path, ORIGIN, registry.cosigning())
-
-    await log.close()
-    await (await opened(tmp_path, registry)).close()
+        await Log.open(folder, ORIGIN, registry.cosigning())
+    await start()
 
 
+@pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("fault", ["before", "after"])
 async def test_without_the_registry_nothing_is_published_and_then_all_that_was_begun(
-    tmp_path: Path, registry: Registry, fault: str
+    start: Start, registry: Registry, fault: str, *, restarted: bool
 ) -> None:
-    log = await opened(tmp_path, registry)
+    log = await start()
     first = await grow(log)
     registry.fails = [fault, fault]
     second, heads = lines(log.heads, 2)
@@ -122,129 +125,105 @@ async def test_without_the_registry_nothing_is_published_and_then_all_that_was_b
     assert log.heads[SERVICE].records == 1
     with pytest.raises(LogError, match="has to be finished first"):
         await log.add(second, heads)
-    await log.finish()
+    if restarted:
+        log = await start()
+    else:
+        await log.finish()
 
     assert log.heads == heads
     assert await published(log, registry) == first + second
-    await log.close()
 
 
-@pytest.mark.parametrize("fault", ["before", "after"])
-async def test_after_a_restart_too(tmp_path: Path, registry: Registry, fault: str) -> None:
-    log = await opened(tmp_path, registry)
-    registry.fails = [fault]
-    some, heads = lines(log.heads, 2)
-    with pytest.raises(LogError):
-        await log.add(some, heads)
-    await log.close()
-
-    log = await opened(tmp_path, registry)
-
-    assert await published(log, registry) == some
-    await log.close()
-
-
-async def test_an_emptied_folder_stops_too(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path / "now", registry)
-    await grow(log)
-    await log.close()
-    (tmp_path / "emptied").mkdir()
-    shutil.copy(tmp_path / "now" / "log.key", tmp_path / "emptied")
+async def test_an_emptied_folder_stops_too(start: Start, logs: Logs, registry: Registry, folder: Path) -> None:
+    await grow(await start())
+    folder.with_name("emptied").mkdir()
+    shutil.copy(folder / "log.key", folder.with_name("emptied"))
 
     with pytest.raises(OtherHistory):
-        await opened(tmp_path / "emptied", registry)
+        await logs.open(registry.cosigning(), "emptied")
+
+
+def one_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[40] ^= 1
+    file.write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    ("name", "error"),
+    ("name", "change", "error"),
     [
-        ("log/tile/0/000.p/6", "other entries than its tile"),
-        ("log/tile/entries/000.p/6", r"\S"),
-        ("log/checkpoint", r"\S"),
-        ("pending", r"\S"),
+        ("log/tile/0/000.p/6", one_bit, "other entries than its tile"),
+        ("log/tile/entries/000.p/6", one_bit, r"\S"),
+        ("log/checkpoint", one_bit, r"\S"),
+        ("pending", one_bit, r"\S"),
+        ("log.key", Path.unlink, r"log\.key"),
     ],
 )
-async def test_a_changed_file_of_the_edge_stops_a_start(
-    tmp_path: Path, registry: Registry, name: str, error: str
+async def test_a_changed_file_of_the_edge_or_another_key_stops_a_start(
+    start: Start, logs: Logs, folder: Path, name: str, change: Callable[[Path], None], error: str
 ) -> None:
-    log = await opened(tmp_path, registry)
-    await grow(log, 5)
-    await log.close()
-    content = bytearray((tmp_path / name).read_bytes())
-    content[40] ^= 1
-    (tmp_path / name).write_bytes(content)
+    await grow(await start(), 5)
+    await logs.close()
+    change(folder / name)
 
     with pytest.raises(LogError, match=error):
-        await opened(tmp_path, registry)
+        await start()
 
 
-async def test_tiles_of_another_log_stop_a_start(tmp_path: Path, registry: Registry) -> None:
-    for name, service in (("one", SERVICE), ("two", "spiffe://agents.example/inference")):
-        log = await opened(tmp_path / name, Registry(tmp_path / f"registry of {name}"))
-        await grow(log, 5, service)
-        await log.close()
-    shutil.rmtree(tmp_path / "one/log/tile")
-    shutil.copytree(tmp_path / "two/log/tile", tmp_path / "one/log/tile")
+async def test_tiles_of_another_log_stop_a_start(start: Start, logs: Logs, folder: Path, tmp_path: Path) -> None:
+    await grow(await start(), 5)
+    await grow(await logs.open(Registry(tmp_path / "another registry").cosigning(), "two"), 5, INFERENCE)
+    shutil.rmtree(folder / "log/tile")
+    shutil.copytree(tmp_path / "two/log/tile", folder / "log/tile")
 
     with pytest.raises(LogError, match="not those of the checkpoint of 6 entries"):
-        await opened(tmp_path / "one", registry)
+        await start()
 
 
-async def test_a_log_that_does_not_end_with_heads_is_none_of_the_ledger(tmp_path: Path, registry: Registry) -> None:
-    await (await opened(tmp_path, registry)).close()
-    key, files = kept_key(tmp_path / "log.key", ORIGIN, ED25519), Files(tmp_path)
+async def test_a_log_that_does_not_end_with_heads_is_none_of_the_ledger(start: Start, logs: Logs, folder: Path) -> None:
+    await start()
+    await logs.close()
+    key, files = kept_key(folder / "log.key", ORIGIN, ED25519), Files(folder)
     edge, content = grown(Edge(), lines({}, 3)[0])
     files.add(content)
     files.publish(signed(Checkpoint(ORIGIN, edge.size, edge.root), key.public, key.private))
     files.close()
 
     with pytest.raises(LogError, match="its last entry is not the heads"):
-        await opened(tmp_path, registry)
+        await start()
 
 
-async def test_a_log_without_its_key_does_not_begin_with_another(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path, registry)
+async def test_an_older_pending_checkpoint_is_not_gone_back_to(start: Start, logs: Logs, folder: Path) -> None:
+    log = await start()
     await grow(log)
-    await log.close()
-    (tmp_path / "log.key").unlink()
-
-    with pytest.raises(LogError, match=r"log\.key"):
-        await opened(tmp_path, registry)
-
-
-async def test_an_older_pending_checkpoint_is_not_gone_back_to(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path, registry)
+    older = (folder / "pending").read_bytes()
     await grow(log)
-    older = (tmp_path / "pending").read_bytes()
-    await grow(log)
-    await log.close()
-    (tmp_path / "pending").write_bytes(older)
+    await logs.close()
+    (folder / "pending").write_bytes(older)
 
     with pytest.raises(LogError, match="not later than the published one"):
-        await opened(tmp_path, registry)
+        await start()
 
 
 async def test_cosignatures_of_others_are_left_out_where_no_reader_took_all_of_them(
-    tmp_path: Path, registry: Registry
+    start: Start, logs: Logs, registry: Registry
 ) -> None:
     cosign, others = registry.cosigning(), list[Signature]()
 
     async def cosigning(growth: Growth) -> Sequence[Signature]:
         return [*await cosign(growth), *others]
 
-    log = await Log.open(tmp_path, ORIGIN, cosigning)
-    await log.finish()
+    log = await logs.open(cosigning)
     others[:] = [Signature("w", b"1234", b"x" * 72)] * 600
     await grow(log)
 
     assert log.note
     assert len(log.note.signatures) == 2
-    await log.close()
-    await (await opened(tmp_path, registry)).close()
+    await start()
 
 
-async def test_a_checkpoint_that_no_reader_takes_is_never_written(tmp_path: Path, registry: Registry) -> None:
-    log = await opened(tmp_path, registry)
+async def test_a_checkpoint_that_no_reader_takes_is_never_written(start: Start, registry: Registry) -> None:
+    log = await start()
     first = await grow(log)
     cosign, log._cosign = log._cosign, too_long
 
@@ -255,7 +234,6 @@ async def test_a_checkpoint_that_no_reader_takes_is_never_written(tmp_path: Path
 
     assert (await published(log, registry))[: len(first)] == first
     assert log.size == 4
-    await log.close()
 
 
 async def too_long(_growth: Growth) -> Sequence[Signature]:
@@ -264,9 +242,9 @@ async def too_long(_growth: Growth) -> Sequence[Signature]:
 
 
 async def test_a_batch_has_a_bound_and_an_entry_that_no_log_takes_changes_nothing(
-    tmp_path: Path, registry: Registry
+    start: Start, registry: Registry
 ) -> None:
-    log = await opened(tmp_path, registry)
+    log = await start()
     first = await grow(log)
 
     for some in ([], [b"x"] * (MAX_BATCH + 1)):
@@ -277,4 +255,3 @@ async def test_a_batch_has_a_bound_and_an_entry_that_no_log_takes_changes_nothin
     await log.finish()
 
     assert await published(log, registry) == first
-    await log.close()
