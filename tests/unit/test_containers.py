@@ -31,6 +31,7 @@ from authorities.attestation.spiffe.bounded_server import (
 )
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
+from authorities.attestation.verifier.target import Target
 from tests.support.container import EXITING, STAT, STATUS, Machine
 from tests.support.system import ROOT, registry
 from tests.support.waiting import until
@@ -95,9 +96,7 @@ async def test_a_twin_gets_no_identity_until_the_first_has_ended(machine: Machin
     assert "runs already" in await refused(containers)
     machine.end(first)
     machine.now += SECONDS_REFUSED
-    async with asyncio.timeout(30):
-        while containers._running(containers._images[0]):
-            await asyncio.sleep(0)
+    await until(lambda: not containers._running(containers._images[0]))
 
     machine.asking = twin
     assert await asks(containers) == "agent/reader"
@@ -155,37 +154,34 @@ async def test_only_so_many_are_examined_at_a_time(
     assert "0 processes are being examined" in await refused(containers)
 
 
-async def test_a_file_that_changes_while_it_runs_is_drift(
+async def test_a_file_that_changes_while_it_runs_or_another_program_is_drift(
     machine: Machine, containers: Containers, drift: Drift
 ) -> None:
-    machine.start()
-    await asks(containers)
+    target = await examined(machine, containers)
     changes = drift.changes()
     assert await anext(changes) == {}
     machine.file("root/usr/planted.so").write_text("x")
     async with asyncio.timeout(30):
         assert await anext(changes) == {"agent/reader": "/usr/planted.so"}
 
-
-async def test_a_process_that_runs_something_else_since_is_drift(
-    machine: Machine, containers: Containers, drift: Drift
-) -> None:
-    machine.start()
-    with socket.socket() as connection:
-        target = await containers.caller(connection)
+    machine.file("root/usr/planted.so").unlink()
     machine.file("cmdline").write_bytes(b"sh\0")
     await drift.look(target)
-
     assert "was started as" in drift.check(target)
+
+
+async def examined(machine: Machine, containers: Containers) -> Target:
+    """Start a container, and let it have its identity."""
+    machine.start()
+    with socket.socket() as connection:
+        return await containers.caller(connection)
 
 
 async def test_files_that_are_gone_because_the_process_ends_are_no_drift(
     machine: Machine, containers: Containers, drift: Drift
 ) -> None:
     """The kernel takes the files of a process away before it says that the process has ended."""
-    machine.start()
-    with socket.socket() as connection:
-        target = await containers.caller(connection)
+    target = await examined(machine, containers)
     machine.file("root/usr/libc.so").unlink()
     machine.file("stat").write_bytes(EXITING)
     for look in (drift.look(target), drift._look_at({str(machine.file("root/usr/libc.so"))})):
@@ -236,22 +232,16 @@ def test_two_parties_with_the_same_code_cannot_be_distinguished() -> None:
         images(twins, lock, {})
 
 
-def test_the_program_has_to_be_the_images_own() -> None:
-    program = os.path.realpath(sys.executable)
-    proc = Path("/proc/self")
-
-    assert attested._problem_of_program(proc, {program: "its digest"}) is None
-    assert "which is not the image's" in str(attested._problem_of_program(proc, {}))
-
-
-def test_a_program_of_that_name_from_elsewhere_is_not_the_images(tmp_path: Path) -> None:
+def test_the_program_has_to_be_the_images_own_and_not_one_of_that_name_from_elsewhere(tmp_path: Path) -> None:
     program = os.path.realpath(sys.executable)
     (tmp_path / "exe").symlink_to(program)
     lies = Path(f"{tmp_path}/root{program}")
     lies.parent.mkdir(parents=True)
     lies.write_text("another file")
 
-    assert "which is not the image's" in str(attested._problem_of_program(tmp_path, {program: "its digest"}))
+    assert attested._problem_of_program(Path("/proc/self"), {program: "its digest"}) is None
+    for proc, files in (Path("/proc/self"), {}), (tmp_path, {program: "its digest"}):
+        assert "which is not the image's" in str(attested._problem_of_program(proc, files))
 
 
 def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,14 +291,21 @@ async def test_so_many_refusals_are_remembered_and_then_none(
     assert [why for why, _ in containers._refused.values()] == ["code that is not approved: /app/main.py"]
 
 
+@pytest.mark.parametrize(
+    ("who", "look", "why"),
+    [
+        (ImageFiles, Mock(side_effect=RecursionError("too deep")), "RecursionError('too deep')"),
+        (ContainerRoot, lambda root: setattr(root, "unknown", "Too many"), "agent/reader: not examined: Too many"),
+    ],
+)
 async def test_an_examination_that_fails_in_any_way_is_a_refusal_and_keeps_no_descriptor(
-    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch, who: type, look: object, why: str
 ) -> None:
     machine.start()
-    monkeypatch.setattr(ImageFiles, "look", Mock(side_effect=RecursionError("too deep")))
+    monkeypatch.setattr(who, "look", look)
     before = len(list(Path("/proc/self/fd").iterdir()))
 
-    assert await refused(containers) == "RecursionError('too deep')"
+    assert await refused(containers) == why
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
@@ -321,20 +318,9 @@ async def test_a_container_that_was_refused_or_has_ended_is_watched_no_longer(
     gone = machine.start()
     await asks(containers)
     machine.end(gone)
-    async with asyncio.timeout(30):
-        while containers._running(containers._images[0]):
-            await asyncio.sleep(0)
+    await until(lambda: not containers._running(containers._images[0]))
 
     assert not [path for path in drift._watch._paths.values() if f"/{gone}" in path or f"/{refused_one}" in path]
-
-
-async def test_a_container_whose_files_could_not_be_compared_is_not_admitted(
-    machine: Machine, containers: Containers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine.start()
-    monkeypatch.setattr(ContainerRoot, "look", lambda root: setattr(root, "unknown", "Too many open files"))
-
-    assert await refused(containers) == "agent/reader: not examined: Too many open files"
 
 
 async def test_a_process_may_have_a_name_in_any_bytes(machine: Machine, containers: Containers) -> None:
@@ -344,18 +330,30 @@ async def test_a_process_may_have_a_name_in_any_bytes(machine: Machine, containe
     assert await asks(containers) == "agent/reader"
 
 
+Api = Callable[..., WorkloadApi]
+
+
+@pytest.fixture
+def api(containers: Containers, drift: Drift) -> Api:
+    """Makes a Workload API for these containers."""
+
+    def make(issuer: object = None, log: Callable[..., None] = lambda *_, **__: None, **how: str) -> WorkloadApi:
+        return WorkloadApi(registry(), containers, drift, cast("Any", issuer), log, **how)
+
+    return make
+
+
 async def test_a_container_is_looked_at_again_before_it_gets_a_jwt_svid(
-    machine: Machine, containers: Containers, drift: Drift, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, api: Api, drift: Drift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel reports no change when another program takes the place of the main process."""
     machine.start()
-    issuer = SimpleNamespace(jwt_svid=lambda *_, **__: "a token")
-    api = WorkloadApi(registry(), containers, drift, cast("Any", issuer), lambda *_, **__: None)
+    asked = api(SimpleNamespace(jwt_svid=lambda *_, **__: "a token"))
 
     async def fetched() -> object:
         with socket.socket() as connection:
             stream: Any = Asking(connection)
-            await api._fetch_jwt_svid(stream)
+            await asked._fetch_jwt_svid(stream)
             return stream.sent
 
     assert await fetched()
@@ -390,52 +388,27 @@ async def test_a_container_is_one_caller_however_many_processes_it_has() -> None
     assert process(1) != process(2)
 
 
-def test_a_budget_is_used_up_and_fills_again() -> None:
-    now = 0.0
-    budget = Budget(10, 2, clock=lambda: now)
-
-    assert budget.take(8)
-    assert not budget.take(3)
-    now = 1.0
-    assert budget.take(4)
-    assert not budget.take(1)
-    now = 1000.0
-    assert not budget.take(11)
-    assert budget.take(10)
-
-
-async def test_refusals_are_logged_up_to_a_bound_and_then_counted(containers: Containers, drift: Drift) -> None:
+def test_refusals_are_logged_up_to_a_bound_and_then_counted(api: Api) -> None:
     logged: list[dict[str, object]] = []
-    api = WorkloadApi(registry(), containers, drift, cast("Any", None), lambda _, **fields: logged.append(fields))
+    asked = api(log=lambda _, **fields: logged.append(fields))
     now = 0.0
-    api._refusals = Budget(REFUSALS_AT_ONCE, 1, clock=lambda: now)
+    asked._refusals = Budget(REFUSALS_AT_ONCE, 1, clock=lambda: now)
 
     for _ in range(REFUSALS_AT_ONCE + 5):
-        api._no_identity("of a flood")
+        asked._no_identity("of a flood")
     assert logged == [{"why": "of a flood"}] * REFUSALS_AT_ONCE
     now = 1.0
-    api._no_identity("of somebody else")
+    asked._no_identity("of somebody else")
     assert logged[-1] == {"why": "of somebody else", "not_logged": 5}
 
 
-async def test_whoever_is_refused_is_told_where_the_reason_is_and_not_the_reason(
-    containers: Containers, drift: Drift
-) -> None:
-    told = [
-        WorkloadApi(registry(), containers, drift, cast("Any", None), lambda *_, **__: None, log_at=where)
-        ._no_identity("it runs as root")
-        .message
-        for where in ("", "docker compose logs attestation")
-    ]
-
-    assert told == ["no identity issued", "no identity issued: docker compose logs attestation says why"]
+def test_whoever_is_refused_is_told_where_the_reason_is_and_not_the_reason(api: Api) -> None:
+    for where, told in ("", ""), ("docker compose logs attestation", ": docker compose logs attestation says why"):
+        assert api(log_at=where)._no_identity("it runs as root").message == f"no identity issued{told}"
 
 
-async def test_callers_without_a_connection_are_forgotten_when_there_are_too_many(
-    containers: Containers, drift: Drift
-) -> None:
-    api = WorkloadApi(registry(), containers, drift, cast("Any", None), lambda *_, **__: None)
-    server = BoundedServer(api, process)
+async def test_callers_without_a_connection_are_forgotten_when_there_are_too_many(api: Api) -> None:
+    server = BoundedServer(api(), process)
     connected = server._share(0)
     connected.connections = 1
 
@@ -446,9 +419,8 @@ async def test_callers_without_a_connection_are_forgotten_when_there_are_too_man
     assert server._share(0) is connected
 
 
-async def test_a_connection_has_a_cost_of_its_own(containers: Containers, drift: Drift) -> None:
-    api = WorkloadApi(registry(), containers, drift, cast("Any", None), lambda *_, **__: None)
-    server = BoundedServer(api, process)
+async def test_a_connection_has_a_cost_of_its_own(api: Api) -> None:
+    server = BoundedServer(api(), process)
     share = server._share(os.getpid())
     share.sent = Budget(COST_OF_CONNECTION, 0)
     ours, theirs = socket.socketpair(socket.AF_UNIX)

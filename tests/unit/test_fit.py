@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from syrupy.assertion import SnapshotAssertion
 
 from authorities.policy.decisions import MAX_TABLE
 from orchestrator.plan import AGENTS
@@ -25,7 +26,11 @@ COMMITTED = yaml.safe_load((ROOT / "registry.yaml").read_text())
 AUDITOR = {"id": "spiffe", "keycloak": "confidential", "code": ["agents/auditor", "zerotrust"]}
 
 
-def registered(*changes: Callable[[dict[str, Any]], None]) -> Registry:
+Change = Callable[[dict[str, Any]], None]
+Check = Callable[[Path, Registry], list[str]]
+
+
+def registered(*changes: Change) -> Registry:
     document = copy.deepcopy(COMMITTED)
     for change in changes:
         change(document)
@@ -36,7 +41,7 @@ def new_scope(document: dict[str, Any]) -> None:
     document["scopes"]["tool.audit"] = {"served_by": ["tool/documents"]}
 
 
-def held_by(*names: str) -> Callable[[dict[str, Any]], None]:
+def held_by(*names: str) -> Change:
     def change(document: dict[str, Any]) -> None:
         for name in names:
             document["parties"][name]["delegates"].append("tool.audit")
@@ -67,58 +72,64 @@ def test_what_is_committed_fits() -> None:
     assert problems(ROOT, registered()) == []
 
 
-# --- a scope that no login hands on -----------------------------------------------------------------------------------
+def writing(document: dict[str, Any]) -> None:
+    document["parties"]["agent/reader"]["delegates"].append("tool.write")
 
 
-def test_a_scope_that_no_sign_in_has_is_named_with_the_party_that_lacks_it() -> None:
-    assert unreachable(registered(new_scope, held_by("agent/reader", "orchestrator"))) == [
-        (
-            "registry.yaml: parties.orchestrator.delegates: no token with 'tool.audit' gets there: "
-            "add it to `delegates` of walkthrough"
-        ),
-        (
-            "registry.yaml: scopes.tool.audit: no party can use it: a caller of tool/documents needs it in "
-            "`delegates`, and so does each party from the sign-in to that caller"
-        ),
-    ]
+def with_rights(document: dict[str, Any]) -> None:
+    document["parties"]["agent/auditor"] |= {"may_call": ["inference"], "delegates": ["inference.run"], "max_ttl": 60}
 
 
-def test_a_scope_that_is_lost_on_the_way_is_named_where_it_is_lost() -> None:
-    assert unreachable(registered(new_scope, held_by("agent/reader", "walkthrough")))[0] == (
-        "registry.yaml: parties.agent/reader.delegates: no token with 'tool.audit' gets there: "
-        "add it to `delegates` of orchestrator"
-    )
-    assert unreachable(registered(new_scope, held_by("agent/reader", "walkthrough", "orchestrator"))) == []
+def elsewhere(document: dict[str, Any]) -> None:
+    document["scopes"]["agent.invoke"]["served_by"] = ["agent/reader"]
+    document["parties"]["orchestrator"]["may_call"].remove("agent/writer")
 
 
-def test_a_scope_that_nobody_holds_is_named() -> None:
-    [problem] = unreachable(registered(new_scope))
-
-    assert problem.startswith("registry.yaml: scopes.tool.audit: no party can use it")
+def scopes(_project: Path, registry: Registry) -> list[str]:
+    return unreachable(registry)
 
 
-def test_a_party_with_rights_that_nobody_calls_is_named() -> None:
-    def with_rights(document: dict[str, Any]) -> None:
-        rights = {"may_call": ["inference"], "delegates": ["inference.run"], "max_ttl": 60}
-        document["parties"]["agent/auditor"] |= rights
+def plan(agents: dict[str, tuple[str, ...]]) -> Check:
+    return lambda _project, registry: of_plan(agents, registry)
 
-    assert unreachable(registered(an_auditor, with_rights)) == [
-        "registry.yaml: parties.agent/auditor: no party may call it: add it to `may_call` of its callers"
-    ]
+
+HELD = held_by("agent/reader", "walkthrough", "orchestrator")
+NOT_AT_SIGN_IN, LOST_ON_THE_WAY = held_by("agent/reader", "orchestrator"), held_by("agent/reader", "walkthrough")
+WITH_AUDITOR = plan({**AGENTS, "agent/auditor": ("agent.invoke",)})
+AUDITS = plan({"agent/reader": ("tool.audit",)})
+MISTAKES: dict[str, tuple[Check, tuple[Change, ...]]] = {
+    "a scope that no sign-in has": (scopes, (new_scope, NOT_AT_SIGN_IN)),
+    "a scope that is lost on the way": (scopes, (new_scope, LOST_ON_THE_WAY)),
+    "a scope that nobody holds": (scopes, (new_scope,)),
+    "a party with rights that nobody calls": (scopes, (an_auditor, with_rights)),
+    "a scope without an action": (of_policies, (new_scope, HELD)),
+    "a route whose scope its party does not serve": (of_code, (elsewhere,)),
+    "a scope that no route and no tool needs": (of_code, (new_scope, HELD)),
+    "code that cannot be imported": (of_code, (an_auditor,)),
+    "an agent in the plan that nobody registered": (WITH_AUDITOR, ()),
+    "an agent in the plan that the orchestrator may not call": (WITH_AUDITOR, (an_auditor,)),
+    "a scope in the plan that there is not": (AUDITS, ()),
+    "a scope in the plan that the orchestrator does not hold": (AUDITS, (new_scope,)),
+    "a scope in the plan that its agent cannot use": (AUDITS, (new_scope, held_by("orchestrator"))),
+    "a party without a place": (of_places, (an_auditor,)),
+    "a party without a container": (of_compose, (an_auditor,)),
+}
+
+
+def test_each_mistake_is_named_with_what_to_do(project: Path, snapshot: SnapshotAssertion) -> None:
+    found = {mistake: check(project, registered(*changes)) for mistake, (check, changes) in MISTAKES.items()}
+
+    assert told(found) == snapshot
+    assert scopes(project, registered(new_scope, HELD)) == AUDITS(project, registered(new_scope, HELD)) == []
+
+
+def told(found: dict[str, list[str]]) -> str:
+    """What a person is told of each mistake, in whatever line it is."""
+    lines = [line for mistake, problems in found.items() for line in (f"{mistake}:", *(f"  {one}" for one in problems))]
+    return re.sub(r"\bline \d+", "line <number>", "\n".join(lines))
 
 
 # --- policies ---------------------------------------------------------------------------------------------------------
-
-HELD = held_by("agent/reader", "walkthrough", "orchestrator")
-
-
-def test_a_scope_without_an_action_is_named(project: Path) -> None:
-    assert of_policies(project, registered(new_scope, HELD)) == [
-        (
-            'policies/schema.cedarschema: no action "tool.audit": '
-            'add it to those `in [Action::"use"]`, so that a policy can permit it'
-        )
-    ]
 
 
 def test_an_action_that_no_policy_permits_is_named(project: Path) -> None:
@@ -139,9 +150,6 @@ def test_policies_that_do_not_fit_their_schema_are_named(project: Path) -> None:
 
 
 def test_a_right_that_the_decision_table_denies_is_named(project: Path) -> None:
-    def writing(document: dict[str, Any]) -> None:
-        document["parties"]["agent/reader"]["delegates"].append("tool.write")
-
     found = of_policies(project, registered(writing))
 
     assert found
@@ -161,42 +169,28 @@ def test_a_decision_table_that_cannot_be_read_is_named(project: Path, broken: by
 # --- calls in the code ------------------------------------------------------------------------------------------------
 
 READER = "agents/reader/main.py"
+CALLED, ASKED_FOR = 'ToolClient(service, "{}")', '"tool/documents", "{}"'
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        (
-            'ToolClient(service, "tool/documents")',
-            'ToolClient(service, "tool/ledger")',
-            "it calls 'tool/ledger', which is not registered: add it under `parties` in registry.yaml",
-        ),
-        (
-            'ToolClient(service, "tool/documents")',
-            'ToolClient(service, "agent/writer")',
-            "it calls 'agent/writer', and may not: add that to parties.agent/reader.may_call in registry.yaml",
-        ),
-        (
-            '"tool/documents", "tool.read"',
-            '"tool/documents", "tool.write"',
-            "it asks for 'tool.write', and may not: add that to parties.agent/reader.delegates in registry.yaml",
-        ),
-        (
-            '"tool/documents", "tool.read"',
-            '"tool/documents", "tool.audit"',
-            "it asks for 'tool.audit', which is no scope: add it under `scopes` in registry.yaml",
-        ),
-    ],
-)
 def test_a_call_that_the_registry_does_not_allow_is_named_with_its_line(
-    project: Path, old: str, new: str, said: str
+    project: Path, snapshot: SnapshotAssertion
 ) -> None:
     for folder in ("orchestrator", "tools", "inference", "authorities/registry"):
         shutil.copytree(ROOT / folder, project / folder)
-    edit(project / READER, old, new)
-    line = next(n for n, text in enumerate((project / READER).read_text().splitlines(), 1) if new in text)
+    found, original = {}, (project / READER).read_text()
+    for old, new in [
+        (CALLED.format("tool/documents"), CALLED.format("tool/ledger")),
+        (CALLED.format("tool/documents"), CALLED.format("agent/writer")),
+        (ASKED_FOR.format("tool.read"), ASKED_FOR.format("tool.write")),
+        (ASKED_FOR.format("tool.read"), ASKED_FOR.format("tool.audit")),
+    ]:
+        (project / READER).write_text(original.replace(old, new, 1))
+        line = next(n for n, text in enumerate((project / READER).read_text().splitlines(), 1) if new in text)
+        [problem] = of_code(project, registered())
+        assert problem.startswith(f"{READER}:{line}: ")
+        found[new] = [problem.replace(f":{line}:", ":")]
 
-    assert of_code(project, registered()) == [f"{READER}:{line}: {said}"]
+    assert told(found) == snapshot
 
 
 def test_a_callee_that_has_a_name_in_the_code_is_found(project: Path) -> None:
@@ -205,182 +199,47 @@ def test_a_callee_that_has_a_name_in_the_code_is_found(project: Path) -> None:
         'A = "tool/documents"\nf = lambda s: s.exchange(A, "tool.read")\n'
     )
 
-    assert of_code(project, registered()) == [
-        (
-            "orchestrator/main.py:2: it calls 'tool/documents', and may not: "
-            "add that to parties.orchestrator.may_call in registry.yaml"
-        )
-    ]
+    [problem] = of_code(project, registered())
+    assert problem.startswith("orchestrator/main.py:2: it calls 'tool/documents', and may not")
 
 
-def test_a_route_whose_scope_the_party_does_not_serve_is_named(project: Path) -> None:
-    def elsewhere(document: dict[str, Any]) -> None:
-        document["scopes"]["agent.invoke"]["served_by"] = ["agent/reader"]
-        document["parties"]["orchestrator"]["may_call"].remove("agent/writer")
+# --- docker-compose.yml -----------------------------------------------------------------------------------------------
 
-    assert of_code(project, registered(elsewhere)) == [
-        (
-            "agents/writer/main.py: a route needs 'agent.invoke': add agent/writer to `served_by` of that scope in "
-            "registry.yaml"
-        )
-    ]
-
-
-def test_a_scope_that_no_route_and_no_tool_needs_is_named(project: Path) -> None:
-    assert of_code(project, registered(new_scope, HELD)) == [
-        (
-            "registry.yaml: scopes.tool.audit.served_by: tool/documents has no route or tool that needs it: "
-            "add one in tools/documents"
-        )
-    ]
-
-
-def test_code_that_cannot_be_imported_is_named(project: Path) -> None:
-    assert of_code(project, registered(an_auditor)) == [
-        "agents/auditor/main.py: cannot be imported (ModuleNotFoundError: No module named 'agents.auditor')"
-    ]
+DATABASE, WRITERS = '    volumes: ["database:/', '["identity:/run/identity:ro", "writer:/data"]'
+BOUND = "{ type: volume, source: writer, target: %s }"
+TO_WRITER, TO_DOCUMENTS = "      to-writer: {}\n", "      to-documents: {}\n"
+VOLUMES, TOOLS = "\nvolumes:\n", "    <<: &tools\n"
+COMPOSE: dict[str, list[tuple[str, str]]] = {
+    "its name in no network": [("aliases: [writer.agent.agents.example]", "aliases: [writer]")],
+    "a network is missing, another one too much": [(TO_WRITER, ""), (TO_DOCUMENTS, TO_DOCUMENTS + TO_WRITER)],
+    "the data in another container": [(DATABASE, '    volumes: ["writer:/elsewhere", "database:/')],
+    "the same, to read": [(DATABASE, '    volumes: ["writer:/elsewhere:ro", "database:/')],
+    "the journals, to write": [(DATABASE, '    volumes: ["writer:/journals/agent-writer", "database:/')],
+    "the same in full": [(DATABASE, f'    volumes: [{BOUND % "/journals/agent-writer"}, "database:/')],
+    "the data in full": [(DATABASE, f'    volumes: [{BOUND % "/elsewhere, read_only: true"}, "database:/')],
+    "the journals, to read, in full": [
+        (DATABASE, f'    volumes: [{BOUND % "/journals/w, read_only: true"}, "database:/')
+    ],
+    "a volume that two parties share": [('"reader:/data"', '"writer:/data"')],
+    "no volume for its data": [(WRITERS, '["identity:/run/identity:ro"]')],
+    "two volumes for its data": [(WRITERS, '["writer:/data", "reader:/data/"]')],
+    "a value that is none of its kind": [(VOLUMES, f"\nx-date: 2026-99-99{VOLUMES}")],
+    "a name twice": [(VOLUMES, f"{VOLUMES}  keys: {{}}\n")],
+    "a name twice in what is merged": [(TOOLS, f"{TOOLS}      profiles: [other]\n")],
+}
 
 
-# --- the plan ---------------------------------------------------------------------------------------------------------
-
-
-def test_an_agent_in_the_plan_that_nobody_registered_is_named() -> None:
-    assert of_plan({**AGENTS, "agent/auditor": ("agent.invoke",)}, registered()) == [
-        (
-            "orchestrator/plan.py: AGENTS has 'agent/auditor', which is not registered: "
-            "add it under `parties` in registry.yaml"
-        )
-    ]
-
-
-def test_an_agent_in_the_plan_that_the_orchestrator_may_not_call_is_named() -> None:
-    assert of_plan({**AGENTS, "agent/auditor": ("agent.invoke",)}, registered(an_auditor)) == [
-        "orchestrator/plan.py: AGENTS has 'agent/auditor': add that to parties.orchestrator.may_call in registry.yaml"
-    ]
-
-
-def test_a_scope_in_the_plan_that_cannot_be_handed_on_is_named() -> None:
-    def said(*changes: Callable[[dict[str, Any]], None]) -> list[str]:
-        return of_plan({"agent/reader": ("tool.audit",)}, registered(*changes))
-
-    gets = "orchestrator/plan.py: AGENTS: 'agent/reader' gets 'tool.audit'"
-    assert said() == [f"{gets}: add that under `scopes` in registry.yaml"]
-    assert said(new_scope) == [f"{gets}: add that to parties.orchestrator.delegates in registry.yaml"]
-    assert said(new_scope, held_by("orchestrator")) == [
-        (
-            f"{gets}, and can neither serve nor delegate it: remove it there, "
-            "or add it to parties.agent/reader.delegates in registry.yaml"
-        )
-    ]
-    assert said(new_scope, HELD) == []
-
-
-# --- where it runs ----------------------------------------------------------------------------------------------------
-
-
-def test_a_party_without_a_place_is_named_for_both_ways_of_running(project: Path) -> None:
-    assert of_places(project, registered(an_auditor)) == [
-        "deploy/local.yaml: parties.agent/auditor: missing",
-        "deploy/containers.yaml: parties.agent/auditor: missing",
-    ]
-
-
-def test_a_party_without_a_container_is_named(project: Path) -> None:
-    assert of_compose(project, registered(an_auditor)) == [
-        "docker-compose.yml: agent/auditor has no container: add a service with `CODE: agents/auditor`"
-    ]
-
-
-def test_a_container_without_its_name_in_a_network_is_named(project: Path) -> None:
-    edit(project / "docker-compose.yml", "aliases: [writer.agent.agents.example]", "aliases: [writer]")
-
-    assert of_compose(project, registered()) == [
-        "docker-compose.yml: services.writer.networks: none has the alias writer.agent.agents.example"
-    ]
-
-
-def test_networks_that_are_not_as_the_registry_allows_are_named(project: Path) -> None:
-    edit(project / "docker-compose.yml", "      to-writer: {}\n", "")
-    edit(project / "docker-compose.yml", "      to-documents: {}\n", "      to-documents: {}\n      to-writer: {}\n")
-
-    assert of_compose(project, registered()) == [
-        f"docker-compose.yml: services.{problem}"
-        for problem in (
-            "orchestrator.networks: to-writer is missing, and orchestrator may call agent/writer",
-            "reader.networks: to-writer is too much: agent/reader may not call agent/writer",
-        )
-    ]
-
-
-def test_a_compose_file_that_cannot_be_read_is_named(project: Path) -> None:
+def test_what_a_compose_file_has_wrong_is_named(project: Path, snapshot: SnapshotAssertion) -> None:
+    found, original = {}, (project / "docker-compose.yml").read_text()
+    for mistake, edits in COMPOSE.items():
+        (project / "docker-compose.yml").write_text(original)
+        for old, new in edits:
+            edit(project / "docker-compose.yml", old, new)
+        found[mistake] = of_compose(project, registered())
     (project / "docker-compose.yml").write_text("services: [")
-    assert "docker-compose.yml: cannot be read" in of_compose(project, registered())[0]
-
+    found["no YAML"] = of_compose(project, registered())
     (project / "docker-compose.yml").unlink()
-    assert "docker-compose.yml: cannot be read" in of_compose(project, registered())[0]
+    found["no file"] = of_compose(project, registered())
 
-
-IS_THE_WRITERS = (
-    "docker-compose.yml: services.{}.volumes: writer is the data of agent/writer: "
-    "give agent/writer a volume of its own, or mount this one under /journals/ with `:ro`"
-)
-
-
-@pytest.mark.parametrize(
-    "mount",
-    [
-        "writer:/elsewhere",
-        "writer:/elsewhere:ro",
-        "writer:/journals/agent-writer",
-        "{ type: volume, source: writer, target: /journals/agent-writer }",
-        "{ type: volume, source: writer, target: /elsewhere, read_only: true }",
-    ],
-)
-def test_data_that_another_container_can_write_or_read_is_named(project: Path, mount: str) -> None:
-    edit(project / "docker-compose.yml", '    volumes: ["database:/', f'    volumes: [{mount}, "database:/')
-
-    assert of_compose(project, registered()) == [IS_THE_WRITERS.format("database")]
-
-
-def test_a_volume_that_two_parties_share_is_named(project: Path) -> None:
-    edit(project / "docker-compose.yml", '"reader:/data"', '"writer:/data"')
-
-    assert IS_THE_WRITERS.format("reader") in of_compose(project, registered())
-
-
-@pytest.mark.parametrize("volumes", ['["identity:/run/identity:ro"]', '["writer:/data", "reader:/data/"]'])
-def test_a_party_without_one_volume_for_its_data_is_named(project: Path, volumes: str) -> None:
-    edit(project / "docker-compose.yml", '["identity:/run/identity:ro", "writer:/data"]', volumes)
-
-    assert (
-        "docker-compose.yml: services.writer.volumes: agent/writer needs one volume at /data: `writer:/data`"
-        in of_compose(project, registered())
-    )
-
-
-def test_a_journal_may_be_mounted_read_only_in_either_form(project: Path) -> None:
-    other = "{ type: volume, source: writer, target: /journals/w, read_only: true }"
-    edit(project / "docker-compose.yml", '    volumes: ["database:/', f'    volumes: [{other}, "database:/')
-
-    assert of_compose(project, registered()) == []
-
-
-def test_a_value_that_is_none_of_its_kind_in_the_compose_file_is_named_with_its_line(project: Path) -> None:
-    edit(project / "docker-compose.yml", "\nvolumes:\n", "\nx-date: 2026-99-99\nvolumes:\n")
-
-    [problem] = of_compose(project, registered())
-    assert "not a value of 'timestamp'" in problem
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("\nvolumes:\n", "\nvolumes:\n  keys: {}\n"),
-        ("    <<: &tools\n", "    <<: &tools\n      profiles: [other]\n"),  # in what is merged, too
-    ],
-)
-def test_a_name_that_stands_twice_in_the_compose_file_is_named_with_its_line(project: Path, old: str, new: str) -> None:
-    edit(project / "docker-compose.yml", old, new)
-
-    [problem] = of_compose(project, registered())
-    assert re.fullmatch(r"docker-compose\.yml: cannot be read \(line \d+: duplicate name '\w+': .*\)", problem)
+    assert told(found) == snapshot
+    assert [mistake for mistake in found if not found[mistake]] == ["the journals, to read, in full"]

@@ -98,11 +98,8 @@ def test_java_home_comes_first(java: Java, monkeypatch: pytest.MonkeyPatch, tmp_
     assert find_java(silent) == chosen
 
 
-def test_a_java_that_cannot_run_scripts_is_passed_over(java: Java) -> None:
+def test_a_java_that_cannot_run_scripts_or_does_not_run_is_passed_over(java: Java, tmp_path: Path) -> None:
     assert java_fault(java("jvm/small", NEW, modules="java.base")) == "lacks the module jdk.dynalink"
-
-
-def test_a_java_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
     assert java_fault(tmp_path / "none") == "does not run"
     assert java_fault(script(tmp_path / "broken", "exit 1")) == "does not run"
 
@@ -213,13 +210,17 @@ def offer(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
     return asked
 
 
-@pytest.mark.usefixtures("released")
-def test_the_users_own_distribution_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def own(released: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The user's own distribution."""
     (tmp_path / "zip").write_bytes(archive())
     unpack(tmp_path / "zip", tmp_path / "own")
     monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path / "own"))
+    return tmp_path / "own"
 
-    assert find_distribution(silent) == tmp_path / "own"
+
+def test_the_users_own_distribution_comes_first(own: Path) -> None:
+    assert find_distribution(silent) == own
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -251,37 +252,25 @@ def test_what_was_changed_since_it_was_unpacked_is_fetched_anew(
 
 
 @changes
-@pytest.mark.usefixtures("released")
 def test_a_distribution_of_the_users_own_that_was_changed_is_refused_and_left_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: Callable[[Path], object]
+    own: Path, change: Callable[[Path], object]
 ) -> None:
-    (tmp_path / "zip").write_bytes(archive())
-    unpack(tmp_path / "zip", tmp_path / "own")
-    change(tmp_path / "own")
-    (tmp_path / "own" / "version.txt").write_text("Keycloak - Version 26.7.5\n")
-    monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path / "own"))
+    change(own)
+    (own / "version.txt").write_text("Keycloak - Version 26.7.5\n")
 
     with pytest.raises(KeycloakError, match=r"is not Keycloak 26\.7\.5 as it was released: something"):
         find_distribution(silent)
-
-    assert (tmp_path / "own").exists()
-
-
-@pytest.mark.parametrize("version", ["26.8.0", "26.7.4", "26.7.50", ""])
-def test_a_distribution_of_another_version_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
-) -> None:
-    (tmp_path / "version.txt").write_text(f"Keycloak - Version {version}\n")
-    monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path))
-
-    with pytest.raises(KeycloakError, match=r"needs exactly 26\.7\.5: unset it\."):
-        find_distribution(silent)
+    assert own.exists()
 
 
-def test_a_keycloak_home_without_keycloak_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path))
+@pytest.mark.parametrize("version", ["26.8.0", "26.7.4", "26.7.50", "", None])
+def test_a_distribution_of_another_version_or_none_is_refused(own: Path, version: str | None) -> None:
+    (own / "version.txt").unlink()
+    if version is not None:
+        (own / "version.txt").write_text(f"Keycloak - Version {version}\n")
 
-    with pytest.raises(KeycloakError, match="is no Keycloak distribution"):
+    why = "is no Keycloak distribution" if version is None else r"needs exactly 26\.7\.5: unset it\."
+    with pytest.raises(KeycloakError, match=why):
         find_distribution(silent)
 
 
