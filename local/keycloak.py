@@ -5,7 +5,7 @@
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
 
-`keycloak_instance.py` has its files, `keycloak_options.py` its options, `keycloak_runtime.py` what it runs on.
+`keycloak_instance.py` has its files, `keycloak_options.py` its options.
 
 Keycloak's arguments and environment have no secret, and no other process of this user can read its memory: Java runs
 from an unreadable copy (`interpreter.py`), does not allow attaching, and gets the first administrator's password in a
@@ -33,10 +33,10 @@ from authorities.attestation.process.interpreter import Interpreter
 from local.before_start import check_port, check_private
 from local.child import NoProgress, doing, end_with, in_memory, tail, while_it_works
 from local.errors import KeycloakError
-from local.keycloak_admin import administration
+from local.java import find_java
+from local.keycloak_distribution import find_distribution
 from local.keycloak_instance import BUILD, Instance
 from local.keycloak_options import HEALTH_PORT, JVM, PORT, RUN, URL
-from local.keycloak_runtime import Runtime, find_runtime
 from local.program import FOLDER
 from local.progress import Say, going_on
 from registration.realm.script import SCRIPTS
@@ -59,7 +59,7 @@ class Keycloak:
 
     issuer: str
     passwords: dict[str, str]
-    """The password of every user of the realm: made for this run, never stored."""
+    """The password of every user of the realm: made for this run."""
     admin: tuple[str, str]
     """Name and password of this run's administrator, for the admin page."""
     metadata: Metadata
@@ -112,11 +112,12 @@ class Keycloak:
         for port in (PORT, HEALTH_PORT):
             check_port(port)
         check_private(self._key)
-        runtime = await asyncio.to_thread(find_runtime, self._say)
-        await asyncio.to_thread(self._instance.prepare, runtime.distribution)
+        java = await asyncio.to_thread(find_java, self._say)
+        distribution = await asyncio.to_thread(find_distribution, self._say)
+        await asyncio.to_thread(self._instance.prepare, distribution)
         self._say("Keycloak starts and imports the realm")
         try:
-            await self._start(runtime)
+            await self._start(java)
         except BaseException:
             self._kill()
             raise
@@ -142,7 +143,7 @@ class Keycloak:
 
     # --- the process --------------------------------------------------------------------------------------------------
 
-    async def _start(self, runtime: Runtime) -> None:
+    async def _start(self, executable: Path) -> None:
         options = [
             "start",  # not `start-dev`, which serves plain http whatever its settings are
             *BUILD,
@@ -155,7 +156,7 @@ class Keycloak:
             "--import-realm",
         ]
         self.log.unlink(missing_ok=True)
-        java = await asyncio.to_thread(Interpreter, str(runtime.java))
+        java = await asyncio.to_thread(Interpreter, str(executable))
         try:
             if not self._instance.built:
                 self._say(
@@ -256,8 +257,19 @@ class Keycloak:
     @asynccontextmanager
     async def administration(self, realm: str | None = None) -> AsyncIterator[python_keycloak.KeycloakAdmin]:
         """Yield python-keycloak's client of the Admin API for a realm, ours by default."""
-        async with administration(self.admin, realm or self._name, self.tls) as admin:
-            yield admin
+        connection = python_keycloak.KeycloakOpenIDConnection(
+            server_url=URL,
+            username=self.admin[0],
+            password=self.admin[1],
+            realm_name=realm or self._name,
+            user_realm_name="master",
+            verify=self.tls,  # type: ignore[arg-type] # handed on to httpx, which wants just that
+        )
+        try:
+            yield python_keycloak.KeycloakAdmin(connection=connection)
+        finally:
+            await connection.keycloak_openid.connection.aclose()
+            await connection.aclose()
 
     async def _discover(self) -> Metadata:
         """Return its metadata.  Raises `KeycloakError`, and `httpx.TimeoutException`."""

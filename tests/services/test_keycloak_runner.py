@@ -25,14 +25,12 @@ from local.keycloak import Keycloak
 from local.keycloak_distribution import VERSION
 from local.keycloak_instance import BUILT, Instance
 from local.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
-from local.keycloak_runtime import Runtime
 from local.program import FOLDER
 from registration.realm import as_text
 from registration.realm.script import SCRIPT, SCRIPTS
 from registration.realm.users import USERS
 from tests.support.system import registry
 from tests.support.waiting import until
-from zerotrust.transport.logs import line_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,8 +99,8 @@ class Java:
         script = self.folder / "java"
         script.write_text(f"#!/bin/sh\n{body}\n")
         script.chmod(0o755)
-        runtime = Runtime(java=script, distribution=self.distribution)
-        self.monkeypatch.setattr(module, "find_runtime", lambda _: runtime)
+        self.monkeypatch.setattr(module, "find_java", lambda _: script)
+        self.monkeypatch.setattr(module, "find_distribution", lambda _: self.distribution)
         self.monkeypatch.setattr(module, "Interpreter", Readable)
         self.monkeypatch.setattr(module, "check_port", lambda _: None)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -404,13 +402,12 @@ async def test_what_a_start_raises_is_raised() -> None:
             "2026-11-29 19:50:31,341 INFO  [org.keycloak.services] (executor-thread-1) Import finished",
             "Import finished",
         ),
-        (line_of("no SVID", {}, logger="x", at=1.5), "no SVID"),
-        ("Updating the configuration.", "Updating the configuration."),
-        ("[1, 2]", "[1, 2]"),
-        ("x" * 1000, "x" * child.LONGEST),
+        ("WARNING: Please use the first-class option", ""),
+        ("2026-11-29 19:50:31,341 WARN  [org.keycloak.common.Profile] (main) Deprecated features", ""),
+        (f"2026-11-29 19:50:31,341 INFO  [io.quarkus] (main) {'word ' * 100}", "word " * 23 + "…"),
     ],
 )
-def test_the_last_line_of_a_log_is_shown_with_the_load(tmp_path: Path, line: str, text: str) -> None:
+def test_what_keycloak_says_last_is_shown_with_the_load_but_for_warnings(tmp_path: Path, line: str, text: str) -> None:
     (tmp_path / "log").write_text(f"{line}\n\tat org.keycloak.X\n")
 
     assert child.doing(tmp_path / "log") == child.load() + (f"; its log: {text}" if text else "")
