@@ -1,7 +1,7 @@
 """How long each service still accepts calls after a revocation.
 
-As soon as the revocation is acknowledged, all services that it concerns are called with genuine tokens until each
-refuses.  The time is measured from the acknowledgement to the first refusal at each service.
+From the moment at which the revocation is asked for, all services that it concerns are called with genuine tokens until
+each refuses.  The time is measured from that moment to the first refusal at each service.
 """
 
 import asyncio
@@ -21,10 +21,9 @@ PAUSE = 0.005
 """Seconds between two calls of a service: without a pause, all parties would be too busy to receive the revocation."""
 
 
-async def delays(method: RevocationMethod, use: Use, *, acknowledged: bool = True) -> dict[str, float]:
-    """Revoke, and undo it; return the seconds from the acknowledgement to the first refusal at each service.
+async def delays(method: RevocationMethod, use: Use) -> dict[str, float]:
+    """Revoke, and undo it; return the seconds from the request for that to the first refusal at each service.
 
-    Without `acknowledged`, the seconds count from the request.
     Raises `RuntimeError` if a service refuses before, or for another reason, or not at all.
     """
     calls = {name: call for name, call in use.calls().items() if name in method.hits}
@@ -32,15 +31,13 @@ async def delays(method: RevocationMethod, use: Use, *, acknowledged: bool = Tru
         if (answer := await answer_to(call())).startswith("401"):
             raise RuntimeError(f"{name} says {answer} before anything is revoked")
     try:
+        use.asked = time.monotonic()
         revoking = asyncio.ensure_future(method.trigger(use))
-        if acknowledged:
-            await revoking
-        began = time.monotonic()
         took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
         await revoking
+        return {name: at - use.asked for name, at in took}
     finally:
         await method.undo(use)
-    return {name: at - began for name, at in took}
 
 
 async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:

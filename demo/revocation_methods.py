@@ -37,6 +37,8 @@ class Use:
     t1: str
     t2: str
     t3: str
+    asked: float = 0.0
+    """When the revocation was asked for, on the monotonic clock: not before an administrator has signed in for it."""
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -117,12 +119,15 @@ def _administration(use: Use) -> AbstractAsyncContextManager[KeycloakAdmin]:
 
 async def _user(use: Use, *, enabled: bool) -> None:
     async with _administration(use) as admin:
+        await admin.a_get_user(use.claims["sub"])
+        use.asked = time.monotonic()
         await admin.a_update_user(use.claims["sub"], {"enabled": enabled})
 
 
 async def _client(use: Use, *, enabled: bool) -> None:
     async with _administration(use) as admin:
         known_as = await admin.a_get_client_id(use.system.registry.id(READER))
+        use.asked = time.monotonic()
         await admin.a_update_client(str(known_as), {"enabled": enabled})
 
 

@@ -83,7 +83,7 @@ use = await started(real)
 await ask_all(use)
 
 # %% [markdown]
-# Now alice signs out. As soon as Keycloak has confirmed the sign-out, the cell calls all four services with these tokens until each refuses. It prints how long after the confirmation each of them refused for the first time.
+# Now alice signs out. At the same time, the cell begins to call all four services with these tokens, until each refuses. It prints how long after alice's request each of them refused for the first time.
 
 # %%
 found = [await revoked(use, BY["logout"])]
@@ -160,7 +160,7 @@ found.append(await revoked(await started(real), BY["revoke_token"]))
 # The numbers in the committed notebook are of one run on a shared machine with two cores. They include the time until the calling cell gets its turn, so they can be longer than the project's targets: 50 milliseconds (p99) for what is pushed, and one second for what is polled. The medians of many tries are in [revocation.md](../docs/explain/revocation.md#revocation-latency).
 
 # %%
-chart("From the confirmed revocation to the first refusal, at each enforcement point", found)
+chart("From the request to revoke to the first refusal, at each enforcement point", found)
 
 # %% [markdown]
 # What if no news arrives? A service that has heard nothing for three seconds refuses everybody, with the reason `revocation_unknown`. It cannot tell who is revoked, so nobody gets in. No cell can cut the feed of a service; [this test](../tests/faults/test_under_faults.py) does, and [this one](../tests/faults/test_processes.py) stops Keycloak.

@@ -110,8 +110,9 @@ async def go_on_after_sign_out(system: System) -> Seen:
 
     if not (answer := await ask()).ok:
         return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
+    began = time.monotonic()
     await system.sign_out(session)
-    answer, took = await _until_refused(system, ask)
+    answer, took = await _until_refused(system, ask, began)
     return Seen(answer.ok, f"{answer.said}; expires_in was {session.lasts} s" if answer.ok else answer.said, took)
 
 
@@ -125,7 +126,7 @@ async def go_on_with_changed_code(system: System) -> Seen:
     if not (answer := await file()).ok:
         return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
     async with system.changed(WRITER):
-        answer, took = await _until_refused(system, file)
+        answer, took = await _until_refused(system, file, time.monotonic())
     return Seen(answer.ok, answer.said, took)
 
 
@@ -147,9 +148,8 @@ async def tried(system: System, run: Run) -> Seen:
     return await run(system)
 
 
-async def _until_refused(system: System, ask: Callable[[], Awaitable[Answer]]) -> tuple[Answer, float]:
-    """Ask until that is refused, or for as long as the system may take to notice."""
-    began = time.monotonic()
+async def _until_refused(system: System, ask: Callable[[], Awaitable[Answer]], began: float) -> tuple[Answer, float]:
+    """Ask until that is refused, or for as long as the system may take to notice; return the seconds since `began`."""
     while (answer := await ask()).ok and time.monotonic() < began + system.patience:
         pass
     return answer, time.monotonic() - began

@@ -13,7 +13,8 @@ INTRODUCTION = (
     "draws as today's (before), and on the real one, as `make demo` starts it (after). In the system of figure 1, the "
     "application gets one token, in which no user is named, good for everything, for an hour. The orchestrator checks "
     "it; agents and tool get it passed on, and check nothing but the tool's static key. The milliseconds are those of "
-    "the call that decided an attack; after a change they count from it to the first refusal."
+    "the call that decided an attack. After a sign-out, or a change of code, they count from the request for it to the "
+    "first refusal."
 )
 
 

@@ -1,4 +1,4 @@
-"""`make bench`, second part: the delay from acknowledged revocations to first refusals, by way to revoke and service.
+"""`make bench`, second part: the delay from the request to revoke to the first refusal, by way to revoke and service.
 
 Each try has its own session, in use at every service when it is revoked (`demo/revocation_methods.py`).
 """
@@ -22,8 +22,6 @@ from local.start import running
 from local.system import System
 
 WARM_UP = 5
-REQUESTED = "suspend, from the request"
-"""An operator's request is acknowledged after Keycloak was notified, when the parties have the revocation already."""
 Took = dict[str, dict[str, list[float]]]
 """Durations in seconds, by way to revoke and by service."""
 
@@ -31,15 +29,14 @@ Took = dict[str, dict[str, list[float]]]
 async def measure(system: System, pushed: int, polled: int) -> Took:
     """Revoke in every way, this often."""
     took: Took = defaultdict(lambda: defaultdict(list))
-    for name in [*REVOCATION_METHODS, REQUESTED]:
-        method = REVOCATION_METHODS[name.partition(",")[0]]
+    for name, method in REVOCATION_METHODS.items():
         times = pushed if method.pushed else polled
         say(f"{name}, {times} times")
         for number in range(-WARM_UP, times):
             async with AsyncExitStack() as stack:  # an operator's token is valid for 60 s
                 http, intruder = await stack.enter_async_context(system.user()), Intruder(system, stack)
                 use = await in_use(system, intruder, await operator(system, http), agent=method.agent)
-                found = await delays(method, use, acknowledged=name != REQUESTED)
+                found = await delays(method, use)
             if number >= 0:
                 for service, seconds in found.items():
                     took[name][service].append(seconds)
@@ -49,7 +46,7 @@ async def measure(system: System, pushed: int, polled: int) -> Took:
 def report(took: Took) -> dict[str, float]:
     """Print the table; return its numbers, in milliseconds, by their names in `run/bench.json`."""
     numbers, services = {}, list(dict.fromkeys(service for each in took.values() for service in each))
-    console.rule("From the acknowledged revocation to the first refusal")
+    console.rule("From the request to revoke to the first refusal")
     rows = {name: [each.get(service, []) for service in services] for name, each in took.items()}
     show(
         ("p50 / p99 / worst ms", "tries", *services),
@@ -59,9 +56,8 @@ def report(took: Took) -> dict[str, float]:
     console.print("Wanted: pushed (logout, session, token, suspend, drift) p99 < 50 ms; polled worst < 1 s.")
     for name, each in took.items():
         everywhere = [seconds for values in each.values() for seconds in values]
-        key = f"revoke_{name.partition(',')[0]}{'_requested' if name == REQUESTED else ''}_ms"
         for percent, suffix in ((50, "p50"), (99, "p99"), (100, "worst")):
-            numbers[f"{key}_{suffix}"] = percentile(everywhere, percent) * 1e3
+            numbers[f"revoke_{name}_ms_{suffix}"] = percentile(everywhere, percent) * 1e3
     return numbers
 
 

@@ -39,7 +39,7 @@ async def revoked(use: Use, method: RevocationMethod) -> Times:
     """Revoke, print after how long each enforcement point refuses, and undo it."""
     took = await delays(method, use)
     for name, seconds in took.items():
-        print(f"{name:<15}{REFUSED}, {seconds * 1e3:.1f} ms after it was revoked")
+        print(f"{name:<15}{REFUSED}, {seconds * 1e3:.1f} ms after the request")
     learned = "pushed" if method.pushed else "polled"
     # A service whose own state of revocations is older refuses everybody.
     return Times(f"{method.called} ({learned})", use.system.registry.freshness.revocations, took)
