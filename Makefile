@@ -39,7 +39,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 override WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
-.PHONY: doctor test-compose attacks-compose fuzz help demo up down fresh test attacks faults mutations check bench soak conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
+.PHONY: doctor test-compose attacks-compose fuzz help demo up hints down fresh test attacks faults mutations check bench soak conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ demo: .venv/ready $(SERVER)  ## Run the walkthrough: start, one task, attacks, s
 up: .venv/ready $(SERVER)  ## Start everything and leave it running
 	@$(FIRST)
 	@$(RUN) local up --model "$$MODEL"
+
+hints: .venv/ready  ## Print again what `make up` printed: passwords, commands
+	@$(RUN) local hints
 
 down: .venv/ready  ## Stop what `make up` left running
 	@$(RUN) local down

@@ -7,7 +7,6 @@ It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the mach
 identity.  It reads the parties' journals, which no party lets another one read.
 """
 
-import asyncio
 import json
 import os
 import ssl
@@ -29,14 +28,13 @@ from demo.story import tell_story
 from demo.walk import LEGEND, show_the_rest, the_end, walk, who_is_who
 from local.manual_steps import REQUEST
 from local.program import until_stopped
-from local.system import EVERYTHING, ROOT, Running
+from local.sign_in import print_token
+from local.system import ROOT, Running
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.testing.browser import Person
-from zt.errors import CommandError
 from zt.login import issuer_http
-from zt.sign_in import client_at, sign_in_at
 
 CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")
 JOURNALS, INTRUDERS = Path("/journals"), Path("/intruders")
@@ -45,9 +43,9 @@ NEXT = (
     ("docs/learn/walkthrough.md", "this output, explained"),
     ("docs/how-to/containers.md", "the containers, and what to try by hand"),
     ("make attacks-compose", "tries attacks from inside the containers"),
-    ("docker compose down -v", "removes it all"),
+    ("docker compose down -v", "removes all of it but the images"),
 )
-MORE = "What needs an intruder inside a workload is shown by `make demo` and `make attacks-compose`."
+MORE = "`make demo` and `make attacks-compose` also try what needs an intruder inside a workload."
 
 
 @dataclass(frozen=True)
@@ -177,21 +175,6 @@ async def _walk(*, attempts_alone: bool) -> int:
     return await walk(await reached(passwords()), ATTEMPTS if attempts_alone else PARTS)
 
 
-def _print_token(user: str) -> int:
-    """Print an access token of a user, or a sentence that says why there is none.  Return the exit status."""
-    accounts = passwords()
-    try:
-        if user not in accounts:
-            raise CommandError(f"There is no {user}: the people are {', '.join(sorted(accounts))}.", "unknown_user")
-        at = client_at(ISSUER, "walkthrough", EVERYTHING, ca=CA)
-        login = asyncio.run(sign_in_at(at, Person(user, accounts[user]).sign_in))
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(login.access_token)
-    return 0
-
-
 def main() -> int:
     """Run the command line."""
     match sys.argv[1:]:
@@ -200,7 +183,7 @@ def main() -> int:
                 print(f"{user:<8} {password}")
             return 0
         case ["token", user]:
-            return _print_token(user)
+            return print_token(Person(user, passwords().get(user, "")), issuer=ISSUER, ca=CA)
         case [] | ["attempts"] as given:
             return until_stopped(_walk(attempts_alone=bool(given)))
     print("Usage: docker compose run --rm walkthrough [passwords | token USER]", file=sys.stderr)

@@ -11,4 +11,5 @@
 - `audit.policy`: which log and which witness one trusts, for `zt audit verify`, until `make fresh`.  Then it is
   `audit.policy.before` until the next one.
 - `ca.pem`: the certificate authority of this run, until the next start.
+- `hints`: what `make up` printed, passwords included, for `make hints`, until it ends.
 """

@@ -14,7 +14,7 @@ from rich.text import Text
 from local.alone import process_running
 from local.left_running import left_running
 from local.model import Model, ModelOption
-from local.past import POLICY_BEFORE, check_links, forget
+from local.past import HINTS, POLICY_BEFORE, check_links, forget
 from local.program import FOLDER, ROOT, busy, console, until_stopped
 
 SECONDS_TO_END = 60
@@ -53,6 +53,16 @@ def down() -> None:
 
 
 @app.command()
+def hints() -> None:
+    """Print addresses, passwords and commands again, as `up` did."""
+    file = FOLDER / HINTS
+    if process_running(FOLDER) is None or not file.exists():
+        console.print("Nothing is running, or not ready yet: `make up` starts it.")
+        sys.exit(1)
+    print(file.read_text(), end="")
+
+
+@app.command()
 def fresh() -> None:
     """Remove the data that `up` keeps: revocations, documents, journals and logs."""
     if process := process_running(FOLDER):
@@ -64,9 +74,9 @@ def fresh() -> None:
         console.print(Text(str(error), style="red"))
         sys.exit(1)
     forget(FOLDER)
-    console.print("Removed: revocations, documents, journals, logs, the audit log, and what is in run/past.")
+    console.print("Deleted: revocations, documents, journals, logs, the audit log, and what is in run/past.")
     if (FOLDER / POLICY_BEFORE).exists():
-        console.print(f"What was exported from the audit log is verified with --policy run/{POLICY_BEFORE}.")
+        console.print(f"To verify what was exported from the audit log: --policy run/{POLICY_BEFORE}.")
 
 
 @app.command()
@@ -79,9 +89,11 @@ def token(
 
     The password is prompted for, or read from standard input.
     """
+    from local.password import ask_password
     from local.sign_in import print_token
+    from zerotrust.testing.browser import Person
 
-    print_token(user, scope, client)
+    sys.exit(print_token(Person(user, ask_password()), scope, client))
 
 
 async def _serve(model: Model) -> int:

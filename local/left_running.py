@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.program import INTERRUPTED, ROOT, busy, console
 
-READY = "`make down` ends it."
+READY = "`make hints` prints this again; `make down` ends it."
 """The line of output with which a start has succeeded; only notices follow."""
 
 

@@ -2,45 +2,24 @@
 
 import json
 
-from local.system import HOST, ROOT, System
+from local.system import ROOT, System
 
 REQUEST = "Summarise the incident reports of my department and file the result."
 
 
 def steps(system: System) -> str:
     """Return the steps that a person can try while the system runs."""
-    called = "orchestrator", "tool/documents"
     return _STEPS.format(  # control: secrets-not-in-arguments
-        found=" ".join(f"--connect-to {system.registry.dns_name(name)}::{HOST}:{system.port(name)}" for name in called),
         password=system.keycloak.passwords["alice"],
         request=json.dumps({"request": REQUEST}),
-        orchestrator=system.registry.address("orchestrator"),
         documents=system.registry.address("tool/documents"),
         journal=system.journal("tool/documents").relative_to(ROOT),
     )
 
 
-def receipt_steps(system: System) -> str:
-    """Return the steps that show who took part in a task, for the same shell, after those of `steps`."""
-    return _RECEIPTS.format(orchestrator=system.registry.address("orchestrator"))
-
-
 _STEPS = r"""
 The passwords are of this run only.  Step by step, in bash
 (in zsh: `setopt interactive_comments` first):
-
-  # trust this run's CA; connect to each party's own address;
-  # a file gets the answer unchanged; a terminal gets a line feed at its
-  # end, and … instead of the receipts, which have 60,000 letters
-  ask() {{
-    set -- curl -sS --cacert run/ca.pem {found} "$@"
-    if [ -f /dev/stdout ]; then "$@"; return; fi
-    "$@" -w '\n' | sed -uE 's/[A-Za-z0-9+/_=.~-]{{200,}}/…/g'
-  }}
-
-  # secrets go through pipes: others can read a process's arguments
-  as_alice() {{ ask -H @<(printf 'Authorization: Bearer %s' "$TOKEN") "$@"; }}
-  zt() {{ .venv/bin/zt --user olga "$@"; }}
 
   # alice signs in; after five minutes ("expired"), do this again
   # (without `<<<` and what follows, it asks for her password)
@@ -48,45 +27,44 @@ The passwords are of this run only.  Step by step, in bash
   TASK='{request}'
 
   # the plan; then the task, event by event, to "finished"
-  as_alice {orchestrator}/plan --json "$TASK"
-  as_alice -N {orchestrator}/tasks -H "Accept: text/event-stream" --json "$TASK"
+  scripts/ask /plan "$TASK" <<< "$TOKEN"
+  scripts/ask /tasks "$TASK" -N -H "Accept: text/event-stream" <<< "$TOKEN"
 
   # no token: 401 no_token
-  ask -i {orchestrator}/tasks --json "$TASK"
+  scripts/ask /tasks "$TASK" < /dev/null
 
   # her own token at the tool: no answer (curl 52 or 56), no certificate
-  as_alice {documents}/mcp --json '{{}}'
+  scripts/ask {documents}/mcp '{{}}' <<< "$TOKEN"
 
   # olga, an operator, suspends a party: a task gets peer_revoked
   # each zt opens a browser, where she signs in (over SSH: zt --device)
   # it does not know run/ca.pem, and warns: docs/how-to/operate.md
+  zt() {{ .venv/bin/zt --user olga "$@"; }}
   zt party list
   zt party suspend agent/reader
-  as_alice {orchestrator}/tasks --json "$TASK"
+  scripts/ask /tasks "$TASK" <<< "$TOKEN"
   zt party reinstate agent/reader
 
-  # one file more in the writer's code: drifted, and peer_revoked
+  # one more file in the writer's code: drifted, and peer_revoked
   touch agents/writer/planted.py; sleep 1
   zt party show agent/writer
-  as_alice {orchestrator}/tasks --json "$TASK"
+  scripts/ask /tasks "$TASK" <<< "$TOKEN"
 
-  # with the file removed, it stays suspended until reinstated
+  # without the file, it stays suspended until an operator reinstates it
   rm agents/writer/planted.py; sleep 1
   zt party reinstate agent/writer
 
-  # the tool's decisions, each recorded before the act
+  # the tool's decisions, each recorded before the tool acted
   grep -oE '"decision":.*"operation":"[^"]+"' {journal} | tail -n 5
 """
 
-_RECEIPTS = r"""
-Who took part in a task (docs/reference/receipts.md).  In the same shell, sign
-alice in again, so that no other answer has the same tokens, and then:
+RECEIPT_STEPS = r"""
+Who took part in a task (docs/reference/receipts.md).  Sign alice in again, so
+that no other answer has the same tokens, and then:
 
-  as_alice -o run/answer.json --json "$TASK" \
-    {orchestrator}/tasks; sleep 2
+  scripts/ask /tasks "$TASK" -o run/answer.json <<< "$TOKEN"; sleep 2
   DIGEST=$(.venv/bin/zt receipt digest run/answer.json)
-  as_alice -o run/answer.json.proof \
-    {orchestrator}/receipts/$DIGEST
+  scripts/ask /receipts/$DIGEST -o run/answer.json.proof <<< "$TOKEN"
   .venv/bin/zt receipt verify run/answer.json
 
   # seven minutes later: did nobody else take part?
@@ -94,3 +72,4 @@ alice in again, so that no other answer has the same tokens, and then:
   .venv/bin/zt audit verify run/evidence.jsonl
   .venv/bin/zt receipt verify run/answer.json --export run/evidence.jsonl
 """
+"""The steps that show who took part in a task, for the same shell, after those of `steps`."""

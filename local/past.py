@@ -22,6 +22,8 @@ POLICY_BEFORE = "audit.policy.before"
 """That of the log before `make fresh`."""
 CA = "ca.pem"
 """The certificate authority of the run, in its folder."""
+HINTS = "hints"
+"""What `make up` printed, passwords included, in the run's folder while it runs: only its owner can read it."""
 FAILED = "failed"
 """The file with the error of a start that failed, in the run's folder, until the next one: `make doctor` reads it."""
 _RUN = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}Z")
@@ -65,7 +67,7 @@ def kept(put_away: Path) -> str:
     return (
         "Revocations, documents and journals of the last run are kept. Its logs are in "
         f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone, and so are "
-        "changes in Keycloak's admin page. `make fresh` removes it all"
+        "changes in Keycloak's admin page. `make fresh` deletes what is kept"
     )
 
 

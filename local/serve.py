@@ -8,13 +8,15 @@ from rich.text import Text
 from demo.parts import paragraph
 from local.keycloak_options import URL
 from local.left_running import READY, let_go
-from local.manual_steps import receipt_steps, steps
+from local.manual_steps import RECEIPT_STEPS, steps
 from local.model import Model
+from local.past import HINTS
 from local.policies_here import other_in_force
 from local.program import FOLDER, console, say
 from local.start import running
 from local.system import HOST, ROOT, System
 from registration.realm.users import USERS
+from zerotrust.durable import written
 
 ZT = ".venv/bin/zt --user olga"
 NOW = (
@@ -36,24 +38,34 @@ WITHOUT_POLICIES = (
 async def serve(model: Model) -> int:
     """Run everything until stopped; say how to use it, and let the terminal go."""
     async with running(FOLDER, say=say, provider=model.provider(), keep=True) as system:
+        told, file = hints(system), FOLDER / HINTS
+        written(file, told.encode())
+        try:
+            print(told, end="")
+            for line in last_lines(system):
+                console.print(line, soft_wrap=True)
+            let_go(FOLDER / "logs" / "local.log")
+            await asyncio.Event().wait()
+        finally:
+            file.unlink()
+    return 0
+
+
+def hints(system: System) -> str:
+    """Return what `make hints` prints again: addresses, passwords, and commands to try."""
+    with console.capture() as printed:
         _show_addresses(system)
         console.print(steps(system), soft_wrap=True)
         _show_what_next()
-        console.print(receipt_steps(system), soft_wrap=True)
-        for line in last_lines(system):
-            console.print(line, soft_wrap=True)
-        let_go(FOLDER / "logs" / "local.log")
-        await asyncio.Event().wait()
-    return 0
+        console.print(RECEIPT_STEPS, soft_wrap=True)
+    return printed.get()
 
 
 def _show_addresses(system: System) -> None:
     keycloak = system.keycloak
     admin, password = keycloak.admin
     for name in system.registry.services:
-        there = f"{system.address(name)}  at {HOST}:{system.port(name)}"
-        told = Text("suspended: see the end", "red") if name in system.suspended else there
-        console.print(Text.assemble(f"  {name:<16} ", told))
+        console.print(f"  {name:<16} {system.address(name)}  at {HOST}:{system.port(name)}")
     console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
     console.print(f"  {'its admin page':<16} {URL}/admin")
     console.print()
@@ -90,8 +102,8 @@ def other_policies(system: System) -> Iterator[Text]:
     kept = system.data(system.registry.authorities.policy) / "versions"
     if number := other_in_force(kept, ROOT / "policies"):
         yield Text(
-            f"\npolicies/ is not what is in force, version {number}.\n"
-            "It counts only when an operator activates it:\n"
+            f"\npolicies/ differs from version {number}, which is in force.\n"
+            "An operator puts it into force:\n"
             f"  {ZT} policy test\n"
             f'  {ZT} policy activate --because "..."',
             "yellow",

@@ -1,12 +1,11 @@
-"""Signs a user in at the system that `make up` left running, without a browser, and prints the access token."""
+"""Signs a user in at the running system, without a browser, and prints the access token."""
 
 import asyncio
-import sys
+from pathlib import Path
 
 from rich.text import Text
 
 from local.keycloak_options import URL
-from local.password import ask_password
 from local.program import FOLDER
 from local.system import EVERYTHING
 from zerotrust.testing.browser import Person
@@ -18,14 +17,15 @@ CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
 
 
-def print_token(user: str, scope: str, client: str) -> None:
-    """Print a user's token with these scopes, by default all; exit with a message if there is none."""
-    password = ask_password()
+def print_token(
+    person: Person, scope: str = "", client: str = "walkthrough", *, issuer: str = ISSUER, ca: Path = CA
+) -> int:
+    """Print a user's token with these scopes, by default all, or say why there is none.  Return the exit status."""
     try:
-        person, at = Person(user, password), client_at(ISSUER, client, scope or EVERYTHING, ca=CA)
-        login = asyncio.run(sign_in_at(at, person.sign_in))
+        login = asyncio.run(sign_in_at(client_at(issuer, client, scope or EVERYTHING, ca=ca), person.sign_in))
     except CommandError as error:
         # On standard error, because the token is expected on standard output.
         Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
-        sys.exit(1)
+        return 1
     print(login.access_token)
+    return 0

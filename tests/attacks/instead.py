@@ -377,7 +377,7 @@ def password_as_argument(self: Any) -> str:
 
 @calls
 def token_as_argument(format_: Any, **values: str) -> str:
-    return str(format_.__self__.replace("@<(printf '", '"').replace('%s\' "$TOKEN")', '$TOKEN"').format(**values))
+    return str(format_.__self__.replace('<<< "$TOKEN"', '"$TOKEN"').format(**values))
 
 
 @calls

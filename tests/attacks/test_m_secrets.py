@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -42,10 +43,11 @@ def typed(place: Path, registry: Registry) -> tuple[str, str]:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text)
         (place / name).chmod(0o755)
+    shutil.copy(ROOT / "scripts" / "ask", place / "scripts")
     (place / "agents" / "writer").mkdir(parents=True)
     keycloak = SimpleNamespace(passwords=PASSWORDS)
     journal = ROOT / "run" / "journal.jsonl"
-    system = SimpleNamespace(keycloak=keycloak, registry=registry, journal=lambda _: journal, port=lambda _: 8101)
+    system = SimpleNamespace(keycloak=keycloak, registry=registry, journal=lambda _: journal)
     told = steps(cast("System", system)).partition("`make down`")[0].partition(":\n")[2]
     env = {"PATH": f"{place}/bin:{os.environ['PATH']}"}
     command = ["/bin/bash", "-uc", told]

@@ -1,6 +1,6 @@
 """What `make up` prints when everything runs: who is where, who stays suspended, and what to do now."""
 
-import re
+import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import local.__main__
 from authorities.policy.versions import content_of
+from local.alone import only_one
 from local.left_running import READY
-from local.manual_steps import receipt_steps, steps
+from local.manual_steps import RECEIPT_STEPS
+from local.past import HINTS
 from local.program import console
-from local.serve import NOW, _show_addresses, _show_what_next, last_lines, other_policies, suspensions
+from local.serve import NOW, _show_addresses, _show_what_next, hints, last_lines, other_policies, suspensions
 from local.system import ROOT
 from registration.realm.users import USERS
 from tests.support.policies import versions_in
@@ -38,7 +41,7 @@ def system(tmp_path: Path) -> Any:
     )
 
 
-def test_who_stays_suspended_is_marked_in_the_list_and_told_at_the_end_with_what_mends_it(
+def test_who_stays_suspended_is_told_at_the_end_with_the_command_that_reinstates_it(
     system: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console, "_width", 80)
@@ -49,7 +52,6 @@ def test_who_stays_suspended_is_marked_in_the_list_and_told_at_the_end_with_what
     assert max(map(len, lines.values())) <= 80
     assert set(lines) >= {"Keycloak", "admin", *USERS}
     assert len(told.get().splitlines()) == len(registry().services) + 2 + 1 + 1 + len(USERS)  # none is broken
-    assert lines["agent/writer"].split(maxsplit=1)[1] == "suspended: see the end"
     assert "at 127.0.0.1:8102" in lines["agent/reader"]
     assert [notice.plain for notice in suspensions(system)] == [
         "\nagent/writer is suspended since an earlier run (compromised), and does nothing until:\n  " + ZT_REINSTATES
@@ -70,56 +72,95 @@ def test_what_to_do_now_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     assert [what for what, _ in NOW if f"  {what} " not in told.get()] == []
 
 
-def test_ask_leaves_a_file_as_it_came_and_shows_what_fits_a_screen(system: Any, tmp_path: Path) -> None:
-    """An answer with a line feed more is not the one that was signed."""
-    system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
-    ask = re.search(r"^  ask\(\) \{.*?^  \}$", steps(system), re.DOTALL | re.MULTILINE)
-    assert ask
-    receipts = "aB1_-/+.~" * 5000
+def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: Path) -> None:
+    """An answer with one more line feed is not the one that was signed."""
+    ask, receipts = ROOT / "scripts" / "ask", "aB1_-/+.~" * 5000
     (answer := tmp_path / "answer").write_text(whole := f'{{"receipts":"{receipts}="}}')
-    typed = (
-        f"{ask[0]}\nask file://{answer} > {tmp_path}/saved; ask -o {tmp_path}/also file://{answer}; ask file://{answer}"
+
+    shown = [
+        subprocess.run([ask, answer.as_uri(), *more], check=True, input="", capture_output=True, text=True)  # noqa: S603
+        for more in ([], ["-o", str(tmp_path / "saved")])
+    ]
+
+    assert [one.stdout for one in shown] == ['{"receipts":"…"}\n', ""]
+    assert (tmp_path / "saved").read_text() == whole
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, '{"result": {}}', "200\n"),
+        (403, '{"error":"access_denied","reason":"peer_revoked","trace_id":"1"}', "403 peer_revoked\n"),
+        (403, '{"jsonrpc":"2.0","error":{"data":{"reason":"not_bound"}}}', "403 not_bound\n"),
+        (0, "", ""),  # there was no answer, and curl says why
+    ],
+)
+def test_ask_says_how_a_request_ended_and_passes_the_token_through_a_pipe(
+    tmp_path: Path, status: int, body: str, told: str
+) -> None:
+    header = 'for one; do case "$one" in @*) cat "${one#@}" >> header;; esac; done'
+    (curl := tmp_path / "curl").write_text(f"#!/bin/sh\n{header}\nprintf '%s\\n%03d\\n' '{body}' {status}\n")
+    curl.chmod(0o755)
+
+    done = subprocess.run(  # noqa: S603
+        [ROOT / "scripts" / "ask", "/tasks", "{}"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        input="T0\n",
+        check=True,
+        capture_output=True,
+        text=True,
     )
 
-    shown = subprocess.run(["bash", "-euc", typed], check=True, capture_output=True, text=True)  # noqa: S603, S607
-
-    assert [(tmp_path / name).read_text() for name in ("saved", "also")] == [whole, whole]
-    assert shown.stdout == '\n{"receipts":"…"}\n'
+    assert (done.stdout, done.stderr) == (body and f"{body}\n", told)
+    assert (tmp_path / "header").read_text() == "Authorization: Bearer T0"
 
 
-@pytest.mark.parametrize("page", ["add-an-agent", "add-a-tool"])
-def test_the_pages_ask_as_the_steps_do(system: Any, page: str) -> None:
-    system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
-    told = re.sub(r"run/ca\.pem (--connect-to \S+) --connect-to \S+", r"run/ca.pem \1", steps(system))
-    (typed,) = re.findall(
-        r"^ask\(\) \{.*?^as_alice\(\) .*?$", (ROOT / f"docs/how-to/{page}.md").read_text(), re.DOTALL | re.MULTILINE
-    )
+def test_ask_finds_the_parties_where_they_listen() -> None:
+    script = (ROOT / "scripts" / "ask").read_text()
 
-    assert [line for line in typed.splitlines() if line.strip() not in told] == []
+    for name in "orchestrator", "tool/documents":
+        assert f"{registry().dns_name(name)}::127.0.0.1:" in script
+        assert str(deployment().parties[name].port) in script
 
 
-def test_the_steps_to_verify_who_took_part_are_commands_that_zt_has(system: Any, tmp_path: Path) -> None:
-    told = receipt_steps(system)
-    assert max(map(len, told.splitlines())) <= 80
+def test_the_steps_to_verify_who_took_part_are_commands_that_there_are(tmp_path: Path) -> None:
+    assert max(map(len, RECEIPT_STEPS.splitlines())) <= 80
     (tmp_path / "run").mkdir()
-    program = tmp_path / ".venv/bin/zt"
-    program.parent.mkdir(parents=True)
-    program.write_text('#!/bin/bash\necho zt "$@" >> ran\necho d1g3st\n')
-    program.chmod(0o755)
-    typed = 'as_alice() { echo alice "$@" >> ran; }; sleep() { :; }; TASK={}\n' + told.partition(":\n")[2]
+    for name in (".venv/bin/zt", "scripts/ask"):
+        (program := tmp_path / name).parent.mkdir(parents=True)
+        program.write_text('#!/bin/bash\necho "${0##*/}" "$@" >> ran\necho d1g3st\n')
+        program.chmod(0o755)
+    typed = "sleep() { :; }; TASK={} TOKEN=T0\n" + RECEIPT_STEPS.partition(":\n")[2]
 
     subprocess.run(["bash", "-euc", typed], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603, S607
 
     ran = [line.split() for line in (tmp_path / "ran").read_text().splitlines()]
-    at = registry().address("orchestrator")
-    assert [words[1:] for words in ran if words[0] == "alice"] == [
-        ["-o", "run/answer.json", "--json", "{}", f"{at}/tasks"],
-        ["-o", "run/answer.json.proof", f"{at}/receipts/d1g3st"],
+    assert [words[1:] for words in ran if words[0] == "ask"] == [
+        ["/tasks", "{}", "-o", "run/answer.json"],
+        ["/receipts/d1g3st", "-o", "run/answer.json.proof"],
     ]
     commands = [words[1:] for words in ran if words[0] == "zt"]
     assert len(commands) == 5
     for words in commands:  # 2 is a usage error; there is nothing to read in that folder
         assert CliRunner().invoke(app, words, env={"ZT_SYSTEM": str(tmp_path)}).exit_code == 1, words
+
+
+def test_what_was_printed_can_be_printed_again_while_it_runs(
+    system: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
+    monkeypatch.setattr(local.__main__, "FOLDER", tmp_path)
+    told = hints(system)
+    (tmp_path / HINTS).write_text(told)
+    again = CliRunner().invoke(local.__main__.app, ["hints"])
+    assert (again.exit_code, again.output) == (1, "Nothing is running, or not ready yet: `make up` starts it.\n")
+
+    with only_one(tmp_path):
+        again = CliRunner().invoke(local.__main__.app, ["hints"])
+
+    assert (again.exit_code, again.output) == (0, told)
+    assert [secret for secret in system.keycloak.passwords.values() if secret not in told] == []
 
 
 def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:
@@ -132,8 +173,8 @@ def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(syste
     [notice] = other_policies(system)
     assert notice.plain.splitlines() == [
         "",
-        "policies/ is not what is in force, version 2.",
-        "It counts only when an operator activates it:",
+        "policies/ differs from version 2, which is in force.",
+        "An operator puts it into force:",
         "  .venv/bin/zt --user olga policy test",
         '  .venv/bin/zt --user olga policy activate --because "..."',
     ]
