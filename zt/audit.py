@@ -21,6 +21,7 @@ from zt.output import Json, output
 if TYPE_CHECKING:
     from zerotrust.audit.event import AuditEvent
     from zerotrust.audit.fault import Fault
+    from zt.names import Calls
     from zt.operators import Settings
     from zt.wanted import Found, Wanted
 
@@ -83,7 +84,7 @@ def show(  # noqa: PLR0913 - one for each option
         hint = _HINTS.get(what.kind, "") + ("" if export else "  Other journals: --journals.")
         output.fail(f"No record in {where} names {what.name}.{hint}", "unknown_id")
     if svg:
-        _draw(svg, asked, events)
+        _draw(svg, asked, events, settings.calls())
     document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.more}
     document |= {"left_out_of": dict(found.left_out)} if found.more else {}
     document |= {"code": codes(events)}
@@ -122,12 +123,12 @@ def _found(settings: "Settings", what: "Wanted", export: Path | None, policy: Pa
         raise EvidenceError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
 
 
-def _draw(file: Path, asked: str, events: list["AuditEvent"]) -> None:
+def _draw(file: Path, asked: str, events: list["AuditEvent"], calls: "Calls") -> None:
     """Write the diagram of some events."""
     from zt.diagram import diagram
 
     try:
-        file.write_text(diagram(asked, events))
+        file.write_text(diagram(asked, events, calls))
     except OSError as error:
         output.fail(f"{file} cannot be written: {error.strerror}.", "not_written")
 

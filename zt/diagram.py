@@ -2,27 +2,35 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, Counts, Exchange, Issued, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS
-from zt.names import short
+from zt.names import Calls, short, token_name
 from zt.sequence import sequence
 from zt.svg import Arrow, Svg
-from zt.trail import DIGITS, codes, decision_of, few, says, users
+from zt.trail import DIGITS, codes, decision_of, few, says, token_of, users
 
 MOST_STEPS = 200
 """Steps of a diagram: nobody looks through more, and a picture of them is 9,000 pixels high."""
 ISSUER = "keycloak"
-LONGEST = 70
-"""Characters of a step."""
+LONGEST = 130
+"""Characters of a step: an exchange of T0 names the scopes that it drops."""
+UNUSED = "a token"
+"""What no call was made with, or no record of its receiver names."""
 
 
-def diagram(about: str, events: Iterable[AuditEvent]) -> Svg:
-    """Return the diagram of these events, which are in the order of time."""
+def diagram(about: str, events: Iterable[AuditEvent], calls: Calls = MappingProxyType({})) -> Svg:
+    """Return the diagram of these events, which are in the order of time.
+
+    `calls`: the parties that each party may call, for the names of tokens.
+    """
     known = list(events)
     ends = {_span(event): event.data for event in known if isinstance(event.data, Outcome)}
-    steps = [step for event in known for step in _steps(event, ends)]
+    tokens = [token for event in known if (token := token_of(event)) and event.service == token.audience]
+    names = {token.token_id: token_name(calls, token) for token in tokens}
+    steps = [step for event in known for step in _steps(event, ends, names)]
     shown = steps[:MOST_STEPS]
     parties = list(dict.fromkeys(party for step in shown for party in (step.start, step.end)))
     parties.sort(key=lambda party: party == ISSUER)  # stable: the others stay in the order in which they come
@@ -36,7 +44,7 @@ def diagram(about: str, events: Iterable[AuditEvent]) -> Svg:
     return sequence(title, parties or [ISSUER], shown, code)
 
 
-def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome]) -> Iterator[Arrow]:
+def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome], names: Mapping[str, str]) -> Iterator[Arrow]:
     data, here, said = event.data, short(event.service), says(event)
     start, end, decision = here, here, decision_of(event.data)
     match data:
@@ -44,9 +52,13 @@ def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome]) -> Iterat
             return
         case Request():
             start = short(data.peer.id) if data.peer else data.principal.party if data.principal else "somebody"
-            said += _ended(ends.get(_span(event)))
+            token = f"{names.get(data.principal.token_id, UNUSED)}: " if data.principal else ""
+            said = f"{token}{said}{_ended(ends.get(_span(event)))}"
         case Exchange():
-            end, said = ISSUER, f"exchange for {short(data.audience)}"
+            before, after = (names.get(str(token), UNUSED) for token in (data.parent_token_id, data.token_id))
+            dropped = " ".join(scope for scope in data.principal.scopes if scope not in data.scopes)
+            end, said = ISSUER, f"exchange {before} → {after} for {short(data.audience)}"
+            said += f", without {dropped}" if dropped else ""
     refused = not decision.allowed if decision else isinstance(data, Alarm)
     yield Arrow(start, end, _cut(f"{said}: {decision.reason}" if refused and decision else said), refused)
 

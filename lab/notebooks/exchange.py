@@ -8,7 +8,6 @@ import httpx
 
 from demo.intruder import claims_of
 from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
-from demo.trail import show_trail
 from lab.compare.real import Real
 from lab.notebooks.normal import normal
 from local.system import Running
@@ -16,6 +15,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.registry.model import Registry
 from zt.terminal import Terminal
+from zt.trail import trail
 
 MEMBERS = ("access_token", "issued_token_type", "token_type", "expires_in", "scope")
 """Of an answer, by RFC 8693 section 2.2.1; Keycloak's own members are left out."""
@@ -64,7 +64,7 @@ def show_recorded(system: Running, t0: str) -> None:
 def trail_of(registry: Registry, events: Sequence[AuditEvent]) -> str:
     """Return the trail of a task as text, without the ids of its run and the version of the policies."""
     page = Terminal(file=(text := io.StringIO()), width=WIDTH, color_system=None, force_jupyter=False)
-    show_trail(page, events, {name: party.may_call for name, party in registry.parties.items()})
+    page.print(trail(events, calls={name: party.may_call for name, party in registry.parties.items()}))
     said = _POLICY.sub("<version>", normal(text.getvalue()))
     return "\n".join(line.rstrip() for line in said.strip("\n").splitlines())
 

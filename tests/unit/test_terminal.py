@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from demo.trail import show_trail
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
 from zt.terminal import Terminal, printable
+from zt.trail import trail
 
 TITLE = "\x1b]0;owned\x07"
 RIGHT_TO_LEFT = "\u202egnp.exe"
@@ -83,6 +83,6 @@ def test_an_event_with_markup_in_it_is_shown_as_it_is() -> None:
     event = AuditEvent(schema=1, time=1, service=CALLER.audience, data=data)
     file = io.StringIO()
 
-    show_trail(Terminal(file=file, width=120), [event], {})
+    Terminal(file=file, width=120).print(trail([event]))
 
     assert "read [/red]" in file.getvalue()
