@@ -2,13 +2,13 @@
 
 import asyncio
 import ctypes
-import json
 import os
 import re
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeVar
 
 from local.alone import DemoError
@@ -119,13 +119,10 @@ def load() -> str:
 
 
 def doing(log: Path) -> str:
-    """Return how busy the machine is, and the text of the last line of a party's log, or of Keycloak's."""
-    last = tail(log, 1) if log.exists() else ""
-    try:
-        text = str(json.loads(last)["event"])
-    except (ValueError, LookupError, TypeError):
-        text = re.sub(r"^\S+ \S+ +[A-Z]+ +\[[^]]*\] (\([^)]*\) )?", "", last)
-    return f"{load()}; its log: {text[:LONGEST]}" if text else load()
+    """Return how busy the machine is, and what Keycloak's log says last, but for warnings: each start has the same."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    *_, last = "", *re.findall(r"^\S+ \S+ INFO +\[[^]]*\] (?:\([^)]*\) )?(.*)", text, re.MULTILINE)
+    return f"{load()}; its log: {shorten(last, LONGEST, placeholder=' …')}" if last else load()
 
 
 def tail(log: Path, lines: int = 15) -> str:

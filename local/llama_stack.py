@@ -22,6 +22,7 @@ from local.alone import DemoError
 from local.before_start import check_port
 from local.child import end_with, until_it_does
 from local.progress import Say, going_on
+from zerotrust.durable import written
 
 ROOT = Path(__file__).parents[1]
 OGX = ROOT / ".ogx" / "bin" / "ogx"
@@ -58,10 +59,10 @@ def check_able() -> None:
     if importlib.util.find_spec("llama_stack_client") is None:
         raise LlamaStackError(
             "A Llama Stack server needs Python 3.12 or newer, and .venv has an older one: "
-            "`make up MODEL=llama-stack PYTHON=python3.13`, or as your newer Python is called."
+            "`make up MODEL=llama-stack PYTHON=python3.13`, or the name of your newer Python."
         )
     if not OGX.exists():
-        raise LlamaStackError("The Llama Stack server is not installed: `make .ogx/ready` does it.")
+        raise LlamaStackError("The Llama Stack server is not installed: `make .ogx/ready` installs it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,7 @@ def enrol(registry_data: Path, server: LlamaStack | None) -> None:
     file.unlink(missing_ok=True)
     if server:
         registry_data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(json.dumps({NAME: server.spki_sha256}))
+        written(file, json.dumps({NAME: server.spki_sha256}).encode())
 
 
 def prepared(folder: Path, origin: str, provider: Provider, issuer: str, ca_file: Path) -> LlamaStack:
@@ -126,8 +126,7 @@ def prepared(folder: Path, origin: str, provider: Provider, issuer: str, ca_file
     )
     files = {"server.crt": made.certificate, "server.key": made.key}
     for name, content in {**files, "config.yaml": configuration(place, provider).encode()}.items():
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_bytes(content)
+        written(folder / name, content)
     return LlamaStack(origin, folder, provider, made.spki_sha256)
 
 

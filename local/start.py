@@ -19,7 +19,7 @@ from deploy.ogx import NAME, Provider
 from local import audit_policy
 from local.alone import only_one
 from local.before_start import check_port
-from local.child import doing
+from local.child import load
 from local.fetched import check_space
 from local.keycloak import Keycloak
 from local.keycloak_options import HEALTH_PORT, PORT
@@ -33,6 +33,7 @@ from local.system import DEPLOYMENT, ROOT, System
 from local.waiting import report_end, started, there, until
 from registration.realm import as_text, deployed
 from registration.realm.script import SCRIPTS
+from zerotrust.durable import written
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
@@ -130,7 +131,7 @@ async def _all_started(system: System, launched: Mapping[str, Launched], say: Sa
         if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
             say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
             continue
-        async with going_on(say, f"{name} is starting", partial(doing, system.log(name))):
+        async with going_on(say, f"{name} is starting", load):
             await started(system, address, process)
 
 
@@ -174,7 +175,5 @@ def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
     key, chain = authority.server_certificate("localhost")
     files = folder / "keycloak.crt", folder / "keycloak.key"
     for file, content in zip(files, (chain, key), strict=True):
-        file.unlink(missing_ok=True)
-        file.touch(mode=0o600)
-        file.write_bytes(content)
+        written(file, content)
     return files

@@ -63,7 +63,7 @@ def main() -> int:
         print("Cause: ", clean(f"{cause.about}: {cause.said}"))
         print("Repair:", cause.repair)
     else:
-        print("Nothing of what follows is wrong.")
+        print("Nothing is wrong.  This was checked:")
     for finding in found:
         print(f"- {finding.about}:", clean(finding.said))
     return 1 if cause else 0
@@ -90,7 +90,7 @@ def check_this_machine() -> list[Finding]:
         found.append(Finding("python", "there is neither pip nor uv", "install uv: https://docs.astral.sh/uv"))
     if running := next((folder for folder in RUNS if is_locked(folder / "running.pid")), None):
         said = f"the system runs in {running}; `.venv/bin/zt status` asks each party whether it works"
-        return [*found, Finding("start", said), *suspended(database(running), running=True)]
+        return [*found, Finding("start", said), *suspended(database(running))]
     found += [
         Finding(
             "ports", f"port {port} is taken, and {party} needs it", f"ss -ltnp 'sport = :{port}'   (end what it names)"
@@ -107,7 +107,7 @@ def check_this_machine() -> list[Finding]:
         )
         if words := error_in(text_of(last.parent / "keycloak" / "keycloak.log"), or_last=False):
             found.append(Finding("keycloak", f"the last error in its log: {words}"))
-    return [*found, *suspended(database(RUNS[0]), running=False)]
+    return [*found, *suspended(database(RUNS[0]))]
 
 
 def ports() -> list[tuple[str, int]]:
@@ -175,8 +175,9 @@ def check_containers(ids: list[str]) -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         for name in (DATABASE, f"{DATABASE}-wal"):  # what was changed last is in the second one, if there is one
             run("docker", "cp", f"{registry}:/data/{name}", folder)
-        parties = suspended(Path(folder, DATABASE), running="registry" in working)
-    return [Finding("containers", f"{len(working)} of {len(working) + len(found)} work"), *parties, *found]
+        parties = suspended(Path(folder, DATABASE))
+    causes = parties + found if "registry" in working else found + parties
+    return [Finding("containers", f"{len(working)} of {len(working) + len(found)} work"), *causes]
 
 
 def run(*command: str) -> tuple[int | None, str, str]:
@@ -203,8 +204,8 @@ def run(*command: str) -> tuple[int | None, str, str]:
 # --- either way -------------------------------------------------------------------------------------------------------
 
 
-def suspended(file: Path, *, running: bool) -> list[Finding]:
-    """Return the parties whose last change is a revocation.  `running`: whether an operator can reinstate them."""
+def suspended(file: Path) -> list[Finding]:
+    """Return the parties whose last change is a revocation: a start does not change that."""
     if not file.is_file():
         return []
     try:
@@ -213,9 +214,12 @@ def suspended(file: Path, *, running: bool) -> list[Finding]:
             causes = {str(name).split("/", 3)[-1]: cause for name, cause in rows}
     except sqlite3.Error:
         return [Finding("suspended", "not checked: the registry's database cannot be read")]
-    repair = "zt party reinstate {}   (once its code is the approved one)" if running else ""
     return [
-        Finding("suspended", f"{name}: all its requests are refused ({cause})", repair.format(name))
+        Finding(
+            "suspended",
+            f"{name}: all its requests are refused, also after another start ({cause})",
+            f"zt party reinstate {name}   (while the system runs, once the code of {name} is the approved one)",
+        )
         for name, cause in sorted(causes.items())
         if cause and name != "authority/registry"  # the registry starts all the same
     ]

@@ -162,7 +162,7 @@ async def test_a_key_that_others_may_read_is_not_used(java: Java, keycloak: Keyc
 async def test_a_key_that_is_missing_is_named(java: Java, files: Files) -> None:
     files["key"].unlink()
 
-    await java.fails("exit 1", r"key\.pem: Keycloak's key cannot be had \(No such file")
+    await java.fails("exit 1", r"key\.pem: Keycloak's key cannot be read \(No such file")
 
 
 async def test_keycloak_speaks_https_alone_with_the_newest_tls_and_asks_for_certificates(
