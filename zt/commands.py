@@ -87,7 +87,7 @@ def zt(  # noqa: PLR0913 - one for each variable
     context: typer.Context,
     *,
     user: Annotated[
-        str, typer.Option(envvar="ZT_USER", help="the operator: a command of anybody else's is not carried out")
+        str, typer.Option(envvar="ZT_USER", help="the operator; if somebody else signs in, nothing is done")
     ] = "",
     device: Annotated[
         bool, typer.Option("--device", envvar="ZT_DEVICE", help="sign in by a code, in a browser anywhere")
@@ -140,7 +140,10 @@ def reinstate_user(context: typer.Context, user: User, *, _json: Json = False) -
 
 @app.command()
 def revocations(context: typer.Context, *, _json: Json = False) -> None:
-    """List the revocations, the latest last, and how fresh they are."""
+    """List the revocations, the latest last, and how fresh they are.
+
+    The start of a system sets each user's password, which revokes the tokens that the user had before.
+    """
     answer, names = as_operator(context, lambda registry: with_names(registry, registry.ask("GET", "/revocations")))
     fresh = showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"]))
     output.show(answer, *showing.revoked(answer["revoked"], names), fresh)

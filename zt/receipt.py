@@ -40,8 +40,8 @@ NEXT = {
 }
 """What to try if nobody has forged anything, by the step that failed."""
 WITHOUT_PROOF = (
-    "All other steps are verified.  But no witness says that each party signed before its certificate ended: whoever "
-    "stole a key later could have.  A proof is asked for soon after the answer (docs/reference/receipts.md)."
+    "All other steps are verified.  But no witness says that each party signed before its certificate ended: a later "
+    "thief of its key could have signed.  Ask for the proof soon after the answer (docs/reference/receipts.md)."
 )
 
 
@@ -125,7 +125,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
             _failed(error)
     _show(proven, [ca, policy, *([accept] if accept else [system / REGISTRY, system / LOCK])])
     if left_out:
-        output.fail(f"NOT PROVEN when (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
+        output.fail(f"The time is not proven (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
     if export and not proven.complete:
         raise typer.Exit(INCOMPLETE)
 
@@ -133,7 +133,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 def _failed(error: "Unproven") -> NoReturn:
     from zerotrust.receipts.failure import SOMEBODY, STEPS
 
-    output.note(f"Step {error.step} of {len(STEPS)} NOT PROVEN: {STEPS[error.step - 1]}")
+    output.note(f"Not proven (step {error.step} of {len(STEPS)}): {STEPS[error.step - 1]}.")
     whose = "" if error.party == SOMEBODY else f"{error.party}: "
     output.fail(f"{whose}{error.why}.{NEXT.get(error.step, '')}", f"step_{error.step}")
 
@@ -152,7 +152,7 @@ def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
 def _compared(proven: "Proven") -> Iterator[Text | Padding]:
     """Yield what the log says of others."""
     if not (found := proven.compared):
-        yield Text("Whether somebody else took part: --export FILE, of `zt audit export`.", "dim")
+        yield Text("Did another party take part? `zt audit export --to FILE`, then --export FILE.", "dim")
         return
     until, over = at(found.until), at(found.over)
     if found.complete:
@@ -161,34 +161,34 @@ def _compared(proven: "Proven") -> Iterator[Text | Padding]:
         )
     if found.until < found.over:
         yield Text(
-            f"NOT YET COMPLETE: the export ends at {until}; calls of this task can come into the log until {over}.  "
-            "Export the log again a minute after that.",
+            f"Not complete yet: the export ends at {until}, and calls of this task can be logged until {over}.  Export "
+            "the log again a minute after that.",
             "yellow",
         )
     if found.late:
         late = ", ".join(map(short, found.late))
         yield Text(
-            f"NOT COMPLETE: the log took no more from {late} then.  Export it again when it has later records.",
+            f"Not complete: the log lacks records of {late}.  Export it again once it has later ones.",
             "yellow",
         )
     if found.undecided:
         yield Text(
-            "NOT COMPLETE: calls that are in no receipt may belong to other answers of the same sign-in.  Verify this "
-            "answer again with these behind it:",
+            "Not complete: calls that are in no receipt may belong to other answers of the same sign-in.  Verify this "
+            "answer again, together with these:",
             "yellow",
         )
         yield from _counted(found.undecided)
     if found.operations:
-        door = short(proven.root.signer)
-        yield Text(f"For the same sign-in, {door} also answered this.  Compare it with what you asked for:", "yellow")
+        entry = short(proven.root.signer)
+        yield Text(f"For the same sign-in, {entry} also answered this.  Compare it with what you asked for:", "yellow")
         yield from _counted(found.operations)
 
 
 def _counted(operations: Iterable[str]) -> Iterator[Text | Padding]:
-    """Yield a line for each kind of operation that the front door has recorded."""
+    """Yield a line for each kind of operation that the entry party has recorded."""
     kinds = Counter(operations)
     for operation, times in kinds.most_common(MOST_NAMED):
-        # Lies of a front door stand in, also where a line is folded: nothing of them looks like a line of this command.
+        # Lies of it stand in, also where a line is folded: nothing of them looks like a line of this command.
         yield Padding(Text(f"{times:,} x {operation}", "yellow"), (0, 0, 0, 2))
     if len(kinds) > MOST_NAMED:
         yield Text(f"And {len(kinds) - MOST_NAMED} other kinds: `--json` has all.", "yellow")

@@ -52,11 +52,11 @@ def accepted_by(path: Path) -> Accepted:
     try:
         found = _ACCEPTED.validate_python(strict_yaml(_content(path)))
     except ValueError as error:
-        text = f"{path} does not say whom to accept: SPIFFE IDs, each with a list of code digests, or a front door."
+        text = f"{path} does not say whom to accept: it needs SPIFFE IDs, each with `code` digests, or an entry party."
         raise EvidenceError(text, "malformed_accept") from error
     parties = {party: _party(entry) for party, entry in found.items()}
     if not any(party.clients for party in parties.values()):
-        text = f"{path} names no front door: the entry of the party that your client calls needs `code` and `clients`."
+        text = f"{path} names no entry party: the party that your client calls needs `code` and `clients`."
         raise EvidenceError(text, "malformed_accept")
     return Accepted(parties)
 

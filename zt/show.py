@@ -50,18 +50,19 @@ def revoked(found: Iterable[Mapping[str, Any]], names: Names) -> Iterator[Table 
             table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"], names))
         yield table
     also = [f"{signed_out} session{'s'[: signed_out - 1]} that signed out"] if signed_out else []
-    users = ", ".join(f"of {len(of)} user{'s'[: len(of) - 1]} ({cause})" for cause, of in earlier.items())
-    if also := [*also, *([f"earlier tokens {users}"] if users else [])]:
-        yield Text(f"{'Refused as well:' if rows else 'Nothing is revoked but'} {', and '.join(also)}.")
+    for cause, of in earlier.items():
+        also.append(f"tokens that {len(of)} user{'s'[: len(of) - 1]} had before a change ({cause})")
+    if also:
+        yield Text(f"{'Also refused:' if rows else 'Nothing is revoked except'} {', and '.join(also)}.")
     elif not rows:
         yield Text("Nothing is revoked.")
 
 
 def sources(number: int, ages: Mapping[str, float], more: int) -> Text:
     """Return the number of changes, the number of revocations that are not listed, and how fresh the data is."""
-    read = ", ".join(f"{source} {age:.1f} s ago" for source, age in ages.items())
-    older = f"{more} older ones are not listed; " if more else ""
-    return Text(f"{older}{number} changes so far; read: {read}.")
+    heard = ", ".join(f"{source} {age:.1f} s ago" for source, age in ages.items())
+    older = f"{more} older ones are not listed.  " if more else ""
+    return Text(f"{older}{number} changes so far.  The registry has news from {heard}.")
 
 
 def party(found: Mapping[str, Any]) -> Table:

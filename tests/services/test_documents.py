@@ -249,7 +249,7 @@ async def test_a_user_deletes_a_draft_of_their_own_and_no_other(system: System, 
     theirs = await drafted(system, writing(sub="carol"))
     for name in ("FIN-201", "DRAFT-00000000"):
         result = await use(system, writing(), "delete", id=name)
-        assert said(result).endswith(f"there is no document {name} for document.delete")
+        assert said(result).endswith(f"there is no document {name} that this call may delete")
     for name in (theirs["id"], "ENG-101"):  # an agent may read them for this user
         result = await use(system, writing(), "delete", id=name)
         assert said(result).endswith("refused (resource_denied)")

@@ -23,7 +23,7 @@ async def test_it_answers_with_one_message_and_with_what_it_tried_in_vain(system
     assert text_of(message).startswith("Summary of 4 documents:\n- Incident report: certificate expired:")
     forecast, overwriting = failed(message)
     assert forecast.startswith('read {"id": "FIN-201"}: ')
-    assert forecast.endswith("there is no document FIN-201 for document.read")
+    assert forecast.endswith("there is no document FIN-201 that this call may read")
     assert overwriting.startswith('replace {"id": "ENG-101"')
     assert overwriting.endswith("refused (scope_missing)")
 

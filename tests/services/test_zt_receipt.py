@@ -49,7 +49,7 @@ def test_a_person_sees_who_did_what_for_whom(files: Files) -> None:
         f"    ├── inference POST /: done  code {code_of('inference')[:12]}",
         f"    └── tool/documents POST /: done  code {code_of('tool/documents')[:12]}",
         "Proven: agent/reader, inference, orchestrator, tool/documents took part, and ran code that is accepted.",
-        "Whether somebody else took part: --export FILE, of `zt audit export`.",
+        "Did another party take part? `zt audit export --to FILE`, then --export FILE.",
     ]
 
 
@@ -79,7 +79,7 @@ def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     files.write()
     assert files.verify().exit_code == 0
     shown = files.verify("--export", str(files.folder / "export"))
-    assert (shown.exit_code, "Step 10 of 10 NOT PROVEN" in shown.output) == (1, True)
+    assert (shown.exit_code, "(step 10 of 10)" in shown.output) == (1, True)
     assert "agent/reader: it exchanged a token for tool/documents" in shown.output.replace(
         "spiffe://agents.example/", ""
     )
@@ -94,7 +94,7 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
 
     assert shown.exit_code == INCOMPLETE  # nothing is wrong with what is there
     assert " ".join(shown.output.split()).endswith(
-        f"NOT YET COMPLETE: the export ends at {at(over - 1)}; calls of this task can come into the log until "
+        f"Not complete yet: the export ends at {at(over - 1)}, and calls of this task can be logged until "
         f"{at(over)}. Export the log again a minute after that."
     )
     found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
@@ -112,7 +112,7 @@ def test_a_party_whose_journal_waited_for_its_share_is_named(files: Files) -> No
 
     shown = files.verify(*export)
     assert (shown.exit_code, "Complete: " in shown.output) == (INCOMPLETE, False)
-    assert "the log took no more from tool/documents" in " ".join(shown.output.split())
+    assert "the log lacks records of tool/documents" in " ".join(shown.output.split())
     assert json.loads(files.verify(*export, "--json").stdout)["late_parties"] == [tool]
 
 
@@ -125,7 +125,7 @@ def test_answers_that_share_a_token_are_verified_together(files: Files) -> None:
 
     shown = files.verify(*export)
     assert (shown.exit_code, "Complete: " in shown.output) == (INCOMPLETE, False)
-    assert "behind it:   1 x POST /" in " ".join(shown.output.split("\n"))
+    assert "together with these:   1 x POST /" in " ".join(shown.output.split("\n"))
     assert json.loads(files.verify(*export, "--json").stdout)["undecided_operations"] == {"POST /": 1}
     shown = files.verify(str(files.folder / "other.json"), *export)
     assert (shown.exit_code, "Complete: " in shown.output) == (0, True)
@@ -150,7 +150,7 @@ def test_without_a_proof_an_export_verifies_all_but_the_time(files: Files) -> No
 
     shown = files.verify(*export)
     assert shown.exit_code == 1
-    assert f"NOT PROVEN when (step 3): there is no proof {proof}.  All other steps are verified." in shown.stderr
+    assert f"The time is not proven (step 3): there is no proof {proof}.  All other steps are verified." in shown.stderr
     assert "Proven:" not in shown.output
     assert "orchestrator, tool/documents took part, and ran code that is accepted." in shown.stdout
     assert "Complete: the log up to" in shown.stdout
@@ -164,7 +164,7 @@ def test_without_a_proof_an_export_verifies_all_but_the_time(files: Files) -> No
     files.task.tool.said = {"code": digest("changed")}
     files.write()
     proof.unlink()
-    assert "Step 8 of 10 NOT PROVEN" in files.verify(*export).output
+    assert "(step 8 of 10)" in files.verify(*export).output
 
 
 OTHERS = "Compare it with what you asked for:"
@@ -205,7 +205,9 @@ def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files) -> Non
 
     assert shown.exit_code == 1
     lines = shown.output.splitlines()
-    assert lines[0] == f"Step 8 of 10 NOT PROVEN: {STEPS[7]}"  # and nothing of the others: one of them may fail as well
+    assert (
+        lines[0] == f"Not proven (step 8 of 10): {STEPS[7]}."
+    )  # and nothing of the others: one of them may fail as well
     assert lines[1].startswith(f"{spiffe_id('tool/documents')}: it ran code that was not approved")
     found = files.verify("--json")
     assert json.loads(found.stderr)["reason"] == "step_8"
@@ -230,7 +232,7 @@ def test_an_answer_of_an_earlier_run_is_told_from_a_forged_one(files: Files) -> 
     ca.write_text(CA("agents.example").pem)
 
     shown = files.verify()
-    assert (shown.exit_code, shown.output.splitlines()[0]) == (1, f"Step 2 of 10 NOT PROVEN: {STEPS[1]}")
+    assert (shown.exit_code, shown.output.splitlines()[0]) == (1, f"Not proven (step 2 of 10): {STEPS[1]}.")
     assert "--ca names that of this answer" in shown.output
     assert files.verify("--ca", str(earlier)).exit_code == 0
 

@@ -43,7 +43,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
     async def permitted(action: str, name: str, effect: Callable[[Document], Effect] | None = None) -> Document:
         # Decide about a document that does not exist as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
-        missing = ToolError(f"there is no document {name} for {action}")
+        missing = ToolError(f"there is no document {name} that this call may {action.partition('.')[2]}")
         document = found or absent(name)
         resource, done = document.as_resource(), effect(document) if effect else None
         # For whom an agent may read the document, it is told that a rule refuses; for anybody else, there is none.

@@ -3,15 +3,15 @@
 from zerotrust.errors import ZeroTrustError
 
 STEPS = (
-    "the answer has receipts, and each has the one form",
+    "the answer has receipts, and each is well-formed",
     "each is signed by a workload of the trust domain",
-    "the log proves when: every certificate was valid then",
-    "the answer, the request and the transaction are mine",
-    "the receipts are one tree, without a gap and without an extra one",
-    "each call was made by who made it, with the token of that exchange",
-    "both sides of each call say the same",
-    "each party ran the approved code, and did what it may do",
-    "each party is one that I accept",
+    "the log proves the time, and every certificate was valid then",
+    "the answer, the request and the transaction are yours",
+    "the receipts are one tree: none is missing, and none is left over",
+    "both sides of each call name the same parties and the same token",
+    "both sides of each call have the same content",
+    "each party ran code that you accept, and did only what it may do",
+    "you accept each party",
     "the log has no other call or exchange of this transaction",
 )
 """What each step of a verification shows, the first one first."""
