@@ -1,4 +1,4 @@
-"""What is refused at the Llama Stack server's own door, which checks tokens by itself, after ours.
+"""What the Llama Stack server's own API refuses: it checks tokens by itself, after our APIs.
 
 Made as an intruder inside inference could make it, who reaches that server and holds the tokens for it.
 """
@@ -23,7 +23,7 @@ POLICY, AUDIENCE = "Llama Stack: route policy", "Llama Stack: audience"
 
 
 async def attempts_at_the_server(system: System, server: LlamaStack) -> AsyncIterator[Attempt]:
-    """Try each token at each of the server's APIs, and one of its tokens at our own doors."""
+    """Try each token at each of the server's APIs, and one of its tokens at inference's own API."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         alice = User("alice", intruder)
@@ -58,6 +58,6 @@ async def attempts_at_the_server(system: System, server: LlamaStack) -> AsyncIte
         yield await tried("uses a model, with the reader's token for inference", AUDIENCE, 401, alice.t3, CHAT, **hello)
         yield await tried("uses a model, with alice's own token", AUDIENCE, 401, alice.t0, CHAT, **hello)
         yield await tried("uses a model, without a token", "Llama Stack: token", 401, None, CHAT, **hello)
-        at_our_door = await answer_to(intruder.send("inference", "inference", CHAT, await chat(), json=HELLO))
-        what = "takes its token for the server to inference's own door"
-        yield Attempt("inference", what, "gate: audience", "401 audience_mismatch", at_our_door)
+        at_our_api = await answer_to(intruder.send("inference", "inference", CHAT, await chat(), json=HELLO))
+        what = "takes its token for the server to inference's own API"
+        yield Attempt("inference", what, "gate: audience", "401 audience_mismatch", at_our_api)

@@ -5,11 +5,11 @@ from rich.text import Text
 from local.program import console
 
 INTRODUCTION = (
-    "alice, of engineering, lets two agents summarize her department's incident reports and file the summary. One of "
-    "the reports is poisoned: it orders the agents to read what is finance's, and to overwrite a report. You will see "
-    "who is who, the task with all its tokens and records, and then attack after attack, each of them for real. "
-    "The model is a script, so that every run is the same, unless this deployment has another one: the task says which "
-    "model answered. docs/learn/walkthrough.md explains each part."
+    "alice works in engineering. She has two agents summarize her department's incident reports and file the summary. "
+    "One report is poisoned: it orders the agents to read a document of finance, and to overwrite a published report. "
+    "You will see who takes part, the task with all its tokens and records, and then one real attack after another. "
+    "The model is a script, so every run is the same, unless this deployment has another model. "
+    "docs/learn/walkthrough.md explains each part."
 )
 NO = "\N{EN DASH}"
 """Where there is nothing to show."""

@@ -1,4 +1,4 @@
-"""Who took part: alice verifies it from her answer alone; then it is altered, in one way after the other.
+"""Who took part: alice verifies it from her answer alone; then a forger alters it, or alice accepts less.
 
 Nothing is asked of anybody while she verifies.  She has the authority's certificate, the policy of the log and the list
 of the parties that she accepts from before.
@@ -33,6 +33,7 @@ from zerotrust.tlog.quorum import TrustPolicy, policy
 from zt.names import short
 from zt.receipt import tree
 
+FORGER, CHOOSY = "a forger, before alice has her answer", "alice, who accepts less than before"
 TRIES, BETWEEN = 100, 0.2
 """How often the proof is asked for, and the seconds in between: a receipt is in the log within a second, or a few."""
 
@@ -70,9 +71,13 @@ class Held:
         found = taken(self.answer)
         return replace(self, answer=filled(found, receipts)) if found else self
 
+    def accepting(self, parties: dict[str, Party]) -> "Held":
+        """Return the same, but that alice accepts these parties."""
+        return replace(self, accepted=replace(self.accepted, parties=parties))
+
 
 async def show_receipts(system: Running, checks: Checks) -> None:
-    """Have alice verify who took part in a task of hers, and show what is found when something is altered."""
+    """Have alice verify who took part in a task of hers, and show what she finds after each change."""
     begin(
         "Who really took part",
         "alice saw only the orchestrator. But each party signed a receipt: who asked it, with which token, what it "
@@ -85,8 +90,8 @@ async def show_receipts(system: Running, checks: Checks) -> None:
     say(f"{len(alice.receipts)} receipts, {len(alice.answer):,} bytes with the answer; each call below its caller:")
     console.print(tree(proven.root))
     paragraph(
-        "Now something is altered, and each time alice verifies again. A step is one of the ten in "
-        "docs/reference/receipts.md."
+        "Now a forger alters her answer in four ways, and then alice accepts less in two ways. Each time she verifies "
+        "again. docs/reference/receipts.md has the ten steps."
     )
     await checks.all(altered(alice, proven, other))
 
@@ -126,50 +131,29 @@ async def _proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> 
 
 
 async def altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Attempt]:
-    """Yield each alteration, with the step that finds it and the party that it names."""
+    """Yield each change, with the step that finds it and the party that it names."""
     parties = {one.signer: one for one in each(proven.root)}
     names = {short(party): party for party in parties}
-    tool = next(one for one in alice.receipts if digest_of(one) == parties[names["tool/documents"]].digest)
-    forged = sign(parties[names["tool/documents"]].receipt.payload(), _forger(names["tool/documents"]), kind=KIND)
+    last = parties[names["tool/documents"]]
+    caller = next(short(one.signer) for one in each(proven.root) if last in one.below)
+    tool = next(one for one in alice.receipts if digest_of(one) == last.digest)
+    resigned = sign(last.receipt.payload(), _forger(last.signer), kind=KIND)
+    forged = alice.having([resigned if one == tool else one for one in alice.receipts])
+    without = alice.having([one for one in alice.receipts if one != tool])
     elsewhere = alice.having([other, *alice.receipts[1:]])
-    own = {party: kept for party, kept in alice.accepted.parties.items() if party != names["agent/writer"]}
-    changed = {**alice.accepted.parties, names["agent/reader"]: Party(frozenset({"0" * 64}))}
-    yield Attempt("alice", "verifies her answer as it came", ALLOWED, "proven", _verified(alice))
-    for what, control, step, party, changed_so in (
-        ("a word of the answer is changed", "digest of the answer", 4, "orchestrator", _reworded(alice)),
-        (
-            "the tool's receipt is left out",
-            "digest in its caller's",
-            5,
-            "",
-            alice.having([one for one in alice.receipts if one != tool]),
-        ),
-        (
-            "the tool's receipt is signed by a forger",
-            "the authority",
-            2,
-            "tool/documents",
-            alice.having([forged if one == tool else one for one in alice.receipts]),
-        ),
-        ("the receipt of another call stands first", "proof of the log", 3, "orchestrator", elsewhere),
-        (
-            "the writer took part, and she does not accept it",
-            "her own list",
-            9,
-            "agent/writer",
-            replace(alice, accepted=replace(alice.accepted, parties=own)),
-        ),
-        (
-            "she accepts other code of the reader than it ran",
-            "digest of the code",
-            8,
-            "agent/reader",
-            replace(alice, accepted=replace(alice.accepted, parties=changed)),
-        ),
+    accepted = alice.accepted.parties
+    fewer = alice.accepting({party: kept for party, kept in accepted.items() if party != names["agent/writer"]})
+    other_code = alice.accepting({**accepted, names["agent/reader"]: Party(frozenset({"0" * 64}))})
+    for who, what, control, expected, held in (
+        ("alice", "verifies her answer as it came", ALLOWED, "proven", alice),
+        (FORGER, "changes a word of it", "digest of the answer", "step 4: orchestrator", _reworded(alice)),
+        (FORGER, "leaves out the tool's receipt", "digest in its caller's", f"step 5: {caller}", without),
+        (FORGER, "signs the tool's receipt with a key of its own", "the authority", "step 2: tool/documents", forged),
+        (FORGER, "puts the receipt of another call first", "proof of the log", "step 3: orchestrator", elsewhere),
+        (CHOOSY, "does not accept the writer", "her own list", "step 9: agent/writer", fewer),
+        (CHOOSY, "does not accept the reader's code", "digest of the code", "step 8: agent/reader", other_code),
     ):
-        expected = f"step {step}" + (f": {party}" if party else "")
-        answered = _verified(changed_so)
-        yield Attempt("somebody", what, control, expected, answered if party else answered.partition(":")[0])
+        yield Attempt(who, what, control, expected, _verified(held))
 
 
 def _forger(party: str) -> Svid:

@@ -4,15 +4,16 @@ The walkthrough makes each once; `lab/load` makes most of them all the time.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AsyncExitStack
 
+import httpx
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
 from demo.catalogue import ATTEMPTS, BY_NAME, OF_USERS, PARTIES
 from demo.checks import Attempt
-from demo.intruder import Intruder, User, answer_to, end_of
+from demo.intruder import Intruder, User, answer_to, tool_call
 from demo.story import TRIES
 from demo.ways import Try
 from local.system import Running
@@ -63,12 +64,16 @@ async def _made(user: User, who: str, one: Try) -> Attempt:
 
 
 async def _other_department(intruder: Intruder) -> Attempt:
-    """A token for a group that the subject token does not name has ended when it is issued."""
+    """A token for a group that the subject token does not name has expired when it is issued."""
     dana, ours, theirs = User("dana", intruder), "/engineering", "/finance"
     t1 = dana.exchanged(dana.t0, "orchestrator", "agent/reader", "agent.invoke tool.read", requested_department=ours)
     t2 = dana.exchanged(t1, "agent/reader", "tool/documents", "tool.read", requested_department=theirs)
-    who, what = "the reader, in a task of dana's about engineering", "asks for a token for finance"
-    return Attempt(who, what, "realm: delegation.js", "exp 1", f"exp {end_of(await t2()):.0f}")
+    who, what = "the reader, in a task of dana's about engineering", "asks for a token for finance, and uses it"
+
+    def ask(user: User, _who: str | None) -> Awaitable[httpx.Response]:
+        return user.send("agent/reader", "tool/documents", "/mcp", t2, **tool_call("read", id="FIN-201"))
+
+    return await _made(dana, who, Try(what, "realm: delegation.js", "401 expired", ask))
 
 
 async def no_identity(endpoint: str, issuer: str) -> Attempt:

@@ -41,8 +41,8 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
     """Show one chain of tokens: the exchanges, and what each token says; then all tokens of the task."""
     begin(
         "The token exchange",
-        "Nobody passes a token on. Each party exchanges what it got for a token for the next hop alone (RFC 8693): the "
-        "same user, one audience, less scope, a shorter lifetime, and one more actor on record.",
+        "No party passes a token on. Each exchanges the token that it received for one for the next hop (RFC 8693): "
+        "the same user, one audience, fewer scopes, a shorter lifetime, and one more actor.",
     )
     tokens = tokens_of(registry, events)
     chain = longest_chain(tokens)
@@ -51,11 +51,11 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
         if exchange := asked.get(token.token_id):
             console.print(_exchange(registry, f"{before} → {name}", parent, token, exchange))
     console.print()
-    paragraph("These tokens, decoded: what a token has lost is marked by - and struck through, what is new by +.")
+    paragraph("These tokens, decoded. A dropped value is struck through and marked by -, a new one is marked by +.")
     console.print(side_by_side(chain))
     paragraph(
-        "All tokens of the task. From T1 on, only the party on the left can use one, and only the one on the right "
-        "accepts it."
+        "All tokens of the task. From T1 on, only the party on the left can use a token, and only the party on the "
+        "right accepts it."
     )
     rows = [
         (Text(name, "bold"), f"{short(token.party)} → {short(token.audience)}", ", ".join(token.scopes), _life(token))
@@ -65,8 +65,8 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
     show(("", "from → for", "scope", "lifetime"), [*rows, *((Text(NO, "bold"), *row) for row in outside)])
     if outside:
         paragraph(
-            f"{NO} These are bearer tokens: a server outside checks audience and scope, and not who sends one. So they "
-            "live for the shortest time, and only the party on the left gets them."
+            f"{NO} These are bearer tokens: a server outside checks their audience and scope, and not who sends them. "
+            "So they have the shortest lifetime, and only the party on the left gets them."
         )
 
 

@@ -4,25 +4,26 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from demo.checks import Checks
-from demo.latency import show_latency
 from demo.llama_stack import attempts_at_the_server
-from demo.parts import begin, paragraph
+from demo.parts import NO, begin, paragraph
 from demo.receipts import show_receipts
 from demo.refusals import attempts
 from demo.revocation import operator, revocations, rogues
 from demo.revocation_delays import all_delays
+from demo.revocation_methods import EVERYWHERE, REVOCATION_METHODS
 from demo.rule_change import drafts, show_rule_change
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
-from local.program import busy, console, say
+from local.program import busy, console, show
 from local.system import ROOT, Running, System
 
 LEGEND = (
-    "✓ means: as expected. `must be allowed` marks a call that has to succeed, or the refusals would prove nothing."
+    "✓ marks an expected answer. `must be allowed` marks a call that has to succeed: "
+    "otherwise, the refusals would prove nothing."
 )
 SAME_USER = (
-    "Not refused: everything here runs as one Unix user, and a program of that user can read and write the files in "
-    "run/. Among them are Keycloak's database, with the key that signs tokens, the documents and the journals."
+    "Not refused: everything here runs as one Unix user, and each program of that user can read and write the files in "
+    "run/. Among them are the documents, the journals, and Keycloak's database with the key that signs tokens."
 )
 NEXT = (
     ("docs/learn/walkthrough.md", "this output, explained"),
@@ -54,8 +55,8 @@ async def impostors(system: System, checks: Checks) -> None:
     """Others in an agent's place."""
     begin(
         "Impostors",
-        "Who answers in an agent's place, before the orchestrator sends it a token? The reader ends, and twice "
-        "somebody else listens at its address. ✓ means: as expected.",
+        "The reader is stopped, and two impostors listen at its address, one after the other. The orchestrator has to "
+        "find out before it sends a token. ✓ marks an expected answer.",
     )
     await checks.all(rogues(system))
 
@@ -64,8 +65,8 @@ async def refused(system: System, checks: Checks) -> None:
     """What is refused to intruders inside parties."""
     begin(
         "What is refused",
-        "Stolen tokens, wrong audiences, missing scopes: made like an intruder inside a genuine party would make them, "
-        f"with its own identity and the tokens that it gets. {LEGEND}",
+        "Stolen tokens, wrong audiences, missing scopes. An intruder inside a genuine party makes these attempts, with "
+        f"the party's identity and the tokens that it gets. {LEGEND}",
     )
     await checks.all(attempts(system))
     if system.llama_stack:
@@ -83,27 +84,28 @@ async def suspension_and_drift(system: System, checks: Checks) -> None:
     """A party that is suspended, and one whose code changes."""
     begin(
         "Suspension and drift",
-        "An operator suspends the writer; later a file is added to its code. Both times it is refused with a token "
-        "that was good a moment before, until the operator reinstates it.",
+        "An operator suspends the writer, and later a file is added to its code. Each time, the tool refuses a "
+        "token that worked a moment before, until the operator reinstates the writer.",
     )
-    took: list[float] = []
-    await checks.all(revocations(system, took))
-    asked = ("its suspension was asked for", "a file was added to its code")
-    for what, seconds in zip(asked, took, strict=False):
-        say(f"the tool refused the writer {seconds * 1e3:.0f} ms after {what}")
+    await checks.all(revocations(system))
 
 
 async def latency(system: System, checks: Checks) -> None:
     """How soon each revocation takes effect."""
     begin(
         "Revocation latency",
-        "From the acknowledged revocation to the first refusal, at each service, while genuine tokens are in use.  "
-        "\N{EN DASH}: no caller of that service is revoked.",
+        "The time from each request to revoke to the first refusal at each service, while genuine tokens are in use. "
+        f"{NO} means that no caller of that service is revoked.",
     )
     async with system.user() as http:
         with busy("Each way to revoke is timed"):
             delays = await all_delays(system, await operator(system, http))
-    longest = show_latency(delays) * 1e3
+    rows = [
+        (REVOCATION_METHODS[method].called, *(f"{took[s] * 1e3:.0f} ms" if s in took else NO for s in EVERYWHERE))
+        for method, took in delays.items()
+    ]
+    show(("revoked by", *EVERYWHERE), rows, right=True)
+    longest = max(seconds for took in delays.values() for seconds in took.values()) * 1e3
     checks.ending = f"{len(delays)} ways to revoke were tried; the slowest refusal came after {longest:.0f} ms."
 
 
@@ -119,7 +121,7 @@ async def the_rest(system: System, checks: Checks) -> None:
     """Where the records are, and what to try next."""
     folder = system.folder.relative_to(ROOT)
     show_the_rest(f"{folder}/data/*/journal.jsonl (until the next make demo)", f"{folder}/logs", NEXT)
-    console.print("  alice's task once more, from the records:")
+    console.print(f"  alice's task: the picture {folder}/task.svg, and from the records:")
     console.print(f"  .venv/bin/zt --journals {folder}/data \\\n    audit show {checks.trace_id}")
 
 

@@ -54,7 +54,7 @@ def show_who_is_who(registry: Registry) -> None:
     show(("party", "scopes that open its API", "may call"), rows)
     authorities = registry.authorities
     paragraph(
-        f"Nobody here is their own authority. Keycloak issues every token. {authorities.registry} says who takes part "
+        f"No party is its own authority. Keycloak issues every token. {authorities.registry} says who takes part "
         f"and who is revoked. {authorities.policy} signs the policies that every service decides by. "
         f"{authorities.attestation} measures each party's code, and issues "
         "certificates to approved code only. Each service keeps a journal of what it decided; "

@@ -26,8 +26,8 @@ async def keep(system: System, say: Say) -> None:
         written(file, published)
     elif file.read_bytes() != published:
         say(
-            f"The registry publishes another policy for the audit log than {file}, which stays as it is: exports of "
-            "this log cannot be verified with it. `make fresh` removes the log with its policy"
+            f"The registry publishes another policy for the audit log than {file}: no export of this log can be "
+            "verified with that file, which stays as it is. `make fresh` deletes the log and sets the file aside"
         )
 
 

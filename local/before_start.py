@@ -24,6 +24,6 @@ def check_private(key: Path) -> None:
     try:
         mode = key.stat().st_mode & 0o777
     except OSError as error:
-        raise KeycloakError(f"{key}: Keycloak's key cannot be had ({error.strerror}).") from error
+        raise KeycloakError(f"{key}: Keycloak's key cannot be read ({error.strerror}).") from error
     if mode & 0o077:
         raise KeycloakError(f"{key}: others may read Keycloak's key (mode {mode:o}): delete it, and start again.")

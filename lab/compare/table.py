@@ -24,11 +24,11 @@ def show_rows(rows: Sequence[Row]) -> None:
         for row in those:
             paragraph(Text(row.attack.what, "bold"), hanging=2)
             table = Table.grid(padding=(0, 1, 0, 0), expand=True)
-            for width in (8, 9, None, 7):
+            for width in (9, 9, None, 7):
                 table.add_column(width=width, ratio=None if width else 1, justify="right" if width == 7 else "left")
             for when, seen in ("before", row.before), ("after", row.after):
                 took = f"{milliseconds(seen.seconds)} ms"
-                table.add_row(f"  {when}", Text(*VERDICTS[seen.succeeded]), Text(seen.happened), took)
+                table.add_row(f"  {when}:", Text(*VERDICTS[seen.succeeded]), Text(seen.happened), took)
             table.add_row("", "", Text(row.attack.check, "cyan"), "")
             console.print(table)
 

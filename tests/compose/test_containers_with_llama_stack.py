@@ -46,7 +46,7 @@ def test_the_story_is_the_same_and_the_server_answers_in_it(with_server: Stack) 
     told = with_server.run("run", "--rm", "-T", "walkthrough").stdout
 
     assert " checks behaved as expected: " in told, told
-    assert "the model was provider/scripted, behind a Llama Stack server" in " ".join(told.split())
+    assert "the model `provider/scripted` answered, behind a Llama Stack server" in " ".join(told.split())
     assert CHAT in with_server.log("llama-stack")
     assert '"GET /v1/models HTTP/1.1" 200' in with_server.log("llama-stack")  # it is named by a plan that has asked
 

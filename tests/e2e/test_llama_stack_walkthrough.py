@@ -73,7 +73,7 @@ async def test_the_task_is_the_same_and_the_poisoned_report_gets_nothing(
     assert "inference → llamastack llama.models 30 s at most" in said
     assert "These are bearer tokens" in said
     assert [line for line in told.get().splitlines() if len(line) > 80] == []
-    assert "the model was provider/scripted, behind a Llama Stack server, a script" in said
+    assert "the model `provider/scripted` answered, behind a Llama Stack server: a script" in said
     events = [event for event in behind.events("inference") if event.trace and event.trace.trace_id == checks.trace_id]
     exchanged = [event.data for event in events if isinstance(event.data, Exchange)]
     assert {data.audience for data in exchanged} == {NAME}

@@ -40,10 +40,14 @@ async def test_the_page_explains_what_the_walkthrough_prints(
     assert [title.strip("─ ") for title in lines if re.match("─+ [A-Z]", title)] == TITLES
     sampled = {plain(line) for sample in SAMPLES for line in sample.splitlines()}
     assert sampled - {plain(line) for line in lines} == set()
-    said = "the model was scripted, inside of inference, a script: it obeys whatever it reads"
+    said = "the model `scripted` answered, inside inference: a script, which obeys whatever it reads"
     assert said in " ".join(printed.split())
     assert re.search(r"^All \d+ checks behaved as expected", printed, re.MULTILINE)
     assert [path for path in re.findall(r"^  (docs/\S+)", printed, re.MULTILINE) if not (ROOT / path).exists()] == []
+    [picture] = re.findall(r"^The same as a picture, for a browser: (.+)$", told.get(), re.MULTILINE)
+    drawn = (ROOT / picture).read_text()
+    assert re.search(r"exchange T0 → T1 for agent/reader, without .*task\.run", drawn)
+    assert "for user alice" in drawn
     assert "transaction onrtac:" in typed("".join(told.get().rpartition("  .venv/bin/zt ")[1:]))
 
 

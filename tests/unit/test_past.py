@@ -10,7 +10,7 @@ import pytest
 import demo.__main__ as walkthrough
 import local.__main__ as program
 from authorities.registry.state import Entry, State
-from local import past, password, serve, sign_in, start
+from local import password, past, serve, sign_in, start
 from local.alone import DemoError, only_one, process_running
 from local.model import Model
 from local.past import RUNS_KEPT, data_of, forget, kept, put_aside

@@ -18,7 +18,6 @@ from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import paragraph
 from demo.story import TRIED, Done, _tell_of_the_poisoned_report, model_said, poisoned
 from demo.tokens import longest_chain, show_exchanges, side_by_side, tokens_of
-from demo.trail import show_trail
 from demo.who import show_who_is_who
 from local import program
 from local.program import alive, console, say
@@ -33,6 +32,7 @@ from zerotrust.registry.model import Registry
 from zerotrust.testing.browser import Person
 from zt.login import Client, Login, LoginError
 from zt.terminal import Terminal
+from zt.trail import trail
 
 AUDITING = (("orchestrator", "agent/auditor", READING), ("agent/auditor", "tool/documents", ("tool.read",)))
 
@@ -59,7 +59,7 @@ def test_whatever_agent_is_added_takes_part_by_a_name_of_its_own(width: int) -> 
     with console.capture() as told:
         show_who_is_who(more)
         show_exchanges(more, events)
-        show_trail(console, events, {token.token_id: name for name, token in tokens.items()})
+        console.print(trail(events))
 
     assert list(tokens) == ["T0", "T1", "T2", "T3", "T1wr", "T2wr", "T3wr", "T1a", "T2a", "T1wi"]
     assert "T2a agent/auditor → tool/documents" in told.get()
@@ -211,10 +211,10 @@ def test_which_model_answered_is_told_from_the_tasks_answer_and_the_journals() -
     behind[-2] = replace(behind[-2], data=replace(last, audience="llamastack"))
 
     assert model_said(Done(inside, "scripted")) == (
-        "the model was scripted, inside of inference, a script: it obeys whatever it reads"
+        "the model `scripted` answered, inside inference: a script, which obeys whatever it reads"
     )
-    assert "provider/scripted, behind a Llama Stack server, a script" in model_said(Done(behind, "provider/scripted"))
-    assert "provider/qwen3:8b, behind a Llama Stack server, not ours" in model_said(Done(behind, "provider/qwen3:8b"))
+    assert "behind a Llama Stack server: a script" in model_said(Done(behind, "provider/scripted"))
+    assert "behind a Llama Stack server: it may obey" in model_said(Done(behind, "provider/qwen3:8b"))
     assert [Done([], name).obeys for name in ("scripted", "provider/scripted", "provider/qwen3:8b", "default")] == [
         True,
         True,
@@ -275,15 +275,9 @@ def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("accounts")
-@pytest.mark.parametrize(
-    ("user", "told"),
-    [
-        ("bob", "Nobody was signed in: bob: Account is disabled.\n"),
-        ("carol", "There is no carol: the people are alice, bob.\n"),
-    ],
-)
+@pytest.mark.parametrize("user", ["bob", "carol"])
 def test_in_containers_why_there_is_no_token_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: str, told: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: str
 ) -> None:
     async def refused(person: Person, _client: Client) -> Login:
         raise LoginError(f"{person.username}: Account is disabled")
@@ -292,7 +286,7 @@ def test_in_containers_why_there_is_no_token_is_one_sentence(
     monkeypatch.setattr(sys, "argv", ["walkthrough", "token", user])
 
     assert containers.main() == 1
-    assert capsys.readouterr() == ("", told)
+    assert capsys.readouterr() == ("", f"Nobody was signed in: {user}: Account is disabled.\n")
 
 
 @pytest.mark.parametrize("module", ["demo.__main__", "local.__main__", "lab.compare.__main__"])
