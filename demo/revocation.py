@@ -164,7 +164,7 @@ async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIte
     serving = asyncio.create_task(rogue.serve())
     while not rogue.started:
         if serving.done():
-            raise DemoError(f"nothing listens in the place of {svid.id}")
+            raise DemoError(f"nothing listens at the address of {svid.id}")
         await asyncio.sleep(0.01)
     try:
         yield received

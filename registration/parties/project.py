@@ -48,9 +48,7 @@ class Project:
         """
         text, found = re.subn(pattern, new, self.text(name), count=times, flags=re.MULTILINE)
         if not found:
-            raise PartyError(
-                f"{name} is not in the form that this command can edit.  This is to be done there by hand: {what}"
-            )
+            raise PartyError(f"{name} is not in the form that this command can edit.  Do this there by hand: {what}")
         self.texts[name] = text
         self.done.setdefault(name, []).append(what)
 
