@@ -139,9 +139,6 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
 def test_a_client_that_prints_no_results_has_failed(output: str) -> None:
     with pytest.raises(Failed, match="it has no results"):
         running.printed(output)
-
-
-def test_what_a_client_prints_last_are_its_results() -> None:
     assert running.printed('a warning\n{"a": "b"}\n') == {"a": "b"}
 
 

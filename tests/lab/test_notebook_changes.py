@@ -21,6 +21,7 @@ from lab.notebooks.temporary import until
 from local.alone import DemoError
 from local.system import HOST, ROOT
 from tests.support.system import registry
+from tests.support.waiting import until as met
 from zerotrust.registry.files import load_policy
 from zerotrust.spiffe.tls import server_context, user_context
 from zerotrust.testing.ca import CA
@@ -90,11 +91,8 @@ def test_a_certificate_is_told_by_its_names_its_life_and_its_signer() -> None:
         "may sign others  no",
     ]
     assert said(ca.svid(READER, is_ca=True).certificate, signed_by=pem).endswith("may sign others  yes")
-
-
-def test_a_certificate_of_another_signer_is_not_told() -> None:
     with pytest.raises((InvalidSignature, ValueError)):
-        said(CA("agents.example").svid(READER).certificate, signed_by=CA("agents.example").pem.encode())
+        said(CA("agents.example").svid(READER).certificate, signed_by=pem)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +127,7 @@ async def test_an_impostor_reads_what_a_careless_caller_sends() -> None:
 
     async with listening(tls) as (port, received):
         await send(port, careless())
-        async with asyncio.timeout(30):
-            while received.read != REQUEST:
-                await asyncio.sleep(0.01)
+        await met(lambda: received.read == REQUEST)
 
     assert str(received) == f"a TLS greeting, with a token, and {len(REQUEST)} bytes of a request"
 
@@ -159,9 +155,7 @@ async def test_an_impostor_keeps_no_more_than_it_tells() -> None:
         with contextlib.suppress(OSError):  # it hangs up after its first read
             await writer.drain()
         writer.transport.abort()
-        async with asyncio.timeout(30):
-            while not received.sent:
-                await asyncio.sleep(0.01)
+        await met(lambda: received.sent)
 
     assert len(received.sent) <= MOST
 
@@ -172,9 +166,7 @@ async def test_an_impostor_reads_no_more_than_it_keeps() -> None:
     async with listening(tls) as (port, received):
         _, writer = await asyncio.open_connection(HOST, port, ssl=careless(), server_hostname=NAME)
         writer.write(b"x" * 2 * MOST)
-        async with asyncio.timeout(30):
-            while len(received.sent) < MOST:
-                await asyncio.sleep(0.01)
+        await met(lambda: len(received.sent) >= MOST)
         writer.transport.abort()
 
     assert len(received.sent) == MOST
@@ -185,18 +177,12 @@ async def test_what_does_not_take_effect_is_not_waited_for_without_end(monkeypat
     async def ask() -> Answer:
         return Answer("200 ok")
 
-    assert await until("200 ok", ask) >= 0
-    monkeypatch.setattr(temporary, "SECONDS", 0.01)
-    with pytest.raises(TimeoutError, match="the answer is still '200 ok', and not '401 revoked'"):
-        await until("401 revoked", ask)
-
-
-async def test_what_fails_that_was_to_bring_an_answer_about_is_told_at_once() -> None:
-    async def ask() -> Answer:
-        return Answer("200 ok")
-
     async def fail() -> None:
         raise DemoError("the rule is refused")
 
+    assert await until("200 ok", ask) >= 0
     with pytest.raises(DemoError, match="the rule is refused"):
         await until("401 revoked", ask, after=asyncio.create_task(fail()))
+    monkeypatch.setattr(temporary, "SECONDS", 0.01)
+    with pytest.raises(TimeoutError, match="the answer is still '200 ok', and not '401 revoked'"):
+        await until("401 revoked", ask)

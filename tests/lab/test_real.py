@@ -45,11 +45,13 @@ def system(sent: Sent) -> Real:
 
 
 async def test_a_call_is_answered_by_status_and_reason_after_the_time_that_it_took() -> None:
-    sent = Sent(refuses(Reason.AUDIENCE_MISMATCH))
-    answer = await system(sent).call("inference", HELD, by="agent/reader")
+    sent = Sent(refuses(Reason.AUDIENCE_MISMATCH), refuses(Reason.NO_TOKEN))
+    here = system(sent)
+    answer = await here.call("inference", HELD, by="agent/reader")
+    await here.call("agent/reader", {}, by=None)
 
     assert (answer.said, answer.ok, answer.seconds) == ("401 audience_mismatch", False, 0.007)
-    assert sent.tokens == ["of the reader"]
+    assert sent.tokens == ["of the reader", None]  # without credentials, none is sent
 
 
 @pytest.mark.parametrize("error", [httpx.ReadError("reset"), httpx.RemoteProtocolError("closed")])
@@ -57,13 +59,6 @@ async def test_who_gets_no_connection_is_told_so(error: httpx.TransportError) ->
     answer = await system(Sent(error)).tool("read", {}, by=None, id="ENG-101")
 
     assert (answer.said, answer.ok) == (NO_CONNECTION, False)
-
-
-async def test_without_credentials_no_token_is_sent() -> None:
-    sent = Sent(refuses(Reason.NO_TOKEN))
-    await system(sent).call("agent/reader", {}, by=None)
-
-    assert sent.tokens == [None]
 
 
 async def test_a_service_that_cannot_tell_is_asked_again() -> None:

@@ -31,15 +31,6 @@ def test_nothing_is_read_for_what_is_to_be_deleted(request_: str) -> None:
     assert "tool.read" not in step.scopes
 
 
-def test_who_speaks_of_deleting_has_not_asked_for_it() -> None:
-    assert [step.agent for step in make_plan("Summarise what to delete.", "/finance")] == ["agent/reader"]
-    assert [step.agent for step in make_plan(" ", "/finance")] == ["agent/reader"]
-
-
-def test_a_word_that_merely_contains_one_of_these_is_none() -> None:
-    assert len(make_plan("Summarise the profile of the underwriter.", "/finance")) == 1
-
-
 @pytest.mark.parametrize("request_", ["Writer: keep this", " writer :keep this", "WRITER: keep this"])
 def test_a_request_that_begins_with_an_agents_name_is_for_that_agent_alone(request_: str) -> None:
     (step,) = make_plan(request_, "/finance")
@@ -47,19 +38,24 @@ def test_a_request_that_begins_with_an_agents_name_is_for_that_agent_alone(reque
     assert (step.agent, step.scopes, step.instruction) == ("agent/writer", AGENTS["agent/writer"], "keep this")
 
 
-@pytest.mark.parametrize(
-    "request_", ["Nobody: read this", "Writer:", "agent/writer: this", "Note: the writer: is away"]
-)
-def test_any_other_colon_is_a_part_of_the_question(request_: str) -> None:
-    assert [step.agent for step in make_plan(request_, "/finance")] == ["agent/reader"]
+ALMOST = 'No agent has the name before the colon. Did you mean "Reader:"?'
+QUESTIONS = {
+    **dict.fromkeys(["Raeder: this", " readers :this", "REDER: this"], ALMOST),
+    "Summarise what to delete.": "",
+    " ": "",
+    "Summarise the profile of the underwriter.": "",  # a word that merely contains one of these is none
+    **dict.fromkeys(["Nobody: read this", "Writer:", "agent/writer: this", "Note: the writer: is away"], ""),
+    **dict.fromkeys(["Note: this", "Reader:", "reader", "Summarise", f"reader{'s' * LONGEST_NAME}: x"], ""),
+}
 
 
-@pytest.mark.parametrize("request_", ["Raeder: this", " readers :this", "REDER: this"])
-def test_almost_the_name_of_an_agent_is_said_to_be_none(request_: str) -> None:
+@pytest.mark.parametrize(("request_", "note"), QUESTIONS.items())
+def test_anything_else_is_a_question_for_the_reader_also_almost_the_name_of_an_agent_which_is_noted(
+    request_: str, note: str
+) -> None:
     (step,) = make_plan(request_, "/finance")
 
-    assert (step.agent, step.instruction) == ("agent/reader", request_)  # the plan is the same
-    assert step.note == 'No agent has the name before the colon. Did you mean "Reader:"?'
+    assert (step.agent, step.instruction, step.note) == ("agent/reader", request_, note)
 
 
 def test_the_note_names_an_agent_and_never_what_the_user_wrote() -> None:
@@ -68,8 +64,3 @@ def test_the_note_names_an_agent_and_never_what_the_user_wrote() -> None:
     assert "Writer:" in reading.note
     assert "rigt" not in reading.note
     assert writing.note == ""
-
-
-@pytest.mark.parametrize("request_", ["Note: this", "Reader:", "reader", "Summarise", f"reader{'s' * LONGEST_NAME}: x"])
-def test_any_other_text_has_no_note(request_: str) -> None:
-    assert [step.note for step in make_plan(request_, "/finance")] == [""]

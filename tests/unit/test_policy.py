@@ -73,20 +73,19 @@ def test_an_api_is_open_to_exactly_those_whom_the_registry_lets_call_it(party: s
 
 
 @pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
-def test_without_the_scope_in_the_token_nothing_is_open_and_the_scope_is_named(
-    party: str, scope: str, audience: str
-) -> None:
-    others = " ".join(EVERYTHING - {scope})
+def test_what_else_than_its_place_an_api_is_open_by(party: str, scope: str, audience: str) -> None:
+    def asked(scopes: str = "", **who: str) -> Decision:
+        return POLICY.decide(caller(party, scopes, **who), scope, REGISTRY.id(audience))
 
-    decision = POLICY.decide(caller(party, others), scope, REGISTRY.id(audience))
-
-    assert decision == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {scope}")
-
-
-@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
-def test_a_permission_names_its_rule_and_a_refusal_has_none(party: str, scope: str, audience: str) -> None:
-    assert POLICY.decide(caller(party), scope, REGISTRY.id(audience)).rules == ("use-an-api",)
-    assert POLICY.decide(caller(party, groups=""), scope, REGISTRY.id(audience)).rules == ()
+    assert asked().rules == ("use-an-api",)
+    without = asked(" ".join(EVERYTHING - {scope}))
+    assert without == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {scope}")
+    # A user without a department uses nothing, and no other group is one.
+    for groups in ("", "/operators", "/staff", "/engineering/interns", "engineering"):
+        assert (asked(groups=groups).reason, asked(groups=groups).rules) == (Reason.POLICY_DENIED, ())
+    # A user may belong to several; a token that somebody else holds for them must name one.
+    assert asked(groups="/engineering /finance").allowed is (party == "walkthrough")
+    assert asked(groups="/engineering /staff").allowed
 
 
 @pytest.mark.parametrize(
@@ -102,49 +101,18 @@ def test_a_permission_on_a_resource_names_its_rule(action: str, thing: Resource,
     assert POLICY.decide_on(caller("agent/writer"), action, thing).rules == rules
 
 
+def cedar(policies: str = TEXT, schema: str = SCHEMA, entities: Any = None, **more: Any) -> CedarPolicy:
+    """The policies, over the parties of the registry unless others are given."""
+    about = party_entities(REGISTRY) if entities is None else entities
+    return CedarPolicy(policies=policies, schema=schema, entities=about, **more)
+
+
 def test_all_rules_that_permit_are_named_and_one_without_a_name_by_its_place() -> None:
     twice = f'{TEXT}\npermit (principal, action == Action::"document.read", resource);'
-    both = CedarPolicy(
-        policies=twice, schema=SCHEMA, entities=party_entities(REGISTRY), departments=REGISTRY.departments
-    )
+    both = cedar(twice, departments=REGISTRY.departments)
 
-    rules = both.decide_on(caller("agent/reader"), "document.read", document()).rules
-    assert len(rules) == 2
-    assert "read-own-department" in rules
-    assert next(rule for rule in rules if rule != "read-own-department").startswith("policy")
-
-
-@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
-def test_a_user_without_a_department_may_use_nothing(party: str, scope: str, audience: str) -> None:
-    assert POLICY.decide(caller(party, groups=""), scope, REGISTRY.id(audience)).reason is Reason.POLICY_DENIED
-
-
-@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
-@pytest.mark.parametrize("groups", ["/operators", "/staff", "/engineering/interns", "engineering"])
-def test_a_group_that_the_registry_does_not_call_a_department_is_none(
-    party: str, scope: str, audience: str, groups: str
-) -> None:
-    assert POLICY.decide(caller(party, groups=groups), scope, REGISTRY.id(audience)).reason is Reason.POLICY_DENIED
-
-
-@pytest.mark.parametrize(("party", "scope", "audience"), sorted(ALLOWED))
-def test_who_acts_for_a_user_does_so_in_one_department(party: str, scope: str, audience: str) -> None:
-    """A user may belong to several; a token that somebody else holds for them must name one."""
-    several = POLICY.decide(caller(party, groups="/engineering /finance"), scope, REGISTRY.id(audience))
-    one = POLICY.decide(caller(party, groups="/engineering /staff"), scope, REGISTRY.id(audience))
-
-    assert several.allowed is (party == "walkthrough")
-    assert one.allowed
-
-
-def test_another_list_of_departments_is_another_version() -> None:
-    entities = party_entities(REGISTRY)
-    one, other = (
-        CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities, departments=d)
-        for d in (["/engineering"], ["/engineering", "/finance"])
-    )
-
-    assert one.version != other.version
+    first, second = sorted(both.decide_on(caller("agent/reader"), "document.read", document()).rules)
+    assert (first[:6], second) == ("policy", "read-own-department")
 
 
 OPERATOR = caller("zt", groups="/operators")
@@ -170,22 +138,17 @@ NO_OPERATORS = {
 }
 
 
-@pytest.mark.parametrize("who", NO_OPERATORS)
-def test_nobody_else_uses_the_registrys_door(who: str) -> None:
-    assert POLICY.decide(NO_OPERATORS[who], "registry.admin", DOOR).reason is Reason.POLICY_DENIED
+@pytest.mark.parametrize("who", NO_OPERATORS.values(), ids=NO_OPERATORS)
+def test_nobody_else_uses_the_registrys_door(who: Principal) -> None:
+    assert POLICY.decide(who, "registry.admin", DOOR).reason is Reason.POLICY_DENIED
 
 
-def test_an_operator_without_the_scope_in_the_token_is_told_which() -> None:
-    decision = POLICY.decide(caller("zt", "tool.read", groups="/operators"), "registry.admin", DOOR)
-
-    assert decision == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail="needs registry.admin")
-
-
-def test_the_policy_by_itself_asks_for_the_scope_as_well() -> None:
+def test_an_operator_without_the_scope_in_the_token_is_told_which_and_the_policy_by_itself_asks_for_it() -> None:
     without = caller("zt", "tool.read", groups="/operators")
 
+    told = POLICY.decide(without, "registry.admin", DOOR)
+    assert told == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail="needs registry.admin")
     decision = POLICY._ask(without, "registry.admin", Resource("Party", DOOR), permission="registry.admin")
-
     assert decision.reason is Reason.POLICY_DENIED
 
 
@@ -197,7 +160,7 @@ def changed_entity(**attributes: Any) -> CedarPolicy:
             entity["attrs"][key] = attributes[key]
         for key in attributes.keys() & {"serves"} if entity["uid"]["id"] == DOOR else set():
             entity["attrs"][key] = attributes[key]
-    return CedarPolicy(policies=TEXT, schema=SCHEMA, entities=entities, departments=REGISTRY.departments)
+    return cedar(entities=entities, departments=REGISTRY.departments)
 
 
 @pytest.mark.parametrize("attribute", ["delegates", "may_call", "serves"])
@@ -295,7 +258,7 @@ def test_a_policy_that_errs_is_a_no_although_another_one_permits() -> None:
     forbid (principal, action == Action::"document.read", resource)
     when { 9223372036854775807 + context.scopes.containsAll([]).hashCode() > 0 };
     """.replace("context.scopes.containsAll([]).hashCode()", "1")
-    policy = CedarPolicy(policies=errs, schema=SCHEMA, entities=party_entities(REGISTRY))
+    policy = cedar(errs)
 
     decision = policy.decide_on(caller("agent/reader"), "document.read", document())
 
@@ -372,48 +335,33 @@ def test_entities_are_kept_for_the_parties_of_the_registry_alone() -> None:
     assert [*policy._about] == [reader.party, ""]
 
 
-@pytest.mark.parametrize(
-    ("policies", "schema"),
-    [
-        ("permit (principal, action, resource) when { principal.trusted };", SCHEMA),
-        ('permit (principal, action == Action::"no.such", resource);', SCHEMA),
-        ("permit everything;", SCHEMA),
-        (TEXT, "entity Party;"),
-        (TEXT, "no schema"),
-    ],
-    ids=["unknown attribute", "unknown action", "no policy", "another schema", "no schema"],
-)
-def test_nobody_starts_with_policies_that_do_not_fit(policies: str, schema: str) -> None:
-    with pytest.raises(PolicyError):
-        CedarPolicy(policies=policies, schema=schema, entities=party_entities(REGISTRY))
+WRONG: dict[str, tuple[str, str, list[Any]]] = {
+    "unknown attribute": ("permit (principal, action, resource) when { principal.trusted };", SCHEMA, []),
+    "unknown action": ('permit (principal, action == Action::"no.such", resource);', SCHEMA, []),
+    "no policy": ("permit everything;", SCHEMA, []),
+    "another schema": (TEXT, "entity Party;", []),
+    "no schema": (TEXT, "no schema", []),
+    "another party": (TEXT, SCHEMA, [{"attrs": {"may_call": "everybody"}}]),
+}
 
 
-def test_nobody_starts_with_parties_that_do_not_fit() -> None:
+@pytest.mark.parametrize(("policies", "schema", "changed"), WRONG.values(), ids=WRONG)
+def test_nobody_starts_with_policies_or_parties_that_do_not_fit(policies: str, schema: str, changed: list[Any]) -> None:
     first, *others = party_entities(REGISTRY)
 
     with pytest.raises(PolicyError):
-        CedarPolicy(policies=TEXT, schema=SCHEMA, entities=[first | {"attrs": {"may_call": "everybody"}}, *others])
+        cedar(policies, schema, [first | (changed[0] if changed else {}), *others])
 
 
 def test_no_policy_at_all_permits_nothing() -> None:
-    policy = CedarPolicy(policies="", schema=SCHEMA, entities=party_entities(REGISTRY))
-
-    assert not policy.decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents"))
+    assert not cedar("").decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents"))
 
 
-def test_a_change_of_policies_schema_or_parties_is_another_version() -> None:
-    entities = party_entities(REGISTRY)
-    versions = {
-        CedarPolicy(policies=policies, schema=schema, entities=parties_).version
-        for policies, schema, parties_ in [
-            (TEXT, SCHEMA, entities),
-            (TEXT + "\n", SCHEMA, entities),
-            (TEXT, SCHEMA + "\n", entities),
-            (TEXT, SCHEMA, entities[1:]),
-        ]
-    }
+def test_a_change_of_policies_schema_parties_or_departments_is_another_version() -> None:
+    changed = (cedar(), cedar(f"{TEXT}\n"), cedar(schema=f"{SCHEMA}\n"), cedar(entities=party_entities(REGISTRY)[1:]))
+    departments = (cedar(departments=["/engineering"]), cedar(departments=["/engineering", "/finance"]))
 
-    assert len(versions) == 4
+    assert len({one.version for one in changed + departments}) == 6
 
 
 def test_the_policies_only_permit() -> None:
@@ -436,22 +384,24 @@ DEEP = {
     "parentheses that a comment does not close": (PERMIT % ("( // )\n" * 33 + "true" + ")" * 33), SCHEMA),
     "records": (TEXT, SCHEMA + "entity Deep { a: " + "{ a: " * 33 + "String" + " }" * 33 + " };"),
     "sets": (TEXT, SCHEMA + "entity Deep { a: " + "Set<" * 33 + "String" + ">" * 33 + " };"),
+    "a schema's comment that a carriage return ends": (
+        TEXT,
+        SCHEMA + "//\rtype Z = " + "Set<" * 33 + "Long" + ">" * 33 + ";",
+    ),
     "a path": (PERMIT % ("context has a" + " . a" * 33), SCHEMA),
 }
 
 
-@pytest.mark.parametrize("how", DEEP)
-def test_policies_and_schema_can_be_nested_only_so_deep(how: str) -> None:
-    policies, schema = DEEP[how]
-
+@pytest.mark.parametrize(("policies", "schema"), DEEP.values(), ids=DEEP)
+def test_policies_and_schema_can_be_nested_only_so_deep(policies: str, schema: str) -> None:
     with pytest.raises(PolicyError, match=r"^(policies|schema): (more than 32 brackets|a path of more than 32)"):
-        CedarPolicy(policies=policies, schema=schema, entities=[])
+        cedar(policies, schema, [])
 
 
 def test_what_is_nested_less_is_for_cedar_to_judge() -> None:
     text = TEXT + PERMIT % ("(" * 30 + '"((((((((((((((((((((((((((((((((((((" == "x"' + ")" * 30) + " // ((((((((((((("
 
-    CedarPolicy(policies=text, schema=SCHEMA, entities=[])
+    cedar(text, entities=[])
 
 
 CHAINS = {
@@ -467,28 +417,21 @@ CHAINS = {
 READ = "import sys; from zerotrust.policy import *; CedarPolicy(policies=sys.stdin.read(), schema='', entities=[])"
 
 
-@pytest.mark.parametrize("how", CHAINS)
-def test_a_chain_that_would_end_the_process_is_refused(how: str) -> None:
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+def test_a_chain_that_would_end_the_process_is_refused(chain: str) -> None:
     """In a process of its own: without the bound, that one ends by a signal."""
-    text = (PERMIT % CHAINS[how]).encode()
+    text = (PERMIT % chain).encode()
     read = subprocess.run([sys.executable, "-c", READ], input=text, capture_output=True, check=False)  # noqa: S603
 
     assert read.returncode == 1
     assert re.search(rb"PolicyError: policies: more than (32 brackets|200 clauses)", read.stderr)
 
 
-def test_a_comment_of_a_schema_ends_at_a_carriage_return() -> None:
-    deep = SCHEMA + "//\rtype Zed = " + "Set<" * 33 + "Long" + ">" * 33 + ";"
-
-    with pytest.raises(PolicyError, match=r"^schema: more than 32 brackets"):
-        CedarPolicy(policies=TEXT, schema=deep, entities=[])
-
-
 def test_a_long_policy_is_refused_and_many_short_ones_are_not() -> None:
-    CedarPolicy(policies=(PERMIT % ("true" + " && true" * 190)) * 2, schema=SCHEMA, entities=[])
+    cedar((PERMIT % ("true" + " && true" * 190)) * 2, entities=[])
 
     with pytest.raises(PolicyError, match=r"^policies: more than 200 clauses"):
-        CedarPolicy(policies=PERMIT % ("true" + " && true" * 200), schema=SCHEMA, entities=[])
+        cedar(PERMIT % ("true" + " && true" * 200), entities=[])
 
 
 @pytest.mark.parametrize("end", ["", "\\"])

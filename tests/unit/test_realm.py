@@ -12,10 +12,12 @@ from authorities.registry.keycloak.events import RECORDED
 from registration.realm import as_text, realm
 from registration.realm.script import SCRIPTS, build_jar
 from tests.support.ca import REGISTRY_PARTY
+from tests.support.system import registry as committed
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import RETENTION, SESSION_KEPT, SESSION_LIFE
 
 Json = dict[str, Any]
+REGISTRY = committed()
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,11 @@ def clients(derived: Json) -> dict[str, Json]:
     return {client["clientId"]: client for client in derived["clients"] if client["enabled"]}
 
 
-def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:
+def test_the_same_registry_gives_the_same_bytes_and_another_one_others(registry: Registry) -> None:
     assert as_text(registry) == as_text(Registry.model_validate(registry.model_dump()))
+    reader = registry.parties["agent/reader"].model_copy(update={"max_ttl": 30})
+    changed = registry.model_copy(update={"parties": {**registry.parties, "agent/reader": reader}})
+    assert as_text(changed) != as_text(registry)
 
 
 def test_no_secret_and_no_password_is_in_it(registry: Registry) -> None:
@@ -41,16 +46,10 @@ def test_no_secret_and_no_password_is_in_it(registry: Registry) -> None:
 def test_the_parties_that_hold_tokens_are_clients_and_nobody_else_is(
     registry: Registry, clients: dict[str, Json]
 ) -> None:
-    assert set(clients) == {
-        registry.id(name)
-        for name in [
-            *registry.without_certificate,
-            *registry.services,
-            REGISTRY_PARTY,
-            "authority/policy",
-            *registry.outside,
-        ]
-    }
+    authorities = REGISTRY_PARTY, "authority/policy"
+    holders = [*registry.without_certificate, *registry.services, *authorities, *registry.outside]
+
+    assert set(clients) == {*map(registry.id, holders)}
 
 
 def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> None:
@@ -95,7 +94,38 @@ def test_a_login_clients_token_names_the_client_that_it_was_issued_to(clients: d
             assert config["access.token.claim"] == "true"
 
 
-def test_operators_alone_are_named_in_their_tokens(clients: dict[str, Json]) -> None:
+URL = "https://registry.authority.agents.example/backchannel-logout"
+SIGN_IN, OPERATORS = ["walkthrough", "zt", "zt-policy"], ["zt", "zt-policy"]
+SOME: dict[str, tuple[str, dict[str, str]]] = {
+    "operators confirm a code elsewhere": (
+        "oauth2.device.authorization.grant.enabled",
+        dict.fromkeys(OPERATORS, "true"),
+    ),
+    "within minutes": ("oauth2.device.code.lifespan", dict.fromkeys(OPERATORS, "300")),
+    "and PKCE is needed": ("pkce.code.challenge.method", dict.fromkeys(SIGN_IN, "S256")),
+    "an operator's refresh token ends with the token it came with": (
+        "client.session.max.lifespan",
+        {name: str(REGISTRY.parties[name].max_ttl) for name in OPERATORS},
+    ),
+    "a party exchanges where it calls somebody": (
+        "standard.token.exchange.enabled",
+        {REGISTRY.id(name): "true" for name in REGISTRY.services if REGISTRY.parties[name].may_call},
+    ),
+    "the registry is told of each session that ends": ("backchannel.logout.url", dict.fromkeys(SIGN_IN, URL)),
+    "with its id": ("backchannel.logout.session.required", dict.fromkeys(SIGN_IN, "true")),
+}
+
+
+@pytest.mark.parametrize(("attribute", "whose"), SOME.values(), ids=SOME)
+def test_an_attribute_is_that_of_some_clients(clients: dict[str, Json], attribute: str, whose: dict[str, str]) -> None:
+    found = {name: client["attributes"].get(attribute, "false") for name, client in clients.items()}
+
+    assert {name: value for name, value in found.items() if value != "false"} == whose
+
+
+def test_operators_alone_are_named_in_their_tokens_and_confirm_each_sign_in(
+    clients: dict[str, Json], derived: Json
+) -> None:
     named = {
         name: mapper["config"]["claim.name"]
         for name, client in clients.items()
@@ -103,28 +133,10 @@ def test_operators_alone_are_named_in_their_tokens(clients: dict[str, Json]) -> 
         if mapper["protocolMapper"] == "oidc-usermodel-attribute-mapper"
     }
 
-    assert named == dict.fromkeys(["zt", "zt-policy"], "preferred_username")
-
-
-def test_a_code_that_is_confirmed_elsewhere_is_for_operators_alone_and_needs_pkce(clients: dict[str, Json]) -> None:
-    grant = "oauth2.device.authorization.grant.enabled"
-    assert {
-        name for name, client in clients.items() if client.get("attributes", {}).get(grant, "false") != "false"
-    } == {"zt", "zt-policy"}
-
-    for name in ("zt", "zt-policy"):
-        assert clients[name]["attributes"]["oauth2.device.code.lifespan"] == "300"
-        assert clients[name]["attributes"]["pkce.code.challenge.method"] == "S256"
-
-
-def test_a_party_exchanges_only_where_it_calls_somebody(registry: Registry, clients: dict[str, Json]) -> None:
-    exchanging = {
-        name
-        for name, client in clients.items()
-        if client["attributes"].get("standard.token.exchange.enabled") == "true"
-    }
-
-    assert exchanging == {registry.id(name) for name in registry.services if registry.parties[name].may_call}
+    assert named == dict.fromkeys(OPERATORS, "preferred_username")
+    assert {name for name, client in clients.items() if client.get("consentRequired")} == {*OPERATORS}
+    [flow] = derived["authenticationFlows"]
+    assert flow["authenticationExecutions"][-1]["authenticator"] == "script-consent.js"
 
 
 def test_lives_scopes_and_audiences_are_the_registrys(registry: Registry, clients: dict[str, Json]) -> None:
@@ -181,54 +193,33 @@ def test_the_keys_are_looked_up_at_the_attestation_authority_and_an_assertion_ge
     }
 
 
-def test_another_registry_gives_another_realm(registry: Registry) -> None:
-    longer = registry.model_copy(deep=True)
-    changed = longer.model_copy(
-        update={
-            "parties": {
-                **longer.parties,
-                "agent/reader": longer.parties["agent/reader"].model_copy(update={"max_ttl": 30}),
-            }
-        }
-    )
-
-    assert as_text(changed) != as_text(registry)
-
-
 def test_a_revoked_session_is_remembered_until_it_and_all_its_tokens_have_ended(
     registry: Registry, derived: Json
 ) -> None:
     """Keycloak ends no session for a changed password, and whoever stole its refresh token goes on with it."""
     longest = max(party.max_ttl or 0 for party in registry.parties.values())
 
-    assert derived["ssoSessionMaxLifespan"] == SESSION_LIFE
     assert derived["ssoSessionMaxLifespan"] + 3 * longest <= RETENTION["session"]
     assert 2 * longest <= RETENTION["token"]
 
 
-def test_nobody_is_served_without_tls_and_events_are_kept(derived: Json) -> None:
-    assert derived["sslRequired"] == "all"
-    assert derived["eventsEnabled"]
-    assert derived["adminEventsEnabled"]
-    assert derived["adminEventsDetailsEnabled"]
-    assert derived["enabledEventTypes"] == list(RECORDED)
-
-
-def test_a_stranger_fills_neither_the_database_nor_the_log(derived: Json) -> None:
+def test_the_realm_has_these_settings(derived: Json) -> None:
+    settings = {
+        "sslRequired": "all",  # nobody is served without TLS
+        "eventsEnabled": True,
+        "adminEventsEnabled": True,
+        "adminEventsDetailsEnabled": True,
+        "enabledEventTypes": list(RECORDED),
+        "eventsListeners": [],  # a stranger fills neither the database nor the log
+        "bruteForceProtected": False,  # nor locks anybody out
+        "requiredActions": [],  # no user changes what they sign in with
+        "passwordPolicy": "length(20)",
+        "ssoSessionMaxLifespan": SESSION_LIFE,
+    }
+    assert {name: derived[name] for name in settings} == settings
     assert [kind for kind in derived["enabledEventTypes"] if kind.endswith("_ERROR")] == []
-    assert derived["eventsListeners"] == []
-    assert (
-        SESSION_KEPT + 1800
-        <= derived["eventsExpiration"]
-        == int(derived["attributes"]["adminEventsExpiration"])
-        <= 4 * SESSION_KEPT
-    )
-
-
-def test_a_stranger_locks_nobody_out_and_no_user_changes_what_they_sign_in_with(derived: Json) -> None:
-    assert derived["bruteForceProtected"] is False
-    assert derived["requiredActions"] == []
-    assert derived["passwordPolicy"] == "length(20)"
+    kept = derived["eventsExpiration"], int(derived["attributes"]["adminEventsExpiration"])
+    assert SESSION_KEPT + 1800 <= kept[0] == kept[1] <= 4 * SESSION_KEPT
 
 
 def test_every_sign_in_asks_for_the_password_whatever_cookie_a_browser_has(derived: Json) -> None:
@@ -238,28 +229,6 @@ def test_every_sign_in_asks_for_the_password_whatever_cookie_a_browser_has(deriv
     assert derived["browserFlow"] == flow["alias"]
     assert executions[0] == ("auth-username-password-form", "REQUIRED")
     assert not [c for c in derived["clients"] if "authenticationFlowBindingOverrides" in c]
-
-
-def test_the_refresh_token_of_an_operator_ends_with_the_token_it_came_with(
-    registry: Registry, clients: dict[str, Json]
-) -> None:
-    lives = {name: client["attributes"].get("client.session.max.lifespan") for name, client in clients.items()}
-
-    assert {name: life for name, life in lives.items() if life} == {
-        name: str(registry.parties[name].max_ttl) for name in ("zt", "zt-policy")
-    }
-
-
-def test_the_registry_is_told_of_each_session_that_ends_wherever_a_person_signs_in(
-    registry: Registry, clients: dict[str, Json]
-) -> None:
-    told = {name: client["attributes"].get("backchannel.logout.url") for name, client in clients.items()}
-
-    url = "https://registry.authority.agents.example/backchannel-logout"
-    assert dict.fromkeys(registry.initiating_clients, url) == {name: there for name, there in told.items() if there}
-    assert {
-        clients[name]["attributes"]["backchannel.logout.session.required"] for name in registry.initiating_clients
-    } == {"true"}
 
 
 def test_the_authorities_are_the_parties_that_the_registry_names(registry: Registry) -> None:
@@ -311,14 +280,9 @@ def test_an_authority_that_people_call_and_that_does_not_administer_is_a_client_
     other = registry.parties["authority/registry"]
     zt = registry.parties["zt"].model_copy(update={"may_call": ["authority/audit"]})
     served = registry.scopes["registry.admin"].model_copy(update={"served_by": ["authority/audit"]})
-    derived = realm(
-        registry.model_copy(
-            update={
-                "parties": {**registry.parties, "authority/audit": other, "zt": zt},
-                "scopes": {**registry.scopes, "registry.admin": served},
-            }
-        )
-    )
+    parties = {**registry.parties, "authority/audit": other, "zt": zt}
+    scopes = {**registry.scopes, "registry.admin": served}
+    derived = realm(registry.model_copy(update={"parties": parties, "scopes": scopes}))
 
     [client] = [c for c in derived["clients"] if c["clientId"] == "spiffe://agents.example/authority/audit"]
     assert not client["serviceAccountsEnabled"]
@@ -331,19 +295,13 @@ def test_an_authority_that_people_call_and_that_does_not_administer_is_a_client_
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_the_same_script_gives_the_same_jar(tmp_path: Path, script: Path) -> None:
-    build_jar(script, tmp_path / "one.jar")
-    build_jar(script, tmp_path / "two.jar")
-
-    assert (tmp_path / "one.jar").read_bytes() == (tmp_path / "two.jar").read_bytes()
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_the_jar_holds_the_script_under_the_name_that_the_realm_calls(
+def test_the_jar_of_a_script_is_always_the_same_and_has_it_under_the_name_that_the_realm_calls(
     tmp_path: Path, derived: Json, script: Path
 ) -> None:
-    build_jar(script, tmp_path / "a.jar")
+    for name in "a.jar", "b.jar":
+        build_jar(script, tmp_path / name)
 
+    assert (tmp_path / "a.jar").read_bytes() == (tmp_path / "b.jar").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.jar") as jar:
         [[kind, [entry]]] = json.loads(jar.read("META-INF/keycloak-scripts.json")).items()
         assert jar.read(entry["fileName"]).decode() == script.read_text()
@@ -355,9 +313,3 @@ def test_the_jar_holds_the_script_under_the_name_that_the_realm_calls(
         "authenticators": [step["authenticator"] for step in flow["authenticationExecutions"]],
     }
     assert f"script-{entry['fileName']}" in called[kind]
-
-
-def test_operators_confirm_each_sign_in(clients: dict[str, Json], derived: Json) -> None:
-    assert {name for name, client in clients.items() if client.get("consentRequired")} == {"zt", "zt-policy"}
-    [flow] = derived["authenticationFlows"]
-    assert flow["authenticationExecutions"][-1]["authenticator"] == "script-consent.js"

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -19,13 +20,13 @@ from tests.support.receipts import said
 from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
-from zerotrust.identity import Principal
 from zerotrust.receipts.calls import Calls
 from zerotrust.receipts.carried import EXTENSION, HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, MEMBER, META, filled, taken
 from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of, receipt_of
 from zerotrust.receipts.room import Room
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.testing import principal
 
 READER, TOOL = "spiffe://agents.example/agent/reader", "spiffe://agents.example/tool/documents"
 DIGEST = "ab" * 32
@@ -273,66 +274,37 @@ LEAVES = [f"a.b.{number}" for number in range(MAX_RECEIPTS - 1)]
 MANY = "~".join([naming(*LEAVES), *LEAVES]).encode()
 
 
-@pytest.mark.parametrize(
-    ("audience", "answer", "reason"),
-    [
-        (TOOL, b'{"text":"x"}', "none"),
-        (TOOL, b'{"receipts":""}', "none"),
-        (TOOL, b'{"receipts":"a.b.c","a":{"receipts":"a.b.c"}}', "none"),
-        ("llamastack", b'{"receipts":"a.b.c"}', "outside"),
-        (TOOL, b'{"receipts":"%b"}' % MANY, "no_room"),
-        (TOOL, b'{"receipts":"a.b.%b"}' % (b"c" * (MAX_VALUE - MAX_OWN)), "no_room"),
-    ],
-)
-def test_a_call_without_a_receipt_has_a_reason(audience: str, answer: bytes, reason: str) -> None:
-    calls = Calls()
+LONG = "c" * (MAX_VALUE - MAX_OWN)
+NOTED: dict[str, tuple[str, bytes, str | None, tuple[str | None, str | None]]] = {
+    "no place": (TOOL, b'{"text":"x"}', None, (None, "none")),
+    "an empty place": (TOOL, b'{"receipts":""}', None, (None, "none")),
+    "two places": (TOOL, b'{"receipts":"a.b.c","a":{"receipts":"a.b.c"}}', None, (None, "none")),
+    "outside": ("llamastack", b'{"receipts":"a.b.c"}', None, (None, "outside")),
+    "too many": (TOOL, b'{"receipts":"%b"}' % MANY, None, (None, "no_room")),
+    "too long": (TOOL, b'{"receipts":"a.b.%b"}' % LONG.encode(), None, (None, "no_room")),
+    "in the header": (TOOL, b"{}", "a.b.c", ("a.b.c", None)),
+    "the member counts": (TOOL, b'{"receipts":"d.e.f"}', "a.b.c", ("d.e.f", None)),
+    "also an empty one": (TOOL, b'{"receipts":""}', "a.b.c", (None, "none")),
+    "two in the header": (TOOL, b"{}", "a.b.c~d.e.f", (None, "none")),
+    "no JWS in the header": (TOOL, b"{}", "a.b.c.d", (None, "none")),
+    "an umlaut in the header": (TOOL, b"{}", "a.b.\u00fc", (None, "none")),
+    "a long header": (TOOL, b"{}", f"a.b.{'c' * MAX_OWN}", (None, "none")),
+    "an empty header": (TOOL, b"{}", "", (None, "none")),
+    "outside, in the header": ("llamastack", b"{}", "a.b.c", (None, "outside")),
+}
 
-    calls.called(audience, "T3", b"").answered(answer)
 
-    assert [(one.receipt, one.reason) for one in calls.asked()] == [(None, reason)]
-    assert calls.received == []
-
-
-@pytest.mark.parametrize(
-    ("answer", "header", "noted"),
-    [
-        (b"{}", "a.b.c", ("a.b.c", None)),
-        (b'{"receipts":"d.e.f"}', "a.b.c", ("d.e.f", None)),
-        (b'{"receipts":""}', "a.b.c", (None, "none")),
-        (b"{}", "a.b.c~d.e.f", (None, "none")),
-        (b"{}", "a.b.c.d", (None, "none")),
-        (b"{}", "a.b.\u00fc", (None, "none")),
-        (b"{}", f"a.b.{'c' * MAX_OWN}", (None, "none")),
-        (b"{}", "", (None, "none")),
-    ],
-    ids=[
-        "in place of a member",
-        "but the member counts",
-        "also if it is empty",
-        "two",
-        "no JWS",
-        "umlaut",
-        "long",
-        "empty",
-    ],
-)
-def test_a_receipt_in_the_header_counts_if_the_answer_has_no_place_for_one(
-    answer: bytes, header: str, noted: tuple[str | None, str | None]
+@pytest.mark.parametrize(("audience", "answer", "header", "noted"), NOTED.values(), ids=NOTED)
+def test_a_receipt_comes_in_its_place_or_in_the_header_and_there_is_a_reason_for_none(
+    audience: str, answer: bytes, header: str | None, noted: tuple[str | None, str | None]
 ) -> None:
     calls = Calls()
 
-    left = calls.called(TOOL, "T3", b"").answered(answer, header)
+    left = calls.called(audience, "T3", b"").answered(answer, header)
 
     [one] = calls.asked()
     assert ("".join(calls.received) or None, one.reason) == noted
-    assert one.answer == hashed(left)
-
-
-def test_a_server_outside_has_no_receipt_in_a_header_either() -> None:
-    calls = Calls()
-    calls.called("llamastack", "T3", b"").answered(b"{}", "a.b.c")
-
-    assert [one.reason for one in calls.asked()] == ["outside"]
+    assert (one.receipt is None, one.answer) == (noted[0] is None, hashed(left))
 
 
 def test_a_refusal_without_calls_has_its_receipt_in_the_header_and_its_body_as_it_is(call: Call) -> None:
@@ -429,37 +401,15 @@ def test_a_request_that_asks_for_more_than_can_be_noted_has_no_receipt(
 
 
 @pytest.fixture
-def call(principal: Principal) -> Call:
+def call() -> Call:
     """A call whose caller was verified."""
-    return Call({"type": "http", "method": "POST", "path": "/tasks"}, principal=principal, calls=Calls())
-
-
-@pytest.fixture
-def principal() -> Principal:
-    return Principal(
-        subject="alice",
-        party=READER,
-        actors=(READER,),
-        audience=TOOL,
-        scopes=frozenset(),
-        groups=frozenset(),
-        token_id="T2",
-        lineage=("T0", "T1"),
-        client="walkthrough",
-        chain_started_at=0,
-        session="s",
-        issued_at=0,
-        expires_at=1,
-        token="secret",
-    )
-
-
-def notary() -> Notary:
-    return Notary(lambda: the_ca().svid("tool/documents"), lambda: 1_795_600_001.5)
+    caller = principal(actors=(READER,), audience=TOOL, token_id="T2", lineage=("T0", "T1"))
+    return Call({"type": "http", "method": "POST", "path": "/tasks"}, principal=caller, calls=Calls())
 
 
 def signed(call: Call) -> str | None:
-    return notary().sign(call, policy="41d3c5a0b7e2", code=DIGEST)
+    notary = Notary(lambda: the_ca().svid("tool/documents"), lambda: 1_795_600_001.5)
+    return notary.sign(call, policy="41d3c5a0b7e2", code=DIGEST)
 
 
 def start(**headers: str) -> Message:
@@ -506,51 +456,36 @@ def test_a_stream_ends_with_the_receipt(call: Call) -> None:
     assert call.unfinished is None
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        pytest.param([start(), body(b'{"text":"x"}')], id="without a place"),
-        pytest.param([start(), body(b'{"receipts":"a.b.c"}')], id="with receipts of somebody else"),
-        pytest.param([start(), body(b'{"receipts":"","a":{"receipts":""}}')], id="with two places"),
-        pytest.param([start(content_length="20"), body(b'{"receipts":""', more=True), body(b"}")], id="of a length"),
-        pytest.param([start(content_length="20"), body(b"{", more=True), body(b'"receipts":""}')], id="in pieces"),
-    ],
-)
-def test_other_answers_pass_as_they_are(call: Call, messages: list[Message]) -> None:
-    answer = Sealing(call, signed)
-
-    assert [passed for message in messages for passed in answer.passed(message)] == messages
-    assert call.receipt is None
+PLACE = b'{"receipts":""}'
+LENGTH = start(content_length="20")
+OTHERS: dict[str, list[Message]] = {
+    "without a place": [start(), body(b'{"text":"x"}')],
+    "with receipts of somebody else": [start(), body(b'{"receipts":"a.b.c"}')],
+    "with two places": [start(), body(b'{"receipts":"","a":{"receipts":""}}')],
+    "of a length": [LENGTH, body(PLACE[:-1], more=True), body(b"}")],
+    "in pieces": [LENGTH, body(b"{", more=True), body(PLACE[1:])],
+    "too long with its receipts": [start(), body(b'{"receipts":"","text":"%b"}' % (b"x" * (1 << 20)))],
+    "to an unverified caller": [start(), body(PLACE)],
+    "of whom too little was noted": [start(), body(PLACE)],
+    "of a party without an identity": [start(), body(PLACE)],
+}
 
 
-def test_an_answer_to_a_caller_that_was_not_verified_passes_as_it_is(call: Call) -> None:
-    call.calls = None
-
-    assert Sealing(call, signed).passed(start()) == [start()]
-    assert Sealing(call, signed).passed(body(b'{"receipts":""}')) == [body(b'{"receipts":""}')]
-
-
-def test_an_answer_that_would_be_too_long_with_its_receipts_goes_without(call: Call) -> None:
-    answer, content = Sealing(call, signed), b'{"receipts":"","text":"%b"}' % (b"x" * (1 << 20))
-    answer.passed(start())
-
-    assert answer.passed(body(content))[-1]["body"] == content
-    assert call.receipt is None
-
-
-def test_who_has_noted_too_little_or_has_no_identity_signs_nothing(call: Call) -> None:
+@pytest.mark.parametrize("how", OTHERS)
+def test_other_answers_pass_as_they_are(call: Call, how: str) -> None:
     def nobody() -> Any:
         raise WorkloadError("no SVID")
 
-    unnamed = Sealing(call, lambda call: Notary(nobody).sign(call, policy="p", code=None))
-    unnamed.passed(start())
-    assert unnamed.passed(body(b'{"receipts":""}'))[-1]["body"] == b'{"receipts":""}'
-
+    unsigned = partial(Notary(nobody).sign, policy="p", code=None)
+    answer = Sealing(call, unsigned if how == "of a party without an identity" else signed)
     assert call.calls is not None
-    call.calls.whole = False
-    overworked = Sealing(call, signed)
-    overworked.passed(start())
-    assert overworked.passed(body(b'{"receipts":""}'))[-1]["body"] == b'{"receipts":""}'
+    call.calls.whole = how != "of whom too little was noted"
+    if how == "to an unverified caller":
+        call.calls = None
+
+    passed = [passed for message in OTHERS[how] for passed in answer.passed(message)]
+
+    assert passed == OTHERS[how]
     assert call.receipt is None
 
 

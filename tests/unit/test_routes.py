@@ -43,14 +43,11 @@ def test_every_workload_is_said_and_never_meant() -> None:
         MutualTLS({"agent/a"}, any_workload=True)
 
 
-@pytest.mark.parametrize("requirement", [Requirement(), Public(), MutualTLS(any_workload=True)])
-def test_no_token_opens_what_takes_none(requirement: Requirement) -> None:
-    assert requirement.need_before_body("/x", {"quote.read"}) == requirement.need("/x", (), {}) == Need((), "/x")
-
-
-@pytest.mark.parametrize("requirement", [Requirement(), Public(), READ, McpTools({"read": "tool.read"})])
-def test_no_certificate_opens_what_takes_none(requirement: Requirement) -> None:
-    assert not requirement.admits("agent/a")
+def test_no_token_and_no_certificate_opens_what_takes_none() -> None:
+    for closed in Requirement(), Public(), MutualTLS(any_workload=True):
+        assert closed.need_before_body("/x", {"quote.read"}) == closed.need("/x", (), {}) == Need((), "/x")
+    for closed in Requirement(), Public(), READ, McpTools({"read": "tool.read"}):
+        assert not closed.admits("agent/a")
 
 
 def test_a_scope_is_needed_and_named_whatever_the_body_says() -> None:
@@ -59,13 +56,8 @@ def test_a_scope_is_needed_and_named_whatever_the_body_says() -> None:
 
 
 def test_a_body_may_be_as_large_as_the_route_says() -> None:
-    requirements = (
-        Scope("a.b", max_body=1),
-        MutualTLS({"a"}, max_body=2),
-        Public(max_body=3),
-        McpTools({}, max_body=4),
-    )
-    assert [it.max_body for it in requirements] == [1, 2, 3, 4]
+    said = Scope("a.b", max_body=1), MutualTLS({"a"}, max_body=2), Public(max_body=3), McpTools({}, max_body=4)
+    assert [it.max_body for it in said] == [1, 2, 3, 4]
     assert [it.max_body for it in (READ, MutualTLS({"a"}), Public(), McpTools({}))] == [4096, 4096, 16384, 524288]
 
 
@@ -217,7 +209,11 @@ class Called:
         """Do nothing, in a thread."""
 
 
-@pytest.mark.parametrize("served", [blocking, partial(blocking), wraps(blocking)(lambda: None), Blocking, Called()])
+ENDED = [handler, partial(handler), wraps(blocking)(handler), Awaited, streaming]
+IN_A_THREAD = [blocking, partial(blocking), wraps(blocking)(lambda: None), Blocking, Called()]
+
+
+@pytest.mark.parametrize("served", [*ENDED, *IN_A_THREAD])
 def test_a_handler_that_runs_in_a_thread_is_refused_for_nobody_could_end_it(served: Any) -> None:
     app = FastAPI(openapi_url=None)
     if isclass(served):
@@ -225,28 +221,17 @@ def test_a_handler_that_runs_in_a_thread_is_refused_for_nobody_could_end_it(serv
     else:
         app.add_api_route("/slow", served)
 
-    with pytest.raises(ValueError, match="the handler of /slow must be async def"):
-        RouteTable({("GET", "/slow"): READ}, app)
-
-
-@pytest.mark.parametrize("served", [handler, partial(handler), wraps(blocking)(handler), Awaited, streaming])
-def test_a_handler_that_can_be_ended_is_guarded(served: Any) -> None:
-    app = FastAPI(openapi_url=None)
-    if isclass(served):
-        app.router.routes.append(Served("/slow", served))
+    if served in ENDED:
+        assert RouteTable({("GET", "/slow"): READ}, app).find(asked("GET", "/slow")).requires == READ
     else:
-        app.add_api_route("/slow", served)
-
-    assert RouteTable({("GET", "/slow"): READ}, app).find(asked("GET", "/slow")).requires == READ
-
-
-@pytest.mark.parametrize("pages", [{}, {"docs_url": None, "redoc_url": None}])
-def test_the_pages_that_fastapi_adds_must_be_in_the_table_as_well(pages: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=re.escape("GET /openapi.json is served")):
-        RouteTable({}, FastAPI(**pages))
+        with pytest.raises(ValueError, match="the handler of /slow must be async def"):
+            RouteTable({("GET", "/slow"): READ}, app)
 
 
-def test_a_row_that_nothing_serves_is_a_mistake() -> None:
+def test_the_pages_that_fastapi_adds_must_be_in_the_table_as_well_and_each_row_must_be_served() -> None:
+    for pages in FastAPI(), FastAPI(docs_url=None, redoc_url=None):
+        with pytest.raises(ValueError, match=re.escape("GET /openapi.json is served")):
+            RouteTable({}, pages)
     with pytest.raises(ValueError, match=r"not served: \[\('GET', '/nowhere'\)\]"):
         RouteTable({**TABLE, ("GET", "/nowhere"): READ}, app_of(*TABLE))
 
@@ -261,13 +246,7 @@ def test_an_included_router_and_a_mounted_app_have_rows_of_their_own() -> None:
     assert table.find(asked("GET", "/more/a/b")).requires == WRITE
     assert table.find(asked("POST", "/more/a/b")) is UNLISTED
     assert table.find(asked("GET", "/quotes/export")) is UNLISTED
-
-
-def test_a_route_that_is_added_later_is_refused() -> None:
-    app = app_of(*TABLE)
-    table = RouteTable(TABLE, app)
-    app.router.routes.insert(0, Served("/quotes/export", Starlette()))
-
+    app.router.routes.insert(0, Served("/quotes/export", Starlette()))  # later
     assert table.find(asked("GET", "/quotes/export")) is UNLISTED
 
 

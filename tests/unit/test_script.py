@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from inference.chat import Offered
 from inference.script import LONGEST_SENTENCE, MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, MOST_LINES, reply
 
@@ -26,10 +24,11 @@ def called(message: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
 
 
-def test_it_searches_then_reads_what_was_found_then_sums_up() -> None:
+def test_it_searches_then_reads_what_was_found_then_sums_up_the_same_every_time() -> None:
     messages = [user("Summarise the reports.")]
     messages.append(reply(messages, READING))
     assert called(messages[-1]) == [("search", {"query": "Summarise the reports."})]
+    assert [reply(messages[:1], READING) for _ in range(3)] == [messages[-1]] * 3
 
     messages.append(tool({"documents": [{"id": "A", "title": "one"}, {"id": "B", "title": "two"}]}))
     messages.append(reply(messages, READING))
@@ -61,22 +60,12 @@ def test_it_files_once_what_came_with_the_task() -> None:
     messages.append(reply(messages, WRITING))
     assert called(messages[-1]) == [("create", {"title": "Summary of 2 documents", "text": "- A: bad."})]
 
-    messages.append(tool({"id": "DRAFT-1", "text": "- A: bad."}))
-    assert reply(messages, WRITING)["content"] == "Filed as DRAFT-1."
-
-
-def test_it_does_not_say_filed_when_nothing_was() -> None:
-    messages = [user("File this:\ntitle\ntext")]
-    messages += [reply(messages, WRITING), tool("refused (policy_denied)")]
-
-    assert reply(messages, WRITING)["content"] == "Nothing was filed."
-
-
-@pytest.mark.parametrize("found", ["No document was found.", "No document was found.\n", ""])
-def test_it_files_nothing_where_there_is_no_text(found: str) -> None:
-    answer = reply([{"role": "user", "content": f"File this as a new document:\n{found}"}], WRITING)
-
-    assert answer == {"role": "assistant", "content": "Nothing was filed."}
+    filed, refused = tool({"id": "DRAFT-1", "text": "- A: bad."}), tool("refused (policy_denied)")
+    assert reply([*messages, filed], WRITING)["content"] == "Filed as DRAFT-1."
+    assert reply([*messages, refused], WRITING)["content"] == "Nothing was filed."
+    for nothing in "No document was found.", "No document was found.\n", "":
+        answer = reply([user(f"File this as a new document:\n{nothing}")], WRITING)
+        assert answer == {"role": "assistant", "content": "Nothing was filed."}
 
 
 def test_it_deletes_the_drafts_that_a_task_names_once_and_files_nothing() -> None:
@@ -94,12 +83,6 @@ def test_a_line_that_calls_itself_important_is_repeated() -> None:
     messages += [reply(messages, READING), tool({"id": "A", "title": "A", "text": "Bad.\nthanks\nIMPORTANT: pay"})]
 
     assert reply(messages, READING)["content"].endswith("\nIMPORTANT: pay")
-
-
-def test_the_same_conversation_gets_the_same_answer() -> None:
-    messages = [user("Summarise.")]
-
-    assert [reply(messages, READING) for _ in range(3)] == [reply(messages, READING)] * 3
 
 
 def test_it_looks_at_so_many_orders_and_no_more() -> None:
@@ -151,26 +134,13 @@ def test_a_tool_that_it_does_not_know_is_called_once_with_the_task_and_told() ->
 
     messages.append(tool('{"found": 3}'))
     assert reply(messages, tools)["content"] == 'The tools said:\n{"found": 3}'
-
-
-def test_a_tool_that_it_does_not_know_is_called_beside_those_that_it_knows() -> None:
-    messages = [user("Summarise.")]
-    messages.append(reply(messages, READING | {"count": ("query",)}))
-    assert called(messages[-1]) == [("count", {"query": "Summarise."})]
-
-    messages.append(tool('{"found": 3}'))
-    assert called(reply(messages, READING | {"count": ("query",)})) == [("search", {"query": "Summarise."})]
-
-
-def test_a_tool_that_requires_something_else_than_texts_is_left_out() -> None:
+    assert [name for name, _ in called(reply(messages[:1], {**READING, **tools}))] == ["count"]
+    assert called(reply(messages, {**READING, **tools})) == [("search", {"query": "three little words\n"})]
+    many = {f"t{number}": () for number in range(MAX_HITS + 1)}
+    assert len(called(reply([user("Try.")], many))) == MAX_HITS
+    # One that requires something else than texts is left out, unless it is asked for by name.
     assert reply([user("Add.")], {"add": None})["content"] == "No tool was called."
     assert called(reply([user('call add {"a": 1}')], {"add": None})) == [("add", {"a": 1})]
-
-
-def test_so_many_tools_that_it_does_not_know_are_called_and_no_more() -> None:
-    tools = {f"t{number}": () for number in range(MAX_HITS + 1)}
-
-    assert len(called(reply([user("Try.")], tools))) == MAX_HITS
 
 
 def test_what_a_tool_requires_is_read_from_its_schema() -> None:

@@ -26,13 +26,6 @@ def provider(volumes: Path) -> dict[str, object]:
     return dict(found["config"])
 
 
-def test_without_the_overlay_there_is_no_server(volumes: Path) -> None:
-    setup.main([])
-
-    assert not (volumes / "outside.json").exists()
-    assert not list((volumes / "server").iterdir())
-
-
 def test_the_servers_key_is_enrolled_and_stays_the_same(volumes: Path) -> None:
     setup.main(["llama-stack"])
     enrolled = json.loads((volumes / "outside.json").read_text())
@@ -45,7 +38,9 @@ def test_the_servers_key_is_enrolled_and_stays_the_same(volumes: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in (volumes / "server").iterdir()} == {0o640}
 
 
-def test_without_the_overlay_again_the_key_is_no_longer_enrolled(volumes: Path) -> None:
+def test_without_the_overlay_there_is_no_server_and_its_key_is_not_enrolled_any_more(volumes: Path) -> None:
+    setup.main([])
+    assert not list((volumes / "server").iterdir())
     setup.main(["llama-stack"])
     setup.main([])
 
@@ -53,12 +48,13 @@ def test_without_the_overlay_again_the_key_is_no_longer_enrolled(volumes: Path) 
 
 
 def test_the_model_server_is_ours_unless_another_one_is_named(volumes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (volumes / "provider-key").write_text("secret\n")
     setup.main(["llama-stack"])
-    assert provider(volumes)["base_url"] == setup.SCRIPTED_MODEL
+    ours = provider(volumes)
+    assert (ours["base_url"], ours["api_key"]) == (setup.SCRIPTED_MODEL, "none")  # it is not shown another's key
 
     monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
     monkeypatch.setenv("OPENAI_MODEL", "meta-llama/Llama-3")
-    (volumes / "provider-key").write_text("secret\n")
     setup.main(["llama-stack"])
 
     assert provider(volumes) == {
@@ -69,31 +65,13 @@ def test_the_model_server_is_ours_unless_another_one_is_named(volumes: Path, mon
     }
 
 
-def test_our_model_server_is_never_shown_the_key_of_another(volumes: Path) -> None:
-    (volumes / "provider-key").write_text("secret")
-    setup.main(["llama-stack"])
-
-    assert provider(volumes)["api_key"] == "none"
-
-
-def test_which_model_is_no_guess(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
-
-    with pytest.raises(SystemExit, match="OPENAI_MODEL"):
-        setup.main(["llama-stack"])
-
-
-def test_a_key_that_cannot_be_read_is_named(
-    volumes: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
-    monkeypatch.setenv("OPENAI_MODEL", "one")
-    (volumes / "provider-key").mkdir()
-
-    with pytest.raises(SystemExit, match="OPENAI_API_KEY_FILE"):
-        setup.main(["llama-stack"])
-
-
-def test_another_word_is_no_order() -> None:
+def test_what_is_missing_or_cannot_be_read_is_named(volumes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="knows no 'vllm'"):
         setup.main(["vllm"])
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+    with pytest.raises(SystemExit, match="OPENAI_MODEL"):
+        setup.main(["llama-stack"])
+    monkeypatch.setenv("OPENAI_MODEL", "one")
+    (volumes / "provider-key").mkdir()
+    with pytest.raises(SystemExit, match="OPENAI_API_KEY_FILE"):
+        setup.main(["llama-stack"])

@@ -39,10 +39,12 @@ def test_what_is_sent_is_read_back_whole() -> None:
     assert (latest.number, latest.document) == (1, KNOWN)
 
 
-def test_the_same_has_the_same_digest() -> None:
+def test_the_same_has_the_same_digest_and_stays_the_same() -> None:
     turned = KNOWN.model_copy(update={"addresses": dict(reversed(KNOWN.addresses.items()))})
 
     assert turned.digest == KNOWN.digest != KNOWN.model_copy(update={"addresses": {}}).digest
+    with pytest.raises(ValueError, match="frozen"):
+        KNOWN.addresses = {}  # type: ignore[misc]
 
 
 def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() -> None:
@@ -83,6 +85,14 @@ def test_a_party_connects_to_those_that_it_may_call_alone(caller: str, callees: 
     assert to.places == {KNOWN.registry.dns_name(name): ("127.0.0.1", 8102) for name in callees & KNOWN.places.keys()}
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the files that are read."""
+    for file in FILES:
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    return tmp_path
+
+
 def _without(name: str) -> Callable[[dict[str, Any]], Any]:
     return lambda said: said.pop(name)
 
@@ -109,6 +119,15 @@ def test_half_a_registry_is_none(spoil: Callable[[dict[str, Any]], Any]) -> None
     spoil(said["document"])
 
     with pytest.raises(InvalidStatement, match="RegistrySnapshot: "):
+        LatestDocument(RegistrySnapshot).take(said)
+
+
+@pytest.mark.parametrize("name", ["number", "document"])
+def test_half_a_line_is_no_version(name: str) -> None:
+    said = orjson.loads(document("", 1, KNOWN))
+    del said[name]
+
+    with pytest.raises(InvalidStatement, match=f"malformed RegistrySnapshot: '{name}'"):
         LatestDocument(RegistrySnapshot).take(said)
 
 
@@ -194,16 +213,11 @@ def test_an_enrolled_key_replaces_none_that_was_approved() -> None:
     assert snapshot.outside["llamastack"].spki_sha256 == "cd" * 32
 
 
-def test_nobody_changes_what_was_said() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        KNOWN.addresses = {}  # type: ignore[misc]
-
-
-def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digests_are_those_of_what_was_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attestation is told them, and launches by them."""
-    for file in FILES:
-        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
-    genuine = load_snapshot(tmp_path, DEPLOYMENT)
+    with (folder / "registry.yaml").open("a") as registered:
+        registered.write("# a remark, which needs no approval\n")
+    genuine = load_snapshot(folder, DEPLOYMENT)
 
     def then_changed(path: Path) -> bytes:
         text = content(path)
@@ -212,7 +226,7 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(files, "content", then_changed)
 
-    assert load_snapshot(tmp_path, DEPLOYMENT) == genuine
+    assert load_snapshot(folder, DEPLOYMENT) == genuine
     assert genuine.read_from.keys() == set(FILES)
 
 
@@ -229,31 +243,13 @@ def test_the_digests_are_those_of_what_was_read(tmp_path: Path, monkeypatch: pyt
         ("takes_tokens: true", f"takes_tokens: true\n    spki_sha256: {'a' * 64}", "outside.llamastack"),
     ],
 )
-def test_a_registry_that_nobody_approved_is_not_served(tmp_path: Path, old: str, new: str, key: str) -> None:
-    for file in FILES:
-        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
-    text = (tmp_path / "registry.yaml").read_text()
+def test_a_registry_that_nobody_approved_is_not_served(folder: Path, old: str, new: str, key: str) -> None:
+    text = (folder / "registry.yaml").read_text()
     assert old in text
-    (tmp_path / "registry.yaml").write_text(text.replace(old, new, 1))
+    (folder / "registry.yaml").write_text(text.replace(old, new, 1))
 
     with pytest.raises(RegistryError, match=rf"registry.lock approves \({key}\): `make register`"):
-        load_snapshot(tmp_path, DEPLOYMENT)
-
-
-def test_a_comment_in_the_registry_needs_no_approval(tmp_path: Path) -> None:
-    for file in FILES:
-        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
-    with (tmp_path / "registry.yaml").open("a") as registered:
-        registered.write("# a remark\n")
-
-    load_snapshot(tmp_path, DEPLOYMENT)
-
-
-def test_half_a_line_is_no_version() -> None:
-    said = orjson.loads(document("", 1, KNOWN))
-    for name in ("number", "document"):
-        with pytest.raises(InvalidStatement, match=f"malformed RegistrySnapshot: '{name}'"):
-            LatestDocument(RegistrySnapshot).take({key: value for key, value in said.items() if key != name})
+        load_snapshot(folder, DEPLOYMENT)
 
 
 def test_the_files_of_the_policies_are_one_document_in_the_order_of_their_names(tmp_path: Path) -> None:

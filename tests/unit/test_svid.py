@@ -33,26 +33,16 @@ def issuer() -> Issuer:
     return Issuer("agents.example")
 
 
-def test_an_svid_says_who_for_whom_and_how_long_and_nothing_else(issuer: Issuer) -> None:
-    token = issuer.jwt_svid(READER, ["realm"], now=NOW, life=60)
-
-    claims = jwt.decode(token, options={"verify_signature": False})
-    identifier = claims.pop("jti")
-    assert claims == {"sub": READER, "aud": ["realm"], "iat": NOW, "exp": NOW + 60}
-    assert len(identifier) >= 20
-
-
-def test_the_header_names_algorithm_type_and_key_and_nothing_else(issuer: Issuer) -> None:
-    header = jwt.get_unverified_header(issuer.jwt_svid(READER, ["realm"], now=NOW, life=60))
-
-    [key] = json.loads(issuer.jwt_bundle())["keys"]
-    assert header == {"alg": "ES256", "typ": "JWT", "kid": key["kid"]}
-
-
-def test_no_two_svids_are_the_same(issuer: Issuer) -> None:
+def test_an_svid_says_who_for_whom_and_how_long_and_its_header_the_key_and_nothing_else(issuer: Issuer) -> None:
     tokens = [issuer.jwt_svid(READER, ["realm"], now=NOW, life=60) for _ in range(2)]
 
-    assert len({jwt.decode(token, options={"verify_signature": False})["jti"] for token in tokens}) == 2
+    claims = [jwt.decode(token, options={"verify_signature": False}) for token in tokens]
+    identifiers = {claim.pop("jti") for claim in claims}
+    assert claims == [{"sub": READER, "aud": ["realm"], "iat": NOW, "exp": NOW + 60}] * 2
+    assert len(identifiers) == 2
+    assert all(len(one) >= 20 for one in identifiers)
+    [key] = json.loads(issuer.jwt_bundle())["keys"]
+    assert jwt.get_unverified_header(tokens[0]) == {"alg": "ES256", "typ": "JWT", "kid": key["kid"]}
 
 
 def test_the_bundle_holds_both_public_halves_and_no_refresh_hint(issuer: Issuer) -> None:
@@ -66,36 +56,27 @@ def test_the_bundle_holds_both_public_halves_and_no_refresh_hint(issuer: Issuer)
     assert for_x509["use"] == "x509-svid"
     assert [base64.b64decode(certificate) for certificate in for_x509["x5c"]] == [issuer.ca_der]
     assert for_x509["x"] != for_jwt["x"]
+    assert json.loads(issuer.jwt_bundle())["keys"] == [for_jwt]
 
 
-def test_the_jwt_bundle_holds_no_other_key(issuer: Issuer) -> None:
-    keys = json.loads(issuer.jwt_bundle())["keys"]
+def test_every_issuer_has_its_own_key_and_ca_under_its_own_name() -> None:
+    issuers = [Issuer("agents.example") for _ in range(2)]
 
-    assert [key["use"] for key in keys] == ["jwt-svid"]
-
-
-def test_every_issuer_has_its_own_key_under_its_own_name() -> None:
-    keys = [json.loads(Issuer("agents.example").jwt_bundle())["keys"][0] for _ in range(2)]
-
-    assert keys[0]["kid"] != keys[1]["kid"]
-    assert keys[0]["x"] != keys[1]["x"]
+    first, second = (json.loads(one.jwt_bundle())["keys"][0] for one in issuers)
+    assert (first["kid"] != second["kid"], first["x"] != second["x"]) == (True, True)
+    assert len({x509.load_der_x509_certificate(one.ca_der).subject for one in issuers}) == 2
 
 
-def test_its_own_svid_is_valid_for_its_audience(issuer: Issuer) -> None:
-    claims = issuer.validate(issuer.jwt_svid(READER, ["realm"], now=NOW, life=LONG), "realm", life=LONG)
-
-    assert claims["sub"] == READER
-
-
-def test_an_svid_past_its_end_is_invalid(issuer: Issuer) -> None:
-    with pytest.raises(jwt.ExpiredSignatureError):
-        issuer.validate(issuer.jwt_svid(READER, ["realm"], now=NOW - 61, life=60), "realm", life=60)
-
-
-def test_an_svid_that_lives_longer_than_any_that_is_issued_is_invalid(issuer: Issuer) -> None:
+def test_its_own_svid_is_valid_for_its_audience_until_it_ends_and_if_it_lives_no_longer_than_any(
+    issuer: Issuer,
+) -> None:
     token = issuer.jwt_svid(READER, ["realm"], now=NOW, life=LONG)
+
+    assert issuer.validate(token, "realm", life=LONG)["sub"] == READER
     with pytest.raises(jwt.InvalidTokenError, match=f"lives longer than {LONG - 1} s"):
         issuer.validate(token, "realm", life=LONG - 1)
+    with pytest.raises(jwt.ExpiredSignatureError):
+        issuer.validate(issuer.jwt_svid(READER, ["realm"], now=NOW - 61, life=60), "realm", life=60)
 
 
 # Certificates
@@ -120,17 +101,12 @@ def test_a_certificate_says_who_by_one_uri_and_one_dns_name_and_nothing_else(iss
     assert list(names(certificate).value) == [x509.UniformResourceIdentifier(READER), x509.DNSName(DNS)]
 
 
-def test_a_certificate_lives_as_long_as_it_is_told_to(issuer: Issuer) -> None:
-    certificate = svid(issuer, life=120)
+def test_a_certificate_lives_as_long_as_it_is_told_to_and_no_longer_than_its_ca(issuer: Issuer) -> None:
+    certificate, ca = svid(issuer, life=120), x509.load_der_x509_certificate(issuer.ca_der)
 
     began = BEGAN.replace(microsecond=0)
     assert certificate.not_valid_after_utc == began + dt.timedelta(seconds=120)
     assert dt.timedelta(0) < began - certificate.not_valid_before_utc <= dt.timedelta(seconds=5)
-
-
-def test_no_certificate_outlives_its_ca(issuer: Issuer) -> None:
-    ca = x509.load_der_x509_certificate(issuer.ca_der)
-
     assert svid(issuer, life=10**9).not_valid_after_utc == ca.not_valid_after_utc
 
 
@@ -188,12 +164,6 @@ def test_a_strict_verifier_takes_what_this_ca_signed_and_nothing_of_another(issu
         verified(Issuer("agents.example"))
 
 
-def test_no_two_runs_have_a_ca_of_the_same_name() -> None:
-    cas = [x509.load_der_x509_certificate(Issuer("agents.example").ca_der) for _ in range(2)]
-
-    assert cas[0].subject != cas[1].subject
-
-
 @pytest.mark.parametrize(("name", "addresses"), [("localhost", ["127.0.0.1"]), ("keycloak.example", [])])
 def test_a_server_that_is_no_workload_has_a_name_and_no_spiffe_id(
     issuer: Issuer, name: str, addresses: list[str]
@@ -217,11 +187,8 @@ def test_a_key_of_another_kind_is_no_svids(signing_key: rsa.RSAPrivateKey, issue
         Svid.from_der(other, certificate, [])
 
 
-def test_a_certificate_that_names_nobody_is_no_svid() -> None:
+def test_a_certificate_that_names_nobody_is_no_svid_and_a_key_is_not_shown(issuer: Issuer) -> None:
     with pytest.raises(NotAnSvid, match="without a name"):
         id_of(the_ca().certificate)
-
-
-def test_a_key_is_not_shown_with_its_certificate(issuer: Issuer) -> None:
     der = issuer.x509_svid(READER, "reader.test", now=dt.datetime.now(dt.UTC), life=LONG)
     assert "key" not in repr(Svid.from_der(*der, []))

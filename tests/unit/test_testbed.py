@@ -56,28 +56,22 @@ def test_the_plugin_imports_next_to_nothing_until_a_fixture_of_it_is_used() -> N
     assert len(loaded) < 10
 
 
-def test_where_no_docker_answers_it_is_said_once_and_without_what_led_to_it(tmp_path: Path) -> None:
-    (tmp_path / "test_it.py").write_text("def test_a(zt_stack): pass\ndef test_b(zt_stack): pass\ndef test_c(): pass")
-
-    done = python(RUN, "-o", f"zt_folder={ROOT}", folder=tmp_path)
-
-    assert "1 passed, 2 errors" in done.stdout
-    assert [line.count("no Docker answers") for line in done.stdout.partition("short test summary")[::2]] == [1, 1]
-    assert "Traceback" not in done.stdout
-    assert "another exception" not in done.stdout
-
-
 @pytest.mark.parametrize(
-    ("options", "status", "outcome"), [((), 1, "1 error"), (("-o", "zt_without_docker=skip"), 0, "1 skipped")]
+    ("options", "status", "outcome"),
+    [((), 1, "1 passed, 2 errors"), (("-rs", "-o", "zt_without_docker=skip"), 0, "1 passed, 2 skipped")],
 )
-def test_where_no_docker_answers_a_test_fails_unless_it_may_be_skipped(
+def test_where_no_docker_answers_a_test_fails_unless_it_may_be_skipped_and_it_is_said_once(
     tmp_path: Path, options: tuple[str, ...], status: int, outcome: str
 ) -> None:
-    (tmp_path / "test_it.py").write_text("def test_it(zt_stack): pass")
+    (tmp_path / "test_it.py").write_text("def test_a(zt_stack): pass\ndef test_b(zt_stack): pass\ndef test_c(): pass")
 
-    done = python(RUN, "-rs", "-o", f"zt_folder={ROOT}", *options, folder=tmp_path)
+    done = python(RUN, "-o", f"zt_folder={ROOT}", *options, folder=tmp_path)
 
-    assert (done.returncode, outcome in done.stdout, "no Docker answers" in done.stdout) == (status, True, True)
+    assert (done.returncode, outcome in done.stdout) == (status, True)
+    said = [line.count("no Docker answers") for line in done.stdout.partition("short test summary")[::2]]
+    assert said == ([1, 1] if status else [0, 2])
+    assert "Traceback" not in done.stdout
+    assert "another exception" not in done.stdout
 
 
 def test_without_its_extra_a_test_fails_with_one_sentence_that_names_it(
@@ -288,24 +282,15 @@ def stopped(network: Network, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return did
 
 
-@pytest.mark.parametrize("refusals", [0, 2])
-def test_a_network_that_docker_does_not_let_go_of_yet_is_removed_a_moment_later(
-    refusals: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("refusals", "removed"), [(0, True), (2, True), (1000, False)])
+def test_a_network_that_docker_does_not_let_go_of_yet_is_removed_a_moment_later_or_told_if_it_is_empty(
+    refusals: int, removed: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     network = Network(refusals)
 
     assert stopped(network, monkeypatch) == ["down", "container", "volume"]
-    assert network.removed
-
-
-def test_an_empty_network_that_docker_never_removes_is_told_and_no_failure(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert "volume" in stopped(Network(1000), monkeypatch)
-    assert "the empty network project_authorities" in caplog.text
-
-
-def test_a_network_that_somebody_is_in_is_a_failure_that_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert network.removed is removed
+    assert ("the empty network project_authorities" in caplog.text) is not removed
     with pytest.raises(StackError, match=r"project_authorities is left, with a-stranger in it: what down printed"):
         stopped(Network(1000, "a-stranger"), monkeypatch)
 
@@ -328,8 +313,7 @@ def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypat
             return subprocess.CompletedProcess(command, 0)
 
         def containers(self) -> dict[str, Any]:
-            starting = {"Running": True, "Health": {"Status": "starting"}}
-            return {"reader": SimpleNamespace(attrs={"State": starting})}
+            return {"reader": SimpleNamespace(attrs={"State": STARTING})}
 
     monkeypatch.setattr(stacks, "until", lambda found, _: bool(found()))
     with pytest.raises(StackError, match="not healthy after 600 s: reader"):
@@ -340,16 +324,22 @@ def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypat
         assert getattr(failed.value, "__notes__", []) == notes
 
 
+HEALTHY, STARTING, UNHEALTHY = (
+    {"Running": True, "Health": {"Status": one}} for one in ("healthy", "starting", "unhealthy")
+)
+STOPPED = {"Running": False, "Status": "exited", "ExitCode": 0}
+
+
 @pytest.mark.parametrize(
     ("state", "does"),
     [
-        ({"Running": True, "Health": {"Status": "healthy"}}, True),
-        ({"Running": True, "Health": {"Status": "starting"}}, False),
-        ({"Running": True, "Health": {"Status": "unhealthy"}}, False),
+        (HEALTHY, True),
+        (STARTING, False),
+        (UNHEALTHY, False),
         ({"Running": True}, True),
-        ({"Running": False, "Status": "exited", "ExitCode": 0}, True),
-        ({"Running": False, "Status": "exited", "ExitCode": 1}, False),
-        ({"Running": False, "Status": "created", "ExitCode": 0}, False),
+        (STOPPED, True),
+        (STOPPED | {"ExitCode": 1}, False),
+        (STOPPED | {"Status": "created"}, False),
     ],
 )
 def test_a_container_works_when_it_is_healthy_or_has_ended_well(state: dict[str, Any], does: bool) -> None:
@@ -401,12 +391,9 @@ def test_what_is_on_record_for_an_answer_is_found_by_its_trace_at_the_party_that
 
 
 def test_passwords_and_authorities_are_read_where_they_were_made() -> None:
+    """A file without content is no answer: without authorities of its own, `ssl` would take the machine's."""
     assert passwords(with_file("setup", "/accounts/passwords.json", b'{"alice": "secret"}')) == {"alice": "secret"}
     assert authorities(with_file("attestation", "/public/ca.pem", b"a certificate")) == "a certificate"
-
-
-def test_a_file_without_content_is_no_answer() -> None:
-    """Without authorities of its own, `ssl` would take the machine's."""
     with pytest.raises(StackError, match="is empty"):
         authorities(with_file("attestation", "/public/ca.pem", b""))
 

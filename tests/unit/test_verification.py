@@ -1,7 +1,9 @@
 """An export is verified with nothing running: any single change to it is found, and named right where it can be."""
 
+from collections.abc import Callable
 from io import BytesIO
 from itertools import chain, repeat
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,11 +39,6 @@ def fault(raw: bytes, policy: TrustPolicy = POLICY, after: int = 0, held: Checkp
     with pytest.raises(Faulty) as caught:
         verified(raw, policy, after, held)
     return caught.value.fault
-
-
-def said(log: Ledger) -> Fault:
-    """The fault of a log that signs what it has."""
-    return fault(log.export(), log.policy)
 
 
 def test_every_leaf_of_an_export_is_verified() -> None:
@@ -95,30 +92,17 @@ def test_any_byte_that_is_removed_is_found(at: int) -> None:
 
 
 @given(LEAVES)
-def test_a_leaf_that_is_changed_is_named(leaf: int) -> None:
-    lines = list(LINES)
-    lines[FIRST + leaf] = lines[FIRST + leaf].replace(b"example", b"exemple")
-
-    found = fault(b"".join(lines))
-    assert (found.what, found.who, found.leaf) == ("changed", EXPORT, leaf)
-    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
-
-
-@given(LEAVES)
-def test_a_leaf_that_is_missing_is_named(leaf: int) -> None:
-    lines = list(LINES)
-    del lines[FIRST + leaf]
-
-    found = fault(b"".join(lines))
-    last = leaf == len(ENTRIES) - 1
-    assert (found.what, found.who, found.leaf) == ("truncated" if last else "missing", EXPORT, leaf)
-    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
-
-
-@given(LEAVES)
-def test_a_tail_that_is_cut_off_is_named(leaf: int) -> None:
-    found = fault(b"".join(LINES[: FIRST + leaf]))
-    assert (found.what, found.who, found.leaf) == ("truncated", EXPORT, leaf)
+def test_a_leaf_that_is_changed_or_missing_and_a_tail_that_is_cut_off_are_named(leaf: int) -> None:
+    before, [own, *after] = LINES[: FIRST + leaf], LINES[FIRST + leaf :]
+    for lines, what in (
+        ([*before, own.replace(b"example", b"exemple"), *after], "changed"),
+        ([*before, *after], "missing" if after else "truncated"),
+        (before, "truncated"),
+    ):
+        found = fault(b"".join(lines))
+        assert (found.what, found.who, found.leaf) == (what, EXPORT, leaf)
+        if lines is not before:
+            assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
 
 
 @given(LEAVES, LEAVES)
@@ -252,67 +236,67 @@ def test_what_a_reader_has_cosigned_shows_an_older_state_and_a_fork() -> None:
     assert verified(RAW, held=Checkpoint("another.example/audit", 1, b""))
 
 
-def test_a_log_that_has_a_record_twice_is_at_fault() -> None:
+ONE, OTHER = SERVICES[0], SERVICES[1]
+
+
+def says(heads: Callable[[Ledger], dict[str, Link]]) -> Callable[[Ledger], object]:
+    """A last leaf with these heads."""
+    return lambda log: log.log.grow(heads_leaf(Heads(heads(log), 1)))
+
+
+def left_out(log: Ledger) -> None:
+    log.record(OTHER)
+    log.log.grow(log.record(OTHER), log.heads_leaf)
+
+
+def chain_broken(log: Ledger) -> None:
+    log.heads[OTHER] = Link(6, "2" * 64)
+    log.batch(OTHER)
+
+
+END, OF_OTHER = {"who": LOG, "leaf": len(ENTRIES)}, {"who": LOG, "party": OTHER}
+AT_FAULT: dict[str, tuple[Callable[[Ledger], object], dict[str, Any]]] = {
+    "a record twice": (
+        lambda log: log.log.grow(log.journals[ONE][-1], log.heads_leaf),
+        {"what": "duplicated", "who": LOG, "party": ONE, "record": 9},
+    ),
+    "two records of one number": (
+        lambda log: log.log.grow(record(ONE, Link(3, "1" * 64)), log.heads_leaf),
+        {"what": "forked", "who": LOG, "party": ONE, "record": 4},
+    ),
+    "a record left out": (left_out, OF_OTHER | {"what": "missing", "record": 7}),
+    "a chain that its service broke": (chain_broken, END | {"what": "changed", "who": OTHER, "record": 6}),
+    "a later head": (
+        says(lambda log: log.heads | {OTHER: Link(8, "3" * 64)}),
+        OF_OTHER | {"what": "missing", "record": 7},
+    ),
+    "another head": (
+        says(lambda log: log.heads | {OTHER: Link(6, "3" * 64)}),
+        OF_OTHER | {"what": "changed", "record": 6},
+    ),
+    "an earlier head": (
+        says(lambda log: log.heads | {OTHER: Link(2, "3" * 64)}),
+        OF_OTHER | {"what": "changed", "record": 2},
+    ),
+    "a journal forgotten": (says(lambda log: {ONE: log.heads[ONE]}), END),
+    "a journal invented": (says(lambda log: log.heads | {"spiffe://agents.example/x": Link(1, "0" * 64)}), END),
+    "no heads at the end": (
+        lambda log: log.log.grow(log.record(ONE)),
+        {"what": "missing", "who": LOG, "leaf": len(ENTRIES) + 1},
+    ),
+    "something else": (lambda log: log.log.grow(b"a note", log.heads_leaf), END | {"what": "malformed"}),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), AT_FAULT.values(), ids=AT_FAULT)
+def test_a_log_that_signs_something_wrong_is_at_fault_or_the_service_that_wrote_it(
+    change: Callable[[Ledger], object], told: dict[str, Any]
+) -> None:
     log = small()
-    log.log.grow(log.journals[SERVICES[0]][-1], log.heads_leaf)
-    found = said(log)
-    assert (found.what, found.who, found.party, found.record) == ("duplicated", LOG, SERVICES[0], 9)
+    change(log)
+    found = fault(log.export(), log.policy)
 
-
-def test_a_log_that_has_two_records_of_one_number_is_at_fault() -> None:
-    log = small()
-    log.log.grow(record(SERVICES[0], Link(3, "1" * 64)), log.heads_leaf)
-    found = said(log)
-    assert (found.what, found.who, found.party, found.record) == ("forked", LOG, SERVICES[0], 4)
-
-
-def test_a_log_that_leaves_a_record_out_is_at_fault() -> None:
-    log = small()
-    log.record(SERVICES[1])
-    log.log.grow(log.record(SERVICES[1]), log.heads_leaf)
-    found = said(log)
-    assert (found.what, found.who, found.party, found.record) == ("missing", LOG, SERVICES[1], 7)
-
-
-def test_a_service_that_breaks_its_chain_is_at_fault() -> None:
-    log = small()
-    log.heads[SERVICES[1]] = Link(6, "2" * 64)
-    log.batch(SERVICES[1])
-    found = said(log)
-    assert (found.what, found.who, found.record, found.leaf) == ("changed", SERVICES[1], 6, len(ENTRIES))
-
-
-@pytest.mark.parametrize(
-    ("stands", "what", "number"),
-    [(Link(8, "3" * 64), "missing", 7), (Link(6, "3" * 64), "changed", 6), (Link(2, "3" * 64), "changed", 2)],
-)
-def test_a_log_whose_heads_are_not_those_of_its_records_is_at_fault(stands: Link, what: str, number: int) -> None:
-    log = small()
-    log.log.grow(heads_leaf(Heads(log.heads | {SERVICES[1]: stands}, 1)))
-    found = said(log)
-    assert (found.what, found.who, found.party, found.record) == (what, LOG, SERVICES[1], number)
-
-
-def test_a_log_that_forgets_a_journal_or_invents_one_is_at_fault() -> None:
-    for heads in (
-        {SERVICES[0]: LEDGER.heads[SERVICES[0]]},
-        LEDGER.heads | {"spiffe://agents.example/x": Link(1, "0" * 64)},
-    ):
-        log = small()
-        log.log.grow(heads_leaf(Heads(heads, 1)))
-        assert (said(log).who, said(log).leaf) == (LOG, len(ENTRIES))
-
-
-def test_a_log_that_does_not_end_with_the_heads_is_at_fault() -> None:
-    log = small()
-    log.log.grow(log.record(SERVICES[0]))
-    assert (said(log).what, said(log).who, said(log).leaf) == ("missing", LOG, len(ENTRIES) + 1)
-
-
-def test_a_log_with_something_else_in_it_is_at_fault() -> None:
-    log = small()
-    log.log.grow(b"a note", log.heads_leaf)
-    assert (said(log).what, said(log).who, said(log).leaf) == ("malformed", LOG, len(ENTRIES))
+    assert {name: getattr(found, name) for name in told} == told
 
 
 TOO_LONG = b"x" * (MAX_LINE + 1) + b"\n"

@@ -95,24 +95,19 @@ async def test_a_process_keeps_one_connection_until_it_closes_it(opened: list[Cl
     assert await workload.assertion(AUDIENCE) == "token 1"
 
 
-async def test_what_has_failed_is_closed_and_the_next_call_opens_another(opened: list[Client]) -> None:
-    workload, Client.fails = Workload(), "to answer"
-    with pytest.raises(WorkloadError, match="away"):
+@pytest.mark.parametrize(
+    ("fails", "why", "left"), [("to answer", "away", [False, True]), ("to open", "no socket", [True])]
+)
+async def test_what_has_failed_is_closed_and_the_next_call_opens_another(
+    opened: list[Client], fails: str, why: str, left: list[bool]
+) -> None:
+    workload, Client.fails = Workload(), fails
+    with pytest.raises(WorkloadError, match=why):
         await workload.assertion(AUDIENCE)
     Client.fails = ""
 
-    assert await workload.assertion(AUDIENCE) == "token 1"
-    assert [client.open for client in opened] == [False, True]
-
-
-async def test_a_connection_that_cannot_be_opened_is_no_identity_either() -> None:
-    workload, Client.fails = Workload(), "to open"
-    with pytest.raises(WorkloadError, match="no socket"):
-        await workload.assertion(AUDIENCE)
-    workload.close()
-    Client.fails = ""
-
-    assert await workload.assertion(AUDIENCE) == "token 0"
+    assert await workload.assertion(AUDIENCE) == f"token {len(left) - 1}"
+    assert [client.open for client in opened] == left
 
 
 async def test_a_call_that_fails_late_closes_its_own_connection_and_not_its_successor(opened: list[Client]) -> None:
