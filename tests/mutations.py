@@ -147,7 +147,10 @@ TESTS = {
     "transport.egress": ("unit/test_egress faults/test_tasks services/test_story services/test_revocation"),
     "transport.callee": "unit/test_callee attacks/test_w_answers",
     "policy_in_force": "unit/test_policy_in_force services/test_registry_policies attacks/test_t_policies",
-    "policy": "unit/test_policy unit/test_policy_fit unit/test_policy_unread unit/test_imports unit/test_gate attacks/test_e_scope",
+    "policy": (
+        "unit/test_policy unit/test_policy_fit unit/test_policy_unread unit/test_imports unit/test_gate "
+        "attacks/test_e_scope"
+    ),
     "transport.responses": (
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server"
