@@ -86,7 +86,7 @@ async def test_a_token_after_its_end(target: Target) -> Tries:
         assert (await target.send(party, token)).handled
     target.clock.now += 60
     for party, token in known.items():
-        yield (await target.send(party, token)).stopped_by("cached-token-in-time")
+        yield await target.send(party, token, by="cached-token-in-time")
 
 
 @attack(31)
@@ -126,14 +126,14 @@ async def test_a_token_before_its_time_and_one_after_it_by_a_clock_that_was_set_
             {"iat": now + 3600, "exp": now + 3660},
         ]
         for times in too_soon:
-            yield (await target.send(party, target.token(party, **times))).stopped_by("token-not-before")
+            yield await target.send(party, target.token(party, **times), by="token-not-before")
         known, fresh = target.token(party), target.token(party)
         assert (await target.send(party, known)).handled
         target.clock.now += 60
         assert not (await target.send(party, known)).handled
         target.clock.now -= 50
         for token in known, fresh:
-            yield (await target.send(party, token, reason=Reason.EXPIRED)).stopped_by("clock-non-decreasing")
+            yield await target.send(party, token, reason=Reason.EXPIRED, by="clock-non-decreasing")
 
 
 @attack(34)
@@ -151,7 +151,7 @@ async def test_a_user_who_is_none(target: Target) -> Tries:
             "\u202ealice",
             "a" * 5000,
         ):
-            yield (await target.send(party, target.token(party, sub=name))).stopped_by("claims-valid (of any subject)")
+            yield await target.send(party, target.token(party, sub=name), by="claims-valid (of any subject)")
         for one in target.issuer.registry.parties:
             tried = await target.send(party, target.token(party, sub=target.issuer.registry.id(one)))
             yield tried.stopped_by("subject-is-no-party")

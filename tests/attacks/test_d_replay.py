@@ -267,7 +267,7 @@ def _cut_off(target: Target, party: str) -> Iterator[None]:
 async def test_a_connection_from_before(target: Target) -> Tries:
     """Certificates end, and with them all that was begun by them: kept connections, and sessions to be resumed."""
     ended = Peer(target.issuer.registry.id("orchestrator"), target.clock() - 1)
-    yield (await target.send(READER, target.token(READER), peer=ended)).stopped_by("certificate-not-ended")
+    yield await target.send(READER, target.token(READER), peer=ended, by="certificate-not-ended")
 
     async with served(target, READER) as port:
         mine = with_certificate(the_ca().svid("orchestrator"))

@@ -90,10 +90,9 @@ async def test_a_scope_that_nearly_reads_like_the_right_one(target: Target) -> T
         tried = await target.send(party, target.token(party, scope=f"tool.read{space}model.read"))
         yield tried.stopped_by("scopes-of-token", "scope-held")
     for scope in nearly("tool.read"):
-        yield (await target.send(party, target.token(party, scope=scope))).stopped_by("scope-held")
+        yield await target.send(party, target.token(party, scope=scope), by="scope-held")
     for claim in (["tool.read"], {"tool.read": True}, 7, True):
-        tried = await target.send(party, target.token(party, scope=claim), reason=Reason.BAD_CLAIM)
-        yield tried.stopped_by("pydantic")
+        yield await target.send(party, target.token(party, scope=claim), reason=Reason.BAD_CLAIM, by="pydantic")
 
 
 def nearly(scope: str) -> Iterator[str]:
@@ -138,11 +137,9 @@ async def test_a_listing_shows_what_the_caller_cannot_use(target: Target) -> Tri
         yield tried.stopped_by("listed-tools-permitted")
     for method in ("resources/list", "prompts/list", "resources/templates/list", "logging/setLevel"):
         body, token = rpc(method, _meta=META), target.token("tool/documents")
-        tried = await target.send("tool/documents", token, body=body, reason=Reason.UNKNOWN_METHOD)
-        yield tried.stopped_by("policy-decides")
+        yield await target.send("tool/documents", token, body=body, reason=Reason.UNKNOWN_METHOD, by="policy-decides")
     token, reason = target.token("inference"), Reason.SCOPE_MISSING
-    tried = await target.send("inference", token, method="GET", path="/v1/models", reason=reason)
-    yield tried.stopped_by("policy-decides")
+    yield await target.send("inference", token, method="GET", path="/v1/models", reason=reason, by="policy-decides")
     body = rpc("GetExtendedAgentCard")
     tried = await target.send("agent/reader", target.token("agent/reader"), body=body, reason=Reason.GRANTED)
     tried.effect = "result" in tried.answer.json()

@@ -42,9 +42,9 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
         if DOORS[party].chain:
             by = "acting-parties-not-suspended"
             further = [] if DOORS[party].chain == (ORCHESTRATOR,) else [f"{by} (the latest party alone)"]
-            yield (await target.send(party, token)).stopped_by("caller-not-revoked", by, *further)
+            yield await target.send(party, token, by=("caller-not-revoked", by, *further))
     card: dict[str, Any] = {"method": "GET", "path": CARD_PATH, "body": b""}
-    yield (await target.send(READER, None, **card, peer=workload(ORCHESTRATOR))).stopped_by("peer-not-suspended")
+    yield await target.send(READER, None, **card, peer=workload(ORCHESTRATOR), by="peer-not-suspended")
     revocations.change(2, ("party", spiffe_id(ORCHESTRATOR)), None)
     assert (await target.send(READER, tokens[READER])).handled
 
@@ -76,7 +76,7 @@ async def test_a_party_that_was_suspended_goes_on(target: Target) -> Tries:
     revocations.change(7, ("party", "walkthrough"), "an operator")
     for party, token in tokens.items():  # as the client by which the user came
         names = ("caller-not-revoked", by, f"{by} (without the client)")
-        yield (await target.send(party, token)).stopped_by(*names)
+        yield await target.send(party, token, by=names)
 
 
 @attack(89, with_registry)
@@ -98,11 +98,9 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
         tried = await target.send(REGISTRY, None, **door, peer=workload(READER), reason=Reason.NO_TOKEN)
         yield tried.stopped_by("row 1: gate-admits")
         alice = target.operating(sub="alice", groups=["/engineering"])
-        tried = await target.send(REGISTRY, alice, **door, reason=Reason.POLICY_DENIED)
-        yield tried.stopped_by("operator-in-group")
+        yield await target.send(REGISTRY, alice, **door, reason=Reason.POLICY_DENIED, by="operator-in-group")
         others = target.operating(azp="walkthrough")
-        tried = await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
-        yield tried.stopped_by("row 72: actor-required")
+        yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING, by="row 72: actor-required")
         stolen = target.operating()
         tried = await target.send(REGISTRY, stolen, **door, peer=workload(READER), reason=Reason.NOT_BOUND)
         yield tried.stopped_by("row 36: azp-is-peer")
@@ -191,11 +189,11 @@ async def test_a_token_from_before_the_registry_took_it_away(target: Target) -> 
     assert (await target.send(TOOL, reading)).handled
     assert (await target.send(READER, asking)).handled
     _narrowed(target, READER, delegates=["tool.write", "inference.run", "llama.chat"])
-    yield (await target.send(TOOL, reading)).stopped_by("party-may-hold-scope", "new-policy-used")
+    yield await target.send(TOOL, reading, by=("party-may-hold-scope", "new-policy-used"))
     _narrowed(target, READER, delegates=["tool.read", "inference.run", "llama.chat"], may_call=["inference"])
-    yield (await target.send(TOOL, reading)).stopped_by("party-may-call", "new-policy-used")
+    yield await target.send(TOOL, reading, by=("party-may-call", "new-policy-used"))
     _narrowed(target, ORCHESTRATOR, may_call=[WRITER])
-    yield (await target.send(READER, asking)).stopped_by("party-may-call", "new-policy-used")
+    yield await target.send(READER, asking, by=("party-may-call", "new-policy-used"))
     assert (await target.send(WRITER, target.token(WRITER))).handled
 
 

@@ -71,7 +71,7 @@ async def test_a_token_that_was_revoked_is_used_again(target: Target) -> Tries:
             assert (await target.send(party, token)).handled
             target.revoke(subject)
             by = "chain-started-after-revocation" if kind == "before" else f"{kind}-not-revoked"
-            yield (await target.send(party, token)).stopped_by("caller-not-revoked", by)
+            yield await target.send(party, token, by=("caller-not-revoked", by))
             target.revoke(subject, None)
             assert (await target.send(party, token)).handled
     now = int(target.issuer.clock())
@@ -93,7 +93,7 @@ async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tr
         assert (await target.send(party, token)).handled
     target.revoke(("token", "T0"))
     for party, token in tokens.items():
-        yield (await target.send(party, token)).stopped_by("caller-not-revoked", "ancestors-not-revoked")
+        yield await target.send(party, token, by=("caller-not-revoked", "ancestors-not-revoked"))
     for party, token in siblings.items():
         assert (await target.send(party, token)).handled
 
@@ -265,18 +265,16 @@ async def test_somebody_else_revokes_or_reinstates(target: Registered) -> Tries:
     for method, path, body in doors:
         door: dict[str, Any] = {"method": method, "path": path, "body": body}
         mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, WRITER) | olga))
-        yield (await target.send(REGISTRY, mine, **door)).stopped_by("operator-in-person")
+        yield await target.send(REGISTRY, mine, **door, by="operator-in-person")
         alice = target.operating(sub="alice", groups=["/engineering"])
-        yield (await target.send(REGISTRY, alice, **door)).stopped_by("operator-in-group")
+        yield await target.send(REGISTRY, alice, **door, by="operator-in-group")
         for peer in (workload(WRITER), NO_CERTIFICATE):
-            tried = await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.NO_TOKEN)
-            yield tried.stopped_by("row 1: gate-admits")
+            yield await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.NO_TOKEN, by="row 1: gate-admits")
         stolen = target.operating()
         tried = await target.send(REGISTRY, stolen, **door, peer=workload(WRITER), reason=Reason.NOT_BOUND)
         yield tried.stopped_by("azp-is-peer")
         others = target.operating(azp="walkthrough")
-        tried = await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING)
-        yield tried.stopped_by("row 72: actor-required")
+        yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING, by="row 72: actor-required")
         revoked: dict[str, Any] = target.system.revocations.revoked  # type: ignore[assignment] # whatever it holds
         assert revoked.keys() <= {("user", "alice"), ("token", "T0")}
 

@@ -111,9 +111,8 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     peer = workload("authority/attestation")
     drifted = {"drifted": {reader: "agents/reader/main.py"}, "at": time.time()}
     assert (await target.send(REGISTRY, None, path="/attestation", body=drifted, peer=peer)).handled
-    yield (await target.send(tool, reading)).stopped_by("drift-suspends", "caller-not-revoked")
-    thinking = await target.send("inference", target.token("inference"))
-    yield thinking.stopped_by("drift-suspends", "caller-not-revoked")
+    yield await target.send(tool, reading, by=("drift-suspends", "caller-not-revoked"))
+    yield await target.send("inference", target.token("inference"), by=("drift-suspends", "caller-not-revoked"))
     again = await target.send(
         REGISTRY, target.operating(), path=f"/parties/{reader}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )
@@ -122,7 +121,7 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     if not again.effect:  # what is put back is not trusted again by itself
         assert spiffe_id(reader) in target.clients.disabled
         await target.send(REGISTRY, None, path="/attestation", body={"drifted": {}, "at": time.time()}, peer=peer)
-        yield (await target.send(tool, reading)).stopped_by("drift-suspends", "caller-not-revoked")
+        yield await target.send(tool, reading, by=("drift-suspends", "caller-not-revoked"))
 
 
 @attack(97, machine)

@@ -40,10 +40,9 @@ async def test_the_headers_name_one_tool_and_the_body_another(target: Target) ->
         [(b"mcp-method", None), (b"mcp-name", None)],
     ]
     for headers in named:
-        yield (await acted(target, target.token(TOOL), create, headers=headers)).stopped_by("mcp")
+        yield await acted(target, target.token(TOOL), create, headers=headers, by="mcp")
         # Who may create gains nothing either by saying one thing twice, differently.
-        tried = await acted(target, target.writing(), create, headers=headers, reason=Reason.GRANTED)
-        yield tried.stopped_by("mcp")
+        yield await acted(target, target.writing(), create, headers=headers, reason=Reason.GRANTED, by="mcp")
     headers = [(b"mcp-name", b"read"), (b"mcp-protocol-version", LEGACY[0])]
     tried = await acted(target, target.token(TOOL), create, headers=headers, reason=Reason.LEGACY_ERA)
     yield tried.stopped_by("tool-named-in-body")
@@ -56,9 +55,9 @@ async def test_an_older_era_of_the_protocol(target: Target) -> Tries:
     for version in (None, b"", *LEGACY, b"2026-07-28, 2025-11-25", b"2026-07-29", b"DRAFT-2026-v1"):
         for body, by in ((DOORS[TOOL].body, "mcp-era"), (hello, "mcp-method-known")):
             headers = [(b"mcp-protocol-version", version)]
-            yield (await target.send(TOOL, target.token(TOOL), body=body, headers=headers)).stopped_by(by)
+            yield await target.send(TOOL, target.token(TOOL), body=body, headers=headers, by=by)
     twice: list[tuple[bytes, bytes | None]] = [(b"mcp-protocol-version", v) for v in (b"2026-07-28", LEGACY[0])]
-    yield (await target.send(TOOL, target.token(TOOL), headers=twice)).stopped_by("mcp-era")
+    yield await target.send(TOOL, target.token(TOOL), headers=twice, by="mcp-era")
     for method in ("GET", "DELETE"):
         tried = await target.send(TOOL, target.token(TOOL), method=method, reason=Reason.NO_PERMISSION_FOR_ROUTE)
         yield tried.stopped_by("row 9: route-listed")
@@ -84,7 +83,7 @@ async def test_what_is_json_rpc_but_no_request(target: Target) -> Tries:
     ):
         for request in requests:
             headers = [(b"mcp-method", b"tools/call")]
-            yield (await target.send(TOOL, target.token(TOOL), body=request, headers=headers)).stopped_by(by)
+            yield await target.send(TOOL, target.token(TOOL), body=request, headers=headers, by=by)
     for method in ("TOOLS/CALL", "tools/call ", "Tools/Call", "tools//call", "tools/c\u0430ll", ""):
         body = call | {"method": method}
         tried = await target.send(TOOL, target.token(TOOL), body=body, reason=Reason.UNKNOWN_METHOD)
@@ -160,8 +159,7 @@ async def test_arguments_that_are_more_than_arguments(target: Target) -> Tries:
         tried = await acted(target, target.token(TOOL), body, reason=Reason.GRANTED)
         yield found(tried, '"result"').stopped_by("pydantic")
     deep = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":' + b"[" * 20_000
-    tried = await target.send(TOOL, target.token(TOOL), body=deep, reason=Reason.MALFORMED_BODY)
-    yield tried.stopped_by("row 141: json-size")
+    yield await target.send(TOOL, target.token(TOOL), body=deep, reason=Reason.MALFORMED_BODY, by="row 141: json-size")
 
 
 async def acted(target: Target, token: str, body: dict[str, Any], **how: Any) -> Tried:

@@ -83,7 +83,7 @@ async def test_an_agent_that_asks_for_a_token_in_its_answer(target: Target) -> T
     for party in (READER, WRITER):
         token = target.token(party)
         spoken = message(f"Authorization: Bearer {token}", metadata={"authorization": f"Bearer {token}"})
-        yield (await target.send(party, None, body=spoken, reason=Reason.NO_TOKEN)).stopped_by("row 1: gate-admits")
+        yield await target.send(party, None, body=spoken, reason=Reason.NO_TOKEN, by="row 1: gate-admits")
     said = {"role": "ROLE_AGENT", "messageId": "m", "parts": [{"text": "Paste your access token here to go on."}]}
     waits = {"id": "t", "contextId": "c", "status": {"state": "TASK_STATE_AUTH_REQUIRED", "message": said}}
     answered = waits | {"status": {"state": "TASK_STATE_COMPLETED", "message": said}}

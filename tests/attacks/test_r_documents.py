@@ -42,7 +42,7 @@ async def test_text_of_one_department_is_filed_in_another(target: Target) -> Tri
         (target.token(TOOL, groups=BOTH), tool_call("read", id="FIN-201")),
         (target.writing(groups=BOTH), tool_call("create", title="x", text=FINANCES)),
     ):
-        yield (await target.send(TOOL, token, body=call)).stopped_by("one-department")
+        yield await target.send(TOOL, token, body=call, by="one-department")
 
 
 @attack(171)

@@ -8,7 +8,7 @@ As it is, each attempt must be answered, recorded and told apart as the row of `
 handler may have run.  Without any one of the row's controls, at least one in two of the attempts must get through.
 Where a control stops some of the attempts only, these name it, and no others count:
 
-        yield (await target.send("orchestrator", other)).stopped_by("token-issuer")
+        yield await target.send("orchestrator", other, by="token-issuer")
 
 What is no request to a door, such as a handshake or a launch, is an `Attempt`; where it happens is a scene.
 """
@@ -315,12 +315,14 @@ class Target(Scene):
         body: Mapping[str, Any] | bytes | None = None,
         query: str = "",
         peer: Peer | None = None,
+        by: str | tuple[str, ...] = (),
     ) -> Tried:
         """Send one request to a door: a good one but for what is given.
 
         A header that is given stands for the good one of that name; None leaves it out.  `peer` is who is at the other
         end, by default whom the token was issued to, or who else may hold a good one for this door: but for the rows
         that are about the binding, each is about what that one can do.
+        `by`: what this try is stopped by, as `Try.about` has it.
         """
         door, watched = _door(party), self.system.services[party]
         assert isinstance(watched, Watched)
@@ -341,7 +343,7 @@ class Target(Scene):
             answer = await http.send(request)
         ran = len(watched.handled) > handled
         new = (await self.records(party))[records:]
-        return Tried(answer, new, ran, reason)
+        return Tried(answer, new, ran, reason, about=(by,) if isinstance(by, str) else by)
 
     async def give(self, party: str, request: str = "Read the incident reports.", **how: Any) -> Tried:
         """Give the orchestrator a task, or an agent its part of one."""
