@@ -1,6 +1,6 @@
 """What the attacked code does where a control is missing: functions, each with how it comes into the place of code.
 
-The decorators are those of `hooks.py`.  What `calls` takes has the called function first, then its arguments;
+`hooks.py` has how they get there.  What `calls` takes has the called function first, then its arguments;
 keyword-only parameters are local variables there.  All others have local variables as parameters; `was` is the value
 that is replaced.
 """
@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,108 +56,211 @@ from zerotrust.transport import requests
 Call = Callable[..., Any]
 
 
+HOOKS: dict[str, Hook] = {
+    "alarm-of-the-ledger": HOLDS,
+    "alarms-bounded": operand(1, DROP),
+    "alarms-of-a-cause-counted": HOLDS,
+    "answer-ends-with-token": gives(60.0),
+    "answer-has-an-end": argument(0, gives(60)),
+    "call-belongs-by-lineage (its receipt)": operand(2, DROP),
+    "call-belongs-by-lineage (its token)": operand(0, DROP),
+    "caller-not-revoked-at-decision": TRUE,
+    "caller-not-revoked-when-decided": HOLDS,
+    "calls-per-person": HOLDS,
+    "card-offers-no-push": with_arguments(push_notifications=True),
+    "card-remembered-until-its-end": gives(2.0**40),
+    "cleared-events-end-sessions": gives(("before", "0")),
+    "connections-of-own-party": operand(1, DROP),
+    "container-not-root": FAILS,
+    "container-nothing-mounted": SKIP,
+    "container-settings": FAILS,
+    "credential-removed-ends-sessions": FAILS,
+    "delivered-once": WHOLE,
+    "environment-loads-no-code": condition(DROP),
+    "exchange-cached-by-token": element(0, DROP),
+    "exchanged-for-same-subject": operand(0, DROP),
+    "exchanges-by-party": index(gives("everybody")),
+    "expired-revocations-dropped": gives([]),
+    "explained-by-shares": gives_argument(0),
+    "export-not-too-early (its end)": operand(2, DROP),
+    "export-not-too-early (late journals)": operand(1, DROP),
+    "follower-queue-bounded": argument(0, DROP),
+    "foreign-record-named": FALSE,
+    "freshness-counts-from-oldest-read": FIRST_TERM,
+    "full-store-names-drafts": gives(""),
+    "half-a-reply-stays-half": argument(0, gives("stop")),
+    "interpreter-unreadable": argument(1, gives(0o755)),
+    "introspection-status": HOLDS,
+    "issuer-not-redirected": call(1, with_arguments(follow_redirects=True)),
+    "journal-goes-on-from-the-log": TRUE,
+    "kept-version-recorded": HOLDS,
+    "kept-version-tested": gives([]),
+    "key-set-status": HOLDS,
+    "keycloak-build-measured": element(-1, DROP),
+    "listed-tools-permitted": condition(DROP),
+    "log-call-on-receipt": GO_ON,
+    "log-exchange-on-receipt": GO_ON,
+    "log-key-pinned": FAILS,
+    "mcp-request-id": operand(1, DROP),
+    "model-connections-shared": FAILS,
+    "model-tokens-at-least": gives_argument(0),
+    "model-tokens-at-most": gives_argument(0),
+    "most-connections-give-way": element(0, DROP),
+    "no-act-without-record": SKIP,
+    "no-exchange-for-suspended-audience": element(1, DROP),
+    "one-of-each-witness": WHOLE,
+    "only-what-has-a-trace": operand(1, DROP),
+    "orders-bounded": gives_argument(0),
+    "outside-for-one-party": condition(DROP),
+    "policy-lives": TRUE,
+    "receipt-fits-its-call": SKIP,
+    "receipt-within-its-caller": SKIP,
+    "receipts-complete": PASS_OVER,
+    "reinstated-still-without-drift": operand(1, DROP),
+    "repeated-calls-only-counted": FALSE,
+    "restart-repeats-suspensions": gives(set()),
+    "revocation-ends-answer": UNWRAP,
+    "revocations-fresh": HOLDS,
+    "revoked-for-its-client": argument(1, DROP),
+    "revoked-operator-revokes-nobody": SKIP,
+    "search-own-department": argument(0, DROP),
+    "search-own-drafts": call(1, argument(1, DROP)),
+    "search-owners-by-turns": gives(0),
+    "search-result-permitted": gives_argument(1),
+    "search-word-escaped": argument("autoescape", DROP),
+    "search-word-printable": operand(1, DROP),
+    "sent-away-says-the-ledger": HOLDS,
+    "silent-journal-noticed": FAILS,
+    "state-complete": HOLDS,
+    "statement-chain": SKIP,
+    "suspended-party-may-not-follow": operand(1, DROP),
+    "suspension-ends-call": UNWRAP,
+    "task-tokens-at-least": gives_argument(0),
+    "terminal-without-markup": with_arguments(markup=True),
+    "token-cached-by-digest": gives(b""),
+    "token-for-one-department": argument("department", DROP),
+    "tokens-not-recorded": gives_argument(1),
+    "user-change-ends-sessions": element(1, DROP),
+}
+"""What happens in the place of a control, where it is not just deleted: here without a function, and below with one.
+Where that can be one of several things, a few words in brackets after the control's id say which."""
+
+
+def at(
+    how: Callable[[Any], Hook], *controls: str, where: Callable[[Hook], Hook] | None = None
+) -> Callable[[Any], Hook]:
+    """Have a function happen in the place of these controls: how, and where in the statement."""
+
+    def put(function: Any) -> Hook:
+        hook = how(function)
+        HOOKS.update(dict.fromkeys(controls, where(hook) if where else hook))
+        return hook
+
+    return put
+
+
 # Credentials and tokens
 
 
-@returns
+@at(returns, "policy-decides")
 def granted() -> Decision:
     return Decision(allowed=True, reason=Reason.GRANTED)
 
 
-@gives
+@at(gives, "token-only-from-header")
 def token_of_the_query(call: Any) -> UnverifiedToken:
     return UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))
 
 
-@calls
+@at(calls, "header-holds-one-token")
 def last_word(partition: Any, _separator: bytes) -> tuple[bytes, bytes, bytes]:
     return b"bearer", b"", partition.__self__.split()[-1]
 
 
-@gives
+@at(gives, "authorization-header-alone", where=condition)
 def also_from_a_proxy(was: bool, name: bytes) -> bool:
     return was or name in {b"x-forwarded-access-token", b"x-forwarded-authorization", b"proxy-authorization"}
 
 
-@calls
+@at(calls, "unlisted-route-closed")
 def open_route(get: Call, key: object, _unlisted: Route) -> Route:
     return get(key, Route("", Public()))  # type: ignore[no-any-return]
 
 
-@gives
+@at(gives, "refusal-detail-hidden")
 def with_its_own_reason(was: dict[str, Any], refusal: Any) -> dict[str, Any]:
     return was | {"reason": refusal.reason}
 
 
-@calls
+@at(calls, "logout-token-signature", "token-signature")
 def unverified(_decode: Call, token: str, *_: object, **_how: object) -> bytes:
     return jwt.PyJWS().decode(token, options={"verify_signature": False})  # type: ignore[no-any-return]
 
 
-@calls
+@at(calls, "jwt-svid-signature")
 def unverified_claims(_decode: Call, token: str, *_: object, **_how: object) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
-@calls
+@at(calls, "token-signature (any RSA)")
 def verified_with_any_rsa(_decode: Call, token: str, key: Any, **_how: object) -> bytes:
     return jwt.PyJWS().decode(token, key, algorithms=["RS256", "RS384", "RS512", "PS256", "PS512"])  # type: ignore[no-any-return]
 
 
-@returns
+@at(returns, "key-known")
 def any_key(self: Any) -> Any:
     return next(iter(self._keys.values()))
 
 
-@gives
+@at(gives, "removed-keys-forgotten")
 def added_to_the_old_keys(was: dict[str, Any], self: Any) -> dict[str, Any]:
     return dict(self._keys | was)
 
 
-@calls
+@at(calls, "claims-valid (of any type)")
 def claims_of_any_type(validate: Call, claims: object) -> Any:
     return validate(claims, strict=False)
 
 
-@calls
+@at(calls, "claims-valid (completed)")
 def claims_completed(validate: Call, claims: dict[str, Any]) -> Any:
     now = int(time.time())
     clients = {"azp": claims.get("client_id"), "client_id": claims.get("azp")}
     return validate({"sub": "-", "sid": "-", "jti": "-", "iat": now, "exp": now + 60} | clients | claims)
 
 
-@calls
+@at(calls, "claims-valid (of any subject)")
 def claims_of_any_subject(validate: Call, claims: dict[str, Any]) -> Any:
     subject = ascii(claims["sub"]).replace(" ", "_")  # records can hold that
     return validate(claims | {"sub": "anybody"}).model_copy(update={"sub": subject})
 
 
-@calls
+@at(calls, "claims-valid (with groups)")
 def claims_with_groups(validate: Call, claims: dict[str, Any]) -> Any:
     return validate({"groups": []} | claims)
 
 
-@calls
+@at(calls, "scopes-of-token")
 def split_at_any_space(_set: Call, words: Iterable[str]) -> frozenset[str]:
     return frozenset(" ".join(words).split())
 
 
-@gives
+@at(gives, "scopes-of-token (the actor's too)")
 def scopes_of_the_actor_too(claims: Any) -> frozenset[str]:
     return frozenset(f"{claims.scope} {(claims.act or {}).get('scope', '')}".split(" ")) - {""}
 
 
-@gives
+@at(gives, "groups-of-token")
 def groups_of_the_actor_too(claims: Any) -> frozenset[str]:
     return frozenset([*claims.groups, *(claims.act or {}).get("groups", [])])
 
 
-@gives
+@at(gives, "certificate-before-public-client")
 def holder_without_a_certificate_first(principal: Any, expected: Any, peer: Any) -> Any:
     return principal.party if principal.party in expected.without_certificate else peer.id
 
 
-@gives
+@at(gives, "certificate-before-public-client (of initiating clients)")
 def initiating_client_first(principal: Any, expected: Any, peer: Any) -> Any:
     return principal.party if principal.party in expected.initiating_clients else peer.id
 
@@ -164,52 +268,52 @@ def initiating_client_first(principal: Any, expected: Any, peer: Any) -> Any:
 # Calls of others
 
 
-@calls
+@at(calls, "request-sent-once")
 async def sent_twice(sending: Call, request: Any, **options: Any) -> Any:
     return await retrying.twice(sending, request, options)
 
 
-@calls
+@at(calls, "request-sent-once (sent wherever it leads)")
 async def sent_wherever_it_leads(sending: Call, request: Any, **options: Any) -> Any:
     return await sending(request, **options | {"follow_redirects": True})
 
 
-@gives
+@at(gives, "step-asked-once")
 async def asked_with_more_scopes(service: Any, step: Any, text: Any, token: Any) -> Any:
     return await steps_up.ask_agent(service, step, text, token)
 
 
-@gives
+@at(gives, "peer-address-from-registry")
 async def card_as_served(service: Any, name: str) -> Any:
     return await trusts_cards.card_of(service, name)
 
 
-@calls
+@at(calls, "card-remembered-by-content")
 def remembered_of_any_content(get: Any, good: tuple[Any, ...], default: float) -> float:
     return max((until for (known, *_), until in get.__self__.items() if known == good[0]), default=default)
 
 
-@gives
+@at(gives, "no-task-kept")
 def kept_task(context: Any, parts: Any) -> Any:
     return keeps_state.as_task(context, parts)
 
 
-@calls
+@at(calls, "no-conversation-kept", where=partial(call, 2))
 def with_what_was_said(get_user_input: Any, *, self: Any) -> str:
     return keeps_state.with_what_was_said(self, get_user_input.__self__)
 
 
-@calls
+@at(calls, "no-push-notifications")
 def with_notifications(handler: Call, *, service: Any, **how: Any) -> Any:
     return handler(**how, **keeps_state.notifying(service))
 
 
-@calls
+@at(calls, "one-a2a-binding")
 def with_rest(add: Call, app: Any, *, handler: Any, **routes: Any) -> None:
     add(app, **routes, rest_routes=create_rest_routes(handler))
 
 
-@gives
+@at(gives, "messages-of-one-task")
 def messages_of_every_task(was: list[Any], model: Any) -> list[Any]:
     said: list[Any] = vars(model).setdefault("said", [])
     said += was
@@ -219,28 +323,28 @@ def messages_of_every_task(was: list[Any], model: Any) -> list[Any]:
 # Decisions
 
 
-@gives
+@at(gives, "policy-judges-who-acts")
 def actor_behind(was: dict[str, str], principal: Any) -> dict[str, str]:
     behind = principal.actors[1:] or principal.actors or (principal.party,)
     return was | {"id": behind[0]}
 
 
-@gives
+@at(gives, "chain-started-after-revocation (by the time of the token)", where=condition)
 def issued_before(principal: Any, until: int) -> bool:
     return bool(principal.issued_at <= until)
 
 
-@gives
+@at(gives, "acting-parties-not-suspended (the latest party alone)")
 def client_and_latest_party(principal: Any) -> list[tuple[str, str]]:
     return [("party", party) for party in (principal.client, principal.party)]
 
 
-@gives
+@at(gives, "acting-parties-not-suspended (without the client)")
 def actors_without_the_client(principal: Any) -> list[tuple[str, str]]:
     return [("party", party) for party in (principal.actors or (principal.party,))]
 
 
-@gives
+@at(gives, "introspection-not-cached", where=condition)
 def or_asked_before(was: bool, self: Any, caller: Any) -> bool:
     said: set[str] = vars(self).setdefault("said", set())
     known = caller.token_id in said
@@ -248,43 +352,43 @@ def or_asked_before(was: bool, self: Any, caller: Any) -> bool:
     return was or known
 
 
-@gives
+@at(gives, "new-policy-used")
 def with_the_first_policy(was: tuple[Any, Any, Any], self: Any) -> tuple[Any, Any, Any]:
     expected, policy, cache = was
     return expected, getattr(self, "_policy", policy), cache
 
 
-@gives
+@at(gives, "decided-before-body", where=condition)
 async def after_the_body(was: Any, headers: Any, receive: Any) -> Any:
     return await requests.body(headers, receive, most=1 << 20) and was
 
 
-@gives
+@at(gives, "tool-named-in-body")
 def tool_of_the_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
     return dict(headers)[b"mcp-name"].decode()
 
 
-@calls
+@at(calls, "tool-known")
 def tool_that_reads(get: Call, tool: str) -> Any:
     return get(tool, "tool.read")
 
 
-@calls
+@at(calls, "mcp-method-known")
 def method_that_reads(need: Call, _permissions: object, method: str, _reason: object) -> Any:
     return need(("tool.read",), method)
 
 
-@calls
+@at(calls, "mcp-host")
 def any_host(settings: Call, **_how: object) -> TransportSecuritySettings:
     return settings(enable_dns_rebinding_protection=False)  # type: ignore[no-any-return]
 
 
-@gives
+@at(gives, "first-route-that-matches (by its spelling)", where=condition)
 def route_of_its_spelling(was: bool, it: Any, scope: Mapping[str, Any]) -> bool:
     return was and ("{" in it.path or it.path == scope["path"])
 
 
-@gives
+@at(gives, "first-route-that-matches (with a row)", where=condition)
 def route_with_a_row(was: bool, it: Any, scope: Mapping[str, Any], self: Any) -> bool:
     return was and (scope["method"], it.path) in self._rows
 
@@ -292,37 +396,37 @@ def route_with_a_row(was: bool, it: Any, scope: Mapping[str, Any], self: Any) ->
 # Documents
 
 
-@calls
+@at(calls, "document-unchanged-since-decision")
 def same_id(_all: Call, *conditions: Any) -> Any:
     return next(one for one in conditions if one.left.name == "id")
 
 
-@calls
+@at(calls, "document-id-is-data", where=partial(call, 1))
 def id_as_sql(execute: Call, statement: Any, *, name: str) -> Any:
     return execute(sqlalchemy.select(*statement.selected_columns).where(sqlalchemy.text(f"id = '{name}'")))
 
 
-@calls
+@at(calls, "search-results-bounded")
 def unordered_and_unlimited(execute: Call, statement: Any) -> Any:
     return execute(statement.order_by(None).limit(None))
 
 
-@gives
+@at(gives, "search-published-first", where=partial(element, 0))
 def negated(was: Any) -> Any:
     return sqlalchemy.not_(was)
 
 
-@unless
+@at(unless, "absent-document-decided")
 def is_absent(found: object) -> bool:
     return found is None
 
 
-@gives
+@at(gives, "unreadable-document-unnamed", where=condition)
 def is_there(found: object) -> bool:
     return bool(found)
 
 
-@gives
+@at(gives, "failure-keeps-cause")
 def as_long_as_before(was: str, what: str, cause: str) -> str:
     return f"{what}: {cause}"[: len(was)]
 
@@ -330,62 +434,62 @@ def as_long_as_before(was: str, what: str, cause: str) -> str:
 # Attestation, registry, keys
 
 
-@sets
+@at(sets, "caller-was-launched")
 def any_launched(launched: Any, self: Any) -> Any:
     return launched or self.running[0]
 
 
-@sets
+@at(sets, "jwt-svid-for-own-id")
 def id_that_was_asked_for(spiffe_id: str, request: Any) -> str:
     return request.spiffe_id or spiffe_id
 
 
-@returns
+@at(returns, "container-code")
 def any_image(self: Any) -> Any:
     return self._images[0]
 
 
-@calls
+@at(calls, "key-never-on-disk")
 def file_on_the_disk(_create: Call, *_how: object) -> int:
     return tempfile.mkstemp()[0]
 
 
-@calls
+@at(calls, "journals-kept")
 def emptied(open_: Call, path: Path, flags: int, mode: int) -> int:
     return open_(path, flags | os.O_TRUNC, mode)  # type: ignore[no-any-return]
 
 
-@returns
+@at(returns, "oldest-handshake-ends")
 def newest_closed(connection: Any) -> None:
     connection.close()
 
 
-@gives
+@at(gives, "runtime-as-pinned")
 def fetched(place: Path) -> bool:
     return place.exists()
 
 
-@gives
+@at(gives, "keycloak-home-cleared", where=condition)
 def of_the_distribution(e: Path) -> bool:
     return e.name in ("lib", "conf", "providers", "data")
 
 
-@gives
+@at(gives, "keycloak-password-not-in-arguments")
 def password_as_argument(self: Any) -> str:
     return f"--bootstrap-admin-password={self.admin[1]}"
 
 
-@calls
+@at(calls, "secrets-not-in-arguments (the token)")
 def token_as_argument(format_: Any, **values: str) -> str:
     return str(format_.__self__.replace('<<< "$TOKEN"', '"$TOKEN"').format(**values))
 
 
-@calls
+@at(calls, "secrets-not-in-arguments (the password)")
 def password_typed(format_: Any, **values: str) -> str:
     return str(format_.__self__.replace("alice <<<", "alice --password").format(**values))
 
 
-@calls
+@at(calls, "signed-text-judged")
 def files_that_are_cedar(rules_of: Call, _signed: str, *, content: Any, places: list[str]) -> Any:
     return rules_of(
         "\n".join(content.policies[name] for name in dict.fromkeys(one.partition(",")[0] for one in places))
@@ -395,28 +499,28 @@ def files_that_are_cedar(rules_of: Call, _signed: str, *, content: Any, places: 
 # What is shown
 
 
-@calls
+@at(calls, "sign-in-address-in-file")
 def opened_by_its_address(opened: Call, _page: object, *, address: str) -> Any:
     return opened(address)
 
 
-@calls
+@at(calls, "text-escaped")
 def unescaped(text: Call, escaped: str) -> Any:
     return text(escaped.encode().decode("unicode_escape"))
 
 
-@gives
+@at(gives, "terminal-text-escaped")
 def as_it_came(text: str) -> str:
     return text
 
 
-@gives
+@at(gives, "progress-without-markup")
 def printed_as_markup(was: Any, text: Any) -> Any:
     program.console.print(text)
     return was
 
 
-@gives
+@at(gives, "branch-as-claimed")
 def id_alone(token: Any) -> Any:
     return token.token_id
 
@@ -424,189 +528,26 @@ def id_alone(token: Any) -> Any:
 # Receipts and the audit log
 
 
-@calls
+@at(calls, "deleted-when-proven")
 def checkpoint_alone(check: Any, *_given: object) -> tuple[Any, None]:
     return checkpoint_of(check.__self__.checkpoint), None
 
 
-@calls
+@at(calls, "receipt-kind")
 def certificates_of_any_kind(_certificates: Call, statement: str, **_how: object) -> Any:
     return jwt.get_unverified_header(statement)["x5c"]
 
 
-@sets
+@at(sets, "receipt-seen")
 def time_of_the_receipt(at: Any, root: Any) -> Any:
     return root.receipt.iat if at is None else at
 
 
-@calls
+@at(calls, "receipts-room-shared")
 def share_of_the_latest_call(_max: Call, shares: Iterable[Any], **_how: object) -> Any:
     return max((one for one in shares if one.calls), key=lambda one: one.calls[-1].number)
 
 
-@gives
+@at(gives, "log-call-on-receipt (in the same trace)", where=partial(operand, 2))
 def in_the_same_trace(key: Any, others: Any) -> bool:
     return key[1].trace_id in {other[1].trace_id for other in others}
-
-
-HOOKS: dict[str, Hook] = {
-    "absent-document-decided": is_absent,
-    "acting-parties-not-suspended (the latest party alone)": client_and_latest_party,
-    "acting-parties-not-suspended (without the client)": actors_without_the_client,
-    "alarm-of-the-ledger": HOLDS,
-    "alarms-bounded": operand(1, DROP),
-    "alarms-of-a-cause-counted": HOLDS,
-    "answer-ends-with-token": gives(60.0),
-    "answer-has-an-end": argument(0, gives(60)),
-    "authorization-header-alone": condition(also_from_a_proxy),
-    "branch-as-claimed": id_alone,
-    "call-belongs-by-lineage (its receipt)": operand(2, DROP),
-    "call-belongs-by-lineage (its token)": operand(0, DROP),
-    "caller-not-revoked-at-decision": TRUE,
-    "caller-not-revoked-when-decided": HOLDS,
-    "caller-was-launched": any_launched,
-    "calls-per-person": HOLDS,
-    "card-offers-no-push": with_arguments(push_notifications=True),
-    "card-remembered-by-content": remembered_of_any_content,
-    "card-remembered-until-its-end": gives(2.0**40),
-    "certificate-before-public-client": holder_without_a_certificate_first,
-    "certificate-before-public-client (of initiating clients)": initiating_client_first,
-    "chain-started-after-revocation (by the time of the token)": condition(issued_before),
-    "claims-valid (completed)": claims_completed,
-    "claims-valid (of any subject)": claims_of_any_subject,
-    "claims-valid (of any type)": claims_of_any_type,
-    "claims-valid (with groups)": claims_with_groups,
-    "cleared-events-end-sessions": gives(("before", "0")),
-    "connections-of-own-party": operand(1, DROP),
-    "container-code": any_image,
-    "container-not-root": FAILS,
-    "container-nothing-mounted": SKIP,
-    "container-settings": FAILS,
-    "credential-removed-ends-sessions": FAILS,
-    "decided-before-body": condition(after_the_body),
-    "deleted-when-proven": checkpoint_alone,
-    "delivered-once": WHOLE,
-    "document-id-is-data": call(1, id_as_sql),
-    "document-unchanged-since-decision": same_id,
-    "environment-loads-no-code": condition(DROP),
-    "exchange-cached-by-token": element(0, DROP),
-    "exchanged-for-same-subject": operand(0, DROP),
-    "exchanges-by-party": index(gives("everybody")),
-    "expired-revocations-dropped": gives([]),
-    "explained-by-shares": gives_argument(0),
-    "export-not-too-early (its end)": operand(2, DROP),
-    "export-not-too-early (late journals)": operand(1, DROP),
-    "failure-keeps-cause": as_long_as_before,
-    "first-route-that-matches (by its spelling)": condition(route_of_its_spelling),
-    "first-route-that-matches (with a row)": condition(route_with_a_row),
-    "follower-queue-bounded": argument(0, DROP),
-    "foreign-record-named": FALSE,
-    "freshness-counts-from-oldest-read": FIRST_TERM,
-    "full-store-names-drafts": gives(""),
-    "groups-of-token": groups_of_the_actor_too,
-    "half-a-reply-stays-half": argument(0, gives("stop")),
-    "header-holds-one-token": last_word,
-    "interpreter-unreadable": argument(1, gives(493)),
-    "introspection-not-cached": condition(or_asked_before),
-    "introspection-status": HOLDS,
-    "issuer-not-redirected": call(1, with_arguments(follow_redirects=True)),
-    "journal-goes-on-from-the-log": TRUE,
-    "journals-kept": emptied,
-    "jwt-svid-for-own-id": id_that_was_asked_for,
-    "jwt-svid-signature": unverified_claims,
-    "kept-version-recorded": HOLDS,
-    "kept-version-tested": gives([]),
-    "key-known": any_key,
-    "key-never-on-disk": file_on_the_disk,
-    "key-set-status": HOLDS,
-    "keycloak-build-measured": element(-1, DROP),
-    "keycloak-home-cleared": condition(of_the_distribution),
-    "keycloak-password-not-in-arguments": password_as_argument,
-    "listed-tools-permitted": condition(DROP),
-    "log-call-on-receipt": GO_ON,
-    "log-call-on-receipt (in the same trace)": operand(2, in_the_same_trace),
-    "log-exchange-on-receipt": GO_ON,
-    "log-key-pinned": FAILS,
-    "logout-token-signature": unverified,
-    "mcp-host": any_host,
-    "mcp-method-known": method_that_reads,
-    "mcp-request-id": operand(1, DROP),
-    "messages-of-one-task": messages_of_every_task,
-    "model-connections-shared": FAILS,
-    "model-tokens-at-least": gives_argument(0),
-    "model-tokens-at-most": gives_argument(0),
-    "most-connections-give-way": element(0, DROP),
-    "new-policy-used": with_the_first_policy,
-    "no-act-without-record": SKIP,
-    "no-conversation-kept": call(2, with_what_was_said),
-    "no-exchange-for-suspended-audience": element(1, DROP),
-    "no-push-notifications": with_notifications,
-    "no-task-kept": kept_task,
-    "oldest-handshake-ends": newest_closed,
-    "one-a2a-binding": with_rest,
-    "one-of-each-witness": WHOLE,
-    "only-what-has-a-trace": operand(1, DROP),
-    "orders-bounded": gives_argument(0),
-    "outside-for-one-party": condition(DROP),
-    "peer-address-from-registry": card_as_served,
-    "policy-decides": granted,
-    "policy-judges-who-acts": actor_behind,
-    "policy-lives": TRUE,
-    "progress-without-markup": printed_as_markup,
-    "receipt-fits-its-call": SKIP,
-    "receipt-kind": certificates_of_any_kind,
-    "receipt-seen": time_of_the_receipt,
-    "receipt-within-its-caller": SKIP,
-    "receipts-complete": PASS_OVER,
-    "receipts-room-shared": share_of_the_latest_call,
-    "refusal-detail-hidden": with_its_own_reason,
-    "reinstated-still-without-drift": operand(1, DROP),
-    "removed-keys-forgotten": added_to_the_old_keys,
-    "repeated-calls-only-counted": FALSE,
-    "request-sent-once": sent_twice,
-    "request-sent-once (sent wherever it leads)": sent_wherever_it_leads,
-    "restart-repeats-suspensions": gives(set()),
-    "revocation-ends-answer": UNWRAP,
-    "revocations-fresh": HOLDS,
-    "revoked-for-its-client": argument(1, DROP),
-    "revoked-operator-revokes-nobody": SKIP,
-    "runtime-as-pinned": fetched,
-    "scopes-of-token": split_at_any_space,
-    "scopes-of-token (the actor's too)": scopes_of_the_actor_too,
-    "search-own-department": argument(0, DROP),
-    "search-own-drafts": call(1, argument(1, DROP)),
-    "search-owners-by-turns": gives(0),
-    "search-published-first": element(0, negated),
-    "search-result-permitted": gives_argument(1),
-    "search-results-bounded": unordered_and_unlimited,
-    "search-word-escaped": argument("autoescape", DROP),
-    "search-word-printable": operand(1, DROP),
-    "secrets-not-in-arguments (the password)": password_typed,
-    "secrets-not-in-arguments (the token)": token_as_argument,
-    "sent-away-says-the-ledger": HOLDS,
-    "sign-in-address-in-file": opened_by_its_address,
-    "signed-text-judged": files_that_are_cedar,
-    "silent-journal-noticed": FAILS,
-    "state-complete": HOLDS,
-    "statement-chain": SKIP,
-    "step-asked-once": asked_with_more_scopes,
-    "suspended-party-may-not-follow": operand(1, DROP),
-    "suspension-ends-call": UNWRAP,
-    "task-tokens-at-least": gives_argument(0),
-    "terminal-text-escaped": as_it_came,
-    "terminal-without-markup": with_arguments(markup=True),
-    "text-escaped": unescaped,
-    "token-cached-by-digest": gives(b""),
-    "token-for-one-department": argument("department", DROP),
-    "token-only-from-header": token_of_the_query,
-    "token-signature": unverified,
-    "token-signature (any RSA)": verified_with_any_rsa,
-    "tokens-not-recorded": gives_argument(1),
-    "tool-known": tool_that_reads,
-    "tool-named-in-body": tool_of_the_headers,
-    "unlisted-route-closed": open_route,
-    "unreadable-document-unnamed": condition(is_there),
-    "user-change-ends-sessions": element(1, DROP),
-}
-"""What happens in the place of a control, where it is not just deleted.  Where that can be one of several things, a few
-words in brackets after the control's id say which."""
