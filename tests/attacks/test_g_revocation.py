@@ -30,10 +30,10 @@ from tests.support.attack import (
     attack,
     reasons,
 )
+from tests.support.attack_operated import on_the_feed
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
-from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca, workload
+from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca
 from tests.support.door import NOW, Door
-from tests.support.feed import following, line
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import fresh_revocations
 from zerotrust.audit.chain import first_bad_record
@@ -42,10 +42,8 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.registry.events import changed, heartbeat, read_heartbeat
 from zerotrust.registry.topics import REVOCATIONS
-from zerotrust.revocation import Gap
 from zerotrust.revocation_list import Revocable
 from zerotrust.service import Service
-from zerotrust.spiffe.statement import InvalidStatement
 from zerotrust.transport.egress import EgressClients, calling_with
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
@@ -261,20 +259,9 @@ async def test_somebody_else_revokes_or_reinstates(target: Registered) -> Tries:
         ("POST", "/reinstatements", of_alice),
         ("GET", "/revocations", b""),
     ]
-    olga: dict[str, Any] = {"sub": "olga", "groups": ["/operators"]}
     for method, path, body in doors:
-        door: dict[str, Any] = {"method": method, "path": path, "body": body}
-        mine = target.operating(**(target.issuer.chain(ORCHESTRATOR, WRITER) | olga))
-        yield await target.send(REGISTRY, mine, **door, by="operator-in-person")
-        alice = target.operating(sub="alice", groups=["/engineering"])
-        yield await target.send(REGISTRY, alice, **door, by="operator-in-group")
-        for peer in (workload(WRITER), NO_CERTIFICATE):
-            yield await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.NO_TOKEN, by="row 1: gate-admits")
-        stolen = target.operating()
-        tried = await target.send(REGISTRY, stolen, **door, peer=workload(WRITER), reason=Reason.NOT_BOUND)
-        yield tried.stopped_by("azp-is-peer")
-        others = target.operating(azp="walkthrough")
-        yield await target.send(REGISTRY, others, **door, reason=Reason.ACTOR_MISSING, by="row 72: actor-required")
+        async for tried in target.by_no_operator(method=method, path=path, body=body):
+            yield tried
         revoked: dict[str, Any] = target.system.revocations.revoked  # type: ignore[assignment] # whatever it holds
         assert revoked.keys() <= {("user", "alice"), ("token", "T0")}
 
@@ -322,23 +309,17 @@ async def test_somebody_else_says_that_a_session_has_ended_or_that_nobody_was_re
 def _on_the_stream(target: Registered) -> list[Attempt]:
     """Who is not the registry revokes nobody and reinstates nobody, and neither does what it signed before."""
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
-    theft: dict[Revocable, str] = {("session", "session-1"): "a theft"}
-    tries = []
-    for signer, payload, by in [
+    session: Revocable = ("session", "session-1")
+    lines = (
         (reader, changed(registrar.id, 8, ("user", "alice"), "a rival"), "statement-signer"),
         (CA().svid(REGISTRY), changed(registrar.id, 8, ("user", "alice"), "a rival"), "statement-chain"),
-        (reader, changed(registrar.id, 8, ("session", "session-1"), None), "statement-signer"),
-        (registrar, changed(registrar.id, 7, ("session", "session-1"), None), "no-change-missed"),  # heard already
-        (registrar, changed(registrar.id, 9, ("session", "session-1"), None), "no-change-missed"),  # one is missing
-    ]:
-        feed = following(target.system.snapshot, 7, theft)
-        try:
-            feed._take(line(REVOCATIONS, payload, signer))
-        except (InvalidStatement, Gap):
-            tries.append(Attempt("not heard", succeeded=False).stopped_by(by))
-        else:
-            tries.append(Attempt("heard", feed.revocations.revoked != theft).stopped_by(by))
-    return tries
+        (reader, changed(registrar.id, 8, session, None), "statement-signer"),
+        (registrar, changed(registrar.id, 7, session, None), "no-change-missed"),  # heard already
+        (registrar, changed(registrar.id, 9, session, None), "no-change-missed"),  # one is missing
+    )
+    return on_the_feed(
+        target, {session: "a theft"}, ((signer, REVOCATIONS, payload, by) for signer, payload, by in lines)
+    )
 
 
 FORM: list[tuple[bytes, bytes | None]] = [(b"content-type", b"application/x-www-form-urlencoded")]

@@ -3,26 +3,22 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from authorities.policy.app import create_app
 from authorities.policy.versions import Versions, content_of
-from tests.support.attack import POLICY_AUTHORITY, Target, in_process
+from tests.support.attack import POLICY_AUTHORITY, in_process
+from tests.support.attack_operated import Operated
 from tests.support.issuer import Issuer
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, alive
 from zerotrust.service import Service
 
 
-class Governed(Target):
+class Governed(Operated):
     """The system with its policy authority."""
 
+    authority, client, rule = POLICY_AUTHORITY, "zt-policy", "policy-operator"
     versions: Versions
-
-    def operating(self, **changed: Any) -> str:
-        """An operator's token for the policy authority."""
-        good: dict[str, Any] = {"azp": "zt-policy", "sub": "olga", "groups": ["/operators"]}
-        return self.token(POLICY_AUTHORITY, **(good | changed))
 
 
 @asynccontextmanager

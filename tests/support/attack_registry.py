@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from authorities.registry.app import create_app
-from tests.support.attack import REGISTRY, Target, in_process
+from tests.support.attack import REGISTRY, in_process
+from tests.support.attack_operated import Operated
 from tests.support.ca import TRUST_DOMAIN
 from tests.support.issuer import Issuer
 from tests.support.policies import keep
@@ -43,17 +43,13 @@ class Clients:
         self.disabled.add(session)
 
 
-class Registered(Target):
+class Registered(Operated):
     """The system with its registry."""
 
+    authority, client = REGISTRY, "zt"
     clients: Clients
     data: Path
     """The folder of the registry's data."""
-
-    def operating(self, **changed: Any) -> str:
-        """An operator's token for the registry."""
-        good: dict[str, Any] = {"azp": "zt", "sub": "olga", "groups": ["/operators"]}
-        return self.token(REGISTRY, **(good | changed))
 
     @property
     def revoked(self) -> set[str]:
