@@ -11,7 +11,7 @@ import pytest
 from authorities.policy import fit
 from authorities.policy.decisions import rows
 from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, Office
-from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError
+from authorities.policy.versions import Summary, Version, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
 from tests.support.policies import versions_in
 from tests.support.waiting import until
@@ -99,27 +99,6 @@ async def test_what_is_unfit_is_not_kept_and_the_rows_are_named(office: Office, 
     assert len(problems) == 2
     assert all("yes by 'change-own-draft' expected, no by 'resource_denied' decided" in one for one in problems)
     assert (office.versions.active.number, there.taken) == (1, [])
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (
-            CONTENT.model_copy(update={"policies": {"a.cedar": "permit"}}),
-            "a.cedar: unexpected end of input",
-        ),
-        (CONTENT.model_copy(update={"table": "| user | groups |\n| alice |"}), "decisions.md, line 2"),
-        (
-            CONTENT.model_copy(update={"policies": {"a.cedar": "permit (principal, action, resource) when {false};"}}),
-            "every call that the registry allows is refused",
-        ),
-    ],
-)
-async def test_what_else_is_unfit(office: Office, content: Content, problem: str) -> None:
-    told = await office.test(content)
-
-    assert any(problem in one for one in told["problems"])
-    assert len(told["problems"]) <= MOST_PROBLEMS
 
 
 async def test_no_more_problems_are_told_than_one_mends_at_once(office: Office) -> None:

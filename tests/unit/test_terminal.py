@@ -9,13 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from tests.support.records import CALLER
-from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Request
-from zerotrust.audit.forms import sanitize
 from zt.terminal import Terminal, printable
-from zt.trail import trail
 
 TITLE = "\x1b]0;owned\x07"
 RIGHT_TO_LEFT = "\u202egnp.exe"
@@ -75,14 +69,3 @@ def test_styles_stay() -> None:
     Terminal(file=file, force_terminal=True, color_system="standard").print(Text("red\x1b[0m", style="red"))
 
     assert file.getvalue().startswith("\x1b[31mred\\x1b[0m")
-
-
-def test_an_event_with_markup_in_it_is_shown_as_it_is() -> None:
-    decision = Decided(allowed=False, reason="denied")
-    data = Request(operation=sanitize("read [/red]"), decision=decision, principal=CALLER)
-    event = AuditEvent(schema=1, time=1, service=CALLER.audience, data=data)
-    file = io.StringIO()
-
-    Terminal(file=file, width=120).print(trail([event]))
-
-    assert "read [/red]" in file.getvalue()
