@@ -42,19 +42,3 @@ def test_what_was_measured_is_no_difference() -> None:
 )
 def test_anything_else_is_a_difference(other: str) -> None:
     assert differences(drawn(SLOWER), other) != []
-
-
-def test_a_time_outside_of_the_scale_is_at_its_end_and_ten_times_as_long_is_one_step_further() -> None:
-    times = {"a": 0.0001, "b": 0.001, "c": 0.01, "d": 10, "e": 99}
-    at = [float(x) for x in re.findall(r'cx="([\d.]+)"', chart("Delays", [Times("x", 1, times)]))]
-
-    assert at == [150, 150, 270, 630, 630]
-
-
-def test_a_chart_escapes_what_it_shows_and_has_no_second_copy_as_text() -> None:
-    shown = chart("A & B", [Times("<b>", 1, {"<i>": 1})])
-
-    assert 'aria-label="A &amp; B"' in shown
-    assert "&lt;b&gt;" in shown
-    assert "&lt;i&gt;" in shown
-    assert repr(shown) == "A & B"

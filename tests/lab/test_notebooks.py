@@ -9,13 +9,10 @@ from typing import Any
 import jwt
 import pytest
 
-from lab.notebooks.claims import Names
 from lab.notebooks.execute import METADATA, PYTHON, sources
-from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.jupyter import FOLDER, copied
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
 from local.alone import DemoError
-from registration.realm.users import USERS
 from tests.support.system import ROOT
 
 CELLS = """
@@ -108,33 +105,6 @@ def test_the_committed_notebooks_are_of_their_sources_and_have_nothing_secret_in
         assert there["metadata"] == METADATA
         assert secrets_in(texts_of(there)) == []
         assert normal(text) == text
-
-
-def test_a_token_is_shown_by_its_claims_with_a_name_for_each_id() -> None:
-    identifier, _ = USERS["alice"]
-    token = jwt.encode(
-        {"sub": identifier, "iat": 1_800_000_000, "exp": 1_800_000_060, "sid": "abc", "scope": "tool.read"},
-        "a key that is long enough for it",
-        algorithm="HS256",
-    )
-    names = Names()
-
-    shown = json.loads(names.shown(token))
-    said = {"sub": "<alice>", "iat": "now", "exp": "iat + 60 s", "sid": "<id 1>", "scope": "tool.read"}
-    assert shown["claims"] == said
-    assert json.loads(names.shown(token)) == shown
-    assert token not in names.shown(token)
-
-
-def test_a_figure_escapes_what_it_shows_and_says_what_it_is() -> None:
-    drawn = figure("A & B", {"A": (0, 0), "<b>": (1, 0)}, [Arrow("A", "<b>", "T<1>")])
-
-    assert 'aria-label="A &amp; B"' in drawn
-    assert "&lt;b&gt;" in drawn
-    assert "T&lt;1&gt;" in drawn
-    assert ">A &amp; B</text>" in drawn
-    assert drawn._repr_svg_() == drawn
-    assert repr(drawn) == "A & B"  # what an untrusted notebook shows in its place
 
 
 def test_every_link_works_where_a_reader_opens_it_and_what_a_reader_changed_stays(tmp_path: Path) -> None:

@@ -119,8 +119,6 @@ def test_no_answer_is_broken_and_no_line_too_long(width: int) -> None:
 
     assert max(map(len, told.get().splitlines())) <= width
     assert [attempt.answered for attempt in ALL if attempt.answered not in told.get()] == []
-    words = {word for attempt in ALL for word in f"{attempt.who} {attempt.what} {attempt.control}".split()}
-    assert words <= set(told.get().split())
 
 
 async def test_what_must_succeed_is_marked_and_counted_apart() -> None:
@@ -223,19 +221,10 @@ def test_which_model_answered_is_told_from_the_tasks_answer_and_the_journals() -
     ]
 
 
-def test_each_further_line_stands_below_the_first_one(width: int) -> None:
-    with console.capture() as told:
-        say("word " * 40 + "\nthe end")
-        paragraph("word " * 40, indent=2, hanging=4)
-
-    first, *lines = told.get().splitlines()
-    assert re.match(r" *\d+\.\d s  word", first)
-    assert {re.match(" *", line)[0] for line in lines} <= {"  ", " " * 6, " " * 9}  # type: ignore[index] # it matches
-    assert max(map(len, [first, *lines])) <= width
-    assert {word for line in lines for word in line.split()} == {"word", "the", "end"}
-
-
 def test_a_first_line_is_as_wide_as_the_others_and_words_and_styles_stay_whole(width: int) -> None:
+    with console.capture() as noted:
+        say("word " * 40 + "\nthe end")
+    assert {re.match(" *", line)[0] for line in noted.get().splitlines()[1:]} == {" " * 9}  # type: ignore[index] # it matches
     said = Text.assemble(("make up", "bold"), "  ", " ".join(f"word{number}" for number in range(40)), "\n\nend")
     with console.capture() as told:
         paragraph(said, indent=2, hanging=9)
