@@ -87,6 +87,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone.approved = clone.type("make register")
     try:
         started = clone.type("make up")
+        assert clone.type("make hints") in started  # the same, and then what is true at a start alone
+        assert (clone.folder / "run" / "hints").stat().st_mode & 0o777 == 0o600
         clone.passwords = dict(re.findall(r"^  (\w+) +password (\S+)", started, re.MULTILINE))
         yield clone
     finally:
