@@ -5,18 +5,19 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from authorities.policy.versions import Version, content_of
 from demo.parts import paragraph
 from local.keycloak_options import URL
 from local.left_running import READY, let_go
 from local.manual_steps import RECEIPT_STEPS, steps
 from local.model import Model
 from local.past import HINTS
-from local.policies_here import other_in_force
 from local.program import FOLDER, console, say
 from local.start import running
 from local.system import HOST, ROOT, System
 from registration.realm.users import USERS
 from zerotrust.durable import written
+from zerotrust.registry.reading import RegistryError
 
 ZT = ".venv/bin/zt --user olga"
 NOW = (
@@ -47,7 +48,7 @@ async def serve(model: Model) -> int:
             let_go(FOLDER / "logs" / "local.log")
             await asyncio.Event().wait()
         finally:
-            file.unlink()
+            file.unlink(missing_ok=True)
     return 0
 
 
@@ -100,9 +101,15 @@ def suspensions(system: System) -> Iterator[Text]:
 def other_policies(system: System) -> Iterator[Text]:
     """Yield that policies/ is not in force, if so, with the commands that put it into force."""
     kept = system.data(system.registry.authorities.policy) / "versions"
-    if number := other_in_force(kept, ROOT / "policies"):
+    try:
+        newest = max(kept.glob("*.json"), default=None)
+        active = Version.model_validate_json(newest.read_bytes()) if newest else None
+        differs = active and content_of(ROOT / "policies") != active.content
+    except (OSError, ValueError, RegistryError):  # what cannot be read says nothing
+        return
+    if active and differs:
         yield Text(
-            f"\npolicies/ differs from version {number}, which is in force.\n"
+            f"\npolicies/ differs from version {active.number}, which is in force.\n"
             "An operator puts it into force:\n"
             f"  {ZT} policy test\n"
             f'  {ZT} policy activate --because "..."',
