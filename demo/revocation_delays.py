@@ -30,13 +30,14 @@ async def delays(method: RevocationMethod, use: Use) -> dict[str, float]:
     for name, call in calls.items():
         if (answer := await answer_to(call())).startswith("401"):
             raise RuntimeError(f"{name} says {answer} before anything is revoked")
+    use.asked = time.monotonic()
+    revoking = asyncio.ensure_future(method.trigger(use))
     try:
-        use.asked = time.monotonic()
-        revoking = asyncio.ensure_future(method.trigger(use))
         took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
         await revoking
         return {name: at - use.asked for name, at in took}
     finally:
+        await asyncio.wait([revoking])  # or it would be revoked after it was undone
         await method.undo(use)
 
 
