@@ -13,29 +13,8 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageContent, TextContent
 
-from zerotrust.adapters.agent_loop import (
-    BYTES_PER_TOKEN,
-    DONE,
-    IDLE,
-    LONGEST,
-    LONGEST_FAILURE,
-    MAX_CALLS,
-    MAX_CONVERSATION,
-    MAX_IDLE,
-    MAX_SAME,
-    MAX_SECONDS,
-    MAX_TOKENS,
-    MAX_TURNS,
-    NO_END,
-    NO_ROOM,
-    NO_TIME,
-    NO_TOKENS,
-    SAME,
-    SECONDS_TO_REPORT,
-    TOO_LONG,
-    TOO_MANY,
-    run_tool_loop,
-)
+from zerotrust.adapters import agent_loop as loop
+from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError
 from zerotrust.adapters.model_choice import LONGEST_MODEL, ask_for_model, model_name
 from zerotrust.adapters.model_client import EMPTY, LONGEST_NAME, Call, ModelClient, Reply, read_reply
@@ -303,7 +282,7 @@ async def test_what_a_tool_says_in_an_error_hides_nothing_of_what_was_done(code:
     answer = await worked("?", Scripted(calls("create", "read"), SAID), Failing(create="filed"))
 
     assert answer.done == ("create {}: filed",)
-    assert len(answer.model_dump_json()) < 4 * LONGEST_REFUSAL + LONGEST_FAILURE
+    assert len(answer.model_dump_json()) < 4 * LONGEST_REFUSAL + loop.LONGEST_FAILURE
 
 
 # how much
@@ -427,30 +406,30 @@ async def test_a_model_that_never_ends_is_given_up() -> None:
     model = Asking()
     answer = await worked("?", model, Answering(read="x"))
 
-    assert answer.broken == NO_END
-    assert len(model.heard) == len(answer.done) == MAX_TURNS
+    assert answer.broken == loop.NO_END
+    assert len(model.heard) == len(answer.done) == loop.MAX_TURNS
 
 
 async def test_a_model_that_wants_too_many_calls_gets_so_many_and_goes_on_without_the_rest() -> None:
     """So a document that talks it into a thousand calls does not end the task."""
-    wanted = tuple(Call("read", {"id": str(number)}) for number in range(MAX_CALLS + 7))
+    wanted = tuple(Call("read", {"id": str(number)}) for number in range(loop.MAX_CALLS + 7))
     tools, model = Answering(read="x"), Scripted(Reply(calls=wanted), SAID)
 
     answer = await worked("?", model, tools)
 
     assert (answer.text, answer.broken) == ("Done.", "")
-    assert len(tools.called) == len(answer.done) == MAX_CALLS
-    assert answer.failed == (f"7 more: {TOO_MANY}",)
-    assert [message["content"] for message in model.heard[1][-7:]] == [f"refused ({TOO_MANY})"] * 7
+    assert len(tools.called) == len(answer.done) == loop.MAX_CALLS
+    assert answer.failed == (f"7 more: {loop.TOO_MANY}",)
+    assert [message["content"] for message in model.heard[1][-7:]] == [f"refused ({loop.TOO_MANY})"] * 7
 
 
-@pytest.mark.parametrize("said", [MAX_TOKENS // 2, MAX_TOKENS])
+@pytest.mark.parametrize("said", [loop.MAX_TOKENS // 2, loop.MAX_TOKENS])
 async def test_a_task_whose_tokens_are_used_is_given_up_and_what_was_done_is_told(said: int) -> None:
     model = Asking(said)
     answer = await worked("?", model, Answering(read="x"))
 
-    assert answer.broken == NO_TOKENS
-    assert len(model.heard) == len(answer.done) == MAX_TOKENS // said
+    assert answer.broken == loop.NO_TOKENS
+    assert len(model.heard) == len(answer.done) == loop.MAX_TOKENS // said
 
 
 CREATE = (Call("create", {"text": "hal"}),)
@@ -460,12 +439,12 @@ CUT_OFF, REFUSED = "the model's answer was cut off at its limit of tokens", "the
 @pytest.mark.parametrize(
     ("reply", "text", "broken"),
     [
-        pytest.param(Reply("Done.", tokens=MAX_TOKENS), "Done.", "", id="an answer with the last tokens"),
+        pytest.param(Reply("Done.", tokens=loop.MAX_TOKENS), "Done.", "", id="an answer with the last tokens"),
         pytest.param(Reply("", stopped=EMPTY), "", EMPTY, id="nothing"),
         pytest.param(Reply("x", CREATE, CUT_OFF), "", CUT_OFF, id="half a call"),
         pytest.param(Reply("x", CREATE, REFUSED), "", REFUSED, id="a refusal with a call"),
-        pytest.param(Reply("x" * MAX_CONVERSATION, CREATE), "", NO_ROOM, id="too many words"),
-        pytest.param(calls("create", id="x" * MAX_CONVERSATION), "", NO_ROOM, id="too long a call"),
+        pytest.param(Reply("x" * loop.MAX_CONVERSATION, CREATE), "", loop.NO_ROOM, id="too many words"),
+        pytest.param(calls("create", id="x" * loop.MAX_CONVERSATION), "", loop.NO_ROOM, id="too long a call"),
     ],
 )
 async def test_a_reply_is_an_answer_or_the_reason_why_there_is_none_and_then_nothing_is_done(
@@ -478,26 +457,26 @@ async def test_a_reply_is_an_answer_or_the_reason_why_there_is_none_and_then_not
 
 
 async def test_a_server_that_says_nothing_of_tokens_is_counted_by_bytes() -> None:
-    model, task = Asking(), "x" * (MAX_CONVERSATION // 2)
-    with patch("zerotrust.adapters.agent_loop.MAX_TOKENS", 2 * len(task) // BYTES_PER_TOKEN):
+    model, task = Asking(), "x" * (loop.MAX_CONVERSATION // 2)
+    with patch("zerotrust.adapters.agent_loop.MAX_TOKENS", 2 * len(task) // loop.BYTES_PER_TOKEN):
         answer = await worked(task, model, Answering(read="x"))
 
-    assert (answer.broken, len(model.heard)) == (NO_TOKENS, 2)
+    assert (answer.broken, len(model.heard)) == (loop.NO_TOKENS, 2)
 
 
 async def test_a_model_that_takes_too_long_is_given_up() -> None:
     with patch("zerotrust.adapters.agent_loop.MAX_SECONDS", 0):
         answer = await worked("?", Scripted(SAID, hangs=True), Answering())
 
-    assert answer.broken == NO_TIME
+    assert answer.broken == loop.NO_TIME
 
 
 async def test_a_task_ends_before_its_callers_token_does(callers: Callers) -> None:
-    callers(SECONDS_TO_REPORT)
-    async with asyncio.timeout(MAX_SECONDS / 2):
-        assert (await worked("?", Scripted(SAID, hangs=True), Answering())).broken == NO_TIME
+    callers(loop.SECONDS_TO_REPORT)
+    async with asyncio.timeout(loop.MAX_SECONDS / 2):
+        assert (await worked("?", Scripted(SAID, hangs=True), Answering())).broken == loop.NO_TIME
 
-    callers(SECONDS_TO_REPORT + 60)
+    callers(loop.SECONDS_TO_REPORT + 60)
     assert (await worked("?", Scripted(SAID), Answering())).text == "Done."
 
 
@@ -508,9 +487,9 @@ async def test_a_tool_that_hangs_is_given_up_before_the_caller_stops_waiting(cal
             await asyncio.Event().wait()
             raise AssertionError
 
-    loop, now = asyncio.get_running_loop(), asyncio.get_running_loop().time
+    running, now = asyncio.get_running_loop(), asyncio.get_running_loop().time
     callers(20)
-    late = patch.object(loop, "time", lambda: now() + 20 - 2 * REPORTING_MARGIN)
+    late = patch.object(running, "time", lambda: now() + 20 - 2 * REPORTING_MARGIN)
     try:
         answer = await worked("?", Scripted(calls("read")), Hanging())
     finally:
@@ -528,14 +507,14 @@ async def test_no_call_is_begun_when_the_time_is_over() -> None:
             late.start()  # from now on
             return calls("read")
 
-    late = patch.object(asyncio.get_running_loop(), "time", lambda: now() + MAX_SECONDS)
+    late = patch.object(asyncio.get_running_loop(), "time", lambda: now() + loop.MAX_SECONDS)
     try:
         answer = await worked("?", Slow(), tools)
     finally:
         late.stop()
 
-    assert (answer.broken, tools.called) == (NO_TIME, [])
-    assert answer.failed == (f"read {{}}: {NO_TIME}",)
+    assert (answer.broken, tools.called) == (loop.NO_TIME, [])
+    assert answer.failed == (f"read {{}}: {loop.NO_TIME}",)
 
 
 # nothing twice, and nothing for ever
@@ -551,8 +530,11 @@ async def test_a_call_that_has_succeeded_is_not_made_again_unless_it_only_reads(
 
     assert tools.called == ["create", "read", "read", "create"]
     assert answer.text == "Done."
-    assert answer.failed == (f'create {{"a": "1", "b": "2"}}: {DONE}', f'create {{"b": "2", "a": "1"}}: {DONE}')
-    assert [message["content"] for message in model.heard[2][-4:]] == [DONE, "x", DONE, "filed"]
+    assert answer.failed == (
+        f'create {{"a": "1", "b": "2"}}: {loop.DONE}',
+        f'create {{"b": "2", "a": "1"}}: {loop.DONE}',
+    )
+    assert [message["content"] for message in model.heard[2][-4:]] == [loop.DONE, "x", loop.DONE, "filed"]
 
 
 async def test_a_call_that_is_refused_is_made_again_a_few_times_and_then_no_more() -> None:
@@ -560,19 +542,19 @@ async def test_a_call_that_is_refused_is_made_again_a_few_times_and_then_no_more
 
     answer = await worked("?", Scripted(calls("post")), tools)
 
-    assert tools.called == ["post"] * MAX_SAME
-    assert answer.failed[MAX_SAME:] == (f"post {{}}: {SAME}",) * MAX_IDLE
-    assert answer.broken == IDLE
+    assert tools.called == ["post"] * loop.MAX_SAME
+    assert answer.failed[loop.MAX_SAME :] == (f"post {{}}: {loop.SAME}",) * loop.MAX_IDLE
+    assert answer.broken == loop.IDLE
 
 
 async def test_a_model_whose_calls_cannot_be_made_is_given_up_unless_it_mends() -> None:
     bad = Reply(calls=(Call("read", {}, "the arguments are no JSON object"),))
     mended = Reply(calls=(*bad.calls, Call("read", {})))  # a bad call takes nothing from one beside it
-    for mends, replies in ((False, [bad] * MAX_IDLE), (True, [bad, bad, mended, bad, bad, SAID])):
+    for mends, replies in ((False, [bad] * loop.MAX_IDLE), (True, [bad, bad, mended, bad, bad, SAID])):
         model, tools = Scripted(*replies), Answering(read="x")
         answer = await worked("?", model, tools)
 
-        assert (answer.text, answer.broken) == (("Done.", "") if mends else ("", IDLE))
+        assert (answer.text, answer.broken) == (("Done.", "") if mends else ("", loop.IDLE))
         assert tools.called == ["read"] * mends
         assert model.heard[1][-1]["content"] == "the arguments are no JSON object"
         assert answer.failed[0] == "read {}: the arguments are no JSON object"
@@ -609,15 +591,20 @@ async def test_the_messages_have_ids_of_their_own_and_names_that_every_server_ta
 
 async def test_what_a_task_has_no_room_for_is_left_out_and_the_rest_goes_on() -> None:
     """One document too many, or one that is too long, is not the end of the task."""
-    large = "x" * (MAX_CONVERSATION // 3)
+    large = "x" * (loop.MAX_CONVERSATION // 3)
     model = Scripted(calls("one", "two", "three", "four"), SAID)
 
     answer = await worked("?", model, Answering(one=large, two=large, three=large, four="small"))
 
     assert (answer.text, answer.broken) == ("Done.", "")
-    assert [len(message["content"]) for message in model.heard[1][2:]] == [len(large), len(large), len(TOO_LONG), 5]
+    assert [len(message["content"]) for message in model.heard[1][2:]] == [
+        len(large),
+        len(large),
+        len(loop.TOO_LONG),
+        5,
+    ]
     assert len(answer.done) == 4
-    assert answer.failed == (f"three {{}}: {TOO_LONG}",)
+    assert answer.failed == (f"three {{}}: {loop.TOO_LONG}",)
 
 
 @pytest.mark.parametrize("letter", ["x", "й", '"', "\x01"])
@@ -630,16 +617,16 @@ async def test_a_model_is_never_told_more_than_one_task_has_room_for(letter: str
 
     await worked("?", model(asks), Answering(read=letter * 10_000))
 
-    assert len(sent) == MAX_TURNS
-    assert max(sent) < MAX_CONVERSATION + 1000
+    assert len(sent) == loop.MAX_TURNS
+    assert max(sent) < loop.MAX_CONVERSATION + 1000
 
 
 async def test_a_task_that_is_too_long_by_itself_is_refused_before_anything_is_done() -> None:
     tools = Answering()
     with pytest.raises(PeerError) as error:
-        await worked("x" * MAX_CONVERSATION, Scripted(SAID), tools)
+        await worked("x" * loop.MAX_CONVERSATION, Scripted(SAID), tools)
 
-    assert error.value.message == NO_ROOM
+    assert error.value.message == loop.NO_ROOM
 
 
 async def test_what_is_told_of_a_call_has_an_end() -> None:
@@ -649,7 +636,7 @@ async def test_what_is_told_of_a_call_has_an_end() -> None:
     (done,), (failed,) = answer.done, answer.failed
     assert done.startswith('read {"id": "xxx')
     assert done.endswith("yyy…")
-    assert len(done) == 2 * (LONGEST + 1) + len(": ")
+    assert len(done) == 2 * (loop.LONGEST + 1) + len(": ")
     assert failed.startswith('replace {"text": "xxx')
     assert failed.endswith("xxx…: refused (policy_denied)")  # the user needs the cause, whatever the length of the call
-    assert len(failed) == LONGEST_FAILURE + 1
+    assert len(failed) == loop.LONGEST_FAILURE + 1

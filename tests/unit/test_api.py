@@ -52,18 +52,21 @@ def test_no_public_name_is_a_modules_name_which_would_hide_it() -> None:
 
 
 def test_the_library_names_nothing_of_the_demo() -> None:
-    """Its own authorities apart, which every system has: no party, trust domain, user or model."""
-    named = {name for name in registry().parties if not name.startswith("authority/")} | {"scripted", "walkthrough"}
-    words = re.compile("|".join(rf"\b{name}\b" for name in [*sorted(named - {"zt"}), "agents.example"]))
+    """Its own authorities apart, which every system has: no party, scope, trust domain, department, user or model."""
+    known = registry()
+    parties = {name for name in known.parties if not name.startswith("authority/")} - {"zt"}
+    named = {*parties, *known.scopes, *known.departments, known.trust_domain, "scripted", "walkthrough"}
+    words = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(named)))
 
     for file in (ROOT / "zerotrust").rglob("*.py"):
-        constants = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
+        nodes = [*ast.walk(ast.parse(file.read_text()))]
         told = {
             ast.get_docstring(node, clean=False)
-            for node in ast.walk(ast.parse(file.read_text()))
+            for node in nodes
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         }
-        found = [text for text in constants if isinstance(text, str) and text not in told and words.search(text)]
+        constants = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        found = [text for text in constants if text not in told and words.search(text)]
         assert found == [] or file.name == "logs.py", file
 
 

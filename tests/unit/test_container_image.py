@@ -56,17 +56,13 @@ def test_what_this_user_cannot_read_is_closed(root: Path, monkeypatch: pytest.Mo
     assert ImageFiles().look(str(root))["/usr/lib/libc.so"] == CLOSED
 
 
-def test_there_is_an_end_to_what_is_measured(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "MAX_FILES", 1)
-
-    with pytest.raises(MeasureError, match="more than 1 files and folders"):
-        ImageFiles().look(str(root))
-
-
-def test_folders_without_files_count_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("folders", [True, False])
+def test_there_is_an_end_to_what_is_measured_and_folders_without_files_count_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, folders: bool
+) -> None:
     monkeypatch.setattr(image, "MAX_FILES", 10)
-    for name in "abcdefghijk":
-        (tmp_path / name).mkdir()
+    for number in range(11):
+        (tmp_path / str(number)).mkdir() if folders else (tmp_path / str(number)).touch()
 
     with pytest.raises(MeasureError, match="more than 10 files and folders"):
         ImageFiles().look(str(tmp_path))
@@ -115,11 +111,22 @@ def container(root: Path, problem: str | None = None) -> ContainerRoot:
     return ContainerRoot(str(root), files, expected=expected, leave_out=frozenset({"/proc"}), problem=lambda: problem)
 
 
-def test_a_container_that_is_as_built_has_not_changed(root: Path) -> None:
-    one = container(root)
+@pytest.mark.parametrize(
+    ("problem", "most", "changed"),
+    [
+        pytest.param(None, image.MAX_FILES, [], id="as built"),
+        pytest.param("it was started as 'sh'", image.MAX_FILES, ["it was started as 'sh'"], id="another process"),
+        pytest.param(None, 0, ["more than 0 files and folders"], id="cannot be measured"),
+    ],
+)
+def test_what_a_process_has_become_and_what_cannot_be_measured_count_as_changes(
+    root: Path, monkeypatch: pytest.MonkeyPatch, problem: str | None, most: int, changed: list[str]
+) -> None:
+    one = container(root, problem)
+    monkeypatch.setattr(image, "MAX_FILES", most)
     one.look()
 
-    assert one.changed == []
+    assert one.changed == changed
 
 
 @pytest.mark.parametrize("how", ["look", "look_at"])
@@ -133,21 +140,6 @@ def test_a_file_that_is_planted_changed_or_removed_is_found(root: Path, how: str
     one.look_at([f"{root}/usr/lib/planted.so"])
 
     assert one.changed == ["/usr/lib/libc.so"]
-
-
-def test_what_its_process_has_become_counts_as_a_change(root: Path) -> None:
-    one = container(root, "it was started as 'sh'")
-    one.look()
-
-    assert one.changed == ["it was started as 'sh'"]
-
-
-def test_what_cannot_be_measured_counts_as_a_change(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = container(root)
-    monkeypatch.setattr(image, "MAX_FILES", 0)
-    one.look()
-
-    assert one.changed == ["more than 0 files and folders"]
 
 
 def test_the_kernel_reports_changes_below_the_root_and_none_behind_a_link(

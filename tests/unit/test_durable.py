@@ -119,17 +119,13 @@ def test_a_key_is_durable_before_anything_is_signed(tmp_path: Path) -> None:
     assert synced_folders == [tmp_path]
 
 
-def test_a_key_that_others_may_have_read_is_not_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "length", "why"), [(0o640, 32, "mode 640"), (0o600, 31, "not a key of 32 bytes")])
+def test_a_key_that_others_may_have_read_or_that_is_damaged_is_not_used(
+    tmp_path: Path, mode: int, length: int, why: str
+) -> None:
     new_key(file := tmp_path / "log.key", "agents.example/audit", ED25519)
-    file.chmod(0o640)
+    file.write_bytes(file.read_bytes()[:length])
+    file.chmod(mode)
 
-    with pytest.raises(NoteKeyError, match="mode 640"):
-        kept_key(file, "agents.example/audit", ED25519)
-
-
-def test_a_damaged_key_is_not_used(tmp_path: Path) -> None:
-    new_key(file := tmp_path / "log.key", "agents.example/audit", ED25519)
-    file.write_bytes(file.read_bytes()[:-1])
-
-    with pytest.raises(NoteKeyError, match="not a key of 32 bytes"):
+    with pytest.raises(NoteKeyError, match=why):
         kept_key(file, "agents.example/audit", ED25519)

@@ -759,7 +759,7 @@ async def test_what_one_party_sends_takes_nothing_from_what_another_sends(
     calls = [asyncio.create_task(one(door, issuer, number)) for number in range(share)]
     await waiting.until(share)
 
-    refused = await one(door, issuer, share)
+    refused = await asyncio.wait_for(one(door, issuer, share), 30)  # it waits where nobody refuses it
     calls.append(asyncio.create_task(another(door, issuer, share)))
     await waiting.until(share + 1)
 

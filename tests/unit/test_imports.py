@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.system import ROOT, registry
+from tests.support.system import ROOT
 
 GATE = [
     "identity",
@@ -183,24 +183,6 @@ def test_the_library_knows_nobody_that_is_built_from_it() -> None:
     for file in (ROOT / "zerotrust").rglob("*.py"):
         known = {name for name in imports(file) if name.partition(".")[0] in ours}
         assert known == ({"zt.login"} if str(file.relative_to(ROOT)) in TEST_BED else set()), file
-
-
-def test_zt_signs_nobody_in_for_them() -> None:
-    """What fills in Keycloak's form is for tests and for where nobody sits."""
-    for file in (ROOT / "zt").rglob("*.py"):
-        assert [name for name in imports(file) if name.startswith("zerotrust.testing")] == [], file
-
-
-def test_the_library_names_no_party_no_scope_and_no_trust_domain_of_this_demo() -> None:
-    known = registry()
-    names = [*known.parties, *known.scopes, known.trust_domain, *known.departments]
-
-    for file in (ROOT / "zerotrust").rglob("*.py"):
-        nodes = ast.walk(ast.parse(file.read_text()))
-        said = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-        assert [
-            name for name in names for text in said if name == text or (name in text and {*"/."} & {*name})
-        ] == [], file
 
 
 def test_the_verifier_does_not_know_how_a_party_was_started() -> None:

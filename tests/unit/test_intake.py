@@ -12,6 +12,7 @@ from authorities.audit.log import LogError
 from authorities.audit.reasons import AuditReason
 from tests.support.audited import READER, WRITER, body, written
 from tests.support.system import registry
+from tests.support.waiting import until
 from zerotrust.audit.record import GENESIS, Link
 from zerotrust.decision import Denied
 
@@ -44,12 +45,10 @@ def into_the_log() -> Intake:
 async def test_lines_that_still_wait_at_the_end_are_refused_as_are_those_that_come_later(into_the_log: Intake) -> None:
     publishing = asyncio.create_task(into_the_log.run())
     async with asyncio.timeout(30):
-        while not into_the_log._ready:
-            await asyncio.sleep(0)
+        await until(lambda: into_the_log._ready)
         assert (await into_the_log.take(READERS, SENT[READERS])).records == 2  # and a pause follows
         waiting = asyncio.create_task(into_the_log.take(WRITERS, SENT[WRITERS]))
-        while not into_the_log._waiting:
-            await asyncio.sleep(0)
+        await until(lambda: into_the_log._waiting)
         publishing.cancel()
 
         for late in (waiting, into_the_log.take(WRITERS, SENT[WRITERS])):
@@ -62,8 +61,7 @@ async def test_lines_that_still_wait_at_the_end_are_refused_as_are_those_that_co
 async def test_lines_that_the_log_has_already_do_not_put_its_end_off(into_the_log: Intake) -> None:
     publishing = asyncio.create_task(into_the_log.run())
     async with asyncio.timeout(30):
-        while not into_the_log._ready:
-            await asyncio.sleep(0)
+        await until(lambda: into_the_log._ready)
         for new in (True, False):
             into_the_log._came.clear()
             assert (await into_the_log.take(READERS, SENT[READERS])).records == 2

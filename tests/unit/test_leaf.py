@@ -14,12 +14,9 @@ LEAF = (
 )
 
 
-def test_heads_have_one_form_and_are_read_back() -> None:
+def test_heads_have_one_form_and_are_read_back_also_of_no_journal() -> None:
     assert heads_leaf(HEADS) == LEAF
     assert leaf_of(LEAF) == HEADS
-
-
-def test_of_no_journal_there_are_heads_too() -> None:
     assert leaf_of(b'{"heads":{},"time":0}') == Heads({}, 0)
 
 
