@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -335,21 +335,14 @@ async def _gone(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise ConnectionResetError
 
 
-class _at_the_issuer:  # noqa: N801 - reads like a function
+def _at_the_issuer(target: Target, answer: ASGIApp) -> AbstractContextManager[None]:
     """Let somebody else answer introspection, and the issuer all the rest."""
+    genuine = target.system.apps[ISSUER_AT]
 
-    def __init__(self, target: Target, answer: ASGIApp) -> None:
-        self._apps, self._answer, self._genuine = target.system.apps, answer, target.system.apps[ISSUER_AT]
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (answer if scope["path"].endswith("/introspect") else genuine)(scope, receive, send)
 
-    def __enter__(self) -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            asked = scope["path"].endswith("/introspect")
-            await (self._answer if asked else self._genuine)(scope, receive, send)
-
-        self._apps[ISSUER_AT] = app
-
-    def __exit__(self, *_: object) -> None:
-        self._apps[ISSUER_AT] = self._genuine
+    return target.answered_by(app, at=ISSUER_AT)
 
 
 @attack(389)

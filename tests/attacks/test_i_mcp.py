@@ -224,7 +224,7 @@ async def _approved(target: Target) -> list[dict[str, Any]]:
 async def _shown(target: Target, tools: list[dict[str, Any]]) -> Tried:
     """What becomes of a task whose reader is shown these tools; the attack succeeds where a model gets to read it."""
     address, model = target.system.addresses[TOOL], target.system.addresses["inference"]
-    genuine, thinking = target.system.apps[address], target.system.apps[model]
+    thinking = target.system.apps[model]
     prompts: list[str] = []
 
     async def rogue(scope: Scope, receive: Receive, send: Send) -> None:
@@ -237,11 +237,8 @@ async def _shown(target: Target, tools: list[dict[str, Any]]) -> Tried:
         prompts.append(scope["path"])
         await thinking(scope, receive, send)
 
-    on_record = len(target.system.records(READER))
-    target.system.apps |= {address: rogue, model: listening}
-    tried = await target.give(READER)
-    target.system.apps |= {address: genuine, model: thinking}
-    tried.recorded = target.system.records(READER)[on_record:]
+    with target.answered_by(rogue, at=address), target.answered_by(listening, at=model):
+        tried = await target.give(READER)
     tried.effect = bool(prompts)
     return tried
 

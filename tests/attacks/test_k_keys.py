@@ -2,8 +2,6 @@
 
 import asyncio
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import jwt
 import orjson
@@ -76,10 +74,10 @@ async def test_an_answer_that_sends_a_service_elsewhere(target: Target) -> Tries
                 *(redirecting(status, f"{lure}/") for status in (301, 302, 303, 307, 308)),
                 _challenge(lure),
             ):
-                with _in_its_place(target, origin, answer):
+                with target.answered_by(answer, at=origin):
                     yield _lured(target, await target.give(caller))
         for status in (302, 307):
-            with _in_its_place(target, ISSUER_AT, redirecting(status, f"{lure}/keys")):
+            with target.answered_by(redirecting(status, f"{lure}/keys"), at=ISSUER_AT):
                 yield _lured(target, await target.give(READER))
                 _forget_keys(target, TOOL)
                 yield _lured(target, await target.send(TOOL, target.token(TOOL), reason=Reason.KEYS_UNAVAILABLE))
@@ -90,16 +88,15 @@ async def test_an_answer_that_sends_a_service_elsewhere(target: Target) -> Tries
 async def test_another_issuer_that_is_named_somewhere(target: Target) -> Tries:
     """In a tool's metadata, which nobody asks for; and in a token that came back from an exchange."""
     for lure in LURES:
-        with _in_its_place(target, target.system.addresses[TOOL], _challenge(lure)):
+        with target.answered_by(_challenge(lure), at=target.system.addresses[TOOL]):
             tried = _lured(target, await target.give(READER))
             tried.reason = Reason.GRANTED
             yield tried
         target.issuer.spoil = {"iss": f"{lure}/realms/agents"}
-        on_record, tool = len(await target.records(TOOL)), target.system.services[TOOL]
+        tool = target.system.services[TOOL]
         assert isinstance(tool, Watched)
         before = len(tool.handled)
-        tried = await target.give(READER)
-        tried.recorded = (await target.records(TOOL))[on_record:]
+        tried = await target.give(READER, on_record_at=TOOL)
         tried.effect = len(tool.handled) > before
         yield tried
         target.issuer.spoil = {}
@@ -115,14 +112,14 @@ async def test_metadata_of_another_issuer_or_that_lead_elsewhere(target: Target)
         await (mallory if "/realms/other/" in scope["path"] else target.issuer).app(scope, receive, send)
 
     target.issuer.metadata = metadata(other)
-    with _in_its_place(target, ISSUER_AT, realms):
+    with target.answered_by(realms, at=ISSUER_AT):
         yield await target.send(TOOL, mallory.sign(target.claims(TOOL)), reason=Reason.KEYS_UNAVAILABLE)
 
     target.issuer.metadata = metadata()
     assert (await target.send(READER, target.token(READER))).handled  # its keys are known
     target.issuer.metadata = metadata(token_endpoint=f"{LURES[0]}/token")
     target.system.services[READER]._exchanger._issuer._known = None
-    with _in_its_place(target, LURES[0], mallory.app):
+    with target.answered_by(mallory.app, at=LURES[0]):
         tried = await target.give(READER)
     tried.effect = bool(taken)
     yield tried
@@ -147,7 +144,7 @@ async def test_a_key_set_that_is_not_as_it_should_be(target: Target) -> Tries:
         (200, {"keys": {"k2": mine}}),
     ]:
         assert (await target.send(TOOL, target.token(TOOL))).handled
-        with _in_its_place(target, ISSUER_AT, answering_with(status, orjson.dumps(document))):
+        with target.answered_by(answering_with(status, orjson.dumps(document)), at=ISSUER_AT):
             _may_read_again(target, TOOL)
             forged = target.attacker(kid="k2").sign(target.claims(TOOL))
             yield await target.send(TOOL, forged)
@@ -165,7 +162,7 @@ async def test_a_key_that_can_be_guessed_or_factored(target: Target) -> Tries:
     assert (await target.send(TOOL, target.token(TOOL))).handled
     for entry in (small, curve, shared):
         document = {"keys": [*good, entry | {"kid": "k3", "use": "sig", "alg": "RS256"}]}
-        with _in_its_place(target, ISSUER_AT, answering_with(200, orjson.dumps(document))):
+        with target.answered_by(answering_with(200, orjson.dumps(document)), at=ISSUER_AT):
             _may_read_again(target, TOOL)
             by_it = Issuer(target.issuer.registry, key=weak, kid="k3", clock=target.clock)
             header = b'{"alg":"RS256","typ":"at+jwt","kid":"k3"}'
@@ -179,14 +176,6 @@ def _lured(target: Target, tried: Tried) -> Tried:
     """The attack succeeds where anything is asked for at the other address."""
     tried.effect = bool(target.lured)
     return tried
-
-
-@contextmanager
-def _in_its_place(target: Target, origin: str, app: ASGIApp) -> Iterator[None]:
-    """Let somebody else answer at an address."""
-    genuine, target.system.apps[origin] = target.system.apps[origin], app
-    yield
-    target.system.apps[origin] = genuine
 
 
 def _challenge(lure: str) -> ASGIApp:

@@ -161,10 +161,9 @@ async def test_a_model_that_never_has_enough(target: Target) -> Tries:
     wishes = [{"id": "1", "type": "function", "function": call} for call in calls]
     answer = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": wishes}}]})
     target.system.apps[target.system.addresses["inference"]] = answering_with(200, answer)
-    before = len(target.system.records(TOOL))
     with patch("zerotrust.adapters.agent_loop.MAX_CALLS", most):
-        tried = await target.send(READER, target.token(READER))
-    done = [r for r in target.system.records(TOOL)[before:] if r.get("operation") == "document.read"]
+        tried = await target.send(READER, target.token(READER), on_record_at=TOOL)
+    done = [r for r in tried.recorded if r.get("operation") == "document.read"]
     yield replace(tried, effect=len(done) > most)
 
 

@@ -15,8 +15,8 @@ What is no request to a door, such as a handshake or a launch, is an `Attempt`; 
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
@@ -276,6 +276,13 @@ class Target(Scene):
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body"})
 
+    @contextmanager
+    def answered_by(self, app: ASGIApp, *, at: str) -> Iterator[None]:
+        """Let somebody else answer at an address."""
+        genuine, self.system.apps[at] = self.system.apps[at], app
+        yield
+        self.system.apps[at] = genuine
+
     def attacker(self, kid: str = "k1") -> Issuer:
         """Somebody who says what our issuer says, with a key of their own under any name."""
         return Issuer(self.issuer.registry, key=attackers_key(), kid=kid, clock=self.clock)
@@ -316,17 +323,19 @@ class Target(Scene):
         query: str = "",
         peer: Peer | None = None,
         by: str | tuple[str, ...] = (),
+        on_record_at: str = "",
     ) -> Tried:
         """Send one request to a door: a good one but for what is given.
 
         A header that is given stands for the good one of that name; None leaves it out.  `peer` is who is at the other
         end, by default whom the token was issued to, or who else may hold a good one for this door: but for the rows
         that are about the binding, each is about what that one can do.
-        `by`: what this try is stopped by, as `Try.about` has it.
+        `by`: what stops this try (`Try.about`).  `on_record_at`: whose records count, if not the door's.
         """
         door, watched = _door(party), self.system.services[party]
         assert isinstance(watched, Watched)
-        records, handled = len(await self.records(party)), len(watched.handled)
+        at, handled = on_record_at or party, len(watched.handled)
+        records = len(await self.records(at))
         asked = door.body if body is None else body
         content = asked if isinstance(asked, bytes) else orjson.dumps(asked)
         good = [(b"content-type", b"application/json"), *door.headers]
@@ -342,7 +351,7 @@ class Target(Scene):
             request = httpx.Request(method, url, headers=given, content=content)
             answer = await http.send(request)
         ran = len(watched.handled) > handled
-        new = (await self.records(party))[records:]
+        new = (await self.records(at))[records:]
         return Tried(answer, new, ran, reason, about=(by,) if isinstance(by, str) else by)
 
     async def give(self, party: str, request: str = "Read the incident reports.", **how: Any) -> Tried:

@@ -37,21 +37,14 @@ async def shown_card(target: Target, card: bytes | Mapping[str, Any]) -> Tried:
     """Return what becomes of a task whose reader shows this card; the attack succeeds where it hears of the task."""
     heard: list[str] = []
     target.lured.clear()
-    address = target.system.addresses[READER]
-    genuine, shows = (
-        target.system.apps[address],
-        answering_with(200, card if isinstance(card, bytes) else orjson.dumps(card)),
-    )
+    shows = answering_with(200, card if isinstance(card, bytes) else orjson.dumps(card))
 
     async def rogue(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] != CARD_PATH:
             heard.append(scope["path"])
         await shows(scope, receive, send)
 
-    target.system.apps[address] = rogue
-    on_record = len(target.system.records("orchestrator"))
-    tried = await target.give("orchestrator", FILE_IT)
-    target.system.apps[address] = genuine
-    tried.recorded = target.system.records("orchestrator")[on_record:]
+    with target.answered_by(rogue, at=target.system.addresses[READER]):
+        tried = await target.give("orchestrator", FILE_IT)
     tried.effect = bool(heard) or bool(target.lured)
     return tried
