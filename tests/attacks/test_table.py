@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from lab.without import Control, controls, without
 from tests.attacks.instead import HOOKS
 from tests.attacks.table import ROWS, group_of
-from tests.support.attack import DOORS, LURES, Target, Watched
+from tests.support.attack import DOORS, LURES, Attempt, Target, Watched
+from tests.support.attack_cases import check_that_half_succeed, check_what_they_are_about
 from tests.support.issuer import Issuer
 from tests.support.system import running
 
@@ -59,3 +62,43 @@ async def test_a_service_that_goes_where_it_is_sent_is_heard_there(tmp_path: Pat
             await system.services["orchestrator"]._identity_http.get(f"{address}/keys")
 
     assert target.lured == ["attacker.test/keys", "169.254.169.254/keys"]
+
+
+def tries(told: str) -> list[Attempt]:
+    """Return one try for each word: `+` for one that succeeds, `-` for one that does not, and what it is about."""
+    words = (word.partition(" ") for word in told.split(", "))
+    return [Attempt("", sign == "+").stopped_by(*filter(None, [about])) for sign, _, about in words]
+
+
+@pytest.mark.parametrize(
+    ("told", "times"),
+    [
+        ("+, -", "1 of 2"),
+        ("+, - other", "1 of 1"),
+        ("+ azp-is-peer, - pydantic, - other", "1 of 1"),
+        ("+ azp-is-peer, + one-host-header, - other", "2 of 2"),
+        ("+ azp-is-peer and one-host-header, - azp-is-peer and other", "1 of 1"),
+    ],
+)
+def test_a_try_counts_where_what_it_is_about_is_missing(told: str, times: str) -> None:
+    noted: dict[str, object] = {}
+    check_that_half_succeed(tries(told), [Control("azp-is-peer"), Control("one-host-header")], noted.__setitem__)
+
+    assert noted == {"tries": times}
+
+
+@pytest.mark.parametrize("told", ["-", "+, -, -", "+ other, - azp-is-peer", "+ azp-is-peer, -, - azp-is-peer"])
+def test_a_control_without_which_fewer_than_half_of_its_tries_succeed_fails(told: str) -> None:
+    with pytest.raises(AssertionError):
+        check_that_half_succeed(tries(told), [Control("azp-is-peer")], lambda *_: None)
+
+
+def test_a_try_cannot_be_about_what_its_row_does_not_name() -> None:
+    noted: dict[str, object] = {}
+    check_what_they_are_about(
+        tries("- claims-valid (of any type), - pydantic, - pydantic"), ROWS[22], noted.__setitem__
+    )
+
+    assert noted == {"beside": {"pydantic": "2 of 3"}}
+    with pytest.raises(AssertionError):
+        check_what_they_are_about(tries("- token-size"), ROWS[22], noted.__setitem__)

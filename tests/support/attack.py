@@ -4,8 +4,8 @@
     async def test_a_token_of_another_issuer(target: Target) -> Tries:
         yield await target.send("orchestrator", target.token("orchestrator", iss="http://elsewhere.test"))
 
-As it is, each attempt must be answered, recorded and told apart as the row of `tests/attacks/table.py` says, and no
-handler may have run.  Without any one of the row's controls, at least one in two of the attempts must get through.
+As it is, each attempt must be answered, recorded and told apart as the row of `tests/attacks/catalogue.md` says, and
+no handler may have run.  Without any one of the row's controls, at least one in two of the attempts must get through.
 Where a control stops some of the attempts only, these name it, and no others count:
 
         yield await target.send("orchestrator", other, by="token-issuer")
