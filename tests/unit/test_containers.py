@@ -77,23 +77,16 @@ async def test_the_code_in_a_container_decides_who_it_is(machine: Machine, conta
     assert await asks(containers) == "agent/writer"
 
 
-async def test_a_container_that_was_refused_suspends_nobody(
+async def test_a_twin_gets_no_identity_until_the_first_has_ended_and_suspends_nobody(
     machine: Machine, containers: Containers, drift: Drift
 ) -> None:
-    genuine = machine.start()
-    await asks(containers)
-    machine.start()
-    machine.file("root/usr/libc.so").write_text("another")
-    assert f"runs already, as process {genuine}" in await refused(containers)
-
-    assert drift.drifted == {}
-
-
-async def test_a_twin_gets_no_identity_until_the_first_has_ended(machine: Machine, containers: Containers) -> None:
     first = machine.start()
     await asks(containers)
     twin = machine.start()
-    assert "runs already" in await refused(containers)
+    machine.file("root/usr/libc.so").write_text("another")
+    assert f"runs already, as process {first}" in await refused(containers)
+    assert drift.drifted == {}
+    machine.file("root/usr/libc.so").write_text("libc")
     machine.end(first)
     machine.now += SECONDS_REFUSED
     await until(lambda: not containers._running(containers._images[0]))

@@ -67,36 +67,26 @@ async def test_what_differed_before_it_was_added_is_drift_at_once(drift: Drift, 
 
 
 @pytest.mark.parametrize("name", ["code/main.py", "packages/main.py"])
-async def test_what_is_unknown_for_want_of_descriptors_is_no_drift_and_ends_none(
+async def test_what_is_unknown_for_want_of_descriptors_is_no_drift_and_ends_none_and_is_looked_at_again_at_once(
     drift: Drift, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     one = target(folder, shared(folder))
     await drift.add(one)
     for drifted in False, True:
+        seen = drift._looked[one]
         with monkeypatch.context() as without:
             without.setattr(os, "scandir", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
             await drift.look(one)
             assert ("Too many open files" in drift.check(one)) != drifted
             assert bool(drift.drifted) == drifted
+            assert drifted or drift._looked[one] == seen
+        if not drifted:
+            await drift.look(one)
+            assert drift._looked[one] > seen
+            assert drift.check(one) == ""
         (folder / name).write_text("changed")
         await drift.look(one)
         assert name in drift.drifted["agent/one"]
-
-
-async def test_what_was_not_seen_is_looked_at_again_at_once(
-    drift: Drift, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = target(folder, shared(folder))
-    await drift.add(one)
-    seen = drift._looked[one]
-    with monkeypatch.context() as without:
-        without.setattr(os, "scandir", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
-        await drift.look(one)
-    assert drift._looked[one] == seen
-
-    await drift.look(one)
-    assert drift._looked[one] > seen
-    assert drift.check(one) == ""
 
 
 async def test_what_is_not_watched_is_not_as_approved(drift: Drift, folder: Path) -> None:

@@ -3,17 +3,9 @@
 import json
 import logging
 
+from tests.support.door import Clock
 from zerotrust.context import TRACE, Span
 from zerotrust.transport.logs import MOST_REPEATED, SECONDS_REPEATED, _JsonLines, _Seldom
-
-
-class Clock:
-    """A clock that a test moves on."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def warned(text: str, level: int = logging.WARNING) -> logging.LogRecord:
@@ -33,7 +25,7 @@ def test_a_line_has_its_time_as_people_and_programs_read_it() -> None:
 
 
 def test_a_warning_that_repeats_is_logged_seldom_and_the_next_one_says_how_often() -> None:
-    clock = Clock()
+    clock = Clock(0)
     seldom = _Seldom(clock)
     assert [seldom.filter(warned("no SVID")) for _ in range(3)] == [True, False, False]
     assert seldom.filter(warned("another one"))
@@ -46,7 +38,7 @@ def test_a_warning_that_repeats_is_logged_seldom_and_the_next_one_says_how_often
 
 
 def test_what_belongs_to_a_request_or_has_a_stack_trace_is_never_left_out() -> None:
-    seldom = _Seldom(Clock())
+    seldom = _Seldom(Clock(0))
     failed = logging.LogRecord("tests", logging.WARNING, "", 1, "failed", (), (ValueError, ValueError(), None))
     assert [seldom.filter(failed) for _ in range(2)] == [True, True]
 
@@ -58,7 +50,7 @@ def test_what_belongs_to_a_request_or_has_a_stack_trace_is_never_left_out() -> N
 
 
 def test_so_many_warnings_are_remembered_and_then_none() -> None:
-    seldom = _Seldom(Clock())
+    seldom = _Seldom(Clock(0))
     for number in range(MOST_REPEATED + 1):
         assert seldom.filter(warned(str(number)))
 

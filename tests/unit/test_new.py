@@ -141,14 +141,10 @@ def test_each_place_is_a_new_one(project: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("Auditor", "cannot be a name"),
-        ("a", "cannot be a name"),
-        ("a" * 21, "cannot be a name"),
-        ("two-words", "cannot be a name"),
-        ("../reader", "cannot be a name"),
-        ("lambda", "cannot be a name"),
-        ("null", "cannot be a name"),
-        ("yes", "cannot be a name"),
+        *(
+            (name, "cannot be a name")
+            for name in ("Auditor", "a", "a" * 21, "two-words", "../reader", "lambda", "null", "yes")
+        ),
         ("reader", "There is a party agent/reader already"),
         ("inference", "There is a party inference already"),
         ("keycloak", "There is a service keycloak in docker-compose.yml already"),
