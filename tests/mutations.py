@@ -142,7 +142,8 @@ TESTS = {
     "registry.lock": "unit/test_lock unit/test_register",
     "transport.logs": "input/test_values unit/test_logs faults/test_disk",
     "adapters.mcp_tools": (
-        "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers attacks/test_i_mcp"
+        "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers "
+        "attacks/test_i_mcp attacks/test_e_scope"
     ),
     "transport.egress": ("unit/test_egress faults/test_tasks services/test_story services/test_revocation"),
     "transport.callee": "unit/test_callee attacks/test_w_answers",
