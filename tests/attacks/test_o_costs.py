@@ -8,14 +8,12 @@ import orjson
 
 from tests.support.attack import Attempt, Target, Tried, Tries, attack
 from tests.support.attack_bundle import client_hello
-from tests.support.attack_wire import HANG, asked, connected, request, served, with_certificate
+from tests.support.attack_wire import asked, connected, request, served, with_certificate
 from tests.support.ca import the_ca
 from zerotrust.audit.counts import IN_FULL
-from zerotrust.decision import Denied, Reason
+from zerotrust.decision import Reason
 from zerotrust.gate import Gate
-from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits import strict_json
-from zerotrust.limits.in_flight import OF_A_PERSON
 from zerotrust.limits.strict_json import MAX_ELEMENTS
 from zerotrust.limits.turns import IN_A_PASS
 from zerotrust.routes import MAX_TEXT
@@ -103,32 +101,11 @@ async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
 
 @attack(143)
 async def test_one_users_tasks_until_there_is_no_room_for_anothers(target: Target) -> Tries:
-    go_on, running = asyncio.Event(), []
-
-    async def waits(audience: str, *_scopes: str, **_how: object) -> ExchangedToken:
-        running.append(audience)
-        await go_on.wait()
-        raise Denied(Reason.ISSUER_UNAVAILABLE)
-
     async def given(user: str) -> Tried:
         token = target.token(ORCHESTRATOR, sub=user, scope="task.run")
         return await target.send(ORCHESTRATOR, token, path="/tasks", body={"request": "Summarise."})
 
-    with patch.object(target.system.services[ORCHESTRATOR], "exchange", waits):
-        alices = [asyncio.create_task(given("alice")) for _ in range(OF_A_PERSON + 1)]
-        async with asyncio.timeout(HANG):
-            while len(running) + sum(task.done() for task in alices) < OF_A_PERSON + 1:
-                await asyncio.sleep(0.002)
-            begun = len(running)
-            bobs = asyncio.create_task(given("bob"))
-            while len(running) == begun:
-                await asyncio.sleep(0.002)
-        go_on.set()
-        await bobs
-        tries = await asyncio.gather(*alices)
-    tried = next((one for one in tries if one.answer.status_code == 429), tries[0])
-    tried.effect = begun > OF_A_PERSON
-    yield tried
+    yield await target.tasks_at_once(given, another="bob")
 
 
 @attack(144)

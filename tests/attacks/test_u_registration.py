@@ -1,28 +1,23 @@
 """U. What registration can express and this system does not deploy: a web console, and a server outside."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import httpx
 
-from tests.support.attack import Attempt, Scene, Target, Tries, attack
+from tests.support.attack import Attempt, Scene, Target, Tried, Tries, attack
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.console import CONSOLE, with_console
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, snapshot_of
 from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
-from tests.support.waiting import until
 from zerotrust.context import TRACE, Span
-from zerotrust.decision import Denied, Reason
+from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.limits.in_flight import OF_A_PERSON
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.files import load_snapshot
 from zerotrust.registry.lock import FILES
@@ -64,24 +59,13 @@ async def test_a_consoles_token_at_a_door_that_it_may_not_call(target: Target) -
 @attack(219, with_a_console)
 async def test_one_users_tasks_over_a_console(target: Target) -> Tries:
     """It shows a certificate as parties do, and does not act for its users."""
-    go_on, running = asyncio.Event(), []
-
-    async def waits(audience: str, *_scopes: str, **_how: object) -> ExchangedToken:
-        running.append(audience)
-        await go_on.wait()
-        raise Denied(Reason.ISSUER_UNAVAILABLE)
-
     token = target.token("orchestrator", azp=target.issuer.registry.id(CONSOLE), scope="task.run")
-    task: dict[str, Any] = {"path": "/tasks", "body": {"request": "Summarise."}, "peer": workload(CONSOLE)}
-    with patch.object(target.system.services["orchestrator"], "exchange", waits):
-        tasks = [asyncio.create_task(target.send("orchestrator", token, **task)) for _ in range(OF_A_PERSON + 1)]
-        await until(lambda: len(running) + sum(one.done() for one in tasks) > OF_A_PERSON)
-        begun = len(running)
-        go_on.set()
-        tries = await asyncio.gather(*tasks)
-    tried = next((one for one in tries if one.answer.status_code == 429), tries[0])
-    tried.effect = begun > OF_A_PERSON
-    yield tried
+
+    async def given(_user: str) -> Tried:
+        task = {"request": "Summarise."}
+        return await target.send("orchestrator", token, path="/tasks", body=task, peer=workload(CONSOLE))
+
+    yield await target.tasks_at_once(given)
 
 
 @dataclass

@@ -13,15 +13,17 @@ Where a control stops some of the attempts only, these name it, and no others co
 What is no request to a door, such as a handshake or a launch, is an `Attempt`; where it happens is a scene.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import orjson
@@ -46,10 +48,13 @@ from tests.support.leaks import holds_token
 from tests.support.receipts import receipts
 from tests.support.records import counted_in, records
 from tests.support.system import System, Wire, problem_of, running
+from tests.support.waiting import until
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event_types import Counts
-from zerotrust.decision import BEFORE_SIGNATURE, Reason, ReasonCode
+from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.gate import Gate
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.in_flight import OF_A_PERSON
 from zerotrust.receipts.carried import HEADER
 from zerotrust.revocation_list import Revocable
 from zerotrust.routes import Routes
@@ -359,6 +364,30 @@ class Target(Scene):
         if party == "orchestrator":
             return await self.send(party, self.issuer.token(), path="/tasks", body={"request": request}, **how)
         return await self.send(party, self.token(party), body=message(request), **how)
+
+    async def tasks_at_once(self, given: Callable[[str], Awaitable[Tried]], another: str = "") -> Tried:
+        """Give one task more for alice than a person may have under way; the attack succeeds where all have begun.
+
+        `another`: a user who gives one as well, which begins in any case.
+        """
+        go_on, running = asyncio.Event(), list[str]()
+
+        async def waits(audience: str, *_scopes: str, **_how: object) -> ExchangedToken:
+            running.append(audience)
+            await go_on.wait()
+            raise Denied(Reason.ISSUER_UNAVAILABLE)
+
+        with patch.object(self.system.services["orchestrator"], "exchange", waits):
+            alices = [asyncio.ensure_future(given("alice")) for _ in range(OF_A_PERSON + 1)]
+            await until(lambda: len(running) + sum(task.done() for task in alices) > OF_A_PERSON)
+            begun = len(running)
+            others = [asyncio.ensure_future(given(another))] if another else []
+            await until(lambda: len(running) == begun + len(others))
+            go_on.set()
+            tries = await asyncio.gather(*alices, *others)
+        tried = next((one for one in tries if one.answer.status_code == 429), tries[0])
+        tried.effect = begun > OF_A_PERSON
+        return tried
 
     async def records(self, party: str) -> list[dict[str, Any]]:
         """All that a party has written down, with what it has only counted so far."""
