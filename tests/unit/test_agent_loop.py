@@ -537,16 +537,6 @@ async def test_a_call_that_has_succeeded_is_not_made_again_unless_it_only_reads(
     assert [message["content"] for message in model.heard[2][-4:]] == [loop.DONE, "x", loop.DONE, "filed"]
 
 
-async def test_a_call_that_is_refused_is_made_again_a_few_times_and_then_no_more() -> None:
-    tools = Answering()
-
-    answer = await worked("?", Scripted(calls("post")), tools)
-
-    assert tools.called == ["post"] * loop.MAX_SAME
-    assert answer.failed[loop.MAX_SAME :] == (f"post {{}}: {loop.SAME}",) * loop.MAX_IDLE
-    assert answer.broken == loop.IDLE
-
-
 async def test_a_model_whose_calls_cannot_be_made_is_given_up_unless_it_mends() -> None:
     bad = Reply(calls=(Call("read", {}, "the arguments are no JSON object"),))
     mended = Reply(calls=(*bad.calls, Call("read", {})))  # a bad call takes nothing from one beside it

@@ -16,7 +16,7 @@ from registration.fit.plan import of_plan
 from registration.fit.policies import of_policies
 from registration.fit.scopes import unreachable
 from registration.parties import __main__ as commands
-from registration.parties.__main__ import main, report
+from registration.parties.__main__ import main
 from registration.parties.add import add_agent, add_tool
 from registration.parties.project import PartyError, Project
 from tests.support.system import ROOT
@@ -397,11 +397,6 @@ def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign
     assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python requirements.lock"
     told = [line for line in done.stdout.splitlines() if line.endswith(" s so far")]
     assert told == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4, 8)]
-
-
-def test_no_line_of_what_is_said_is_wider_than_a_terminal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    added = new_agent(project, "a" * 20, new_scope=f"tool.{'a' * 10}")
-    assert max(len(line) for line in report(added, "docs/how-to/add-an-agent.md").splitlines()) <= 80
 
 
 def test_the_journal_of_a_new_party_is_there_for_all_who_read_journals(project: Path) -> None:
