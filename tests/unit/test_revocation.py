@@ -125,22 +125,6 @@ def test_silence_means_stale_data_also_that_of_a_source(
     assert revocations.of(CALLER).reason is (Reason.GRANTED if known else Reason.REVOCATION_UNKNOWN)
 
 
-def test_a_known_revocation_is_the_reason_however_old_the_data_is(revocations: Revocations, clock: Clock) -> None:
-    revocations.change(1, ("user", "alice"), "a theft")
-    clock.now += 1e6
-
-    assert revocations.of(CALLER).reason is Reason.REVOKED
-
-
-def test_the_state_revokes_and_reinstates_all_at_once(revocations: Revocations) -> None:
-    revocations.change(1, ("user", "alice"), "a theft")
-    revocations.replace(7, {("party", READER): "drift"})
-
-    assert revocations.of(CALLER).detail == f"party {READER}: drift"
-    assert revocations.of(USER)
-    assert revocations.number == 7
-
-
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -268,17 +252,6 @@ def test_who_watches_a_caller_is_notified_once_and_at_once_when_it_is_revoked(re
     assert len(told) == 1
 
 
-def test_who_watches_is_notified_of_the_whole_state_too(revocations: Revocations) -> None:
-    told: list[Decision] = []
-
-    with revocations.watching(CALLER, told.append):
-        revocations.replace(7, {("user", "bob"): "another's"})
-        assert told == []
-        revocations.replace(8, {("session", "session-1"): "a logout"})
-
-    assert [decision.detail for decision in told] == ["session session-1: a logout"]
-
-
 def test_who_watches_no_more_is_not_notified_and_what_it_does_then_is_its_own_affair(revocations: Revocations) -> None:
     told: list[Decision] = []
 
@@ -292,20 +265,6 @@ def test_who_watches_no_more_is_not_notified_and_what_it_does_then_is_its_own_af
     assert revocations._watches == {}
 
 
-def test_each_of_many_who_watch_is_notified_of_its_own_caller_alone(revocations: Revocations) -> None:
-    told: list[str] = []
-
-    def noted(name: str, _decision: Decision) -> None:
-        told.append(name)
-
-    with ExitStack() as stack:
-        for name, caller in (("first", CALLER), ("second", CALLER), ("bob", replace(CALLER, subject="bob"))):
-            stack.enter_context(revocations.watching(caller, partial(noted, name)))
-        revocations.change(1, ("user", "alice"), "a theft")
-
-    assert sorted(told) == ["first", "second"]
-
-
 def test_two_calls_are_two_though_nothing_tells_them_apart(revocations: Revocations) -> None:
     told: list[Decision] = []
 
@@ -313,17 +272,6 @@ def test_two_calls_are_two_though_nothing_tells_them_apart(revocations: Revocati
         revocations.change(1, ("user", "alice"), "a theft")
 
     assert len(told) == 2
-
-
-def test_silence_tells_nobody_that_somebody_was_revoked(revocations: Revocations, clock: Clock) -> None:
-    told: list[Decision] = []
-
-    with revocations.watching(CALLER, told.append):
-        clock.now += 1e6
-        revocations.forget()
-        revocations.change(1, ("user", "bob"), "another's")
-
-    assert told == []
 
 
 def test_who_watches_somebody_who_is_revoked_already_is_notified_at_once(revocations: Revocations) -> None:
@@ -409,21 +357,6 @@ def test_a_token_is_remembered_for_longer_than_anything_that_was_derived_from_it
         Party(id="spiffe", keycloak="confidential", max_ttl=LONGEST_LIFE + 1)
 
 
-@pytest.mark.parametrize("forgotten", [False, True])
-def test_what_is_revoked_once_more_is_remembered_from_then_on(
-    revocations: Revocations, clock: Clock, forgotten: bool
-) -> None:
-    revocations.change(1, ("session", "session-1"), "Keycloak was away")
-    clock.now += RETENTION["session"] + 1 if forgotten else RETENTION["session"] - 1
-    revocations.change(2, ("user", "bob"), "another's")
-
-    revocations.change(3, ("session", "session-1"), "once more")
-    clock.now += RETENTION["session"]
-    revocations.change(4, ("user", "carol"), "another's")
-
-    assert revocations.of(CALLER).detail == "session session-1: once more"
-
-
 def test_what_was_revoked_once_more_keeps_nothing_else_from_being_forgotten(
     revocations: Revocations, clock: Clock
 ) -> None:
@@ -440,16 +373,6 @@ def test_what_was_revoked_once_more_keeps_nothing_else_from_being_forgotten(
 @pytest.mark.parametrize("kind", ["user", "party"])
 def test_what_stays_until_it_is_reinstated_stays_whatever_its_name(kind: Kind) -> None:
     assert lasts((kind, "1 alice")) is None
-
-
-def test_what_the_whole_state_names_is_remembered_from_then_on(revocations: Revocations, clock: Clock) -> None:
-    revocations.change(1, ("token", "T1"), "a theft")
-    clock.now += RETENTION["token"] - 1
-    revocations.replace(5, {("token", "T1"): "once more, as nobody here has heard"})
-    clock.now += RETENTION["token"]
-    revocations.change(6, ("user", "bob"), "another's")
-
-    assert revocations.of(CALLER).reason is Reason.REVOKED
 
 
 # what a change costs
