@@ -181,17 +181,6 @@ def test_a_party_that_sends_without_end_takes_no_room_from_others() -> None:
         assert {receipt for _, receipt in honest} < {*calls.received}
 
 
-def test_many_receipts_of_one_party_take_no_room_from_others() -> None:
-    calls = Calls()
-    many = [f"a.b.{number}" for number in range(MAX_RECEIPTS - 2)]
-    calls.called(READER, "T1", b"").answered(b'{"receipts":"%b"}' % "~".join([naming(*many), *many]).encode())
-    assert len(calls.received) == MAX_RECEIPTS - 1
-    calls.called(TOOL, "T2", b"").answered(b'{"receipts":"x.y.z"}')
-
-    assert calls.received == ["x.y.z"]
-    assert [(one.aud, one.reason) for one in calls.asked()] == [(READER, "no_room"), (TOOL, None)]
-
-
 class Sent:
     """A call whose receipts have these lengths; it counts how often anybody looks at how much they are."""
 

@@ -75,13 +75,8 @@ def test_folders_may_be_nested_more_deeply_than_calls(watch: Watch, tmp_path: Pa
     assert watch.read() == {str(deep / "new.py")}
 
 
-def test_reading_alone_is_no_news(watch: Watch, folder: Path) -> None:
+def test_reading_alone_and_what_is_left_out_are_no_news(watch: Watch, folder: Path) -> None:
     (folder / "part/known.py").read_text()
-
-    assert watch.read() == set()
-
-
-def test_what_is_left_out_is_no_news(watch: Watch, folder: Path) -> None:
     (folder / "__pycache__/new.pyc").touch()
     (folder / "left").mkdir()
     (folder / "left/new.py").touch()
