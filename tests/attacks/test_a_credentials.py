@@ -95,7 +95,7 @@ async def test_credentials_that_are_spelled_in_another_way(target: Target) -> Tr
                 b"Bearer " + token + b"\t",
             ),
             "token-characters": (b"Bearer " + token + b"==",),  # padded base64: the same token for many a parser
-            "PyJWT: it is no token": (
+            "PyJWT: not a token": (
                 b"Bearer " + token + b"," + token,
                 b"Bearer " + token + b" x",
                 b'Bearer "' + token + b'"',
@@ -141,7 +141,7 @@ async def test_a_token_or_an_identity_in_headers_that_only_a_proxy_may_set(targe
             (b"x-original-url", b"/health"),
             (b"x-http-method-override", b"GET"),
         ):
-            yield await target.send(party, None, headers=[(name, value)], by="nothing reads it")
+            yield await target.send(party, None, headers=[(name, value)], by="no code reads it")
 
 
 @attack(9)

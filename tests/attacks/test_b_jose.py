@@ -84,7 +84,7 @@ async def test_another_algorithm_though_the_signature_is_genuine(target: Target)
             tried = await target.send(party, jwt.encode(good, target.issuer.key, algorithm, headers=named))
             yield tried.stopped_by("token-algorithm and token-signature (any RSA)")
         tried = await target.send(party, jwt.encode(good, attackers_curve(), "ES256", headers=named))
-        yield tried.stopped_by("PyJWT: an RSA key is for no curve")
+        yield tried.stopped_by("PyJWT: an RSA key verifies no ECDSA signature")
         # The other way round: our algorithm, by a key that the issuer has published for another one.
         tried = await target.send(party, target.token(party, header={"kid": "k2"}), reason=Reason.UNKNOWN_KEY)
         yield tried.stopped_by("key-algorithm")
@@ -258,7 +258,7 @@ async def test_what_two_parsers_would_read_differently(target: Target) -> Tries:
             b"",
         ):
             tried = await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
-            yield tried.stopped_by("json: one object, in UTF-8")
+            yield tried.stopped_by("json: a single object, in UTF-8")
         for head in (
             header() + b"x",
             b"\xef\xbb\xbf" + header(),
@@ -267,7 +267,7 @@ async def test_what_two_parsers_would_read_differently(target: Target) -> Tries:
             b"null",
             b"",
         ):
-            yield await target.send(party, target.issuer.sign_bytes(head, good), by="json: one object, in UTF-8")
+            yield await target.send(party, target.issuer.sign_bytes(head, good), by="json: a single object, in UTF-8")
 
 
 @attack(22)
@@ -340,10 +340,10 @@ async def test_a_token_that_is_nested_deep(target: Target) -> Tries:
         for deep in (b"[" * 4000, b'{"a":' * 900):
             payload = claims(target, party)[:-1] + b', "x": ' + deep
             tried = await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
-            yield tried.stopped_by("json: one object, in UTF-8")
+            yield tried.stopped_by("json: a single object, in UTF-8")
             head = header()[:-1] + b', "x": ' + deep
             tried = await target.send(party, target.issuer.sign_bytes(head, b"{}"), reason=Reason.MALFORMED_TOKEN)
-            yield tried.stopped_by("json: one object, in UTF-8")
+            yield tried.stopped_by("json: a single object, in UTF-8")
 
 
 @attack(26)

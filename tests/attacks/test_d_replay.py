@@ -89,9 +89,9 @@ async def test_another_certificate(target: Target) -> Tries:
             (the_ca().svid(WRITER, ids=[name, other.id], dns=ours), "one-spiffe-id"),  # each reader might choose one
             (
                 the_ca().svid(WRITER, ids=[], dns=ours),
-                "it names no party",
+                "the certificate names no party",
             ),  # as Keycloak's: a server, and no party
-            (the_ca().svid("orchestrator", ids=["spiffe://agents.example"]), "it names no party"),
+            (the_ca().svid("orchestrator", ids=["spiffe://agents.example"]), "the certificate names no party"),
         ):
             yield _attempt(await asked_once(port, READER, with_certificate(shown), sent)).stopped_by(by)
         yield _attempt(await asked_once(port, READER, the_ca().for_users(), sent)).stopped_by(by_openssl)
@@ -163,7 +163,7 @@ async def test_somebody_else_is_at_the_other_end(target: Target) -> Tries:
         (as_server(the_ca().svid(WRITER)), by_openssl),
         (as_server(the_ca().svid(WRITER, dns=reads)), named),  # a genuine party, by a name that is not its own
         (as_server(the_ca().svid(READER, ids=[reader.id, mine.id])), "row 38: one-spiffe-id"),
-        (as_server(the_ca().svid(READER, ids=[])), "it names no party"),
+        (as_server(the_ca().svid(READER, ids=[])), "the certificate names no party"),
         (as_server(the_ca().svid(READER, dns="reader.evil.example")), by_openssl),
         (as_server(the_ca().svid(READER, age=200, life=100)), by_openssl),
         (as_server(CA().svid(READER)), by_openssl),

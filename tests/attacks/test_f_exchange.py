@@ -53,7 +53,7 @@ async def test_a_scope_that_was_not_given(target: Target) -> Tries:
         ("orchestrator", little, WRITER, WRITING, no_more),  # alice does not let anybody write
         (READER, t1, DOCUMENTS, "tool.write", may_hold),  # neither alice nor the registry gave it to the reader
         (READER, t1, DOCUMENTS, "agent.invoke", may_hold),  # spent
-        ("orchestrator", little, READER, "offline_access", "Keycloak: a role that nobody has"),
+        ("orchestrator", little, READER, "offline_access", "Keycloak: no user has the role offline_access"),
         ("orchestrator", little, READER, "openid", no_more),
     ]:
         answer = await target.realm.exchange(party, subject, audience=audience, scope=scope)
@@ -429,7 +429,7 @@ async def test_a_refresh_token_in_the_chain(target: Target) -> Tries:
     good = {"audience": READER, "scope": READING}
     granted = await target.realm.exchange("orchestrator", login.access_token, **good)
     assert alive(granted)
-    yield Tried(granted, "refresh_token" in granted.json()).stopped_by("Keycloak: none unless it is asked for")
+    yield Tried(granted, "refresh_token" in granted.json()).stopped_by("Keycloak: no refresh token unless asked for")
     answer = await target.realm.exchange("orchestrator", login.access_token, **good, requested_token_type=wish)
     tried = Tried(answer, alive(answer) and "refresh_token" in answer.json())
     yield tried.stopped_by(str(control.NO_REFRESH_TOKEN))

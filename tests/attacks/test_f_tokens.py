@@ -65,10 +65,10 @@ async def test_rights_that_stand_in_the_chain(target: Target) -> Tries:
     tried = await target.send(DOCUMENTS, token({"groups": ["/engineering"]}, groups=[]), reason=Reason.POLICY_DENIED)
     yield tried.stopped_by("groups-of-token")
     tried = await target.send(DOCUMENTS, token({"roles": ["admin"]}, groups=[]), reason=Reason.POLICY_DENIED)
-    yield tried.stopped_by("nothing reads it")
+    yield tried.stopped_by("no code reads it")
     now = int(target.clock())
     late = token({"exp": now + 60, "iat": now}, iat=now - 60, exp=now - 1)
-    yield await target.send(DOCUMENTS, late, reason=Reason.EXPIRED, by="nothing reads it")
+    yield await target.send(DOCUMENTS, late, reason=Reason.EXPIRED, by="no code reads it")
 
 
 @attack(74)

@@ -104,7 +104,7 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
         reason=RegistryReason.NO_SUCH_PARTY,
     )
     shadow.effect = shadow.answer.status_code == 200
-    yield shadow.stopped_by("there is no such party")
+    yield shadow.stopped_by("the registry has no such party")
     again = await target.send(
         REGISTRY, target.operating(), path=f"/parties/{READER}/reinstate", body={}, reason=RegistryReason.DRIFTED
     )
@@ -145,7 +145,7 @@ def _on_the_stream(target: Target) -> list[Attempt]:
         (aged, REVOCATIONS, state(registrar.id, 9, {}), "row 110: statement-certificate-in-time"),
         (registrar, REVOCATIONS, state(registrar.id, 6, {}), "state-not-older"),  # genuine, and old
         (registrar, REVOCATIONS, changed(registrar.id, 7, lost, None), "row 91: no-change-missed"),  # heard already
-        (registrar, LineKind("a statement", "JWT"), reinstated, "no line of that kind"),
+        (registrar, LineKind("a statement", "JWT"), reinstated, "the feed has no lines of that kind"),
     ]
     return on_the_feed(target, {lost: "drift"}, lines)
 

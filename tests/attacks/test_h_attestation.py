@@ -140,7 +140,7 @@ async def test_a_key_where_it_could_be_taken(target: Machine) -> Tries:
     yield Attempt("no key", target.leaks).stopped_by("key-never-on-disk")
     environment = await probe.run("import os; answer = repr(dict(os.environ))")
     in_environment = Attempt("no key", "PRIVATE" in environment or holds_token(environment))
-    yield in_environment.stopped_by("nothing puts it there")
+    yield in_environment.stopped_by("no code puts a key there")
 
     path = target.place / "second.sock"
     twin = Launch.registered(target.registry, "agent/reader", {"ZT_PROBE": str(path)})

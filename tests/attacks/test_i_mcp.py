@@ -79,7 +79,7 @@ async def test_what_is_json_rpc_but_no_request(target: Target) -> Tries:
     ]
     for requests, by in (
         (no_id + [call | {"id": id_} for id_ in ids], "mcp-request-id"),
-        (nothing_to_read, "it names no method, or no tool"),
+        (nothing_to_read, "the request names no method or no tool"),
     ):
         for request in requests:
             headers = [(b"mcp-method", b"tools/call")]
@@ -118,11 +118,11 @@ async def test_a_session_of_the_attackers_choice(target: Target) -> Tries:
     for session in [*sessions, (b"last-event-id", b"1")]:
         tried = await target.send(TOOL, target.token(TOOL), headers=[session], reason=Reason.GRANTED)
         tried.effect = heard(tried.answer) != heard(without.answer) or "mcp-session-id" in tried.answer.headers
-        yield tried.stopped_by("nothing reads it")
+        yield tried.stopped_by("no code reads it")
         tried = await target.send(TOOL, target.token(TOOL), headers=[session, (b"mcp-protocol-version", LEGACY[0])])
         if tried.handled:
             tried.effect = "mcp-session-id" in tried.answer.headers
-        yield tried.stopped_by("mcp: ids are its own" if session in sessions else "mcp-era")
+        yield tried.stopped_by("mcp: only session ids of its own" if session in sessions else "mcp-era")
 
 
 @attack(103)
@@ -133,7 +133,7 @@ async def test_arguments_that_are_more_than_arguments(target: Target) -> Tries:
     others = ("x'; DROP TABLE documents; --", "$(id)", "{{7*7}}", "${jndi:ldap://x}")
     for name in ("", *lures, *paths, *injections, *others):
         tried = await acted(target, target.token(TOOL), tool_call("read", id=name), reason=Reason.GRANTED)
-        by = "document-id-is-data" if name in injections else "nothing reads it as more"
+        by = "document-id-is-data" if name in injections else "no code reads it as more than a name"
         yield found(tried, "structuredContent").stopped_by(by)
         replacing = tool_call("replace", id=name, text="x")
         tried = await acted(target, target.writing(), replacing, reason=Reason.GRANTED)
@@ -141,7 +141,7 @@ async def test_arguments_that_are_more_than_arguments(target: Target) -> Tries:
     for queries, by in (
         (("%%%%%%%", "_______"), "search-word-escaped"),
         (("\0" * 7, "inci\0", "\0incident"), "search-word-printable"),
-        (("' or 1=1 --", "*", "[a-z]*", *lures), "nothing reads it as more"),
+        (("' or 1=1 --", "*", "[a-z]*", *lures), "no code reads it as more than a name"),
     ):
         for query in queries:
             tried = await acted(target, target.token(TOOL), tool_call("search", query=query), reason=Reason.GRANTED)

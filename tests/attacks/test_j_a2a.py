@@ -97,7 +97,7 @@ async def test_an_agent_that_asks_for_a_token_in_its_answer(target: Target) -> T
     tried = await target.give("orchestrator", FILE_IT)
     assert tried.answer.json()["result"]["event"] == "finished"  # it is text, and text is all it is
     tried.effect = holds_token(unreceipted(tried.answer.content)) or holds_token(b"".join(heard))
-    yield tried.stopped_by("nothing gives one out")
+    yield tried.stopped_by("no code gives out a token")
 
 
 def taken_over(target: Target, result: dict[str, Any]) -> list[bytes]:
@@ -249,7 +249,7 @@ async def test_an_agent_that_answers_more_than_it_was_asked(target: Target) -> T
     taken_over(target, {"message": {"role": "ROLE_AGENT", "messageId": "m", "parts": file}})
     tried = await target.give("orchestrator", FILE_IT)
     tried.effect = bool(target.lured)
-    yield tried.stopped_by("nothing fetches it")
+    yield tried.stopped_by("no code fetches it")
 
 
 @attack(118)

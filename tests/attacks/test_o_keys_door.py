@@ -32,7 +32,7 @@ async def test_whoever_keeps_all_places(target: KeysDoor) -> Tries:
     for first, by in (
         (client_hello(), "oldest-handshake-ends"),
         (client_hello()[:5], "row 147: silent-connections-bounded"),
-        (b"GET", "what is no handshake is ended"),
+        (b"GET", "a connection without a handshake is ended"),
     ):
         async with target.connections(MOST_ANSWERED + MORE, saying=first):
             yield Attempt("served", await target.keys() != 2).stopped_by(by)

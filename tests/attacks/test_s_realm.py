@@ -105,7 +105,7 @@ async def test_a_code_without_the_verifier(target: Target) -> Tries:
     """It is in the address of the redirect, so in the browser's history, and a proxy or a log may have it."""
     asked = asked_at("zt", "registry.admin")
     linked = {name: value for name, value in asked.items() if not name.startswith("code_challenge")}
-    checked = "Keycloak: the verifier of a challenge"
+    checked = "Keycloak: the verifier is checked"
     for link, verifier, by in ((asked, "", checked), (asked, "x" * 43, checked), (linked, "", str(PKCE))):
         async with _browser(target) as browser:
             page = await browser.get("/auth", params=link)

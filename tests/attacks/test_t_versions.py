@@ -150,7 +150,7 @@ async def test_a_row_of_the_decision_table_that_is_shown_and_is_not_asked(target
     wrong = {int(line) for one in fit.problems(wider, target.system.registry) for line in LINE.findall(one)}
     assert wrong
     ways: list[tuple[str, Callable[[str], str]]] = [
-        ("a row begins with a bar", lambda row: f" {row}"),
+        ("each row of the table begins with a bar", lambda row: f" {row}"),
         ("table-without-html", lambda row: f"<table><tr><td>{row[1:-1].replace('|', '<td>')}</table>"),
         ("table-cells-plain", lambda row: row.replace("| tool.read |", "| tool&#46;read |")),
         ("table-names-once", of_another_document),
