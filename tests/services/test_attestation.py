@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,25 +49,20 @@ from tests.support.launched import (
     REALM,
     Authority,
     Probe,
+    Site,
     ask,
     authority,
     bundle,
-    launch_probe,
-    lock,
     log_of,
-    place,
     probe,
-    registry,
-    root,
-    run_dir,
+    site,
 )
 from tests.support.waiting import until
 from zerotrust.registry.lock import Lock
-from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import Workload, WorkloadError
 
-__all__ = ["authority", "lock", "place", "probe", "registry", "root", "run_dir"]
+__all__ = ["authority", "probe", "site"]
 
 
 def is_running(pid: int) -> bool:
@@ -81,14 +76,12 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def test_parties_may_open_as_many_files_as_this_user_may(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
-) -> None:
+async def test_parties_may_open_as_many_files_as_this_user_may(site: Site) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
     try:
-        async with Authority(registry, lock, root, run_dir) as authority:
-            probe = await launch_probe(authority, registry, place)
+        async with site.authority() as authority:
+            probe = await authority.probe()
             asked = "import resource; answer = resource.getrlimit(resource.RLIMIT_NOFILE)"
             assert await probe.run(asked) == [before[1], before[1]]
     finally:
@@ -114,10 +107,10 @@ async def test_a_launched_process_gets_the_identity_of_its_party_for_sixty_secon
 
 
 async def test_where_the_kernel_has_no_pidfs_pid_and_start_time_tell_processes_apart(
-    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "PIDFS", False)
-    probe = await launch_probe(authority, registry, place)
+    probe = await authority.probe()
 
     assert "no identity issued" in await probe.run(FETCH_IN_A_FORK)
     assert (await probe.run(FETCH)).count(".") == 2
@@ -126,15 +119,15 @@ async def test_where_the_kernel_has_no_pidfs_pid_and_start_time_tell_processes_a
 
 @pytest.mark.parametrize("kernel", ["this one", "one without pidfs"])
 async def test_a_connection_that_outlives_its_process_is_nobodys(
-    place: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, kernel: str
 ) -> None:
     if kernel == "one without pidfs":
         monkeypatch.setattr("authorities.attestation.process.peers.PIDFS", False)
-    places = Places(root=place, stages=place, logs=place, endpoint="")
+    places = Places(root=site.place, stages=site.place, logs=site.place, endpoint="")
     launcher = Launcher(
         places, Lock(files={}, parties={}), Environment.pinned(Path(sys.prefix)), log=print, ended=lambda _: None
     )
-    address = str(place / "api.sock")
+    address = str(site.place / "api.sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -149,20 +142,18 @@ async def test_a_connection_that_outlives_its_process_is_nobodys(
 # What is measured
 
 
-async def test_code_that_is_put_back_as_it_was_has_its_identity_again(probe: Probe, root: Path) -> None:
-    (root / "agents/reader/main.py").write_text("changed")
+async def test_code_that_is_put_back_as_it_was_has_its_identity_again(probe: Probe, site: Site) -> None:
+    (site.root / "agents/reader/main.py").write_text("changed")
     assert "no identity issued" in await probe.run(FETCH)
 
-    (root / "agents/reader/main.py").write_text(PROBE)
+    (site.root / "agents/reader/main.py").write_text(PROBE)
 
     assert (await probe.run(FETCH)).count(".") == 2
 
 
-async def test_bytecode_planted_in_a_cache_folder_does_not_run(
-    authority: Authority, registry: Registry, root: Path, place: Path
-) -> None:
+async def test_bytecode_planted_in_a_cache_folder_does_not_run(authority: Authority) -> None:
     """Same name, size and time as the genuine source: Python itself would take it, as the first line shows."""
-    helper = root / "agents/reader/helper.py"
+    helper = authority.site.helper
     genuine = helper.read_text()
     helper.write_text(genuine.replace("genuine", "planted"))
     os.utime(helper, (1_700_000_000, 1_700_000_000))
@@ -172,42 +163,41 @@ async def test_bytecode_planted_in_a_cache_folder_does_not_run(
     os.utime(helper, (1_700_000_000, 1_700_000_000))
     show = "from agents.reader import helper; answer = helper.value"
     python = [sys.executable, "-c", show + "; print(answer)"]
+    root = authority.site.root
     assert subprocess.run(python, cwd=root, capture_output=True, text=True, check=True).stdout == "planted\n"  # noqa: ASYNC221, S603
 
-    probe = await launch_probe(authority, registry, place)
+    probe = await authority.probe()
 
     assert await probe.run(show) == "genuine"
     assert (await probe.run(FETCH)).count(".") == 2
 
 
-async def test_a_link_in_a_partys_code_is_not_launched(authority: Authority, registry: Registry, root: Path) -> None:
-    (root / "agents/reader/linked.py").symlink_to("/etc/hostname")
-
-    with pytest.raises(LaunchError, match=r"agent/reader: .*neither a file nor a folder"):
-        await authority.launch(Launch.registered(registry, "agent/reader", {}))
-
-
-# What was approved
-
-
-async def test_a_file_that_is_missing_is_not_what_was_approved(
-    authority: Authority, registry: Registry, root: Path
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda file: file.with_name("linked.py").symlink_to("/etc/hostname"), "agent/reader: .*neither a file nor a"),
+        (Path.unlink, r"agents/reader/helper\.py"),
+    ],
+    ids=["a link", "a file that is missing"],
+)
+async def test_code_that_is_not_as_approved_is_not_launched(
+    authority: Authority, change: Callable[[Path], object], told: str
 ) -> None:
-    (root / "agents/reader/helper.py").unlink()
+    change(authority.site.helper)
 
-    with pytest.raises(LaunchError, match=r"agents/reader/helper\.py"):
-        await authority.launch(Launch.registered(registry, "agent/reader", {}))
+    with pytest.raises(LaunchError, match=told):
+        await authority.probe()
 
 
-async def test_a_party_runs_once(authority: Authority, registry: Registry, probe: Probe, place: Path) -> None:
+async def test_a_party_runs_once(authority: Authority, probe: Probe) -> None:
     await probe.run("answer = 0")
     with pytest.raises(LaunchError, match=f"runs already, as process {probe.launched.process.pid}"):
-        await authority.launch(Launch.registered(registry, "agent/reader", {}))
+        await authority.probe()
 
     probe.launched.process.kill()
     await until(lambda: authority.running == [])
-    (place / "agent-reader.sock").unlink()
-    again = await launch_probe(authority, registry, place)
+    (authority.site.place / "agent-reader.sock").unlink()
+    again = await authority.probe()
     assert (await again.run(FETCH)).count(".") == 2
 
 
@@ -215,11 +205,11 @@ async def test_a_party_runs_once(authority: Authority, registry: Registry, probe
 
 
 async def test_nothing_of_the_authoritys_environment_comes_through(
-    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "PYTHONPATH", "PYTHONSTARTUP", "LD_PRELOAD", "LD_LIBRARY_PATH", "HTTPS_PROXY", "SSL_CERT_FILE":
-        monkeypatch.setenv(name, str(place))
-    probe = await launch_probe(authority, registry, place)
+        monkeypatch.setenv(name, str(authority.site.place))
+    probe = await authority.probe()
 
     environment = await probe.run("import os; answer = dict(os.environ)")
 
@@ -227,8 +217,8 @@ async def test_nothing_of_the_authoritys_environment_comes_through(
     assert await probe.run("import sys; answer = [sys.flags.isolated, sys.flags.no_user_site]") == [1, 1]
 
 
-async def test_what_a_party_writes_is_for_this_user_alone(probe: Probe, place: Path) -> None:
-    folder = place / "data" / "reader"
+async def test_what_a_party_writes_is_for_this_user_alone(probe: Probe, site: Site) -> None:
+    folder = site.place / "data" / "reader"
     before = os.umask(0o022)
     os.umask(before)
     await probe.run(f"""
@@ -250,9 +240,9 @@ answer = None
     }
 
 
-async def test_what_was_not_measured_cannot_be_imported(probe: Probe, root: Path, place: Path) -> None:
+async def test_what_was_not_measured_cannot_be_imported(probe: Probe, site: Site) -> None:
     """Neither a folder beside the measured ones, nor another party's code, nor what lies where it was started."""
-    for folder in root / "planted", root / "agents/writer", place / "planted":
+    for folder in site.root / "planted", site.root / "agents/writer", site.place / "planted":
         folder.mkdir()
         (folder / "__init__.py").touch()
 
@@ -262,15 +252,15 @@ async def test_what_was_not_measured_cannot_be_imported(probe: Probe, root: Path
 
 
 @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "SPIFFE_ENDPOINT_SOCKET", "ZT_A=B", ""])
-def test_a_launch_can_set_no_variables_but_those_of_this_project(registry: Registry, name: str) -> None:
+def test_a_launch_can_set_no_variables_but_those_of_this_project(site: Site, name: str) -> None:
     with pytest.raises(LaunchError, match=r"only ZT_\*"):
-        Launch.registered(registry, "agent/reader", {name: "value"})
+        Launch.registered(site.registry, "agent/reader", {name: "value"})
 
 
 @pytest.mark.parametrize("name", ["walkthrough", ATTESTATION_PARTY, "nobody"])
-def test_only_workloads_of_the_registry_are_launched_by_name(registry: Registry, name: str) -> None:
+def test_only_workloads_of_the_registry_are_launched_by_name(site: Site, name: str) -> None:
     with pytest.raises(LaunchError, match="not a party of the registry that is launched"):
-        Launch.registered(registry, name, {})
+        Launch.registered(site.registry, name, {})
 
 
 SPY = """
@@ -311,21 +301,21 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, di
         )
 
 
-def staged(root: Path, place: Path, user: dict[str, Any], main: str) -> Stage:
+def staged(site: Site, user: dict[str, Any], main: str) -> Stage:
     """A stage with this program, which that user can run."""
-    place.chmod(0o755)
-    (root / "agents/reader/main.py").write_text(main)
-    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
+    site.place.chmod(0o755)
+    (site.root / "agents/reader/main.py").write_text(main)
+    stage = Stage.build(site.root, ["agents/reader"], parent=site.place, prefix="stage-")
     for path in [stage.path, *stage.path.rglob("*")]:
         os.chown(path, user.get("user", -1), -1)
     return stage
 
 
 def test_no_process_of_the_same_user_can_look_into_a_launched_one(
-    root: Path, place: Path, ordinary: tuple[str, dict[str, Any]]
+    site: Site, ordinary: tuple[str, dict[str, Any]]
 ) -> None:
     python, user = ordinary
-    stage = staged(root, place, user, "print('ready', flush=True)\nimport time\ntime.sleep(60)\n")
+    stage = staged(site, user, "print('ready', flush=True)\nimport time\ntime.sleep(60)\n")
 
     def shut(*program: str) -> list[str]:
         with subprocess.Popen([python, "-I", "-B", *program], stdout=subprocess.PIPE, cwd="/", **user) as target:  # noqa: S603
@@ -336,7 +326,7 @@ def test_no_process_of_the_same_user_can_look_into_a_launched_one(
             target.kill()
         return str(spied.stdout.decode()).split()
 
-    assert "environ" not in shut("-c", (root / "agents/reader/main.py").read_text())  # as it is elsewhere
+    assert "environ" not in shut("-c", (site.root / "agents/reader/main.py").read_text())  # as it is elsewhere
     assert shut(str(stage.path)) == ["environ", "mem", "maps", "fd/1", "exe"]
 
 
@@ -360,10 +350,10 @@ print("opened", flush=True)
 
 
 def test_not_even_in_its_first_moment_can_a_launched_process_be_looked_into(
-    root: Path, place: Path, ordinary: tuple[str, dict[str, Any]]
+    site: Site, ordinary: tuple[str, dict[str, Any]]
 ) -> None:
     python, user = ordinary
-    stage = staged(root, place, user, "print('ready', flush=True)\n")
+    stage = staged(site, user, "print('ready', flush=True)\n")
     interpreter = Interpreter(python)
     closed = {"executable": interpreter.path, "pass_fds": (interpreter.fd,)}
 
@@ -431,18 +421,18 @@ async def test_whatever_is_launched_runs_that_copy(probe: Probe) -> None:
     assert await probe.run("import os; answer = os.readlink('/proc/self/exe')") == "/memfd:python (deleted)"
 
 
-async def test_an_interpreter_that_is_not_as_it_was_pinned_launches_nothing(place: Path) -> None:
+async def test_an_interpreter_that_is_not_as_it_was_pinned_launches_nothing(site: Site) -> None:
     environment = Environment.pinned(Path(sys.prefix))
     environment._approved[environment.python] = "0" * 64
-    places = Places(root=place, stages=place, logs=place, endpoint="")
+    places = Places(root=site.place, stages=site.place, logs=site.place, endpoint="")
     with pytest.raises(LaunchError, match=r"python has just changed"):
         Launcher(places, Lock(files={}, parties={}), environment, log=print, ended=lambda _: None)
 
 
-async def test_what_a_party_prints_is_in_its_own_log(probe: Probe, run_dir: Path) -> None:
+async def test_what_a_party_prints_is_in_its_own_log(probe: Probe, site: Site) -> None:
     await probe.run("import sys; print('hello'); print('oops', file=sys.stderr); answer = 0")
 
-    assert (run_dir / "logs/agent-reader.log").read_text() == "hello\noops\n"
+    assert (site.run_dir / "logs/agent-reader.log").read_text() == "hello\noops\n"
 
 
 # The Workload API
@@ -559,12 +549,10 @@ answer = [str(svid.spiffe_id), life.total_seconds(), pem(here), pem(alone)]
     assert here == alone == [authority.ca_file.read_text()]
 
 
-async def test_a_certificate_is_renewed_at_half_of_its_life(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
-) -> None:
-    short = registry.model_copy(update={"freshness": registry.freshness.model_copy(update={"x509_svid": 4})})
-    async with Authority(short, lock, root, run_dir) as authority:
-        probe = await launch_probe(authority, short, place)
+async def test_a_certificate_is_renewed_at_half_of_its_life(site: Site) -> None:
+    short = site.registry.model_copy(update={"freshness": site.registry.freshness.model_copy(update={"x509_svid": 4})})
+    async with site.authority(registry=short) as authority:
+        probe = await authority.probe()
         first = await probe.run(WATCH)
         second = await probe.run("answer = seen.get(timeout=20)")
 
@@ -573,7 +561,7 @@ async def test_a_certificate_is_renewed_at_half_of_its_life(
     assert second[2] - first[2] >= 2
 
 
-async def test_only_who_was_launched_gets_a_certificate(probe: Probe, run_dir: Path) -> None:
+async def test_only_who_was_launched_gets_a_certificate(probe: Probe, site: Site) -> None:
     fetch = FETCH.replace(f"fetch_jwt_svid({{{REALM!r}}}).token", "fetch_x509_svid().spiffe_id")
 
     assert "no identity issued" in await probe.run(
@@ -581,7 +569,7 @@ async def test_only_who_was_launched_gets_a_certificate(probe: Probe, run_dir: P
             FETCH.replace(chr(10), chr(10) + "        "), fetch.replace(chr(10), chr(10) + "        ")
         )
     )
-    [refused] = [line for line in log_of(run_dir) if line["event"] == "refused"]
+    [refused] = [line for line in log_of(site.run_dir) if line["event"] == "refused"]
     assert refused["why"] == "not launched by this authority"
     assert refused["pid"] not in {0, probe.launched.process.pid}  # who asked: the fork
 
@@ -600,9 +588,7 @@ def tls(authority: Authority, svid: Svid, *, server: bool) -> ssl.SSLContext:
     return context
 
 
-async def test_two_certificates_make_a_connection_in_which_each_knows_the_other(
-    authority: Authority, registry: Registry
-) -> None:
+async def test_two_certificates_make_a_connection_in_which_each_knows_the_other(authority: Authority) -> None:
     seen: list[Any] = []
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -610,7 +596,7 @@ async def test_two_certificates_make_a_connection_in_which_each_knows_the_other(
         writer.write(b"x")
         writer.close()
 
-    name = registry.dns_name(ATTESTATION_PARTY)
+    name = authority.site.registry.dns_name(ATTESTATION_PARTY)
     server_tls, client_tls = (tls(authority, authority.svid(), server=server) for server in (True, False))
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_tls) as server:
         port = server.sockets[0].getsockname()[1]
@@ -619,7 +605,11 @@ async def test_two_certificates_make_a_connection_in_which_each_knows_the_other(
         seen.append(writer.get_extra_info("ssl_object").getpeercert()["subjectAltName"])
         writer.close()
 
-    assert seen == [(("URI", registry.id(ATTESTATION_PARTY)), ("DNS", "attestation.authority.agents.example"))] * 2
+    assert (
+        seen
+        == [(("URI", authority.site.registry.id(ATTESTATION_PARTY)), ("DNS", "attestation.authority.agents.example"))]
+        * 2
+    )
 
 
 async def test_the_socket_is_for_this_user_alone(authority: Authority) -> None:
@@ -726,12 +716,10 @@ async def test_nothing_but_the_bundle_is_served(authority: Authority) -> None:
     assert [answer.status_code for answer in answers] == [404, 404, 404]
 
 
-async def test_a_second_authority_does_not_take_the_place_of_the_first(
-    authority: Authority, registry: Registry, lock: Lock, root: Path, run_dir: Path, probe: Probe
-) -> None:
+async def test_a_second_authority_does_not_take_the_place_of_the_first(authority: Authority, probe: Probe) -> None:
     ca = authority.ca_file.read_bytes()
     with pytest.raises(OSError, match=r"(?i)address already in use"):
-        async with Authority(registry, lock, root, run_dir):
+        async with authority.site.authority():
             pass
 
     assert authority.ca_file.read_bytes() == ca
@@ -741,22 +729,18 @@ async def test_a_second_authority_does_not_take_the_place_of_the_first(
 # How it ends
 
 
-async def test_what_was_launched_ends_with_the_authority(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
-) -> None:
-    async with Authority(registry, lock, root, run_dir) as authority:
-        probe = await launch_probe(authority, registry, place)
+async def test_what_was_launched_ends_with_the_authority(site: Site) -> None:
+    async with site.authority() as authority:
+        probe = await authority.probe()
         await probe.run("answer = 0")
 
     assert probe.launched.process.returncode == -signal.SIGTERM
-    assert log_of(run_dir)[-1].items() >= {"event": "ended", "party": READER, "requested": True}.items()
-    assert list((run_dir / "attestation/stages").iterdir()) == []
+    assert log_of(site.run_dir)[-1].items() >= {"event": "ended", "party": READER, "requested": True}.items()
+    assert list((site.run_dir / "attestation/stages").iterdir()) == []
 
 
-async def test_nobody_is_answered_on_an_old_connection_once_the_authority_has_ended(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path
-) -> None:
-    async with Authority(registry, lock, root, run_dir) as authority:
+async def test_nobody_is_answered_on_an_old_connection_once_the_authority_has_ended(site: Site) -> None:
+    async with site.authority() as authority:
         channel = Channel(path=authority.endpoint.removeprefix("unix:"))
         assert await call(channel, [REALM], HEADER) is Status.PERMISSION_DENIED
 
@@ -765,31 +749,29 @@ async def test_nobody_is_answered_on_an_old_connection_once_the_authority_has_en
             await call(channel, [REALM], HEADER)
 
 
-async def test_what_does_not_heed_sigterm_is_killed(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_does_not_heed_sigterm_is_killed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch_module, "SECONDS_TO_END", 0.3)
-    async with Authority(registry, lock, root, run_dir) as authority:
-        probe = await launch_probe(authority, registry, place)
+    async with site.authority() as authority:
+        probe = await authority.probe()
         await probe.run("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); answer = 0")
 
     assert probe.launched.process.returncode == -signal.SIGKILL
 
 
-async def test_a_party_that_ends_by_itself_is_logged_and_what_it_forked_ends_too(probe: Probe, run_dir: Path) -> None:
+async def test_a_party_that_ends_by_itself_is_logged_and_what_it_forked_ends_too(probe: Probe, site: Site) -> None:
     child = await probe.run("import subprocess; answer = subprocess.Popen(['sleep', '60']).pid")
     assert is_running(child)
 
     os.kill(probe.launched.process.pid, signal.SIGKILL)
     await asyncio.wait_for(probe.launched.ended.wait(), 10)
 
-    assert log_of(run_dir)[-1].items() >= {"event": "ended", "status": -signal.SIGKILL, "requested": False}.items()
+    assert log_of(site.run_dir)[-1].items() >= {"event": "ended", "status": -signal.SIGKILL, "requested": False}.items()
     await until(lambda: not is_running(child))
 
 
-async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(root: Path, place: Path) -> None:
+async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(site: Site) -> None:
     """It finds another parent, here a shell: too late to be told by the kernel when its own one ends."""
-    stage = Stage.build(root, ["agents/reader"], parent=place, prefix="stage-")
+    stage = Stage.build(site.root, ["agents/reader"], parent=site.place, prefix="stage-")
     (stage.path / "agents/reader/main.py").write_text("print('alive')")
 
     orphan = await asyncio.create_subprocess_shell(
@@ -804,9 +786,9 @@ async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(roo
 
 
 @pytest.fixture
-async def served(lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def served(site: Site) -> AsyncIterator[asyncio.subprocess.Process]:
     program = [str(PROJECT / "scripts" / "run"), "authorities.attestation.local.main"]
-    command = [*program, "--root", str(root), "--run-dir", str(run_dir)]
+    command = [*program, "--root", str(site.root), "--run-dir", str(site.run_dir)]
     served = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield served
     if served.returncode is None:
@@ -826,8 +808,8 @@ async def tell(served: asyncio.subprocess.Process, line: str) -> dict[str, Any]:
     return await told(served)
 
 
-async def launched_by(served: asyncio.subprocess.Process, place: Path) -> int:
-    path = place / "probe.sock"
+async def launched_by(served: asyncio.subprocess.Process, site: Site) -> int:
+    path = site.place / "probe.sock"
     answer = await tell(served, json.dumps({"party": "agent/reader", "env": {"ZT_PROBE": str(path)}}))
     assert (await ask(path, FETCH)).count(".") == 2
     return int(answer["pid"])
@@ -842,11 +824,9 @@ async def test_it_serves_before_anything_is_launched(served: asyncio.subprocess.
 
 
 @pytest.mark.parametrize("way", ["end of input", "SIGTERM", "SIGINT", "SIGKILL"])
-async def test_whatever_ends_it_ends_what_it_launched(
-    served: asyncio.subprocess.Process, place: Path, way: str
-) -> None:
+async def test_whatever_ends_it_ends_what_it_launched(served: asyncio.subprocess.Process, site: Site, way: str) -> None:
     await told(served)
-    pid = await launched_by(served, place)
+    pid = await launched_by(served, site)
 
     if way == "end of input":
         assert served.stdin
@@ -859,20 +839,18 @@ async def test_whatever_ends_it_ends_what_it_launched(
     assert served.returncode == (-signal.SIGKILL if way == "SIGKILL" else 0)
 
 
-async def test_after_kill_9_the_next_one_starts_clean(
-    served: asyncio.subprocess.Process, registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
-) -> None:
+async def test_after_kill_9_the_next_one_starts_clean(served: asyncio.subprocess.Process, site: Site) -> None:
     await told(served)
-    pid = await launched_by(served, place)
-    left = list((run_dir / "attestation/stages").iterdir())
+    pid = await launched_by(served, site)
+    left = list((site.run_dir / "attestation/stages").iterdir())
     served.kill()
     await until(lambda: not is_running(pid))
 
-    (place / "agent-reader.sock").unlink(missing_ok=True)
-    async with Authority(registry, lock, root, run_dir) as authority:
+    (site.place / "agent-reader.sock").unlink(missing_ok=True)
+    async with site.authority() as authority:
         assert left
-        assert list((run_dir / "attestation/stages").iterdir()) == []
-        probe = await launch_probe(authority, registry, place)
+        assert list((site.run_dir / "attestation/stages").iterdir()) == []
+        probe = await authority.probe()
         assert (await probe.run(FETCH)).count(".") == 2
 
 
@@ -885,34 +863,32 @@ async def test_after_kill_9_the_next_one_starts_clean(
     ],
 )
 async def test_it_launches_registered_code_only_and_lives_on_after_a_refusal(
-    served: asyncio.subprocess.Process, place: Path, line: str
+    served: asyncio.subprocess.Process, site: Site, line: str
 ) -> None:
     await told(served)
 
     assert (await tell(served, line)).keys() == {"refused"}
-    await launched_by(served, place)
+    await launched_by(served, site)
 
 
 # The service's side of it
 
 
 @pytest.fixture
-def with_library(root: Path) -> None:
+def with_library(site: Site) -> None:
     for folder in "zerotrust", "lab/compromised_workload":
-        shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / folder, site.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 @pytest.mark.usefixtures("with_library")
-async def test_an_insider_launched_in_a_partys_name_shows_that_partys_identity(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, place: Path
-) -> None:
-    path = place / "insider.sock"
+async def test_an_insider_launched_in_a_partys_name_shows_that_partys_identity(site: Site) -> None:
+    path = site.place / "insider.sock"
     code = ("lab/compromised_workload", "zerotrust")
     insider = Launch(party_id=READER, name="insider", code=code, env={"ZT_INSIDER_SOCKET": str(path)})
-    async with Authority(registry, lock, root, run_dir) as authority:
+    async with site.authority() as authority:
         with pytest.raises(LaunchError, match=r"not as registry\.lock approves"):
             await authority.launch(insider)
-    async with Authority(registry, approving(lock, root, "insider", code), root, run_dir) as authority:
+    async with site.authority(lock=approving(site.lock, site.root, "insider", code)) as authority:
         await authority.launch(insider)
         answer = await ask(path, f"{REALM}\n")
 
@@ -944,12 +920,10 @@ async def test_what_the_authority_says_to_whom_it_refuses_is_in_that_workloads_o
     await asyncio.wait([waiting])
 
 
-async def test_a_workload_finds_an_authority_that_was_away(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_workload_finds_an_authority_that_was_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told by the text of the error: this process gets no identity, but from whom it hears that changes."""
     workload = Workload()
-    away = Authority(registry, lock, root, run_dir)
+    away = site.authority()
     monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", away.endpoint)
     with pytest.raises(WorkloadError, match="does not exist"):
         await workload.assertion(REALM)
@@ -959,7 +933,7 @@ async def test_a_workload_finds_an_authority_that_was_away(
             await workload.assertion(REALM)
     with pytest.raises(WorkloadError, match=r"UNAVAILABLE|does not exist"):  # asyncio removes the socket since 3.13
         await workload.assertion(REALM)
-    async with Authority(registry, lock, root, run_dir):
+    async with site.authority():
         with pytest.raises(WorkloadError, match="no identity issued"):
             await workload.assertion(REALM)
     workload.close()

@@ -134,15 +134,6 @@ async def test_a_journal_that_is_another_after_delivery_is_named_and_recorded(
     assert ledger.published(READER) == lines
 
 
-async def test_nobody_delivers_in_anothers_name(ledger: Audited) -> None:
-    theirs = written(READER, 2)
-    for lines in (theirs, [*written(WRITER, 1), *written(READER, 1, link_of(written(WRITER, 1)[0]))]):
-        answer = await ledger.send(WRITER, lines)
-        assert (answer.status_code, answer.json()["reason"]) == (403, AuditReason.JOURNAL_OF_ANOTHER)
-    assert refusals(ledger) == [(AuditReason.JOURNAL_OF_ANOTHER, f"{identity(WRITER)}: a record of {identity(READER)}")]
-    assert ledger.published(READER) == ledger.published(WRITER) == []
-
-
 async def test_a_party_that_repeats_it_is_recorded_once_a_minute(tmp_path: Path, issuer: Issuer) -> None:
     now = [1_000_000.0]
     async with audited(tmp_path, issuer, clock=lambda: now[0]) as ledger:

@@ -26,22 +26,16 @@ from tests.support.launched import (
     PROJECT,
     Authority,
     Probe,
+    Site,
     authority,
-    launch_probe,
-    lock,
-    locked,
     log_of,
-    place,
     probe,
-    registry,
-    root,
-    run_dir,
+    site,
 )
 from tests.support.waiting import until
-from zerotrust.registry.lock import FILES, LOCK, REGISTRY, Lock
-from zerotrust.registry.model import Registry
+from zerotrust.registry.lock import FILES, LOCK, REGISTRY
 
-__all__ = ["authority", "lock", "place", "probe", "registry", "root", "run_dir"]
+__all__ = ["authority", "probe", "site"]
 
 PACKAGES = [
     *("_cffi_backend", "annotated_types", "cffi", "cryptography", "google", "grpc", "jwt", "orjson", "pem"),
@@ -66,18 +60,18 @@ async def restored(authority: Authority) -> None:
     await until(lambda: authority.drifted == {})
 
 
-def lying(root: Path) -> dict[str, str]:
+def lying(site: Site) -> dict[str, str]:
     """The registry's files, as the registry would say that it has read them."""
-    return {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in FILES}
+    return {name: hashlib.sha256((site.root / name).read_bytes()).hexdigest() for name in FILES}
 
 
 # The project's code
 
 
 async def test_a_changed_file_is_noticed_at_once_told_by_name_and_forgotten_when_it_is_put_back(
-    authority: Authority, probe: Probe, root: Path, run_dir: Path
+    authority: Authority, probe: Probe
 ) -> None:
-    helper = root / "agents/reader/helper.py"
+    helper = authority.site.helper
     genuine = helper.read_text()
     told: list[dict[str, str]] = []
 
@@ -95,7 +89,7 @@ async def test_a_changed_file_is_noticed_at_once_told_by_name_and_forgotten_when
     assert "agent/reader" in await probe.run(FETCH_X509)
     listening.cancel()
     assert told == [{}, {"agent/reader": "agents/reader/helper.py"}, {}]
-    events = [line for line in log_of(run_dir) if line["event"] in {"drifted", "restored"}]
+    events = [line for line in log_of(authority.site.run_dir) if line["event"] in {"drifted", "restored"}]
     assert [(line["event"], line.get("changed")) for line in events] == [
         ("drifted", "agents/reader/helper.py"),
         ("restored", None),
@@ -122,29 +116,29 @@ def replace(path: Path) -> None:
     ids=["bytecode planted", "removed", "renamed", "in a new folder", "the folder itself", "a link"],
 )
 async def test_whatever_changes_among_a_partys_files_is_noticed(
-    authority: Authority, probe: Probe, root: Path, change: Callable[[Path], object], name: str
+    authority: Authority, probe: Probe, change: Callable[[Path], object], name: str
 ) -> None:
     await probe.run("answer = 0")
 
-    change(root / "agents/reader")
+    change(authority.site.root / "agents/reader")
 
     await noticed(authority, name)
     assert "no identity issued" in await probe.run(FETCH)
 
 
-async def test_a_file_of_another_party_is_no_matter(authority: Authority, probe: Probe, root: Path) -> None:
-    (root / "agents/writer").mkdir()
-    (root / "agents/writer/main.py").touch()
-    (root / "notes.txt").touch()
+async def test_a_file_of_another_party_is_no_matter(authority: Authority, probe: Probe) -> None:
+    (authority.site.root / "agents/writer").mkdir()
+    (authority.site.root / "agents/writer/main.py").touch()
+    (authority.site.root / "notes.txt").touch()
 
     await authority._drift.look()
 
     assert authority.drifted == {}
 
 
-async def test_the_same_bytes_in_another_inode_are_no_drift(authority: Authority, probe: Probe, root: Path) -> None:
-    replace(root / "agents/reader/helper.py")
-    (root / "agents/reader/new").unlink()
+async def test_the_same_bytes_in_another_inode_are_no_drift(authority: Authority, probe: Probe) -> None:
+    replace(authority.site.helper)
+    (authority.site.root / "agents/reader/new").unlink()
 
     await authority._drift.look()
 
@@ -152,9 +146,9 @@ async def test_the_same_bytes_in_another_inode_are_no_drift(authority: Authority
 
 
 async def test_a_write_that_leaves_size_and_time_as_they_were_is_found_by_its_ctime(
-    authority: Authority, probe: Probe, root: Path
+    authority: Authority, probe: Probe
 ) -> None:
-    path = root / "agents/reader/helper.py"
+    path = authority.site.helper
     assert (await probe.run(FETCH)).count(".") == 2
     status = path.stat()
 
@@ -165,7 +159,7 @@ async def test_a_write_that_leaves_size_and_time_as_they_were_is_found_by_its_ct
 
 
 async def test_a_running_stream_ends_at_drift_and_a_later_call_succeeds_once_it_is_put_back(
-    authority: Authority, probe: Probe, root: Path
+    authority: Authority, probe: Probe
 ) -> None:
     await probe.run("""
 import queue
@@ -180,30 +174,28 @@ builtins.stream = client.stream_x509_contexts(
 )
 answer = seen.get(timeout=20)
 """)
-    genuine = (root / "agents/reader/helper.py").read_text()
+    genuine = authority.site.helper.read_text()
 
-    (root / "agents/reader/helper.py").write_text("changed")
+    authority.site.helper.write_text("changed")
 
     assert "PERMISSION_DENIED" in await probe.run("answer = seen.get(timeout=20)")
-    (root / "agents/reader/helper.py").write_text(genuine)
+    authority.site.helper.write_text(genuine)
     await restored(authority)
     assert await probe.run(FETCH_X509) == "spiffe://agents.example/agent/reader"
 
 
 @pytest.mark.parametrize("name", ["registry.yaml", "registry.lock"])
-async def test_the_registrys_own_files_are_part_of_the_registry_authority(
-    authority: Authority, registry: Registry, place: Path, root: Path, name: str
-) -> None:
-    probe = await launch_probe(authority, registry, place, party="authority/registry")
+async def test_the_registrys_own_files_are_part_of_the_registry_authority(authority: Authority, name: str) -> None:
+    probe = await authority.probe(party="authority/registry")
     await probe.run("answer = 0")
 
-    with (root / name).open("a") as file:
+    with (authority.site.root / name).open("a") as file:
         file.write("\n")
 
     await until(lambda: authority.drifted == {"authority/registry": name})
     assert "no identity issued" in await probe.run(FETCH)
 
-    authority.use(lying(root))  # an operator has it read them anew
+    authority.use(lying(authority.site))  # an operator has it read them anew
     assert authority.drifted == {}
     assert await probe.run(FETCH_X509) == "spiffe://agents.example/authority/registry"
 
@@ -219,9 +211,9 @@ def mapped(path: Path) -> Iterator[mmap]:
 
 
 @pytest.fixture
-def noted(place: Path) -> None:
+def noted(site: Site) -> None:
     """Where the kernel notes such writes: on a disk it does, in memory (tmpfs) not."""
-    file = place / "file"
+    file = site.place / "file"
     file.write_text("a")
     before = file.stat().st_ctime_ns
     time.sleep(0.02)
@@ -249,7 +241,7 @@ async def test_what_is_changed_while_a_party_loads_it_and_put_back_is_no_identit
 
 @pytest.mark.usefixtures("noted")
 async def test_who_holds_a_file_of_the_copy_since_it_was_made_changes_nothing_unnoticed(
-    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that was written to before is noted by the kernel once it is on the disk, and then anew."""
     with ExitStack() as stack:
@@ -262,7 +254,7 @@ async def test_who_holds_a_file_of_the_copy_since_it_was_made_changes_nothing_un
             return stamps(folder)
 
         monkeypatch.setattr(stage, "stamps", hold)
-        probe = await launch_probe(authority, registry, place)
+        probe = await authority.probe()
         assert (await probe.run(FETCH)).count(".") == 2
         genuine = held[0][:]
         held[0][:] = genuine.replace(b"genuine", b"changed")
@@ -273,7 +265,7 @@ async def test_who_holds_a_file_of_the_copy_since_it_was_made_changes_nothing_un
 
 @pytest.mark.parametrize("name", ["runpy.py", "__main__.py", "agents/reader/helper.py"])
 async def test_a_copy_that_was_touched_while_it_was_being_made_is_not_run(
-    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def planted(folder: Path) -> dict[str, Stamp]:
         (folder / name).write_text("raise SystemExit")
@@ -282,80 +274,74 @@ async def test_a_copy_that_was_touched_while_it_was_being_made_is_not_run(
     monkeypatch.setattr(stage, "stamps", planted)
 
     with pytest.raises(LaunchError, match=r"touched while it was being made|not as registry\.lock approves"):
-        await launch_probe(authority, registry, place)
+        await authority.probe()
 
 
 # The lock
 
 
-async def started(authority: Authority, registry: Registry, place: Path) -> bool:
+async def started(authority: Authority) -> bool:
     """Whether the reader is launched."""
     try:
-        return await (await launch_probe(authority, registry, place)).run("answer = True") is True
+        return await (await authority.probe()).run("answer = True") is True
     except LaunchError:
         return False
 
 
-async def test_another_lock_counts_once_the_registry_goes_by_it(
-    authority: Authority, registry: Registry, place: Path, root: Path
-) -> None:
-    (root / "agents/reader/helper.py").write_text("value = 'newer'\n")
-    before = lying(root)
-    locked(registry, root)
-    assert not await started(authority, registry, place)
+async def test_another_lock_counts_once_the_registry_goes_by_it(authority: Authority) -> None:
+    authority.site.helper.write_text("value = 'newer'\n")
+    before = lying(authority.site)
+    authority.site.approve()
+    assert not await started(authority)
 
-    for read_from in ({}, before, {REGISTRY: before[REGISTRY]}, lying(root) | {LOCK: "0" * 64}):
+    for read_from in ({}, before, {REGISTRY: before[REGISTRY]}, lying(authority.site) | {LOCK: "0" * 64}):
         authority.use(read_from)
-        assert not await started(authority, registry, place)
+        assert not await started(authority)
 
-    authority.use(lying(root))
-    assert await started(authority, registry, place)
+    authority.use(lying(authority.site))
+    assert await started(authority)
 
 
 async def test_a_lock_that_is_changed_while_the_registry_reads_counts_for_nobody(
-    authority: Authority, registry: Registry, place: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between a look at it and reading it, there is time to write."""
-    (root / "agents/reader/helper.py").write_text("value = 'newer'\n")
-    with (root / LOCK).open("a") as file:
+    authority.site.helper.write_text("value = 'newer'\n")
+    with (authority.site.root / LOCK).open("a") as file:
         file.write("\n")
-    read_from, look = lying(root), authority._registry_files.reloaded
+    read_from, look = lying(authority.site), authority._registry_files.reloaded
 
     def then_changed(read_from: Mapping[str, str]) -> bool:
         found = look(read_from)
-        locked(registry, root)
+        authority.site.approve()
         return found
 
     monkeypatch.setattr(authority._registry_files, "reloaded", then_changed)
     authority.use(read_from)
 
-    assert not await started(authority, registry, place)
+    assert not await started(authority)
 
 
 @pytest.mark.parametrize("instead", ["nothing", "a folder"])
-async def test_a_lock_that_is_gone_again_is_no_end_of_the_authority(
-    authority: Authority, root: Path, instead: str
-) -> None:
+async def test_a_lock_that_is_gone_again_is_no_end_of_the_authority(authority: Authority, instead: str) -> None:
     before = authority._launcher.lock
-    with (root / LOCK).open("a") as file:
+    with (authority.site.root / LOCK).open("a") as file:
         file.write("\n")
-    read_from = lying(root)
-    (root / LOCK).unlink()
+    read_from = lying(authority.site)
+    (authority.site.root / LOCK).unlink()
     if instead == "a folder":
-        (root / LOCK).mkdir()
+        (authority.site.root / LOCK).mkdir()
 
     authority.use(read_from)
 
     assert authority._launcher.lock is before
 
 
-async def test_drift_is_noticed_where_there_is_no_room_to_log_it(
-    authority: Authority, probe: Probe, root: Path, run_dir: Path
-) -> None:
+async def test_drift_is_noticed_where_there_is_no_room_to_log_it(authority: Authority, probe: Probe) -> None:
     await probe.run("answer = 0")
-    helper = root / "agents/reader/helper.py"
+    helper = authority.site.helper
     genuine = helper.read_text()
-    log = run_dir / "logs/authority-attestation.log"
+    log = authority.site.run_dir / "logs/authority-attestation.log"
     log.unlink()
     log.symlink_to("/dev/full")
 
@@ -365,22 +351,20 @@ async def test_drift_is_noticed_where_there_is_no_room_to_log_it(
     await restored(authority)
 
 
-async def test_what_cannot_be_watched_does_not_run(
-    authority: Authority, registry: Registry, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_watched_does_not_run(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "cannot be watched")
 
     monkeypatch.setattr(authority._drift._watch, "folder", full)
 
     with pytest.raises(LaunchError, match=r"agent/reader: .*cannot be watched"):
-        await launch_probe(authority, registry, place)
+        await authority.probe()
     await until(lambda: authority.running == [])
 
 
-async def test_who_has_ended_is_not_drifting(authority: Authority, probe: Probe, root: Path) -> None:
+async def test_who_has_ended_is_not_drifting(authority: Authority, probe: Probe) -> None:
     await probe.run("answer = 0")
-    (root / "agents/reader/helper.py").write_text("changed")
+    authority.site.helper.write_text("changed")
     await noticed(authority, "helper.py")
 
     probe.launched.process.kill()
@@ -420,15 +404,15 @@ def packages(installed: Path) -> Path:
 
 
 @pytest.fixture
-async def alone(registry: Registry, lock: Lock, root: Path, run_dir: Path, installed: Path) -> AsyncIterator[Authority]:
-    async with Authority(registry, lock, root, run_dir, environment=installed) as authority:
+async def alone(site: Site, installed: Path) -> AsyncIterator[Authority]:
+    async with site.authority(environment=installed) as authority:
         yield authority
 
 
 async def test_a_launched_process_loads_what_was_installed_and_no_bytecode_beside_it(
-    alone: Authority, registry: Registry, place: Path, installed: Path
+    alone: Authority, installed: Path
 ) -> None:
-    probe = await launch_probe(alone, registry, place)
+    probe = await alone.probe()
 
     found = await probe.run(
         "import sys, spiffe; answer = [spiffe.__file__, spiffe.__cached__, sys.flags.dont_write_bytecode]"
@@ -455,36 +439,34 @@ async def test_a_launched_process_loads_what_was_installed_and_no_bytecode_besid
     ],
 )
 async def test_whatever_changes_in_the_environment_is_drift_of_all_and_undone_when_it_is_put_back(
-    alone: Authority, registry: Registry, place: Path, installed: Path, packages: Path, name: str
+    alone: Authority, installed: Path, packages: Path, name: str
 ) -> None:
-    probe = await launch_probe(alone, registry, place)
+    probe = await alone.probe()
     assert (await probe.run(FETCH)).count(".") == 2
     path = (installed if name.startswith(("bin", "pyvenv", "bytecode")) else packages) / name
-    kept = place / "kept"
+    kept = alone.site.place / "kept"
     if path.exists():
         shutil.copy2(path, kept)
-        path.rename(place / "aside")
+        path.rename(alone.site.place / "aside")
 
     path.write_text("# changed")
 
     await noticed(alone, str(path))
     assert "no identity issued" in await probe.run(FETCH)
     with pytest.raises(LaunchError, match=f"the environment is not as installed: .*{name}"):
-        await launch_probe(alone, registry, place, party="agent/writer")
+        await alone.probe(party="agent/writer")
     path.unlink()
     if kept.exists():
-        shutil.move(place / "aside", path)
+        shutil.move(alone.site.place / "aside", path)
     await restored(alone)
     assert (await probe.run(FETCH)).count(".") == 2
 
 
 @pytest.mark.parametrize("name", ["python", "python-itself"])
-async def test_an_interpreter_is_watched_wherever_its_links_lead(
-    alone: Authority, registry: Registry, place: Path, installed: Path, name: str
-) -> None:
-    probe = await launch_probe(alone, registry, place)
+async def test_an_interpreter_is_watched_wherever_its_links_lead(alone: Authority, installed: Path, name: str) -> None:
+    probe = await alone.probe()
     path = installed.parent / "elsewhere" / name
-    path.rename(place / "aside")
+    path.rename(alone.site.place / "aside")
 
     shutil.copy2(sys.executable, path)
     with path.open("ab") as file:
@@ -495,14 +477,14 @@ async def test_an_interpreter_is_watched_wherever_its_links_lead(
             await asyncio.sleep(0.01)
     assert "no identity issued" in await probe.run(FETCH)
     path.unlink()
-    (place / "aside").rename(path)
+    (alone.site.place / "aside").rename(path)
     await restored(alone)
 
 
 async def test_an_environment_that_cannot_be_measured_at_all_is_drift_until_it_can_be(
-    alone: Authority, registry: Registry, place: Path, packages: Path
+    alone: Authority, packages: Path
 ) -> None:
-    await (await launch_probe(alone, registry, place)).run("answer = 0")
+    await (await alone.probe()).run("answer = 0")
     os.mkfifo(packages / "pipe")
     await noticed(alone, "pipe: neither a file nor a folder")
     (packages / "planted.pth").touch()
@@ -514,45 +496,41 @@ async def test_an_environment_that_cannot_be_measured_at_all_is_drift_until_it_c
     await restored(alone)
 
 
-async def test_nothing_starts_in_an_environment_that_has_changed(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, installed: Path, packages: Path
-) -> None:
+async def test_nothing_starts_in_an_environment_that_has_changed(site: Site, installed: Path, packages: Path) -> None:
     (packages / "planted.pth").touch()
     try:
         with pytest.raises(LaunchError, match=r"planted\.pth.*`make` installs it again"):
-            async with Authority(registry, lock, root, run_dir, environment=installed):
+            async with site.authority(environment=installed):
                 pass
     finally:
         (packages / "planted.pth").unlink()
 
 
 @pytest.mark.parametrize("content", [None, "", "{}"])
-async def test_nothing_starts_without_a_pin(
-    registry: Registry, lock: Lock, root: Path, run_dir: Path, tmp_path: Path, content: str | None
-) -> None:
+async def test_nothing_starts_without_a_pin(site: Site, tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / PIN).write_text(content)
 
     with pytest.raises(LaunchError, match=r"environment\.json: .*`make` installs it again"):
-        async with Authority(registry, lock, root, run_dir, environment=tmp_path):
+        async with site.authority(environment=tmp_path):
             pass
 
 
 async def test_a_change_that_the_kernel_says_nothing_of_is_found_before_the_next_certificate(
-    alone: Authority, registry: Registry, place: Path, packages: Path
+    alone: Authority, packages: Path
 ) -> None:
     """As a write through another hard link would be."""
-    probe = await launch_probe(alone, registry, place)
+    probe = await alone.probe()
     await probe.run("answer = 0")
     genuine = (packages / "yaml/loader.py").read_text()
-    (place / "link").hardlink_to(packages / "yaml/loader.py")
+    (alone.site.place / "link").hardlink_to(packages / "yaml/loader.py")
     await restored(alone)
     await asyncio.sleep(0.2)
 
-    (place / "link").write_text("# changed")
+    (alone.site.place / "link").write_text("# changed")
 
     assert "no identity issued" in await probe.run(FETCH_X509)
-    (place / "link").write_text(genuine)
+    (alone.site.place / "link").write_text(genuine)
     assert "agent/reader" in await probe.run(FETCH_X509)
 
 

@@ -75,10 +75,16 @@ os.wait()
 class Authority(module.Authority):
     """The authority in the tests' own process, where others could read its keys: they open nothing but the tests'."""
 
+    site: "Site"
+
     def __init__(self, registry: Registry, lock: Lock, root: Path, run_dir: Path, **how: Any) -> None:
         """It listens where the project says, unless the test does."""
         port = load_deployment(root / "deploy/local.yaml", registry).parties[ATTESTATION_PARTY].port
         super().__init__(registry, lock, root, run_dir, **{"port": port, **how}, issuer=Issuer)
+
+    async def probe(self, party: str = "agent/reader") -> "Probe":
+        """Launch a party of its site that can be asked."""
+        return await launch_probe(self, self.site.registry, self.site.place, party=party)
 
 
 async def ask(path: Path, text: str) -> Any:
@@ -165,41 +171,41 @@ async def bundle(address: str, tls: ssl.SSLContext, path: str = "/bundle", metho
         return await http.request(method, asked, extensions={"sni_hostname": url.host})
 
 
+class Site:
+    """A project of a test's own: approved as it is, with its authority and a party that can be asked."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.root, self.run_dir = place, place / "project", place / "run"
+        self.helper = self.root / "agents/reader/helper.py"
+        self.registry = load_registry(self.root / "registry.yaml")
+        self.lock = locked(self.registry, self.root)
+
+    def approve(self) -> None:
+        """Approve it as it is now."""
+        self.lock = locked(self.registry, self.root)
+
+    def authority(self, *, registry: Registry | None = None, lock: Lock | None = None, **how: Any) -> Authority:
+        """Return its authority, which has not started yet."""
+        authority = Authority(registry or self.registry, lock or self.lock, self.root, self.run_dir, **how)
+        authority.site = self
+        return authority
+
+
 @pytest.fixture
-def place() -> Iterator[Path]:
+def site() -> Iterator[Site]:
     with project() as place:
-        yield place
+        yield Site(place)
 
 
 @pytest.fixture
-def root(place: Path) -> Path:
-    return place / "project"
-
-
-@pytest.fixture
-def run_dir(place: Path) -> Path:
-    return place / "run"
-
-
-@pytest.fixture
-def registry(root: Path) -> Registry:
-    return load_registry(root / "registry.yaml")
-
-
-@pytest.fixture
-def lock(registry: Registry, root: Path) -> Lock:
-    return locked(registry, root)
-
-
-@pytest.fixture
-async def authority(registry: Registry, lock: Lock, root: Path, run_dir: Path) -> AsyncIterator[Authority]:
-    async with Authority(registry, lock, root, run_dir) as authority:
+async def authority(site: Site) -> AsyncIterator[Authority]:
+    async with site.authority() as authority:
         yield authority
 
 
 @pytest.fixture
-async def probe(authority: Authority, registry: Registry, place: Path) -> Probe:
-    return await launch_probe(authority, registry, place)
+async def probe(authority: Authority) -> Probe:
+    return await authority.probe()
 
 
 def validated(token: str, audience: str = REALM) -> str:
