@@ -10,7 +10,7 @@ from tests.support.fixtures import Token, stored, system, writing
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import Authority, authority_in
 
-__all__ = ["asking", "reading", "stored", "system", "writing"]
+__all__ = ["asking", "authority", "reading", "stored", "system", "writing"]
 
 
 @pytest.fixture

@@ -22,18 +22,6 @@ def thinking(issuer: Issuer) -> Token:
     return lambda **changed: issuer.delegated("orchestrator", "agent/reader", **(good | changed))
 
 
-async def test_the_model_answers_who_may_use_it(system: System, thinking: Token) -> None:
-    tool = {"type": "function", "function": {"name": "search"}}
-    client = system.client("inference", thinking())
-
-    answer = await client.post("/v1/chat/completions", json=HELLO | {"tools": [tool], "temperature": 0.3})
-
-    assert answer.status_code == 200
-    [choice] = answer.json()["choices"]
-    assert choice["finish_reason"] == "tool_calls"
-    assert choice["message"]["tool_calls"][0]["function"] == {"name": "search", "arguments": '{"query": "Hello"}'}
-
-
 async def test_a_conversation_may_be_longer_than_a_message(system: System, thinking: Token) -> None:
     async def said(length: int) -> int:
         text = {"role": "user", "content": "x" * length}
@@ -43,17 +31,6 @@ async def test_a_conversation_may_be_longer_than_a_message(system: System, think
         return asked.status_code
 
     assert [await said(MAX_MESSAGE), await said(MAX_CONVERSATION)] == [200, 413]
-
-
-async def test_a_token_to_list_the_models_does_not_use_them(system: System, issuer: Issuer) -> None:
-    token = issuer.delegated("orchestrator", aud=issuer.registry.id("inference"), scope="model.read")
-    client = system.client("inference", token)
-
-    listed, one = await client.get("/v1/models"), await client.get("/v1/models/scripted")
-    assert listed.json() == {"object": "list", "data": [one.json()], "receipts": listed.json()["receipts"]}
-    assert one.json()["id"] == "scripted"
-    used = await client.post("/v1/chat/completions", json=HELLO)
-    assert (used.status_code, used.json()["scope"]) == (403, "inference.run")
 
 
 async def test_by_default_there_is_a_model_and_the_answer_says_which(system: System, thinking: Token) -> None:

@@ -29,6 +29,7 @@ from tests.support.registry_authority import (
     read,
     streaming,
 )
+from tests.support.registry_authority import told as told_at_last
 from tests.support.system import POLICY, System, svid_of
 from tests.support.waiting import until
 from zerotrust.decision import Reason
@@ -282,17 +283,7 @@ async def test_a_realm_that_is_away_delays_no_revocation_and_is_notified_until_i
     assert subject in authority.revocations.revoked
     await until(lambda: len(authority.realm.told) >= 3)
     authority.realm.away = False
-    await settled(authority)
-    assert len({what for what, *_ in authority.realm.told}) == 1
-
-
-async def settled(authority: Authority) -> int:
-    """Return how often the realm was told, once that is all."""
-    async with asyncio.timeout(5):
-        count = -1
-        while count != (count := len(authority.realm.told)):
-            await asyncio.sleep(0.1)
-    return count
+    assert len({what for what, _ in await told_at_last(authority, 3)}) == 1
 
 
 @pytest.mark.parametrize("how", ["an operator", "drift"])
@@ -312,14 +303,13 @@ async def test_a_realm_that_was_away_is_notified_of_a_suspension_until_it_has_co
     await suspended()
     await until(lambda: len(authority.realm.told) >= 3)
     authority.realm.away = False
-    count = await settled(authority)
-    assert {what for what, *_ in authority.realm.told} == {"disable"}
+    told = await told_at_last(authority, 3)
+    assert {what for what, _ in told} == {"disable"}
 
     await authority.operate("POST", f"/parties/{READER}/reinstate", {})
     await suspended()
     await authority.operate("POST", f"/parties/{READER}/reinstate", {})
-    await settled(authority)  # although it is away
-    assert len(authority.realm.told) > count
+    await told_at_last(authority, len(told) + 1)  # although it is away
 
 
 async def test_a_report_that_was_held_back_is_no_news(authority: Authority) -> None:

@@ -98,17 +98,17 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
         assert not run.holds_secrets(module)
 
 
-@pytest.mark.parametrize("module", ["nosuch.main", "demo/up"])
-def test_a_module_that_does_not_exist_is_reported(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("nosuch.main", "There is no module nosuch.main.\n"),
+        ("demo/up", "There is no module demo/up.\n"),
+        ("agents.reader", "agents.reader is a package without a __main__: name one of its modules.\n"),
+    ],
+)
+def test_what_cannot_be_run_is_reported(module: str, told: str) -> None:
     done = subprocess.run([ROOT / "scripts" / "run", module], capture_output=True, text=True, check=False)  # noqa: S603
 
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"There is no module {module}.\n")
-
-
-def test_a_package_without_a_main_is_reported() -> None:
-    done = subprocess.run([ROOT / "scripts" / "run", "agents.reader"], capture_output=True, text=True, check=False)  # noqa: S603
-
-    told = "agents.reader is a package without a __main__: name one of its modules.\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 

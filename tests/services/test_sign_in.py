@@ -122,6 +122,7 @@ def good(asked: dict[str, str], **changed: str | None) -> str:
 
 async def test_the_code_of_the_redirect_is_redeemed_with_the_verifier(keycloak: Keycloak) -> None:
     seen: dict[str, str] = {}
+    told: list[tuple[str, Mapping[str, Any]]] = []
 
     async def visit(asked: dict[str, str]) -> None:
         seen.update(asked)
@@ -129,9 +130,13 @@ async def test_the_code_of_the_redirect_is_redeemed_with_the_verifier(keycloak: 
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
         assert "You may close this window" in answer.text
 
-    login = await in_browser(visit, hint="olga")
+    login = await in_browser(visit, hint="olga", say=lambda *words: told.append(words))
 
     assert login.access_token == "a"
+    [(text, facts)] = told
+    assert "within 120 s" in text
+    assert text.endswith(facts["uri"])
+    assert facts == {"sign_in": "browser", "uri": facts["uri"], "expires_in": 120}
     assert seen["address"].startswith(f"{ISSUER}/authorize?")
     assert (seen["client_id"], seen["scope"], seen["response_type"]) == ("zt", "registry.admin", "code")
     assert (seen["login_hint"], seen["code_challenge_method"]) == ("olga", "S256")
@@ -156,17 +161,6 @@ async def test_no_two_requests_have_the_same_secrets(keycloak: Keycloak) -> None
     for name in ("state", "code_challenge"):
         assert seen[0][name] != seen[1][name]
         assert len(seen[0][name]) > 20
-
-
-async def test_the_person_is_told_how_long_there_is_and_where_to_go(keycloak: Keycloak) -> None:
-    told: list[tuple[str, Mapping[str, Any]]] = []
-
-    await in_browser(lambda asked: get(good(asked)), say=lambda *words: told.append(words))  # type: ignore[arg-type,return-value]
-
-    [(text, facts)] = told
-    assert "within 120 s" in text
-    assert text.endswith(facts["uri"])
-    assert facts == {"sign_in": "browser", "uri": facts["uri"], "expires_in": 120}
 
 
 @pytest.mark.parametrize(
