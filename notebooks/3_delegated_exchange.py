@@ -19,9 +19,9 @@ from demo.intruder import User, claims_of
 from lab.notebooks.attach import attach
 from lab.notebooks.exchange import answered, beside, chain, exchange
 from lab.notebooks.figure import Arrow
-from lab.notebooks.sequence import sequence
 from lab.notebooks.use import bearer, close, curl, here, reach, token_of, told
 from zerotrust.issuer.exchange import TokenRequest
+from zt.sequence import sequence
 
 sequence(
     "Figure 2: each hop has a token of its own",

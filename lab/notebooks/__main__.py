@@ -17,16 +17,13 @@ from lab.notebooks.execute import PYTHON, SOURCES, Kernels, check, executed, sou
 from lab.notebooks.jupyter import copied, jupyterlab
 from lab.notebooks.normal import differences
 from lab.notebooks.own import Copy, typed
-from local.program import ROOT, console, say, until_stopped
+from local.program import ROOT, say, until_stopped
 from local.start import running
-from local.system import HOST
 from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import load_registry
 
 FOLDER = ROOT / "run" / "notebooks"
 KERNELS = Kernels(PYTHON, FOLDER / NAME)
-LOG = FOLDER / "jupyterlab.log"
-"""Of JupyterLab; it is not among the system's, which are removed at each start."""
 OWN, AGENT = "8_your_own_agent", "agent/finder"
 """The notebook about an agent that its reader has made, and that agent."""
 
@@ -102,14 +99,11 @@ async def _write(chosen: list[Path]) -> int:
 
 async def _open() -> int:
     async with _system():
-        say("JupyterLab starts, with copies of the notebooks")
-        async with jupyterlab(KERNELS, LOG, HOST, 0, copied(FOLDER / "copies")) as lab:
-            console.print(f"\n  {lab.address(HOST)}\n", soft_wrap=True)
-            console.print(
-                "Open it in a browser. What you change is a copy, in run/notebooks/copies/notebooks. Ctrl-C ends it."
-            )
-            await lab.process.wait()
-            say(f"JupyterLab has ended: {LOG}")
+        say("JupyterLab starts, and prints its address: open it in a browser. Ctrl-C ends it")
+        say("What you change is a copy, in run/notebooks/copies/notebooks")
+        async with jupyterlab(KERNELS, copied(FOLDER / "copies")) as lab:
+            await lab.wait()
+            say("JupyterLab has ended")
     return 1
 
 

@@ -5,6 +5,7 @@ figure 1's realm, and its application's secret.  Keycloak's administrator is not
 """
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ def write(system: System, before: Realm) -> Path:
 
 async def attach(file: Path | None = None) -> System:
     """Return the running system.  Raises `DemoError` where none runs, and `httpx.HTTPError`."""
+    # asyncio warns of a child that somebody else has waited for already: by chance, and of no interest to a reader.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     given = _read(file)
     folder, ca_file = Path(given["folder"]), Path(given["folder"]) / "ca.pem"
     registry, lock = load_registry(ROOT / REGISTRY), load_lock(ROOT / LOCK)

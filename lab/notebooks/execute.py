@@ -53,19 +53,22 @@ def new_home() -> tempfile.TemporaryDirectory[str]:
     """Return a folder for Jupyter, for a block.
 
     Jupyter and IPython run whatever lies in their folders, and a cell can write there: so none of it outlives its run.
-    Kernels are reached by sockets in it, which other accounts cannot open; the path of a clone is too long for these.
     """
     return tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)  # a kernel may just be ending
 
 
 def environment(kernels: Kernels, home: Path) -> dict[str, str]:
-    """Return the variables of a Jupyter in its folder: our kernel, and nothing of the user's own settings."""
+    """Return the variables of a Jupyter in its folder: our kernel, and nothing of the user's own settings.
+
+    The kernel imports the project, and leaves no bytecode in it: to attestation, that would be drift.
+    """
     if not kernels.python.exists():
         raise DemoError(f"{kernels.python.relative_to(ROOT)} is missing: `make .notebooks/ready`")
     (kernel := home / "kernels" / KERNEL).mkdir(mode=0o700, parents=True)
-    command = [str(kernels.python), "-I", "-B", str(OURS / "kernel.py"), "-f", "{connection_file}"]
+    command = [str(kernels.python), "-B", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": TITLE, "language": "python"}
-    (kernel / "kernel.json").write_text(json.dumps(spec | {"env": {VARIABLE: str(kernels.file)}}))
+    meets = {VARIABLE: str(kernels.file), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    (kernel / "kernel.json").write_text(json.dumps(spec | {"env": meets}))
     places = ("JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
     return {"PATH": os.environ.get("PATH", ""), **dict.fromkeys(places, str(home))}
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from zt.svg import HEIGHT, STYLE, WIDTH, Arrow, Svg, box, drawn, label
 
-__all__ = ["Arrow", "Svg", "drawn", "figure"]
+__all__ = ["Arrow", "figure"]
 
 GAP, DOWN = 90, 46
 """Pixels between two boxes: beside each other, and below."""

@@ -16,12 +16,6 @@ VARIES = (
 )
 """All that may differ: ids, times, milliseconds, receipts and ports; never a status, a reason, a rule or a scope."""
 
-MEASURED = (
-    (re.compile(r'(class=\\?"measured\\?" cx=\\?")[\d.]+'), r"\1<some>"),
-    (re.compile(r'(class=\\?"measured\\?" x=\\?")[\d.]+(\\?" y=\\?"\d+\\?">)[\d.]+(?=\xa0ms<)'), r"\1<some>\2<some>"),
-)
-"""What may differ in a chart (`chart.py`): where a dot is, and the number beside it.  It is stored with them."""
-
 SECRET = re.compile(
     r"(?i:eyJ[\w-]+\.[\w.-]+|-----BEGIN [A-Z ]*PRIVATE KEY|[0-9a-f]{32,})"
     r"|(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{43,}"  # 32 bytes as base64url
@@ -34,14 +28,6 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def normal(text: str) -> str:
     """Return a text with a name for each thing that differs between runs."""
     for pattern, name in VARIES:
-        text = pattern.sub(name, text)
-    return text
-
-
-def comparable(text: str) -> str:
-    """Return a stored notebook without anything that differs between runs: its charts without what was measured."""
-    text = normal(text)
-    for pattern, name in MEASURED:
         text = pattern.sub(name, text)
     return text
 
@@ -60,5 +46,5 @@ def secrets_in(text: str) -> list[str]:
 
 def differences(committed: str, executed: str) -> list[str]:
     """Return the lines of two stored notebooks that are not the same."""
-    before, now = (comparable(text).splitlines() for text in (committed, executed))
+    before, now = (normal(text).splitlines() for text in (committed, executed))
     return list(difflib.unified_diff(before, now, "committed", "executed", n=1))

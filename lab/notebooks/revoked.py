@@ -13,7 +13,6 @@ from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer
 from lab.compare.real import Real
-from lab.notebooks.chart import Times
 from lab.notebooks.use import told
 
 
@@ -35,14 +34,10 @@ async def ask_all(use: Use) -> None:
         print(f"{name:<15}{status} {reason}")
 
 
-async def revoked(use: Use, method: RevocationMethod) -> Times:
+async def revoked(use: Use, method: RevocationMethod) -> None:
     """Revoke, print after how long each enforcement point refuses, and undo it."""
-    took = await delays(method, use)
-    for name, seconds in took.items():
+    for name, seconds in (await delays(method, use)).items():
         print(f"{name:<15}{REFUSED}, {seconds * 1e3:.1f} ms after the request")
-    learned = "pushed" if method.pushed else "polled"
-    # A service whose own state of revocations is older refuses everybody.
-    return Times(f"{method.called} ({learned})", use.system.registry.freshness.revocations, took)
 
 
 async def _user(use: Use) -> None:

@@ -6,12 +6,10 @@ the notebook with its outputs, as its file has to be.
 
 import json
 import sys
-from pathlib import Path
 
 import jupytext
 import nbclient
 import nbformat
-from traitlets.config import Config
 
 SECONDS = 600
 """For one cell: some wait for several things, which have shorter limits."""
@@ -24,11 +22,7 @@ def main() -> None:
     notebook.metadata = nbformat.from_dict(given["metadata"])
     for number, cell in enumerate(notebook.cells, 1):
         cell.id, cell.metadata = f"cell-{number}", nbformat.from_dict({})  # the same source is the same notebook
-    connection = {"transport": "ipc", "connection_file": str(Path.cwd() / "kernel.json")}  # as in `jupyter.py`
-    settings = Config(KernelManager=connection)
-    nbclient.NotebookClient(
-        notebook, config=settings, timeout=SECONDS, record_timing=False, coalesce_streams=True
-    ).execute()
+    nbclient.NotebookClient(notebook, timeout=SECONDS, record_timing=False, coalesce_streams=True).execute()
     notebook.metadata = nbformat.from_dict(given["metadata"])  # without the version of Python that the kernel told
     nbformat.write(notebook, sys.stdout)
 
