@@ -6,9 +6,9 @@ from lab.before.llama_stack.story import INTRODUCTION as FIGURE_3
 from lab.before.llama_stack.story import attacked
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
-from lab.compare.comparison import compared, cost
+from lab.compare.comparison import compared
 from lab.compare.real import real
-from lab.compare.table import show_cost, show_end, show_rows
+from lab.compare.table import show_end, show_rows
 from local.llama_stack import OGX
 from local.program import FOLDER, alive, console, say
 from local.start import running
@@ -26,10 +26,7 @@ async def compare() -> int:
             with alive("Both systems are attacked"):
                 say("The attacks begin, each on both systems")
                 rows = await compared(before, after, say)
-                say("What an honest task costs on both is measured")
-                costs = await cost(before), await cost(after)
         show_rows(rows)
-        show_cost(*costs)
         show_end(rows)
         begin("Figure 3")
         if OGX.exists():

@@ -1,16 +1,11 @@
-"""Runs the same attacks on both systems, and measures what the same task costs on both."""
+"""Runs the same attacks on both systems."""
 
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.before.attacks import Seen, tried
 from lab.before.system import System
 from lab.compare.expected import EXPECTED, Expected
-
-TASK = "Summarise the incident reports."
-TIMES = 9
-"""Tasks of one session, after its first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +27,6 @@ class Row:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Seconds of one honest task."""
-
-    first: float
-    """Of a session: on the real system each hop exchanges its token."""
-    later: float
-    """The median of those after it."""
-
-
 async def compared(before: System, after: System, say: Callable[[str], None] = lambda _: None) -> list[Row]:
     """Try each attack on both; `say` receives which one comes."""
     rows = []
@@ -49,10 +34,3 @@ async def compared(before: System, after: System, say: Callable[[str], None] = l
         say(f"{number} of {len(EXPECTED)}: {one.what}")
         rows.append(Row(one, await tried(before, one.run), await tried(after, one.run)))
     return rows
-
-
-async def cost(system: System) -> Cost:
-    """Measure alice's task."""
-    session = await system.sign_in("alice")
-    first, *later = [(await system.task(session.credentials, TASK)).seconds for _ in range(1 + TIMES)]
-    return Cost(first, statistics.median(later))

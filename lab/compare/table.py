@@ -7,13 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.parts import begin, paragraph
-from lab.compare.comparison import Cost, Row
+from lab.compare.comparison import Row
 from local.program import console
 
-NOT_ALIKE = (
-    "These are medians of this run, beside whatever else the machine does. The system before has most of its parts in "
-    "one process; `make bench` compares like with like."
-)
 VERDICTS = {True: ("succeeded", "red"), False: ("refused", "green")}
 
 
@@ -33,13 +29,6 @@ def show_rows(rows: Sequence[Row]) -> None:
             console.print(table)
 
 
-def show_cost(before: Cost, after: Cost) -> None:
-    """Say what the same honest task costs on both."""
-    begin("What it costs")
-    for said in cost_sentences(before, after):
-        paragraph(said)
-
-
 def show_end(rows: Sequence[Row]) -> None:
     """Say how many attacks succeeded where, and where an answer is not as expected."""
     begin("The end")
@@ -53,17 +42,6 @@ def summary(rows: Sequence[Row]) -> str:
     """Return the sentence that counts."""
     before, after = sum(row.before.succeeded for row in rows), sum(row.after.succeeded for row in rows)
     return f"Of {len(rows)} attacks, {before} succeeded before, and {after} after."
-
-
-def cost_sentences(before: Cost, after: Cost) -> tuple[str, str]:
-    """Return what the measured seconds mean."""
-    then, now = (milliseconds(cost.later) for cost in (before, after))
-    first_then, first_now = (milliseconds(cost.first) for cost in (before, after))
-    measured = (
-        f"alice's task took {then} ms before and {now} ms after. The first of a session took {first_then} ms and "
-        f"{first_now} ms: after, each hop exchanges its token in it."
-    )
-    return measured, NOT_ALIKE
 
 
 def sentence(principle: str) -> str:

@@ -8,7 +8,7 @@ import pytest_asyncio
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
-from lab.compare.comparison import compared, cost
+from lab.compare.comparison import compared
 from lab.compare.expected import EXPECTED
 from lab.compare.real import real
 from local.system import System
@@ -34,10 +34,3 @@ async def test_each_attack_succeeds_there_and_is_refused_here_by_the_check_that_
     answered = {row.attack.what: row.after.happened for row in rows}
     assert answered == {one.what: one.answered for one in EXPECTED}
     assert [row.wrong for row in rows if row.wrong] == []
-
-
-async def test_an_honest_task_is_measured_on_both(there: OneToken, system: System) -> None:
-    async with real(system) as here:
-        costs = await cost(there), await cost(here)
-
-    assert all(one.first > 0 and one.later > 0 for one in costs)

@@ -6,10 +6,9 @@ import pytest
 
 from lab.before import attacks
 from lab.before.attacks import Seen
-from lab.before.system import Answer, Credentials
-from lab.compare.comparison import TIMES, Cost, Row, compared, cost
+from lab.compare.comparison import Row, compared
 from lab.compare.expected import EXPECTED, Expected
-from lab.compare.table import show_cost, show_end, show_rows
+from lab.compare.table import show_end, show_rows
 from lab.without import Control, where
 from local.program import console
 from tests.support.closed import Closed
@@ -30,7 +29,6 @@ def refused(happened: str) -> Seen:
 
 GOOD = [Row(one, got("200 ok"), refused(one.answered)) for one in EXPECTED]
 PAGE = (ROOT / "docs" / "learn" / "before.md").read_text()
-COSTS = Cost(0.05, 0.03), Cost(0.15, 0.06)
 
 
 def test_the_principles_come_in_their_order() -> None:
@@ -71,16 +69,6 @@ async def test_the_same_attack_is_tried_on_both() -> None:
     assert by[attacks.spend_the_tools_token_at_the_front_door] == ("401 before", "401 after")
 
 
-async def test_the_first_task_of_a_session_is_measured_apart_from_the_others() -> None:
-    took = iter([9.0, *(float(n) for n in range(TIMES))])
-
-    class Timed(Closed):
-        async def task(self, credentials: Credentials, request: str) -> Answer:  # noqa: ARG002
-            return Answer("200 ok", seconds=next(took))
-
-    assert await cost(Timed()) == Cost(9.0, (TIMES - 1) / 2)
-
-
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_width", 80)
@@ -90,14 +78,12 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_table_fits_a_terminal_and_has_each_row_with_its_check() -> None:
     with console.capture() as told:
         show_rows(GOOD)
-        show_cost(*COSTS)
         show_end(GOOD)
 
     lines = told.get().splitlines()
     assert [line for line in lines if len(line) > 80] == []
     words = " ".join(told.get().split())
     assert f"Of {len(GOOD)} attacks, {len(GOOD)} succeeded before, and 0 after." in words
-    assert "took 30 ms before and 60 ms after" in words
     assert [text for one in EXPECTED for text in (one.what, one.answered, one.check) if text not in told.get()] == []
     assert "not as expected" not in words
 
