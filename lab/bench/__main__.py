@@ -58,7 +58,6 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
                 ("task_tls", "mutual TLS and nothing else", "mtls_ratio", "≤ 1.10"),
                 ("task_warm", "zero trust, warm, with audit log and receipts", "warm_ratio", "≤ 1.40"),
                 ("task_cold", "zero trust, cold: an exchange on every hop", "cold_ratio", ""),
-                ("task_naive", "naive: introspection and a new client per call", "naive_ratio", ""),
                 ("task_none15", "no security, a model that takes 15 ms", "", ""),
                 ("task_warm15", "zero trust, warm, the same model", "warm_ratio_model15", "≤ 1.10"),
                 ("cpu_none", "no security, time on a core", "", ""),

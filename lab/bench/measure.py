@@ -45,7 +45,6 @@ VARIANTS = (
     Variant("none15", "none", 3, SLOW),
     Variant("warm15", "warm", 3, SLOW),
     Variant("cold", "warm", 4, fresh=True),
-    Variant("naive", "naive", 1, fresh=True),
 )
 (WARM,) = (one for one in VARIANTS if one.name == "warm")
 

@@ -12,7 +12,6 @@ RATIOS = {
     "warm_ratio": ("warm", "none"),
     "warm_ratio_model15": ("warm15", "none15"),
     "cold_ratio": ("cold", "none"),
-    "naive_ratio": ("naive", "none"),
 }
 """The variants that are compared, by the name of the ratio."""
 

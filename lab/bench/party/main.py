@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import uvloop
 from starlette.types import ASGIApp
 
-from lab.bench.party.naive import Naive
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import NobodyRevoked, Unguarded
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -23,10 +22,9 @@ KINDS: dict[str, type[Service]] = {
     "none": Unguarded,
     "tls": Unguarded,
     "warm": Service,
-    "naive": Naive,
 }
 """The kind of service of each variant."""
-PORTS = {"none": 1000, "warm": 2000, "naive": 3000, "tls": 4000}
+PORTS = {"none": 1000, "warm": 2000, "tls": 3000}
 """How far the ports of a variant lie above those of the registry."""
 DELIVERS = "warm"
 """The one variant whose journals are delivered to the audit log."""
