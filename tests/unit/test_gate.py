@@ -342,12 +342,6 @@ async def test_the_body_is_handed_on_byte_for_byte_and_then_the_real_stream(tool
     ]
 
 
-async def test_a_caller_that_was_not_verified_gets_json_rpc_and_its_body_is_not_read(tool_door: Door) -> None:
-    reply = await tool_door.call(None, tool_call())
-
-    assert (reply.status, reply.json()["id"], reply.json()["error"]["code"]) == (401, None, -32010)
-
-
 BODIES = [(b"{", -32700), (b"[]", -32600), (b"7", -32600), (b"null", -32600), (b"{}", -32600), (b"", -32600)]
 """What is JSON, and no request, is no parse error (JSON-RPC 2.0 section 5.1)."""
 
