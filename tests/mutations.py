@@ -108,7 +108,7 @@ TESTS = {
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
     "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate",
     "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk unit/test_gate_order",
-    "limits.budget": "unit/test_budget services/test_audit_authority",
+    "limits.budget": "unit/test_containers services/test_audit_authority",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "binding": "unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay",
