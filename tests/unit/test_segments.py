@@ -64,14 +64,6 @@ async def test_one_chain_leads_through_all_segments_and_restarts(path: Path) -> 
     assert first_bad_record(path) == 0
 
 
-async def test_a_segment_is_named_after_its_first_record(path: Path) -> None:
-    await written(path, 1, 20)
-
-    for segment in closed(path):
-        first = orjson.loads(segment.read_bytes().partition(b"\n")[0])
-        assert segment.name == f"journal.jsonl.{first['n']:016}"
-
-
 async def test_a_start_reads_the_newest_segment_and_the_last_line_before_it(path: Path) -> None:
     await written(path, 1, 30)
     for segment in closed(path):
