@@ -130,14 +130,18 @@ class Moving:
         return self.now
 
 
+def keys_of(address: str, http: httpx.AsyncClient, clock: Callable[[], float] = time.monotonic) -> SigningKeys:
+    freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60, x509_svid=120, revocations=3)
+    return SigningKeys(Known(jwks_uri=address), http=http, freshness=freshness, clock=clock)
+
+
 @MISBEHAVING
 async def test_keys_go_on_within_their_life_and_are_asked_for_once_per_cooldown_and_found_again(
     stand_in: tuple[StandIn, str], http: httpx.AsyncClient, how: str
 ) -> None:
     issuer, address = stand_in
     clock = Moving()
-    freshness = Freshness(keys=300, keys_cooldown=COOLDOWN, svid=60, x509_svid=120, revocations=3)
-    keys = SigningKeys(Known(jwks_uri=address), http=http, freshness=freshness, clock=clock)
+    keys = keys_of(address, http, clock)
     known = await keys.key("k1")
     issuer.misbehave, clock.now = MISBEHAVIOURS[how], COOLDOWN
 
@@ -156,12 +160,7 @@ async def test_keys_go_on_within_their_life_and_are_asked_for_once_per_cooldown_
 async def test_a_key_set_is_not_read_beyond_its_bound(stand_in: tuple[StandIn, str], http: httpx.AsyncClient) -> None:
     issuer, address = stand_in
     issuer.misbehave = gigabyte
-    keys = SigningKeys(
-        Known(jwks_uri=address),
-        http=http,
-        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, revocations=3),
-        clock=time.monotonic,
-    )
+    keys = keys_of(address, http)
     tracemalloc.start()
     await _refused(keys.key("k1"))
     _, most = tracemalloc.get_traced_memory()
@@ -174,12 +173,7 @@ async def test_what_comes_packed_is_not_unpacked(stand_in: tuple[StandIn, str], 
     """A thousandth of its size would pass the bound."""
     issuer, address = stand_in
     issuer.misbehave = told(b"200 OK\r\ncontent-encoding: gzip", gzip.compress(issuer.keys))
-    keys = SigningKeys(
-        Known(jwks_uri=address),
-        http=http,
-        freshness=Freshness(keys=300, keys_cooldown=10, svid=60, x509_svid=120, revocations=3),
-        clock=time.monotonic,
-    )
+    keys = keys_of(address, http)
 
     assert await _refused(keys.key("k1")) is Reason.KEYS_UNAVAILABLE
 

@@ -13,19 +13,19 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-import local.__main__ as program
-from local import keycloak_distribution, sign_in
+from local import keycloak_distribution
 from local.alone import DemoError
 from local.errors import KeycloakError
 from local.keycloak_distribution import find_distribution
 from local.left_running import READY
+from local.sign_in import print_token
 from local.start import running
 from local.system import ROOT, System
 from local.waiting import report_end
 from tests.support.pki import CA
 from tests.support.real import RUN
+from zerotrust.testing.browser import Person
 from zt.errors import STARTED_BY
 
 Usage = namedtuple("Usage", "total used free")
@@ -217,21 +217,20 @@ def test_whoever_reads_what_make_up_prints_comes_to_its_end_while_it_runs_on(tmp
 
 
 def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: CA
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ca: CA
 ) -> None:
     where, there = "https://localhost:1/realms/agents", tmp_path / "ca.pem"
-    monkeypatch.setattr(sign_in, "ISSUER", where)
-    monkeypatch.setattr(sign_in, "CA", there)
 
-    done = [CliRunner().invoke(program.app, ["token", "alice"], input="foo\n")]
+    done = [print_token(Person("alice", "foo"), issuer=where, ca=there)]
+    missing = capsys.readouterr()
     there.write_bytes(ca.pem)
-    done.append(CliRunner().invoke(program.app, ["token", "alice"], input="foo\n"))
+    done.append(print_token(Person("alice", "foo"), issuer=where, ca=there))
+    silent = capsys.readouterr()
 
-    assert [(one.exit_code, one.stdout) for one in done] == [(1, "")] * 2
-    assert done[0].stderr == f"There is no {there}: is the system running? {STARTED_BY}\n"
-    assert re.fullmatch(
-        rf"Keycloak does not answer at {where} \(.+\): is it running\? {re.escape(STARTED_BY)}\n", done[1].stderr
-    )
+    assert (done, missing.out, silent.out) == ([1, 1], "", "")
+    assert missing.err == f"There is no {there}: is the system running? {STARTED_BY}\n"
+    told = rf"Keycloak does not answer at {where} \(.+\): is it running\? {re.escape(STARTED_BY)}\n"
+    assert re.fullmatch(told, silent.err)
 
 
 async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_expected_to_is_not(tmp_path: Path) -> None:

@@ -71,19 +71,34 @@ async def hang(system: System, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     over.set()
 
 
+@pytest.mark.parametrize(
+    ("party", "words", "told", "unclear"),
+    [
+        ("tool/documents", b'"create"', "tool/documents: gave no answer (answer_lost)", ["create"]),
+        ("agent/writer", b"", "agent/writer: gave no answer", []),
+    ],
+    ids=["the tool's answer", "the agent's answer"],
+)
 async def test_a_document_that_was_filed_without_an_answer_may_have_been_filed(
-    system: System, issuer: Issuer, stored: Stored, lose: Lose
+    system: System,
+    issuer: Issuer,
+    stored: Stored,
+    lose: Lose,
+    party: str,
+    words: bytes,
+    told: str,
+    unclear: list[str],
 ) -> None:
     before = stored()
-    lose("tool/documents", b'"create"')
+    lose(party, words)
 
     steps, result = await worked(system, issuer.token())
 
     assert len(stored()) == len(before) + 1  # which nobody but the tool knows
     assert steps == [*READ, "agent/writer started"]
     assert (result["event"], result["agent"]) == ("unclear", "agent/writer")
-    assert result["text"].endswith("tool/documents: gave no answer (answer_lost); it may have been done")
-    assert [call.partition(" ")[0] for call in result["unclear"]] == ["create"]
+    assert result["text"].endswith(f"{told}; it may have been done")
+    assert [call.partition(" ")[0] for call in result["unclear"]] == unclear
     assert (result["done"], result["status"]) == ([], 502)
 
 
@@ -112,20 +127,6 @@ async def test_what_was_done_in_a_call_whose_party_is_suspended_meanwhile_is_not
     assert result["text"] == f"agent/writer: {within}gave no answer (peer_revoked); it may have been done"
     assert [call.partition(" ")[0] for call in result["unclear"]] == (["create"] if within else [])
     assert (result["done"], result["status"]) == ([], 502)
-
-
-async def test_what_an_agent_did_whose_answer_is_lost_is_not_known(
-    system: System, issuer: Issuer, stored: Stored, lose: Lose
-) -> None:
-    before = stored()
-    lose("agent/writer", b"")
-
-    steps, result = await worked(system, issuer.token())
-
-    assert len(stored()) == len(before) + 1
-    assert steps == [*READ, "agent/writer started"]
-    assert (result["event"], result["status"]) == ("unclear", 502)
-    assert result["text"] == "agent/writer: gave no answer; it may have been done"
 
 
 async def test_an_agent_that_breaks_off_says_what_it_had_done_by_then(

@@ -101,12 +101,6 @@ async def test_a_model_whose_name_is_none_is_refused_and_nothing_is_begun(
     assert issuer.exchanges == []
 
 
-# nothing is kept
-
-
-# many users
-
-
 async def test_the_same_token_twice_costs_one_exchange_for_each_need(
     system: System, issuer: Issuer, asking: Token
 ) -> None:

@@ -35,9 +35,6 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 0.05)
 
 
-# every door
-
-
 # after the gate has let somebody in
 
 

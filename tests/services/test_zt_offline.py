@@ -98,7 +98,10 @@ def journal(folder: Path, *events: AuditEvent) -> Path:
     return path
 
 
-def event(data: Any, at: int = 1) -> AuditEvent:
+CALL = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))
+
+
+def event(data: Any = CALL, at: int = 1) -> AuditEvent:
     trace = {"trace_id": TRACE, "span_id": "b7ad6b7169203331"}
     return AuditEvent.parse(AuditEvent(schema=1, time=at, service=CALLER.audience, trace=trace, data=data).canonical())  # type: ignore[arg-type]
 
@@ -165,12 +168,11 @@ def test_where_there_are_no_journals_it_is_said_where_others_are(tmp_path: Path)
 
 def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wanted, "MOST_SHOWN", 2)
-    data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))
-    journal(tmp_path, event(data, 3), event(data, 1))
+    journal(tmp_path, event(at=3), event(at=1))
     whole = zt("--journals", str(tmp_path), "audit", "show", TRACE)
     assert (whole.exit_code, "Only" in whole.stdout) == (0, False)
 
-    journal(tmp_path, event(data, 2))
+    journal(tmp_path, event(at=2))
 
     path = tmp_path / "party" / "journal.jsonl"
     told = " ".join(zt("--journals", str(tmp_path), "audit", "show", TRACE).stdout.split())
@@ -183,8 +185,7 @@ def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("words", [("verify",), ("verify", "--json"), ("show", TRACE), ("show", TRACE, "--json")])
 def test_where_nobody_reads_the_output_any_more_there_is_no_traceback(tmp_path: Path, words: tuple[str, ...]) -> None:
     """As with `zt audit show ID | head -1`."""
-    data = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))
-    journal(tmp_path, event(data))
+    journal(tmp_path, event())
     read, written = os.pipe()
     os.close(read)
     program = "import sys; sys.path.insert(0, sys.argv.pop(1)); import zt.__main__ as z; z.main()"
@@ -200,8 +201,7 @@ def test_where_nobody_reads_the_output_any_more_there_is_no_traceback(tmp_path: 
 
 
 def test_the_first_record_that_was_changed_is_named_and_is_no_success(tmp_path: Path) -> None:
-    data = Request(operation=sanitize("read"), decision=Decided(allowed=False, reason="scope_missing"))
-    path = journal(tmp_path, *(event(data, at) for at in range(1, 5)))
+    path = journal(tmp_path, *(event(at=at) for at in range(1, 5)))
     shown = zt("--journals", str(tmp_path), "audit", "verify")
     assert (shown.exit_code, shown.stdout) == (0, f"{path}: 4 records, chain intact\n")
 
@@ -214,7 +214,7 @@ def test_the_first_record_that_was_changed_is_named_and_is_no_success(tmp_path: 
 
 
 def test_a_changed_record_of_a_task_is_reported(tmp_path: Path) -> None:
-    path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
+    path = journal(tmp_path, event())
     path.write_bytes(path.read_bytes().replace(b'"schema":1', b'"schema":2'))
 
     told = failed(zt("--journals", str(tmp_path), "audit", "show", TRACE))
@@ -223,14 +223,14 @@ def test_a_changed_record_of_a_task_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_too_long_is_a_changed_record(tmp_path: Path) -> None:
-    path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
+    path = journal(tmp_path, event())
     path.write_bytes(path.read_bytes() + b"x" * 3 * MAX_LINE)
 
     assert "record 2 was changed" in zt("--journals", str(tmp_path), "audit", "verify").stdout
 
 
 def test_journals_of_an_earlier_run_are_found_by_their_names(tmp_path: Path) -> None:
-    path = journal(tmp_path, event(Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"))))
+    path = journal(tmp_path, event())
     past = path.rename(tmp_path / "orchestrator.jsonl")
 
     assert zt("audit", "verify", env={"ZT_JOURNALS": str(tmp_path)}).stdout == f"{past}: 1 record, chain intact\n"
