@@ -26,7 +26,7 @@ PACKAGES = frozenset(
     | {"zt", "registration", "local", "demo", "deploy", "lab", "scripts", "tests"}
 )
 
-HOLD_SECRETS = ("zt", "local", "demo", "lab", "authorities.attestation.local.main")
+HOLD_SECRETS = ("zt", "local", "demo", "lab")
 """Modules, and packages with all their modules, whose process holds keys, or an operator's password and token."""
 
 NOWHERE = "/dev/null"

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import hashlib
-import json
 import os
 import py_compile
 import resource
@@ -785,90 +784,25 @@ async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(sit
 # The authority as a process
 
 
-@pytest.fixture
-async def served(site: Site) -> AsyncIterator[asyncio.subprocess.Process]:
-    program = [str(PROJECT / "scripts" / "run"), "authorities.attestation.local.main"]
-    command = [*program, "--root", str(site.root), "--run-dir", str(site.run_dir)]
-    served = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    yield served
-    if served.returncode is None:
-        served.kill()
-    await served.communicate()
-
-
-async def told(served: asyncio.subprocess.Process) -> dict[str, Any]:
-    assert served.stdout
-    return dict(json.loads(await asyncio.wait_for(served.stdout.readline(), 20)))
-
-
-async def tell(served: asyncio.subprocess.Process, line: str) -> dict[str, Any]:
-    assert served.stdin
-    served.stdin.write(line.encode() + b"\n")
-    await served.stdin.drain()
-    return await told(served)
-
-
-async def launched_by(served: asyncio.subprocess.Process, site: Site) -> int:
-    path = site.place / "probe.sock"
-    answer = await tell(served, json.dumps({"party": "agent/reader", "env": {"ZT_PROBE": str(path)}}))
+async def test_an_authority_that_is_killed_ends_what_it_launched_and_the_next_one_starts_clean(site: Site) -> None:
+    path, stages = site.place / "agent-reader.sock", site.run_dir / "attestation/stages"
+    program = [str(PROJECT / "scripts" / "run"), "tests.support.authority_alone", site.root, site.run_dir, path]
+    alone = await asyncio.create_subprocess_exec(*program, cwd=PROJECT, stdout=subprocess.PIPE)
+    assert alone.stdout
+    pid = int(await asyncio.wait_for(alone.stdout.readline(), 60))
     assert (await ask(path, FETCH)).count(".") == 2
-    return int(answer["pid"])
+    left = list(stages.iterdir())
 
-
-async def test_it_serves_before_anything_is_launched(served: asyncio.subprocess.Process) -> None:
-    """Keycloak reads the keys while no service is there yet."""
-    ready = await told(served)
-
-    assert ready["ready"]
-    assert (await bundle(ready["bundle"], ssl.create_default_context(cafile=ready["ca"]))).status_code == 200
-
-
-@pytest.mark.parametrize("way", ["end of input", "SIGTERM", "SIGINT", "SIGKILL"])
-async def test_whatever_ends_it_ends_what_it_launched(served: asyncio.subprocess.Process, site: Site, way: str) -> None:
-    await told(served)
-    pid = await launched_by(served, site)
-
-    if way == "end of input":
-        assert served.stdin
-        served.stdin.close()
-    else:
-        served.send_signal(signal.Signals[way])
-
-    await asyncio.wait_for(served.wait(), 10)
-    await until(lambda: not is_running(pid))
-    assert served.returncode == (-signal.SIGKILL if way == "SIGKILL" else 0)
-
-
-async def test_after_kill_9_the_next_one_starts_clean(served: asyncio.subprocess.Process, site: Site) -> None:
-    await told(served)
-    pid = await launched_by(served, site)
-    left = list((site.run_dir / "attestation/stages").iterdir())
-    served.kill()
+    alone.kill()
+    await alone.communicate()
     await until(lambda: not is_running(pid))
 
-    (site.place / "agent-reader.sock").unlink(missing_ok=True)
+    path.unlink()
     async with site.authority() as authority:
         assert left
-        assert list((site.run_dir / "attestation/stages").iterdir()) == []
+        assert list(stages.iterdir()) == []
         probe = await authority.probe()
         assert (await probe.run(FETCH)).count(".") == 2
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"party": "nobody"}',
-        '{"party": "agent/reader", "code": ["planted"]}',
-        "nonsense",
-    ],
-)
-async def test_it_launches_registered_code_only_and_lives_on_after_a_refusal(
-    served: asyncio.subprocess.Process, site: Site, line: str
-) -> None:
-    await told(served)
-
-    assert (await tell(served, line)).keys() == {"refused"}
-    await launched_by(served, site)
 
 
 # The service's side of it

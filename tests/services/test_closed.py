@@ -20,7 +20,6 @@ from tests.support.launched import PROJECT, locked, project
 from tests.support.spy import ORDINARY
 from zerotrust.registry.model import load_registry
 
-MAIN = [str(PROJECT / "scripts" / "run"), "authorities.attestation.local.main"]
 PTRACE_SEIZE = 0x4206  # <linux/ptrace.h>
 
 

@@ -84,17 +84,11 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
         making |= more
     found = {module for module in making if "__main__" in texts[module]}
 
-    assert {"demo.__main__", "local.__main__", "lab.load.soak", "authorities.attestation.local.main"} <= found
+    assert {"demo.__main__", "local.__main__", "lab.load.soak"} <= found
     assert [module for module in found if not run.holds_secrets(module)] == []
-    for module in ("zt", "demo", "demo.__main__", "lab.load.soak", "authorities.attestation.local.main"):
+    for module in ("zt", "demo", "demo.__main__", "lab.load.soak"):
         assert run.holds_secrets(module)
-    for module in (
-        "demonstration",
-        "client",
-        "authorities.attestation.local.environment",
-        "authorities.attestation.local.mainly",
-        "pytest",
-    ):
+    for module in ("demonstration", "client", "authorities.attestation.local.environment", "pytest"):
         assert not run.holds_secrets(module)
 
 
