@@ -1,4 +1,4 @@
-"""What `make register` approves, as a diff for the person who runs it: `+` is new, `-` is gone, `~` has changed."""
+"""What there is to approve, for the person who does: `+` is new, `-` is gone, `~` has changed.  Pure."""
 
 from collections.abc import Iterable
 

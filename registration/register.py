@@ -1,6 +1,6 @@
 """Derives `registry.lock`, with the approval of each party, from `registry.yaml` and the code.
 
-To run `make register` and commit its output is to approve it; `make check` only compares, and names differences.
+To run `make register` and commit its output is to approve it; `make check` only shows what that would approve.
 """
 
 import sys
@@ -10,7 +10,6 @@ from authorities.attestation.verifier.measure import MeasureError
 from local.alone import process_running
 from registration.approval import approval
 from registration.derive import current
-from registration.differences import differences
 from zerotrust.registry.lock import LOCK, Lock, as_text, load_lock
 from zerotrust.registry.reading import RegistryError
 
@@ -21,19 +20,16 @@ SUSPENDED = "A running party whose files changed is suspended until you reinstat
 def check(root: Path) -> str | None:
     """Return the differences, a line for each, or None."""
     try:
-        _, found = current(root)
+        registry, found = current(root)
         lock = root / LOCK
-        wrong = differences(load_lock(lock), found)
+        wrong = approval(registry, load_lock(lock), found)
     except (RegistryError, MeasureError) as error:
         return str(error)
-    if not wrong and lock.read_text() != as_text(found):
-        wrong = ["not in the form that `make register` writes"]
-    lines = [f"{LOCK}: {line}" for line in wrong]
-    return (
-        "\n".join([*lines, "Not as approved: review each, then run `make register` and commit its output."])
-        if lines
-        else None
-    )
+    if lock.read_text() == as_text(found):
+        return None
+    lines = wrong or ["It is not in the form that `make register` writes."]
+    to_do = "Not as approved: review each, then run `make register` and commit its output."
+    return "\n".join([f"{LOCK}:", *(f"  {line}" for line in lines), to_do])
 
 
 def write(root: Path) -> str | None:

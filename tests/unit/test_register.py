@@ -10,8 +10,8 @@ import pytest
 
 from authorities.attestation.verifier.measure import digest_of, measure_files
 from local.alone import only_one
+from registration.approval import approval
 from registration.derive import current, derive, listed, tool_servers
-from registration.differences import differences
 from registration.register import check, write
 from tests.support.system import ROOT
 from tools.documents import main as documents
@@ -152,10 +152,11 @@ def test_what_does_not_fit_is_neither_checked_nor_registered(project: Path) -> N
 
 
 def said(project: Path) -> list[str]:
-    """What `make check` says, without its last line, which says what to do."""
-    *lines, to_do = (check(project) or "").splitlines()
+    """What `make check` says, without its first line, which names the file, and its last, which says what to do."""
+    file, *lines, to_do = (check(project) or "").splitlines()
+    assert file == "registry.lock:"
     assert to_do == "Not as approved: review each, then run `make register` and commit its output."
-    return lines
+    return [line.strip() for line in lines]
 
 
 def appended(project: Path, path: str) -> None:
@@ -168,31 +169,30 @@ def added(project: Path, path: str) -> None:
     (project / path).touch()
 
 
-NOT_DERIVED = ["registry.lock: not in the form that `make register` writes"]
 UNFIT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a file that changed": (
         lambda project: appended(project, "agents/reader/main.py"),
-        ["registry.lock: agents/reader/main.py: changed"],
+        ["~ party agent/reader", "~ code agents/reader/main.py"],
     ),
     **{
-        f"an added file, {path}": (partial(added, path=path), [f"registry.lock: {path}: added"])
-        for path in ("agents/reader/plan.py", "zerotrust/planted.pyc", "zerotrust/deep/er.txt")
+        f"an added file, {path}": (partial(added, path=path), [f"+ shared code {path}"])
+        for path in ("zerotrust/planted.pyc", "zerotrust/deep/er.txt")
     },
     "a file that is gone": (
         lambda project: (project / "inference/script.py").unlink(),
-        ["registry.lock: inference/script.py: missing"],
+        ["~ party inference", "- code inference/script.py"],
     ),
     "an authority that grew": (
         lambda project: change(project, "delegates: [tool.read, ", "delegates: [tool.read, llama.models, "),
-        ["registry.lock: registry.yaml: parties.agent/reader changed"],
+        ["~ party agent/reader", "+ delegates llama.models"],
     ),
     "rights that were edited in the lock": (
         lambda project: change(project, '"tool.read"', '"tool.none"', "registry.lock"),
-        NOT_DERIVED,
+        ["~ party agent/reader", "+ delegates tool.read", "- delegates tool.none"],
     ),
     "a lock written by hand": (
         lambda project: change(project, "\n", "\n\n", "registry.lock"),
-        NOT_DERIVED,
+        ["It is not in the form that `make register` writes."],
     ),
 }
 
@@ -221,10 +221,7 @@ def test_a_digest_that_was_edited_is_reported(project: Path) -> None:
     assert reader.code
     lock.write_text(lock.read_text().replace(reader.card, ONE).replace(reader.code, OTHER))
 
-    assert said(project) == [
-        "registry.lock: agent/reader: code changed",
-        "registry.lock: agent/reader: agent card changed",
-    ]
+    assert said(project) == ["~ party agent/reader", "~ agent card"]
 
 
 def test_without_a_lock_nothing_is_approved(project: Path) -> None:
@@ -249,7 +246,7 @@ def test_code_that_cannot_be_read_whole_is_not_approved(project: Path) -> None:
     assert "link.py: neither a file nor a folder" in str(check(project))
 
 
-def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
+def test_every_entry_that_differs_has_a_line_of_its_own(registry: Registry) -> None:
     approved = Lock(
         files=FILES,
         parties={"a": Approved(code=ONE, card=ONE, tools={"read": ONE, "gone": ONE}), "b": Approved()},
@@ -257,21 +254,20 @@ def test_every_entry_that_differs_has_a_line_of_its_own() -> None:
     )
     found = Lock(
         files=FILES,
-        parties={"a": Approved(code=OTHER, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()},
+        parties={"a": Approved(code=ONE, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()},
         registry={"parties.a": OTHER, "parties.c": ONE, "freshness": ONE},
     )
 
-    assert differences(approved, found) == [
-        "registry.yaml: parties.a changed",
-        "registry.yaml: parties.b missing",
-        "registry.yaml: parties.c added",
-        "a: code changed",
-        "a: agent card changed",
-        "a: tool gone missing",
-        "a: tool new added",
-        "a: tool read changed",
+    assert approval(registry, approved, found) == [
+        "~ party a",
+        "    - tool gone",
+        "    + tool new",
+        "    ~ tool read",
+        "    ~ agent card",
+        "- party b",
+        "+ party c",
     ]
-    assert differences(approved, approved) == []
+    assert approval(registry, approved, approved) == []
 
 
 # --- what is derived --------------------------------------------------------------------------------------------------
