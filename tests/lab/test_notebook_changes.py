@@ -22,7 +22,6 @@ from local.alone import DemoError
 from local.system import HOST, ROOT
 from tests.support.system import registry
 from tests.support.waiting import until as met
-from zerotrust.registry.files import load_policy
 from zerotrust.spiffe.tls import server_context, user_context
 from zerotrust.testing.ca import CA
 
@@ -68,7 +67,7 @@ def test_a_change_of_a_rule_leaves_out_the_rows_that_say_otherwise_and_is_then_f
 
 
 def test_a_policy_is_found_by_its_id_and_whole() -> None:
-    text = load_policy(ROOT / "policies").policies
+    text = content_of(ROOT / "policies").document.policies
 
     found = rules_in(text)
 

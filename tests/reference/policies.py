@@ -9,10 +9,11 @@ from pathlib import Path
 from authorities.policy.decisions import FILE, Row, rows
 from authorities.policy.explain import Explanations
 from authorities.policy.rules import rules_of
+from authorities.policy.versions import content_of
 from tests.reference.may import May, of_party, of_person
 from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy
-from zerotrust.registry.files import load_policy, policy_files
+from zerotrust.registry.files import policy_files
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
@@ -138,4 +139,4 @@ def current() -> str:
     """Return the page of the policies, the registry and the decision table as they are in this folder."""
     registry = load_registry(ROOT / "registry.yaml")
     files = {file.name: file.read_text() for file in policy_files(FOLDER)}
-    return page(files, load_policy(FOLDER), registry, rows((FOLDER / FILE).read_text(), registry))
+    return page(files, content_of(FOLDER).document, registry, rows((FOLDER / FILE).read_text(), registry))

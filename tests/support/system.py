@@ -14,13 +14,13 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from authorities.policy.versions import content_of
 from tests.support.ca import FOREVER, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
 from zerotrust.adapters.agent_card import CARD_PATH
 from zerotrust.decision import PolicyEngine
 from zerotrust.registry.deployment import Deployment, load_deployment
-from zerotrust.registry.files import load_policy
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
@@ -36,7 +36,7 @@ __all__ = ["MCPWire", "Wire", "alive", "fresh_revocations"]
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "policies"
-POLICY = load_policy(POLICIES)
+POLICY = content_of(POLICIES).document
 
 
 def deployment() -> Deployment:

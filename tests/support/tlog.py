@@ -1,7 +1,7 @@
 """A log in memory, its key, its witnesses, and RFC 9162's definitions written down as they stand there."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from zerotrust.tlog import tiles, tree
 from zerotrust.tlog.checkpoint import Checkpoint, cosigned, signed
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey
+from zerotrust.tlog.tiles import HEIGHT, WIDTH
 
 ORIGIN = "agents.example/audit"
 
@@ -84,3 +85,10 @@ def split(n: int) -> int:
     while 2 * k < n:
         k *= 2
     return k
+
+
+def widths(size: int, level: int) -> Iterator[tuple[int, int]]:
+    """Yield index and width of each tile of a level, in a log of so many entries."""
+    hashes = size >> HEIGHT * level
+    for start in range(0, hashes, WIDTH):
+        yield start // WIDTH, min(WIDTH, hashes - start)

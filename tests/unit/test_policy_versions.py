@@ -13,7 +13,6 @@ from authorities.policy.versions import MAX_WHY, Content, Versions, VersionsErro
 from tests.support.disk import FAULTS, Disk, Killed
 from tests.support.policies import ON_RECORD
 from tests.support.system import POLICIES
-from zerotrust.registry.files import load_policy
 from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import MAX_POLICY
 
@@ -54,7 +53,7 @@ def test_the_newest_is_in_force_also_after_a_restart(tmp_path: Path) -> None:
 def test_a_folder_is_the_document_that_services_are_sent() -> None:
     content = content_of(POLICIES)
 
-    assert content.document == load_policy(POLICIES)
+    assert content.document.policies == "\n".join(file.read_text() for file in sorted(POLICIES.glob("*.cedar")))
     assert content.table == (POLICIES / "decisions.md").read_text()
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
+from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, POLICY, ROOT, registry
 from zerotrust.registry import files
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.events import document
-from zerotrust.registry.files import MAX_ENROLLED, MAX_POLICY_FILES, load_policy, load_snapshot
+from zerotrust.registry.files import MAX_ENROLLED, MAX_POLICY_FILES, load_snapshot
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.reading import RegistryError, content
@@ -253,21 +254,23 @@ def test_a_registry_that_nobody_approved_is_not_served(folder: Path, old: str, n
 
 
 def test_the_files_of_the_policies_are_one_document_in_the_order_of_their_names(tmp_path: Path) -> None:
-    shutil.copy(POLICIES / "schema.cedarschema", tmp_path)
-    for name in ("b.cedar", "a.cedar", "a-b.cedar", "B.cedar"):  # also not in the order in which they were written
+    for name in ("schema.cedarschema", "decisions.md"):
+        shutil.copy(POLICIES / name, tmp_path)
+    for name in ("b.cedar", "a.cedar", "a-b.cedar", "1.cedar"):  # also not in the order in which they were written
         (tmp_path / name).write_text(f"// {name}")
 
-    assert load_policy(tmp_path).policies == "// B.cedar\n// a-b.cedar\n// a.cedar\n// b.cedar"
+    assert content_of(tmp_path).document.policies == "// 1.cedar\n// a-b.cedar\n// a.cedar\n// b.cedar"
 
 
 @pytest.mark.parametrize("number", [0, MAX_POLICY_FILES + 1])
 def test_as_many_policy_files_as_one_reviews(tmp_path: Path, number: int) -> None:
-    shutil.copy(POLICIES / "schema.cedarschema", tmp_path)
+    for name in ("schema.cedarschema", "decisions.md"):
+        shutil.copy(POLICIES / name, tmp_path)
     for one in range(number):
         (tmp_path / f"{one}.cedar").touch()
 
     with pytest.raises(RegistryError, match=f"{number} policy files \\(\\*.cedar\\), expected 1 to 32"):
-        load_policy(tmp_path)
+        content_of(tmp_path)
 
 
 def test_policies_that_together_are_too_long_are_refused(tmp_path: Path) -> None:
@@ -275,20 +278,20 @@ def test_policies_that_together_are_too_long_are_refused(tmp_path: Path) -> None
     for name in ("apis.cedar", "documents.cedar"):
         (folder / name).write_text(" " * (MAX_POLICY // 2))
 
-    with pytest.raises(RegistryError, match=r"policies: .*at most 65536 characters"):
-        load_policy(folder)
+    with pytest.raises(RegistryError, match=r"policies: the policies have more than 65536 characters"):
+        content_of(folder)
 
 
 @pytest.mark.parametrize("name", ["apis.cedar", "schema.cedarschema"])
 def test_policies_that_cannot_be_read_are_said_to_be_that(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "policies"
     shutil.copytree(POLICIES, folder)
-    assert load_policy(folder) == POLICY
+    assert content_of(folder).document == POLICY
     for unfit, why in ((b"\xff", "utf-8"), (b" " * (MAX_POLICY + 1), "at most 65536 characters")):
         (folder / name).write_bytes(unfit)
         with pytest.raises(RegistryError, match=f"policies: .*{why}"):
-            load_policy(folder)
+            content_of(folder)
     (folder / name).unlink()
     (folder / name).symlink_to("nothing")
     with pytest.raises(RegistryError, match=f"{name}: cannot be read"):
-        load_policy(folder)
+        content_of(folder)

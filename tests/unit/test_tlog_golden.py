@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tlog import widths
 from zerotrust.audit.export import exported
 from zerotrust.audit.fault import LOG as THE_LOG
 from zerotrust.audit.fault import Faulty
@@ -14,7 +15,7 @@ from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import Note, parsed
 from zerotrust.tlog.proof import Proof, proof
 from zerotrust.tlog.quorum import policy
-from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader, restored, widths
+from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader, restored
 from zerotrust.tlog.tree import InvalidLog, inclusion_proof, leaf_hash, root
 
 LOG = Path(__file__).parents[1] / "golden" / "log"

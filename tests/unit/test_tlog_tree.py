@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tlog import Log, mth, path, subproof
-from zerotrust.tlog.tiles import WIDTH, Edge, bundle, entries_of, grown, read_part, reader, restored, widths
+from zerotrust.tlog.tiles import WIDTH, Edge, bundle, entries_of, grown, read_part, reader, restored
 from zerotrust.tlog.tiles import path as file
 from zerotrust.tlog.tree import (
     EMPTY,
@@ -163,13 +163,6 @@ def test_a_log_that_grows_in_any_steps_has_the_files_of_one_that_was_written_at_
 )
 def test_the_paths_of_tiles(level: int | str, index: int, width: int, name: str) -> None:
     assert file(level, index, width) == name
-
-
-def test_the_tiles_of_a_log_of_70000_entries_as_the_specification_counts_them() -> None:
-    assert list(widths(70_000, 0))[-2:] == [(272, 256), (273, 112)]
-    assert list(widths(70_000, 1)) == [(0, 256), (1, 17)]
-    assert list(widths(70_000, 2)) == [(0, 1)]
-    assert list(widths(70_000, 3)) == []
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))

@@ -1,16 +1,16 @@
-"""Reads `registry.yaml`, its approval `registry.lock`, and a folder of policies."""
+"""Reads `registry.yaml` and its approval `registry.lock`, and finds the files of policies."""
 
 import hashlib
 from pathlib import Path
 
-from pydantic import RootModel, ValidationError
+from pydantic import RootModel
 
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changed, entries, lock_of
 from zerotrust.registry.model import Name, Pin, Registry
 from zerotrust.registry.reading import RegistryError, content, validated
-from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument, RegistrySnapshot, deployed_at
+from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
 
 ENROLLED = "outside.json"
 """In the registry's own folder: pins of outside servers, by name, of whoever set up the deployment.
@@ -72,18 +72,3 @@ def policy_files(folder: Path) -> list[Path]:
     if not 0 < len(files) <= MAX_POLICY_FILES:
         raise RegistryError(f"{folder}: {len(files)} policy files (*.cedar), expected 1 to {MAX_POLICY_FILES}")
     return files
-
-
-def load_policy(folder: Path) -> PolicyDocument:
-    """Return the policies of a folder, as one text, and their schema.  Raises `RegistryError` if one is unreadable."""
-    try:
-        *policies, schema = (
-            content(file, most=4 * MAX_POLICY).decode()  # UTF-8 has at most 4 bytes for a character
-            for file in (*policy_files(folder), folder / SCHEMA)
-        )
-        return PolicyDocument(policies="\n".join(policies), cedar_schema=schema)
-    except ValidationError as error:
-        found = error.errors()[0]
-        raise RegistryError(f"{folder}: {found['loc'][0]}: {found['msg']}") from error
-    except UnicodeDecodeError as error:
-        raise RegistryError(f"{folder}: {error}") from error

@@ -67,13 +67,6 @@ def read_part(read: Read, name: str) -> bytes:
     return raw[: int(width) * HASH]
 
 
-def widths(size: int, level: int) -> Iterator[tuple[int, int]]:
-    """Yield index and width of each tile of a level, in a log of so many entries."""
-    hashes = size >> HEIGHT * level
-    for start in range(0, hashes, WIDTH):
-        yield start // WIDTH, min(WIDTH, hashes - start)
-
-
 def reader(read: Read, size: int) -> Node:
     """Return the hashes of a log of so many entries, from its tiles.  What is read is not verified: a root does that.
 
