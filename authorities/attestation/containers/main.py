@@ -7,25 +7,24 @@ with Keycloak's certificate and key.
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from authorities.attestation.containers.attested import Containers, Image, images
 from authorities.attestation.containers.image import ImageFiles, load_pin
 from authorities.attestation.containers.kept_keys import KeysError, kept_keys
-from authorities.attestation.containers.published import publish, server_certificate
-from authorities.attestation.containers.reported import Source
 from authorities.attestation.containers.settings import SOCKET, Settings
 from authorities.attestation.process.closed import NotClosedError, continue_closed
 from authorities.attestation.process.peers import allow_open_files
 from authorities.attestation.spiffe.bounded_server import BoundedServer, container
 from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
-from authorities.attestation.spiffe.svid_issuer import issuer_of_closed_process
+from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process, own_svid
 from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import LOGGER, Drift
 from authorities.attestation.verifier.measure import MeasureError
@@ -36,9 +35,10 @@ from zerotrust.registry.files import SCHEMA, policy_files
 from zerotrust.registry.lock import LOCK, REGISTRY, Lock, load_lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
+from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.logs import line_of
 
-APP, KEYS = Path("/app"), Path("/keys")
+APP, KEYS, PUBLIC, KEYCLOAK = Path("/app"), Path("/keys"), Path("/public"), Path("/keycloak-tls")
 PIN = APP / "base.json"
 PACKAGES = {"inference": APP / "inference.packages.json"}
 """The pin of what a party has in `/app/packages`, by the party's name."""
@@ -102,13 +102,48 @@ async def serve(settings: Settings, further: Further) -> None:
         stack.callback(server.close)
         log("ready")
         async with asyncio.timeout(RENEWED_AFTER):
-            await report(settings.registry, authorities.registry, Source(registry, issuer, drift, log))
+            await report(settings.registry, authorities.registry, Source(registry, issuer, drift))
 
 
 def log(event: str, **fields: object) -> None:
     """Print an event as a line of JSON, for `docker compose logs attestation`."""
     with contextlib.suppress(OSError):  # the reader of the log may be gone; watching continues
         print(line_of(event, fields, logger=LOGGER, at=time.time()), flush=True)
+
+
+def publish(issuer: Issuer) -> None:
+    """Write what others read into volumes: the CA's certificate, and what Keycloak needs.  Raises `OSError`."""
+    (PUBLIC / "ca.pem").write_bytes(issuer.ca_pem)
+    # `keycloak`: to whom its keys alone matter, such as a Llama Stack server, it is not the issuer's name.
+    key, chain = server_certificate(issuer, "localhost", "keycloak")
+    for name, content in (("keycloak.crt", chain), ("keycloak.key", key), ("ca.pem", issuer.ca_pem)):
+        file = KEYCLOAK / name
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o640)  # Keycloak has another user, and this group
+        file.write_bytes(content)
+
+
+def server_certificate(issuer: Issuer, *dns_names: str) -> tuple[bytes, bytes]:
+    """Return key and chain of a server that no SPIFFE client calls, valid for `DAYS`."""
+    return issuer.server_certificate(*dns_names, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
+
+
+class Source:
+    """What is reported to the registry (`verifier/report.py`), and as whom."""
+
+    def __init__(self, registry: Registry, issuer: Issuer, drift: Drift) -> None:
+        self._registry, self._issuer, self._drift, self.log = registry, issuer, drift, log
+
+    def changes(self) -> AsyncIterator[dict[str, str]]:
+        """Yield the drifted parties, each with its files, now and at each change."""
+        return self._drift.changes()
+
+    def use(self, read_from: Mapping[str, str]) -> None:
+        """Do nothing: what the registry reads is in its image, and measured there."""
+
+    def svid(self) -> Svid:
+        """Return a new SVID of attestation itself."""
+        return own_svid(self._registry, self._issuer)
 
 
 async def _main(further: Further) -> None:

@@ -17,7 +17,7 @@ from authorities.attestation.process.peers import allow_open_files
 from authorities.attestation.spiffe.bounded_server import BoundedServer, process
 from authorities.attestation.spiffe.bundle import PATH, BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
-from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process
+from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process, own_svid
 from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import LOGGER, Drift
 from authorities.attestation.verifier.measure import MeasureError
@@ -82,9 +82,7 @@ class Authority:
 
     def svid(self) -> Svid:
         """Return a new X.509-SVID of the authority itself, with the lifetime of all others."""
-        life, now = self._registry.freshness.x509_svid, dt.datetime.now(dt.UTC)
-        name, dns_name = self._registry.id(self._name), self._registry.dns_name(self._name)
-        return Svid.from_der(*self._issuer.x509_svid(name, dns_name, now=now, life=life), [self._issuer.ca_der])
+        return own_svid(self._registry, self._issuer)
 
     def use(self, read_from: Mapping[str, str]) -> None:
         """Launch by the lock that the registry read at an operator's reload, if the files here are the same.

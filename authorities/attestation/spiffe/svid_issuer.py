@@ -14,6 +14,8 @@ from jwt.algorithms import ECAlgorithm
 
 from authorities.attestation.process.closed import check_closed
 from authorities.attestation.spiffe.certificates import Key, new_ca, new_key
+from zerotrust.registry.model import Registry
+from zerotrust.spiffe.svid import Svid
 
 ALGORITHM = "ES256"
 
@@ -124,6 +126,13 @@ def issuer_of_closed_process(trust_domain: str, keys: Callable[[], Keys] = Keys.
     """Get the keys of a trust domain, if no other process can read them here.  Raises `NotClosedError` otherwise."""
     check_closed()  # control: issuer-in-closed-process
     return Issuer(trust_domain, keys())
+
+
+def own_svid(registry: Registry, issuer: Issuer) -> Svid:
+    """Return a new X.509-SVID of attestation itself, with the lifetime of all others."""
+    own, life = registry.authorities.attestation, registry.freshness.x509_svid
+    new = issuer.x509_svid(registry.id(own), registry.dns_name(own), now=dt.datetime.now(dt.UTC), life=life)
+    return Svid.from_der(*new, [issuer.ca_der])
 
 
 def _private(key: Key, encoding: Encoding) -> bytes:
