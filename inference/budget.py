@@ -8,7 +8,9 @@ user runs with that token, share it.  It is never filled up again: the next root
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from inference.answer import Reply
 from inference.chat import ModelReason
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
@@ -30,6 +32,12 @@ OF_A_USER = OF_A_CALLER // 4
 """Those of them that are for one user.  Three users with many tasks leave a quarter of an agent's share to others."""
 CAPACITY = 10_000
 """Transactions that are remembered, at about 0.3 KiB."""
+BYTES_PER_TOKEN = 16
+"""Bytes that count as at least one token; no tokenizer packs more text into one."""
+UNCOUNTED = 4
+"""Bytes for each token, where no server has counted."""
+UNSAID = 16_384
+"""Tokens beyond one for each byte: of a chat's template, and of a model that thinks without saying so."""
 
 
 class BudgetSpent(Denied):
@@ -101,3 +109,23 @@ class Shares:
                 self._under_way.give_back((caller, user))
         finally:
             self._under_way.give_back(caller)
+
+
+def tokens(asked: int, reply: Reply | None) -> int:
+    """Return what a call costs.  `asked`: the bytes of the request; `reply`: None if the call failed.
+
+    The model's server counts tokens, and is believed within bounds that follow from the bytes of request and answer:
+    it may be compromised, or count nothing.
+    """
+    size = asked + (_bytes(reply) if reply else 0)
+    if not reply or not reply.usage:
+        return size // UNCOUNTED
+    most = min(reply.usage.total, size + UNSAID)  # control: model-tokens-at-most
+    return max(most, size // BYTES_PER_TOKEN)  # control: model-tokens-at-least
+
+
+def _bytes(reply: Reply) -> int:
+    """Return the bytes of what a reply says, the calls of tools included."""
+    functions: list[dict[str, Any]] = [call["function"] for call in reply.calls]
+    called = [function[name] for function in functions for name in ("name", "arguments")]
+    return sum(len((text or "").encode()) for text in (reply.content, reply.refusal, *called))

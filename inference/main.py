@@ -12,10 +12,9 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from inference.answer import Head, model_entry
-from inference.backends.choice import Choice
-from inference.budget import Budgets
+from inference.backends import Choice
+from inference.budget import Budgets, tokens
 from inference.chat import OPENAI, Conversation, unknown_model
-from inference.metering import tokens
 from inference.settings import ModelSettings
 from zerotrust.context import current_principal
 from zerotrust.receipts.carried import MEMBER

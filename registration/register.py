@@ -4,13 +4,14 @@ To run `make register` and commit its output is to approve it; `make check` only
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError
 from local.alone import process_running
-from registration.approval import approval
 from registration.derive import current
-from zerotrust.registry.lock import LOCK, Lock, as_text, load_lock
+from zerotrust.registry.lock import LOCK, Approved, Lock, Rights, as_text, changed, load_lock, within
+from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,53 @@ def next_steps(*, runs: bool, code: bool) -> list[str]:
     else:
         steps += ["Make it known to the running system: zt reload"]
     return ["Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+
+
+def approval(registry: Registry, approved: Lock, found: Lock) -> list[str]:
+    """Return what there is to approve, line by line: `+` is new, `-` is gone, `~` has changed.  Pure.
+
+    `approved`: what was before; `found`: what is now.
+    """
+    files = {path: _sign(path, approved.files, found.files) for path in changed(approved.files, found.files)}
+    entries = {key: _sign(key, approved.registry, found.registry) for key in changed(approved.registry, found.registry)}
+    lines = []
+    for name in sorted(approved.parties.keys() | found.parties.keys()):
+        gone, there = approved.parties.get(name, Approved()), found.parties.get(name, Approved())
+        own = registry.parties[name].code[:1] if name in registry.parties else []
+        sign, now = entries.get(f"parties.{name}"), found.rights.get(name, Rights())
+        details = [
+            *_rights(approved.rights.get(name, Rights() if sign == "+" or approved.rights else now), now),
+            *(f"{files[path]} code {path}" for path in within(files, own)),
+            *(f"{_sign(tool, gone.tools, there.tools)} tool {tool}" for tool in changed(gone.tools, there.tools)),
+            *(["~ agent card"] if gone.card and there.card and gone.card != there.card else []),
+        ]
+        if details or sign:
+            lines += [f"{sign or '~'} party {name}", *(f"    {line}" for line in details)]
+    own_code = [folder for party in registry.parties.values() for folder in party.code[:1]]
+    lines += [
+        f"{sign} {'code' if sign == '-' else 'shared code'} {path}"
+        for path, sign in files.items()
+        if path not in within(files, own_code)
+    ]
+    for key, sign in entries.items():
+        section, _, name = key.partition(".")
+        if section == "scopes":
+            served = f", served by {', '.join(registry.scopes[name].served_by)}" if name in registry.scopes else ""
+            lines.append(f"{sign} scope {name}{served}")
+        elif section != "parties":
+            lines.append(f"{sign} {key}")
+    return lines
+
+
+def _rights(before: Rights, now: Rights) -> Iterable[str]:
+    for what, old, new in ("may call", before.may_call, now.may_call), ("delegates", before.delegates, now.delegates):
+        for sign, names in ("+", {*new} - {*old}), ("-", {*old} - {*new}):
+            if names:
+                yield f"{sign} {what} {', '.join(sorted(names))}"
+
+
+def _sign(name: str, before: Iterable[str], now: Iterable[str]) -> str:
+    return "+" if name not in before else "-" if name not in now else "~"
 
 
 if __name__ == "__main__":

@@ -92,7 +92,6 @@ TESTS = {
     "receipts.receipt": "unit/test_receipts unit/test_imports",
     "receipts.carried": "unit/test_receipts unit/test_imports",
     "receipts.calls": "unit/test_receipts",
-    "receipts.room": "unit/test_receipts",
     "receipts.failure": "unit/test_receipt_verification",
     "receipts.opened": "unit/test_receipt_verification",
     "receipts.accepted": "unit/test_receipt_verification",

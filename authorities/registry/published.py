@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from authorities.registry.locked_out import locked_out
-from authorities.registry.policies import Policies
+from authorities.registry.policies import KEPT, Policies
 from authorities.registry.reasons import RegistryReason
+from authorities.registry.revocations import DRIFT
 from authorities.registry.stream import Stream
 from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Denied
@@ -96,7 +96,30 @@ class Published:
         """Return what to do if nobody can reinstate the policy authority, which is `suspended` for that cause."""
         if self._policies.current:
             return None
-        return locked_out(self._service.registry.authorities.policy, suspended, misfit)
+        return _locked_out(self._service.registry.authorities.policy, suspended, misfit)
+
+
+def _locked_out(party: str, cause: str | None, misfit: str = "") -> str | None:
+    """Return what to do if the policy authority, `party`, is suspended for that cause; or None, if there is a way out.
+
+    It brings no policies then, and those that were brought before are gone, or do not fit (`misfit` says why).  The
+    registry permits nothing by itself, and takes no policies of an authority that may run changed code.
+    What Keycloak has suspended, Keycloak reinstates: that needs no policies.
+    """
+    if not cause or not cause.startswith(DRIFT):
+        return None
+    if misfit:
+        return (
+            f"{party} is suspended ({cause}), and the policies that it has brought before do not fit this registry: "
+            f"{misfit}.  So nobody is permitted to reinstate it.  Undo the change of registry.yaml, `make register`, "
+            f"`make down`, `make up`; then `zt party reinstate {party}`, and change registry.yaml again."
+        )
+    return (
+        f"{party} is suspended ({cause}), and has never brought policies to this registry.  So nobody is permitted "
+        f"to reinstate it, and nobody was permitted anything before.  Put its files back, and begin anew: `make down`, "
+        f"`make fresh`, `make up`; in containers, `docker compose down -v`, `docker compose up --wait`.  If the "
+        f"registry's data had a {KEPT}, restore that from a backup instead."
+    )
 
 
 def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:

@@ -3,13 +3,15 @@
 import keyword
 import re
 from difflib import get_close_matches
+from typing import Any
 
-from registration.compose_file import names_in_use
-from registration.names import COMPOSE, PLAN, PLANNER
+import yaml
+
+from registration.compose_file import loaded, names_in_use
+from registration.names import COMPOSE, CONTAINERS, LOCAL, PLAN, PLANNER, SCHEMA
 from registration.parties.code import agent_code, folder_of, tool_code
-from registration.parties.container import add_container
-from registration.parties.entries import add_party, add_scope, on_the_way
 from registration.parties.project import PartyError, Project
+from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import Registry
 
 NAME = r"[a-z]{2,20}"
@@ -18,6 +20,9 @@ OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 """Words that are no texts where programs read YAML 1.1; `y` and `n` are shorter than a name."""
 MODEL = "inference.run, llama.chat"
 """What an agent needs to use the model."""
+FIRST_PORT, LAST_PORT = 8101, 8199
+JOURNALS = r"^(?=      - orchestrator:/journals/orchestrator:ro\n)"
+"""Before it, in each service that reads the journals, goes that of another party."""
 
 
 def add_agent(project: Project, name: str, tool: str, scope: str, new_scope: str) -> None:
@@ -105,3 +110,64 @@ def _checked_new_scope(registry: Registry, scope: str, new_scope: str) -> str:
 def _near(word: str, known: list[str]) -> str:
     found = get_close_matches(word, known, 1)
     return f" Did you mean {found[0]}?" if found else ""
+
+
+def add_scope(project: Project, scope: str, server: str) -> None:
+    """Add a scope that one party serves.  Raises `PartyError`."""
+    line = f"  {scope}: {{ served_by: [{server}] }}\n"
+    project.edit(REGISTRY, r"^(scopes:\n(?:  [^\n]*\n)*)", rf"\1{line}", f"+ scope {scope}, served by {server}")
+    project.edit(SCHEMA, r'(?<=")(\s*in \[Action::"use"\])', rf', "{scope}"\1', f'+ action "{scope}"')
+
+
+def add_party(project: Project, party: str, rights: str) -> None:
+    """Add a party and where it listens.  `rights`: lines of its entry.  Raises `PartyError`."""
+    entry = (
+        f"  {party}:\n    id: spiffe\n    keycloak: confidential\n{rights}    code: [{folder_of(party)}, zerotrust]\n\n"
+    )
+    before = re.escape(project.registry.authorities.registry)
+    project.edit(REGISTRY, rf"^(?=  {before}:$)", entry, f"+ party {party}")
+    taken = [place["port"] for place in yaml.safe_load(project.text(LOCAL))["parties"].values()]
+    port = next(number for number in range(FIRST_PORT, LAST_PORT + 1) if number not in taken)
+    for file, host, number in (LOCAL, "127.0.0.1", port), (CONTAINERS, project.registry.dns_name(party), 443):
+        line = f"  {party}: {{ host: {host}, port: {number} }}\n"
+        project.edit(file, rf"^(?=  {before}:)", line, f"+ {party} at port {number}")
+
+
+def on_the_way(registry: Registry) -> list[str]:
+    """Return who has to delegate a scope before an agent gets it: the planner, and the clients that call it."""
+    parties = registry.parties.items()
+    return [PLANNER, *(name for name, party in parties if party.starts_chains and PLANNER in party.may_call)]
+
+
+def services_of(project: Project) -> dict[str, Any]:
+    """Return the services by name.  Raises `ComposeError`."""
+    found: dict[str, Any] = loaded(project.text(COMPOSE))["services"]
+    return found
+
+
+def add_container(project: Project, party: str, *, callers: list[str], callees: list[str]) -> None:
+    """Add a party's container, in the networks that its rights need.  Raises `PartyError`."""
+    name, host = party.partition("/")[2], project.registry.dns_name(party)
+    by_code = {entry.get("build", {}).get("args", {}).get("CODE"): key for key, entry in services_of(project).items()}
+    service_of = {other: by_code[entry.code[0]] for other, entry in project.registry.parties.items() if entry.code}
+    inside = "".join(f"      to-{service_of[callee]}: {{}}\n" for callee in callees)
+    service = (
+        f"  {name}:\n    <<: *party\n"
+        f"    build: {{ context: ., target: party, args: {{ <<: *bases, CODE: {folder_of(party)} }} }}\n"
+        f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{name}\n"
+        f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"
+        f'    volumes: ["identity:/run/identity:ro", "{name}:/data"]\n'
+        f"    networks:\n      authorities: {{}}\n      to-{name}: {{ aliases: [{host}] }}\n{inside}"
+        "    healthcheck: *own-address\n\n"
+    )
+    project.edit(COMPOSE, r"^(?=(?:  #[^\n]*\n)*  walkthrough:$)", service, f"+ service {name}")
+    project.edit(COMPOSE, r"^(networks:\n)", rf"\1  to-{name}: {{ internal: true }}\n", f"+ network to-{name}")
+    for caller in callers:
+        block = rf"^(  {service_of[caller]}:\n(?:    [^\n]*\n)*?      authorities: \{{\}}\n)"
+        project.edit(COMPOSE, block, rf"\1      to-{name}: {{}}\n", f"+ {service_of[caller]} in network to-{name}")
+    project.edit(COMPOSE, r"^(volumes:\n)", rf"\1  {name}: {{}}\n", f"+ volume {name}")
+    project.edit(COMPOSE, JOURNALS, _journal(party), "+ its journal, for those who read journals", times=0)
+
+
+def _journal(party: str) -> str:
+    return f"      - {party.partition('/')[2]}:/journals/{party.replace('/', '-')}:ro\n"

@@ -10,7 +10,6 @@ from typing import Any
 from registration.realm import settings
 from registration.realm.clients import clients, role_mappings
 from registration.realm.scopes import client_scopes
-from registration.realm.spiffe import identity_provider
 from registration.realm.users import groups, users
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.model import Registry
@@ -29,7 +28,7 @@ def realm(registry: Registry) -> dict[str, Any]:
         "defaultOptionalClientScopes": [],
         "clients": clients(registry),
         "clientScopeMappings": role_mappings(registry),
-        "identityProviders": [identity_provider(registry)],
+        "identityProviders": [settings.identity_provider(registry)],
         **settings.client_policies(),
         "groups": groups(registry),
         "users": users(registry),

@@ -1,7 +1,8 @@
-"""Settings of the whole realm: sign-in, sessions, events, keys, and policies for all clients."""
+"""Settings of the whole realm: sign-in, sessions, events, keys, workloads, and policies for all clients."""
 
 from typing import Any
 
+from authorities.attestation.spiffe.bundle import PATH
 from authorities.registry.keycloak.events import KEPT_FOR, RECORDED
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import SESSION_LIFE
@@ -56,6 +57,21 @@ def events() -> dict[str, Any]:
         "adminEventsEnabled": True,
         "adminEventsDetailsEnabled": True,
         "attributes": {"adminEventsExpiration": str(KEPT_FOR)},
+    }
+
+
+def identity_provider(registry: Registry) -> dict[str, Any]:
+    """Return the identity provider by which workloads authenticate: where Keycloak reads the keys of JWT-SVIDs."""
+    return {
+        "alias": "spiffe",
+        "providerId": "spiffe",
+        "enabled": True,
+        "hideOnLogin": True,
+        "config": {
+            "trustDomain": f"spiffe://{registry.trust_domain}",
+            "bundleEndpoint": f"{registry.address(registry.authorities.attestation)}{PATH}",
+            "fedClientAssertionMaxExp": str(registry.freshness.svid),
+        },
     }
 
 

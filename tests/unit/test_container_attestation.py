@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from authorities.attestation.containers import main, published
+from authorities.attestation.containers import main
 from authorities.attestation.containers.settings import Settings
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, Keys
@@ -54,12 +54,12 @@ def test_keycloaks_key_is_its_groups_alone_and_new_at_each_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PUBLIC", "KEYCLOAK"):
-        monkeypatch.setattr(published, name, tmp_path)
+        monkeypatch.setattr(main, name, tmp_path)
     issuer = Issuer("agents.example", Keys.new())
 
-    published.publish(issuer)
+    main.publish(issuer)
     first = (tmp_path / "keycloak.crt").read_bytes()
-    published.publish(issuer)
+    main.publish(issuer)
 
     assert stat.S_IMODE((tmp_path / "keycloak.key").stat().st_mode) == 0o640
     assert (tmp_path / "keycloak.crt").read_bytes() != first

@@ -3,7 +3,7 @@
 import pytest
 
 from inference.answer import Reply, Usage
-from inference.metering import BYTES_PER_TOKEN, UNCOUNTED, UNSAID, tokens
+from inference.budget import BYTES_PER_TOKEN, UNCOUNTED, UNSAID, tokens
 
 SIZE = 32_000
 CALL = {"id": "c1", "type": "function", "function": {"name": "x" * 100, "arguments": "é" * 450}}

@@ -20,10 +20,9 @@ from tests.support.receipts import said
 from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
-from zerotrust.receipts.calls import Calls
+from zerotrust.receipts.calls import Calls, OneCall, Room
 from zerotrust.receipts.carried import EXTENSION, HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, MEMBER, META, filled, taken
 from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of, receipt_of
-from zerotrust.receipts.room import Room
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.testing import principal
@@ -181,22 +180,19 @@ def test_a_party_that_sends_without_end_takes_no_room_from_others() -> None:
         assert {receipt for _, receipt in honest} < {*calls.received}
 
 
-class Sent:
+class Sent(OneCall):
     """A call whose receipts have these lengths; it counts how often anybody looks at how much they are."""
 
     looked = 0
 
     def __init__(self, number: int, audience: str, lengths: list[int]) -> None:
-        self.number, self.audience, self.receipts = number, audience, tuple("r" * (length - 1) for length in lengths)
+        super().__init__(Room(), number, audience, "", b"")
+        self.receipts = tuple("r" * (length - 1) for length in lengths)
 
     @property
     def size(self) -> int:
         Sent.looked += 1
-        return sum(len(receipt) + 1 for receipt in self.receipts)
-
-    def drop(self) -> int:
-        size, self.receipts = self.size, ()
-        return size
+        return super().size
 
 
 def left_out(sent: list[Sent], answered: list[int]) -> set[int]:

@@ -10,9 +10,8 @@ import pytest
 
 from authorities.attestation.verifier.measure import digest_of, measure_files
 from local.alone import only_one
-from registration.approval import approval
 from registration.derive import current, derive, listed, tool_servers
-from registration.register import check, write
+from registration.register import approval, check, write
 from tests.support.system import ROOT
 from tools.documents import main as documents
 from tools.documents.tools import TOOLS

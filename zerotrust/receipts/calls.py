@@ -5,11 +5,15 @@ gate has begun it, nothing is noted.
 """
 
 import hashlib
+from bisect import insort
+from collections import defaultdict
 from contextvars import ContextVar
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from zerotrust.audit.forms import Text
 from zerotrust.decision import Denied, ReasonCode
-from zerotrust.receipts.carried import named, sole, taken
+from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, named, sole, taken
 from zerotrust.receipts.receipt import (
     MAX_CALLS,
     MAX_RESOURCES,
@@ -21,13 +25,15 @@ from zerotrust.receipts.receipt import (
     Asked,
     digest_of,
 )
-from zerotrust.receipts.room import Room
+
+MOST = MAX_VALUE - MAX_OWN
+"""Bytes of the receipts of others in one answer, with what joins them."""
 
 
 class OneCall:
     """One call to another party, while it is under way."""
 
-    def __init__(self, room: Room, number: int, audience: str, token: str, content: bytes) -> None:
+    def __init__(self, room: "Room", number: int, audience: str, token: str, content: bytes) -> None:
         self._room, self.number, self.audience, self.token = room, number, audience, token
         self._request = hashlib.sha256(content).hexdigest()
         self._answer: str | None = None
@@ -74,6 +80,52 @@ class OneCall:
             receipt=digest_of(self.receipts[0]) if self.receipts else None,
             reason=None if self.receipts else self._reason,
         )
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one party has sent, as far as it is not left out."""
+
+    calls: list["OneCall"] = field(default_factory=list)
+    """In the order in which they were made."""
+    size: int = 0
+    many: int = 0
+
+    @property
+    def used(self) -> float:
+        """How much of the room it takes up, by bytes or by number."""
+        return max(self.size / MOST, self.many / MAX_RECEIPTS)
+
+
+class Room:
+    """Which receipts of others have room in an answer: of each party at least its share, whatever the others send.
+
+    Nothing is summed up anew for each answer: a request may have made 256 calls.
+    """
+
+    def __init__(self) -> None:
+        self._shares: defaultdict[str, _Share] = defaultdict(_Share)
+        self._size = self._many = 0
+
+    def take(self, call: "OneCall") -> None:
+        """Take in the receipts of one more call, each call once.
+
+        If there is no room for all, the latest of the party that sent the most are left out, until there is.
+        """
+        if not call.receipts:
+            return
+        share = self._shares[call.audience]
+        insort(share.calls, call, key=attrgetter("number"))
+        self._count(share, call.size, len(call.receipts))
+        while self._size > MOST or self._many >= MAX_RECEIPTS:
+            share = max(self._shares.values(), key=attrgetter("used"))  # control: receipts-room-shared
+            latest = share.calls.pop()
+            many = len(latest.receipts)
+            self._count(share, -latest.drop(), -many)
+
+    def _count(self, share: _Share, size: int, many: int) -> None:
+        share.size, share.many = share.size + size, share.many + many
+        self._size, self._many = self._size + size, self._many + many
 
 
 class Calls:
