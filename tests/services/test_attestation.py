@@ -786,7 +786,11 @@ async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(sit
 
 async def test_an_authority_that_is_killed_ends_what_it_launched_and_the_next_one_starts_clean(site: Site) -> None:
     path, stages = site.place / "agent-reader.sock", site.run_dir / "attestation/stages"
-    program = [str(PROJECT / "scripts" / "run"), "tests.support.authority_alone", site.root, site.run_dir, path]
+    program = [
+        str(PROJECT / "scripts" / "run"),
+        "tests.support.authority_alone",
+        *map(str, (site.root, site.run_dir, path)),
+    ]
     alone = await asyncio.create_subprocess_exec(*program, cwd=PROJECT, stdout=subprocess.PIPE)
     assert alone.stdout
     pid = int(await asyncio.wait_for(alone.stdout.readline(), 60))
