@@ -3,8 +3,8 @@
 A hook names no text of the product, so that renamed or moved code keeps it.  Selectors find a part by its kind and its
 number among its like: `operand(-1, DROP)` drops the last operand of the statement's first `and` or `or`.  A function in
 the place of code gets local variables by the names of its parameters; `was` is the value that it replaces.  Those of
-the catalogue are in `instead.py`, decorated with the hook that puts them there.  What a hook needs and does not find
-raises `NoSuchControl`.
+the catalogue are in `instead.py`: each with its controls, and with the hook that puts it there.  What a hook needs and
+does not find raises `NoSuchControl`.
 """
 
 import ast

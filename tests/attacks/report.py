@@ -68,7 +68,7 @@ def outcome(row: Row, tried: Sequence[Tried]) -> Text:
             text.append(f"\n{one.way.replace('succeeds', 'NOT BLOCKED BY THIS: fails also')}{times}", "bold red")
     beside = {name: times for one in as_it_is for name, times in one.beside.items()}
     for fixed in row.beside:
-        text.append(f"\nstopped by {fixed}{f', {beside[fixed]} tries' if fixed in beside else ''}", "dim")
+        text.append(f"\n{beside[fixed]} tries: {fixed}" if fixed in beside else f"\nstopped by {fixed}", "dim")
     return text
 
 

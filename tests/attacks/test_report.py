@@ -61,7 +61,7 @@ def test_an_attack_that_was_not_blocked_and_a_control_that_does_not_matter_canno
 def test_the_tries_that_something_else_stops_are_counted() -> None:
     text = shown({22: [Tried("refused", passed=True, beside={"pydantic": "23 of 27"})]}, 80)
 
-    assert "stopped by pydantic, 23 of 27 tries" in text
+    assert "23 of 27 tries: pydantic" in text
 
 
 def test_what_pytest_found_is_sorted_by_row() -> None:
