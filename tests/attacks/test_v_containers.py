@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -43,7 +43,7 @@ class Target(Scene):
             return Attempt("no identity", succeeded=False, recorded=[why] if why in str(error) else [], reason=why)
         return Attempt("an identity", succeeded=True)
 
-    async def with_(self, changes: Iterable[tuple[str, str | bytes, str, str]]) -> AsyncIterator[Attempt]:
+    async def with_(self, *changes: tuple[str, str | bytes, str, str]) -> Tries:
         """Start one container for each change of a fact, and have it ask; each with the control that is about it."""
         for name, content, why, by in changes:
             pid = self.machine.start()
@@ -65,124 +65,99 @@ async def machine(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> Async
 
 
 @attack(200, machine)
-async def test_a_process_beside_the_main_one(target: Target) -> Tries:
+def test_a_process_beside_the_main_one(target: Target) -> Tries:
     """What `docker exec` starts, and what a party's process forks: process 1 of the container, and nobody else."""
-    async for tried in target.with_(
-        [
-            ("status", STATUS.replace("7089\t1", "7089\t890"), "not the main process", "main-process-of-container"),
-            (
-                "status",
-                STATUS.replace("7089\t1", "7089"),
-                "not the main process",
-                "main-process-of-container",
-            ),  # of the machine itself
-        ]
-    ):
-        yield tried
+    return target.with_(
+        ("status", STATUS.replace("7089\t1", "7089\t890"), "not the main process", "main-process-of-container"),
+        (
+            "status",
+            STATUS.replace("7089\t1", "7089"),
+            "not the main process",
+            "main-process-of-container",
+        ),  # of the machine itself
+    )
 
 
 @attack(201, machine)
-async def test_a_container_with_more_rights(target: Target) -> Tries:
-    async for tried in target.with_(
-        [
-            (
-                "status",
-                STATUS.replace("CapBnd:\t0000", "CapBnd:\t00a8"),
-                "capabilities",
-                "container-without-capabilities",
-            ),
-            (
-                "status",
-                STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"),
-                "can gain privileges",
-                "container-no-new-privileges",
-            ),
-            ("status", STATUS.replace("Seccomp:\t2", "Seccomp:\t0"), "no seccomp filter", "container-seccomp"),
-            ("status", STATUS.replace("Uid:\t47823", "Uid:\t0"), "runs as root", "container-not-root"),
-        ]
-    ):
-        yield tried
+def test_a_container_with_more_rights(target: Target) -> Tries:
+    return target.with_(
+        ("status", STATUS.replace("CapBnd:\t0000", "CapBnd:\t00a8"), "capabilities", "container-without-capabilities"),
+        (
+            "status",
+            STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"),
+            "can gain privileges",
+            "container-no-new-privileges",
+        ),
+        ("status", STATUS.replace("Seccomp:\t2", "Seccomp:\t0"), "no seccomp filter", "container-seccomp"),
+        ("status", STATUS.replace("Uid:\t47823", "Uid:\t0"), "runs as root", "container-not-root"),
+    )
 
 
 @attack(202, machine)
-async def test_a_container_that_could_change_what_it_runs(target: Target) -> Tries:
-    async for tried in target.with_(
-        [
-            ("mountinfo", MOUNTS.replace("/ / ro,", "/ / rw,"), "root is writable", "container-root-read-only"),
-            (
-                "mountinfo",
-                MOUNTS.replace("overlay overlay", "btrfs /dev/vda"),
-                "root is btrfs",
-                "container-root-overlay",
-            ),
-            (
-                "mountinfo",
-                MOUNTS.replace("/data rw", "/usr/six.py ro"),
-                "mounted at /usr/six.py",
-                "container-nothing-mounted",
-            ),
-            (
-                "mountinfo",
-                MOUNTS.replace("/run/identity ro", "/run/identity rw"),
-                "is mounted without ro",
-                "container-mount-options",
-            ),
-        ]
-    ):
-        yield tried
+def test_a_container_that_could_change_what_it_runs(target: Target) -> Tries:
+    return target.with_(
+        ("mountinfo", MOUNTS.replace("/ / ro,", "/ / rw,"), "root is writable", "container-root-read-only"),
+        ("mountinfo", MOUNTS.replace("overlay overlay", "btrfs /dev/vda"), "root is btrfs", "container-root-overlay"),
+        (
+            "mountinfo",
+            MOUNTS.replace("/data rw", "/usr/six.py ro"),
+            "mounted at /usr/six.py",
+            "container-nothing-mounted",
+        ),
+        (
+            "mountinfo",
+            MOUNTS.replace("/run/identity ro", "/run/identity rw"),
+            "is mounted without ro",
+            "container-mount-options",
+        ),
+    )
 
 
 @attack(203, machine)
-async def test_an_approved_image_that_runs_something_else(target: Target) -> Tries:
-    async for tried in target.with_(
-        [
-            ("cmdline", COMMAND.replace(b"/app", b"/tmp"), "was started as", "container-command"),
-            ("environ", ENVIRON + b"LD_PRELOAD=/data/x.so\0", "LD_PRELOAD", "container-environment"),
-            (
-                "environ",
-                ENVIRON.replace(b"https://issuer", b"https://mine"),
-                "ZT_ISSUER is not that of attestation",
-                "container-settings",
-            ),
-            ("environ", b"ZT_ISSUER=https://mine\0" + ENVIRON, "a variable twice", "container-once-set"),
-            (
-                "environ",
-                ENVIRON + b"ZT_POLICIES=/data/mine\0",
-                "ZT_POLICIES is not that of attestation",
-                "container-settings",
-            ),
-        ]
-    ):
-        yield tried
+def test_an_approved_image_that_runs_something_else(target: Target) -> Tries:
+    return target.with_(
+        ("cmdline", COMMAND.replace(b"/app", b"/tmp"), "was started as", "container-command"),
+        ("environ", ENVIRON + b"LD_PRELOAD=/data/x.so\0", "LD_PRELOAD", "container-environment"),
+        (
+            "environ",
+            ENVIRON.replace(b"https://issuer", b"https://mine"),
+            "ZT_ISSUER is not that of attestation",
+            "container-settings",
+        ),
+        ("environ", b"ZT_ISSUER=https://mine\0" + ENVIRON, "a variable twice", "container-once-set"),
+        (
+            "environ",
+            ENVIRON + b"ZT_POLICIES=/data/mine\0",
+            "ZT_POLICIES is not that of attestation",
+            "container-settings",
+        ),
+    )
 
 
 @attack(204, machine)
-async def test_an_image_with_other_files(target: Target) -> Tries:
-    async for tried in target.with_(
-        [
-            (
-                "root/app/planted.py",
-                "import os",
-                "code that is not approved: /app/planted.py",
-                "container-code and container-as-built",
-            ),
-            (
-                "root/app/packages/client/__init__.py",
-                "import os",
-                "not approved: /app/packages/client/__init__.py",
-                "container-code and container-as-built",
-            ),
-            (
-                "root/app/packages/planted.py",
-                "import os",
-                "not approved: /app/packages/planted.py",
-                "container-code and container-as-built",
-            ),
-            ("root/usr/libc.so", "another libc", "not what was built: /usr/libc.so", "container-as-built"),
-            ("root/usr/six.py", "import os", "not what was built: /usr/six.py", "container-as-built"),
-        ]
-    ):
-        yield tried
+def test_an_image_with_other_files(target: Target) -> Tries:
+    return target.with_(
+        (
+            "root/app/planted.py",
+            "import os",
+            "code that is not approved: /app/planted.py",
+            "container-code and container-as-built",
+        ),
+        (
+            "root/app/packages/client/__init__.py",
+            "import os",
+            "not approved: /app/packages/client/__init__.py",
+            "container-code and container-as-built",
+        ),
+        (
+            "root/app/packages/planted.py",
+            "import os",
+            "not approved: /app/packages/planted.py",
+            "container-code and container-as-built",
+        ),
+        ("root/usr/libc.so", "another libc", "not what was built: /usr/libc.so", "container-as-built"),
+        ("root/usr/six.py", "import os", "not what was built: /usr/six.py", "container-as-built"),
+    )
 
 
 @attack(205, machine)
@@ -224,69 +199,47 @@ async def test_a_change_that_attestation_cannot_see_for_want_of_descriptors(targ
 
 
 @attack(426, machine)
-async def test_a_container_with_another_search_path(target: Target) -> Tries:
+def test_a_container_with_another_search_path(target: Target) -> Tries:
     elsewhere = ENVIRON.replace(b"PATH=/usr/local/bin", b"PATH=/data:/usr/local/bin")
-    async for tried in target.with_(
-        [("environ", elsewhere, "its PATH is not that of attestation", "container-settings")]
-    ):
-        yield tried
+    return target.with_(("environ", elsewhere, "its PATH is not that of attestation", "container-settings"))
 
 
 @attack(427, machine)
-async def test_a_container_with_names_of_its_own(target: Target) -> Tries:
-    name = "registry.authority.agents.example"
-    async for tried in target.with_(
-        [
-            (
-                "root/etc/hosts",
-                HOSTS + f"10.0.0.9\t{before}{name}\n".encode(),
-                f"leads '{name}' to '10.0.0.9'",
-                "container-hosts",
-            )
-            for before in ("", "ip6-a ", "ip6-a\v", "ip6-a\f", "ip6-a\r")  # the C library takes each for a space
-        ]
-    ):
-        yield tried
+def test_a_container_with_names_of_its_own(target: Target) -> Tries:
+    name, file = "registry.authority.agents.example", "root/etc/hosts"
+    lines = [f"10.0.0.9\t{before}{name}\n" for before in ("", "ip6-a ", "ip6-a\v", "ip6-a\f", "ip6-a\r")]
+    # The C library takes each of these for a space.
+    return target.with_(
+        *((file, HOSTS + line.encode(), f"leads '{name}' to '10.0.0.9'", "container-hosts") for line in lines)
+    )
 
 
 @attack(428, machine)
-async def test_a_container_with_other_mounts_at_the_same_points(target: Target) -> Tries:
-    async for tried in target.with_(
-        [
-            (
-                "mountinfo",
-                MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"),
-                "/tmp is ext4",
-                "container-mount-kind",
-            ),
-            (
-                "mountinfo",
-                MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"),
-                "/tmp is mounted without nodev",
-                "container-mount-options",
-            ),
-            (
-                "mountinfo",
-                MOUNTS.replace("/v/data/_data", "/home/mallory"),
-                "/data is not what Docker keeps",
-                "container-kept-by-docker",
-            ),
-            (
-                "mountinfo",
-                MOUNTS.replace("/c/1f/hosts", "/home/mallory/hosts"),
-                "/etc/hosts is not what Docker keeps",
-                "container-kept-by-docker",
-            ),
-            (
-                "mountinfo",
-                MOUNTS.replace("0:80 / /tmp", "0:22 /x /tmp"),
-                "/tmp is tmpfs /x",
-                "container-mount-kind",
-            ),  # `/run/x` of the machine
-            ("mountinfo", MOUNTS.replace("0:71 / /dev", "0:22 /x /dev"), "/dev is tmpfs /x", "container-mount-kind"),
-        ]
-    ):
-        yield tried
+def test_a_container_with_other_mounts_at_the_same_points(target: Target) -> Tries:
+    kind, options, kept = "container-mount-kind", "container-mount-options", "container-kept-by-docker"
+    return target.with_(
+        ("mountinfo", MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"), "/tmp is ext4", kind),
+        (
+            "mountinfo",
+            MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"),
+            "/tmp is mounted without nodev",
+            options,
+        ),
+        ("mountinfo", MOUNTS.replace("/v/data/_data", "/home/mallory"), "/data is not what Docker keeps", kept),
+        (
+            "mountinfo",
+            MOUNTS.replace("/c/1f/hosts", "/home/mallory/hosts"),
+            "/etc/hosts is not what Docker keeps",
+            kept,
+        ),
+        (
+            "mountinfo",
+            MOUNTS.replace("0:80 / /tmp", "0:22 /x /tmp"),
+            "/tmp is tmpfs /x",
+            kind,
+        ),  # `/run/x` of the machine
+        ("mountinfo", MOUNTS.replace("0:71 / /dev", "0:22 /x /dev"), "/dev is tmpfs /x", kind),
+    )
 
 
 def _raises(do: Callable[[], object], error: type[Exception], why: str) -> Attempt:
