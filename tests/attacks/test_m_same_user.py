@@ -37,12 +37,12 @@ BOOTSTRAP = """
 import pickle, sys
 print("open", flush=True)
 sys.stdin.readline()
-from authorities.attestation.local import main
 from authorities.attestation.process import closed
 from lab.without import without
+from tests.support import attestation_process
 with without(*pickle.loads(bytes.fromhex(sys.argv.pop(1)))):
     closed.continue_closed()
-    main.run()
+    attestation_process.run()
 """
 
 READER = "agent/reader"
