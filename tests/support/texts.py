@@ -20,6 +20,7 @@ _MASKS = {
     "<time>": r"\b(?:\d{4}-)?\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?",
     "<id>": r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",
     "<digest>": r"\b[0-9a-f]{12,}\b",
+    "<why>": r"(?<=validation failed: )[^;.]+",  # in the words of a library
     "<number>": r"(?<=, line )\d+",
     "<port>": r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d{5}",
 }
