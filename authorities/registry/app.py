@@ -17,11 +17,12 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
+from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Apply, Change
 from authorities.registry.keycloak.poll import applying
-from authorities.registry.notify import Notifier, Realm
+from authorities.registry.notify import Notifier
 from authorities.registry.operators import Parties
 from authorities.registry.policies import PATH as POLICY_AT
 from authorities.registry.published import Published
@@ -90,7 +91,9 @@ Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
 """Follows the issuer's revocations: applies each change, and notes when each complete read began."""
 
 
-def create_app(service: Service, realm: Realm, read: Callable[[], RegistrySnapshot], follow: Follow) -> ASGIApp:
+def create_app(
+    service: Service, realm: Administration, read: Callable[[], RegistrySnapshot], follow: Follow
+) -> ASGIApp:
     """Return the registry's guarded app.  `read` reads its files again, and raises `RegistryError`."""
     kept = State(service.data / "revocations.db")
     stream = Stream(kept, revocations=service.revocations, identity=lambda: service.workload.svid)

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakValueDictionary
 
-from authorities.registry.keycloak.admin import AdministrationError, UnknownError
+from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
 from authorities.registry.state import State
 from zerotrust.revocation_list import Revocable
 
@@ -18,35 +18,10 @@ SECONDS_BETWEEN_TRIES = 5
 log = logging.getLogger(__name__)
 
 
-class Realm(Protocol):
-    """The operations of the realm; each raises `AdministrationError`."""
-
-    async def disable_client(self, client_id: str) -> None:
-        """Stop issuing tokens to a party."""
-
-    async def enable_client(self, client_id: str) -> None:
-        """Issue tokens to a party again."""
-
-    async def user_id(self, name: str) -> str | None:
-        """Return the id of the user of that name, or None."""
-
-    async def disable_user(self, user: str) -> None:
-        """Prevent a user from signing in, and end their sessions."""
-
-    async def enable_user(self, user: str) -> None:
-        """Allow a user to sign in again."""
-
-    async def end_session(self, session: str) -> None:
-        """End a session."""
-
-    async def identity(self, client_id: str) -> str:
-        """Return the realm's own id of a client, which changes when the realm is imported again."""
-
-
 class Notifier:
     """Notifies the realm of each revocation, until it succeeds; what is pending is on the disk (`State.pending`)."""
 
-    def __init__(self, realm: Realm, kept: State, *, own: str) -> None:
+    def __init__(self, realm: Administration, kept: State, *, own: str) -> None:
         """`own` is the client by which the registry authenticates to the realm; it is never disabled there."""
         self._realm, self._kept, self._own = realm, kept, own
         self._turns: WeakValueDictionary[Revocable, asyncio.Lock] = WeakValueDictionary()

@@ -4,8 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from authorities.registry.keycloak.admin import AdministrationError, UnknownError
-from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, UNCONFIRMED, Notifier, Realm
+from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
+from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, UNCONFIRMED, Notifier
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import DRIFT
 from authorities.registry.state import State
@@ -28,7 +28,7 @@ NOT_FOR_ATTESTATION = (
 class Parties:
     """Suspends and reinstates parties."""
 
-    def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier, *, own: str) -> None:
+    def __init__(self, stream: Stream, kept: State, realm: Administration, notifier: Notifier, *, own: str) -> None:
         """`own` is the name of the registry itself as a party."""
         self._own, self._stream, self._kept, self._realm, self._notifier = own, stream, kept, realm, notifier
         self._drifted: dict[str, str] = {}

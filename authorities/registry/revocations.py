@@ -7,9 +7,9 @@ from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from authorities.registry.keycloak.admin import AdministrationError
+from authorities.registry.keycloak.admin import Administration, AdministrationError
 from authorities.registry.keycloak.events import OURS
-from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, Notifier, Realm
+from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, Notifier
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -61,7 +61,7 @@ class Revocation(BaseModel):
 class OperatorRevocations(Shielding):
     """Revokes in the registry first, so that all parties get it at once, and at the realm second."""
 
-    def __init__(self, stream: Stream, kept: State, realm: Realm, notifier: Notifier) -> None:
+    def __init__(self, stream: Stream, kept: State, realm: Administration, notifier: Notifier) -> None:
         super().__init__()
         self._stream, self._kept, self._realm, self._notifier = stream, kept, realm, notifier
         self._one_at_a_time = asyncio.Lock()

@@ -11,7 +11,7 @@ import pytest
 from keycloak import KeycloakAdmin
 
 from authorities.registry.keycloak import exchanges as module
-from authorities.registry.keycloak.admin import AdministrationError
+from authorities.registry.keycloak.admin import Administration, AdministrationError
 from authorities.registry.keycloak.event_window import OVERLAP
 from authorities.registry.keycloak.exchanges import (
     IN_A_RECORD,
@@ -32,7 +32,7 @@ REGISTRY, READER = "spiffe://agents.example/authority/registry", "spiffe://agent
 TOOL = "spiffe://agents.example/tool/documents"
 
 
-class Keycloak:
+class Keycloak(Administration):
     """Answers as Keycloak does: the events of a type from a time on, the oldest first."""
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from authorities.registry.app import create_app
+from authorities.registry.keycloak.admin import Administration
 from tests.support.attack import REGISTRY, in_process
 from tests.support.attack_operated import Operated
 from tests.support.ca import TRUST_DOMAIN
@@ -16,7 +17,7 @@ from zerotrust.service import Service
 
 
 @dataclass
-class Clients:
+class Clients(Administration):
     """Stands for Keycloak's administration; keeps which clients get no tokens."""
 
     disabled: set[str] = field(default_factory=set)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from keycloak import KeycloakAdmin
 
-from authorities.registry.keycloak.admin import AdministrationError
+from authorities.registry.keycloak.admin import Administration, AdministrationError
 from authorities.registry.keycloak.events import RECORDED, Change
 
 OWN, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
@@ -44,7 +44,7 @@ class Answer:
         return self._content
 
 
-class Keycloak:
+class Keycloak(Administration):
     """Keeps events as Keycloak does, and gives the newest or the oldest first, as many as it is asked for."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from authorities.registry.app import create_app
-from authorities.registry.keycloak.admin import AdministrationError
+from authorities.registry.keycloak.admin import Administration, AdministrationError
 from authorities.registry.keycloak.events import Apply
 from authorities.registry.policies import KEPT
 from authorities.registry.policies import PATH as POLICY_AT
@@ -52,8 +52,8 @@ OPENING = 4
 """Lines with which the feed begins where little is revoked: registry, policies, state, heartbeat."""
 
 
-class Realm:
-    """The realm's clients, and what the registry thought at the time it told them."""
+class Realm(Administration):
+    """The realm's clients, without a Keycloak, and what the registry thought at the time it told them."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, bool]] = []

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.event_window import OVERLAP
 from authorities.registry.keycloak.events import EXCHANGED, Event
-from authorities.registry.keycloak.poll import Asking
 from zerotrust.audit.chain import closed, segment_lines
 from zerotrust.audit.event_types import Issued, IssuedToken
 from zerotrust.audit.forms import sanitize
@@ -44,7 +44,7 @@ class Exchanges:
 
     def __init__(
         self,
-        administration: Asking,
+        administration: Administration,
         recorder: Recording,
         recorded: Iterable[Issued],
         *,

@@ -8,15 +8,15 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any
 
 from keycloak import KeycloakAdmin, KeycloakGetError
 from keycloak.exceptions import raise_error_from_response
 from keycloak.urls_patterns import URL_ADMIN_EVENTS_CONFIG
 
-from authorities.registry.keycloak.admin import AdministrationError
+from authorities.registry.keycloak.admin import Administration, AdministrationError
 from authorities.registry.keycloak.event_window import Found, Window
 from authorities.registry.keycloak.events import (
     KEPT_FOR,
@@ -52,18 +52,17 @@ EXCHANGES = "standard.token.exchange.enabled"
 """The attribute of a client that may exchange tokens."""
 
 
-class Asking(Protocol):
-    """The part of `Administration` that is needed here."""
-
-    def asking(self) -> AbstractAsyncContextManager[KeycloakAdmin]:
-        """Yield a client of the Admin API.  Raises `AdministrationError`."""
-
-
 class Reader:
     """Applies each event once."""
 
     def __init__(
-        self, administration: Asking, apply: Apply, *, own: str, since: float, clock: Callable[[], float] = time.time
+        self,
+        administration: Administration,
+        apply: Apply,
+        *,
+        own: str,
+        since: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`own` is the client id by which the registry itself acts; `since` and `clock` are in epoch seconds."""
         self._administration, self._apply, self._own, self._clock = administration, apply, own, clock
@@ -197,7 +196,7 @@ def applying(stream: Stream, note: Callable[[Change], Awaitable[object]]) -> App
     return apply
 
 
-async def run_mappers(administration: Asking) -> None:
+async def run_mappers(administration: Administration) -> None:
     """Have Keycloak make up the claims of an exchanging client's token once, as its page "Evaluate" does, signing none.
 
     It loads the engine of the realm's script for that, which takes seconds of CPU time; on a busy machine the first
@@ -212,7 +211,7 @@ async def run_mappers(administration: Asking) -> None:
 
 
 async def poll(
-    administration: Asking, apply: Apply, note_read: Callable[[float], None], *, own: str, since: float
+    administration: Administration, apply: Apply, note_read: Callable[[float], None], *, own: str, since: float
 ) -> None:
     """Read until cancelled; call `note_read` with the time at which each complete read began (`time.monotonic`).
 
