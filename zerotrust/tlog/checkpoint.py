@@ -3,7 +3,8 @@
 import base64
 import re
 from dataclasses import dataclass
-from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, decoded
 from zerotrust.tlog.tree import HASH, InvalidLog
@@ -14,13 +15,6 @@ _LINES = 3
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _COSIGNED = 8 + 64
 """Bytes of a cosignature: its time, and an Ed25519 signature."""
-
-
-class Signer(Protocol):
-    """Whoever has an Ed25519 private key."""
-
-    def sign(self, data: bytes) -> bytes:
-        """Return a signature of 64 bytes (RFC 8032)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,7 @@ def checkpoint_of(note: Note) -> Checkpoint:
     return found
 
 
-def signed(checkpoint: Checkpoint, key: VerifierKey, signer: Signer) -> Note:
+def signed(checkpoint: Checkpoint, key: VerifierKey, signer: Ed25519PrivateKey) -> Note:
     """Return a checkpoint as its log signs it."""
     signature = Signature(key.name, key.key_id, signer.sign(checkpoint.text.encode()))
     return Note(checkpoint.text, (signature,))
@@ -66,7 +60,7 @@ def check_signed(note: Note, key: VerifierKey) -> Checkpoint:
     return found
 
 
-def cosigned(text: str, key: VerifierKey, signer: Signer, now: int) -> Signature:
+def cosigned(text: str, key: VerifierKey, signer: Ed25519PrivateKey, now: int) -> Signature:
     """Return what a witness adds to a checkpoint; `now` in seconds since the epoch."""
     return Signature(key.name, key.key_id, now.to_bytes(8, "big") + signer.sign(_statement(text, now)))
 
