@@ -330,6 +330,8 @@ def test_where_no_browser_can_be_opened_or_a_code_is_wanted_the_operator_signs_i
 
 
 # --- what is done -----------------------------------------------------------------------------------------------------
+
+
 COMMANDS: dict[str, tuple[str, Any, Any]] = {
     "party list": ("GET /parties", None, {"parties": [READER, SUSPENDED | {"name": "inference"}]}),
     "party show agent/reader": (
@@ -458,20 +460,19 @@ def test_what_is_revoked_is_listed_and_what_nobody_did_is_counted(
     of_one_user = "before", "1 u1", "keycloak: [b]"
     of_everybody = "before", "1795000000", "events may have been lost"
 
-    assert (
-        for_each(
-            zt,
-            registered,
-            "revocations",
-            revoked(),
-            revoked(*(("before", f"179500000{n} u{n}", "keycloak: credential changed") for n in range(5))),
-            revoked(*(("before", f"{n} u client", "keycloak: [b]logout") for n in range(2))),
-            revoked(*signed_out),
-            revoked(signed_out[0], ended, of_one_user),
-            revoked(of_everybody, ("before", "1795000000 alice", "keycloak: logout")),
-        )
-        == snapshot
+    told = for_each(
+        zt,
+        registered,
+        "revocations",
+        revoked(),
+        revoked(*(("before", f"179500000{n} u{n}", "keycloak: credential changed") for n in range(5))),
+        revoked(*(("before", f"{n} u client", "keycloak: [b]logout") for n in range(2))),
+        revoked(*signed_out),
+        revoked(signed_out[0], ended, of_one_user),
+        revoked(of_everybody, ("before", "1795000000 alice", "keycloak: logout")),
     )
+
+    assert told == snapshot
 
 
 def test_who_did_it_is_told_by_name_or_by_what_it_is_that_is_shown(

@@ -24,8 +24,6 @@ _MASKS = {
     "<number>": r"(?<=, line )\d+",
     "<port>": r"(?<=127\.0\.0\.1:)\d+|(?<=localhost:)\d{5}",
 }
-
-
 _NUMBERED = {"<id>", "<digest>"}
 """What is told apart within a text: the second one is `<id 2>`."""
 
