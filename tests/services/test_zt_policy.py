@@ -425,7 +425,6 @@ def asked(
 
 Events = list[event_types.Request]
 EXPLAINED: dict[str, Callable[[str], Events]] = {
-    "nothing else": lambda _: [],
     "what is alike": lambda version: [
         *[asked(permitted(version), "inference.run")] * 9,
         *[asked(refused(version), "tool.write")] * 30,

@@ -1,14 +1,9 @@
-"""What a program prints on a terminal: as a text for a snapshot, or without what the terminal's width does to it."""
+"""What a program prints on a terminal, as a text for a snapshot."""
 
 import shlex
 from collections.abc import Callable
 
 from typer.testing import Result
-
-
-def unspaced(text: str) -> str:
-    """Return the text without white space: a long path is broken at the end of a line, as words are."""
-    return "".join(text.split())
 
 
 def told(shown: Result) -> str:
