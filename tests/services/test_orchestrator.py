@@ -364,14 +364,6 @@ async def test_a_task_that_may_not_begin_waits_for_no_list(system: System, issue
 # what it delegates
 
 
-async def test_the_reader_asks_for_a_shorter_lifetime_than_it_could_have(system: System, issuer: Issuer) -> None:
-    await worked(system, issuer.token(), READ_IT)
-
-    asked = {form["audience"].rpartition("/")[2]: form.get("requested_lifetime") for form in issuer.exchanges}
-    assert asked == {"reader": None, "documents": "30", "inference": None}
-    assert system.registry.parties["agent/reader"].max_ttl == 60
-
-
 # what it says when something fails
 
 
