@@ -44,7 +44,7 @@ def write(root: Path) -> str | None:
     except RegistryError:
         approved = Lock(files={}, parties={})
     lines, lock, text = approval(registry, approved, found), root / LOCK, as_text(found)
-    changed = not lock.exists() or lock.read_text() != text
+    differs = not lock.exists() or lock.read_text() != text
     try:
         lock.write_text(text)
     except OSError as error:  # as in a container, as another user than the one whose folder this is
@@ -54,7 +54,7 @@ def write(root: Path) -> str | None:
         print(f"The system runs, as process {process}.\n{SUSPENDED}")
     if lines:
         print("\n".join(["Approved:", *(f"  {line}" for line in lines)]))
-    if changed:
+    if differs:
         print("\n".join(next_steps(runs=bool(process), code=approved.files != found.files)))
     else:
         print("Nothing to approve: nothing has changed since the last `make register`.")
