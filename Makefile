@@ -66,7 +66,7 @@ doctor:  ## If it does not start: name the cause and the repair
 	@$(PYTHON) -I scripts/doctor.py $$WAY
 
 # Where the server of the tests with a real Llama Stack can run, it is there; otherwise they say that they are skipped.
-test: .venv/ready .notebooks/ready  ## Run all tests, the end-to-end ones on a real Keycloak
+test: .venv/ready .notebooks/ready  ## Run all tests but those of containers, and the longest
 	@! $(BIN)/python -I -S -c 'import sys; sys.exit(sys.version_info < (3, 12))' || $(MAKE) --no-print-directory .ogx/ready || true
 	@$(RUN) pytest $(WORKERS) $$TESTS
 

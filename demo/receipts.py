@@ -82,7 +82,7 @@ async def show_receipts(system: Running, checks: Checks) -> None:
         "Who really took part",
         "alice saw only the orchestrator. But each party signed a receipt: who asked it, with which token, what it "
         "answered, whom it called, and which code it ran. The receipts came with her answer. She asks once more, and "
-        "verifies them, with nothing running but her own program.",
+        "verifies them offline: her program asks nobody.",
     )
     with busy("The task runs once more, and the log proves it"):
         alice, other = await asked(system)

@@ -194,7 +194,7 @@ class RevocationMethod:
     """One way to revoke something."""
 
     called: str
-    """Its name in the README."""
+    """Its name in docs/explain/revocation.md."""
     trigger: Callable[[Use], Awaitable[None]]
     undo: Callable[[Use], Awaitable[None]] = _nothing
     pushed: bool = True

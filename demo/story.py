@@ -98,7 +98,7 @@ async def tell_story(system: Running, checks: Checks) -> None:
     """Run alice's task, and show what it leaves.  Its trace id is in `checks`, then."""
     begin(
         "The task",
-        "alice has one question. The orchestrator plans two steps for it: agent/reader reads and summarizes, "
+        "alice makes one request. The orchestrator plans two steps for it: agent/reader reads and summarizes, "
         "agent/writer files the summary as a draft.",
     )
     done = await _run_task(system)
@@ -192,9 +192,7 @@ def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *
     if made:
         paragraph(f"The model obeyed the report; of its {len(made)} calls, {refused} were refused.")
     else:
-        paragraph(
-            "This model did not obey the report. Nothing here relies on that: the script's calls are all refused."
-        )
+        paragraph("This model did not obey. Nothing here relies on that: when the script obeys, every call is refused.")
 
 
 def poisoned(events: Iterable[AuditEvent]) -> list[Attempt]:

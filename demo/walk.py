@@ -22,8 +22,8 @@ LEGEND = (
     "otherwise, the refusals would prove nothing."
 )
 SAME_USER = (
-    "Not refused: everything here runs as one Unix user, and each program of that user can read and write the files in "
-    "run/. Among them are the documents, the journals, and Keycloak's database with the key that signs tokens."
+    "One thing is not refused: any program of this Unix user can read and write the files in run/. Among them are the "
+    "documents, the journals, and Keycloak's database with the key that signs tokens."
 )
 NEXT = (
     ("docs/learn/walkthrough.md", "this output, explained"),

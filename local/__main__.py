@@ -74,7 +74,7 @@ def fresh() -> None:
         console.print(Text(str(error), style="red"))
         sys.exit(1)
     forget(FOLDER)
-    console.print("Deleted: revocations, documents, journals, logs, the audit log, and what is in run/past.")
+    console.print("Deleted: revocations, documents, policies that were activated, journals, logs, audit log, run/past.")
     if (FOLDER / POLICY_BEFORE).exists():
         console.print(f"To verify what was exported from the audit log: --policy run/{POLICY_BEFORE}.")
 

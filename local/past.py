@@ -65,7 +65,7 @@ def failure_noted(folder: Path) -> Iterator[Event]:
 def kept(put_away: Path) -> str:
     """Return the message on what is kept of the last run, and what is not."""
     return (
-        "Revocations, documents and journals of the last run are kept. Its logs are in "
+        "Revocations, documents, activated policies and journals of the last run are kept. Its logs are in "
         f"{put_away} ({RUNS_KEPT} runs are kept, {MOST_KEPT >> 20} MB at most). Its sessions are gone, and so are "
         "changes in Keycloak's admin page. `make fresh` deletes what is kept"
     )

@@ -51,7 +51,7 @@ def main() -> int:
     """Check, print, and return the exit status."""
     if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts this may have an older one
         print("Cause:  Python 3.11 or newer is needed, and this is " + sys.version.split()[0])
-        print("Repair: make doctor PYTHON=python3.12   (`docker compose up` needs none)")
+        print("Repair: make doctor PYTHON=python3.12   (`docker compose up` needs no Python)")
         return 1
     way = "".join(sys.argv[1:])
     if way not in ("", "containers", "local"):
@@ -76,7 +76,8 @@ def check(way: str) -> list[Finding]:
     found = [Finding("load", f"{load:.0f} on {cores} cores{slow}")]
     fault, containers = ("", []) if way == "local" else ask_docker()
     if way == "containers" or containers:  # Docker is of no interest where it was not used
-        return found + ([Finding("docker", fault, "docker info")] if fault else check_containers(containers))
+        repair = "install or start Docker until `docker info` answers; without Docker: make up"
+        return found + ([Finding("docker", fault, repair)] if fault else check_containers(containers))
     return found + check_this_machine()
 
 

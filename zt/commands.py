@@ -108,7 +108,7 @@ def zt(  # noqa: PLR0913 - one for each variable
         Path | None, typer.Option(envvar="ZT_JOURNALS", help="the journals' folder; by default run/data there")
     ] = None,
 ) -> None:
-    """Administer the registry as an operator; read journals.
+    """Operate the registry and the policy authority; read and verify records and receipts.
 
     The operator signs in in a browser, or by a code (`--device`).  No command asks for a password.
     """

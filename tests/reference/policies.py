@@ -41,8 +41,8 @@ HEAD = (
     "copied into a draft for the whole department. This stays so until a task can name a restricted document in a way "
     "that no agent can forge. As shipped, owners read none either: no client that users sign in with may call the "
     "documents tool.\n\n"
-    "Fewer groups can permit more, in one case: a token that an agent holds for a user of two departments is refused, "
-    "and with one of them it is permitted. That gains nothing, because the party that can exchange the token may ask "
+    "An agent's token for a user of two departments is refused, and with one of them it is permitted. "
+    "That gains nothing, because the party that can exchange the token may ask "
     "for one of one department anyway, and a user who leaves a group is signed out.\n\n"
     "## The rules\n"
 )

@@ -251,7 +251,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 def test_what_is_lost_is_said() -> None:
     said = kept(Path("run/past/then"))
 
-    assert "Revocations, documents and journals of the last run are kept" in said
+    assert "Revocations, documents, activated policies and journals of the last run are kept" in said
     assert f"run/past/then ({RUNS_KEPT} runs are kept, 200 MB at most). Its sessions are gone" in said
     assert "changes in Keycloak's admin page" in said
 

@@ -34,8 +34,8 @@ class Entry(BaseModel):
 class Scope(Entry):
     """A permission at one kind of API.
 
-    If it is of `high_risk`, tokens are introspected each time that it is used, and only a party whose tokens are bound
-    to its certificate may use it.
+    If it is of `high_risk`, tokens are introspected each time that it is used, and only a party with a SPIFFE ID may
+    use it.
     """
 
     served_by: list[Name] = Field(min_length=1)
@@ -48,8 +48,8 @@ class Party(Entry):
     """A party.  How it is named, whether it starts chains and which client it is at Keycloak are independent facts."""
 
     id: Literal["spiffe", "client"]
-    """How it is named.  With a SPIFFE ID, its tokens are bound to its certificate (RFC 8705).  With a client ID, it is
-    a program of a person without a certificate, and its tokens are bearer tokens."""
+    """How it is named.  With a SPIFFE ID, its tokens work only over a certificate with that ID (`azp` is the peer).
+    With a client ID, it is a program of a person without a certificate, and its tokens are bearer tokens."""
     starts_chains: bool = False
     """Whether users sign in with it, with PKCE: its tokens name no actor, and it cannot exchange any."""
     keycloak: Literal["public", "confidential", "none"]
@@ -90,7 +90,7 @@ class Outside(Entry):
 
 
 class Freshness(Entry):
-    """The greatest age of data that decisions are based on, in seconds.  The upper bounds are those of the README."""
+    """The greatest age of data that decisions are based on, in seconds."""
 
     keys: Annotated[int, Field(ge=1, le=300)]
     """Of the issuer's signing keys."""
@@ -281,7 +281,7 @@ class Registry(Entry):
         if not set(self.scopes_at(callee)) & set(caller.delegates):
             return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
         risky = self.high_risk.intersection(self.scopes_at(callee), caller.delegates)
-        if risky and caller.id == "client":  # its token is not bound to who presents it (RFC 8705)
+        if risky and caller.id == "client":  # its token is a bearer token
             found = ", ".join(sorted(risky))
             return [f"{key}: {callee!r} serves {found}, of high risk, which only a party with a SPIFFE ID may use"]
         if target and target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
