@@ -14,14 +14,13 @@ from typing import Annotated
 import typer
 
 from demo.intruder import INSIDERS, Intruder
-from lab.conformance import gos, logs, nodes, tck
+from lab.conformance import logs, nodes, tck
 from lab.conformance.bare import bare
 from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, READ, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
 from lab.conformance.ssh_witness import until
-from local.alone import DemoError
 from local.past import AUDIT_POLICY, data_of
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
@@ -44,7 +43,6 @@ class Places:
 
 SUITES: dict[str, Callable[[Places], Awaitable[Outcome]]] = {
     "A2A compatibility kit": lambda at: tck.kit(HOME, at.agent),
-    "go-spiffe": lambda at: gos.spiffe(at.system, HOME),
     "Tessera": lambda _: logs.tessera(HOME),
     "ledger": lambda at: _ledger(at.system),
     "MCP conformance suite": lambda at: nodes.mcp_suite(HOME, gated=at.tool, bare=at.bare),
@@ -72,7 +70,7 @@ def main(only: Annotated[str, typer.Option(help="suites whose name contains this
 
     async def conformance() -> int:
         HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
-        async with running(HOME / "system", say=say, insiders=INSIDERS, unregistered={"relay": gos.RELAY}) as system:
+        async with running(HOME / "system", say=say, insiders=INSIDERS) as system:
             ran, skipped = await _all(system, suites)
         return _report(ran, skipped)
 
@@ -108,7 +106,7 @@ async def _outcome(name: str, what: Callable[[], Awaitable[Outcome]]) -> Outcome
     """Run a suite; one that does not finish has failed as a whole.  Raises `Missing`."""
     try:
         return await what()
-    except (DemoError, Failed) as error:
+    except Failed as error:
         return Outcome(name, "", failed={"all": str(error)})
 
 

@@ -11,9 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.staticfiles import StaticFiles
 
 from authorities.audit.ledger import WITNESSES
-from lab.conformance.gos import installed
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Failed, emptied, run
+from lab.conformance.running import Failed, Missing, emptied, run
 from lab.conformance.serving import served
 from lab.conformance.ssh_witness import NAME, until, witness
 from local.llama_stack import end
@@ -29,6 +28,18 @@ ORIGIN, ENTRIES = "agents.example/audit", 600
 SOUND = "Successfully fsck'd log with size"
 WITHIN = 60
 """Seconds in which fsck ends with a sound log; with another one it may wait for ever."""
+
+
+async def installed(folder: Path, package: str) -> Path:
+    """Return a program, which Go fetches and builds once.  Raises `Missing`."""
+    program = folder / "bin" / package.partition("@")[0].rpartition("/")[2]
+    if not program.exists():
+        if (go := shutil.which("go")) is None:
+            raise Missing("go is not installed")
+        status, output = await run(go, "install", package, env={"GOBIN": str(program.parent)})
+        if status:
+            raise Missing(f"go cannot fetch or build {package}: {output[-300:]}")
+    return program
 
 
 async def ledger(home: Path, running: Path, demanded: str) -> Outcome:

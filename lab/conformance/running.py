@@ -1,7 +1,6 @@
 """Runs other programs and captures their output."""
 
 import asyncio
-import json
 import os
 import shutil
 from pathlib import Path
@@ -29,14 +28,6 @@ def emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     return folder.absolute()
-
-
-def printed(output: str) -> dict[str, str]:
-    """Return the results that a client printed last, as one JSON object.  Raises `Failed`."""
-    try:
-        return dict(json.loads(output.splitlines()[-1]))
-    except (IndexError, TypeError, ValueError) as error:
-        raise Failed(f"it has no results: {output[-300:]}") from error
 
 
 async def environment(venv: Path, *packages: str) -> Path:

@@ -1,25 +1,19 @@
 """`make conformance`: an outcome is held to its table in both directions, and the page says what the table does."""
 
-import asyncio
-import os
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer
 
 from lab.conformance import __main__ as program
-from lab.conformance import gos, nodes, running, tck
+from lab.conformance import logs, nodes, running, tck
 from lab.conformance.expected import EXPECTED
-from lab.conformance.gos import VERSION as SPIFFE
 from lab.conformance.logs import FSCK, WITNESS
 from lab.conformance.nodes import SUITE
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Failed, Missing
-from local.waiting import there, until
+from lab.conformance.running import Missing
 from tests.support.system import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text()
@@ -31,7 +25,7 @@ def test_the_page_counts_what_is_expected_to_fail() -> None:
     assert f"{mcp} of the MCP suite and {kit} of the A2A kit" in PAGE
 
 
-@pytest.mark.parametrize("version", [SUITE, SPIFFE, FSCK, WITNESS])
+@pytest.mark.parametrize("version", [SUITE, FSCK, WITNESS])
 def test_the_page_names_the_versions_that_are_pinned(version: str) -> None:
     assert f" {version} " in PAGE
 
@@ -53,7 +47,7 @@ def test_a_client_is_held_to_each_thing_that_it_was_to_tell() -> None:
 
 @pytest.mark.parametrize(
     ("only", "names"),
-    [("", list(program.SUITES)), ("mcp", ["MCP conformance suite"]), ("go-spiffe", ["go-spiffe"])],
+    [("", list(program.SUITES)), ("mcp", ["MCP conformance suite"]), ("Tessera", ["Tessera"])],
 )
 def test_the_suites_whose_name_contains_what_was_asked_for_are_run(only: str, names: list[str]) -> None:
     assert program.chosen(only) == names
@@ -79,24 +73,6 @@ async def a_program_that_hangs(_folder: Path) -> None:
     await running.run("sleep", "600")
 
 
-async def a_relay_that_ended(folder: Path) -> None:
-    ended = asyncio.Event()
-    ended.set()
-    (folder / "relay.log").touch()
-    process = SimpleNamespace(pid=os.getpid())
-    relay: Any = SimpleNamespace(ended=ended, launch=SimpleNamespace(name="relay"), process=process)
-    await until(partial(there, folder / "socket"), relay, folder / "relay.log")
-
-
-async def a_client_that_go_cannot_build(folder: Path) -> None:
-    async def only_fetches(_go: str, word: str, *_more: object, **_how: object) -> tuple[int, str]:
-        return int(word != "mod"), "no"
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(gos, "run", only_fetches)
-        await gos.spiffe(SimpleNamespace(), folder)  # type: ignore[arg-type] # not asked before the client is built
-
-
 async def a_suite_that_says_nothing(folder: Path) -> None:
     await nodes._checks(folder, folder / "out", "http://127.0.0.1:1")
 
@@ -108,8 +84,6 @@ async def a_kit_that_says_nothing(folder: Path) -> None:
 
 BROKEN = [
     a_program_that_hangs,
-    a_relay_that_ended,
-    a_client_that_go_cannot_build,
     a_suite_that_says_nothing,
     a_kit_that_says_nothing,
 ]
@@ -123,10 +97,9 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
         return tmp_path
 
     monkeypatch.setattr(running, "SECONDS", 0.05)
-    monkeypatch.setattr("shutil.which", lambda _: "/bin/go")
     monkeypatch.setattr(tck, "environment", environment)
     monkeypatch.setenv("A2A_TCK", str(tmp_path))
-    for suite in gos, nodes, tck:
+    for suite in nodes, tck:
         monkeypatch.setattr(suite, "run", mute)
 
     outcome = await program._outcome("MCP conformance suite", lambda: broken(tmp_path))
@@ -135,21 +108,14 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
     assert program._report([outcome], {}) == 1
 
 
-@pytest.mark.parametrize("output", ["", "no\n", '{"a": "b"', "[1]", '{"a": "b"}\npanic: no'])
-def test_a_client_that_prints_no_results_has_failed(output: str) -> None:
-    with pytest.raises(Failed, match="it has no results"):
-        running.printed(output)
-    assert running.printed('a warning\n{"a": "b"}\n') == {"a": "b"}
-
-
 async def test_packages_that_go_cannot_fetch_are_missing_as_those_of_others_are(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda _: "/bin/go")
-    monkeypatch.setattr(gos, "run", mute)
+    monkeypatch.setattr(logs, "run", mute)
 
-    with pytest.raises(Missing, match="go cannot fetch the packages: no"):
-        await gos.spiffe(SimpleNamespace(), tmp_path)  # type: ignore[arg-type] # not asked before they are there
+    with pytest.raises(Missing, match="go cannot fetch or build example: no"):
+        await logs.installed(tmp_path, "example")
 
 
 async def test_a_suite_that_is_not_installed_is_skipped(
