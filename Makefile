@@ -111,7 +111,7 @@ before: .venv/ready  ## Attack figure 1's system, this one, and figure 3's
 	@! scripts/newer-python >/dev/null 2>&1 || $(MAKE) --no-print-directory .ogx/ready || \
 		echo "Figure 3's system is left out: its server could not be installed, as said above."
 	@$(FIRST)
-	@$(RUN) lab.compare
+	@$(RUN) lab.before
 
 notebooks: .venv/ready .notebooks/ready  ## The series in notebooks, on the running system
 	@$(FIRST)

@@ -8,7 +8,7 @@ import httpx
 
 from demo.intruder import claims_of
 from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
-from lab.compare.real import Real
+from lab.before.real import Real
 from lab.notebooks.normal import normal
 from local.system import Running
 from zerotrust.audit.event import AuditEvent

@@ -11,8 +11,8 @@ from demo.revocation_delays import REFUSED, delays
 from demo.revocation_methods import BEHIND_THE_AGENT, READER, RevocationMethod, Use, in_use, until_user_active
 from demo.ways import HELLO
 from demo.who import name_of
+from lab.before.real import Real
 from lab.before.system import Answer
-from lab.compare.real import Real
 from lab.notebooks.use import told
 
 

@@ -12,8 +12,8 @@ import httpx
 from lab.before.attacks import Seen
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
+from lab.before.real import Real, real
 from lab.before.system import Answer, Credentials, Session
-from lab.compare.real import Real, real
 from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from lab.before.comparison import compared
+from lab.before.expected import EXPECTED
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
-from lab.compare.comparison import compared
-from lab.compare.expected import EXPECTED
-from lab.compare.real import real
+from lab.before.real import real
 from local.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -5,7 +5,7 @@ import pytest
 from demo import revocation_delays
 from demo.intruder import answer_to
 from demo.revocation_methods import REVOCATION_METHODS, RevocationMethod
-from lab.compare.real import real
+from lab.before.real import real
 from lab.notebooks.revoked import USER, revoked, started
 from local.system import System
 

@@ -6,9 +6,9 @@ import pytest
 
 from lab.before import attacks
 from lab.before.attacks import Seen
-from lab.compare.comparison import Row, compared
-from lab.compare.expected import EXPECTED, Expected
-from lab.compare.table import show_end, show_rows
+from lab.before.comparison import Row, compared
+from lab.before.expected import EXPECTED, Expected
+from lab.before.table import show_end, show_rows
 from lab.without import Control, where
 from local.program import console
 from tests.support.closed import Closed

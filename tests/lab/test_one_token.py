@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from deploy import scripted_model
 from lab.before import attacks
 from lab.before.attacks import LOOT, PUBLISHED, SECRET, Run, tried
+from lab.before.expected import EXPECTED
 from lab.before.one_token.orchestrator import orchestrator_app
 from lab.before.one_token.process import Agent
 from lab.before.one_token.realm import AUDIENCE, representation
 from lab.before.system import Answer, Credentials
 from lab.before.tool import SEED, Documents
-from lab.compare.expected import EXPECTED
 from lab.conformance.serving import served
 from local.manual_steps import REQUEST
 from registration.realm.users import USERS

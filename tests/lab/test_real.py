@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from demo.intruder import NO_CONNECTION, Intruder
-from lab.compare.real import Real
+from lab.before.real import Real
 from local.system import Running
 from zerotrust.decision import Reason
 

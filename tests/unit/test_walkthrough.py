@@ -278,7 +278,7 @@ def test_in_containers_why_there_is_no_token_is_one_sentence(
     assert capsys.readouterr() == ("", f"Nobody was signed in: {user}: Account is disabled.\n")
 
 
-@pytest.mark.parametrize("module", ["demo.__main__", "local.__main__", "lab.compare.__main__"])
+@pytest.mark.parametrize("module", ["demo.__main__", "local.__main__", "lab.before.__main__"])
 def test_the_first_line_comes_before_what_takes_long_to_import(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{'httpx', 'pydantic', 'sqlalchemy', 'fastapi'}} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603

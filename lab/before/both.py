@@ -2,13 +2,13 @@
 
 from demo.intruder import INSIDERS
 from demo.parts import begin, paragraph
+from lab.before.comparison import compared
 from lab.before.llama_stack.story import INTRODUCTION as FIGURE_3
 from lab.before.llama_stack.story import attacked
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
-from lab.compare.comparison import compared
-from lab.compare.real import real
-from lab.compare.table import show_end, show_rows
+from lab.before.real import real
+from lab.before.table import show_end, show_rows
 from local.llama_stack import OGX
 from local.program import FOLDER, alive, console, say
 from local.start import running

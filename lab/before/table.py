@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.parts import begin, paragraph
-from lab.compare.comparison import Row
+from lab.before.comparison import Row
 from local.program import console
 
 VERDICTS = {True: ("succeeded", "red"), False: ("refused", "green")}

@@ -30,11 +30,11 @@ def main() -> None:
 
 async def _compare() -> int:
     with busy("The program is loaded"):
-        from lab.compare.both import compare  # noqa: PLC0415 - takes seconds, and the introduction is first
+        from lab.before.both import compare  # noqa: PLC0415 - takes seconds, and the introduction is first
     return await compare()
 
 
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False)
     app.command()(main)
-    app(prog_name="scripts/run lab.compare")
+    app(prog_name="scripts/run lab.before")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.before.attacks import Seen, tried
+from lab.before.expected import EXPECTED, Expected
 from lab.before.system import System
-from lab.compare.expected import EXPECTED, Expected
 
 
 @dataclass(frozen=True, slots=True)
