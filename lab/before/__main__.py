@@ -30,7 +30,7 @@ def main() -> None:
 
 async def _compare() -> int:
     with busy("The program is loaded"):
-        from lab.before.both import compare  # noqa: PLC0415 - takes seconds, and the introduction is first
+        from lab.before.comparison import compare  # noqa: PLC0415 - takes seconds, and the introduction is first
     return await compare()
 
 

@@ -1,11 +1,31 @@
-"""Runs the same attacks on both systems."""
+"""Runs the same attacks on both systems, and shows what came of each, by principle; then attacks figure 3's system."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from rich.table import Table
+from rich.text import Text
+
+from demo.intruder import INSIDERS
+from demo.parts import begin, paragraph
 from lab.before.attacks import Seen, tried
 from lab.before.expected import EXPECTED, Expected
+from lab.before.llama_stack.story import INTRODUCTION as FIGURE_3
+from lab.before.llama_stack.story import attacked
+from lab.before.one_token.realm import realm
+from lab.before.one_token.running import one_token
+from lab.before.real import real
 from lab.before.system import System
+from local.llama_stack import OGX
+from local.program import FOLDER, alive, console, say
+from local.start import running
+
+NO_OGX = (
+    "Figure 3's system, which passes tokens on to a real Llama Stack server, needs an environment of its own: Python "
+    "3.12 or newer, and 160 MB. `make .ogx/ready` makes it."
+)
+VERDICTS = {True: ("succeeded", "red"), False: ("refused", "green")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +47,55 @@ class Row:
         return found
 
 
-async def compared(before: System, after: System, say: Callable[[str], None] = lambda _: None) -> list[Row]:
-    """Try each attack on both; `say` receives which one comes."""
+async def compare() -> int:
+    """Start both systems, attack both, then figure 3's.  Return the exit status: 1 if an answer is not as expected."""
+    async with running(FOLDER / "before", say=say, insiders=INSIDERS) as system, real(system) as after:
+        async with realm(system.keycloak) as users, one_token(users, system.folder / "one-token") as before:
+            with alive("Both systems are attacked"):
+                say("The attacks begin, each on both systems")
+                rows = await compared(before, after)
+        show_rows(rows)
+        show_end(rows)
+        begin("Figure 3")
+        if OGX.exists():
+            paragraph(FIGURE_3)
+            console.print()
+            await attacked(system)
+        else:
+            paragraph(NO_OGX)
+    return 1 if any(row.wrong for row in rows) else 0
+
+
+async def compared(before: System, after: System) -> list[Row]:
+    """Try each attack on both; say which one comes."""
     rows = []
     for number, one in enumerate(EXPECTED, 1):
         say(f"{number} of {len(EXPECTED)}: {one.what}")
         rows.append(Row(one, await tried(before, one.run), await tried(after, one.run)))
     return rows
+
+
+def show_rows(rows: Sequence[Row]) -> None:
+    """Print all rows; below each attack, the check that refuses it on the real system."""
+    for principle, those in groupby(rows, lambda row: row.attack.principle):
+        begin(principle[0].upper() + principle[1:])
+        for row in those:
+            paragraph(Text(row.attack.what, "bold"), hanging=2)
+            table = Table.grid(padding=(0, 1, 0, 0), expand=True)
+            for width in (9, 9, None, 7):
+                table.add_column(width=width, ratio=None if width else 1, justify="right" if width == 7 else "left")
+            for when, seen in ("before", row.before), ("after", row.after):
+                took = f"{seen.seconds * 1e3:.0f} ms"
+                table.add_row(f"  {when}:", Text(*VERDICTS[seen.succeeded]), Text(seen.happened), took)
+            table.add_row("", "", Text(row.attack.check, "cyan"), "")
+            console.print(table)
+
+
+def show_end(rows: Sequence[Row]) -> None:
+    """Say how many attacks succeeded where, and where an answer is not as expected."""
+    begin("The end")
+    before, after = sum(row.before.succeeded for row in rows), sum(row.after.succeeded for row in rows)
+    paragraph(f"Of {len(rows)} attacks, {before} succeeded before, and {after} after.")
+    for row in rows:
+        for wrong in row.wrong:
+            paragraph(Text(f"not as expected: {row.attack.what}: {wrong}", "red"), hanging=2)

@@ -6,9 +6,8 @@ import pytest
 
 from lab.before import attacks
 from lab.before.attacks import Seen
-from lab.before.comparison import Row, compared
+from lab.before.comparison import Row, compared, show_end, show_rows
 from lab.before.expected import EXPECTED, Expected
-from lab.before.table import show_end, show_rows
 from lab.without import Control, where
 from local.program import console
 from tests.support.closed import Closed
