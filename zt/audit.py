@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from zt import show_evidence as showing
+from zt.operators import Settings, told
 from zt.output import Json, output
 
 if TYPE_CHECKING:
     from zerotrust.audit.event import AuditEvent
     from zerotrust.audit.fault import Fault
     from zt.names import Calls
-    from zt.operators import Settings
     from zt.wanted import Found, Wanted
 
 audit = typer.Typer(no_args_is_help=True)
@@ -102,13 +102,14 @@ def _left_out(found: "Found") -> list[Text]:
     most = sorted(found.left_out.items(), key=lambda one: -one[1])
     whose = few((f"{many:,} of {author}" for author, many in most), MOST_NAMED)
     shown = len(found.events)
-    told = f"Only {shown:,} of {shown + found.more:,} records are shown.  Older ones are left out: {whose}."
-    return [Text(told, "yellow")]
+    text = f"Only {shown:,} of {shown + found.more:,} records are shown.  Older ones are left out: {whose}."
+    return [Text(text, "yellow")]
 
 
-def _found(settings: "Settings", what: "Wanted", export: Path | None, policy: Path | None, after: int) -> "Found":
+def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None, after: int) -> "Found":
     """Return records of an export, which is verified meanwhile, or else of the journals here."""
-    from zt.evidence import EvidenceError, records, trusted
+    from zt.errors import CommandError
+    from zt.evidence import records, trusted
     from zt.journals import find
     from zt.wanted import NoRecordError, found
     from zt.witness import Witness, default_folder
@@ -120,7 +121,7 @@ def _found(settings: "Settings", what: "Wanted", export: Path | None, policy: Pa
     try:
         return found(records(export, trust, after=after, held=held), what)
     except NoRecordError as error:
-        raise EvidenceError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
+        raise CommandError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
 
 
 def _draw(file: Path, asked: str, events: list["AuditEvent"], calls: "Calls") -> None:
@@ -200,39 +201,25 @@ def verify(
 def explained() -> Iterator[None]:
     """Exit with a message if a file of the evidence cannot be read, or has a fault."""
     from zerotrust.audit.fault import Faulty
-    from zt.evidence import EvidenceError
-    from zt.journals import JournalsError
-    from zt.log_folder import LogFolderError
-    from zt.witness import WitnessError
 
-    try:
-        yield
-    except EvidenceError as error:
-        output.fail(str(error), error.reason)
-    except Faulty as faulty:
-        output.fail(showing.fault(faulty.fault).plain, "faulty")
-    except JournalsError as error:
-        output.fail(str(error), "journals_unreadable")
-    except LogFolderError as error:
-        output.fail(str(error), "log_unreadable")
-    except WitnessError as error:
-        output.fail(str(error), "not_cosigned")
+    with told():
+        try:
+            yield
+        except Faulty as faulty:
+            output.fail(showing.fault(faulty.fault).plain, "faulty")
 
 
 def _show_fault(export: Path, fault: "Fault") -> NoReturn:
     document = {"verified": False, "export": str(export), "fault": dataclasses.asdict(fault)}
-    told = Text.assemble((f"{export}: not verified.\n", "red"), showing.fault(fault))
-    output.show(document, told)
+    output.show(document, Text.assemble((f"{export}: not verified.\n", "red"), showing.fault(fault)))
     raise typer.Exit(1)
 
 
 def _verify_journals(folder: Path) -> None:
-    from zt.journals import JournalsError, check, journals
+    from zt.journals import check, journals
 
-    try:
+    with told():
         checked = [check(path) for path in journals(folder)]
-    except JournalsError as error:
-        output.fail(str(error), "journals_unreadable")
     lines = []
     for one in checked:
         state = Text(f"record {one.first_bad} was changed", "red") if one.first_bad else Text("chain intact", "green")

@@ -13,13 +13,13 @@ from rich.text import Text
 
 from zt import show_evidence as showing
 from zt.audit import POLICY, After, Log, PolicyFile, audit, explained
+from zt.operators import Settings, told
 from zt.output import Json, output
 
 if TYPE_CHECKING:
     from zerotrust.audit.verification import Verification
     from zerotrust.tlog.note import Note
     from zt.log_folder import LogFolder
-    from zt.operators import Settings
 
 __all__ = ["audit"]
 """With the commands of `zt.audit`, too."""
@@ -75,7 +75,6 @@ def policy(context: typer.Context, *, _json: Json = False) -> None:
 
     from zerotrust.tlog.quorum import policy
     from zerotrust.tlog.tree import InvalidLog
-    from zt.operators import told
     from zt.registry_client import audit_policy
 
     with told():
@@ -113,7 +112,7 @@ def witness(
     output.show_text(document | {"cosignature": str(signature)}, f"{line}\n")
 
 
-def _log(settings: "Settings", log: Path | None) -> "LogFolder":
+def _log(settings: Settings, log: Path | None) -> "LogFolder":
     from zt.log_folder import LogFolder
 
     return LogFolder(log or settings.journals / LEDGER)
@@ -131,7 +130,8 @@ def _cosigned(log: "LogFolder", policy: Path) -> "Note":
 
 def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verification":
     """Write an export to a file, which has its name once it is whole."""
-    from zt.evidence import EvidenceError, export
+    from zt.errors import CommandError
+    from zt.evidence import export
 
     unfinished = to.with_name(f"{to.name}.new")
     try:
@@ -140,7 +140,7 @@ def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verificat
         unfinished.replace(to)
     except OSError as error:
         printed = "Without --to, the export is printed: zt audit export > FILE."
-        raise EvidenceError(f"{to} cannot be written: {error.strerror}.  {printed}", "not_written") from error
+        raise CommandError(f"{to} cannot be written: {error.strerror}.  {printed}", "not_written") from error
     finally:
         with suppress(OSError):  # where nothing can be written, nothing can be removed either
             unfinished.unlink()

@@ -15,16 +15,9 @@ from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
 from zerotrust.tlog.note import MAX_NOTE, Note
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
+from zt.errors import CommandError
 from zt.journals import first_record, journals
 from zt.log_folder import LogFolder
-
-
-class EvidenceError(Exception):
-    """It cannot be done, for a `reason`.  The text names the cause and the next step."""
-
-    def __init__(self, text: str, reason: str) -> None:
-        super().__init__(text)
-        self.reason = reason
 
 
 class AnyKey:
@@ -37,15 +30,15 @@ class AnyKey:
 
 
 def trusted(path: Path) -> TrustPolicy:
-    """Return the policy in a file.  Raises `EvidenceError`."""
+    """Return the policy in a file.  Raises `CommandError`."""
     try:
         return policy(file_content(path, MAX_NOTE, pipe=True).decode())
     except FileNotFoundError as error:
         text = f"There is no policy {path}: --policy FILE names one.  `zt audit policy > FILE` asks a running registry."
-        raise EvidenceError(text, "no_policy") from error
+        raise CommandError(text, "no_policy") from error
     except (OSError, UnicodeDecodeError, InvalidLog) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise EvidenceError(f"{path} is no policy: {why}.", "malformed_policy") from error
+        raise CommandError(f"{path} is no policy: {why}.", "malformed_policy") from error
 
 
 def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verification:
@@ -62,7 +55,7 @@ def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verificati
     try:
         verification = Verification(written(), AnyKey(), after=after, source=LOG)
     except InvalidLog as error:
-        raise EvidenceError(f"The log in {log.folder} cannot be exported: {error}.", "not_exported") from error
+        raise CommandError(f"The log in {log.folder} cannot be exported: {error}.", "not_exported") from error
     followed(verification)
     return verification
 
@@ -71,25 +64,19 @@ def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verificati
 def opened(source: Path, after: int) -> Iterator[tuple[Iterator[bytes], str]]:
     """Have the lines of an export, which may be the folder of a log itself, and who made them.
 
-    Raises `LogFolderError` and `OSError`; and the lines of a folder `InvalidLog`.
+    Raises `CommandError`, also where the block cannot read the lines.
     """
-    if source.is_dir():
-        log = LogFolder(source)
-        yield exported(log.note, log.read, after), LOG
-    else:
-        with source.open("rb") as file:
-            yield lines_of(file), EXPORT
-
-
-@contextmanager
-def readable(source: Path) -> Iterator[None]:
-    """Raise `EvidenceError` where what the block reads cannot be read."""
     try:
-        yield
+        if source.is_dir():
+            log = LogFolder(source)
+            yield exported(log.note, log.read, after), LOG
+        else:
+            with source.open("rb") as file:
+                yield lines_of(file), EXPORT
     except OSError as error:
-        raise EvidenceError(f"{source} cannot be read: {error.strerror}.", "unreadable") from error
+        raise CommandError(f"{source} cannot be read: {error.strerror}.", "unreadable") from error
     except InvalidLog as error:  # of the folder of a log: an export's is a fault
-        raise EvidenceError(f"{source} is not the folder of a log: {error}.", "unreadable") from error
+        raise CommandError(f"{source} is not the folder of a log: {error}.", "unreadable") from error
 
 
 def followed(verification: Verification, delivered: dict[str, Delivered] | None = None) -> None:
@@ -126,10 +113,10 @@ def verified(
 ) -> Verified:
     """Verify an export, or the folder of a log, and compare the journals in the folder `local` with it.
 
-    Raises `Faulty`, `EvidenceError`, `LogFolderError` and `JournalsError`.
+    Raises `Faulty` and `CommandError`.
     """
     delivered = dict[str, Delivered]() if local else None
-    with readable(source), opened(source, after) as (found, maker):
+    with opened(source, after) as (found, maker):
         verification = Verification(found, trust, after=after, held=held, source=maker)
         followed(verification, delivered)
     behind = _not_delivered(local, delivered) if local and delivered is not None else None
@@ -151,7 +138,7 @@ def records(
 
 def leaves(source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
     """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verified`."""
-    with readable(source), opened(source, after) as (found, maker):
+    with opened(source, after) as (found, maker):
         yield from Verification(found, trust, after=after, held=held, source=maker).leaves()
 
 

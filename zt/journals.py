@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
+from zt.errors import CommandError
 from zt.wanted import Found, NoRecordError, Wanted, found
-
-
-class JournalsError(Exception):
-    """The journals cannot be read.  The text names the cause and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +24,23 @@ class Checked:
 
 
 def journals(folder: Path) -> list[Path]:
-    """Return the journals in a folder of data, or of an earlier run.  Raises `JournalsError` if there are none."""
+    """Return the journals in a folder of data, or of an earlier run.  Raises `CommandError` if there are none."""
     found = sorted([*folder.glob("*/journal.jsonl"), *folder.glob("*.jsonl")])
     if not found:
-        raise JournalsError(
+        raise CommandError(
             f"There are no journals in {folder}.  Name another folder by --journals: the walkthrough's journals are in "
-            "run/walkthrough/data."
+            "run/walkthrough/data.",
+            "journals_unreadable",
         )
     return found
 
 
 def check(path: Path) -> Checked:
-    """Check the hash chain of a journal.  Raises `JournalsError` if it cannot be read."""
+    """Check the hash chain of a journal.  Raises `CommandError` if it cannot be read."""
     try:
         return Checked(path, sum(1 for _ in lines(path)), first_bad_record(path), _deleted(path))
     except OSError as error:
-        raise JournalsError(f"{path} cannot be read: {error.strerror}.") from error
+        raise CommandError(f"{path} cannot be read: {error.strerror}.", "journals_unreadable") from error
 
 
 def _deleted(path: Path) -> int:
@@ -52,15 +50,17 @@ def _deleted(path: Path) -> int:
 
 
 def find(folder: Path, what: Wanted) -> Found:
-    """Return the records about something, in all journals.  Raises `JournalsError`."""
+    """Return the records about something, in all journals.  Raises `CommandError`."""
     try:
         return found(records(folder), what, author=lambda place, _: place.rpartition(": record ")[0])
     except NoRecordError as error:
-        raise JournalsError(f"{error} was changed; `zt audit verify` checks all journals.") from error
+        raise CommandError(
+            f"{error} was changed; `zt audit verify` checks all journals.", "journals_unreadable"
+        ) from error
 
 
 def named(folder: Path, kind: str, name: str) -> bool:
-    """Return whether a record names that session or token.  Raises `JournalsError`."""
+    """Return whether a record names that session or token.  Raises `CommandError`."""
     for event in find(folder, Wanted("id", name)).events:
         token = getattr(event.data, "principal", None)
         if kind == "token" or (token and token.session == name):
@@ -69,13 +69,13 @@ def named(folder: Path, kind: str, name: str) -> bool:
 
 
 def records(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield each line of all journals, and its place in words.  Raises `JournalsError`."""
+    """Yield each line of all journals, and its place in words.  Raises `CommandError`."""
     for path in journals(folder):
         try:
             for number, line in enumerate(lines(path), first_record(path)):
                 yield f"{path}: record {number}", line
         except OSError as error:
-            raise JournalsError(f"{path} cannot be read: {error.strerror}.") from error
+            raise CommandError(f"{path} cannot be read: {error.strerror}.", "journals_unreadable") from error
 
 
 def first_record(path: Path) -> int:

@@ -5,14 +5,11 @@ from pathlib import Path
 from zerotrust.tlog.note import Note, parsed
 from zerotrust.tlog.tiles import read_part
 from zerotrust.tlog.tree import InvalidLog
-
-
-class LogFolderError(Exception):
-    """The folder cannot be read.  The text names the cause and the next step."""
+from zt.errors import CommandError
 
 
 class LogFolder:
-    """The files of a log.  All methods raise `LogFolderError`."""
+    """The files of a log.  All methods raise `CommandError`."""
 
     def __init__(self, folder: Path) -> None:
         """Read the checkpoint, which is older than every file that is read later."""
@@ -20,27 +17,29 @@ class LogFolder:
         try:
             begun, there = folder.is_dir(), (folder / "checkpoint").is_file()
         except OSError as error:
-            raise LogFolderError(f"{folder} cannot be read: {error.strerror}.") from error
+            raise CommandError(f"{folder} cannot be read: {error.strerror}.", "log_unreadable") from error
         if begun and not there:
-            raise LogFolderError(
+            raise CommandError(
                 f"The log in {folder} has no checkpoint yet: the ledger publishes the first one with the first "
-                "record.  Run a task, and try again after a second."
+                "record.  Run a task, and try again after a second.",
+                "log_unreadable",
             )
         if not there:
-            raise LogFolderError(
+            raise CommandError(
                 f"There is no log in {folder}.  `make up` starts the ledger, which keeps it; --log names "
-                "another folder."
+                "another folder.",
+                "log_unreadable",
             )
         try:
             self.note: Note = parsed(self.read("checkpoint"))
         except InvalidLog as error:
-            raise LogFolderError(f"{folder}/checkpoint cannot be read: {error}.") from error
+            raise CommandError(f"{folder}/checkpoint cannot be read: {error}.", "log_unreadable") from error
 
     def read(self, path: str) -> bytes:
         """Return a file.  A partial tile is taken from the full one, once that is there."""
         try:
             return read_part(lambda file: (self.folder / file).read_bytes(), path)
         except FileNotFoundError as error:
-            raise LogFolderError(f"{error.filename} is missing.") from error
+            raise CommandError(f"{error.filename} is missing.", "log_unreadable") from error
         except OSError as error:
-            raise LogFolderError(f"{self.folder}/{path} cannot be read: {error.strerror}.") from error
+            raise CommandError(f"{self.folder}/{path} cannot be read: {error.strerror}.", "log_unreadable") from error

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from zt import show_policy as showing
-from zt.operators import Because, Settings, signed_in_at
+from zt.operators import Because, Settings, signed_in_at, told
 from zt.output import Json, output
 
 if TYPE_CHECKING:
@@ -43,17 +43,15 @@ def show(
     _json: Json = False,
 ) -> None:
     """Show a version of the policies, by default the one in force: its rules, schema and decision table."""
-    from zt.policy_folder import PolicyFolderError, files, write
+    from zt.policy_folder import files, write
 
     answer = _at(context, lambda authority: _version(authority, number))
-    try:
+    with told():
         if to:
             write(answer["content"], to)
             output.show(answer, Text(f"Version {answer['number']} is in {to}."))
         else:
             output.show_text(answer, showing.version(answer, files(answer["content"])))
-    except PolicyFolderError as error:
-        output.fail(str(error), "policies_unreadable")
 
 
 @policy.command("test")
@@ -85,8 +83,8 @@ def activate(context: typer.Context, folder: Folder = None, *, because: Because,
     if version:
         output.show(version, *showing.activated(version, tested))
     else:
-        told = f"Nothing was activated: version {tested['active']}, which is in force, has the same text."
-        output.show({"active": tested["active"]}, Text(told))
+        text = f"Nothing was activated: version {tested['active']}, which is in force, has the same text."
+        output.show({"active": tested["active"]}, Text(text))
 
 
 @policy.command()
@@ -162,17 +160,15 @@ def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") ->
 
 def _read(context: typer.Context, folder: Path | None) -> dict[str, Any]:
     """Return the policies of a folder; exit with a message if they cannot be read."""
-    from zt.policy_folder import PolicyFolderError, others, read
+    from zt.policy_folder import others, read
 
     settings: Settings = context.obj
     folder = folder or settings.policies
-    try:
+    with told():
         content = read(folder)
         if unread := others(folder):
             output.say(f"Not read: {', '.join(unread)}.", {"not_read": unread})
         return content
-    except PolicyFolderError as error:
-        output.fail(str(error), "policies_unreadable")
 
 
 async def _version(authority: "PolicyClient", number: int | None) -> dict[str, Any]:

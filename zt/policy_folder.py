@@ -8,6 +8,7 @@ from typing import Any
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.files import SCHEMA, policy_files
 from zerotrust.registry.reading import RegistryError, content
+from zt.errors import CommandError
 
 TABLE = "decisions.md"
 """The decision table."""
@@ -16,25 +17,26 @@ MOST_OTHERS = 5
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,57}\.cedar")
 
 
-class PolicyFolderError(Exception):
-    """The folder cannot be read or written.  The text names the cause and the next step."""
-
-
 def read(folder: Path) -> dict[str, Any]:
-    """Return the policies in a folder, as the policy authority takes them.  Raises `PolicyFolderError`."""
+    """Return the policies in a folder, as the policy authority takes them.  Raises `CommandError`."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise PolicyFolderError(f"{folder} {what}: name the folder of the policies, or none for policies/ itself.")
+        raise CommandError(
+            f"{folder} {what}: name the folder of the policies, or none for policies/ itself.", "policies_unreadable"
+        )
     try:
         if bad := [file for file in policy_files(folder) if not _NAME.fullmatch(file.name)]:
-            raise PolicyFolderError(f"{bad[0]}: rename it: a policy file has lower-case letters, digits, - and _ only.")
+            raise CommandError(
+                f"{bad[0]}: rename it: a policy file has lower-case letters, digits, - and _ only.",
+                "policies_unreadable",
+            )
         return {
             "policies": {file.name: _text(file) for file in policy_files(folder)},
             "cedar_schema": _text(folder / SCHEMA),
             "table": _text(folder / TABLE),
         }
     except (RegistryError, UnicodeDecodeError) as error:
-        raise PolicyFolderError(f"{error}: is {folder} the folder of the policies?") from error
+        raise CommandError(f"{error}: is {folder} the folder of the policies?", "policies_unreadable") from error
 
 
 def others(folder: Path) -> list[str]:
@@ -44,23 +46,25 @@ def others(folder: Path) -> list[str]:
 
 
 def files(told: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text of each file by its name.  Raises `PolicyFolderError` for a name that is no file's here."""
+    """Return the text of each file by its name.  Raises `CommandError` for a name that is no file's here."""
     policies = {str(name): str(text) for name, text in told["policies"].items()}
     if bad := [name for name in policies if not _NAME.fullmatch(name)]:
-        raise PolicyFolderError(f"the policy authority has a policy file of the name {bad[0]!r}, which is none.")
+        raise CommandError(
+            f"the policy authority has a policy file of the name {bad[0]!r}, which is none.", "policies_unreadable"
+        )
     return policies | {SCHEMA: str(told["cedar_schema"]), TABLE: str(told["table"])}
 
 
 def write(told: Mapping[str, Any], folder: Path) -> None:
-    """Write the policies into a folder that has none.  Raises `PolicyFolderError`."""
+    """Write the policies into a folder that has none.  Raises `CommandError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise PolicyFolderError(f"{folder} is not empty: name a new folder.")
+            raise CommandError(f"{folder} is not empty: name a new folder.", "policies_unreadable")
         for name, text in files(told).items():
             (folder / name).write_text(text)
     except OSError as error:
-        raise PolicyFolderError(f"{folder} cannot be written ({error.strerror}).") from error
+        raise CommandError(f"{folder} cannot be written ({error.strerror}).", "policies_unreadable") from error
 
 
 def _text(file: Path) -> str:

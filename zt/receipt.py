@@ -16,13 +16,13 @@ from rich.tree import Tree
 
 from zt.audit import POLICY, PolicyFile, explained
 from zt.names import short
+from zt.operators import Settings
 from zt.output import Json, output
 from zt.show_evidence import at
 
 if TYPE_CHECKING:
     from zerotrust.receipts import Proven, Unproven
     from zerotrust.receipts.opened import Opened
-    from zt.operators import Settings
 
 receipt = typer.Typer(no_args_is_help=True)
 

@@ -14,7 +14,7 @@ from zerotrust.receipts.logged import MAX_EVIDENCE
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.reading import RegistryError
-from zt.evidence import EvidenceError
+from zt.errors import CommandError
 
 MAX_FILE = 1 << 20
 """Bytes of a file that says whom to accept, or of the authorities: each has a few kilobytes."""
@@ -35,29 +35,29 @@ _ACCEPTED = TypeAdapter(dict[SpiffeId, _Digests | _FrontDoor])
 
 
 def answer_in(path: Path) -> bytes:
-    """Return an answer, or a request, as it was sent.  Raises `EvidenceError`."""
+    """Return an answer, or a request, as it was sent.  Raises `CommandError`."""
     return _content(path, MAX_ANSWER)
 
 
 def approved_in(system: Path) -> Accepted:
-    """Return whom the registry and the lock in that folder approve.  Raises `EvidenceError`."""
+    """Return whom the registry and the lock in that folder approve.  Raises `CommandError`."""
     try:
         return approved(load_registry(system / REGISTRY), load_lock(system / LOCK).parties)
     except RegistryError as error:
-        raise EvidenceError(f"{error}.  --accept FILE says whom to accept instead.", "no_registry") from error
+        raise CommandError(f"{error}.  --accept FILE says whom to accept instead.", "no_registry") from error
 
 
 def accepted_by(path: Path) -> Accepted:
-    """Return whom a file accepts: YAML or JSON, as docs/reference/receipts.md says.  Raises `EvidenceError`."""
+    """Return whom a file accepts: YAML or JSON, as docs/reference/receipts.md says.  Raises `CommandError`."""
     try:
         found = _ACCEPTED.validate_python(strict_yaml(_content(path)))
     except ValueError as error:
         text = f"{path} does not say whom to accept: it needs SPIFFE IDs, each with `code` digests, or an entry party."
-        raise EvidenceError(text, "malformed_accept") from error
+        raise CommandError(text, "malformed_accept") from error
     parties = {party: _party(entry) for party, entry in found.items()}
     if not any(party.clients for party in parties.values()):
         text = f"{path} names no entry party: the party that your client calls needs `code` and `clients`."
-        raise EvidenceError(text, "malformed_accept")
+        raise CommandError(text, "malformed_accept")
     return Accepted(parties)
 
 
@@ -68,15 +68,15 @@ def _party(entry: list[str] | _FrontDoor) -> Party:
 
 
 def authorities(path: Path) -> list[x509.Certificate]:
-    """Return the certificates in a PEM file.  Raises `EvidenceError`."""
+    """Return the certificates in a PEM file.  Raises `CommandError`."""
     try:
         return x509.load_pem_x509_certificates(_content(path))
     except ValueError as error:
-        raise EvidenceError(f"{path} has no certificates: --ca FILE names the authority's.", "malformed_ca") from error
+        raise CommandError(f"{path} has no certificates: --ca FILE names the authority's.", "malformed_ca") from error
 
 
 def evidence(path: Path) -> Evidence:
-    """Return the proof in a file, as the orchestrator gives it.  Raises `EvidenceError`."""
+    """Return the proof in a file, as the orchestrator gives it.  Raises `CommandError`."""
     try:
         return evidence_of(_content(path, MAX_EVIDENCE))
     except FileNotFoundError as error:
@@ -84,24 +84,24 @@ def evidence(path: Path) -> Evidence:
             f"There is no proof {path}: soon after the answer, GET /receipts/DIGEST at the orchestrator gives it "
             "(`zt receipt digest`).  Without it, --export FILE verifies all but the time."
         )
-        raise EvidenceError(text, "no_proof") from error
+        raise CommandError(text, "no_proof") from error
     except ValueError as error:
-        raise EvidenceError(
+        raise CommandError(
             f"{path} is no proof: {error}.  If it has a refusal, ask again.", "malformed_proof"
         ) from error
 
 
 def _content(path: Path, most: int = MAX_FILE) -> bytes:
-    """Return what a file has.  Raises `EvidenceError`, and `FileNotFoundError` where a caller explains that."""
+    """Return what a file has.  Raises `CommandError`, and `FileNotFoundError` where a caller explains that."""
     try:
         with path.open("rb") as file:
             content = file.read(most + 1)
     except FileNotFoundError as error:
         if most == MAX_EVIDENCE:
             raise
-        raise EvidenceError(f"There is no file {path}.", "unreadable") from error
+        raise CommandError(f"There is no file {path}.", "unreadable") from error
     except OSError as error:
-        raise EvidenceError(f"{path} cannot be read: {error.strerror}.", "unreadable") from error
+        raise CommandError(f"{path} cannot be read: {error.strerror}.", "unreadable") from error
     if len(content) > most:
-        raise EvidenceError(f"{path} has more than {most:,} bytes.", "too_large")
+        raise CommandError(f"{path} has more than {most:,} bytes.", "too_large")
     return content

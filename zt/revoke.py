@@ -58,14 +58,15 @@ def revoke_token(
 
 def _check_known(context: typer.Context, kind: str, name: str) -> None:
     """Exit with a message unless a record names it: nobody else could say that an id has a typo."""
-    from zt.journals import JournalsError, named
+    from zt.errors import CommandError
+    from zt.journals import named
 
     settings: Settings = context.obj
     try:
         if named(settings.journals, kind, name):
             return
         why = f"No record in {settings.journals} names the {kind} {name}: check the id."
-    except JournalsError as error:
+    except CommandError as error:
         why = f"The {kind} {name} cannot be looked up: {error}"
     output.fail(f"Nothing was revoked.  {why}  To revoke it all the same: --in-advance.", f"unknown_{kind}")
 

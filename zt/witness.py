@@ -18,14 +18,11 @@ from zerotrust.tlog.note import COSIGNATURE, Signature, VerifierKey, parsed
 from zerotrust.tlog.tiles import reader
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
 from zerotrust.tlog.witness import NotCosigned, Request, judged
+from zt.errors import CommandError
 from zt.log_folder import LogFolder
 
 NAME = "zt"
 """Of the key; a policy calls a witness what it likes."""
-
-
-class WitnessError(Exception):
-    """The witness does not sign.  The text names the cause and the next step."""
 
 
 def default_folder() -> Path:
@@ -42,7 +39,7 @@ class Witness:
         self._folder = folder
 
     def held(self, logs: Iterable[VerifierKey]) -> dict[str, Checkpoint]:
-        """Return what was cosigned last of these logs, by their names.  Raises `WitnessError`."""
+        """Return what was cosigned last of these logs, by their names.  Raises `CommandError`."""
         keys = dict[str, list[VerifierKey]]()
         for key in logs:
             keys.setdefault(key.name, []).append(key)
@@ -55,17 +52,20 @@ class Witness:
         except FileNotFoundError:
             return None
         except (OSError, InvalidLog) as error:
-            raise WitnessError(f"{path} cannot be read: {error}.  Restore it: without it, no fork is seen.") from error
+            raise CommandError(
+                f"{path} cannot be read: {error}.  Restore it: without it, no fork is seen.", "not_cosigned"
+            ) from error
         for key in keys:
             with suppress(InvalidLog):
                 return check_signed(note, key)
-        raise WitnessError(
+        raise CommandError(
             f"Another key signed {path} than the policy has for {origin}: the log was replaced, or the policy.  Once "
-            "an operator has confirmed the new log, delete that file."
+            "an operator has confirmed the new log, delete that file.",
+            "not_cosigned",
         )
 
     def cosign(self, log: LogFolder, logs: tuple[VerifierKey, ...]) -> tuple[NoteKey, Signature]:
-        """Keep the checkpoint of a log, and return what is signed.  Raises `WitnessError` and `LogFolderError`.
+        """Keep the checkpoint of a log, and return what is signed.  Raises `CommandError`.
 
         `logs`: the keys that the log may have, as the policy says.
         """
@@ -75,9 +75,10 @@ class Witness:
                 held = self.held(logs)
                 old = held[origin].size if origin in held else 0
                 if old > size:
-                    raise WitnessError(
+                    raise CommandError(
                         f"The log in {log.folder} has {size} leaves, and this witness has cosigned {old}: it is an "
-                        "older state, such as a restored backup.  Nothing was signed."
+                        "older state, such as a restored backup.  Nothing was signed.",
+                        "not_cosigned",
                     )
                 proof = consistency_proof(old, size, reader(log.read, size))
                 judged(Request(old, tuple(proof), log.note), {one.name: one for one in logs}, held)
@@ -85,9 +86,9 @@ class Witness:
                 synced(self._folder)
                 return key, cosigned(log.note.text, key.public, key.private, int(time.time()))
         except NotCosigned as error:
-            raise WitnessError(f"The log in {log.folder} is not cosigned: {error}.") from error
+            raise CommandError(f"The log in {log.folder} is not cosigned: {error}.", "not_cosigned") from error
         except (OSError, InvalidLog) as error:
-            raise WitnessError(f"The witness in {self._folder} cannot sign: {error}.") from error
+            raise CommandError(f"The witness in {self._folder} cannot sign: {error}.", "not_cosigned") from error
 
     @contextmanager
     def _locked(self) -> Iterator[NoteKey]:

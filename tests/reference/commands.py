@@ -12,7 +12,7 @@ from tests.support.system import ROOT
 from zt.commands import app
 from zt.doors import POLICY_AUTHORITY, REGISTRY
 
-ERRORS = {"output.fail", "CommandError", "EvidenceError"}
+ERRORS = {"output.fail", "CommandError"}
 """What an error of `zt` is made with: its text, and then its reason."""
 UNKNOWN = {"unknown_session", "unknown_token"}
 """Of what is revoked; the kind is taken in when the error is made."""
