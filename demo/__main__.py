@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 
 import typer
 
-from demo.parts import INTRODUCTION, paragraph
+from demo.parts import INTRODUCTION
 from local.alone import process_running
 from local.model import Model, ModelOption
-from local.program import FOLDER, alive, busy, console, say, until_stopped
+from local.program import FOLDER, alive, busy, console, paragraph, say, until_stopped
 
 STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""

@@ -19,7 +19,7 @@ import httpx
 
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import answer_to
-from demo.parts import INTRODUCTION, begin, paragraph
+from demo.parts import INTRODUCTION, begin
 from demo.receipts import show_receipts
 from demo.refusals import attempts, attempts_of_users, no_identity
 from demo.revocation import operator
@@ -27,7 +27,7 @@ from demo.rule_change import show_rule_change
 from demo.story import tell_story
 from demo.walk import LEGEND, show_the_rest, the_end, walk, who_is_who
 from local.manual_steps import REQUEST
-from local.program import until_stopped
+from local.program import paragraph, until_stopped
 from local.sign_in import print_token
 from local.system import ROOT, Running
 from zerotrust.issuer.discovery import Metadata, discover

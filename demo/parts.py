@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from local.program import console
+from local.program import console, paragraph
 
 INTRODUCTION = (
     "alice works in engineering. She has two agents summarize her department's incident reports and file the summary. "
@@ -22,15 +22,3 @@ def begin(title: str, sentence: str = "") -> None:
     if sentence:
         paragraph(sentence)
         console.print()
-
-
-def paragraph(text: str | Text, *, indent: int = 0, hanging: int = 0) -> None:
-    """Print a paragraph that is broken between words; `hanging`: further columns before each line but the first."""
-    whole = Text(text) if isinstance(text, str) else text
-    width = max(20, console.width - indent)
-    first = whole.wrap(console, width)[0]
-    rest = whole[len(first) :]
-    rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
-    lines = [first, *(rest.wrap(console, max(20, width - hanging)) if rest else ())]
-    margin = "\n" + " " * (indent + hanging)
-    console.print(Text(" " * indent).append_text(Text(margin).join(lines)))

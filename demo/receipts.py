@@ -16,10 +16,10 @@ from cryptography import x509
 
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from demo.checks import ALLOWED, Attempt, Checks
-from demo.parts import begin, paragraph
+from demo.parts import begin
 from demo.story import task_answered
 from local.manual_steps import REQUEST
-from local.program import busy, console, say
+from local.program import busy, console, paragraph, say
 from local.system import ROOT, Running
 from zerotrust.receipts import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
 from zerotrust.receipts.carried import HEADER, filled, taken

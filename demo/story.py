@@ -11,11 +11,11 @@ from rich.text import Text
 
 from demo.checks import Attempt, Checks
 from demo.intruder import said
-from demo.parts import NO, begin, paragraph
+from demo.parts import NO, begin
 from demo.tokens import show_exchanges
 from deploy.ogx import NAME
 from local.manual_steps import REQUEST
-from local.program import busy, console, say
+from local.program import busy, console, paragraph, say
 from local.system import ROOT, Running, System
 from registration.realm.users import USERS
 from zerotrust.audit.chain import first_bad_record

@@ -10,9 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from demo.parts import NO, begin, paragraph
+from demo.parts import NO, begin
 from demo.who import name_of
-from local.program import console, show
+from local.program import console, paragraph, show
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Exchange, Request

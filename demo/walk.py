@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from demo.checks import Checks
 from demo.llama_stack import attempts_at_the_server
-from demo.parts import NO, begin, paragraph
+from demo.parts import NO, begin
 from demo.receipts import show_receipts
 from demo.refusals import attempts
 from demo.revocation import operator, revocations, rogues
@@ -14,7 +14,7 @@ from demo.revocation_methods import EVERYWHERE, REVOCATION_METHODS
 from demo.rule_change import drafts, show_rule_change
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
-from local.program import busy, console, show
+from local.program import busy, console, paragraph, show
 from local.system import ROOT, Running, System
 
 LEGEND = (

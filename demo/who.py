@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from cryptography import x509
 
 from authorities.attestation.verifier.measure import digest_of
-from demo.parts import NO, begin, paragraph
-from local.program import show
+from demo.parts import NO, begin
+from local.program import paragraph, show
 from local.system import HOST, System
 from registration.realm.users import USERS
 from zerotrust.registry.model import Registry

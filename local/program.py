@@ -84,6 +84,18 @@ def show(columns: Iterable[str], rows: Iterable[Iterable[RenderableType]], *, ri
     console.print(table)
 
 
+def paragraph(text: str | Text, *, indent: int = 0, hanging: int = 0) -> None:
+    """Print a paragraph that is broken between words; `hanging`: further columns before each line but the first."""
+    whole = Text(text) if isinstance(text, str) else text
+    width = max(20, console.width - indent)
+    first = whole.wrap(console, width)[0]
+    rest = whole[len(first) :]
+    rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
+    lines = [first, *(rest.wrap(console, max(20, width - hanging)) if rest else ())]
+    margin = "\n" + " " * (indent + hanging)
+    console.print(Text(" " * indent).append_text(Text(margin).join(lines)))
+
+
 def until_stopped(main: Coroutine[Any, Any, int]) -> int:
     """Run `main` until it ends or is stopped by a signal.  Return the exit status; print expected errors."""
 

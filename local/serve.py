@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from authorities.policy.versions import Version, content_of
-from demo.parts import paragraph
 from local.keycloak_options import URL
 from local.left_running import READY, let_go
 from local.manual_steps import RECEIPT_STEPS, steps
 from local.model import Model
 from local.past import HINTS
-from local.program import FOLDER, console, say
+from local.program import FOLDER, console, paragraph, say
 from local.start import running
 from local.system import HOST, ROOT, System
 from registration.realm.users import USERS

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.intruder import INSIDERS
-from demo.parts import begin, paragraph
+from demo.parts import begin
 from lab.before.attacks import Seen, tried
 from lab.before.expected import EXPECTED, Expected
 from lab.before.llama_stack.story import INTRODUCTION as FIGURE_3
@@ -18,7 +18,7 @@ from lab.before.one_token.running import one_token
 from lab.before.real import real
 from lab.before.system import System
 from local.llama_stack import OGX
-from local.program import FOLDER, alive, console, say
+from local.program import FOLDER, alive, console, paragraph, say
 from local.start import running
 
 NO_OGX = (

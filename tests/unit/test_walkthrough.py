@@ -15,12 +15,11 @@ from rich.text import Text
 from demo import containers
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED, Attempt, Checks
-from demo.parts import paragraph
 from demo.story import TRIED, Done, _tell_of_the_poisoned_report, model_said, poisoned
 from demo.tokens import longest_chain, show_exchanges, side_by_side, tokens_of
 from demo.who import show_who_is_who
 from local import program
-from local.program import alive, console, say
+from local.program import alive, console, paragraph, say
 from registration.realm.users import USERS
 from tests.support.ca import the_ca
 from tests.support.system import ROOT

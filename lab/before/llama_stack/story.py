@@ -2,10 +2,10 @@
 
 from rich.text import Text
 
-from demo.parts import begin, paragraph
+from demo.parts import begin
 from lab.before.llama_stack.attacks import ATTACKS, tried
 from lab.before.llama_stack.running import Before, before
-from local.program import busy, say
+from local.program import busy, paragraph, say
 from local.system import System
 
 INTRODUCTION = (
