@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from demo.checks import Checks
+from demo.impostors import rogues
 from demo.llama_stack import attempts_at_the_server
 from demo.parts import NO, begin
 from demo.receipts import show_receipts
 from demo.refusals import attempts
-from demo.revocation import operator, revocations, rogues
+from demo.revocation import operator, revocations
 from demo.revocation_delays import all_delays
 from demo.revocation_methods import EVERYWHERE, REVOCATION_METHODS
 from demo.rule_change import drafts, show_rule_change

@@ -13,8 +13,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from demo.impostors import rogues
 from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
-from demo.revocation import PLANTED, operator, revocations, rogues
+from demo.revocation import PLANTED, operator, revocations
 from demo.ways import TASK
 from local.system import ROOT, System
 from tests.support.ca import CA, REGISTRY_PARTY

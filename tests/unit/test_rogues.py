@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from demo import revocation
+from demo import impostors, revocation
 from local.alone import DemoError
 from tests.support.ca import the_ca
 from zt.errors import RefusedError
@@ -34,11 +34,11 @@ async def test_it_listens_before_it_is_called_or_the_walkthrough_ends(
     monkeypatch: pytest.MonkeyPatch, starts: bool
 ) -> None:
     late = Server(starts=starts)
-    monkeypatch.setattr(revocation, "server", lambda *_, **__: late)
+    monkeypatch.setattr(impostors, "server", lambda *_, **__: late)
     monkeypatch.setattr(asyncio, "sleep", lambda _: late.turn(0))  # each wait is one turn of the loop
 
     async def called() -> None:
-        async with revocation._in_its_place(SYSTEM, the_ca().svid("agent/writer"), Any):  # type: ignore[arg-type]
+        async with impostors._in_its_place(SYSTEM, the_ca().svid("agent/writer"), Any):  # type: ignore[arg-type]
             assert late.started
 
     if starts:
