@@ -10,8 +10,7 @@ import jwt
 import pytest
 
 from lab.before.llama_stack.agent import agent_app
-from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET, Attack, tried
-from lab.before.llama_stack.model import model_app
+from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, Attack, tried
 from lab.before.llama_stack.realm import Realm, representation
 from lab.before.llama_stack.running import Before
 from lab.before.llama_stack.stack import config
@@ -100,23 +99,11 @@ async def test_beside_its_key_the_tool_records_the_client_of_the_token_that_came
     assert documents.record == [f"read {PUBLISHED}, with the key, azp=app", f"read {PUBLISHED}, with the key"]
 
 
-async def test_the_model_wants_the_providers_key() -> None:
-    body = {"model": "scripted", "messages": [{"role": "user", "content": f'call read {{"id": "{SECRET}"}}'}]}
-    transport = httpx.ASGITransport(model_app("provider"))
-    async with httpx.AsyncClient(transport=transport, base_url="http://model") as http:
-
-        async def asked(key: str) -> int:
-            headers = {"authorization": f"Bearer {key}"}
-            return (await http.post("/v1/chat/completions", json=body, headers=headers)).status_code
-
-        assert [await asked(key) for key in ("provider", "tool")] == [200, 401]
-
-
 def test_no_secret_is_in_what_is_committed_and_each_user_has_a_password_of_this_run() -> None:
     made = representation({user: f"of {user}" for user in USERS})
 
     assert {user["username"]: user["credentials"][0]["value"] for user in made["users"]} == {
         user: f"of {user}" for user in USERS
     }
-    auth = config("http://m", "key", "https://i", ROOT / "ca.pem", ROOT)["server"]["auth"]["provider_config"]
+    auth = config("http://m", "https://i", ROOT / "ca.pem", ROOT)["server"]["auth"]["provider_config"]
     assert (auth["issuer"], auth["audience"]) == ("https://i", "llama-stack")

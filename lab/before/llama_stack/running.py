@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from deploy import scripted_model
 from lab.before.llama_stack.agent import agent_app
-from lab.before.llama_stack.model import model_app
 from lab.before.llama_stack.realm import Realm, realm
 from lab.before.llama_stack.stack import config, stack
 from lab.before.tool import Documents
@@ -37,13 +37,12 @@ class Before:
 async def before(keycloak: Keycloak, ca_file: Path, folder: Path) -> AsyncIterator[Before]:
     """Run the pass-through for a block; `folder` is its own, and is emptied.  Raises `DemoError`, `KeycloakError`."""
     folder = emptied(folder)
-    model_key, key = secrets.token_hex(16), secrets.token_hex(16)
-    documents = Documents(key)
+    documents = Documents(key := secrets.token_hex(16))
     async with AsyncExitStack() as opened:
         users = await opened.enter_async_context(realm(keycloak))
-        model = await opened.enter_async_context(served(model_app(model_key)))
+        model = await opened.enter_async_context(served(scripted_model.app))
         tool = f"{await opened.enter_async_context(served(documents.app()))}/mcp"
-        settings = config(model, model_key, users.issuer, ca_file, folder)
+        settings = config(model, users.issuer, ca_file, folder)
         stack_url = await opened.enter_async_context(stack(settings, folder))
         agent = await opened.enter_async_context(served(agent_app(stack_url, tool, key)))
         http = await opened.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))

@@ -18,7 +18,7 @@ PORT = 8331
 """The Llama Stack server of `make before`, in plain http."""
 
 
-def config(model: str, model_key: str, issuer: str, ca_file: Path, folder: Path) -> dict[str, Any]:
+def config(model: str, issuer: str, ca_file: Path, folder: Path) -> dict[str, Any]:
     """Return the server's configuration.  Pure."""
     auth = {
         "type": "oauth2_token",
@@ -27,7 +27,7 @@ def config(model: str, model_key: str, issuer: str, ca_file: Path, folder: Path)
         "jwks": {"uri": f"{issuer}/protocol/openid-connect/certs"},
         "tls_cafile": str(ca_file.absolute()),
     }
-    provider = {"base_url": f"{model}/v1", "api_key": model_key}
+    provider = {"base_url": f"{model}/v1", "api_key": "none"}  # its client wants some
     return {
         "version": 2,
         "distro_name": "before",
