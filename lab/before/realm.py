@@ -1,14 +1,54 @@
 """What the realms of the systems before have in common: they are made for a run, and removed after it."""
 
+import secrets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from local.keycloak import Keycloak
+from local.keycloak_options import URL
 from registration.realm.users import USERS, user
+from zerotrust.testing.browser import Person
+from zt.login import Client, Login, sign_out
 
 LIFE = 3600
 """Seconds of a token: a usual setting."""
+
+
+@dataclass(frozen=True)
+class Users:
+    """The users of a realm, with their passwords of this run, and the public client at which they sign in."""
+
+    tls: ssl.SSLContext = field(repr=False)
+    """What trusts Keycloak's certificate."""
+    passwords: dict[str, str] = field(repr=False)
+    realm: str
+    client: str
+
+    @property
+    def issuer(self) -> str:
+        """The realm's URL in tokens."""
+        return f"{URL}/realms/{self.realm}"
+
+    @property
+    def page(self) -> Client:
+        """The client."""
+        return Client(self.issuer, self.client, "openid", self.tls)
+
+    async def sign_in(self, user: str) -> Login:
+        """Sign a user in.  Raises `LoginError` and `httpx.TransportError`."""
+        return await Person(user, self.passwords[user]).sign_in(self.page)
+
+    async def sign_out(self, login: Login) -> None:
+        """End a user's session at Keycloak.  Raises as `sign_in`."""
+        await sign_out(self.page, login)
+
+
+def new_passwords() -> dict[str, str]:
+    """Return a new password for each user."""
+    return {user: secrets.token_hex(16) for user in USERS}
 
 
 @asynccontextmanager

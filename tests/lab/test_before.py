@@ -11,9 +11,10 @@ import pytest
 
 from lab.before.llama_stack.agent import agent_app
 from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, Attack, tried
-from lab.before.llama_stack.realm import Realm, representation
+from lab.before.llama_stack.realm import representation
 from lab.before.llama_stack.running import Before
 from lab.before.llama_stack.stack import config
+from lab.before.realm import Users
 from lab.before.tool import Documents
 from lab.conformance.serving import served
 from registration.realm.users import USERS
@@ -34,7 +35,7 @@ class _Users:
 def system_that(answers: httpx.MockTransport) -> Before:
     http = httpx.AsyncClient(transport=answers)
     at = "http://a", "http://s", "http://t"
-    return Before(cast("Realm", _Users()), Documents("key"), *at, "key", http)
+    return Before(cast("Users", _Users()), Documents("key"), *at, "key", http)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.called)

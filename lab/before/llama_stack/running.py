@@ -10,8 +10,9 @@ import httpx
 
 from deploy import scripted_model
 from lab.before.llama_stack.agent import agent_app
-from lab.before.llama_stack.realm import Realm, realm
+from lab.before.llama_stack.realm import realm
 from lab.before.llama_stack.stack import config, stack
+from lab.before.realm import Users
 from lab.before.tool import Documents
 from lab.conformance.running import emptied
 from lab.conformance.serving import served
@@ -22,7 +23,7 @@ from local.keycloak import Keycloak
 class Before:
     """The running pass-through, as its users and its attackers find it."""
 
-    realm: Realm
+    realm: Users
     documents: Documents
     agent: str
     stack: str
