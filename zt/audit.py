@@ -108,8 +108,9 @@ def _left_out(found: "Found") -> list[Text]:
 
 def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None, after: int) -> "Found":
     """Return records of an export, which is verified meanwhile, or else of the journals here."""
+    from zerotrust.audit.fault import Outline
     from zt.errors import CommandError
-    from zt.evidence import records, trusted
+    from zt.evidence import leaves, trusted
     from zt.journals import find
     from zt.wanted import NoRecordError, found
     from zt.witness import Witness, default_folder
@@ -118,8 +119,9 @@ def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path
         return find(settings.journals, what)
     trust = trusted(policy or settings.run / POLICY)
     held = Witness(default_folder()).held(trust.logs)
+    read = leaves(export, trust, after=after, held=held)
     try:
-        return found(records(export, trust, after=after, held=held), what)
+        return found(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
     except NoRecordError as error:
         raise CommandError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
 

@@ -124,18 +124,6 @@ def verified(
     return Verified(verification.checkpoint, after, verification.cosigned, counts, behind)
 
 
-def records(
-    source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint]
-) -> Iterator[tuple[str, bytes]]:
-    """Yield each record of an export, or of the folder of a log, once it is verified, and its place in words.
-
-    Raises as `verified`.
-    """
-    for at, content, line in leaves(source, trust, after=after, held=held):
-        if isinstance(content, Outline):
-            yield f"leaf {at}", line
-
-
 def leaves(source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
     """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verified`."""
     with opened(source, after) as (found, maker):

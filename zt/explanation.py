@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Caller, Decided
+from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Access, Request
 from zerotrust.identity import MAX_ACTORS
 from zt.authority_client import AuthorityClient
@@ -132,7 +132,11 @@ def _question(event: AuditEvent, data: Request | Access) -> Question:
     caller, policy = data.principal, data.decision.policy
     assert caller  # noqa: S101 - `decisions` takes no others
     assert policy  # noqa: S101 - nor is another one `_by_rules`
-    thing = {"at": event.service, "action": data.permission} if isinstance(data, Request) else _thing(data)
+    if isinstance(data, Request):
+        thing: Question = {"action": data.permission, "at": event.service}
+    else:
+        kind, name, attributes = data.resource.kind, data.resource.name, data.resource.attributes or {}
+        thing = {"action": data.operation, "at": {"kind": kind, "name": name, "attributes": attributes}}
     return {
         "policy": policy.version,
         "subject": caller.subject,
@@ -144,14 +148,6 @@ def _question(event: AuditEvent, data: Request | Access) -> Question:
     }
 
 
-def _thing(data: Access) -> dict[str, Any]:
-    resource = data.resource
-    return {
-        "action": data.operation,
-        "at": {"kind": resource.kind, "name": resource.name, "attributes": resource.attributes or {}},
-    }
-
-
 def _told(
     event: AuditEvent, data: Request | Access, why: dict[str, Any] | None, sentences: dict[str, dict[str, str] | None]
 ) -> dict[str, Any]:
@@ -160,7 +156,7 @@ def _told(
     document = {"name": data.resource.name, **(data.resource.attributes or {})} if isinstance(data, Access) else None
     return {
         "time": event.time,
-        "user": _user(caller),
+        "user": {"subject": caller.subject, "groups": [*caller.groups]},
         "through": [*reversed(caller.actors)] or [caller.party],
         "at": event.service,
         "asked": data.operation if isinstance(data, Access) else data.permission or data.operation,
@@ -174,10 +170,6 @@ def _told(
         "instead": why["instead"] if why else None,
         "now": why["allowed"] if why else None,
     }
-
-
-def _user(caller: Caller) -> dict[str, Any]:
-    return {"subject": caller.subject, "groups": [*caller.groups]}
 
 
 def _rules(decided: Decided, sentences: dict[str, dict[str, str] | None]) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """The operators' client of the registry."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,23 +34,9 @@ class RegistryClient(AuthorityClient):
         revocation = {"kind": kind, "name": name, "cause": cause or f"revoked by {self.user}"}
         return await self.ask("POST", "/revocations", revocation)
 
-    async def audit_policy(self) -> str:
-        """Return which log and witnesses to believe, as the registry tells everybody."""
-        try:
-            status, answer = await self.answer("GET", "/audit-policy")
-            text = answer.decode()
-        except ValueError as error:
-            why = f"The registry did not answer with a policy ({error}): see {REGISTRY.log}."
-            raise CommandError(why, "no_answer") from error
-        if status == 404:
-            raise CommandError("The registry has not cosigned a log yet: does authority/audit run?", "no_policy")
-        if status != 200:
-            raise CommandError(f"The registry gave no policy (status {status}): see {REGISTRY.log}.", "no_answer")
-        return text
-
     def about(self, path: str, sent: Mapping[str, Any]) -> str:
         """Return what a request was about: a subject, a party, or the path."""
-        return str(sent.get("name") or (_party(path) if path.startswith("/parties/") else path))
+        return str(sent.get("name") or re.sub("^/parties/(.*?)(/suspend|/reinstate)?$", r"\1", path))
 
 
 def no_party(name: str) -> str:
@@ -57,12 +44,18 @@ def no_party(name: str) -> str:
     return f"There is no party {name}: `zt party list` lists them all."
 
 
-def _party(path: str) -> str:
-    return path.removeprefix("/parties/").removesuffix("/suspend").removesuffix("/reinstate")
-
-
 async def audit_policy(place: Place) -> str:
     """Return which log and witnesses to believe, as the registry tells everybody.  Raises `CommandError`."""
     client_at(place.issuer, "", "", ca=place.ca)  # which says what is wrong with that file
-    async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
-        return await RegistryClient(place.address(REGISTRY), http, "", "").audit_policy()
+    try:
+        async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
+            status, answer = await RegistryClient(place.address(REGISTRY), http, "", "").answer("GET", "/audit-policy")
+        text = answer.decode()
+    except ValueError as error:
+        why = f"The registry did not answer with a policy ({error}): see {REGISTRY.log}."
+        raise CommandError(why, "no_answer") from error
+    if status == 404:
+        raise CommandError("The registry has not cosigned a log yet: does authority/audit run?", "no_policy")
+    if status != 200:
+        raise CommandError(f"The registry gave no policy (status {status}): see {REGISTRY.log}.", "no_answer")
+    return text

@@ -1,7 +1,6 @@
 """Formats what became of evidence for people.  Pure: returns objects that rich prints."""
 
 import datetime as dt
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.box import HORIZONTALS
@@ -19,9 +18,10 @@ def verified(found: "Verified") -> list[Table | Text]:
     """Return who vouches for an export that has no fault, and what it has."""
     size, after = found.checkpoint.size, found.after
     part = f"leaves {after:,} to {size - 1:,}" if after else f"all {size:,} leaves"
+    by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items()))
     told: list[Table | Text] = [
         Text.assemble(f"{found.checkpoint.origin}: {part} ", ("verified", "green"), "."),
-        Text(f"Cosigned by {_by(found.cosigned)}."),
+        Text(f"Cosigned by {by or 'no witness'}."),
     ]
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("journal of", no_wrap=True)
@@ -32,10 +32,6 @@ def verified(found: "Verified") -> list[Table | Text]:
         behind = [f"{found.not_delivered[service]:,}"] if found.not_delivered is not None else []
         table.add_row(short(service), f"{records:,}", *behind)
     return [*told, table] if found.records else told
-
-
-def _by(cosigned: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} at {at(when)}" for name, when in sorted(cosigned.items())) or "no witness"
 
 
 def fault(found: "Fault") -> Text:

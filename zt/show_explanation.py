@@ -32,7 +32,9 @@ def explained(answer: Found, *, each: bool = False) -> Iterator[RenderableType]:
         told[one["allowed"], asked, tuple(_why(one)), number if each else 0] += 1
     table = Table.grid(padding=(0, 2, 0, 0))
     for (allowed, asked, why, _), times in told.items() if each else sorted(told.items(), key=lambda line: line[0][0]):
-        table.add_row(Text("yes", "green") if allowed else Text("no", "red"), Text(_often(times) + asked))
+        table.add_row(
+            Text("yes", "green") if allowed else Text("no", "red"), Text(f"{times} x {asked}" if times > 1 else asked)
+        )
         for line in why:
             table.add_row("", Text(line))
     yield table
@@ -109,7 +111,3 @@ def _rules(found: Sequence[Found]) -> Iterator[str]:
 
 def _user(one: Found) -> str:
     return f"{one['user']['subject']} ({', '.join(one['user']['groups']) or 'no group'})"
-
-
-def _often(times: int) -> str:
-    return f"{times} x " if times > 1 else ""

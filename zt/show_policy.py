@@ -1,17 +1,18 @@
 """Formats what the policy authority answers for people.  Pure: returns objects that rich prints."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.style import Style
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from zt.show import listing, local
+from zt.terminal import printable
 
 Found = Mapping[str, Any]
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+"""Of the lines of a difference, by their first characters."""
 
 
 def versions(found: Found, names: Mapping[str, str]) -> Table:
@@ -20,8 +21,9 @@ def versions(found: Found, names: Mapping[str, str]) -> Table:
     for one in found["versions"]:
         active = one["number"] == found["active"]
         number = Text(f"{one['number']}{' in force' if active else ''}", "green" if active else "")
+        by = names.get(one["by"], f"{one['by'][:8]}…") if one["by"] else "setup"
         again = f" (as version {one['of']})" if one["of"] else ""
-        shown.add_row(number, Text(local(one["at"])), Text(_by(one["by"], names)), Text(f"{one['why']}{again}"))
+        shown.add_row(number, Text(local(one["at"])), Text(by), Text(f"{one['why']}{again}"))
     return shown
 
 
@@ -31,32 +33,12 @@ def version(found: Found, files: Mapping[str, str]) -> str:
     return "\n".join([head, *(f"==> {name} <==\n{text}" for name, text in files.items())])
 
 
-class Unfolded:
-    """The lines of a difference as they are in the files, however wide the terminal is: a tool can apply them."""
+def whole(*lines: Text) -> Group:
+    """Return lines that are not folded, however wide the terminal is: a tool can read them.
 
-    COLOURS: ClassVar = {"+": Style(color="green"), "-": Style(color="red"), "@": Style(color="cyan")}
-
-    def __init__(self, text: str) -> None:
-        self._lines = text.split("\n")  # as Cedar does: what else may end a line is shown within it
-
-    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> Iterator[Segment]:
-        """Yield the lines.  The console would fold a `Text`, which it joins with the next one."""
-        yield from (Segment(f"{line}\n", self.COLOURS.get(line[:1])) for line in self._lines)
-
-
-class Whole:
-    """A line that is not folded, however wide the terminal is: a tool can read it.  The console would fold a `Text`."""
-
-    def __init__(self, line: Text) -> None:
-        self._line = line
-
-    def __str__(self) -> str:
-        """Return it without its colours."""
-        return str(self._line)
-
-    def __rich_console__(self, console: Console, _options: ConsoleOptions) -> Iterator[Segment]:
-        """Yield the line."""
-        yield from self._line.render(console, end="\n")
+    They are a group, because the console folds a `Text` when it joins it with the next one.
+    """
+    return Group(Text("\n", no_wrap=True, overflow="ignore").join(lines))
 
 
 def tested(found: Found) -> Iterator[RenderableType]:
@@ -66,7 +48,8 @@ def tested(found: Found) -> Iterator[RenderableType]:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")
         return
     if found["text"]:
-        yield Unfolded(found["text"])
+        lines = found["text"].split("\n")  # as Cedar does: what else may end a line is shown within it
+        yield whole(*(Text(printable(line), _COLOURS.get(line[:1], "")) for line in lines))
     if found.get("cut"):
         yield Text("The difference goes on: `zt policy show N --to FOLDER` writes a version, for `diff -r`.", "yellow")
     if problems and found["answers"] is None:
@@ -103,15 +86,13 @@ def _answers(found: Found) -> Iterator[RenderableType]:
             f"{len(rows)} answer{'s'[: len(rows) - 1]} of the decision table change{'s' if len(rows) == 1 else ''}:"
         )
         for row in rows:
-            yield Whole(Text(f"- {row['user']}, through {row['through']}, with {row['scopes'] or 'no scope'}:"))
             change = (row["before"], "red"), " -> ", (row["after"], "green")
-            yield Whole(Text.assemble(f"  {row['does']} {row['at']}: ", *change))
+            yield whole(
+                Text(f"- {row['user']}, through {row['through']}, with {row['scopes'] or 'no scope'}:"),
+                Text.assemble(f"  {row['does']} {row['at']}: ", *change),
+            )
     if more := found.get("more"):
         yield Text(f"{more} more rows with other answers are not shown: compare smaller steps.", "red")
     if same := len(told) - len(rows):
         number = "1 row" if same == 1 else f"{same} rows"
         yield Text(f"Only the rule or the reason differs: {number} (`--json`).")
-
-
-def _by(subject: str | None, names: Mapping[str, str]) -> str:
-    return names.get(subject, f"{subject[:8]}…") if subject else "setup"
