@@ -66,6 +66,7 @@ def show(  # noqa: PLR0913 - one for each option
     _json: Json = False,
 ) -> None:
     """Show who did what, for whom, when and with which code: each token below the one it came from."""
+    from zt.diagram import diagram
     from zt.trail import by_transaction, codes, trail
     from zt.wanted import wanted
 
@@ -83,12 +84,18 @@ def show(  # noqa: PLR0913 - one for each option
         where = str(export) if export else f"{settings.journals}"
         hint = _HINTS.get(what.kind, "") + ("" if export else "  Other journals: --journals.")
         output.fail(f"No record in {where} names {what.name}.{hint}", "unknown_id")
+    registry = settings.registry()
+    calls: Calls = {name: party.may_call for name, party in registry.parties.items()} if registry else {}
+    ledger = registry.id(registry.authorities.audit) if registry else ""
     if svg:
-        _draw(svg, asked, events, settings.calls())
+        try:
+            svg.write_text(diagram(asked, events, calls))
+        except OSError as error:
+            output.fail(f"{svg} cannot be written: {error.strerror}.", "not_written")
     document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.more}
     document |= {"left_out_of": dict(found.left_out)} if found.more else {}
     document |= {"code": codes(events)}
-    tree = partial(trail, calls=settings.calls(), details=True, ledger=settings.ledger(), dated=True)
+    tree = partial(trail, calls=calls, details=True, ledger=ledger, dated=True)
     shown = map(tree, [events] if what.kind == "id" else by_transaction(events))
     output.show(document, *shown, *_summary(events, by_id=what.kind == "id"), *_left_out(found))
 
@@ -124,16 +131,6 @@ def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path
         return found(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
     except NoRecordError as error:
         raise CommandError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
-
-
-def _draw(file: Path, asked: str, events: list["AuditEvent"], calls: "Calls") -> None:
-    """Write the diagram of some events."""
-    from zt.diagram import diagram
-
-    try:
-        file.write_text(diagram(asked, events, calls))
-    except OSError as error:
-        output.fail(f"{file} cannot be written: {error.strerror}.", "not_written")
 
 
 def _summary(found: list["AuditEvent"], *, by_id: bool) -> Iterator[Table | Text]:

@@ -7,9 +7,8 @@ zt party suspend agent/reader --because "it was seen reading finance's forecast"
 """
 
 import dataclasses
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from zerotrust.adapters.extras import extra
 
@@ -21,19 +20,12 @@ with extra("zt"):
     from zt import policy as policies
     from zt import receipt as receipts
     from zt import show as showing
-    from zt.names import Calls
     from zt.operators import Settings, as_operator, told, with_names
     from zt.output import Json, output
     from zt.party import parties
     from zt.revoke import User, revoking
 
-if TYPE_CHECKING:
-    from zerotrust.registry.model import Registry
-    from zt.doors import Place
-
 ROOT = Path(__file__).parents[1]
-ISSUER = "https://localhost:8443/realms/"
-"""Of the realm that the registry names, where nothing else is said."""
 
 app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
@@ -41,45 +33,6 @@ app.add_typer(revoking, name="revoke", help="Revoke a session, a user or a token
 app.add_typer(policies.policy, name="policy", help="Read, test, activate and roll back what the parties may do.")
 app.add_typer(audit_log.audit, name="audit", help="Show who did what; export the audit log, and verify it.")
 app.add_typer(receipts.receipt, name="receipt", help="Verify who took part in a task.")
-
-
-def place(system: Path, deployed: Path | None = None, ca: Path | None = None, issuer: str = "") -> "Place":
-    """Return the addresses of the system of that folder.  Raises `RegistryError`.
-
-    `deployed` says where its parties run, `ca` is its certificate authority, and `issuer` its issuer, if they are
-    others.
-    """
-    from zerotrust.registry.deployment import load_deployment
-    from zerotrust.registry.model import load_registry
-    from zt.doors import Place
-
-    registry = load_registry(system / "registry.yaml")
-    deployment = load_deployment(deployed or system / "deploy" / "local.yaml", registry)
-    issuer = issuer or f"{ISSUER}{registry.realm}"
-    return Place.of(registry, deployment, issuer=issuer, ca=ca or system / "run" / "ca.pem")
-
-
-def calls(system: Path) -> Calls:
-    """Return whom each party may call in the system of that folder; nobody, if its registry cannot be read."""
-    registry = readable(system)
-    return {name: party.may_call for name, party in registry.parties.items()} if registry else {}
-
-
-def ledger(system: Path) -> str:
-    """Return the SPIFFE ID of the audit authority of the system of that folder; "", if its registry cannot be read."""
-    registry = readable(system)
-    return registry.id(registry.authorities.audit) if registry else ""
-
-
-def readable(system: Path) -> "Registry | None":
-    """Return the registry of the system of that folder; None, if it cannot be read."""
-    from zerotrust.registry.model import load_registry
-    from zerotrust.registry.reading import RegistryError
-
-    try:
-        return load_registry(system / "registry.yaml")
-    except RegistryError:
-        return None
 
 
 @app.callback()
@@ -113,17 +66,9 @@ def zt(  # noqa: PLR0913 - one for each variable
     The operator signs in in a browser, or by a code (`--device`).  No command asks for a password.
     """
     system = system or ROOT
-    there, run = partial(place, system, deployment, ca, issuer), system / "run"
-    context.obj = Settings(
-        user,
-        device,
-        there,
-        partial(calls, system),
-        partial(ledger, system),
-        journals or run / "data",
-        run,
-        system / "policies",
-    )
+    run = system / "run"
+    ca, deployment = ca or run / "ca.pem", deployment or system / "deploy" / "local.yaml"
+    context.obj = Settings(user, device, system, deployment, ca, issuer, journals or run / "data")
 
 
 @app.command("reinstate")

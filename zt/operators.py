@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.console import RenderableType
 
-from zt.names import Calls
 from zt.output import output
 
 if TYPE_CHECKING:
+    from zerotrust.registry.model import Registry
     from zt.authority_client import AuthorityClient
     from zt.doors import Place
     from zt.login import SignIn
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound="AuthorityClient")
 
+ISSUER = "https://localhost:8443/realms/"
+"""Of the realm that the registry names, where nothing else is said."""
 MAX_WHY = 200
 """Characters of a reason: as many as the authorities take (`Why` of the policy authority, causes of the registry)."""
 
@@ -50,17 +52,41 @@ class Settings:
     """The operator who is expected; "" is anybody."""
     device: bool
     """Whether to sign in by a code, although there may be a browser here."""
-    place: Callable[[], "Place"]
-    calls: Callable[[], Calls]
-    """Whom each party may call; nobody, where there is no registry to read."""
-    ledger: Callable[[], str]
-    """The SPIFFE ID of the audit authority; "", where there is no registry to read."""
+    system: Path
+    """The folder of registry.yaml."""
+    deployment: Path
+    """The file that says where the parties run."""
+    ca: Path
+    """The certificate authority's file (PEM)."""
+    issuer: str
+    """Of the operators' tokens; "" is the realm that the registry names, on this machine."""
     journals: Path
     """The folder of the journals on this machine."""
-    run: Path
-    """The folder of what the system on this machine has written."""
-    policies: Path
-    """The folder of the policies that operators edit."""
+
+    @property
+    def run(self) -> Path:
+        """The folder of what the system on this machine has written."""
+        return self.system / "run"
+
+    def place(self) -> "Place":
+        """Return the addresses of the system.  Raises `RegistryError`."""
+        from zerotrust.registry.deployment import load_deployment
+        from zerotrust.registry.model import load_registry
+        from zt.doors import Place
+
+        registry = load_registry(self.system / "registry.yaml")
+        deployment = load_deployment(self.deployment, registry)
+        return Place.of(registry, deployment, issuer=self.issuer or f"{ISSUER}{registry.realm}", ca=self.ca)
+
+    def registry(self) -> "Registry | None":
+        """Return the registry of the system; None, if it cannot be read."""
+        from zerotrust.registry.model import load_registry
+        from zerotrust.registry.reading import RegistryError
+
+        try:
+            return load_registry(self.system / "registry.yaml")
+        except RegistryError:
+            return None
 
     @property
     def way(self) -> "SignIn":

@@ -163,7 +163,7 @@ def _read(context: typer.Context, folder: Path | None) -> dict[str, Any]:
     from zt.policy_folder import others, read
 
     settings: Settings = context.obj
-    folder = folder or settings.policies
+    folder = folder or settings.system / "policies"
     with told():
         content = read(folder)
         if unread := others(folder):

@@ -104,7 +104,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
         held = Witness(default_folder()).held(trust.logs)
         return (leaf.line for leaf in leaves(export, trust, after=0, held=held))
 
-    ca, policy, system = ca or settings.run / "ca.pem", policy or settings.run / POLICY, settings.run.parent
+    ca, policy, system = ca or settings.run / "ca.pem", policy or settings.run / POLICY, settings.system
     beside = answer.with_name(f"{answer.name}.proof")
     left_out = export and not proof and not beside.exists()
     with explained():

@@ -57,6 +57,7 @@ from zt.__main__ import main
 from zt.doors import REGISTRY, Place
 from zt.errors import STARTED_BY
 from zt.login import Client, Login, LoginError, Say
+from zt.operators import Settings
 from zt.output import console
 from zt.reasons import meaning
 from zt.registry_client import RegistryClient
@@ -744,7 +745,7 @@ def answering(
                 issuer=f"https://localhost:{port}/realms/agents",
                 directory=replace(place.directory, places=places),
             )
-            monkeypatch.setattr(program, "place", lambda *_: there)
+            monkeypatch.setattr(Settings, "place", lambda _: there)
             yield asked
 
 
@@ -800,7 +801,7 @@ def test_it_is_no_success_where_keycloak_or_the_registry_does_not_prove_who_it_i
 
 
 def test_the_state_of_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "place", lambda *_: place)
+    monkeypatch.setattr(Settings, "place", lambda _: place)
 
     shown = CliRunner().invoke(program.app, ["status"])
 
@@ -811,7 +812,7 @@ def test_where_nobody_answers_the_next_step_is_to_start_it(
     place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA
 ) -> None:
     place.ca.write_bytes(ca.pem)
-    monkeypatch.setattr(program, "place", lambda *_: place)
+    monkeypatch.setattr(Settings, "place", lambda _: place)
 
     async def nobody(_place: Place, _by_name: ssl.SSLContext) -> list[Seen]:
         return [Seen("keycloak", "127.0.0.1:1", "unreachable"), Seen("agent/reader", "127.0.0.1:2", "unresolved")]
@@ -827,7 +828,16 @@ def test_where_nobody_answers_the_next_step_is_to_start_it(
 
 
 def test_it_looks_where_the_registry_is_deployed() -> None:
-    found = program.place(ROOT)
+    settings = Settings(
+        user="",
+        device=False,
+        system=ROOT,
+        deployment=ROOT / "deploy" / "local.yaml",
+        ca=ROOT / "run" / "ca.pem",
+        issuer="",
+        journals=ROOT / "run" / "data",
+    )
+    found = settings.place()
 
     assert (found.issuer, found.ca) == (f"{URL}/realms/agents", ROOT / "run" / "ca.pem")
     assert found.address(REGISTRY) == f"https://{NAMES[0]}"

@@ -23,6 +23,7 @@ from zt import browser
 from zt import sign_in as module
 from zt.doors import REGISTRY, Door, Place
 from zt.login import Client, Login, Say
+from zt.operators import Settings
 
 
 def token_of(user: str | None) -> str:
@@ -113,7 +114,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA,
     signs_in(monkeypatch, "olga", place, door=door)
     monkeypatch.setattr(browser, "usable", lambda: True)
     monkeypatch.setattr(module, "sign_out", sign_out)
-    monkeypatch.setattr(program, "place", lambda *_: there)
+    monkeypatch.setattr(Settings, "place", lambda _: there)
     monkeypatch.setenv("ZT_USER", "olga")
     monkeypatch.setenv("ZT_JOURNALS", str(place.ca.parent / "journals"))
     return lambda *words, **more: CliRunner().invoke(program.app, words, **more)
