@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from zt import show_evidence as showing
+from zt import show as showing
 from zt.operators import Settings, told
 from zt.output import Json, output
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from zt import show_evidence as showing
+from zt import show as showing
 from zt.audit import POLICY, After, Log, PolicyFile, audit, explained
 from zt.operators import Settings, told
 from zt.output import Json, output

@@ -8,8 +8,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, Counts, Exchange, Issued, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zt.names import Calls, short, token_name
-from zt.sequence import sequence
-from zt.svg import Arrow, Svg
+from zt.sequence import Arrow, Svg, sequence
 from zt.trail import DIGITS, codes, decision_of, few, says, token_of, users
 
 MOST_STEPS = 200

@@ -18,7 +18,7 @@ from zt.audit import POLICY, PolicyFile, explained
 from zt.names import short
 from zt.operators import Settings
 from zt.output import Json, output
-from zt.show_evidence import at
+from zt.show import at
 
 if TYPE_CHECKING:
     from zerotrust.receipts import Proven, Unproven

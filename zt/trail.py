@@ -32,7 +32,7 @@ from zerotrust.audit.event_types import (
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.identity import MAX_ACTORS
 from zt.names import Calls, short, token_name
-from zt.show_evidence import at
+from zt.show import at
 
 DIGITS = 12
 """Of a digest of code that people are shown: nobody finds other code with the same ones by chance."""

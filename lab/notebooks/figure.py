@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from zt.svg import HEIGHT, STYLE, WIDTH, Arrow, Svg, box, drawn, label
+from zt.sequence import HEIGHT, STYLE, WIDTH, Arrow, Svg, box, drawn, label
 
 __all__ = ["Arrow", "figure"]
 

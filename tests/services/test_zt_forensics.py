@@ -145,8 +145,7 @@ async def test_the_diagram_has_every_step_and_nothing_from_outside(
 
 
 def test_no_label_of_a_diagram_leaves_its_place(tmp_path: Path) -> None:
-    from zt.sequence import CHARACTER, sequence
-    from zt.svg import Arrow
+    from zt.sequence import CHARACTER, Arrow, sequence
 
     parties = ["a", "authority/attestation/with/a/long/name", "c"]
     steps = [

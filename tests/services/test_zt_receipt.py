@@ -25,7 +25,7 @@ from zerotrust.receipts.completeness import LATE
 from zerotrust.receipts.receipt import digest_of
 from zt.output import console
 from zt.receipt import INCOMPLETE, _compared
-from zt.show_evidence import at
+from zt.show import at
 
 
 @pytest.fixture
