@@ -19,10 +19,10 @@ from local.program import busy, console, paragraph
 from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access
+from zt.authority_client import PolicyClient
 from zt.doors import POLICY_AUTHORITY
 from zt.errors import RefusedError
 from zt.explanation import explanations
-from zt.policy_client import PolicyClient
 from zt.show_explanation import explained
 
 RULE, FILE = "create-draft-in-own-department", "documents.cedar"

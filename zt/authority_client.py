@@ -13,7 +13,7 @@ from jwt.utils import base64url_decode
 
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
-from zt.doors import Door
+from zt.doors import POLICY_AUTHORITY, Door
 from zt.errors import CommandError, RefusedError, not_running
 from zt.reasons import meaning, remedy
 
@@ -101,6 +101,12 @@ class AuthorityClient:
     def about(self, path: str, _sent: Mapping[str, Any]) -> str:
         """Return what a request was about."""
         return path
+
+
+class PolicyClient(AuthorityClient):
+    """Sends requests to the policy authority, as one operator.  All methods raise `CommandError`."""
+
+    door = POLICY_AUTHORITY
 
 
 def claims(token: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from zt.operators import Because, Settings, signed_in_at, told
 from zt.output import Json, output
 
 if TYPE_CHECKING:
-    from zt.policy_client import PolicyClient
+    from zt.authority_client import PolicyClient
 
 T = TypeVar("T")
 policy = typer.Typer(no_args_is_help=True)
@@ -153,7 +153,7 @@ def explain(
 
 
 def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:
-    from zt.policy_client import PolicyClient
+    from zt.authority_client import PolicyClient
 
     return signed_in_at(PolicyClient, context, do)
 

@@ -38,9 +38,9 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt import explanation
 from zt import show_policy as showing
+from zt.authority_client import PolicyClient
 from zt.doors import POLICY_AUTHORITY, Place
 from zt.output import console
-from zt.policy_client import PolicyClient
 from zt.show import local
 
 REGISTRY = registry()
