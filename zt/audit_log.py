@@ -44,14 +44,19 @@ def export(  # noqa: PLR0913 - one for each option
     What does not fit the checkpoint of the log is no export: the first fault is named, and the exit status is 1.
     """
     from zerotrust.audit.fault import Faulty
-    from zt.evidence import export
+    from zerotrust.tlog.note import Note
+    from zt.evidence import export, trusted
+    from zt.witness import Witness, default_folder
 
     settings: Settings = context.obj
     if to is None and sys.stdout.isatty():
         output.fail("An export is for a file: --to FILE, or > FILE.", "no_file")
     with explained():
         there = _log(settings, log)
-        note = _cosigned(there, policy or settings.run / POLICY) if witness else there.note
+        note = there.note
+        if witness:
+            _, signature = Witness(default_folder()).cosign(there, trusted(policy or settings.run / POLICY).logs)
+            note = Note(note.text, (*note.signatures, signature))
         try:
             if to is None:
                 export(there, note, after, sys.stdout.buffer)
@@ -116,16 +121,6 @@ def _log(settings: Settings, log: Path | None) -> "LogFolder":
     from zt.log_folder import LogFolder
 
     return LogFolder(log or settings.journals / LEDGER)
-
-
-def _cosigned(log: "LogFolder", policy: Path) -> "Note":
-    """Return the checkpoint of a log, with the cosignature of the user's own witness."""
-    from zerotrust.tlog.note import Note
-    from zt.evidence import trusted
-    from zt.witness import Witness, default_folder
-
-    _, signature = Witness(default_folder()).cosign(log, trusted(policy).logs)
-    return Note(log.note.text, (*log.note.signatures, signature))
 
 
 def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verification":

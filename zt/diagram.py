@@ -59,7 +59,8 @@ def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome], names: Ma
             end, said = ISSUER, f"exchange {before} → {after} for {short(data.audience)}"
             said += f", without {dropped}" if dropped else ""
     refused = not decision.allowed if decision else isinstance(data, Alarm)
-    yield Arrow(start, end, _cut(f"{said}: {decision.reason}" if refused and decision else said), refused)
+    text = f"{said}: {decision.reason}" if refused and decision else said
+    yield Arrow(start, end, text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…", refused)
 
 
 def _ended(outcome: Outcome | None) -> str:
@@ -72,7 +73,3 @@ def _ended(outcome: Outcome | None) -> str:
 
 def _span(event: AuditEvent) -> tuple[str, str]:
     return event.service, event.trace.span_id if event.trace else ""
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

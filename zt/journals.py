@@ -38,15 +38,12 @@ def journals(folder: Path) -> list[Path]:
 def check(path: Path) -> Checked:
     """Check the hash chain of a journal.  Raises `CommandError` if it cannot be read."""
     try:
-        return Checked(path, sum(1 for _ in lines(path)), first_bad_record(path), _deleted(path))
+        deleted = 0
+        with suppress(ValueError):
+            deleted = begins_after(path).records
+        return Checked(path, sum(1 for _ in lines(path)), first_bad_record(path), deleted)
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.", "journals_unreadable") from error
-
-
-def _deleted(path: Path) -> int:
-    with suppress(ValueError):
-        return begins_after(path).records
-    return 0
 
 
 def find(folder: Path, what: Wanted) -> Found:

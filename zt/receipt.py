@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.padding import Padding
@@ -21,7 +21,7 @@ from zt.output import Json, output
 from zt.show import at
 
 if TYPE_CHECKING:
-    from zerotrust.receipts import Proven, Unproven
+    from zerotrust.receipts import Proven
     from zerotrust.receipts.opened import Opened
 
 receipt = typer.Typer(no_args_is_help=True)
@@ -93,6 +93,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     does not decide yet whether a call was left out.
     """
     from zerotrust.receipts import Unproven, verify
+    from zerotrust.receipts.failure import SOMEBODY, STEPS
     from zerotrust.registry.lock import LOCK, REGISTRY
     from zt.evidence import leaves, trusted
     from zt.receipt_inputs import accepted_by, answer_in, approved_in, authorities, evidence
@@ -122,20 +123,14 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
                 also=[answer_in(one) for one in also or []],
             )
         except Unproven as error:
-            _failed(error)
+            output.note(f"Not proven (step {error.step} of {len(STEPS)}): {STEPS[error.step - 1]}.")
+            whose = "" if error.party == SOMEBODY else f"{error.party}: "
+            output.fail(f"{whose}{error.why}.{NEXT.get(error.step, '')}", f"step_{error.step}")
     _show(proven, [ca, policy, *([accept] if accept else [system / REGISTRY, system / LOCK])])
     if left_out:
         output.fail(f"The time is not proven (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
     if export and not proven.complete:
         raise typer.Exit(INCOMPLETE)
-
-
-def _failed(error: "Unproven") -> NoReturn:
-    from zerotrust.receipts.failure import SOMEBODY, STEPS
-
-    output.note(f"Not proven (step {error.step} of {len(STEPS)}): {STEPS[error.step - 1]}.")
-    whose = "" if error.party == SOMEBODY else f"{error.party}: "
-    output.fail(f"{whose}{error.why}.{NEXT.get(error.step, '')}", f"step_{error.step}")
 
 
 def _show(proven: "Proven", trusted: Sequence[Path]) -> None:

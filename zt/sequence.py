@@ -116,13 +116,9 @@ def _places(order: dict[str, int], boxes: list[int], steps: Sequence[Arrow], sai
     gaps = [max(APART, (left + right) // 2 + 20) for left, right in pairwise(boxes)]
     for step, text in zip(steps, said, strict=True):
         first, last = sorted((order[step.start], order[step.end]))
-        if first < last and (lacks := _wide(text) - sum(gaps[first:last])) > 0:
-            gaps[last - 1] += lacks
+        if first < last:
+            gaps[last - 1] += max(0, round(len(text) * CHARACTER) + 24 - sum(gaps[first:last]))
     return list(accumulate(gaps, initial=boxes[0] // 2 + 20))
-
-
-def _wide(text: str) -> int:
-    return round(len(text) * CHARACTER) + 24
 
 
 def _step(says: str, start: int, end: int, y: int, *, refused: bool) -> str:
