@@ -77,7 +77,8 @@ def test_a_cache_without_room_is_named_before_anything_is_fetched(
     ],
 )
 def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, status: int, says: str) -> None:
-    command = [sys.executable, "-c", UNTIL_STOPPED]
+    hung_up = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)"  # whatever runs these tests may ignore it
+    command = [sys.executable, "-c", f"{hung_up}\n{UNTIL_STOPPED}"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
         assert process.stdout
         assert process.stdout.readline() == "up\n"

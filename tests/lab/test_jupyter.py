@@ -61,8 +61,9 @@ def short() -> Iterator[Path]:
 
 
 UNTIL_KILLED = f"""
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs these tests may have it ignored
 sys.path.insert(0, {str(ROOT)!r})
 import httpx
 from lab.notebooks.execute import PYTHON, Kernels
