@@ -46,6 +46,11 @@ def percentile(values: Iterable[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
+def milliseconds(took: Sequence[float], *percents: float) -> str:
+    """Return percentiles of durations in seconds, as milliseconds; an empty text if there are none."""
+    return " / ".join(f"{percentile(took, percent) * 1e3:.0f}" for percent in percents if took)
+
+
 def paired(rounds: Iterable[tuple[Sequence[float], Sequence[float]]]) -> Ratio:
     """Return the ratio of durations that were measured in the same rounds, so that the noise of a round cancels."""
     ratios = [median(these) / median(those) for these, those in rounds]

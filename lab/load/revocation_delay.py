@@ -15,8 +15,7 @@ from demo.intruder import INSIDERS, Intruder
 from demo.revocation import operator
 from demo.revocation_delays import delays
 from demo.revocation_methods import REVOCATION_METHODS, in_use
-from lab.bench.numbers import percentile
-from lab.load.report import ms
+from lab.bench.numbers import milliseconds, percentile
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
 from local.system import System
@@ -50,7 +49,10 @@ def report(took: Took) -> dict[str, float]:
     rows = {name: [each.get(service, []) for service in services] for name, each in took.items()}
     show(
         ("p50 / p99 / worst ms", "tries", *services),
-        ((name, str(max(map(len, times))), *(ms(each, 50, 99, 100) for each in times)) for name, times in rows.items()),
+        (
+            (name, str(max(map(len, times))), *(milliseconds(each, 50, 99, 100) for each in times))
+            for name, times in rows.items()
+        ),
         right=True,
     )
     console.print("Wanted: pushed (logout, session, token, suspend, drift) p99 < 50 ms; polled worst < 1 s.")

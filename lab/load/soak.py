@@ -4,16 +4,18 @@ Fails if an answer of the first part is wrong or a process grows, if a call of t
 registry's bound after its revocation, or after the source of revocations has failed, or if a journal is broken.
 """
 
+import os
 import sys
 from collections import Counter, defaultdict
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from demo.intruder import INSIDERS
 from demo.revocation_methods import EVERYWHERE
+from lab.bench.numbers import milliseconds
 from lab.load.judge import Evidence
-from lab.load.report import exit_status, ms
 from lab.load.under_faults import under_faults
 from lab.load.under_load import under_load
 from lab.load.users import Score
@@ -21,6 +23,9 @@ from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
 from zerotrust.audit.chain import first_bad_record
+
+SHOWN = 20
+"""Failures that are printed at most."""
 
 
 def main(
@@ -43,13 +48,20 @@ def main(
         late = list(evidence.violations())
         _report_faults(evidence, len(late))
         failures = grown(samples) + [f"the journal of {name} is broken" for name in broken]
-        return exit_status(failures + late + score.wrong)
+        failures += late + score.wrong
+        console.print(f"{os.cpu_count()} cores, load average {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
+        for one in failures[:SHOWN]:
+            console.print(Text(one, "red"))
+        return 1 if failures else 0
 
     sys.exit(until_stopped(soak()))
 
 
 def _report_load(score: Score, samples: Samples) -> None:
-    rows = [(what, str(len(took)), ms(took, 50), ms(took, 99)) for what, took in sorted(score.took.items())]
+    rows = [
+        (what, str(len(took)), milliseconds(took, 50), milliseconds(took, 99))
+        for what, took in sorted(score.took.items())
+    ]
     show(("", "times", "p50 ms", "p99 ms"), rows, right=True)
     table = []
     for name, seen in samples.items():
