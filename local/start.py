@@ -140,13 +140,9 @@ def authorities_first(launched: Mapping[str, Launched], registry: Registry) -> l
 
     The others wait for the authorities, so that one of these is named which does not start.
     """
-    needed = registry.authorities.registry, registry.authorities.policy, registry.authorities.audit
-
-    def turn(one: tuple[str, Launched]) -> int:
-        name = one[1].launch.name
-        return needed.index(name) if name in needed else len(needed)
-
-    return sorted(launched.items(), key=turn)
+    own = registry.authorities
+    turn = {own.registry: 0, own.policy: 1, own.audit: 2}
+    return sorted(launched.items(), key=lambda one: turn.get(one[1].launch.name, len(turn)))
 
 
 def _check_ports(deployment: Deployment) -> None:
