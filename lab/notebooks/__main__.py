@@ -13,7 +13,7 @@ from demo.revocation import PLANTED
 from lab.before.one_token.realm import realm
 from lab.notebooks.attach import NAME, write
 from lab.notebooks.copies import reading_copies
-from lab.notebooks.execute import PYTHON, SOURCES, Kernels, check, executed, sources
+from lab.notebooks.execute import SOURCES, check, executed, sources
 from lab.notebooks.jupyter import copied, jupyterlab
 from lab.notebooks.normal import differences
 from lab.notebooks.own import Copy, typed
@@ -23,7 +23,8 @@ from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import load_registry
 
 FOLDER = ROOT / "run" / "notebooks"
-KERNELS = Kernels(PYTHON, FOLDER / NAME)
+FILE = FOLDER / NAME
+"""By which kernels meet the system."""
 OWN, AGENT = "8_your_own_agent", "agent/finder"
 """The notebook about an agent that its reader has made, and that agent."""
 
@@ -47,7 +48,7 @@ def write_all(names: Names = None) -> None:
 @app.command("check")
 def check_all(names: Names = None) -> None:
     """Execute all notebooks, or some, and fail where an output is not the stored one."""
-    sys.exit(until_stopped(_executed(names or (), lambda chosen: check(KERNELS, chosen), "check")))
+    sys.exit(until_stopped(_executed(names or (), lambda chosen: check(FILE, chosen), "check")))
 
 
 @asynccontextmanager
@@ -91,7 +92,7 @@ async def _with_its_agent(command: str) -> int:
 async def _write(chosen: list[Path]) -> int:
     for source in chosen:
         say(f"{source.name} is executed")
-        made, file = await executed(source, KERNELS), source.with_suffix(".ipynb")
+        made, file = await executed(source, FILE), source.with_suffix(".ipynb")
         if not file.exists() or differences(file.read_text(), made):
             file.write_text(made)
     return 0
@@ -101,7 +102,7 @@ async def _open() -> int:
     async with _system():
         say("JupyterLab starts, and prints its address: open it in a browser. Ctrl-C ends it")
         say("What you change is a copy, in run/notebooks/copies/notebooks")
-        async with jupyterlab(KERNELS, copied(FOLDER / "copies")) as lab:
+        async with jupyterlab(FILE, copied(FOLDER / "copies")) as lab:
             await lab.wait()
             say("JupyterLab has ended")
     return 1

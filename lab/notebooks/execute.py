@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
 
 from lab.notebooks.attach import VARIABLE, held
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
@@ -34,13 +33,6 @@ SECONDS = 1800
 """For a whole notebook, on a machine that does much else: each cell has its own limits."""
 
 
-class Kernels(NamedTuple):
-    """How kernels run: with which Python, and the file by which they meet the system."""
-
-    python: Path
-    file: Path
-
-
 def sources(names: Collection[str] = ()) -> list[Path]:
     """Return the sources of the notebooks of these names, or of all, in their order.  Raises `DemoError`."""
     known = {source.stem: source for source in sorted(SOURCES.glob("*.py"))}
@@ -57,23 +49,23 @@ def new_home() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)  # a kernel may just be ending
 
 
-def environment(kernels: Kernels, home: Path) -> dict[str, str]:
+def environment(file: Path, home: Path) -> dict[str, str]:
     """Return the variables of a Jupyter in its folder: our kernel, and nothing of the user's own settings.
 
     The kernel imports the project, and leaves no bytecode in it: to attestation, that would be drift.
     """
-    if not kernels.python.exists():
-        raise DemoError(f"{kernels.python.relative_to(ROOT)} is missing: `make .notebooks/ready`")
+    if not PYTHON.exists():
+        raise DemoError(f"{PYTHON.relative_to(ROOT)} is missing: `make .notebooks/ready`")
     (kernel := home / "kernels" / KERNEL).mkdir(mode=0o700, parents=True)
-    command = [str(kernels.python), "-B", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    command = [str(PYTHON), "-B", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": TITLE, "language": "python"}
-    meets = {VARIABLE: str(kernels.file), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    meets = {VARIABLE: str(file), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     (kernel / "kernel.json").write_text(json.dumps(spec | {"env": meets}))
     places = ("JUPYTER_PATH", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
     return {"PATH": os.environ.get("PATH", ""), **dict.fromkeys(places, str(home))}
 
 
-async def check(kernels: Kernels, chosen: list[Path]) -> int:
+async def check(file: Path, chosen: list[Path]) -> int:
     """Execute notebooks, print each line that is not the stored one, and return the exit status.
 
     Raises `DemoError` as `executed` does.
@@ -81,20 +73,20 @@ async def check(kernels: Kernels, chosen: list[Path]) -> int:
     wrong = 0
     for source in chosen:
         say(f"{source.name} is executed")
-        differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, kernels))
+        differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, file))
         console.print("\n".join(differing), soft_wrap=True, end="\n" if differing else "")
         wrong += bool(differing)
     say(f"{wrong} of {len(chosen)} notebooks print something else than what is stored")
     return 1 if wrong else 0
 
 
-async def executed(source: Path, kernels: Kernels) -> str:
+async def executed(source: Path, file: Path) -> str:
     """Return a notebook with its outputs, as its file has to be.
 
     Raises `DemoError` if a cell fails, or an output has something secret; it is not quoted.
     """
-    given, known = {"source": source.read_text(), "metadata": METADATA}, held(kernels.file)  # noqa: ASYNC240 - small
-    status, found, said = await _run(kernels, json.dumps(given).encode())
+    given, known = {"source": source.read_text(), "metadata": METADATA}, held(file)  # noqa: ASYNC240 - small
+    status, found, said = await _run(file, json.dumps(given).encode())
     if status:
         raise DemoError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
     said_in_it = texts_of([cell.get("outputs") for cell in json.loads(found)["cells"]])
@@ -103,17 +95,17 @@ async def executed(source: Path, kernels: Kernels) -> str:
     return normal(found.decode())
 
 
-async def _run(kernels: Kernels, given: bytes) -> tuple[int | None, bytes, bytes]:
+async def _run(file: Path, given: bytes) -> tuple[int | None, bytes, bytes]:
     """Run `run_cells.py`; return the exit status, the notebook with its outputs, and what else was said."""
     parent = os.getpid()
     with new_home() as folder:
         home = Path(folder)
         process = await asyncio.create_subprocess_exec(
-            *(str(kernels.python), "-I", "-B", str(OURS / "run_cells.py")),
+            *(str(PYTHON), "-I", "-B", str(OURS / "run_cells.py")),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=environment(kernels, home),
+            env=environment(file, home),
             cwd=home,
             preexec_fn=lambda: end_with(parent),
         )

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from lab.notebooks.execute import Kernels, environment, new_home, sources
+from lab.notebooks.execute import PYTHON, environment, new_home, sources
 from local.alone import DemoError
 from local.child import end_with
 from local.llama_stack import end
@@ -21,17 +21,17 @@ _LINK = re.compile(r"\]\(\.\./([^)#\s]+)")
 
 
 @asynccontextmanager
-async def jupyterlab(kernels: Kernels, root: Path) -> AsyncIterator[Process]:
+async def jupyterlab(file: Path, root: Path) -> AsyncIterator[Process]:
     """Run JupyterLab for a block, at 127.0.0.1 alone.  It prints its address, with a token that it makes.
 
     `root` is what `copied` made.  Raises `DemoError` if the notebooks cannot be signed.
     """
     parent, first = os.getpid(), sources()[0].with_suffix(".ipynb").name
     with new_home() as folder:
-        variables = environment(kernels, Path(folder))
-        await _sign(kernels, variables, _copies(root))
+        variables = environment(file, Path(folder))
+        await _sign(variables, _copies(root))
         process = await asyncio.create_subprocess_exec(
-            *(str(kernels.python), "-I", "-B", "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"),
+            *(str(PYTHON), "-I", "-B", "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"),
             f"--ServerApp.root_dir={root}",
             f"--LabApp.default_url=/lab/tree/{FOLDER}/{first}",
             "--log-level=ERROR",  # the address is printed as critical
@@ -48,10 +48,10 @@ async def jupyterlab(kernels: Kernels, root: Path) -> AsyncIterator[Process]:
             await end(process)
 
 
-async def _sign(kernels: Kernels, variables: dict[str, str], copies: list[Path]) -> None:
+async def _sign(variables: dict[str, str], copies: list[Path]) -> None:
     """Have Jupyter trust the notebooks: it shows the figures of no others until they were run."""
     process = await asyncio.create_subprocess_exec(
-        *(str(kernels.python), "-I", "-m", "nbformat.sign", *map(str, copies)),
+        *(str(PYTHON), "-I", "-m", "nbformat.sign", *map(str, copies)),
         env=variables,
         cwd=variables["HOME"],
         stdin=DEVNULL,

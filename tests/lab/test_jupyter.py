@@ -15,16 +15,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab.notebooks.execute import PREFIX, PYTHON, Kernels, executed
+from lab.notebooks.execute import PREFIX, executed
 from lab.notebooks.jupyter import copied, jupyterlab
 from local.system import ROOT
 
 
 @pytest.fixture
-def kernels(tmp_path: Path) -> Kernels:
-    """Kernels that meet no system."""
+def file(tmp_path: Path) -> Path:
+    """By which kernels meet no system."""
     (file := tmp_path / "notebooks.json").write_text('{"passwords": {}, "before": {"passwords": {}, "secret": "none"}}')
-    return Kernels(PYTHON, file)
+    return file
 
 
 async def told(lab: Process) -> tuple[str, str]:
@@ -42,8 +42,8 @@ def children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-async def test_it_asks_for_its_token_and_listens_on_this_machine_alone(kernels: Kernels, tmp_path: Path) -> None:
-    async with jupyterlab(kernels, copied(tmp_path / "copies")) as lab, httpx.AsyncClient(trust_env=False) as http:
+async def test_it_asks_for_its_token_and_listens_on_this_machine_alone(file: Path, tmp_path: Path) -> None:
+    async with jupyterlab(file, copied(tmp_path / "copies")) as lab, httpx.AsyncClient(trust_env=False) as http:
         url, token = await told(lab)
         stranger = await http.get(f"{url}api/contents/notebooks")
         known = await http.get(f"{url}api/contents/notebooks", headers={"Authorization": f"token {token}"})
@@ -66,14 +66,13 @@ from pathlib import Path
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs these tests may have it ignored
 sys.path.insert(0, {str(ROOT)!r})
 import httpx
-from lab.notebooks.execute import PYTHON, Kernels
 from local.program import until_stopped
 from lab.notebooks.jupyter import copied, jupyterlab
 from tests.lab.test_jupyter import children, told
 
 async def main():
     folder = Path(sys.argv[1])
-    async with jupyterlab(Kernels(PYTHON, folder / "none.json"), copied(folder / "copies")) as lab:
+    async with jupyterlab(folder / "none.json", copied(folder / "copies")) as lab:
         url, token = await told(lab)
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             kernel, known = {{"name": "zero-trust"}}, {{"Authorization": "token " + token}}
@@ -104,7 +103,7 @@ def test_with_the_program_everything_ends_that_it_has_started(
     assert bool(left) == (number == signal.SIGKILL)
 
 
-async def test_a_cell_leaves_nothing_that_a_later_notebook_runs(kernels: Kernels, tmp_path: Path) -> None:
+async def test_a_cell_leaves_nothing_that_a_later_notebook_runs(file: Path, tmp_path: Path) -> None:
     (plants := tmp_path / "a.py").write_text("""# %%
 import os
 from pathlib import Path
@@ -114,13 +113,13 @@ print("planting")
 """)
     (later := tmp_path / "b.py").write_text("# %%\nprint('planted' in globals())\n")
 
-    assert "planting" in await executed(plants, kernels)
-    assert json.loads(await executed(later, kernels))["cells"][0]["outputs"][0]["text"] == ["False\n"]
+    assert "planting" in await executed(plants, file)
+    assert json.loads(await executed(later, file))["cells"][0]["outputs"][0]["text"] == ["False\n"]
 
 
-async def test_a_kernel_imports_the_project_and_leaves_no_bytecode_in_it(kernels: Kernels, tmp_path: Path) -> None:
+async def test_a_kernel_imports_the_project_and_leaves_no_bytecode_in_it(file: Path, tmp_path: Path) -> None:
     (source := tmp_path / "a.py").write_text(
         "# %%\nimport sys, zt.names\nprint(zt.names.__file__, sys.dont_write_bytecode)\n"
     )
 
-    assert f"{ROOT}/zt/names.py True" in await executed(source, kernels)
+    assert f"{ROOT}/zt/names.py True" in await executed(source, file)
