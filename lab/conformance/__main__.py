@@ -43,7 +43,6 @@ class Places:
 
 SUITES: dict[str, Callable[[Places], Awaitable[Outcome]]] = {
     "A2A compatibility kit": lambda at: tck.kit(HOME, at.agent),
-    "Tessera": lambda _: logs.tessera(HOME),
     "ledger": lambda at: _ledger(at.system),
     "MCP conformance suite": lambda at: nodes.mcp_suite(HOME, gated=at.tool, bare=at.bare),
 }

@@ -1,30 +1,24 @@
-"""Programs of other projects read our log, Tessera's fsck its files and litewitness its checkpoints; we read theirs."""
+"""Programs of other projects read our log: Tessera's fsck its files, and litewitness its checkpoints."""
 
 import asyncio
-import base64
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.staticfiles import StaticFiles
 
 from authorities.audit.ledger import WITNESSES
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Failed, Missing, emptied, run
+from lab.conformance.running import Missing, emptied, run
 from lab.conformance.serving import served
 from lab.conformance.ssh_witness import NAME, until, witness
 from local.llama_stack import end
-from zerotrust.tlog.note import ED25519, Note, VerifierKey, parsed, signatures
+from zerotrust.tlog.note import parsed
 from zerotrust.tlog.quorum import TrustPolicy, policy
-from zerotrust.tlog.tiles import restored
 from zerotrust.tlog.tree import InvalidLog
-from zerotrust.tlog.witness import Request
 from zt.evidence import verified
 
 FSCK, WITNESS = "1.0.4", "0.6.1"
-ORIGIN, ENTRIES = "agents.example/audit", 600
 SOUND = "Successfully fsck'd log with size"
 WITHIN = 60
 """Seconds in which fsck ends with a sound log; with another one it may wait for ever."""
@@ -94,35 +88,6 @@ def _copied(log: Path, to: Path, demanded: TrustPolicy | None = None) -> bytes |
     shutil.copytree(log, to, dirs_exist_ok=True)
     (to / "checkpoint").write_bytes(note)
     return note
-
-
-async def tessera(home: Path) -> Outcome:
-    """Have Tessera write a log and litewitness cosign it, and read it with the library.  Raises as the others."""
-    writer = await installed(home, f"github.com/transparency-dev/tessera/cmd/examples/posix-oneshot@v{FSCK}")
-    signer = await installed(home, f"filippo.io/torchwood/cmd/litewitness@v{WITNESS}")
-    folder, seed = emptied(home / "foreign"), Ed25519PrivateKey.generate()
-    key = VerifierKey(ORIGIN, ED25519, seed.public_key().public_bytes_raw())
-    private = base64.b64encode(bytes([ED25519]) + seed.private_bytes_raw()).decode()
-    entries = emptied(home / "entries")
-    for number in range(ENTRIES):
-        (entries / f"{number:04}").write_bytes(b"entry %d of the log" % number)
-    _, said = await run(
-        *(writer, "-storage_dir", folder, "-entries", f"{entries}/*"),
-        env={"LOG_PRIVATE_KEY": f"PRIVATE+KEY+{ORIGIN}+{key.key_id.hex()}+{private}"},
-    )
-    if not (folder / "checkpoint").exists():
-        raise Failed(f"Tessera has not written a log: {said[-300:]}")
-    own = parsed((folder / "checkpoint").read_bytes())
-    async with witness(signer, emptied(home / "witness"), key) as (url, cosigner), httpx.AsyncClient() as http:
-        answer = await http.post(f"{url}/add-checkpoint", content=str(Request(0, (), own)).encode())
-    note = Note(own.text, own.signatures + signatures(answer.text))
-    read = lambda path: (folder / path).read_bytes()  # noqa: E731
-    checkpoint, _ = policy(f"log {key}\nwitness lite {cosigner}\nquorum lite\n").check(note)
-    results = {
-        "its checkpoint": str(checkpoint.size),
-        "its tiles": str(restored(read, checkpoint.size).root == checkpoint.root),
-    }
-    return Outcome("Tessera", FSCK).expect(results, {"its checkpoint": f"^{ENTRIES}$", "its tiles": "^True$"})
 
 
 async def _read(program: Path, log: Path, key: Path) -> str:

@@ -47,7 +47,7 @@ def test_a_client_is_held_to_each_thing_that_it_was_to_tell() -> None:
 
 @pytest.mark.parametrize(
     ("only", "names"),
-    [("", list(program.SUITES)), ("mcp", ["MCP conformance suite"]), ("Tessera", ["Tessera"])],
+    [("", list(program.SUITES)), ("mcp", ["MCP conformance suite"]), ("LEDGER", ["ledger"])],
 )
 def test_the_suites_whose_name_contains_what_was_asked_for_are_run(only: str, names: list[str]) -> None:
     assert program.chosen(only) == names

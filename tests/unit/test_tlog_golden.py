@@ -1,5 +1,4 @@
-"""A log that Tessera 1.0.4 wrote and litewitness 0.6.1 cosigned, read with the library: `make conformance` makes such a
-log in `run/conformance/foreign`."""
+"""A log that Tessera 1.0.4 wrote and litewitness 0.6.1 cosigned, read with the library."""
 
 from collections.abc import Iterator
 from pathlib import Path
