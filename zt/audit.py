@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from zt import show as showing
@@ -20,7 +19,6 @@ from zt.operators import Settings, told
 from zt.output import Json, output
 
 if TYPE_CHECKING:
-    from zerotrust.audit.event import AuditEvent
     from zerotrust.audit.fault import Fault
     from zt.names import Calls
     from zt.wanted import Found, Wanted
@@ -44,8 +42,6 @@ _HINTS = {
     "document": "  A document is named by its id, such as ENG-101: `zt audit show TRACE` shows those of a task.",
 }
 """Where to find the name that was meant, by the kind of the question."""
-MOST_NAMED = 5
-"""Authors of records that were left out who are named, those with the most first; `--json` names all of them."""
 After = Annotated[int, typer.Option("--after", min=0, help="without so many leaves at the beginning of the log")]
 
 
@@ -67,7 +63,7 @@ def show(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Show who did what, for whom, when and with which code: each token below the one it came from."""
     from zt.diagram import diagram
-    from zt.trail import by_transaction, codes, trail
+    from zt.trail import by_transaction, codes, summary, trail
     from zt.wanted import wanted
 
     if not (what := wanted(asked)):
@@ -97,20 +93,7 @@ def show(  # noqa: PLR0913 - one for each option
     document |= {"code": codes(events)}
     tree = partial(trail, calls=calls, details=True, ledger=ledger, dated=True)
     shown = map(tree, [events] if what.kind == "id" else by_transaction(events))
-    output.show(document, *shown, *_summary(events, by_id=what.kind == "id"), *_left_out(found))
-
-
-def _left_out(found: "Found") -> list[Text]:
-    """Say of whose records only the newest are shown."""
-    from zt.trail import few
-
-    if not found.more:
-        return []
-    most = sorted(found.left_out.items(), key=lambda one: -one[1])
-    whose = few((f"{many:,} of {author}" for author, many in most), MOST_NAMED)
-    shown = len(found.events)
-    text = f"Only {shown:,} of {shown + found.more:,} records are shown.  Older ones are left out: {whose}."
-    return [Text(text, "yellow")]
+    output.show(document, *shown, *summary(found, by_id=what.kind == "id"))
 
 
 def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None, after: int) -> "Found":
@@ -131,29 +114,6 @@ def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path
         return found(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
     except NoRecordError as error:
         raise CommandError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
-
-
-def _summary(found: list["AuditEvent"], *, by_id: bool) -> Iterator[Table | Text]:
-    """Yield which code wrote the records, how much was refused, and, for an id, who says why."""
-    from zerotrust.audit.forms import MICROSECONDS
-    from zt.names import short
-    from zt.reasons import BY_RULES
-    from zt.show import listing
-    from zt.trail import DIGITS, codes, decision_of, few, is_shown
-
-    table = listing("records of", "with code")
-    for party, digests in codes(found).items():
-        table.add_row(Text(short(party)), Text(few(one[:DIGITS] for one in digests) or "not recorded"))
-    yield table
-    decisions = [one for event in found if is_shown(event.data) and (one := decision_of(event.data))]
-    if by_id and any(decision.reason in BY_RULES for decision in decisions):
-        yield Text("Why something was refused: operators ask `zt policy explain` with the same id.")
-    allowed, seconds = sum(one.allowed for one in decisions), (found[-1].time - found[0].time) / MICROSECONDS
-    parties = len({event.service for event in found})
-    yield Text(
-        f"{allowed} allowed, {len(decisions) - allowed} refused, within {seconds:.1f} s; {len(found):,} records of "
-        f"{parties} {'party' if parties == 1 else 'parties'}."
-    )
 
 
 @audit.command("verify")

@@ -6,10 +6,11 @@ for another party.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import assert_never
 
+from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -32,10 +33,14 @@ from zerotrust.audit.event_types import (
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.identity import MAX_ACTORS
 from zt.names import Calls, short, token_name
-from zt.show import at
+from zt.reasons import BY_RULES
+from zt.show import at, listing
+from zt.wanted import Found
 
 DIGITS = 12
 """Of a digest of code that people are shown: nobody finds other code with the same ones by chance."""
+MOST_NAMED = 5
+"""Authors of records that were left out who are named, those with the most first; `--json` names all of them."""
 MOST = 3
 """Names of one kind that are shown where one is usual: transactions, versions, users, digests of one party."""
 
@@ -164,6 +169,38 @@ def few(names: Iterable[str], most: int = MOST) -> str:
     """Return the different names, but for those beyond `most`, which are counted."""
     found = list(dict.fromkeys(names))
     return ", ".join(found[:most]) + (f" and {len(found) - most:,} more" if len(found) > most else "")
+
+
+def summary(found: Found, *, by_id: bool) -> Iterator[Table | Text]:
+    """Yield which code wrote the records, how much was refused, who says why, and what was left out.
+
+    `by_id`: whether they were asked for by an id, as the policy authority explains them.
+    """
+    events = found.events
+    table = listing("records of", "with code")
+    for party, digests in codes(events).items():
+        table.add_row(Text(short(party)), Text(few(one[:DIGITS] for one in digests) or "not recorded"))
+    yield table
+    decisions = [one for event in events if is_shown(event.data) and (one := decision_of(event.data))]
+    if by_id and any(decision.reason in BY_RULES for decision in decisions):
+        yield Text("Why something was refused: operators ask `zt policy explain` with the same id.")
+    allowed, seconds = sum(one.allowed for one in decisions), (events[-1].time - events[0].time) / MICROSECONDS
+    parties = len({event.service for event in events})
+    yield Text(
+        f"{allowed} allowed, {len(decisions) - allowed} refused, within {seconds:.1f} s; {len(events):,} records of "
+        f"{parties} {'party' if parties == 1 else 'parties'}."
+    )
+    yield from left_out(found)
+
+
+def left_out(found: Found) -> Iterator[Text]:
+    """Yield of whose records only the newest are shown."""
+    if found.more:
+        most = sorted(found.left_out.items(), key=lambda one: -one[1])
+        whose = few((f"{many:,} of {author}" for author, many in most), MOST_NAMED)
+        shown = len(found.events)
+        text = f"Only {shown:,} of {shown + found.more:,} records are shown.  Older ones are left out: {whose}."
+        yield Text(text, "yellow")
 
 
 def _about(events: list[AuditEvent]) -> str:

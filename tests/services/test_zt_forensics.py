@@ -27,8 +27,7 @@ from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
 from zerotrust.gate import Gate
 from zerotrust.receipts.carried import HEADER
-from zt import audit as audit_show
-from zt import wanted
+from zt import trail, wanted
 from zt.commands import app
 from zt.diagram import MOST_STEPS
 from zt.journals import find, journals
@@ -291,17 +290,17 @@ def test_in_a_folder_of_journals_nobody_has_more_room_by_naming_others(
     assert shown.left_out == {str(tmp_path / "crowd" / "journal.jsonl"): 94}
 
 
-@pytest.mark.parametrize("many", [1, audit_show.MOST_NAMED, audit_show.MOST_NAMED + 2])
+@pytest.mark.parametrize("many", [1, trail.MOST_NAMED, trail.MOST_NAMED + 2])
 def test_it_is_said_of_whose_records_the_older_ones_are_left_out(many: int) -> None:
     shown = wanted.Found([], {f"agent/{at}": 1_000 + at for at in range(many)})
 
-    [told] = audit_show._left_out(shown)
+    [told] = trail.left_out(shown)
 
     first = f"Older ones are left out: {1_000 + many - 1:,} of agent/{many - 1}"
-    others = "1,000 of agent/0." if many <= audit_show.MOST_NAMED else " and 2 more."
+    others = "1,000 of agent/0." if many <= trail.MOST_NAMED else " and 2 more."
     assert first in told.plain
     assert told.plain.endswith(others)
-    assert audit_show._left_out(wanted.Found([], {})) == []
+    assert [*trail.left_out(wanted.Found([], {}))] == []
 
 
 @pytest.mark.parametrize("asked", ["party:", "document:a b", "group:x", "user:" + "x" * 201, "FIN-201"])
