@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from lab.before.llama_stack.agent import agent_app
-from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, Attack, tried
+from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, Run
 from lab.before.llama_stack.realm import representation
 from lab.before.llama_stack.running import Before
 from lab.before.llama_stack.stack import config
@@ -38,13 +38,13 @@ def system_that(answers: httpx.MockTransport) -> Before:
     return Before(cast("Users", _Users()), Documents("key"), *at, "key", http)
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.called)
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 @pytest.mark.parametrize("status", [200, 401, 403])
-async def test_an_attack_that_gets_nothing_has_not_succeeded(attack: Attack, status: int) -> None:
+async def test_an_attack_that_gets_nothing_has_not_succeeded(attack: Run, status: int) -> None:
     """Also where the answer is polite: but for those of which the answer itself is the loot."""
-    seen = await tried(system_that(httpx.MockTransport(lambda _: httpx.Response(status, json={}))), attack)
+    seen = await attack(system_that(httpx.MockTransport(lambda _: httpx.Response(status, json={}))))
 
-    answer_is_loot = attack.run.__name__ in {
+    answer_is_loot = attack.__name__ in {
         "ask_without_a_token",
         "spend_the_token_elsewhere",
         "go_on_after_sign_out",

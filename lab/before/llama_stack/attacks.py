@@ -96,31 +96,17 @@ async def ask_the_record(system: Before) -> Seen:
 
 Run = Callable[[Before], Awaitable[Seen]]
 
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """Something to try."""
-
-    called: str
-    run: Run
-
-
-ATTACKS = (
-    Attack("a stranger asks for the task", ask_without_a_token),
-    Attack("a poisoned report has finance's forecast read", read_the_forecast),
-    Attack("a poisoned report has a published report overwritten", overwrite_the_report),
-    Attack("eve, in no department, has the forecast read", ask_without_a_department),
-    Attack("the agent spends alice's token elsewhere", spend_the_token_elsewhere),
-    Attack("the Llama Stack keeps the tool's key", take_the_tools_key),
-    Attack("a token is used after alice has signed out", go_on_after_sign_out),
-    Attack("an overwritten report: the record is asked for whom", ask_the_record),
-)
-
-
-async def tried(system: Before, attack: Attack) -> Seen:
-    """Try an attack on fresh documents."""
-    system.documents.reset()
-    return await attack.run(system)
+ATTACKS: dict[str, Run] = {
+    "a stranger asks for the task": ask_without_a_token,
+    "a poisoned report has finance's forecast read": read_the_forecast,
+    "a poisoned report has a published report overwritten": overwrite_the_report,
+    "eve, in no department, has the forecast read": ask_without_a_department,
+    "the agent spends alice's token elsewhere": spend_the_token_elsewhere,
+    "the Llama Stack keeps the tool's key": take_the_tools_key,
+    "a token is used after alice has signed out": go_on_after_sign_out,
+    "an overwritten report: the record is asked for whom": ask_the_record,
+}
+"""What is tried, each on fresh documents."""
 
 
 async def _task(system: Before, user: str, request: str = REQUEST) -> httpx.Response:

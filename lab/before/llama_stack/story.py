@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from demo.parts import begin
-from lab.before.llama_stack.attacks import ATTACKS, tried
+from lab.before.llama_stack.attacks import ATTACKS
 from lab.before.llama_stack.running import Before, before
 from local.program import busy, paragraph, say
 from local.system import System
@@ -28,12 +28,13 @@ async def attack_all(there: Before) -> int:
     """Try all attacks, show what came of each, and return how many succeeded."""
     begin("What happens there")
     succeeded = 0
-    for attack in ATTACKS:
+    for what, attack in ATTACKS.items():
+        there.documents.reset()
         with busy("The attack is made"):
-            seen = await tried(there, attack)
+            seen = await attack(there)
         succeeded += seen.succeeded
         verdict = ("succeeded", "red") if seen.succeeded else ("did not succeed", "green")
-        paragraph(Text(attack.called, "bold"))
+        paragraph(Text(what, "bold"))
         paragraph(Text.assemble(verdict, f"; {seen.happened}"), indent=2)
     paragraph(f"{succeeded} of {len(ATTACKS)} attacks succeeded there.")
     return succeeded
