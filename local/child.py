@@ -1,25 +1,34 @@
-"""What a child process is given, when it ends, how long its start is awaited, and what its log says last."""
+"""What a child process is given, when it ends, how long its work is awaited, and what its log says last."""
 
 import asyncio
 import ctypes
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from local.alone import DemoError
 
 T = TypeVar("T")
 
-SECONDS = 900
-"""For a start: Keycloak needs a quarter of a minute, and many times that on a busy machine."""
+IDLE, WORK = 60, 6.0
+"""A process makes no progress if within `IDLE` seconds it has computed, or waited for a processor, for less than `WORK`
+seconds.  What starts does one of the two nearly all the time, however busy the machine is; what waits for something
+else, and tries again each second, does so for a few seconds of a hundred."""
+LOOK = 1.0
+"""Seconds between two looks at that."""
 ASK = 0.05
 """Seconds between two questions whether it does what it was started for."""
 LONGEST = 120
 """Characters of a log's line that is shown while a process starts."""
+
+
+class NoProgress(Exception):
+    """The process did not do what it was started for, and no longer works on it.  The text says how that was seen."""
 
 
 def in_memory(text: str) -> int:
@@ -37,21 +46,71 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
-async def until_it_does(met: Callable[[], Awaitable[T]], name: str, ended: Callable[[], bool], log: Path) -> T:
+async def while_it_works(process_id: int, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns, which waits for a process; a slow machine has as long as it needs.
+
+    Raises `NoProgress` if the process does nothing any more, and whatever `work` raises.
+    """
+    task, idle = asyncio.ensure_future(work), 0.0
+    before = _worked(process_id)
+    try:
+        while idle < IDLE:
+            if (await asyncio.wait([task], timeout=LOOK))[0]:
+                return task.result()
+            idle += LOOK  # and no more, even if we were stopped ourselves for a while
+            if (now := _worked(process_id)) - before >= WORK:
+                before, idle = now, 0.0
+            before = min(before, now)  # a thread that has ended is not counted any more
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    stopped = " and is stopped" if _stat(process_id)[:1] == ["T"] else ""
+    raise NoProgress(f"in {IDLE} s it has worked for {_worked(process_id) - before:.1f} s{stopped} ({load()})")
+
+
+async def until_it_does(
+    met: Callable[[], Awaitable[T]], name: str, process_id: int, ended: Callable[[], bool], log: Path
+) -> T:
     """Return what `met` returns, once that is true, which a process has to bring about.
 
-    Raises `DemoError` with the end of its log if the process ends before, or after `SECONDS`.
+    Raises `DemoError` with the end of its log if the process ends before, or makes no progress.
     """
+
+    async def asking() -> T | None:
+        while not ended():
+            if found := await met():
+                return found
+            await asyncio.sleep(ASK)
+        return None
+
     why = ""
     try:
-        async with asyncio.timeout(SECONDS):
-            while not ended():
-                if found := await met():
-                    return found
-                await asyncio.sleep(ASK)
-    except TimeoutError:
-        why = f" within {SECONDS} s ({load()})"
+        if found := await while_it_works(process_id, asking()):
+            return found
+    except NoProgress as error:
+        why = f" and makes no progress: {error}"
     raise DemoError(f"{name} does not start{why}; the end of its log, {log}:\n{tail(log)}")
+
+
+def _stat(process_id: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third one on (proc(5)); none if the process has ended."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _worked(process_id: int) -> float:
+    """Return for how many seconds a process has computed, with its children that have ended, and its threads have
+    waited for a processor; the latter only where the kernel counts it.
+    """
+    waited, threads = 0, list[Path]()
+    with suppress(OSError):  # the process has ended
+        threads += Path(f"/proc/{process_id}/task").iterdir()
+    for thread in threads:
+        with suppress(OSError):  # it has ended
+            waited += int((thread / "schedstat").read_text().split()[1])
+    return sum(map(int, _stat(process_id)[11:15])) / os.sysconf("SC_CLK_TCK") + waited / 1e9
 
 
 def load() -> str:

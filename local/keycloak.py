@@ -31,7 +31,7 @@ import keycloak as python_keycloak
 from authorities.attestation.process.closed import give_up_reading_any_file
 from authorities.attestation.process.interpreter import Interpreter
 from local.before_start import check_port, check_private
-from local.child import SECONDS, doing, end_with, in_memory, tail
+from local.child import NoProgress, doing, end_with, in_memory, tail, while_it_works
 from local.errors import KeycloakError
 from local.java import find_java
 from local.keycloak_distribution import find_distribution
@@ -172,12 +172,12 @@ class Keycloak:
         await self._patiently("is starting", self._wait_until_ready(process))
 
     async def _patiently(self, what: str, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` after `SECONDS`."""
+        """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` if it does nothing."""
         try:
-            async with going_on(self._say, f"Keycloak {what}", partial(doing, self.log)), asyncio.timeout(SECONDS):
-                return await work
-        except TimeoutError as error:
-            raise KeycloakError(f"Keycloak {what} and is not ready after {SECONDS} s. {self._last_words()}") from error
+            async with going_on(self._say, f"Keycloak {what}", partial(doing, self.log)):
+                return await while_it_works(self.pid, work)
+        except NoProgress as error:
+            raise KeycloakError(f"Keycloak {what} and makes no progress: {error}. {self._last_words()}") from error
 
     def _first_administrator(self) -> str:
         """Return the options for the database alone, in the form of Keycloak's configuration file."""

@@ -184,9 +184,11 @@ async def started(command: list[str], host: str, port: int, log: Path) -> asynci
             start_new_session=True,  # Ctrl-C is for us
             preexec_fn=lambda: end_with(parent),
         )
+    name, process_id = Path(command[0]).name, process.pid
     try:
-        name = Path(command[0]).name
-        await until_it_does(partial(_listens, host, port), name, lambda: process.returncode is not None, log)
+        await until_it_does(
+            partial(_listens, host, port), name, process_id, lambda: process.returncode is not None, log
+        )
     except BaseException as error:
         await end(process)
         if isinstance(error, DemoError):

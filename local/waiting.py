@@ -21,7 +21,7 @@ async def started(system: System, address: str, process: Launched) -> None:
 
 async def until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
     """Wait until a condition is met that `process` has to meet.  Raises `DemoError` with the end of its log."""
-    await until_it_does(met, process.launch.name, process.ended.is_set, log)
+    await until_it_does(met, process.launch.name, process.process.pid, process.ended.is_set, log)
 
 
 async def _answers(address: str, ca_file: Path) -> bool:

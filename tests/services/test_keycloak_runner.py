@@ -7,19 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypedDict
-from unittest.mock import AsyncMock
 
 import pytest
 
 from lab.realm import LAB_SCRIPT
 from local import child, progress
 from local import keycloak as module
-from local.alone import DemoError
 from local.before_start import check_port
-from local.child import tail
+from local.child import NoProgress, tail
 from local.errors import KeycloakError
 from local.keycloak import Keycloak
 from local.keycloak_distribution import VERSION
@@ -30,6 +30,7 @@ from registration.realm import as_text
 from registration.realm.script import SCRIPT, SCRIPTS
 from registration.realm.users import USERS
 from tests.support.system import registry
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -218,18 +219,19 @@ async def test_a_keycloak_that_ends_says_why(java: Java, keycloak: Keycloak, bod
 
 
 @pytest.mark.parametrize(("building", "doing"), [(True, "is being built"), (False, "is starting")])
-async def test_a_keycloak_that_takes_too_long_is_ended_and_its_finished_build_is_kept(
+async def test_a_keycloak_that_does_nothing_is_ended_and_its_finished_build_is_kept(
     java: Java, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, building: bool, doing: str
 ) -> None:
-    """It is never done while it is built, or once it is: it is not waited for any longer, and the build is kept."""
+    """It does nothing while it is built, or once it is: it is not waited for any longer, and the build is kept."""
     body = f"""case "$*" in *config.built=true*) ;; *) test ! -e {tmp_path}/builds || exit 10;; esac; exec sleep 600"""
-    monkeypatch.setattr(module, "SECONDS", 5)
+    monkeypatch.setattr(child, "IDLE", 2)
+    monkeypatch.setattr(child, "WORK", 0.5)
     if not building:
         (tmp_path / "builds").touch()
 
     failed = await java.fails(body, f"^Keycloak {doing} ")
 
-    assert isinstance(failed.value.__cause__, TimeoutError)
+    assert isinstance(failed.value.__cause__, NoProgress)
     assert keycloak._process
     assert await keycloak._process.wait() == -signal.SIGKILL
     keycloak._instance.prepare(java.distribution)
@@ -313,15 +315,78 @@ def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
     assert tail(log, lines=2) == "line 19\nlast"
 
 
-@pytest.mark.parametrize(("ended", "why"), [(True, ";"), (False, r" within 0\.1 s \(")])
-async def test_a_start_that_does_not_succeed_is_told_with_the_end_of_its_log(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, ended: bool, why: str
-) -> None:
-    monkeypatch.setattr(child, "SECONDS", 0.1)
-    (tmp_path / "log").write_text("no space left\n")
+SPIN = "import sys, time; print(flush=True)\nwhile {}: pass"
 
-    with pytest.raises(DemoError, match=f"(?s)^x does not start{why}.*no space left$"):
-        await child.until_it_does(AsyncMock(return_value=False), "x", lambda: ended, tmp_path / "log")
+
+@contextmanager
+def python(program: str, *, nice: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs this, and is ended with the block."""
+    command = ["nice", f"-n{nice}", sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - the text in this file
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_what_works_has_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times as many looks as one that does nothing gets, with just enough work between them."""
+    done, looks = asyncio.Event(), 0
+
+    def worked(_process_id: int) -> float:
+        nonlocal looks
+        looks += 1
+        if looks == 20:
+            done.set()
+        return looks * 0.5
+
+    monkeypatch.setattr(child, "_worked", worked)
+    for name, value in {"LOOK": 0.01, "IDLE": 0.02, "WORK": 0.5}.items():
+        monkeypatch.setattr(child, name, value)
+
+    assert await child.while_it_works(os.getpid(), done.wait())
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not count how long one waits")
+async def test_waiting_for_a_processor_is_work() -> None:
+    """Two share a processor, and one of them has to wait."""
+    with python(SPIN.format("True"), nice=10) as process, python(SPIN.format("True")) as other:
+        core = {min(os.sched_getaffinity(0))}
+        for one in process, other:
+            os.sched_setaffinity(one.pid, core)
+
+        def waited() -> bool:
+            worked = child._worked(process.pid)
+            return worked > sum(map(int, child._stat(process.pid)[11:15])) / os.sysconf("SC_CLK_TCK") + 0.1
+
+        await until(waited)
+
+
+async def test_what_is_stopped_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "IDLE", 2)
+    monkeypatch.setattr(child, "WORK", 0.5)
+    with python(SPIN.format("True")) as process:
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(NoProgress, match=" and is stopped "):
+            await child.while_it_works(process.pid, asyncio.Event().wait())
+
+
+async def test_what_only_tries_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "IDLE", 2)
+    monkeypatch.setattr(child, "WORK", 1.5)  # more than it waits for a processor each time, on a busy machine too
+    program = "import time; print(flush=True)\nwhile True: time.sleep(0.5)"
+    with python(program) as process, pytest.raises(NoProgress):
+        await child.while_it_works(process.pid, asyncio.Event().wait())
+
+
+async def test_what_a_start_raises_is_raised() -> None:
+    async def fails() -> None:
+        raise KeycloakError("no")
+
+    with pytest.raises(KeycloakError, match=r"^no$"):
+        await child.while_it_works(os.getpid(), fails())
 
 
 @pytest.mark.parametrize(
