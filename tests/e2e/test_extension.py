@@ -4,6 +4,7 @@ It comes before the real system of the other tests, and ends before that starts:
 """
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Clone:
         done = subprocess.run(  # noqa: S603
             ["/bin/bash", "-ec", command],
             cwd=self.folder,
+            env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},  # of `make test`
             input=typed,
             capture_output=True,
             text=True,

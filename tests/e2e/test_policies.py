@@ -70,7 +70,7 @@ async def test_policies_are_changed_and_rolled_back_while_everything_runs(
 
     allowed, first = await read(), in_force(await asyncio.to_thread(policy, "list"))
     tested = await asyncio.to_thread(policy, "test", str(stricter))
-    assert tested.startswith("These policies are fit to be published.")
+    assert "These policies are fit to be published." in tested
     assert "document.read holidays: yes (read-public) -> no (resource_denied)" in tested
 
     await asyncio.to_thread(policy, "activate", str(stricter), "--because", "public is not for everybody")

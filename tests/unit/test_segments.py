@@ -3,8 +3,10 @@
 It is read from one record on while it is written, closed and handed over; and it may begin later.
 """
 
+import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import closing
 from itertools import pairwise
@@ -410,3 +412,24 @@ async def test_a_commit_wakes_once_whoever_waits_for_it(journal: Journal) -> Non
     await write(journal, 3)
 
     assert woken == [1]
+
+
+async def test_a_caller_that_is_cancelled_waits_for_the_thread_that_reads_for_it(tmp_path: Path) -> None:
+    """Otherwise that thread opens a file after `close`, and nobody closes it."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(Tail):
+        def read(self, last: int) -> list[bytes]:  # noqa: ARG002 - as in `Tail`
+            begun.set()
+            assert may_end.wait(60)
+            return []
+
+    reading = asyncio.create_task(Slow(tmp_path / "journal.jsonl", 0).lines(1))
+    await asyncio.to_thread(begun.wait)
+    reading.cancel()
+    done, _ = await asyncio.wait([reading], timeout=0.05)
+    may_end.set()
+
+    assert not done
+    with pytest.raises(asyncio.CancelledError):
+        await reading

@@ -93,7 +93,7 @@ class Delivery:
                     await self._committed.wait()
                     await asyncio.sleep(GATHER)
                     continue
-                there = await self._handed_over(await asyncio.to_thread(tail.read, last), there)
+                there = await self._handed_over(await tail.lines(last), there)
                 self._delivered = there.records
                 self._note_progress()
                 await self._delete(there.records)
@@ -125,7 +125,7 @@ class Delivery:
         number = min(there.records, own)
         try:
             with closing(Tail(self._path, number - 1)) as tail:
-                lines = await asyncio.to_thread(tail.read, number)
+                lines = await tail.lines(number)
         except RecordGone:  # deleted, because the log had it
             return
         if there.records > own or (lines and hash_of(lines[0]) != there.head):

@@ -1,5 +1,6 @@
-"""Reads a journal from one record on, while it is written and its segments are closed.  Blocks."""
+"""Reads a journal from one record on, while it is written and its segments are closed."""
 
+import asyncio
 from pathlib import Path
 from typing import IO
 
@@ -29,7 +30,7 @@ class Tail:
     def read(self, last: int) -> list[bytes]:
         """Return the next lines, without their newlines: at most up to the record `last`, which is on the disk.
 
-        Raises `RecordGone`, and `OSError`.
+        Blocks.  Raises `RecordGone`, and `OSError`.
         """
         found: list[bytes] = []
         left = MOST_BYTES
@@ -41,6 +42,18 @@ class Tail:
             found.append(self._held.removesuffix(b"\n"))
             self._held, self._next = b"", self._next + 1
         return found
+
+    async def lines(self, last: int) -> list[bytes]:
+        """Return what `read` returns, read by a thread.
+
+        If the caller is cancelled, that thread ends first: it would open a file after `close`.
+        """
+        reading = asyncio.create_task(asyncio.to_thread(self.read, last))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            await asyncio.wait([reading])
+            raise
 
     def close(self) -> None:
         """Close the file."""
