@@ -16,8 +16,8 @@ from zerotrust.registry.model import Registry
 
 
 def problems(root: Path, registry: Registry) -> list[str]:
-    """Return a line for each mistake."""
-    found = [*unreachable(registry), *of_policies(root, registry), *of_code(registry)]
+    """Return a line for each mistake.  Raises `MeasureError` if a party's code cannot be read."""
+    found = [*unreachable(registry), *of_policies(root, registry), *of_code(root, registry)]
     if PLANNER in registry.parties:
         found += of_plan(import_module("orchestrator.plan").AGENTS, registry)
     return [*found, *of_places(root, registry), *of_compose(root, registry)]

@@ -89,10 +89,6 @@ def scopes(_project: Path, registry: Registry) -> list[str]:
     return unreachable(registry)
 
 
-def code(_project: Path, registry: Registry) -> list[str]:
-    return of_code(registry)
-
-
 def plan(agents: dict[str, tuple[str, ...]]) -> Check:
     return lambda _project, registry: of_plan(agents, registry)
 
@@ -107,9 +103,9 @@ MISTAKES: dict[str, tuple[Check, tuple[Change, ...]]] = {
     "a scope that nobody holds": (scopes, (new_scope,)),
     "a party with rights that nobody calls": (scopes, (an_auditor, with_rights)),
     "a scope without an action": (of_policies, (new_scope, HELD)),
-    "a route whose scope its party does not serve": (code, (elsewhere,)),
-    "a scope that no route and no tool needs": (code, (new_scope, HELD)),
-    "code that cannot be imported": (code, (an_auditor,)),
+    "a route whose scope its party does not serve": (of_code, (elsewhere,)),
+    "a scope that no route and no tool needs": (of_code, (new_scope, HELD)),
+    "code that cannot be imported": (of_code, (an_auditor,)),
     "an agent in the plan that nobody registered": (WITH_AUDITOR, ()),
     "an agent in the plan that the orchestrator may not call": (WITH_AUDITOR, (an_auditor,)),
     "a scope in the plan that there is not": (AUDITS, ()),
@@ -168,6 +164,43 @@ def test_a_decision_table_that_cannot_be_read_is_named(project: Path, broken: by
 
     [problem] = of_policies(project, registered())
     assert problem.startswith("policies: ")
+
+
+# --- calls in the code ------------------------------------------------------------------------------------------------
+
+READER = "agents/reader/main.py"
+CALLED, ASKED_FOR = 'ToolClient(service, "{}")', '"tool/documents", "{}"'
+
+
+def test_a_call_that_the_registry_does_not_allow_is_named_with_its_line(
+    project: Path, snapshot: SnapshotAssertion
+) -> None:
+    for folder in ("orchestrator", "tools", "inference", "authorities/registry"):
+        shutil.copytree(ROOT / folder, project / folder)
+    found, original = {}, (project / READER).read_text()
+    for old, new in [
+        (CALLED.format("tool/documents"), CALLED.format("tool/ledger")),
+        (CALLED.format("tool/documents"), CALLED.format("agent/writer")),
+        (ASKED_FOR.format("tool.read"), ASKED_FOR.format("tool.write")),
+        (ASKED_FOR.format("tool.read"), ASKED_FOR.format("tool.audit")),
+    ]:
+        (project / READER).write_text(original.replace(old, new, 1))
+        line = next(n for n, text in enumerate((project / READER).read_text().splitlines(), 1) if new in text)
+        [problem] = of_code(project, registered())
+        assert problem.startswith(f"{READER}:{line}: ")
+        found[new] = [problem.replace(f":{line}:", ":")]
+
+    assert told(found) == snapshot
+
+
+def test_a_callee_that_has_a_name_in_the_code_is_found(project: Path) -> None:
+    (project / "orchestrator").mkdir()
+    (project / "orchestrator" / "main.py").write_text(
+        'A = "tool/documents"\nf = lambda s: s.exchange(A, "tool.read")\n'
+    )
+
+    [problem] = of_code(project, registered())
+    assert problem.startswith("orchestrator/main.py:2: it calls 'tool/documents', and may not")
 
 
 # --- docker-compose.yml -----------------------------------------------------------------------------------------------
