@@ -100,7 +100,7 @@ class Reader:
         self._admins.taken(admins)
         if not recorded(config):
             self._blind = True
-            raise AdministrationError("its events are switched off: realm settings, Events, as in realm.json")
+            raise AdministrationError("its events are switched off: switch them on in the realm settings, Events")
         if self._blind:
             await self._apply(issued_until(time.time_ns() // 1_000_000, "events may have been lost"))
             self._blind = False
