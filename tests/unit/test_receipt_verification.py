@@ -150,7 +150,7 @@ FAULTS: dict[str, tuple[Change, int, str]] = {
     "a call that was and was not made": (without_receipt(reason="not_called"), 5, "tool/documents"),
     **{
         f"a call without a receipt: {reason}": (without_receipt(reason=reason), 5, "tool/documents")
-        for reason in ("none", "no_answer", "no_room", "streamed", "outside")
+        for reason in ("none", "no_answer", "no_room", "outside")
     },
     "calls without end": (calls_without_end, 5, "tool/documents"),
     "another transaction": (says("tool", txn="T9"), 6, "tool/documents"),

@@ -25,12 +25,11 @@ MAX_RESOURCES = 256
 MAX_SECONDS = 253_402_300_799
 """The last second of the year 9999: no date of Python, and none of a certificate (RFC 5280), is later."""
 
-NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, STREAMED, NONE, NO_ROOM = (
+NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, NONE, NO_ROOM = (
     "not_called",  # the token was not used
     "not_sent",  # there was no connection
     "no_answer",  # or no whole one
     "outside",  # a server that is no party
-    "streamed",  # an answer that was passed on as it came
     "none",  # the answer had none, or not in the right form
     "no_room",  # more receipts than one answer may carry
 )
