@@ -6,7 +6,7 @@ import re
 import shutil
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from lab.notebooks.execute import PYTHON, environment, new_home, sources
@@ -17,6 +17,8 @@ from local.program import ROOT
 
 FOLDER = "notebooks"
 """The same as in the project, so that the links of the notebooks lead to the same files."""
+SECONDS = 30
+"""For JupyterLab and its kernels to end by themselves: it kills a kernel that does not end within 5 s."""
 _LINK = re.compile(r"\]\(\.\./([^)#\s]+)")
 
 
@@ -45,7 +47,16 @@ async def jupyterlab(file: Path, root: Path) -> AsyncIterator[Process]:
         try:
             yield process
         finally:
-            await end(process)
+            await _end_with_its_kernels(process)
+
+
+async def _end_with_its_kernels(process: Process) -> None:
+    """End JupyterLab; asked to end, it ends its kernels first, which write in its folder until then."""
+    with suppress(ProcessLookupError, TimeoutError):
+        process.terminate()
+        async with asyncio.timeout(SECONDS):
+            await process.wait()
+    await end(process)
 
 
 async def _sign(variables: dict[str, str], copies: list[Path]) -> None:
