@@ -42,11 +42,10 @@ _HINTS = {
     "document": "  A document is named by its id, such as ENG-101: `zt audit show TRACE` shows those of a task.",
 }
 """Where to find the name that was meant, by the kind of the question."""
-After = Annotated[int, typer.Option("--after", min=0, help="without so many leaves at the beginning of the log")]
 
 
 @audit.command("show")
-def show(  # noqa: PLR0913 - one for each option
+def show(
     context: typer.Context,
     asked: Annotated[
         str,
@@ -57,7 +56,6 @@ def show(  # noqa: PLR0913 - one for each option
         Path | None, typer.Option("--export", help="of `zt audit export`, or the folder of a log, instead of journals")
     ] = None,
     policy: PolicyFile = None,
-    after: After = 0,
     svg: Annotated[Path | None, typer.Option("--svg", help="the file for a diagram: who called whom, in order")] = None,
     _json: Json = False,
 ) -> None:
@@ -74,7 +72,7 @@ def show(  # noqa: PLR0913 - one for each option
         )
     settings: Settings = context.obj
     with explained():
-        found = _found(settings, what, export, policy, after)
+        found = _found(settings, what, export, policy)
     events = found.events
     if not events:
         where = str(export) if export else f"{settings.journals}"
@@ -96,7 +94,7 @@ def show(  # noqa: PLR0913 - one for each option
     output.show(document, *shown, *summary(found, by_id=what.kind == "id"))
 
 
-def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None, after: int) -> "Found":
+def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None) -> "Found":
     """Return records of an export, which is verified meanwhile, or else of the journals here."""
     from zerotrust.audit.fault import Outline
     from zt.errors import CommandError
@@ -109,7 +107,7 @@ def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path
         return find(settings.journals, what)
     trust = trusted(policy or settings.run / POLICY)
     held = Witness(default_folder()).held(trust.logs)
-    read = leaves(export, trust, after=after, held=held)
+    read = leaves(export, trust, held=held)
     try:
         return found(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
     except NoRecordError as error:
@@ -131,7 +129,6 @@ def verify(
     journals: Annotated[
         Path | None, typer.Option("--journals", help="the folder of journals that are compared with the export")
     ] = None,
-    after: After = 0,
     _json: Json = False,
 ) -> None:
     """Verify an export of the audit log, or the hash chains of the journals, with nothing running.
@@ -150,7 +147,7 @@ def verify(
         trust = trusted(policy or settings.run / POLICY)
         held = Witness(default_folder()).held(trust.logs)
         try:
-            found = verified(export, trust, after=after, held=held, local=journals)
+            found = verified(export, trust, held=held, local=journals)
         except Faulty as faulty:
             _show_fault(export, faulty.fault)
     output.show({"verified": True} | found.document, *showing.verified(found))

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from zt import show as showing
-from zt.audit import POLICY, After, Log, PolicyFile, audit, explained
+from zt.audit import POLICY, Log, PolicyFile, audit, explained
 from zt.operators import Settings, told
 from zt.output import Json, output
 
@@ -29,11 +29,10 @@ LEDGER = Path("authority-audit", "log")
 
 
 @audit.command("export")
-def export(  # noqa: PLR0913 - one for each option
+def export(
     context: typer.Context,
     *,
     log: Log = None,
-    after: After = 0,
     to: Annotated[Path | None, typer.Option("--to", help="the file to write; otherwise standard output")] = None,
     witness: Annotated[bool, typer.Option("--witness", help="add the cosignature of your own witness")] = False,
     policy: PolicyFile = None,
@@ -59,15 +58,14 @@ def export(  # noqa: PLR0913 - one for each option
             note = Note(note.text, (*note.signatures, signature))
         try:
             if to is None:
-                export(there, note, after, sys.stdout.buffer)
+                export(there, note, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
                 return
-            found = _to_file(there, note, after, to)
+            found = _to_file(there, note, to)
         except Faulty as faulty:
             output.fail(f"{there.folder} is not exported.  {showing.fault(faulty.fault).plain}", "faulty")
     size = found.checkpoint.size
-    document = {"export": str(to), "size": size, "after": after}
-    output.show(document, Text(f"{to}: {size - after:,} leaves of {found.checkpoint.origin}."))
+    output.show({"export": str(to), "size": size}, Text(f"{to}: {size:,} leaves of {found.checkpoint.origin}."))
 
 
 @audit.command("policy")
@@ -123,7 +121,7 @@ def _log(settings: Settings, log: Path | None) -> "LogFolder":
     return LogFolder(log or settings.journals / LEDGER)
 
 
-def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verification":
+def _to_file(log: "LogFolder", note: "Note", to: Path) -> "Verification":
     """Write an export to a file, which has its name once it is whole."""
     from zt.errors import CommandError
     from zt.evidence import export
@@ -131,7 +129,7 @@ def _to_file(log: "LogFolder", note: "Note", after: int, to: Path) -> "Verificat
     unfinished = to.with_name(f"{to.name}.new")
     try:
         with unfinished.open("wb") as file:
-            found = export(log, note, after, file)
+            found = export(log, note, file)
         unfinished.replace(to)
     except OSError as error:
         printed = "Without --to, the export is printed: zt audit export > FILE."

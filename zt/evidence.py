@@ -41,19 +41,19 @@ def trusted(path: Path) -> TrustPolicy:
         raise CommandError(f"{path} is no policy: {why}.", "malformed_policy") from error
 
 
-def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verification:
+def export(log: LogFolder, note: Note, file: BinaryIO) -> Verification:
     """Write an export, and return it as it was verified meanwhile; the signatures were not.  Raises `Faulty`.
 
     `note`: the checkpoint of the log, to which cosignatures may have been added.
     """
 
     def written() -> Iterator[bytes]:
-        for line in exported(note, log.read, after):
+        for line in exported(note, log.read):
             file.write(line)
             yield line
 
     try:
-        verification = Verification(written(), AnyKey(), after=after, source=LOG)
+        verification = Verification(written(), AnyKey(), source=LOG)
     except InvalidLog as error:
         raise CommandError(f"The log in {log.folder} cannot be exported: {error}.", "not_exported") from error
     followed(verification)
@@ -61,7 +61,7 @@ def export(log: LogFolder, note: Note, after: int, file: BinaryIO) -> Verificati
 
 
 @contextmanager
-def opened(source: Path, after: int) -> Iterator[tuple[Iterator[bytes], str]]:
+def opened(source: Path) -> Iterator[tuple[Iterator[bytes], str]]:
     """Have the lines of an export, which may be the folder of a log itself, and who made them.
 
     Raises `CommandError`, also where the block cannot read the lines.
@@ -69,7 +69,7 @@ def opened(source: Path, after: int) -> Iterator[tuple[Iterator[bytes], str]]:
     try:
         if source.is_dir():
             log = LogFolder(source)
-            yield exported(log.note, log.read, after), LOG
+            yield exported(log.note, log.read), LOG
         else:
             with source.open("rb") as file:
                 yield lines_of(file), EXPORT
@@ -83,7 +83,7 @@ def followed(verification: Verification, delivered: dict[str, Delivered] | None 
     """Read the leaves to their end.  Raises `Faulty`.  `delivered` gets the records of each journal."""
     for at, content, _ in verification.leaves():
         if delivered is not None and isinstance(content, Outline):
-            known = delivered.setdefault(content.service, Delivered(content.service, content.number))
+            known = delivered.setdefault(content.service, Delivered(content.service))
             known.add(at, verification.journals[content.service].head)
 
 
@@ -92,7 +92,6 @@ class Verified:
     """An export that has no fault."""
 
     checkpoint: Checkpoint
-    after: int
     cosigned: dict[str, int]
     """When each witness cosigned it, in seconds since the epoch."""
     records: dict[str, int]
@@ -103,31 +102,29 @@ class Verified:
     @property
     def document(self) -> dict[str, Any]:
         """The same for programs."""
-        content = {name: getattr(self, name) for name in ("after", "cosigned", "records", "not_delivered")}
+        content = {name: getattr(self, name) for name in ("cosigned", "records", "not_delivered")}
         head = {"origin": self.checkpoint.origin, "size": self.checkpoint.size, "root": self.checkpoint.root.hex()}
         return head | {name: value for name, value in content.items() if value is not None}
 
 
-def verified(
-    source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint], local: Path | None
-) -> Verified:
+def verified(source: Path, trust: TrustPolicy, *, held: Mapping[str, Checkpoint], local: Path | None) -> Verified:
     """Verify an export, or the folder of a log, and compare the journals in the folder `local` with it.
 
     Raises `Faulty` and `CommandError`.
     """
     delivered = dict[str, Delivered]() if local else None
-    with opened(source, after) as (found, maker):
-        verification = Verification(found, trust, after=after, held=held, source=maker)
+    with opened(source) as (found, maker):
+        verification = Verification(found, trust, held=held, source=maker)
         followed(verification, delivered)
     behind = _not_delivered(local, delivered) if local and delivered is not None else None
     counts = {service: link.records for service, link in sorted(verification.journals.items())}
-    return Verified(verification.checkpoint, after, verification.cosigned, counts, behind)
+    return Verified(verification.checkpoint, verification.cosigned, counts, behind)
 
 
-def leaves(source: Path, trust: TrustPolicy, *, after: int, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
+def leaves(source: Path, trust: TrustPolicy, *, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
     """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verified`."""
-    with opened(source, after) as (found, maker):
-        yield from Verification(found, trust, after=after, held=held, source=maker).leaves()
+    with opened(source) as (found, maker):
+        yield from Verification(found, trust, held=held, source=maker).leaves()
 
 
 def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, int]:
@@ -142,5 +139,5 @@ def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, i
             raise Faulty(fault)
     for service, known in delivered.items():
         if service not in found:
-            raise Faulty(known.fault("missing", known.first, f"its journal is not in {folder}"))
+            raise Faulty(known.fault("missing", 1, f"its journal is not in {folder}"))
     return found

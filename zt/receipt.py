@@ -103,7 +103,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 
     def verified(export: Path) -> Iterator[bytes]:
         held = Witness(default_folder()).held(trust.logs)
-        return (leaf.line for leaf in leaves(export, trust, after=0, held=held))
+        return (leaf.line for leaf in leaves(export, trust, held=held))
 
     ca, policy, system = ca or settings.run / "ca.pem", policy or settings.run / POLICY, settings.system
     beside = answer.with_name(f"{answer.name}.proof")

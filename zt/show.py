@@ -159,11 +159,9 @@ def _lines(found: Iterable[str]) -> Text:
 
 def verified(found: "Verified") -> list[Table | Text]:
     """Return who vouches for an export that has no fault, and what it has."""
-    size, after = found.checkpoint.size, found.after
-    part = f"leaves {after:,} to {size - 1:,}" if after else f"all {size:,} leaves"
     by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items()))
     told: list[Table | Text] = [
-        Text.assemble(f"{found.checkpoint.origin}: {part} ", ("verified", "green"), "."),
+        Text.assemble(f"{found.checkpoint.origin}: all {found.checkpoint.size:,} leaves ", ("verified", "green"), "."),
         Text(f"Cosigned by {by or 'no witness'}."),
     ]
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)

@@ -73,7 +73,7 @@ async def _demanded_of(home: Path, signer: Path, running: Path, demanded: str) -
         copy = emptied(home / "cosigned-by-both")
         await until(lambda: _copied(running, copy, both), f"{NAME} beside the registry", seconds=120)
         named.unlink()
-        found = verified(copy, both, after=0, held={}, local=None)
+        found = verified(copy, both, held={}, local=None)
     return {"named while the ledger runs": " and ".join(sorted(found.cosigned))}
 
 

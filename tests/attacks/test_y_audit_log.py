@@ -76,12 +76,6 @@ async def test_the_lines_of_an_export(evidence: Evidence) -> Tries:
     yield evidence.read([*lines[:-1], lines[-1][:-9]], f"leaf {len(lines) - evidence.first - 1}: truncated: {EXPORT}")
 
 
-@attack(321, Evidence)
-async def test_an_export_without_its_beginning(evidence: Evidence) -> Tries:
-    part = list(lines_of(BytesIO(evidence.ledger.export(after=7))))
-    yield evidence.read(part, f"leaf 0: truncated: {EXPORT}")
-
-
 @attack(322, Evidence)
 async def test_more_behind_the_last_leaf(evidence: Evidence) -> Tries:
     size, invented = len(evidence.ledger.log.entries), evidence.ledger.record(ONE)
@@ -169,7 +163,7 @@ async def test_an_older_state_and_another_history_for_a_reader_who_knows(evidenc
 async def test_a_journal_that_was_changed_after_it_was_delivered(evidence: Evidence) -> Tries:
     """Its last record alone, its whole, or by another service: the chain of what is there is right each time."""
     lines = evidence.ledger.journals[OTHER]
-    delivered = Delivered(OTHER, 1)
+    delivered = Delivered(OTHER)
     for number, line in enumerate(lines):
         delivered.add(number, hash_of(line))
     last = lines[-1].replace(b"GET /health", b"GET /hidden")

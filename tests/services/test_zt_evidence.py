@@ -141,12 +141,6 @@ def test_what_a_partial_tile_had_is_read_from_the_full_one(system: Path) -> None
     assert document(zt(system, "verify", str(exported(system)), "--json"))["size"] == 350
 
 
-def test_a_part_is_verified_as_a_part_only(system: Path, snapshot: SnapshotAssertion) -> None:
-    file = exported(system, "--after", "300")
-
-    assert typed(system, f"verify {file} --after 300", f"verify {file}") == snapshot
-
-
 def test_journals_are_compared_with_what_was_delivered(system: Path) -> None:
     file, journals = exported(system), str(system / "run" / "data")
     journal = journal_of(system, SERVICES[1])

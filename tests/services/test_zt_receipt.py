@@ -128,7 +128,7 @@ def test_an_export_that_ends_before_the_answer_accuses_nobody(files: Files) -> N
     export = files.folder / "export"
     for ends in files.task.now - 5, files.task.now + 5:
         log = Log([heads_leaf(Heads({}, ends * MICROSECONDS))], files.task.keys)
-        export.write_bytes(b"".join(exported(log.note(files.task.witness), log.files.__getitem__, 0)))
+        export.write_bytes(b"".join(exported(log.note(files.task.witness), log.files.__getitem__)))
 
         shown = files.verify("--export", str(export))
         early = files.task.now + LATE - ends

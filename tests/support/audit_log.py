@@ -53,8 +53,8 @@ class Ledger:
         keys = "".join(f"witness {name} {key}\n" for name, key in named)
         return f"log {self.log.keys.public}\n{keys}group all all {names}\nquorum all\n"
 
-    def export(self, after: int = 0) -> bytes:
-        return b"".join(exported(self.log.note(*self.witnesses), self.log.files.__getitem__, after))
+    def export(self) -> bytes:
+        return b"".join(exported(self.log.note(*self.witnesses), self.log.files.__getitem__))
 
 
 def record(service: str, link: Link, operation: str = "GET /health", number: int | None = None) -> bytes:

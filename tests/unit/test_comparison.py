@@ -20,15 +20,15 @@ def journal(count: int, operation: str = "GET /health") -> list[bytes]:
 LINES = journal(9)
 
 
-def delivered(count: int = 6, first: int = 1) -> Delivered:
-    found = Delivered(SERVICE, first)
-    for number, line in enumerate(LINES[first - 1 : count], first):
+def delivered(count: int = 6) -> Delivered:
+    found = Delivered(SERVICE)
+    for number, line in enumerate(LINES[:count], 1):
         found.add(10 * number, hash_of(line))
     return found
 
 
-def fault(lines: list[bytes], first: int = 1, known: Delivered | None = None) -> Fault:
-    found, _ = compared(known or delivered(), lines, first)
+def fault(lines: list[bytes], first: int = 1) -> Fault:
+    found, _ = compared(delivered(), lines, first)
     assert found
     assert (found.who, found.party) == (SERVICE, SERVICE)
     return found
@@ -43,13 +43,6 @@ def test_it_may_begin_later_once_its_segments_were_delivered() -> None:
     assert compared(delivered(), LINES[3:], 4) == (None, 3)
     assert fault(LINES[3:], 3).record == 3
     assert fault(LINES[1:]).record == 1
-
-
-def test_of_an_export_without_the_first_leaves_the_others_are_compared() -> None:
-    assert compared(delivered(first=4), LINES) == (None, 3)
-    found = fault([*LINES[:4], *journal(9, "x")[4:]], known=delivered(first=4))
-    assert (found.what, found.record, found.leaf) == ("changed", 5, 50)
-    assert fault(LINES[:2], known=delivered(first=4)).record == 4
 
 
 @pytest.mark.parametrize("at", range(6))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import ORIGIN, Keys
-from zerotrust.audit.export import Header, hashes_line, hashes_of, header_of, lines_of
+from zerotrust.audit.export import hashes_line, hashes_of, lines_of
 from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty, named
-from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import MAX_LINE, Link
 from zerotrust.audit.verification import Leaf, Verification
 from zerotrust.tlog.checkpoint import Checkpoint
@@ -30,14 +30,14 @@ POLICY = LEDGER.policy
 LEAVES = st.integers(0, len(ENTRIES) - 1)
 
 
-def verified(raw: bytes, policy: TrustPolicy = POLICY, after: int = 0, held: Checkpoint | None = None) -> list[Leaf]:
+def verified(raw: bytes, policy: TrustPolicy = POLICY, held: Checkpoint | None = None) -> list[Leaf]:
     known = {held.origin: held} if held else {}
-    return list(Verification(lines_of(BytesIO(raw)), policy, after=after, held=known).leaves())
+    return list(Verification(lines_of(BytesIO(raw)), policy, held=known).leaves())
 
 
-def fault(raw: bytes, policy: TrustPolicy = POLICY, after: int = 0, held: Checkpoint | None = None) -> Fault:
+def fault(raw: bytes, policy: TrustPolicy = POLICY, held: Checkpoint | None = None) -> Fault:
     with pytest.raises(Faulty) as caught:
-        verified(raw, policy, after, held)
+        verified(raw, policy, held)
     return caught.value.fault
 
 
@@ -56,16 +56,6 @@ def test_every_leaf_of_an_export_is_verified() -> None:
 def test_a_log_of_any_length_is(batches: int) -> None:
     ledger = small(batches)
     assert [leaf.line for leaf in verified(ledger.export(), ledger.policy)] == ledger.log.entries
-
-
-@given(LEAVES)
-def test_the_first_leaves_can_be_left_out_if_they_are_not_expected(after: int) -> None:
-    part = LEDGER.export(after)
-
-    assert [leaf.line for leaf in verified(part, after=after)] == ENTRIES[after:]
-    if after:
-        assert fault(part).what == "truncated"
-        assert fault(part, after=after - 1).leaf == after - 1
 
 
 @given(st.integers(0, len(RAW) - 1), st.integers(1, 255))
@@ -137,23 +127,6 @@ def test_a_record_that_is_inserted_is_named(place: int) -> None:
     found = fault(b"".join(lines))
     assert (found.what, found.who, found.leaf) == ("inserted", EXPORT, place)
     assert (found.party, found.record) == (SERVICES[1], 78)
-
-
-@given(LEAVES, st.data())
-def test_in_a_part_of_an_export_leaves_are_named_too(after: int, data: st.DataObject) -> None:
-    leaf = data.draw(st.integers(after, len(ENTRIES) - 1))
-    lines = list(lines_of(BytesIO(LEDGER.export(after))))
-    lines[leaf - len(ENTRIES)] = b"x\n"
-
-    found = fault(b"".join(lines), after=after)
-    assert (found.what, found.leaf) == ("changed", leaf)
-    earlier = {name[0] for entry in ENTRIES[after:leaf] if (name := named(entry))}
-    earlier |= {
-        service for entry in ENTRIES[after:leaf] if isinstance(h := leaf_of(entry), Heads) for service in h.journals
-    }
-    name = named(ENTRIES[leaf])
-    known = name and (name[0] in earlier or not after)
-    assert (found.party, found.record) == (name if known else (None, None))
 
 
 @given(LEAVES)
@@ -346,24 +319,6 @@ def test_more_leaves_than_are_held_in_memory_are_not_read(monkeypatch: pytest.Mo
     size = len(ENTRIES)
     monkeypatch.setattr("zerotrust.audit.verification.MOST_LEAVES", size - 1)
     assert fault(RAW).what == "malformed"
-    assert verified(LEDGER.export(1), after=1)
-
-
-@pytest.mark.parametrize(("after", "count"), [(3, 0), (3, 3), (len(ENTRIES) + 1, None), (-1, None)])
-def test_what_stands_for_leaves_that_are_left_out_must_fit(after: int, count: int | None) -> None:
-    before = (b"0" * 32,) * (after.bit_count() if count is None else count)
-    line = Header(header_of(LINES[0]).checkpoint, after, before).line
-    found = fault(b"".join([line, *LINES[1:]]), after=after)
-    assert (found.what, found.who) == ("malformed", EXPORT)
-
-
-def test_a_change_of_what_stands_for_the_first_leaves_is_found() -> None:
-    first, *rest = LEDGER.export(3).splitlines(keepends=True)
-    whole = header_of(first)
-    changed = Header(whole.checkpoint, 3, (whole.before[0], b"0" * 32)).line
-    found = fault(b"".join([changed, *rest]), after=3)
-    assert (found.what, found.who) == ("forked", EXPORT)
-    assert found.why.endswith("or what stands for the leaves before them was changed")
 
 
 def test_a_fault_says_in_words_what_it_is() -> None:

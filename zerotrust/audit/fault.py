@@ -81,10 +81,8 @@ class Faulty(ZeroTrustError, ValueError):
 class Followed:
     """Where each journal stands in a log, after the leaves that were read so far."""
 
-    def __init__(self, *, whole: bool = True) -> None:
-        """`whole`: from the first leaf on; otherwise each journal begins with the first of its records."""
+    def __init__(self) -> None:
         self.stands = dict[str, Link]()
-        self._whole = whole
 
     def read(self, index: int, line: bytes) -> Outline | Heads:
         """Return what the next leaf is.  Raises `Faulty` if it does not fit those before."""
@@ -96,7 +94,7 @@ class Followed:
             self._compare(index, content)  # control: heads-compared
             return content
         service, number, previous = content
-        stands = self.stands.get(service) or (GENESIS if self._whole else Link(number - 1, previous))
+        stands = self.stands.get(service, GENESIS)
         if (number - 1, previous) != stands:  # control: record-continues-its-journal
             self._refuse(index, content, stands, hash_of(line))
         self.stands[service] = Link(number, hash_of(line))
@@ -115,8 +113,6 @@ class Followed:
         raise Faulty(Fault(what, LOG, f"a second record {number} of one journal", index, service, number))
 
     def _compare(self, index: int, heads: Heads) -> None:
-        if not self._whole:  # whose records are all among the leaves that are left out
-            self.stands = {**heads.journals, **self.stands}
         differ = [one for one in {*self.stands, *heads.journals} if heads.journals.get(one) != self.stands.get(one)]
         for service in sorted(differ):
             told, stands = heads.journals.get(service, GENESIS), self.stands.get(service, GENESIS)
@@ -128,17 +124,16 @@ class Followed:
 
 
 class Hashes:
-    """The hashes of the leaves from `after` on."""
+    """The hashes of the leaves."""
 
-    def __init__(self, after: int) -> None:
-        self.after, self._joined = after, bytearray()
+    def __init__(self) -> None:
+        self._joined = bytearray()
 
     def add(self, hashes: bytes) -> None:
         self._joined += hashes
 
     def __getitem__(self, leaf: int) -> bytes:
-        at = (leaf - self.after) * HASH
-        return bytes(self._joined[at : at + HASH])
+        return bytes(self._joined[leaf * HASH : (leaf + 1) * HASH])
 
     def index_of(self, line: bytes | None) -> int | None:
         """Return the first leaf that a line is; None if it is none."""
@@ -148,7 +143,7 @@ class Hashes:
         at = self._joined.find(hashed)
         while at > 0 and at % HASH:
             at = self._joined.find(hashed, at + 1)
-        return None if at < 0 else self.after + at // HASH
+        return None if at < 0 else at // HASH
 
 
 def difference(
@@ -160,7 +155,7 @@ def difference(
     `stands`: where each journal stands before that leaf.  `source`: who is at fault.
     """
     line, following = next(lines, None), list(islice(lines, 1))
-    same, gone = hashes.index_of(line), Gone(stands, whole=not hashes.after)
+    same, gone = hashes.index_of(line), Gone(stands)
     after = hashes.index_of(following[0]) if following else None
     skipped = same is not None and same > index and (after is None or after > same)
     if skipped:
@@ -209,10 +204,9 @@ def _kind(index: int, same: int | None, *, later: bool, skipped: bool, ended: bo
 class Gone:
     """Finds the records that were before later leaves, and are not there: of each journal, the first."""
 
-    def __init__(self, stands: Mapping[str, Link], *, whole: bool) -> None:
-        """`whole`: whether a journal of which nothing was read begins with its first record."""
+    def __init__(self, stands: Mapping[str, Link]) -> None:
         self._first = dict[str, int]()
-        self._numbers, self._whole = {service: link.records for service, link in stands.items()}, whole
+        self._numbers = {service: link.records for service, link in stands.items()}
 
     @property
     def record(self) -> tuple[str, int] | None:
@@ -240,23 +234,21 @@ class Gone:
 
     def _expect(self, service: str, number: int) -> None:
         """Note a gap, unless so many records of a service were read."""
-        had = self._numbers.get(service, 0 if self._whole else number)
-        if number > had:
+        if number > (had := self._numbers.get(service, 0)):
             self._first.setdefault(service, had + 1)
 
 
 class Delivered:
     """The records of one journal that the log has: 40 bytes for each."""
 
-    def __init__(self, service: str, first: int) -> None:
-        """`first`: the number of the first one; an export can leave out those before."""
-        self.service, self.first = service, first
+    def __init__(self, service: str) -> None:
+        self.service = service
         self.hashes, self.leaves = bytearray(), array("Q")
 
     @property
     def last(self) -> int:
         """The number of the last one."""
-        return self.first + len(self.leaves) - 1
+        return len(self.leaves)
 
     def add(self, leaf: int, head: str) -> None:
         """Note the next record, by its leaf and its hash."""
@@ -265,7 +257,7 @@ class Delivered:
 
     def fault(self, what: What, record: int, why: str) -> Fault:
         """Return a fault of the service at a record."""
-        leaf = self.leaves[record - self.first] if self.first <= record <= self.last else None
+        leaf = self.leaves[record - 1] if record <= self.last else None
         return Fault(what, self.service, why, leaf, self.service, record)
 
 
@@ -280,13 +272,12 @@ def compared(delivered: Delivered, lines: Iterable[bytes], first: int = 1) -> tu
         if not content or (content.service, content.number) != (delivered.service, number):
             return delivered.fault("changed", number, "the journal has another line in its place"), 0
         before, head = head, hash_of(line)
-        at = (number - delivered.first) * HASH
-        # control: journal-as-delivered
-        if delivered.first <= number <= delivered.last and bytes.fromhex(head) != delivered.hashes[at : at + HASH]:
+        known = delivered.hashes[(number - 1) * HASH : number * HASH]
+        if number <= delivered.last and bytes.fromhex(head) != known:  # control: journal-as-delivered
             return delivered.fault("changed", number, "the journal has another record than was delivered"), 0
         if before and content.previous != before:
             changed = max(number - 1, delivered.last + 1)  # what was delivered is as it was
             return delivered.fault("changed", changed, "the chain of the journal is broken there"), 0
     if number < delivered.last:
-        return delivered.fault("truncated", max(number + 1, delivered.first), "the journal ends before it"), 0
+        return delivered.fault("truncated", number + 1, "the journal ends before it"), 0
     return None, number - delivered.last

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
-from zerotrust.audit.export import IN_A_LINE, MOST_LEAVES, Header, first_root, hashes_of, header_of
+from zerotrust.audit.export import IN_A_LINE, MOST_LEAVES, hashes_of, header_of
 from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty, Followed, Hashes, Outline, difference, named, surplus
 from zerotrust.audit.leaf import Heads
 from zerotrust.audit.record import Link
@@ -43,27 +43,21 @@ class Verification:
         lines: Iterator[bytes],
         policy: Trust,
         *,
-        after: int = 0,
         held: Mapping[str, Checkpoint] = {},
         source: str = EXPORT,
     ) -> None:
         """Read the header and the hashes.  Raises `Faulty`.
 
-        `lines`: each with its newline.  `after`: how many leaves at the beginning of the log are not in the export.
+        `lines`: each with its newline.
         `held`: what a witness of the reader's own has cosigned, by the origin of the log.
         `source`: who is at fault for what is not as signed.
         """
         self._lines, self._source = lines, source
-        self.header, self.checkpoint, self.cosigned = _opened(next(lines, b""), policy, source)
+        self.checkpoint, self.cosigned = _opened(next(lines, b""), policy, source)
         """`cosigned`: when each witness did it, in seconds since the epoch."""
-        begins = self.header.after
-        if begins != after:  # control: export-begins-where-expected
-            raise Faulty(
-                Fault("truncated", source, f"the export begins after {begins} leaves, not after {after}", after)
-            )
-        if (leaves := self.checkpoint.size - begins) > MOST_LEAVES:
+        if (leaves := self.checkpoint.size) > MOST_LEAVES:
             raise Faulty(Fault("malformed", source, f"{leaves} leaves, and an export has at most {MOST_LEAVES}"))
-        self._hashes, self._followed = Hashes(begins), Followed(whole=not begins)
+        self._hashes, self._followed = Hashes(), Followed()
         self._held = held.get(self.checkpoint.origin)
         self._compare_size()  # control: log-not-older-than-cosigned
         self._signed = self._read_hashes() == self.checkpoint.root
@@ -78,7 +72,7 @@ class Verification:
         if not self._signed:  # control: hashes-as-signed
             raise Faulty(self._without_hashes())
         last: Outline | Heads | None = None
-        for index in range(self.header.after, self.checkpoint.size):
+        for index in range(self.checkpoint.size):
             line = _leaf(next(self._lines, b""))
             if line is None or leaf_hash(line) != self._hashes[index]:  # control: leaf-as-signed
                 rest = islice(self._lines, self.checkpoint.size - index)  # a file may be without end
@@ -98,8 +92,8 @@ class Verification:
 
     def _read_hashes(self) -> bytes:
         """Return the root of the hashes."""
-        size, tree = self.checkpoint.size, first_root(self.checkpoint, self.header)
-        for start in range(tree.size, size, IN_A_LINE):
+        size, tree = self.checkpoint.size, CompactRange()
+        for start in range(0, size, IN_A_LINE):
             hashes = self._line_of_hashes(start, min(IN_A_LINE, size - start))
             self._hashes.add(hashes)
             for at in range(0, len(hashes), HASH):
@@ -127,8 +121,8 @@ class Verification:
 
     def _without_hashes(self) -> Fault:
         """Return the fault of an export whose hashes are not those that were signed."""
-        tree, first = first_root(self.checkpoint, self.header), None
-        for index in range(self.header.after, self.checkpoint.size):
+        tree, first = CompactRange(), None
+        for index in range(self.checkpoint.size):
             raw = next(self._lines, b"")
             tree.add(hashed := leaf_hash(raw[:-1]) if raw.endswith(b"\n") else b"")
             if first:
@@ -141,8 +135,7 @@ class Verification:
                 first = self._own_fault(index, raw[:-1])
         if not first:
             text = "leaves and hashes fit each other, but they are another tree than the one that was signed"
-            before = ", or what stands for the leaves before them was changed" if self.header.after else ""
-            return Fault("forked", self._source, text + before)
+            return Fault("forked", self._source, text)
         if tree.root != self.checkpoint.root:
             return first
         return replace(first, why="its hash in the list was changed; the leaf is the one that was signed")
@@ -156,20 +149,15 @@ class Verification:
         return None
 
 
-def _opened(line: bytes, policy: Trust, source: str) -> tuple[Header, Checkpoint, dict[str, int]]:
+def _opened(line: bytes, policy: Trust, source: str) -> tuple[Checkpoint, dict[str, int]]:
     try:
         header = header_of(line)
     except InvalidLog as error:
         raise Faulty(Fault("malformed", source, f"line 1: {error}")) from error
     try:
-        checkpoint, cosigned = policy.check(header.checkpoint)
+        return policy.check(header.checkpoint)
     except InvalidLog as error:
         raise Faulty(Fault("unsigned", source, str(error))) from error
-    try:
-        first_root(checkpoint, header)
-    except InvalidLog as error:
-        raise Faulty(Fault("malformed", source, f"line 1: what stands for the first leaves: {error}")) from error
-    return header, checkpoint, cosigned
 
 
 def _leaf(line: bytes) -> bytes | None:
