@@ -167,7 +167,6 @@ def _told(
         "rules": _rules(decided, sentences),
         "meaning": None if decided.allowed or _by_rules(decided) else meaning(decided.reason),
         "nearest": why["rules"] if why else None,
-        "instead": why["instead"] if why else None,
         "now": why["allowed"] if why else None,
     }
 

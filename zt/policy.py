@@ -125,13 +125,12 @@ def explain(
     context: typer.Context,
     trace: Annotated[str, typer.Argument(metavar="TRACE", help="an id of a trace, transaction or token")],
     *,
-    each: Annotated[bool, typer.Option("--all", help="each decision by itself, in their order")] = False,
     _json: Json = False,
 ) -> None:
     """Explain in words why a task was refused or allowed what it asked for: first the refusals.
 
-    Decisions that are alike are one line.  They are those in the journals on this machine; the policy authority says
-    which rules they are by.
+    Decisions that are alike are one line; `--json` has each.  They are those in the journals on this machine; the
+    policy authority says which rules they are by.
     """
     from zt.audit import explained
     from zt.explanation import decisions, explanations
@@ -149,7 +148,7 @@ def explain(
         output.fail(f"No decision in {settings.journals} is about {trace}.  Other journals: --journals.", "unknown_id")
     authors = {id(event): author for event, author in zip(records.events, records.authors, strict=True)}
     answer = _at(context, lambda authority: explanations(authority, found, authors))
-    output.show(answer, *explained_to_people(answer, each=each))
+    output.show(answer, *explained_to_people(answer))
 
 
 def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:

@@ -16,22 +16,22 @@ Found = Mapping[str, Any]
 """A version, a decision or a rule, as `explanations` returns it."""
 
 
-def explained(answer: Found, *, each: bool = False) -> Iterator[RenderableType]:
+def explained(answer: Found) -> Iterator[RenderableType]:
     """Yield what `explanations` returned in words: the versions that decided, the decisions, the rules.
 
-    Refusals come first, and what is alike is one line with a count.  `each`: every decision in its order instead.
+    Refusals come first, and what is alike is one line with a count.
     """
     versions, found = answer["versions"], answer["decisions"]
     yield from by_whom(versions)
     users = dict.fromkeys(map(_user, found))
     if len(users) == 1:
         yield Text(f"For the user {next(iter(users))}:")
-    told = Counter[tuple[bool, str, tuple[str, ...], int]]()
-    for number, one in enumerate(found):
+    told = Counter[tuple[bool, str, tuple[str, ...]]]()
+    for one in found:
         asked = _asked(one, versions) + (f", for the user {_user(one)}" if len(users) > 1 else "")
-        told[one["allowed"], asked, tuple(_why(one)), number if each else 0] += 1
+        told[one["allowed"], asked, tuple(_why(one))] += 1
     table = Table.grid(padding=(0, 2, 0, 0))
-    for (allowed, asked, why, _), times in told.items() if each else sorted(told.items(), key=lambda line: line[0][0]):
+    for (allowed, asked, why), times in sorted(told.items(), key=lambda line: line[0][0]):
         table.add_row(
             Text("yes", "green") if allowed else Text("no", "red"), Text(f"{times} x {asked}" if times > 1 else asked)
         )
@@ -42,8 +42,6 @@ def explained(answer: Found, *, each: bool = False) -> Iterator[RenderableType]:
     if rules:
         yield Text("The rules:")
         yield from (Padding(Text(line), (0, 0, 0, 2)) for line in rules)
-    if len(told) < len(found):
-        yield Text("`--all` shows each decision by itself.", "dim")
     if answer["left_out"]:
         yield Text(f"{answer['left_out']} more refusals are not shown: ask with the id of a token.", "yellow")
 
@@ -92,8 +90,6 @@ def _why(one: Found) -> Iterator[str]:
         else:
             none = f"No rule is about {one['asked']}, so nobody may do it."
             yield f"No rule permits it.  Nearest: {near}." if near else none
-        if one["instead"]:
-            yield f"With the same token and the same thing it may: {', '.join(one['instead'])}."
 
 
 def _rules(found: Sequence[Found]) -> Iterator[str]:

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from authorities.policy.questions import Asked, Explainer
+from authorities.policy.explain import Explanations
+from authorities.policy.questions import Asked
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.rules import rules_of
 from authorities.policy.versions import Version, Versions, VersionsError
@@ -58,10 +59,17 @@ class Inquiries:
 
 def _explained(version: Version | None, registry: Registry, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
     try:
-        explainer = Explainer(version.content.document, registry) if version else None
-        return [explainer.explain(one) if explainer else None for one in asked]
+        explanations = Explanations(version.content.document, registry) if version else None
+        return [_nearest(explanations, one) if explanations else None for one in asked]
     except (PolicyError, ValueError):
         return [None] * len(asked)
+
+
+def _nearest(explanations: Explanations, asked: Asked) -> dict[str, Any]:
+    """Return the rules that came nearest with what each missed, and whether one of them missed nothing: it permits."""
+    near = explanations.nearest(asked.who, asked.action, asked.resource)
+    rules = [{"id": one.rule.id, "sentence": one.rule.sentence, "missed": [*one.missed]} for one in near]
+    return {"allowed": any(not one.missed for one in near), "rules": rules}
 
 
 async def kept(versions: Versions, number: int) -> Version:

@@ -1,18 +1,12 @@
-"""Explains decisions that records tell of: who asked for what, and which rules said yes or came nearest.  Pure."""
+"""The refusals that operators ask about: what records tell of who asked for what.  Pure."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from authorities.policy.callers import caller
-from authorities.policy.explain import Explanations
-from authorities.policy.rules import rules_of
-from zerotrust.decision import Decision, Resource
+from zerotrust.decision import Resource
 from zerotrust.identity import MAX_ACTORS, Principal
-from zerotrust.policy import CedarPolicy
-from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import PolicyDocument
-from zerotrust.runtime import policy_of
 
 MOST_ASKED = 100
 """Decisions in one request.  A task has a few dozen."""
@@ -71,30 +65,3 @@ class Asked(_Shape):
         if isinstance(self.at, str):
             return self.at
         return Resource(self.at.kind, self.at.name, tuple(sorted(self.at.attributes.items())))
-
-
-class Explainer:
-    """Explains with one version of the policies."""
-
-    def __init__(self, document: PolicyDocument, registry: Registry) -> None:
-        """Take the policies.  Raises `PolicyError` or `ValueError` if they do not fit this registry."""
-        self._engine: CedarPolicy = policy_of(document, registry)
-        self._explanations = Explanations(document, registry)
-        named = {action for rule in rules_of(document.policies) for action in rule.actions}
-        self._scopes = sorted(registry.scopes)
-        self._others = sorted(name for name in named if "." in name and name not in registry.scopes)
-
-    def explain(self, asked: Asked) -> dict[str, Any]:
-        """Return the answer, the rules that gave it or came nearest, and what the caller may do there instead."""
-        who, at = asked.who, asked.resource
-        near = self._explanations.nearest(who, asked.action, at)
-        rules = [{"id": one.rule.id, "sentence": one.rule.sentence, "missed": [*one.missed]} for one in near]
-        decision = self._decide(who, asked.action, at)
-        others = self._scopes if isinstance(at, str) else self._others
-        instead = [] if decision else [name for name in others if self._decide(who, name, at)]
-        return {"allowed": decision.allowed, "rules": rules, "instead": instead}
-
-    def _decide(self, who: Principal, action: str, at: str | Resource) -> Decision:
-        if isinstance(at, str):
-            return self._engine.decide(who, action, at)
-        return self._engine.decide_on(who, action, at)

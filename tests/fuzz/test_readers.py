@@ -102,9 +102,8 @@ def test_no_record_stops_what_reads_leaves(found: list[AuditEvent]) -> None:
             is_valid(alarm)
     decided = decisions(map(event_of, lines))
     answer = asyncio.run(explanations(cast("AuthorityClient", Authority()), decided))
-    for each in False, True:
-        with console.capture():
-            console.print(*explained(answer, each=each))
+    with console.capture():
+        console.print(*explained(answer))
 
 
 @settings(max_examples=30, deadline=None, phases=AS_FOUND)

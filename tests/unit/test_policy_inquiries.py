@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from authorities.policy.explain import Explanations, Near
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.operators import Questions
-from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked, Explainer
+from authorities.policy.questions import MOST_ASKED, MOST_ATTRIBUTES, MOST_VERSIONS, Asked
 from tests.support.contents import CONTENT, LESS, REGISTRY
 from tests.support.policies import versions_in
 from zerotrust.decision import Resource
@@ -44,7 +45,7 @@ def asked(policy: str, *, groups: str = "/finance", action: str = "document.read
     return Asked.model_validate(told | more)
 
 
-async def test_a_refusal_is_explained_by_what_came_nearest_and_what_may_be_done_instead(inquiries: Inquiries) -> None:
+async def test_a_refusal_is_explained_by_what_came_nearest(inquiries: Inquiries) -> None:
     name = inquiries.versions.active.name
     at_tool = {"action": "tool.write", "at": REGISTRY.id("tool/documents"), "groups": "/engineering"}
     refused, allowed, api = await inquiries.explain(
@@ -57,12 +58,14 @@ async def test_a_refusal_is_explained_by_what_came_nearest_and_what_may_be_done_
         "read-own-department": ["the document is not in a department of the user"],
         "read-public": ["the document is not public"],
     }
-    assert refused["instead"] == []
     assert allowed is not None
     assert (allowed["allowed"], [one["id"] for one in allowed["rules"]]) == (True, ["read-own-department"])
     assert allowed["rules"][0]["sentence"].startswith("A caller with the scope tool.read may read")
     assert api is not None
-    assert api["instead"] == ["tool.read"]
+    assert not api["allowed"]
+    assert {one["id"]: one["missed"][0] for one in api["rules"]} == {
+        "use-an-api": "the token does not have the scope tool.write"
+    }
 
 
 async def test_it_is_explained_by_the_version_that_decided(inquiries: Inquiries) -> None:
@@ -86,7 +89,7 @@ async def test_it_is_explained_by_the_version_that_decided(inquiries: Inquiries)
     assert before is not None
     assert before["allowed"]
     assert after is not None
-    assert (after["allowed"], after["rules"], after["instead"]) == (False, [], ["document.create", "document.replace"])
+    assert (after["allowed"], after["rules"]) == (False, [])
     assert (unknown, other) == (None, None)
     sentences = await inquiries.sentences(old)
     assert sentences is not None
@@ -119,16 +122,16 @@ async def test_one_version_is_explained_after_another_also_for_two_who_ask(
     at_work: set[int] = set()
     most: list[int] = []
 
-    def explain(self: object, one: Asked) -> dict[str, Any]:
+    def nearest(self: object, *_asked: object) -> list[Near]:
         at_work.add(id(self))
         most.append(len(at_work))
         time.sleep(0.05)
         at_work.discard(id(self))
-        return {"policy": one.policy}
+        return []
 
-    monkeypatch.setattr(Explainer, "explain", explain)
+    monkeypatch.setattr(Explanations, "nearest", nearest)
     questions = [asked(name) for name in (*names, *names)]
     both = await asyncio.gather(*(inquiries.explain(questions) for _ in range(2)))
 
-    assert both == [[{"policy": one.policy} for one in questions]] * 2
+    assert both == [[{"allowed": False, "rules": []}] * len(questions)] * 2
     assert max(most) == 1

@@ -31,7 +31,6 @@ def decision(policy: str, *, sentence: str, missed: str = "", name: str = "read"
         "rules": [] if missed else [rule],
         "meaning": None,
         "nearest": [{**rule, "missed": [missed]}] if missed else None,
-        "instead": [] if missed else None,
         "now": False if missed else None,
         "fit": True,
     }
@@ -42,11 +41,11 @@ STRICT_LINE = f"Decided by policy {STRICT}, in force from {local(100)} until {lo
 OPEN_LINE = f"Decided by policy {OPEN}, in force since {local(200)}."
 
 
-def shown(*found: Any, each: bool = False) -> list[str]:
+def shown(*found: Any) -> list[str]:
     versions = deciding(dict.fromkeys(one["policy"] for one in found), LISTED)
     console = Console(width=160)
     with console.capture() as told:
-        console.print(*explained({"decisions": found, "versions": versions, "left_out": 0}, each=each), sep="\n")
+        console.print(*explained({"decisions": found, "versions": versions, "left_out": 0}), sep="\n")
     return [line.strip() for line in told.get().splitlines()]
 
 
@@ -89,12 +88,8 @@ def test_a_sentence_stands_for_its_own_version_alone_and_none_is_lost() -> None:
     assert shown(REFUSED, decision(STRICT, sentence=""))[-1] == f"read: {FOR_OPERATORS}"
 
 
-def test_where_alike_decisions_are_one_line_the_end_says_how_to_see_each() -> None:
-    last = "`--all` shows each decision by itself."
-    assert shown(REFUSED, REFUSED)[-1] == last
+def test_decisions_that_are_alike_are_one_line() -> None:
     assert "no  2 x agent/reader asked for document.read D-1" in shown(REFUSED, REFUSED)
-    for alone in shown(REFUSED), shown(REFUSED, REFUSED, each=True):
-        assert last not in alone
 
 
 def test_what_no_rule_can_explain_says_why() -> None:
