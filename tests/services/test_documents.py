@@ -118,27 +118,6 @@ async def test_a_search_is_for_a_bounded_number_of_words_of_bounded_length(tmp_p
         assert await found(f"{long}y") == await found(*others, "another", long) == []
 
 
-async def test_documents_of_an_older_version_are_internal(tmp_path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(tmp_path / "documents.db")) as database:
-        columns = "id VARCHAR PRIMARY KEY, title VARCHAR, text TEXT, department VARCHAR, state VARCHAR, owner VARCHAR"
-        database.execute(f"CREATE TABLE documents ({columns})")
-        database.execute("CREATE INDEX by_department ON documents (department, state, id, title, owner)")
-        values = "('OLD-1', 'Incident of old', 'x', '/engineering', 'published', 'the archive')"
-        database.execute(f"INSERT INTO documents VALUES {values}")  # noqa: S608
-        database.commit()
-
-    for _ in range(2):  # the second start finds nothing to add
-        store = Store(tmp_path / "documents.db")
-        async with store.opened():
-            found = await store.find("OLD-1")
-            assert found is not None
-            assert found.classification == "internal"
-            assert [entry.id for entry in await store.search("incident", "/engineering", "alice")] == ["OLD-1"]
-    with contextlib.closing(sqlite3.connect(tmp_path / "documents.db")) as database:
-        [[index]] = database.execute("SELECT sql FROM sqlite_master WHERE name = 'by_department'")
-        assert "classification" in index
-
-
 async def test_each_record_names_the_code_that_is_approved_for_its_writer(system: System, reading: Token) -> None:
     documents = system.services["tool/documents"]
     approved = system.snapshot.approved

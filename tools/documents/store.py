@@ -10,7 +10,6 @@ from mcp.server.mcpserver.exceptions import ToolError
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Connection,
     Index,
     LargeBinary,
     MetaData,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    inspect,
     literal_column,
     or_,
     select,
@@ -68,17 +66,6 @@ _documents = Table(
 _entry = [_documents.c[name] for name in Entry.model_fields]
 
 
-def _classified(connection: Connection) -> None:
-    """Add the class of each document to a database that was made before there were classes: all are internal."""
-    if "classification" not in {column["name"] for column in inspect(connection).get_columns("documents")}:
-        connection.exec_driver_sql(
-            f"ALTER TABLE documents ADD COLUMN classification VARCHAR NOT NULL DEFAULT '{INTERNAL}'"
-        )
-        for index in _documents.indexes:  # the one of searches has the new column
-            index.drop(connection, checkfirst=True)
-            index.create(connection)
-
-
 class Store(Shielding):
     """All documents of all departments."""
 
@@ -104,7 +91,6 @@ class Store(Shielding):
     async def _fill(self) -> None:
         async with self._opened().begin() as connection:
             await connection.run_sync(_documents.metadata.create_all)
-            await connection.run_sync(_classified)
             if not await connection.scalar(select(func.count()).select_from(_documents)):
                 seed = yaml.safe_load(Path(__file__).with_name("seed.yaml").read_text())
                 # Each with its class: SQLAlchemy takes the columns of the first for all.
