@@ -5,7 +5,7 @@
 - `data`: a folder for each party, with its `journal.jsonl` and its store, until `make fresh`.  The oldest records of a
   journal stay only until the audit log has them.
 - `logs`: a log for each party, and `local.log` of the process that runs them, until the next start.
-- `past`: logs and `ca.pem` of the last runs, until `make fresh`.
+- `past`: logs and `ca.pem` of the run before, until the next start.
 - `keycloak`: Keycloak, its database and `keycloak.log`, made again at each start.
 - `llama-stack`: with `MODEL=llama-stack`, the server's key, configuration, databases and log, made again at each start.
 - `audit.policy`: which log and which witness one trusts, for `zt audit verify`, until `make fresh`.  Then it is

@@ -1,4 +1,4 @@
-"""What a run leaves: data stays, logs are put aside, and what is too old or too much of them goes."""
+"""What a run leaves: data stays, and logs are put aside in the place of those before."""
 
 import os
 import shutil
@@ -10,77 +10,45 @@ import pytest
 import demo.__main__ as walkthrough
 import local.__main__ as program
 from authorities.registry.state import Entry, State
-from local import password, past, serve, sign_in, start
+from local import password, serve, sign_in, start
 from local.alone import DemoError, only_one, process_running
 from local.model import Model
-from local.past import RUNS_KEPT, data_of, forget, kept, put_aside
+from local.past import data_of, forget, kept, put_aside
 from local.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
 from zt.errors import CommandError
 
 
-def run(folder: Path, number: int, *, size: int = 10) -> None:
+def run(folder: Path, number: int) -> None:
     """As a run leaves its folder."""
     for name in ("agent-reader", "authority-registry"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
         (folder / "data" / name / "journal.jsonl").write_text(f"{number}")
     (folder / "data" / "authority-registry" / "revocations.db").write_text("bob is revoked")
     (folder / "logs").mkdir(exist_ok=True)
-    log = folder / "logs" / "agent-reader.log"
-    log.write_text(f"{number}".ljust(size))
-    os.utime(log, (1_000_000 + number, 1_000_000 + number))
-
-
-def runs(folder: Path) -> list[int]:
-    """The runs that are kept, oldest first."""
-    return [int(file.read_text()) for file in sorted(folder.glob("past/*/agent-reader.log"))]
+    (folder / "logs" / f"of-{number}.log").write_text(f"{number}")
+    (folder / "ca.pem").write_text(f"of run {number}")
 
 
 def test_logs_are_put_aside_and_what_is_revoked_and_on_record_stays(tmp_path: Path) -> None:
     assert put_aside(tmp_path) is None  # of a first run there is nothing before
     assert list(tmp_path.iterdir()) == []
-    run(tmp_path, 1)
+    place = tmp_path / "past"
+    for number in (1, 2):
+        run(tmp_path, number)
+        assert put_aside(tmp_path) == place
 
-    place = put_aside(tmp_path)
-
-    assert place == tmp_path / "past" / "1970-01-12T13-46-41.000000Z"
-    assert [file.name for file in place.iterdir()] == ["agent-reader.log"]
+        # Receipts of that run are verified with its authority, and the next start makes another one.
+        assert sorted(file.name for file in place.iterdir()) == ["ca.pem", f"of-{number}.log"]
+        assert (place / "ca.pem").read_text() == f"of run {number}"
+        assert (tmp_path / "ca.pem").exists(), "a start that fails leaves it"
     assert sorted(file.name for file in tmp_path.glob("data/*/*")) == [
         "journal.jsonl",
         "journal.jsonl",
         "revocations.db",
     ]
     assert place.stat().st_mode & 0o777 == 0o700
-
-
-def test_the_authority_of_a_run_is_kept_with_its_logs(tmp_path: Path) -> None:
-    """Receipts of that run are verified with it, and the next start makes another one."""
-    for number in (1, 2):
-        run(tmp_path, number)
-        (tmp_path / "ca.pem").write_text(f"of run {number}")
-        put_aside(tmp_path)
-
-    assert [file.read_text() for file in sorted(tmp_path.glob("past/*/ca.pem"))] == ["of run 1", "of run 2"]
-    assert (tmp_path / "ca.pem").read_text() == "of run 2", "a start that fails leaves it"
-
-
-def test_only_the_last_runs_are_kept_and_no_more_of_them_than_a_disk_can_bear(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(RUNS_KEPT + 3):
-        run(tmp_path, number)
-        put_aside(tmp_path)
-    assert runs(tmp_path) == list(range(3, RUNS_KEPT + 3))
-
-    monkeypatch.setattr(past, "MOST_KEPT", 250)
-    for number in (20, 21, 22):
-        run(tmp_path, number, size=100)
-        put_aside(tmp_path)
-    assert runs(tmp_path) == [21, 22]
-    run(tmp_path, 29, size=5000)
-    put_aside(tmp_path)
-    assert runs(tmp_path) == [29]
 
 
 def test_a_deliberate_fresh_start_forgets_it_all(tmp_path: Path) -> None:
@@ -93,7 +61,7 @@ def test_a_deliberate_fresh_start_forgets_it_all(tmp_path: Path) -> None:
 
     forget(tmp_path)
 
-    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["keycloak"]
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["ca.pem", "keycloak"]
 
 
 @pytest.mark.parametrize("name", ["past", "data", "logs", "keycloak", "llama-stack"])
@@ -101,8 +69,8 @@ def test_nothing_is_moved_or_removed_behind_a_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     folder, foreign = tmp_path / "run", tmp_path / "foreign"
-    for number in range(RUNS_KEPT + 3):
-        (foreign / f"1960-01-12T13-46-4{number}.000000Z").mkdir(parents=True)
+    (foreign / "file").parent.mkdir()
+    (foreign / "file").touch()
     run(folder, 1)
     shutil.rmtree(folder / name, ignore_errors=True)
     (folder / name).parent.mkdir(exist_ok=True)
@@ -115,25 +83,7 @@ def test_nothing_is_moved_or_removed_behind_a_link(
     with pytest.raises(SystemExit, match="1"):
         program.fresh()
     assert "symbolic link" in " ".join(capsys.readouterr().out.split())
-    assert len(list(foreign.iterdir())) == RUNS_KEPT + 3
-
-
-def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
-    for name in ("0-notes", "1-notes"):
-        (tmp_path / "past" / name).mkdir(parents=True)
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "past" / "1960-01-12T13-46-41.000000Z").symlink_to(tmp_path / "elsewhere")
-    for number in range(RUNS_KEPT + 1):
-        run(tmp_path, number)
-        put_aside(tmp_path)
-
-    assert len(list((tmp_path / "past").iterdir())) == RUNS_KEPT + 3
-
-    run(tmp_path, 20)
-    (tmp_path / "past" / "1970-01-12T13-47-00.000000Z").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotADirectoryError):
-        put_aside(tmp_path)
-    assert not list((tmp_path / "elsewhere").iterdir())
+    assert [file.name for file in foreign.iterdir()] == ["file"]
 
 
 # --- who keeps and who forgets ----------------------------------------------------------------------------------------
@@ -249,10 +199,10 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 
 
 def test_what_is_lost_is_said() -> None:
-    said = kept(Path("run/past/then"))
+    said = kept(Path("run/past"))
 
     assert "Revocations, documents, activated policies and journals of the last run are kept" in said
-    assert f"run/past/then ({RUNS_KEPT} runs are kept, 200 MB at most). Its sessions are gone" in said
+    assert "run/past. Its sessions are gone" in said
     assert "changes in Keycloak's admin page" in said
 
 
