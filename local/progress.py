@@ -1,9 +1,9 @@
 """Says what a long step is doing, while it does it."""
 
-import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 Say = Callable[[str], None]
 """Takes a line of progress."""
@@ -14,20 +14,24 @@ OFTEN = 60
 """Seconds between two such reports at most."""
 
 
-@asynccontextmanager
-async def going_on(say: Say, what: str, doing: Callable[[], str] = str) -> AsyncIterator[None]:
-    """Report that `what` still runs, and what it is `doing`, while the block runs: after 2, 4, 8 ... seconds."""
-    began = time.monotonic()
+@contextmanager
+def going_on(say: Say, what: str, doing: Callable[[], str] = str) -> Iterator[None]:
+    """Report that `what` still runs, and what it is `doing`, while the block runs: after 2, 4, 8 ... seconds.
 
-    async def tell() -> None:
+    A thread reports it, for the block may hold up an event loop.
+    """
+    began, ended = time.monotonic(), threading.Event()
+
+    def tell() -> None:
         seconds: float = SAID_AFTER
-        while True:
-            await asyncio.sleep(began + seconds - time.monotonic())
-            say(f"{what}: {seconds:.0f} s so far" + (f"; {now}" if (now := doing()) else ""))
+        while not ended.wait(began + seconds - time.monotonic()):
+            say(f"{what}: {seconds:g} s so far" + (f"; {now}" if (now := doing()) else ""))
             seconds += min(seconds, OFTEN)
 
-    telling = asyncio.create_task(tell())
+    telling = threading.Thread(target=tell, name="progress", daemon=True)
+    telling.start()
     try:
         yield
     finally:
-        telling.cancel()
+        ended.set()
+        telling.join()

@@ -18,7 +18,7 @@ from demo.checks import ALLOWED, Attempt, Checks
 from demo.story import TRIED, Done, _tell_of_the_poisoned_report, model_said, poisoned
 from demo.tokens import longest_chain, show_exchanges, side_by_side, tokens_of
 from demo.who import show_who_is_who
-from local import program
+from local import program, progress
 from local.program import alive, console, paragraph, say
 from registration.realm.users import USERS
 from tests.support.ca import the_ca
@@ -245,7 +245,7 @@ def test_where_there_is_no_terminal_a_line_says_again_and_again_what_goes_on(mon
         if len(said) == 2:
             enough.set()
 
-    monkeypatch.setattr(program, "SAID_AFTER", 0.01)
+    monkeypatch.setattr(progress, "SAID_AFTER", 0.01)
     monkeypatch.setattr(program, "say", heard)
     with program.busy("The task runs"):
         assert enough.wait(60)
