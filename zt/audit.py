@@ -1,12 +1,15 @@
-"""The commands about the audit log and the journals.  They need no operator, and but for `policy` nothing that runs.
+"""The commands about the audit log and the journals: `zt audit show TRACE`, `zt audit export`, `zt audit policy`.
+
+They need no operator, and but for `policy` nothing that runs.
 
 Each imports what it needs when it runs, as in `operators`.
 """
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -20,6 +23,9 @@ from zt.output import Json, output
 
 if TYPE_CHECKING:
     from zerotrust.audit.fault import Fault
+    from zerotrust.audit.verification import Verification
+    from zerotrust.tlog.note import Note
+    from zt.log_folder import LogFolder
     from zt.names import Calls
     from zt.wanted import Found, Wanted
 
@@ -27,6 +33,8 @@ audit = typer.Typer(no_args_is_help=True)
 
 POLICY = "audit.policy"
 """The file of the system on this machine, which says who signs its log."""
+LEDGER = Path("authority-audit", "log")
+"""The log's folder, beside the journals of the system on this machine."""
 Log = Annotated[
     Path | None, typer.Option("--log", help="the folder of the log; by default that of the ledger on this machine")
 ]
@@ -185,3 +193,115 @@ def _verify_journals(folder: Path) -> None:
     output.show({"journals": [dataclasses.asdict(one) | {"path": str(one.path)} for one in checked]}, *lines)
     if any(one.first_bad for one in checked):
         raise typer.Exit(1)
+
+
+@audit.command("export")
+def export(
+    context: typer.Context,
+    *,
+    log: Log = None,
+    to: Annotated[Path | None, typer.Option("--to", help="the file to write; otherwise standard output")] = None,
+    witness: Annotated[bool, typer.Option("--witness", help="add the cosignature of your own witness")] = False,
+    policy: PolicyFile = None,
+    _json: Json = False,
+) -> None:
+    """Write the audit log to one file, which `zt audit verify` checks with nothing running.
+
+    What does not fit the checkpoint of the log is no export: the first fault is named, and the exit status is 1.
+    """
+    from zerotrust.audit.fault import Faulty
+    from zerotrust.tlog.note import Note
+    from zt.evidence import export, trusted
+    from zt.witness import Witness, default_folder
+
+    settings: Settings = context.obj
+    if to is None and sys.stdout.isatty():
+        output.fail("An export is for a file: --to FILE, or > FILE.", "no_file")
+    with explained():
+        there = _log(settings, log)
+        note = there.note
+        if witness:
+            _, signature = Witness(default_folder()).cosign(there, trusted(policy or settings.run / POLICY).logs)
+            note = Note(note.text, (*note.signatures, signature))
+        try:
+            if to is None:
+                export(there, note, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+                return
+            found = _to_file(there, note, to)
+        except Faulty as faulty:
+            output.fail(f"{there.folder} is not exported.  {showing.fault(faulty.fault).plain}", "faulty")
+    size = found.checkpoint.size
+    output.show({"export": str(to), "size": size}, Text(f"{to}: {size:,} leaves of {found.checkpoint.origin}."))
+
+
+@audit.command("policy")
+def policy(context: typer.Context, *, _json: Json = False) -> None:
+    """Print the policy that the registry publishes: the log, its witness, the quorum.  This needs no sign-in.
+
+    The registry is verified by its certificate.  Keep what you got once: the keys do not change.
+    """
+    import asyncio
+
+    from zerotrust.tlog.quorum import policy
+    from zerotrust.tlog.tree import InvalidLog
+    from zt.registry_client import audit_policy
+
+    with told():
+        text = asyncio.run(audit_policy(context.obj.place()))
+    try:
+        policy(text)
+    except InvalidLog as error:
+        output.fail(f"What the registry publishes is no policy: {error}.", "malformed_policy")
+    output.show_text({"policy": text}, text)
+
+
+@audit.command("witness")
+def witness(
+    context: typer.Context,
+    *,
+    log: Log = None,
+    policy: PolicyFile = None,
+    _json: Json = False,
+) -> None:
+    """Cosign the log as a witness of your own, and print the witness's line for a policy.
+
+    It signs only what continues the checkpoint that it signed last, which it keeps in the folder of `ZT_WITNESS`,
+    by default ~/.config/zt/witness.
+    """
+    from zerotrust.tlog.checkpoint import checkpoint_of
+    from zt.evidence import trusted
+    from zt.witness import Witness, default_folder
+
+    settings: Settings = context.obj
+    with explained():
+        there = _log(settings, log)
+        key, signature = Witness(default_folder()).cosign(there, trusted(policy or settings.run / POLICY).logs)
+    line, checkpoint = f"witness {key.public.name} {key.public}", checkpoint_of(there.note)
+    document = {"origin": checkpoint.origin, "size": checkpoint.size, "key": str(key.public)}
+    output.show_text(document | {"cosignature": str(signature)}, f"{line}\n")
+
+
+def _log(settings: Settings, log: Path | None) -> "LogFolder":
+    from zt.log_folder import LogFolder
+
+    return LogFolder(log or settings.journals / LEDGER)
+
+
+def _to_file(log: "LogFolder", note: "Note", to: Path) -> "Verification":
+    """Write an export to a file, which has its name once it is whole."""
+    from zt.errors import CommandError
+    from zt.evidence import export
+
+    unfinished = to.with_name(f"{to.name}.new")
+    try:
+        with unfinished.open("wb") as file:
+            found = export(log, note, file)
+        unfinished.replace(to)
+    except OSError as error:
+        printed = "Without --to, the export is printed: zt audit export > FILE."
+        raise CommandError(f"{to} cannot be written: {error.strerror}.  {printed}", "not_written") from error
+    finally:
+        with suppress(OSError):  # where nothing can be written, nothing can be removed either
+            unfinished.unlink()
+    return found

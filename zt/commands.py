@@ -16,10 +16,10 @@ with extra("zt"):
     import typer
     from rich.text import Text
 
-    from zt import audit_log
     from zt import policy as policies
     from zt import receipt as receipts
     from zt import show as showing
+    from zt.audit import audit
     from zt.operators import Settings, as_operator, told, with_names
     from zt.output import Json, output
     from zt.party import parties
@@ -31,7 +31,7 @@ app = typer.Typer(name="zt", add_completion=False, no_args_is_help=True)
 app.add_typer(parties, name="party", help="List, show, suspend and reinstate parties.")
 app.add_typer(revoking, name="revoke", help="Revoke a session, a user or a token.")
 app.add_typer(policies.policy, name="policy", help="Read, test, activate and roll back what the parties may do.")
-app.add_typer(audit_log.audit, name="audit", help="Show who did what; export the audit log, and verify it.")
+app.add_typer(audit, name="audit", help="Show who did what; export the audit log, and verify it.")
 app.add_typer(receipts.receipt, name="receipt", help="Verify who took part in a task.")
 
 
