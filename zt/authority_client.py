@@ -32,12 +32,6 @@ class AuthorityClient:
     def __init__(self, address: str, http: httpx.AsyncClient, user: str, token: str) -> None:
         self._address, self._http, self.user, self._token = address, http, user, token
 
-    @property
-    def names(self) -> dict[str, str]:
-        """The names of operators by their subjects, as far as they are known: that of this one."""
-        subject = claims(self._token).get("sub")
-        return {subject: self.user} if isinstance(subject, str) else {}
-
     def _authorized(self, request: httpx.Request) -> httpx.Request:
         request.headers["authorization"] = f"Bearer {self._token}"
         return request

@@ -20,7 +20,7 @@ with extra("zt"):
     from zt import receipt as receipts
     from zt import show as showing
     from zt.audit import audit
-    from zt.operators import Settings, as_operator, told, with_names
+    from zt.operators import Settings, as_operator, told
     from zt.output import Json, output
     from zt.party import parties
     from zt.revoke import User, revoking
@@ -89,9 +89,9 @@ def revocations(context: typer.Context, *, _json: Json = False) -> None:
 
     The start of a system sets each user's password, which revokes the tokens that the user had before.
     """
-    answer, names = as_operator(context, lambda registry: with_names(registry, registry.ask("GET", "/revocations")))
+    answer = as_operator(context, lambda registry: registry.ask("GET", "/revocations"))
     fresh = showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"]))
-    output.show(answer, *showing.revoked(answer["revoked"], names), fresh)
+    output.show(answer, *showing.revoked(answer["revoked"]), fresh)
 
 
 @app.command()

@@ -98,13 +98,6 @@ class Settings:
         return partial(browser.sign_in, say=output.say, hint=self.user)
 
 
-async def with_names(
-    registry: "RegistryClient", answer: Awaitable[dict[str, Any]]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return an answer of the registry, and the names of operators that are known."""
-    return await answer, registry.names
-
-
 @contextmanager
 def told() -> Iterator[None]:
     """Exit with a message if what the block asks for fails."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from zt import show as showing
-from zt.operators import NOTIFIED_AGAIN, Because, as_operator, show_done, with_names
+from zt.operators import NOTIFIED_AGAIN, Because, as_operator, show_done
 from zt.output import Json, output
 
 parties = typer.Typer(no_args_is_help=True)
@@ -30,8 +30,8 @@ Name = Annotated[
 @parties.command("list")
 def show_all(context: typer.Context, *, _json: Json = False) -> None:
     """List all parties, each with its state."""
-    answer, names = as_operator(context, lambda registry: with_names(registry, registry.ask("GET", "/parties")))
-    output.show(answer, showing.parties(answer["parties"], names))
+    answer = as_operator(context, lambda registry: registry.ask("GET", "/parties"))
+    output.show(answer, showing.parties(answer["parties"]))
 
 
 @parties.command("show")
@@ -44,15 +44,15 @@ def show(context: typer.Context, name: Name, *, _json: Json = False) -> None:
 @parties.command()
 def suspend(context: typer.Context, name: Name, because: Because = "", *, _json: Json = False) -> None:
     """Suspend a party: calls by it and to it are refused, and its calls under way are cut off."""
-    suspended, names = as_operator(context, lambda registry: with_names(registry, registry.suspend(name, because)))
+    suspended = as_operator(context, lambda registry: registry.suspend(name, because))
     done = f"Suspended.  No party calls {name} or accepts its calls"
-    show_done(suspended, showing.parties([suspended["party"]], names), done, NOTIFIED_AGAIN)
+    show_done(suspended, showing.parties([suspended["party"]]), done, NOTIFIED_AGAIN)
 
 
 @parties.command()
 def reinstate(context: typer.Context, name: Name, *, _json: Json = False) -> None:
     """Reinstate a suspended party."""
-    reinstated, names = as_operator(context, lambda registry: with_names(registry, registry.reinstate(name)))
+    reinstated = as_operator(context, lambda registry: registry.reinstate(name))
     done = f"Reinstated.  The other parties call {name} and accept its calls again"
     otherwise = f"it may issue no token to {name} yet.  Repeat the command when Keycloak answers."
-    show_done(reinstated, showing.parties([reinstated["party"]], names), done, otherwise)
+    show_done(reinstated, showing.parties([reinstated["party"]]), done, otherwise)

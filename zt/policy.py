@@ -26,12 +26,8 @@ Number = Annotated[int | None, typer.Argument(metavar="N", min=1, help="the numb
 @policy.command("list")
 def show_all(context: typer.Context, *, _json: Json = False) -> None:
     """List the versions of the policies, the newest first."""
-
-    async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, str]]:
-        return await authority.ask("GET", "/versions"), authority.names
-
-    answer, names = _at(context, asked)
-    output.show(answer, showing.versions(answer, names))
+    answer = _at(context, lambda authority: authority.ask("GET", "/versions"))
+    output.show(answer, showing.versions(answer))
 
 
 @policy.command("show")

@@ -1,7 +1,6 @@
 """Formats the registry's answers, and what became of evidence, for people.  Pure: returns objects that rich prints."""
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +17,19 @@ if TYPE_CHECKING:
 
 _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
 _BRIEF = "%m-%d %H:%M"
-Names = Mapping[str, str]
-"""The names of operators by their subjects, as far as they are known here."""
 SIGNED_OUT = "keycloak: logout"
 """The cause of a session that its user has ended, also by `zt`."""
 
 
-def parties(found: Iterable[Mapping[str, Any]], names: Names) -> Table:
+def parties(found: Iterable[Mapping[str, Any]]) -> Table:
     """Return a table of parties, one line for each."""
     table = listing("party", "state", "since", "why")
     for party in found:
-        why = _in_brief(party["cause"] or "", names)
-        table.add_row(Text(party["name"]), _state(party), _since(party, _BRIEF), why)
+        table.add_row(Text(party["name"]), _state(party), _since(party, _BRIEF), Text(party["cause"] or ""))
     return table
 
 
-def revoked(found: Iterable[Mapping[str, Any]], names: Names) -> Iterator[Table | Text]:
+def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
     """Yield a table of revocations, one line for each, or a sentence if there are none.
 
     Nobody has acted where somebody signed out, as `zt` does after each command: such sessions are only counted.
@@ -51,7 +47,7 @@ def revoked(found: Iterable[Mapping[str, Any]], names: Names) -> Iterator[Table 
     if rows:
         table = listing("what", "which", "since", "why")
         for one in rows:
-            table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), _in_brief(one["cause"], names))
+            table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), Text(one["cause"]))
         yield table
     also = [f"{signed_out} session{'s'[: signed_out - 1]} that signed out"] if signed_out else []
     for cause, of in earlier.items():
@@ -130,19 +126,6 @@ def _why(found: Mapping[str, Any]) -> str:
         return cause
     what = cause.removeprefix("drift: ")
     return f"it had drifted ({what}), and is as approved again: `zt party reinstate {found['name']}`"
-
-
-def _in_brief(cause: str, names: Names) -> Text:
-    """Return a cause with the operator's name; without one, with a part of the subject.
-
-    `party show` and the records have all of it.
-    """
-    if not (found := re.fullmatch(r"(.*) \(operator ([\w-]{4,})\)", cause, re.DOTALL)):
-        return Text(cause)
-    why, subject = found.groups()
-    if not (name := names.get(subject)):
-        return Text(f"{why} (by the operator with subject {subject[:4]}…)")
-    return Text(why if why.endswith(f" by {name}") else f"{why} (by {name})")
 
 
 def listing(*columns: str) -> Table:

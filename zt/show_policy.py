@@ -15,13 +15,13 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 """Of the lines of a difference, by their first characters."""
 
 
-def versions(found: Found, names: Mapping[str, str]) -> Table:
+def versions(found: Found) -> Table:
     """Return a table of versions, one line for each."""
     shown = listing("version", "since", "by", "why")
     for one in found["versions"]:
         active = one["number"] == found["active"]
         number = Text(f"{one['number']}{' in force' if active else ''}", "green" if active else "")
-        by = names.get(one["by"], f"{one['by'][:8]}…") if one["by"] else "setup"
+        by = f"{one['by'][:8]}…" if one["by"] else "setup"
         again = f" (as version {one['of']})" if one["of"] else ""
         shown.add_row(number, Text(local(one["at"])), Text(by), Text(f"{one['why']}{again}"))
     return shown
