@@ -91,6 +91,7 @@ HOOKS: dict[str, Hook] = {
     "half-a-reply-stays-half": argument(0, gives("stop")),
     "interpreter-unreadable": argument(1, gives(0o755)),
     "introspection-status": HOLDS,
+    "header-holds-one-receipt": operand(2, DROP),
     "issuer-not-redirected": call(1, with_arguments(follow_redirects=True)),
     "journal-goes-on-from-the-log": TRUE,
     "kept-version-recorded": HOLDS,

@@ -239,6 +239,10 @@ async def test_receipts_without_end() -> Tries:
     calls = Calls()
     calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b~%b"}' % (b"h.own.s", junk.encode()))
     yield Attempt("its own are left out", junk in calls.received).stopped_by("receipts-named")
+    calls = Calls()
+    calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b"{}", header="a.b.c~d")
+    unreadable = taken(b'{"receipts":"%b"}' % "~".join([honest, *calls.received]).encode()) is None
+    yield Attempt("its own are left out", unreadable).stopped_by("header-holds-one-receipt")
 
 
 @attack(376, Scene)

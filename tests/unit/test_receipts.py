@@ -270,6 +270,7 @@ NOTED: dict[str, tuple[str, bytes, str | None, tuple[str | None, str | None]]] =
     "in the header": (TOOL, b"{}", "a.b.c", ("a.b.c", None)),
     "the member counts": (TOOL, b'{"receipts":"d.e.f"}', "a.b.c", ("d.e.f", None)),
     "also an empty one": (TOOL, b'{"receipts":""}', "a.b.c", (None, "none")),
+    "one and a half in the header": (TOOL, b"{}", "a.b.c~d", (None, "none")),
     "two in the header": (TOOL, b"{}", "a.b.c~d.e.f", (None, "none")),
     "no JWS in the header": (TOOL, b"{}", "a.b.c.d", (None, "none")),
     "an umlaut in the header": (TOOL, b"{}", "a.b.\u00fc", (None, "none")),

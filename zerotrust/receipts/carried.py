@@ -32,7 +32,8 @@ _OPENINGS = tuple(f'"{name}":"'.encode() for name in (EXTENSION, META, MEMBER))
 """Without white space, so that there is one spelling.  Within a string of JSON its quotation marks are escaped."""
 _NAMED = re.compile(rb'"receipt":"([0-9a-f]{64})"')
 """How a receipt names another one, in canonical form."""
-_BYTES = (string.ascii_letters + string.digits + "-_.~").encode()
+_BYTES = (string.ascii_letters + string.digits + "-_.").encode()
+"""Those of a receipt."""
 
 
 class Carried(NamedTuple):
@@ -53,7 +54,7 @@ def taken(content: bytes) -> Carried | None:
     (start,) = starts
     end = content.find(b'"', start)
     value = content[start:end]
-    if end < 0 or len(value) > MAX_VALUE or value.translate(None, _BYTES):
+    if end < 0 or len(value) > MAX_VALUE or value.translate(None, _BYTES + b"~"):
         return None
     receipts = tuple(value.decode().split("~")) if value else ()
     if len(receipts) > MAX_RECEIPTS or not all(map(_is_jws, receipts)):
@@ -63,6 +64,7 @@ def taken(content: bytes) -> Carried | None:
 
 def sole(value: str | None) -> tuple[str, ...]:
     """Return the receipt in a header's value; none unless it has the form of one."""
+    # control: header-holds-one-receipt
     fits = value and len(value) <= MAX_OWN and not value.encode().translate(None, _BYTES) and _is_jws(value)
     return (value,) if value and fits else ()
 
