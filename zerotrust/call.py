@@ -52,6 +52,8 @@ class Call:
     receipt: str | None = None
     """The SHA-256 of its receipt, if the answer has one."""
     ended: Literal["complete", "cut_off", "failed"] = "cut_off"
+    request_read: bool = False
+    """Whether the whole content was received."""
     request_digest: Any = field(default_factory=hashlib.sha256)
     answer_digest: Any = field(default_factory=hashlib.sha256)
     """Digest of the content so far; of an answer, without its receipts."""
@@ -86,6 +88,7 @@ class Call:
     def received(self, message: Message) -> None:
         """Note a message that was received."""
         self.request_digest.update(message.get("body", b""))
+        self.request_read |= message["type"] == "http.request" and not message.get("more_body")
 
     def sent(self, message: Message) -> None:
         """Note a message that is about to be sent."""

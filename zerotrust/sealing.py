@@ -44,7 +44,7 @@ class Notary:
             iat=int(now),
             caller=call.peer.id,
             token=Shown(jti=principal.token_id, azp=principal.party, aud=principal.audience, lineage=principal.lineage),
-            request=call.request_digest.hexdigest(),
+            request=call.request_digest.hexdigest() if call.request_read else None,
             answer=call.answer_digest.hexdigest(),
             status=call.first["status"] if call.first else 0,
             verdict=verdict,

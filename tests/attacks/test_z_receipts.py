@@ -119,9 +119,10 @@ async def test_an_answer_or_a_request_that_was_altered_on_its_way() -> Tries:
         task = Task()
         task.tool.told = {"answer": liked}  # None: it does not say what it received
         yield believes(task, "step 7: agent/reader").stopped_by("receipt-answer")
-    task = Task()
-    task.tool.told = {"request": digest("what the reader says to have asked")}
-    yield believes(task, "step 7: tool/documents").stopped_by("receipt-request")
+    for asked, read in (digest("what the reader says to have asked"), digest("tool/documents asked")), (None, None):
+        task = Task()
+        task.tool.told, task.tool.said = {"request": asked}, {"request": read}
+        yield believes(task, "step 7: tool/documents").stopped_by("receipt-request")
 
 
 @attack(336, Scene)

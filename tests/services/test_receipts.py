@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken, TokenRequest
 from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.limits.in_flight import OF_A_USER
 from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, evidence_of, verify
 from zerotrust.receipts.carried import MAX_VALUE
 from zerotrust.receipts.completeness import LATE
@@ -213,6 +215,22 @@ async def test_an_exchange_that_takes_long_ends_before_the_answer(
     await asyncio.gather(*exchanger._flights.values(), return_exceptions=True)
 
     assert answer.status_code == (403 if refused else 200)
+    assert verified(system, answer.content, answer.request.content, await leaves(system)).complete
+
+
+@pytest.mark.parametrize("busy", ["agent/reader", "tool/documents", "inference"])
+async def test_a_call_that_is_refused_before_its_request_is_read_accuses_nobody(
+    system: System, issuer: Issuer, busy: str
+) -> None:
+    """Its caller has as many of alice's calls under way there as it may."""
+    limits, caller = system.services[busy]._gates[0]._limits, "orchestrator" if "agent" in busy else "agent/reader"
+    with ExitStack() as under_way:
+        for _ in range(OF_A_USER):
+            limits.enter(system.registry.id(caller), "alice", under_way, delegated=True)
+        answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
+
+    [refused] = [one for one in receipts(answer) if one.reason == "too_many_requests" and not one.calls]
+    assert refused.token.aud == system.registry.id(busy)
     assert verified(system, answer.content, answer.request.content, await leaves(system)).complete
 
 

@@ -164,6 +164,10 @@ FAULTS: dict[str, tuple[Change, int, str]] = {
     "a call with another token": (is_told("tool", token="T9"), 6, "tool/documents"),
     "a call without a token": (is_told("tool", token=None), 6, "tool/documents"),
     "an altered request": (is_told("tool", request=digest("another")), 7, "tool/documents"),
+    "a request that was not read": (says("tool", request=None), 7, "tool/documents"),
+    "one that calls were made for": (says("reader", request=None, verdict="refused"), 7, "agent/reader"),
+    "a call with a receipt and no request": (is_told("tool", request=None), 7, "tool/documents"),
+    "the reader's own, not read": (says("orchestrator", request=None), 4, "orchestrator"),
     "an altered answer": (is_told("tool", answer=digest("another")), 7, "agent/reader"),
     "an answer that is left out": (is_told("tool", answer=None), 7, "agent/reader"),
     "other code": (says("tool", code=digest("changed")), 8, "tool/documents"),
@@ -204,8 +208,9 @@ def test_a_root_that_no_user_has_called(task: Task, change: Change) -> None:
         (without_receipt(reason="peer_revoked", answer=None, request=None, token=None), ALL[:-1]),
         (without_receipt(reason="outside", aud="llamastack"), ALL[:-1]),
         (says("tool", permission=None), ALL),
+        (says("tool", request=None, verdict="refused", reason="too_many_requests"), ALL),
     ],
-    ids=["not sent", "not called", "peer revoked", "outside", "an operation that needs no permission"],
+    ids=["not sent", "not called", "peer revoked", "outside", "an operation that needs no permission", "not read"],
 )
 def test_what_is_no_fault(task: Task, change: Change, parties: list[str]) -> None:
     change(task)

@@ -101,8 +101,8 @@ class Receipt(_Shape):
     caller: SpiffeId | None = None
     """The other end of the connection, by its certificate; absent for a user's client, which has none."""
     token: Shown
-    request: Sha256
-    """Of the content as it was received."""
+    request: Sha256 | None = None
+    """Of the content as it was received; absent if the signer did not read it to its end."""
     answer: Sha256
     """Of the content as it was sent, with the value of its receipts emptied."""
     status: Annotated[int, Field(ge=0, le=999)]
@@ -117,6 +117,11 @@ class Receipt(_Shape):
     """Of the approved code of the signer, as its attestation has measured it."""
     calls: Annotated[tuple[Asked, ...], Field(max_length=MAX_CALLS)]
     journal: Recorded | None = None
+
+    def is_of(self, request: str) -> bool:
+        """Whether it can be of the request with this digest: one that was refused was perhaps not read to its end."""
+        unread = self.request is None and self.verdict == "refused" and not self.calls
+        return unread or self.request == request
 
     def payload(self) -> bytes:
         """Return the canonical bytes."""
