@@ -1,5 +1,6 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
+import asyncio
 import time
 from collections.abc import (
     AsyncIterator,
@@ -243,13 +244,20 @@ class Service:
             await self.distrust(audience, "not reached from here" if known else "not registered")
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
         calls = CALLS.get() or Calls()
-        try:
-            token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
-        except Denied as refusal:
-            calls.exchanged(wanted.audience, reason=str(refusal.reason))
-            raise
-        calls.exchanged(wanted.audience, token.token_id)
-        return token
+
+        async def noting() -> ExchangedToken:
+            try:
+                token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
+            except Denied as refusal:
+                calls.exchanged(wanted.audience, reason=str(refusal.reason))
+                raise
+            calls.exchanged(wanted.audience, token.token_id)
+            return token
+
+        exchanging = asyncio.create_task(noting())
+        calls.under_way.add(exchanging)
+        exchanging.add_done_callback(calls.under_way.discard)
+        return await asyncio.shield(exchanging)  # it is on record, and so noted, even if nobody waits for it any more
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""

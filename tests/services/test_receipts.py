@@ -28,6 +28,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken, TokenRequest
 from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.limits.bounded import Bounded
 from zerotrust.limits.in_flight import OF_A_USER
 from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, evidence_of, verify
 from zerotrust.receipts.carried import MAX_VALUE
@@ -215,6 +216,32 @@ async def test_an_exchange_that_takes_long_ends_before_the_answer(
     await asyncio.gather(*exchanger._flights.values(), return_exceptions=True)
 
     assert answer.status_code == (403 if refused else 200)
+    assert verified(system, answer.content, answer.request.content, await leaves(system)).complete
+
+
+@pytest.mark.parametrize("refused", ["tool.read", "inference.run", None])
+async def test_an_exchange_for_which_an_agent_no_longer_waits_ends_before_its_answer(
+    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, refused: str | None
+) -> None:
+    """The other of the two that it begins with is refused, or its task has no time left for the next one."""
+    exchanger = system.services["agent/reader"]._exchanger
+    ask, answered = exchanger._ask, asyncio.Event()
+
+    async def slow(caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+        if refused in wanted.scopes:
+            raise Denied(Reason.EXCHANGE_REFUSED, "not now")
+        await asyncio.wait([asyncio.create_task(answered.wait())], timeout=0.1)
+        return await ask(caller, wanted)
+
+    monkeypatch.setattr(exchanger, "_ask", slow)
+    if refused is None:
+        monkeypatch.setattr(exchanger, "_tokens", Bounded(0))
+        monkeypatch.setattr("zerotrust.adapters.agent_loop.MAX_SECONDS", 0)
+    answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
+    answered.set()
+    await asyncio.gather(*exchanger._flights.values(), return_exceptions=True)
+
+    assert answer.json()["result"]["event"] in {"refused", "failed"}
     assert verified(system, answer.content, answer.request.content, await leaves(system)).complete
 
 

@@ -4,12 +4,14 @@ The gate begins it, `service.py` notes each token that was asked for, and `trans
 gate has begun it, nothing is noted.
 """
 
+import asyncio
 import hashlib
 from bisect import insort
 from collections import defaultdict
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Any
 
 from zerotrust.audit.forms import Text
 from zerotrust.decision import Denied, ReasonCode
@@ -138,6 +140,8 @@ class Calls:
         """Why a resource was denied, if one was."""
         self.whole = True
         """Whether everything was noted; otherwise there is no receipt."""
+        self.under_way = set[asyncio.Task[Any]]()
+        """Exchanges, which are noted when they end.  The answer waits for them."""
         self._calls: list[OneCall] = []
         self._room = Room()
         self._exchanges: dict[tuple[str, str | None, str], None] = {}
