@@ -77,12 +77,9 @@ class Models:
                 await beside
             return Choice(because=f"the token may not list the models: it lacks {' and '.join(sorted(lacking))}")
         getting = asyncio.gather(self._token(department), return_exceptions=True)
-        try:
-            if beside:
-                await beside
-        finally:
-            # One that ends after the answer would be on record, and in no receipt.
-            [token] = await getting
+        if beside:
+            await beside
+        [token] = await getting
         try:
             if isinstance(token, BaseException):
                 raise token
