@@ -166,6 +166,9 @@ def _compared(proven: "Proven") -> Iterator[Text | Padding]:
             f"Not complete: the log lacks records of {late}.  Export it again once it has later ones.",
             "yellow",
         )
+    if found.changed:
+        changed = ", ".join(map(short, found.changed))
+        yield Text(f"Not complete: the log no longer took the journal of {changed}, which has changed.", "yellow")
     if found.undecided:
         yield Text(
             "Not complete: calls that are in no receipt may belong to other answers of the same sign-in.  Verify this "
@@ -214,6 +217,7 @@ def _document(proven: "Proven") -> dict[str, object]:
         "other_answers": proven.others,
         "other_operations": Counter(proven.compared.operations) if proven.compared else None,
         "late_parties": list(proven.compared.late) if proven.compared else None,
+        "changed_parties": list(proven.compared.changed) if proven.compared else None,
         "undecided_operations": Counter(proven.compared.undecided) if proven.compared else None,
         "calls": list(_calls(proven.root, None)),
     }

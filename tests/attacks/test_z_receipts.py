@@ -257,14 +257,15 @@ async def test_an_export_that_ends_too_early() -> Tries:
     task.tool.entered = task.tool.carried = False
     answer = task.answer()  # the tool's records of it wait
     leaves = [line for line in task.entries if b"tool/documents" not in line]
-    more = sent_away(task, "authority/audit", task.tool.id)
-    late = task.verified(answer, evidence=None, leaves=[*leaves, more, task.heads])
-    yield Attempt("not complete", late.complete).stopped_by("export-not-too-early (late journals)")
+    for reason in AuditReason.JOURNAL_TOO_FAST, AuditReason.JOURNAL_CHANGED:
+        more = sent_away(task, "authority/audit", task.tool.id, reason)
+        late = task.verified(answer, evidence=None, leaves=[*leaves, more, task.heads])
+        yield Attempt("not complete", late.complete).stopped_by("export-not-too-early (late journals)")
 
 
-def sent_away(task: Task, author: str, party: str) -> bytes:
-    """A record that a party delivers more than its share."""
-    decision = Decided(allowed=False, reason=AuditReason.JOURNAL_TOO_FAST, detail=sanitize(f"{party}: too fast"))
+def sent_away(task: Task, author: str, party: str, reason: AuditReason = AuditReason.JOURNAL_TOO_FAST) -> bytes:
+    """A record that a party delivers what the ledger does not take."""
+    decision = Decided(allowed=False, reason=reason, detail=sanitize(f"{party}: not now"))
     time, data = task.now * MICROSECONDS, Refusal(decision=decision)
     return line_of(AuditEvent(schema=1, time=time, service=spiffe_id(author), data=data).canonical(), GENESIS)
 

@@ -94,9 +94,16 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
 
 
-def test_a_party_whose_journal_waited_for_its_share_is_named(files: Files) -> None:
+@pytest.mark.parametrize(
+    ("reason", "says", "field"),
+    [
+        (AuditReason.JOURNAL_TOO_FAST, "the log lacks records of tool/documents", "late_parties"),
+        (AuditReason.JOURNAL_CHANGED, "no longer took the journal of tool/documents", "changed_parties"),
+    ],
+)
+def test_a_party_whose_journal_was_not_taken_is_named(files: Files, reason: AuditReason, says: str, field: str) -> None:
     tool = files.task.tool.id
-    decision = Decided(allowed=False, reason=AuditReason.JOURNAL_TOO_FAST, detail=sanitize(f"{tool}: too fast"))
+    decision = Decided(allowed=False, reason=reason, detail=sanitize(f"{tool}: not now"))
     ledger, time = spiffe_id("authority/audit"), files.task.now * MICROSECONDS
     event = AuditEvent(schema=1, time=time, service=ledger, data=Refusal(decision=decision))
     files.task.more = [line_of(event.canonical(), GENESIS)]
@@ -105,8 +112,8 @@ def test_a_party_whose_journal_waited_for_its_share_is_named(files: Files) -> No
 
     shown = files.verify(*export)
     assert (shown.exit_code, "Complete: " in shown.output) == (INCOMPLETE, False)
-    assert "the log lacks records of tool/documents" in " ".join(shown.output.split())
-    assert json.loads(files.verify(*export, "--json").stdout)["late_parties"] == [tool]
+    assert says in " ".join(shown.output.split())
+    assert json.loads(files.verify(*export, "--json").stdout)[field] == [tool]
 
 
 def test_answers_that_share_a_token_are_verified_together(files: Files) -> None:

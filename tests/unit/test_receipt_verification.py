@@ -24,7 +24,7 @@ from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, event_of, line_of
 from zerotrust.receipts.accepted import Accepted, Party
 from zerotrust.receipts.carried import taken
-from zerotrust.receipts.completeness import AGAIN, LATE
+from zerotrust.receipts.completeness import AGAIN, CHANGED, LATE
 from zerotrust.receipts.failure import SOMEBODY, STEPS, Unproven
 from zerotrust.receipts.logged import LONGEST_TASK, MAX_EVIDENCE, SKEW, Evidence, evidence_of
 from zerotrust.receipts.receipt import KIND
@@ -551,6 +551,20 @@ def test_while_a_journal_waits_for_its_share_the_answer_is_not_complete(task: Ta
         assert party == (10, "agent/reader")
 
 
+def test_a_journal_that_is_another_than_before_leaves_the_answer_incomplete_whatever_comes_later(task: Task) -> None:
+    """Later records may be of whoever has changed it."""
+    _left_out(task)
+    answer, over = task.answer(), task.now + LONGEST_TASK + LATE
+    seen = [line for line in task.entries if b"tool/documents" not in line]
+    changed = [sent_away("tool/documents", task.now, reason=reason) for reason in ("journal_too_fast", CHANGED)]
+
+    for more in (changed, changed[::-1]):
+        leaves = [*seen, *more, _later("tool/documents", over), task.heads]
+        found = task.verified(answer, leaves=leaves, evidence=None).compared
+        assert found
+        assert (found.complete, found.late, found.changed) == (False, (), (task.tool.id,))
+
+
 def _later(party: str, time: int) -> bytes:
     """Another record of a party, of this time."""
     event = AuditEvent(schema=1, time=time * MICROSECONDS, service=spiffe_id(party), data=Counts())
@@ -559,7 +573,7 @@ def _later(party: str, time: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("after", "other"),
-    [(-AGAIN - 1, {}), (LONGEST_TASK + LATE, {}), (0, {"by": "agent/reader"}), (0, {"reason": "journal_changed"})],
+    [(-AGAIN - 1, {}), (LONGEST_TASK + LATE, {}), (0, {"by": "agent/reader"}), (0, {"reason": "journal_of_another"})],
     ids=str,
 )
 def test_what_does_not_say_that_a_journal_is_late(task: Task, after: int, other: dict[str, str]) -> None:

@@ -29,8 +29,8 @@ LATE = 45
 AGAIN = 90
 """Seconds after which the ledger records anew that a party is above its share (`authorities/audit/app.py`
 `ALARM_EVERY`, and the longest pause between two deliveries)."""
-TOO_FAST = "journal_too_fast"
-"""The reason in such a record, and the name of its author."""
+TOO_FAST, CHANGED = "journal_too_fast", "journal_changed"
+"""The reasons for which the ledger does not take a journal: not now, and not at all, because the log has another."""
 
 PROOF = "GET /receipts/"
 """The operation of a request for a proof, up to the receipt's digest."""
@@ -94,8 +94,8 @@ class _Said:
     calls: dict[_Request, _Call] = field(default_factory=dict)
     exchanges: list[tuple[str, tuple[str, ...], Exchange]] = field(default_factory=list)
     """Each with its service, and the lineage of the new token."""
-    late: set[str] = field(default_factory=set)
-    """The parties whose journals waited for their share at the ledger, and may still do so."""
+    not_taken: dict[str, set[str]] = field(default_factory=lambda: {TOO_FAST: set(), CHANGED: set()})
+    """The parties whose journals the ledger did not take, and may still not take, by its reason."""
     got: dict[str, _Got] = field(default_factory=dict)
 
 
@@ -111,6 +111,8 @@ class Compared(NamedTuple):
     off has brought its receipts to nobody."""
     late: tuple[str, ...]
     """Parties that were above their share at the ledger meanwhile: their records may come at any later time."""
+    changed: tuple[str, ...]
+    """Parties that delivered another journal than before meanwhile: their records of the task may never come."""
     until: int
     """When the last batch was written that was read; 0 if none was.  Times are seconds since the epoch."""
     over: int
@@ -130,16 +132,17 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes], ledger: str
     over = first.receipt.began + LONGEST_TASK + LATE  # the user's token was issued before the call
     times = min(root.receipt.began for root in roots) - AGAIN, over
     said, until = _read(txn, door, leaves, ledger, times)
+    away = said.not_taken[TOO_FAST] | said.not_taken[CHANGED]
 
     def whole(party: str) -> bool:
         """Whether no record of a party of this task can still come."""
-        return until >= over and party not in said.late
+        return until >= over and party not in away
 
     answers = {key: call for key, call in said.calls.items() if key[0] == door and len(call.lineage) == 1}
     for root in roots:
         if any(root.digest in call.receipts for call in answers.values()):
             continue
-        if until < (due := root.receipt.iat + LATE) or door in said.late:
+        if until < (due := root.receipt.iat + LATE) or door in away:
             early = f"{due - until:,} s before it has to have this answer" if until < due else "while its journal waits"
             raise Unproven(10, SOMEBODY, f"the log that was compared ends {early}: export it again")
         raise Unproven(10, door, "the log does not have this call of it")
@@ -176,9 +179,9 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes], ledger: str
         raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt says so")
     operations = tuple(call.operation for call in others.values())
     maybe = tuple(call.operation for key, call in others.items() if key in undecided)
-    late = tuple(sorted(said.late))
-    complete = not undecided and not late and until >= over  # control: export-not-too-early
-    return Compared(len(others), operations, maybe, late, until, over, complete)
+    late, changed = (tuple(sorted(said.not_taken[reason])) for reason in (TOO_FAST, CHANGED))
+    complete = not undecided and not away and until >= over  # control: export-not-too-early
+    return Compared(len(others), operations, maybe, late, changed, until, over, complete)
 
 
 def asks_for_proof(operation: str) -> bool:
@@ -196,7 +199,7 @@ def _read(
     marked, said, spans, heads = txn.encode(), _Said(), set[bytes](), b""
     for number, line in enumerate(leaves):
         heads = line if is_heads(line) else heads
-        _note_late(line, ledger, said.late, times)
+        _note_not_taken(line, ledger, said.not_taken, times)
         if marked not in line and spans.isdisjoint(_SPAN.findall(line)):
             continue
         event = event_of(line) if not is_heads(line) else None
@@ -217,18 +220,22 @@ def _read(
     return said, heads_of(heads).time // MICROSECONDS if heads else 0
 
 
-def _note_late(line: bytes, ledger: str | None, late: set[str], times: tuple[int, int]) -> None:
-    """Note a party that the ledger sent away in that time, until the log has a later record of its journal."""
-    if is_heads(line) or not any(word.encode() in line for word in (TOO_FAST, *late)):
+def _note_not_taken(line: bytes, ledger: str | None, found: dict[str, set[str]], times: tuple[int, int]) -> None:
+    """Note a party that the ledger sent away in that time.
+
+    One that was above its share is whole again when the log has a later record of it.  A later record of a journal that
+    has changed may be of whoever has changed it.
+    """
+    if is_heads(line) or not any(word.encode() in line for word in (*found, *found[TOO_FAST])):
         return
     event, (begin, end) = event_of(line), (seconds * MICROSECONDS for seconds in times)
     if event.time >= end:
-        late.discard(event.service)
+        found[TOO_FAST].discard(event.service)
         return
-    if not isinstance(event.data, Refusal) or event.data.decision.reason != TOO_FAST or event.time < begin:
+    if not isinstance(event.data, Refusal) or event.data.decision.reason not in found or event.time < begin:
         return
     if ledger in {None, event.service}:  # control: sent-away-says-the-ledger
-        late.add(str(event.data.decision.detail).partition(": ")[0])
+        found[event.data.decision.reason].add(str(event.data.decision.detail).partition(": ")[0])
 
 
 def _lineage(caller: Caller) -> tuple[str, ...]:
