@@ -1,31 +1,25 @@
-"""Answers the AuthZEN Authorization API 1.0: evaluation, evaluations, action search, metadata.  Pure.
+"""Answers the AuthZEN Authorization API 1.0: evaluation, evaluations, metadata.  Pure.
 
-Who decides is given: a `DecisionPoint`.  Search for subjects and resources is not offered, so the metadata do not name
-it: the policy authority holds no list of users or documents.
+Who decides is given: a `DecisionPoint`.  Search is not offered, so the metadata do not name it.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from authorities.policy.authzen import (
     DENY_FIRST,
     PERMIT_FIRST,
-    Action,
     BadRequest,
-    Entity,
     Question,
     body_of,
-    context,
-    entity,
     question,
     questions,
     semantic,
 )
 from zerotrust.authzen import EVALUATION, EVALUATIONS
 
-SEARCH_ACTION = "/access/v1/search/action"
 METADATA = "/.well-known/authzen-configuration"
-"""Paths, below the authority's address (section 10.1)."""
+"""Its path, below the authority's address (section 10.1)."""
 
 
 Turn = Callable[[], Awaitable[None]]
@@ -49,9 +43,6 @@ class DecisionPoint(Protocol):
     def decide(self, question: Question) -> Answer:
         """Decide a question.  It answers no to whatever it does not know, and never fails."""
 
-    def actions(self, resource: Entity) -> Iterable[str]:
-        """Return the names of all actions that somebody may be permitted on a resource of this type."""
-
 
 class Response(NamedTuple):
     """What goes back over HTTP."""
@@ -67,14 +58,13 @@ async def respond(  # noqa: PLR0913 - what a request has
 ) -> Response:
     """Return the response to a POST at one of the paths, with the caller's `X-Request-ID` (section 10.1.3)."""
     headers = {} if request_id is None else {"X-Request-ID": request_id}
-    if path not in {EVALUATION, EVALUATIONS, SEARCH_ACTION}:
+    if path not in {EVALUATION, EVALUATIONS}:
         return Response(404, "no such endpoint", headers)
     try:
         told = body_of(content_type, body)
         if path == EVALUATION:
             return Response(200, evaluation(point, told), headers)
-        answers = evaluations if path == EVALUATIONS else search_action
-        return Response(200, await answers(point, told, turn), headers)
+        return Response(200, await evaluations(point, told, turn), headers)
     except BadRequest as error:
         return Response(400, str(error), headers)
 
@@ -102,26 +92,12 @@ async def evaluations(point: DecisionPoint, told: Mapping[str, Any], turn: Turn)
     return {"evaluations": found}
 
 
-async def search_action(point: DecisionPoint, told: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
-    """List what a subject may do with a resource (section 8.6), all of it at once.  Raises `BadRequest`."""
-    subject, resource, around = entity(told, "subject"), entity(told, "resource"), context(told)
-    if not isinstance(told.get("page", {}), dict):
-        raise BadRequest("page is not an object")
-    permitted: list[dict[str, Any]] = []
-    for name in sorted(point.actions(resource)):
-        await turn()
-        if point.decide(Question(subject, Action(name, {}), resource, around)).decision:
-            permitted.append({"name": name})
-    return {"results": permitted}
-
-
 def metadata(address: str) -> dict[str, str]:
     """Return the metadata of a decision point at this address, `https://host`, without a slash (section 9)."""
     return {
         "policy_decision_point": address,
         "access_evaluation_endpoint": address + EVALUATION,
         "access_evaluations_endpoint": address + EVALUATIONS,
-        "search_action_endpoint": address + SEARCH_ACTION,
     }
 
 

@@ -10,20 +10,18 @@ What a question to it has to say, beside its action (a scope, or what is done wi
 The subject is the user and the agent is in the context, as in AuthZEN's profile for MCP (COAZ, a draft of 2026).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
-from authorities.policy.authzen import LONGEST_TEXT, Entity, Question
+from authorities.policy.authzen import LONGEST_TEXT, Question
 from authorities.policy.authzen_api import Answer
 from authorities.policy.callers import caller
-from authorities.policy.rules import rules_of
 from authorities.policy.versions import Version
 from zerotrust.authzen import PARTY, USER
 from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS, Principal
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 
 MOST_NAMES = 20
@@ -36,14 +34,9 @@ _UNKNOWN = Answer(decision=False, context={"reason": "unknown_question"})
 class ServicePoint:
     """Decides with one version of the policies."""
 
-    def __init__(self, engine: CedarPolicy, document: PolicyDocument, registry: Registry, name: str = "") -> None:
-        """Take the engine, and what it was made of: the policies and the registry name all actions.
-
-        `name`: what records call this version; by default, as the engine calls it.
-        """
-        self._engine, self._scopes, self._name = engine, frozenset(registry.scopes), name or engine.version
-        named = {action for rule in rules_of(document.policies) for action in rule.actions}
-        self._others = frozenset(name for name in named if "." in name) - self._scopes
+    def __init__(self, engine: CedarPolicy, name: str) -> None:
+        """`name`: what records call this version."""
+        self._engine, self._name = engine, name
 
     def decide(self, question: Question) -> Answer:
         """Decide as a service would.  The answer has the reason, the rules that permit, and the policies' version."""
@@ -59,10 +52,6 @@ class ServicePoint:
             return _UNKNOWN
         told: dict[str, Any] = {"reason": str(decision.reason), "policy": self._name}
         return Answer(decision.allowed, told | ({"rules": [*decision.rules]} if decision.rules else {}))
-
-    def actions(self, resource: Entity) -> Iterable[str]:
-        """Return the scopes for a party, and for anything else what the rules name besides."""
-        return self._scopes if resource.type == PARTY else self._others
 
 
 class PointInForce:
@@ -88,10 +77,9 @@ class PointInForce:
 
 def _point(version: Version, registry: Registry) -> ServicePoint | str:
     """Return the decision point of a version, or why it does not fit the registry."""
-    document = version.content.document
     try:
-        engine = policy_of(document, registry, memory=0)  # whoever asks makes up each question
-        return ServicePoint(engine, document, registry, version.name)
+        # Without a memory: whoever asks makes up each question.
+        return ServicePoint(policy_of(version.content.document, registry, memory=0), version.name)
     except PolicyError as error:
         return str(error)
 

@@ -5,19 +5,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from authorities.policy import decisions
-from authorities.policy.authzen import MAX_EVALUATIONS, Entity, Question
-from authorities.policy.authzen_api import METADATA, SEARCH_ACTION, Answer
+from authorities.policy.authzen import MAX_EVALUATIONS, Question
+from authorities.policy.authzen_api import METADATA, Answer
 from authorities.policy.authzen_routes import IN_A_PASS, MAX_REQUEST
 from authorities.policy.decisions import Row
 from tests.support.authzen_fixture import FixturePoint
-from tests.support.authzen_scenario import ANSWERED, REFUSED, asked, found
+from tests.support.authzen_scenario import ANSWERED, REFUSED, asked
 from tests.support.issuer import Issuer
 from tests.support.pdp import PDP, PEP, authority, certificate, client, listening, point
 from tests.support.system import POLICIES, POLICY, System
@@ -46,7 +45,7 @@ async def test_every_request_of_the_scenario_is_answered_over_http(tmp_path: Pat
 async def test_a_body_that_is_no_json_object_is_refused(tmp_path: Path, registry: Registry) -> None:
     """Sections 2.4.3 to 2.4.5 of the scenario."""
     async with listening(tmp_path, registry, FixturePoint) as address, client(address, tmp_path) as http:
-        for path in (EVALUATION, EVALUATIONS, SEARCH_ACTION):
+        for path in (EVALUATION, EVALUATIONS):
             for content, kind in [
                 (json.dumps(asked()).encode(), "text/plain"),
                 (json.dumps(asked()).encode(), "application/x-www-form-urlencoded"),
@@ -65,8 +64,7 @@ async def test_headers_paths_and_methods(tmp_path: Path, registry: Registry) -> 
         for status, path, told in [
             (200, EVALUATION, asked()),
             (400, EVALUATION, {}),
-            (404, "/access/v1/search/subject", asked()),
-            (404, "/access/v1/search/resource", asked()),
+            (404, "/access/v1/search/action", asked()),
             (404, "/access/v1/", asked()),
         ]:
             answer = await http.post(path, json=told, headers={"X-Request-ID": "bfe9eb29-ab87"})
@@ -83,7 +81,6 @@ async def test_headers_paths_and_methods(tmp_path: Path, registry: Registry) -> 
             "policy_decision_point": base,
             "access_evaluation_endpoint": base + EVALUATION,
             "access_evaluations_endpoint": base + EVALUATIONS,
-            "search_action_endpoint": base + SEARCH_ACTION,
         }
 
 
@@ -110,31 +107,27 @@ class Counting(FixturePoint):
         self.decided += 1
         return super().decide(question)
 
-    def actions(self, resource: Entity) -> Iterable[str]:  # noqa: ARG002 - a `DecisionPoint`
-        return map(str, range(50))
-
 
 async def test_few_questions_are_decided_in_one_pass(tmp_path: Path, registry: Registry) -> None:
-    """However many batches one caller sends at once, and searches as well."""
+    """However many batches one caller sends at once."""
     point, batch = Counting(), asked(evaluations=[{}] * MAX_EVALUATIONS)
     async with listening(tmp_path, registry, lambda: point) as address, client(address, tmp_path) as http:
         sent = [asyncio.create_task(http.post(EVALUATIONS, json=batch)) for _ in range(3)]
-        sent += [asyncio.create_task(http.post(SEARCH_ACTION, json=asked())) for _ in range(3)]
         seen = list[int]()
         while not all(task.done() for task in sent):
             before = point.decided
             await asyncio.sleep(0)
             seen.append(point.decided - before)
 
-    assert [task.result().status_code for task in sent] == [200] * 6
-    assert point.decided == 3 * MAX_EVALUATIONS + 3 * 50
+    assert [task.result().status_code for task in sent] == [200] * 3
+    assert point.decided == 3 * MAX_EVALUATIONS
     assert max(seen) <= 2 * IN_A_PASS  # it was not looked at the same moment of each pass
 
 
 async def test_only_a_workload_of_the_registry_is_answered(tmp_path: Path, registry: Registry) -> None:
     async with listening(tmp_path, registry, FixturePoint) as address:
         async with client(address, tmp_path, "agent/unknown") as http:
-            for path in (EVALUATION, EVALUATIONS, SEARCH_ACTION):
+            for path in (EVALUATION, EVALUATIONS):
                 answer = await http.post(path, json=asked())
                 assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
             assert (await http.get(METADATA)).status_code == 403
@@ -202,19 +195,6 @@ def asked_by_others(row: Row) -> dict[str, Any]:
         "resource": resource,
         "context": {"agent": row.who.party, "actors": [*row.who.actors], "scopes": [*row.who.scopes]},
     }
-
-
-async def test_what_the_writer_may_do_is_a_list(tmp_path: Path, registry: Registry) -> None:
-    writer, draft = registry.id("agent/writer"), {"state": "draft", "owner": "alice", "classification": "internal"}
-    told = {
-        "subject": {"type": "user", "id": "alice", "properties": {"groups": ["/engineering"]}},
-        "resource": {"type": "Document", "id": "D-1", "properties": {**draft, "department": "/engineering"}},
-        "context": {"agent": writer, "actors": [writer, registry.id("orchestrator")], "scopes": ["tool.write"]},
-    }
-    decides = point(registry)
-    async with listening(tmp_path, registry, lambda: decides) as address, client(address, tmp_path) as http:
-        answer = await http.post(SEARCH_ACTION, json=told)
-        assert answer.json() == found("document.create", "document.delete", "document.replace")
 
 
 async def test_a_policy_point_that_cannot_decide_now_says_so(tmp_path: Path, registry: Registry) -> None:

@@ -4,7 +4,6 @@ Two people, two records, three actions, and eight decisions that Cedar makes.
 """
 
 import json
-from collections.abc import Iterable
 
 import cedarpy
 
@@ -48,10 +47,6 @@ class FixturePoint:
         }
         entities = json.dumps([_entity(question.subject), _entity(question.resource)])
         return Answer(cedarpy.is_authorized(request, POLICIES, entities).allowed, {})
-
-    def actions(self, resource: Entity) -> Iterable[str]:
-        """Return all actions on a record."""
-        return ("read", "write", "delete") if resource.type == "record" else ()
 
 
 def _entity(told: Entity) -> dict[str, object]:

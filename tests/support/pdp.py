@@ -40,7 +40,8 @@ PDP, PEP = "authority/policy", "tool/documents"
 
 def point(registry: Registry) -> ServicePoint:
     """The committed policies."""
-    return ServicePoint(policy_of(POLICY, registry), POLICY, registry)
+    engine = policy_of(POLICY, registry)
+    return ServicePoint(engine, engine.version)
 
 
 def answered(point: DecisionPoint, path: str, body: bytes, **how: str | None) -> Response:

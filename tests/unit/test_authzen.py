@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from authorities.policy import decisions, pdp
 from authorities.policy.authzen import LONGEST_TEXT
-from authorities.policy.authzen_api import SEARCH_ACTION, Response
+from authorities.policy.authzen_api import Response
 from authorities.policy.decisions import Row
 from authorities.policy.pdp import PointInForce, ServicePoint
 from authorities.policy.versions import Version, content_of
 from tests.support.authzen_fixture import FixturePoint
-from tests.support.authzen_scenario import NO, asked, found
+from tests.support.authzen_scenario import NO, asked
 from tests.support.pdp import answered
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.authzen import EVALUATION, EVALUATIONS
@@ -31,7 +31,7 @@ def post(path: str, told: Any, **how: Any) -> Response:
     return answered(FixturePoint(), path, body, **({"content_type": "application/json"} | how))
 
 
-@pytest.mark.parametrize("path", [EVALUATION, EVALUATIONS, SEARCH_ACTION])
+@pytest.mark.parametrize("path", [EVALUATION, EVALUATIONS])
 @pytest.mark.parametrize(
     ("body", "content_type", "why"),
     [
@@ -60,7 +60,7 @@ def test_the_content_type_may_have_a_character_set() -> None:
 
 REGISTRY = registry()
 ENGINE = policy_of(POLICY, REGISTRY)
-POINT = ServicePoint(ENGINE, POLICY, REGISTRY)
+POINT = ServicePoint(ENGINE, ENGINE.version)
 TABLE = decisions.rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
 
 
@@ -87,14 +87,6 @@ WRITERS_DRAFT = next(
 WHOLE = as_request(WRITERS_DRAFT)
 OF_DRAFT = WHOLE["resource"]["properties"]
 LONG = "x" * (LONGEST_TEXT + 1)
-
-
-def test_what_the_writer_may_do_is_a_list() -> None:
-    tool = {"type": "Party", "id": REGISTRY.id("tool/documents")}
-
-    assert ours(SEARCH_ACTION, WHOLE) == found("document.create", "document.delete", "document.replace")
-    assert ours(SEARCH_ACTION, WHOLE | {"resource": tool}) == found("tool.write")
-    assert ours(SEARCH_ACTION, WHOLE | {"subject": {"type": "user", "id": "eve"}}) == found()
 
 
 NO_QUESTIONS = {
