@@ -19,12 +19,14 @@ from starlette.types import ASGIApp
 import zerotrust
 from tests.support.library_page import example
 from tests.support.system import ROOT, registry
-from zerotrust import Denied, Public, Reason, Routes, Scope, Service
+from zerotrust import Denied, Public, Reason, Resource, Routes, Scope, Service
 from zerotrust.audit.event_parts import Decided, Policy
 from zerotrust.audit.event_types import Access
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
 from zerotrust.audit.segments import JournalError
+from zerotrust.decision import Decision, PolicyEngine
+from zerotrust.policy import CedarPolicy
 from zerotrust.receipts.carried import HEADER
 from zerotrust.testing import CA, Guarded, Issuer, guarded, policies_of, principal, registry_of
 
@@ -159,7 +161,7 @@ async def test_a_party_narrows_its_callers_token_at_the_issuer_of_the_test(tmp_p
         assert (await quotes.client(quotes.token()).get("/")).json()["reason"] == Reason.REVOKED
 
 
-TEA = zerotrust.Resource("Quote", "tea")
+TEA = Resource("Quote", "tea")
 
 
 def decides_carelessly(service: Service) -> ASGIApp:
@@ -241,12 +243,12 @@ class Permitting:
 
     version = "1"
 
-    def decide(self, *_asked: object) -> zerotrust.Decision:
-        return zerotrust.Decision(allowed=True, reason=Reason.GRANTED)
+    def decide(self, *_asked: object) -> Decision:
+        return Decision(allowed=True, reason=Reason.GRANTED)
 
     decide_on = decide
 
-    def decide_each(self, _principal: object, questions: Sequence[object]) -> list[zerotrust.Decision]:
+    def decide_each(self, _principal: object, questions: Sequence[object]) -> list[Decision]:
         return [self.decide() for _ in questions]
 
 
@@ -255,25 +257,25 @@ class Elsewhere:
 
     version = "1"
 
-    def __init__(self, decision: zerotrust.Decision, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, decision: Decision, meanwhile: Callable[[], object] = lambda: None) -> None:
         self._decision, self._meanwhile = decision, meanwhile
 
-    async def decide(self, *_asked: object) -> zerotrust.Decision:
+    async def decide(self, *_asked: object) -> Decision:
         await asyncio.sleep(0)
-        return zerotrust.Decision(allowed=True, reason=Reason.GRANTED)
+        return Decision(allowed=True, reason=Reason.GRANTED)
 
-    async def decide_on(self, *_asked: object) -> zerotrust.Decision:
+    async def decide_on(self, *_asked: object) -> Decision:
         await asyncio.sleep(0)
         self._meanwhile()
         return self._decision
 
-    async def decide_each(self, _principal: object, questions: Sequence[object]) -> list[zerotrust.Decision]:
+    async def decide_each(self, _principal: object, questions: Sequence[object]) -> list[Decision]:
         return [await self.decide_on() for _ in questions]
 
 
-GRANTED = zerotrust.Decision(allowed=True, reason=Reason.GRANTED, rules=("a-rule",), policy="7-abc")
-DENIED = zerotrust.Decision(allowed=False, reason=Reason.RESOURCE_DENIED)
-AWAY = zerotrust.Decision(allowed=False, reason=Reason.POLICY_UNAVAILABLE)
+GRANTED = Decision(allowed=True, reason=Reason.GRANTED, rules=("a-rule",), policy="7-abc")
+DENIED = Decision(allowed=False, reason=Reason.RESOURCE_DENIED)
+AWAY = Decision(allowed=False, reason=Reason.POLICY_UNAVAILABLE)
 
 
 def decides_in_another_task(service: Service) -> ASGIApp:
@@ -374,7 +376,7 @@ HERE, NO, UNAVAILABLE = None, Reason.RESOURCE_DENIED, Reason.POLICY_UNAVAILABLE
     ],
 )
 async def test_what_an_engine_decides_is_answered_whatever_a_handler_makes_of_it_and_on_record_before(
-    quotes_of: Quotes, app: Callable[[Service], ASGIApp], path: str, decision: zerotrust.Decision | None, told: str
+    quotes_of: Quotes, app: Callable[[Service], ASGIApp], path: str, decision: Decision | None, told: str
 ) -> None:
     async with quotes_of(app) as quotes:
         quotes.service.use(quotes.service.snapshot, Permitting() if decision is HERE else Elsewhere(decision))
@@ -414,7 +416,7 @@ def lists(service: Service) -> ASGIApp:
 
     @app.get("/quotes")
     async def quotes() -> list[str]:
-        return await service.permitted("quote.read", ["tea", "salt"], lambda name: zerotrust.Resource("Quote", name))
+        return await service.permitted("quote.read", ["tea", "salt"], lambda name: Resource("Quote", name))
 
     @app.get("/scopes")
     async def scopes() -> list[str]:
@@ -440,7 +442,7 @@ def lists(service: Service) -> ASGIApp:
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 async def test_a_list_has_what_the_policies_permit_and_is_none_where_nobody_decides_or_waits(
-    quotes_of: Quotes, engine: zerotrust.PolicyEngine | None, quotes: list[str] | str, scopes: list[str] | str
+    quotes_of: Quotes, engine: PolicyEngine | None, quotes: list[str] | str, scopes: list[str] | str
 ) -> None:
     async with quotes_of(lists) as party:
         if engine:
@@ -463,7 +465,7 @@ def test_policies_for_a_registry_permit_what_it_says_alone() -> None:
     registry = registry_of(QUOTES, ["quote.read"], calls={})
     document = policies_of(registry)
     here = registry.id(QUOTES)
-    engine = zerotrust.CedarPolicy(
+    engine = CedarPolicy(
         policies=document.policies,
         schema=document.cedar_schema,
         entities=import_module("zerotrust.registry.entities").party_entities(registry),
@@ -472,7 +474,7 @@ def test_policies_for_a_registry_permit_what_it_says_alone() -> None:
     caller = principal(scopes=frozenset({"quote.read"}), audience=here)
     assert engine.decide(caller, "quote.read", here)
     assert not engine.decide(principal(scopes=frozenset({"quote.read"}), party=here), "quote.read", here)
-    assert not engine.decide_on(caller, "quote.delete", zerotrust.Resource("Quote", "tea"))
+    assert not engine.decide_on(caller, "quote.delete", Resource("Quote", "tea"))
 
 
 async def test_nothing_but_what_a_test_puts_there_is_reached(tmp_path: Path) -> None:

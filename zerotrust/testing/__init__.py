@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zerotrust.testing.ca import CA as CA
-    from zerotrust.testing.issuer import ISSUER as ISSUER
     from zerotrust.testing.issuer import Issuer as Issuer
     from zerotrust.testing.party import Guarded as Guarded
     from zerotrust.testing.party import Identity as Identity
@@ -18,16 +17,12 @@ if TYPE_CHECKING:
     from zerotrust.testing.party import principal as principal
     from zerotrust.testing.registry import policies_of as policies_of
     from zerotrust.testing.registry import registry_of as registry_of
-    from zerotrust.testing.wire import Wire as Wire
-    from zerotrust.testing.wire import alive as alive
-    from zerotrust.testing.wire import fresh_revocations as fresh_revocations
 
 _MODULES = {
     "ca": "CA",
     "party": "Guarded Identity guarded principal",
-    "issuer": "ISSUER Issuer",
+    "issuer": "Issuer",
     "registry": "policies_of registry_of",
-    "wire": "Wire alive fresh_revocations",
 }
 _WHERE = {name: f"zerotrust.testing.{module}" for module, names in _MODULES.items() for name in names.split()}
 
