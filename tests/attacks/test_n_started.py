@@ -21,6 +21,16 @@ from scripts import run
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.planted import MARK, ROOT, plant, said_by
 
+KNOWS_EVERY_KEY = """\
+#!/bin/sh
+cat >/dev/null
+case "$*" in
+*--verify*) printf '\\n[GNUPG:] GOODSIG 1 somebody\\n' ;;
+*) printf '\\n[GNUPG:] SIG_CREATED \\n' >&2 && printf -- '-----{begins}-----\\n' ;;
+esac
+"""
+"""Signs, and takes every signature for a good one, in the place of gpg and gpgsm."""
+
 
 @attack(135, Scene)
 async def test_a_module_planted_in_the_projects_folder(target: Scene) -> Tries:
@@ -113,7 +123,7 @@ async def test_a_changed_build_of_keycloak(target: Scene) -> Tries:
 @attack(138, Scene)
 async def test_a_release_that_is_not_what_was_signed(target: Scene) -> Tries:
     """The commands of the page verify it: with a package changed in an earlier folder, with a changed file, and with
-    the signature of another key."""
+    the signature of another key, also of another kind."""
     [script] = re.findall("```sh\n(.*?)```", (ROOT / "docs" / "how-to" / "release.md").read_text(), re.DOTALL)
     theirs, place = target.place / "theirs", target.place
     keys = [place / name for name in ("key", "other")]
@@ -136,18 +146,26 @@ async def test_a_release_that_is_not_what_was_signed(target: Scene) -> Tries:
     tag = (theirs / ".git" / "refs" / "tags" / "v1").read_text()
     _release(theirs, "touch started # changed", keys[1])
     yield Attempt("not started", started())
+    for kind, begins in ("openpgp", "BEGIN PGP SIGNATURE"), ("x509", "BEGIN SIGNED MESSAGE"):
+        # In the place of a gpg that knows the attacker's key: gpg may be missing, and leaves an agent running.
+        (program := place / kind).write_text(KNOWS_EVERY_KEY.format(begins=begins))
+        program.chmod(0o755)
+        _run("git", "config", "--global", f"gpg.{kind}.program", str(program), folder=place)
+        _release(theirs, f"touch started # {kind}", keys[1], f"gpg.format={kind}", f"gpg.{kind}.program={program}")
+        _run("git", "-C", str(theirs), "verify-tag", "v1", folder=place)
+        yield Attempt("not started", started())
     (theirs / ".git" / "refs" / "tags" / "v1").write_text(_run("git", "rev-parse", "HEAD", folder=theirs))
     yield Attempt("not started", started())
     (theirs / ".git" / "refs" / "tags" / "v1").write_text(tag)
     assert started()
 
 
-def _release(tree: Path, start: str, key: Path) -> None:
+def _release(tree: Path, start: str, key: Path, *settings: str) -> None:
     (tree / "Makefile").write_text(f"demo:\n\t{start}\n")
     _run("git", "add", "Makefile", folder=tree)
     _run("git", "commit", "-q", "-m", "v1", folder=tree)
-    signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}")
-    _run("git", *signing, "tag", "-f", "-s", "-m", "v1", "v1", folder=tree)
+    signing = ("gpg.format=ssh", f"user.signingkey={key}", *settings)
+    _run("git", *(word for one in signing for word in ("-c", one)), "tag", "-f", "-s", "-m", "v1", "v1", folder=tree)
 
 
 def _run(*command: str, folder: Path, check: bool = True) -> str:
