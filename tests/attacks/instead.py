@@ -115,6 +115,7 @@ HOOKS: dict[str, Hook] = {
     "outside-for-one-party": condition(DROP),
     "policy-lives": TRUE,
     "receipt-fits-its-call": SKIP,
+    "receipt-of-one-call": PASS_OVER,
     "receipt-within-its-caller": SKIP,
     "receipts-complete": PASS_OVER,
     "reinstated-still-without-drift": operand(1, DROP),

@@ -60,6 +60,12 @@ def believes(task: Task, expected: str, answer: bytes | None = None, **others: A
     return Attempt("believed", succeeded=True)
 
 
+def accuses(task: Task, expected: str) -> Attempt:
+    """What the client finds; the attack succeeds if another party is named."""
+    tried = believes(task, expected)
+    return replace(tried, succeeded=tried.recorded != (expected,))
+
+
 def named(found: Unproven) -> str:
     """The step that does not hold, and the party that it is about."""
     return f"step {found.step}: {found.party.removeprefix('spiffe://agents.example/')}"
@@ -104,13 +110,22 @@ async def test_a_receipt_of_another_transaction_or_of_another_call() -> Tries:
     *_, foreign = other.receipts()
     task = Task()
     task.tool.signed = foreign
-    yield believes(task, "step 6: tool/documents")
+    yield believes(task, "step 6: tool/documents").stopped_by("receipt-fits-its-call")
 
     task = Task()
     *_, own = Task().receipts()
     task.tool.signed = own
     task.tool.told = {"token": "T0.another"}
-    yield believes(task, "step 6: tool/documents")
+    yield believes(task, "step 6: tool/documents").stopped_by("receipt-fits-its-call")
+
+    # One of another party, which would be at fault; of another task, and of this one.
+    task = Task()
+    *_, task.tool.signed, _ = other.receipts()
+    yield accuses(task, "step 6: tool/documents").stopped_by("receipt-of-the-called-party")
+    task = Task()
+    *_, task.tool.signed, _ = task.receipts()
+    task.model.signed, task.tool.carried = task.tool.signed, False
+    yield accuses(task, "step 5: tool/documents").stopped_by("receipt-of-one-call")
 
 
 @attack(335, Scene)
@@ -191,6 +206,8 @@ async def test_a_certificate_of_the_attackers_own() -> Tries:
     good, other = task.receipts()[2], task.receipts()[3]
     task.model.signed = f"{good.rpartition('.')[0]}.{other.rpartition('.')[2]}"
     yield believes(task, "step 2: inference").stopped_by("receipt-signature")
+    task.model.signed = f"{other.rpartition('.')[0]}.{good.rpartition('.')[2]}"  # it says that it is of the tool
+    yield accuses(task, "step 2: inference").stopped_by("faulty-receipt-of-the-called-party")
 
 
 @attack(341, Scene)

@@ -353,6 +353,15 @@ def test_a_token_that_was_asked_for_is_noted_once_and_with_its_calls() -> None:
     ]
 
 
+def test_a_receipt_that_comes_twice_is_named_for_both_calls_and_passed_on_once() -> None:
+    calls = Calls()
+    for token in ("T1", "T2"):
+        calls.called(TOOL, token, b"").answered(b"{}", "a.b.c")
+
+    assert [one.receipt for one in calls.asked()] == [digest_of("a.b.c")] * 2
+    assert calls.received == ["a.b.c"]
+
+
 def test_what_was_denied_stays_denied_whatever_is_permitted_afterwards() -> None:
     calls = Calls()
     for reason in (None, Reason.RESOURCE_DENIED, None):

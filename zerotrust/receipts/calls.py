@@ -165,8 +165,8 @@ class Calls:
 
     @property
     def received(self) -> list[str]:
-        """The receipts that came with answers, as far as there is room."""
-        return [receipt for call in self._calls for receipt in call.receipts]
+        """The receipts that came with answers, as far as there is room; one that came twice is named for both calls."""
+        return [*dict.fromkeys(receipt for call in self._calls for receipt in call.receipts)]
 
     def about(self, resource: Text, denied: ReasonCode | None) -> None:
         """Note a resource that the policies were asked about, and why it was denied, if it was."""

@@ -14,30 +14,32 @@ MAX_DEPTH = 16
 def grown(receipts: tuple[Opened, ...]) -> Opened:
     """Return the first receipt with those of its calls below it, and theirs below them.  Raises `Unproven`."""
     root = receipts[0]
-    left = {one.digest: one for one in receipts}
+    left: dict[str, Opened | None] = {one.digest: one for one in receipts}
     if len(left) < len(receipts):
         raise Unproven(5, root.signer, "the answer has a receipt twice")
-    del left[root.digest]
+    left[root.digest] = None
     _check_root(root)
     tree = _below(root, left, MAX_DEPTH)
-    if left:  # control: no-extra-receipt
-        extra = next(iter(left.values()))
+    if extra := next(filter(None, left.values()), None):  # control: no-extra-receipt
         raise Unproven(
             5, extra.signer, f"its receipt of {extra.receipt.operation} is in the answer, and no receipt names it"
         )
     return tree
 
 
-def _below(caller: Opened, left: dict[str, Opened], depth: int) -> Opened:
-    """Take the receipts of a party's calls, and of theirs, out of `left`."""
+def _below(caller: Opened, left: dict[str, Opened | None], depth: int) -> Opened:
+    """Take the receipts of a party's calls, and of theirs, out of `left`, where None is in their place then."""
     found = []
     for number, asked in enumerate(caller.receipt.calls, 1):
         if asked.receipt is None:
             _check_missing(caller, asked)
             continue
-        if not (called := left.pop(asked.receipt, None)):  # control: receipts-complete
-            which = f"call {number} of {len(caller.receipt.calls)} in its receipt of {caller.receipt.operation}"
+        which = f"call {number} of {len(caller.receipt.calls)} in its receipt of {caller.receipt.operation}"
+        if asked.receipt not in left:  # control: receipts-complete
             raise Unproven(5, caller.signer, f"the receipt of its call of {asked.aud} is not in the answer: {which}")
+        if (called := left[asked.receipt]) is None:  # control: receipt-of-one-call
+            raise Unproven(5, asked.aud, f"{caller.signer} says that it gave the receipt of another call: {which}")
+        left[asked.receipt] = None
         _check_call(caller, asked, called)
         if not depth:
             raise Unproven(5, caller.signer, f"more than {MAX_DEPTH} calls below one another")
@@ -63,9 +65,10 @@ def _check_root(root: Opened) -> None:
 
 def _check_call(caller: Opened, asked: Asked, called: Opened) -> None:
     above, below = caller.receipt, called.receipt
+    if asked.aud != called.signer:  # control: receipt-of-the-called-party
+        raise Unproven(6, asked.aud, f"{caller.signer} says that it gave a receipt of {called.signer} as its own")
     says: Mapping[str, tuple[object, object]] = {
         "the transaction": (above.txn, below.txn),
-        "who was called": (asked.aud, called.signer),
         "for whom the token is": (asked.aud, below.token.aud),
         "who called": (caller.signer, below.caller),
         "to whom the token was issued": (caller.signer, below.token.azp),

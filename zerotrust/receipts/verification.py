@@ -98,9 +98,10 @@ def _tree(receipts: tuple[Opened, ...], accepted: Accepted) -> Opened:
 
 
 def _all_opened(texts: Sequence[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
-    """Open each receipt.  One that has not the form names nobody, so its caller's receipt says whose it is.
+    """Open each receipt.  Whose one is that does not prove it itself says its caller's receipt.
 
-    If none does, the first party is at fault: it would not have passed that on (`carried.named`).
+    If none does, and it has not the form, the first party is at fault: it would not have passed that on
+    (`carried.named`).
     """
     found: list[Opened] = []
     for number, text in enumerate(texts, 1):
@@ -110,9 +111,9 @@ def _all_opened(texts: Sequence[str], authorities: Collection[x509.Certificate])
             digest, place = digest_of(text), f"receipt {number} of {len(texts)} in the answer"
             for caller in found:
                 for asked in caller.receipt.calls:
-                    if error.step == 1 and asked.receipt == digest:
-                        why = f"{caller.signer} says that it gave {place} as its own, which is {error.why}"
-                        raise Unproven(1, asked.aud, why) from error
+                    if asked.receipt == digest:  # control: faulty-receipt-of-the-called-party
+                        why = f"{caller.signer} says that it gave {place} as its own: {error.why}"
+                        raise Unproven(error.step, asked.aud, why) from error
             if error.step == 1 and found:
                 why = f"it passed on {place}, which is {error.why}, and which no receipt names"
                 raise Unproven(1, found[0].signer, why) from error
