@@ -37,7 +37,8 @@ BYTES_PER_TOKEN = 16
 UNCOUNTED = 4
 """Bytes for each token, where no server has counted."""
 UNSAID = 16_384
-"""Tokens beyond one for each byte: of a chat's template, and of a model that thinks without saying so."""
+"""Tokens beyond one for each byte: of a chat's template, and of a model that thinks without saying so.  A failed call
+costs as many, because nobody knows what the model has said."""
 
 
 class BudgetSpent(Denied):
@@ -117,8 +118,10 @@ def tokens(asked: int, reply: Reply | None) -> int:
     The model's server counts tokens, and is believed within bounds that follow from the bytes of request and answer:
     it may be compromised, or count nothing.
     """
-    size = asked + (_bytes(reply) if reply else 0)
-    if not reply or not reply.usage:
+    if not reply:
+        return asked // UNCOUNTED + UNSAID  # the model may have worked for it  # control: failed-calls-cost
+    size = asked + _bytes(reply)
+    if not reply.usage:
         return size // UNCOUNTED
     most = min(reply.usage.total, size + UNSAID)  # control: model-tokens-at-most
     return max(most, size // BYTES_PER_TOKEN)  # control: model-tokens-at-least

@@ -84,6 +84,7 @@ HOOKS: dict[str, Hook] = {
     "explained-by-shares": gives_argument(0),
     "export-not-too-early (its end)": operand(2, DROP),
     "export-not-too-early (late journals)": operand(1, DROP),
+    "failed-calls-cost": gives(0),
     "follower-queue-bounded": argument(0, DROP),
     "foreign-record-named": FALSE,
     "freshness-counts-from-oldest-read": FIRST_TERM,

@@ -147,16 +147,25 @@ async def test_a_text_that_costs_the_model_much(target: Target) -> Tries:
 async def test_an_agent_that_asks_the_model_without_end(target: Target) -> Tries:
     """It was taken over.  Each request is one that it may make; the tokens differ, the task is the same."""
     model, most = "inference", 3
-    for bound in ("MAX_CALLS", "MAX_TOKENS"):
+    for bound, by in ("MAX_CALLS", "model-calls-bounded"), ("MAX_TOKENS", "model-tokens-bounded"):
         of_one_task: dict[str, Any] = {"lineage": [bound, "its-own"], "txn": bound}
         with patch(f"inference.budget.{bound}", most):
             for number in range(2 * most):
                 tried = await target.send(model, target.token(model, jti=f"{bound}-{number}", **of_one_task))
             tried.effect = tried.answer.status_code == 200
-            yield tried
+            yield tried.stopped_by(by)
             another: dict[str, Any] = {"lineage": [f"not-{bound}", "its-own"], "txn": f"not-{bound}"}
             others = await target.send(model, target.token(model, **another))
             assert others.answer.status_code == 200
+
+    # It asks for what is not taken as an answer, so that nobody counts how much that is.
+    failing: dict[str, Any] = {"lineage": ["failing", "its-own"], "txn": "failing"}
+    not_taken = Denied(ModelReason.MODEL_ANSWER_INVALID)
+    with patch("inference.budget.MAX_TOKENS", budget.UNSAID), patch.object(Scripted, "reply", side_effect=not_taken):
+        for number in range(2):
+            tried = await target.send(model, target.token(model, jti=f"failing-{number}", **failing))
+    tried.effect = tried.answer.status_code == not_taken.status
+    yield tried.stopped_by("failed-calls-cost")
 
 
 def hidden(where: str) -> dict[str, Any]:
