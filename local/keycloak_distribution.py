@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from local.errors import KeycloakError
-from local.fetched import cache_folder, holds, run, whole
+from local.fetched import cache_folder, check_cache, holds, run, whole
 from local.progress import Say
 
 VERSION = "26.7.5"
@@ -43,6 +43,7 @@ def find_distribution(say: Say) -> Path:
     if target.exists():
         say(f"{target} is not Keycloak {VERSION} as it was released: it is removed, and fetched again")
         shutil.rmtree(target)
+    check_cache()
     failures = []
     for fetch in [_with_maven, _download] if shutil.which("mvn") else [_download]:
         try:

@@ -20,6 +20,7 @@ from local import audit_policy
 from local.alone import only_one
 from local.before_start import check_port
 from local.child import load
+from local.fetched import check_space
 from local.keycloak import Keycloak
 from local.keycloak_options import HEALTH_PORT, PORT
 from local.launches import INSIDER, Parties, insider, registered
@@ -36,6 +37,9 @@ from zerotrust.durable import written
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
+
+SPACE = 100
+"""Megabytes: several times the space that a run needs."""
 
 
 @asynccontextmanager
@@ -63,6 +67,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         check_able()
     folder = folder.absolute()  # noqa: ASYNC240 - launched processes have another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_space(folder, SPACE)
     registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
     deployment = load_deployment(DEPLOYMENT, registry)
     for name, code in {**unregistered, **({"insider": INSIDER} if insiders else {})}.items():

@@ -9,11 +9,15 @@ import signal
 import subprocess
 import sys
 import termios
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
+from local import keycloak_distribution
 from local.alone import DemoError
+from local.errors import KeycloakError
+from local.keycloak_distribution import find_distribution
 from local.left_running import READY
 from local.sign_in import print_token
 from local.start import running
@@ -24,6 +28,8 @@ from tests.support.real import RUN
 from zerotrust.testing.browser import Person
 from zt.errors import STARTED_BY
 
+Usage = namedtuple("Usage", "total used free")
+
 UNTIL_STOPPED = """
 import asyncio, sys
 from local.program import until_stopped
@@ -32,6 +38,34 @@ async def main():
     await asyncio.sleep(600)
 sys.exit(until_stopped(main()))
 """
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 1 << 30, 3 << 20))
+
+
+@pytest.mark.usefixtures("full")
+async def test_a_run_folder_without_room_is_named_before_anything_is_started(tmp_path: Path) -> None:
+    with pytest.raises(KeycloakError) as failed:
+        async with running(tmp_path / "run", say=print):
+            pass
+
+    assert str(failed.value) == f"{tmp_path}/run has 3 MB of free space and 100 MB are needed: make room there."
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.usefixtures("full")
+def test_a_cache_without_room_is_named_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KEYCLOAK_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(keycloak_distribution, "_download", None)
+    monkeypatch.setattr(keycloak_distribution, "_with_maven", None)
+
+    with pytest.raises(KeycloakError, match=f"^{tmp_path}/zero-trust-agents has 3 MB of free space and 400 MB"):
+        find_distribution(print)
 
 
 @pytest.mark.parametrize(
