@@ -86,7 +86,7 @@ def approval(registry: Registry, approved: Lock, found: Lock) -> list[str]:
         own = registry.parties[name].code[:1] if name in registry.parties else []
         sign, now = entries.get(f"parties.{name}"), found.rights.get(name, Rights())
         details = [
-            *_rights(approved.rights.get(name, Rights() if sign == "+" or approved.rights else now), now),
+            *_rights(approved.rights.get(name, Rights()), now),
             *(f"{files[path]} code {path}" for path in within(files, own)),
             *(f"{_sign(tool, gone.tools, there.tools)} tool {tool}" for tool in changed(gone.tools, there.tools)),
             *(["~ agent card"] if gone.card and there.card and gone.card != there.card else []),

@@ -121,12 +121,24 @@ def test_rights_are_shown_as_a_diff(
     )
 
 
+def test_rights_that_the_lock_does_not_have_are_new(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever takes them out of it hides no right from whoever approves the next one."""
+    lock = load_lock(project / "registry.lock")
+    (project / "registry.lock").write_text(as_text(lock.model_copy(update={"rights": {}})))
+    capsys.readouterr()
+
+    assert write(project) is None
+    told = capsys.readouterr().out
+    for name, rights in lock.rights.items():
+        assert f"  ~ party {name}\n" in told
+        assert f"      + delegates {', '.join(sorted(rights.delegates))}\n" in told or not rights.delegates
+
+
 def test_a_party_that_is_gone_and_its_code_are_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lock = load_lock(project / "registry.lock")
     more = {"agents/ghost/main.py": ONE}, {"agent/ghost": Approved(code=ONE)}, {"parties.agent/ghost": ONE}
-    (project / "registry.lock").write_text(
-        as_text(Lock(files=lock.files | more[0], parties=lock.parties | more[1], registry=lock.registry | more[2]))
-    )
+    now = {"files": lock.files | more[0], "parties": lock.parties | more[1], "registry": lock.registry | more[2]}
+    (project / "registry.lock").write_text(as_text(lock.model_copy(update=now)))
     capsys.readouterr()
 
     assert write(project) is None
