@@ -449,6 +449,13 @@ async def test_another_need_is_another_exchange(bench: Bench, other: dict[str, A
     assert await bench.exchange() is first  # and neither drives the other out
 
 
+async def test_a_token_that_is_revoked_by_its_id_is_not_used_again(bench: Bench) -> None:
+    first = await bench.exchange()
+    bench.revocations.change(1, ("token", first.token_id), "stolen")
+
+    assert await bench.exchange() is not first
+
+
 async def test_a_cached_token_keeps_nothing_of_the_request_that_it_was_exchanged_for(bench: Bench) -> None:
     class Held:
         """What a request holds, as its receipts."""

@@ -133,7 +133,8 @@ class Exchanger:
             raise Denied(Reason.WOULD_WIDEN, " ".join(sorted(more)))
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
         token = self._tokens.get(key)
-        if token and not _spent(token, self._clock(), lasting, caller.expires_at):
+        revoked = token and ("token", token.token_id) in self._revocations.revoked
+        if token and not revoked and not _spent(token, self._clock(), lasting, caller.expires_at):
             return token
         if not (flight := self._flights.get(key)):
             flight = self._flights[key] = asyncio.create_task(self._exchange(caller, wanted))
