@@ -5,6 +5,7 @@ It is read from one record on while it is written, closed and handed over; and i
 
 import asyncio
 import errno
+import gc
 import os
 import threading
 from collections.abc import AsyncIterator, Iterable
@@ -16,6 +17,7 @@ import orjson
 import pytest
 
 from tests.support.proving import delete
+from tests.support.waiting import until
 from zerotrust.audit import segments as module
 from zerotrust.audit import tail
 from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
@@ -414,22 +416,31 @@ async def test_a_commit_wakes_once_whoever_waits_for_it(journal: Journal) -> Non
     assert woken == [1]
 
 
-async def test_a_caller_that_is_cancelled_waits_for_the_thread_that_reads_for_it(tmp_path: Path) -> None:
-    """Otherwise that thread opens a file after `close`, and nobody closes it."""
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_caller_that_is_cancelled_waits_for_the_thread_that_reads_for_it(tmp_path: Path, times: int) -> None:
+    """Otherwise that thread opens a file after `close`; and so it does if the caller is cancelled while it waits."""
     begun, may_end = threading.Event(), threading.Event()
 
     class Slow(Tail):
         def read(self, last: int) -> list[bytes]:  # noqa: ARG002 - as in `Tail`
             begun.set()
             assert may_end.wait(60)
-            return []
+            self._file = (tmp_path / "opened").open("wb")
+            raise RecordGone
 
-    reading = asyncio.create_task(Slow(tmp_path / "journal.jsonl", 0).lines(1))
+    untold, loop, tail = [], asyncio.get_running_loop(), Slow(tmp_path / "journal.jsonl", 0)
+    loop.set_exception_handler(lambda _, context: untold.append(context))
+    reading = asyncio.create_task(tail.lines(1))
     await asyncio.to_thread(begun.wait)
-    reading.cancel()
-    done, _ = await asyncio.wait([reading], timeout=0.05)
+    for _ in range(times):
+        reading.cancel()
+        done, _ = await asyncio.wait([reading], timeout=0.05)
     may_end.set()
 
-    assert not done
+    assert bool(done) == (times == 2)
     with pytest.raises(asyncio.CancelledError):
         await reading
+    await until(lambda: (tmp_path / "opened").exists() and not tail._file)
+    del reading
+    gc.collect()
+    assert not untold

@@ -46,12 +46,15 @@ class Tail:
     async def lines(self, last: int) -> list[bytes]:
         """Return what `read` returns, read by a thread.
 
-        If the caller is cancelled, that thread ends first: it would open a file after `close`.
+        If the caller is cancelled, that thread ends first.  Cancelled once more, it leaves the thread, which may open a
+        file after `close`: that is closed when the thread has ended.
         """
-        reading = asyncio.create_task(asyncio.to_thread(self.read, last))
+        reading = asyncio.get_running_loop().run_in_executor(None, self.read, last)
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
+            reading.add_done_callback(lambda _: self.close())
+            reading.add_done_callback(asyncio.Future.exception)  # nobody else looks at it
             await asyncio.wait([reading])
             raise
 
