@@ -8,7 +8,6 @@ The gate reads a body only after it has decided that the caller may use the rout
 permission (`routes.py`), it reads the body only of callers who could use the route at all, and decides again after it.
 """
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -113,8 +112,8 @@ class Gate:
                 await self._recorder.written(call.unwritten)
             if call.undecided and call.ended != "failed":  # control: decision-awaited
                 raise RuntimeError("the handler answers before it has awaited what it let the policies decide")
-            while call.calls and call.calls.under_way:  # an exchange after the receipt would be on record only
-                await asyncio.wait(call.calls.under_way)
+            if call.calls:
+                await call.calls.ended()  # an exchange that ends after the receipt would be on record only
             for part in answer.passed(message):
                 await send(part)
 

@@ -1,6 +1,5 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
-import asyncio
 import time
 from collections.abc import (
     AsyncIterator,
@@ -48,6 +47,7 @@ from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
 from zerotrust.sealing import Notary
+from zerotrust.shielded import shielded
 from zerotrust.spiffe.svid import Svid
 from zerotrust.token_validation import Expected
 from zerotrust.transport.egress import EgressClients
@@ -243,9 +243,9 @@ class Service:
             known = audience in self.registry.outside
             await self.distrust(audience, "not reached from here" if known else "not registered")
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
-        calls = CALLS.get() or Calls()
 
-        async def noting() -> ExchangedToken:
+        @shielded
+        async def noted(calls: Calls) -> ExchangedToken:
             try:
                 token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
             except Denied as refusal:
@@ -254,10 +254,7 @@ class Service:
             calls.exchanged(wanted.audience, token.token_id)
             return token
 
-        exchanging = asyncio.create_task(noting())
-        calls.under_way.add(exchanging)
-        exchanging.add_done_callback(calls.under_way.discard)
-        return await asyncio.shield(exchanging)  # it is on record, and so noted, even if nobody waits for it any more
+        return await noted(CALLS.get() or Calls())
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""

@@ -4,14 +4,12 @@ The gate begins it, `service.py` notes each token that was asked for, and `trans
 gate has begun it, nothing is noted.
 """
 
-import asyncio
 import hashlib
 from bisect import insort
 from collections import defaultdict
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
 
 from zerotrust.audit.forms import Text
 from zerotrust.decision import Denied, ReasonCode
@@ -27,6 +25,7 @@ from zerotrust.receipts.receipt import (
     Asked,
     digest_of,
 )
+from zerotrust.shielded import Shielding
 
 MOST = MAX_VALUE - MAX_OWN
 """Bytes of the receipts of others in one answer, with what joins them."""
@@ -130,18 +129,17 @@ class Room:
         self._size, self._many = self._size + size, self._many + many
 
 
-class Calls:
-    """Of one request."""
+class Calls(Shielding):
+    """Of one request.  What is under way is an exchange, which is noted when it ends."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.refusal: Denied | None = None
         """Why the request itself was refused, if it was."""
         self.denied: ReasonCode | None = None
         """Why a resource was denied, if one was."""
         self.whole = True
         """Whether everything was noted; otherwise there is no receipt."""
-        self.under_way = set[asyncio.Task[Any]]()
-        """Exchanges, which are noted when they end.  The answer waits for them."""
         self._calls: list[OneCall] = []
         self._room = Room()
         self._exchanges: dict[tuple[str, str | None, str], None] = {}
