@@ -122,14 +122,6 @@ async def test_bob_gets_his_departments_summary_and_meets_no_trap(
     assert "certificate" not in stored()[name]["text"]
 
 
-async def test_eve_belongs_nowhere_and_gets_no_further_than_the_door(system: System, issuer: Issuer) -> None:
-    answer = await system.client("orchestrator", issuer.token(sub="eve", groups=[])).post("/tasks", json=TASK)
-
-    assert (answer.status_code, answer.json()["reason"]) == (403, "policy_denied")
-    assert issuer.exchanges == []
-    assert system.records("agent/reader") == []
-
-
 async def test_tasks_of_many_users_at_once_never_mix(system: System, issuer: Issuer, stored: Stored) -> None:
     before = stored()
     users = [(ALICE | {"sub": f"alice-{n}"}) if n % 2 else (BOB | {"sub": f"bob-{n}"}) for n in range(12)]

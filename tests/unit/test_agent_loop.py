@@ -16,7 +16,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageConte
 from zerotrust.adapters import agent_loop as loop
 from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError
-from zerotrust.adapters.model_choice import LONGEST_MODEL, ask_for_model, model_name
+from zerotrust.adapters.model_choice import LONGEST_MODEL, model_name
 from zerotrust.adapters.model_client import EMPTY, LONGEST_NAME, Call, ModelClient, Reply, read_reply
 from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.decision import Denied, Reason
@@ -211,23 +211,6 @@ async def token() -> ExchangedToken:
 # which model
 
 
-async def test_the_model_that_the_caller_names_is_asked_for() -> None:
-    asked: list[str] = []
-
-    def noted(request: httpx.Request) -> httpx.Response:
-        asked.append(json.loads(request.content)["model"])
-        return said({"role": "assistant", "content": "x"})
-
-    async def one(name: str | None) -> None:
-        if name:
-            ask_for_model(name)
-        await model(noted).reply([], [], TOKEN)
-
-    for name in ("local/qwen2.5-coder:0.5b", None):
-        await asyncio.create_task(one(name))  # a task of its own, as each request has
-    assert asked == ["local/qwen2.5-coder:0.5b", "default"]
-
-
 @pytest.mark.parametrize("name", ["", " ", "a b", "a\n", "/a", "-a", "é", "x" * (LONGEST_MODEL + 1), None, 1, ["a"]])
 def test_what_is_no_name_of_a_model_is_none(name: Any) -> None:
     with pytest.raises(ValueError, match="not the name of a model"):
@@ -342,32 +325,6 @@ async def worked(task: str, model: Any, tools: Any) -> Answer:
     return await run_tool_loop(task, model=model, model_token=token, tools=tools, tool_token=token)
 
 
-async def test_each_call_has_a_token_that_was_asked_for_just_before() -> None:
-    """A model may take longer for its replies than a token lives."""
-    at = [0]
-
-    async def now() -> ExchangedToken:
-        return ExchangedToken("a", str(at[0]), 0, "t")
-
-    class Slow(Asking):
-        async def reply(self, messages: list[dict[str, Any]], _offered: Any, token: ExchangedToken) -> Reply:
-            used.append(f"model {token.token_id}")
-            at[0] += 1
-            return await super().reply(messages) if at[0] < 3 else SAID
-
-    class Noting(Answering):
-        async def call(self, name: str, arguments: dict[str, Any], token: ExchangedToken) -> tuple[str, bool]:
-            used.append(f"tool {token.token_id}")
-            return await super().call(name, arguments, token)
-
-    used: list[str] = []
-    model: Any = Slow()
-    tools: Any = Noting(read="x")
-
-    assert (await run_tool_loop("?", model=model, model_token=now, tools=tools, tool_token=now)).text == "Done."
-    assert used == ["model 0", "tool 1", "model 1", "tool 2", "model 2"]
-
-
 @pytest.mark.parametrize("refused", ["model", "tool"])
 async def test_where_the_next_token_is_refused_what_was_done_is_told(refused: str) -> None:
     asked = {"model": 0, "tool": 0}
@@ -389,17 +346,6 @@ async def test_where_the_next_token_is_refused_what_was_done_is_told(refused: st
     assert answer.done == ('read {"id": "1"}: x',)
     assert answer.failed == (('read {"id": "2"}: tool: refused (revoked)',) if refused == "tool" else ())
     assert answer.unclear == ()
-
-
-async def test_where_there_is_no_token_nothing_is_asked() -> None:
-    async def none() -> ExchangedToken:
-        raise Denied(Reason.REVOKED)
-
-    model: Any = Asking()
-    tools: Any = Answering(read="x")
-    with pytest.raises(Denied, match="revoked"):
-        await run_tool_loop("?", model=model, model_token=none, tools=tools, tool_token=token)
-    assert model.heard == []
 
 
 async def test_a_model_that_never_ends_is_given_up() -> None:
