@@ -5,14 +5,12 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import httpx
-import jwt
 import pytest
 from docker.errors import APIError
 
@@ -21,12 +19,11 @@ from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.testing import intruders
 from zerotrust.testing import rogue as rogues
 from zerotrust.testing import stack as stacks
-from zerotrust.testing.intruders import Intruder, token_at
+from zerotrust.testing.intruders import Intruder
 from zerotrust.testing.records import recorded
 from zerotrust.testing.rogue import Verdict, rogue
 from zerotrust.testing.stack import Stack, StackError, works
-from zerotrust.testing.users import User, authorities, directory, passwords
-from zt.login import Login
+from zerotrust.testing.users import authorities, directory, passwords
 
 LOADED = """
 import sys; sys.path.append(sys.argv[1]); import pytest
@@ -162,21 +159,6 @@ def test_a_rogue_is_answered_by_what_attestation_logs_of_its_process_and_removed
     assert stack.started["volumes"] == {"sockets": {"bind": "/run/identity", "mode": "ro"}}
     assert (stack.started["read_only"], stack.started["network_mode"]) == (True, "none")
     assert stack.started["security_opt"] == ["no-new-privileges:true"]
-
-
-def test_a_rogue_can_be_alone_while_the_service_that_it_resembles_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    stack, did = with_party(event("refused", why="it runs as root")), list[str]()
-    begin = stack.run
-
-    def run(*command: str, **options: Any) -> Asked:
-        did.append(" ".join(command) or "the rogue")
-        return stack if command else begin(**options)
-
-    monkeypatch.setattr(stack, "run", run)
-    monkeypatch.setattr(stack, "start", lambda: did.append("start"), raising=False)
-
-    assert rogue(cast("Stack", stack), "reader", stopped=True).refusal == "it runs as root"
-    assert did == ["stop reader", "the rogue", "start"]
 
 
 def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,29 +407,3 @@ def test_an_intruder_is_asked_in_the_container_that_is_inside_the_party(monkeypa
         Intruder(cast("Stack", stack), "agent/writer").assertion()
     with pytest.raises(StackError, match="no identity issued"):
         Intruder(cast("Stack", WithIntruders({"error": "no identity issued"})), "agent/reader").assertion()
-
-
-def test_at_each_hop_all_is_asked_for_that_the_registry_lets_the_next_one_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = list[tuple[str, str, set[str]]]()
-
-    def token_with(scopes: Iterable[str]) -> str:
-        return jwt.encode({"scope": " ".join(scopes)}, "k" * 32)
-
-    class Here(Intruder):
-        def exchange(self, token: str, audience: str, scope: str = "") -> httpx.Response:  # noqa: ARG002
-            scopes = self._scopes(token, audience)
-            asked.append((self.party, audience, {*scopes}))
-            return httpx.Response(200, json={"access_token": token_with(scopes)})
-
-    monkeypatch.setattr(intruders, "Intruder", Here)
-    known = registry()
-    login = cast("Login", SimpleNamespace(access_token=token_with(known.parties["walkthrough"].delegates)))
-    alice = User(cast("Stack", WithIntruders()), "alice", login)
-
-    assert token_at(alice, "orchestrator") == alice.token
-    token_at(alice, "orchestrator", "agent/reader", "tool/documents")
-
-    assert asked == [
-        ("orchestrator", "agent/reader", {"agent.invoke", "tool.read", "inference.run", "llama.chat"}),
-        ("agent/reader", "tool/documents", {"tool.read"}),
-    ]
