@@ -58,15 +58,6 @@ async def until_answered(door: Door, count: int) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_client_hello_in_pieces_is_answered_once_it_is_whole(door: Door) -> None:
-    _, writer = await door.connect("127.0.0.1", HELLO[:1], HELLO[1:4], HELLO[4:7], HELLO[7:-1])
-    assert door.answered == []
-
-    writer.write(HELLO[-1:])
-    await until_answered(door, 1)
-    writer.close()
-
-
 @pytest.mark.parametrize("begun", [b"", HELLO[:1], HELLO[:20]], ids=["nothing", "a byte", "a part"])
 async def test_who_ends_before_that_is_forgotten_at_once(door: Door, begun: bytes) -> None:
     _, writer = await door.connect("127.0.0.1", begun)

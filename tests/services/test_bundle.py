@@ -6,15 +6,13 @@ import errno
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from authorities.attestation.spiffe import bundle
-from authorities.attestation.spiffe.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST
+from authorities.attestation.spiffe.bundle import MOST_OF_A_REQUEST
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
-from tests.support.waiting import until
 from zerotrust.service import Service
 from zerotrust.transport import accepting
 from zerotrust.transport.accepting import MOST_SILENT
@@ -40,23 +38,6 @@ async def test_the_oldest_silent_connection_makes_room_for_the_newest(door: Keys
         assert [await ended(one) for one in ends[:2]] == [b"", b""]
         assert await door.keys() == 2
         assert not any(one.at_eof() for one in ends[3:])  # one more made room for the request for the keys
-
-
-@pytest.mark.parametrize(
-    "saying", [b"GET /bundle HTTP/1.1\r\n\r\n", b"\x15", None], ids=["http", "an alert", "the end"]
-)
-async def test_what_is_no_handshake_takes_no_place_among_those(door: KeysDoor, saying: bytes | None) -> None:
-    async with door.connections(1, saying=client_hello()) as [begun]:
-        await until(lambda: door.held == (0, 1))
-        async with door.connections(MOST_ANSWERED + 1, saying=saying or b"") as ends:
-            if saying is None:
-                for one in ends:
-                    one._transport.abort()  # type: ignore[attr-defined]
-            else:
-                for one in ends:
-                    assert await ended(one) == b""
-            await until(lambda: door.held == (0, 1))
-        assert not begun.at_eof()
 
 
 @pytest.mark.parametrize("saying", [b"", client_hello(), client_hello()[:20]], ids=["nothing", "hello", "half of it"])
@@ -93,26 +74,6 @@ async def test_a_request_without_end_is_cut_off(door: KeysDoor) -> None:
     writer.write(b"GET /bundle HTTP/1.1\r\nX: " + b"x" * 3 * MOST_OF_A_REQUEST)
     assert await ended(reader) == b""
     writer.transport.abort()
-
-
-async def test_where_no_descriptor_is_left_it_serves_again_once_there_is_one(
-    door: KeysDoor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loop, failures = asyncio.get_running_loop(), 3
-    genuine = loop.sock_accept
-
-    async def accept(listening: Any) -> Any:
-        nonlocal failures
-        failures -= 1
-        if failures >= 0:
-            raise OSError(errno.EMFILE, "Too many open files")
-        return await genuine(listening)
-
-    monkeypatch.setattr(loop, "sock_accept", accept)
-    monkeypatch.setattr(accepting, "SECONDS_WITHOUT_DESCRIPTORS", 0.01)
-    assert await door.keys() == 2  # accepted by the call that was waiting
-    assert await door.keys() == 2
-    assert failures < 0
 
 
 async def test_it_ends_with_all_its_connections(door: KeysDoor) -> None:

@@ -10,10 +10,10 @@ import pytest
 from a2a.client import A2AClientError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.support.clients import ask, said, use
+from tests.support.clients import ask, use
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from tests.support.tasks import FILE_IT, READ, READ_IT, worked
+from tests.support.tasks import FILE_IT, READ, worked
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]
@@ -33,53 +33,6 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 0.05)
-
-
-# after the gate has let somebody in
-
-
-@pytest.mark.usefixtures("patience")
-async def test_a_document_is_not_read_by_whom_was_revoked_since_the_gate_has_looked(
-    system: System, reading: Token, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tools.documents.store import Store
-
-    find = Store.find
-
-    async def slow(self: Store, name: str) -> Any:
-        revoke(system)
-        return await find(self, name)
-
-    monkeypatch.setattr(Store, "find", slow)
-    result = await use(system, reading(), "read", id="ENG-101")
-
-    assert result.is_error
-    assert "certificate" not in said(result)
-    decision = next(r for r in system.records("tool/documents") if r["event"] == "access")
-    assert (decision["allowed"], decision["reason"]) == (False, "revoked")
-    assert decision["detail"] == "user alice: a theft"
-
-
-@pytest.mark.usefixtures("patience")
-@pytest.mark.parametrize(("forgotten", "reason"), [(False, "revoked"), (True, "revocation_unknown")])
-async def test_a_draft_is_not_filed_for_whom_was_revoked_since_the_gate_has_looked(
-    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch, forgotten: bool, reason: str
-) -> None:
-    before, names = stored(), iter(["DRAFT-1"])
-
-    def late() -> str:
-        if forgotten:
-            system.revocations.forget()
-        else:
-            revoke(system)
-        return next(names)
-
-    monkeypatch.setattr("tools.documents.tools.new_id", late)
-    result = await use(system, writing(), "create", title="Summary", text="All is well.")
-
-    assert result.is_error
-    assert stored() == before
-    assert system.records("tool/documents")[-1]["reason"] == reason
 
 
 # between two steps of a task
@@ -276,29 +229,6 @@ async def test_what_an_agent_was_doing_when_it_was_cut_off_may_have_been_done(
 
 
 # what is worth asking the issuer
-
-
-async def test_the_issuer_is_asked_about_each_call_that_writes_by_the_party_that_was_called(
-    system: System, issuer: Issuer, stored: Stored
-) -> None:
-    before = stored()
-    assert (await worked(system, issuer.token(), READ_IT))[1]["event"] == "finished"
-    assert issuer.introspections == []
-
-    assert (await worked(system, issuer.token()))[1]["event"] == "finished"
-
-    writes = [
-        record
-        for record in system.records("tool/documents")
-        if record["event"] == "request" and record["permission"] == "tool.write" and record["allowed"]
-    ]
-    asked = [jwt.decode(form["token"], options={"verify_signature": False})["jti"] for form in issuer.introspections]
-    assert asked == [record["token_id"] for record in writes]
-    assert len(asked) >= 2  # the same token, more than once
-    assert {form["client_assertion"] for form in issuer.introspections} == {
-        "assertion of spiffe://agents.example/tool/documents"
-    }
-    assert len(stored()) == len(before) + 1
 
 
 async def test_another_version_of_the_registry_says_what_is_worth_asking_for_from_the_next_call_on(
