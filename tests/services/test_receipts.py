@@ -1,4 +1,4 @@
-"""Alice's task, whole and in process: what she gets back proves who took part, and what changes that is named."""
+"""Alice's task, whole and in process: what she gets back proves who took part."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from tests.support.ca import the_ca
 from tests.support.issuer import FOR_TASKS, Issuer
@@ -30,7 +30,7 @@ from zerotrust.issuer.exchange import ExchangedToken, TokenRequest
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.limits.bounded import Bounded
 from zerotrust.limits.in_flight import OF_A_USER
-from zerotrust.receipts import Accepted, Evidence, Proven, Unproven, approved, evidence_of, verify
+from zerotrust.receipts import Evidence, Proven, approved, evidence_of, verify
 from zerotrust.receipts.carried import MAX_VALUE
 from zerotrust.receipts.completeness import LATE
 from zerotrust.receipts.logged import LONGEST_TASK, MAX_EVIDENCE
@@ -114,19 +114,6 @@ async def test_the_receipts_of_a_stream_prove_the_same(system: System, issuer: I
 
     assert answer.content.rstrip().splitlines()[-2] == b"event: receipts"
     assert len(set(names(verified(system, answer.content, answer.request.content, await leaves(system))))) == 5
-
-
-async def test_two_tasks_that_share_a_token_are_complete_together(system: System, issuer: Issuer) -> None:
-    """The orchestrator uses the reader's token again, while it is good for a whole task."""
-    client = system.client("orchestrator", issuer.token())
-    first = await client.post("/tasks", json=FILE_IT)
-    second = await client.post("/tasks", json={"request": "Read the incident reports."})
-    lines = await leaves(system)
-
-    for answer, other in (first, second), (second, first):
-        alone = verified(system, answer.content, answer.request.content, lines)
-        together = verified(system, answer.content, answer.request.content, lines, also=[other.content])
-        assert (alone.complete, together.complete) == (False, True)
 
 
 async def test_a_plan_before_a_task_takes_none_of_its_calls(system: System, issuer: Issuer) -> None:
@@ -261,20 +248,6 @@ async def test_a_call_that_is_refused_before_its_request_is_read_accuses_nobody(
     assert verified(system, answer.content, answer.request.content, await leaves(system)).complete
 
 
-async def test_a_refusal_at_the_front_door_has_a_receipt_that_is_in_no_record(system: System, issuer: Issuer) -> None:
-    answer = await system.client("orchestrator", issuer.token(scope="reasoning.plan")).post("/tasks", json=FILE_IT)
-
-    [own] = receipts(answer)
-    assert (answer.status_code, own.status, own.verdict, own.reason) == (403, 403, "refused", "scope_missing")
-    assert own.journal
-
-
-async def test_a_caller_that_was_not_verified_gets_none(system: System, issuer: Issuer) -> None:
-    answer = await system.client("orchestrator", issuer.token(aud="elsewhere")).post("/tasks", json=FILE_IT)
-
-    assert (answer.status_code, "receipts" in answer.json()) == (401, False)
-
-
 # the proof
 
 
@@ -324,60 +297,6 @@ async def test_what_is_no_proof_is_not_passed_on(system: System, issuer: Issuer,
 
 
 # somebody on the way
-
-
-class Altering:
-    """An app, with its answers changed on their way."""
-
-    def __init__(self, app: ASGIApp, change: Any) -> None:
-        self._app, self._change = app, change
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        messages: list[Message] = []
-
-        async def kept(message: Message) -> None:
-            messages.append(message)
-
-        await self._app(scope, receive, kept)
-        for message in messages:
-            if "body" in message:
-                message["body"] = self._change(message["body"])
-            message["headers"] = [one for one in message.get("headers", []) if one[0] != b"content-length"]
-            await send(message)
-
-
-async def failing(system: System, issuer: Issuer, **others: Any) -> tuple[int, str]:
-    answer = await asked(system, issuer)
-    with pytest.raises(Unproven) as found:
-        verified(system, answer.content, answer.request.content, await leaves(system), **others)
-    return found.value.step, found.value.party.removeprefix("spiffe://agents.example/")
-
-
-async def test_what_changes_a_tools_answer_on_its_way_is_found(system: System, issuer: Issuer) -> None:
-    tool = system.addresses["tool/documents"]
-    system.apps[tool] = Altering(system.apps[tool], lambda body: body.replace(b"ENG-104", b"ENG-105"))
-
-    assert await failing(system, issuer) == (7, "agent/reader")
-
-
-async def test_a_party_that_gives_no_receipts_is_named(system: System, issuer: Issuer) -> None:
-    tool = system.addresses["tool/documents"]
-
-    def without(body: bytes) -> bytes:
-        found = orjson.loads(body)
-        found["result"].pop("_meta", None) if "result" in found else None
-        return orjson.dumps(found)
-
-    system.apps[tool] = Altering(system.apps[tool], without)
-
-    assert await failing(system, issuer) == (5, "tool/documents")
-
-
-async def test_a_party_with_other_code_and_one_that_is_not_accepted_are_named(system: System, issuer: Issuer) -> None:
-    accepted = approved(system.registry, system.snapshot.approved)
-    other = {one: found for one, found in accepted.parties.items() if not one.endswith("writer")}
-
-    assert await failing(system, issuer, accepted=Accepted(other)) == (9, "agent/writer")
 
 
 async def test_no_journal_and_no_log_has_a_receipt(

@@ -79,22 +79,6 @@ def test_the_chain_of_each_journal_is_whole(kept: Path) -> None:
     assert len(list((kept / "journals").iterdir())) == 8
 
 
-@pytest.mark.parametrize("name", ["answer.json", "evidence.jsonl", "request.json"])
-def test_a_changed_file_proves_nothing(kept: Path, name: str) -> None:
-    file = kept / name
-    file.write_bytes(file.read_bytes().replace(b"ncident", b"ccident", 1).replace(b"granted", b"refused", 1))
-
-    assert receipts(kept)[0] == 1
-
-
-def test_a_changed_record_breaks_its_chain(kept: Path) -> None:
-    journal = kept / "journals" / "orchestrator" / "journal.jsonl"
-    journal.write_bytes(journal.read_bytes().replace(b"granted", b"Granted", 1))
-
-    assert zt(kept, "audit", "verify")[0] == 1
-    assert export(kept)[0] == 1
-
-
 def test_nothing_secret_was_kept(kept: Path) -> None:
     """Receipts are signed statements, which have the form of a token; nothing else has."""
     found = taken((kept / "answer.json").read_bytes())
