@@ -8,22 +8,18 @@ from demo.revocation import operator
 from lab.load.judge import Ban
 from lab.load.stories import THROUGH_THE_WRITER, kinds_of
 from lab.load.users import Score, users
-from lab.load.watch import Samples, held
 from local.program import say
 from local.system import System
 
 EVERY = 10
-"""Seconds between two lines, and between two samples of the processes' resources."""
-WARM_UP = 60
-"""Seconds before the first sample that counts, but at most a fifth of the whole."""
+"""Seconds between two lines."""
 SUSPENDED = "agent/writer"
 WORKING, SUSPENSION = 17, 3
 """Seconds from one suspension to the next, and of each suspension."""
 
 
-async def under_load(system: System, score: Score, samples: Samples, *, seconds: float, count: int) -> None:
+async def under_load(system: System, score: Score, *, seconds: float, count: int) -> None:
     """Let users work for this many seconds."""
-    services = {one.launch.name: one.process.pid for one in system.authority.running if one.launch.name != "insider"}
     async with AsyncExitStack() as stack:
         everybody = list(users(system, count, stack))
         say(f"{count} users sign in, one after the other")
@@ -35,14 +31,7 @@ async def under_load(system: System, score: Score, samples: Samples, *, seconds:
         before, began = 0, time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             await asyncio.sleep(min(EVERY, seconds - passed))
-            now = {name: held(pid) for name, pid in services.items()}
-            if time.monotonic() - began > min(WARM_UP, seconds / 5):
-                for name, one in now.items():
-                    samples[name].append(one)
-            say(
-                f"{score.tried} requests (+{score.tried - before}), {len(score.wrong)} wrong, "
-                f"{sum(one.memory for one in now.values()):.0f} MiB, {sum(one.files for one in now.values())} files"
-            )
+            say(f"{score.tried} requests (+{score.tried - before}), {len(score.wrong)} wrong")
             before = score.tried
             if ended := [task for task in working if task.done()]:
                 ended[0].result()
