@@ -8,11 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from zt.show import listing, local
-from zt.terminal import printable
 
 Found = Mapping[str, Any]
-_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
-"""Of the lines of a difference, by their first characters."""
 
 
 def versions(found: Found) -> Table:
@@ -42,16 +39,11 @@ def whole(*lines: Text) -> Group:
 
 
 def tested(found: Found) -> Iterator[RenderableType]:
-    """Yield which lines and answers differ from those in force; then whether the policies are fit, and why not."""
+    """Yield which answers differ from those in force; then whether the policies are fit, and why not."""
     problems = found["problems"]
     if found["same"] and not problems:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")
         return
-    if found["text"]:
-        lines = found["text"].split("\n")  # as Cedar does: what else may end a line is shown within it
-        yield whole(*(Text(printable(line), _COLOURS.get(line[:1], "")) for line in lines))
-    if found.get("cut"):
-        yield Text("The difference goes on: `zt policy show N --to FOLDER` writes a version, for `diff -r`.", "yellow")
     if problems and found["answers"] is None:
         yield Text("Which answers change is known when the problems are corrected.", "yellow")
     else:

@@ -1,8 +1,6 @@
-"""What differs between two versions of the policies: their texts, and the answers that change.  Pure."""
+"""What differs between two versions of the policies: the answers that change.  Pure."""
 
-import re
 from collections.abc import Iterator
-from difflib import unified_diff
 from typing import Any, NamedTuple
 
 from authorities.policy.decisions import SAID, Row, TableError, rows
@@ -13,13 +11,8 @@ from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 
-NO_END = "\\ No newline at end of file"
-"""As `diff` and `patch` have it."""
-_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 MOST_ANSWERS = 200
 """Changed answers that are told; more of them would be another table."""
-LONGEST_DIFFERENCE = 100_000
-"""Characters of a difference of texts.  `zt` reads no answer of more than 1 MiB."""
 LONGEST_SAID = 200
 """Characters of one answer: many rules can give it."""
 
@@ -35,20 +28,6 @@ class Changed(NamedTuple):
     at: str
     before: str
     after: str
-
-
-def texts(old: Content, new: Content, *, before: str, after: str) -> str:
-    """Return the unified difference of all files; empty if there is none.  `before`, `after`: names of the two.
-
-    A line ends with a line feed alone: whatever else a terminal may take for its end, Cedar reads on.
-    """
-    one, other = old.files, new.files
-    found: list[str] = []
-    for name in sorted(one.keys() | other.keys()):
-        left, right = (_LINE.findall(side.get(name, "")) for side in (one, other))
-        only = [f"Only in {before if name in one else after}: {name}\n"] if name not in one or name not in other else []
-        found += [*unified_diff(left, right, f"{before}/{name}", f"{after}/{name}")] or only
-    return "".join(line if line.endswith("\n") else f"{line}\n{NO_END}\n" for line in found).removesuffix("\n")
 
 
 def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
@@ -68,22 +47,15 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
     return sorted(found, key=found.__getitem__)
 
 
-def told(old: Content, new: Content, registry: Registry, *, before: str, after: str) -> dict[str, Any]:
-    """Return `same`, whether all files are; `text`, and `cut`, whether it goes on; and `answers`, or None if one does
-    not fit this registry, and how many `more` there are.
+def told(old: Content, new: Content, registry: Registry) -> dict[str, Any]:
+    """Return `same`, whether all files are; `answers`, or None if one does not fit this registry; and how many `more`
+    there are.
     """
-    text = texts(old, new, before=before, after=after)
-    goes_on = len(text) > LONGEST_DIFFERENCE
-    found = {
-        "same": old == new,
-        "text": text[:LONGEST_DIFFERENCE].rpartition("\n")[0] if goes_on else text,
-        "cut": goes_on,
-    }
     try:
         changed = [one._asdict() for one in answers(old, new, registry)]  # fails for what may not be parsed
-        return found | {"answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
     except (PolicyError, ValueError):
-        return found | {"answers": None, "more": 0}
+        return {"same": old == new, "answers": None, "more": 0}
+    return {"same": old == new, "answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
 
 
 def _rows(content: Content, registry: Registry) -> Iterator[Row]:

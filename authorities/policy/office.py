@@ -47,9 +47,7 @@ class Office(Shielding):
         """Return what is wrong with a content, and what differs from the version in force.  Nothing is kept."""
         active = self.versions.active
         problems, further = await asyncio.to_thread(self._problems, content)
-        differing = await asyncio.to_thread(
-            differences.told, active.content, content, self._registry(), before=active.name, after="new"
-        )
+        differing = await asyncio.to_thread(differences.told, active.content, content, self._registry())
         return {"active": active.number, "problems": problems, "further_problems": further, **differing}
 
     @shielded

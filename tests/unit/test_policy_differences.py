@@ -1,24 +1,14 @@
-"""Two versions of the policies differ in their texts, and in the answers that their decision tables ask for."""
+"""Two versions of the policies differ in the answers that their decision tables ask for."""
 
-import subprocess
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from authorities.policy import differences
 from authorities.policy.decisions import ACCESS, LONGEST_CELL
-from authorities.policy.differences import (
-    LONGEST_DIFFERENCE,
-    LONGEST_SAID,
-    MOST_ANSWERS,
-    Changed,
-    answers,
-    texts,
-    told,
-)
+from authorities.policy.differences import LONGEST_SAID, MOST_ANSWERS, Changed, answers, told
 from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS
-from authorities.policy.versions import MAX_BYTES, Content, content_of
+from authorities.policy.versions import MAX_BYTES, content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.policy import PolicyError
@@ -45,49 +35,13 @@ RENAMED = OLD.model_copy(
 
 
 def test_the_same_does_not_differ() -> None:
-    assert (texts(OLD, OLD, before="1", after="2"), answers(OLD, OLD, REGISTRY)) == ("", [])
-
-
-def test_texts_differ_by_file_also_one_that_is_new_or_gone() -> None:
-    more = OLD.model_copy(update={"policies": {"new.cedar": "// new"}, "table": OLD.table + "one more line\n"})
-    told = texts(OLD, more, before="1-abc", after="policies").splitlines()
-
-    heads = [line for line in told if line.startswith(("---", "+++"))]
-    assert heads[:2] == ["--- 1-abc/apis.cedar", "+++ policies/apis.cedar"]
-    assert {"+++ policies/new.cedar", "+++ policies/decisions.md"} < {*heads}
-    assert "--- 1-abc/schema.cedarschema" not in heads
-    assert {"+// new", "+one more line"} < {*told}
-
-
-def with_text(text: str) -> Content:
-    return OLD.model_copy(update={"policies": OLD.policies | {"a.cedar": text}})
-
-
-@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"])
-def test_a_line_ends_where_it_does_for_cedar(sign: str) -> None:
-    """Whatever else a terminal may take for the end of a line: Cedar reads on in the comment."""
-    one, other = with_text("// a\nwhen { true };\n"), with_text(f"// a{sign}when {{ true }};\n")
-    found = told(one, other, REGISTRY, before="1", after="2")
-
-    assert f"\n-// a\n-when {{ true }};\n+// a{sign}when {{ true }};" in found["text"]
-    assert not found["same"]
-
-
-@pytest.mark.parametrize(("one", "other"), [("a\nb\n", "a\nc"), ("a\nb", "a\nb\n"), ("", "a"), ("a\n", "")])
-def test_a_tool_can_apply_the_difference(one: str, other: str, tmp_path: Path) -> None:
-    found = told(with_text(one), with_text(other), REGISTRY, before="1", after="2")
-    (tmp_path / "a.cedar").write_text(one)
-    git = ["git", "apply", "-"]
-    subprocess.run(git, input=found["text"] + "\n", cwd=tmp_path, text=True, check=True)  # noqa: S603
-
-    assert (tmp_path / "a.cedar").read_text() == other
-    assert not found["same"]
+    assert told(OLD, OLD, REGISTRY) == {"same": True, "answers": [], "more": 0}
 
 
 def test_an_empty_file_more_is_a_difference() -> None:
-    for one, other, side in ((OLD, with_text(""), "2"), (with_text(""), OLD, "1")):
-        found = told(one, other, REGISTRY, before="1", after="2")
-        assert (found["same"], found["text"]) == (False, f"Only in {side}: a.cedar")
+    more = OLD.model_copy(update={"policies": OLD.policies | {"a.cedar": ""}})
+    for one, other in ((OLD, more), (more, OLD)):
+        assert told(one, other, REGISTRY) == {"same": False, "answers": [], "more": 0}
 
 
 def test_a_question_of_either_table_that_is_answered_differently_is_told_once() -> None:
@@ -105,9 +59,9 @@ def test_another_rule_with_the_same_answer_is_told_and_their_number_has_a_bound(
     assert all(one.before.startswith("yes (use-an-api") for one in answers(OLD, RENAMED, REGISTRY))
     number = len(answers(OLD, RENAMED, REGISTRY))
     with patch.object(differences, "MOST_ANSWERS", 3):
-        found = told(OLD, RENAMED, REGISTRY, before="1", after="2")
+        found = told(OLD, RENAMED, REGISTRY)
     assert (len(found["answers"]), found["more"]) == (3, number - 3)
-    assert told(OLD, RENAMED, REGISTRY, before="1", after="2")["more"] == 0
+    assert told(OLD, RENAMED, REGISTRY)["more"] == 0
 
 
 def test_what_is_newly_permitted_comes_first_and_another_rule_last() -> None:
@@ -132,20 +86,6 @@ def test_what_is_newly_permitted_comes_first_and_another_rule_last() -> None:
     assert permitted[-1] == "carl" != permitted[0]  # what the old table asks, comes first
 
 
-def test_a_difference_is_told_as_far_as_an_operators_client_reads_it() -> None:
-    """Else no version could be compared with such a one, and so none be activated or rolled back."""
-    signs = "\U0001f512" * 9 + "\n"
-    long = OLD.model_copy(update={"table": OLD.table + "\n" + signs * 12_000})
-
-    found = told(OLD, long, REGISTRY, before="1", after="2")
-
-    assert found["cut"]
-    assert not found["same"]
-    assert LONGEST_DIFFERENCE - 20 < len(found["text"]) <= LONGEST_DIFFERENCE
-    assert found["text"].endswith("\n+" + signs[:-1])
-    assert not told(OLD, NEW, REGISTRY, before="1", after="2")["cut"]
-
-
 def test_of_an_answer_by_many_rules_the_beginning_is_told() -> None:
     many = "\n".join(OLD.policies["documents.cedar"].replace('@id("', f'@id("a-copy-{n}-') for n in range(3))
     more = OLD.model_copy(update={"policies": OLD.policies | {"copies.cedar": many}})
@@ -156,7 +96,7 @@ def test_of_an_answer_by_many_rules_the_beginning_is_told() -> None:
 
 def test_the_greatest_answer_is_one_that_an_operators_client_reads() -> None:
     cell = LONGEST_CELL * 5 + 2 * LONGEST_SAID  # of a question and its two answers, all in ASCII
-    assert MOST_ANSWERS * cell + 4 * LONGEST_DIFFERENCE + MOST_PROBLEMS * LONGEST_PROBLEM * 4 < MAX_ANSWER
+    assert MOST_ANSWERS * cell + MOST_PROBLEMS * LONGEST_PROBLEM * 4 < MAX_ANSWER
     assert 2 * MAX_BYTES < MAX_ANSWER
 
 
