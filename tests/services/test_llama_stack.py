@@ -170,15 +170,6 @@ async def test_what_was_asked_is_passed_on_and_what_was_answered_is_built_anew(
     assert (told["model"], told["usage"], told["choices"][0]["message"]["content"]) == ("provider/m", USAGE, "Hi")
 
 
-async def test_a_tool_call_is_passed_on(thinking: httpx.AsyncClient, server: Server) -> None:
-    server.answers(whole("tool_calls", content=None, tool_calls=[CALLED | {"more": SECRET}]))
-    answer = await ask(thinking, tools=[SEARCH])
-
-    [choice] = answer.json()["choices"]
-    assert (choice["finish_reason"], choice["message"]["tool_calls"]) == ("tool_calls", [CALLED])
-    assert SECRET not in answer.text
-
-
 async def test_a_stream_has_the_whole_answer_in_its_parts(thinking: httpx.AsyncClient, server: Server) -> None:
     server.answers(whole("tool_calls", content="Hello", tool_calls=[CALLED | {"more": SECRET}]))
     answer = await ask(thinking, stream=True, stream_options={"include_usage": True})

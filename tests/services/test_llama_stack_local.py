@@ -15,13 +15,11 @@ from local.llama_stack import (
     SCRIPTED,
     LlamaStack,
     LlamaStackError,
-    check_able,
     enrol,
     prepared,
     provider_of,
     serving,
 )
-from local.model import Model
 
 ORIGIN, ISSUER = "https://127.0.0.1:8321", "https://localhost:8443/realms/agents"
 
@@ -40,25 +38,6 @@ def test_the_model_is_the_one_that_the_variables_name(tmp_path: Path) -> None:
     with pytest.raises(LlamaStackError, match="OPENAI_MODEL"):
         provider_of(named | {"OPENAI_MODEL": ""})
     assert provider_of(named | {"OPENAI_MODEL": "", "ZT_MODEL": "provider/c"}).models == ()
-
-
-def test_there_is_a_server_only_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-
-    assert Model.SCRIPT.provider() is None
-    assert Model.LLAMA_STACK.provider() == SCRIPTED
-
-
-def test_what_is_missing_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(llama_stack, "OGX", tmp_path / "ogx")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(LlamaStackError, match=r"Python 3\.12 or newer"):
-        check_able()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    with pytest.raises(LlamaStackError, match=r"make \.ogx/ready"):
-        check_able()
-    (tmp_path / "ogx").touch()
-    check_able()
 
 
 def test_its_folder_is_made_anew_and_is_its_owners_alone(tmp_path: Path) -> None:

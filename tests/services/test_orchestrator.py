@@ -23,15 +23,6 @@ from zerotrust.service import Service
 Stored = Callable[[], dict[str, dict[str, str]]]
 
 
-async def test_a_question_takes_the_reader_and_nobody_else(system: System, issuer: Issuer) -> None:
-    steps, result = await worked(system, issuer.token(), READ_IT)
-
-    assert steps == READ
-    assert result["event"] == "finished"
-    assert result["text"].startswith("Summary of 4 documents:")
-    assert system.records("agent/writer") == []
-
-
 async def test_an_agent_is_asked_with_a_token_that_outlasts_its_work(system: System, issuer: Issuer) -> None:
     def exchanged() -> int:
         return [form["audience"] for form in issuer.exchanges].count(system.registry.id("agent/reader"))
@@ -61,15 +52,6 @@ async def test_an_agent_that_has_moved_is_found_where_the_registry_says_it_is_no
 
     _, result = await worked(system, issuer.token(), READ_IT)
     assert result["event"] == "finished"
-
-
-async def test_what_is_to_be_kept_takes_the_writer_as_well(system: System, issuer: Issuer, stored: Stored) -> None:
-    before = stored()
-    steps, result = await worked(system, issuer.token())
-
-    assert steps == [*READ, "agent/writer started", "agent/writer done"]
-    (new,) = stored().keys() - before.keys()
-    assert new in result["text"]
 
 
 async def test_progress_is_streamed_to_whom_asks_for_it_and_says_the_same(system: System, issuer: Issuer) -> None:
