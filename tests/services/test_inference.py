@@ -1,6 +1,5 @@
-"""The inference service: one scope to use the model, another to list the models."""
+"""The inference service: which conversations it takes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,40 +9,25 @@ from tests.support.issuer import Issuer
 from tests.support.system import System
 from zerotrust.routes import MAX_CONVERSATION, MAX_MESSAGE
 
-Token = Callable[..., str]
 HELLO: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]}
 CALL: dict[str, Any] = {"function": {"name": "search"}}
 
 
 @pytest.fixture
-def thinking(issuer: Issuer) -> Token:
+def thinking(issuer: Issuer) -> str:
     """A token that the reader holds for the model: T3 of the design."""
-    good = {"aud": issuer.registry.id("inference"), "scope": "inference.run"}
-    return lambda **changed: issuer.delegated("orchestrator", "agent/reader", **(good | changed))
+    return issuer.delegated("orchestrator", "agent/reader", aud=issuer.registry.id("inference"), scope="inference.run")
 
 
-async def test_a_conversation_may_be_longer_than_a_message(system: System, thinking: Token) -> None:
+async def test_a_conversation_may_be_longer_than_a_message(system: System, thinking: str) -> None:
     async def said(length: int) -> int:
         text = {"role": "user", "content": "x" * length}
-        asked = await system.client("inference", thinking()).post(
+        asked = await system.client("inference", thinking).post(
             "/v1/chat/completions", json=HELLO | {"messages": [text]}
         )
         return asked.status_code
 
     assert [await said(MAX_MESSAGE), await said(MAX_CONVERSATION)] == [200, 413]
-
-
-async def test_by_default_there_is_a_model_and_the_answer_says_which(system: System, thinking: Token) -> None:
-    client = system.client("inference", thinking())
-    answer = await client.post("/v1/chat/completions", json=HELLO | {"model": "default"})
-
-    assert (answer.status_code, answer.json()["model"]) == (200, "scripted")
-
-
-async def test_a_party_lists_the_models_only_where_the_registry_says_so(system: System, thinking: Token) -> None:
-    refused = await system.client("inference", thinking(scope="model.read")).get("/v1/models")
-
-    assert (refused.status_code, refused.json()["reason"]) == (403, "policy_denied")
 
 
 @pytest.mark.parametrize(
@@ -59,5 +43,5 @@ async def test_a_party_lists_the_models_only_where_the_registry_says_so(system: 
         HELLO | {"tools": [{"function": {}}]},
     ],
 )
-async def test_a_conversation_that_is_none_is_refused(system: System, thinking: Token, body: dict[str, Any]) -> None:
-    assert (await system.client("inference", thinking()).post("/v1/chat/completions", json=body)).status_code == 400
+async def test_a_conversation_that_is_none_is_refused(system: System, thinking: str, body: dict[str, Any]) -> None:
+    assert (await system.client("inference", thinking).post("/v1/chat/completions", json=body)).status_code == 400

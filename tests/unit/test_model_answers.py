@@ -29,19 +29,6 @@ def test_an_answer_is_read_and_what_else_it_has_is_left_out() -> None:
     assert (called.calls, called.finish) == ((CALL,), "tool_calls")
 
 
-@pytest.mark.parametrize("finish", ["length", "content_filter"])
-def test_why_a_model_has_ended_is_passed_on(finish: str) -> None:
-    assert checked.completion(completion(finish=finish)).finish == finish
-    assert checked.completion(completion(finish=finish, tool_calls=[CALL])).finish == finish
-
-
-def test_arguments_that_are_no_json_are_the_callers_to_judge() -> None:
-    broken = CALL | {"function": {"name": "search", "arguments": '{"query": '}}
-
-    [call] = checked.completion(completion(tool_calls=[broken])).calls
-    assert call["function"]["arguments"] == '{"query": '
-
-
 @pytest.mark.parametrize(
     ("bad", "name"),
     [
@@ -65,24 +52,6 @@ def test_a_bad_call_costs_itself_and_not_the_reply(bad: Any, name: str) -> None:
     calls = read_reply(json.dumps(answer).encode()).calls
 
     assert [call.name for call in calls] == ["search", name, "search"]
-
-
-@pytest.mark.parametrize("given", ['{"query": "\ud800"}', ["x"], 5])
-def test_arguments_that_no_json_has_cost_their_call_alone(given: Any) -> None:
-    bad = CALL | {"function": {"name": "search", "arguments": given}}
-    answer = Head("x", 0, "m").whole(checked.completion(completion(content=None, tool_calls=[bad, CALL])))
-
-    first, second = read_reply(json.dumps(answer).encode()).calls
-    assert (first.wrong, second.wrong) == ("the arguments are no JSON object", "")
-
-
-def test_arguments_that_are_an_object_are_its_text() -> None:
-    bad = CALL | {"function": {"name": "search", "arguments": {"query": "x"}}}
-
-    [call] = checked.completion(completion(tool_calls=[bad])).calls
-    assert json.loads(call["function"]["arguments"]) == {"query": "x"}
-    [none] = checked.completion(completion(tool_calls=[CALL | {"function": {"name": "list", "arguments": None}}])).calls
-    assert none["function"]["arguments"] == "{}"
 
 
 @pytest.mark.parametrize("given", ["c 1", "c" * 129, "", None, 5])
