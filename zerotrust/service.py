@@ -245,16 +245,18 @@ class Service:
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
 
         @shielded
-        async def noted(calls: Calls) -> ExchangedToken:
+        async def noted(calls: Calls) -> ExchangedToken | Denied:
             try:
                 token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
             except Denied as refusal:
                 calls.exchanged(wanted.audience, reason=str(refusal.reason))
-                raise
+                return refusal  # perhaps nobody waits for it any more
             calls.exchanged(wanted.audience, token.token_id)
             return token
 
-        return await noted(CALLS.get() or Calls())
+        if isinstance(token := await noted(CALLS.get() or Calls()), Denied):
+            raise token
+        return token
 
     async def distrust(self, name: str, why: str) -> NoReturn:
         """Record why a party is not trusted and so not called, and raise `Denied`."""
