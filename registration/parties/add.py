@@ -2,7 +2,6 @@
 
 import keyword
 import re
-from difflib import get_close_matches
 from typing import Any
 
 import yaml
@@ -85,13 +84,13 @@ def _scope(registry: Registry, tool: str, scope: str, new_scope: str) -> str:
     served = registry.scopes_at(f"tool/{tool}")
     if not served:
         tools = [party.removeprefix("tool/") for party in registry.parties if party.startswith("tool/")]
-        raise PartyError(f"There is no tool server {tool!r}.{_near(tool, tools)} TOOL is one of {', '.join(tools)}.")
+        raise PartyError(f"There is no tool server {tool!r}. TOOL is one of {', '.join(tools)}.")
     if new_scope:
         return _checked_new_scope(registry, scope, new_scope)
     if scope and scope not in served:
         raise PartyError(
-            f"tool/{tool} does not serve a scope {scope!r}.{_near(scope, served)}"
-            f"\nSCOPE is one of {', '.join(served)}; NEW_SCOPE=tool.count makes a new one."
+            f"tool/{tool} does not serve a scope {scope!r}.\nSCOPE is one of {', '.join(served)}; "
+            "NEW_SCOPE=tool.count makes a new one."
         )
     return scope or served[0]
 
@@ -105,11 +104,6 @@ def _checked_new_scope(registry: Registry, scope: str, new_scope: str) -> str:
         servers = ", ".join(registry.scopes[new_scope].served_by)
         raise PartyError(f"There is a scope {new_scope} already, served by {servers}.")
     return new_scope
-
-
-def _near(word: str, known: list[str]) -> str:
-    found = get_close_matches(word, known, 1)
-    return f" Did you mean {found[0]}?" if found else ""
 
 
 def add_scope(project: Project, scope: str, server: str) -> None:
