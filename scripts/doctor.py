@@ -34,8 +34,6 @@ MOST = 300
 """Characters of one text: a log's line can be long."""
 FIRST = ("setup", "attestation", "database", "keycloak")
 """The services for which all others wait."""
-BUSY = 3
-"""Load for each core from which everything takes several times as long."""
 
 
 class Finding(NamedTuple):
@@ -71,14 +69,11 @@ def main() -> int:
 
 def check(way: str) -> list[Finding]:
     """Return what was found, in the order in which an earlier cause explains a later one."""
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    slow = ": everything takes several times as long as usual" if load > BUSY * cores else ""
-    found = [Finding("load", f"{load:.0f} on {cores} cores{slow}")]
     fault, containers = ("", []) if way == "local" else ask_docker()
     if way == "containers" or containers:  # Docker is of no interest where it was not used
         repair = "install or start Docker until `docker info` answers; without Docker: make up"
-        return found + ([Finding("docker", fault, repair)] if fault else check_containers(containers))
-    return found + check_this_machine()
+        return [Finding("docker", fault, repair)] if fault else check_containers(containers)
+    return check_this_machine()
 
 
 # --- make demo, make up -----------------------------------------------------------------------------------------------
