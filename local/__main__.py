@@ -89,8 +89,7 @@ def token(
 
     The password is prompted for, or read from standard input.
     """
-    from local.password import ask_password
-    from local.sign_in import print_token
+    from local.sign_in import ask_password, print_token
     from zerotrust.testing.browser import Person
 
     sys.exit(print_token(Person(user, ask_password()), scope, client))

@@ -1,8 +1,15 @@
-"""Signs a user in at the running system, without a browser, and prints the access token."""
+"""Signs a user in at the running system, without a browser, and prints the access token: `scripts/run local token`.
+
+The password is typed at a terminal without echo, or is a line of standard input.  It is never an argument or a
+variable: a process of the same user can read those of every process that is not closed (`/proc/PID/cmdline`,
+`/proc/PID/environ`), and every user of the machine can read the command line.
+"""
 
 import asyncio
+import sys
 from pathlib import Path
 
+import typer
 from rich.text import Text
 
 from local.keycloak_options import URL
@@ -15,6 +22,21 @@ from zt.terminal import Terminal
 
 CA = FOLDER / "ca.pem"
 ISSUER = f"{URL}/realms/agents"
+LONGEST = 1024
+"""Characters; Keycloak takes no more than 256."""
+
+
+def ask_password() -> str:
+    """Return the password.  Exit with a message if there is none, or it is too long."""
+    if sys.stdin.isatty():
+        typed = str(typer.prompt("Password", hide_input=True))
+        if len(typed) > LONGEST:
+            sys.exit(f"A password has at most {LONGEST} characters.")
+        return typed
+    line = sys.stdin.readline(LONGEST + 1).rstrip("\r\n")
+    if not line or len(line) > LONGEST:
+        sys.exit(f"The password is read from standard input: one line of at most {LONGEST} characters.")
+    return line
 
 
 def print_token(

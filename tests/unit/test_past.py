@@ -10,7 +10,7 @@ import pytest
 import demo.__main__ as walkthrough
 import local.__main__ as program
 from authorities.registry.state import Entry, State
-from local import password, serve, sign_in, start
+from local import serve, sign_in, start
 from local.alone import DemoError, only_one, process_running
 from local.model import Model
 from local.past import data_of, forget, kept, put_aside
@@ -189,7 +189,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 
     monkeypatch.setattr(sign_in, "client_at", lambda *_, **__: None)
     monkeypatch.setattr(sign_in, "sign_in_at", refused)
-    monkeypatch.setattr(password, "ask_password", lambda: "secret")
+    monkeypatch.setattr(sign_in, "ask_password", lambda: "secret")
 
     with pytest.raises(SystemExit, match="1"):
         program.token("alice")
