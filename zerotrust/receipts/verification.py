@@ -98,9 +98,9 @@ def _tree(receipts: tuple[Opened, ...], accepted: Accepted) -> Opened:
 
 
 def _all_opened(texts: Sequence[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
-    """Open each receipt.  Whose one is that does not prove it itself says its caller's receipt.
+    """Open each receipt.  If one is faulty, the receipt of its caller says whose it is.
 
-    If none does, and it has not the form, the first party is at fault: it would not have passed that on
+    If no receipt names it and it has not the form, the first party is at fault: it would not have passed that on
     (`carried.named`).
     """
     found: list[Opened] = []
