@@ -9,10 +9,10 @@ from zerotrust.audit.record import GENESIS, Link, hash_of
 SERVICE = SERVICES[0]
 
 
-def journal(count: int, operation: str = "GET /health") -> list[bytes]:
+def journal(count: int) -> list[bytes]:
     link, found = GENESIS, list[bytes]()
     for _ in range(count):
-        found.append(line := record(SERVICE, link, operation))
+        found.append(line := record(SERVICE, link))
         link = Link(link.records + 1, hash_of(line))
     return found
 
@@ -20,9 +20,9 @@ def journal(count: int, operation: str = "GET /health") -> list[bytes]:
 LINES = journal(9)
 
 
-def delivered(count: int = 6) -> Delivered:
+def delivered() -> Delivered:
     found = Delivered(SERVICE)
-    for number, line in enumerate(LINES[:count], 1):
+    for number, line in enumerate(LINES[:6], 1):
         found.add(10 * number, hash_of(line))
     return found
 
@@ -51,10 +51,6 @@ def test_a_record_that_is_another_than_was_delivered_is_named(at: int) -> None:
     lines[at] = lines[at].replace(b"health", b"hidden")
     found = fault(lines)
     assert (found.what, found.record, found.leaf) == ("changed", at + 1, 10 * (at + 1))
-
-
-def test_a_journal_that_was_written_anew_is_named_by_its_first_record() -> None:
-    assert fault(journal(9, "GET /other")).record == 1
 
 
 def test_what_is_no_record_or_one_of_another_service_is_named() -> None:

@@ -102,25 +102,6 @@ async def write(journal: Journal, count: int) -> None:
         await journal.append(b'{"some":"event"}')
 
 
-async def test_every_record_arrives_once_and_in_order_and_so_do_those_of_the_next_start(path: Path) -> None:
-    ledger = Fake()
-    for _ in range(2):
-        async with delivering(path, ledger, 40):
-            pass
-    assert [orjson.loads(line)["n"] for line in ledger.taken] == [*range(1, 81)]
-    assert ledger.taken[-20:] == [*lines(path)][-20:]
-
-
-async def test_what_was_written_before_the_start_arrives_without_a_commit(path: Path) -> None:
-    journal = Journal(path)
-    await write(journal, 5)
-    journal.close()
-
-    ledger = Fake()
-    async with delivering(path, ledger):
-        await until(lambda: len(ledger.taken) == 5)
-
-
 @pytest.mark.parametrize(
     "faults",
     [
@@ -289,24 +270,6 @@ async def test_a_journal_that_was_rewritten_after_delivery_is_shown_to_the_ledge
     assert "409 journal_changed" in caplog.text
 
 
-async def test_a_last_record_that_was_rewritten_while_the_service_was_down_is_noticed_at_its_start(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its number and the hash of the one before are as they were, and nothing is written after it."""
-    ledger = Fake()
-    async with delivering(path, ledger, 3):
-        pass
-    *kept, last = path.read_bytes().splitlines(keepends=True)
-    rewritten = last.replace(b'event"}', b'other"}')
-    path.write_bytes(b"".join([*kept, rewritten]))
-    async with delivering(path, ledger):
-        await until(lambda: bool(ledger.changed))
-
-    assert (rewritten != last, ledger.changed[0] + b"\n") == (True, rewritten)
-    assert len(ledger.taken) == 3
-    assert "409 journal_changed" in caplog.text
-
-
 async def test_a_journal_that_was_cut_off_after_delivery_is_noticed(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -368,15 +331,3 @@ async def test_a_ledger_may_ask_to_wait_for_a_minute_at_most(said: str, waited: 
     with pytest.raises(NotDelivered) as refused:
         await remote(answer).take([b"{}"])
     assert refused.value.after == waited
-
-
-async def test_lines_are_sent_as_they_are() -> None:
-    sent: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        sent.append(request)
-        return httpx.Response(200, json={"n": 2, "sha256": "ab" * 32})
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        assert await RemoteLedger(http, "https://audit.example").take([b"{}", b"[]"]) == Link(2, "ab" * 32)
-    assert (str(sent[0].url), sent[0].content) == ("https://audit.example/journal", b"{}\n[]\n")

@@ -20,10 +20,6 @@ def line(content: object) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def test_a_header_is_read_as_it_was_written() -> None:
-    assert header_of(Header(NOTE).line) == Header(NOTE)
-
-
 @pytest.mark.parametrize(
     "raw",
     [

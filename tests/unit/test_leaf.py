@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.ledger import SERVICE, lines
-from zerotrust.audit.leaf import Heads, Record, heads_leaf, leaf_of
-from zerotrust.audit.record import GENESIS, Link, after
+from tests.support.ledger import SERVICE
+from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.audit.record import Link
 
 HASH = "0f" * 32
 HEADS = Heads({SERVICE: Link(12, HASH), "spiffe://agents.example/inference": Link(1, "0" * 64)}, 1_795_600_001_234_567)
@@ -18,16 +18,6 @@ def test_heads_have_one_form_and_are_read_back_also_of_no_journal() -> None:
     assert heads_leaf(HEADS) == LEAF
     assert leaf_of(LEAF) == HEADS
     assert leaf_of(b'{"heads":{},"time":0}') == Heads({}, 0)
-
-
-def test_a_line_of_a_journal_is_a_leaf_as_it_is() -> None:
-    [line], heads = lines({}, 1)
-
-    leaf = leaf_of(line)
-
-    assert isinstance(leaf, Record)
-    assert (leaf.link, leaf.event.service) == (heads[SERVICE], SERVICE)
-    assert leaf.link == after(GENESIS, line)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +50,3 @@ def test_a_line_of_a_journal_is_a_leaf_as_it_is() -> None:
 def test_nothing_else_is_a_leaf(entry: bytes) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         leaf_of(entry)
-
-
-def test_a_record_with_an_event_of_another_schema_is_no_leaf() -> None:
-    [line], _ = lines({}, 1)
-
-    with pytest.raises(ValueError, match="schema"):
-        leaf_of(line.replace(b'"schema":1', b'"schema":2'))

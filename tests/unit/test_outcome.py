@@ -1,21 +1,14 @@
 """What the gate says of a call that it let in, once it has ended."""
 
-import asyncio
 import hashlib
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.support.ca import workload
 from tests.support.door import Door
 from tests.support.issuer import Issuer
-from zerotrust.decision import Reason
-from zerotrust.routes import MutualTLS, Public, Routes
 
-READER = "agent/reader"
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
 
@@ -70,32 +63,6 @@ async def test_it_lasted_as_long_as_the_clock_says_that_never_goes_back(
     assert [outcome["duration"] for outcome in await outcomes(door)] == [1_234_567]
 
 
-async def test_nobody_waits_for_it_and_it_costs_no_commit_of_its_own_and_is_on_the_disk_when_the_service_ends(
-    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    syncs: list[None] = []
-    sync = os.fdatasync
-    monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", lambda fd: syncs.append(sync(fd)))
-    monkeypatch.setattr("zerotrust.audit.journal.RIDE_WITHIN", 3600)
-
-    for _ in range(3):
-        assert (await door.ask(issuer.token())).status == 200
-    assert len(syncs) == 3
-    door.close()
-
-    assert len(syncs) == 4
-    assert (door.folder / "journal.jsonl").read_bytes().count(b'"type":"outcome"') == 3
-
-
-async def test_a_call_that_was_not_let_in_has_none(door: Door, issuer: Issuer) -> None:
-    await door.ask()
-    await door.ask("garbage")
-    await door.ask(issuer.token(groups=[]))
-    await door.ask(method="GET", path="/health")
-
-    assert await outcomes(door) == []
-
-
 HALF = {"type": "http.response.body", "body": b"half", "more_body": True}
 
 
@@ -123,44 +90,3 @@ async def test_a_call_without_a_whole_answer_has_failed_or_was_cut_off(
     [outcome] = await outcomes(door)
     assert (outcome["ended"], outcome["status"]) == (ended, status)
     assert outcome["answer_sha256"] == sha256(reply.body)
-
-
-@pytest.mark.parametrize("begun", [False, True])
-async def test_a_call_whose_caller_was_revoked_was_cut_off(
-    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, *, begun: bool
-) -> None:
-    monkeypatch.setattr("zerotrust.call_lifetime.REVOCATION_GRACE", 0.0)
-
-    async def handler(_scope: Scope, receive: Receive, send: Send) -> None:
-        if begun:
-            await send(START)
-        door.revocations.change(1, ("user", "alice"), "a theft")
-        while True:
-            await receive()
-            await asyncio.Event().wait()
-
-    door.handler = handler
-    reply = await door.ask(issuer.token())
-
-    [outcome] = await outcomes(door)
-    assert outcome["ended"] == "cut_off"
-    assert outcome["status"] == reply.status == (200 if begun else 401)
-    assert [record["reason"] for record in door.requests] == [Reason.GRANTED, Reason.REVOKED]
-
-
-async def test_a_call_by_certificate_has_one_and_is_on_record_though_nobody_waits_for_it(
-    tmp_path: Path, issuer: Issuer
-) -> None:
-    routes: Routes = {("POST", "/report"): MutualTLS({READER}), ("GET", "/health"): Public()}
-    door = Door(tmp_path, issuer, routes=routes)
-
-    assert (await door.ask(None, "POST", "/report", peer=workload(READER), body=b"{}")).status == 200
-    await door.ask(None, "GET", "/health", peer=workload(READER))
-
-    [request, outcome] = [r for r in await door.everything() if r["event"] != "counts"]
-    reader = issuer.registry.id(READER)
-    assert (request["peer"], request["operation"], request["reason"]) == (reader, "POST /report", "granted")
-    assert "subject" not in request
-    assert (outcome["ended"], outcome["status"], outcome["request_sha256"]) == ("complete", 200, sha256(b"{}"))
-    assert outcome["span_id"] == request["span_id"]
-    door.close()

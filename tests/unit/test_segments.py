@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import closing
-from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -21,9 +20,8 @@ from tests.support.waiting import until
 from zerotrust.audit import segments as module
 from zerotrust.audit import tail
 from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
-from zerotrust.audit.deletion import KEPT
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.record import GENESIS, MAX_LINE, event_of, link_of
+from zerotrust.audit.record import GENESIS, MAX_LINE, link_of
 from zerotrust.audit.segments import JournalError, Segments
 from zerotrust.audit.tail import RecordGone, Tail
 from zerotrust.durable import synced
@@ -79,27 +77,6 @@ async def test_a_start_reads_the_newest_segment_and_the_last_line_before_it(path
     assert first_bad_record(path) == 1  # whoever reads all of it sees the change
 
 
-@pytest.mark.parametrize("at", [0, 2, -1])
-async def test_a_change_in_any_segment_is_named(path: Path, at: int) -> None:
-    await written(path, 1, 40)
-    segment = [*closed(path), path][at]
-    first = orjson.loads(segment.read_bytes().partition(b"\n")[0])["n"]
-    segment.write_bytes(segment.read_bytes().replace(b'"record":%d' % first, b'"record":0', 1))
-
-    assert first_bad_record(path) == first
-
-
-async def test_a_newest_segment_that_does_not_continue_the_others_is_not_gone_on_with(path: Path) -> None:
-    await written(path, 1, 40)
-    *_, last = closed(path)
-    last.unlink()
-    before = path.read_bytes()
-
-    with pytest.raises(JournalError, match="was changed"):
-        Journal(path)
-    assert path.read_bytes() == before
-
-
 async def test_an_older_segment_without_a_record_at_its_end_is_not_gone_on_from(path: Path) -> None:
     await written(path, 1, 40)
     *_, last = closed(path)
@@ -152,38 +129,6 @@ async def full(path: Path) -> AsyncIterator[Journal]:
         journal.close()
 
 
-@pytest.mark.parametrize("step", TRIED_AGAIN)
-async def test_nothing_is_lost_where_a_segment_cannot_be_closed(
-    full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    count = len(numbers(path))
-    with monkeypatch.context() as patch:
-        failing(patch, step, OSError(errno.ENOSPC, "no room"))
-        await full.append(b'{"record":%d}' % (count + 1))
-    await full.append(b'{"record":%d}' % (count + 2))
-    full.close()
-    await written(path, count + 3, 2)
-
-    assert numbers(path) == [*range(1, count + 5)]
-    assert first_bad_record(path) == 0
-    assert len(closed(path)) == 1  # the second try succeeded
-
-
-async def test_a_new_segment_whose_name_may_not_be_on_the_disk_is_written_after_a_restart_only(
-    full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    count = len(numbers(path))
-    failing(monkeypatch, "sync again", OSError(errno.EIO, "broken"))
-    for _ in range(2):
-        with pytest.raises(JournalError, match="until a restart"):
-            await full.append(b'{"record":0}')
-    monkeypatch.undo()
-    full.close()
-    await written(path, count + 1, 1)
-
-    assert numbers(path) == [*range(1, count + 2)]
-
-
 @pytest.mark.parametrize("step", [*TRIED_AGAIN, "sync again"])
 async def test_a_process_that_ends_while_it_closes_a_segment_loses_nothing(
     full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, step: str
@@ -213,14 +158,6 @@ async def test_a_file_that_has_the_name_of_a_closed_segment_displaces_none(full:
     assert numbers(path) == [*range(1, count + 2)]
 
 
-async def test_a_second_writer_is_refused_after_a_segment_was_closed(full: Journal, path: Path) -> None:
-    await full.append(b"{}")
-
-    assert closed(path)
-    with pytest.raises(JournalError, match="another process"):
-        Journal(path)
-
-
 async def test_a_writer_that_opened_a_segment_just_before_it_was_closed_is_refused(
     full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,32 +174,6 @@ async def test_a_writer_that_opened_a_segment_just_before_it_was_closed_is_refus
     monkeypatch.setattr(os, "open", slowly)
     with pytest.raises(JournalError, match="another process"):
         Journal(path)
-
-
-async def test_a_segment_with_both_names_is_read_once(full: Journal, path: Path) -> None:
-    """As a process leaves it that ends while it closes the segment."""
-    count = len(numbers(path))
-    path.with_name("journal.jsonl.0000000000000001").hardlink_to(path)
-
-    assert numbers(path) == [*range(1, count + 1)]
-
-
-def test_a_line_that_is_no_record_has_no_event() -> None:
-    with pytest.raises(ValueError, match="not a record"):
-        event_of(b"{}")
-
-
-async def test_a_reader_that_began_before_a_segment_was_closed_reads_each_record_once(
-    full: Journal, path: Path
-) -> None:
-    count = len(numbers(path))
-    reading = lines(path)
-    found = [next(reading)]
-    await full.append(b'{"record":%d}' % (count + 1))
-    found += reading
-
-    assert numbers_of(found) == [*range(1, count + 1)]
-    assert all(later > earlier for earlier, later in pairwise(numbers(path)))
 
 
 def test_what_a_start_finds_is_on_the_disk_before_it_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,24 +199,6 @@ def test_a_start_that_fails_keeps_nobody_out(path: Path, monkeypatch: pytest.Mon
     Segments(path).close()
 
 
-def test_what_closing_a_segment_says_is_of_no_account(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, number = Segments(path), 0
-    original = os.close
-
-    def complains(fd: int) -> None:
-        original(fd)
-        raise OSError(errno.EIO, "no disk")
-
-    monkeypatch.setattr(os, "close", complains)
-    monkeypatch.setattr(module, "synced", lambda _folder: None)
-    while len(closed(path)) < 2:
-        number += 1
-        files.commit([b'{"record":%d}' % number])
-    files.close()
-
-    assert numbers(path) == [*range(1, number + 1)]
-
-
 # read from one record on
 
 
@@ -320,18 +213,6 @@ async def write(journal: Journal, count: int) -> None:
     """Records with their own numbers, each in a commit of its own."""
     for number in range(journal.link.records + 1, journal.link.records + count + 1):
         await journal.append(b'{"record":%d}' % number)
-
-
-async def test_each_line_is_read_once_across_all_segments(journal: Journal, path: Path) -> None:
-    reader, found = Tail(path, 0), list[bytes]()
-    for count in (1, 7, 20, 0, 1):
-        await write(journal, count)
-        found += reader.read(journal.link.records)
-        assert reader.read(journal.link.records) == []
-    reader.close()
-
-    assert len(closed(path)) > KEPT
-    assert found == [*lines(path)]
 
 
 @pytest.mark.parametrize("after", [0, 1, 5, 16, 29, 30])

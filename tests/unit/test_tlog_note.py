@@ -164,13 +164,6 @@ def test_a_witness_says_when_it_saw_which_checkpoint() -> None:
         cosigned_at(note, LOG.keys.public)
 
 
-def test_the_earliest_of_a_witnesss_times_counts() -> None:
-    note = LOG.note(ONE, at=NOW)
-    later = cosigned(note.text, ONE.public, ONE.private, NOW + 9)
-
-    assert cosigned_at(Note(note.text, (later, *note.signatures)), ONE.public) == NOW
-
-
 def test_a_cosignature_is_of_one_text_at_one_time() -> None:
     text, fork = LOG.note().text, Log([b"fork"], LOG.keys).note().text
     value = cosigned(text, ONE.public, ONE.private, NOW).value
@@ -254,15 +247,6 @@ def test_a_signature_of_another_known_log_beside_its_own_takes_nothing_from_a_ch
     assert both.check(Note(LOG.note().text, (*beside, *LOG.note().signatures)))[0] == LOG.checkpoint
 
 
-def test_an_unknown_signature_is_ignored_and_a_forged_one_is_not() -> None:
-    note, key = LOG.note(ONE, TWO, witness("witness.example/stranger")), THREE.public
-    forged = Signature(key.name, key.key_id, NOW.to_bytes(8, "big") + bytes(64))
-
-    assert set(policy(POLICY).check(note)[1]) == {"one", "two"}
-    with pytest.raises(InvalidLog, match="not that of"):
-        policy(POLICY).check(Note(note.text, (*note.signatures, forged)))
-
-
 @pytest.mark.parametrize(
     ("instead", "of", "why"),
     [
@@ -305,20 +289,6 @@ def proved(index: int) -> Proof:
     return Proof(index, hashes, LOG.note(ONE, TWO))
 
 
-def test_a_proof_is_verified_without_the_log() -> None:
-    found = proof(str(proved(299)).encode())
-
-    assert found == proved(299)
-    assert found.check(b"entry 299", policy(POLICY)) == (LOG.checkpoint, {"one": NOW, "two": NOW})
-    with pytest.raises(InvalidLog, match="entry 299 is not in the tree"):
-        found.check(b"entry 298", policy(POLICY))
-    with pytest.raises(InvalidLog, match="not the quorum"):
-        Proof(299, found.hashes, LOG.note(ONE)).check(b"entry 299", policy(POLICY))
-    after_the_empty_line = proof(str(proved(1)).replace("index 1\n", "index 1\n\n").encode())
-    with pytest.raises(InvalidLog, match="not a checkpoint"):
-        after_the_empty_line.check(b"entry 1", policy(POLICY))
-
-
 def test_extra_data_of_a_proof_is_passed_over() -> None:
     text = str(proved(1)).replace("index 1\n", "extra YWdl\nindex 1\n")
 
@@ -349,14 +319,6 @@ def test_what_is_no_proof(old: str, new: str) -> None:
     assert old in str(proved(1))
     with pytest.raises(InvalidLog):
         proof(str(proved(1)).replace(old, new).encode())
-
-
-def test_a_policy_says_where_a_witness_is_asked_and_need_not() -> None:
-    one, two = witness("one").public, witness("two").public
-
-    found = policy(f"witness one {one} https://one.example/\nwitness two {two}\nquorum one\n")
-
-    assert found.addresses == {"one": "https://one.example/"}
 
 
 def test_the_quorum_is_complete_with_the_last_witness_that_it_takes() -> None:

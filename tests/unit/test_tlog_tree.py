@@ -132,26 +132,6 @@ def test_a_root_over_fewer_entries_than_its_log_says_proves_nothing() -> None:
         check_consistency(3, mth(LEAVES[:3]), 5, mth(LEAVES[:5]), [])
 
 
-@given(st.lists(st.sampled_from([1, 2, 3, 100, 254, 255, 256, 257, 600]), max_size=6))
-def test_a_log_that_grows_in_any_steps_has_the_files_of_one_that_was_written_at_once(steps: list[int]) -> None:
-    entries = [b"%d" % number for number in range(sum(steps))]
-    edge, files = Edge(), dict[str, bytes]()
-    for step in steps:
-        edge, new = grown(edge, entries[edge.size : edge.size + step])
-        assert all(files.get(name, content) == content for name, content in new.items())  # none ever changes
-        files |= new
-        assert restored(files.__getitem__, edge.size) == edge
-
-    once, at_once = grown(Edge(), entries)
-    assert once == edge
-    assert at_once.items() <= files.items()
-    assert (
-        edge.root
-        == mth([leaf_hash(entry) for entry in entries])
-        == root(edge.size, reader(files.__getitem__, edge.size))
-    )
-
-
 @pytest.mark.parametrize(
     ("level", "index", "width", "name"),
     [
