@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.clients import refused, said, use
+from tests.support.clients import said, use
 from tests.support.disk import no_room_beyond
 from tests.support.door import Door
 from tests.support.issuer import Issuer
@@ -40,18 +40,6 @@ async def test_what_cannot_be_recorded_is_not_done_and_it_goes_on_when_there_is_
     assert (await door.ask(token)).status == 200
     assert [record["allowed"] for record in records(journal)] == [True, True]
     assert first_bad_record(journal) == 0
-
-
-async def test_a_tool_that_cannot_record_touches_nothing(system: System, writing: Token, stored: Stored) -> None:
-    await use(system, writing(), "create", title="Before", text="x")
-    before, journal = stored(), system.folder / "tool-documents" / "journal.jsonl"
-
-    with no_room_beyond(journal.stat().st_size):
-        told = await refused(system, writing(), "create", title="Now", text="x")
-
-    assert told["reason"] == "journal_unavailable"
-    assert stored() == before
-    assert not (await use(system, writing(), "create", title="After", text="x")).is_error
 
 
 async def test_documents_without_room_are_not_half_written_and_the_user_is_told(

@@ -1,21 +1,16 @@
 """Keycloak slow, broken or talking nonsense, over a real socket: what is known goes on, everything else is a 503."""
 
 import asyncio
-import gzip
 import time
-import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.exchanging import caller
 from tests.support.issuer import Issuer, Known
-from tests.support.system import fresh_revocations
 from zerotrust.decision import Denied, Reason, ReasonCode
-from zerotrust.issuer.exchange import Exchanger, TokenRequest
-from zerotrust.issuer.jwks import MAX_KEY_SET_BYTES, SigningKeys
+from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Freshness
 
 Misbehave = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -155,54 +150,6 @@ async def test_keys_go_on_within_their_life_and_are_asked_for_once_per_cooldown_
 
     issuer.misbehave, clock.now = None, 301 + COOLDOWN
     assert await keys.key("k1") is known
-
-
-async def test_a_key_set_is_not_read_beyond_its_bound(stand_in: tuple[StandIn, str], http: httpx.AsyncClient) -> None:
-    issuer, address = stand_in
-    issuer.misbehave = gigabyte
-    keys = keys_of(address, http)
-    tracemalloc.start()
-    await _refused(keys.key("k1"))
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-
-    assert most < 50 * MAX_KEY_SET_BYTES  # 3 MiB, most of it the sender's
-
-
-async def test_what_comes_packed_is_not_unpacked(stand_in: tuple[StandIn, str], http: httpx.AsyncClient) -> None:
-    """A thousandth of its size would pass the bound."""
-    issuer, address = stand_in
-    issuer.misbehave = told(b"200 OK\r\ncontent-encoding: gzip", gzip.compress(issuer.keys))
-    keys = keys_of(address, http)
-
-    assert await _refused(keys.key("k1")) is Reason.KEYS_UNAVAILABLE
-
-
-@MISBEHAVING
-async def test_no_token_comes_of_it_and_nothing_worse(
-    stand_in: tuple[StandIn, str], http: httpx.AsyncClient, how: str
-) -> None:
-    issuer, address = stand_in
-    issuer.misbehave = MISBEHAVIOURS[how]
-
-    async def record(_: object) -> None:
-        pass
-
-    class Proof:
-        async def assertion(self, audience: str) -> str:
-            return audience
-
-    exchanger = Exchanger(
-        issuer=Known(token_endpoint=address),
-        revocations=fresh_revocations(),
-        workload=Proof(),
-        http=http,
-        record=record,
-        clock=lambda: 1_800_000_000,
-    )
-    inference, scopes = "spiffe://agents.example/inference", frozenset({"inference.run"})
-
-    assert await _refused(exchanger.exchange(caller(), TokenRequest(inference, scopes))) is Reason.ISSUER_UNAVAILABLE
 
 
 async def _refused(asked: Coroutine[Any, Any, object]) -> ReasonCode:

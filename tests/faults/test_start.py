@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import termios
 from collections import namedtuple
 from pathlib import Path
 
@@ -87,17 +86,6 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
     assert process.returncode == status
 
 
-def test_whoever_is_started_by_nohup_stays_when_the_terminal_closes() -> None:
-    command = ["nohup", sys.executable, "-c", UNTIL_STOPPED]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
-        assert process.stdout
-        while process.stdout.readline() != "up\n":
-            pass
-        process.send_signal(signal.SIGHUP)
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "Interrupted; everything that was started has ended.\n"
-
-
 LEFT_RUNNING = """
 import sys
 from local.left_running import left_running
@@ -127,37 +115,6 @@ def test_make_up_has_succeeded_where_everything_is_said_to_run_and_nowhere_else(
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert (done.returncode, done.stdout, done.stderr) == (status, f"{says}\n", "")
-
-
-HOW_WIDE = """
-from local.left_running import READY, console
-print(console.width)
-print(READY)
-"""
-
-
-@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("x", 120)])
-def test_what_make_up_starts_prints_as_wide_as_make_up_does(columns: str, width: int) -> None:
-    command, env = [sys.executable, "-c", LEFT_RUNNING, HOW_WIDE], {**os.environ, "COLUMNS": columns}
-
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S603
-
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{width}\n{READY}\n", "")
-
-
-def test_what_make_up_starts_prints_as_wide_as_the_terminal() -> None:
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 70))
-    env = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
-    command = [sys.executable, "-c", LEFT_RUNNING, HOW_WIDE]
-    done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=theirs, check=False)  # noqa: S603
-    os.close(theirs)
-    said = os.read(ours, 10_000).decode()
-    os.close(ours)
-
-    assert done.returncode == 0
-    # Before it, the terminal shows for how long the program is loaded.
-    assert re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", said).splitlines()[-2:] == ["70", READY]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
