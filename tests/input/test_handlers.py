@@ -9,8 +9,7 @@ from fastapi import FastAPI, HTTPException
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from inference.chat import ModelReason
-from tests.support.attack import DOORS, Target
+from tests.support.attack import Target
 from tests.support.issuer import Issuer
 from tests.support.receipts import told
 from tests.support.system import running
@@ -18,65 +17,11 @@ from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.routes import Routes, Scope
 from zerotrust.service import Service
 
-HELLO = dict(DOORS["inference"].body)
-
-
-@pytest.mark.parametrize(
-    ("party", "body", "reason"),
-    [
-        ("orchestrator", b"", Reason.MALFORMED_BODY),
-        ("orchestrator", {}, Reason.MALFORMED_BODY),
-        ("orchestrator", {"request": 7}, Reason.MALFORMED_BODY),
-        ("orchestrator", {"request": "x" * 10_001}, Reason.MALFORMED_BODY),
-    ],
-)
-async def test_what_a_handler_does_not_take_is_refused_and_on_record(
-    target: Target, party: str, body: dict[str, Any] | bytes, reason: ReasonCode
-) -> None:
-    tried = await target.send(party, target.token(party), body=body)
-
-    assert tried.answer.status_code == 400
-    assert told(tried.answer) == {
-        "error": "invalid_request",
-        "reason": reason,
-        "trace_id": tried.recorded[0]["trace_id"],
-    }
-    assert tried.reasons == [Reason.GRANTED, reason]  # the caller might, and what it asked for was none
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "reason", "code"),
-    [
-        ({}, 400, Reason.MALFORMED_BODY, "malformed_body"),
-        (HELLO | {"messages": []}, 400, Reason.MALFORMED_BODY, "malformed_body"),
-        (HELLO | {"messages": [{"role": "user\nroot"}] * 1001}, 400, Reason.MALFORMED_BODY, "malformed_body"),
-        (HELLO | {"model": "another"}, 404, ModelReason.UNKNOWN_MODEL, "model_not_found"),
-        (HELLO | {"n": 2}, 400, ModelReason.UNSUPPORTED_OPTION, "unsupported_option"),
-    ],
-)
-async def test_what_the_model_does_not_take_is_refused_as_clients_of_its_api_read_it(
-    target: Target, body: dict[str, Any], status: int, reason: ReasonCode, code: str
-) -> None:
-    tried = await target.send("inference", target.token("inference"), body=body)
-
-    assert (tried.answer.status_code, tried.answer.json()["reason"]) == (status, reason)
-    error = tried.answer.json()["error"]
-    assert (error["type"], error["code"]) == ("invalid_request", code)
-    assert tried.reasons == [Reason.GRANTED, reason]
-
 
 async def test_the_record_says_which_field_and_never_what_stood_in_it(target: Target) -> None:
     tried = await target.send("orchestrator", target.token("orchestrator"), body={"request": ["a secret"]})
 
     assert tried.recorded[-1]["detail"] == "body.request"
-
-
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "\xff"])
-async def test_json_under_another_name_is_refused(target: Target, kind: str) -> None:
-    header = (b"content-type", kind.encode("latin-1"))
-    tried = await target.send("orchestrator", target.token("orchestrator"), headers=[header])
-
-    assert (tried.answer.status_code, tried.problem["reason"]) == (400, Reason.MALFORMED_BODY)
 
 
 class Broken(Service):

@@ -88,27 +88,6 @@ async def test_an_a2a_request_that_is_none_gets_the_protocols_error(
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        pytest.param(tool_call("read") | {"jsonrpc": "1.0"}, -32600, id="another JSON-RPC"),
-        pytest.param({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, -32602, id="no params"),
-        pytest.param({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": "x"}, -32600, id="params a text"),
-        pytest.param(HI | {"method": "tools/call", "params": {"name": "read"}}, -32602, id="no _meta"),
-        pytest.param(HI | {"method": "tools/call", "params": {"name": "read", "_meta": 7}}, -32602, id="_meta 7"),
-        pytest.param(tool_call("read") | {"params": tool_call("read")["params"] | {"arguments": []}}, -32602, id="[]"),
-        pytest.param(tool_call("read") | {"params": tool_call("read")["params"] | {"requestState": 7}}, -32602, id="7"),
-    ],
-)
-async def test_an_mcp_request_that_is_none_gets_the_protocols_error(
-    target: Target, body: dict[str, Any], code: int
-) -> None:
-    tried = await target.send("tool/documents", target.token("tool/documents"), body=body)
-
-    assert (tried.answer.status_code, tried.answer.json()["error"]["code"]) == (400, code)
-    check_told(tried.answer.text)
-
-
-@pytest.mark.parametrize(
     ("tool", "arguments", "wrong"),
     [
         ("read", {}, "id"),
@@ -206,29 +185,6 @@ async def test_the_tools_name_is_its_name_in_any_case_and_at_its_own_port(
         answer = await asked_once(port, party, tls, asked)
 
     assert answer.split()[1] == str(status).encode()
-
-
-@pytest.mark.parametrize("value", [b"text/plain", b"application/x-www-form-urlencoded", None])
-@pytest.mark.parametrize("body", [HI, b"{'jsonrpc': 'as Python writes it'}"])
-async def test_an_agent_takes_json_alone_and_says_so_in_a2a(
-    target: Target, value: bytes | None, body: dict[str, Any] | bytes
-) -> None:
-    headers = [(b"content-type", value)]
-    tried = await target.send("agent/reader", target.token("agent/reader"), body=body, headers=headers)
-
-    assert (tried.answer.status_code, tried.problem["reason"]) == (415, Reason.UNSUPPORTED_CONTENT)
-    assert tried.answer.json()["error"]["code"] == -32005
-    assert not tried.handled
-
-
-@pytest.mark.parametrize("party", ["agent/reader", "tool/documents"])
-@pytest.mark.parametrize("body", [b"x", b'{"id": 1', b'{"id": 1, "id": 2}'])
-async def test_a_body_that_is_no_json_is_a_parse_error(target: Target, party: str, body: bytes) -> None:
-    tried = await target.send(party, target.token(party), body=body)
-
-    error = tried.answer.json()
-    assert (tried.answer.status_code, error["error"]["code"], error["id"]) == (400, -32700, None)
-    assert tried.reasons == [Reason.MALFORMED_BODY]
 
 
 @pytest.mark.parametrize("party", ["agent/reader", "tool/documents"])

@@ -3,16 +3,11 @@
 import json
 import logging
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests.support.attack import Target, message, tool_call
-from tests.support.door import NOW, Door
-from tests.support.issuer import Issuer
-from zerotrust.registry.model import Registry
 from zerotrust.transport.logs import MOST_CAUSES, MOST_OF_A_TEXT, _JsonLines, log_json_lines
 
 NASTY = "\r\nEVIL\x1b[31m\0\u202etxt\u200b\ud800\x9b" + "x" * 1_000_000
@@ -47,35 +42,6 @@ async def test_what_a_caller_asks_for_is_plain_in_the_journal(target: Target) ->
     written = (target.system.folder / "tool-documents" / "journal.jsonl").read_bytes()
     assert b"EVIL" in written
     check_plain(written)
-
-
-@pytest.mark.parametrize("path", ["/\u202etxt\u200b\ud800" + "x" * 1000, "/\ud800", "/" + "é" * 1000])
-async def test_a_path_that_cannot_be_written_is_written_all_the_same(
-    tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey, path: str
-) -> None:
-    issuer = Issuer(registry, key=signing_key, clock=lambda: NOW)
-    door = Door(tmp_path, issuer)
-    reply = await door.ask(issuer.token(), path=path)
-    door.close()
-
-    assert reply.status == 403
-    [record] = door.requests
-    assert record["operation"].isprintable()
-    assert len(record["operation"]) <= 2000
-
-
-async def test_a_path_with_control_characters_is_refused_before_anything_else_and_counted(
-    tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey
-) -> None:
-    issuer = Issuer(registry, key=signing_key, clock=lambda: NOW)
-    door = Door(tmp_path, issuer)
-    reply = await door.ask(issuer.token(), path=f"/{NASTY}")
-    counted = await door.counted(1)
-    door.close()
-
-    assert (reply.status, reply.reason) == (400, "malformed_path")
-    assert door.handled == []
-    assert [count["reason"] for count in counted] == ["malformed_path"]
 
 
 def _kept(monkeypatch: pytest.MonkeyPatch, *loggers: str) -> list[dict[str, str]]:
@@ -172,18 +138,6 @@ async def test_a_message_that_is_no_json_rpc_leaves_no_stack_trace(
 
     assert tried.answer.json()["error"]["code"] in (-32600, -32602)
     assert [line for line in lines if "trace" in line or "SECRET" in str(line)] == []
-
-
-async def test_what_an_agent_cannot_read_is_not_quoted_in_its_log(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = _kept(monkeypatch, "a2a")
-    said = RPC["params"]["message"] | {"role": 7, "parts": [{"text": {"SECRET": "SECRET"}}]}
-
-    await target.send("agent/reader", target.token("agent/reader"), body=RPC | {"params": {"message": said}})
-
-    assert [line["trace"].splitlines()[-1] for line in lines if "trace" in line] == ["ParseError"]
-    assert "SECRET" not in str(lines)
 
 
 async def test_whatever_is_logged_for_a_request_names_its_trace(
