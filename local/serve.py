@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from authorities.policy.versions import Version, content_of
 from local.keycloak_options import URL
 from local.left_running import READY, let_go
 from local.manual_steps import RECEIPT_STEPS, steps
@@ -12,9 +13,10 @@ from local.model import Model
 from local.past import HINTS
 from local.program import FOLDER, console, paragraph, say
 from local.start import running
-from local.system import HOST, System
+from local.system import HOST, ROOT, System
 from registration.realm.users import USERS
 from zerotrust.durable import written
+from zerotrust.registry.reading import RegistryError
 
 ZT = ".venv/bin/zt --user olga"
 NOW = (
@@ -40,7 +42,7 @@ async def serve(model: Model) -> int:
         written(file, told.encode())
         try:
             print(told, end="")
-            for line in READY, *suspensions(system):
+            for line in last_lines(system):
                 console.print(line, soft_wrap=True)
             let_go(FOLDER / "logs" / "local.log")
             await asyncio.Event().wait()
@@ -78,6 +80,13 @@ def _show_what_next() -> None:
         paragraph(f"{what:<17} {how}", indent=2, hanging=18)
 
 
+def last_lines(system: System) -> Iterator[Text]:
+    """Yield whether other policies are in force, how to stop, and who is suspended: then nothing works as it should."""
+    yield from other_policies(system)
+    yield Text(READY)
+    yield from suspensions(system)
+
+
 def suspensions(system: System) -> Iterator[Text]:
     """Yield who is suspended, each with the command that ends it."""
     for name, why in system.suspended.items():
@@ -85,4 +94,23 @@ def suspensions(system: System) -> Iterator[Text]:
             f"\n{name} is suspended since an earlier run ({why}), and does nothing until:\n"
             f"  {ZT} party reinstate {name}" + (WITHOUT_POLICIES if name == system.registry.authorities.policy else ""),
             "red",
+        )
+
+
+def other_policies(system: System) -> Iterator[Text]:
+    """Yield that policies/ is not in force, if so, with the commands that put it into force."""
+    kept = system.data(system.registry.authorities.policy) / "versions"
+    try:
+        newest = max(kept.glob("*.json"), default=None)
+        active = Version.model_validate_json(newest.read_bytes()) if newest else None
+        differs = active and content_of(ROOT / "policies") != active.content
+    except (OSError, ValueError, RegistryError):  # what cannot be read says nothing
+        return
+    if active and differs:
+        yield Text(
+            f"\npolicies/ differs from version {active.number}, which is in force.\n"
+            "An operator puts it into force:\n"
+            f"  {ZT} policy test\n"
+            f'  {ZT} policy activate --because "..."',
+            "yellow",
         )

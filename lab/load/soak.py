@@ -1,12 +1,12 @@
 """`make soak`: minutes of load without faults, then minutes of revocations with faults.
 
-Fails if an answer of the first part is wrong, if a call of the second part is allowed later than the
+Fails if an answer of the first part is wrong or a process grows, if a call of the second part is allowed later than the
 registry's bound after its revocation, or after the source of revocations has failed, or if a journal is broken.
 """
 
 import os
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Annotated
 
 import typer
@@ -19,6 +19,7 @@ from lab.load.judge import Evidence
 from lab.load.under_faults import under_faults
 from lab.load.under_load import under_load
 from lab.load.users import Score
+from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
 from local.program import FOLDER, console, say, show, until_stopped
 from local.start import running
 from zerotrust.audit.chain import first_bad_record
@@ -33,12 +34,12 @@ def main(
     seed: Annotated[int, typer.Option(help="what goes wrong in which order")] = 6,
 ) -> None:
     """Run both parts and print the results."""
-    score = Score()
+    score, samples = Score(), defaultdict[str, list[Held]](list)
 
     async def soak() -> int:
         async with running(FOLDER / "soak", say=say, insiders=INSIDERS) as system:
-            await under_load(system, score, seconds=minutes * 60, count=count)
-            _report_load(score)
+            await under_load(system, score, samples, seconds=minutes * 60, count=count)
+            _report_load(score, samples)
             evidence = Evidence(bound=system.registry.freshness.revocations)
             say(f"Users are at work, and things go wrong, for {minutes * 60:.0f} s (seed {seed})")
             await under_faults(system, evidence, seconds=minutes * 60, seed=seed, wires=EVERYWHERE)
@@ -46,7 +47,8 @@ def main(
             say("Everything ends")
         late = list(evidence.violations())
         _report_faults(evidence, len(late))
-        failures = [*(f"the journal of {name} is broken" for name in broken), *late, *score.wrong]
+        failures = grown(samples) + [f"the journal of {name} is broken" for name in broken]
+        failures += late + score.wrong
         console.print(f"{os.cpu_count()} cores, load average {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
         for one in failures[:SHOWN]:
             console.print(Text(one, "red"))
@@ -55,12 +57,21 @@ def main(
     sys.exit(until_stopped(soak()))
 
 
-def _report_load(score: Score) -> None:
+def _report_load(score: Score, samples: Samples) -> None:
     rows = [
         (what, str(len(took)), milliseconds(took, 50), milliseconds(took, 99))
         for what, took in sorted(score.took.items())
     ]
     show(("", "times", "p50 ms", "p99 ms"), rows, right=True)
+    table = []
+    for name, seen in samples.items():
+        memory = [f"{one.memory:.1f}" for one in (seen[0], seen[len(seen) // 2], seen[-1])]
+        table.append((name, *memory, str(seen[-1].files), str(seen[-1].connections)))
+    show(("", "MiB after warm-up", "half-way", "at the end", "files", "connections"), table, right=True)
+    console.print(
+        f"Flat: the median of the last third is at most a tenth and {SLACK} MiB above that of the first; "
+        f"never more than {MOST_FILES} files."
+    )
     say(
         f"{score.tried} requests, {len(score.wrong)} wrong answers; {len(score.evidence.revocations)} suspensions, "
         f"which {score.refused} answers told of"

@@ -8,18 +8,22 @@ from demo.revocation import operator
 from lab.load.judge import Ban
 from lab.load.stories import THROUGH_THE_WRITER, kinds_of
 from lab.load.users import Score, users
+from lab.load.watch import Samples, held
 from local.program import say
 from local.system import System
 
 EVERY = 10
-"""Seconds between two lines."""
+"""Seconds between two lines, and between two samples of the processes' resources."""
+WARM_UP = 60
+"""Seconds before the first sample that counts, but at most a fifth of the whole."""
 SUSPENDED = "agent/writer"
 WORKING, SUSPENSION = 17, 3
 """Seconds from one suspension to the next, and of each suspension."""
 
 
-async def under_load(system: System, score: Score, *, seconds: float, count: int) -> None:
+async def under_load(system: System, score: Score, samples: Samples, *, seconds: float, count: int) -> None:
     """Let users work for this many seconds."""
+    services = {one.launch.name: one.process.pid for one in system.authority.running if one.launch.name != "insider"}
     async with AsyncExitStack() as stack:
         everybody = list(users(system, count, stack))
         say(f"{count} users sign in, one after the other")
@@ -31,7 +35,14 @@ async def under_load(system: System, score: Score, *, seconds: float, count: int
         before, began = 0, time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             await asyncio.sleep(min(EVERY, seconds - passed))
-            say(f"{score.tried} requests (+{score.tried - before}), {len(score.wrong)} wrong")
+            now = {name: held(pid) for name, pid in services.items()}
+            if time.monotonic() - began > min(WARM_UP, seconds / 5):
+                for name, one in now.items():
+                    samples[name].append(one)
+            say(
+                f"{score.tried} requests (+{score.tried - before}), {len(score.wrong)} wrong, "
+                f"{sum(one.memory for one in now.values()):.0f} MiB, {sum(one.files for one in now.values())} files"
+            )
             before = score.tried
             if ended := [task for task in working if task.done()]:
                 ended[0].result()

@@ -13,6 +13,7 @@ from lab.load.judge import Ban, Call, Evidence
 from lab.load.stories import OWN, THROUGH_THE_WRITER, kinds_of, wrong
 from lab.load.under_load import suspension
 from lab.load.users import NAMES, Score, users
+from lab.load.watch import MOST_FILES, SLACK, Held, grown, held
 from local.system import System
 
 
@@ -33,6 +34,7 @@ async def test_everybody_does_everything_at_once_and_every_answer_is_right(real:
     assert score.wrong == []
     assert len(score.evidence.acknowledged) == 1
     assert score.tried == sum(len(kinds_of(name)) for name in NAMES)
+    assert all(held(one.process.pid).files < MOST_FILES for one in real.authority.running)
 
 
 @pytest.fixture
@@ -117,3 +119,17 @@ async def test_what_the_suspended_writer_has_a_part_in_is_refused_meanwhile_and_
     await score.once(alice, what, does)
 
     assert score.wrong == ([f"alice {what}: {found}"] if found else [])
+
+
+def test_a_process_that_keeps_its_memory_is_flat() -> None:
+    assert grown({"reader": [Held(100, 50, 20), Held(100 + SLACK, 50, 20), Held(100, 50, 20)]}) == []
+
+
+def test_a_process_that_grows_is_not() -> None:
+    assert grown({"reader": [Held(100, 50, 20), Held(110, 50, 20), Held(120, 50, 20)]}) == [
+        "reader grew from 100 to 120 MiB"
+    ]
+
+
+def test_a_process_that_leaves_files_open_is_not() -> None:
+    assert grown({"reader": [Held(100, 50, 20), Held(100, MOST_FILES + 1, 20)]}) == ["reader held 251 files"]

@@ -10,14 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 import local.__main__
+from authorities.policy.versions import content_of
 from local.alone import only_one
+from local.left_running import READY
 from local.manual_steps import RECEIPT_STEPS
 from local.past import HINTS
 from local.program import console
-from local.serve import NOW, _show_addresses, _show_what_next, hints, suspensions
+from local.serve import NOW, _show_addresses, _show_what_next, hints, last_lines, other_policies, suspensions
 from local.system import ROOT
 from registration.realm.users import USERS
-from tests.support.system import deployment, registry
+from tests.support.policies import versions_in
+from tests.support.system import POLICIES, deployment, registry
 from zt.commands import app
 
 ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
@@ -158,3 +161,27 @@ def test_what_was_printed_can_be_printed_again_while_it_runs(
 
     assert (again.exit_code, again.output) == (0, told)
     assert [secret for secret in system.keycloak.passwords.values() if secret not in told] == []
+
+
+def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:
+    """A start does not, and nobody would notice."""
+    system.suspended = {}
+    kept = versions_in(tmp_path / "versions", content_of(POLICIES))
+    assert list(other_policies(system)) == []
+
+    kept.add(kept.active.content.model_copy(update={"table": ""}), by="olga", why="other")
+    [notice] = other_policies(system)
+    assert notice.plain.splitlines() == [
+        "",
+        "policies/ differs from version 2, which is in force.",
+        "An operator puts it into force:",
+        "  .venv/bin/zt --user olga policy test",
+        '  .venv/bin/zt --user olga policy activate --because "..."',
+    ]
+    assert [line.plain for line in last_lines(system)] == [notice.plain, READY]
+    system.suspended = {"agent/writer": "compromised"}
+    told = [line.plain for line in last_lines(system)]
+    assert told[:2] == [notice.plain, READY]
+    assert ZT_REINSTATES in told[2]
+    (tmp_path / "versions" / "000003.json").write_text("{")
+    assert list(other_policies(system)) == [], "the policy authority says what is wrong with that"
