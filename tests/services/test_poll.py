@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -44,20 +43,6 @@ def reader(keycloak: Keycloak, applied: Applied) -> Reader:
 # --- nothing missed, nothing twice ------------------------------------------------------------------------------------
 
 
-async def test_what_is_read_again_is_taken_once_and_what_was_before_the_beginning_is_left(
-    keycloak: Keycloak, applied: Applied, reader: Reader
-) -> None:
-    keycloak.logout("old", at=NOW - 10_001)
-    keycloak.logout("a")
-    await reader.read()
-    keycloak.logout("late", at=NOW - 9_000)
-    keycloak.logout("b", at=NOW + 1)
-    await reader.read()
-    await reader.read()
-
-    assert applied.names == ["a", "late", "b"]
-
-
 @pytest.mark.parametrize("many", [9, 10, 11, 25])
 async def test_however_many_there_are_all_are_read_and_no_more_at_once_than_there_is_room_for(
     keycloak: Keycloak, applied: Applied, reader: Reader, many: int, monkeypatch: pytest.MonkeyPatch
@@ -92,28 +77,6 @@ async def test_what_comes_between_two_questions_moves_nothing_out_of_sight(
     await reader.read()
 
     assert sorted(applied.names) == sorted(f"session {number}" for number in [*range(5), *range(10, 15)])
-
-
-async def test_a_read_asks_its_questions_at_the_same_time(
-    keycloak: Keycloak, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    all_asked = asyncio.Barrier(3)
-
-    def with_the_others(ask: Callable[..., Any]) -> Callable[..., Any]:
-        async def asked(*what: Any) -> Any:
-            await all_asked.wait()
-            return await ask(*what)
-
-        return asked
-
-    for where, name in (
-        (keycloak, "a_get_events"),
-        (keycloak, "a_get_admin_events"),
-        (keycloak.connection, "a_raw_get"),
-    ):
-        monkeypatch.setattr(where, name, with_the_others(getattr(where, name)))
-    async with asyncio.timeout(30):
-        await reader.read()
 
 
 async def test_where_one_question_fails_the_others_end_and_its_error_is_raised(

@@ -12,10 +12,9 @@ from authorities.registry import followers, notify
 from authorities.registry import stream as sending
 from authorities.registry.published import changes
 from authorities.registry.reasons import RegistryReason
-from tests.support.ca import NO_CERTIFICATE, workload
+from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.outside import with_server
-from tests.support.policies import signed
 from tests.support.registry_authority import (
     ATTESTATION_PARTY,
     FOLLOWER,
@@ -24,13 +23,12 @@ from tests.support.registry_authority import (
     READER,
     READERS_ID,
     Authority,
-    Follower,
     authority_in,
     read,
     streaming,
 )
 from tests.support.registry_authority import told as told_at_last
-from tests.support.system import POLICY, System, svid_of
+from tests.support.system import System, svid_of
 from tests.support.waiting import until
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
@@ -38,8 +36,7 @@ from zerotrust.registry.events import read_heartbeat
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
-from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS
-from zerotrust.registry.topics import POLICY as POLICY_TOPIC
+from zerotrust.registry.topics import HEARTBEAT
 from zerotrust.revocation_list import Revocable
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Svid
@@ -49,40 +46,6 @@ SERVER = "llamastack"
 
 
 # doors
-
-FOR_OPERATORS = [
-    ("GET", "/parties"),
-    ("GET", f"/parties/{READER}"),
-    ("POST", f"/parties/{READER}/suspend"),
-    ("POST", f"/parties/{READER}/reinstate"),
-    ("POST", "/reload"),
-    ("GET", "/revocations"),
-    ("POST", "/revocations"),
-    ("POST", "/reinstatements"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), FOR_OPERATORS)
-async def test_what_operators_do_nobody_else_does(authority: Authority, method: str, path: str) -> None:
-    chain = {"act": {"sub": "zt"}, "lineage": ["a"], "txn": "a", "root": {"azp": "zt", "iat": 1}}
-    workloads = authority.issuer.chain("orchestrator")
-    for token, peer, reason in (
-        (None, NO_CERTIFICATE, Reason.NO_TOKEN),
-        (None, workload(READER), Reason.NO_TOKEN),
-        (None, workload(ATTESTATION_PARTY), Reason.NO_TOKEN),
-        (authority.operators_token(groups=["/engineering"]), NO_CERTIFICATE, Reason.POLICY_DENIED),
-        (authority.operators_token(groups=[]), NO_CERTIFICATE, Reason.POLICY_DENIED),
-        (authority.operators_token(scope="task.run"), NO_CERTIFICATE, Reason.SCOPE_MISSING),
-        (authority.operators_token(aud="spiffe://agents.example/orchestrator"), NO_CERTIFICATE, "audience_mismatch"),
-        (authority.operators_token(azp="walkthrough"), NO_CERTIFICATE, Reason.ACTOR_MISSING),
-        (authority.operators_token(), workload(READER), Reason.NOT_BOUND),
-        (authority.operators_token(**chain), NO_CERTIFICATE, Reason.POLICY_DENIED),
-        (authority.operators_token(**workloads), workload("orchestrator"), Reason.POLICY_DENIED),
-    ):
-        answer = await authority.ask(method, path, {"cause": "x"}, token=token, peer=peer)
-        assert answer.json()["reason"] == reason, answer.text
-    assert authority.events == []
-    assert authority.realm.told == []
 
 
 @pytest.mark.parametrize(
@@ -120,12 +83,6 @@ async def test_an_operator_gives_a_cause_that_passes_for_no_drift_and_for_no_eve
 
     answer = await authority.ask("POST", path, {"cause": "it drifts: look"}, token=token)
     assert answer.status_code == 200, answer.text
-
-
-async def test_what_is_in_no_table_has_no_door(authority: Authority) -> None:
-    for method, path in (("DELETE", "/parties"), ("DELETE", f"/parties/{READER}"), ("POST", f"/parties/{READER}")):
-        answer = await authority.ask(method, path, {"cause": "x"}, token=authority.operators_token())
-        assert (answer.status_code, answer.json()["reason"]) == (403, Reason.NO_PERMISSION_FOR_ROUTE)
 
 
 async def test_every_party_follows_by_its_certificate_and_nobody_without_one(authority: Authority) -> None:
@@ -286,32 +243,6 @@ async def test_a_realm_that_is_away_delays_no_revocation_and_is_notified_until_i
     assert len({what for what, _ in await told_at_last(authority, 3)}) == 1
 
 
-@pytest.mark.parametrize("how", ["an operator", "drift"])
-async def test_a_realm_that_was_away_is_notified_of_a_suspension_until_it_has_confirmed_or_that_is_over(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    monkeypatch.setattr(notify, "SECONDS_BETWEEN_TRIES", 0.01)
-
-    async def suspended() -> None:
-        authority.realm.away = True
-        if how == "drift":
-            await authority.report({READER: "agents/reader/main.py"})
-            await authority.report({})
-        else:
-            await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
-
-    await suspended()
-    await until(lambda: len(authority.realm.told) >= 3)
-    authority.realm.away = False
-    told = await told_at_last(authority, 3)
-    assert {what for what, _ in told} == {"disable"}
-
-    await authority.operate("POST", f"/parties/{READER}/reinstate", {})
-    await suspended()
-    await authority.operate("POST", f"/parties/{READER}/reinstate", {})
-    await told_at_last(authority, len(told) + 1)  # although it is away
-
-
 async def test_a_report_that_was_held_back_is_no_news(authority: Authority) -> None:
     await authority.report({}, at=time.time() - 60)
     async with asyncio.timeout(5):
@@ -324,28 +255,6 @@ async def test_a_report_that_was_held_back_is_no_news(authority: Authority) -> N
 
 
 # drift
-
-
-async def test_who_does_not_run_what_was_approved_is_suspended_and_stays_so_until_an_operator_ends_it(
-    authority: Authority,
-) -> None:
-    drifted = {READER: "agents/reader/main.py: changed"}
-    assert await authority.report(drifted) == [READER]
-    assert await authority.report(drifted) == []  # the same story again
-
-    assert authority.revocations.of_party(READERS_ID).detail.endswith("drift: agents/reader/main.py: changed")
-    assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "drifted"
-    answer = await authority.ask("POST", f"/parties/{READER}/reinstate", {}, token=authority.operators_token())
-    assert (answer.status_code, answer.json()["reason"]) == (409, RegistryReason.DRIFTED)
-    assert not authority.revocations.of_party(READERS_ID)
-
-    assert await authority.report({}) == []  # the file is as it was
-    assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "suspended"
-    assert not authority.revocations.of_party(READERS_ID)
-    await authority.operate("POST", f"/parties/{READER}/reinstate", {})
-    assert authority.revocations.of_party(READERS_ID)
-    assert [event for event, _ in authority.events if event != "refusal"] == ["drift", "reinstate"]
-    assert ("disable", READERS_ID, False) in authority.realm.told
 
 
 async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_again(authority: Authority) -> None:
@@ -440,93 +349,12 @@ def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
 # what everybody is told
 
 
-async def test_the_feed_begins_with_the_documents_the_state_and_how_fresh_it_is(authority: Authority) -> None:
-    await authority.report({})
-    await authority.operate("POST", "/parties/inference/suspend", {"cause": "a theft"})
-
-    document, policy, state, beat, *_ = await authority.heard()
-
-    kinds = [line["kind"] for line in (document, policy, state, beat)]
-    assert kinds == [REGISTRY.type, POLICY_TOPIC.type, REVOCATIONS.type, HEARTBEAT.type]
-    assert (document["number"], document["document"]) == (1, authority.system.snapshot.model_dump(mode="json"))
-    assert (policy["number"], policy["document"]) == (1, signed().model_dump())
-    [told] = state["events"].values()
-    inference = authority.issuer.registry.id("inference")
-    entries = [["party", inference, "a theft (operator olivia)"]]
-    assert (state["number"], told) == (1, {"part": 1, "parts": 1, "revoked": entries})
-    assert beat["numbers"] == {"registry": 1, "policy": 1, "revocations": 1}
-    assert 0 <= beat["sources"]["attestation"] < 60
-
-
 async def test_a_source_that_was_never_heard_makes_nothing_fresh(authority: Authority) -> None:
     *_, beat = (await authority.heard())[:4]
 
     _, oldest = read_heartbeat(beat, now=time.time())
 
     assert oldest > 3
-
-
-async def test_a_document_keeps_its_number_over_a_restart_until_it_is_another(tmp_path: Path, issuer: Issuer) -> None:
-    """Or a party that has seen a higher one would refuse it, and a lower one could be another version's."""
-    stricter = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
-    numbers = list[dict[str, int]]()
-    for brought in (signed(), signed(), signed(stricter, 2), signed(POLICY, 3)):
-        async with authority_in(tmp_path, issuer) as authority:
-            before = (await authority.heard())[3]["numbers"]
-            assert before["policy"] == (numbers[-1]["policy"] if numbers else 1)
-            assert (await authority.bring(brought)).status_code == 204
-            numbers.append((await authority.heard())[3]["numbers"])
-
-    assert [one["policy"] for one in numbers] == [1, 1, 2, 3]
-    assert [one["registry"] for one in numbers] == [1, 1, 1, 1]
-
-
-async def test_other_policies_are_sent_with_the_heartbeat_that_names_them_and_decide_here(authority: Authority) -> None:
-    nobody = POLICY.model_copy(update={"policies": POLICY.policies.replace('"/operators"', '"/nobody"')})
-    following = asyncio.create_task(authority.heard(tries=[1]))
-    await asyncio.sleep(0.1)
-
-    assert (await authority.bring(signed(nobody, 2))).status_code == 204
-
-    refused = await authority.ask("GET", "/parties", token=authority.operators_token())
-    assert refused.json()["reason"] == Reason.POLICY_DENIED
-    lines = (await following)[4:]
-    sent = next(number for number, line in enumerate(lines) if line["kind"] == POLICY_TOPIC.type)
-    assert (lines[sent]["number"], lines[sent]["document"]) == (2, signed(nobody, 2).model_dump())
-    assert lines[sent + 1]["numbers"] == {"registry": 1, "policy": 2, "revocations": 0}
-
-
-async def test_what_was_revoked_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
-    async with authority_in(tmp_path, issuer) as authority:
-        await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "a theft"})
-        await authority.operate("POST", "/parties/inference/suspend", {"cause": "a theft"})
-        await authority.operate("POST", "/parties/inference/reinstate", {})
-        before = await authority.operate("GET", f"/parties/{READER}")
-    async with authority_in(tmp_path, issuer) as again:
-        assert await again.operate("GET", f"/parties/{READER}") == before
-        assert not again.revocations.of_party(READERS_ID)
-        assert again.revocations.number == 3
-        assert (await again.heard("inference"))[2]["number"] == 3
-        await again.operate("POST", f"/parties/{READER}/reinstate", {})
-        assert again.revocations.number == 4
-
-
-async def test_many_changes_at_once_are_published_one_after_the_other(tmp_path: Path, issuer: Issuer) -> None:
-    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
-        early, late = Follower(), Follower()
-        following = [asyncio.create_task(early.follow(stream, 60))]
-        await asyncio.sleep(0)
-        changing = [stream.change("user", f"user-{n % 7}", None if n % 3 == 2 else "x") for n in range(30)]
-        await asyncio.gather(*changing)
-        following.append(asyncio.create_task(late.follow(stream, 60)))
-        await asyncio.gather(*(stream.change("user", f"user-{n % 5}", "y" if n % 2 else None) for n in range(30)))
-        await asyncio.gather(*following)
-
-        own = stream._revocations
-        for follower in (early, late):  # with a gap, `hear` would have raised
-            assert follower.numbers == sorted(follower.numbers)
-            assert follower.revocations.revoked == own.revoked == stream._kept.revoked
-        assert early.numbers[-1] == own.number == 60
 
 
 async def test_a_change_is_on_the_disk_before_anybody_hears_of_it(

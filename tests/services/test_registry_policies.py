@@ -98,18 +98,6 @@ async def test_a_version_may_be_somewhat_ahead_and_where_there_was_none_any_numb
         assert (await empty.bring(signed(POLICY, MAX_VERSION))).status_code == 204
 
 
-async def test_without_policies_operators_are_refused_and_the_feed_has_none(tmp_path: Path, issuer: Issuer) -> None:
-    authority = Authority(tmp_path, issuer, first=True)
-    async with alive(authority.app):
-        assert (await listed(authority)).status_code == 503
-        refused = await listed(authority)
-        assert (refused.json()["reason"], refused.headers["retry-after"]) == (Reason.POLICY_UNKNOWN, "1")
-        await silent_about_policies(authority)
-        assert (await authority.bring(signed())).status_code == 204
-        assert (await listed(authority)).status_code == 200
-        assert (await numbers(authority))["policy"] == 1
-
-
 async def suspended_with(folder: Path, cause: str) -> None:
     """An earlier run has suspended the policy authority."""
     (data := folder / "authority-registry").mkdir(parents=True, exist_ok=True)
@@ -132,14 +120,6 @@ async def test_a_policy_authority_that_drifts_before_it_has_brought_policies_is_
     assert said.startswith(
         f"{AUTHORITY} is suspended (drift: app.py), and has never brought policies to this registry."
     )
-
-
-async def test_with_policies_a_drift_of_their_authority_is_no_such_news(
-    authority: Authority, caplog: pytest.LogCaptureFixture
-) -> None:
-    await authority.report({AUTHORITY: "app.py"})
-
-    assert "make fresh" not in caplog.text
 
 
 async def test_a_registry_that_nobody_could_operate_does_not_start_and_says_what_to_do(

@@ -85,12 +85,3 @@ async def test_each_thing_that_keycloak_changes_is_on_record(
         ("revoke", what, "keycloak: logout", None),
         ("reinstate", what, None, None),
     ]
-
-
-async def test_what_an_operator_has_revoked_keycloak_does_not_reinstate_and_so_there_is_no_record(
-    authority: Authority, keycloak: Keycloak
-) -> None:
-    await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "it misbehaves"})
-    await keycloak.apply(Change(("party", "spiffe://agents.example/agent/reader"), None))
-
-    assert [action for action, *_ in administration(authority)] == ["suspend"]

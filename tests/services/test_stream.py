@@ -66,21 +66,6 @@ async def test_one_stream_too_many_ends_the_oldest_of_the_same_party_and_nobody_
     assert not stream._followers.parties
 
 
-async def test_the_streams_of_a_party_that_is_revoked_end_and_those_of_others_go_on(stream: Stream) -> None:
-    lost, other = [await begun(stream) for _ in range(2)], await begun(stream, FOLLOWER)
-
-    await stream.change("party", READERS_ID, "a theft")
-
-    for lines in lost:
-        assert [number(event) for event in await rest(lines)] == [1]  # its own revocation is the last that it hears
-    await stream.change("user", "u", "x")
-    assert [number(read((await anext(other)).rstrip("\n"))) for _ in range(2)] == [1, 2]
-    assert await rest(stream.follow(READERS_ID, time.time() + 600)) == []
-
-    await stream.change("party", READERS_ID, None)
-    await begun(stream)
-
-
 async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: Stream) -> None:
     lines, other = await begun(stream), await begun(stream, FOLLOWER)
     raw = stream.snapshot.registry.model_dump()
@@ -214,13 +199,6 @@ async def test_what_a_later_time_revokes_already_is_no_change(stream: Stream) ->
     await apply(Change(("token", "late"), "keycloak: revoked", of_user_until(99, "eve", "walkthrough")))
 
     assert stream._kept.number == number
-
-
-async def test_where_nobody_can_tell_whose_it_is_it_is_remembered_by_its_name(stream: Stream) -> None:
-    apply = applying(stream, AsyncMock())
-    await asyncio.gather(*(apply(Change(("token", f"t-{n}"), "keycloak: revoked")) for n in range(100)))
-
-    assert len(stream._kept.revoked) == 100
 
 
 async def test_of_sessions_too_one_time_does_for_the_rest(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:

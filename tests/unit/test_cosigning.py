@@ -1,7 +1,6 @@
 """Whom the ledger asks for a cosignature: the registry decides, and the other witnesses change nothing."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,7 @@ from authorities.audit.others import MOST_OTHERS, Other, OthersIn, others_in, ot
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Logs, Registry, grow
 from tests.support.tlog import ORIGIN, witness
-from zerotrust.tlog.checkpoint import cosigned_at
-from zerotrust.tlog.note import COSIGNATURE, MAX_NOTE, VerifierKey, parsed
+from zerotrust.tlog.note import MAX_NOTE, VerifierKey, parsed
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
 
@@ -78,13 +76,12 @@ class Ledger:
         self._logs, self._registry, self._foreign = logs, registry, foreign
         self.other, self.now = other, 0.0
 
-    async def start(self, other: Other | None = None) -> Log:
-        """Start it, with that other witness or with the one that knows the log."""
-        others = [other or self.other]
+    async def start(self) -> Log:
+        """Start it, with the other witness, which knows the log."""
         cosigners = Cosigners(
             ADDRESS,
             http=self._registry.http,
-            others=lambda: others,
+            others=lambda: [self.other],
             others_http=self._foreign.http,
             clock=lambda: self.now,
         )
@@ -103,24 +100,6 @@ def signed_by(log: Log) -> list[str]:
 
 
 WITHOUT, WITH = [ORIGIN, "agents.example/registry"], [ORIGIN, "agents.example/registry", "lite.example"]
-
-
-async def test_another_witness_signs_too_also_one_that_missed_some(
-    ledger: Ledger, logs: Logs, registry: Registry, foreign: Foreign
-) -> None:
-    log = await logs.open(registry.cosigning())
-    for _ in range(3):
-        await grow(log)
-
-    log = await ledger.start()
-    await grow(log)
-
-    assert signed_by(log) == WITH
-    assert log.note
-    assert cosigned_at(log.note, ledger.other.key)
-    before = foreign.asked
-    await grow(log)
-    assert foreign.asked == before + 1  # it is known where it stands
 
 
 @pytest.mark.parametrize("status", [200, 404, 409, 422, 500])
@@ -177,15 +156,6 @@ async def test_so_many_witnesses_are_asked_that_each_reader_takes_the_checkpoint
     assert len(others_of(named(MOST_OTHERS))) == MOST_OTHERS == 14
     with pytest.raises(InvalidLog, match="15 witnesses with an address: at most 14 are asked"):
         others_of(named(MOST_OTHERS + 1))
-
-
-async def test_a_signature_in_its_name_that_is_not_its_own_is_left_out(ledger: Ledger) -> None:
-    key = VerifierKey(ledger.other.key.name, COSIGNATURE, witness("another").public.public)
-    log = await ledger.start(Other(ledger.other.address, key))
-
-    await grow(log)
-
-    assert signed_by(log) == WITHOUT
 
 
 async def test_a_witness_that_does_not_answer_is_waited_for_a_short_time(
@@ -264,15 +234,6 @@ async def test_the_file_that_names_them_may_be_missing_and_must_be_valid(tmp_pat
     file.write_bytes(b"\n" * (MAX_NOTE + 1))
     with pytest.raises(LogError, match=r"witnesses: more than 65,536 bytes\. Repair or remove it"):
         others_in(file)
-
-
-async def test_a_pipe_in_place_of_that_file_does_not_block_the_ledger(tmp_path: Path) -> None:
-    named = OthersIn(tmp_path / "witnesses")
-    os.mkfifo(tmp_path / "witnesses")
-
-    assert named() == [], "until it is repaired, those of before are asked"
-    with pytest.raises(LogError, match=r"witnesses: not a regular file\. Repair or remove it"):
-        others_in(tmp_path / "witnesses")
 
 
 async def test_the_file_that_names_them_is_read_again_when_it_has_changed(

@@ -27,46 +27,6 @@ def event(name: object, at: int) -> dict[str, Any]:
     return {"id": str(name), "time": at}
 
 
-def test_it_begins_some_seconds_before_what_is_known() -> None:
-    window = Window(100_000)
-    assert window.begins == 100_000 - OVERLAP
-
-    take(window, [event("a", 150_000), event("b", 149_000)])
-    assert window.begins == 150_000 - OVERLAP
-
-
-def test_nothing_is_taken_twice_and_what_comes_is_in_its_order() -> None:
-    window = Window(0)
-    take(window, [event("a", 5)])
-
-    found = [event("c", 9), event("a", 5), event("b", 7), event("b", 7)]
-    assert new(window, found) == [event("b", 7), event("c", 9)]
-
-
-def test_what_was_not_taken_stays_new() -> None:
-    window = Window(0)
-
-    assert new(window, [event("a", 5)]) == new(window, [event("a", 5)]) == [event("a", 5)]
-
-
-def test_a_known_event_that_is_gone_is_missed_while_it_ought_to_be_there() -> None:
-    window = Window(0)
-    take(window, [event("old", 1), event("new", 1 + OVERLAP), event("newest", 2 + OVERLAP)])
-
-    assert not lost(window, [event("new", 1 + OVERLAP), event("newest", 2 + OVERLAP)])
-    assert lost(window, [event("newest", 2 + OVERLAP)])
-    assert lost(window, [])
-
-
-def test_an_event_that_keycloak_may_have_forgotten_is_not_missed() -> None:
-    window = Window(0)
-    take(window, [event("a", 5), event("b", 9)])
-
-    assert not window.looked_at([event("b", 9)], MANY, 6).lost
-    assert window.looked_at([], MANY, 9).lost
-    assert not window.looked_at([], MANY, 10).lost
-
-
 def test_what_lies_beyond_an_answer_that_is_full_is_not_missed_and_what_lies_before_is() -> None:
     window = Window(0)
     take(window, [event("a", 5), event("b", 7)])
@@ -79,23 +39,6 @@ def test_what_lies_beyond_an_answer_that_is_full_is_not_missed_and_what_lies_bef
 
     window.taken(window.looked_at([event("late", 4), event("later", 5)], 2))  # the others are still to be seen
     assert new(window, [event("a", 5), event("b", 7), event("c", 8)]) == [event("c", 8)]
-
-
-async def test_there_is_room_for_new_events_however_many_are_known() -> None:
-    window, asked = Window(0), list[dict[str, Any]]()
-    take(window, [event(number, 5) for number in range(50)])
-
-    async def ask(query: dict[str, Any]) -> list[Event]:
-        asked.append(query)
-        return [event(number, 5) for number in range(int(query["max"]))]
-
-    found = await window.read(ask, 3, type=["LOGOUT"])
-
-    begins = str(5 - OVERLAP)
-    assert asked == [{"type": ["LOGOUT"], "dateFrom": begins, "direction": "asc", "max": "53"}]
-    assert (len(found.new), found.complete) == (3, False)
-    window.taken(found)
-    assert window.looked_at(found.found, MANY).complete
 
 
 @given(

@@ -12,7 +12,6 @@ from authorities.registry.keycloak.events import (
     SESSIONS_OF,
     Change,
     Sessions,
-    done_by,
     of_admin_event,
     of_user_event,
     recorded,
@@ -20,7 +19,7 @@ from authorities.registry.keycloak.events import (
 )
 from registration.realm import realm
 from zerotrust.registry.model import Registry
-from zerotrust.revocation_list import Kind, Revocable
+from zerotrust.revocation_list import Kind
 
 ALICE, BOB = "a11ce000-0000-4000-8000-000000000000", "b0b00000-0000-4000-8000-000000000000"
 READER = "spiffe://agents.example/agent/reader"
@@ -195,24 +194,6 @@ ADMINISTRATORS: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
 @pytest.mark.parametrize(("event", "means"), ADMINISTRATORS.values(), ids=ADMINISTRATORS)
 def test_what_administrators_do(event: tuple[Any, ...], means: list[Change | Sessions]) -> None:
     assert of_admin_event(admin_event(*event), CLIENTS) == means
-
-
-def test_only_what_keycloak_revoked_keycloak_reinstates_and_the_first_cause_stays() -> None:
-    subject: Revocable = ("party", READER)
-    revoked, reinstated = Change(subject, "keycloak: disabled"), Change(subject, None)
-
-    assert revoked.takes_effect(None)
-    assert not revoked.takes_effect("drift: main.py")
-    assert not revoked.takes_effect("keycloak: disabled")
-    assert reinstated.takes_effect("keycloak: disabled")
-    assert not reinstated.takes_effect("why not (operator olga)")
-    assert not reinstated.takes_effect(None)
-
-
-def test_who_did_it_is_known_by_the_client() -> None:
-    assert done_by(admin_event("UPDATE", "CLIENT", "clients/x", {}, client=OWN), CLIENTS) == CLIENTS[OWN]
-    assert done_by(admin_event("UPDATE", "CLIENT", "clients/x", {}), CLIENTS) is None
-    assert done_by({"operationType": "UPDATE", "resourceType": "CLIENT"}, CLIENTS) is None
 
 
 # --- what is recorded at all ------------------------------------------------------------------------------------------

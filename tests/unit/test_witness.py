@@ -10,8 +10,7 @@ from tests.support.disk import Disk
 from tests.support.tlog import ORIGIN, Keys, Log
 from zerotrust.audit.note_key import NoteKeyError
 from zerotrust.durable import written
-from zerotrust.tlog.note import ED25519, Note, Signature
-from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.note import ED25519, Signature
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
 from zerotrust.tlog.witness import NotCosigned, Request
 
@@ -39,21 +38,6 @@ async def refused(one: Witness, log: Log, old: int) -> tuple[int, int | None]:
 
 def entries(count: int) -> list[bytes]:
     return [b"%d" % number for number in range(count)]
-
-
-async def test_the_policy_that_it_publishes_accepts_what_it_signs(tmp_path: Path) -> None:
-    one, log = witness(tmp_path), Log(entries(5))
-    assert await one.policy() is None
-
-    signature = await cosigned(one, log, 0)
-
-    demanded = await one.policy()
-    assert demanded
-    note = log.note()
-    checkpoint, times = policy(demanded).check(Note(note.text, (*note.signatures, signature)))
-    assert (checkpoint.size, times) == (5, {"registry": AT})
-    with pytest.raises(InvalidLog, match="not the quorum"):
-        policy(demanded).check(note)
 
 
 async def test_after_a_restart_it_is_the_same_witness_and_knows_what_it_signed(tmp_path: Path) -> None:
