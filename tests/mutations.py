@@ -77,7 +77,6 @@ TESTS = {
     "adapters.answer": (
         "unit/test_answer unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks"
     ),
-    "adapters.extras": "package/test_wheel unit/test_extras",
     "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
     "audit.forms": "unit/test_event input/test_values",
     "audit.canonical": "unit/test_event",

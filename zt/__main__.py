@@ -4,8 +4,6 @@ import signal
 import sys
 from types import FrameType
 
-from zerotrust.adapters.extras import MissingExtra
-
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -16,8 +14,8 @@ def main() -> None:
             signal.signal(number, _interrupt)
     try:
         from zt.commands import app  # here, because it needs the extra
-    except MissingExtra as missing:
-        sys.exit(str(missing))
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error.name} is not installed: `zt` comes with the extra `zt` of this package.")
     app(prog_name="zt")
 
 

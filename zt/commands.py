@@ -10,20 +10,17 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from zerotrust.adapters.extras import extra
+import typer
+from rich.text import Text
 
-with extra("zt"):
-    import typer
-    from rich.text import Text
-
-    from zt import policy as policies
-    from zt import receipt as receipts
-    from zt import show as showing
-    from zt.audit import audit
-    from zt.operators import Settings, as_operator, told
-    from zt.output import Json, output
-    from zt.party import parties
-    from zt.revoke import User, revoking
+from zt import policy as policies
+from zt import receipt as receipts
+from zt import show as showing
+from zt.audit import audit
+from zt.operators import Settings, as_operator, told
+from zt.output import Json, output
+from zt.party import parties
+from zt.revoke import User, revoking
 
 ROOT = Path(__file__).parents[1]
 

@@ -37,7 +37,6 @@ PURE = [
     "spiffe.svid",
     "spiffe.statement",
     "adapters.digests",
-    "adapters.extras",
     "adapters.model_choice",
     "adapters.agent_card",
     "audit.forms",

@@ -11,6 +11,24 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any
 
+from a2a.helpers.proto_helpers import new_data_part, new_message, new_text_part
+from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.context import ServerCallContext
+from a2a.server.events import EventQueue
+from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError, MethodNotFoundError
+from a2a.server.request_handlers import DefaultRequestHandler
+from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi
+from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
+from a2a.server.tasks import InMemoryTaskStore
+from a2a.types import Message, Part, Role, SendMessageRequest, Task
+from a2a.utils.errors import (
+    A2AError,
+    ContentTypeNotSupportedError,
+    InternalError,
+    InvalidParamsError,
+    InvalidRequestError,
+    UnsupportedOperationError,
+)
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,34 +43,12 @@ from zerotrust.adapters.agent_card import (
     signed_card,
 )
 from zerotrust.adapters.answer import Answer, PeerError, outage_of
-from zerotrust.adapters.extras import extra
 from zerotrust.adapters.model_choice import DEFAULT_MODEL, ask_for_model
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
 from zerotrust.receipts.carried import EXTENSION
 from zerotrust.service import Service
 from zerotrust.transport.jsonrpc import LONGEST_ID, error_body, request_id
-
-with extra("a2a"):
-    from a2a.helpers.proto_helpers import new_data_part, new_message, new_text_part
-    from a2a.server.agent_execution import AgentExecutor, RequestContext
-    from a2a.server.context import ServerCallContext
-    from a2a.server.events import EventQueue
-    from a2a.server.jsonrpc_models import JSONParseError, JSONRPCError, MethodNotFoundError
-    from a2a.server.request_handlers import DefaultRequestHandler
-    from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to_fastapi
-    from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
-    from a2a.server.tasks import InMemoryTaskStore
-    from a2a.types import Message, Part, Role, SendMessageRequest, Task
-    from a2a.utils.errors import (
-        A2AError,
-        ContentTypeNotSupportedError,
-        InternalError,
-        InvalidParamsError,
-        InvalidRequestError,
-        UnsupportedOperationError,
-    )
-
 
 DIALECTS = {PATH: Dialect(error_body, media_type=b"application/json")}
 

@@ -10,27 +10,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import jwt
+from a2a.types import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    HTTPAuthSecurityScheme,
+    MutualTlsSecurityScheme,
+    SecurityRequirement,
+    SecurityScheme,
+    StringList,
+)
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
 from zerotrust.adapters.digests import canonical, card_digest
-from zerotrust.adapters.extras import extra
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.spiffe.statement import ALGORITHM, InvalidStatement, chain_entry, chain_of, trusted_key
 from zerotrust.spiffe.svid import Svid
-
-with extra("a2a"):
-    from a2a.types import (
-        AgentCapabilities,
-        AgentCard,
-        AgentInterface,
-        AgentSkill,
-        HTTPAuthSecurityScheme,
-        MutualTlsSecurityScheme,
-        SecurityRequirement,
-        SecurityScheme,
-        StringList,
-    )
-    from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
-
 
 PATH = "/a2a"
 CARD_PATH = "/.well-known/agent-card.json"

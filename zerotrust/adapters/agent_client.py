@@ -1,10 +1,13 @@
 """Calls an agent (A2A 1.0, JSON-RPC), with the official SDK, once its card was checked.  `a2a.py` is the other side."""
 
 import httpx
+from a2a.client import A2AClientError, ClientConfig, ClientFactory
+from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_message, new_text_part
+from a2a.types import Role, SendMessageRequest
+from a2a.utils.errors import A2AError
 
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, check_card
 from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError, cut, refused, unreached
-from zerotrust.adapters.extras import extra
 from zerotrust.adapters.model_choice import DEFAULT_MODEL
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
@@ -12,13 +15,6 @@ from zerotrust.limits.answers import ask
 from zerotrust.service import Service
 from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.transport.egress import calling_with
-
-with extra("a2a"):
-    from a2a.client import A2AClientError, ClientConfig, ClientFactory
-    from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_message, new_text_part
-    from a2a.types import Role, SendMessageRequest
-    from a2a.utils.errors import A2AError
-
 
 MAX_CARD = 64 * 1024
 """Bytes of an agent's card."""

@@ -6,24 +6,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zerotrust import VERSION
-from zerotrust.adapters.extras import extra
 from zerotrust.decision import Denied, Reason
 from zerotrust.receipts.carried import META
 from zerotrust.service import Service
 from zerotrust.transport.jsonrpc import JSON_RPC
-
-with extra("mcp"):
-    from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
-    from mcp.server.mcpserver import Context, MCPServer
-    from mcp.server.mcpserver.exceptions import ToolError
-    from mcp.server.transport_security import TransportSecuritySettings
-    from mcp_types import CallToolResult, InputRequiredResult
-
 
 PATH = "/mcp"
 METADATA_PATH = "/.well-known/oauth-protected-resource/mcp"

@@ -5,21 +5,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from anyio import BrokenResourceError
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, Tool
+
 from zerotrust.adapters.answer import LONGEST_REFUSAL, Outage, PeerError, cut, untouched
 from zerotrust.adapters.digests import tool_digest
-from zerotrust.adapters.extras import extra
 from zerotrust.decision import WHENEVER, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
-
-with extra("mcp"):
-    from anyio import BrokenResourceError
-    from mcp import Client
-    from mcp.client.streamable_http import streamable_http_client
-    from mcp.shared.exceptions import MCPError
-    from mcp_types import INVALID_PARAMS, Tool
-
 
 AWAY = frozenset(reason for reason in Reason if reason.status in (429, 503)) | {Reason.PEER_REVOKED} | WHENEVER
 """Reasons for which no call of a tool is possible now."""

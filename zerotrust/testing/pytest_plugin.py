@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zerotrust.adapters.extras import MissingExtra, extra
-
-with extra("testbed"):
-    import pytest
+import pytest
 
 if TYPE_CHECKING:
     import httpx
@@ -44,11 +41,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
-    try:
-        from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
-        from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
-    except MissingExtra as missing:
-        pytest.fail(str(missing), pytrace=False)
+    from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
+    from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
+
     otherwise = pytestconfig.getini("zt_without_docker")
     if otherwise not in {"fail", "skip"}:
         pytest.fail(f"zt_without_docker is {otherwise!r}: it has to be fail or skip", pytrace=False)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from zerotrust.adapters.extras import extra
-from zerotrust.testing.stack import ATTESTATION, Stack, StackError, until
+from docker.models.containers import Container
 
-with extra("testbed"):
-    from docker.models.containers import Container
+from zerotrust.testing.stack import ATTESTATION, Stack, StackError, until
 
 SOCKETS = "/run/identity"
 """Where the Workload API's socket is in each container."""

@@ -14,15 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zerotrust.adapters.extras import extra
+from docker.errors import DockerException
+from docker.models.containers import Container
+from testcontainers.compose import DockerCompose
+from testcontainers.core.docker_client import DockerClient
+
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.model import load_registry
-
-with extra("testbed"):
-    from docker.errors import DockerException
-    from docker.models.containers import Container
-    from testcontainers.compose import DockerCompose
-    from testcontainers.core.docker_client import DockerClient
 
 _log = logging.getLogger(__name__)
 ATTESTATION = "attestation"
