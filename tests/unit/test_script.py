@@ -1,4 +1,4 @@
-"""The scripted model: what it deletes, which limits it keeps, and what it makes of tools that it does not know."""
+"""The scripted model: what it files and deletes, its limits, and what it makes of tools that it does not know."""
 
 import json
 from typing import Any
@@ -7,7 +7,8 @@ from inference.chat import Offered
 from inference.script import LONGEST_SENTENCE, MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, MOST_LINES, reply
 
 READING = {"search": ("query",), "read": ("id",)}
-DELETING = {"create": ("title", "text"), "replace": ("id", "text"), "delete": ("id",)}
+WRITING = {"create": ("title", "text"), "replace": ("id", "text")}
+DELETING = {**WRITING, "delete": ("id",)}
 
 
 def user(text: str) -> dict[str, Any]:
@@ -21,6 +22,19 @@ def tool(found: dict[str, Any] | str) -> dict[str, Any]:
 def called(message: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     calls = message.get("tool_calls") or []
     return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
+
+
+def test_it_files_once_what_came_with_the_task() -> None:
+    messages = [user("File this as a new document:\nSummary of 2 documents:\n- A: bad.")]
+    messages.append(reply(messages, WRITING))
+    assert called(messages[-1]) == [("create", {"title": "Summary of 2 documents", "text": "- A: bad."})]
+
+    filed, refused = tool({"id": "DRAFT-1", "text": "- A: bad."}), tool("refused (policy_denied)")
+    assert reply([*messages, filed], WRITING)["content"] == "Filed as DRAFT-1."
+    assert reply([*messages, refused], WRITING)["content"] == "Nothing was filed."
+    for nothing in "No document was found.", "No document was found.\n", "":
+        answer = reply([user(f"File this as a new document:\n{nothing}")], WRITING)
+        assert answer == {"role": "assistant", "content": "Nothing was filed."}
 
 
 def test_it_deletes_the_drafts_that_a_task_names_once_and_files_nothing() -> None:
