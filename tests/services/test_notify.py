@@ -75,18 +75,6 @@ async def alices_id(_name: str) -> str:
     return "alices-id"
 
 
-async def test_what_it_has_not_to_hear_it_does_not_hear_after_a_restart_either(tmp_path: Path, issuer: Issuer) -> None:
-    """Without the registry's client, no operator would get a token; of what was derived from one, it knows nothing."""
-    async with authority_in(tmp_path, issuer) as before:
-        await before.operate("POST", "/revocations", {"kind": "token", "name": "T1", "cause": "a theft"})
-        await before.operate("POST", f"/parties/{REGISTRY_PARTY}/suspend", BECAUSE)
-        assert {kind for kind, _ in before.revocations.revoked} == {"token", "party"}
-        assert before.realm.told == []
-    state = State(next(tmp_path.rglob("revocations.db")))
-    async with state.opened():
-        assert state.pending == set()
-
-
 async def test_the_realm_is_notified_also_of_what_expired_meanwhile(tmp_path: Path) -> None:
     """A session that lives on at the realm would get new tokens once nobody here remembers that it is revoked."""
     state = State(tmp_path / "revocations.db")

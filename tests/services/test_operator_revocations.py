@@ -5,7 +5,6 @@ import contextlib
 import sqlite3
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,16 +23,14 @@ from tests.support.registry_authority import (
     ME,
     OPENING,
     Authority,
-    Follower,
     Realm,
-    authority_in,
     put,
     read,
     streaming,
 )
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.registry.topics import REVOCATIONS
-from zerotrust.revocation_list import RETENTION, Revocable
+from zerotrust.revocation_list import Revocable
 
 
 def body(kind: str, name: str, cause: str = "a theft") -> dict[str, str]:
@@ -198,88 +195,13 @@ async def test_operators_see_the_latest_of_more_than_can_be_shown(
     assert ([one["name"] for one in told["revoked"]], told["entries"]) == (["T1", "T2"], 3)
 
 
-async def test_an_operator_who_is_revoked_revokes_nothing_more(authority: Authority) -> None:
-    token = authority.operators_token()
-    await authority.ask("POST", "/revocations", body("session", "session-1"), token=token)
-
-    answer = await authority.ask("POST", "/revocations", body("user", "alice"), token=token)
-
-    assert (answer.status_code, answer.json()["reason"]) == (401, Reason.REVOKED)
-
-
 # how long it is remembered
-
-
-async def test_what_was_revoked_stays_so_after_a_restart(tmp_path: Path, issuer: Issuer) -> None:
-    async with authority_in(tmp_path, issuer) as before:
-        for kind, name in (("token", "T0"), ("session", "s"), ("user", "alice")):
-            await before.operate("POST", "/revocations", body(kind, name))
-        await before.operate("POST", "/reinstatements", body("user", "alice"))
-        known = await revoked(before)
-    async with authority_in(tmp_path, issuer) as again:
-        assert await revoked(again) == known
-        assert {kind for kind, _, _ in known} == {"token", "session"}
-        assert again.revocations.number == 4
-
-
-class Clock:
-    """The time as the state has it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1_800_000_000.0
-        monkeypatch.setattr("authorities.registry.state.time", SimpleNamespace(time=lambda: self.now))
 
 
 def rows(folder: Path) -> list[tuple[int, str, str]]:
     """What is on the disk."""
     with contextlib.closing(sqlite3.connect(folder / "revocations.db")) as database:
         return list(database.execute("select number, kind, name from changes order by number"))
-
-
-async def test_what_can_concern_no_living_token_is_forgotten_and_the_numbers_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, state = Clock(monkeypatch), State(tmp_path / "revocations.db")
-    async with state.opened():
-        token: Revocable = ("token", "T0")
-        subjects: list[Revocable] = [
-            ("session", "s"),
-            ("before", "9 u"),
-            ("user", "u"),
-            ("party", "p"),
-            ("before", "5"),
-        ]
-        for number, (kind, name) in enumerate([token, *subjects], 1):
-            assert await put(state, kind, name, "a theft") == number
-        clock.now += RETENTION["token"]
-        await put(state, "session", "s-2", "a theft")
-        assert list(state.revoked) == [token, *subjects, ("session", "s-2")]  # to the second
-
-        clock.now += 1
-        await put(state, "user", "u-2", "a theft")
-        subjects.remove(("before", "9 u"))  # it is for one user, and for as long as a token of theirs
-        assert list(state.revoked) == [*subjects, ("session", "s-2"), ("user", "u-2")]
-
-        clock.now += RETENTION["session"] - RETENTION["token"]
-        assert await put(state, "user", "u-3", "a theft") == 9
-        kept = [*subjects[1:], ("session", "s-2"), ("user", "u-2"), ("user", "u-3")]
-        assert list(state.revoked) == list(state.since) == kept
-    assert [(kind, name) for _, kind, name in rows(tmp_path)] == kept
-
-    again = State(tmp_path / "revocations.db")
-    async with again.opened():
-        assert (again.number, list(again.revoked), again.since) == (9, kept, state.since)
-        assert await put(again, "user", "u-2", None) == 10
-
-
-async def test_of_times_the_latest_alone_is_kept_for_everybody_and_for_each_user_and_party(tmp_path: Path) -> None:
-    state = State(tmp_path / "revocations.db")
-    async with state.opened():
-        for name in ("5", "5 alice", "6", "7 alice reader", "8 bob", "9 alice reader"):
-            await put(state, "before", name, "x")
-        kept = {("before", name): "x" for name in ("5 alice", "6", "8 bob", "9 alice reader")}
-        assert state.revoked == kept
-    assert {(kind, name) for _, kind, name in rows(tmp_path)} == kept.keys()
 
 
 async def test_changes_are_made_all_or_none(tmp_path: Path) -> None:
@@ -309,23 +231,6 @@ async def test_of_each_subject_the_last_change_alone_stays_on_the_disk(tmp_path:
         assert (again.number, again.revoked) == (9, {("user", "p"): "another subject of that name"})
 
 
-async def test_what_is_revoked_once_more_is_remembered_from_then_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, state = Clock(monkeypatch), State(tmp_path / "revocations.db")
-    async with state.opened():
-        await put(state, "session", "s", "Keycloak was away")
-        clock.now += RETENTION["session"] - 1
-        await put(state, "session", "s", "once more")
-        clock.now += RETENTION["session"]
-        await put(state, "user", "u", "a theft")
-
-        assert state.revoked["session", "s"] == "once more"
-    again = State(tmp_path / "revocations.db")
-    async with again.opened():
-        assert again.revoked["session", "s"] == "once more"
-
-
 # in which order it is told
 
 
@@ -349,30 +254,6 @@ async def test_everybody_has_heard_before_the_realm_is_notified(tmp_path: Path, 
         assert answer == NOTIFIED
         assert [event["sub_id"]["id"] for event in heard] == ["session s"]
         assert heard[0]["kind"] == REVOCATIONS.type
-
-
-async def test_a_late_follower_gets_what_is_left_of_the_state_and_then_the_changes(
-    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Clock(monkeypatch)
-    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(30):
-        await stream.change("token", "T0", "passed")
-        await stream.change("user", "u", "stays")
-        clock.now += RETENTION["token"] + 1
-        await stream.change("before", "7", "stays")
-        late = Follower()
-        following = asyncio.create_task(late.follow(stream, 5))
-        while not late.numbers:
-            await asyncio.sleep(0)
-        assert late.revocations.revoked == {("user", "u"): "stays", ("before", "7"): "stays"}
-
-        await stream.change("session", "s", "new")
-        await stream.change("user", "u", None)
-        await following
-
-        assert late.revocations.revoked == {("before", "7"): "stays", ("session", "s"): "new"}
-        assert late.numbers[0] == 3
-        assert late.numbers[-2:] == [4, 5]
 
 
 async def test_a_change_that_has_begun_is_done_although_whoever_asked_for_it_is_cut_off(
