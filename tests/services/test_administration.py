@@ -1,36 +1,19 @@
 """The registry's hand at a Keycloak that is slow, broken or away; the real one is in `tests/e2e`."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from pydantic import AnyHttpUrl
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from authorities.registry.keycloak import admin as module
 from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
-from tests.support.ca import the_ca
 from tests.support.issuer import ISSUER, metadata
 from tests.support.system import svid_of
 from zerotrust.issuer.discovery import WELL_KNOWN
 from zerotrust.issuer.exchange import CLIENT_ASSERTION
-from zerotrust.runtime import issuer_client
-from zerotrust.settings import Settings
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import server_context
-from zerotrust.spiffe.workload import Workload
 from zerotrust.testing import Identity
-from zerotrust.transport import pools
-from zerotrust.transport.server import server
 
 READER = "spiffe://agents.example/agent/reader"
 TOKEN = {"access_token": "ours", "expires_in": 60}
@@ -124,15 +107,6 @@ async def test_what_keycloak_does_not_do_is_reported(
 
     assert str(failed.value).startswith(told)
     assert len(str(failed.value)) <= 300
-
-
-async def test_a_keycloak_that_is_away_is_reported(administration: Administration, keycloak: Keycloak) -> None:
-    def away(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("All connection attempts failed", request=request)
-
-    keycloak.token = away
-    with pytest.raises(AdministrationError, match=r"^Keycloak: All connection attempts failed$"):
-        await administration.disable_client(READER)
 
 
 async def test_nobody_waits_for_keycloak_for_ever(
@@ -236,60 +210,3 @@ async def test_a_reading_call_is_repeated_once_only(administration: Administrati
         await administration.identity(READER)
 
     assert [r.method for r in keycloak.asked] == ["POST", "GET", "GET"]
-
-
-class Registered:
-    """Stands for the registry's Workload API."""
-
-    svid: Svid
-
-    def on_renewal(self, _: Callable[[Svid], None]) -> None:
-        """Nothing is renewed here."""
-
-    async def assertion(self, _: str) -> str:
-        """What nobody looks at."""
-        return "assertion"
-
-
-async def test_no_call_is_begun_on_a_connection_whose_certificate_is_about_to_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The poll never leaves its connection alone for long enough to have it closed, and each certificate ends."""
-    ports = set[int]()
-
-    async def answer(request: Request) -> JSONResponse:
-        ports.add(request.scope["client"][1])
-        if request.url.path.endswith(WELL_KNOWN):
-            return JSONResponse(metadata(issuer))
-        return JSONResponse(
-            TOKEN | {"expires_in": 3600} if request.method == "POST" else [{"id": "1", "clientId": "x"}]
-        )
-
-    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
-    workload, tls = Registered(), server_context(the_ca().svid("keycloak", dns="localhost"), certificate_needed=True)
-    workload.svid = the_ca().svid("authority/registry", left=600)
-    listening = server(app, host="127.0.0.1", port=0, tls=tls)
-    serving = asyncio.create_task(listening.serve())
-    async with asyncio.timeout(30):
-        while not listening.started:
-            await asyncio.sleep(0.005)
-    issuer = f"https://localhost:{listening.servers[0].sockets[0].getsockname()[1]}/realms/agents"
-    settings = Settings(
-        registry=AnyHttpUrl("https://registry.example"),
-        registry_party="authority/registry",
-        issuer=issuer,
-        host="127.0.0.1",
-        port=1,
-        data=Path("/nowhere"),
-    )
-    http = issuer_client(settings, cast("Workload", workload))
-    administration = Administration(issuer, workload, http=http)
-    clock = SimpleNamespace(time=time.time)
-    monkeypatch.setattr(pools, "time", clock)
-    for later, made in (0, 1), (290, 1), (310, 2):
-        clock.time = partial(lambda later: time.time() + later, later)
-        assert await administration.identity("x") == "1"
-        assert len(ports) == made
-    await administration.aclose()
-    listening.should_exit = True
-    await serving

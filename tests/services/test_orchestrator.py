@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import jwt
 import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -152,27 +151,6 @@ async def test_what_is_refused_at_the_door_begins_nothing(
     assert issuer.exchanges == []
     assert system.records("inference") == []
     assert system.reasons("orchestrator")[-1] == answer.json()["reason"]
-
-
-@pytest.mark.parametrize("department", BOTH)
-async def test_text_stays_in_the_department_that_a_task_names(
-    system: System, issuer: Issuer, stored: Stored, department: str
-) -> None:
-    before = stored()
-    for task in (FORECAST, FILE_IT):
-        _, result = await worked(system, issuer.token(groups=BOTH), task | {"department": department})
-        assert result["event"] == "finished"
-
-    new = [document for id_, document in stored().items() if id_ not in before]
-    assert [draft["department"] for draft in new] == [department] * (
-        2 if department == "/finance" else 1
-    )  # no forecast
-    own, foreign = ("pager storm", "invoice") if department == "/engineering" else ("invoice", "pager storm")
-    assert own in str(new)
-    assert foreign not in str(new)
-    assert ("Revenue" in str(new)) is (department == "/finance")
-    for name in ("agent/reader", "agent/writer", "tool/documents", "inference"):
-        assert {str(r["groups"]) for r in system.records(name) if "groups" in r} == {str([department])}
 
 
 # the models
@@ -329,23 +307,6 @@ def test_only_so_many_lists_are_remembered(system: System) -> None:
     assert len(lists) == REMEMBERED
 
 
-async def test_a_task_that_may_not_begin_waits_for_no_list(system: System, issuer: Issuer) -> None:
-    over = asyncio.Event()
-
-    async def inference(*_: Any) -> None:
-        await over.wait()
-
-    system.apps[system.addresses["inference"]] = inference
-    token = issuer.token(scope=PLANNING + " task.run")  # nothing for the reader
-    answer = await system.client("orchestrator", token).post("/tasks", json=READ_IT)
-    over.set()
-
-    assert (answer.status_code, answer.json()["reason"]) == (403, "would_widen")
-
-
-# what it delegates
-
-
 # what it says when something fails
 
 
@@ -469,35 +430,6 @@ async def test_only_a_task_of_which_nothing_was_done_is_to_be_asked_again(system
     assert await answered() == (503, "1")
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        b'{"choices": [{"message": {"role": "assistant", "content": "I am',  # cut off
-        b'{"choices": []}',
-        b'{"choices": [{"message": "text"}]}',
-        b'{"choices": [{"message": {}}]}',
-        b'{"choices": [{"message": {"tool_calls": 7}}]}',
-        b'{"choices": [{"message": {"tool_calls": [{"id": "1", "function": {"name": "read", "arguments": "{"}}]}}]}',
-        b'{"choices": [{"message": {"tool_calls": [{"id": "1", "function": {"name": 7, "arguments": "{}"}}]}}]}',
-        b'{"choices": [{"message": {"tool_calls": [{"function": {"name": "\\ud800", "arguments": "{}"}}]}}]}',
-    ],
-)
-async def test_a_model_that_talks_nonsense_makes_a_failure_and_nothing_half_done(
-    system: System, issuer: Issuer, stored: Stored, message: bytes
-) -> None:
-    before, inference = stored(), system.apps[system.addresses["inference"]]
-    system.apps[system.addresses["inference"]] = _answering(200, message)
-
-    steps, result = await worked(system, issuer.token())
-    assert (steps, result["event"], result["agent"]) == (NOT_READ, "failed", "agent/reader")
-    assert (NONSENSE in result["text"], result["status"]) == (True, 502)
-    assert stored() == before
-    assert system.records("agent/writer") == []
-
-    system.apps[system.addresses["inference"]] = inference
-    assert (await worked(system, issuer.token()))[1]["event"] == "finished"
-
-
 @pytest.mark.parametrize("reason", ModelReason)
 async def test_a_task_ends_with_what_kept_the_model_from_it(
     system: System, issuer: Issuer, reason: ModelReason
@@ -551,22 +483,6 @@ async def test_an_agent_that_answers_nonsense_has_failed(
     assert (steps, result["event"], result["status"]) == (NOT_READ, *(("failed", 200) if refused else ("unclear", 502)))
     assert result["text"] == f"agent/reader: {told}" + ("" if refused else "; it may have been done")
     assert system.records("agent/writer") == []
-
-
-async def test_no_token_is_told_to_anybody(system: System, issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
-    token = issuer.token()
-    answer = await system.client("orchestrator", token).post("/tasks", json=FILE_IT)
-
-    journals = "".join(str(system.records(name)) for name in system.services)
-    tokens = {token, *(form["subject_token"] for form in issuer.exchanges)}
-    assert len(tokens) == 3  # the user's, the reader's and the writer's; two of them came from an exchange
-    for each in tokens:
-        assert jwt.decode(each, options={"verify_signature": False})["sub"] == "alice"
-        for part in (each, *each.split(".")[1:]):
-            assert part not in journals
-            assert part not in answer.text
-            assert part not in caplog.text
 
 
 def _answering(status: int, body: bytes) -> Any:

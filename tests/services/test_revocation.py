@@ -82,28 +82,6 @@ async def test_a_task_whose_caller_is_revoked_stops_before_its_next_step_and_say
     assert [r["reason"] for r in system.records("orchestrator") if r["event"] == "exchange"][-1] == "revoked"
 
 
-@both
-@pytest.mark.usefixtures("patience")
-async def test_a_task_whose_caller_is_revoked_before_its_first_step_begins_none(
-    system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, accept: str
-) -> None:
-    orchestrator = system.services["orchestrator"]
-    exchange, exchanged = orchestrator.exchange, list[str]()
-
-    async def narrowing(audience: str, *scopes: str, **wishes: Any) -> Any:
-        exchanged.append(audience)
-        if len(exchanged) == 2:  # the first is before the task
-            revoke(system)
-        return await exchange(audience, *scopes, **wishes)
-
-    monkeypatch.setattr(orchestrator, "exchange", narrowing)
-    steps, last = await told(system, issuer.token(), accept)
-
-    assert steps == ["agent/reader started", "agent/writer not_begun"]
-    assert (last["event"], last["agent"], last["text"]) == ("failed", "agent/reader", "revoked")
-    assert system.records("agent/reader") == []
-
-
 @pytest.mark.parametrize("kind", ["party", "token"])
 async def test_who_is_refused_from_the_start_is_told_that_it_failed_and_not_that_it_is_unclear(
     system: System, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, kind: str
