@@ -32,8 +32,7 @@ import zerotrust.testing.pytest_plugin
 print(*sorted({*sys.modules} - before))
 """
 RUN = """
-import os, sys; sys.path.append(sys.argv[1]); import pytest
-sys.modules.update(dict.fromkeys(os.environ.get("MISSING", "").split()))
+import sys; sys.path.append(sys.argv[1]); import pytest
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "zerotrust.testing.pytest_plugin", *sys.argv[2:]]))
 """
 NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
@@ -69,18 +68,6 @@ def test_where_no_docker_answers_a_test_fails_unless_it_may_be_skipped_and_it_is
     assert said == ([1, 1] if status else [0, 2])
     assert "Traceback" not in done.stdout
     assert "another exception" not in done.stdout
-
-
-def test_without_its_extra_a_test_fails_with_one_sentence_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "test_it.py").write_text("def test_it(zt_stack): pass")
-    monkeypatch.setitem(NOWHERE, "MISSING", "docker")
-
-    said = python(RUN, folder=tmp_path).stdout
-
-    assert "is not installed: it comes with the extra `testbed`" in said
-    assert "zerotrust/testing" not in said  # no traceback through the plugin
 
 
 class Asked:
