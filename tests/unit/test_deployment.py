@@ -9,13 +9,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from registration.realm import as_text, deployed
 from tests.support.outside import with_server
 from tests.support.system import ROOT, deployment
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError
-from zerotrust.registry.snapshot import deployed_at
 
 LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local.yaml").read_text())
 HERE = {"host": "127.0.0.1", "port": 8199}
@@ -78,31 +76,3 @@ def test_a_server_outside_is_somewhere_by_tls(
 def test_nobody_changes_a_place_once_it_is_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         deployment().parties["agent/reader"].port = 1  # type: ignore[misc]
-
-
-def test_a_party_is_at_its_place_and_keeps_its_name(registry: Registry) -> None:
-    snapshot = deployed_at(deployment(), registry, approved={})
-
-    assert (
-        snapshot.addresses["agent/reader"] == registry.address("agent/reader") == "https://reader.agent.agents.example"
-    )
-    assert snapshot.directory().places["reader.agent.agents.example"] == ("127.0.0.1", 8102)
-
-
-def test_elsewhere_is_another_place_and_the_same_realm_cards_and_names(registry: Registry) -> None:
-    """So that what is committed and approved is good wherever it runs."""
-    place = deployment().parties["agent/reader"].model_copy(update={"host": "reader", "port": 443})
-    parties = deployment().parties | {"agent/reader": place}
-    moved = deployed_at(deployment().model_copy(update={"parties": parties}), registry, approved={})
-
-    assert moved.addresses == deployed_at(deployment(), registry, approved={}).addresses
-    assert moved.directory().places["reader.agent.agents.example"] == ("reader", 443)
-
-
-def test_keycloak_is_told_the_ports_and_the_realm_itself_names_none(registry: Registry) -> None:
-    realm = as_text(registry)
-    told = deployed(realm, registry, deployment())
-
-    assert ".example:" not in realm
-    assert '"https://registry.authority.agents.example:8106/backchannel-logout"' in told
-    assert '"https://attestation.authority.agents.example:8543/bundle"' in told

@@ -47,18 +47,6 @@ ALL = [
 ]
 
 
-def names(*roots: tuple[str, str], named: list[tuple[str, str]] | None) -> set[str]:
-    return {one["uid"]["id"] for one in Entities(ALL, named).about(*roots)}
-
-
-def test_what_a_decision_can_read_is_what_its_party_refers_to_and_what_is_above_it() -> None:
-    closest = {"writer", "chief", "owner", "team", "house", "tower", "board"}
-
-    assert names(("Party", "writer"), named=[]) == closest
-    assert names(("Party", "reader"), named=[]) == {"reader"}
-    assert names(("Party", "nobody"), named=[]) == set()
-
-
 def test_parties_that_refer_to_each_other_are_found_once() -> None:
     two = [party("a", boss=to("Party", "b")), party("b", boss=to("Party", "a"))]
 
@@ -70,16 +58,6 @@ def test_parties_that_refer_to_each_other_are_found_once() -> None:
 )
 def test_a_record_that_only_looks_like_an_entity_is_none(record: dict[str, Any]) -> None:
     assert len(Entities([party("a", about=record), party("b")], []).about(("Party", "a"))) == 1
-
-
-def test_what_the_policies_name_belongs_to_every_decision() -> None:
-    assert names(("Party", "reader"), named=[("Party", "chief"), ("Unit", "unknown")]) == {
-        "reader",
-        "chief",
-        "owner",
-        "board",
-    }
-    assert names(("Party", "reader"), named=None) == {one["uid"]["id"] for one in ALL}
 
 
 def engine(condition: str) -> CedarPolicy:

@@ -18,7 +18,6 @@ from tests.support.system import POLICY, ROOT, registry
 from tests.support.waiting import until
 from zerotrust.decision import Reason
 from zerotrust.identity import Principal
-from zerotrust.policy import PolicyError
 from zerotrust.registry import feed
 from zerotrust.registry.events import (
     RevocationEvents,
@@ -39,7 +38,6 @@ from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import InvalidStatement, sign
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.testing import principal
 
 READER: Revocable = ("party", "spiffe://agents.example/agent/reader")
@@ -61,16 +59,13 @@ class Registry:
         self.asked: list[str] = []
         self.lines: asyncio.Queue[str | None] = asyncio.Queue()
         self.revocations = Revocations(clock=time.monotonic)
-        self.svid: Svid | Exception = the_ca().svid("agent/reader")
-        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
         self.feed = RegistryFeed(
-            "https://registry.test", REGISTRY_PARTY, http=http, identity=self._identity, revocations=self.revocations
+            "https://registry.test",
+            REGISTRY_PARTY,
+            http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
+            identity=lambda: the_ca().svid("agent/reader"),
+            revocations=self.revocations,
         )
-
-    def _identity(self) -> Svid:
-        if isinstance(self.svid, Exception):
-            raise self.svid
-        return self.svid
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(str(request.url))
@@ -93,23 +88,6 @@ class Registry:
             yield f"{more}\n".encode()
 
 
-class Clock:
-    """The time of the event loop, which goes on only when a test says so: a busy machine changes no pause."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self._sleep = 100.0, asyncio.sleep
-        self.waited: list[float] = []
-        """The pauses, in seconds."""
-        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
-        monkeypatch.setattr(asyncio, "sleep", self.at_once)
-
-    async def at_once(self, seconds: float) -> None:
-        """Note a pause, and let other tasks run."""
-        if seconds:
-            self.waited.append(round(seconds, 3))
-        await self._sleep(0)
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 0.001)
@@ -117,36 +95,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def caller() -> Principal:
     return principal(actors=(READER[1],), token_id="T", lineage=("T0",), session="S")
-
-
-async def test_what_the_registry_sends_counts_as_soon_as_it_is_received() -> None:
-    there = Registry(whole(KNOWN))
-    async with there.feed.opened():
-        assert there.asked == ["https://registry.test/feed"]
-        assert there.feed.snapshot == KNOWN
-        assert there.revocations.of(caller())
-
-        for number, subject in enumerate([READER, ALICE, ("session", "S"), ("token", "T0")], 1):
-            there.lines.put_nowait(event(changed(ME, 2 * number - 1, subject, "a theft")))
-            await until(lambda: not there.revocations.of(caller()))
-            assert there.revocations.of(caller()).reason is Reason.REVOKED
-            there.lines.put_nowait(event(changed(ME, 2 * number, subject, None)))
-            await until(lambda: there.revocations.of(caller()))
-    assert len(there.asked) == 1
-
-
-def test_lines_count_if_the_party_signed_them_that_the_settings_name() -> None:
-    with pytest.raises(InvalidStatement, match="agent/writer"):
-        following(KNOWN, party="agent/writer")
-
-
-async def test_several_changes_in_one_line_are_one_after_the_other() -> None:
-    there = Registry(whole(KNOWN, 7))
-    async with there.feed.opened():
-        there.lines.put_nowait(event(all_changed(ME, 8, [(ALICE, "x"), (READER, "y"), (ALICE, None)])))
-        there.lines.put_nowait(event(all_changed(ME, 11, [(("session", "S"), "z")])))
-        await until(lambda: there.revocations.number == 11)
-        assert there.revocations.revoked == {READER: "y", ("session", "S"): "z"}
 
 
 async def test_others_have_their_turn_between_two_lines_that_came_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,15 +120,6 @@ async def test_others_have_their_turn_between_two_lines_that_came_together(monke
     assert len(set(seen)) == len(seen) == 20
 
 
-async def test_what_was_revoked_before_is_in_the_state_also_where_that_is_several_lines() -> None:
-    subjects: list[Revocable] = [("session", "another"), ALICE, ("token", "another")]
-    parts = [event(state(ME, 7, {subject: "a theft"}, part, 3)) for part, subject in enumerate(subjects, 1)]
-    there = Registry([*whole(KNOWN)[:2], *parts, beat(7)])
-    async with there.feed.opened():
-        assert list(there.revocations.revoked) == subjects
-        assert there.revocations.of(caller()).detail == "user alice: a theft"
-
-
 @pytest.mark.parametrize(("lines", "age"), [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.0), (4, 60.0)])
 async def test_a_party_does_not_start_on_half_of_it_nor_on_what_is_old_already(lines: int, age: float) -> None:
     there = Registry([*whole(KNOWN)[:3], beat(sources={"attestation": age})][:lines])
@@ -193,14 +132,6 @@ async def does_not_start(there: Registry) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1), there.feed.opened():
             pass
-
-
-@pytest.mark.parametrize("left_out", [0, 1, 2])
-async def test_a_feed_that_leaves_out_a_topic_is_none(left_out: int) -> None:
-    lines = whole(KNOWN)
-    there = Registry(lines[:left_out] + lines[left_out + 1 :])
-    async with there.feed.opened():
-        assert len(there.asked) == 2
 
 
 def by(party: str) -> Svid:
@@ -273,40 +204,6 @@ def said_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "zerotrust.registry.feed"]
 
 
-async def test_an_old_state_reinstates_nobody() -> None:
-    there = Registry(whole(KNOWN, 5, {ALICE: "a theft"}), whole(KNOWN, 4))
-    async with there.feed.opened():
-        there.lines.put_nowait(None)
-        await until(lambda: len(there.asked) >= 3)
-
-        assert there.revocations.of(caller()).reason is Reason.REVOKED
-
-
-async def test_a_stream_that_ends_is_begun_anew_and_the_data_stays_fresh_for_its_time() -> None:
-    there = Registry(whole(KNOWN), [])
-    async with there.feed.opened():
-        there.lines.put_nowait(None)
-        await until(lambda: len(there.asked) == 2)
-
-        assert there.revocations.of(caller())
-
-
-@pytest.mark.parametrize(("lasted", "pause"), [(0.5, 1.5), (2.5, -0.5)])
-async def test_a_stream_that_has_lasted_is_begun_anew_at_once_and_another_one_in_its_time(
-    monkeypatch: pytest.MonkeyPatch, lasted: float, pause: float
-) -> None:
-    monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 2)
-    clock = Clock(monkeypatch)
-    there = Registry(whole(KNOWN), whole(KNOWN))
-    async with there.feed.opened():
-        clock.now += lasted
-        there.lines.put_nowait(None)
-        while len(there.asked) < 2:
-            await clock.at_once(0)
-
-    assert clock.waited == [pause]
-
-
 async def test_silence_means_stale_data_and_a_new_connection() -> None:
     freshness = KNOWN.registry.freshness.model_copy(update={"revocations": 1})
     brief = KNOWN.model_copy(update={"registry": KNOWN.registry.model_copy(update={"freshness": freshness})})
@@ -326,15 +223,6 @@ async def test_a_registry_that_is_away_or_does_not_even_refuse_is_asked_again_an
     async with asyncio.timeout(5), there.feed.opened():
         assert len(there.asked) == 3
         assert trouble == 60.0 or there.revocations.of(caller())
-
-
-async def test_without_an_identity_nobody_is_believed_and_with_it_again() -> None:
-    there = Registry(whole(KNOWN))
-    there.svid = WorkloadError("none")
-    await does_not_start(there)
-    there.svid = the_ca().svid("agent/reader")
-    async with asyncio.timeout(5), there.feed.opened():
-        assert there.revocations.of(caller())
 
 
 async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_them() -> None:
@@ -379,13 +267,9 @@ def test_policies_that_their_authority_signed_are_used_unless_they_are_older_tha
 DRIFTED: dict[Revocable, str] = {("party", "spiffe://agents.example/authority/policy"): "drift: planted.py"}
 
 
-def without_policies(revoked: dict[Revocable, str], registry: RegistrySnapshot = KNOWN, number: int = 1) -> list[str]:
+def without_policies(revoked: dict[Revocable, str]) -> list[str]:
     """What the feed begins with while the registry has no policies that live."""
-    return [
-        registry_line(registry, number),
-        event(state(ME, 1, revoked)),
-        beat(1, registry=number, policy=None),
-    ]
+    return [registry_line(KNOWN), event(state(ME, 1, revoked)), beat(1, policy=None)]
 
 
 async def test_without_policies_a_party_waits_for_them_unless_their_authority_is_suspended(
@@ -412,32 +296,6 @@ async def test_without_policies_a_party_waits_for_them_unless_their_authority_is
             there.lines.put_nowait(sent)
         await until(lambda: there.feed.policies)
         assert used == [(KNOWN, None), (OTHER, None), (OTHER, bundle_of(signed()))]
-
-
-@pytest.mark.parametrize("error", [PolicyError("an unknown action"), OSError("no memory")])
-async def test_where_a_new_version_cannot_be_used_nothing_is_fresh_until_another_one_can(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
-) -> None:
-    there, tried = Registry(whole(KNOWN), whole(KNOWN, registry=3)), list[RegistrySnapshot]()
-
-    def use(snapshot: RegistrySnapshot, _policy: Bundle | None) -> None:
-        tried.append(snapshot)
-        if snapshot == OTHER:
-            raise error
-
-    async with there.feed.opened():
-        forget, forgotten = there.revocations.forget, list[None]()
-        monkeypatch.setattr(there.revocations, "forget", lambda: forgotten.append(forget()))
-        there.feed.on_change(use)
-        for sent in registry_line(OTHER, 2), beat(registry=2):
-            there.lines.put_nowait(sent)
-        await until(lambda: forgotten)
-        assert there.feed.snapshot == KNOWN
-        assert str(error) in caplog.text
-
-        await until(lambda: there.revocations.fresh)  # the feed began anew, with what can be used
-        assert tried == [OTHER]
-        assert there.feed.snapshot == KNOWN
 
 
 MOVES = st.lists(st.sampled_from(["registry", "policy", "change", "beat"]), max_size=8)

@@ -6,21 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.key_updates import Stranger
-from zerotrust.spiffe.records import FEW_RECORDS, SMALL_RECORD
-
-HANDSHAKE = 10
-"""More records than a handshake has."""
+from zerotrust.spiffe.records import FEW_RECORDS
 
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Stranger:
     return Stranger(tmp_path)
-
-
-def test_a_few_updates_of_the_key_are_followed(stranger: Stranger) -> None:
-    stranger.to_service.write(stranger.key_updates(FEW_RECORDS - HANDSHAKE) + stranger.data(b"here"))
-
-    assert stranger.read() == b"here"
 
 
 @pytest.mark.parametrize("between", [b"", b"x" * 16_000], ids=["alone", "with data between"])
@@ -41,33 +32,6 @@ def test_data_in_tiny_records_is_ended(stranger: Stranger) -> None:
     with pytest.raises(ssl.SSLError, match="too many records for the data that they bring"):
         stranger.read()
     assert stranger.to_service.pending >= FEW_RECORDS * len(stranger.data(b"x"))
-
-
-def test_data_in_records_of_usual_size_goes_on(stranger: Stranger) -> None:
-    for _ in range(20 * FEW_RECORDS):
-        stranger.to_service.write(stranger.data(b"x" * SMALL_RECORD))
-
-    assert len(stranger.read()) == 20 * FEW_RECORDS * SMALL_RECORD
-
-
-def test_a_record_that_comes_byte_by_byte_is_read_when_it_is_whole(stranger: Stranger) -> None:
-    *begun, last = stranger.data(b"here")
-    for byte in begun:
-        stranger.to_service.write(bytes([byte]))
-        with pytest.raises(ssl.SSLWantReadError):
-            stranger.service.read(100)
-    stranger.to_service.write(bytes([last]))
-
-    assert stranger.read() == b"here"
-
-
-def test_long_records_in_pieces_are_no_empty_ones(stranger: Stranger) -> None:
-    for _ in range(2 * FEW_RECORDS):
-        whole = stranger.data(b"x" * 1000)
-        stranger.to_service.write(whole[:500])
-        assert stranger.read() == b""
-        stranger.to_service.write(whole[500:])
-        assert stranger.read() == b"x" * 1000
 
 
 def test_the_end_of_what_comes_is_told(stranger: Stranger) -> None:

@@ -9,13 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from local.system import EVERYTHING
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import MAX_FILE, RegistryError
-from zerotrust.testing.browser import REDIRECT
-from zt.browser import PATH
-from zt.doors import REGISTRY
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
 
@@ -43,13 +39,6 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.high_risk == {"tool.write"}
     silent = {name for name in registry.parties if not registry.answers(name)}
     assert silent == {"authority/attestation", *registry.without_certificate}
-
-
-def test_which_party_is_the_registry_is_a_fact_and_no_part_of_its_name(registry: Registry) -> None:
-    other = registry.authorities.model_copy(update={"registry": "inference"})
-    changed = registry.model_copy(update={"authorities": other})
-
-    assert {*changed.services} == {*registry.services, "authority/registry"} - {"inference"}
 
 
 GONE = object()
@@ -217,27 +206,6 @@ def test_a_mistake_is_named_by_the_key_that_it_spoils(tmp_path: Path, path: str,
     assert why in refused(tmp_path, yaml.safe_dump(changed(path, value), sort_keys=False))
 
 
-def test_several_mistakes_are_all_named(tmp_path: Path) -> None:
-    document = changed(ORCHESTRATOR + "delegates", ["agent.invoke", "no.such"])
-    document["parties"]["agent/reader"]["max_ttl"] = 121
-
-    told = refused(tmp_path, yaml.safe_dump(document, sort_keys=False))
-
-    assert "no.such" in told
-    assert "121 s is longer" in told
-
-
-def test_a_name_given_twice_is_refused_and_not_quietly_overwritten(tmp_path: Path) -> None:
-    text = (ROOT / "registry.yaml").read_text().replace("  agent/writer:\n", "  agent/reader:\n")
-
-    assert "duplicate name 'agent/reader'" in refused(tmp_path, text)
-
-
-@pytest.mark.parametrize("text", ["", "[", "just words", "a: &a [*a]", "a: !!timestamp x", "[" * 900])
-def test_what_is_no_registry_is_refused(tmp_path: Path, text: str) -> None:
-    refused(tmp_path, text)
-
-
 def test_a_registry_has_a_bound_and_is_a_file(tmp_path: Path) -> None:
     file, text = tmp_path / "registry.yaml", (ROOT / "registry.yaml").read_text()
 
@@ -258,27 +226,6 @@ def test_a_registry_has_a_bound_and_is_a_file(tmp_path: Path) -> None:
     assert "registry.yaml: cannot be read (not a regular file)" in why()
 
 
-def test_reading_a_registry_runs_nothing(tmp_path: Path) -> None:
-    made = tmp_path / "made"
-
-    refused(tmp_path, f"trust_domain: !!python/object/apply:os.mkdir [{made}]")
-
-    assert not made.exists()
-
-
 def test_nobody_changes_a_registry_once_it_is_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_registry(ROOT / "registry.yaml").realm = "master"  # type: ignore[misc]
-
-
-def test_public_clients_have_no_certificate_however_many_there_are(tmp_path: Path) -> None:
-    file = tmp_path / "registry.yaml"
-    file.write_text(yaml.safe_dump(changed("parties:console", COMMITTED["parties"]["walkthrough"])))
-
-    assert load_registry(file).without_certificate == {"walkthrough", "zt", "zt-policy", "console"}
-
-
-def test_what_our_own_programs_sign_in_with_is_what_the_registry_allows(registry: Registry) -> None:
-    assert EVERYTHING.split() == registry.parties["walkthrough"].delegates
-    assert registry.parties["walkthrough"].redirect_uris == [REDIRECT]
-    assert registry.parties[REGISTRY.client].redirect_uris == [f"http://127.0.0.1{PATH}"]

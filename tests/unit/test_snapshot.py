@@ -11,13 +11,12 @@ import pytest
 from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, POLICY, ROOT, registry
 from zerotrust.registry import files
-from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.events import document
 from zerotrust.registry.files import MAX_ENROLLED, MAX_POLICY_FILES, load_snapshot
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.reading import RegistryError, content
-from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot, deployed_at
+from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
 
@@ -31,13 +30,6 @@ KNOWN = RegistrySnapshot(
     places={"agent/reader": "https://127.0.0.1:8102"},
     approved=load_lock(ROOT / "registry.lock").parties,
 )
-
-
-def test_what_is_sent_is_read_back_whole() -> None:
-    latest = LatestDocument(RegistrySnapshot)
-    latest.take(orjson.loads(document("", 1, KNOWN)))
-
-    assert (latest.number, latest.document) == (1, KNOWN)
 
 
 def test_the_same_has_the_same_digest_and_stays_the_same() -> None:
@@ -204,16 +196,6 @@ def test_an_enrolled_key_that_contradicts_the_registry_is_an_error_that_names_bo
     assert f"outside.json: llamastack: {enrolled} is not the key in registry.yaml, {PIN}" in str(refused.value)
 
 
-def test_an_enrolled_key_replaces_none_that_was_approved() -> None:
-    known = registry()
-    pinned = known.outside["llamastack"].model_copy(update={"spki_sha256": "cd" * 32})
-    approved = known.model_copy(update={"outside": {"llamastack": pinned}})
-    deployment = load_deployment(DEPLOYMENT, known)
-
-    snapshot = deployed_at(deployment, approved, approved={}, enrolled={"llamastack": PIN})
-    assert snapshot.outside["llamastack"].spki_sha256 == "cd" * 32
-
-
 def test_the_digests_are_those_of_what_was_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attestation is told them, and launches by them."""
     with (folder / "registry.yaml").open("a") as registered:
@@ -251,15 +233,6 @@ def test_a_registry_that_nobody_approved_is_not_served(folder: Path, old: str, n
 
     with pytest.raises(RegistryError, match=rf"registry.lock approves \({key}\): `make register`"):
         load_snapshot(folder, DEPLOYMENT)
-
-
-def test_the_files_of_the_policies_are_one_document_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for name in ("schema.cedarschema", "decisions.md"):
-        shutil.copy(POLICIES / name, tmp_path)
-    for name in ("b.cedar", "a.cedar", "a-b.cedar", "1.cedar"):  # also not in the order in which they were written
-        (tmp_path / name).write_text(f"// {name}")
-
-    assert content_of(tmp_path).document.policies == "// 1.cedar\n// a-b.cedar\n// a.cedar\n// b.cedar"
 
 
 @pytest.mark.parametrize("number", [0, MAX_POLICY_FILES + 1])

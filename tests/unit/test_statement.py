@@ -1,6 +1,5 @@
 """Statements signed with an SVID: the one who is to say it, in its own name, while its certificate lives."""
 
-import base64
 import hmac
 import time
 from collections.abc import Callable
@@ -29,9 +28,9 @@ def registry() -> Svid:
     return the_ca().svid("authority/registry")
 
 
-def check(statement: str, *, now: float | None = None, kind: str = KIND, signer: str = REGISTRY) -> dict[str, Any]:
+def check(statement: str, *, now: float | None = None) -> dict[str, Any]:
     when = time.time() if now is None else now
-    return verify_statement(statement, kind=kind, signer=signer, own=the_ca().svid("agent/writer"), now=when)
+    return verify_statement(statement, kind=KIND, signer=REGISTRY, own=the_ca().svid("agent/writer"), now=when)
 
 
 def forged(svid: Svid, *, key: Any = None, **header: Any) -> str:
@@ -39,11 +38,6 @@ def forged(svid: Svid, *, key: Any = None, **header: Any) -> str:
     good = {"typ": KIND, "x5c": [chain_entry(svid.certificate)]} | header
     given = {name: value for name, value in good.items() if value is not None}
     return jwt.PyJWS().encode(SAID, svid.key if key is None else key, "ES256", headers=given)
-
-
-def test_what_is_signed_is_read(registry: Svid) -> None:
-    assert check(sign(SAID, registry, kind=KIND)) == {"parties": {}}
-    assert statement_type(sign(SAID, registry, kind=KIND)) == KIND
 
 
 def said(party: str = "authority/registry", kind: str = KIND, **svid: Any) -> str:
@@ -133,34 +127,6 @@ def test_intermediates_that_do_not_lead_there_are_refused(chain: Any) -> None:
         read_under(ROOT, forged(signer, x5c=[chain_entry(one) for one in (signer.certificate, *chain())]))
 
 
-@pytest.mark.parametrize(
-    ("signer", "reader"),
-    [
-        (lambda: CA(above=CA(path_length=1)), lambda _: ROOT),
-        (lambda: CA(above=CA()), lambda ca: ca.above),
-        (lambda: CA(above=BETWEEN), lambda _: ROOT),
-    ],
-    ids=["another authority's", "below an authority that may have none", "below an intermediate that may have none"],
-)
-def test_an_authority_says_what_may_be_below_it(signer: Any, reader: Any) -> None:
-    ca = signer()
-    with pytest.raises(InvalidStatement, match="not of this trust domain's authority"):
-        read_under(reader(ca), sign(SAID, ca.svid("authority/registry"), kind=KIND))
-
-
-def test_an_authority_counts_while_it_is_in_the_bundle() -> None:
-    first, second = the_ca(), CA()
-    for signer in (first, second):
-        statement = sign(SAID, signer.svid("authority/registry"), kind=KIND)
-        for trusts in ([first], [first, second], [second]):
-            own = first.svid("agent/writer", trusts=trusts)
-            if signer in trusts:
-                assert verify_statement(statement, kind=KIND, signer=REGISTRY, own=own, now=time.time())
-            else:
-                with pytest.raises(InvalidStatement, match="not of this trust domain's authority"):
-                    verify_statement(statement, kind=KIND, signer=REGISTRY, own=own, now=time.time())
-
-
 def test_a_header_has_certificates_and_none_that_leads_nowhere(registry: Svid) -> None:
     own, other = chain_entry(registry.certificate), chain_entry(the_ca().svid("agent/reader").certificate)
     for chain in ([], [own, own], [own, other], own, None, 7, {"a": own}, ["!!!"], [7], [encoded(b"x")], [f"{own}\n"]):
@@ -189,20 +155,6 @@ def test_the_algorithm_is_ours_to_choose(registry: Svid) -> None:
         check(f"{signed}.{encoded(hmac.digest(public, signed.encode(), 'sha256'))}")
 
 
-def test_other_words_under_the_same_signature_are_not_said(registry: Svid) -> None:
-    header, body, signature = sign(SAID, registry, kind=KIND).split(".")
-    other = encoded(b'{"parties": {"mallory": {}}}')
-    for spoiled in (f"{header}.{other}.{signature}", f"{header}.{body}.", f"{header}.{body}", f"{header}.{body}.AAAA"):
-        with pytest.raises(InvalidStatement):
-            check(spoiled)
-
-
-@pytest.mark.parametrize("payload", [b"", b"[]", b"7", b'{"a": 1, "a": 2}', b'{"a": NaN}', b"{" * 1000])
-def test_what_is_signed_is_one_strict_object(registry: Svid, payload: bytes) -> None:
-    with pytest.raises(InvalidStatement):
-        check(sign(payload, registry, kind=KIND))
-
-
 @pytest.mark.parametrize(
     "statement",
     ["", ".", "..", "a.b.c", "é.b.c", encoded(b"[]") + ".b.c", encoded(b'{"typ": "a", "typ": "b"}') + ".b.c"],
@@ -212,8 +164,3 @@ def test_what_is_no_statement_is_said_to_be_none(statement: str) -> None:
         check(statement)
     with pytest.raises(InvalidStatement, match="not a statement"):
         statement_type(statement)
-
-
-def test_a_chain_entry_is_base64_and_not_base64url(registry: Svid) -> None:
-    der = registry.certificate.public_bytes(Encoding.DER)
-    assert base64.b64decode(chain_entry(registry.certificate), validate=True) == der
