@@ -148,7 +148,7 @@ TESTS = {
     ),
     "transport.egress": ("unit/test_egress faults/test_tasks services/test_story services/test_revocation"),
     "transport.callee": "unit/test_callee attacks/test_w_answers",
-    "policy_in_force": "unit/test_policy_in_force services/test_registry_policies attacks/test_t_policies",
+    "policy_in_force": "services/test_registry_policies attacks/test_t_policies",
     "policy": (
         "unit/test_policy unit/test_policy_fit unit/test_policy_unread unit/test_imports unit/test_gate "
         "attacks/test_e_scope"
@@ -190,7 +190,7 @@ TESTS = {
     "registry.topics": "unit/test_feed unit/test_snapshot",
     "spiffe.records": "unit/test_records unit/test_tls",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
-    "revocation": "unit/test_revocation unit/test_imports",
+    "revocation": "unit/test_revocation unit/test_callee unit/test_imports",
     "limits.files": "unit/test_bounded_files unit/test_registry",
     "limits.strict_yaml": "unit/test_strict_yaml unit/test_registry",
     "limits.strict_json": (

@@ -66,14 +66,6 @@ async def test_a_question_says_who_acts_for_whom_with_which_scopes() -> None:
     ]
 
 
-async def test_a_decision_has_the_rules_and_the_version_that_the_answer_names() -> None:
-    told = YES | {"context": {"rules": ["use-an-api", "a b", 7], "policy": "3-8f2a9c01", "reason": "granted"}}
-
-    [first, *_] = await all_ways(engine(answering(told | {"evaluations": [told, told]})))
-
-    assert first == Decision(allowed=True, reason=Reason.GRANTED, rules=("use-an-api",), policy="3-8f2a9c01")
-
-
 async def test_many_rules_and_a_version_that_is_none_are_left_out() -> None:
     names = [f"rule-{number}" for number in range(MAX_RULES + 1)]
     for version in (None, 3, "", "a b", "x" * 81, ["3"]):
@@ -83,22 +75,6 @@ async def test_many_rules_and_a_version_that_is_none_are_left_out() -> None:
     contexts: list[Any] = [None, 7, [], {"rules": "all"}, {"rules": {"a": 1}}]
     for context in contexts:
         assert (await engine(answering(YES | {"context": context})).decide_on(WHO, "x", DRAFT)).rules == ()
-
-
-@pytest.mark.parametrize("context", [None, {}, {"reason": "whatever"}, {"reason": ["policy_error"]}])
-async def test_a_no_is_a_no_whatever_the_reason(context: Any) -> None:
-    no = {"decision": False, "context": context}
-    decisions = await all_ways(engine(answering(no | {"evaluations": [no, no]})))
-
-    assert not any(decisions)
-    assert [one.reason for one in decisions] == [Reason.POLICY_DENIED, Reason.RESOURCE_DENIED] * 2
-
-
-async def test_a_decision_point_that_cannot_evaluate_its_policies_is_an_error() -> None:
-    no = {"decision": False, "context": {"reason": "policy_error", "policy": "4-ab"}}
-    decisions = await all_ways(engine(answering(no | {"evaluations": [no, no]})))
-
-    assert {(one.allowed, one.reason, one.policy) for one in decisions} == {(False, Reason.POLICY_ERROR, "4-ab")}
 
 
 async def test_a_scope_that_the_token_lacks_is_refused_and_nobody_is_asked() -> None:
@@ -173,18 +149,6 @@ async def test_a_decision_point_that_is_busy_or_away_is_unavailable(status: int)
     assert {(one.allowed, one.reason, one.reason.status) for one in decisions} == {
         (False, Reason.POLICY_UNAVAILABLE, 503)
     }
-
-
-@pytest.mark.parametrize(
-    "error", [httpx.ConnectError, httpx.ReadError, httpx.ReadTimeout, httpx.PoolTimeout, httpx.RemoteProtocolError]
-)
-async def test_a_decision_point_that_does_not_answer_is_unavailable(error: type[httpx.HTTPError]) -> None:
-    def away(request: httpx.Request) -> httpx.Response:
-        raise error("away", request=request)  # type: ignore[call-arg]
-
-    decisions = await all_ways(engine(away))
-
-    assert {(one.allowed, one.reason) for one in decisions} == {(False, Reason.POLICY_UNAVAILABLE)}
 
 
 async def test_a_slow_decision_point_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,19 +180,7 @@ async def test_what_is_remembered_has_an_end(door: Door) -> None:
     assert len(door.logouts._seen) == 1
 
 
-async def test_what_could_not_be_believed_is_not_remembered(door: Door) -> None:
-    assert await door.refusal(door.token(nonce="n", jti="same")) is Reason.BAD_CLAIM
-
-    await door.bring(door.token(jti="same"))
-
-
 # --- the form ---------------------------------------------------------------------------------------------------------
-
-
-async def test_what_else_is_in_the_form_is_ignored(door: Door) -> None:
-    await door.logouts.receive(urlencode({"state": "x", "logout_token": door.token()}).encode())
-
-    assert len(door.changes) == 1
 
 
 @pytest.mark.parametrize(
@@ -203,9 +191,3 @@ async def test_the_form_has_one_logout_token(door: Door, body: bytes) -> None:
         await door.logouts.receive(body)
 
     assert refused.value.reason is Reason.MALFORMED_BODY
-
-
-async def test_without_the_keys_nothing_is_said_either_way(door: Door) -> None:
-    door.issuer.down = True
-
-    assert await door.refusal(door.token()) is Reason.KEYS_UNAVAILABLE

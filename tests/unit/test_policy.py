@@ -10,12 +10,11 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import system as support
 from tests.support.system import registry
-from zerotrust.decision import Decision, Reason, Resource
+from zerotrust.decision import Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import NO_CODE, CedarPolicy, PolicyError
 from zerotrust.registry.entities import party_entities
@@ -81,47 +80,6 @@ def cedar(policies: str = TEXT, schema: str = SCHEMA, entities: Any = None, **mo
     return CedarPolicy(policies=policies, schema=schema, entities=about, **more)
 
 
-def test_all_rules_that_permit_are_named_and_one_without_a_name_by_its_place() -> None:
-    twice = f'{TEXT}\npermit (principal, action == Action::"document.read", resource);'
-    both = cedar(twice, departments=REGISTRY.departments)
-
-    first, second = sorted(both.decide_on(caller("agent/reader"), "document.read", document()).rules)
-    assert (first[:6], second) == ("policy", "read-own-department")
-    assert POLICY.decide_on(caller("agent/reader"), "document.read", document("/finance")).rules == ()
-
-
-OPERATOR = caller("zt", groups="/operators")
-DOOR = REGISTRY.id("authority/registry")
-DOORS = [("zt", "registry.admin", "authority/registry"), ("zt-policy", "policy.admin", "authority/policy")]
-
-
-def test_an_operator_without_the_scope_in_the_token_is_told_which_and_the_policy_by_itself_asks_for_it() -> None:
-    without = caller("zt", "tool.read", groups="/operators")
-
-    told = POLICY.decide(without, "registry.admin", DOOR)
-    assert told == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail="needs registry.admin")
-    decision = POLICY._ask(without, "registry.admin", Resource("Party", DOOR), permission="registry.admin")
-    assert decision.reason is Reason.POLICY_DENIED
-
-
-def changed_entity(client: str, door: str, **attributes: Any) -> CedarPolicy:
-    """The policies over a registry in which one of these attributes is otherwise: of the client, or of the door."""
-    entities = party_entities(REGISTRY)
-    for entity in entities:
-        known = {client: {"delegates", "may_call"}, door: {"serves"}}.get(entity["uid"]["id"], set())
-        entity["attrs"] |= {key: attributes[key] for key in attributes.keys() & known}
-    return cedar(entities=entities, departments=REGISTRY.departments)
-
-
-@pytest.mark.parametrize(("client", "scope", "door"), DOORS)
-def test_a_door_for_operators_is_open_only_as_the_registry_says(client: str, scope: str, door: str) -> None:
-    operator, at = caller(client, groups="/operators"), REGISTRY.id(door)
-
-    assert changed_entity(client, at).decide(operator, scope, at)
-    for attribute in "delegates", "may_call", "serves":
-        assert not changed_entity(client, at, **{attribute: []}).decide(operator, scope, at)
-
-
 @pytest.mark.parametrize(
     ("who", "action", "resource"),
     [
@@ -154,46 +112,6 @@ def test_a_policy_that_errs_is_a_no_although_another_one_permits() -> None:
 
 
 parties = st.sampled_from(["walkthrough", *WORKLOADS])
-scope_sets = st.frozensets(st.sampled_from(SCOPES))
-group_sets = st.frozensets(st.sampled_from(["/engineering", "/finance"]))
-
-
-@given(
-    party=parties, scopes=scope_sets, groups=group_sets, scope=st.sampled_from(SCOPES), at=st.sampled_from(WORKLOADS)
-)
-def test_what_is_remembered_is_what_cedar_says(
-    party: str, scopes: frozenset[str], groups: frozenset[str], scope: str, at: str
-) -> None:
-    who = caller(party, scopes=" ".join(scopes) or "none", groups=" ".join(groups))
-    fresh = policy_of(support.POLICY, REGISTRY)
-
-    assert POLICY.decide(who, scope, REGISTRY.id(at)) == fresh.decide(who, scope, REGISTRY.id(at))
-
-
-@given(
-    held=group_sets,
-    owner=st.sampled_from(["alice", "bob"]),
-    state=st.sampled_from(["draft", "published"]),
-    subject=st.text(),
-)
-def test_who_is_asking_is_never_confused_with_who_asked_before(
-    held: frozenset[str], owner: str, state: str, subject: str
-) -> None:
-    """Any user name at all: only the owner of a draft replaces it."""
-    who = caller("agent/writer", "tool.write", groups=" ".join(held), subject=subject)
-
-    allowed = POLICY.decide_on(who, "document.replace", document(state=state, owner=owner)).allowed
-
-    assert allowed == ("/engineering" in held and state == "draft" and subject == owner)
-
-
-def test_what_a_person_may_do_is_not_remembered_for_whoever_acts_for_them() -> None:
-    policy = policy_of(support.POLICY, REGISTRY)
-    person, published = caller("walkthrough", "tool.write"), document(state="published")
-    acted_for = dataclasses.replace(person, actors=("agent",))
-
-    assert policy.decide_on(person, "document.replace", published)
-    assert policy.decide_on(acted_for, "document.replace", published).reason is Reason.RESOURCE_DENIED
 
 
 def test_what_was_asked_before_is_not_evaluated_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,17 +160,6 @@ def test_nobody_starts_with_policies_or_parties_that_do_not_fit(policies: str, s
 
     with pytest.raises(PolicyError):
         cedar(policies, schema, [first | (changed[0] if changed else {}), *others])
-
-
-def test_no_policy_at_all_permits_nothing() -> None:
-    assert not cedar("").decide(caller("agent/reader"), "tool.read", REGISTRY.id("tool/documents"))
-
-
-def test_a_change_of_policies_schema_parties_or_departments_is_another_version() -> None:
-    changed = (cedar(), cedar(f"{TEXT}\n"), cedar(schema=f"{SCHEMA}\n"), cedar(entities=party_entities(REGISTRY)[1:]))
-    departments = (cedar(departments=["/engineering"]), cedar(departments=["/engineering", "/finance"]))
-
-    assert len({one.version for one in changed + departments}) == 6
 
 
 def test_the_schema_knows_exactly_the_scopes_of_our_own_doors() -> None:

@@ -65,17 +65,6 @@ def test_whatever_a_caller_stands_on_can_be_revoked_and_given_back(
     assert revocations.of(CALLER)
 
 
-@pytest.mark.parametrize(
-    "subject",
-    [("session", "alice"), ("user", "session-1"), ("token", "alice"), ("party", "alice"), ("user", "bob")],
-    ids=" ".join,
-)
-def test_what_another_stands_on_takes_nothing_from_a_caller(revocations: Revocations, subject: Revocable) -> None:
-    revocations.change(1, subject, "a theft")
-
-    assert revocations.of(CALLER)
-
-
 def test_a_login_client_can_be_revoked_too(revocations: Revocations) -> None:
     revocations.change(1, ("party", "walkthrough"), "a theft")
 
@@ -165,35 +154,6 @@ def test_what_was_invalidated_is_not_fresh_until_the_whole_state_has_come_again(
 
 
 @pytest.mark.parametrize(
-    ("chain_started_at", "good"), [(0, False), (99, False), (100, False), (101, True), (10**10, True)]
-)
-def test_what_was_issued_before_a_time_or_at_it_is_revoked(
-    revocations: Revocations, chain_started_at: int, good: bool
-) -> None:
-    caller = replace(CALLER, chain_started_at=chain_started_at)
-    revocations.change(1, ("before", "100"), "the realm's not-before")
-
-    assert revocations.of_party(READER)  # which comes without a token
-    assert bool(revocations.of(caller)) is good
-    if not good:
-        assert revocations.of(caller) == Decision(
-            allowed=False, reason=Reason.REVOKED, detail="chain started before 100: the realm's not-before"
-        )
-
-
-def test_the_latest_of_several_times_counts_in_whatever_order_they_came(revocations: Revocations) -> None:
-    for number, name in enumerate(("100", "20", "9"), 1):  # as words, 9 would be the latest
-        revocations.change(number, ("before", name), "the realm's not-before")
-
-    assert not revocations.of(replace(CALLER, chain_started_at=100))
-    assert revocations.of(replace(CALLER, chain_started_at=101))
-
-    assert revocations.revoked == {("before", "100"): "the realm's not-before"}  # which covers the others
-    revocations.replace(5, {})
-    assert revocations.of(replace(CALLER, chain_started_at=0))
-
-
-@pytest.mark.parametrize(
     ("whose", "concerned"),
     [
         ("alice", True),
@@ -235,21 +195,6 @@ def test_what_names_no_time_is_not_taken_for_one(revocations: Revocations, name:
 
 
 # whoever is watched
-
-
-def test_who_watches_a_caller_is_notified_once_and_at_once_when_it_is_revoked(revocations: Revocations) -> None:
-    told: list[Decision] = []
-
-    with revocations.watching(CALLER, told.append):
-        revocations.change(1, ("user", "bob"), "another's")
-        assert told == []
-        revocations.change(2, ("token", "T1"), "a theft")
-        assert told == [Decision(allowed=False, reason=Reason.REVOKED, detail="token T1: a theft")]
-        revocations.change(3, ("user", "alice"), "a theft")
-        revocations.change(4, ("token", "T1"), None)
-        revocations.change(5, ("token", "T1"), "again")
-
-    assert len(told) == 1
 
 
 def test_who_watches_no_more_is_not_notified_and_what_it_does_then_is_its_own_affair(revocations: Revocations) -> None:
