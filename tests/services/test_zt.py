@@ -18,13 +18,11 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 from typer.testing import CliRunner
 
 import zt.commands as program
 from local.keycloak_options import URL
-from registration.realm.users import USERS
 from tests.support.audit_log import small
 from tests.support.operator import (
     NAMES,
@@ -58,8 +56,6 @@ from zt.errors import STARTED_BY
 from zt.login import Client, Login, LoginError, Say
 from zt.operators import Settings
 from zt.output import console
-from zt.reasons import meaning
-from zt.registry_client import RegistryClient
 from zt.status import Seen
 
 READER: dict[str, Any] = {
@@ -133,18 +129,6 @@ def test_a_session_ends_with_its_command_whatever_the_registry_answers(
     assert signed_out == [OLGAS]
 
 
-def test_a_session_ends_where_the_command_fails(
-    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def broken(*_asked: object) -> None:
-        raise RuntimeError("a mistake of ours")
-
-    monkeypatch.setattr(RegistryClient, "ask", broken)
-
-    assert isinstance(zt("party", "list").exception, RuntimeError)
-    assert signed_out == [OLGAS]
-
-
 def test_where_keycloak_does_not_end_the_session_the_command_has_succeeded_all_the_same(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,46 +197,6 @@ def test_a_command_that_a_signal_ends_signs_out(number: signal.Signals, again: o
             process.kill()  # one that does not end fails the test, instead of holding it
 
     assert (process.returncode, printed) == (130, "signed out\n")
-    assert "Traceback" not in errors
-
-
-BY_CODE = """
-import signal, ssl, sys
-sys.path.insert(0, sys.argv.pop(1))
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import httpx
-from zerotrust.testing.issuer import ISSUER, metadata
-from zt import __main__ as program, sign_in
-from zt.login import Client
-
-async def answer(request):
-    if request.method == "GET":
-        return httpx.Response(200, json=metadata(device_authorization_endpoint=f"{ISSUER}/device"))
-    if request.url.path.endswith("/device"):
-        page = f"{ISSUER}/device"
-        begun = dict(device_code="x", user_code="A", verification_uri=page, expires_in=600, interval=60)
-        return httpx.Response(200, json=begun)
-    return httpx.Response(400, json={"error": "authorization_pending"})
-
-Client.http = lambda *_, **__: httpx.AsyncClient(transport=httpx.MockTransport(answer))
-sign_in.client_at = lambda *_, **__: Client(ISSUER, "zt", "registry.admin", None)
-program.main()
-"""
-
-
-def test_an_interrupt_ends_the_wait_for_a_code() -> None:
-    """Otherwise it would be waited for ten minutes."""
-    command = [sys.executable, "-c", BY_CODE, str(ROOT), "--device", "reload"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
-        assert process.stderr
-        assert process.stderr.readline().startswith("Open ")
-        process.send_signal(signal.SIGINT)
-        try:
-            printed, errors = process.communicate(timeout=120)
-        finally:
-            process.kill()  # one that does not end fails the test, instead of holding it
-
-    assert (process.returncode, printed) == (130, "")
     assert "Traceback" not in errors
 
 
@@ -403,17 +347,6 @@ def test_as_json_it_prints_the_registrys_answer_and_nothing_else(zt: Zt, registe
     assert orjson.loads(shown.stdout) == answer
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_as_json_an_error_is_json_with_its_reason(zt: Zt, registered: Registered, command: str) -> None:
-    registered.answers[COMMANDS[command][0]] = (403, {"error": "access_denied", "reason": "policy_denied"})
-
-    shown = zt(*command.split(), "--json")
-
-    assert (shown.exit_code, shown.stdout) == (1, "")
-    told = orjson.loads(shown.stderr)
-    assert (told["reason"], meaning("policy_denied") in told["error"]) == ("policy_denied", True)
-
-
 def for_each(zt: Zt, registered: Registered, command: str, *answers: Any, status: int = 200) -> str:
     """Return what a person is told who types a command again and again, and the registry answers this in turn."""
     route = next(route for known, (route, *_) in COMMANDS.items() if known.startswith(command))
@@ -438,17 +371,6 @@ def test_what_keycloak_did_not_confirm_is_told_and_is_no_success(
     shown = zt("revoke", "user", "alice", "--json")
     assert (shown.exit_code, orjson.loads(shown.stdout)) == (1, UNCONFIRMED)
     assert orjson.loads(shown.stderr)["reason"] == "keycloak_unconfirmed"
-
-
-def test_what_does_not_apply_is_told_and_is_a_success(
-    zt: Zt, registered: Registered, snapshot: SnapshotAssertion
-) -> None:
-    why = "every party refuses the token and what was derived from it"
-    told = for_each(zt, registered, f"revoke token {T1} --in-advance", {"keycloak": f"not applicable: {why}"})
-    told += for_each(zt, registered, "reinstate alice", {"keycloak": "not applicable: the user was not revoked"})
-    told += for_each(zt, registered, "reload", {"changed": []})
-
-    assert told == snapshot
 
 
 def test_what_is_revoked_is_listed_and_what_nobody_did_is_counted(
@@ -494,23 +416,6 @@ def test_of_one_that_had_drifted_it_is_told_how_its_suspension_ends(
     registered.answers["GET /parties/agent/reader"] = (200, READER | more)
 
     assert f" {why} " in zt("party", "show", "agent/reader").output
-
-
-def test_names_and_dates_are_whole_where_a_terminal_is_narrow(registry: Registry) -> None:
-    cause = f"suspended by olga (operator {USERS['olga'][0]})"
-    listed = [{**SUSPENDED, "name": name, "cause": cause} for name in registry.parties]
-    ids = ["onrtac:d61964a8-ed49-4a57-fcf2-dbbc08de96a5", *(registry.id(name) for name in registry.launched)]
-    console = Console(width=80)
-    with console.capture() as captured:
-        console.print(show.parties(listed))
-        sessions = ({"kind": "session", "name": n, "cause": "cause", "since": 1795000000} for n in ids)
-        console.print(*show.revoked(sessions))
-        console.print(show.party({**listed[0], "card": None, "tools": {}}))
-
-    shown = captured.get()
-    for name in [*registry.parties, *ids]:
-        assert re.search(rf" {name} .* \d\d-\d\d \d\d:\d\d  (suspended|cause) ", shown), name
-    assert f"  {cause} " in shown
 
 
 @pytest.mark.parametrize(
@@ -888,15 +793,3 @@ def test_what_is_no_policy_is_reported(zt: Zt, registered: Registered, status: i
 
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert orjson.loads(shown.stderr)["reason"] == reason
-
-
-def test_a_policy_of_somebody_else_is_not_taken(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, place: Place, ca: CA
-) -> None:
-    registered.answers["GET /audit-policy"] = (200, small().policy_text.encode())
-    with served(registered, *ca.party(tmp_path, NAMES[0], "spiffe://agents.example/agent/reader")) as port:
-        zt = program_at(monkeypatch, place, port, ca)
-        shown = zt("audit", "policy", "--json")
-
-    assert (shown.exit_code, shown.stdout, registered.asked) == (1, "", [])
-    assert orjson.loads(shown.stderr)["reason"] == "not_the_registry"

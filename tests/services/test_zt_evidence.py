@@ -127,20 +127,6 @@ def test_where_an_export_cannot_be_written_is_one_sentence(system: Path, snapsho
     assert typed(system, f"export --to {system}/file/export") == snapshot
 
 
-def test_what_a_partial_tile_had_is_read_from_the_full_one(system: Path) -> None:
-    log = system / "run" / "data" / "authority-audit" / "log"
-    longer = small(160)
-    for name, content in longer.log.files.items():
-        (log / name).parent.mkdir(parents=True, exist_ok=True)
-        (log / name).write_bytes(content)
-    for part in log.rglob("*.p"):
-        if (part.with_suffix("")).exists():
-            for one in part.iterdir():
-                one.unlink()
-
-    assert document(zt(system, "verify", str(exported(system)), "--json"))["size"] == 350
-
-
 def test_journals_are_compared_with_what_was_delivered(system: Path) -> None:
     file, journals = exported(system), str(system / "run" / "data")
     journal = journal_of(system, SERVICES[1])

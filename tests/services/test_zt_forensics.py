@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -141,32 +140,6 @@ async def test_the_diagram_has_every_step_and_nothing_from_outside(
     assert len(red) == 2 * 4
     assert "resource_denied" in "".join(one.text or "" for one in red)
     assert re.findall(r"(?:href|src|url\()", text) == []
-
-
-def test_no_label_of_a_diagram_leaves_its_place(tmp_path: Path) -> None:
-    from zt.sequence import CHARACTER, Arrow, sequence
-
-    parties = ["a", "authority/attestation/with/a/long/name", "c"]
-    steps = [
-        Arrow("a", "c", "x" * 70),
-        Arrow("c", "authority/attestation/with/a/long/name", "y" * 60, refused=True),
-        Arrow("c", "c", "z" * 50),
-    ]
-    picture = Xml.fromstring(sequence("t" * 120, parties, steps))  # noqa: S314 - our own
-    wide = float(picture.get("width", ""))
-    places = {one.text: one for one in picture.iter(f"{SVG}text")}
-    ends = {text: (float(one.get("x", "")), "own" in one.get("class", "")) for text, one in places.items() if text}
-    boxes = sorted(
-        (float(one.get("x", "")), float(one.get("width", ""))) for one in picture.iter(f"{SVG}rect") if one.get("x")
-    )
-
-    for text, (x, own) in ends.items():
-        length = len(text) * CHARACTER
-        left = 20 if text.startswith("t") else x if own else x - length / 2
-        assert 0 <= left <= wide - length, text
-    assert all(x + w < after for (x, w), (after, _) in pairwise(boxes))
-    lines = {text: x for text, (x, _) in ends.items() if text in parties}
-    assert lines["c"] - lines[parties[1]] >= len("2. " + "y" * 60) * CHARACTER
 
 
 def test_a_diagram_of_many_steps_says_that_it_has_only_the_first(tmp_path: Path) -> None:

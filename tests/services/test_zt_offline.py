@@ -15,7 +15,7 @@ from tests.support.records import CALLER
 from tests.support.system import ROOT, System
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Exchange, Refusal, Request, UntrustedPeer
+from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
@@ -78,18 +78,6 @@ async def test_it_is_found_by_its_transaction_and_a_part_of_it_by_its_token(syst
     assert "T3 agent/reader → inference" in audit("show", system, t3).stdout
 
 
-async def test_as_json_it_is_the_events(system: System, issuer: Issuer) -> None:
-    trace = await task(system, issuer.token())
-
-    found = json.loads(audit("show", system, trace, "--json").stdout)
-
-    assert found["id"] == trace
-    assert {event["trace"]["trace_id"] for event in found["events"]} == {trace}
-    times = [event["time"] for event in found["events"]]
-    assert times == sorted(times)
-    assert {event["service"] for event in found["events"]} == {issuer.registry.id(name) for name in system.services}
-
-
 def journal(folder: Path, *events: AuditEvent) -> Path:
     path = folder / "party" / "journal.jsonl"
     written = Segments(path)
@@ -104,46 +92,6 @@ CALL = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="g
 def event(data: Any = CALL, at: int = 1) -> AuditEvent:
     trace = {"trace_id": TRACE, "span_id": "b7ad6b7169203331"}
     return AuditEvent.parse(AuditEvent(schema=1, time=at, service=CALLER.audience, trace=trace, data=data).canonical())  # type: ignore[arg-type]
-
-
-def test_what_is_refused_beside_a_call_is_in_the_tree_with_its_detail(tmp_path: Path) -> None:
-    refused = Decided(allowed=False, reason="would_widen", detail=sanitize("tool.audit"))
-    allowed = Decided(allowed=True, reason="granted")
-    exchange: dict[str, Any] = {"scopes": ("tool.audit",), "principal": CALLER, "parent_token_id": CALLER.token_id}
-    auditor = "spiffe://agents.example/agent/auditor"
-    journal(
-        tmp_path,
-        event(Request(operation=sanitize("POST /tasks"), decision=allowed, principal=CALLER)),
-        event(Exchange(audience=auditor, decision=refused, **exchange), 2),
-        event(Exchange(audience=auditor, decision=allowed, token_id="made", **exchange), 3),
-        event(UntrustedPeer(party="agent/auditor", decision=refused), 4),
-        event(Refusal(decision=refused, principal=CALLER), 5),
-    )
-
-    lines = [
-        line.strip("│├└─ ") for line in zt("--journals", str(tmp_path), "audit", "show", TRACE).stdout.splitlines()
-    ]
-
-    assert lines[1:] == [
-        "for user 6f1e2a52-8a3c-4c8e-9d0d-3f0f5d1c7a11 (engineering)",
-        "at 1970-01-01 00:00:00Z",
-        "T0 walkthrough → orchestrator",
-        "granted  POST /tasks",
-        "would_widen  exchange for agent/auditor: tool.audit: tool.audit",
-        "would_widen  refused by orchestrator itself: tool.audit",
-        "would_widen  call of agent/auditor: tool.audit  (recorded by orchestrator)",
-        "",
-        "records of    with code",
-        "",
-        "orchestrator  not recorded",
-        "",
-        "1 allowed, 3 refused, within 0.0 s; 5 records of 1 party.",
-    ]
-
-
-@pytest.mark.parametrize("name", ["", "T1", TRACE[1:], TRACE.upper(), "../../x"])
-def test_what_can_be_no_id_is_reported(tmp_path: Path, name: str) -> None:
-    assert "is neither an id nor one of user:ID, party:NAME and document:ID." in failed(zt("audit", "show", name))
 
 
 def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
@@ -234,41 +182,3 @@ def test_journals_of_an_earlier_run_are_found_by_their_names(tmp_path: Path) -> 
     past = path.rename(tmp_path / "orchestrator.jsonl")
 
     assert zt("audit", "verify", env={"ZT_JOURNALS": str(tmp_path)}).stdout == f"{past}: 1 record, chain intact\n"
-
-
-# --- what is not waited for -------------------------------------------------------------------------------------------
-
-NETWORK = {"asyncio", "cedarpy", "cryptography", "httpx", "httpx2", "jwt", "ssl"}
-"""What took most of the time to import, and what none of these commands uses."""
-IMPORTED = """
-import sys
-sys.path.insert(0, sys.argv.pop(1))
-from zt.__main__ import main
-try:
-    main()
-finally:
-    print(*sys.modules, file=sys.stderr)
-"""
-
-
-@pytest.mark.parametrize(
-    ("words", "status"),
-    [
-        (("--help",), 0),
-        (("party", "suspend", "--help"), 0),
-        ((), 2),
-        (("nonsense",), 2),
-        (("party", "suspend"), 2),
-        (("party", "list", "--nonsense"), 2),
-    ],
-)
-def test_help_and_a_usage_error_wait_for_no_network_stack(words: tuple[str, ...], status: int) -> None:
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-I", "-c", IMPORTED, str(ROOT), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == status, done.stderr
-    assert NETWORK & {*done.stderr.splitlines()[-1].split()} == set()

@@ -9,19 +9,14 @@ from rich.padding import Padding
 from syrupy.assertion import SnapshotAssertion
 
 from authorities.audit.reasons import AuditReason
-from tests.support.ca import CA
 from tests.support.printed import told
 from tests.support.receipt_tree import Task, code_of, digest, spiffe_id
 from tests.support.saved_answer import Files
-from tests.support.tlog import Log
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Refusal
-from zerotrust.audit.export import exported
 from zerotrust.audit.forms import MICROSECONDS, sanitize
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, line_of
-from zerotrust.receipts.completeness import LATE
 from zerotrust.receipts.receipt import digest_of
 from zt.output import console
 from zt.receipt import INCOMPLETE, _compared
@@ -131,19 +126,6 @@ def test_answers_that_share_a_token_are_verified_together(files: Files) -> None:
     assert (shown.exit_code, "Complete: " in shown.output) == (0, True)
 
 
-def test_an_export_that_ends_before_the_answer_accuses_nobody(files: Files) -> None:
-    export = files.folder / "export"
-    for ends in files.task.now - 5, files.task.now + 5:
-        log = Log([heads_leaf(Heads({}, ends * MICROSECONDS))], files.task.keys)
-        export.write_bytes(b"".join(exported(log.note(files.task.witness), log.files.__getitem__)))
-
-        shown = files.verify("--export", str(export))
-        early = files.task.now + LATE - ends
-        assert shown.exit_code == 1
-        assert f"ends {early} s before it has to have this answer: export it again.\n" in shown.stderr
-        assert "spiffe://" not in shown.output
-
-
 def test_without_a_proof_an_export_verifies_all_but_the_time(files: Files) -> None:
     (proof := files.folder / "answer.json.proof").rename(files.folder / "kept")
     export = "--export", str(files.folder / "export")
@@ -206,33 +188,6 @@ def test_the_first_failure_and_the_party_at_fault_are_shown(files: Files, snapsh
 
     assert told(files.verify()) == snapshot
     assert json.loads(files.verify("--json").stderr)["reason"] == "step_8"
-
-
-def test_what_was_saved_otherwise_than_it_was_sent_is_told_so(files: Files, snapshot: SnapshotAssertion) -> None:
-    request, answer = files.folder / "request.json", files.folder / "answer.json"
-
-    request.write_bytes(files.task.request + b"\n")
-    shown = [files.verify("--request", str(request))]
-    answer.write_bytes(files.answer + b"\n")
-    shown.append(files.verify())
-    answer.write_text(json.dumps(json.loads(files.answer), indent=1))
-    shown.append(files.verify())
-
-    assert "\n".join(map(told, shown)) == snapshot
-
-
-def test_an_answer_of_an_earlier_run_is_told_from_a_forged_one(files: Files, snapshot: SnapshotAssertion) -> None:
-    """Each start makes another authority."""
-    earlier, ca = files.folder / "earlier.pem", files.folder / "run/ca.pem"
-    earlier.write_bytes(ca.read_bytes())
-    ca.write_text(CA("agents.example").pem)
-    of_earlier = files.verify()
-    assert files.verify("--ca", str(earlier)).exit_code == 0
-
-    files.task.tool.svid = CA("agents.example").svid("tool/documents", life=120)
-    files.write()
-
-    assert f"{told(of_earlier)}\n{told(files.verify())}" == snapshot
 
 
 def test_the_id_of_a_receipt_is_what_the_orchestrator_is_asked_for(files: Files) -> None:
