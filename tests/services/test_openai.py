@@ -46,13 +46,6 @@ def client(system: System, issuer: Issuer) -> openai.AsyncOpenAI:
     return client_of(system, token)
 
 
-@pytest.fixture
-def lister(system: System, issuer: Issuer) -> openai.AsyncOpenAI:
-    """One that may list the models."""
-    token = issuer.delegated("orchestrator", aud=issuer.registry.id("inference"), scope="model.read")
-    return client_of(system, token)
-
-
 async def test_an_answer_has_every_member_that_openais_schema_requires(client: openai.AsyncOpenAI) -> None:
     answer = await client.chat.completions.create(model="scripted", messages=LONG)
 
@@ -161,11 +154,3 @@ async def test_what_changes_nothing_is_ignored(client: openai.AsyncOpenAI) -> No
         response_format={"type": "text"},
     )
     assert answer.choices[0].finish_reason == "stop"
-
-
-async def test_the_models_are_listed_and_found_by_name(lister: openai.AsyncOpenAI) -> None:
-    [model] = [model async for model in lister.models.list()]
-
-    assert (model.id, model.object) == ("scripted", "model")
-    assert isinstance(model.created, int)
-    assert await lister.models.retrieve("scripted") == model

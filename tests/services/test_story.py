@@ -107,19 +107,6 @@ async def test_on_every_hop_authority_shrinks_the_chain_grows_and_each_exchange_
     assert [form["subject_token"] for form in issuer.exchanges].count(token) == 2  # for the two agents
 
 
-async def test_bob_gets_his_departments_summary_and_meets_no_trap(
-    system: System, issuer: Issuer, stored: Stored
-) -> None:
-    before = stored()
-    *steps, finished = await told(system, issuer.token(**BOB))
-
-    assert finished["event"] == "finished"
-    assert [step["refused"] for step in steps] == [[]] * 4
-    (name,) = stored().keys() - before.keys()
-    assert (stored()[name]["owner"], stored()[name]["department"]) == ("bob", "/finance")
-    assert "certificate" not in stored()[name]["text"]
-
-
 async def test_tasks_of_many_users_at_once_never_mix(system: System, issuer: Issuer, stored: Stored) -> None:
     before = stored()
     users = [(ALICE | {"sub": f"alice-{n}"}) if n % 2 else (BOB | {"sub": f"bob-{n}"}) for n in range(12)]

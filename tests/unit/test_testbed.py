@@ -22,7 +22,7 @@ from zerotrust.testing import stack as stacks
 from zerotrust.testing.intruders import Intruder
 from zerotrust.testing.records import recorded
 from zerotrust.testing.rogue import Verdict, rogue
-from zerotrust.testing.stack import Stack, StackError, works
+from zerotrust.testing.stack import Stack, StackError
 from zerotrust.testing.users import authorities, directory, passwords
 
 LOADED = """
@@ -282,7 +282,7 @@ def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypat
             return subprocess.CompletedProcess(command, 0)
 
         def containers(self) -> dict[str, Any]:
-            return {"reader": SimpleNamespace(attrs={"State": STARTING})}
+            return {"reader": SimpleNamespace(attrs={"State": {"Running": True, "Health": {"Status": "starting"}}})}
 
     monkeypatch.setattr(stacks, "until", lambda found, _: bool(found()))
     with pytest.raises(StackError, match="not healthy after 600 s: reader"):
@@ -291,28 +291,6 @@ def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypat
         with pytest.raises(StackError, match="up --build --detach") as failed:
             Unhealthy(said).start()
         assert getattr(failed.value, "__notes__", []) == notes
-
-
-HEALTHY, STARTING, UNHEALTHY = (
-    {"Running": True, "Health": {"Status": one}} for one in ("healthy", "starting", "unhealthy")
-)
-STOPPED = {"Running": False, "Status": "exited", "ExitCode": 0}
-
-
-@pytest.mark.parametrize(
-    ("state", "does"),
-    [
-        (HEALTHY, True),
-        (STARTING, False),
-        (UNHEALTHY, False),
-        ({"Running": True}, True),
-        (STOPPED, True),
-        (STOPPED | {"ExitCode": 1}, False),
-        (STOPPED | {"Status": "created"}, False),
-    ],
-)
-def test_a_container_works_when_it_is_healthy_or_has_ended_well(state: dict[str, Any], does: bool) -> None:
-    assert works(state) == does
 
 
 def test_why_attestation_refused_is_read_from_its_log() -> None:
