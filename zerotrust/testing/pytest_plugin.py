@@ -28,16 +28,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--zt-keep", action="store_true", help="use the containers that run, and leave them running")
 
 
-_SAID = pytest.StashKey[bool]()
-"""Whether a test has said already that there is no Docker."""
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Say it once: each further test that needs Docker fails in three words."""
-    if "zt_stack" in getattr(item, "fixturenames", ()) and _SAID in item.config.stash:
-        pytest.fail("no Docker either", pytrace=False)
-
-
 @pytest.fixture(scope="session")
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
@@ -53,7 +43,7 @@ def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     except NoDockerError as error:
         if otherwise == "skip":
             pytest.skip(str(error))
-        pytestconfig.stash[_SAID], why = True, str(error)
+        why = str(error)
     except RegistryError as error:
         why = f"zt_folder is {folder.resolve()}: {error}"
     if why:  # outside of the block, or it would be said once more, as what led to it
