@@ -1,11 +1,12 @@
 """A copy of the project, whose files the cells of a notebook change: never those of the reader's clone."""
 
 import asyncio
+import difflib
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
-from lab.notebooks.changes import changed_lines, realm_lines
 from lab.notebooks.normal import normal
 from lab.project_copy import copy_of_the_project
 from local.llama_stack import end
@@ -17,6 +18,22 @@ from zerotrust.registry.model import load_registry
 COPY = ROOT / "run" / "notebooks" / "own"
 LONGEST = 1 << 20
 """Bytes of a line: far more than any that is printed here."""
+
+
+def changed_lines(before: list[str], now: list[str]) -> list[str]:
+    """Return the lines that are not in both texts, each with its sign, in order."""
+    found = difflib.unified_diff(before, now, n=0, lineterm="")
+    return [line for line in list(found)[2:] if not line.startswith("@@")]
+
+
+def realm_lines(realm: dict[str, Any]) -> list[str]:
+    """Return a realm's scopes, and its clients that get tokens for a party, a line each."""
+    lines = [f"scope {scope['name']}" for scope in realm["clientScopes"]]
+    for client in realm["clients"]:
+        always, asked = (client.get(f"{kind}ClientScopes", []) for kind in ("default", "optional"))
+        if audiences := [name.removeprefix("aud:") for name in always if name.startswith("aud:")]:
+            lines.append(f"client {client['clientId']}: for {', '.join(audiences)}; scopes {', '.join(asked)}")
+    return lines
 
 
 class Copy:
