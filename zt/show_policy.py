@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -28,14 +28,6 @@ def version(found: Found, files: Mapping[str, str]) -> str:
     """Return a version as one text: a head, and each file."""
     head = f"version {found['number']} of {local(found['at'])}: {found['why']}\nsha256 {found['digest']}\n"
     return "\n".join([head, *(f"==> {name} <==\n{text}" for name, text in files.items())])
-
-
-def whole(*lines: Text) -> Group:
-    """Return lines that are not folded, however wide the terminal is: a tool can read them.
-
-    They are a group, because the console folds a `Text` when it joins it with the next one.
-    """
-    return Group(Text("\n", no_wrap=True, overflow="ignore").join(lines))
 
 
 def tested(found: Found) -> Iterator[RenderableType]:
@@ -79,10 +71,8 @@ def _answers(found: Found) -> Iterator[RenderableType]:
         )
         for row in rows:
             change = (row["before"], "red"), " -> ", (row["after"], "green")
-            yield whole(
-                Text(f"- {row['user']}, through {row['through']}, with {row['scopes'] or 'no scope'}:"),
-                Text.assemble(f"  {row['does']} {row['at']}: ", *change),
-            )
+            yield Text(f"- {row['user']}, through {row['through']}, with {row['scopes'] or 'no scope'}:")
+            yield Text.assemble(f"  {row['does']} {row['at']}: ", *change)
     if more := found.get("more"):
         yield Text(f"{more} more rows with other answers are not shown: compare smaller steps.", "red")
     if same := len(told) - len(rows):
