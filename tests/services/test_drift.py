@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from mmap import mmap
 from pathlib import Path
@@ -16,10 +16,8 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.local import stage
-from authorities.attestation.local.environment import Environment
 from authorities.attestation.local.installed import PIN
 from authorities.attestation.local.launch import LaunchError
-from authorities.attestation.verifier import measure
 from authorities.attestation.verifier.measure import Stamp, stamps
 from tests.support.launched import (
     FETCH,
@@ -96,55 +94,6 @@ async def test_a_changed_file_is_noticed_at_once_told_by_name_and_forgotten_when
     ]
 
 
-def replace(path: Path) -> None:
-    new = path.with_name("new")
-    shutil.copy2(path, new)
-    new.rename(path)
-    new.write_text("")
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        (lambda path: (path / "helper.pyc").write_bytes(b"planted"), "helper.pyc"),
-        (lambda path: (path / "helper.py").unlink(), "helper.py"),
-        (lambda path: (path / "helper.py").rename(path / "other.py"), "helper.py"),
-        (lambda path: (path / "deep/er").mkdir(parents=True) or (path / "deep/er/new.py").touch(), "deep/er/new.py"),
-        (lambda path: path.rename(path.with_name("away")), "agents/reader"),
-        (lambda path: (path / "link.py").symlink_to("/etc/hostname"), "link.py"),
-    ],
-    ids=["bytecode planted", "removed", "renamed", "in a new folder", "the folder itself", "a link"],
-)
-async def test_whatever_changes_among_a_partys_files_is_noticed(
-    authority: Authority, probe: Probe, change: Callable[[Path], object], name: str
-) -> None:
-    await probe.run("answer = 0")
-
-    change(authority.site.root / "agents/reader")
-
-    await noticed(authority, name)
-    assert "no identity issued" in await probe.run(FETCH)
-
-
-async def test_a_file_of_another_party_is_no_matter(authority: Authority, probe: Probe) -> None:
-    (authority.site.root / "agents/writer").mkdir()
-    (authority.site.root / "agents/writer/main.py").touch()
-    (authority.site.root / "notes.txt").touch()
-
-    await authority._drift.look()
-
-    assert authority.drifted == {}
-
-
-async def test_the_same_bytes_in_another_inode_are_no_drift(authority: Authority, probe: Probe) -> None:
-    replace(authority.site.helper)
-    (authority.site.root / "agents/reader/new").unlink()
-
-    await authority._drift.look()
-
-    assert authority.drifted == {}
-
-
 async def test_a_write_that_leaves_size_and_time_as_they_were_is_found_by_its_ctime(
     authority: Authority, probe: Probe
 ) -> None:
@@ -156,32 +105,6 @@ async def test_a_write_that_leaves_size_and_time_as_they_were_is_found_by_its_ct
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     assert "no identity issued" in await probe.run(FETCH)
-
-
-async def test_a_running_stream_ends_at_drift_and_a_later_call_succeeds_once_it_is_put_back(
-    authority: Authority, probe: Probe
-) -> None:
-    await probe.run("""
-import queue
-from spiffe import WorkloadApiClient
-
-import builtins
-builtins.seen, client = queue.Queue(), WorkloadApiClient()
-builtins.stream = client.stream_x509_contexts(
-    lambda context: seen.put(str(context.default_svid.spiffe_id)),
-    lambda error: seen.put(str(error)),
-    retry_connect=False,
-)
-answer = seen.get(timeout=20)
-""")
-    genuine = authority.site.helper.read_text()
-
-    authority.site.helper.write_text("changed")
-
-    assert "PERMISSION_DENIED" in await probe.run("answer = seen.get(timeout=20)")
-    authority.site.helper.write_text(genuine)
-    await restored(authority)
-    assert await probe.run(FETCH_X509) == "spiffe://agents.example/agent/reader"
 
 
 @pytest.mark.parametrize("name", ["registry.yaml", "registry.lock"])
@@ -532,15 +455,3 @@ async def test_a_change_that_the_kernel_says_nothing_of_is_found_before_the_next
     assert "no identity issued" in await probe.run(FETCH_X509)
     (alone.site.place / "link").write_text(genuine)
     assert "agent/reader" in await probe.run(FETCH_X509)
-
-
-def test_measuring_again_reads_nothing_that_was_not_touched(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = Environment.pinned(installed)
-    environment.look()
-    time.sleep(0.2)
-    environment.look()  # what had been written just before it was measured
-    monkeypatch.setattr(measure, "_read", lambda path: pytest.fail(f"{path} was read"))
-
-    environment.look()
-
-    assert environment.changed == []

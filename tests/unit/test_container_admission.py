@@ -1,5 +1,8 @@
 # ruff: noqa: S108 - folders of a container
-"""Which processes attestation examines at all: each fact of the kernel that excludes one, alone."""
+"""Which processes attestation examines at all: each fact of the kernel that excludes one, alone.
+
+Rows 200 to 203 and 426 to 428 of the attack table have more of them.
+"""
 
 import pytest
 
@@ -44,16 +47,12 @@ def test_a_process_with_other_rights_is_not(was: str, instead: str, why: str) ->
 @pytest.mark.parametrize(
     ("was", "instead", "why"),
     [
-        ("/ / ro,relatime", "/ / rw,relatime", "root is writable"),
-        ("- overlay overlay", "- btrfs /dev/vda", "root is btrfs"),
-        ("/run/identity ro", "/run/identity rw", "/run/identity is mounted without ro"),
         ("/data rw", "/usr/local/lib/python3.13/site-packages/six.py rw", "mounted at /usr/local"),
         ("/data rw", "/data/other rw", "mounted at /data/other"),
         ("/data rw", "/app/zerotrust ro", "mounted at /app/zerotrust"),
         ("/dev/pts rw", "/dev/../usr rw", "mounted at /dev/../usr"),
         ("/etc/hosts rw", "/etc/ld.so.preload rw", "mounted at /etc/ld.so.preload"),
         ("/proc/sys ro", "/procfs rw", "mounted at /procfs"),
-        ("/tmp rw,nosuid,nodev,noexec - tmpfs", "/tmp rw,nosuid,nodev,noexec - ext4", "/tmp is ext4"),
         *[
             (f"{point} rw,nosuid,nodev,noexec", f"{point} rw,{options}", f"{point} is mounted without {missing}")
             for point in ("/tmp", "/dev/shm")
@@ -64,13 +63,10 @@ def test_a_process_with_other_rights_is_not(was: str, instead: str, why: str) ->
         ("ro,nosuid,nodev,noexec - sysfs", "ro - overlay", "/sys is overlay"),
         ("/dev rw - tmpfs", "/dev rw - devtmpfs", "/dev is devtmpfs"),
         ("/dev/shm rw,nosuid,nodev,noexec - tmpfs", "/dev/shm rw,nosuid,nodev,noexec - nfs4", "/dev/shm is nfs4"),
-        ("254:0 /v/data/_data", "254:0 /home/mallory", "/data is not what Docker keeps"),
         ("254:0 /v/data/_data", "254:0 /v", "/data is not what Docker keeps"),
         ("254:0 /v/data/_data", "254:0 /v/data/_data/inside", "/data is not what Docker keeps"),
         ("254:0 /v/data/_data", "254:0 /v/data/_data/x/_data", "/data is not what Docker keeps"),
         ("254:0 /v/data/_data", "8:1 /v/data/_data", "/data is not what Docker keeps"),
-        ("0:80 / /tmp", "0:22 /x /tmp", "/tmp is tmpfs /x: only tmpfs /"),  # `/run/x` of the machine
-        ("0:71 / /dev", "0:22 /x /dev", "/dev is tmpfs /x: only tmpfs /"),
         ("0:69 /sys /proc/sys ro - proc", "0:22 /x /proc/sys ro - tmpfs", "/proc/sys is tmpfs /x"),
         *[
             (f"254:0 /c/1f/{name}", f"254:0 {other}", f"/etc/{name} is not what Docker keeps")
@@ -89,34 +85,9 @@ def test_one_with_other_mounts_is_not(was: str, instead: str, why: str) -> None:
     assert why in str(told(mounts=MOUNTS.replace(was, instead, 1)))
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        b"",
-        b"python\0-I\0-B\0-u\0/tmp\0",
-        b"python\0-B\0-u\0/app\0",  # reads PYTHON*, and the working folder
-        b"python\0-I\0-B\0-u\0/app\0--further\0",
-        b"/tmp/python\0-I\0-B\0-u\0/app\0",
-        b"\xff\0",
-    ],
-)
-def test_one_that_was_started_otherwise_is_not(command: bytes) -> None:
-    assert "was started as" in str(told(cmdline=command))
-
-
 @pytest.mark.parametrize("variable", ["LD_PRELOAD=/data/x.so", "PYTHONPATH=/data", "OPENSSL_CONF=/data/c", "XZT_A=1"])
 def test_one_with_a_variable_that_may_load_code_is_not(variable: str) -> None:
     assert variable.partition("=")[0] in str(told(environ=ENVIRON + variable.encode() + b"\0"))
-
-
-def test_one_with_another_issuer_than_attestation_is_not() -> None:
-    assert (
-        told(environ=ENVIRON.replace(b"https://issuer", b"https://mine")) == "its ZT_ISSUER is not that of attestation"
-    )
-
-
-def test_a_variable_of_the_base_image_is_that_of_attestation_too() -> None:
-    assert told(environ=ENVIRON.replace(b"PATH=", b"PATH=/data:")) == "its PATH is not that of attestation"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +99,6 @@ def test_a_variable_of_the_base_image_is_that_of_attestation_too() -> None:
         "127.0.0.1 registry.authority.agents.example",  # Docker writes `--hostname` so
         "10.0.0.9 1f2e3d4c5b6a.example",
         "10.0.0.9 host.docker.internal",
-        *[f"10.0.0.9\tip6-a{space}registry.authority.agents.example" for space in "\v\f\r"],  # spaces of the C library
         *[f"10.0.0.9\tip6-a{other}registry.authority.agents.example" for other in "\0\x1f\x85\u2028"],
         "10.0.0.9\v1f2e3d4c5b6a\vkeycloak",
     ],

@@ -31,12 +31,6 @@ def test_every_file_has_its_digest_and_every_link_its_target(root: Path) -> None
     assert ImageFiles().look(str(root)) == {"/usr/lib/libc.so": sha(b"libc"), "/lib": "-> usr/lib"}
 
 
-def test_a_link_is_not_followed_into_another_root(root: Path) -> None:
-    (root / "etc").symlink_to("/etc")
-
-    assert ImageFiles().look(str(root))["/etc"] == "-> /etc"
-
-
 def test_what_is_no_file_or_too_large_is_named_and_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(root / "pipe")
     monkeypatch.setattr(image, "MAX_FILE", 4)
@@ -89,18 +83,6 @@ def test_the_pin_is_what_a_container_of_the_image_has(root: Path, monkeypatch: p
     assert pin(root / "pin.json") == 2
     assert load_pin(root / "pin.json")["/a"] == "1"
     assert str(root / "pin.json") in load_pin(root / "pin.json")["left out"]
-
-
-def test_a_folder_that_one_party_has_besides_is_pinned_by_its_paths_in_the_image(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (root / "app/packages").mkdir(parents=True)
-    (root / "app/packages/client.py").write_bytes(b"client")
-    look = ImageFiles.look
-    monkeypatch.setattr(ImageFiles, "look", lambda files, _, folder, **how: look(files, str(root), folder, **how))
-
-    assert pin(root / "pin.json", "/app/packages") == 1
-    assert load_pin(root / "pin.json") == {"/app/packages/client.py": sha(b"client")}
 
 
 def container(root: Path, problem: str | None = None) -> ContainerRoot:

@@ -17,8 +17,7 @@ from grpclib import GRPCError
 from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.containers import attested
-from authorities.attestation.containers.admission import Own
-from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers, images
+from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
 from authorities.attestation.process.peers import Peer, ends
@@ -33,11 +32,9 @@ from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAtt
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.target import Target
 from tests.support.container import EXITING, STAT, STATUS, Machine
-from tests.support.system import ROOT, registry
+from tests.support.system import registry
 from tests.support.waiting import until
 from zerotrust.limits.budget import Budget
-from zerotrust.registry.lock import load_lock
-from zerotrust.registry.reading import RegistryError
 
 
 @pytest.fixture
@@ -215,16 +212,6 @@ async def test_a_process_ends_before_the_kernel_says_that_it_has() -> None:
         os.close(pidfd)
 
 
-def test_two_parties_with_the_same_code_cannot_be_distinguished() -> None:
-    known, lock = registry(), load_lock(ROOT / "registry.lock")
-    assert {image.party for image in images(known, lock, {})} == set(known.launched)
-    reader = known.parties["agent/reader"]
-    twins = known.model_copy(update={"parties": known.parties | {"agent/twin": reader}})
-
-    with pytest.raises(RegistryError, match="agent/reader and agent/twin run the same code"):
-        images(twins, lock, {})
-
-
 def test_the_program_has_to_be_the_images_own_and_not_one_of_that_name_from_elsewhere(tmp_path: Path) -> None:
     program = os.path.realpath(sys.executable)
     (tmp_path / "exe").symlink_to(program)
@@ -235,19 +222,6 @@ def test_the_program_has_to_be_the_images_own_and_not_one_of_that_name_from_else
     assert attested._problem_of_program(Path("/proc/self"), {program: "its digest"}) is None
     for proc, files in (Path("/proc/self"), {}), (tmp_path, {program: "its digest"}):
         assert "which is not the image's" in str(attested._problem_of_program(proc, files))
-
-
-def test_facts_that_cannot_be_read_name_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pidfd = os.pidfd_open(os.getpid())
-
-    def refuse(file: Path, **_: object) -> str:
-        if file.name == "stat":
-            return STAT.decode()
-        raise PermissionError(13, "Permission denied", "/proc/7/environ")
-
-    monkeypatch.setattr(Path, "read_text", refuse)
-    assert "user and group id of the parties" in str(attested._problem(tmp_path, pidfd, {}, Own({}, {})))
-    os.close(pidfd)
 
 
 @pytest.mark.parametrize("name", ["cmdline", "environ", "root/etc/hosts"])
