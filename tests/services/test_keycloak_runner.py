@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +16,9 @@ from typing import ClassVar, TypedDict
 import pytest
 
 from lab.realm import LAB_SCRIPT
-from local import child, progress
+from local import child
 from local import keycloak as module
-from local.before_start import check_port
-from local.child import NoProgress, tail
+from local.child import NoProgress
 from local.errors import KeycloakError
 from local.keycloak import Keycloak
 from local.keycloak_distribution import VERSION
@@ -28,8 +26,7 @@ from local.keycloak_instance import BUILT, Instance
 from local.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
 from local.program import FOLDER
 from registration.realm import as_text
-from registration.realm.script import SCRIPT, SCRIPTS
-from registration.realm.users import USERS
+from registration.realm.script import SCRIPT
 from tests.support.system import registry
 from tests.support.waiting import until
 
@@ -123,16 +120,6 @@ def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, ke
 # --- why it does not start --------------------------------------------------------------------------------------------
 
 
-def test_a_port_in_use_is_named_together_with_what_to_do() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-
-        with pytest.raises(KeycloakError, match=rf"^Port {port} is in use and Keycloak needs it: stop what listens"):
-            check_port(port)
-
-    check_port(port)
-
-
 async def test_a_port_in_use_is_noticed_before_anything_is_started(
     keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,25 +140,6 @@ async def test_a_key_that_others_may_read_is_not_used(java: Java, keycloak: Keyc
     await java.fails("exit 1", rf"others may read Keycloak's key \(mode {mode:o}\): delete it")
 
     assert not keycloak.log.exists()
-
-
-async def test_a_key_that_is_missing_is_named(java: Java, files: Files) -> None:
-    files["key"].unlink()
-
-    await java.fails("exit 1", r"key\.pem: Keycloak's key cannot be read \(No such file")
-
-
-async def test_keycloak_speaks_https_alone_with_the_newest_tls_and_asks_for_certificates(
-    java: Java, files: Files
-) -> None:
-    assert {*await java.arguments()} >= {
-        "--http-enabled=false",
-        "--https-protocols=TLSv1.3",
-        "--https-client-auth=request",
-        f"--https-certificate-file={files['certificate']}",
-        f"--https-certificate-key-file={files['key']}",
-        f"--truststore-paths={files['truststore']}",
-    }
 
 
 async def test_keycloak_writes_a_log_that_has_an_end(java: Java, keycloak: Keycloak) -> None:
@@ -204,21 +172,6 @@ async def test_keycloak_finds_itself_and_whom_it_tells_of_logouts_and_nobody_els
     assert set(names) == {"localhost", socket.gethostname(), *parties}
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ("echo 'ERROR: no space left'; exit 1", 1),  # while it is built
-        ("""case "$*" in *config.built=true*) echo 'ERROR: no space left'; exit 2;; esac; exit 10""", 2),
-    ],
-)
-async def test_a_keycloak_that_ends_says_why(java: Java, keycloak: Keycloak, body: str, status: int) -> None:
-    told = str((await java.fails(body)).value)
-
-    assert f"Keycloak ended with status {status}." in told
-    assert str(keycloak.log) in told
-    assert told.endswith("ERROR: no space left")
-
-
 @pytest.mark.parametrize(("building", "doing"), [(True, "is being built"), (False, "is starting")])
 async def test_a_keycloak_that_does_nothing_is_ended_and_its_finished_build_is_kept(
     java: Java, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, building: bool, doing: str
@@ -237,37 +190,6 @@ async def test_a_keycloak_that_does_nothing_is_ended_and_its_finished_build_is_k
     assert await keycloak._process.wait() == -signal.SIGKILL
     keycloak._instance.prepare(java.distribution)
     assert keycloak._instance.built != building
-
-
-@pytest.mark.parametrize("built", [False, True])
-async def test_while_keycloak_is_built_and_starts_it_is_said_again_and_again_what_goes_on(
-    java: Java, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: Files, *, built: bool
-) -> None:
-    """Neither step ends here before it was told of twice."""
-    if built:
-        (tmp_path / "run" / "keycloak" / BUILT).mkdir(parents=True)
-        monkeypatch.setattr(Instance, "built", True)
-    told = list[str]()
-
-    def say(text: str) -> None:
-        told.append(text)
-        for step, file in ("Keycloak is being built: ", "built"), ("Keycloak is starting: ", "started"):
-            if sum(one.startswith(step) and " s so far; the load of this machine is " in one for one in told) == 2:
-                (tmp_path / file).touch()
-
-    wait = f"""until [ -e {tmp_path}/$1 ]; do sleep 0.02; done; exit $2"""
-    body = (
-        f"""wait_for() {{ {wait}; }}; case "$*" in *config.built=true*) wait_for started 1;; esac; wait_for built 10"""
-    )
-    java.runs(body)
-    monkeypatch.setattr(progress, "SAID_AFTER", 0.01)
-
-    async with asyncio.timeout(60):
-        with pytest.raises(KeycloakError, match="ended with status 1"):
-            await Keycloak(tmp_path / "run", **files, say=say).__aenter__()
-
-    assert any("is being built" in one for one in told) != built
-    assert [one for one in threading.enumerate() if one.name == "progress"] == []  # and then no more
 
 
 async def test_java_sees_nothing_of_our_environment_that_could_change_keycloak(
@@ -301,21 +223,7 @@ cat "$f" > {tmp_path}/first; exit 10"""
     )
 
 
-async def test_java_runs_from_a_copy_that_nobody_may_read_and_lets_nobody_attach(java: Java) -> None:
-    Readable.copied.clear()
-
-    assert "-XX:+DisableAttachMechanism" in await java.arguments()
-    assert Readable.copied == [str(java.folder / "java")]
-
-
-def test_the_end_of_a_log_is_shown_without_stack_traces(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text("\n".join(["first", *(f"line {number}" for number in range(20)), "\tat org.keycloak.X", "last"]))
-
-    assert tail(log, lines=2) == "line 19\nlast"
-
-
-SPIN = "import sys, time; print(flush=True)\nwhile {}: pass"
+SPIN = "import sys, time; print(flush=True)\nwhile True: pass"
 
 
 @contextmanager
@@ -352,7 +260,7 @@ async def test_what_works_has_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not count how long one waits")
 async def test_waiting_for_a_processor_is_work() -> None:
     """Two share a processor, and one of them has to wait."""
-    with python(SPIN.format("True"), nice=10) as process, python(SPIN.format("True")) as other:
+    with python(SPIN, nice=10) as process, python(SPIN) as other:
         core = {min(os.sched_getaffinity(0))}
         for one in process, other:
             os.sched_setaffinity(one.pid, core)
@@ -364,49 +272,12 @@ async def test_waiting_for_a_processor_is_work() -> None:
         await until(waited)
 
 
-async def test_what_is_stopped_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "IDLE", 2)
-    monkeypatch.setattr(child, "WORK", 0.5)
-    with python(SPIN.format("True")) as process:
-        process.send_signal(signal.SIGSTOP)
-        with pytest.raises(NoProgress, match=" and is stopped "):
-            await child.while_it_works(process.pid, asyncio.Event().wait())
-
-
 async def test_what_only_tries_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "IDLE", 2)
     monkeypatch.setattr(child, "WORK", 1.5)  # more than it waits for a processor each time, on a busy machine too
     program = "import time; print(flush=True)\nwhile True: time.sleep(0.5)"
     with python(program) as process, pytest.raises(NoProgress):
         await child.while_it_works(process.pid, asyncio.Event().wait())
-
-
-async def test_what_a_start_raises_is_raised() -> None:
-    async def fails() -> None:
-        raise KeycloakError("no")
-
-    with pytest.raises(KeycloakError, match=r"^no$"):
-        await child.while_it_works(os.getpid(), fails())
-
-
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        ("", ""),
-        (
-            "2026-11-29 19:50:31,341 INFO  [org.keycloak.services] (executor-thread-1) Import finished",
-            "Import finished",
-        ),
-        ("WARNING: Please use the first-class option", ""),
-        ("2026-11-29 19:50:31,341 WARN  [org.keycloak.common.Profile] (main) Deprecated features", ""),
-        (f"2026-11-29 19:50:31,341 INFO  [io.quarkus] (main) {'word ' * 100}", "word " * 23 + "…"),
-    ],
-)
-def test_what_keycloak_says_last_is_shown_with_the_load_but_for_warnings(tmp_path: Path, line: str, text: str) -> None:
-    (tmp_path / "log").write_text(f"{line}\n\tat org.keycloak.X\n")
-
-    assert child.doing(tmp_path / "log") == child.load() + (f"; its log: {text}" if text else "")
-    assert child.doing(tmp_path / "none") == child.load()
 
 
 # --- it ends with us --------------------------------------------------------------------------------------------------
@@ -452,88 +323,6 @@ def test_the_realm_is_imported_as_it_is_given_and_the_shared_distribution_stays_
     assert (home / "data" / "import" / "realm.json").read_text() == as_text(registry())
     assert home.stat().st_mode & 0o077 == 0, "the database holds the realm's signing key"
     assert (distribution / BUILT / "build").read_text() == "not built"
-
-
-@pytest.mark.parametrize("linked", [False, True])
-def test_a_second_start_keeps_the_build_and_makes_the_database_afresh(
-    keycloak: Keycloak, home: Path, distribution: Path, tmp_path: Path, linked: bool
-) -> None:
-    data, elsewhere = home / "data", tmp_path / "elsewhere"
-    (data / "h2").touch()
-    if linked:
-        data.rename(elsewhere)
-        data.symlink_to(elsewhere)
-
-    keycloak._instance.prepare(distribution)
-
-    assert [path.name for path in data.iterdir()] == ["import"]
-    assert (elsewhere / "h2").exists() == linked
-    assert keycloak._instance.built
-
-
-def test_another_script_is_built_in_and_each_is_given_in_a_jar_of_its_own(
-    home: Path, distribution: Path, tmp_path: Path, files: Files
-) -> None:
-    for names in [script.name for script in SCRIPTS], ["one.js", "two.js"]:
-        scripts = tuple(tmp_path / name for name in names)
-        for script in scripts:
-            script.write_text("exports = null;")
-        changed = Keycloak(tmp_path / "run", **files, scripts=scripts)
-
-        changed._instance.prepare(distribution)
-
-        assert not changed._instance.built
-        assert {jar.stem for jar in (home / "providers").iterdir()} == {script.stem for script in scripts}
-
-
-@pytest.mark.parametrize("name", ["build", "added.jar"])
-def test_a_build_that_was_changed_since_it_was_sealed_is_made_anew(
-    keycloak: Keycloak, home: Path, distribution: Path, name: str
-) -> None:
-    (home / BUILT / name).write_text("another")
-
-    keycloak._instance.prepare(distribution)
-
-    assert not keycloak._instance.built
-    assert {file.name: file.read_text() for file in (home / BUILT).iterdir()} == {"build": "not built"}
-
-
-def test_all_that_is_no_build_is_laid_out_anew_at_each_start(
-    keycloak: Keycloak, home: Path, distribution: Path, tmp_path: Path
-) -> None:
-    jar, when = home / "providers" / "delegation.jar", (home / "providers" / "delegation.jar").stat().st_mtime
-    genuine = jar.read_bytes()
-    jar.write_bytes(b"another")
-    for planted in ("themes/base/login/login.ftl", "providers/more.jar", "conf/quarkus.properties", "lib/more.jar"):
-        (home / planted).parent.mkdir(parents=True, exist_ok=True)
-        (home / planted).touch()
-    (home / "lib" / "quarkus-run.jar").write_text("another")
-    (home / "keycloak.log.1").touch()
-    (home / "lib" / "lib").unlink()
-    (home / "lib" / "lib").symlink_to(tmp_path)
-
-    keycloak._instance.prepare(distribution)
-
-    def names(folder: str) -> set[str]:
-        return {path.name for path in (home / folder).iterdir()}
-
-    assert (jar.read_bytes(), jar.stat().st_mtime) == (genuine, when)
-    assert names(".") == {"lib", "providers", "conf", "data", "build.seal", "keycloak.log.1"}
-    assert names("providers") == {f"{one.stem}.jar" for one in SCRIPTS}
-    assert names("conf") == set()
-    assert names("lib") == {"lib", "app", "quarkus", "quarkus-run.jar"}
-    assert (home / "lib" / "quarkus-run.jar").read_text() == ""
-    assert (home / "lib" / "lib").resolve() == distribution / "lib" / "lib"
-    assert keycloak._instance.built
-    assert (home / BUILT / "build").read_text() == "built"
-
-
-def test_every_run_makes_its_own_passwords(tmp_path: Path, files: Files) -> None:
-    runs = [Keycloak(tmp_path, **files) for _ in range(2)]
-
-    made = [password for run in runs for password in (*run.passwords.values(), run.admin[1])]
-    assert len(set(made)) == 2 * (len(USERS) + 1)
-    assert all(len(password) >= 20 for password in made)
 
 
 # --- the build of another folder --------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from local import stopping
-from local.start import authorities_first
 from local.stopping import end_in_order
 from tests.support.launched import Authority, Probe, launch_probe, locked, log_of, project
 from zerotrust.registry.model import Registry, load_registry
@@ -67,16 +66,3 @@ async def test_who_does_not_end_or_has_ended_before_holds_nobody_up(
     assert ended(place)[0] == authorities.audit
     assert not probes["agent/reader"].launched.ended.is_set()  # the authority kills it
     assert probes[authorities.registry].launched.end_requested.is_set()
-
-
-async def test_at_a_start_whoever_keeps_the_others_waiting_is_looked_at_first(
-    probes: dict[str, Probe], registry: Registry
-) -> None:
-    launched = {f"https://127.0.0.1:{port}": probe.launched for port, probe in enumerate(probes.values())}
-    authorities = registry.authorities
-
-    in_order = authorities_first(launched, registry)
-
-    assert dict(in_order) == launched
-    names = [process.launch.name for _, process in in_order]
-    assert names == [authorities.registry, authorities.policy, authorities.audit, "agent/reader"]

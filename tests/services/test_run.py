@@ -12,16 +12,9 @@ import pytest
 
 from lab.project_copy import copy_of_the_project
 from scripts import run
-from tests.support.planted import MARK, ROOT, plant, said_by
+from tests.support.planted import ROOT, plant, said_by
 
 GENUINE = hashlib.sha256(b"genuine").hexdigest()
-STARTED = [
-    (["scripts/run", "demo", "--help"], "try the refusals"),
-    ([".venv/bin/zt", "--help"], "reinstate"),
-    (["scripts/run", "registration.register", "--nothing"], ""),
-    (["scripts/run", "tests.reference"], "attacks.md"),
-    (["scripts/run", "pytest", "--version"], "pytest"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -29,23 +22,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_of_the_project(tmp_path_factory.mktemp("project") / "planted")
     plant(folder)
     return folder
-
-
-@pytest.mark.parametrize(("command", "says"), STARTED, ids=[" ".join(command) for command, _ in STARTED])
-def test_nothing_that_is_planted_beside_the_project_runs(planted: Path, command: list[str], says: str) -> None:
-    said = said_by([str(planted / command[0]), *command[1:]], planted)
-
-    assert MARK not in said
-    assert says in said
-    assert "Traceback" not in said
-
-
-@pytest.mark.parametrize("module", ["demo", "zt"])
-def test_otherwise_it_would(planted: Path, module: str) -> None:
-    assert MARK in said_by([str(planted / ".venv/bin/python"), "-m", module, "--help"], planted)
-    # Without the working folder, but with bytecode beside the sources:
-    found = f"import sys, runpy; sys.path.append({str(planted)!r}); runpy.run_module({module!r}, run_name='__main__')"
-    assert MARK in said_by([str(planted / ".venv/bin/python"), "-I", "-c", found], planted)
 
 
 def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) -> None:
@@ -106,21 +82,6 @@ def test_what_cannot_be_run_is_reported(module: str, told: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 
-@pytest.mark.parametrize(("module", "bare"), [("demo", False), ("demo.__main__", False), ("agents", True)])
-def test_a_module_and_a_package_with_a_main_can_be_run(module: str, bare: bool) -> None:
-    assert run.is_bare_package(module) is bare
-
-
-def test_what_a_module_that_exists_cannot_import_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "broken_package").mkdir()
-    (tmp_path / "broken_package" / "__init__.py").write_text("import nosuch\n")
-    (tmp_path / "broken_package" / "main.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-
-    with pytest.raises(ModuleNotFoundError, match="No module named 'nosuch'"):
-        run.exists("broken_package.main")
-
-
 CHANGES = {
     "a changed package": ("lib/package.py", "changed"),
     "a module more": ("lib/typing_extensions.py", "changed"),
@@ -165,23 +126,6 @@ def test_a_changed_environment_is_noticed_by_what_is_started(planted: Path) -> N
             assert said.startswith("The environment is not as installed: ")
     finally:
         pin.write_text(genuine)
-
-
-def test_only_folders_of_the_project_are_found_by_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run, "ROOT", str(tmp_path))
-    for name in ("brotli", "demo"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").touch()
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents.py").touch()
-
-    assert run.Project.find_spec("brotli") is None
-    assert run.Project.find_spec("demo", ["/elsewhere"]) is None
-    demo, agents = run.Project.find_spec("demo"), run.Project.find_spec("agents")
-    assert demo
-    assert demo.origin == str(tmp_path / "demo" / "__init__.py")
-    assert agents
-    assert (agents.origin, agents.submodule_search_locations) == (None, [str(tmp_path / "agents")])
 
 
 def test_no_package_that_is_installed_has_the_name_of_one_of_ours() -> None:

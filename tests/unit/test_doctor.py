@@ -87,16 +87,6 @@ def test_without_a_fault_it_says_so_and_writes_nothing(tree: Tree) -> None:
     assert sorted(tree.root.rglob("*")) == before
 
 
-def test_an_older_python_is_named(tree: Tree) -> None:
-    program = tree.root / "scripts" / "doctor.py"
-    text = program.read_text().replace(
-        "import contextlib\n", "import contextlib\nimport sys\nsys.version_info = (3, 9)\n"
-    )
-    program.write_text(text)
-
-    assert tree.ask()[0] == 1
-
-
 def test_a_port_that_somebody_has_is_named_unless_the_system_runs(tree: Tree, taken: int) -> None:
     (tree.root / "deploy" / "local.yaml").write_text(f"parties:\n  orchestrator: {{ host: x, port: {taken} }}\n")
     status, said = tree.ask()
@@ -130,18 +120,6 @@ def test_the_last_start_that_failed_is_the_cause_with_keycloaks_last_error(tree:
     assert tree.ask()[0] == 0
 
 
-def test_what_ends_a_system_that_runs_is_no_start_that_failed(tmp_path: Path) -> None:
-    def goes_down() -> None:
-        with failure_noted(tmp_path) as runs:
-            runs.set()
-            raise DemoError
-
-    with pytest.raises(DemoError):
-        goes_down()
-
-    assert list(tmp_path.iterdir()) == []
-
-
 async def test_a_suspended_party_is_a_cause_also_before_the_next_start(tree: Tree) -> None:
     await suspend(data_of(tree.root / "run", "authority/registry") / "revocations.db")
     status, said = tree.ask()
@@ -152,24 +130,7 @@ async def test_a_suspended_party_is_a_cause_also_before_the_next_start(tree: Tre
         assert tree.ask()[0] == 1
 
 
-def test_a_database_that_cannot_be_read_is_no_crash(tree: Tree) -> None:
-    file = data_of(tree.root / "run", "authority/registry") / "revocations.db"
-    file.parent.mkdir(parents=True)
-    file.write_text("no database at all" * 100)
-
-    assert "not checked" in tree.ask()[1]
-
-
 # --- containers -------------------------------------------------------------------------------------------------------
-
-
-def test_docker_is_of_no_interest_where_it_was_not_used(tree: Tree) -> None:
-    assert tree.ask()[0] == 0
-    assert tree.ask("containers")[0] == 1
-    tree.docker("echo 'permission denied' >&2; exit 1")
-    assert tree.ask()[0] == 0
-    status, said = tree.ask("containers")
-    assert (status, "permission denied" in said) == (1, True)
 
 
 HEALTHY = {"Status": "running", "ExitCode": 0, "Health": {"Status": "healthy"}}
@@ -185,14 +146,6 @@ def test_what_others_wait_for_is_the_cause_with_the_last_error_in_its_log(tree: 
     assert re.match(r"Cause: +keycloak: .*ERROR: the disk is full\n", said)
     assert "2 of 4 work" in said
     assert tree.ask("local")[0] == 0
-
-
-async def test_a_suspended_party_is_why_its_container_starts_in_vain(tree: Tree, tmp_path: Path) -> None:
-    await suspend(tmp_path / "revocations.db")
-    tree.containers(tmp_path / "revocations.db", registry=HEALTHY, reader={"Status": "restarting", "ExitCode": 1})
-    status, said = tree.ask()
-
-    assert (status, "Repair: zt party reinstate agent/reader" in said) == (1, True)
 
 
 def test_a_docker_that_does_not_answer_is_ended_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from authorities.registry.state import Entry, State
 from local import serve, sign_in, start
 from local.alone import DemoError, only_one, process_running
 from local.model import Model
-from local.past import data_of, forget, kept, put_aside
+from local.past import data_of, forget, put_aside
 from local.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
@@ -116,23 +116,6 @@ def test_a_run_is_known_by_its_lock_and_not_by_what_its_file_says(tmp_path: Path
     assert process_running(tmp_path) is None
 
 
-def test_a_walkthrough_beside_what_make_up_left_running_is_told_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def running(*_: object, **__: object) -> None:
-        raise DemoError("it starts")
-
-    monkeypatch.setattr(walkthrough, "FOLDER", tmp_path)
-    monkeypatch.setattr(start, "running", running)
-    with only_one(tmp_path), pytest.raises(SystemExit, match="1"):
-        walkthrough.walkthrough()
-    assert capsys.readouterr().out == f"`make up` runs here, as process {os.getpid()}: `make down` ends it.\n"
-
-    with pytest.raises(SystemExit, match="1"):
-        walkthrough.walkthrough()
-    assert capsys.readouterr().out.endswith("\nit starts\n")
-
-
 @pytest.mark.parametrize(
     ("module", "what", "folder", "keep"),
     [(serve, "serve", "FOLDER", True), (walkthrough, "_walkthrough", "STORY", False)],
@@ -196,14 +179,6 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "no \\x1b[31mred\n")
-
-
-def test_what_is_lost_is_said() -> None:
-    said = kept(Path("run/past"))
-
-    assert "Revocations, documents, activated policies and journals of the last run are kept" in said
-    assert "run/past. Its sessions are gone" in said
-    assert "changes in Keycloak's admin page" in said
 
 
 async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, registry: Registry) -> None:

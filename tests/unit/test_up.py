@@ -1,6 +1,5 @@
 """What `make up` prints when everything runs: who is where, who stays suspended, and what to do now."""
 
-import os
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from local.left_running import READY
 from local.manual_steps import RECEIPT_STEPS
 from local.past import HINTS
 from local.program import console
-from local.serve import NOW, _show_addresses, _show_what_next, hints, last_lines, other_policies, suspensions
+from local.serve import _show_addresses, hints, last_lines, other_policies, suspensions
 from local.system import ROOT
 from registration.realm.users import USERS
 from tests.support.policies import versions_in
@@ -63,15 +62,6 @@ def test_who_stays_suspended_is_told_at_the_end_with_the_command_that_reinstates
     assert list(suspensions(system)) == []
 
 
-def test_what_to_do_now_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "_width", 80)
-    with console.capture() as told:
-        _show_what_next()
-
-    assert max(map(len, told.get().splitlines())) <= 80
-    assert [what for what, _ in NOW if f"  {what} " not in told.get()] == []
-
-
 def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: Path) -> None:
     """An answer with one more line feed is not the one that was signed."""
     ask, receipts = ROOT / "scripts" / "ask", "aB1_-/+.~" * 5000
@@ -84,44 +74,6 @@ def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: P
 
     assert [one.stdout for one in shown] == ['{"receipts":"…"}\n', ""]
     assert (tmp_path / "saved").read_text() == whole
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "told"),
-    [
-        (200, '{"result": {}}', "200\n"),
-        (403, '{"error":"access_denied","reason":"peer_revoked","trace_id":"1"}', "403 peer_revoked\n"),
-        (403, '{"jsonrpc":"2.0","error":{"data":{"reason":"not_bound"}}}', "403 not_bound\n"),
-        (0, "", ""),  # there was no answer, and curl says why
-    ],
-)
-def test_ask_says_how_a_request_ended_and_passes_the_token_through_a_pipe(
-    tmp_path: Path, status: int, body: str, told: str
-) -> None:
-    header = 'for one; do case "$one" in @*) cat "${one#@}" >> header;; esac; done'
-    (curl := tmp_path / "curl").write_text(f"#!/bin/sh\n{header}\nprintf '%s\\n%03d\\n' '{body}' {status}\n")
-    curl.chmod(0o755)
-
-    done = subprocess.run(  # noqa: S603
-        [ROOT / "scripts" / "ask", "/tasks", "{}"],
-        cwd=tmp_path,
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
-        input="T0\n",
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-
-    assert (done.stdout, done.stderr) == (body and f"{body}\n", told)
-    assert (tmp_path / "header").read_text() == "Authorization: Bearer T0"
-
-
-def test_ask_finds_the_parties_where_they_listen() -> None:
-    script = (ROOT / "scripts" / "ask").read_text()
-
-    for name in "orchestrator", "tool/documents":
-        assert f"{registry().dns_name(name)}::127.0.0.1:" in script
-        assert str(deployment().parties[name].port) in script
 
 
 def test_the_steps_to_verify_who_took_part_are_commands_that_there_are(tmp_path: Path) -> None:
