@@ -6,23 +6,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import astuple
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from lab.bench import variants
 from lab.bench.__main__ import report
-from lab.bench.measure import SLOW, TASK, measure
-from lab.bench.numbers import Measured, Ratio, paired, percentile, summarise
+from lab.bench.measure import TASK, measure
+from lab.bench.numbers import Measured, summarise
 from lab.bench.party.main import PORTS, shifted
-from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.variants import PARTIES, sets, variant
 from local.system import System as Real
 from local.waiting import started
-from tests.support.clients import said, use
 from tests.support.issuer import Issuer
 from tests.support.system import System, deployment, registry, running
 from zerotrust.audit.event_types import Exchange, Request
@@ -30,21 +26,6 @@ from zerotrust.registry.snapshot import deployed_at
 from zerotrust.service import Service
 
 WARM_UP = 1
-
-
-@pytest.mark.parametrize(("percent", "value"), [(50, 5), (99, 10), (100, 10), (10, 1), (0, 1)])
-def test_a_percentile_is_the_value_that_so_many_do_not_exceed(percent: int, value: int) -> None:
-    assert percentile([3, 1, 2, 10, 9, 8, 7, 6, 5, 4], percent) == value
-
-
-def test_a_ratio_is_taken_inside_a_round_so_that_a_slow_round_counts_like_any_other() -> None:
-    quiet, noisy, lucky = ([12.0], [10.0]), ([120.0], [100.0]), ([10.0], [10.0])
-
-    assert paired([quiet, noisy, lucky]) == Ratio(1.2, 1.0, 1.2)
-
-
-def test_a_round_is_worth_its_median() -> None:
-    assert paired([([1.0, 2.0, 90.0], [1.0, 1.0, 1.0])]).median == 2
 
 
 def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_round() -> None:
@@ -73,9 +54,9 @@ def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_
 
 @pytest.fixture
 def ask(tmp_path: Path, issuer: Issuer) -> Callable[..., Any]:
-    async def ask(kind: type[Service], token: str | None, request: str = TASK) -> tuple[httpx.Response, System]:
+    async def ask(kind: type[Service], token: str | None) -> tuple[httpx.Response, System]:
         async with running(tmp_path / kind.__name__, issuer=issuer, kind=kind) as system:
-            return await system.client("orchestrator", token).post("/tasks", json={"request": request}), system
+            return await system.client("orchestrator", token).post("/tasks", json={"request": TASK}), system
 
     return ask
 
@@ -89,16 +70,6 @@ def test_only_one_variant_reaches_the_audit_log() -> None:
     assert [name for name, place in found.items() if place == there] == ["warm"]
 
 
-def test_all_authorities_run_that_the_parties_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    found: Any = registry()
-    launched = {name: SimpleNamespace(name=name) for name in found.launched}
-    monkeypatch.setattr(variants, "registered", lambda _: launched)
-    monkeypatch.setattr(variants, "sets", lambda _: {})
-
-    system: Any = SimpleNamespace(registry=found)
-    assert variants.launches(system).keys() == {"authority/registry", "authority/audit", "authority/policy"}
-
-
 async def test_unguarded_parties_do_the_very_same_task(ask: Callable[..., Any], issuer: Issuer) -> None:
     guarded, _ = await ask(Service, issuer.token())
     unguarded, system = await ask(Unguarded, None)
@@ -107,42 +78,6 @@ async def test_unguarded_parties_do_the_very_same_task(ask: Callable[..., Any], 
     assert unguarded.json()["result"]["text"] == guarded.json()["result"]["text"]
     assert [step["text"] for step in unguarded.json()["steps"]] == [step["text"] for step in guarded.json()["steps"]]
     assert all(system.records(name) == [] for name in PARTIES)
-
-
-async def test_handlers_of_unguarded_parties_find_somebody_to_work_for(tmp_path: Path, issuer: Issuer) -> None:
-    async with running(tmp_path, "tool/documents", issuer=issuer, kind=Unguarded) as system:
-        filed = said(await use(system, None, "create", title="t", text="x"))
-
-    assert json.loads(filed)["department"] == "/engineering"
-
-
-async def test_whether_the_model_takes_its_time_does_not_change_the_answer(
-    ask: Callable[..., Any], issuer: Issuer
-) -> None:
-    quick, _ = await ask(Unguarded, None, TASK)
-    slow, _ = await ask(Service, issuer.token(), SLOW)
-
-    assert quick.json()["result"]["text"] == slow.json()["result"]["text"]
-
-
-async def test_a_model_takes_its_time_where_it_is_asked_to_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    async def app(_scope: Any, receive: Any, _send: Any) -> None:
-        await receive()
-
-    monkeypatch.setattr("lab.bench.party.thinking.asyncio.sleep", sleep)
-    for task in (TASK, SLOW):
-
-        async def receive(task: str = task) -> dict[str, Any]:
-            return {"type": "http.request", "body": json.dumps({"content": task}).encode()}
-
-        await thinking(app)({"type": "http"}, receive, receive)  # type: ignore[arg-type]
-
-    assert slept == [0.015]
 
 
 @pytest.mark.e2e

@@ -6,11 +6,10 @@ import pytest
 
 from lab.before import attacks
 from lab.before.attacks import Seen
-from lab.before.comparison import Row, compared, show_end, show_rows
+from lab.before.comparison import Row, show_end
 from lab.before.expected import EXPECTED, Expected
 from lab.without import Control, where
 from local.program import console
-from tests.support.closed import Closed
 from tests.support.pages import PRINCIPLES
 from tests.support.system import ROOT
 
@@ -26,7 +25,6 @@ def refused(happened: str) -> Seen:
     return Seen(succeeded=False, happened=happened, seconds=0.01)
 
 
-GOOD = [Row(one, got("200 ok"), refused(one.answered)) for one in EXPECTED]
 PAGE = (ROOT / "docs" / "learn" / "before.md").read_text()
 
 
@@ -60,35 +58,8 @@ def test_a_row_says_where_it_is_not_as_expected(before: Seen, after: Seen, wrong
     assert Row(expected, before, after).wrong == wrong
 
 
-async def test_the_same_attack_is_tried_on_both() -> None:
-    rows = await compared(Closed("401 before"), Closed("401 after"))
-
-    assert [row.attack for row in rows] == list(EXPECTED)
-    by = {row.attack.run: (row.before.happened, row.after.happened) for row in rows}
-    assert by[attacks.spend_the_tools_token_at_the_front_door] == ("401 before", "401 after")
-
-
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_not_as_expected_is_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_width", 80)
-
-
-@pytest.mark.usefixtures("narrow")
-def test_the_table_fits_a_terminal_and_has_each_row_with_its_check() -> None:
-    with console.capture() as told:
-        show_rows(GOOD)
-        show_end(GOOD)
-
-    lines = told.get().splitlines()
-    assert [line for line in lines if len(line) > 80] == []
-    words = " ".join(told.get().split())
-    assert f"Of {len(GOOD)} attacks, {len(GOOD)} succeeded before, and 0 after." in words
-    assert [text for one in EXPECTED for text in (one.what, one.answered, one.check) if text not in told.get()] == []
-    assert "not as expected" not in words
-
-
-@pytest.mark.usefixtures("narrow")
-def test_an_answer_that_is_not_as_expected_is_told_at_the_end() -> None:
     with console.capture() as told:
         show_end([Row(EXPECTED[0], got("5 of 5 open"), got("5 of 5 open"))])
 

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from lab.conformance import __main__ as program
-from lab.conformance import logs, nodes, running, tck
+from lab.conformance import nodes, running, tck
 from lab.conformance.expected import EXPECTED
 from lab.conformance.logs import FSCK, WITNESS
 from lab.conformance.nodes import SUITE
@@ -37,20 +37,6 @@ def test_what_fails_unlisted_and_what_passes_listed_are_both_unexpected() -> Non
         "new": "b",
         "repaired": "passes, but is listed: by design",
     }
-
-
-def test_a_client_is_held_to_each_thing_that_it_was_to_tell() -> None:
-    outcome = Outcome("x", "1").expect({"call": "ok", "list": "error"}, {"call": "^ok$", "list": "^ok$", "more": "x"})
-
-    assert (outcome.passed, outcome.failed) == ({"call"}, {"list": "error", "more": "nothing"})
-
-
-@pytest.mark.parametrize(
-    ("only", "names"),
-    [("", list(program.SUITES)), ("mcp", ["MCP conformance suite"]), ("LEDGER", ["ledger"])],
-)
-def test_the_suites_whose_name_contains_what_was_asked_for_are_run(only: str, names: list[str]) -> None:
-    assert program.chosen(only) == names
 
 
 def test_a_name_that_no_suite_has_is_an_error_that_lists_them() -> None:
@@ -108,16 +94,6 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
     assert program._report([outcome], {}) == 1
 
 
-async def test_packages_that_go_cannot_fetch_are_missing_as_those_of_others_are(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: "/bin/go")
-    monkeypatch.setattr(logs, "run", mute)
-
-    with pytest.raises(Missing, match="go cannot fetch or build example: no"):
-        await logs.installed(tmp_path, "example")
-
-
 async def test_a_suite_that_is_not_installed_is_skipped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,9 +106,3 @@ async def test_a_suite_that_is_not_installed_is_skipped(
     said = capsys.readouterr().out
     assert "MCP conformance suite was skipped: npm is not installed" in said
     assert "All that ran is as expected." in said
-
-
-def test_of_checks_that_are_skipped_it_is_said_why(capsys: pytest.CaptureFixture[str]) -> None:
-    assert program._report([Outcome("a suite", "1", skipped=3, why_skipped="not offered")], {}) == 0
-
-    assert "a suite: 3 skipped, not offered" in capsys.readouterr().out

@@ -115,11 +115,3 @@ print("planting")
 
     assert "planting" in await executed(plants, file)
     assert json.loads(await executed(later, file))["cells"][0]["outputs"][0]["text"] == ["False\n"]
-
-
-async def test_a_kernel_imports_the_project_and_leaves_no_bytecode_in_it(file: Path, tmp_path: Path) -> None:
-    (source := tmp_path / "a.py").write_text(
-        "# %%\nimport sys, zt.names\nprint(zt.names.__file__, sys.dont_write_bytecode)\n"
-    )
-
-    assert f"{ROOT}/zt/names.py True" in await executed(source, file)

@@ -29,24 +29,6 @@ def printed(*texts: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "id 0af76519-4c19-4c35-8f47-16ab1c39a1b2",
-        "create DRAFT-0af76519",
-        "at 2026-11-27T01:02:03.123Z",
-        '"iat": 1795741378',
-        "since 2026-11-27",
-        "until 18:47.",
-        "after 12.5 ms",
-        "https://localhost:8443/realms/agents",
-    ],
-)
-def test_what_differs_between_runs_gets_a_name(text: str) -> None:
-    assert "<" in normal(text)
-    assert normal(normal(text)) == normal(text)
-
-
-@pytest.mark.parametrize(
     ("was", "becomes"),
     [
         ("401", "200"),

@@ -6,7 +6,6 @@ The attacks on the whole of it: tests/e2e/test_compare.py.
 import inspect
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,15 +13,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from deploy import scripted_model
 from lab.before import attacks
-from lab.before.attacks import LOOT, PUBLISHED, SECRET, Run, tried
+from lab.before.attacks import LOOT, SECRET, Run, tried
 from lab.before.expected import EXPECTED
 from lab.before.one_token.orchestrator import orchestrator_app
-from lab.before.one_token.process import Agent
 from lab.before.one_token.realm import AUDIENCE, representation
 from lab.before.system import Answer, Credentials
-from lab.before.tool import SEED, Documents
+from lab.before.tool import SEED
 from lab.conformance.serving import served
 from local.manual_steps import REQUEST
 from registration.realm.users import USERS
@@ -44,12 +41,6 @@ async def test_an_attack_that_gets_no_credentials_has_not_succeeded(run: Run) ->
     seen = await tried(Closed("no identity", gives=False), run)
 
     assert (seen.succeeded, seen.happened) == (False, "no identity")
-
-
-async def test_an_order_that_was_refused_on_the_way_is_told_by_the_reason_on_record() -> None:
-    seen = await tried(Closed("200 ok"), attacks.have_the_forecast_read)
-
-    assert (seen.succeeded, seen.happened) == (False, "reader: resource_denied")
 
 
 @pytest.mark.parametrize("run", [attacks.go_on_after_sign_out, attacks.go_on_with_changed_code])
@@ -130,44 +121,6 @@ async def _asked(known: rsa.RSAPrivateKey, signer: rsa.RSAPrivateKey | None, spo
         front = httpx.ASGITransport(orchestrator_app(ISSUER, keys, {"agent/reader": url, "agent/writer": url}))
         async with httpx.AsyncClient(transport=front, base_url="http://front") as http:
             return (await http.post("/tasks", json={"request": REQUEST}, headers=headers)).status_code
-
-
-async def test_an_agent_obeys_and_passes_on_what_it_got_and_changed_code_runs_as_well(tmp_path: Path) -> None:
-    documents = Documents("the key", header="x-api-key")
-    async with (
-        served(documents.app()) as tool,
-        served(scripted_model.app) as model,
-        httpx.AsyncClient(trust_env=False, timeout=60) as http,
-    ):
-        agent = Agent(tmp_path / "agent", TOOL=f"{tool}/mcp", MODEL=model, TOOL_KEY="the key")
-
-        async def text(order: str) -> str:
-            answer = await http.post(f"{agent.url}/run", json={"text": order}, headers={"authorization": "Bearer of A"})
-            return str(answer.raise_for_status().json()["text"])
-
-        async with agent.running():
-            assert LOOT in await text(REQUEST)
-            assert documents.all[PUBLISHED]["text"] == "Nothing ever happened."
-            assert {name: documents.received[name] for name in ("authorization", "x-api-key")} == {
-                "authorization": "Bearer of A",
-                "x-api-key": "the key",
-            }
-            assert not (agent.folder / "kept").exists()
-            async with agent.changed():
-                assert LOOT in await text(REQUEST)
-                assert (agent.folder / "kept").read_text() == "Bearer of A"
-            (agent.folder / "kept").unlink()
-            assert LOOT in await text(REQUEST)
-            assert not (agent.folder / "kept").exists()
-
-
-@pytest.mark.parametrize(("header", "value", "status"), [("x-api-key", "key", 200), ("authorization", "key", 401)])
-async def test_the_tool_wants_its_key_in_one_header(header: str, value: str, status: int) -> None:
-    documents = Documents("key", header="x-api-key")
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-    headers = {"accept": "application/json, text/event-stream", header: value}
-    async with served(documents.app()) as url, httpx.AsyncClient(trust_env=False) as http:
-        assert (await http.post(f"{url}/mcp", json=body, headers=headers)).status_code == status
 
 
 def test_no_secret_of_the_realm_is_in_what_is_committed() -> None:

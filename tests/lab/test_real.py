@@ -5,9 +5,8 @@ from datetime import timedelta
 from typing import Any, cast
 
 import httpx
-import pytest
 
-from demo.intruder import NO_CONNECTION, Intruder
+from demo.intruder import Intruder
 from lab.before.real import Real
 from local.system import Running
 from zerotrust.decision import Reason
@@ -44,23 +43,6 @@ def system(sent: Sent) -> Real:
     return Real(cast("Running", None), cast("Intruder", sent), cast("Any", None))
 
 
-async def test_a_call_is_answered_by_status_and_reason_after_the_time_that_it_took() -> None:
-    sent = Sent(refuses(Reason.AUDIENCE_MISMATCH), refuses(Reason.NO_TOKEN))
-    here = system(sent)
-    answer = await here.call("inference", HELD, by="agent/reader")
-    await here.call("agent/reader", {}, by=None)
-
-    assert (answer.said, answer.ok, answer.seconds) == ("401 audience_mismatch", False, 0.007)
-    assert sent.tokens == ["of the reader", None]  # without credentials, none is sent
-
-
-@pytest.mark.parametrize("error", [httpx.ReadError("reset"), httpx.RemoteProtocolError("closed")])
-async def test_who_gets_no_connection_is_told_so(error: httpx.TransportError) -> None:
-    answer = await system(Sent(error)).tool("read", {}, by=None, id="ENG-101")
-
-    assert (answer.said, answer.ok) == (NO_CONNECTION, False)
-
-
 async def test_a_service_that_cannot_tell_is_asked_again() -> None:
     unknown = {"event": "failed", "text": "agent/reader: peer_unavailable", "trace_id": "u"}
     sent = Sent(refuses(Reason.REVOCATION_UNKNOWN), says(503, {"steps": [], "result": unknown}), says(200, FINISHED))
@@ -78,11 +60,3 @@ async def test_a_service_that_never_can_tell_is_not_asked_for_ever() -> None:
     here.patience = 0
 
     assert (await here.call("orchestrator", HELD, by="agent/reader")).said == "503 revocation_unknown"
-
-
-async def test_a_task_that_fails_is_told_by_its_cause() -> None:
-    failed = {"event": "failed", "text": "peer_revoked", "trace_id": "t"}
-
-    answer = await system(Sent(says(200, {"steps": [], "result": failed}))).task({}, "x")
-
-    assert (answer.said, answer.ok) == ("peer_revoked", False)
