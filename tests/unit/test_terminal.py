@@ -61,11 +61,3 @@ def test_in_a_str_nothing_is_markup(where: str, text: str) -> None:
     Terminal(file=file, width=120, force_terminal=True).print(printed[where])
 
     assert text in re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())  # all but colours
-
-
-def test_styles_stay() -> None:
-    file = io.StringIO()
-
-    Terminal(file=file, force_terminal=True, color_system="standard").print(Text("red\x1b[0m", style="red"))
-
-    assert file.getvalue().startswith("\x1b[31mred\\x1b[0m")
