@@ -1,39 +1,29 @@
 """docker-compose.yml says what the registry says: who exists, who may reach whom; and nothing weakens a container."""
 
-import os
 import py_compile
 import re
 import shutil
 import subprocess
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from authorities.attestation.containers.attested import MAIN, images
-from authorities.attestation.containers.main import OF_POLICY, OF_REGISTRY, PACKAGES
-from authorities.attestation.containers.settings import OF_POLICY as READ_BY_POLICY
-from authorities.attestation.containers.settings import OF_REGISTRY as READ_BY_REGISTRY
-from authorities.attestation.containers.settings import Settings
-from demo.intruder import INSIDERS
-from lab.containers.attestation import COMPROMISED
+from authorities.attestation.containers.attested import images
+from authorities.attestation.containers.main import PACKAGES
 from local.stopping import SECONDS
 from registration import names
 from tests.support.system import ROOT, registry
-from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, load_lock
 from zerotrust.registry.lock import REGISTRY as REGISTRY_FILE
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-INTRUDERS: dict[str, Any] = yaml.safe_load((ROOT / "compose.intruders.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 REGISTRY, AUDIT = registry().authorities.registry, registry().authorities.audit
 POLICY = registry().authorities.policy
-STAGE = re.MULTILINE | re.DOTALL
 TOOLS = {"walkthrough", "zt"}
 """What people run: no party, without an identity."""
 OFFLINE = "zt-offline"
@@ -73,30 +63,6 @@ def test_a_party_listens_in_its_own_network_alone_and_authorities_in_the_one_tha
     assert len({service["image"] for service in PARTIES.values()}) == len(PARTIES)
 
 
-def test_each_place_is_the_partys_own_name() -> None:
-    known = registry()
-    deployment = load_deployment(ROOT / "deploy" / "containers.yaml", known)
-
-    for name, place in deployment.parties.items():
-        assert (place.host, place.port) == (known.dns_name(name), 443)
-    assert {service["environment"]["ZT_PORT"] for service in PARTIES.values()} == {"443"}
-    assert aliases(SERVICES["attestation"], "authorities") == [known.dns_name(known.authorities.attestation)]
-
-
-def test_attestation_and_parties_have_the_same_settings() -> None:
-    own = SERVICES["attestation"]["environment"]
-    settings = Settings(**{key.removeprefix("ZT_").lower(): own[key] for key in own if key.startswith("ZT_")})
-
-    read = {REGISTRY: READ_BY_REGISTRY, POLICY: READ_BY_POLICY}
-    of_image = {"PATH": os.environ["PATH"]}  # no service has another one
-    assert settings.variables == own | of_image | READ_BY_REGISTRY | READ_BY_POLICY
-    assert not [name for name, service in SERVICES.items() if "PATH" in service.get("environment", {})]
-    for name, service in PARTIES.items():
-        assert (own | read.get(name, {})).items() <= service["environment"].items()
-        others = {key for party, keys in read.items() if party != name for key in keys}
-        assert not others & service["environment"].keys()
-
-
 def test_what_is_copied_from_the_checkout_is_what_was_approved_and_can_be_read_whatever_its_mode_is_there() -> None:
     """A clone made with umask 077 has files for its owner alone; one that converts line ends has other files."""
     copied = re.findall(r"^COPY (?!--from)(.*)", DOCKERFILE, re.MULTILINE)
@@ -105,40 +71,6 @@ def test_what_is_copied_from_the_checkout_is_what_was_approved_and_can_be_read_w
     assert [line for line in copied if not line.startswith("--chmod=755 ")] == []
     assert not re.search(r"^COPY (--\S+ )?\.?/? ", DOCKERFILE, re.MULTILINE), "whatever lies in the folder"
     assert "* -text" in (ROOT / ".gitattributes").read_text().splitlines()
-
-
-@pytest.mark.parametrize(
-    ("stage", "read"),
-    [
-        ("registry", OF_REGISTRY),
-        ("policy", OF_POLICY),
-        ("attestation", (*OF_REGISTRY, *OF_POLICY)),
-    ],
-)
-def test_what_two_authorities_read_is_in_both_images(stage: str, read: tuple[str, ...]) -> None:
-    [text] = re.findall(rf"^FROM \S+ AS {stage}$(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
-    copied = {
-        source.rstrip("/")
-        for line in re.findall(r"^COPY --chmod=755 (.*)", text, re.MULTILINE)
-        for source in line.split()[:-1]
-    }
-
-    for name in read:
-        assert any(fnmatchcase(name, source) or name.startswith(f"{source}/") for source in copied), name
-
-
-def test_what_attestation_expects_of_a_party_is_what_its_image_gets() -> None:
-    """Its main program, and the packages that inference alone has: the pin is of the very files that are copied."""
-    printed = re.findall(r"printf '([^']*)' \"\$\(echo \$\{CODE\}", DOCKERFILE)
-    assert [text.replace("\\n", "\n") % "inference" for text in printed] == [MAIN.format(module="inference.main")]
-
-    copied = "COPY --from=packages-of-inference /packages /app/packages"
-    stages = dict(re.findall(r"^FROM \S+ AS (\S+)$(.*?)(?=^FROM|\Z)", DOCKERFILE, STAGE))
-    assert {name for name, text in stages.items() if copied in text} == {"pin", *PACKAGES}
-    for party, file in PACKAGES.items():
-        assert PARTIES[party]["build"]["target"] == party
-        assert f"containers.image /data/{file.name} /app/packages" in stages["pin"]
-        assert f"/data/{file.name}" in stages["attestation"]
 
 
 def test_only_inference_may_have_packages_of_its_own() -> None:
@@ -309,47 +241,10 @@ def test_a_name_and_a_port_of_this_machine_can_be_another_one() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "healthcheck" in service])
-def test_a_container_that_is_ready_is_asked_seldom(name: str, tmp_path: Path) -> None:
-    """The check that Compose runs, with another condition and a shorter pause."""
-    check = SERVICES[name]["healthcheck"]
-    *run, script, _ = check["test"]
-    assert (run, script) == (["CMD", "bash", "-c"], COMPOSE["x-seldom"])
-    assert any(mount.startswith("/tmp:") for mount in SERVICES[name]["tmpfs"])  # noqa: S108 - the container's own
-    assert int(check["timeout"].removesuffix("s")) > 60
-
-    mark, up = tmp_path / "ready", tmp_path / "up"
-    script = script.replace("$$", "$").replace("/tmp/ready", str(mark))  # noqa: S108
-    script = script.replace("sleep 60", "echo waits")
-
-    def asked() -> tuple[int, str]:
-        whole = ["bash", "-c", script, f"test -e {up}"]
-        done = subprocess.run(whole, capture_output=True, text=True, check=False)  # noqa: S603
-        return done.returncode, done.stdout
-
-    assert asked() == (1, "")
-    up.touch()
-    assert asked() == (0, "")
-    assert asked() == (0, "waits\n")
-    up.unlink()
-    assert asked() == (1, "waits\n")
-    assert asked() == (1, "")
-
-
 def test_a_party_answers_for_its_address_in_that_network_alone_and_has_the_time_to_end_that_it_has_locally() -> None:
     for service in PARTIES.values():
         assert service["sysctls"] == {"net.ipv4.conf.all.arp_ignore": "1"}
         assert service["stop_grace_period"] == f"{SECONDS}s"
-
-
-def test_intruders_have_a_containers_rights_and_are_in_no_network() -> None:
-    inside = {name: service for name, service in INTRUDERS.items() if name.startswith("intruder-")}
-
-    assert {service["build"]["args"]["INSIDE"] for service in inside.values()} == set(COMPROMISED) == set(INSIDERS)
-    for service in inside.values():
-        assert COMPOSE["x-hardened"].items() <= service.items()
-        assert service["network_mode"] == "none"
-        assert [volume for volume in service["volumes"] if volume.endswith(":ro")] == ["identity:/run/identity:ro"]
 
 
 def test_no_image_of_the_parties_holds_an_intruder() -> None:

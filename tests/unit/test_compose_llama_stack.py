@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.ogx import NAME, PORT
-from deploy.setup import LLAMA_STACK, PROVIDER_KEY, SCRIPTED_MODEL
-from inference.backends.scripted import MODEL
-from tests.support.system import ROOT, registry
-from zerotrust.registry.deployment import load_deployment
+from deploy.ogx import PORT
+from deploy.setup import LLAMA_STACK, PROVIDER_KEY
+from tests.support.system import ROOT
 
 OVERLAY: dict[str, Any] = yaml.safe_load((ROOT / "compose.llama-stack.yaml").read_text())
 BASE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -39,13 +37,6 @@ def test_who_reaches_whom() -> None:
     assert {name for name, network in OVERLAY["networks"].items() if not (network or {}).get("internal")} == {
         "provider"
     }
-
-
-def test_the_registry_says_where_it_is_and_who_reaches_it() -> None:
-    known = registry()
-
-    assert load_deployment(ROOT / "deploy" / "containers.yaml", known).outside[NAME] == f"https://llama-stack:{PORT}"
-    assert known.outside[NAME].reached_by == "inference"
 
 
 def test_the_server_listens_in_the_network_with_inference_alone() -> None:
@@ -88,13 +79,3 @@ def test_the_providers_key_is_a_file_and_no_variable() -> None:
     assert [service["secrets"] for service in SERVICES.values() if "secrets" in service] == [[PROVIDER_KEY.name]]
     assert OVERLAY["secrets"].keys() == {PROVIDER_KEY.name}
     assert not [variable for variable in variables if re.search("KEY|PASSWORD|SECRET|TOKEN", variable)]
-
-
-def test_with_another_provider_the_server_starts_anew() -> None:
-    assert SERVICES["llama-stack"]["labels"] == SERVICES["setup"]["environment"]
-
-
-def test_the_scripted_model_is_the_provider_until_there_is_another() -> None:
-    assert SCRIPTED_MODEL == "http://scripted-model:8080/v1"
-    assert "scripted-model" in SERVICES
-    assert SERVICES["inference"]["environment"]["ZT_MODEL"] == f"provider/${{OPENAI_MODEL:-{MODEL}}}"

@@ -97,8 +97,3 @@ def test_a_notebook_imports_the_demo_with_the_packages_that_are_tested() -> None
     needed = {canonicalize_name(Requirement(one).name) for one in PROJECT["dependency-groups"]["demo"]}
     needed = needed.union(*(declared for part, declared in DECLARED.items() if part != "testbed"))
     assert {name: kernels.get(name) for name in needed} == {name: tested[name] for name in needed}
-
-
-def test_no_lock_has_pandas_which_the_client_names_and_does_not_need() -> None:
-    for lock in ("", "inference.", "ogx.", "notebooks."):
-        assert "pandas" not in pinned(f"requirements.{lock}lock")

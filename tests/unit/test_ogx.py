@@ -3,10 +3,8 @@
 import datetime as dt
 import hashlib
 import json
-from dataclasses import replace
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -62,23 +60,6 @@ def test_it_is_the_registrys_server_and_serves_the_registrys_scopes() -> None:
 
 def test_neither_prompts_nor_answers_are_kept() -> None:
     assert configured()["storage"]["stores"]["inference"]["enabled"] is False
-
-
-@pytest.mark.parametrize(
-    ("provider", "expected"),
-    [
-        (PROVIDER, {"base_url": PROVIDER.url, "api_key": "secret", "refresh_models": True}),
-        (replace(PROVIDER, key=""), {"base_url": PROVIDER.url, "api_key": "none", "refresh_models": True}),
-        (
-            replace(PROVIDER, models=("a", "b")),
-            {"base_url": PROVIDER.url, "api_key": "secret", "refresh_models": True, "allowed_models": ["a", "b"]},
-        ),
-    ],
-)
-def test_the_provider_is_the_given_one(provider: Provider, expected: dict[str, Any]) -> None:
-    [found] = configured(provider=provider)["providers"]["inference"]
-
-    assert (found["provider_type"], found["config"]) == ("remote::openai", expected)
 
 
 def test_the_pin_is_that_of_the_key() -> None:

@@ -63,15 +63,3 @@ def test_the_model_server_is_ours_unless_another_one_is_named(volumes: Path, mon
         "refresh_models": True,
         "allowed_models": ["meta-llama/Llama-3"],
     }
-
-
-def test_what_is_missing_or_cannot_be_read_is_named(volumes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match="knows no 'vllm'"):
-        setup.main(["vllm"])
-    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
-    with pytest.raises(SystemExit, match="OPENAI_MODEL"):
-        setup.main(["llama-stack"])
-    monkeypatch.setenv("OPENAI_MODEL", "one")
-    (volumes / "provider-key").mkdir()
-    with pytest.raises(SystemExit, match="OPENAI_API_KEY_FILE"):
-        setup.main(["llama-stack"])
