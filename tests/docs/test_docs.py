@@ -32,13 +32,6 @@ def test_every_path_in_backticks_exists(text: Path) -> None:
 
 
 @texts
-def test_every_make_target_that_is_named_exists(text: Path) -> None:
-    named = set(re.findall(r"(?:`|^)make ([a-z]+)(?:`|$)", text.read_text(), re.MULTILINE))
-
-    assert named <= set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
-
-
-@texts
 def test_every_port_that_is_named_is_a_partys_or_keycloaks(text: Path) -> None:
     named = {int(port) for port in re.findall(r"(?:localhost|127\.0\.0\.1):(\d+)", text.read_text())}
     placed = {int(port) for port in re.findall(r"port: (\d+)", text.read_text())}  # a party that the text adds
@@ -52,12 +45,6 @@ def test_every_make_target_says_what_it_does() -> None:
     targets = set(re.findall(r"^([a-z]+):(?!=)", MAKEFILE, re.MULTILINE))
 
     assert targets == set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
-
-
-def test_no_line_of_make_help_is_wider_than_a_terminal() -> None:
-    texts = re.findall(r"^[a-z-]+:.*## (.*)$", MAKEFILE, re.MULTILINE)
-
-    assert [text for text in texts if len(f"  make {'':16} {text}") > 80] == []
 
 
 def test_each_refusal_that_the_page_tells_is_one_that_the_walkthrough_tries() -> None:

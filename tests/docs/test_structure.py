@@ -29,10 +29,6 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in words}
 
 
-def test_the_readme_is_read_in_five_minutes() -> None:
-    assert len(README.encode()) <= 9_000
-
-
 def test_the_readme_has_eight_limits_and_twelve_things_to_see() -> None:
     [limits] = re.findall(r"^## What it does not do\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
 
