@@ -2,43 +2,32 @@
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from authorities.audit import intake
 from authorities.audit.log import Log
 from authorities.audit.reasons import AuditReason
-from authorities.audit.received import sent, writers
-from inference.main import create_app as create_inference
 from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body, identity, until, written
-from tests.support.ca import NO_CERTIFICATE, workload
+from tests.support.ca import workload
 from tests.support.issuer import Issuer
-from tests.support.records import CALLER
-from tests.support.system import registry
-from zerotrust.audit import delivery, segments
-from zerotrust.audit.chain import closed
+from zerotrust.audit import delivery
 from zerotrust.audit.chain import lines as lines_of
-from zerotrust.audit.deletion import KEPT, Deletion
+from zerotrust.audit.deletion import Deletion
 from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Alarm, Data, Issued, Outcome, Refusal, RegistryChange
-from zerotrust.audit.forms import sanitize
+from zerotrust.audit.event_types import Data, Outcome, Refusal
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import RemoteLedger, published_policy
-from zerotrust.audit.record import GENESIS, after, event_of, hash_of, link_of
+from zerotrust.audit.record import GENESIS, after, event_of, hash_of
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
-from zerotrust.decision import Decision, Denied, Reason
-from zerotrust.identity import MAX_ACTORS
+from zerotrust.decision import Decision, Reason
 from zerotrust.limits.budget import Budget
-from zerotrust.testing.wire import alive
 from zerotrust.tlog.proof import proof as parsed
 from zerotrust.tlog.quorum import policy
 
@@ -61,19 +50,6 @@ def refusals(ledger: Audited) -> list[tuple[str, str]]:
     """What the audit authority has recorded of refusals, as its journal has it."""
     records = [record for record in ledger.system.records(AUDIT) if record["event"] == "refusal"]
     return [(record["reason"], record["detail"]) for record in records]
-
-
-async def test_lines_are_in_the_published_log_when_they_are_acknowledged(ledger: Audited) -> None:
-    lines = written(READER, 5)
-    assert (await ledger.ask(READER, "GET", "/journal")).json() == {"n": 0, "sha256": "0" * 64}
-
-    answer = await ledger.send(READER, lines[:2])
-    assert (answer.status_code, answer.json()) == (200, {"n": 2, "sha256": hash_of(lines[1])})
-    assert ledger.published(READER) == lines[:2]
-    assert (await ledger.send(READER, lines[2:])).json() == {"n": 5, "sha256": hash_of(lines[4])}
-    assert (await ledger.ask(READER, "GET", "/journal")).json() == {"n": 5, "sha256": hash_of(lines[4])}
-    assert (await ledger.ask(WRITER, "GET", "/journal")).json() == {"n": 0, "sha256": "0" * 64}
-    assert ledger.published(READER) == lines
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 4), (2, 4), (3, 4), (0, 6), (3, 6), (4, 6), (0, 2)])
@@ -100,38 +76,6 @@ async def test_a_gap_is_not_taken_and_the_caller_learns_where_to_go_on(ledger: A
     assert (answer.json()["n"], answer.json()["sha256"]) == (2, hash_of(lines[1]))
     assert ledger.published(READER) == lines[:2]
     assert refusals(ledger) == []
-
-
-@pytest.mark.parametrize("changed", [1, 3, 6, 8])
-@pytest.mark.parametrize("sent", ["everything", "what follows", "the last one", "the first ones"])
-async def test_a_journal_that_is_another_after_delivery_is_named_and_recorded(
-    ledger: Audited, changed: int, sent: str
-) -> None:
-    lines = written(READER, 8)
-    await ledger.send(READER, lines)
-    await until(lambda: ledger.system.services[AUDIT].journal.link.records >= 0)
-    before = lines[: changed - 1]
-    other = [*before, *written(READER, 12 - len(before), link_of(before[-1]) if before else GENESIS, "10.9.9.9")]
-    told = {
-        "everything": (other, changed),
-        "what follows": (other[8:], 8),
-        "the last one": (other[7:8], 8),
-        "the first ones": (other[:changed], changed),
-    }
-    lines_again, named = told[sent]
-
-    async with asyncio.timeout(30):  # the index has what it needs soon after
-        while True:
-            answer = await ledger.send(READER, lines_again)
-            if answer.json()["reason"] == AuditReason.JOURNAL_CHANGED:
-                break
-    assert answer.status_code == 409
-    [(reason, detail)] = refusals(ledger)
-    assert reason == AuditReason.JOURNAL_CHANGED
-    assert detail.startswith(
-        f"{identity(READER)}: the log has 8 records of this journal: record {named} is another now"
-    )
-    assert ledger.published(READER) == lines
 
 
 async def test_a_party_that_repeats_it_is_recorded_once_a_minute(tmp_path: Path, issuer: Issuer) -> None:
@@ -173,14 +117,6 @@ async def test_the_longest_request_is_taken_and_no_longer_one(ledger: Audited) -
     assert (await ledger.send(READER, lines)).status_code == 200
     answer = await ledger.ask(READER, "POST", "/journal", b"x" * (MOST_BYTES + 1))
     assert (answer.status_code, answer.json()["reason"]) == (413, Reason.BODY_TOO_LARGE)
-
-
-@pytest.mark.parametrize("peer", [NO_CERTIFICATE, workload("agent/unknown")])
-async def test_who_is_no_party_delivers_and_reads_nothing(ledger: Audited, peer: object) -> None:
-    for method, path in (("GET", "/journal"), ("POST", "/journal"), ("GET", "/log/checkpoint"), ("GET", "/proofs/a")):
-        answer = await ledger.ask(peer, method, path)  # type: ignore[arg-type]
-        assert answer.status_code in {401, 403}
-        assert answer.json()["reason"] in {Reason.NO_CERTIFICATE, Reason.UNKNOWN_PEER}
 
 
 async def test_one_journal_is_taken_by_one_request_at_a_time(ledger: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,25 +198,6 @@ async def test_while_nothing_can_be_published_nothing_is_acknowledged_and_then_a
     assert "the audit log goes on" in caplog.text
 
 
-async def test_a_restart_goes_on_where_the_log_ended(tmp_path: Path, issuer: Issuer) -> None:
-    lines = written(READER, 4)
-    for first in (0, 2):
-        async with audited(tmp_path, issuer) as ledger:
-            assert (await ledger.ask(READER, "GET", "/journal")).json()["n"] == first
-            assert (await ledger.send(READER, lines[first : first + 2])).status_code == 200
-    assert ledger.published(READER) == lines
-
-
-async def test_its_own_records_are_in_the_log_and_an_idle_log_does_not_grow(ledger: Audited) -> None:
-    await ledger.send(WRITER, written(READER, 1))  # is recorded
-    await until(lambda: ledger.published(AUDIT) and ledger.published(AUDIT)[-1].find(b"journal_of_another") > 0)
-    settled = ledger.published()
-    for _ in range(20):
-        await asyncio.sleep(0.005)
-        assert (await ledger.ask(READER, "GET", "/journal")).status_code == 200
-    assert ledger.published() == settled
-
-
 async def test_who_reads_the_log_does_not_make_it_grow(tmp_path: Path, issuer: Issuer) -> None:
     async with audited(tmp_path, issuer) as ledger:
         await ledger.send(READER, written(READER, 3))
@@ -290,22 +207,6 @@ async def test_who_reads_the_log_does_not_make_it_grow(tmp_path: Path, issuer: I
         assert (await ledger.ask(WRITER, "GET", "/log/tile/0/001")).status_code == 404
     # It has ended: what it counted is written, and delivered.
     assert (ledger.published(), ledger.system.records(AUDIT)) == (before, [])
-
-
-async def test_what_a_party_records_last_is_in_the_log_when_it_has_ended(ledger: Audited) -> None:
-    service = ledger.system.service("inference")
-    app = service.app_from(create_inference)
-    async with ledger.client(workload("inference")) as http:
-        async with alive(app):
-            delivering = asyncio.create_task(service.delivery(RemoteLedger(http, ledger.address)).run())
-            wire = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=wire, base_url="https://inference.test") as anybody:
-                assert (await anybody.get("/health")).status_code == 403  # is counted, and recorded at the end
-        delivering.cancel()
-    last = [*lines_of(service.data / "journal.jsonl")]
-
-    assert b'"type":"counts"' in last[-1]
-    assert ledger.published("inference") == last
 
 
 @pytest.mark.parametrize("settled", [True, False], ids=["after a while", "at once"])
@@ -359,36 +260,17 @@ async def test_it_ends_when_no_lines_have_come_for_a_while(ledger: Audited, monk
     await sending
 
 
-async def test_the_log_is_read_as_its_files_and_nothing_else_of_the_folder(ledger: Audited) -> None:
-    lines = written(READER, 3)
-    await ledger.send(READER, lines)
-
-    folder = ledger.system.folder / "authority-audit"
-    checkpoint = await ledger.ask(WRITER, "GET", "/log/checkpoint")
-    assert checkpoint.text.startswith("agents.example/audit\n")
-    assert checkpoint.headers["content-type"].startswith("text/plain")
-    size = int(checkpoint.text.splitlines()[1])
-    tile = await ledger.ask(WRITER, "GET", f"/log/tile/entries/000.p/{size}")
-    assert lines[0] in tile.content
-    assert (await ledger.ask(WRITER, "GET", f"/log/tile/0/000.p/{size}")).status_code == 200
-    assert (folder / "log.key").exists()
-    for path in ("../log.key", "..%2flog.key", "%2e%2e/log.key", "tile/../../log.key", "tile/0/001", "tile/9/000", ""):
-        answer = await ledger.ask(WRITER, "GET", f"/log/{path}")
-        assert answer.status_code in {401, 404}, path
-        assert (folder / "log.key").read_bytes() not in answer.content
-
-
 def ended(receipt: str) -> Outcome:
     return Outcome(
         ended="complete", duration=1, request_sha256="0" * 64, answer_sha256="0" * 64, status=200, receipt=receipt
     )
 
 
-def saying(party: str, *said: Data, at: int = 1) -> list[bytes]:
+def saying(party: str, *said: Data) -> list[bytes]:
     """The first lines of a party's journal, with these events."""
     lines, link = list[bytes](), GENESIS
     for data in said:
-        event = AuditEvent(schema=1, time=at, service=identity(party), data=data).canonical()
+        event = AuditEvent(schema=1, time=1, service=identity(party), data=data).canonical()
         lines.append(b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode()))
         link = after(link, lines[-1])
     return lines
@@ -413,28 +295,6 @@ async def test_a_receipts_record_comes_with_its_proof(ledger: Audited) -> None:
     assert (await ledger.ask(READER, "GET", f"/proofs/{receipt}")).json() == found
     now = (await ledger.ask(READER, "GET", "/log/checkpoint")).text.splitlines()
     assert int(now[1]) > checkpoint.size
-
-
-async def test_a_party_deletes_what_the_published_log_proves_to_have(
-    ledger: Audited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(segments, "SEGMENT", 1_000)
-    path, registry = tmp_path / "journal.jsonl", ledger.system.registry.address("authority/registry")
-    journal = Journal(path)
-    events = [json.dumps(json.loads(line)["event"], separators=(",", ":")).encode() for line in written(READER, 40)]
-    async with ledger.client(workload(READER)) as http:
-        remote = RemoteLedger(http, ledger.address)
-        deletion = Deletion(path, remote, partial(published_policy, http, registry))
-        for _ in range(2):
-            for one in events:
-                await journal.append(one)
-            assert await remote.take([*lines_of(path)][-40:]) == journal.link
-            await until(partial(ledger.ask, READER, "GET", f"/journal/{journal.link.records}"))
-            before = closed(path)
-            for segment in deletion.due(journal.link.records):
-                await deletion.delete(segment)
-            assert closed(path) == before[-KEPT:] != before
-    journal.close()
 
 
 @pytest.mark.parametrize(
@@ -467,39 +327,6 @@ async def test_a_number_without_a_canonical_form_is_malformed(ledger: Audited) -
     answer = await ledger.send(READER, [line.replace(b'"time":1}', b'"time":%d}' % 2**60)])
 
     assert (answer.status_code, answer.json()["reason"]) == (400, AuditReason.JOURNAL_MALFORMED)
-
-
-@pytest.mark.parametrize("member", ["lineage", "actors"])
-async def test_a_caller_with_a_longer_chain_than_a_token_has_is_malformed(ledger: Audited, member: str) -> None:
-    def called(count: int) -> Refusal:
-        names = tuple(f"id{number}" for number in range(count))
-        caller = replace(CALLER, actors=names) if member == "actors" else replace(CALLER, lineage=names)
-        return Refusal(decision=Decided(allowed=False, reason="malformed_body"), principal=caller)
-
-    answer = await ledger.send(READER, saying(READER, called(MAX_ACTORS + 1)))
-    assert (answer.status_code, answer.json()["reason"]) == (400, AuditReason.JOURNAL_MALFORMED)
-
-    assert (await ledger.send(READER, saying(READER, called(MAX_ACTORS)))).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("data", "by"),
-    [
-        (Alarm(cause="silent", party=identity(READER), token_id="t", at=1), {AUDIT}),
-        (Issued(until=1), {"authority/registry"}),
-        (RegistryChange(action="reinstate", target=sanitize(READER)), {"authority/registry", "authority/policy"}),
-    ],
-    ids=lambda value: value.type if isinstance(value, Alarm | Issued | RegistryChange) else "",
-)
-def test_what_an_authority_says_is_taken_of_it_alone(data: Data, by: set[str]) -> None:
-    only = writers(registry())
-    for party in (AUDIT, READER, "authority/registry", "authority/policy", "authority/attestation"):
-        lines = body(saying(party, data))
-        if party in by:
-            assert sent(lines, identity(party), only).link.records == 1
-        else:
-            with pytest.raises(Denied, match=f"a record of type {data.type}, which only an authority writes"):
-                sent(lines, identity(party), only)
 
 
 async def test_no_bug_ends_the_publication(

@@ -12,7 +12,6 @@ from keycloak import KeycloakAdmin
 
 from authorities.registry.keycloak import exchanges as module
 from authorities.registry.keycloak.admin import Administration, AdministrationError
-from authorities.registry.keycloak.event_window import OVERLAP
 from authorities.registry.keycloak.exchanges import (
     IN_A_RECORD,
     SECONDS_ACTIVE,
@@ -105,16 +104,6 @@ async def test_an_exchange_is_recorded_with_what_the_journals_say_of_it(registry
     )
     assert registry.issued == [Issued(until=(NOW + 2) * MICROSECONDS, tokens=(token,))]
     assert [event.trace for event in events(registry.path)] == [None]
-
-
-async def test_each_is_recorded_once_also_if_it_becomes_visible_late(registry: Registry) -> None:
-    for name, at in (("a", 5), ("late", 1), ("b", 6), ("at-the-latest", 6 - OVERLAP / 1000)):
-        registry.keycloak.made(name, at)
-        for _ in range(2):
-            registry.now += 1
-            await registry.exchanges.read()
-
-    assert registry.names == ["a", "late", "b", "at-the-latest"]
 
 
 async def test_without_news_there_is_a_record_now_and_then_that_says_until_when(registry: Registry) -> None:

@@ -17,7 +17,6 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Resource, Trace
 from zerotrust.audit.event_types import Access, Data, Outcome, Request
 from zerotrust.audit.forms import sanitize
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, after
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
@@ -86,11 +85,6 @@ async def add(log: Log, *data: Data) -> list[bytes]:
 def test_a_leaf_is_found_by_its_place_and_by_the_receipt_of_an_outcome_alone(data: Data, terms: set[Term]) -> None:
     assert terms_of(line(data, service=REGISTRY)) == {record_term(REGISTRY, 1)} | terms
     assert terms_of(line(data, Link(41, "0" * 64), REGISTRY, trace=None)) == {record_term(REGISTRY, 42)} | terms
-
-
-def test_the_heads_of_journals_and_what_is_no_leaf_are_found_by_nothing() -> None:
-    assert terms_of(heads_leaf(Heads({SERVICE: Link(1, "0" * 64)}, 1))) == set()
-    assert terms_of(b"no leaf") == set()
 
 
 async def test_what_is_published_is_found_the_latest_first_and_with_its_proof(

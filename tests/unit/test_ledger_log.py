@@ -39,27 +39,6 @@ def start(logs: Logs, registry: Registry) -> Start:
     return lambda: logs.open(registry.cosigning())
 
 
-async def test_lines_are_published_with_the_heads_after_them_and_a_restart_goes_on(
-    start: Start, registry: Registry
-) -> None:
-    added = list[bytes]()
-    for count in (1, 2, 300, 5):
-        log = await start()
-        added += await grow(log, count)
-        added += await grow(log, count, INFERENCE)
-
-        assert await published(log, registry) == added
-    assert log.size == len(added) + 8
-    assert log.heads[SERVICE].records == 308
-
-
-async def test_an_empty_log_has_no_checkpoint_but_the_registry_knows_of_it(start: Start, registry: Registry) -> None:
-    log = await start()
-
-    assert (log.size, log.heads, log.note) == (0, {}, None)
-    assert await registry.witness.policy()
-
-
 @pytest.mark.parametrize("size", [1, WIDTH - 1, WIDTH, WIDTH + 1, 2 * WIDTH])
 async def test_at_any_width_of_the_last_tile_a_restart_finds_the_heads(
     start: Start, registry: Registry, size: int
@@ -203,23 +182,6 @@ async def test_an_older_pending_checkpoint_is_not_gone_back_to(start: Start, log
 
     with pytest.raises(LogError, match="not later than the published one"):
         await start()
-
-
-async def test_cosignatures_of_others_are_left_out_where_no_reader_took_all_of_them(
-    start: Start, logs: Logs, registry: Registry
-) -> None:
-    cosign, others = registry.cosigning(), list[Signature]()
-
-    async def cosigning(growth: Growth) -> Sequence[Signature]:
-        return [*await cosign(growth), *others]
-
-    log = await logs.open(cosigning)
-    others[:] = [Signature("w", b"1234", b"x" * 72)] * 600
-    await grow(log)
-
-    assert log.note
-    assert len(log.note.signatures) == 2
-    await start()
 
 
 async def test_a_checkpoint_that_no_reader_takes_is_never_written(start: Start, registry: Registry) -> None:

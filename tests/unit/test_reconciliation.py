@@ -13,7 +13,6 @@ from authorities.audit.reconciliation import (
     COUNTED,
     HELD_UP,
     IN_FULL,
-    ISSUER_LATE,
     LATER,
     LONGEST,
     SILENT,
@@ -38,33 +37,9 @@ from tests.support.exchanges import (
 )
 from tests.support.records import CALLER
 from zerotrust.audit.delivery import LONGEST_PAUSE
-from zerotrust.audit.event_types import Alarm, Counts, Issued, Repeated
+from zerotrust.audit.event_types import Alarm, Counts, Repeated
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.limits.answers import SECONDS
-
-
-@pytest.mark.parametrize("first", ["issuer", "journal"])
-def test_an_exchange_that_both_have_is_no_alarm(first: str) -> None:
-    both = [said(2 * SECOND, token("a", SECOND)), line(READER, SECOND, exchange("a"))]
-    log = Log()
-    for at, leaf in zip((2, 3), both if first == "issuer" else reversed(both), strict=True):
-        log.add(at * SECOND, leaf)
-
-    assert log.idle(5 * SECOND, LONG).alarms == []
-    party = log.compared._parties[READER]
-    assert (len(party.awaited), len(party.journalled)) == (0, 0)
-
-
-def test_an_exchange_that_no_journal_has_is_an_alarm_as_soon_as_its_client_writes_of_later() -> None:
-    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A))
-    for after in (1, 5, LATER // SECOND - 1):
-        assert log.add((62 + after) * SECOND, line(READER, (60 + after) * SECOND, ANYTHING)).alarms == []
-    log.add(74 * SECOND, line(READER, 60 * SECOND + LATER, ANYTHING))
-
-    assert log.alarms == [
-        Alarm(cause="unexplained", party=READER, token_id="a", at=START + 60 * SECOND, subject=CALLER.subject)
-    ]
-    assert len(log.idle(75 * SECOND, LONG).alarms) == 1
 
 
 def test_a_client_that_writes_nothing_is_an_alarm_too_within_seconds() -> None:
@@ -84,38 +59,12 @@ def test_what_a_late_journal_explains_is_taken_back() -> None:
     assert log.idle(LONG, 2 * LONG).causes == log.causes
 
 
-def test_an_exchange_that_the_issuer_did_not_make_is_an_alarm() -> None:
-    log = Log().add(SECOND, line(READER, SECOND, exchange("a")))
-    log.add(10 * SECOND, said(SECOND + ISSUER_LATE - 1))
-    assert log.alarms == []
-
-    log.add(11 * SECOND, said(SECOND + ISSUER_LATE))
-
-    assert log.alarms == [Alarm(cause="unknown", party=READER, token_id="a", at=START + SECOND, subject=CALLER.subject)]
-
-
 def test_while_the_registry_cannot_read_the_issuers_events_no_exchange_is_unknown() -> None:
     log = Log().add(SECOND, line(READER, SECOND, exchange("a")))
     for at in range(5, 600, 5):
         log.add(at * SECOND, line(REGISTRY, at * SECOND, ANYTHING))
 
     assert log.add(600 * SECOND, said(600 * SECOND, token("a", SECOND))).alarms == []
-
-
-def test_the_journal_of_another_party_explains_nothing() -> None:
-    log = Log().add(2 * SECOND, said(2 * SECOND, token("a", SECOND)), line(WRITER, SECOND, exchange("a")))
-
-    log.idle(5 * SECOND, LONG)
-
-    assert sorted(log.causes) == [("silent", "a"), ("unknown", "a")]
-
-
-def test_what_another_party_says_of_the_issuer_is_not_believed() -> None:
-    log = Log().add(2 * SECOND, line(READER, SECOND, exchange("a")))
-    log.add(3 * SECOND, line(READER, 3 * SECOND, Issued(until=START + LONG, tokens=(token("a", SECOND),))))
-    log.idle(5 * SECOND, LONG)
-
-    assert log.causes == [("unknown", "a")]
 
 
 def test_an_exchange_whose_answer_was_lost_explains_one_token_of_the_same_user_and_audience() -> None:
@@ -154,16 +103,6 @@ def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[Reconciliation, l
     """A ledger that starts again, and what it has missed."""
     again = Reconciliation(REGISTRY, LEDGER, whole=whole)
     return again, again.missed(log.leaves[after:])
-
-
-def test_a_restart_goes_on_with_what_was_waited_for() -> None:
-    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A, B))
-    log.compared, missed = resumed(log, whole=True)
-    assert missed == []
-
-    log.add(62 * SECOND, line(READER, 60 * SECOND, exchange("a")))
-
-    assert log.idle(65 * SECOND, LONG).causes == [("silent", "b")]
 
 
 def test_a_restart_repeats_no_alarm_that_is_on_record_and_raises_those_that_are_not() -> None:
@@ -236,14 +175,6 @@ def test_nobody_is_accused_by_the_exchanges_that_another_invents(monkeypatch: py
     log.add(20 * SECOND, line(READER, 20 * SECOND, ANYTHING)).idle(21 * SECOND, LONG)
 
     assert {alarm.party for alarm in log.alarms} == {WRITER}
-
-
-def test_no_time_is_believed_that_is_later_than_the_delivery_of_its_record() -> None:
-    log = Log().idle(0, 60 * SECOND).add(60 * SECOND, line(READER, 10 * LONG, ANYTHING))
-    log.add(61 * SECOND, line(READER, 10 * LONG, exchange("invented")), said(61 * SECOND, A))
-    log.add(62 * SECOND, line(READER, 60 * SECOND, exchange("a")))
-
-    assert log.idle(65 * SECOND, LONG).causes == [("unknown", "invented")]
 
 
 def test_an_exchange_without_a_known_end_explains_none_after_its_delivery() -> None:
@@ -344,12 +275,3 @@ def test_what_no_alarm_can_name_is_not_compared() -> None:
     log.add(SECOND, line(READER, SECOND, replace(exchange("b"), principal=caller)))
 
     assert log.idle(5 * SECOND, LONG).causes == [("unknown", "a")]
-
-
-def test_what_another_party_records_as_an_alarm_is_none_and_a_restart_misses_its_own() -> None:
-    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, LONG)
-    log.add(LONG, line(READER, 60 * SECOND, log.alarms[0]))
-
-    _, missed = resumed(log, whole=True)
-
-    assert missed == log.alarms[:1]
