@@ -15,7 +15,7 @@ from cedar_mcp_schema_generator import generate_schema_or_raise
 from mcp.server.mcpserver import MCPServer
 
 from tests.support.clients import use
-from tests.support.system import POLICIES, POLICY, System
+from tests.support.system import POLICIES, System
 from tools.documents.tools import TOOLS, declare
 from zerotrust.registry.files import SCHEMA
 
@@ -75,7 +75,3 @@ async def test_each_tool_asks_for_the_action_that_the_schema_says(
     decided = [r["operation"] for r in system.records("tool/documents") if r["event"] == "access" and r["allowed"]]
     actions = {call.partition("(")[0]: action for call, action in named().items()}
     assert decided == [actions[tool] for tool in ("create", "read", "replace", "delete")]
-
-
-def test_what_the_policies_are_checked_against_is_that_schema() -> None:
-    assert (POLICIES / SCHEMA).read_text() == POLICY.cedar_schema

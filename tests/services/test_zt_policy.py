@@ -1,7 +1,6 @@
 """`zt policy` at the routes of the policy authority: what operators read, test, activate, roll back and ask."""
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,8 +19,7 @@ from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
-from authorities.policy.reasons import PolicyReason
-from authorities.policy.versions import MAX_WHY, Version, content_of
+from authorities.policy.versions import MAX_WHY, content_of
 from tests.support.operator import NAMES, Registered, Zt, failed, program_at, served
 from tests.support.pki import CA
 from tests.support.policies import versions_in
@@ -41,7 +39,6 @@ from zt import show_policy as showing
 from zt.authority_client import PolicyClient
 from zt.doors import POLICY_AUTHORITY, Place
 from zt.output import console
-from zt.show import local
 
 REGISTRY = registry()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -60,22 +57,10 @@ class Records:
 
 
 @dataclass
-class TheRegistry:
-    """Takes what is published, unless it has something against it."""
-
-    against: Denied | None = None
-
-    async def __call__(self, _version: Version) -> None:
-        if self.against:
-            raise self.against
-
-
-@dataclass
 class Authority:
-    """The routes of the authority, without its gate; and the registry that it publishes to."""
+    """The routes of the authority, without its gate."""
 
     office: Office
-    registry: TheRegistry
     recorder: Records
 
     @property
@@ -104,9 +89,9 @@ class Authority:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     versions = versions_in(tmp_path / "versions", content_of(POLICIES))
-    registered, recorder, state = TheRegistry(), Records(), AsyncMock()
-    office = Office(versions, registered, lambda: REGISTRY, lambda version: recorder.write(change(version)), state)
-    return Authority(office, registered, recorder)
+    recorder, taken, state = Records(), AsyncMock(), AsyncMock()
+    office = Office(versions, taken, lambda: REGISTRY, lambda version: recorder.write(change(version)), state)
+    return Authority(office, recorder)
 
 
 @pytest.fixture
@@ -236,29 +221,6 @@ def test_a_person_is_told_what_is_wrong_and_what_to_do_next(
     assert authority.office.versions.active.number == 1
 
 
-def test_of_many_problems_the_number_of_all_is_told(zt: Zt, tmp_path: Path) -> None:
-    file = tmp_path / "policies" / "documents.cedar"
-    file.write_text(f"{file.read_text()}\npermit (principal, action, resource);\n")
-
-    shown = zt("policy", "test").stdout
-    number = int(re.findall(r"may not be published \((\d+) problems\)", shown)[0])
-    problems = shown.partition("may not be published")[2]
-    assert (problems.count("\n- "), f"\nand {number - 50} more.\n" in problems) == (50, True)
-    told = failed(zt("policy", "activate", "--because", "trial"))
-    assert (told.count("\n- "), told.endswith(f"\nand {number - 20} more.")) == (20, True)
-
-
-def test_where_the_registry_does_not_take_it_the_operator_knows_what_is_in_force(
-    zt: Zt, tmp_path: Path, authority: Authority, snapshot: SnapshotAssertion
-) -> None:
-    without_deleting(tmp_path)
-    authority.registry.against = Denied(Reason.PEER_UNAVAILABLE, "no answer")
-    told = session(zt, "policy activate --because trial")
-    authority.registry.against = Denied(PolicyReason.POLICY_UNFIT, advice="version 3 is not newer than 7")
-
-    assert told + session(zt, "policy rollback 1 --because trial") == snapshot
-
-
 def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Zt, tmp_path: Path) -> None:
     shown = zt("policy", "show")
     assert shown.stdout.startswith("version 1 of ")
@@ -267,28 +229,6 @@ def test_a_version_is_shown_and_written_to_a_folder_that_tests_as_the_same(zt: Z
     assert ok(zt("policy", "show", "1", "--to", str(tmp_path / "copy"))).startswith("Version 1 is in ")
     assert content_of(tmp_path / "copy") == content_of(POLICIES)
     assert "is not empty: name a new folder" in failed(zt("policy", "show", "1", "--to", str(tmp_path / "copy")))
-
-
-def test_the_answers_that_differ_are_shown_as_they_are_and_as_they_become(zt: Zt, tmp_path: Path) -> None:
-    without_deleting(tmp_path)
-    here = zt("policy", "test").stdout
-    assert zt("policy", "test", str(tmp_path / "policies")).stdout == here
-    ok(zt("policy", "activate", "--because", "nothing is deleted"))
-
-    long = r"\n- alice, through orchestrator > agent/writer, with .*:\n  document.delete alice's draft: .* -> "
-    assert re.search(f"{long}no ", here)
-    assert re.search(f"{long}yes ", zt("policy", "rollback", "1", "--because", "again").stdout)
-
-
-@pytest.mark.parametrize("command", ["activate --because x", "list", f"explain {TRACE}"])
-def test_at_80_columns_nothing_is_wider(
-    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    recorded(tmp_path, authority.office.versions.active.name)
-    without_deleting(tmp_path)
-    monkeypatch.setattr(console, "width", 80)
-
-    assert max(map(len, ok(zt("policy", *command.split())).splitlines())) <= 80
 
 
 def test_a_version_that_another_operator_activates_meanwhile_is_not_rolled_back(
@@ -480,20 +420,6 @@ def test_what_no_rule_decided_is_explained_by_its_reason_and_not_by_rules(
     assert sorted(by_no_rule) == sorted((reason, None, None) for reason in (*reasons, Reason.POLICY_UNKNOWN))
 
 
-def test_the_sentences_of_a_version_that_decided_nothing_are_not_asked_for(
-    zt: Zt, tmp_path: Path, authority: Authority
-) -> None:
-    """Otherwise, nothing would be left of what may be asked for at once."""
-    name, most = authority.office.versions.active.name, explanation.MOST_VERSIONS
-    by_no_rule = [asked(refused(f"{number}-123456789abc", Reason.REVOKED)) for number in range(2, 2 + most)]
-    recorded(tmp_path, "7-123456789abc", *by_no_rule, asked(permitted(name), "inference.run"))
-
-    told = ok(zt("policy", "explain", TRACE))
-
-    assert f"use-an-api (policy {name}): For a user of a department" in told
-    assert "use-an-api (policy 7-123456789abc): not kept any longer" in told
-
-
 def test_the_sentences_of_all_versions_that_are_kept_are_told(
     zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -519,20 +445,6 @@ def test_the_sentences_of_all_versions_that_are_kept_are_told(
     ]  # fmt: skip
 
 
-def test_a_version_that_was_replaced_since_is_said_to_be_that(zt: Zt, tmp_path: Path, authority: Authority) -> None:
-    first = authority.office.versions.active
-    recorded(tmp_path, first.name)
-    without_deleting(tmp_path)
-    ok(zt("policy", "activate", "--because", "nothing is deleted"))
-
-    told = ok(zt("policy", "explain", TRACE))
-
-    until = local(authority.office.versions.active.at)
-    assert told.startswith(
-        f"Decided by policy {first.name}, in force from {local(first.at)} until {until}.\nVersion 2 is in force now."
-    )
-
-
 def test_as_json_an_explanation_has_everything(zt: Zt, tmp_path: Path, authority: Authority) -> None:
     recorded(tmp_path, authority.office.versions.active.name)
 
@@ -541,20 +453,6 @@ def test_as_json_an_explanation_has_everything(zt: Zt, tmp_path: Path, authority
     assert (yes["allowed"], yes["nearest"], [rule["id"] for rule in yes["rules"]]) == (True, None, ["use-an-api"])
     assert (no["allowed"], no["user"]) == (False, {"subject": "bob", "groups": ["/finance"]})
     assert {one["id"] for one in no["nearest"]} == {"read-own-department", "read-public"}
-
-
-def test_no_more_refusals_are_explained_than_are_asked_at_once(
-    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(explanation, "MOST", 1)
-    name = authority.office.versions.active.name
-    recorded(tmp_path, name)
-    recorded(tmp_path, name)
-
-    told = ok(zt("policy", "explain", TRACE))
-
-    assert told.count("read-own-department, but") == 1
-    assert "1 more refusals are not shown: ask with the id of a token." in told
 
 
 def test_nobody_s_refusals_take_the_place_of_another_s(

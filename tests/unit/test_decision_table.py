@@ -106,18 +106,3 @@ def test_all_lines_that_are_no_questions_are_named() -> None:
         "decisions.md, line 12",
         "decisions.md, line 13",
     ]
-
-
-def test_what_stands_before_any_heading_is_no_question() -> None:
-    with pytest.raises(TableError, match="line 1"):
-        rows("| alice | walkthrough |", REGISTRY)
-
-
-def test_who_calls_is_the_last_of_the_chain() -> None:
-    [row] = rows(
-        HEAD + "| alice | orchestrator > agent/reader | tool.read | document.read | report | yes | x | |", REGISTRY
-    )
-
-    assert row.who.party == REGISTRY.id("agent/reader")
-    assert row.who.actors == (REGISTRY.id("agent/reader"), REGISTRY.id("orchestrator"))
-    assert row.differs(row.ask(ENGINE)) == "yes by 'x' expected, yes by 'read-own-department' decided"

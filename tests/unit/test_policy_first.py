@@ -10,7 +10,6 @@ from authorities.policy import versions
 from authorities.policy.first import begin, recorded, target
 from authorities.policy.versions import FIRST, Content, Summary, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
-from tests.support.policies import ON_RECORD
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.journal import Journal
@@ -110,26 +109,6 @@ def test_a_file_that_is_not_on_record_uses_no_number_up_that_is_far_away(tmp_pat
         (tmp_path / f"{number:06}.json").write_text(planted.model_dump_json())
 
     assert started(tmp_path, CONTENT, {key(begun.active)}).active.number == 2
-
-
-def test_without_any_on_record_what_the_system_was_set_up_with_is_in_force(tmp_path: Path) -> None:
-    started(tmp_path, LESS)
-
-    kept = started(tmp_path, CONTENT)
-
-    assert (kept.active.number, kept.active.content, kept.active.of) == (2, CONTENT, None)
-
-
-def test_a_kept_version_is_tested_as_at_an_activation(tmp_path: Path) -> None:
-    """Operators need a policy authority that runs to mend what a changed registry has made unfit."""
-    of(tmp_path, WRONG).add(WRONG, by=None, why=FIRST)
-
-    kept = started(tmp_path, CONTENT, ON_RECORD)
-
-    assert (kept.active.number, kept.active.content, kept.active.why) == (2, CONTENT, "version 1 is unfit")
-    of(other := tmp_path / "other", WRONG).add(WRONG, by=None, why=FIRST)
-    with pytest.raises(VersionsError, match="nothing is in force"):
-        started(other, WRONG, ON_RECORD)
 
 
 async def test_what_a_journal_has_on_record_and_that_it_is_whole(tmp_path: Path) -> None:

@@ -45,29 +45,6 @@ def asked(policy: str, *, groups: str = "/finance", action: str = "document.read
     return Asked.model_validate(told | more)
 
 
-async def test_a_refusal_is_explained_by_what_came_nearest(inquiries: Inquiries) -> None:
-    name = inquiries.versions.active.name
-    at_tool = {"action": "tool.write", "at": REGISTRY.id("tool/documents"), "groups": "/engineering"}
-    refused, allowed, api = await inquiries.explain(
-        [asked(name), asked(name, groups="/engineering"), asked(name, **at_tool)]
-    )
-
-    assert refused is not None
-    assert not refused["allowed"]
-    assert {one["id"]: one["missed"] for one in refused["rules"]} == {
-        "read-own-department": ["the document is not in a department of the user"],
-        "read-public": ["the document is not public"],
-    }
-    assert allowed is not None
-    assert (allowed["allowed"], [one["id"] for one in allowed["rules"]]) == (True, ["read-own-department"])
-    assert allowed["rules"][0]["sentence"].startswith("A caller with the scope tool.read may read")
-    assert api is not None
-    assert not api["allowed"]
-    assert {one["id"]: one["missed"][0] for one in api["rules"]} == {
-        "use-an-api": "the token does not have the scope tool.write"
-    }
-
-
 async def test_it_is_explained_by_the_version_that_decided(inquiries: Inquiries) -> None:
     old = inquiries.versions.active.name
     inquiries.versions.add(LESS, by="olga", why="nothing is deleted")

@@ -1,4 +1,4 @@
-"""Operators test, activate and roll back policies: one at a time, and what is unfit or refused changes nothing."""
+"""Operators activate policies: one at a time, and what is refused or cannot be recorded changes nothing."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -12,7 +12,7 @@ from authorities.policy import fit
 from authorities.policy.decisions import rows
 from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, Office
 from authorities.policy.versions import Summary, Version, Versions, VersionsError
-from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
+from tests.support.contents import CONTENT, LESS, REGISTRY
 from tests.support.policies import versions_in
 from tests.support.waiting import until
 from zerotrust.decision import Denied, Reason
@@ -62,41 +62,6 @@ async def denied(attempt: Awaitable[object]) -> Denied:
     return refused.value
 
 
-async def test_a_content_is_tested_and_nothing_is_kept(office: Office, there: TheRegistry) -> None:
-    told = await office.test(LESS)
-
-    assert (told["problems"], told["active"]) == ([], 1)
-    assert {(one["user"], one["through"], one["does"], one["at"]) for one in told["answers"]} == {
-        ("alice", "orchestrator > agent/writer", "document.delete", "alice's draft"),
-        ("alice", "walkthrough", "document.delete", "alice's draft"),
-    }
-    assert {(one["before"], one["after"]) for one in told["answers"]} == {
-        ("yes (change-own-draft)", "no (resource_denied)")
-    }
-    assert (office.versions.active.number, there.taken) == (1, [])
-    nothing = {"same": True, "answers": [], "more": 0}
-    assert (await office.test(CONTENT)) == {"active": 1, "problems": [], "further_problems": 0} | nothing
-
-
-async def test_what_is_fit_is_in_force_when_the_registry_has_taken_it(office: Office, there: TheRegistry) -> None:
-    version = await office.activate(LESS, by="olga", why="nothing is deleted", after=1)
-
-    assert there.taken == [2]
-    assert office.versions.active.summary == version
-    assert (version.number, version.by, version.why, version.of) == (2, "olga", "nothing is deleted", None)
-    assert office.versions.active.content == LESS
-
-
-async def test_what_is_unfit_is_not_kept_and_the_rows_are_named(office: Office, there: TheRegistry) -> None:
-    refused = await denied(office.activate(WRONG, by="olga", why="trial"))
-
-    assert (refused.status, str(refused.reason)) == (422, "policy_unfit")
-    problems = refused.more["problems"]
-    assert len(problems) == 2
-    assert all("yes by 'change-own-draft' expected, no by 'resource_denied' decided" in one for one in problems)
-    assert (office.versions.active.number, there.taken) == (1, [])
-
-
 async def test_no_more_problems_are_told_than_one_mends_at_once(office: Office) -> None:
     assert len(rows(CONTENT.table, REGISTRY)) > MOST_PROBLEMS
     nothing = CONTENT.policies | {"apis.cedar": "", "documents.cedar": ""}
@@ -121,19 +86,6 @@ async def test_a_long_name_is_cut_off(office: Office) -> None:
     assert (len(problem), problem[-1]) == (LONGEST_PROBLEM + 1, "…")
 
 
-async def test_whoever_compared_it_with_another_version_changes_nothing(office: Office, there: TheRegistry) -> None:
-    await office.activate(LESS, by="olga", why="first", after=1)
-
-    for later in (
-        office.activate(CONTENT, by="omar", why="second", after=1),
-        office.rollback(1, by="omar", why="it was a mistake", after=1),
-    ):
-        refused = await denied(later)
-        assert (refused.status, str(refused.reason)) == (409, "policy_moved")
-    assert (office.versions.active.number, there.taken) == (2, [2])
-    assert (await office.rollback(1, by="omar", why="it was a mistake", after=2)).number == 3
-
-
 async def test_two_operators_at_once_activate_one_after_the_other(office: Office, there: TheRegistry) -> None:
     there.before = asyncio.Event()
     both = [asyncio.create_task(office.activate(LESS, by=by, why="mine", after=1)) for by in ("olga", "omar")]
@@ -144,16 +96,6 @@ async def test_two_operators_at_once_activate_one_after_the_other(office: Office
     assert not isinstance(first, BaseException)
     assert isinstance(second, Denied)
     assert there.taken == [2]
-
-
-async def test_a_rollback_is_the_old_content_under_a_new_number(office: Office, there: TheRegistry) -> None:
-    await office.activate(LESS, by="olga", why="nothing is deleted")
-    version = await office.rollback(1, by="olga", why="it was a mistake")
-
-    assert (version.number, version.of, there.taken) == (3, 1, [2, 3])
-    assert office.versions.active.content == CONTENT
-    refused = await denied(office.rollback(7, by="olga", why="there is none"))
-    assert (refused.status, str(refused.reason)) == (404, "no_such_version")
 
 
 async def test_what_the_registry_refuses_is_withdrawn(office: Office, there: TheRegistry) -> None:

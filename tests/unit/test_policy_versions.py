@@ -32,24 +32,6 @@ def never() -> Content:
     raise AssertionError("the versions on the disk count")
 
 
-def test_what_the_system_was_set_up_with_is_the_first_version(tmp_path: Path) -> None:
-    kept = opened(tmp_path / "versions")
-
-    assert (kept.active.number, kept.active.content, kept.active.by) == (1, FIRST, None)
-    assert opened(tmp_path / "versions", never).active == kept.active
-
-
-def test_the_newest_is_in_force_also_after_a_restart(tmp_path: Path) -> None:
-    kept = opened(tmp_path)
-    added = kept.add(OTHER, by="olga", why="trial")
-
-    assert kept.active == added == opened(tmp_path, never).active
-    assert (added.number, added.by, added.why, added.at) == (2, "olga", "trial", 1000.0)
-    assert added.name == f"2-{OTHER.document.digest[:12]}"
-    assert [one.number for one in kept.all()] == [2, 1]
-    assert kept.version(1).content == FIRST
-
-
 def test_a_folder_is_the_document_that_services_are_sent() -> None:
     content = content_of(POLICIES)
 
@@ -88,17 +70,6 @@ def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sorted(file.name for file in tmp_path.iterdir()) == ["000003.json", "000004.json", "000005.json"]
     with pytest.raises(KeyError):
         kept.version(2)
-
-
-def test_what_nobody_takes_is_withdrawn(tmp_path: Path) -> None:
-    kept = opened(tmp_path)
-    kept.withdraw(kept.add(OTHER, by="olga", why="trial"))
-    kept.withdraw(kept.add(OTHER, by="olga", why="trial"))
-
-    again = opened(tmp_path, never)
-    assert kept.active.number == again.active.number == 1
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["000001.json", "000003.withdrawn"]
-    assert again.add(OTHER, by="olga", why="again").number == 4, "somebody may know another version by those numbers"
 
 
 def test_an_operator_can_have_the_numbers_go_on_above_one_that_was_used_up(tmp_path: Path) -> None:

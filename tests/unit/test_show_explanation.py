@@ -5,7 +5,6 @@ from typing import Any
 from rich.console import Console
 
 from zt.explanation import deciding
-from zt.reasons import meaning
 from zt.show import local
 from zt.show_explanation import by_whom, explained
 
@@ -86,18 +85,3 @@ def test_a_sentence_stands_for_its_own_version_alone_and_none_is_lost() -> None:
             f"read (policy {OPEN}): not kept any longer",
         ]
     assert shown(REFUSED, decision(STRICT, sentence=""))[-1] == f"read: {FOR_OPERATORS}"
-
-
-def test_decisions_that_are_alike_are_one_line() -> None:
-    assert "no  2 x agent/reader asked for document.read D-1" in shown(REFUSED, REFUSED)
-
-
-def test_what_no_rule_can_explain_says_why() -> None:
-    told = " ".join(shown({**REFUSED, "nearest": None, "fit": False}))
-    assert "Its record has more, or longer names than a token can have: no rule was asked." in told
-    told = " ".join(shown({**REFUSED, "nearest": None}))
-    assert f"The rules of policy {STRICT} are not kept, or do not fit today's registry." in told
-
-
-def test_a_reason_that_is_not_on_the_page_is_one_of_a_service() -> None:
-    assert meaning("out_of_stock") == "This is not a reason of the library: a service has declared it."
