@@ -202,14 +202,6 @@ async def test_a_session_that_begins_while_the_questions_are_asked_is_no_earlier
     assert applied.names == [EARLIER]
 
 
-async def test_a_user_who_is_gone_has_no_open_sessions(keycloak: Keycloak, applied: Applied, reader: Reader) -> None:
-    keycloak.login("bob's", at=NOW - 5, user="bob")
-    keycloak.admin("ACTION", "USER", "users/bob/logout")
-    await reader.read()
-
-    assert applied.names == [EARLIER.replace("alice", "bob"), "bob's"]
-
-
 # --- clients ----------------------------------------------------------------------------------------------------------
 
 

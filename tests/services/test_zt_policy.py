@@ -19,7 +19,7 @@ from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
 from authorities.policy.operators import ROUTES, add_operator_routes, change
-from authorities.policy.versions import MAX_WHY, content_of
+from authorities.policy.versions import content_of
 from tests.support.operator import NAMES, Registered, Zt, failed, program_at, served
 from tests.support.pki import CA
 from tests.support.policies import versions_in
@@ -155,17 +155,6 @@ def test_policies_are_tested_activated_and_rolled_back(
         ("rollback", ["policy", "4"], "a backup was restored"),
     ]
     assert all(one.principal and one.principal.subject == "olga" for one in changes)
-
-
-@pytest.mark.parametrize("why", ["", " ", "two\nlines", "x" * (MAX_WHY + 1)])
-def test_a_reason_that_is_none_is_refused_before_anybody_signs_in(zt: Zt, authority: Authority, why: str) -> None:
-    for command in ["activate"], ["rollback", "1"]:
-        shown = zt("policy", *command, "--because", why)
-        assert failed(shown) == "A reason (--because) is one line of 1 to 200 characters."
-    assert authority.office.versions.active.number == 1
-    longest = "é\u00a0y" + "x" * (MAX_WHY - 3)
-    ok(zt("policy", "rollback", "1", "--again", "--because", longest))
-    assert authority.office.versions.active.why == longest
 
 
 def change_a_rule_alone(folder: Path) -> None:

@@ -40,21 +40,6 @@ def entries(count: int) -> list[bytes]:
     return [b"%d" % number for number in range(count)]
 
 
-async def test_after_a_restart_it_is_the_same_witness_and_knows_what_it_signed(tmp_path: Path) -> None:
-    log = Log(entries(5))
-    await cosigned(witness(tmp_path), log, 0)
-    before = await witness(tmp_path).policy()
-    log.grow(b"more")
-
-    one = witness(tmp_path)
-    assert await refused(one, log, 0) == (409, 5)
-    await cosigned(one, log, 5)
-
-    assert await one.policy() == before
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["witness.checkpoint", "witness.key"]
-    assert all(file.stat().st_mode & 0o777 == 0o600 for file in tmp_path.iterdir())
-
-
 async def test_what_it_has_signed_survives_a_power_loss(tmp_path: Path) -> None:
     folder, log = tmp_path / "registry", Log(entries(5))
     folder.mkdir()
@@ -66,17 +51,6 @@ async def test_what_it_has_signed_survives_a_power_loss(tmp_path: Path) -> None:
     disk.after_power_loss(tmp_path / "after")
 
     assert await refused(witness(tmp_path / "after"), log, 5) == (409, 6)
-
-
-async def test_another_history_and_one_of_another_key_are_not_signed(tmp_path: Path) -> None:
-    one, log = witness(tmp_path), Log(entries(5))
-    await cosigned(one, log, 0)
-
-    for other in (Log([b"x", *entries(4)]), Log([b"x", *entries(9)])):
-        assert (await refused(one, other, 5))[0] == 422
-    assert await refused(one, Log(entries(3)), 3) == (409, 5)
-    another_key = Log(entries(6), Keys(ORIGIN, ED25519, "another"))
-    assert (await refused(one, another_key, 5))[0] == 403
 
 
 async def test_of_two_that_come_at_once_one_is_signed(tmp_path: Path) -> None:
