@@ -1,21 +1,16 @@
 """Every agent and tool server of the registry, also one that somebody has added: who gets in, and who does not."""
 
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from a2a.helpers.proto_helpers import get_data_parts
-from starlette.types import ASGIApp
 
 from orchestrator.plan import AGENTS
-from registration import tool_template
 from registration.derive import tool_servers
 from tests.support.attack import tool_call
 from tests.support.clients import ask
 from tests.support.issuer import Issuer
 from tests.support.system import System, problem_of, registry
-from zerotrust.service import Service
-from zerotrust.testing import guarded
 
 REGISTRY = registry()
 RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {}}
@@ -63,19 +58,3 @@ async def test_a_tool_refuses_who_has_every_other_scope(
     answer = await system.client(server, token).post("/mcp", json=tool_call(tool), headers=HEADERS | {"mcp-name": tool})
 
     assert (answer.status_code, problem_of(answer)["reason"]) == (403, "scope_missing")
-
-
-async def test_the_template_of_a_tool_server_works_behind_its_gate(tmp_path: Path) -> None:
-    """`make new-tool` copies it."""
-
-    def create_app(service: Service) -> ASGIApp:
-        return tool_template.create_app(service)
-
-    async with guarded("tool/example", create_app, data=tmp_path, scopes=["tool.example"]) as party:
-        headers = HEADERS | {"mcp-name": "example"}
-        asked = tool_call("example", query="three little words")
-        answer = await party.client(party.token(sub="alice")).post("/mcp", json=asked, headers=headers)
-        assert answer.json()["result"]["structuredContent"] == {"text": "3 words", "asked_for": "alice"}, answer.text
-
-        refused = await party.client(party.token(scope="")).post("/mcp", json=asked, headers=headers)
-        assert (refused.status_code, problem_of(refused)["reason"]) == (403, "scope_missing")

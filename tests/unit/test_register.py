@@ -1,6 +1,5 @@
 """`make register` and `make check`: what was approved of each party, and what is said when it is no longer so."""
 
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -9,15 +8,11 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of, measure_files
-from local.alone import only_one
-from registration.derive import current, derive, listed, tool_servers
+from registration.derive import current
 from registration.register import approval, check, write
 from tests.support.system import ROOT
-from tools.documents import main as documents
-from tools.documents.tools import TOOLS
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
-from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.registry.lock import Approved, Lock, as_text, entries, load_lock
 from zerotrust.registry.model import Registry
 
@@ -41,84 +36,10 @@ def test_what_is_committed_is_current() -> None:
     assert check(ROOT) is None
 
 
-def test_what_is_approved_and_what_is_to_be_committed_is_said(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    capsys.readouterr()
-    assert write(project) is None
-    assert capsys.readouterr().out == "Nothing to approve: nothing has changed since the last `make register`.\n"
-
-    appended(project, "agents/reader/main.py")
-    assert write(project) is None
-    assert capsys.readouterr().out == (
-        "Approved:\n"
-        "  ~ party agent/reader\n"
-        "      ~ code agents/reader/main.py\n"
-        "Next:\n"
-        "  1. Review the list above.\n"
-        "  2. Commit registry.lock: that is the approval.\n"
-        "  3. Start: make up, or docker compose up --build --wait\n"
-    )
-
-    assert check(project) is None
-    assert capsys.readouterr().out == ""  # `make check` is silent when all is well
-
-
-def test_who_approves_while_the_system_runs_is_told_first_what_that_does(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (project / "run").mkdir()
-    appended(project, "agents/reader/main.py")
-    capsys.readouterr()
-    with only_one(project / "run"):
-        assert write(project) is None
-    first, second, *_, restart, reinstate = capsys.readouterr().out.splitlines()
-
-    assert first == f"The system runs, as process {os.getpid()}."
-    assert second == "A running party whose files changed is suspended until you reinstate it."
-    assert restart == "  3. Restart: make down, then make up"
-    assert reinstate == "  4. Reinstate each suspended party: zt party reinstate NAME"
-
-    change(project, "max_ttl: 300", "max_ttl: 299")
-    with only_one(project / "run"):
-        assert write(project) is None
-    first, *_, reload = capsys.readouterr().out.splitlines()
-    assert first == "Approved:"
-    assert reload == "  3. Make it known to the running system: zt reload"
-
-
 def change(project: Path, old: str, new: str, file: str = "registry.yaml") -> None:
     text = (project / file).read_text()
     assert old in text
     (project / file).write_text(text.replace(old, new, 1))
-
-
-def test_rights_are_shown_as_a_diff(
-    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    change(project, "delegates: [tool.read, inference.run,", "delegates: [tool.read, llama.models, inference.run,")
-    assert write(project) is None
-    counting = {**documents.ROUTES, ("POST", "/mcp"): McpTools({**TOOLS, "count": "tool.audit"})}
-    monkeypatch.setattr(documents, "ROUTES", counting)
-    change(project, "delegates: [tool.read, llama.models,", "delegates: [tool.read, tool.audit,")
-    change(project, "  tool.write:", "  tool.audit: { served_by: [tool/documents] }\n  tool.write:")
-    for held in "delegates: [task.run,", "delegates: [agent.invoke,":
-        change(project, held, held.replace("[", "[tool.audit, "))
-    change(project, '"tool.write",', '"tool.write", "tool.audit",', "policies/schema.cedarschema")
-    capsys.readouterr()
-
-    assert write(project) is None
-    assert capsys.readouterr().out.partition("Next:")[0] == (
-        "Approved:\n"
-        "  ~ party agent/reader\n"
-        "      + delegates tool.audit\n"
-        "      - delegates llama.models\n"
-        "  ~ party orchestrator\n"
-        "      + delegates tool.audit\n"
-        "  ~ party walkthrough\n"
-        "      + delegates tool.audit\n"
-        "  + scope tool.audit, served by tool/documents\n"
-    )
 
 
 def test_rights_that_the_lock_does_not_have_are_new(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,19 +53,6 @@ def test_rights_that_the_lock_does_not_have_are_new(project: Path, capsys: pytes
     for name, rights in lock.rights.items():
         assert f"  ~ party {name}\n" in told
         assert f"      + delegates {', '.join(sorted(rights.delegates))}\n" in told or not rights.delegates
-
-
-def test_a_party_that_is_gone_and_its_code_are_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lock = load_lock(project / "registry.lock")
-    more = {"agents/ghost/main.py": ONE}, {"agent/ghost": Approved(code=ONE)}, {"parties.agent/ghost": ONE}
-    now = {"files": lock.files | more[0], "parties": lock.parties | more[1], "registry": lock.registry | more[2]}
-    (project / "registry.lock").write_text(as_text(lock.model_copy(update=now)))
-    capsys.readouterr()
-
-    assert write(project) is None
-    assert capsys.readouterr().out.partition("Next:")[0] == (
-        "Approved:\n  - party agent/ghost\n  - code agents/ghost/main.py\n"
-    )
 
 
 def test_what_does_not_fit_is_neither_checked_nor_registered(project: Path) -> None:
@@ -224,17 +132,6 @@ def test_what_no_party_runs_is_not_approved_and_may_change(project: Path) -> Non
     assert check(project) is None
 
 
-def test_a_digest_that_was_edited_is_reported(project: Path) -> None:
-    lock = project / "registry.lock"
-    approved = load_lock(lock)
-    reader = approved.parties["agent/reader"]
-    assert reader.card
-    assert reader.code
-    lock.write_text(lock.read_text().replace(reader.card, ONE).replace(reader.code, OTHER))
-
-    assert said(project) == ["~ party agent/reader", "~ agent card"]
-
-
 def test_without_a_lock_nothing_is_approved(project: Path) -> None:
     (project / "registry.lock").unlink()
 
@@ -298,23 +195,3 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     assert set(lock.parties) == set(registry.parties)
     assert lock.registry == entries(registry)
     assert {f"parties.{name}" for name in registry.parties} < lock.registry.keys()
-
-
-def test_who_serves_agents_has_a_card_and_who_serves_tools_has_tools(registry: Registry) -> None:
-    lock = derive(registry, FILES, {"tool/documents": {"read": ONE}})
-
-    agents = set(registry.scopes["agent.invoke"].served_by)
-    assert {name for name, party in lock.parties.items() if party.card} == agents >= {"agent/reader", "agent/writer"}
-    assert {name for name, party in lock.parties.items() if party.tools} == {"tool/documents"}
-    assert tool_servers(registry) == ["tool/documents"]
-
-
-def test_what_one_party_runs_does_not_count_for_another(registry: Registry) -> None:
-    before = derive(registry, FILES, {})
-    after = derive(registry, FILES | {"agents/reader/main.py": OTHER}, {})
-
-    assert {name for name in before.parties if before.parties[name] != after.parties[name]} == {"agent/reader"}
-
-
-async def test_what_is_listed_for_approval_is_what_the_server_declares() -> None:
-    assert set(await listed("tools.documents.main")) == {"search", "read", "create", "replace", "delete"}
