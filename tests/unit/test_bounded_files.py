@@ -1,6 +1,5 @@
 """Reading a file as a whole: it has a bound, and blocks nobody."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -38,11 +37,3 @@ def test_people_may_name_a_pipe_which_has_the_same_bound(tmp_path: Path) -> None
 
     with pytest.raises(OSError, match="more than 5 bytes"):
         file_content(Path("/dev/zero"), 5, pipe=True)
-
-
-def test_a_file_that_is_missing_or_a_folder_is_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        file_content(tmp_path / "none", 5)
-    with pytest.raises(IsADirectoryError) as raised:
-        file_content(tmp_path, 5)
-    assert raised.value.errno == errno.EISDIR

@@ -50,25 +50,10 @@ def test_a_body_that_was_never_understood_is_a_parse_error_and_nothing_else_is()
     assert [r for r in Reason if code(Denied(r), parsed=True) == -32700] == []
 
 
-def test_a_refusal_echoes_the_id_and_nothing_else() -> None:
-    problem = {"error": "insufficient_scope", "reason": "scope_missing", "scope": "tool.write"}
-
-    assert error_body(Denied(Reason.SCOPE_MISSING), problem, Form(request_id=7)) == {
-        "jsonrpc": "2.0",
-        "id": 7,
-        "error": {"code": DENIED, "message": "insufficient_scope", "data": problem},
-    }
-
-
 def test_advice_is_the_message() -> None:
     told = error_body(Denied(Reason.LEGACY_ERA, advice="Use another client."), {"error": "x"}, Form())
 
     assert told["error"]["message"] == "Use another client."
-
-
-@pytest.mark.parametrize("good", [0, 7, -1, "", "x", "x" * 100])
-def test_an_id_that_json_rpc_knows_is_echoed(good: str | int) -> None:
-    assert request_id({"id": good}) == good
 
 
 @pytest.mark.parametrize("bad", [None, True, 1.5, [], {}, "x" * 101, 10**100])

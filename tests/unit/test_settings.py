@@ -21,13 +21,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_settings_come_from_names_that_begin_with_zt() -> None:
-    settings = Settings()
-
-    assert settings.host == "127.0.0.1"
-    assert str(settings.registry) == "https://registry.test:8106/"
-
-
 @pytest.mark.parametrize("name", NOTIFIED)
 def test_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.delenv(name)

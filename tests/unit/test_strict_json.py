@@ -1,27 +1,8 @@
 """JSON that two parsers cannot read differently."""
 
-import contextlib
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from zerotrust.limits.strict_json import EXACT, MAX_DEPTH, MAX_ELEMENTS, strict_object
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        (b"{}", {}),
-        (b' {"a": [1, -2.5, true, null, "\xc3\xa9"]} ', {"a": [1, -2.5, True, None, "é"]}),
-        (b'{"a": {"a": 1}}', {"a": {"a": 1}}),  # the same name at another place is another name
-        (b'{"a": "\\ud83d\\ude00"}', {"a": "\N{GRINNING FACE}"}),
-        (b'{"a": %d}' % EXACT, {"a": EXACT}),
-        (b'{"a": 1e308}', {"a": 1e308}),
-    ],
-)
-def test_what_every_parser_reads_alike_is_read(text: bytes, found: object) -> None:
-    assert strict_object(text) == found
 
 
 @pytest.mark.parametrize(
@@ -87,11 +68,6 @@ def test_the_number_of_elements_has_a_bound_whatever_they_are(element: bytes, co
         strict_object(of(times + 1))
 
 
-@pytest.mark.parametrize("text", [b"[{,:" * 100_000, b"\\\\" * 100_000, rb"\"[" * 100_000, rb"\n" * 100_000])
-def test_what_is_inside_a_string_is_no_element_and_no_depth(text: bytes) -> None:
-    assert strict_object(b'{"a": "%b"}' % text)
-
-
 def test_a_text_whose_signer_is_trusted_may_have_more_elements_and_not_more_depth() -> None:
     many = b"0," * MAX_ELEMENTS
 
@@ -108,9 +84,3 @@ def test_a_text_with_too_much_in_it_never_gets_to_the_parser(piece: bytes, monke
 
     with pytest.raises(ValueError, match=r"too many elements|nested too deep"):
         strict_object(b'{"a":[' + piece * ((1 << 20) // len(piece)))
-
-
-@given(st.binary() | st.text().map(str.encode) | st.text('{}[]:,"\\\\u0d8e1a').map(str.encode))
-def test_arbitrary_bytes_are_an_object_or_a_value_error(text: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        assert isinstance(strict_object(text), dict)
