@@ -20,7 +20,6 @@ from tests.support.exchanging import READER, Proof, caller
 from tests.support.issuer import ISSUER, Known, metadata
 from tests.support.system import fresh_revocations
 from tests.support.waiting import until
-from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
@@ -192,17 +191,6 @@ async def test_more_than_the_caller_holds_is_never_asked_for(
 BOTH = frozenset({"/engineering", "/finance"})
 
 
-async def test_a_department_is_asked_for_and_is_the_only_group_of_a_token_of_its_own(bench: Bench) -> None:
-    bench.answer = lambda form: bench.granted(form, groups=[form["requested_department"]])
-    dana = caller(groups=BOTH)
-    first, second = [await bench.exchange(dana, department=one) for one in ("/finance", "/engineering")]
-
-    assert bench.forms[0]["requested_department"] == "/finance"
-    assert jwt.decode(first.value, options={"verify_signature": False})["groups"] == ["/finance"]
-    assert first.value != second.value
-    assert await bench.exchange(dana, department="/finance") is first
-
-
 @pytest.mark.parametrize(
     ("wanted", "groups"),
     [
@@ -220,23 +208,6 @@ async def test_an_answer_with_more_groups_than_were_asked_for_is_refused(
 
 
 # what is on record
-
-
-async def test_every_exchange_is_recorded_without_the_tokens(bench: Bench) -> None:
-    token = await bench.exchange()
-
-    assert bench.notes == [
-        Exchange(
-            audience=DOCUMENTS,
-            scopes=("tool.read",),
-            parent_token_id="t1",
-            token_id="narrowed-1",
-            decision=Decided(allowed=True, reason=Reason.GRANTED),
-            principal=Caller.of(caller()),
-        )
-    ]
-    assert token.value not in str(bench.notes)
-    assert "proof" not in str(bench.notes)
 
 
 async def test_a_token_that_cannot_be_recorded_is_not_handed_out_nor_kept(bench: Bench) -> None:
@@ -419,16 +390,6 @@ async def test_a_token_is_used_again_until_it_would_not_survive_the_call(
     assert len(bench.requests) == 2
 
 
-async def test_a_token_that_has_ended_is_not_used_again_when_the_clock_is_set_back(bench: Bench) -> None:
-    await bench.exchange()
-    bench.clock.now = NOW + 60
-    assert await bench.refusal() is Reason.EXCHANGE_REFUSED  # what this issuer gives out ends then, too
-
-    bench.clock.now = NOW
-    assert await bench.refusal() is Reason.EXCHANGE_REFUSED
-    assert len(bench.requests) == 3
-
-
 @pytest.mark.parametrize(
     "other",
     [
@@ -493,13 +454,6 @@ async def test_exchanges_under_way_are_bounded_and_all_of_them_are_answered(
     assert (len(bench.exchanger._flights), len(bench.exchanger._tokens)) == (0, 3)
 
 
-async def test_concurrent_users_get_each_their_own(bench: Bench) -> None:
-    users = [f"user{number}" for number in range(50)]
-    tokens = await asyncio.gather(*(bench.exchange(caller(f"{user}.token", subject=user)) for user in users))
-
-    assert [jwt.decode(t.value, options={"verify_signature": False})["sub"] for t in tokens] == users
-
-
 async def test_memory_is_bounded_and_the_oldest_is_exchanged_anew(
     signing_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -531,45 +485,6 @@ async def test_for_the_revoked_nothing_is_asked_and_that_is_on_record(bench: Ben
     [note] = bench.notes
     assert (note.decision.allowed, note.decision.reason, note.parent_token_id) == (False, Reason.REVOKED, "t1")
     assert str(note.decision.detail).endswith(": a theft")
-
-
-@pytest.mark.parametrize("known", [True, False])
-async def test_for_a_party_that_is_revoked_or_may_be_nothing_is_asked_also_where_a_token_is_kept(
-    bench: Bench, *, known: bool
-) -> None:
-    await bench.exchange()
-    if known:
-        revoke(bench, "party", DOCUMENTS)
-    else:
-        bench.revocations.forget()
-    reason = Reason.PEER_REVOKED if known else Reason.REVOCATION_UNKNOWN
-
-    assert await bench.refusal() is reason
-    assert len(bench.requests) == 1
-    assert bench.reasons == [Reason.GRANTED, reason]
-    if known:
-        assert bench.notes[-1].decision.detail == f"party {DOCUMENTS}: a theft"
-
-
-async def test_what_was_kept_of_the_revoked_is_not_given_out_and_what_others_have_is(bench: Bench) -> None:
-    sibling = caller("alice.token.2", token_id="t1-b")
-    await bench.exchange()
-    other = await bench.exchange(sibling)
-
-    revoke(bench, "token", "t1")
-
-    assert await bench.refusal() is Reason.REVOKED
-    assert await bench.exchange(sibling) is other
-    assert len(bench.requests) == 2
-
-
-async def test_not_knowing_is_no_reason_to_forget(bench: Bench) -> None:
-    first = await bench.exchange()
-    bench.revocations.forget()
-    bench.revocations.replace(0, {})
-    bench.revocations.confirm(0, 0.0)
-
-    assert await bench.exchange() is first
 
 
 async def test_who_is_revoked_while_the_issuer_takes_its_time_gets_no_token(bench: Bench) -> None:

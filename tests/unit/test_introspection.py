@@ -57,20 +57,6 @@ async def test_the_issuer_is_asked_about_that_token_with_a_fresh_proof_of_who_as
     assert asked.proof.asked == [ISSUER]
 
 
-async def test_it_is_asked_on_every_call_and_what_it_said_before_counts_for_nothing(asked: Asked) -> None:
-    await asked.confirm(caller(), "tool.write")
-    asked.answer = httpx.Response(200, json={"active": False})
-    assert (await asked.refusal()).reason is Reason.REVOKED
-    asked.answer = httpx.Response(200, json={"active": True})
-    await asked.confirm(caller(), "tool.write")
-    assert len(asked.requests) == 3
-
-    asked.confirm.high_risk = frozenset({"tool.read"})  # what is worth it may change
-    await asked.confirm(caller(), "tool.write")
-    await asked.confirm(caller(), "tool.read")
-    assert len(asked.requests) == 4
-
-
 @pytest.mark.parametrize("permission", ["tool.read", "tool", "Tool.write", "", "None"])
 async def test_for_what_is_not_worth_it_nobody_is_asked(asked: Asked, permission: str) -> None:
     asked.answer = httpx.ConnectError("nobody there")

@@ -1,21 +1,18 @@
-"""From an unverified token to a principal: every way in which a token can be wrong, each beside one that is right."""
+"""From an unverified token to a principal: what no row of the attack table tries."""
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.support.issuer import ISSUER, Issuer, encoded
-from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
+from tests.support.issuer import ISSUER, Issuer
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.registry.model import Registry
-from zerotrust.token_validation import CLOCK_SKEW, TICK, Expected, TokenCache, key_id, verify_token
+from zerotrust.token_validation import CLOCK_SKEW, Expected, TokenCache, key_id, verify_token
 
 NOW = 1_800_000_000
 ORCHESTRATOR = "spiffe://agents.example/orchestrator"
@@ -98,52 +95,6 @@ def test_a_login_token_becomes_a_principal(issuer: Issuer, key: RSAPublicKey) ->
     )
 
 
-def test_a_delegated_token_names_its_actors_and_its_ancestors(issuer: Issuer, key: RSAPublicKey) -> None:
-    found = check(at_the_tool(issuer), key, TOOL_DOOR)
-
-    assert found.actors == (READER, ORCHESTRATOR)
-    assert found.party == READER
-    assert found.lineage == ("ancestor-0", "ancestor-1")
-    assert found.transaction == "ancestor-0"
-    assert found.subject == "alice"
-
-
-def test_claims_that_nobody_here_knows_are_ignored_and_what_may_be_missing_is_empty(
-    issuer: Issuer, key: RSAPublicKey
-) -> None:
-    found = check(issuer.token(scope=None, groups=[], admin=True, cnf={"x": 1}), key)
-
-    assert (found.scopes, found.groups) == (frozenset(), frozenset())
-    with pytest.raises(Denied, match="bad_claim") as refused:
-        check(issuer.token(groups=None), key)
-    assert refused.value.detail == "groups"
-
-
-# (1) form
-
-
-@given(st.text() | st.binary().map(lambda part: encoded(part) + ".e30.x"))
-def test_arbitrary_text_names_a_key_or_is_refused_with_a_reason_nobody_is_told(token: str) -> None:
-    try:
-        assert isinstance(key_id(UnverifiedToken(token)), str)
-    except Denied as refused:
-        assert refused.reason in BEFORE_SIGNATURE  # noqa: PT017 - nothing may be raised, but this may
-
-
-# (2) the one algorithm
-
-
-@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256", "PS512"])
-def test_a_genuine_signature_by_another_algorithm_is_refused(issuer: Issuer, key: RSAPublicKey, algorithm: str) -> None:
-    token = jwt.encode(issuer.claims(), issuer.key, algorithm, headers={"typ": "at+jwt", "kid": "k1"})
-
-    assert refusal(token, key) is Reason.ALGORITHM_NOT_ALLOWED
-    # And not by the header's word alone: the signature's step refuses it, too.
-    unverified = UnverifiedToken(token)
-    again = reason_of(lambda: verify_token(unverified, key=key, expected=FRONT_DOOR, now=NOW))
-    assert again is Reason.BAD_SIGNATURE
-
-
 # (4) type, and the key's name
 
 
@@ -152,43 +103,23 @@ def test_a_type_is_one_media_type_however_it_is_spelled(typ: str, issuer: Issuer
     assert check(issuer.token(header={"typ": typ}), key).subject == "alice"
 
 
-@pytest.mark.parametrize("typ", ["JWT", "text/at+jwt", "application/application/at+jwt", "application/", "at+jwt;v=1"])
-def test_another_type_is_not_taken_for_it(typ: str, issuer: Issuer, key: RSAPublicKey) -> None:
-    assert refusal(issuer.token(header={"typ": typ}), key) is Reason.WRONG_TYPE
-
-
 # (6) claims present and well typed
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[
-            (name, value)
-            for name in ("sub", "azp", "client_id", "jti", "sid")
-            for value in ("", "a\nb", "a\0b", "a b", "é", "x" * 513)
-        ],
-        *[
-            (name, value)
-            for name in ("sub", "azp", "client_id", "jti", "sid", "iss")
-            for value in (7, True, ["alice"], {"a": 1})
-        ],
+        *[("sid", value) for value in ("", "a b", "é", "x" * 513, 7)],
         *[(name, value) for name in ("iat", "exp", "nbf") for value in (f"{NOW + 60}", True, -1, 1.5, [NOW])],
         ("aud", 7),
-        ("aud", {ORCHESTRATOR: 1}),
         ("aud", [7]),
         ("scope", ["task.run"]),
-        ("scope", 7),
         ("groups", "/engineering"),
         ("groups", [7]),
         ("lineage", "ancestor"),
-        ("lineage", [7]),
         ("lineage", [""]),
         ("txn", 7),
         ("act", "a text"),
-        ("act", [READER]),
-        ("act", {}),
-        ("act", {"sub": ""}),
         ("act", {"sub": READER, "act": "b"}),
     ],
 )
@@ -201,57 +132,12 @@ def test_a_claim_of_another_type_is_refused(issuer: Issuer, key: RSAPublicKey, n
 # (9) time
 
 
-@pytest.mark.parametrize(
-    ("now", "reason"),
-    [
-        (NOW + 59.9, None),
-        (NOW + 60, Reason.EXPIRED),
-        (NOW + 60.1, Reason.EXPIRED),
-        (NOW + 60 + CLOCK_SKEW - 1, Reason.EXPIRED),  # the skew is never added to a token's end
-        (NOW, None),
-        (NOW - CLOCK_SKEW, None),
-        (NOW - CLOCK_SKEW - 0.1, Reason.NOT_YET_VALID),
-    ],
-)
-def test_a_token_is_good_from_its_issue_to_its_end(
-    issuer: Issuer, key: RSAPublicKey, now: float, reason: ReasonCode | None
-) -> None:
-    token = issuer.token()
-
-    if reason is None:
-        assert check(token, key, now=now)
-    else:
-        assert refusal(token, key, now=now) is reason
-
-
-def test_a_token_lives_no_longer_than_its_party_may_hold_one(issuer: Issuer, key: RSAPublicKey) -> None:
-    assert check(issuer.token(exp=NOW + 300 + TICK), key)
-    assert refusal(issuer.token(exp=NOW + 301 + TICK), key) is Reason.LIFETIME_EXCEEDED
-    assert check(at_the_tool(issuer, exp=NOW + 60 + TICK), key, TOOL_DOOR)
-    assert refusal(at_the_tool(issuer, exp=NOW + 61 + TICK), key, TOOL_DOOR) is Reason.LIFETIME_EXCEEDED
-
-
 @pytest.mark.parametrize("party", ["someone", "spiffe://agents.example/agent/ghost", DOCUMENTS, "Walkthrough"])
 def test_a_party_that_may_hold_no_token_is_refused(issuer: Issuer, key: RSAPublicKey, party: str) -> None:
     assert refusal(issuer.token(azp=party), key) is Reason.UNKNOWN_PARTY
 
 
 # (10) the chain of actors
-
-
-def test_only_a_login_client_needs_no_actor_and_only_at_its_own_door(issuer: Issuer, key: RSAPublicKey) -> None:
-    assert refusal(issuer.token(azp=ORCHESTRATOR), key) is Reason.ACTOR_MISSING
-    assert refusal(issuer.token(aud=DOCUMENTS), key, TOOL_DOOR) is Reason.ACTOR_MISSING
-    assert refusal(at_the_tool(issuer, act=None, lineage=None, txn=None), key, TOOL_DOOR) is Reason.ACTOR_MISSING
-
-
-def test_what_an_act_says_besides_names_changes_nothing(issuer: Issuer, key: RSAPublicKey) -> None:
-    act = {"sub": READER, "scope": "tool.write", "aud": "x", "act": {"sub": ORCHESTRATOR, "groups": ["/finance"]}}
-    found = check(at_the_tool(issuer, act=act), key, TOOL_DOOR)
-
-    assert found.actors == (READER, ORCHESTRATOR)
-    assert found.scopes == {"tool.read"}
-    assert found.groups == {"/engineering"}
 
 
 def chained(issuer: Issuer, actors: list[str]) -> str:
@@ -310,15 +196,6 @@ def test_a_login_token_has_no_ancestors(issuer: Issuer, key: RSAPublicKey) -> No
         assert refusal(issuer.token(**changed), key) is Reason.LINEAGE_MISMATCH
 
 
-# scopes are names, and nothing but exact names
-
-
-@settings(max_examples=50)
-@given(st.lists(st.text("abc.,\t\u00a0\u2003\u3000*", max_size=6), max_size=5))
-def test_scopes_are_what_stands_between_the_spaces(module_issuer: Issuer, key: RSAPublicKey, names: list[str]) -> None:
-    assert check(module_issuer.token(scope=" ".join(names)), key).scopes == set(names) - {""}
-
-
 # remembered
 
 
@@ -326,16 +203,6 @@ def remember(memory: TokenCache, token: str, key: RSAPublicKey, now: float = NOW
     unverified = UnverifiedToken(token)
     kid = memory.key_id(unverified)
     return memory.verify(unverified, kid=kid, key=key, expected=FRONT_DOOR, now=now)
-
-
-def test_a_remembered_token_is_the_same_principal_without_another_look_at_its_signature(
-    issuer: Issuer, key: RSAPublicKey
-) -> None:
-    memory, token = TokenCache(), issuer.token()
-    first = remember(memory, token, key)
-
-    assert remember(memory, token, key) is first
-    assert remember(memory, issuer.token(sub="bob"), key).subject == "bob"
 
 
 def test_a_remembered_token_still_ends_and_is_checked_anew_when_its_key_was_replaced(
@@ -348,12 +215,6 @@ def test_a_remembered_token_still_ends_and_is_checked_anew_when_its_key_was_repl
     set_back = NOW - CLOCK_SKEW - 1
     assert reason_of(lambda: remember(memory, token, key, set_back)) is Reason.NOT_YET_VALID
     assert reason_of(lambda: remember(memory, token, attackers_key.public_key())) is Reason.BAD_SIGNATURE
-
-
-def test_a_refused_token_is_not_remembered(issuer: Issuer, key: RSAPublicKey) -> None:
-    memory, token = TokenCache(), issuer.token(aud=READER)
-    for _ in range(2):
-        assert reason_of(lambda: remember(memory, token, key)) is Reason.AUDIENCE_MISMATCH
 
 
 def test_memory_is_bounded_and_the_oldest_is_checked_anew(issuer: Issuer, key: RSAPublicKey) -> None:
