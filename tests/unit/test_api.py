@@ -1,4 +1,4 @@
-"""The way in: what `zerotrust` gives by name, the party in its docstring, and what `zerotrust.testing` has for it."""
+"""The way in: what `zerotrust` gives by name, and what `zerotrust.testing` has for it."""
 
 import ast
 import asyncio
@@ -11,13 +11,11 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-import httpx
 import pytest
 from fastapi import HTTPException
 from starlette.types import ASGIApp
 
 import zerotrust
-from tests.support.library_page import example
 from tests.support.system import ROOT, registry
 from zerotrust import Denied, Public, Reason, Resource, Routes, Scope, Service
 from zerotrust.audit.event_parts import Decided, Policy
@@ -26,9 +24,8 @@ from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
 from zerotrust.audit.segments import JournalError
 from zerotrust.decision import Decision, PolicyEngine
-from zerotrust.policy import CedarPolicy
 from zerotrust.receipts.carried import HEADER
-from zerotrust.testing import CA, Guarded, Issuer, guarded, policies_of, principal, registry_of
+from zerotrust.testing import CA, Guarded, guarded, principal
 
 QUOTES = "agent/quotes"
 INIT = (ROOT / "zerotrust" / "__init__.py").read_text()
@@ -106,30 +103,6 @@ def test_walkthrough_and_runner_take_from_it_the_sign_in_without_a_person_and_no
 
     assert lines
     assert [line for line in lines if not line.startswith("from zerotrust.testing.browser import ")] == []
-
-
-async def test_the_party_in_the_docstring_is_guarded(tmp_path: Path) -> None:
-    party: dict[str, object] = {"__name__": "quotes"}
-    exec(compile(example(), "quotes", "exec"), party)  # noqa: S102 - our own text
-    assert len([line for line in example().splitlines() if line.strip()]) <= 15
-
-    async with guarded(QUOTES, party["create_app"], data=tmp_path, scopes=["quote.read"]) as quotes:  # type: ignore[arg-type]
-        answer = await quotes.client(quotes.token(sub="alice")).get("/quotes/tea")
-        assert (answer.status_code, answer.json()) == (200, {"item": "tea", "price": 3, "for": "alice"})
-
-        for token, status, reason in [
-            (None, 401, Reason.NO_TOKEN),
-            (quotes.token(scope="other.scope"), 403, Reason.SCOPE_MISSING),
-            (quotes.token(aud="spiffe://test.example/agent/other"), 401, Reason.AUDIENCE_MISMATCH),
-            (quotes.token(exp=1), 401, Reason.EXPIRED),
-            (Issuer(quotes.issuer.registry).token(), 401, Reason.NOT_VERIFIED),
-        ]:
-            refused = await quotes.client(token).get("/quotes/tea")
-            assert (refused.status_code, refused.json()["reason"]) == (status, reason)
-        assert (await quotes.client(quotes.token()).get("/other")).json()["reason"] == Reason.NO_PERMISSION_FOR_ROUTE
-        assert (await quotes.client().get("/health")).status_code == 200
-
-    assert quotes.records()
 
 
 ROUTES: Routes = {("GET", "/"): Scope("quote.read"), ("GET", "/health"): Public()}
@@ -459,25 +432,3 @@ def test_a_principal_is_a_good_one_but_for_what_is_changed() -> None:
     assert principal(subject="bob").subject == "bob"
     assert not principal().delegated
     assert CA("test.example").svid(QUOTES).id == f"spiffe://test.example/{QUOTES}"
-
-
-def test_policies_for_a_registry_permit_what_it_says_alone() -> None:
-    registry = registry_of(QUOTES, ["quote.read"], calls={})
-    document = policies_of(registry)
-    here = registry.id(QUOTES)
-    engine = CedarPolicy(
-        policies=document.policies,
-        schema=document.cedar_schema,
-        entities=import_module("zerotrust.registry.entities").party_entities(registry),
-    )
-
-    caller = principal(scopes=frozenset({"quote.read"}), audience=here)
-    assert engine.decide(caller, "quote.read", here)
-    assert not engine.decide(principal(scopes=frozenset({"quote.read"}), party=here), "quote.read", here)
-    assert not engine.decide_on(caller, "quote.delete", Resource("Quote", "tea"))
-
-
-async def test_nothing_but_what_a_test_puts_there_is_reached(tmp_path: Path) -> None:
-    async with guarded(QUOTES, asks_for_prices, data=tmp_path, scopes=["quote.read"]) as quotes:
-        with pytest.raises(httpx.ConnectError, match="nothing listens at this address"):
-            await quotes.client().get("https://elsewhere.test/")

@@ -1,6 +1,5 @@
-"""The gate, and who is at the other end: (1) peer  (4) bind  (5) revocation, and the doors that a certificate opens."""
+"""The gate, and who is at the other end: (4) bind, and the doors that a certificate opens."""
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,14 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.support.ca import FOREVER, NO_CERTIFICATE, workload
-from tests.support.door import NOW, Door, for_the_tool, tool_call
+from tests.support.ca import NO_CERTIFICATE, workload
+from tests.support.door import Door, for_the_tool, tool_call
 from tests.support.issuer import Issuer
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.context import current_peer, current_principal
 from zerotrust.decision import Reason
-from zerotrust.revocation import Revocations
-from zerotrust.routes import MAX_BODY, MutualTLS, Public, Routes
-from zerotrust.spiffe.svid import NO_PEER, Peer
+from zerotrust.routes import MutualTLS, Public, Routes
+from zerotrust.spiffe.svid import Peer
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 
@@ -32,83 +30,7 @@ async def at_the_tool(door: Door, token: str | None, peer: Peer | None = None) -
     return await door.ask(token, path="/mcp", headers=version, body=orjson.dumps(tool_call()), peer=peer)
 
 
-# (1) peer
-
-
-@pytest.mark.parametrize(
-    ("peer", "reason"),
-    [
-        (NO_CERTIFICATE, Reason.NO_CERTIFICATE),
-        (NO_PEER, Reason.CERTIFICATE_ENDED),
-        (Peer("spiffe://agents.example/agent/reader", NOW), Reason.CERTIFICATE_ENDED),
-        (Peer("spiffe://agents.example/agent/reader", NOW - 1), Reason.CERTIFICATE_ENDED),
-        *[
-            (Peer(name, FOREVER), Reason.UNKNOWN_PEER)
-            for name in (
-                "spiffe://agents.example/agent/mallory",
-                "spiffe://elsewhere.example/agent/reader",
-                "SPIFFE://AGENTS.EXAMPLE/AGENT/READER",
-                "https://agents.example/agent/reader",
-                "spiffe://\u0430gents.example/agent/reader",
-                "walkthrough",
-                "",
-            )
-        ],
-    ],
-)
-async def test_whoever_is_not_known_at_the_other_end_is_let_in_nowhere(
-    tool_door: Door, issuer: Issuer, peer: Peer, reason: Reason
-) -> None:
-    """Whatever token they hold, and for what is public as well."""
-    replies = [
-        await at_the_tool(tool_door, for_the_tool(issuer), peer),
-        await at_the_tool(tool_door, "garbage", peer),
-        await at_the_tool(tool_door, None, peer),
-        await tool_door.ask(method="GET", path="/health", peer=peer),
-    ]
-
-    assert {(reply.status, reply.reason) for reply in replies} == {(403, reason)}
-    assert tool_door.handled == []
-    assert tool_door.requests == []
-    assert {seen["reason"] for seen in await tool_door.counted(4)} == {reason}
-
-
-async def test_a_server_without_tls_has_no_peer_and_lets_nobody_in(door: Door, issuer: Issuer) -> None:
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b""}
-
-    headers = [(b"authorization", f"Bearer {issuer.token()}".encode())]
-    scope = {"type": "http", "method": "POST", "path": "/tasks", "headers": headers, "client": None}
-    await door.gate(scope, receive, send)
-
-    assert sent[0]["status"] == 403
-    assert orjson.loads(sent[1]["body"])["reason"] == Reason.CERTIFICATE_ENDED
-    assert door.handled == []
-
-
 # (4) bind
-
-
-async def test_refusals_of_one_presenter_do_not_hide_those_of_another(tmp_path: Path, issuer: Issuer) -> None:
-    """The token is the same, and so are the user, the party, the reason and the route."""
-    door = Door(tmp_path, issuer, party="tool/documents", count_every=3600)
-    token = for_the_tool(issuer)
-
-    for _ in range(IN_FULL + 1):
-        await at_the_tool(door, token, workload(WRITER))
-    await at_the_tool(door, token, workload(ORCHESTRATOR))
-    await door.gate._counter.flush()
-
-    writer, orchestrator = issuer.registry.id(WRITER), issuer.registry.id(ORCHESTRATOR)
-    assert [record["peer"] for record in door.requests] == [writer] * IN_FULL + [orchestrator]
-    [again] = door.records[-1]["repeated"]
-    assert (again["party"], again["peer"], again["times"]) == (issuer.registry.id(READER), writer, 1)
-    door.close()
 
 
 @pytest.mark.parametrize(
@@ -123,9 +45,6 @@ async def test_the_record_says_who_presented_a_token_of_another(
     assert (await door.ask(token, peer=peer)).reason == Reason.NOT_BOUND
     [record] = door.requests
     assert record["detail"] == f"issued to spiffe://agents.example/agent/reader, presented by {presenter}"
-
-
-# (5) revocation
 
 
 # doors that a certificate opens
@@ -242,38 +161,6 @@ async def test_a_suspended_party_gets_in_nowhere_by_its_certificate(peers_door: 
     assert (unknown.status, unknown.reason) == (503, Reason.REVOCATION_UNKNOWN)
 
 
-async def test_a_raw_body_comes_through_as_it_is_and_any_other_is_one_strict_object_too(
-    tmp_path: Path, issuer: Issuer
-) -> None:
-    raw = MutualTLS({READER}, raw_body=True, max_body=8)
-    routes: Routes = {("POST", "/journal"): raw, ("POST", "/report"): MutualTLS({READER})}
-    door = Door(tmp_path, issuer, routes=routes, handler=who)
-    lines = b"{}\n[\x00"
-
-    reply = await door.ask(None, "POST", "/journal", peer=workload(READER), body=lines)
-    assert (reply.status, reply.body) == (200, f"{issuer.registry.id(READER)} nobody ".encode() + lines)
-    assert (await door.ask(None, "POST", "/journal", peer=workload(READER), body=b"x" * 9)).status == 413
-    for body in (lines, b"[]", b"{", b'{"a": 1, "a": 2}', b" " * (MAX_BODY + 1)):
-        reply = await door.ask(None, "POST", "/report", peer=workload(READER), body=body)
-        assert reply.reason in {Reason.MALFORMED_BODY, Reason.BODY_TOO_LARGE}
-    assert door.handled == ["POST /journal"]
-    door.close()
-
-
-async def test_a_call_ends_with_the_connections_certificate(door: Door, issuer: Issuer) -> None:
-    started = asyncio.Event()
-
-    async def endless(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    door.handler = endless
-    reply = await door.ask(issuer.token(), peer=Peer(None, NOW + 0.05))
-
-    assert started.is_set()
-    assert (reply.status, reply.reason) == (401, Reason.EXPIRED)
-
-
 # another version of the registry
 
 
@@ -289,9 +176,3 @@ async def test_what_was_verified_by_the_version_before_is_verified_anew(tool_doo
     gone = replace(expected, peers={party: name for party, name in expected.peers.items() if party != reader})
     tool_door.gate.use(expected=gone, policy=tool_door.gate._policy)
     assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PEER
-
-
-def test_outside_a_request_there_is_no_peer() -> None:
-    with pytest.raises(LookupError):
-        current_peer()
-    assert Revocations(clock=lambda: 0.0).number is None

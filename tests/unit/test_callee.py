@@ -97,46 +97,6 @@ async def test_its_answer_is_not_taken_however_long_it_would_go_on_and_the_recei
     assert call.revocations._watches == {}
 
 
-@KINDS
-async def test_the_suspension_of_another_party_ends_no_call(kind: str) -> None:
-    call = Call()
-    call.answer.meanwhile = lambda: call.suspend(DOCUMENTS)
-
-    parts, refusal = await call.made(kind)
-
-    assert (b"".join(parts), refusal) == (b"data: before\n\n" + ANSWER, None)
-    assert call.revocations._watches == {}
-
-
-@KINDS
-async def test_a_call_of_a_party_that_was_suspended_before_has_not_begun(kind: str) -> None:
-    call = Call()
-    await call.suspend()
-
-    parts, refusal = await call.made(kind)
-
-    assert (parts, refusal["reason"], "begun" in refusal) == ([], Reason.PEER_REVOKED, False)
-    assert call.noted == []
-
-
-@KINDS
-async def test_who_is_cut_off_while_the_called_party_is_suspended_is_not_kept_by_that(kind: str) -> None:
-    call = Call()
-    task = asyncio.ensure_future(asyncio.sleep(0))
-
-    async def both() -> None:
-        task.cancel()
-        await call.suspend()
-        await asyncio.Event().wait()
-
-    call.answer.meanwhile = both
-    task = asyncio.ensure_future(call.made(kind))  # type: ignore[arg-type]
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert call.revocations._watches == {}
-
-
 def test_a_watch_says_once_why_and_of_a_called_party_alone() -> None:
     revocations: Revocations = fresh_revocations()
     told = list[tuple[str, str]]()

@@ -19,29 +19,6 @@ def test_no_reason_is_named_twice_and_each_is_a_word() -> None:
     assert [reason for reason in ALL if reason.value != reason.name.lower()] == []
 
 
-@pytest.mark.parametrize("reason", sorted(set(ALL) - {Reason.GRANTED}))
-def test_an_answer_is_one_of_rfc_6750s_or_says_that_nothing_can_be_said(reason: ReasonCode) -> None:
-    assert (reason.status, reason.error) in {
-        (401, None),
-        (400, "invalid_request"),
-        (408, "invalid_request"),
-        (409, "invalid_request"),  # to an operator: not while things are as they are
-        (404, "invalid_request"),  # no such method, in JSON-RPC
-        (413, "invalid_request"),
-        (415, "invalid_request"),
-        (421, "invalid_request"),
-        (422, "invalid_request"),  # to the policy authority, or an operator: nothing is wrong with the form
-        (429, "temporarily_unavailable"),
-        (401, "invalid_token"),
-        (403, "insufficient_scope"),
-        (403, "access_denied"),
-        (500, "server_error"),
-        (502, "server_error"),  # of the model's server, behind the inference service
-        (503, "temporarily_unavailable"),
-        (504, "temporarily_unavailable"),
-    }
-
-
 def test_every_exception_of_the_library_has_one_root() -> None:
     files = [file.relative_to(ROOT).with_suffix("") for file in (ROOT / "zerotrust").rglob("*.py")]
     modules = [import_module(".".join(file.parts)) for file in files]

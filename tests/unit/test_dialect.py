@@ -26,10 +26,6 @@ def test_any_other_or_none_or_two_is_refused(values: list[bytes]) -> None:
     assert refused.value.reason is Reason.UNSUPPORTED_CONTENT
 
 
-def test_a_door_that_names_no_media_type_takes_any() -> None:
-    PLAIN.check([(b"content-type", b"text/plain")])
-
-
 @pytest.mark.parametrize("dialect", [PLAIN, JSON_RPC, OPENAI])
 def test_every_dialect_sends_the_advice_and_the_choices(dialect: Dialect) -> None:
     more = {"departments": ["/engineering", "/finance"]}
@@ -39,11 +35,3 @@ def test_every_dialect_sends_the_advice_and_the_choices(dialect: Dialect) -> Non
     assert json.dumps(more).strip("{}") in sent
     assert "Name one." in sent
     assert "for the record" not in sent
-
-
-def test_a_plain_refusal_without_advice_is_as_it_is() -> None:
-    refusal = Denied(Reason.SCOPE_MISSING, scope="tool.write")
-    told = problem(refusal, "0" * 32)
-
-    assert PLAIN.error_body(refusal, told, Form()) == told
-    assert "advice" not in told

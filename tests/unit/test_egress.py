@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from tests.support.ca import the_ca
-from tests.support.calling import DOCUMENTS, READER, SPAN, clients, token
+from tests.support.calling import DOCUMENTS, SPAN, clients, token
 from tests.support.outside import snapshot_of
 from tests.support.system import fresh_revocations, registry
 from zerotrust import context
@@ -109,14 +109,6 @@ async def test_who_is_revoked_or_may_be_gets_nothing(out: Out, kind: str) -> Non
 
 
 @KINDS
-async def test_somebody_elses_loss_is_no_matter(out: Out, kind: str) -> None:
-    out.revocations.change(1, ("party", READER), "drift")
-
-    with calling_with(token()):
-        assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer T2"
-
-
-@KINDS
 async def test_without_a_token_nothing_is_sent(out: Out, kind: str) -> None:
     with pytest.raises(LookupError):
         await out.post(kind, "http://127.0.0.1:8104/")
@@ -125,14 +117,6 @@ async def test_without_a_token_nothing_is_sent(out: Out, kind: str) -> None:
     with pytest.raises(LookupError):  # the block is over, and its token with it
         await out.post(kind, "http://127.0.0.1:8104/")
     assert out.sent == []
-
-
-@KINDS
-async def test_an_inner_call_does_not_keep_its_token_from_the_outer_one(out: Out, kind: str) -> None:
-    with calling_with(token("outer")):
-        with calling_with(token("inner")):
-            assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer inner"
-        assert await out.post(kind, "http://127.0.0.1:8104/") == "Bearer outer"
 
 
 @KINDS
@@ -147,19 +131,6 @@ async def test_a_redirect_is_not_followed(out: Out, kind: str, status: int, loca
 
 
 @KINDS
-async def test_tokens_of_concurrent_users_do_not_mix(out: Out, kind: str) -> None:
-    everybody_in = asyncio.Barrier(50)
-
-    async def one(user: str) -> str:
-        with calling_with(token(user)):
-            await everybody_in.wait()
-            return await out.post(kind, "http://127.0.0.1:8104/")
-
-    users = [f"user-{number}" for number in range(50)]
-    assert await asyncio.gather(*map(one, users)) == [f"Bearer {user}" for user in users]
-
-
-@KINDS
 async def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://attacker.test:3128")
@@ -171,39 +142,6 @@ async def test_no_proxy_of_the_environment_sees_a_token(kind: str, monkeypatch: 
     assert not out.egress.http._mounts
     assert not out.egress.mcp_http._mounts
     assert not out.egress.without_token._mounts
-
-
-class Breaking(httpx2.AsyncByteStream):
-    """A body that breaks off."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield b'{"jsonrpc":'
-        raise httpx2.ReadError("cut off")
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (httpx2.ConnectError("nobody there"), Reason.PEER_UNAVAILABLE),
-        (httpx2.PoolTimeout("too many"), Reason.PEER_UNAVAILABLE),
-        (httpx2.ReadTimeout("too slow"), Reason.ANSWER_LOST),
-        (httpx2.RemoteProtocolError("cut off"), Reason.ANSWER_LOST),
-        (httpx2.Response(200, stream=Breaking()), Reason.ANSWER_LOST),
-        (httpx2.Response(200, content=b"x" * (MAX_ANSWER + 1)), Reason.ANSWER_LOST),
-        (httpx2.Response(200, headers={"content-encoding": "gzip"}, stream=Breaking()), Reason.ANSWER_LOST),
-    ],
-)
-async def test_a_tool_that_does_not_answer_is_an_answer_and_no_exception(
-    answer: httpx2.Response | Exception, reason: Reason
-) -> None:
-    """The MCP client is shared by all users of a process, and one exception in its transport would end it."""
-    mcp_http = clients(lambda _library, _request: answer).mcp_http
-    with calling_with(token()):
-        async with mcp_http.stream("POST", "http://127.0.0.1:8104/mcp") as reply:  # as the MCP client does
-            body = await reply.aread()
-
-    assert reply.status_code == 503
-    assert orjson.loads(body)["error"]["data"]["reason"] == reason
 
 
 class Endless(httpx.AsyncByteStream, httpx2.AsyncByteStream):
