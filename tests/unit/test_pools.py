@@ -25,7 +25,7 @@ from tests.support.waiting import until
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import server_context, use_svid
+from zerotrust.spiffe.tls import server_context
 from zerotrust.transport import pools
 from zerotrust.transport.pools import _MOST_READ, MAX_HEAD, REUSE_MARGIN, Connections, MCPConnections, _backend
 from zerotrust.transport.server import IDLE, LAST_CALL, server
@@ -130,14 +130,6 @@ def http(calling: tuple[Any, Any]) -> Any:
     return calling[0]
 
 
-async def test_a_party_is_reached_by_its_name_and_sees_ours(reader: Party, http: Any) -> None:
-    answers = [await http.post(reader.address, content=b"x" * size) for size in (0, 1, 100_000, 1_000_000)]
-
-    assert [len(answer.content) for answer in answers] == [0, 1, 100_000, 1_000_000]
-    assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{ORCHESTRATOR}"] * 4
-    assert len(reader.connections) == 1  # and it is kept
-
-
 async def test_what_a_closed_connection_held_is_free_at_once(reader: Party, kind: Kind) -> None:
     """The collector is seldom there in a service, and each connection has 260 KiB of buffers."""
     gc.collect()
@@ -233,22 +225,6 @@ async def test_calls_wait_for_a_connection_where_there_are_too_many(
     assert len(reader.connections) == 2
 
 
-async def test_a_connection_without_tls_has_no_certificates_that_end(kind: Kind) -> None:
-    party = Party(the_ca().svid(READER))
-    party.server = server(party, host="127.0.0.1", port=0, tls=None)
-    async with alive(party):
-        address = party.address.replace("https", "http")
-        async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
-            assert [(await http.post(address, content=b"x")).content for _ in range(2)] == [b"x", b"x"]
-
-    assert party.asked == [None, None]  # and nobody is known by it
-
-
-async def test_an_answer_is_streamed_and_a_request_is_told_of_in_time(reader: Party, kind: Kind) -> None:
-    async with client(kind, directory(reader)) as (http, _), http.stream("POST", reader.address, content=b"abc") as got:
-        assert b"".join([part async for part in got.aiter_bytes()]) == b"abc"
-
-
 async def test_an_unknown_origin_is_not_called(reader: Party, kind: Kind, http: Any) -> None:
     port = reader.address.rpartition(":")[2]
     for url in (
@@ -282,15 +258,6 @@ async def test_a_party_is_not_called_while_it_is_suspended_not_even_on_a_kept_co
     assert len(reader.asked) == 2
 
 
-async def test_a_wrong_peer_is_nobody_to_connect_to(kind: Kind) -> None:
-    """So that whoever calls knows that nothing was sent."""
-    for svid in the_ca().svid(WRITER), CA().svid(READER):
-        async with alive(Party(svid)) as party, client(kind, directory(party)) as (http, _):
-            with pytest.raises(kind[0].ConnectError):
-                await http.post(party.address, content=b"secret")
-        assert party.asked == []
-
-
 async def test_a_name_that_leads_nowhere_is_called_where_the_party_listens(reader: Party, kind: Kind) -> None:
     name, port = dns_name(READER, TRUST_DOMAIN), int(reader.address.rpartition(":")[2])
     named = Directory({f"https://{name}:7": name}, directory(reader).parties, {name: ("127.0.0.1", port)})
@@ -298,13 +265,6 @@ async def test_a_name_that_leads_nowhere_is_called_where_the_party_listens(reade
         assert (await http.post(f"https://{name}:7", content=b"x")).content == b"x"
         with pytest.raises(kind[0].ConnectError):  # the place alone is nobody's name
             await http.post(reader.address, content=b"x")
-
-
-async def test_nobody_there_is_an_error_of_connecting(reader: Party, kind: Kind) -> None:
-    to = Directory({"https://127.0.0.1:9": dns_name(READER, TRUST_DOMAIN)}, directory(reader).parties)
-    async with client(kind, to) as (http, _):
-        with pytest.raises(kind[0].ConnectError):
-            await http.get("https://127.0.0.1:9/")
 
 
 async def test_a_handshake_that_does_not_come_to_an_end_is_given_up(kind: Kind) -> None:
@@ -428,16 +388,6 @@ async def test_after_a_renewal_calls_are_made_with_the_new_certificate(reader: P
     assert len(reader.connections) == 2
 
 
-async def test_what_is_under_way_at_a_renewal_comes_to_its_end(reader: Party, calling: tuple[Any, Any]) -> None:
-    begun, go_on = slowed(reader)
-    http, transport = calling
-    asking = asyncio.create_task(http.post(reader.address, content=b"long"))
-    await begun.wait()
-    transport.renew(the_ca().svid(ORCHESTRATOR))
-    go_on.set()
-    assert (await asking).content == b"long"
-
-
 async def test_what_is_under_way_to_a_party_of_a_removed_authority_ends(
     reader: Party, kind: Kind, calling: tuple[Any, Any]
 ) -> None:
@@ -452,18 +402,6 @@ async def test_what_is_under_way_to_a_party_of_a_removed_authority_ends(
     with pytest.raises(kind[0].ConnectError):
         await http.get(reader.address)
     assert len(reader.asked) == 1
-
-
-async def test_a_party_of_a_new_authority_is_called_at_once(kind: Kind) -> None:
-    new = CA()
-    async with (
-        alive(Party(new.svid(READER, trusts=[the_ca(), new]))) as party,
-        client(kind, directory(party)) as (http, transport),
-    ):
-        with pytest.raises(kind[0].ConnectError):
-            await http.get(party.address)
-        transport.renew(the_ca().svid(ORCHESTRATOR, trusts=[the_ca(), new]))
-        assert (await http.get(party.address)).status_code == 200
 
 
 async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
@@ -520,64 +458,6 @@ async def test_closing_it_leaves_nothing_behind(reader: Party, kind: Kind) -> No
     assert all(connection._end.cancelled() for connection in held)  # else it would be held until then
 
 
-async def test_nothing_of_the_environment_says_whom_to_believe(
-    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.setenv(name, "/nowhere")
-    async with client(kind, directory(reader)) as (http, _):
-        assert (await http.post(reader.address, content=b"x")).content == b"x"
-
-
-async def test_under_load_certificates_are_renewed_again_and_again_and_no_request_is_lost(kind: Kind) -> None:
-    """At both ends, by turns.  A certificate lives long enough for a machine that stands still for seconds."""
-
-    def short(party: str) -> Svid:
-        return the_ca().svid(party, life=30)
-
-    async with alive(Party(short(READER))) as party, client(kind, directory(party), short(ORCHESTRATOR)) as (http, out):
-
-        async def renewing() -> None:
-            while True:
-                for _ in range(3):
-                    await asyncio.sleep(0.3)
-                    use_svid(party.context, short(READER))
-                out.renew(short(ORCHESTRATOR))
-
-        async def user(number: int) -> int:
-            answered = 0
-            until = time.monotonic() + 2.5
-            while time.monotonic() < until or answered < 20:
-                words = f"{number} {answered}".encode()
-                assert (await http.post(party.address, content=words)).content == words
-                answered += 1
-            return answered
-
-        turning = asyncio.create_task(renewing())
-        answered = await asyncio.gather(*map(user, range(10)))
-        turning.cancel()
-
-    assert sum(answered) == len(party.asked) >= 200
-    assert len(party.connections) > 10
-
-
-async def test_what_is_sent_goes_out_in_one_record(reader: Party, http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Head and body of a request: the other end reads once."""
-    chunks: list[int] = []
-    written = asyncio.StreamWriter.write
-
-    def write(self: asyncio.StreamWriter, data: bytes) -> None:
-        chunks.append(len(data))
-        written(self, data)
-
-    monkeypatch.setattr(asyncio.StreamWriter, "write", write)
-    await http.post(reader.address, content=b"x" * 1000)
-
-    assert len(chunks) == 1
-
-
 class _Hearing(Party):
     """Says when it has heard something of a request."""
 
@@ -604,17 +484,6 @@ async def test_what_is_long_goes_out_while_it_is_made(kind: Kind) -> None:
                 await party.heard.wait()
 
         assert (await http.post(party.address, content=made())).status_code == 200
-
-
-async def test_no_second_request_is_begun_on_a_connection_that_was_made_near_its_end(
-    reader: Party, kind: Kind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    svid = the_ca().svid(ORCHESTRATOR, left=600)
-    monkeypatch.setattr(pools, "REUSE_MARGIN", svid.not_after - time.time() + 30)
-    async with client(kind, directory(reader), svid) as (http, _):
-        for made in 1, 2:
-            await http.get(reader.address)
-            assert len(reader.connections) == made
 
 
 def test_the_server_ends_a_connection_after_its_callers_have_stopped_beginning_on_it() -> None:

@@ -19,9 +19,9 @@ from starlette.types import ASGIApp
 
 from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
-from tests.support.ca import REGISTRY_PARTY, TRUST_DOMAIN, the_ca
+from tests.support.ca import REGISTRY_PARTY, the_ca
 from tests.support.policies import AUTHORITY, keep
-from tests.support.system import POLICY, ROOT, fresh_revocations, registry
+from tests.support.system import POLICY, ROOT, registry
 from tests.support.waiting import until
 from zerotrust import runtime
 from zerotrust.decision import Reason
@@ -29,7 +29,7 @@ from zerotrust.registry.lock import load_lock
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.runtime import compose, follow, policy_of, serve, spare_what_is_loaded, without_slash
+from zerotrust.runtime import compose, follow, policy_of, serve, spare_what_is_loaded
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
@@ -229,29 +229,6 @@ async def report(snapshot: RegistrySnapshot) -> None:
         assert answer.json()["suspended"] == []
 
 
-async def test_users_come_to_the_registry_without_a_certificate(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
-    user = httpx.AsyncClient(verify=the_ca().for_users(), trust_env=False)
-    async with asyncio.timeout(30), registry_alive(snapshot, tmp_path), user:
-        sni = {"sni_hostname": f"registry.authority.{TRUST_DOMAIN}"}
-        health = await user.get(f"{snapshot.places[REGISTRY_PARTY]}/health", extensions=sni)
-        parties = await user.get(f"{snapshot.places[REGISTRY_PARTY]}/parties", extensions=sni)
-
-    assert health.json() == {"status": "ok"}
-    assert (parties.status_code, parties.json()["reason"]) == (401, Reason.NO_TOKEN)
-
-
-async def test_nobody_else_at_the_registrys_address_is_believed(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
-    """Another workload, even one of ours, which took its port."""
-    workload, revocations = launched(INFERENCE), fresh_revocations()
-    service = composed(INFERENCE, snapshot, tmp_path, workload, revocations)
-    async with serving(service, create_inference(service), workload):
-        feed = follow(settings(snapshot, tmp_path, registry=snapshot.places[INFERENCE]), launched("agent/reader"))
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5), feed.opened():
-                pass
-    assert not feed.revocations.fresh
-
-
 async def test_what_a_party_calls_with_is_renewed_with_it(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
     workload = launched(INFERENCE)
     service = composed(INFERENCE, snapshot, tmp_path, workload, Revocations(clock=time.monotonic))
@@ -377,7 +354,3 @@ def test_the_garbage_of_requests_is_found_and_what_was_loaded_is_not_looked_thro
     assert made() is None
     assert loaded() is not None
     assert gc.get_threshold() == runtime.COLLECTED_AFTER
-
-
-def test_an_address_is_compared_without_a_slash_at_its_end() -> None:
-    assert {without_slash(f"https://127.0.0.1:8106{end}") for end in ("/", "")} == {"https://127.0.0.1:8106"}

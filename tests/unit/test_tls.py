@@ -105,20 +105,6 @@ def plain_client(svid: Svid, authority: CA | None = None) -> ssl.SSLContext:
 # who is at the other end
 
 
-async def test_both_ends_know_each_other_before_anything_is_said() -> None:
-    svid, mine = the_ca().svid(READER, left=600), the_ca().svid(WRITER, left=300)
-    async with (
-        listening(server_context(svid, certificate_needed=True)) as there,
-        connected(there, client_context(mine, PARTIES)) as (reader, writer),
-    ):
-        assert await said(reader, writer, b"hello\n") == b"hello\n"
-        peer: Peer = writer.get_extra_info("ssl_object").peer
-
-    until = mine.not_after  # the first to end
-    assert peer == Peer(id_of(READER), until)
-    assert there.peers == [Peer(id_of(WRITER), until)]
-
-
 WRONG_SERVERS: dict[str, Any] = {
     "another party under its own name": lambda: the_ca().svid(WRITER),
     "another party with this one's DNS name": lambda: the_ca().svid(WRITER, dns=READERS_NAME),
@@ -166,18 +152,6 @@ async def test_whoever_shows_a_bad_certificate_is_refused_where_none_is_needed_a
         await refused(there, plain_client(client()))
 
 
-async def test_without_a_certificate_only_a_door_for_users_opens_and_nobody_is_there() -> None:
-    svid = the_ca().svid(READER)
-    async with listening(server_context(svid, certificate_needed=True)) as there:
-        await refused(there, without_certificate())
-    async with (
-        listening(server_context(svid, certificate_needed=False)) as there,
-        connected(there, without_certificate()) as (reader, writer),
-    ):
-        assert await said(reader, writer, b"hello\n") == b"hello\n"
-    assert there.peers == [Peer(None, svid.not_after)]
-
-
 async def test_the_issuer_is_known_by_its_dns_name_and_our_authority_and_sees_our_certificate() -> None:
     svid, mine = the_ca().svid(READER, ids=[], dns="keycloak.test"), the_ca().svid(WRITER)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # Keycloak's; none of ours would show such a certificate
@@ -198,21 +172,6 @@ async def test_the_issuer_is_known_by_its_dns_name_and_our_authority_and_sees_ou
             await refused(there, issuer_context(mine, {}), name)
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
-async def test_tls_1_2_is_not_spoken(side: str) -> None:
-    server, client = server_context(the_ca().svid(READER), certificate_needed=False), without_certificate()
-    if side == "client":  # an old one comes
-        client.maximum_version = ssl.TLSVersion.TLSv1_2
-    else:
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.maximum_version = ssl.TLSVersion.TLSv1_2
-        server.sslobject_class = type("_", (tls.ExpiringTLS,), {})
-        use_svid(server, the_ca().svid(READER))
-        client = client_context(the_ca().svid(WRITER), PARTIES)
-    async with listening(server) as there:
-        await refused(there, client)
-
-
 @pytest.mark.parametrize(("life", "believed"), [(LONGEST_X509_SVID, True), (LONGEST_X509_SVID + 1, False)])
 def test_who_has_no_certificate_believes_none_that_lives_longer_than_the_registry_may_say(
     life: int, believed: bool
@@ -224,17 +183,6 @@ def test_who_has_no_certificate_believes_none_that_lives_longer_than_the_registr
     else:
         with pytest.raises(ssl.SSLCertVerificationError, match="a certificate of 126 s"):
             joined.done()
-
-
-def test_a_renewed_certificate_is_the_measure_of_the_next_handshakes() -> None:
-    svid, client = the_ca().svid(READER), client_context(the_ca().svid(WRITER, life=600), PARTIES)
-    server = server_context(svid, certificate_needed=True)
-    Handshake(server, plain_client(the_ca().svid(WRITER))).done()
-    other = server_context(the_ca().svid(READER, life=600), certificate_needed=True)
-    use_svid(server, the_ca().svid(READER, life=500))
-    with pytest.raises(ssl.SSLCertVerificationError, match="the longest allowed is 505 s"):
-        Handshake(server, client).done()
-    Handshake(other, client).done()  # one context's renewal is no matter of another's
 
 
 # not for ever
@@ -267,48 +215,7 @@ async def test_a_kept_connection_is_void_once_either_ends_certificate_has_ended(
     assert there.received == [b"in time\n"]
 
 
-async def test_a_certificate_really_ends() -> None:
-    """The same by the clock on the wall, once."""
-    svid = the_ca().svid(READER, left=2)
-    async with (
-        listening(server_context(svid, certificate_needed=False)) as there,
-        connected(there, client_context(the_ca().svid(WRITER), PARTIES)) as (reader, writer),
-    ):
-        await asyncio.sleep(max(0.0, svid.not_after - time.time()) + 0.01)
-        with pytest.raises(REFUSED):
-            await said(reader, writer, b"too late\n")
-    assert there.received == []
-
-
-async def test_a_renewed_certificate_is_shown_to_new_connections_and_does_not_lengthen_old_ones(clock: Clock) -> None:
-    first, second = the_ca().svid(READER, left=100), the_ca().svid(READER, left=1000)
-    context, mine = server_context(first, certificate_needed=False), the_ca().svid(WRITER)
-    async with listening(context) as there, connected(there, client_context(mine, PARTIES)) as (reader, writer):
-        assert await said(reader, writer, b"first\n") == b"first\n"
-        use_svid(context, second)
-        async with connected(there, client_context(mine, PARTIES)) as (other_reader, other):
-            assert await said(other_reader, other, b"second\n") == b"second\n"
-            assert [peer.until for peer in there.peers] == [first.not_after, second.not_after]
-            clock.now += 101
-            with pytest.raises(REFUSED):
-                await said(reader, writer, b"too late\n")
-            assert await said(other_reader, other, b"still\n") == b"still\n"
-
-
 # one handshake after the other, without a network
-
-
-def test_neither_end_says_or_hears_anything_once_a_certificate_has_ended(clock: Clock) -> None:
-    server = server_context(the_ca().svid(READER), certificate_needed=True)
-    joined = Handshake(server, client_context(the_ca().svid(WRITER), PARTIES)).done()
-    joined.server.write(b"before")
-    clock.now += 1_000_000
-
-    for end in joined.client, joined.server:
-        with pytest.raises(ssl.SSLCertVerificationError, match="has expired"):
-            end.write(b"secret")
-        with pytest.raises(ssl.SSLCertVerificationError, match="has expired"):
-            end.read(1)
 
 
 def test_no_session_is_taken_up_again_for_it_would_not_be_checked_again() -> None:
@@ -325,18 +232,6 @@ def test_no_session_is_taken_up_again_for_it_would_not_be_checked_again() -> Non
     resumable = Handshake(server, client).done().client.session
     with pytest.raises(ssl.SSLCertVerificationError, match="a resumed session"):
         Handshake(server, client, resumable).done()
-
-
-def test_nothing_passes_before_the_handshake_is_done() -> None:
-    server = server_context(the_ca().svid(READER), certificate_needed=True)
-    joined = Handshake(server, client_context(the_ca().svid(WRITER), PARTIES))
-
-    assert joined.client.peer == NO_PEER  # type: ignore[attr-defined]
-    for end in (joined.client, joined.server):
-        with pytest.raises(ssl.SSLError):
-            end.write(b"secret")
-        with pytest.raises(ssl.SSLError):
-            end.read(1)
 
 
 def test_showing_a_certificate_leaves_nothing_open() -> None:
