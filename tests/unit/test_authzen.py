@@ -17,7 +17,7 @@ from authorities.policy.decisions import Row
 from authorities.policy.pdp import PointInForce, ServicePoint
 from authorities.policy.versions import Version, content_of
 from tests.support.authzen_fixture import FixturePoint
-from tests.support.authzen_scenario import NO
+from tests.support.authzen_scenario import NO, asked
 from tests.support.pdp import answered
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.authzen import EVALUATION, EVALUATIONS
@@ -50,6 +50,10 @@ def test_a_body_that_is_no_json_object_is_refused(path: str, body: bytes, conten
 
     assert status == 400
     assert str(said).startswith(why)
+
+
+def test_the_content_type_may_have_a_character_set() -> None:
+    assert post(EVALUATION, asked(), content_type="Application/JSON; charset=utf-8").status == 200
 
 
 # --- the same answers as those of the services ------------------------------------------------------------------------
