@@ -12,6 +12,7 @@ from authorities.registry.keycloak.events import (
     SESSIONS_OF,
     Change,
     Sessions,
+    done_by,
     of_admin_event,
     of_user_event,
     recorded,
@@ -194,6 +195,12 @@ ADMINISTRATORS: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
 @pytest.mark.parametrize(("event", "means"), ADMINISTRATORS.values(), ids=ADMINISTRATORS)
 def test_what_administrators_do(event: tuple[Any, ...], means: list[Change | Sessions]) -> None:
     assert of_admin_event(admin_event(*event), CLIENTS) == means
+
+
+def test_who_did_it_is_known_by_the_client() -> None:
+    assert done_by(admin_event("UPDATE", "CLIENT", "clients/x", {}, client=OWN), CLIENTS) == CLIENTS[OWN]
+    assert done_by(admin_event("UPDATE", "CLIENT", "clients/x", {}), CLIENTS) is None
+    assert done_by({"operationType": "UPDATE", "resourceType": "CLIENT"}, CLIENTS) is None
 
 
 # --- what is recorded at all ------------------------------------------------------------------------------------------
