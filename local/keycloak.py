@@ -174,7 +174,7 @@ class Keycloak:
     async def _patiently(self, what: str, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` if it does nothing."""
         try:
-            with going_on(self._say, f"Keycloak {what}", partial(doing, self.log)):
+            async with going_on(self._say, f"Keycloak {what}", partial(doing, self.log)):
                 return await while_it_works(self.pid, work)
         except NoProgress as error:
             raise KeycloakError(f"Keycloak {what} and makes no progress: {error}. {self._last_words()}") from error

@@ -150,7 +150,7 @@ async def serving(server: LlamaStack, say: Say) -> AsyncIterator[list[tuple[str,
             stack.push_async_callback(end, process)
             found.append((name, process.wait, log))
 
-        with going_on(say, "The Llama Stack server is starting"):
+        async with going_on(say, "The Llama Stack server is starting"):
             if server.provider == SCRIPTED:
                 check_port(SCRIPT_PORT, "the scripted model")
                 await start("The scripted model", script, HOST, SCRIPT_PORT, server.folder / "model.log")

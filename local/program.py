@@ -4,9 +4,10 @@ import asyncio
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Coroutine, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from local.progress import going_on
 from zt.terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "run"
 INTERRUPTED = "Interrupted; everything that was started has ended."
+SAID_AFTER = 2
+"""Seconds after which a step reports that it still runs; then after twice as many, and so on."""
 
 
 # If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.
@@ -52,8 +54,24 @@ def alive(what: str) -> Iterator[None]:
 @contextmanager
 def busy(what: str) -> Iterator[None]:
     """As `alive`, and where there is no terminal, say after 2, 4, 8 ... seconds that `what` goes on."""
-    with alive(what), nullcontext() if console.is_terminal else going_on(say, what):
-        yield
+    began, ended = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        seconds = SAID_AFTER
+        while not ended.wait(began + seconds - time.monotonic()):
+            say(f"{what}: {seconds} s so far")
+            seconds *= 2
+
+    telling = threading.Thread(target=tell, daemon=True)  # the block may hold up an event loop
+    with alive(what):
+        if not console.is_terminal:
+            telling.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            if telling.ident:
+                telling.join()
 
 
 def show(columns: Iterable[str], rows: Iterable[Iterable[RenderableType]], *, right: bool = False, **how: Any) -> None:

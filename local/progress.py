@@ -1,9 +1,9 @@
 """Says what a long step is doing, while it does it."""
 
-import threading
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 Say = Callable[[str], None]
 """Takes a line of progress."""
@@ -14,24 +14,20 @@ OFTEN = 60
 """Seconds between two such reports at most."""
 
 
-@contextmanager
-def going_on(say: Say, what: str, doing: Callable[[], str] = str) -> Iterator[None]:
-    """Report that `what` still runs, and what it is `doing`, while the block runs: after 2, 4, 8 ... seconds.
+@asynccontextmanager
+async def going_on(say: Say, what: str, doing: Callable[[], str] = str) -> AsyncIterator[None]:
+    """Report that `what` still runs, and what it is `doing`, while the block runs: after 2, 4, 8 ... seconds."""
+    began = time.monotonic()
 
-    A thread reports it, for the block may hold up an event loop.
-    """
-    began, ended = time.monotonic(), threading.Event()
-
-    def tell() -> None:
+    async def tell() -> None:
         seconds: float = SAID_AFTER
-        while not ended.wait(began + seconds - time.monotonic()):
-            say(f"{what}: {seconds:g} s so far" + (f"; {now}" if (now := doing()) else ""))
+        while True:
+            await asyncio.sleep(began + seconds - time.monotonic())
+            say(f"{what}: {seconds:.0f} s so far" + (f"; {now}" if (now := doing()) else ""))
             seconds += min(seconds, OFTEN)
 
-    telling = threading.Thread(target=tell, name="progress", daemon=True)
-    telling.start()
+    telling = asyncio.create_task(tell())
     try:
         yield
     finally:
-        ended.set()
-        telling.join()
+        telling.cancel()

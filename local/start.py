@@ -101,7 +101,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         party = registry.authorities.registry
         enrol(system.data(party), server)
         say("Services start, each from its own measured copy")
-        with going_on(say, "The services are being launched"):
+        async with going_on(say, "The services are being launched"):
             launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
         stack.callback(asyncio.create_task(report(system.place(party), party, authority)).cancel)
         spies = {name: await authority.launch(insider(system, name)) for name in insiders}
@@ -131,7 +131,7 @@ async def _all_started(system: System, launched: Mapping[str, Launched], say: Sa
         if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
             say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
             continue
-        with going_on(say, f"{name} is starting", load):
+        async with going_on(say, f"{name} is starting", load):
             await started(system, address, process)
 
 

@@ -47,16 +47,10 @@ async def jupyterlab(file: Path, root: Path) -> AsyncIterator[Process]:
         try:
             yield process
         finally:
-            await _end_with_its_kernels(process)
-
-
-async def _end_with_its_kernels(process: Process) -> None:
-    """End JupyterLab; asked to end, it ends its kernels first, which write in its folder until then."""
-    with suppress(ProcessLookupError, TimeoutError):
-        process.terminate()
-        async with asyncio.timeout(SECONDS):
-            await process.wait()
-    await end(process)
+            with suppress(ProcessLookupError, TimeoutError):  # it ends its kernels first, which write in its folder
+                process.terminate()
+                await asyncio.wait_for(process.wait(), SECONDS)
+            await end(process)
 
 
 async def _sign(variables: dict[str, str], copies: list[Path]) -> None:

@@ -11,7 +11,7 @@ from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.story import TRIED, Done, _tell_of_the_poisoned_report, poisoned
 from demo.tokens import tokens_of
-from local import program, progress
+from local import program
 from local.program import console
 from tests.support.told_task import WAYS, event, registry, task
 from zerotrust.audit.event_parts import Caller, Decided
@@ -98,7 +98,7 @@ def test_where_there_is_no_terminal_a_line_says_again_and_again_what_goes_on(mon
         if len(said) == 2:
             enough.set()
 
-    monkeypatch.setattr(progress, "SAID_AFTER", 0.01)
+    monkeypatch.setattr(program, "SAID_AFTER", 0.01)
     monkeypatch.setattr(program, "say", heard)
     with program.busy("The task runs"):
         assert enough.wait(60)
