@@ -1,13 +1,19 @@
 """Agent cards: the agent's own word, signed with its SVID, that it is the one that was approved."""
 
+import json
+import time
+
 import jwt
+import pytest
 from a2a.types import AgentCard
 from a2a.utils.signing import create_signature_verifier
 from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 from jwt.algorithms import ECAlgorithm
 
 from tests.support.ca import the_ca
-from zerotrust.adapters.agent_card import agent_card, as_json, signed_card
+from zerotrust.adapters.agent_card import agent_card, as_json, check_card, signed_card
+from zerotrust.adapters.digests import card_digest
+from zerotrust.spiffe.statement import InvalidStatement
 
 READER = "spiffe://agents.example/agent/reader"
 CARD = agent_card("agent/reader", "https://reader.agent.agents.example", ["agent.invoke"])
@@ -32,3 +38,11 @@ def test_it_is_signed_as_the_sdk_would_have_it() -> None:
     create_signature_verifier(key, ["ES256"])(sent)
 
     assert seen == [(READER, None)]
+
+
+def test_a_card_ends_with_its_certificate() -> None:
+    ended = json.dumps(signed_card(CARD, the_ca().svid("agent/reader", age=200, life=100))).encode()
+    with pytest.raises(InvalidStatement, match="has expired"):
+        check_card(
+            ended, signer=READER, digest=card_digest(as_json(CARD)), own=the_ca().svid("agent/writer"), now=time.time()
+        )
