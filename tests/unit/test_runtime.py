@@ -155,7 +155,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
     snapshot: RegistrySnapshot, tmp_path: Path
 ) -> None:
     workload = launched(INFERENCE)
-    async with asyncio.timeout(30), registry_alive(snapshot, tmp_path):
+    async with registry_alive(snapshot, tmp_path):
         feed = follow(settings(snapshot, tmp_path), workload)
         # Attestation was not heard of yet: nothing is fresh, and a party that starts now would wait.
         with pytest.raises(TimeoutError):
