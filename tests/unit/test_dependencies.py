@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -26,29 +27,32 @@ DISTRIBUTIONS = packages_distributions()
 OURS = {"zerotrust", "zt"}
 
 
-def extra_of(node: ast.AST) -> str | None:
-    """The extra that a block `with extra(...):` names."""
-    match node:
-        case ast.With(items=[ast.withitem(ast.Call(func=ast.Name(id="extra"), args=[ast.Constant(value=str(name))]))]):
-            return name
-    return None
+A2A = {"a2a.py", "agent_card.py", "agent_client.py"}
+MCP = {"mcp.py", "tool_client.py"}
 
 
-def imported(node: ast.AST, part: str) -> Iterator[tuple[str, str]]:
-    """Each package of others that is imported, with the extra that has to bring it."""
-    for child in ast.iter_child_nodes(node):
-        modules = [child.module or ""] if isinstance(child, ast.ImportFrom) else []
-        modules += [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
-        for package in {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - OURS:
-            yield package, part
-        yield from imported(child, extra_of(child) or part)
+def extra_of(file: Path) -> str:
+    """Return the extra that has to bring what a module imports."""
+    match file.relative_to(ROOT).parts:
+        case "zt", *_:
+            return "zt"
+        case "zerotrust", "testing", *_:
+            return "testbed"
+        case "zerotrust", "adapters", name if name in A2A | MCP:
+            return "a2a" if name in A2A else "mcp"
+    return BASE
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Yield each package of others that a module imports."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - OURS
 
 
 IMPORTED = {
-    found
-    for package, part in (("zerotrust", BASE), ("zt", "zt"))
-    for file in (ROOT / package).rglob("*.py")
-    for found in imported(ast.parse(file.read_text()), part)
+    (package, extra_of(file)) for folder in OURS for file in (ROOT / folder).rglob("*.py") for package in imported(file)
 }
 
 
