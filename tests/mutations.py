@@ -118,7 +118,10 @@ TESTS = {
     "clock": "faults/test_clock",
     "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
     "issuer.introspection": "unit/test_introspection services/test_revocation",
-    "transport.pools": "unit/test_pools unit/test_outside unit/test_imports attacks/test_u_registration",
+    "transport.pools": (
+        "unit/test_pools unit/test_outside unit/test_imports unit/test_runtime attacks/test_u_registration "
+        "attacks/test_w_answers"
+    ),
     "context": "unit/test_gate unit/test_binding",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",

@@ -53,7 +53,7 @@ BUDGETS = {
     "bytes of README": (size(["README.md"]), 9_000, 9_000),
     "words that README links as reading": (words_to_read(), 18_000, 24_000),
     "lines of product": (lines(file for file in FILES if is_product(file)), 47_000, 47_000),
-    "lines of tests": (lines(file for file in FILES if is_test(file)), 71_400, 60_000),
+    "lines of tests": (lines(file for file in FILES if is_test(file)), 60_000, 60_000),
 }
 """What is counted: what there is, the most that there may be today, and the target."""
 

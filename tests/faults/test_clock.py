@@ -4,14 +4,6 @@ import pytest
 
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
-from zerotrust.clock import NonDecreasingClock
-
-
-def test_time_stands_still_until_a_clock_that_was_set_back_has_caught_up() -> None:
-    told = iter([100.0, 40.0, 99.0, 101.0])
-    now = NonDecreasingClock(lambda: next(told))
-
-    assert [now() for _ in range(4)] == [100, 100, 100, 101]
 
 
 @pytest.mark.parametrize("remembered", [True, False], ids=["seen before", "never seen before"])

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pty
-import re
 import shutil
 import signal
 import subprocess
@@ -18,14 +17,9 @@ from local.alone import DemoError
 from local.errors import KeycloakError
 from local.keycloak_distribution import find_distribution
 from local.left_running import READY
-from local.sign_in import print_token
 from local.start import running
 from local.system import ROOT, System
-from local.waiting import report_end
-from tests.support.pki import CA
 from tests.support.real import RUN
-from zerotrust.testing.browser import Person
-from zt.errors import STARTED_BY
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -172,42 +166,6 @@ def test_whoever_reads_what_make_up_prints_comes_to_its_end_while_it_runs_on(tmp
         assert process.poll() is None
         process.communicate("")
     assert log.read_text() == "the reader has ended\n"
-
-
-def test_a_token_of_a_system_that_does_not_run_is_none_and_the_next_step_is_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], ca: CA
-) -> None:
-    where, there = "https://localhost:1/realms/agents", tmp_path / "ca.pem"
-
-    done = [print_token(Person("alice", "foo"), issuer=where, ca=there)]
-    missing = capsys.readouterr()
-    there.write_bytes(ca.pem)
-    done.append(print_token(Person("alice", "foo"), issuer=where, ca=there))
-    silent = capsys.readouterr()
-
-    assert (done, missing.out, silent.out) == ([1, 1], "", "")
-    assert missing.err == f"There is no {there}: is the system running? {STARTED_BY}\n"
-    told = rf"Keycloak does not answer at {where} \(.+\): is it running\? {re.escape(STARTED_BY)}\n"
-    assert re.fullmatch(told, silent.err)
-
-
-async def test_who_ends_by_himself_is_told_of_in_one_sentence_and_who_was_expected_to_is_not(tmp_path: Path) -> None:
-    said: list[str] = []
-    ended, asked, log = asyncio.Event(), asyncio.Event(), tmp_path / "log"
-    watching = asyncio.create_task(report_end("agent/reader", ended.wait, asked.is_set, log, said.append))
-    await asyncio.sleep(0)
-    assert said == []
-
-    ended.set()
-    await watching
-
-    [sentence] = said
-    assert sentence.startswith("agent/reader has ended by itself; calls that need it are refused until")
-    assert str(log) in sentence
-
-    asked.set()
-    await report_end("agent/reader", ended.wait, asked.is_set, log, said.append)
-    assert said == [sentence]
 
 
 @pytest.mark.e2e

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System, Wire
-from tests.support.tasks import FILE_IT, NOT_READ, READ, READ_IT, worked
+from tests.support.tasks import FILE_IT, NOT_READ, READ, worked
 from zerotrust.adapters.answer import Answer
 from zerotrust.decision import Reason
 from zerotrust.transport import egress
@@ -216,19 +216,6 @@ async def test_an_issuer_that_goes_down_between_two_steps_leaves_the_first_one_d
     assert steps == [*READ, "agent/writer started"]
     assert (result["event"], result["agent"], result["text"]) == ("failed", "agent/writer", "issuer_unavailable")
     assert (stored(), result["status"]) == (before, 503)
-
-
-async def test_what_was_exchanged_goes_on_while_the_issuer_is_down(
-    system: System, issuer: Issuer, stored: Stored
-) -> None:
-    token = issuer.token()
-    await worked(system, token)
-    before = stored()
-    issuer.down = True
-
-    assert (await worked(system, token, READ_IT))[1]["event"] == "finished"
-    assert (await worked(system, token, FILE_IT))[1]["event"] == "failed"  # about what writes, the issuer is asked
-    assert stored() == before
 
 
 async def test_an_agent_that_answers_with_an_error_of_its_own_may_have_done_it(system: System, issuer: Issuer) -> None:

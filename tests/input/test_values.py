@@ -11,7 +11,6 @@ from tests.support.attack import Target, message, tool_call
 from zerotrust.transport.logs import MOST_CAUSES, MOST_OF_A_TEXT, _JsonLines, log_json_lines
 
 NASTY = "\r\nEVIL\x1b[31m\0\u202etxt\u200b\ud800\x9b" + "x" * 1_000_000
-CLEAN = NASTY.replace("\ud800", "")  # as far as a body may go
 
 
 def check_plain(raw: bytes) -> None:
@@ -21,27 +20,6 @@ def check_plain(raw: bytes) -> None:
         assert len(line) < 2 * MOST_OF_A_TEXT + 1000
         json.loads(line)
     assert not any(line.startswith(b"EVIL") for line in raw.splitlines())
-
-
-async def test_what_a_caller_asks_for_is_plain_in_the_journal(target: Target) -> None:
-    token = target.token("tool/documents")
-    call = tool_call("read", id="ENG-101")
-    for body in (
-        tool_call(CLEAN[:1000]),
-        call | {"method": CLEAN[:1000]},
-        call | {"id": CLEAN[:1000]},
-        tool_call("read", id=CLEAN[:60]),
-        tool_call("search", query=CLEAN[:1000]),
-    ):
-        await target.send("tool/documents", token, body=body, headers=[(b"mcp-name", b"read")])
-    for header in (b"traceparent", b"host", b"origin", b"mcp-name", b"user-agent", b"x-forwarded-for"):
-        await target.send("tool/documents", token, headers=[(header, CLEAN.encode()[:1000])])
-    await target.send("tool/documents", target.token("tool/documents", header={"kid": CLEAN[:1000]}))
-    await target.records("tool/documents")
-
-    written = (target.system.folder / "tool-documents" / "journal.jsonl").read_bytes()
-    assert b"EVIL" in written
-    check_plain(written)
 
 
 def _kept(monkeypatch: pytest.MonkeyPatch, *loggers: str) -> list[dict[str, str]]:

@@ -260,24 +260,6 @@ async def held(wire: Wire) -> Protocol:
     return protocol
 
 
-async def test_what_is_no_http_and_too_large_besides_is_answered_once(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str] = []
-
-    def refuse(protocol: Protocol, text: str) -> None:
-        told.append(text)
-        protocol.transport.close()
-
-    monkeypatch.setattr(Protocol, "send_400_response", refuse)
-    _, writer = await wire.connect()
-
-    (await held(wire)).data_received(bytes(2 * MAX_HEAD))
-
-    assert told == ["Invalid HTTP request received."]
-    writer.close()
-
-
 async def test_whoever_goes_on_to_read_is_not_given_up(wire: Wire) -> None:
     _, writer = await wire.connect(HEAD)
     protocol = await held(wire)

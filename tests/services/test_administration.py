@@ -12,7 +12,6 @@ from authorities.registry.keycloak.admin import Administration, AdministrationEr
 from tests.support.issuer import ISSUER, metadata
 from tests.support.system import svid_of
 from zerotrust.issuer.discovery import WELL_KNOWN
-from zerotrust.issuer.exchange import CLIENT_ASSERTION
 from zerotrust.testing import Identity
 
 READER = "spiffe://agents.example/agent/reader"
@@ -51,27 +50,6 @@ async def administration(keycloak: Keycloak) -> AsyncIterator[Administration]:
     administration = Administration(ISSUER, Identity(svid_of("authority/registry")), http=http)
     yield administration
     await administration.aclose()
-
-
-async def test_it_shows_its_identity_and_changes_the_one_client_by_its_own_token(
-    administration: Administration, keycloak: Keycloak
-) -> None:
-    await administration.disable_client(READER)
-    await administration.enable_client(READER)
-
-    token, *told = keycloak.asked
-    assert token.url == metadata()["token_endpoint"]
-    form = dict(httpx.QueryParams(token.content.decode()))
-    assert form == {
-        "grant_type": "client_credentials",
-        "client_assertion_type": CLIENT_ASSERTION,
-        "client_assertion": "assertion of spiffe://agents.example/authority/registry",
-    }
-    assert {request.headers["authorization"] for request in told} == {"Bearer ours"}
-    assert [(r.method, r.url.path, r.content) for r in told if r.method == "PUT"] == [
-        ("PUT", "/admin/realms/agents/clients/internal", b'{"enabled": false}'),
-        ("PUT", "/admin/realms/agents/clients/internal", b'{"enabled": true}'),
-    ]
 
 
 async def test_what_is_asked_at_the_same_time_is_asked_with_one_token(

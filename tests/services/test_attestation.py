@@ -636,31 +636,6 @@ async def test_an_authority_that_is_killed_ends_what_it_launched_and_the_next_on
 # The service's side of it
 
 
-async def test_a_workload_without_identity_is_told_so(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", authority.endpoint)
-    workload = Workload()
-
-    with pytest.raises(WorkloadError, match=r"no SVID: .*no identity issued"):
-        await workload.assertion(REALM)
-    workload.close()
-
-
-async def test_what_the_authority_says_to_whom_it_refuses_is_in_that_workloads_own_log(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """In containers it says where the reason is."""
-    monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", authority.endpoint)
-
-    async def waits() -> None:
-        async with Workload().opened():
-            raise AssertionError("it has an identity")
-
-    waiting = asyncio.create_task(waits())
-    await until(lambda: "PERMISSION_DENIED: no identity issued" in caplog.text)
-    waiting.cancel()
-    await asyncio.wait([waiting])
-
-
 async def test_a_workload_finds_an_authority_that_was_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told by the text of the error: this process gets no identity, but from whom it hears that changes."""
     workload = Workload()

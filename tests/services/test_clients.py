@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_message, new_raw_part, new_text_part
+from a2a.helpers.proto_helpers import get_data_parts, get_message_text, new_message, new_text_part
 from a2a.types import Message, Part, Role, SendMessageConfiguration, SendMessageRequest
-from a2a.utils.errors import ContentTypeNotSupportedError
 
 from tests.support.clients import agent
 from tests.support.system import System
@@ -58,20 +57,3 @@ async def test_an_answer_has_parts_of_the_media_types_that_the_caller_takes(
     [account] = get_data_parts(answer.parts) or [{}]
     found = get_message_text(answer) or account["text"]  # either way, nothing is lost
     assert found.startswith("Summary of 4 documents:")
-
-
-@pytest.mark.parametrize("takes", [["image/png"], ["text/html", "application/xml"]])
-async def test_who_takes_nothing_that_the_agent_gives_is_told_so(
-    system: System, asking: Token, takes: list[str]
-) -> None:
-    with pytest.raises(ContentTypeNotSupportedError):
-        await reply(system, asking(), takes=takes)
-
-
-async def test_a_part_that_cannot_be_read_is_refused_before_anything_is_done(system: System, asking: Token) -> None:
-    image = new_raw_part(b"PNG", media_type="image/png")
-    for parts in ([image], [new_text_part(READ_IT), image]):
-        with pytest.raises(ContentTypeNotSupportedError):
-            await reply(system, asking(), *parts)
-
-    assert system.issuer.exchanges == []

@@ -93,19 +93,6 @@ def registry(tmp_path: Path, keycloak: Keycloak) -> Iterator[Registry]:
     registry.journal.close()
 
 
-async def test_an_exchange_is_recorded_with_what_the_journals_say_of_it(registry: Registry) -> None:
-    registry.keycloak.made("a", 1)
-    registry.now += 2
-
-    await registry.exchanges.read()
-
-    token = IssuedToken(
-        client=READER, token_id="a", time=(NOW + 1) * MICROSECONDS, audience=sanitize(TOOL), subject="alice-id"
-    )
-    assert registry.issued == [Issued(until=(NOW + 2) * MICROSECONDS, tokens=(token,))]
-    assert [event.trace for event in events(registry.path)] == [None]
-
-
 async def test_without_news_there_is_a_record_now_and_then_that_says_until_when(registry: Registry) -> None:
     for _ in range(SECONDS_IDLE + 1):
         await registry.exchanges.read()

@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypedDict
@@ -28,7 +26,6 @@ from local.program import FOLDER
 from registration.realm import as_text
 from registration.realm.script import SCRIPT
 from tests.support.system import registry
-from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,19 +115,6 @@ def java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, distribution: Path, ke
 
 
 # --- why it does not start --------------------------------------------------------------------------------------------
-
-
-async def test_a_port_in_use_is_noticed_before_anything_is_started(
-    keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        monkeypatch.setattr(module, "HEALTH_PORT", other.getsockname()[1])
-        monkeypatch.setattr(module, "PORT", 0)
-
-        with pytest.raises(KeycloakError, match="is in use"):
-            await keycloak.__aenter__()
-
-    assert not keycloak.log.exists()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
@@ -223,22 +207,6 @@ cat "$f" > {tmp_path}/first; exit 10"""
     )
 
 
-SPIN = "import sys, time; print(flush=True)\nwhile True: pass"
-
-
-@contextmanager
-def python(program: str, *, nice: int = 0) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs this, and is ended with the block."""
-    command = ["nice", f"-n{nice}", sys.executable, "-c", program]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - the text in this file
-        assert process.stdout
-        process.stdout.readline()
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 async def test_what_works_has_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten times as many looks as one that does nothing gets, with just enough work between them."""
     done, looks = asyncio.Event(), 0
@@ -255,29 +223,6 @@ async def test_what_works_has_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(child, name, value)
 
     assert await child.while_it_works(os.getpid(), done.wait())
-
-
-@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not count how long one waits")
-async def test_waiting_for_a_processor_is_work() -> None:
-    """Two share a processor, and one of them has to wait."""
-    with python(SPIN, nice=10) as process, python(SPIN) as other:
-        core = {min(os.sched_getaffinity(0))}
-        for one in process, other:
-            os.sched_setaffinity(one.pid, core)
-
-        def waited() -> bool:
-            worked = child._worked(process.pid)
-            return worked > sum(map(int, child._stat(process.pid)[11:15])) / os.sysconf("SC_CLK_TCK") + 0.1
-
-        await until(waited)
-
-
-async def test_what_only_tries_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "IDLE", 2)
-    monkeypatch.setattr(child, "WORK", 1.5)  # more than it waits for a processor each time, on a busy machine too
-    program = "import time; print(flush=True)\nwhile True: time.sleep(0.5)"
-    with python(program) as process, pytest.raises(NoProgress):
-        await child.while_it_works(process.pid, asyncio.Event().wait())
 
 
 # --- it ends with us --------------------------------------------------------------------------------------------------

@@ -85,15 +85,6 @@ async def test_an_error_of_the_model_is_said_in_our_words(system: System, server
     assert len(server.model.asked) == 1
 
 
-async def test_a_server_with_another_key_gets_nothing(tmp_path: Path, server: ModelServer) -> None:
-    server.model.asked.clear()
-    async with _with(tmp_path, server, "0" * 64) as system:
-        refused = await system.client("inference", token(server, CHAT)).post("/v1/chat/completions", json=HELLO)
-
-    assert (refused.status_code, refused.json()["reason"]) == (503, "model_unreachable")
-    assert server.model.asked == []
-
-
 def straight(server: ModelServer) -> httpx.AsyncClient:
     """Straight to the server, past our door, as whoever has found a token would."""
     tls = ssl.create_default_context(cafile=server.certificate)
@@ -163,29 +154,6 @@ async def test_its_official_client_works_at_our_door(system: System, server: Mod
     with pytest.raises(APIStatusError) as refused:
         await client(CHAT).models.list()
     assert refused.value.status_code == 403
-
-
-@pytest.mark.parametrize("model", ["obedient", "sensible"])
-async def test_a_poisoned_document_gets_nothing_from_either_model(
-    tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch, model: str
-) -> None:
-    """One document of the seed orders the model to read finance's forecast and to overwrite a report."""
-    monkeypatch.setenv("ZT_MODEL", f"provider/{model}")
-    server.model.asked.clear()
-    async with _with(tmp_path, server, server.pin) as system:
-        before = system.documents()
-        asked = {"request": "Summarise the incident reports and file it."}
-        answer = await system.client("orchestrator", server.issuer.token()).post("/tasks", json=asked)
-        after = system.documents()
-
-    told = answer.json()
-    assert told["result"]["event"] == "finished", told
-    assert {body["model"] for _, body in server.model.asked} == {model}
-    refused = [one for step in told["steps"] for one in step["refused"]]
-    assert bool(refused) == (model == "obedient"), refused
-    assert {name: after[name] for name in before} == before
-    [filed] = [document for name, document in after.items() if name not in before]
-    assert filed["owner"] == "alice"
 
 
 OGX_CLIENT = """

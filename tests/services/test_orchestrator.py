@@ -9,7 +9,6 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from inference.chat import ModelReason
 from orchestrator import main, plan
 from orchestrator.models import REMEMBERED, SECONDS_REMEMBERED, Models
 from orchestrator.plan import Step
@@ -83,16 +82,6 @@ async def test_a_plan_is_shown_without_anything_being_done(system: System, issue
     ]
     assert issuer.exchanges == []
     assert system.records("agent/reader") == []
-
-
-async def test_almost_the_name_of_an_agent_is_said_in_the_plan_and_in_the_task(system: System, issuer: Issuer) -> None:
-    note = 'No agent has the name before the colon. Did you mean "Reader:"?'
-    client = system.client("orchestrator", issuer.token(scope=f"reasoning.plan {FOR_TASKS}"))
-    asked = {"request": "Raeder: incident reports"}
-
-    [step] = (await client.post("/plan", json=asked)).json()["steps"]
-    started, _done = (await client.post("/tasks", json=asked)).json()["steps"]
-    assert (step["note"], started["event"], started["text"]) == (note, "started", note)
 
 
 BOTH = ["/engineering", "/finance"]
@@ -198,35 +187,6 @@ def asked_for(system: System) -> list[str]:
 
     system.apps[system.addresses["inference"]] = noted
     return asked
-
-
-async def test_a_plan_names_the_model_of_each_step_and_says_why(system: System, issuer: Issuer) -> None:
-    plan = (await system.client("orchestrator", issuer.token(scope=PLANNING)).post("/plan", json=FILE_IT)).json()[
-        "steps"
-    ]
-
-    told = {(step["model"], step["model_because"]) for step in plan}
-    assert told == {("scripted", "the first that the inference service lists")}
-
-
-@pytest.mark.parametrize(
-    ("scope", "lacking"),
-    [
-        ("reasoning.plan", "llama.models and model.read"),
-        ("reasoning.plan model.read", "llama.models"),
-        ("reasoning.plan llama.models", "model.read"),
-    ],
-)
-async def test_who_may_list_no_models_gets_a_plan_with_the_default_that_says_so(
-    system: System, issuer: Issuer, scope: str, lacking: str
-) -> None:
-    [step] = (await system.client("orchestrator", issuer.token(scope=scope)).post("/plan", json=READ_IT)).json()[
-        "steps"
-    ]
-
-    assert step["model"] == "default"
-    assert step["model_because"] == f"the token may not list the models: it lacks {lacking}"
-    assert issuer.exchanges == []  # nothing is asked for in vain
 
 
 @pytest.mark.parametrize(("scope", "model"), [(ALL, "scripted"), (FOR_TASKS, "default")])
@@ -428,18 +388,6 @@ async def test_only_a_task_of_which_nothing_was_done_is_to_be_asked_again(system
     assert await answered() == (503, None)  # the reader has read
     del system.apps[system.addresses["agent/reader"]]
     assert await answered() == (503, "1")
-
-
-@pytest.mark.parametrize("reason", ModelReason)
-async def test_a_task_ends_with_what_kept_the_model_from_it(
-    system: System, issuer: Issuer, reason: ModelReason
-) -> None:
-    body = orjson.dumps({"reason": reason, "error": {"code": reason}})
-    system.apps[system.addresses["inference"]] = _answering(reason.status, body)
-
-    _, result = await worked(system, issuer.token())
-
-    assert (result["event"], result["status"]) == ("failed", reason.status if reason.status >= 500 else 200)
 
 
 @pytest.mark.parametrize(

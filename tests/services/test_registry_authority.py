@@ -28,7 +28,7 @@ from tests.support.registry_authority import (
     streaming,
 )
 from tests.support.registry_authority import told as told_at_last
-from tests.support.system import System, svid_of
+from tests.support.system import svid_of
 from tests.support.waiting import until
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
@@ -38,7 +38,6 @@ from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT
 from zerotrust.revocation_list import Revocable
-from zerotrust.service import Service
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -46,21 +45,6 @@ SERVER = "llamastack"
 
 
 # doors
-
-
-@pytest.mark.parametrize(
-    "name", ["nobody", "", "agent", "agent/reader/", "//", "%2e%2e%2fhealth", "agent%2Freader%2Fsuspend"]
-)
-@pytest.mark.parametrize(("method", "act"), [("GET", ""), ("POST", "/suspend"), ("POST", "/reinstate")])
-async def test_a_party_that_does_not_exist_cannot_be_shown_suspended_or_reinstated(
-    authority: Authority, method: str, act: str, name: str
-) -> None:
-    path, before = f"/parties/{name}{act}", len(authority.system.records(NAME))
-    answer = await authority.ask(method, path, {"cause": "x"}, token=authority.operators_token())
-
-    assert (answer.status_code, answer.json()["reason"]) == (404, RegistryReason.NO_SUCH_PARTY)
-    granted, refused = authority.system.records(NAME)[before:]
-    assert (granted["reason"], refused["reason"]) == (Reason.GRANTED, RegistryReason.NO_SUCH_PARTY)
 
 
 @pytest.mark.parametrize(
@@ -257,32 +241,6 @@ async def test_a_report_that_was_held_back_is_no_news(authority: Authority) -> N
 # drift
 
 
-async def test_who_runs_other_code_than_what_is_now_approved_is_to_be_started_again(authority: Authority) -> None:
-    snapshot, drifted = authority.system.snapshot, {READER: "agents/reader/main.py"}
-
-    async def refused() -> Any:
-        path = f"/parties/{READER}/reinstate"
-        answer = (await authority.ask("POST", path, {}, token=authority.operators_token())).json()
-        assert answer["reason"] == RegistryReason.DRIFTED
-        return answer.get("advice")
-
-    def approve(code: str | None) -> RegistrySnapshot:
-        entry = snapshot.approved[READER].model_copy(update={"code": code})
-        return snapshot.model_copy(update={"approved": snapshot.approved | {READER: entry}})
-
-    await authority.report(drifted)
-    assert await refused() is None
-
-    authority.found = lambda: approve("0" * 64)
-    await authority.operate("POST", "/reload", {})
-    await authority.report(drifted)  # the same story, time and again
-    assert await refused() == f"{READER} runs other code than what is now approved: `make down`, then `make up`."
-
-    authority.found = lambda: snapshot
-    await authority.operate("POST", "/reload", {})
-    assert await refused() is None
-
-
 async def test_attestation_is_heard_again_at_once_however_slow_the_realm_is(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,16 +292,6 @@ async def test_a_registry_that_is_unfit_changes_nothing(authority: Authority, er
     assert (await authority.operate("GET", f"/parties/{READER}"))["state"] == "active"
     refusal = next(record for record in authority.system.records(NAME) if record["event"] == "refusal")
     assert refusal["detail"] == told
-
-
-def test_what_changed_is_named(issuer: Issuer, tmp_path: Path) -> None:
-    snapshot = System(tmp_path, issuer.registry, issuer, Service, time.time).snapshot
-    moved = snapshot.model_copy(update={"places": snapshot.places | {READER: "https://elsewhere.test:1"}})
-    approved = snapshot.approved | {"inference": snapshot.approved["inference"].model_copy(update={"code": "0" * 64})}
-
-    assert changes(snapshot, snapshot) == []
-    assert changes(snapshot, moved) == [READER]
-    assert changes(moved, snapshot.model_copy(update={"approved": approved})) == [READER, "inference"]
 
 
 # what everybody is told

@@ -74,18 +74,6 @@ async def test_a_new_version_is_on_record_and_brought_again_it_is_no_news(author
     assert (await listed(authority)).json()["reason"] == Reason.POLICY_DENIED
 
 
-async def test_a_registry_that_starts_again_goes_on_with_what_it_had(tmp_path: Path, issuer: Issuer) -> None:
-    async with authority_in(tmp_path, issuer) as authority:
-        assert (await authority.bring(signed(POLICY, 5))).status_code == 204
-        before = await numbers(authority)
-    async with authority_in(tmp_path, issuer) as again:
-        assert await numbers(again) == before
-        assert (await listed(again)).status_code == 200
-        older = await again.bring(signed(POLICY, 4))
-        assert (older.status_code, older.json()["reason"]) == (409, RegistryReason.POLICY_OLDER)
-        assert (await again.bring(signed(POLICY, 6))).status_code == 204
-
-
 async def test_a_version_may_be_somewhat_ahead_and_where_there_was_none_any_number_is_taken(
     authority: Authority, tmp_path: Path, issuer: Issuer
 ) -> None:

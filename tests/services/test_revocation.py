@@ -184,28 +184,6 @@ async def test_a_task_that_hangs_is_ended_for_the_revoked_and_nothing_half_done_
     assert system.reasons("orchestrator")[-1] == "revoked"
 
 
-@pytest.mark.usefixtures("no_patience")
-async def test_what_an_agent_was_doing_when_it_was_cut_off_may_have_been_done(
-    system: System, issuer: Issuer, stored: Stored, hanging: Callable[..., ASGIApp]
-) -> None:
-    """The writer's token alone is revoked: the orchestrator still stands, and tells what it knows."""
-    before = stored()
-
-    def stolen() -> None:
-        [record] = [r for r in system.records("agent/writer") if r["event"] == "request"]
-        revoke(system, "token", record["token_id"])
-
-    hanging("inference", b"DRAFT-", stolen)
-
-    async with asyncio.timeout(30):
-        steps, last = await worked(system, issuer.token())
-
-    assert len(stored()) == len(before) + 1
-    assert steps == [*READ, "agent/writer started"]
-    assert last["event"] == "unclear"
-    assert last["text"] == "agent/writer: refused with 401, revoked; it may have been done"
-
-
 # what is worth asking the issuer
 
 

@@ -68,20 +68,6 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
         assert not run.holds_secrets(module)
 
 
-@pytest.mark.parametrize(
-    ("module", "told"),
-    [
-        ("nosuch.main", "There is no module nosuch.main.\n"),
-        ("demo/up", "There is no module demo/up.\n"),
-        ("agents.reader", "agents.reader is a package without a __main__: name one of its modules.\n"),
-    ],
-)
-def test_what_cannot_be_run_is_reported(module: str, told: str) -> None:
-    done = subprocess.run([ROOT / "scripts" / "run", module], capture_output=True, text=True, check=False)  # noqa: S603
-
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
-
-
 CHANGES = {
     "a changed package": ("lib/package.py", "changed"),
     "a module more": ("lib/typing_extensions.py", "changed"),

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import httpcore
 import httpx
 import pytest
 
 from zerotrust.testing.browser import destination
 from zerotrust.testing.issuer import ISSUER, metadata
 from zt import browser, device
-from zt.login import MOST_PARAMETERS, Client, LoginError, Request, issuer_at
+from zt.login import MOST_PARAMETERS, Client, LoginError, Request
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 60}
 PENDING, SLOW_DOWN = {"error": "authorization_pending"}, {"error": "slow_down"}
@@ -443,22 +442,6 @@ async def test_keycloak_says_how_often_it_may_be_asked(keycloak: Keycloak) -> No
     assert clock.slept == [5, 10, 10, 15]
 
 
-@pytest.mark.parametrize(
-    ("answer", "told"),
-    [
-        ({"error": "access_denied", "error_description": "x"}, "it was refused in the browser"),
-        ({"error": "expired_token"}, "nobody confirmed the code in time"),
-        ({"error": "invalid_grant", "error_description": "Device code not valid"}, "invalid_grant: Device code not"),
-        ({"access_token": "a"}, "no token answer"),
-    ],
-)
-async def test_what_ends_it_is_told(keycloak: Keycloak, answer: dict[str, Any], told: str) -> None:
-    keycloak.answers = [PENDING, answer]
-
-    with pytest.raises(LoginError, match=told):
-        await by_code(Clock())
-
-
 @pytest.mark.parametrize(("expires_in", "polls"), [(5, 2), (1, 0), (2**40, device.LONGEST // 2 - 1)])
 async def test_a_code_that_nobody_confirms_is_waited_for_no_longer_than_it_is_good(
     keycloak: Keycloak, expires_in: int, polls: int
@@ -512,33 +495,6 @@ async def test_an_issuer_that_is_another_one_is_not_asked(monkeypatch: pytest.Mo
     for way in (by_code(Clock()), in_browser(lambda _: asyncio.sleep(0))):
         with pytest.raises(LoginError, match="cannot be trusted"):
             await way
-
-
-@pytest.mark.parametrize(
-    ("at", "place"),
-    [
-        ("", ("localhost", 8443)),
-        ("https://keycloak:9443", ("keycloak", 9443)),
-        ("https://keycloak", ("keycloak", 443)),
-    ],
-)
-async def test_the_issuer_can_be_elsewhere_under_its_name(
-    monkeypatch: pytest.MonkeyPatch, at: str, place: tuple[str, int]
-) -> None:
-    asked: list[tuple[str, int]] = []
-
-    async def refuse(_: object, host: str, port: int, **__: object) -> httpcore.AsyncNetworkStream:
-        asked.append((host, port))
-        raise httpcore.ConnectError
-
-    monkeypatch.setenv("ZT_ISSUER_AT", at)
-    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", refuse)
-    async with CLIENT.http() as http:
-        with pytest.raises(httpx.ConnectError):
-            await http.get("https://localhost:8443/realms/agents")
-
-    assert asked == [place]
-    assert (issuer_at() or ("localhost", 8443)) == place
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
@@ -56,7 +55,6 @@ from zt.errors import STARTED_BY
 from zt.login import Client, Login, LoginError, Say
 from zt.operators import Settings
 from zt.output import console
-from zt.status import Seen
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -212,34 +210,6 @@ def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> N
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("user", [None, ""])
-def test_without_a_name_whoever_signs_in_is_the_operator(
-    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch, user: str | None
-) -> None:
-    signs_in(monkeypatch, "bob")
-    registered.answers["GET /parties"] = (403, {"reason": "policy_denied"})
-
-    told, why = failed(zt("party", "list", env={"ZT_USER": user})).splitlines()
-    assert told == "bob signed in."
-    assert "(403 policy_denied)" in why
-
-
-def test_where_somebody_else_than_expected_signs_in_nothing_is_done(
-    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    registered.answers["GET /parties"] = (200, {"parties": []})
-    assert zt("--user", "Olga", "party", "list").exit_code == 0  # Keycloak's names are in small letters
-
-    registered.asked.clear()
-    signed_out.clear()
-    signs_in(monkeypatch, "bob")
-
-    assert failed(zt("party", "list")) == (
-        "bob signed in, not olga: nothing was done.  Sign in as olga, or give --user bob."
-    )
-    assert (registered.asked, signed_out) == ([], [token_of("bob")])
-
-
 def test_a_token_that_does_not_say_who_signed_in_is_not_used(
     zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,51 +343,6 @@ def test_what_keycloak_did_not_confirm_is_told_and_is_no_success(
     assert orjson.loads(shown.stderr)["reason"] == "keycloak_unconfirmed"
 
 
-def test_what_is_revoked_is_listed_and_what_nobody_did_is_counted(
-    zt: Zt, registered: Registered, snapshot: SnapshotAssertion
-) -> None:
-    """Sessions that signed out, and earlier tokens of users whose credentials changed."""
-    signed_out = [("session", f"zts-{n}", "keycloak: logout") for n in range(3)]
-    ended = "session", "alices", "keycloak: ended"
-    of_one_user = "before", "1 u1", "keycloak: [b]"
-    of_everybody = "before", "1795000000", "events may have been lost"
-
-    told = for_each(
-        zt,
-        registered,
-        "revocations",
-        revoked(),
-        revoked(*(("before", f"179500000{n} u{n}", "keycloak: credential changed") for n in range(5))),
-        revoked(*(("before", f"{n} u client", "keycloak: [b]logout") for n in range(2))),
-        revoked(*signed_out),
-        revoked(signed_out[0], ended, of_one_user),
-        revoked(of_everybody, ("before", "1795000000 alice", "keycloak: logout")),
-    )
-
-    assert told == snapshot
-
-
-@pytest.mark.parametrize(
-    ("state", "cause", "why"),
-    [
-        (
-            "suspended",
-            "drift: agents/reader/main.py",
-            "it had drifted (agents/reader/main.py), and is as approved again: `zt party reinstate agent/reader`",
-        ),
-        ("drifted", "agents/reader/main.py", "agents/reader/main.py"),
-        ("suspended", "the drift: of things", "the drift: of things"),
-    ],
-)
-def test_of_one_that_had_drifted_it_is_told_how_its_suspension_ends(
-    zt: Zt, registered: Registered, state: str, cause: str, why: str
-) -> None:
-    more: dict[str, Any] = {"state": state, "cause": cause, "card": None, "tools": {}}
-    registered.answers["GET /parties/agent/reader"] = (200, READER | more)
-
-    assert f" {why} " in zt("party", "show", "agent/reader").output
-
-
 @pytest.mark.parametrize(
     "name", ["T1", "onrtac:", f"{T1}0", f"{T1} ", f"{T1}\n", "1NR6TImGm6IbbKYu4YBc_Wjv", "", T1.upper()]
 )
@@ -480,16 +405,6 @@ def test_how_to_sign_in_is_told_on_standard_error_as_a_text_or_as_json(
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", ["drifted", "journal_unavailable", "of_its_own"])
-def test_a_refusal_is_reported_with_what_to_do_and_where_it_is_on_record(
-    zt: Zt, registered: Registered, snapshot: SnapshotAssertion, reason: str
-) -> None:
-    answer = {"error": "invalid_request", "reason": reason, "advice": "", "trace_id": "t1"}
-    with_advice = answer | {"advice": "It runs other code."}
-
-    assert for_each(zt, registered, "party suspend agent/reader", answer, with_advice, status=409) == snapshot
-
-
 @pytest.mark.parametrize(
     "name", ["../revocations", "agent/../../revocations", "agent/reader?x", "agent/reader\n", "", "é"]
 )
@@ -508,18 +423,6 @@ def test_an_answer_that_is_none_is_reported(zt: Zt, registered: Registered, answ
     registered.answers["GET /parties"] = (200, answer)
 
     assert failed(zt("party", "list")).startswith("The registry did not answer with JSON")
-
-
-def test_a_sign_in_that_fails_is_reported_and_the_registry_is_not_asked(
-    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def sign_in(_client: Client, **_more: object) -> Login:
-        raise LoginError("it was refused in the browser")
-
-    monkeypatch.setattr(browser, "sign_in", sign_in)
-
-    assert failed(zt("party", "list")) == "Nobody was signed in: it was refused in the browser."
-    assert registered.asked == []
 
 
 def test_a_keycloak_that_is_away_is_reported(zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -682,30 +585,6 @@ def test_it_is_no_success_where_keycloak_or_the_registry_does_not_prove_who_it_i
     assert states["authority/registry"] == {"keycloak": "verified", "expired": "expired"}.get(who, "unverified")
 
 
-def test_the_state_of_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Settings, "place", lambda _: place)
-
-    shown = CliRunner().invoke(program.app, ["status"])
-
-    assert failed(shown) == f"There is no {place.ca}: is the system running? {STARTED_BY}"
-
-
-def test_where_nobody_answers_the_next_step_is_to_start_it(
-    place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA
-) -> None:
-    place.ca.write_bytes(ca.pem)
-    monkeypatch.setattr(Settings, "place", lambda _: place)
-
-    async def nobody(_place: Place, _by_name: ssl.SSLContext) -> list[Seen]:
-        return [Seen("keycloak", "127.0.0.1:1", "unreachable"), Seen("agent/reader", "127.0.0.1:2", "unresolved")]
-
-    monkeypatch.setattr("zt.status.seen", nobody)
-    shown = CliRunner().invoke(program.app, ["status"])
-
-    assert shown.exit_code == 1
-    assert shown.stdout.splitlines()[-1] == f"Nothing runs: {STARTED_BY}"
-
-
 # --- where it looks ---------------------------------------------------------------------------------------------------
 
 
@@ -730,15 +609,6 @@ def test_it_looks_where_the_registry_is_deployed() -> None:
     assert found.directory.names[found.address(REGISTRY)] == NAMES[0]
     assert found.directory.parties[NAMES[0]] == NAMES[1]
     assert found.directory.places[NAMES[0]] == ("127.0.0.1", 8106)
-
-
-def test_a_registry_with_a_mistake_is_reported(zt: Zt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.undo()
-
-    asked = ["--user", "olga", "--system", str(tmp_path), "party", "list"]
-    shown = CliRunner().invoke(program.app, asked, input="right\n")
-
-    assert "registry.yaml: cannot be read" in failed(shown)
 
 
 def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_path: Path) -> None:

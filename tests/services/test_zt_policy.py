@@ -10,7 +10,6 @@ from unittest.mock import AsyncMock
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from syrupy.assertion import SnapshotAssertion
 from typer.testing import Result
 
@@ -18,7 +17,7 @@ from authorities.policy import questions
 from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.office import Office
-from authorities.policy.operators import ROUTES, add_operator_routes, change
+from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.versions import content_of
 from tests.support.operator import NAMES, Registered, Zt, failed, program_at, served
 from tests.support.pki import CA
@@ -432,46 +431,3 @@ def test_the_sentences_of_all_versions_that_are_kept_are_told(
     assert [(one["number"], one["in_force"]) for one in answer["versions"]] == [
         (1, False), (5, True), (4, False), (3, False), (2, False)
     ]  # fmt: skip
-
-
-def test_as_json_an_explanation_has_everything(zt: Zt, tmp_path: Path, authority: Authority) -> None:
-    recorded(tmp_path, authority.office.versions.active.name)
-
-    yes, no = json.loads(zt("policy", "explain", TRACE, "--json").stdout)["decisions"]
-
-    assert (yes["allowed"], yes["nearest"], [rule["id"] for rule in yes["rules"]]) == (True, None, ["use-an-api"])
-    assert (no["allowed"], no["user"]) == (False, {"subject": "bob", "groups": ["/finance"]})
-    assert {one["id"] for one in no["nearest"]} == {"read-own-department", "read-public"}
-
-
-def test_nobody_s_refusals_take_the_place_of_another_s(
-    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The writer's journal has many, in others' names and dated earlier."""
-    monkeypatch.setattr(explanation, "MOST", 2)
-    name = authority.office.versions.active.name
-    invented = asked(refused(name, "scope_missing"), principal=replace(BOB, scopes=()))
-    recorded(tmp_path, name, *[invented] * 9, journal_of="agent-writer")
-    recorded(tmp_path, name, since=100)
-
-    told = json.loads(zt("policy", "explain", TRACE, "--json").stdout)
-
-    explained = [one["asked"] for one in told["decisions"] if not one["allowed"]]
-    assert (explained, told["left_out"]) == (["document.read", "document.read"], 9)
-
-
-def test_what_no_record_names_is_not_explained(zt: Zt, tmp_path: Path, authority: Authority) -> None:
-    recorded(tmp_path, authority.office.versions.active.name)
-
-    assert "is about ffffffffffffffffffffffffffffffff." in failed(zt("policy", "explain", "f" * 32))
-    assert "is no id" in failed(zt("policy", "explain", "bob"))
-
-
-def test_every_route_is_guarded_and_every_guarded_route_is_there(authority: Authority) -> None:
-    ours = [
-        route
-        for route in authority.app.routes
-        if isinstance(route, APIRoute) and route.endpoint.__module__ == add_operator_routes.__module__
-    ]
-
-    assert {(method, route.path) for route in ours for method in route.methods or ()} == {*ROUTES}

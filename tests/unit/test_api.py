@@ -44,12 +44,6 @@ def test_each_public_name_is_there_and_a_type_checker_sees_the_same_ones() -> No
         assert getattr(zerotrust, name) is getattr(import_module(str(module)), known_as)
 
 
-def test_no_public_name_is_a_modules_name_which_would_hide_it() -> None:
-    modules = {path.stem for path in (ROOT / "zerotrust").iterdir()}
-
-    assert modules.isdisjoint(zerotrust.__all__)
-
-
 def test_the_library_names_nothing_of_the_demo() -> None:
     """Its own authorities apart, which every system has: no party, scope, trust domain, department, user or model."""
     known = registry()

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from zerotrust.authzen import EVALUATION, EVALUATIONS, MAX_ANSWER, MAX_QUESTIONS, MAX_RULES, AuthZEN
+from zerotrust.authzen import MAX_ANSWER, MAX_QUESTIONS, MAX_RULES, AuthZEN
 from zerotrust.decision import Decision, Question, Reason, Resource
 from zerotrust.testing import principal
 
@@ -38,32 +38,6 @@ async def all_ways(pdp: AuthZEN) -> list[Decision]:
     about_party = pdp.decide(WHO, "tool.write", TOOL)
     assert not isinstance(about_party, Decision)
     return [await about_party, await pdp.decide_on(WHO, "document.replace", DRAFT), *await pdp.decide_each(WHO, BOTH)]
-
-
-async def test_a_question_says_who_acts_for_whom_with_which_scopes() -> None:
-    heard: list[tuple[str, Any]] = []
-
-    def pdp(request: httpx.Request) -> httpx.Response:
-        heard.append((request.url.path, json.loads(request.content)))
-        assert request.headers["content-type"] == "application/json"
-        return httpx.Response(200, json=YES if request.url.path == EVALUATION else {"evaluations": [YES, YES]})
-
-    assert all(await all_ways(engine(pdp)))
-
-    about = {
-        "subject": {"type": "user", "id": "alice", "properties": {"groups": ["/team"]}},
-        "context": {"agent": WRITER, "actors": [WRITER, ORCHESTRATOR], "scopes": ["tool.read", "tool.write"]},
-    }
-    party = {"action": {"name": "tool.write"}, "resource": {"type": "Party", "id": TOOL}}
-    document = {
-        "action": {"name": "document.replace"},
-        "resource": {"type": "Document", "id": "D-1", "properties": {"state": "draft", "owner": "alice"}},
-    }
-    assert heard == [
-        (EVALUATION, about | party),
-        (EVALUATION, about | document),
-        (EVALUATIONS, about | {"evaluations": [party, document]}),
-    ]
 
 
 async def test_many_rules_and_a_version_that_is_none_are_left_out() -> None:

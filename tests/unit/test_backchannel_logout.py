@@ -1,12 +1,10 @@
 """Logout tokens: only the realm's, only recent, only once (OpenID Connect Back-Channel Logout 1.0 section 2.6)."""
 
-import json
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-from jwt.utils import base64url_decode
 
 from authorities.registry.keycloak.backchannel_logout import EVENT, MAX_AGE, Logouts
 from authorities.registry.keycloak.events import Change
@@ -122,26 +120,6 @@ async def test_what_may_be_otherwise(door: Door, how: dict[str, Any]) -> None:
 )
 async def test_what_it_says_has_to_be_right(door: Door, changed: dict[str, Any], reason: ReasonCode) -> None:
     assert await door.refusal(door.token(**changed)) is reason
-
-
-@pytest.mark.parametrize(
-    ("header", "reason"),
-    [
-        ({"typ": "at+jwt"}, Reason.WRONG_TYPE),
-        ({"typ": "application/at+jwt"}, Reason.WRONG_TYPE),
-        ({"typ": "JWT"}, Reason.WRONG_TYPE),
-        ({"typ": None}, Reason.WRONG_TYPE),
-        ({"kid": "k2"}, Reason.UNKNOWN_KEY),
-        ({"kid": None}, Reason.UNKNOWN_KEY),
-        ({"jku": "https://elsewhere.test/certs"}, Reason.FORBIDDEN_HEADER),
-    ],
-)
-async def test_so_does_its_header(door: Door, header: dict[str, Any], reason: ReasonCode) -> None:
-    kept = {"alg": "RS256", "typ": "logout+jwt", "kid": "k1"} | header
-    raw = json.dumps({name: value for name, value in kept.items() if value}).encode()
-    token = door.issuer.sign_bytes(raw, base64url_decode(door.token().split(".")[1]))
-
-    assert await door.refusal(token) is reason
 
 
 async def test_a_claim_given_twice_is_none(door: Door) -> None:

@@ -131,36 +131,6 @@ async def test_a_routine_call_is_not_recorded_and_its_refusal_is(tmp_path: Path,
     door.close()
 
 
-async def test_a_door_for_one_party_is_shut_to_the_others_and_to_whoever_has_no_certificate(
-    peers_door: Door, issuer: Issuer
-) -> None:
-    good = await peers_door.ask(None, "POST", "/report", peer=workload(READER), body=b"{}")
-    assert good.body.decode() == f"{issuer.registry.id(READER)} nobody {{}}"
-
-    for name in (WRITER, ORCHESTRATOR, "authority/attestation"):
-        reply = await peers_door.ask(None, "POST", "/report", peer=workload(name), body=b"{}")
-        assert (reply.status, reply.reason) == (403, Reason.UNKNOWN_PEER)
-    for method, path in (("GET", "/card"), ("POST", "/report")):
-        for token in (None, issuer.token(), for_the_tool(issuer)):
-            reply = await peers_door.ask(token, method, path, peer=NO_CERTIFICATE)
-            assert reply.status == 403
-            assert reply.reason in {Reason.UNKNOWN_PEER, Reason.NO_CERTIFICATE}
-    assert peers_door.handled == ["POST /report"]
-
-
-async def test_a_suspended_party_gets_in_nowhere_by_its_certificate(peers_door: Door, issuer: Issuer) -> None:
-    peers_door.revocations.change(1, ("party", issuer.registry.id(READER)), "drift")
-
-    refused = await peers_door.ask(None, "GET", "/card", peer=workload(READER))
-    other = await peers_door.ask(None, "GET", "/card", peer=workload(WRITER))
-
-    assert (refused.status, refused.reason) == (401, Reason.REVOKED)
-    assert other.status == 200
-    peers_door.revocations.forget()
-    unknown = await peers_door.ask(None, "GET", "/card", peer=workload(WRITER))
-    assert (unknown.status, unknown.reason) == (503, Reason.REVOCATION_UNKNOWN)
-
-
 # another version of the registry
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.ogx import PORT
-from deploy.setup import LLAMA_STACK, PROVIDER_KEY
+from deploy.setup import PROVIDER_KEY
 from tests.support.system import ROOT
 
 OVERLAY: dict[str, Any] = yaml.safe_load((ROOT / "compose.llama-stack.yaml").read_text())
@@ -37,12 +36,6 @@ def test_who_reaches_whom() -> None:
     assert {name for name, network in OVERLAY["networks"].items() if not (network or {}).get("internal")} == {
         "provider"
     }
-
-
-def test_the_server_listens_in_the_network_with_inference_alone() -> None:
-    assert SERVICES["llama-stack"]["networks"]["to-llama-stack"] == {"aliases": [LLAMA_STACK.host]}
-    assert f"/dev/tcp/{LLAMA_STACK.host}/{PORT}" in SERVICES["llama-stack"]["healthcheck"]["test"][-1]
-    assert "ports" not in SERVICES["llama-stack"]
 
 
 @pytest.mark.parametrize("name", sorted(NEW))

@@ -23,10 +23,6 @@ def told(
     return problem(Facts(status, mounts.encode(), cmdline, environ, hosts), OWN)
 
 
-def test_the_main_process_of_a_closed_container_is_examined() -> None:
-    assert told() is None
-
-
 @pytest.mark.parametrize(
     ("was", "instead", "why"),
     [

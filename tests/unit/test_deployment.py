@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import ValidationError
 
 from tests.support.outside import with_server
-from tests.support.system import ROOT, deployment
+from tests.support.system import ROOT
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError
@@ -71,8 +70,3 @@ def test_a_server_outside_is_somewhere_by_tls(
 
     with pytest.raises(RegistryError, match=re.escape(reason)):
         load_deployment(file, with_server(registry, "0" * 64))
-
-
-def test_nobody_changes_a_place_once_it_is_read() -> None:
-    with pytest.raises(ValidationError, match="frozen"):
-        deployment().parties["agent/reader"].port = 1  # type: ignore[misc]

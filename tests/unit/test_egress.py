@@ -98,17 +98,6 @@ async def test_a_token_goes_nowhere_else(out: Out, kind: str, url: str) -> None:
 
 
 @KINDS
-async def test_who_is_revoked_or_may_be_gets_nothing(out: Out, kind: str) -> None:
-    out.revocations.change(1, ("party", DOCUMENTS), "drift")
-    assert await out.refusal(kind, "http://127.0.0.1:8104/") == Reason.PEER_REVOKED
-    out.revocations.change(2, ("party", DOCUMENTS), None)
-    out.revocations.forget()
-    assert await out.refusal(kind, "http://127.0.0.1:8104/") == Reason.REVOCATION_UNKNOWN
-
-    assert out.sent == []
-
-
-@KINDS
 async def test_without_a_token_nothing_is_sent(out: Out, kind: str) -> None:
     with pytest.raises(LookupError):
         await out.post(kind, "http://127.0.0.1:8104/")
@@ -117,17 +106,6 @@ async def test_without_a_token_nothing_is_sent(out: Out, kind: str) -> None:
     with pytest.raises(LookupError):  # the block is over, and its token with it
         await out.post(kind, "http://127.0.0.1:8104/")
     assert out.sent == []
-
-
-@KINDS
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("location", ["http://attacker.test/", "http://127.0.0.1:8104/elsewhere"])
-async def test_a_redirect_is_not_followed(out: Out, kind: str, status: int, location: str) -> None:
-    out.status, out.location = status, location
-    with calling_with(token()):
-        await out.post(kind, "http://127.0.0.1:8104/")
-
-    assert len(out.sent) == 1
 
 
 @KINDS

@@ -350,20 +350,6 @@ async def test_an_exchange_that_was_called_off_is_tried_anew(bench: Bench) -> No
     assert await bench.exchange()
 
 
-async def test_all_who_wait_for_a_failure_are_told_and_the_next_one_tries_again(bench: Bench) -> None:
-    bench.answer = lambda _form: httpx.ConnectError("nobody there")
-    with held(bench):
-        waiting = [asyncio.create_task(bench.exchange()) for _ in range(5)]
-        await until(lambda: len(bench.requests) == 1)
-    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [Denied] * 5
-    assert len(bench.requests) == 1
-
-    bench.answer = bench.granted
-    assert (await bench.exchange()).token_id == "narrowed-2"
-    assert bench.reasons == [Reason.ISSUER_UNAVAILABLE, Reason.GRANTED]
-
-
 @pytest.mark.parametrize(
     ("life", "how", "until"),
     [

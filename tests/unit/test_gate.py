@@ -390,17 +390,6 @@ def test_a_state_is_passed_on_in_its_bounds_or_not_at_all(given: list[bytes], pa
     assert len(found) <= MAX_STATE
 
 
-@pytest.mark.parametrize("version", [b"01", b"cc", b"fe"])
-@pytest.mark.parametrize("more", [b"", b"-", b"-more-of-it"])
-async def test_a_later_version_is_read_as_far_as_it_is_known(
-    tool_door: Door, issuer: Issuer, version: bytes, more: bytes
-) -> None:
-    later = (b"traceparent", version + TRACEPARENT[1][2:] + more)
-    await tool_door.call(for_the_tool(issuer), tool_call(), headers=[ERA_HEADER, later])
-
-    assert tool_door.records[0]["trace_id"] == TRACE
-
-
 @pytest.mark.parametrize(
     "values",
     [

@@ -21,7 +21,6 @@ from local.java import find_java, is_program, java_fault
 from local.keycloak_distribution import find_distribution, unpack
 
 NEW = 'openjdk version "25.0.4" 2026-08-18 LTS'
-OLD = 'openjdk version "17.0.15" 2025-04-15'
 
 
 def silent(_: str) -> None:
@@ -64,15 +63,6 @@ def java(tmp_path: Path) -> Java:
 
 
 # --- Java -------------------------------------------------------------------------------------------------------------
-
-
-def test_java_17_is_passed_over(java: Java, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    java("old", OLD)
-    java("", OLD)  # on the path
-    fitting = java("jvm/jdk-25", NEW)
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
-
-    assert find_java(silent) == fitting
 
 
 def test_a_java_that_cannot_run_scripts_or_does_not_run_is_passed_over(java: Java, tmp_path: Path) -> None:
@@ -167,23 +157,6 @@ changes = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys()
 
 
 @changes
-@pytest.mark.usefixtures("released")
-def test_what_was_changed_since_it_was_unpacked_is_fetched_anew(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
-) -> None:
-    asked, told = offer(monkeypatch, archive()), list[str]()
-    home = find_distribution(silent)
-    change(home)
-
-    assert find_distribution(told.append) == home
-
-    assert told[0] == f"{home} is not Keycloak 26.7.5 as it was released: it is removed, and fetched again"
-    assert asked == [keycloak_distribution.DOWNLOAD] * 2
-    assert {name: (home / name).read_text() for name in RUN} == RUN
-    assert not (home / "lib/lib/main/two.jar").exists()
-
-
-@changes
 def test_a_distribution_of_the_users_own_that_was_changed_is_refused_and_left_alone(
     own: Path, change: Callable[[Path], object]
 ) -> None:
@@ -204,15 +177,3 @@ def test_a_download_with_another_digest_is_refused_and_nothing_is_kept(monkeypat
         find_distribution(silent)
 
     assert not list(cache_folder().iterdir())
-
-
-def test_maven_comes_before_the_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = offer(monkeypatch, b"")
-    source = tmp_path / "source.zip"
-    source.write_bytes(archive())
-    find = 'for a; do case "$a" in -DoutputDirectory=*) d="${a#*=}";; esac; done'
-    script(tmp_path / "bin" / "mvn", f'{find}; /bin/cp {source} "$d/keycloak-quarkus-dist-26.7.5.zip"')
-    monkeypatch.setattr(keycloak_distribution, "check_digest", lambda _: None)
-
-    assert (find_distribution(silent) / "version.txt").exists()
-    assert asked == []

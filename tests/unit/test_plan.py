@@ -5,15 +5,6 @@ import pytest
 from orchestrator.plan import AGENTS, LONGEST_NAME, make_plan
 
 
-def test_a_question_is_for_the_reader_alone_and_carries_no_scope_to_write() -> None:
-    (step,) = make_plan("Summarise the incident reports.", "/finance")
-
-    assert step.agent == "agent/reader"
-    assert "tool.write" not in step.scopes
-    assert step.instruction == "Summarise the incident reports."
-    assert step.department == "/finance"
-
-
 @pytest.mark.parametrize("request_", ["Summarise and file it.", "Summarise, then SAVE", "Write: a summary"])
 def test_the_writer_takes_part_only_where_something_is_to_be_kept(request_: str) -> None:
     reading, writing = make_plan(request_, "/finance")

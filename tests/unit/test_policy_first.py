@@ -8,7 +8,7 @@ import pytest
 
 from authorities.policy import versions
 from authorities.policy.first import begin, recorded, target
-from authorities.policy.versions import FIRST, Content, Summary, Versions, VersionsError
+from authorities.policy.versions import Content, Summary, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.audit.forms import sanitize
@@ -29,14 +29,6 @@ def started(folder: Path, content: Content, on_record: Recorded = frozenset()) -
 
 def key(version: Summary) -> tuple[int, str]:
     return version.number, version.digest
-
-
-def test_a_first_version_that_is_fit_is_kept_and_needs_no_record(tmp_path: Path) -> None:
-    first = started(tmp_path, CONTENT).active
-
-    assert (first.number, first.content, first.by, first.why) == (1, CONTENT, None, FIRST)
-    assert started(tmp_path, CONTENT).active == first
-    assert of(tmp_path, WRONG, {key(first)}).active == first, "on record, policies/ may have changed"
 
 
 def test_one_that_is_not_is_refused_with_what_is_wrong_and_the_next_start_reads_it_anew(tmp_path: Path) -> None:

@@ -158,22 +158,6 @@ async def test_what_a_call_does_on_a_connection_that_was_closed_meanwhile_is_an_
     assert stream.get_extra_info("is_readable")
 
 
-async def test_no_cookie_is_kept(reader: Party, http: Any) -> None:
-    reader.headers = [(b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"b=2; Path=/")]
-    answer = await http.get(reader.address)
-
-    assert "set-cookie" not in answer.headers
-    assert not http.cookies
-
-
-async def test_a_text_is_utf_8_whatever_its_sender_says(reader: Party, http: Any) -> None:
-    reader.headers = [(b"content-type", b"text/plain"), (b"Content-Type", b"text/plain; format=x; CharSet=punycode")]
-    answer = await http.post(reader.address, content="ä-a".encode())
-
-    assert answer.headers.get_list("content-type") == ["text/plain, text/plain"]
-    assert (answer.encoding, answer.text) == ("utf-8", "ä-a")
-
-
 INTERIM = b"HTTP/1.1 103\r\n\r\n"
 
 
@@ -223,39 +207,6 @@ async def test_calls_wait_for_a_connection_where_there_are_too_many(
 
     assert [answer.status_code for answer in answers] == [200] * 20
     assert len(reader.connections) == 2
-
-
-async def test_an_unknown_origin_is_not_called(reader: Party, kind: Kind, http: Any) -> None:
-    port = reader.address.rpartition(":")[2]
-    for url in (
-        f"http://127.0.0.1:{port}/",
-        f"https://localhost:{port}/",
-        "https://127.0.0.1/",
-        f"https://127.0.0.1:{port}@attacker.test/",
-        f"https://{dns_name(READER, TRUST_DOMAIN)}:{port}/",
-    ):
-        with pytest.raises(kind[0].ConnectError, match="no party is registered at this address"):
-            await http.get(url)
-
-    assert reader.asked == []
-    assert not reader.server.server_state.connections
-
-
-async def test_a_party_is_not_called_while_it_is_suspended_not_even_on_a_kept_connection(
-    reader: Party, kind: Kind
-) -> None:
-    suspended: set[str] = set()
-    library, connect = kind
-    transport = connect(directory(reader), the_ca().svid(ORCHESTRATOR), suspended=suspended.__contains__)
-    async with library.AsyncClient(transport=transport) as http:
-        await http.get(reader.address)
-        suspended.add(f"spiffe://{TRUST_DOMAIN}/{READER}")
-        with pytest.raises(library.ConnectError, match="the party is suspended"):
-            await http.get(reader.address)
-        suspended.clear()
-        await http.get(reader.address)
-
-    assert len(reader.asked) == 2
 
 
 async def test_a_name_that_leads_nowhere_is_called_where_the_party_listens(reader: Party, kind: Kind) -> None:
@@ -353,38 +304,6 @@ async def test_a_connection_that_the_other_end_has_ended_is_not_used_again(reade
     await asyncio.sleep(0.05)
     await http.get(reader.address)
 
-    assert len(reader.connections) == 2
-
-
-async def test_a_connection_whose_other_end_will_say_no_more_is_not_used_again(kind: Kind) -> None:
-    """Without TLS, where it could still be spoken to."""
-    asked: list[asyncio.StreamWriter] = []
-
-    async def once(there: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
-        asked.append(back)
-        await there.readuntil(b"\r\n\r\n")
-        back.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        back.write_eof()
-
-    answering = await asyncio.start_server(once, "127.0.0.1", 0)
-    address = f"http://127.0.0.1:{answering.sockets[0].getsockname()[1]}"
-    async with client(kind, Directory({address: "reader.test"}, {})) as (http, _):
-        for _ in range(2):
-            assert (await http.get(address)).status_code == 200
-            await asyncio.sleep(0.05)
-    answering.close()
-    for back in asked:
-        back.transport.abort()
-    assert len(asked) == 2
-
-
-async def test_after_a_renewal_calls_are_made_with_the_new_certificate(reader: Party, calling: tuple[Any, Any]) -> None:
-    http, transport = calling
-    await http.get(reader.address)
-    transport.renew(the_ca().svid(WRITER))
-    await http.get(reader.address)
-
-    assert reader.asked == [f"spiffe://{TRUST_DOMAIN}/{name}" for name in (ORCHESTRATOR, WRITER)]
     assert len(reader.connections) == 2
 
 

@@ -17,7 +17,7 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
 from zerotrust.receipts.calls import Calls, OneCall, Room
-from zerotrust.receipts.carried import HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
+from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
 from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of, receipt_of
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.workload import WorkloadError
@@ -109,17 +109,6 @@ def test_an_answer_with_another_form_has_none(content: bytes) -> None:
 # what a request has asked for
 
 
-def test_what_no_receipt_names_is_not_passed_on() -> None:
-    deep = naming("leaf.l.l")
-    own = naming(deep, "other.o.o")
-    sent = [own, "junk.j.j", "junk.a.j", deep, "leaf.l.l", "other.o.o", own, "junk.j.j"]
-
-    calls = Calls()
-    calls.called(TOOL, "T3", b"").answered(b'{"receipts":"%b"}' % "~".join(sent).encode())
-
-    assert calls.received == [own, deep, "leaf.l.l", "other.o.o"]
-
-
 def test_a_party_that_sends_without_end_takes_no_room_from_others() -> None:
     """In whatever order, and in one answer or in many; what is left out is the latest of whoever has sent the most."""
     most = MAX_VALUE - MAX_OWN
@@ -208,22 +197,6 @@ def test_a_receipt_comes_in_its_place_or_in_the_header_and_there_is_a_reason_for
     [one] = calls.asked()
     assert ("".join(calls.received) or None, one.reason) == noted
     assert (one.receipt is None, one.answer) == (noted[0] is None, hashed(left))
-
-
-def test_a_refusal_without_calls_has_its_receipt_in_the_header_and_its_body_as_it_is(call: Call) -> None:
-    answer, calls = Sealing(call, signed), call.calls
-    assert calls is not None
-    calls.refusal = Denied(Reason.RESOURCE_DENIED)
-    calls.about(sanitize("document FIN-201"), Reason.RESOURCE_DENIED)
-
-    answer.passed(start(content_length="2"))
-    begun, whole = answer.passed(body(b"{}"))
-
-    headers = dict(begun["headers"])
-    own = said(headers[HEADER.encode()].decode())
-    assert (whole["body"], headers[b"content-length"]) == (b"{}", b"2")
-    assert (own.verdict, own.answer, own.calls) == ("refused", hashed(b"{}"), ())
-    assert call.receipt == digest_of(headers[HEADER.encode()].decode())
 
 
 @pytest.mark.parametrize("change", ["called", "exchanged", "resources", "unnoted", "not refused", "in pieces"])
@@ -331,23 +304,6 @@ def start(**headers: str) -> Message:
 
 def body(content: bytes, *, more: bool = False) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
-
-
-def test_an_answer_gets_the_receipt_its_length_and_the_receipts_from_below(call: Call) -> None:
-    answer, content = Sealing(call, signed), b'{"receipts":""}'
-    assert call.calls is not None
-    call.calls.called(TOOL, "T3", b"").answered(b'{"receipts":"below.b.b"}')
-
-    assert answer.passed(start(content_length=str(len(content)))) == []
-    first, last = answer.passed(body(content))
-
-    assert dict(first["headers"]) == {b"content-length": b"%d" % len(last["body"])}
-    found = taken(last["body"])
-    assert found is not None
-    own, below = found.receipts
-    assert (call.receipt, below) == (digest_of(own), "below.b.b")
-    assert (said(own).answer, said(own).verdict, said(own).token.jti) == (hashed(content), "done", "T2")
-    assert call.outcome().answer_sha256 == said(own).answer
 
 
 def test_a_stream_ends_with_the_receipt(call: Call) -> None:

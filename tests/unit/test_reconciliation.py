@@ -51,14 +51,6 @@ def test_a_client_that_writes_nothing_is_an_alarm_too_within_seconds() -> None:
     assert log.causes == [("silent", "a")]
 
 
-def test_what_a_late_journal_explains_is_taken_back() -> None:
-    log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, LONG)
-    log.add(LONG, line(READER, 60 * SECOND, exchange("a")))
-
-    assert log.causes == [("silent", "a"), ("explained", "a")]
-    assert log.idle(LONG, 2 * LONG).causes == log.causes
-
-
 def test_while_the_registry_cannot_read_the_issuers_events_no_exchange_is_unknown() -> None:
     log = Log().add(SECOND, line(READER, SECOND, exchange("a")))
     for at in range(5, 600, 5):
@@ -252,14 +244,6 @@ def played(made: list[Made], missing: Callable[[str], bool] = lambda _: False) -
 @given(st.lists(MADE, max_size=8))
 def test_whatever_is_as_late_as_usual_is_no_alarm(made: list[Made]) -> None:
     assert played(made).alarms == []
-
-
-@given(st.lists(MADE, min_size=1, max_size=8), st.data())
-def test_whichever_side_is_left_out_is_the_one_alarm(made: list[Made], data: st.DataObject) -> None:
-    number = data.draw(st.integers(0, len(made) - 1))
-    side, cause = data.draw(st.sampled_from([("issuer", "unknown"), ("journal", "unexplained")]))
-
-    assert played(made, f"{side} {number}".__eq__).causes == [(cause, f"t{number}")]
 
 
 def test_what_is_waited_for_is_longer_than_parties_try() -> None:

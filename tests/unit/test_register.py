@@ -132,21 +132,6 @@ def test_what_no_party_runs_is_not_approved_and_may_change(project: Path) -> Non
     assert check(project) is None
 
 
-def test_without_a_lock_nothing_is_approved(project: Path) -> None:
-    (project / "registry.lock").unlink()
-
-    assert "registry.lock: cannot be read (No such file or directory): `make register` writes it" in str(check(project))
-
-
-def test_a_registry_with_a_mistake_is_neither_checked_nor_registered(project: Path) -> None:
-    before = (project / "registry.lock").read_text()
-    (project / "registry.yaml").write_text("trust_domain: agents.example")
-
-    assert "registry.yaml: realm: Field required" in str(check(project))
-    assert "registry.yaml: realm: Field required" in str(write(project))
-    assert (project / "registry.lock").read_text() == before
-
-
 def test_code_that_cannot_be_read_whole_is_not_approved(project: Path) -> None:
     (project / "agents" / "reader" / "link.py").symlink_to(project / "agents" / "writer" / "main.py")
 

@@ -22,7 +22,6 @@ from zerotrust.token_validation import CLOCK_SKEW, TICK
 
 READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"
 CALLER = principal(actors=(READER, ORCHESTRATOR), token_id="T2", lineage=("T0", "T1"), client="walkthrough")
-USER = principal(party="walkthrough", client="walkthrough")
 
 
 @pytest.fixture
@@ -50,29 +49,6 @@ REVOKED: list[Revocable] = [
 ]
 
 
-@pytest.mark.parametrize("subject", REVOKED, ids=" ".join)
-def test_whatever_a_caller_stands_on_can_be_revoked_and_given_back(
-    revocations: Revocations, subject: Revocable
-) -> None:
-    assert revocations.of(CALLER)
-
-    revocations.change(1, subject, "a theft")
-    refused = revocations.of(CALLER)
-    revocations.change(2, subject, None)
-
-    assert (refused.allowed, refused.reason) == (False, Reason.REVOKED)
-    assert refused.detail == f"{' '.join(subject)}: a theft"
-    assert revocations.of(CALLER)
-
-
-def test_a_login_client_can_be_revoked_too(revocations: Revocations) -> None:
-    revocations.change(1, ("party", "walkthrough"), "a theft")
-
-    assert revocations.of(USER).reason is Reason.REVOKED
-    assert revocations.of(CALLER).reason is Reason.REVOKED  # what was derived from what it was given
-    assert revocations.of(replace(CALLER, client="console"))
-
-
 def test_a_party_that_is_called_or_calls_by_itself_stands_or_not(revocations: Revocations) -> None:
     revocations.change(1, ("party", READER), "drift")
 
@@ -95,23 +71,6 @@ def test_at_first_nothing_is_fresh_and_so_nothing_is_allowed(clock: Clock) -> No
     assert revocations.of(CALLER).reason is Reason.REVOCATION_UNKNOWN  # the state may be old
     revocations.confirm(0, 0.0)
     assert revocations.of(CALLER)
-
-
-@pytest.mark.parametrize(
-    ("silence", "oldest", "known"),
-    [
-        *((silence, 0.0, silence <= 3) for silence in (0, 3.0, 3.001, 1e9)),
-        *((0, oldest, oldest < 3) for oldest in (2.9, 3.1, 1e9)),
-    ],
-)
-def test_silence_means_stale_data_also_that_of_a_source(
-    revocations: Revocations, clock: Clock, silence: float, oldest: float, known: bool
-) -> None:
-    revocations.confirm(0, oldest)
-    clock.now += silence
-
-    assert revocations.fresh is known
-    assert revocations.of(CALLER).reason is (Reason.GRANTED if known else Reason.REVOCATION_UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -151,32 +110,6 @@ def test_what_was_invalidated_is_not_fresh_until_the_whole_state_has_come_again(
 
 
 # what was issued before a time
-
-
-@pytest.mark.parametrize(
-    ("whose", "concerned"),
-    [
-        ("alice", True),
-        (f"alice {READER}", True),
-        (f"alice {ORCHESTRATOR}", True),
-        ("alice walkthrough", True),
-        ("bob", False),
-        (f"bob {READER}", False),
-        ("alice zt", False),
-        ("walkthrough", False),
-        (READER, False),
-    ],
-)
-def test_a_time_may_be_for_one_user_and_for_one_party_in_their_chain(
-    revocations: Revocations, whose: str, concerned: bool
-) -> None:
-    told: list[Decision] = []
-    with revocations.watching(CALLER, told.append):
-        revocations.change(1, ("before", f"0 {whose}"), "too many")
-
-    assert bool(revocations.of(CALLER)) is not concerned
-    assert len(told) == concerned
-    assert revocations.of(replace(CALLER, chain_started_at=1))
 
 
 def test_a_later_time_for_the_same_tokens_takes_the_place_of_the_one_before(revocations: Revocations) -> None:

@@ -7,8 +7,6 @@ from inference.chat import Offered
 from inference.script import LONGEST_SENTENCE, MAX_ELEMENTS, MAX_HITS, MAX_ORDERS, MOST_LINES, reply
 
 READING = {"search": ("query",), "read": ("id",)}
-WRITING = {"create": ("title", "text"), "replace": ("id", "text")}
-DELETING = {**WRITING, "delete": ("id",)}
 
 
 def user(text: str) -> dict[str, Any]:
@@ -22,29 +20,6 @@ def tool(found: dict[str, Any] | str) -> dict[str, Any]:
 def called(message: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     calls = message.get("tool_calls") or []
     return [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls]
-
-
-def test_it_files_once_what_came_with_the_task() -> None:
-    messages = [user("File this as a new document:\nSummary of 2 documents:\n- A: bad.")]
-    messages.append(reply(messages, WRITING))
-    assert called(messages[-1]) == [("create", {"title": "Summary of 2 documents", "text": "- A: bad."})]
-
-    filed, refused = tool({"id": "DRAFT-1", "text": "- A: bad."}), tool("refused (policy_denied)")
-    assert reply([*messages, filed], WRITING)["content"] == "Filed as DRAFT-1."
-    assert reply([*messages, refused], WRITING)["content"] == "Nothing was filed."
-    for nothing in "No document was found.", "No document was found.\n", "":
-        answer = reply([user(f"File this as a new document:\n{nothing}")], WRITING)
-        assert answer == {"role": "assistant", "content": "Nothing was filed."}
-
-
-def test_it_deletes_the_drafts_that_a_task_names_once_and_files_nothing() -> None:
-    messages = [user("Delete DRAFT-0123abcd and DRAFT-4567cdef, and DRAFT-0123abcd; not ENG-101.")]
-    messages.append(reply(messages, DELETING))
-    assert called(messages[-1]) == [("delete", {"id": "DRAFT-0123abcd"}), ("delete", {"id": "DRAFT-4567cdef"})]
-
-    messages += [tool({"id": "DRAFT-0123abcd", "title": "A"}), tool("there is no document DRAFT-4567cdef")]
-    assert reply(messages, DELETING)["content"] == "Deleted DRAFT-0123abcd."
-    assert reply([user("Remove it.")], DELETING)["content"] == "Nothing was deleted."
 
 
 def test_it_looks_at_so_many_orders_and_no_more() -> None:

@@ -38,15 +38,6 @@ def test_the_servers_key_is_enrolled_and_stays_the_same(volumes: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in (volumes / "server").iterdir()} == {0o640}
 
 
-def test_without_the_overlay_there_is_no_server_and_its_key_is_not_enrolled_any_more(volumes: Path) -> None:
-    setup.main([])
-    assert not list((volumes / "server").iterdir())
-    setup.main(["llama-stack"])
-    setup.main([])
-
-    assert not (volumes / "outside.json").exists()
-
-
 def test_the_model_server_is_ours_unless_another_one_is_named(volumes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (volumes / "provider-key").write_text("secret\n")
     setup.main(["llama-stack"])

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from zt.explanation import deciding
 from zt.show import local
-from zt.show_explanation import by_whom, explained
+from zt.show_explanation import explained
 
 STRICT, OPEN = "1-aaaaaaaaaaaa", "2-bbbbbbbbbbbb"
 LISTED = {
@@ -62,19 +62,6 @@ def test_where_several_versions_decided_each_line_has_its_version_and_so_has_a_r
     ]
     same = shown(decision(STRICT, sentence=FOR_ALL), decision(OPEN, sentence=FOR_ALL))
     assert same[-2:] == ["The rules:", f"read: {FOR_ALL}"]
-
-
-def test_what_is_in_force_now_is_named_where_another_version_decided() -> None:
-    assert shown(REFUSED)[:2] == [
-        STRICT_LINE,
-        "Version 2 is in force now.",
-    ]
-    for name in ("7-cccccccccccc", "1-cccccccccccc", "41d3c5a0b7e2"):
-        assert shown(decision(name, sentence=""))[:2] == [
-            f"Decided by policy {name}, which the policy authority does not keep.",
-            "Version 2 is in force now.",
-        ]
-    assert [*by_whom(deciding((), LISTED))] == []
 
 
 def test_a_sentence_stands_for_its_own_version_alone_and_none_is_lost() -> None:

@@ -25,12 +25,6 @@ from zerotrust.testing.rogue import Verdict, rogue
 from zerotrust.testing.stack import Stack, StackError
 from zerotrust.testing.users import authorities, directory, passwords
 
-LOADED = """
-import sys; sys.path.append(sys.argv[1]); import pytest
-before = {*sys.modules}
-import zerotrust.testing.pytest_plugin
-print(*sorted({*sys.modules} - before))
-"""
 RUN = """
 import sys; sys.path.append(sys.argv[1]); import pytest
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "zerotrust.testing.pytest_plugin", *sys.argv[2:]]))
@@ -42,14 +36,6 @@ PID, STARTED = 4711, "2026-11-26T12:00:00.123456789Z"
 def python(source: str, *arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-I", "-c", source, str(ROOT), *arguments]
     return subprocess.run(command, cwd=folder, env=NOWHERE, capture_output=True, text=True, check=False)  # noqa: S603
-
-
-def test_the_plugin_imports_next_to_nothing_until_a_fixture_of_it_is_used() -> None:
-    loaded = python(LOADED).stdout.split()
-
-    assert "zerotrust.testing.pytest_plugin" in loaded
-    assert [name for name in loaded if not name.startswith("zerotrust")] == []
-    assert len(loaded) < 10
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,6 @@ def checkpoint(note: Note) -> Checkpoint:
     return READER.check(note)[0]
 
 
-def test_its_checkpoint_is_what_its_log_and_its_witness_signed(note: Note, checkpoint: Checkpoint) -> None:
-    assert (checkpoint.origin, checkpoint.size) == ("agents.example/audit", SIZE)
-    assert set(READER.check(note)[1]) == {"lite"}
-    with pytest.raises(InvalidLog):
-        READER.check(Note(note.text.replace("600", "601"), note.signatures))
-
-
 @pytest.mark.parametrize("index", [0, 1, WIDTH - 1, WIDTH, 512, SIZE - 1])
 def test_an_entry_of_it_is_proved_offline(note: Note, checkpoint: Checkpoint, index: int) -> None:
     tile, at = divmod(index, WIDTH)

@@ -175,14 +175,6 @@ def test_a_tile_of_another_length_is_not_read(spoilt: str, length: int) -> None:
             restored(files.__getitem__, LONGEST)
 
 
-def test_entries_that_do_not_fit_their_tile_are_not_taken_up() -> None:
-    log = Log([b"one", b"two"])
-    files = log.files | {"tile/entries/000.p/2": bundle([b"one", b"2wo"])}
-
-    with pytest.raises(InvalidLog, match="other entries"):
-        restored(files.__getitem__, 2)
-
-
 @pytest.mark.parametrize("level", [0, "entries"])
 def test_a_partial_tile_is_taken_from_the_full_one_that_replaced_it(level: int | str) -> None:
     entries = [b"%d" % number for number in range(WIDTH)]

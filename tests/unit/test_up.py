@@ -8,14 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import local.__main__
 from authorities.policy.versions import content_of
-from local.alone import only_one
 from local.left_running import READY
 from local.manual_steps import RECEIPT_STEPS
-from local.past import HINTS
 from local.program import console
-from local.serve import _show_addresses, hints, last_lines, other_policies, suspensions
+from local.serve import _show_addresses, last_lines, other_policies, suspensions
 from local.system import ROOT
 from registration.realm.users import USERS
 from tests.support.policies import versions_in
@@ -96,23 +93,6 @@ def test_the_steps_to_verify_who_took_part_are_commands_that_there_are(tmp_path:
     assert len(commands) == 5
     for words in commands:  # 2 is a usage error; there is nothing to read in that folder
         assert CliRunner().invoke(app, words, env={"ZT_SYSTEM": str(tmp_path)}).exit_code == 1, words
-
-
-def test_what_was_printed_can_be_printed_again_while_it_runs(
-    system: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    system.journal = lambda _name: ROOT / "run" / "journal.jsonl"
-    monkeypatch.setattr(local.__main__, "FOLDER", tmp_path)
-    told = hints(system)
-    (tmp_path / HINTS).write_text(told)
-    again = CliRunner().invoke(local.__main__.app, ["hints"])
-    assert (again.exit_code, again.output) == (1, "Nothing is running, or not ready yet: `make up` starts it.\n")
-
-    with only_one(tmp_path):
-        again = CliRunner().invoke(local.__main__.app, ["hints"])
-
-    assert (again.exit_code, again.output) == (0, told)
-    assert [secret for secret in system.keycloak.passwords.values() if secret not in told] == []
 
 
 def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:

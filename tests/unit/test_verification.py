@@ -59,20 +59,6 @@ def test_any_byte_that_is_inserted_is_found(at: int, more: bytes) -> None:
 
 
 @given(LEAVES)
-def test_a_leaf_that_is_changed_or_missing_and_a_tail_that_is_cut_off_are_named(leaf: int) -> None:
-    before, [own, *after] = LINES[: FIRST + leaf], LINES[FIRST + leaf :]
-    for lines, what in (
-        ([*before, own.replace(b"example", b"exemple"), *after], "changed"),
-        ([*before, *after], "missing" if after else "truncated"),
-        (before, "truncated"),
-    ):
-        found = fault(b"".join(lines))
-        assert (found.what, found.who, found.leaf) == (what, EXPORT, leaf)
-        if lines is not before:
-            assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
-
-
-@given(LEAVES)
 def test_a_hash_that_is_changed_is_told_from_a_leaf_that_is(leaf: int) -> None:
     lines = list(LINES)
     hashes = bytearray(hashes_of(lines[1]))

@@ -1,7 +1,6 @@
 """What the kernel says about changed files."""
 
 import inspect
-import select
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,15 +25,6 @@ def folder(tmp_path: Path, watch: Watch) -> Path:
     (folder / "part/known.py").write_text("x = 1")
     watch.folder(str(folder), leave_out={"__pycache__", str(folder / "left")})
     return folder
-
-
-def test_what_happens_to_a_file_is_reported_by_its_path(watch: Watch, folder: Path) -> None:
-    (folder / "part/known.py").write_text("x = 2")
-    (folder / "new.py").touch()
-
-    assert select.select([watch], [], [], 5)[0] == [watch]
-    assert watch.read() == {str(folder / "part/known.py"), str(folder / "new.py")}
-    assert watch.read() == set()
 
 
 def test_what_is_forgotten_is_watched_no_longer(watch: Watch, folder: Path) -> None:
@@ -106,15 +96,6 @@ def test_a_watched_folder_that_went_and_came_back_is_watched_again(watch: Watch,
     (folder / "__pycache__").mkdir()
 
     assert watch.read() == {str(folder / "new.py")}
-
-
-def test_a_single_file_is_watched_whether_it_is_there_or_not(watch: Watch, tmp_path: Path) -> None:
-    watch.file(str(tmp_path / "single"))
-
-    (tmp_path / "single").touch()
-    (tmp_path / "other").touch()
-
-    assert watch.read() == {str(tmp_path / "single")}
 
 
 def test_a_single_file_is_reported_by_every_path_that_it_was_asked_for_by(watch: Watch, tmp_path: Path) -> None:
