@@ -90,7 +90,7 @@ TESTS = {
     "audit.chain": "unit/test_journal unit/test_segments faults/test_disk services/test_zt_offline",
     "audit.record": "unit/test_journal unit/test_segments unit/test_leaf unit/test_imports services/test_zt_offline",
     "receipts.receipt": "unit/test_receipts unit/test_imports",
-    "receipts.carried": "unit/test_receipts unit/test_imports",
+    "receipts.carried": "unit/test_receipts unit/test_imports attacks/test_z_receipts",
     "receipts.calls": "unit/test_receipts",
     "receipts.failure": "unit/test_receipt_verification",
     "receipts.opened": "unit/test_receipt_verification attacks/test_z_receipts",

@@ -46,3 +46,11 @@ def test_a_card_ends_with_its_certificate() -> None:
         check_card(
             ended, signer=READER, digest=card_digest(as_json(CARD)), own=the_ca().svid("agent/writer"), now=time.time()
         )
+
+
+@pytest.mark.parametrize("signatures", [[], [{}, {}]])
+def test_a_card_has_exactly_one_signature(signatures: list[dict[str, str]]) -> None:
+    sent = json.dumps(as_json(CARD) | {"signatures": signatures}).encode()
+
+    with pytest.raises(InvalidStatement, match="no signed card"):
+        check_card(sent, signer=READER, digest=None, own=the_ca().svid("agent/writer"), now=time.time())

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tests.support.system import ROOT
+from zerotrust.registry.expected import expected_at
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import MAX_FILE, RegistryError
 
@@ -229,3 +230,12 @@ def test_a_registry_has_a_bound_and_is_a_file(tmp_path: Path) -> None:
 def test_nobody_changes_a_registry_once_it_is_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_registry(ROOT / "registry.yaml").realm = "master"  # type: ignore[misc]
+
+
+def test_a_client_without_a_certificate_is_no_peer_and_a_party_without_a_limit_of_its_own_has_none(
+    registry: Registry,
+) -> None:
+    expected = expected_at("orchestrator", registry, "https://issuer.test")
+
+    assert registry.without_certificate.isdisjoint(expected.peers.values())
+    assert None not in expected.max_ttls.values()

@@ -321,6 +321,12 @@ def test_what_is_no_proof(old: str, new: str) -> None:
         proof(str(proved(1)).replace(old, new).encode())
 
 
+def test_a_policy_says_where_a_witness_is_asked_and_need_not() -> None:
+    found = policy(f"witness one {ONE.public} https://one.example/\nwitness two {TWO.public}\nquorum one\n")
+
+    assert found.addresses == {"one": "https://one.example/"}
+
+
 def test_the_quorum_is_complete_with_the_last_witness_that_it_takes() -> None:
     keys = {name: witness(name).public for name in ("one", "two", "three")}
     known = "".join(f"witness {name} {key}\n" for name, key in keys.items())
