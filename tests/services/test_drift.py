@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from mmap import mmap
 from pathlib import Path
@@ -92,6 +92,27 @@ async def test_a_changed_file_is_noticed_at_once_told_by_name_and_forgotten_when
         ("drifted", "agents/reader/helper.py"),
         ("restored", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda path: (path / "helper.pyc").write_bytes(b"planted"), "helper.pyc"),
+        (lambda path: (path / "helper.py").rename(path / "other.py"), "helper.py"),
+        (lambda path: path.rename(path.with_name("away")), "agents/reader"),
+        (lambda path: (path / "link.py").symlink_to("/etc/hostname"), "link.py"),
+    ],
+    ids=["bytecode planted", "renamed", "the folder itself", "a link"],
+)
+async def test_whatever_changes_among_a_partys_files_is_noticed(
+    authority: Authority, probe: Probe, change: Callable[[Path], object], name: str
+) -> None:
+    await probe.run("answer = 0")
+
+    change(authority.site.root / "agents/reader")
+
+    await noticed(authority, name)
+    assert "no identity issued" in await probe.run(FETCH)
 
 
 async def test_a_write_that_leaves_size_and_time_as_they_were_is_found_by_its_ctime(
