@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support import system as support
 from tests.support.system import registry
-from zerotrust.decision import Reason, Resource
+from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import NO_CODE, CedarPolicy, PolicyError
 from zerotrust.registry.entities import party_entities
@@ -231,3 +231,34 @@ def test_a_long_policy_is_refused_and_many_short_ones_are_not() -> None:
 def test_a_text_that_nothing_closes_is_looked_through_once(end: str) -> None:
     """Else 64 KiB of escaped quotes take 16 s."""
     assert NO_CODE.sub("", 'permit"' + '\\"' * 100 + end) == "permit"
+
+
+DOOR = REGISTRY.id("authority/registry")
+DOORS = [("zt", "registry.admin", "authority/registry"), ("zt-policy", "policy.admin", "authority/policy")]
+
+
+def test_an_operator_without_the_scope_in_the_token_is_told_which_and_the_policy_by_itself_asks_for_it() -> None:
+    without = caller("zt", "tool.read", groups="/operators")
+
+    told = POLICY.decide(without, "registry.admin", DOOR)
+    assert told == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail="needs registry.admin")
+    decision = POLICY._ask(without, "registry.admin", Resource("Party", DOOR), permission="registry.admin")
+    assert decision.reason is Reason.POLICY_DENIED
+
+
+def changed_entity(client: str, door: str, **attributes: Any) -> CedarPolicy:
+    """The policies over a registry in which one of these attributes is otherwise: of the client, or of the door."""
+    entities = party_entities(REGISTRY)
+    for entity in entities:
+        known = {client: {"delegates", "may_call"}, door: {"serves"}}.get(entity["uid"]["id"], set())
+        entity["attrs"] |= {key: attributes[key] for key in attributes.keys() & known}
+    return cedar(entities=entities, departments=REGISTRY.departments)
+
+
+@pytest.mark.parametrize(("client", "scope", "door"), DOORS)
+def test_a_door_for_operators_is_open_only_as_the_registry_says(client: str, scope: str, door: str) -> None:
+    operator, at = caller(client, groups="/operators"), REGISTRY.id(door)
+
+    assert changed_entity(client, at).decide(operator, scope, at)
+    for attribute in "delegates", "may_call", "serves":
+        assert not changed_entity(client, at, **{attribute: []}).decide(operator, scope, at)
