@@ -103,7 +103,9 @@ FROM base AS tools
 WORKDIR /app
 COPY --chmod=755 registry.yaml registry.lock ./
 COPY --chmod=755 zerotrust ./zerotrust
+COPY --chmod=755 evidence ./evidence
 COPY --chmod=755 zt ./zt
+COPY --chmod=755 testkit ./testkit
 COPY --chmod=755 demo ./demo
 COPY --chmod=755 local ./local
 COPY --chmod=755 deploy ./deploy

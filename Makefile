@@ -82,7 +82,7 @@ attacks: .venv/ready  ## Try each attack, with and without the check against it
 faults: .venv/ready  ## Kill, stop and cut off processes, for several minutes
 	@$(RUN) pytest -m exhaustive
 
-mutations: .venv/ready  ## Delete each check of zerotrust/; show which test fails
+mutations: .venv/ready  ## Delete each check of the library; show which test fails
 	@$(RUN) tests.mutations
 
 fuzz: .venv/ready  ## Fuzz for ten minutes (FUZZ_SECONDS=60: for one)

@@ -30,10 +30,10 @@ from local.manual_steps import REQUEST
 from local.program import paragraph, until_stopped
 from local.sign_in import print_token
 from local.system import ROOT, Running
+from testkit.browser import Person
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.testing.browser import Person
 from zt.login import issuer_http
 
 CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")

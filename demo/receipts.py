@@ -18,12 +18,12 @@ from authorities.attestation.spiffe.svid_issuer import Issuer
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import begin
 from demo.story import task_answered
+from evidence import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
+from evidence.opened import each
 from local.manual_steps import REQUEST
 from local.program import busy, console, paragraph, say
 from local.system import ROOT, Running
-from zerotrust.receipts import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
 from zerotrust.receipts.carried import HEADER, filled, taken
-from zerotrust.receipts.opened import each
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.registry.lock import LOCK, load_lock
 from zerotrust.registry.model import dns_name

@@ -17,7 +17,7 @@ from pathlib import Path
 from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
 from registration.realm import as_text
 from registration.realm.users import USERS
-from zerotrust.registry import files
+from zerotrust.authority import snapshot_files as files
 from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import load_registry
 

@@ -90,7 +90,7 @@ def token(
     The password is prompted for, or read from standard input.
     """
     from local.sign_in import ask_password, print_token
-    from zerotrust.testing.browser import Person
+    from testkit.browser import Person
 
     sys.exit(print_token(Person(user, ask_password()), scope, client))
 

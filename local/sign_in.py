@@ -15,7 +15,7 @@ from rich.text import Text
 from local.keycloak_options import URL
 from local.program import FOLDER
 from local.system import EVERYTHING
-from zerotrust.testing.browser import Person
+from testkit.browser import Person
 from zt.errors import CommandError
 from zt.sign_in import client_at, sign_in_at
 from zt.terminal import Terminal

@@ -14,6 +14,7 @@ from local.insider import ask_inside, svid_inside
 from local.keycloak import Keycloak
 from local.llama_stack import LlamaStack
 from local.past import data_of
+from testkit.browser import sign_in
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
 from zerotrust.issuer.discovery import Metadata
@@ -24,7 +25,6 @@ from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
-from zerotrust.testing.browser import sign_in
 from zt.client import user_client
 from zt.login import Login
 

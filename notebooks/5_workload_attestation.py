@@ -26,9 +26,9 @@ from lab.notebooks.temporary import attestations_log, file_added, logged, moved,
 from lab.notebooks.use import close, here, told
 from local.manual_steps import REQUEST
 from local.system import ROOT
+from testkit.ca import CA
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.spiffe.tls import server_context
-from zerotrust.testing.ca import CA
 from zt.errors import RefusedError
 
 system = await attach()

@@ -58,7 +58,7 @@ show_tree(proven.root)
 # %% [markdown]
 # This is who worked for her: each line is a call, below the call that caused it. The reader was refused FIN-201, which is finance's, and the writer was refused to overwrite a published report.
 #
-# Verification has ten steps, which [receipts.md](../docs/reference/receipts.md) lists. `zt receipt verify` does the same in a terminal, and `zerotrust.receipts.verify` in a program.
+# Verification has ten steps, which [receipts.md](../docs/reference/receipts.md) lists. `zt receipt verify` does the same in a terminal, and `evidence.verify` in a program.
 #
 # ## One receipt
 #

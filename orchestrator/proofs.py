@@ -8,8 +8,8 @@ from fastapi.responses import Response
 
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.limits.answers import ask
-from zerotrust.receipts.logged import MAX_EVIDENCE, evidence_of
 from zerotrust.service import Service
+from zerotrust.tlog.proof import MAX_EVIDENCE, evidence_of
 
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 

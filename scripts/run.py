@@ -23,7 +23,7 @@ from importlib.machinery import ModuleSpec
 ROOT = __file__.removesuffix("/scripts/run.py")
 PACKAGES = frozenset(
     {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
-    | {"zt", "registration", "local", "demo", "deploy", "lab", "scripts", "tests"}
+    | {"evidence", "zt", "registration", "local", "demo", "deploy", "lab", "scripts", "testkit", "tests"}
 )
 
 HOLD_SECRETS = ("zt", "local", "demo", "lab")

@@ -1,4 +1,4 @@
-"""Deletes every check in `zerotrust/`, one after the other, and proves for each that a test fails: `make mutations`.
+"""Deletes every check of the library and of evidence, and proves for each that a test fails: `make mutations`.
 
 First all tests run with nothing deleted: they must pass, and `coverage` records which lines each of them runs.  Then
 each mutant (`lab/deletion.py`) gets a process of its own, forked from one that has the libraries loaded and nothing of
@@ -36,32 +36,30 @@ from lab.deletion import mutant, mutants
 from scripts.run import PACKAGES
 
 ROOT = Path(__file__).parents[1]
-LIBRARY = ROOT / "zerotrust"
+LIBRARY = ROOT / "zerotrust", ROOT / "evidence"
 
 
 def _module(file: Path) -> str:
-    return ".".join(file.relative_to(LIBRARY).with_suffix("").parts)
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removeprefix("zerotrust.")
 
 
 SOURCES = {
-    _module(file): file
-    for file in sorted(LIBRARY.rglob("*.py"))
-    if file.stem != "__init__" and file.parent.name != "testing"  # which checks nothing
+    _module(file): file for folder in LIBRARY for file in sorted(folder.rglob("*.py")) if file.stem != "__init__"
 }
 TESTS = {
-    "visible": "unit/test_terminal unit/test_policy_unread unit/test_imports",
-    "authzen": "unit/test_authzen_client services/test_authzen unit/test_imports",
-    "tlog.compact": "unit/test_verification unit/test_export unit/test_imports",
-    "audit.export": "unit/test_verification unit/test_export unit/test_imports attacks/test_y_audit_log",
-    "audit.fault": "unit/test_verification unit/test_comparison unit/test_imports attacks/test_y_audit_log",
-    "audit.verification": "unit/test_verification unit/test_imports attacks/test_y_audit_log",
+    "authority.visible": "unit/test_terminal unit/test_policy_unread unit/test_imports",
+    "authority.authzen": "unit/test_authzen_client services/test_authzen unit/test_imports",
+    "evidence.compact": "unit/test_verification unit/test_export unit/test_imports",
+    "evidence.export": "unit/test_verification unit/test_export unit/test_imports attacks/test_y_audit_log",
+    "evidence.fault": "unit/test_verification unit/test_comparison unit/test_imports attacks/test_y_audit_log",
+    "evidence.verification": "unit/test_verification unit/test_imports attacks/test_y_audit_log",
     "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
-    "tlog.tiles": "unit/test_tlog_tree unit/test_imports",
+    "authority.tiles": "unit/test_tlog_tree unit/test_imports",
     "tlog.note": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
     "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
     "tlog.quorum": "unit/test_tlog_note unit/test_imports",
     "tlog.proof": "unit/test_tlog_note unit/test_imports",
-    "tlog.witness": "unit/test_tlog_witness unit/test_imports",
+    "authority.cosignature": "unit/test_tlog_witness unit/test_imports",
     "transport.accepting": (
         "services/test_bundle services/test_accepting services/test_server attacks/test_o_keys_door "
         "attacks/test_o_costs input/test_wire"
@@ -92,24 +90,23 @@ TESTS = {
     "receipts.receipt": "unit/test_receipts unit/test_imports",
     "receipts.carried": "unit/test_receipts unit/test_imports attacks/test_z_receipts",
     "receipts.calls": "unit/test_receipts",
-    "receipts.failure": "unit/test_receipt_verification",
-    "receipts.opened": "unit/test_receipt_verification attacks/test_z_receipts",
-    "receipts.accepted": "unit/test_receipt_verification",
-    "receipts.of_registry": "services/test_receipts",
-    "receipts.tree": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
-    "receipts.logged": "unit/test_receipt_verification attacks/test_z_receipts",
-    "receipts.completeness": (
+    "evidence.unproven": "unit/test_receipt_verification",
+    "evidence.opened": "unit/test_receipt_verification attacks/test_z_receipts",
+    "evidence.accepted": "unit/test_receipt_verification services/test_receipts",
+    "evidence.call_tree": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
+    "evidence.logged": "unit/test_receipt_verification attacks/test_z_receipts",
+    "evidence.completeness": (
         "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts services/test_receipts"
     ),
-    "receipts.verification": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
+    "evidence.participants": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
     "sealing": "unit/test_receipts",
-    "audit.leaf": "unit/test_leaf unit/test_imports",
-    "audit.note_key": "unit/test_durable",
+    "authority.leaf": "unit/test_leaf unit/test_imports",
+    "authority.note_key": "unit/test_durable",
     "durable": "unit/test_durable",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
     "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate faults/test_every_call",
     "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk unit/test_gate_order",
-    "limits.budget": "unit/test_containers services/test_audit_authority",
+    "authority.budget": "unit/test_containers services/test_audit_authority",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "binding": "unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay",
@@ -162,7 +159,7 @@ TESTS = {
     ),
     "registry.deployment": "unit/test_deployment unit/test_snapshot",
     "registry.directory": "unit/test_pools unit/test_snapshot",
-    "registry.files": "unit/test_snapshot unit/test_register",
+    "authority.snapshot_files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
     "registry.reading": "unit/test_registry unit/test_snapshot",
     "registry.entities": "unit/test_policy",
@@ -224,7 +221,7 @@ TESTS = {
 """The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
 
 EXCUSED = {
-    "receipts.completeness: marked not in line and span[1] not in spans": "it is quicker not to read the others",
+    "evidence.completeness: marked not in line and span[1] not in spans": "it is quicker not to read the others",
     "gate: if call.route is UNLISTED:": "what such a route requires, nobody has: a second check stands behind it",
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
     "registry.feed: super().__init__(text)": "as for `adapters.answer`",
@@ -262,7 +259,10 @@ class _Recorder:
     """Records which lines each test of a file runs, and which the file's imports and fixtures run for all of them."""
 
     def __init__(self, file: str, data: str) -> None:
-        self._file, self._coverage = file, Coverage(data, include=[f"{LIBRARY}/*"], config_file=False)
+        self._file, self._coverage = (
+            file,
+            Coverage(data, include=[f"{folder}/*" for folder in LIBRARY], config_file=False),
+        )
         self._coverage.start()
         self._coverage.switch_context(file)
 
@@ -292,7 +292,7 @@ def attempt(module: str, number: int, tests: list[str]) -> int:
     load = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, name: str) -> CodeType | None:
-        return deleted if name == f"zerotrust.{module}" else load(self, name)
+        return deleted if name.removeprefix("zerotrust.") == module else load(self, name)
 
     with patch.object(SourceFileLoader, "get_code", get_code):
         return _pytest(*tests)
@@ -322,7 +322,7 @@ def _forked(work: Callable[[], int]) -> tuple[int, str]:
 
 def load_libraries() -> None:
     """Import all that library and tests import, but for this project's own modules."""
-    sources = [file.read_text() for folder in (LIBRARY, ROOT / "tests") for file in folder.rglob("*.py")]
+    sources = [file.read_text() for folder in (*LIBRARY, ROOT / "tests") for file in folder.rglob("*.py")]
     names = {name for text in sources for name in re.findall(r"^(?:from|import) ([\w.]+)", text, re.MULTILINE)}
     with warnings.catch_warnings(action="ignore"):
         for name in sorted(names):

@@ -22,8 +22,8 @@ from zt.operators import Settings, told
 from zt.output import Json, output
 
 if TYPE_CHECKING:
-    from zerotrust.audit.fault import Fault
-    from zerotrust.audit.verification import Verification
+    from evidence.fault import Fault
+    from evidence.verification import Verification
     from zerotrust.tlog.note import Note
     from zt.log_folder import LogFolder
     from zt.names import Calls
@@ -104,7 +104,7 @@ def show(
 
 def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None) -> "Found":
     """Return records of an export, which is verified meanwhile, or else of the journals here."""
-    from zerotrust.audit.fault import Outline
+    from zerotrust.authority.leaf import Outline
     from zt.errors import CommandError
     from zt.evidence import leaves, trusted
     from zt.journals import find
@@ -147,7 +147,7 @@ def verify(
     if export is None:
         _verify_journals(journals or settings.journals)
         return
-    from zerotrust.audit.fault import Faulty
+    from evidence.fault import Faulty
     from zt.evidence import trusted, verified
     from zt.witness import Witness, default_folder
 
@@ -164,7 +164,7 @@ def verify(
 @contextmanager
 def explained() -> Iterator[None]:
     """Exit with a message if a file of the evidence cannot be read, or has a fault."""
-    from zerotrust.audit.fault import Faulty
+    from evidence.fault import Faulty
 
     with told():
         try:
@@ -209,7 +209,7 @@ def export(
 
     What does not fit the checkpoint of the log is no export: the first fault is named, and the exit status is 1.
     """
-    from zerotrust.audit.fault import Faulty
+    from evidence.fault import Faulty
     from zerotrust.tlog.note import Note
     from zt.evidence import export, trusted
     from zt.witness import Witness, default_folder

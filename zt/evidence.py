@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from evidence.export import exported, lines_of
+from evidence.fault import EXPORT, LOG, Delivered, Faulty, compared, named
+from evidence.verification import Leaf, Verification
 from zerotrust.audit.chain import lines
-from zerotrust.audit.export import exported, lines_of
-from zerotrust.audit.fault import EXPORT, LOG, Delivered, Faulty, Outline, compared, named
-from zerotrust.audit.verification import Leaf, Verification
+from zerotrust.authority.leaf import Outline
 from zerotrust.limits.files import file_content
 from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
 from zerotrust.tlog.note import MAX_NOTE, Note

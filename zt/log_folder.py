@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from zerotrust.authority.tiles import read_part
 from zerotrust.tlog.note import Note, parsed
-from zerotrust.tlog.tiles import read_part
 from zerotrust.tlog.tree import InvalidLog
 from zt.errors import CommandError
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zerotrust.authority.snapshot_files import SCHEMA, policy_files
 from zerotrust.limits.answers import MAX_ANSWER
-from zerotrust.registry.files import SCHEMA, policy_files
 from zerotrust.registry.reading import RegistryError, content
 from zt.errors import CommandError
 

@@ -21,8 +21,8 @@ from zt.output import Json, output
 from zt.show import at
 
 if TYPE_CHECKING:
-    from zerotrust.receipts import Proven
-    from zerotrust.receipts.opened import Opened
+    from evidence import Proven
+    from evidence.opened import Opened
 
 receipt = typer.Typer(no_args_is_help=True)
 
@@ -92,8 +92,8 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     Exit with status 1 at the first thing that is not proven.  Exit with status 3 if an export shows nothing wrong, and
     does not decide yet whether a call was left out.
     """
-    from zerotrust.receipts import Unproven, verify
-    from zerotrust.receipts.failure import SOMEBODY, STEPS
+    from evidence import Unproven, verify
+    from evidence.unproven import SOMEBODY, STEPS
     from zerotrust.registry.lock import LOCK, REGISTRY
     from zt.evidence import leaves, trusted
     from zt.receipt_inputs import accepted_by, answer_in, approved_in, authorities, evidence
@@ -134,7 +134,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 
 
 def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
-    from zerotrust.receipts.opened import each
+    from evidence.opened import each
 
     parties = ", ".join(sorted({short(one.signer) for one in each(proven.root)}))
     told = f"{'Proven: ' if proven.at else ''}{parties} took part, and ran code that is accepted."

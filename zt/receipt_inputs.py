@@ -6,14 +6,14 @@ from typing import Annotated
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from evidence import Accepted, Evidence, Party, approved, evidence_of
 from zerotrust.audit.forms import Sha256, SpiffeId
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.limits.strict_yaml import strict_yaml
-from zerotrust.receipts import Accepted, Evidence, Party, approved, evidence_of
-from zerotrust.receipts.logged import MAX_EVIDENCE
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.reading import RegistryError
+from zerotrust.tlog.proof import MAX_EVIDENCE
 from zt.errors import CommandError
 
 MAX_FILE = 1 << 20

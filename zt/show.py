@@ -11,7 +11,7 @@ from rich.text import Text
 from zt.names import short
 
 if TYPE_CHECKING:
-    from zerotrust.audit.fault import Fault
+    from evidence.fault import Fault
     from zt.evidence import Verified
     from zt.status import Seen
 

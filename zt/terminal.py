@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from zerotrust.visible import visible
+from zerotrust.authority.visible import visible
 
 
 def printable(text: str) -> str:

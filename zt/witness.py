@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from zerotrust.audit.note_key import NoteKey, kept_key, new_key
+from zerotrust.authority.cosignature import NotCosigned, Request, judged
+from zerotrust.authority.note_key import NoteKey, kept_key, new_key
+from zerotrust.authority.tiles import reader
 from zerotrust.durable import synced, written
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned
 from zerotrust.tlog.note import COSIGNATURE, Signature, VerifierKey, parsed
-from zerotrust.tlog.tiles import reader
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
-from zerotrust.tlog.witness import NotCosigned, Request, judged
 from zt.errors import CommandError
 from zt.log_folder import LogFolder
 

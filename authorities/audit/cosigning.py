@@ -13,12 +13,12 @@ import httpx
 
 from authorities.audit.log import Growth, LogError, OtherHistory
 from authorities.audit.others import Other
+from zerotrust.authority.cosignature import KEY_HEADER
 from zerotrust.limits.answers import ask
 from zerotrust.tlog.checkpoint import cosigned_at
 from zerotrust.tlog.note import MAX_NOTE, Note, Signature, VerifierKey, signatures
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
-from zerotrust.tlog.witness import KEY_HEADER
 
 WITHIN = 1.0
 """Seconds that other witnesses have for a checkpoint: so long the publication of a batch may wait for them."""

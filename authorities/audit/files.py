@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from zerotrust.authority.tiles import HEIGHT, WIDTH, path, read_part
 from zerotrust.durable import synced, written
 from zerotrust.tlog.note import MAX_NOTE, Note, parsed
-from zerotrust.tlog.tiles import HEIGHT, WIDTH, path, read_part
 
 CHECKPOINT = "checkpoint"
 UNFINISHED = "unfinished"

@@ -32,11 +32,11 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from authorities.audit.log import Log
 from authorities.audit.terms import Term, record_term, terms_of
+from zerotrust.authority.tiles import WIDTH, entries_of, path, reader
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.proof import Proof
-from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader
 from zerotrust.tlog.tree import InvalidLog, inclusion_proof
 
 MOST_FOUND = 1_000

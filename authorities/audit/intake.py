@@ -12,8 +12,8 @@ from authorities.audit.reasons import AuditReason
 from authorities.audit.received import Writers, new_of, sent
 from zerotrust.audit.record import GENESIS, Link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
+from zerotrust.authority.budget import Budget
 from zerotrust.decision import Denied
-from zerotrust.limits.budget import Budget
 from zerotrust.shielded import Shielding, shielded
 
 EVERY = 0.4

@@ -17,10 +17,10 @@ from authorities.audit.received import writers
 from authorities.audit.terms import record_term
 from zerotrust.audit.ledger import InLog, NotDelivered
 from zerotrust.audit.record import Link
+from zerotrust.authority.tiles import reader
 from zerotrust.decision import Denied
 from zerotrust.service import Service
 from zerotrust.tlog.checkpoint import checkpoint_of
-from zerotrust.tlog.tiles import reader
 from zerotrust.tlog.tree import consistency_proof
 
 WITNESSES = "witnesses"

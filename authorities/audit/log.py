@@ -23,16 +23,16 @@ from typing import TypeVar
 from authorities.audit.files import Files
 from authorities.audit.recent import Recent
 from zerotrust.audit.forms import MICROSECONDS
-from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
-from zerotrust.audit.note_key import NoteKey, kept_key, new_key
 from zerotrust.audit.record import Link
+from zerotrust.authority.cosignature import Request
+from zerotrust.authority.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.authority.note_key import NoteKey, kept_key, new_key
+from zerotrust.authority.tiles import WIDTH, Edge, entries_of, grown, path, reader, restored
 from zerotrust.errors import ZeroTrustError
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, signed
 from zerotrust.tlog.note import ED25519, MAX_NOTE, Note, Signature, VerifierKey
-from zerotrust.tlog.tiles import WIDTH, Edge, entries_of, grown, path, reader, restored
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
-from zerotrust.tlog.witness import Request
 
 T = TypeVar("T")
 

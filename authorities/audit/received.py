@@ -6,9 +6,9 @@ from typing import NamedTuple
 from authorities.audit.reasons import AuditReason
 from zerotrust.audit.event import misnamed
 from zerotrust.audit.event_types import Alarm, Data, Issued, RegistryChange
-from zerotrust.audit.leaf import Record, leaf_of
 from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, after, hash_of, link_before
 from zerotrust.audit.tail import MOST_LINES
+from zerotrust.authority.leaf import Record, leaf_of
 from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry

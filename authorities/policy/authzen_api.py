@@ -16,7 +16,7 @@ from authorities.policy.authzen import (
     questions,
     semantic,
 )
-from zerotrust.authzen import EVALUATION, EVALUATIONS
+from zerotrust.authority.authzen import EVALUATION, EVALUATIONS
 
 METADATA = "/.well-known/authzen-configuration"
 """Its path, below the authority's address (section 10.1)."""

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from authorities.policy.decisions import SAID, Row, TableError, rows
 from authorities.policy.versions import Content
-from zerotrust.adapters.answer import cut
 from zerotrust.decision import Decision
+from zerotrust.limits.bounded import cut
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of

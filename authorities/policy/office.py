@@ -9,8 +9,8 @@ from authorities.policy import differences, fit
 from authorities.policy.inquiries import kept, unavailable
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError
-from zerotrust.adapters.answer import cut
 from zerotrust.decision import Denied
+from zerotrust.limits.bounded import cut
 from zerotrust.registry.model import Registry
 from zerotrust.shielded import Shielding, shielded
 

@@ -17,7 +17,7 @@ from authorities.policy.authzen import LONGEST_TEXT, Question
 from authorities.policy.authzen_api import Answer
 from authorities.policy.callers import caller
 from authorities.policy.versions import Version
-from zerotrust.authzen import PARTY, USER
+from zerotrust.authority.authzen import PARTY, USER
 from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS, Principal
 from zerotrust.policy import CedarPolicy, PolicyError

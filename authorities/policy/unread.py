@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from authorities.policy.versions import Content
+from zerotrust.authority.snapshot_files import SCHEMA
+from zerotrust.authority.visible import visible
 from zerotrust.policy import NO_CODE
-from zerotrust.registry.files import SCHEMA
-from zerotrust.visible import visible
 
 KEPT = "\n\t"
 """What a text may have that is not visible."""

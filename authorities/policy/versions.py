@@ -15,9 +15,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from authorities.policy.decisions import FILE, MAX_TABLE
+from zerotrust.authority.snapshot_files import MAX_POLICY_FILES, SCHEMA, policy_files
 from zerotrust.durable import synced, written
 from zerotrust.errors import ZeroTrustError
-from zerotrust.registry.files import MAX_POLICY_FILES, SCHEMA, policy_files
 from zerotrust.registry.lock import Digest
 from zerotrust.registry.policy_bundle import MAX_STEP
 from zerotrust.registry.reading import RegistryError, content

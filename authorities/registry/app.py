@@ -35,6 +35,7 @@ from authorities.registry.witness import POLICY_PATH, Witness, add_witness_route
 from zerotrust.audit.event_parts import Caller, Peer
 from zerotrust.audit.event_types import Action, RegistryChange
 from zerotrust.audit.forms import sanitize
+from zerotrust.authority.cosignature import MAX_REQUEST
 from zerotrust.context import PRINCIPAL, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
@@ -45,7 +46,6 @@ from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service
-from zerotrust.tlog.witness import MAX_REQUEST
 
 ADMIN = Scope("registry.admin")
 

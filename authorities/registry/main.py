@@ -13,8 +13,8 @@ from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.events import Apply
 from authorities.registry.keycloak.exchanges import Exchanges, recorded_in
 from authorities.registry.keycloak.poll import poll
+from zerotrust.authority.snapshot_files import ENROLLED, load_snapshot
 from zerotrust.policy_in_force import NoPolicy
-from zerotrust.registry.files import ENROLLED, load_snapshot
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION

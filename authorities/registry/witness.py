@@ -11,13 +11,13 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
-from zerotrust.audit.note_key import NoteKey, NoteKeyError, kept_key, new_key
+from zerotrust.authority.cosignature import KEY_HEADER, SIZE, NotCosigned, judged, request
+from zerotrust.authority.note_key import NoteKey, NoteKeyError, kept_key, new_key
 from zerotrust.durable import synced, written
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, cosigned
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, parsed, verifier_key
 from zerotrust.tlog.tree import InvalidLog
-from zerotrust.tlog.witness import KEY_HEADER, SIZE, NotCosigned, judged, request
 
 PATH, POLICY_PATH = "/add-checkpoint", "/audit-policy"
 _BEGUN = b"no checkpoint yet\n"

@@ -10,7 +10,7 @@ from typing import Any
 from local.keycloak import Keycloak
 from local.keycloak_options import URL
 from registration.realm.users import USERS, user
-from zerotrust.testing.browser import Person
+from testkit.browser import Person
 from zt.login import Client, Login, sign_out
 
 LIFE = 3600

@@ -33,7 +33,7 @@ async def zt(system: System, command: str, **values: str) -> None:
             "ZT_USER": "olga",
             "ZT_CA": str(system.ca_file),
             "ZT_JOURNALS": str(system.folder / "data"),
-            "BROWSER": f"{ROOT}/scripts/run zerotrust.testing.browser {olga} %s",
+            "BROWSER": f"{ROOT}/scripts/run testkit.browser {olga} %s",
         },
     )
     said, failed = (text.decode() for text in await process.communicate())

@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from evidence.export import exported
+from evidence.fault import Faulty
+from evidence.opened import Opened, each
+from evidence.verification import Verification
 from lab.notebooks.normal import normal
 from local.system import Running
-from zerotrust.audit.export import exported
-from zerotrust.audit.fault import Faulty
-from zerotrust.audit.verification import Verification
-from zerotrust.receipts.opened import Opened, each
 from zerotrust.tlog.quorum import TrustPolicy
 from zt.log_folder import LogFolder
 

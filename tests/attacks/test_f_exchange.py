@@ -22,6 +22,7 @@ from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
 from registration.realm.users import USERS
+from testkit.browser import sign_in
 from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, alive, attack
 from tests.support.real import AGENT_SCOPE, AGENTS, imported
 from tests.support.realm import EXCHANGE, SERVER, TOKEN_TYPE, Realm, chain, claims
@@ -29,7 +30,6 @@ from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry
-from zerotrust.testing.browser import sign_in
 from zerotrust.token_validation import TICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

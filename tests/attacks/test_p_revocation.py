@@ -19,6 +19,7 @@ from authorities.registry.keycloak.poll import applying
 from authorities.registry.shares import TOKENS
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
+from testkit import principal
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.attack_registry import spiffe_id
 from tests.support.ca import REGISTRY_PARTY
@@ -34,7 +35,6 @@ from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import SESSION_KEPT, TOKEN_KEPT, Revocable
 from zerotrust.service import Service
 from zerotrust.spiffe.statement import InvalidStatement
-from zerotrust.testing import principal
 
 READER, WRITER, ORCHESTRATOR = map(spiffe_id, ("agent/reader", "agent/writer", "orchestrator"))
 NOW = 1_800_000_000

@@ -13,6 +13,8 @@ import pytest
 from rich.errors import MarkupError
 
 from local import program
+from testkit.browser import destination
+from testkit.issuer import ISSUER, metadata
 from tests.support.attack import REGISTRY, Attempt, Scene, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
 from tests.support.records import CALLER
@@ -21,8 +23,6 @@ from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Reason
-from zerotrust.testing.browser import destination
-from zerotrust.testing.issuer import ISSUER, metadata
 from zt import browser, device, show
 from zt.login import Client, LoginError
 from zt.terminal import Terminal

@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from lab.realm import PKCE
+from testkit.browser import Person, sign_in
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
 from tests.support.realm import VERIFIER, asked_at, claims, code_in, redeeming
-from zerotrust.testing.browser import Person, sign_in
 from zt.device import GRANT
 from zt.login import LoginError
 

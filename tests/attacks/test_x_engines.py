@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from testkit import guarded
+from testkit.party import Guarded
 from tests.support.attack import Attempt, Scene, Tries, attack, reasons
 from tests.support.records import records
-from zerotrust.authzen import AuthZEN
+from zerotrust.authority.authzen import AuthZEN
 from zerotrust.decision import Decision, PolicyEngine, Reason, Resource
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.service import Service
-from zerotrust.testing import guarded
-from zerotrust.testing.party import Guarded
 
 ROUTES: Routes = {("POST", "/pages"): Scope("page.write"), ("GET", "/health"): Public()}
 PAGE = Resource("Page", "of somebody else")

@@ -7,12 +7,12 @@ from tempfile import mkdtemp
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from testkit import guarded
 from tests.support.attack import Attempt, Scene, Tries, attack, reasons
 from tests.support.records import records
 from zerotrust.decision import Reason, Resource
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.service import Service
-from zerotrust.testing import guarded
 
 HEALTH: Routes = {("GET", "/health"): Public()}
 PAGES: Routes = {("POST", "/pages/publish"): Scope("page.write"), ("POST", "/pages/{page}"): Public(), **HEALTH}

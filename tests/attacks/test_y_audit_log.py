@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
+from evidence.export import lines_of
+from evidence.fault import EXPORT, LOG, Delivered, Fault, Faulty, compared
+from evidence.verification import Verification
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import ORIGIN, Keys
-from zerotrust.audit.export import lines_of
-from zerotrust.audit.fault import EXPORT, LOG, Delivered, Fault, Faulty, compared
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import Link, hash_of
-from zerotrust.audit.verification import Verification
+from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import ED25519, Note, Signature
 from zerotrust.tlog.quorum import TrustPolicy

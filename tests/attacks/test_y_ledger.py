@@ -19,14 +19,14 @@ from tests.support.issuer import Issuer
 from tests.support.ledger import ADDRESS, SERVICE, Registry, grow, lines, opened
 from tests.support.tlog import ORIGIN, Keys, witness
 from tests.support.tlog import Log as Made
-from zerotrust.audit.leaf import Heads, heads_leaf
+from zerotrust.authority.cosignature import NotCosigned, Request, request
+from zerotrust.authority.leaf import Heads, heads_leaf
+from zerotrust.authority.tiles import Edge as Nothing
+from zerotrust.authority.tiles import entries_of, grown
 from zerotrust.service import Service
 from zerotrust.tlog.checkpoint import cosigned
 from zerotrust.tlog.note import ED25519
-from zerotrust.tlog.tiles import Edge as Nothing
-from zerotrust.tlog.tiles import entries_of, grown
 from zerotrust.tlog.tree import consistency_proof
-from zerotrust.tlog.witness import NotCosigned, Request, request
 
 OTHER = "spiffe://agents.example/inference"
 

@@ -8,6 +8,9 @@ from unittest.mock import patch
 
 from authorities.audit.reasons import AuditReason
 from authorities.audit.received import sent
+from evidence.accepted import Accepted
+from evidence.logged import LONGEST_TASK
+from evidence.unproven import Unproven
 from tests.support.attack import Attempt, Scene, Target, Tries, attack
 from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import Hop, Task, digest, spiffe_id
@@ -22,14 +25,11 @@ from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.decision import Denied
 from zerotrust.limits.answers import MAX_ANSWER
-from zerotrust.receipts.accepted import Accepted
 from zerotrust.receipts.calls import Calls
 from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE, taken
-from zerotrust.receipts.failure import Unproven
-from zerotrust.receipts.logged import LONGEST_TASK, Evidence
 from zerotrust.receipts.receipt import KIND
 from zerotrust.spiffe.statement import sign
-from zerotrust.tlog.proof import Proof
+from zerotrust.tlog.proof import Evidence, Proof
 
 EXCHANGED_BY_READER = b'"token_id":"T0.agent/reader.tool/documents","type":"exchange"'
 REFUSED_BY_NAME = Decided(allowed=False, reason='","trace":{"span_id":"0000000000000001')

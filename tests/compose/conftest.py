@@ -1,4 +1,4 @@
-"""The stack of `docker-compose.yml` by the plugin that others use as well, `zerotrust.testing.pytest_plugin`."""
+"""The stack of `docker-compose.yml` by the plugin that others use as well, `testkit.pytest_plugin`."""
 
 import contextlib
 import os
@@ -10,10 +10,10 @@ from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.table import Table
 
+from testkit.stack import NoDockerError, Stack
 from tests.support.compose import Tried
 from tests.support.progress import Progress
 from tests.support.system import ROOT
-from zerotrust.testing.stack import NoDockerError, Stack
 
 
 @pytest.fixture(scope="session", autouse=True)

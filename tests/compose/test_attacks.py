@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from testkit.rogue import Verdict
+from testkit.stack import Stack
 from tests.support.compose import CONNECT, PORTS, REACHED, Tried
-from zerotrust.testing.rogue import Verdict
-from zerotrust.testing.stack import Stack
 
 pytestmark = pytest.mark.compose
 ASK = """

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from testkit.browser import Person
+from testkit.stack import Stack, until
+from testkit.users import authorities
 from tests.support.compose import SignIn, works
 from tests.support.system import ROOT
-from zerotrust.testing.browser import Person
-from zerotrust.testing.stack import Stack, until
-from zerotrust.testing.users import authorities
 
 pytestmark = pytest.mark.compose
 SERVICES = ["attestation", "registry", "policy", "audit", "orchestrator", "reader", "writer", "documents", "inference"]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from deploy.ogx import NAME
+from testkit.stack import Stack, until
+from testkit.users import User
 from tests.support.compose import CONNECT, PORTS, REACHED, works
 from tests.support.system import ROOT
-from zerotrust.testing.stack import Stack, until
-from zerotrust.testing.users import User
 
 pytestmark = pytest.mark.compose
 SERVER_PORTS = PORTS | {"llama-stack": 8321, "scripted-model": 8080}

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from testkit.stack import Stack
 from tests.support.compose import Tried
-from zerotrust.testing.stack import Stack
 
 pytestmark = pytest.mark.compose
 

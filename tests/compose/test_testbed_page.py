@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from testkit.stack import Stack
 from tests.support.system import ROOT
 from tests.support.wheel import Install, install, wheel
-from zerotrust.testing.stack import Stack
 
 __all__ = ["install", "wheel"]
 pytestmark = pytest.mark.compose

@@ -10,12 +10,12 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from evidence.export import VERSION, Header
+from evidence.fault import What
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import Log
-from zerotrust.audit.export import VERSION, Header
-from zerotrust.audit.fault import What
-from zerotrust.audit.leaf import leaf_of
 from zerotrust.audit.record import Link, hash_of
+from zerotrust.authority.leaf import leaf_of
 from zerotrust.tlog.note import parsed
 from zerotrust.tlog.proof import FORMAT
 from zt.commands import app

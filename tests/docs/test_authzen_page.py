@@ -5,7 +5,7 @@ import re
 
 from tests.support.pdp import answered, point
 from tests.support.system import ROOT, registry
-from zerotrust.authzen import EVALUATION
+from zerotrust.authority.authzen import EVALUATION
 
 PAGE = (ROOT / "docs" / "reference" / "authzen.md").read_text()
 QUESTION, ANSWER = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)

@@ -8,12 +8,12 @@ import pytest_asyncio
 
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
+from testkit.browser import Person
 from tests.support.console import CONSOLE, REDIRECT, with_console
 from tests.support.real import imported
 from tests.support.realm import Realm, asked_at, claims, code_in, redeeming
 from tests.support.svid import TrustDomain
 from zerotrust.registry.model import Registry
-from zerotrust.testing.browser import Person
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

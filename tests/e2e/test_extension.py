@@ -146,7 +146,7 @@ def test_what_was_not_approved_is_not_read_and_the_next_step_is_named(clone: Clo
     (clone.folder / "registry.yaml").write_text(before.replace("max_ttl: 300", "max_ttl: 299"))
     olga = clone.folder / "olga.json"
     olga.write_text(json.dumps({"user": "olga", "password": clone.passwords["olga"], "ca": "run/ca.pem"}))
-    browser = f"{clone.folder}/scripts/run zerotrust.testing.browser {olga} %s"
+    browser = f"{clone.folder}/scripts/run testkit.browser {olga} %s"
     try:
         done = clone.type(f"(BROWSER='{browser}' .venv/bin/zt --user olga reload || true) 2>&1")
     finally:

@@ -23,6 +23,7 @@ from authorities.registry.keycloak.events import Change
 from authorities.registry.keycloak.poll import poll
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
+from testkit.browser import sign_in
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.pki import CA
 from tests.support.real import EVERYTHING, imported
@@ -32,7 +33,6 @@ from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import Revocable
-from zerotrust.testing.browser import sign_in
 from zt.login import Login, LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -9,6 +9,10 @@ from starlette.types import ASGIApp
 
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
+from testkit.browser import sign_in
+from testkit.ca import CA
+from testkit.party import Identity
+from testkit.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
 from tests.support.library_page import block, registered
 from tests.support.real import imported
 from tests.support.svid import TrustDomain
@@ -16,10 +20,6 @@ from zerotrust.registry.lock import Approved
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
-from zerotrust.testing.browser import sign_in
-from zerotrust.testing.ca import CA
-from zerotrust.testing.party import Identity
-from zerotrust.testing.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

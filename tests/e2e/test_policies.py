@@ -15,7 +15,7 @@ from demo.intruder import Intruder, said
 from local.system import ROOT, System
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
-from zerotrust.authzen import AuthZEN
+from zerotrust.authority.authzen import AuthZEN
 from zerotrust.decision import Resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

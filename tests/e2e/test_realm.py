@@ -19,12 +19,12 @@ from authorities.registry.keycloak.events import RECORDED
 from local.keycloak import Keycloak
 from registration.realm import realm as derived
 from registration.realm.users import USERS
+from testkit.browser import REDIRECT, sign_in
 from tests.support.real import EVERYTHING
 from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead
 from tests.support.revocation_page import ADMIN_ROWS, USER_TYPES
 from tests.support.system import registry
 from zerotrust.registry.model import Registry
-from zerotrust.testing.browser import REDIRECT, sign_in
 from zerotrust.token_validation import TICK
 from zt.login import Login, LoginError, Pkce
 

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from local.keycloak import Keycloak
+from testkit.browser import sign_in
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.realm import Realm, claims, dead
-from zerotrust.testing.browser import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

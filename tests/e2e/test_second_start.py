@@ -3,9 +3,9 @@
 import pytest
 
 from local.keycloak import Keycloak
+from testkit.browser import sign_in
 from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm
-from zerotrust.testing.browser import sign_in
 from zt.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -10,10 +10,10 @@ import pytest
 
 from local.keycloak import Keycloak
 from local.keycloak_options import HEALTH_PORT, PORT
+from testkit.browser import sign_in
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims
 from zerotrust.registry.model import Registry
-from zerotrust.testing.browser import sign_in
 from zt.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from authorities.audit.received import sent
 from authorities.audit.reconciliation import Reconciliation
 from authorities.audit.terms import terms_of
+from evidence import Evidence, Unproven
 from tests.support.events import values
 from tests.support.receipt_tree import TRACE, spiffe_id
 from tests.support.saved_answer import Files
@@ -23,7 +24,6 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, event_of, line_of
 from zerotrust.decision import Denied
 from zerotrust.limits.strict_json import EXACT
-from zerotrust.receipts import Evidence, Unproven
 from zt.authority_client import AuthorityClient
 from zt.diagram import diagram
 from zt.explanation import decisions, explanations

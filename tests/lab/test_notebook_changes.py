@@ -11,9 +11,9 @@ from lab.notebooks.impostor import MOST, listening
 from lab.notebooks.temporary import until
 from local.alone import DemoError
 from local.system import HOST
+from testkit.ca import CA
 from tests.support.waiting import until as met
 from zerotrust.spiffe.tls import server_context
-from zerotrust.testing.ca import CA
 
 READER, NAME = "agent/reader", "reader.agent.agents.example"
 REQUEST = b"POST /a2a HTTP/1.1\r\nauthorization: Bearer eyJhbGciOi\r\n\r\n"

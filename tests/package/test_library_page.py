@@ -6,13 +6,13 @@ from pathlib import Path
 import yaml
 
 from registration.realm import realm
+from testkit import principal
 from tests.support.library_page import PAGE, block, example, merged, registered
 from tests.support.system import ROOT
 from tests.support.wheel import Install
 from zerotrust.decision import Decision
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
-from zerotrust.testing import principal
 
 
 def test_the_party_is_the_one_of_the_docstring() -> None:

@@ -12,9 +12,9 @@ from zt.reasons import meaning
 
 # Imports every module and prints which of them cannot be, and why.
 IMPORT_ALL = """
-import importlib, pkgutil, zerotrust, zt
+import evidence, importlib, pkgutil, testkit, zerotrust, zt
 
-for package in zerotrust, zt:
+for package in zerotrust, evidence, zt, testkit:
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         try:
             importlib.import_module(module.name)
@@ -22,12 +22,12 @@ for package in zerotrust, zt:
             print(module.name, error, sep=": ")
 """
 NEEDS_AN_EXTRA = {
-    **dict.fromkeys(("adapters.a2a", "adapters.agent_card", "adapters.agent_client"), "a2a"),
-    **dict.fromkeys(("adapters.agent_loop", "adapters.mcp", "adapters.tool_client"), "mcp"),
+    **dict.fromkeys((f"zerotrust.adapters.{name}" for name in ("a2a", "agent_card", "agent_client")), "a2a"),
+    **dict.fromkeys((f"zerotrust.adapters.{name}" for name in ("agent_loop", "mcp", "tool_client")), "mcp"),
     **dict.fromkeys(
-        ("testing.intruders", "testing.records", "testing.rogue", "testing.stack", "testing.users"), "docker"
+        ("testkit.intruders", "testkit.records", "testkit.rogue", "testkit.stack", "testkit.users"), "docker"
     ),
-    "testing.pytest_plugin": "pytest",
+    "testkit.pytest_plugin": "pytest",
 }
 
 
@@ -43,7 +43,7 @@ def test_the_wheel_holds_the_library_and_zt_and_nothing_else(wheel: Path) -> Non
     about = {name for name in held if ".dist-info/" in name}
     ours = {
         str(file.relative_to(ROOT))
-        for package in ("zerotrust", "zt")
+        for package in ("zerotrust", "evidence", "zt", "testkit")
         for pattern in ("*.py", "py.typed")
         for file in (ROOT / package).rglob(pattern)
     }
@@ -65,7 +65,7 @@ def test_without_extras_all_but_adapters_test_bed_and_zt_can_be_imported(bare: P
     inside_zt = {name: why for name, why in refused.items() if name.startswith("zt.")}
     assert set(inside_zt.values()) <= {"No module named 'typer'", "No module named 'rich'"}
     assert {name: why for name, why in refused.items() if name not in inside_zt} == {
-        f"zerotrust.{name}": f"No module named '{sdk}'" for name, sdk in NEEDS_AN_EXTRA.items()
+        name: f"No module named '{sdk}'" for name, sdk in NEEDS_AN_EXTRA.items()
     }
 
 

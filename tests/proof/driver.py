@@ -32,6 +32,7 @@ import httpx
 from demo.intruder import Intruder, Source, User
 from local.insider import ask_inside, svid_inside
 from local.system import EVERYTHING
+from testkit.browser import sign_in
 from tests.proof import asked
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.receipts.carried import taken
@@ -41,7 +42,6 @@ from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
-from zerotrust.testing.browser import sign_in
 from zt.client import user_client
 from zt.login import Login, issuer_http
 
@@ -172,7 +172,7 @@ class Outside:
             json.dumps({"user": "olga", "password": self._about["passwords"]["olga"], "ca": str(self.ca_file)})
         )
         env = {**os.environ, "ZT_USER": "olga", "ZT_CA": str(self.ca_file), "ZT_JOURNALS": str(self.folder / "data")}
-        env |= {"COLUMNS": "200", "BROWSER": f"{HERE}/scripts/run zerotrust.testing.browser {olga} %s"}
+        env |= {"COLUMNS": "200", "BROWSER": f"{HERE}/scripts/run testkit.browser {olga} %s"}
         command = [str(self.checkout / ".venv/bin/zt"), *words.split()]
         done = subprocess.run(command, env=env, input=token, capture_output=True, text=True, check=False)  # noqa: S603
         olga.unlink()

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from local.sign_in import ISSUER
 from local.system import EVERYTHING
+from testkit.browser import sign_in
 from tests.proof.asked import FRONT, TASK
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.snapshot import deployed_at
-from zerotrust.testing.browser import sign_in
 from zt.client import user_client
 
 PASSWORD = re.compile(r"^ +(\w+) +password (\S+)", re.MULTILINE)

@@ -9,10 +9,10 @@ import pytest
 
 from authorities.registry.keycloak import admin as module
 from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
+from testkit import Identity
 from tests.support.issuer import ISSUER, metadata
 from tests.support.system import svid_of
 from zerotrust.issuer.discovery import WELL_KNOWN
-from zerotrust.testing import Identity
 
 READER = "spiffe://agents.example/agent/reader"
 TOKEN = {"access_token": "ours", "expires_in": 60}

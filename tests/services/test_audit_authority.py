@@ -26,8 +26,8 @@ from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import RemoteLedger, published_policy
 from zerotrust.audit.record import GENESIS, after, event_of, hash_of
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
+from zerotrust.authority.budget import Budget
 from zerotrust.decision import Decision, Reason
-from zerotrust.limits.budget import Budget
 from zerotrust.tlog.proof import proof as parsed
 from zerotrust.tlog.quorum import policy
 

@@ -16,6 +16,7 @@ from authorities.policy.publisher import Publisher
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version, content_of
 from authorities.registry.policies import PATH as POLICY_AT
+from testkit import principal
 from tests.support.ca import REGISTRY_PARTY, the_ca, workload
 from tests.support.feed import beat, followed, line, policy_line, registry_line
 from tests.support.issuer import Issuer
@@ -29,7 +30,6 @@ from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.svid import Svid
-from zerotrust.testing import principal
 
 ME = "spiffe://agents.example/authority/registry"
 STRICTER = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})

@@ -15,11 +15,11 @@ from authorities.registry.keycloak.events import KEPT_FOR, Change
 from authorities.registry.keycloak.poll import EXCHANGES, Reader, applying, poll
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
+from testkit import Identity
 from tests.support.keycloak_events import NOW, OWN, READER, Applied, Json, Keycloak
 from tests.support.system import fresh_revocations, svid_of
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import SESSION_LIFE
-from zerotrust.testing import Identity
 
 EARLIER = f"{NOW // 1000 - 1} alice"
 """All tokens of alice that were issued in an earlier second."""

@@ -12,6 +12,9 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from evidence import Evidence, Proven, approved, evidence_of, verify
+from evidence.completeness import LATE
+from evidence.logged import LONGEST_TASK
 from tests.support.ca import the_ca
 from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.receipt_tree import names
@@ -22,21 +25,18 @@ from zerotrust.adapters.agent_client import LONGEST_ANSWER, TOO_LONG
 from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import LONGEST_REFUSAL, Answer
 from zerotrust.audit.event_types import Counts, Outcome
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import event_of
+from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken, TokenRequest
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.limits.bounded import Bounded
 from zerotrust.limits.in_flight import OF_A_USER
-from zerotrust.receipts import Evidence, Proven, approved, evidence_of, verify
 from zerotrust.receipts.carried import MAX_VALUE
-from zerotrust.receipts.completeness import LATE
-from zerotrust.receipts.logged import LONGEST_TASK, MAX_EVIDENCE
 from zerotrust.receipts.receipt import digest_of
 from zerotrust.tlog.note import ED25519
-from zerotrust.tlog.proof import Proof
+from zerotrust.tlog.proof import MAX_EVIDENCE, Proof
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import inclusion_proof
 
@@ -54,7 +54,7 @@ async def system(tmp_path: Path, issuer: Issuer) -> AsyncIterator[System]:
 @pytest.fixture(autouse=True)
 def _long_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     """In process, certificates outlive any test."""
-    monkeypatch.setattr("zerotrust.receipts.opened.LONGEST_CERTIFICATE", 100_000)
+    monkeypatch.setattr("evidence.opened.LONGEST_CERTIFICATE", 100_000)
 
 
 async def asked(system: System, issuer: Issuer, **headers: str) -> httpx.Response:

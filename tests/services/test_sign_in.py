@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 
-from zerotrust.testing.browser import destination
-from zerotrust.testing.issuer import ISSUER, metadata
+from testkit.browser import destination
+from testkit.issuer import ISSUER, metadata
 from zt import browser, device
 from zt.login import MOST_PARAMETERS, Client, LoginError, Request
 

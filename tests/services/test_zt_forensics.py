@@ -11,6 +11,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 from typer.testing import CliRunner, Result
 
+from evidence.fault import record_of
 from tests.support.audit_log import Ledger
 from tests.support.issuer import Issuer
 from tests.support.operator import audit, task
@@ -20,7 +21,6 @@ from zerotrust.audit.chain import lines
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Trace
 from zerotrust.audit.event_types import Alarm, Issued, IssuedToken, Outcome, Request
-from zerotrust.audit.fault import record_of
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments

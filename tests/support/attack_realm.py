@@ -25,6 +25,8 @@ import pytest
 from lab.realm import RealmControl, weakened
 from local.keycloak import Keycloak
 from registration.realm import realm as derive
+from testkit import Identity, principal
+from testkit.browser import sign_in
 from tests.attacks.table import ROWS, Missing
 from tests.support.attack_cases import (
     Try,
@@ -44,8 +46,6 @@ from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
-from zerotrust.testing import Identity, principal
-from zerotrust.testing.browser import sign_in
 from zerotrust.token_validation import Expected, verify_token
 from zt.login import Login
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from io import BytesIO
 
+from evidence.export import exported, lines_of
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Trace
 from zerotrust.audit.event_types import Request
-from zerotrust.audit.export import exported, lines_of
 from zerotrust.audit.forms import Text
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, hash_of
+from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.quorum import TrustPolicy, policy
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from authorities.audit.app import create_app
+from testkit.wire import Wire
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import NAME, authority_in
@@ -16,11 +17,10 @@ from tests.support.system import System, alive
 from tests.support.tlog import widths
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts, Unverified
-from zerotrust.audit.leaf import Record, leaf_of
 from zerotrust.audit.record import GENESIS, Link, hash_of
+from zerotrust.authority.leaf import Record, leaf_of
+from zerotrust.authority.tiles import entries_of, path
 from zerotrust.spiffe.svid import Peer
-from zerotrust.testing.wire import Wire
-from zerotrust.tlog.tiles import entries_of, path
 
 AUDIT, READER, WRITER = "authority/audit", "agent/reader", "agent/writer"
 

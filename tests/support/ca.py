@@ -11,10 +11,10 @@ from typing import Any
 
 import jwt
 
+from testkit import ca
+from testkit.ca import LONG
+from testkit.wire import FOREVER
 from zerotrust.spiffe.svid import Peer
-from zerotrust.testing import ca
-from zerotrust.testing.ca import LONG
-from zerotrust.testing.wire import FOREVER
 
 __all__ = ["FOREVER", "LONG"]
 

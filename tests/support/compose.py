@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httpx
 
-from zerotrust.testing.users import User
+from testkit.users import User
 
 SignIn = Callable[[str], User]
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from testkit import principal
 from tests.support.door import NOW
 from zerotrust.identity import Principal
 from zerotrust.spiffe.workload import WorkloadError
-from zerotrust.testing import principal
 
 READER = "spiffe://agents.example/agent/reader"
 

@@ -1,4 +1,4 @@
-"""The issuer of `zerotrust.testing`, with what is Keycloak's alone, and with the scopes that most tests want.
+"""The issuer of `testkit`, with what is Keycloak's alone, and with the scopes that most tests want.
 
 The real refusals of a real Keycloak are tested in `tests/e2e`.
 """
@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 
 from authorities.registry.keycloak.events import RECORDED
+from testkit import issuer
+from testkit.issuer import ISSUER, encoded, metadata
 from zerotrust.issuer.discovery import Discovery, Metadata
-from zerotrust.testing import issuer
-from zerotrust.testing.issuer import ISSUER, encoded, metadata
 
 __all__ = ["ISSUER", "encoded", "metadata"]
 

@@ -12,11 +12,11 @@ from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.tlog import ORIGIN, mth, widths
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts, Unverified
-from zerotrust.audit.leaf import Heads, Record, leaf_of
 from zerotrust.audit.record import GENESIS, Link, after
+from zerotrust.authority.leaf import Heads, Record, leaf_of
+from zerotrust.authority.tiles import entries_of, path
 from zerotrust.tlog.note import Signature
 from zerotrust.tlog.quorum import policy
-from zerotrust.tlog.tiles import entries_of, path
 from zerotrust.tlog.tree import leaf_hash
 
 ADDRESS = "http://registry.example"

@@ -18,12 +18,13 @@ from authorities.policy.authzen_api import DecisionPoint, Response, respond
 from authorities.policy.authzen_routes import ROUTES, add_authzen_routes
 from authorities.policy.pdp import ServicePoint
 from authorities.policy.versions import Versions, content_of
+from testkit.wire import Wire, alive
 from tests.support.ca import FOREVER, the_ca
 from tests.support.issuer import Issuer
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, POLICY, System
-from zerotrust import authzen
-from zerotrust.authzen import AuthZEN
+from zerotrust.authority import authzen
+from zerotrust.authority.authzen import AuthZEN
 from zerotrust.limits.turns import Turns
 from zerotrust.registry.model import Registry
 from zerotrust.routes import Public
@@ -31,7 +32,6 @@ from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
 from zerotrust.spiffe.tls import server_context
-from zerotrust.testing.wire import Wire, alive
 from zerotrust.transport.server import server
 
 PDP, PEP = "authority/policy", "tool/documents"

@@ -15,6 +15,7 @@ from local.launches import settings
 from local.system import ROOT, System
 from local.waiting import started
 from registration.names import POLICIES
+from testkit.issuer import metadata
 from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
@@ -24,7 +25,6 @@ from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.lock import as_text, entries, load_lock
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
-from zerotrust.testing.issuer import metadata
 
 PORTS = 6000
 """How far their ports lie above those of the real system, which may be running beside it."""

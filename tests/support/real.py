@@ -29,6 +29,7 @@ from local.waiting import started
 from registration.realm import as_text, deployed
 from registration.realm import realm as derive
 from registration.realm.script import SCRIPTS as OURS
+from testkit.browser import REDIRECT, sign_in
 from tests.support.launched import Authority
 from tests.support.pki import CA
 from tests.support.realm import Realm
@@ -36,7 +37,6 @@ from tests.support.svid import TrustDomain
 from tests.support.system import deployment
 from tests.support.system import registry as committed
 from zerotrust.registry.model import Registry
-from zerotrust.testing.browser import REDIRECT, sign_in
 from zt.login import Login
 
 RUN = Path(__file__).parents[2] / "run" / "test"

@@ -14,24 +14,24 @@ from typing import Any
 
 import orjson
 
+from evidence.accepted import Accepted, Party
+from evidence.completeness import LATE
+from evidence.logged import LONGEST_TASK
+from evidence.participants import Proven, verify
 from tests.support.ca import the_ca
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Peer, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Request
 from zerotrust.audit.forms import sanitize
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, Link, content_of, event_of, line_of, link_of
-from zerotrust.receipts.accepted import Accepted, Party
+from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.receipts.carried import MEMBER
-from zerotrust.receipts.completeness import LATE
-from zerotrust.receipts.logged import LONGEST_TASK, Evidence
 from zerotrust.receipts.receipt import KIND, digest_of
-from zerotrust.receipts.verification import Proven, verify
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.note import ED25519
-from zerotrust.tlog.proof import Proof
+from zerotrust.tlog.proof import Evidence, Proof
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import inclusion_proof
 

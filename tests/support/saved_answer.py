@@ -7,9 +7,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner, Result
 
+from evidence.export import exported
 from tests.support.ca import the_ca
 from tests.support.receipt_tree import SCOPES, Task, code_of, spiffe_id
-from zerotrust.audit.export import exported
 from zt.commands import app
 
 

@@ -15,6 +15,8 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authorities.policy.versions import content_of
+from testkit import Identity
+from testkit.wire import MCPWire, Wire, alive, fresh_revocations
 from tests.support.ca import FOREVER, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
@@ -27,8 +29,6 @@ from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
-from zerotrust.testing import Identity
-from zerotrust.testing.wire import MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.pools import origin
 

@@ -6,10 +6,11 @@ from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from zerotrust.tlog import tiles, tree
+from zerotrust.authority import tiles
+from zerotrust.authority.tiles import HEIGHT, WIDTH
+from zerotrust.tlog import tree
 from zerotrust.tlog.checkpoint import Checkpoint, cosigned, signed
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey
-from zerotrust.tlog.tiles import HEIGHT, WIDTH
 
 ORIGIN = "agents.example/audit"
 

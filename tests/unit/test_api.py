@@ -1,4 +1,4 @@
-"""The way in: what `zerotrust` gives by name, and what `zerotrust.testing` has for it."""
+"""The way in: what `zerotrust` gives by name, and what `testkit` has for it."""
 
 import ast
 import asyncio
@@ -16,6 +16,7 @@ from fastapi import HTTPException
 from starlette.types import ASGIApp
 
 import zerotrust
+from testkit import CA, Guarded, guarded, principal
 from tests.support.system import ROOT, registry
 from zerotrust import Denied, Public, Reason, Resource, Routes, Scope, Service
 from zerotrust.audit.event_parts import Decided, Policy
@@ -25,7 +26,6 @@ from zerotrust.audit.record import Link
 from zerotrust.audit.segments import JournalError
 from zerotrust.decision import Decision, PolicyEngine
 from zerotrust.receipts.carried import HEADER
-from zerotrust.testing import CA, Guarded, guarded, principal
 
 QUOTES = "agent/quotes"
 INIT = (ROOT / "zerotrust" / "__init__.py").read_text()
@@ -84,19 +84,15 @@ def test_no_service_imports_what_is_for_tests() -> None:
     files = [file for folder in product for file in (ROOT / folder).rglob("*.py") if file.parent.name != "testing"]
 
     assert len(files) > 100
-    assert [
-        file
-        for file in files
-        if "import zerotrust.testing" in (text := file.read_text()) or "from zerotrust.testing" in text
-    ] == []
+    assert [file for file in files if "import testkit" in (text := file.read_text()) or "from testkit" in text] == []
 
 
 def test_walkthrough_and_runner_take_from_it_the_sign_in_without_a_person_and_nothing_else() -> None:
     files = [file for folder in ("local", "demo", "deploy") for file in (ROOT / folder).rglob("*.py")]
-    lines = [line.strip() for file in files for line in file.read_text().splitlines() if "zerotrust.testing" in line]
+    lines = [line.strip() for file in files for line in file.read_text().splitlines() if "testkit" in line]
 
     assert lines
-    assert [line for line in lines if not line.startswith("from zerotrust.testing.browser import ")] == []
+    assert [line for line in lines if not line.startswith("from testkit.browser import ")] == []
 
 
 ROUTES: Routes = {("GET", "/"): Scope("quote.read"), ("GET", "/health"): Public()}

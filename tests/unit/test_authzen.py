@@ -20,7 +20,7 @@ from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import NO, asked
 from tests.support.pdp import answered
 from tests.support.system import POLICIES, POLICY, registry
-from zerotrust.authzen import EVALUATION, EVALUATIONS
+from zerotrust.authority.authzen import EVALUATION, EVALUATIONS
 from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.runtime import policy_of

@@ -7,10 +7,10 @@ import pytest
 
 from inference.budget import CAPACITY, MAX_CALLS, MAX_TOKENS, OF_A_CALLER, OF_A_USER, Budgets, BudgetSpent, Shares
 from inference.chat import ModelReason
+from testkit.party import principal
 from tests.support.door import Clock
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
-from zerotrust.testing.party import principal
 from zerotrust.transport.responses import headers_of
 
 NOW = 1_800_000_000.0

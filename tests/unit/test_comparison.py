@@ -2,8 +2,8 @@
 
 import pytest
 
+from evidence.fault import Delivered, Fault, compared
 from tests.support.audit_log import SERVICES, record
-from zerotrust.audit.fault import Delivered, Fault, compared
 from zerotrust.audit.record import GENESIS, Link, hash_of
 
 SERVICE = SERVICES[0]

@@ -34,7 +34,7 @@ from authorities.attestation.verifier.target import Target
 from tests.support.container import EXITING, STAT, STATUS, Machine
 from tests.support.system import registry
 from tests.support.waiting import until
-from zerotrust.limits.budget import Budget
+from zerotrust.authority.budget import Budget
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ DECLARED = {
     }.items()
 }
 DISTRIBUTIONS = packages_distributions()
-OURS = {"zerotrust", "zt"}
+OURS = {"zerotrust", "evidence", "zt", "testkit"}
 
 
 A2A = {"a2a.py", "agent_card.py", "agent_client.py"}
@@ -36,7 +36,7 @@ def extra_of(file: Path) -> str:
     match file.relative_to(ROOT).parts:
         case "zt", *_:
             return "zt"
-        case "zerotrust", "testing", *_:
+        case "testkit", *_:
             return "testbed"
         case "zerotrust", "adapters", name if name in A2A | MCP:
             return "a2a" if name in A2A else "mcp"

@@ -6,10 +6,10 @@ from typing import Any
 import cedarpy
 import pytest
 
+from testkit import principal
 from zerotrust.decision import Reason, Resource
 from zerotrust.entities import Entities
 from zerotrust.policy import CedarPolicy
-from zerotrust.testing import principal
 
 SCHEMA = """
 entity Unit in [Unit] { floor?: Long };

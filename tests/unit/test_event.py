@@ -10,6 +10,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testkit import principal
 from tests.support.events import values
 from tests.support.leaks import holds_token
 from tests.support.records import CALLER
@@ -19,7 +20,6 @@ from zerotrust.audit.event_parts import DESCRIBED, Caller, Decided, Effect, Poli
 from zerotrust.audit.event_types import Access, Alarm, Counts, Refusal, Repeated, Request
 from zerotrust.audit.forms import NAME, Text, named, sanitize
 from zerotrust.decision import ReasonCode
-from zerotrust.testing import principal
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
 EVENT = AuditEvent(

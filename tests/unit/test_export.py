@@ -3,10 +3,10 @@
 import orjson
 import pytest
 
+from evidence import export
+from evidence.export import Header, InvalidExport, exported, hashes_line, hashes_of, header_of
 from tests.support.audit_log import small
 from tests.support.tlog import Log
-from zerotrust.audit import export
-from zerotrust.audit.export import Header, InvalidExport, exported, hashes_line, hashes_of, header_of
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.tlog.note import Note, Signature
 from zerotrust.tlog.tree import InvalidLog

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testkit import principal
 from tests.support.ca import CA, REGISTRY_PARTY, the_ca
 from tests.support.feed import ME, beat, following, line, policy_line, registry_line, whole
 from tests.support.policies import bundle_of, signed
@@ -38,7 +39,6 @@ from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import InvalidStatement, sign
 from zerotrust.spiffe.svid import Svid
-from zerotrust.testing import principal
 
 READER: Revocable = ("party", "spiffe://agents.example/agent/reader")
 ALICE: Revocable = ("user", "alice")

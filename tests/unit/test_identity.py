@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testkit import principal
 from zerotrust.identity import MAX_ACTORS, BrokenChain, actor_chain
-from zerotrust.testing import principal
 
 NAMES = st.text("abc/:", min_size=1, max_size=5)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support.ledger import SERVICE
-from zerotrust.audit.leaf import Heads, heads_leaf, leaf_of
 from zerotrust.audit.record import Link
+from zerotrust.authority.leaf import Heads, heads_leaf, leaf_of
 
 HASH = "0f" * 32
 HEADS = Heads({SERVICE: Link(12, HASH), "spiffe://agents.example/inference": Link(1, "0" * 64)}, 1_795_600_001_234_567)

@@ -10,11 +10,11 @@ from authorities.audit.files import Files
 from authorities.audit.log import MAX_BATCH, Growth, Log, LogError, OtherHistory
 from tests.support.ledger import SERVICE, Logs, Registry, grow, lines, published
 from tests.support.tlog import ORIGIN
-from zerotrust.audit.note_key import kept_key
 from zerotrust.audit.record import GENESIS, Link
+from zerotrust.authority.note_key import kept_key
+from zerotrust.authority.tiles import WIDTH, Edge, grown
 from zerotrust.tlog.checkpoint import Checkpoint, signed
 from zerotrust.tlog.note import ED25519, Signature
-from zerotrust.tlog.tiles import WIDTH, Edge, grown
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from testkit import principal
 from tests.support import system as support
 from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource
@@ -19,7 +20,6 @@ from zerotrust.identity import Principal
 from zerotrust.policy import NO_CODE, CedarPolicy, PolicyError
 from zerotrust.registry.entities import party_entities
 from zerotrust.runtime import policy_of
-from zerotrust.testing import principal
 
 REGISTRY = registry()
 TEXT, SCHEMA = support.POLICY.policies, support.POLICY.cedar_schema

@@ -10,8 +10,8 @@ from authorities.policy.decisions import FILE
 from authorities.policy.unread import unread
 from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, registry
+from zerotrust.authority.snapshot_files import SCHEMA
 from zerotrust.policy import PolicyError
-from zerotrust.registry.files import SCHEMA
 
 CONTENT = content_of(POLICIES)
 ANY = "permit (principal, action, resource);"

@@ -11,6 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evidence.accepted import Accepted, Party
+from evidence.call_tree import MAX_DEPTH
+from evidence.completeness import AGAIN, CHANGED, LATE
+from evidence.logged import LONGEST_TASK, SKEW
+from evidence.unproven import SOMEBODY, STEPS, Unproven
 from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import TRACE, Hop, Task, digest, names, spiffe_id
 from tests.support.records import CALLER
@@ -19,17 +24,13 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Resource, Trace
 from zerotrust.audit.event_types import Access, Counts, Data, Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS, sanitize
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import GENESIS, event_of, line_of
-from zerotrust.receipts.accepted import Accepted, Party
+from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.receipts.carried import taken
-from zerotrust.receipts.completeness import AGAIN, CHANGED, LATE
-from zerotrust.receipts.failure import SOMEBODY, STEPS, Unproven
-from zerotrust.receipts.logged import LONGEST_TASK, MAX_EVIDENCE, SKEW, evidence_of
 from zerotrust.receipts.receipt import KIND
-from zerotrust.receipts.tree import MAX_DEPTH
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
+from zerotrust.tlog.proof import MAX_EVIDENCE, evidence_of
 from zerotrust.tlog.quorum import policy
 
 ALL = ["agent/reader", "inference", "orchestrator", "tool/documents"]

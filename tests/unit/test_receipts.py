@@ -11,6 +11,7 @@ import orjson
 import pytest
 from starlette.types import Message
 
+from testkit import principal
 from tests.support.ca import the_ca
 from tests.support.receipts import said
 from zerotrust.audit.forms import sanitize
@@ -21,7 +22,6 @@ from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
 from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of, receipt_of
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.workload import WorkloadError
-from zerotrust.testing import principal
 
 READER, TOOL = "spiffe://agents.example/agent/reader", "spiffe://agents.example/tool/documents"
 DIGEST = "ab" * 32

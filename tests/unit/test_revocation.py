@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from pydantic import ValidationError
 
+from testkit import principal
 from tests.support.door import Clock
 from zerotrust.decision import Decision, Reason
 from zerotrust.registry.model import Party
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import LONGEST_LIFE, MOST_FORGOTTEN, RETENTION, Kind, Revocable, lasts, time_of
-from zerotrust.testing import principal
 from zerotrust.token_validation import CLOCK_SKEW, TICK
 
 READER, ORCHESTRATOR = "spiffe://agents.example/agent/reader", "spiffe://agents.example/orchestrator"

@@ -10,9 +10,9 @@ import pytest
 
 from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, POLICY, ROOT, registry
-from zerotrust.registry import files
+from zerotrust.authority import snapshot_files as files
+from zerotrust.authority.snapshot_files import MAX_ENROLLED, MAX_POLICY_FILES, load_snapshot
 from zerotrust.registry.events import document
-from zerotrust.registry.files import MAX_ENROLLED, MAX_POLICY_FILES, load_snapshot
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.reading import RegistryError, content

@@ -14,20 +14,20 @@ import httpx
 import pytest
 from docker.errors import APIError
 
+from testkit import intruders
+from testkit import rogue as rogues
+from testkit import stack as stacks
+from testkit.intruders import Intruder
+from testkit.records import recorded
+from testkit.rogue import Verdict, rogue
+from testkit.stack import Stack, StackError
+from testkit.users import authorities, directory, passwords
 from tests.support.system import ROOT, registry
 from zerotrust.audit.record import GENESIS, line_of
-from zerotrust.testing import intruders
-from zerotrust.testing import rogue as rogues
-from zerotrust.testing import stack as stacks
-from zerotrust.testing.intruders import Intruder
-from zerotrust.testing.records import recorded
-from zerotrust.testing.rogue import Verdict, rogue
-from zerotrust.testing.stack import Stack, StackError
-from zerotrust.testing.users import authorities, directory, passwords
 
 RUN = """
 import sys; sys.path.append(sys.argv[1]); import pytest
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "zerotrust.testing.pytest_plugin", *sys.argv[2:]]))
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "testkit.pytest_plugin", *sys.argv[2:]]))
 """
 NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
 PID, STARTED = 4711, "2026-11-26T12:00:00.123456789Z"

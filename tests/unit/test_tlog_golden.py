@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from zerotrust.audit.export import exported
-from zerotrust.audit.fault import LOG as THE_LOG
-from zerotrust.audit.fault import Faulty
-from zerotrust.audit.verification import Verification
+from evidence.export import exported
+from evidence.fault import LOG as THE_LOG
+from evidence.fault import Faulty
+from evidence.verification import Verification
+from zerotrust.authority.tiles import WIDTH, entries_of, path, reader
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import Note, parsed
 from zerotrust.tlog.proof import Proof, proof
 from zerotrust.tlog.quorum import policy
-from zerotrust.tlog.tiles import WIDTH, entries_of, path, reader
 from zerotrust.tlog.tree import InvalidLog, inclusion_proof
 
 LOG = Path(__file__).parents[1] / "golden" / "log"

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tlog import Log, mth, path, subproof
-from zerotrust.tlog.tiles import WIDTH, Edge, bundle, entries_of, grown, read_part, reader, restored
-from zerotrust.tlog.tiles import path as file
+from zerotrust.authority.tiles import WIDTH, Edge, bundle, entries_of, grown, read_part, reader, restored
+from zerotrust.authority.tiles import path as file
 from zerotrust.tlog.tree import (
     EMPTY,
     InvalidLog,

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.support.tlog import ORIGIN, Keys, Log
+from zerotrust.authority.cosignature import MAX_REQUEST, NotCosigned, Request, judged, request
 from zerotrust.tlog.checkpoint import Checkpoint, signed
 from zerotrust.tlog.note import ED25519, Note
 from zerotrust.tlog.tree import consistency_proof
-from zerotrust.tlog.witness import MAX_REQUEST, NotCosigned, Request, judged, request
 
 LOG = Log([b"entry %d" % number for number in range(20)])
 KNOWN = {ORIGIN: LOG.keys.public}

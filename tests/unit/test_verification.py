@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evidence.export import hashes_line, hashes_of, lines_of
+from evidence.fault import EXPORT, LOG, Fault, Faulty, named
+from evidence.verification import Leaf, Verification
 from tests.support.audit_log import SERVICES, Ledger, record, small
-from zerotrust.audit.export import hashes_line, hashes_of, lines_of
-from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty, named
-from zerotrust.audit.leaf import Heads, heads_leaf
 from zerotrust.audit.record import MAX_LINE, Link
-from zerotrust.audit.verification import Leaf, Verification
+from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.tlog.quorum import TrustPolicy
 
 LEDGER = small()
@@ -203,5 +203,5 @@ def test_of_several_leaves_that_are_gone_the_first_is_named_if_no_other_record_c
 
 def test_more_leaves_than_are_held_in_memory_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(ENTRIES)
-    monkeypatch.setattr("zerotrust.audit.verification.MOST_LEAVES", size - 1)
+    monkeypatch.setattr("evidence.verification.MOST_LEAVES", size - 1)
     assert fault(RAW).what == "malformed"

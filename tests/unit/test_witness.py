@@ -8,11 +8,11 @@ import pytest
 from authorities.registry.witness import Witness
 from tests.support.disk import Disk
 from tests.support.tlog import ORIGIN, Keys, Log
-from zerotrust.audit.note_key import NoteKeyError
+from zerotrust.authority.cosignature import NotCosigned, Request
+from zerotrust.authority.note_key import NoteKeyError
 from zerotrust.durable import written
 from zerotrust.tlog.note import ED25519, Signature
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
-from zerotrust.tlog.witness import NotCosigned, Request
 
 AT = 1_795_741_378
 
@@ -133,7 +133,7 @@ async def test_what_stopped_before_its_first_checkpoint_begins_again(
         calls.append(path.name)
         written(path, content)
 
-    for part in "authorities.registry.witness", "zerotrust.audit.note_key":
+    for part in "authorities.registry.witness", "zerotrust.authority.note_key":
         monkeypatch.setattr(f"{part}.written", stopping)
     with pytest.raises(OSError, match="stopped"):
         await cosigned(witness(tmp_path), Log(entries(5)), 0)

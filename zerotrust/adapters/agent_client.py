@@ -7,11 +7,12 @@ from a2a.types import Role, SendMessageRequest
 from a2a.utils.errors import A2AError
 
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, check_card
-from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError, cut, refused, unreached
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError, refused, unreached
 from zerotrust.adapters.model_choice import DEFAULT_MODEL
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import ask
+from zerotrust.limits.bounded import cut
 from zerotrust.service import Service
 from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.transport.egress import calling_with

@@ -14,13 +14,14 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from zerotrust.adapters.answer import TASK_LIFE, Answer, Outage, PeerError, cut, outage_of
+from zerotrust.adapters.answer import TASK_LIFE, Answer, Outage, PeerError, outage_of
 from zerotrust.adapters.model_client import Call, ModelClient, Reply
 from zerotrust.adapters.tool_client import Offer, ToolClient
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import REPORTING_MARGIN
+from zerotrust.limits.bounded import cut
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up: the longest story here takes five."""

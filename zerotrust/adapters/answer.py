@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.errors import ZeroTrustError
+from zerotrust.limits.bounded import cut
 
 NONSENSE = "answered with something else than one message"
 LONGEST_REFUSAL = 200
@@ -55,11 +56,6 @@ class PeerError(ZeroTrustError):
 def outage_of(refusal: Denied) -> Outage:
     """Return whether something refuses because it cannot decide or act now."""
     return "unavailable" if refusal.status == 503 else ""
-
-
-def cut(text: str, longest: int) -> str:
-    """Return a text with so many characters at most, and a sign where it was cut."""
-    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def untouched(problem: Mapping[str, Any]) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 import httpx
 
-from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, PeerError, cut, outage_of, refused, unreached
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, PeerError, outage_of, refused, unreached
 from zerotrust.adapters.model_choice import asked_model
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.bounded import cut
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with

@@ -11,10 +11,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Tool
 
-from zerotrust.adapters.answer import LONGEST_REFUSAL, Outage, PeerError, cut, untouched
+from zerotrust.adapters.answer import LONGEST_REFUSAL, Outage, PeerError, untouched
 from zerotrust.adapters.digests import tool_digest
 from zerotrust.decision import WHENEVER, Reason
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.bounded import cut
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
 

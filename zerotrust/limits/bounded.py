@@ -1,4 +1,4 @@
-"""Bounds what a party remembers, in entries."""
+"""Bounds what a party remembers, in entries, and what it tells, in characters."""
 
 from collections import OrderedDict
 from typing import TypeVar
@@ -19,3 +19,8 @@ class Bounded(OrderedDict[K, V]):
         self.move_to_end(key)
         if len(self) > self._most:
             self.popitem(last=False)
+
+
+def cut(text: str, longest: int) -> str:
+    """Return a text with so many characters at most, and a sign where it was cut."""
+    return text if len(text) <= longest else f"{text[:longest]}…"

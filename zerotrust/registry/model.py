@@ -86,7 +86,7 @@ class Outside(Entry):
     """Whether tokens are issued for it.  Its client ID, and so its audience, is its name."""
     spki_sha256: Pin | None = None
     """Its key: the SHA-256, in hex, of the `SubjectPublicKeyInfo` of its certificate (RFC 7469 section 2.4).  Without
-    it here, the key has to be enrolled at the registry (`files.py`)."""
+    it here, the key has to be enrolled at the registry (`snapshot_files.py`)."""
 
 
 class Freshness(Entry):

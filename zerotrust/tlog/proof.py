@@ -3,7 +3,9 @@
 import base64
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from zerotrust.limits.strict_json import strict_object
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import MAX_NOTE, Note, decoded, parsed
 from zerotrust.tlog.quorum import TrustPolicy
@@ -12,6 +14,8 @@ from zerotrust.tlog.tree import HASH, MAX_PROOF, InvalidLog, check_inclusion, le
 FORMAT = "c2sp.org/tlog-proof@v1"
 MAX_EXTRA = 16_384
 """Bytes of a line of extra data, which nothing authenticates and nothing here reads."""
+MAX_EVIDENCE = 256 * 1024
+"""Bytes of an entry and its proof: an entry has 64 KiB at most, and a proof a checkpoint of as many."""
 
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 
@@ -49,3 +53,21 @@ def proof(raw: bytes) -> Proof:
     if len(hashes) > MAX_PROOF or any(len(one) != HASH for one in hashes):
         raise InvalidLog(f"not at most {MAX_PROOF} hashes of {HASH} bytes")
     return Proof(int(index[1]), hashes, parsed(checkpoint))
+
+
+class Evidence(NamedTuple):
+    """The leaf of the log that has the digest of a receipt, and its proof."""
+
+    entry: bytes
+    proof: Proof
+
+
+def evidence_of(raw: bytes) -> Evidence:
+    """Return the evidence in an answer of the ledger: JSON with `entry` and `proof`.  Raises `ValueError`."""
+    if len(raw) > MAX_EVIDENCE:
+        raise ValueError(f"more than {MAX_EVIDENCE} bytes")
+    try:
+        found = strict_object(raw)
+        return Evidence(found["entry"].encode(), proof(found["proof"].encode()))
+    except (KeyError, AttributeError) as error:
+        raise ValueError("not an entry of the log with its proof") from error

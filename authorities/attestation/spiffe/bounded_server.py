@@ -15,7 +15,7 @@ from grpclib.server import Server
 
 from authorities.attestation.process.peers import pid_of_peer
 from authorities.attestation.spiffe.workload_api import WorkloadApi
-from zerotrust.limits.budget import Budget
+from zerotrust.authority.budget import Budget
 
 MOST_CONNECTIONS = 32
 """Connections of one caller: a party has one for its SVIDs, and one for each JWT-SVID that it waits for."""

@@ -21,7 +21,7 @@ from authorities.attestation.process.peers import pid_of_peer
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.drift import Drift, Log
 from authorities.attestation.verifier.target import Target
-from zerotrust.limits.budget import Budget
+from zerotrust.authority.budget import Budget
 from zerotrust.registry.model import Registry
 
 Request = TypeVar("Request")

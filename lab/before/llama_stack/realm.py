@@ -6,7 +6,7 @@ from typing import Any
 
 from lab.before.realm import Users, audience, made, new_passwords, realm_of
 from local.keycloak import Keycloak
-from zerotrust.testing.browser import REDIRECT
+from testkit.browser import REDIRECT
 
 NAME, CLIENT, AUDIENCE = "before-llama-stack", "app", "llama-stack"
 

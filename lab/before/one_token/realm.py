@@ -10,7 +10,7 @@ import jwt
 
 from lab.before.realm import Users, audience, made, new_passwords, realm_of
 from local.keycloak import Keycloak
-from zerotrust.testing.browser import REDIRECT
+from testkit.browser import REDIRECT
 
 NAME, PAGE, APP, AUDIENCE = "before-one-token", "page", "app", "platform"
 """Users sign in at the application's page; behind it, the application gets its own token."""

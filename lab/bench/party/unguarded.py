@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from testkit import principal
 from zerotrust.audit.event_parts import Effect
 from zerotrust.context import PRINCIPAL, TRACE, Span
 from zerotrust.decision import Resource
@@ -13,7 +14,6 @@ from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
 from zerotrust.service import Service
-from zerotrust.testing import principal
 
 T = TypeVar("T")
 

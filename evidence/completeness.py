@@ -14,14 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from evidence.logged import LONGEST_TASK
+from evidence.opened import Opened, each
+from evidence.unproven import SOMEBODY, Unproven
 from zerotrust.audit.event_parts import Caller, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS
-from zerotrust.audit.leaf import heads_of, is_heads
 from zerotrust.audit.record import event_of
-from zerotrust.receipts.failure import SOMEBODY, Unproven
-from zerotrust.receipts.logged import LONGEST_TASK
-from zerotrust.receipts.opened import Opened, each
+from zerotrust.authority.leaf import heads_of, is_heads
 
 LATE = 45
 """Seconds for which a record may come late into the log: parties deliver again within 30 s after the log was away."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
-from zerotrust.testing.stack import ATTESTATION, Stack, StackError, until
+from testkit.stack import ATTESTATION, Stack, StackError, until
 
 SOCKETS = "/run/identity"
 """Where the Workload API's socket is in each container."""

@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zerotrust.testing.ca import CA as CA
-    from zerotrust.testing.issuer import Issuer as Issuer
-    from zerotrust.testing.party import Guarded as Guarded
-    from zerotrust.testing.party import Identity as Identity
-    from zerotrust.testing.party import guarded as guarded
-    from zerotrust.testing.party import principal as principal
-    from zerotrust.testing.registry import policies_of as policies_of
-    from zerotrust.testing.registry import registry_of as registry_of
+    from testkit.ca import CA as CA
+    from testkit.issuer import Issuer as Issuer
+    from testkit.party import Guarded as Guarded
+    from testkit.party import Identity as Identity
+    from testkit.party import guarded as guarded
+    from testkit.party import principal as principal
+    from testkit.registry import policies_of as policies_of
+    from testkit.registry import registry_of as registry_of
 
 _MODULES = {
     "ca": "CA",
@@ -24,7 +24,7 @@ _MODULES = {
     "issuer": "Issuer",
     "registry": "policies_of registry_of",
 }
-_WHERE = {name: f"zerotrust.testing.{module}" for module, names in _MODULES.items() for name in names.split()}
+_WHERE = {name: f"testkit.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [*_WHERE]  # noqa: PLE0604 - strings, all of them
 

@@ -1,7 +1,10 @@
 """Whom the reader of receipts accepts: parties, the code that each may have run, and what it may have done.  Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from zerotrust.registry.lock import Approved
+from zerotrust.registry.model import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,22 @@ class Accepted:
     ledger: str | None = None
     """The party that takes the journals, by SPIFFE ID: it says whose records are late.  None believes that of anybody,
     and then a party can keep an answer from being complete."""
+
+
+def approved(registry: Registry, lock: Mapping[str, Approved]) -> Accepted:
+    """Return what a registry and its lock approve; `lock`: by name of the party."""
+    parties = {
+        registry.id(name): Party(
+            frozenset({found.code}), frozenset(registry.scopes_at(name)), frozenset(_clients(registry, name))
+        )
+        for name, found in lock.items()
+        if found.code
+    }
+    return Accepted(parties, frozenset(registry.outside), registry.id(registry.authorities.audit))
+
+
+def _clients(registry: Registry, name: str) -> Iterator[str]:
+    """Yield the clients that users sign in with to call this party."""
+    for client, party in registry.parties.items():
+        if party.starts_chains and name in party.may_call:
+            yield registry.id(client)

@@ -4,9 +4,9 @@ import re
 
 import httpx
 
+from testkit.stack import Stack, StackError
+from testkit.users import file_of
 from zerotrust.audit.record import event_of
-from zerotrust.testing.stack import Stack, StackError
-from zerotrust.testing.users import file_of
 
 DATA = "ZT_DATA"
 """The variable of a party that names the folder of its journal."""

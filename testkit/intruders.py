@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import jwt
 
+from testkit.stack import Stack, StackError
+from testkit.users import User, authorities, issuer, result_of, send
 from zerotrust.issuer.discovery import discover
 from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.spiffe.svid import Svid
-from zerotrust.testing.stack import Stack, StackError
-from zerotrust.testing.users import User, authorities, issuer, result_of, send
 
 SOCKET = "ZT_INSIDER_SOCKET"
 ASK = f"""

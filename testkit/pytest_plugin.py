@@ -13,10 +13,10 @@ import pytest
 if TYPE_CHECKING:
     import httpx
 
-    from zerotrust.testing.intruders import Intruder
-    from zerotrust.testing.rogue import Verdict
-    from zerotrust.testing.stack import Stack
-    from zerotrust.testing.users import User
+    from testkit.intruders import Intruder
+    from testkit.rogue import Verdict
+    from testkit.stack import Stack
+    from testkit.users import User
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,8 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
+    from testkit.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
     from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
-    from zerotrust.testing.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
 
     otherwise = pytestconfig.getini("zt_without_docker")
     if otherwise not in {"fail", "skip"}:
@@ -55,7 +55,7 @@ def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
 @pytest.fixture
 def zt_user(zt_stack: "Stack") -> "Callable[..., User]":
     """Signs a user in: `zt_user("alice")`."""
-    from zerotrust.testing.users import signed_in  # noqa: PLC0415
+    from testkit.users import signed_in  # noqa: PLC0415
 
     return partial(signed_in, zt_stack)
 
@@ -63,7 +63,7 @@ def zt_user(zt_stack: "Stack") -> "Callable[..., User]":
 @pytest.fixture
 def zt_intruder(zt_stack: "Stack") -> "Callable[[str], Intruder]":
     """An intruder inside a genuine workload: `zt_intruder("agent/quotes")`."""
-    from zerotrust.testing.intruders import Intruder  # noqa: PLC0415
+    from testkit.intruders import Intruder  # noqa: PLC0415
 
     return partial(Intruder, zt_stack)
 
@@ -71,7 +71,7 @@ def zt_intruder(zt_stack: "Stack") -> "Callable[[str], Intruder]":
 @pytest.fixture
 def zt_token(zt_stack: "Stack") -> "Callable[..., str]":  # noqa: ARG001 - it has to run
     """A token at any hop, for the last one: `zt_token(alice, "planner", "agent/quotes", "tool/prices")`."""
-    from zerotrust.testing.intruders import token_at  # noqa: PLC0415
+    from testkit.intruders import token_at  # noqa: PLC0415
 
     return token_at
 
@@ -79,7 +79,7 @@ def zt_token(zt_stack: "Stack") -> "Callable[..., str]":  # noqa: ARG001 - it ha
 @pytest.fixture
 def zt_recorded(zt_stack: "Stack") -> "Callable[[httpx.Response | str], dict[str, list[str]]]":
     """The reasons of the refusals on record for an answer: `zt_recorded(answer) == {"tool/prices": ["no_token"]}`."""
-    from zerotrust.testing.records import recorded  # noqa: PLC0415
+    from testkit.records import recorded  # noqa: PLC0415
 
     return partial(recorded, zt_stack)
 
@@ -87,6 +87,6 @@ def zt_recorded(zt_stack: "Stack") -> "Callable[[httpx.Response | str], dict[str
 @pytest.fixture
 def zt_rogue(zt_stack: "Stack") -> "Callable[..., Verdict]":
     """Runs a container, and returns what attestation decides about it: `zt_rogue("quotes", user="0")`."""
-    from zerotrust.testing.rogue import rogue  # noqa: PLC0415
+    from testkit.rogue import rogue  # noqa: PLC0415
 
     return partial(rogue, zt_stack)

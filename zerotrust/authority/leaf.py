@@ -7,7 +7,7 @@ has the heads of all journals: so the last leaf of a log says where it stands, a
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,6 +17,13 @@ from zerotrust.audit.record import Link, event_of, link_of
 _HEADS = b'{"heads":'
 _SERVICE = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+
+_OUTLINE = re.compile(
+    rb'\{"event":\{.*"schema":1,"service":"(spiffe://[\w./-]+)","time":[0-9]+(?:,"trace":\{[^{}]*\})?\},'
+    rb'"n":([1-9][0-9]{0,15}),"prev":"([0-9a-f]{64})"\}'
+)
+"""From the end: no other text of a record can stand there, for a quotation mark within a string is escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,15 @@ class Record:
     link: Link
     """Where the journal stands after it."""
     event: AuditEvent
+
+
+class Outline(NamedTuple):
+    """What a record says of its journal."""
+
+    service: str
+    number: int
+    previous: str
+    """The hash of the line before it."""
 
 
 def heads_leaf(heads: Heads) -> bytes:
@@ -67,6 +83,13 @@ def heads_of(entry: bytes) -> Heads:
     if type(heads.time) is not int or heads.time < 0 or heads_leaf(heads) != entry:
         raise ValueError("heads of journals in another form than the ledger's")
     return heads
+
+
+def outline(leaf: bytes) -> Outline | Heads:
+    """Return whose record a leaf is, or the heads of all journals.  Raises `ValueError` if it is neither."""
+    if record := _OUTLINE.fullmatch(leaf):
+        return Outline(record[1].decode(), int(record[2]), record[3].decode())
+    return heads_of(leaf)
 
 
 def _link(head: dict[str, Any]) -> Link:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from zerotrust.receipts.accepted import Accepted
+from evidence.accepted import Accepted
+from evidence.call_tree import grown
+from evidence.completeness import Compared, check_complete
+from evidence.logged import check_logged, check_times
+from evidence.opened import Opened, each, opened
+from evidence.unproven import SOMEBODY, Unproven
 from zerotrust.receipts.carried import Carried, taken
-from zerotrust.receipts.completeness import Compared, check_complete
-from zerotrust.receipts.failure import SOMEBODY, Unproven
-from zerotrust.receipts.logged import Evidence, check_logged, check_times
-from zerotrust.receipts.opened import Opened, each, opened
 from zerotrust.receipts.receipt import OUTSIDE, digest_of
-from zerotrust.receipts.tree import grown
+from zerotrust.tlog.proof import Evidence
 from zerotrust.tlog.quorum import TrustPolicy
 
 EXACTLY = "it has to be as it was sent, byte for byte, without a line feed added, and not formatted again"

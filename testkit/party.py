@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 import httpx
 from starlette.types import ASGIApp
 
+from testkit.ca import CA
+from testkit.issuer import ISSUER, Issuer
+from testkit.registry import CLIENT, policies_of, registry_of
+from testkit.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
 from zerotrust.identity import Principal
@@ -19,15 +23,11 @@ from zerotrust.revocation import Revocations
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
-from zerotrust.testing.ca import CA
-from zerotrust.testing.issuer import ISSUER, Issuer
-from zerotrust.testing.registry import CLIENT, policies_of, registry_of
-from zerotrust.testing.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
 from zerotrust.transport.egress import EgressClients
 
 
 class Identity:
-    """Stands in for the Workload API: one SVID, and assertions that the issuer of `zerotrust.testing` accepts."""
+    """Stands in for the Workload API: one SVID, and assertions that the issuer of `testkit` accepts."""
 
     def __init__(self, svid: Svid) -> None:
         self.svid = svid

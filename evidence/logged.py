@@ -6,42 +6,20 @@ others by their digests.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from evidence.opened import Opened
+from evidence.unproven import Unproven
 from zerotrust.audit.event_types import Outcome
 from zerotrust.audit.record import event_of
-from zerotrust.limits.strict_json import strict_object
-from zerotrust.receipts.failure import Unproven
-from zerotrust.receipts.opened import Opened
 from zerotrust.spiffe.svid import SECONDS_BACK
-from zerotrust.tlog.proof import Proof, proof
+from zerotrust.tlog.proof import Evidence
 from zerotrust.tlog.quorum import TrustPolicy
 from zerotrust.tlog.tree import InvalidLog
 
-MAX_EVIDENCE = 256 * 1024
-"""Bytes of an entry and its proof: an entry has 64 KiB at most, and a proof a checkpoint of as many."""
 LONGEST_TASK = 300
 """Seconds from a request to its answer: the longest life of a user's own token (`registry.yaml`)."""
 SKEW = SECONDS_BACK
 """Seconds by which the clocks of two parties may differ."""
-
-
-class Evidence(NamedTuple):
-    """The leaf of the log that has the digest of a receipt, and its proof."""
-
-    entry: bytes
-    proof: Proof
-
-
-def evidence_of(raw: bytes) -> Evidence:
-    """Return the evidence in an answer of the ledger: JSON with `entry` and `proof`.  Raises `ValueError`."""
-    if len(raw) > MAX_EVIDENCE:
-        raise ValueError(f"more than {MAX_EVIDENCE} bytes")
-    try:
-        found = strict_object(raw)
-        return Evidence(found["entry"].encode(), proof(found["proof"].encode()))
-    except (KeyError, AttributeError) as error:
-        raise ValueError("not an entry of the log with its proof") from error
 
 
 def check_logged(root: Opened, evidence: Evidence, policy: TrustPolicy) -> int:

@@ -16,9 +16,9 @@ from typing import BinaryIO
 import orjson
 
 from zerotrust.audit.record import MAX_LINE
+from zerotrust.authority.tiles import WIDTH, Read, entries_of, path
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.note import Note, decoded, parsed
-from zerotrust.tlog.tiles import WIDTH, Read, entries_of, path
 from zerotrust.tlog.tree import HASH, InvalidLog
 
 VERSION = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jwt
 from cryptography import x509
 
-from zerotrust.receipts.failure import SOMEBODY, Unproven
+from evidence.unproven import SOMEBODY, Unproven
 from zerotrust.receipts.receipt import KIND, Receipt, digest_of, receipt_of
 from zerotrust.spiffe.statement import ALGORITHM, certificates, signer_of
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, life_of

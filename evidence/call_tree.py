@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from zerotrust.receipts.failure import Unproven
-from zerotrust.receipts.opened import Opened
+from evidence.opened import Opened
+from evidence.unproven import Unproven
 from zerotrust.receipts.receipt import NOT_SENT, OUTSIDE, Asked
 
 MAX_DEPTH = 16

@@ -9,12 +9,12 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
-from zerotrust.audit.export import IN_A_LINE, MOST_LEAVES, hashes_of, header_of
-from zerotrust.audit.fault import EXPORT, LOG, Fault, Faulty, Followed, Hashes, Outline, difference, named, surplus
-from zerotrust.audit.leaf import Heads
+from evidence.compact import CompactRange
+from evidence.export import IN_A_LINE, MOST_LEAVES, hashes_of, header_of
+from evidence.fault import EXPORT, LOG, Fault, Faulty, Followed, Hashes, difference, named, surplus
 from zerotrust.audit.record import Link
+from zerotrust.authority.leaf import Heads, Outline
 from zerotrust.tlog.checkpoint import Checkpoint
-from zerotrust.tlog.compact import CompactRange
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.tree import HASH, InvalidLog, leaf_hash
 

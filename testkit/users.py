@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import httpx
 
+from testkit.browser import Person
+from testkit.stack import ATTESTATION, Stack, StackError
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import user_context
-from zerotrust.testing.browser import Person
-from zerotrust.testing.stack import ATTESTATION, Stack, StackError
 from zerotrust.transport.pools import Connections
 from zt.login import Client, Login
 

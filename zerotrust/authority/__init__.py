@@ -1,0 +1,1 @@
+"""What authorities alone run: no other party is measured with it, nor imports it."""
