@@ -152,6 +152,7 @@ USER 47823:47823
 FROM attestation AS attestation-with-intruders
 COPY --chmod=755 lab/compromised_workload /app/lab/compromised_workload
 COPY --chmod=755 lab/containers /app/lab/containers
+COPY --chmod=755 registration /app/registration
 USER 0:0
 RUN sed -i 's/authorities.attestation.containers.main/lab.containers.attestation/' /app/__main__.py
 USER 47823:47823

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 import typer
 
 from demo.parts import INTRODUCTION
-from local.alone import process_running
 from local.model import Model, ModelOption
 from local.program import FOLDER, alive, busy, console, paragraph, say, until_stopped
+from registration.run_lock import process_running
 
 STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""

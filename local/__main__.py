@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from local.alone import process_running
 from local.left_running import left_running
 from local.model import Model, ModelOption
 from local.past import HINTS, POLICY_BEFORE, check_links, forget
 from local.program import FOLDER, ROOT, busy, console, until_stopped
+from registration.run_lock import process_running
 
 SECONDS_TO_END = 60
 

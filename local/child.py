@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, TypeVar
 
-from local.alone import DemoError
+from registration.run_lock import DemoError
 
 T = TypeVar("T")
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.ogx import NAME, Place, Provider, configuration, new_server_key
-from local.alone import DemoError
 from local.before_start import check_port
 from local.child import end_with, until_it_does
 from local.progress import Say, going_on
+from registration.run_lock import DemoError
 from zerotrust.durable import written
 
 ROOT = Path(__file__).parents[1]

@@ -128,9 +128,9 @@ def _expected() -> tuple[type[Exception], ...]:
     from authorities.attestation.local.launch import LaunchError  # noqa: PLC0415
     from authorities.attestation.process.closed import NotClosedError  # noqa: PLC0415
     from authorities.attestation.verifier.measure import MeasureError  # noqa: PLC0415
-    from local.alone import DemoError  # noqa: PLC0415
     from local.errors import KeycloakError  # noqa: PLC0415
     from local.llama_stack import LlamaStackError  # noqa: PLC0415
+    from registration.run_lock import DemoError  # noqa: PLC0415
     from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
     from zt.login import LoginError  # noqa: PLC0415
 

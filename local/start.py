@@ -13,11 +13,9 @@ from pathlib import Path
 
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.local.launch import Launched
-from authorities.attestation.verifier.approval import approving
 from authorities.attestation.verifier.report import report
 from deploy.ogx import NAME, Provider
 from local import audit_policy
-from local.alone import only_one
 from local.before_start import check_port
 from local.child import load
 from local.fetched import check_space
@@ -31,8 +29,10 @@ from local.stopping import end_in_order
 from local.suspended import suspended
 from local.system import DEPLOYMENT, ROOT, System
 from local.waiting import report_end, started, there, until
+from registration.approval import approving
 from registration.realm import as_text, deployed
 from registration.realm.script import SCRIPTS
+from registration.run_lock import only_one
 from zerotrust.durable import written
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from mcp.server.mcpserver import MCPServer
 
-from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
+from registration.approval import approved_files
 from registration.fit import problems
 from registration.names import POLICIES
 from zerotrust.adapters.agent_card import agent_card, as_json

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError
-from local.alone import process_running
 from registration.derive import current
+from registration.run_lock import process_running
 from zerotrust.registry.lock import LOCK, Approved, Lock, Rights, as_text, changed, load_lock, within
 from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError

@@ -4,8 +4,8 @@ import sys
 
 import typer
 
-from local.alone import process_running
 from local.program import FOLDER, busy, console, paragraph, until_stopped
+from registration.run_lock import process_running
 
 INTRODUCTION = (
     "The same attacks, made by the same code, on two systems at one Keycloak: on the one that figure 1 of the series "

@@ -7,7 +7,7 @@ import hashlib
 
 from authorities.attestation.containers.attested import Image, image
 from authorities.attestation.containers.main import APP, main
-from authorities.attestation.verifier.approval import approving
+from registration.approval import approving
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from lab.notebooks.attach import VARIABLE, held
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
-from local.alone import DemoError
 from local.child import end_with
 from local.llama_stack import end
 from local.program import console, say
 from local.system import ROOT
+from registration.run_lock import DemoError
 
 SOURCES = ROOT / "notebooks"
 PYTHON = ROOT / ".notebooks" / "bin" / "python"

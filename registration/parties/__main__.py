@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from local.alone import PID_FILE, process_running
 from registration.names import PLAN
 from registration.parties.add import add_agent, add_tool
 from registration.parties.code import AGENT_TEMPLATE, TOOL_TEMPLATE
 from registration.parties.project import Project
+from registration.run_lock import PID_FILE, process_running
 from zerotrust.errors import ZeroTrustError
 
 ROOT = Path(__file__).parents[2]

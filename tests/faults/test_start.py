@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from local import keycloak_distribution
-from local.alone import DemoError
 from local.errors import KeycloakError
 from local.keycloak_distribution import find_distribution
 from local.left_running import READY
 from local.start import running
 from local.system import ROOT, System
+from registration.run_lock import DemoError
 from tests.support.real import RUN
 
 Usage = namedtuple("Usage", "total used free")

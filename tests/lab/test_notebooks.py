@@ -12,7 +12,7 @@ import pytest
 from lab.notebooks.execute import METADATA, PYTHON, sources
 from lab.notebooks.jupyter import FOLDER, copied
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
-from local.alone import DemoError
+from registration.run_lock import DemoError
 from tests.support.system import ROOT
 
 CELLS = """

@@ -17,8 +17,8 @@ import yaml
 from authorities.attestation.local import authority as module
 from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.spiffe.svid_issuer import Issuer
-from authorities.attestation.verifier.approval import approved_files
 from authorities.attestation.verifier.measure import digest_of
+from registration.approval import approved_files
 from tests.support.ca import ATTESTATION_PARTY
 from tests.support.waiting import until
 from zerotrust.registry.deployment import load_deployment

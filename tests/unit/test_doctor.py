@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from authorities.registry.state import Entry, State
-from local.alone import DemoError, only_one
 from local.past import data_of, failure_noted
+from registration.run_lock import DemoError, only_one
 from scripts import doctor
 from tests.support.system import ROOT
 

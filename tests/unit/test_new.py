@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.alone import only_one
 from registration.parties import __main__ as commands
 from registration.parties.__main__ import main
 from registration.parties.add import add_agent, add_tool
 from registration.parties.project import PartyError, Project
+from registration.run_lock import only_one
 from tests.support.system import ROOT
 
 FOLDERS = "agents", "policies", "deploy", "orchestrator", "registration", "tools"

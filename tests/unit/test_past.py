@@ -11,10 +11,10 @@ import demo.__main__ as walkthrough
 import local.__main__ as program
 from authorities.registry.state import Entry, State
 from local import serve, sign_in, start
-from local.alone import DemoError, only_one, process_running
 from local.model import Model
 from local.past import data_of, forget, put_aside
 from local.suspended import suspended
+from registration.run_lock import DemoError, only_one, process_running
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
 from zt.errors import CommandError
