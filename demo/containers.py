@@ -34,7 +34,7 @@ from testkit.browser import Person
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.model import Registry, load_registry
-from zt.login import issuer_http
+from zt.people.login import issuer_http
 
 CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")
 JOURNALS, INTRUDERS = Path("/journals"), Path("/intruders")

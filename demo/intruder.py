@@ -14,7 +14,7 @@ import jwt
 from local.system import EVERYTHING, Running
 from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.transport.pools import Connections
-from zt.login import Login, issuer_http
+from zt.people.login import Login, issuer_http
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 """The workloads that an intruder is inside of."""

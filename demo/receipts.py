@@ -31,7 +31,7 @@ from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zt.names import short
-from zt.receipt import tree
+from zt.receipt.commands import tree
 
 FORGER, CHOOSY = "a forger, before alice has her answer", "alice, who accepts less than before"
 TRIES, BETWEEN = 100, 0.2

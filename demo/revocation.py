@@ -10,9 +10,9 @@ import httpx
 from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, User, answer_to
 from local.system import ROOT, Running, System
-from zt.doors import REGISTRY
 from zt.errors import RefusedError
-from zt.registry_client import RegistryClient
+from zt.people.doors import REGISTRY
+from zt.people.registry_client import RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"
 """An empty file, in a folder where every file has to be approved."""

@@ -14,7 +14,7 @@ import httpx
 from demo.intruder import Intruder, answer_to
 from demo.revocation_methods import LONGEST, REVOCATION_METHODS, RevocationMethod, Use, in_use
 from local.system import System
-from zt.registry_client import RegistryClient
+from zt.people.registry_client import RegistryClient
 
 REFUSED = "401 revoked"
 PAUSE = 0.005

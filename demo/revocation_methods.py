@@ -16,8 +16,8 @@ from keycloak import KeycloakAdmin
 from demo.intruder import Intruder, User, claims_of, mcp
 from demo.revocation import PLANTED, until_restored
 from local.system import Running, System
-from zt.login import Login
-from zt.registry_client import RegistryClient
+from zt.people.login import Login
+from zt.people.registry_client import RegistryClient
 
 LONGEST = 10
 """Seconds after which a method counts as broken."""

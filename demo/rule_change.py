@@ -19,11 +19,11 @@ from local.program import busy, console, paragraph
 from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access
-from zt.authority_client import PolicyClient
-from zt.doors import POLICY_AUTHORITY
 from zt.errors import RefusedError
-from zt.explanation import explanations
-from zt.show_explanation import explained
+from zt.people.authority_client import PolicyClient
+from zt.people.doors import POLICY_AUTHORITY
+from zt.policy.explanation import explanations
+from zt.policy.show_explanation import explained
 
 RULE, FILE = "create-draft-in-own-department", "documents.cedar"
 OPERATION, TOOL = "document.create", "tool/documents"

@@ -21,9 +21,9 @@ from registration.realm.users import USERS
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Exchange, Request
-from zt.diagram import diagram
-from zt.login import Login
-from zt.trail import trail
+from zt.audit.diagram import diagram
+from zt.audit.trail import trail
+from zt.people.login import Login
 
 POISONED = "ENG-104"
 NOT_TRIED = "not tried"

@@ -132,7 +132,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from local.llama_stack import LlamaStackError  # noqa: PLC0415
     from registration.run_lock import DemoError  # noqa: PLC0415
     from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
-    from zt.login import LoginError  # noqa: PLC0415
+    from zt.people.login import LoginError  # noqa: PLC0415
 
     ours = DemoError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError
     return (*ours, NotClosedError, RegistryError, OSError, httpx.HTTPError)

@@ -17,7 +17,7 @@ from local.program import FOLDER
 from local.system import EVERYTHING
 from testkit.browser import Person
 from zt.errors import CommandError
-from zt.sign_in import client_at, sign_in_at
+from zt.people.sign_in import client_at, sign_in_at
 from zt.terminal import Terminal
 
 CA = FOLDER / "ca.pem"

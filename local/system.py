@@ -25,8 +25,8 @@ from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
-from zt.client import user_client
-from zt.login import Login
+from zt.people.client import user_client
+from zt.people.login import Login
 
 
 def all_scopes(registry: Path) -> str:

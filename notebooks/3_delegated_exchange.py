@@ -21,7 +21,7 @@ from lab.notebooks.exchange import answered, beside, chain, exchange
 from lab.notebooks.figure import Arrow
 from lab.notebooks.use import bearer, close, curl, here, reach, token_of, told
 from zerotrust.issuer.exchange import TokenRequest
-from zt.sequence import sequence
+from zt.audit.sequence import sequence
 
 sequence(
     "Figure 2: each hop has a token of its own",

@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 
 import httpx
 
-from zt.login import Client, Login, LoginError, Request, endpoints
+from zt.people.login import Client, Login, LoginError, Request, endpoints
 
 REDIRECT = "http://127.0.0.1:8000/callback"
 """Where a sign-in ends that nobody listens for: the code is taken from the address."""

@@ -18,7 +18,7 @@ from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import user_context
 from zerotrust.transport.pools import Connections
-from zt.login import Client, Login
+from zt.people.login import Client, Login
 
 SETUP, PASSWORDS = "setup", "/accounts/passwords.json"
 """The service that has made the passwords, and where."""

@@ -13,13 +13,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from zt import policy as policies
-from zt import receipt as receipts
 from zt import show as showing
-from zt.audit import audit
+from zt.audit.commands import audit
 from zt.operators import Settings, as_operator, told
 from zt.output import Json, output
 from zt.party import parties
+from zt.policy import commands as policies
+from zt.receipt import commands as receipts
 from zt.revoke import User, revoking
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +102,7 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
 
     from zt import status as system
     from zt.errors import STARTED_BY
-    from zt.sign_in import client_at
+    from zt.people.sign_in import client_at
 
     with told():
         place = context.obj.place()

@@ -18,10 +18,10 @@ from zt.output import output
 
 if TYPE_CHECKING:
     from zerotrust.registry.model import Registry
-    from zt.authority_client import AuthorityClient
-    from zt.doors import Place
-    from zt.login import SignIn
-    from zt.registry_client import RegistryClient
+    from zt.people.authority_client import AuthorityClient
+    from zt.people.doors import Place
+    from zt.people.login import SignIn
+    from zt.people.registry_client import RegistryClient
 
 T = TypeVar("T")
 C = TypeVar("C", bound="AuthorityClient")
@@ -72,7 +72,7 @@ class Settings:
         """Return the addresses of the system.  Raises `RegistryError`."""
         from zerotrust.registry.deployment import load_deployment
         from zerotrust.registry.model import load_registry
-        from zt.doors import Place
+        from zt.people.doors import Place
 
         registry = load_registry(self.system / "registry.yaml")
         deployment = load_deployment(self.deployment, registry)
@@ -91,7 +91,7 @@ class Settings:
     @property
     def way(self) -> "SignIn":
         """How the operator signs in."""
-        from zt import browser, device
+        from zt.people import browser, device
 
         if self.device or not browser.usable():
             return partial(device.sign_in, say=output.say)
@@ -114,7 +114,7 @@ def told() -> Iterator[None]:
 
 def as_operator(context: typer.Context, do: Callable[["RegistryClient"], Awaitable[T]]) -> T:
     """Sign the operator in at the registry, run `do`, and return its result; exit with a message if that fails."""
-    from zt.registry_client import RegistryClient
+    from zt.people.registry_client import RegistryClient
 
     return signed_in_at(RegistryClient, context, do)
 
@@ -123,7 +123,7 @@ def signed_in_at(kind: "type[C]", context: typer.Context, do: "Callable[[C], Awa
     """Sign the operator in at an authority, with this kind of client; otherwise as `as_operator`."""
     import asyncio
 
-    from zt.sign_in import signed_in
+    from zt.people.sign_in import signed_in
 
     settings: Settings = context.obj
 

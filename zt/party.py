@@ -15,7 +15,7 @@ parties = typer.Typer(no_args_is_help=True)
 def _name(given: str) -> str:
     """Return a party's name; exit with a message if it is malformed, because it becomes a part of a path."""
     from zerotrust.registry.model import NAME
-    from zt.registry_client import no_party
+    from zt.people.registry_client import no_party
 
     if not re.fullmatch(NAME, given):
         output.fail(no_party(given), "no_such_party")

@@ -58,8 +58,8 @@ def revoke_token(
 
 def _check_known(context: typer.Context, kind: str, name: str) -> None:
     """Exit with a message unless a record names it: nobody else could say that an id has a typo."""
+    from zt.audit.journals import named
     from zt.errors import CommandError
-    from zt.journals import named
 
     settings: Settings = context.obj
     try:

@@ -1,4 +1,4 @@
-"""Formats the registry's answers, and what became of evidence, for people.  Pure: returns objects that rich prints."""
+"""Formats the registry's answers for people.  Pure: returns objects that rich prints."""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,11 +8,7 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 from rich.text import Text
 
-from zt.names import short
-
 if TYPE_CHECKING:
-    from evidence.fault import Fault
-    from zt.evidence import Verified
     from zt.status import Seen
 
 _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
@@ -138,33 +134,6 @@ def listing(*columns: str) -> Table:
 
 def _lines(found: Iterable[str]) -> Text:
     return Text("\n".join(found))
-
-
-def verified(found: "Verified") -> list[Table | Text]:
-    """Return who vouches for an export that has no fault, and what it has."""
-    by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items()))
-    told: list[Table | Text] = [
-        Text.assemble(f"{found.checkpoint.origin}: all {found.checkpoint.size:,} leaves ", ("verified", "green"), "."),
-        Text(f"Cosigned by {by or 'no witness'}."),
-    ]
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("journal of", no_wrap=True)
-    table.add_column("records", justify="right")
-    if found.not_delivered is not None:
-        table.add_column("after this export", justify="right")
-    for service, records in found.records.items():
-        behind = [f"{found.not_delivered[service]:,}"] if found.not_delivered is not None else []
-        table.add_row(short(service), f"{records:,}", *behind)
-    return [*told, table] if found.records else told
-
-
-def fault(found: "Fault") -> Text:
-    """Return the first fault, and who made it."""
-    who = short(found.who)
-    record = f"record {found.record:,} of {short(found.party)}" if found.party and found.record else ""
-    leaf = f"leaf {found.leaf:,}" if found.leaf is not None else ""
-    where = f"{record} ({leaf})" if record and leaf else record or leaf or "the whole"
-    return Text(f"{where} is {found.what}: {found.why}.\nAt fault: {who}.")
 
 
 def at(seconds: int) -> str:

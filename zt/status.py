@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from zerotrust.registry.directory import Endpoint
 from zerotrust.spiffe.tls import user_context
-from zt.authority_client import EXPIRED
-from zt.doors import REGISTRY, Place
-from zt.login import issuer_at
 from zt.names import short
+from zt.people.authority_client import EXPIRED
+from zt.people.doors import REGISTRY, Place
+from zt.people.login import issuer_at
 
 SECONDS = 5
 """For a handshake."""

@@ -21,8 +21,8 @@ from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Request
 from zerotrust.decision import Reason
-from zt.login import Client, Login, sign_out
-from zt.registry_client import RegistryClient
+from zt.people.login import Client, Login, sign_out
+from zt.people.registry_client import RegistryClient
 
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "orchestrator": ("/plan", {"json": {"request": "Hello"}}),

@@ -11,7 +11,7 @@ from local.keycloak import Keycloak
 from local.keycloak_options import URL
 from registration.realm.users import USERS, user
 from testkit.browser import Person
-from zt.login import Client, Login, sign_out
+from zt.people.login import Client, Login, sign_out
 
 LIFE = 3600
 """Seconds of a token: a usual setting."""

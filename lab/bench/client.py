@@ -20,7 +20,7 @@ import httpx
 from lab.bench.variants import known
 from local.system import ROOT, System
 from zerotrust.registry.directory import Directory
-from zt.client import user_client
+from zt.people.client import user_client
 
 MAX_LINE = 1 << 22
 """Bytes of an answer with its receipts, as JSON."""

@@ -13,7 +13,7 @@ from lab.bench.party.main import PORTS
 from lab.bench.variants import known, on_core
 from local.progress import Say
 from local.system import System
-from zt.login import Login
+from zt.people.login import Login
 
 TASK = "What do we know about the leaked key?"
 """The smallest task that involves every party: it searches, reads one document and calls the model in between.  None of

@@ -16,7 +16,7 @@ from local.llama_stack import end
 from zerotrust.tlog.note import parsed
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
-from zt.evidence import verified
+from zt.audit.exports import verified
 
 FSCK, WITNESS = "1.0.4", "0.6.1"
 SOUND = "Successfully fsck'd log with size"

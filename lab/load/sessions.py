@@ -17,8 +17,8 @@ from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
 from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
 from local.system import System
 from zt.errors import CommandError
-from zt.login import LoginError
-from zt.registry_client import RegistryClient
+from zt.people.login import LoginError
+from zt.people.registry_client import RegistryClient
 
 ACCOUNTS = ("alice", "bob")
 PAUSE = 0.1

@@ -14,7 +14,7 @@ import httpx
 from demo.intruder import Intruder, User
 from lab.load.judge import REVOKED, UNAVAILABLE, Call, Evidence, Session
 from local.system import System
-from zt.login import LoginError
+from zt.people.login import LoginError
 
 NAMES = ("alice", "bob", "alice", "bob", "eve")
 PAUSE = 0.5

@@ -12,7 +12,7 @@ from evidence.verification import Verification
 from lab.notebooks.normal import normal
 from local.system import Running
 from zerotrust.tlog.quorum import TrustPolicy
-from zt.log_folder import LogFolder
+from zt.audit.log_folder import LogFolder
 
 _VARIES = {"id": "<id>", "policy": "<version>", "n": "<number>"}
 """Members of a receipt that differ from run to run, and are shown by a name."""

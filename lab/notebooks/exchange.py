@@ -14,8 +14,8 @@ from local.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.registry.model import Registry
+from zt.audit.trail import trail
 from zt.terminal import Terminal
-from zt.trail import trail
 
 MEMBERS = ("access_token", "issued_token_type", "token_type", "expires_in", "scope")
 """Of an answer, by RFC 8693 section 2.2.1; Keycloak's own members are left out."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from zt.sequence import HEIGHT, STYLE, WIDTH, Arrow, Svg, box, drawn, label
+from zt.audit.sequence import HEIGHT, STYLE, WIDTH, Arrow, Svg, box, drawn, label
 
 __all__ = ["Arrow", "figure"]
 

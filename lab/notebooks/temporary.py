@@ -13,7 +13,7 @@ from lab.before.system import Answer
 from lab.notebooks.copies import PLACES, changed_back, folder_of
 from lab.notebooks.rules import put_back
 from local.system import System
-from zt.registry_client import RegistryClient
+from zt.people.registry_client import RegistryClient
 
 WRITER = "agent/writer"
 SECONDS = 30

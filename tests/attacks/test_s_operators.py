@@ -23,10 +23,11 @@ from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Reason
-from zt import browser, device, show
-from zt.login import Client, LoginError
+from zt import show
+from zt.audit.trail import trail
+from zt.people import browser, device
+from zt.people.login import Client, LoginError
 from zt.terminal import Terminal
-from zt.trail import trail
 
 READER, WRITER, TOOL = (
     f"spiffe://agents.example/{name}" for name in ("agent/reader", "agent/writer", "tool/documents")

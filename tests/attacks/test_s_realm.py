@@ -8,8 +8,8 @@ from testkit.browser import Person, sign_in
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
 from tests.support.realm import VERIFIER, asked_at, claims, code_in, redeeming
-from zt.device import GRANT
-from zt.login import LoginError
+from zt.people.device import GRANT
+from zt.people.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

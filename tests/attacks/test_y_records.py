@@ -19,8 +19,8 @@ from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.decision import Reason
 from zerotrust.service import Service
-from zt.authority_client import AuthorityClient
-from zt.explanation import MOST, decisions, explanations
+from zt.people.authority_client import AuthorityClient
+from zt.policy.explanation import MOST, decisions, explanations
 
 TOOL = "tool/documents"
 TEXTS = ("read\r\nGRANTED", "read\x1b[2K\0\x9b31m", "read\u202edetnarg\u200b")

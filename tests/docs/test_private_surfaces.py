@@ -24,7 +24,7 @@ LISTED = {
     ("_create", "zerotrust/spiffe/records.py"): "unit/test_records.py",  # ssl.SSLObject
     ("_generate_error_response", "zerotrust/adapters/a2a.py"): "services/test_reader.py",  # a2a-sdk
     ("_pool", "zerotrust/transport/pools.py"): "unit/test_pools.py",  # httpx, httpx2: AsyncHTTPTransport
-    ("_pool", "zt/login.py"): "services/test_sign_in.py",  # httpx
+    ("_pool", "zt/people/login.py"): "services/test_sign_in.py",  # httpx
     ("_proto", "authorities/attestation/spiffe/workload_api.py"): "services/test_attestation.py",  # spiffe
     ("_protocol_factory", "authorities/attestation/spiffe/bounded_server.py"): "services/test_attestation.py",
     ("_sslobj", "zerotrust/spiffe/tls.py"): "unit/test_tls.py",  # ssl.SSLObject, until Python 3.13

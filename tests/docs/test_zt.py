@@ -4,8 +4,8 @@ import re
 
 from registration.realm import as_text
 from tests.support.system import ROOT, registry
-from zt.browser import SECONDS_TO_SIGN_IN
-from zt.wanted import MOST_SHOWN
+from zt.audit.query import MOST_SHOWN
+from zt.people.browser import SECONDS_TO_SIGN_IN
 
 PAGE = (ROOT / "docs" / "how-to" / "operate.md").read_text()
 

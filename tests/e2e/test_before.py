@@ -23,7 +23,7 @@ from registration.realm.users import USERS
 from tests.support.model_server import needs_server
 from tests.support.real_tasks import asked, task, traced
 from zerotrust.audit.event_types import Access, Request
-from zt.login import Client, sign_out
+from zt.people.login import Client, sign_out
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -33,7 +33,7 @@ from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import Revocable
-from zt.login import Login, LoginError
+from zt.people.login import Login, LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -26,7 +26,7 @@ from tests.support.revocation_page import ADMIN_ROWS, USER_TYPES
 from tests.support.system import registry
 from zerotrust.registry.model import Registry
 from zerotrust.token_validation import TICK
-from zt.login import Login, LoginError, Pkce
+from zt.people.login import Login, LoginError, Pkce
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -24,7 +24,7 @@ from tests.support.records import records
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.pools import Connections
 from zt.errors import RefusedError
-from zt.registry_client import RegistryClient
+from zt.people.registry_client import RegistryClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

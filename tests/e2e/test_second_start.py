@@ -6,7 +6,7 @@ from local.keycloak import Keycloak
 from testkit.browser import sign_in
 from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm
-from zt.login import LoginError
+from zt.people.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -14,7 +14,7 @@ from testkit.browser import sign_in
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims
 from zerotrust.registry.model import Registry
-from zt.login import LoginError
+from zt.people.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

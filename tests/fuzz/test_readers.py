@@ -24,12 +24,12 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, event_of, line_of
 from zerotrust.decision import Denied
 from zerotrust.limits.strict_json import EXACT
-from zt.authority_client import AuthorityClient
-from zt.diagram import diagram
-from zt.explanation import decisions, explanations
+from zt.audit.diagram import diagram
 from zt.output import console
+from zt.people.authority_client import AuthorityClient
+from zt.policy.explanation import decisions, explanations
+from zt.policy.show_explanation import explained
 from zt.reasons import BY_RULES
-from zt.show_explanation import explained
 
 PARTIES = [spiffe_id(name) for name in ("orchestrator", "agent/reader", "tool/documents", "authority/registry")]
 GRANTED = Decided(allowed=True, reason="granted")

@@ -16,7 +16,7 @@ from lab.before.realm import Users
 from lab.before.tool import Documents
 from registration.realm.users import USERS
 from tests.support.system import ROOT
-from zt.login import Login
+from zt.people.login import Login
 
 
 class _Users:

@@ -42,8 +42,8 @@ from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
-from zt.client import user_client
-from zt.login import Login, issuer_http
+from zt.people.client import user_client
+from zt.people.login import Login, issuer_http
 
 HERE = Path(__file__).parents[2]
 NONE = "f" * 32

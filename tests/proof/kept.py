@@ -21,7 +21,7 @@ from tests.proof.asked import FRONT, TASK
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import load_registry
 from zerotrust.registry.snapshot import deployed_at
-from zt.client import user_client
+from zt.people.client import user_client
 
 PASSWORD = re.compile(r"^ +(\w+) +password (\S+)", re.MULTILINE)
 COMMANDS = "audit verify", "audit verify run/data/authority-audit/log", "status"

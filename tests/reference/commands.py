@@ -10,7 +10,7 @@ import typer.main
 from tests.reference.source import one_space
 from tests.support.system import ROOT
 from zt.commands import app
-from zt.doors import POLICY_AUTHORITY, REGISTRY
+from zt.people.doors import POLICY_AUTHORITY, REGISTRY
 
 ERRORS = {"output.fail", "CommandError"}
 """What an error of `zt` is made with: its text, and then its reason."""
@@ -89,7 +89,7 @@ def _reasons() -> Iterator[str]:
 
 def reasons() -> set[str]:
     """Return the reasons of errors that `zt` itself has."""
-    trees = [ast.parse(file.read_text()) for file in (ROOT / "zt").glob("*.py")]
+    trees = [ast.parse(file.read_text()) for file in (ROOT / "zt").rglob("*.py")]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     given = [call.args[1] for call in calls if ast.unparse(call.func) in ERRORS]
     of_doors = {reason for door in (REGISTRY, POLICY_AUTHORITY) for reason in (door.expired, door.impostor)}

@@ -20,8 +20,8 @@ import pytest
 
 from testkit.browser import destination
 from testkit.issuer import ISSUER, metadata
-from zt import browser, device
-from zt.login import MOST_PARAMETERS, Client, LoginError, Request
+from zt.people import browser, device
+from zt.people.login import MOST_PARAMETERS, Client, LoginError, Request
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 60}
 PENDING, SLOW_DOWN = {"error": "authorization_pending"}, {"error": "slow_down"}
@@ -370,7 +370,7 @@ def test_without_a_browser_there_is_none(nowhere: None, monkeypatch: pytest.Monk
 OPENS = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from zt import browser
+from zt.people import browser
 browser.open_page("https://localhost:8443/?a=1&b=%20")
 browser._opened[0].wait()
 print("ours")

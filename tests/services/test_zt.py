@@ -47,14 +47,15 @@ from zerotrust.audit.segments import Segments
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.tls import ExpiringTLS
-from zt import authority_client, browser, device, show
-from zt import sign_in as module
+from zt import show
 from zt.__main__ import main
-from zt.doors import REGISTRY, Place
 from zt.errors import STARTED_BY
-from zt.login import Client, Login, LoginError, Say
 from zt.operators import Settings
 from zt.output import console
+from zt.people import authority_client, browser, device
+from zt.people import sign_in as module
+from zt.people.doors import REGISTRY, Place
+from zt.people.login import Client, Login, LoginError, Say
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -147,9 +148,9 @@ for number in signal.SIGTERM, signal.SIGHUP:  # whatever runs these tests may ha
     signal.signal(number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
 import jwt
-from zt import __main__ as program, browser, sign_in as signing_in
-from zt.authority_client import AuthorityClient
-from zt.login import Login
+from zt import __main__ as program; from zt.people import browser, sign_in as signing_in
+from zt.people.authority_client import AuthorityClient
+from zt.people.login import Login
 
 async def sign_in(*_, **__):
     token = jwt.encode({"preferred_username": "olga"}, "", algorithm="none")

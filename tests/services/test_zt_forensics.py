@@ -26,10 +26,11 @@ from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
 from zerotrust.gate import Gate
 from zerotrust.receipts.carried import HEADER
-from zt import trail, wanted
+from zt.audit import query as wanted
+from zt.audit import trail
+from zt.audit.diagram import MOST_STEPS
+from zt.audit.journals import find, journals
 from zt.commands import app
-from zt.diagram import MOST_STEPS
-from zt.journals import find, journals
 from zt.output import console
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -145,7 +146,7 @@ async def test_the_diagram_has_every_step_and_nothing_from_outside(
 def test_a_diagram_of_many_steps_says_that_it_has_only_the_first(tmp_path: Path) -> None:
     from tests.support.audit_log import SERVICES
     from zerotrust.audit.record import event_of
-    from zt.diagram import diagram
+    from zt.audit.diagram import diagram
 
     ledger = Ledger()
     found = [event_of(ledger.record(SERVICES[0])) for _ in range(MOST_STEPS + 1)]

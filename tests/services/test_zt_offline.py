@@ -19,7 +19,7 @@ from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
-from zt import wanted
+from zt.audit import query as wanted
 from zt.output import console
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

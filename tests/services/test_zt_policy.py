@@ -33,11 +33,11 @@ from zerotrust.audit.segments import Segments
 from zerotrust.context import PRINCIPAL
 from zerotrust.decision import Denied, Reason
 from zerotrust.spiffe.tls import ExpiringTLS
-from zt import explanation
-from zt import show_policy as showing
-from zt.authority_client import PolicyClient
-from zt.doors import POLICY_AUTHORITY, Place
 from zt.output import console
+from zt.people.authority_client import PolicyClient
+from zt.people.doors import POLICY_AUTHORITY, Place
+from zt.policy import explanation
+from zt.policy import show as showing
 
 REGISTRY = registry()
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -19,7 +19,7 @@ from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.receipts.receipt import digest_of
 from zt.output import console
-from zt.receipt import INCOMPLETE, _compared
+from zt.receipt.commands import INCOMPLETE, _compared
 from zt.show import at
 
 

@@ -47,7 +47,7 @@ from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 from zerotrust.token_validation import Expected, verify_token
-from zt.login import Login
+from zt.people.login import Login
 
 READING = "agent.invoke tool.read inference.run llama.chat"
 WRITING = "agent.invoke tool.write inference.run llama.chat"

@@ -19,11 +19,11 @@ import zt.commands as program
 from tests.support.pki import CA
 from tests.support.system import System
 from tests.support.waiting import until_started
-from zt import browser
-from zt import sign_in as module
-from zt.doors import REGISTRY, Door, Place
-from zt.login import Client, Login, Say
 from zt.operators import Settings
+from zt.people import browser
+from zt.people import sign_in as module
+from zt.people.doors import REGISTRY, Door, Place
+from zt.people.login import Client, Login, Say
 
 
 def token_of(user: str | None) -> str:

@@ -22,7 +22,7 @@ def plant(folder: Path) -> None:
     for package in ("zt", "demo", "authorities/registry"):
         source = folder / "code.txt"
         source.write_text(code)
-        for module in (folder / package).glob("*.py"):
+        for module in (folder / package).rglob("*.py"):
             cached = module.parent / "__pycache__" / f"{module.stem}.{sys.implementation.cache_tag}.pyc"
             # Such a file is taken without a look at the source (PEP 552).
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH

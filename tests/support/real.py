@@ -37,7 +37,7 @@ from tests.support.svid import TrustDomain
 from tests.support.system import deployment
 from tests.support.system import registry as committed
 from zerotrust.registry.model import Registry
-from zt.login import Login
+from zt.people.login import Login
 
 RUN = Path(__file__).parents[2] / "run" / "test"
 

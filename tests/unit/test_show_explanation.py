@@ -4,9 +4,9 @@ from typing import Any
 
 from rich.console import Console
 
-from zt.explanation import deciding
+from zt.policy.explanation import deciding
+from zt.policy.show_explanation import explained
 from zt.show import local
-from zt.show_explanation import explained
 
 STRICT, OPEN = "1-aaaaaaaaaaaa", "2-bbbbbbbbbbbb"
 LISTED = {

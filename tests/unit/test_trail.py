@@ -26,9 +26,9 @@ from zerotrust.audit.event_types import (
 )
 from zerotrust.audit.forms import sanitize
 from zerotrust.identity import MAX_ACTORS
-from zt.diagram import diagram
+from zt.audit.diagram import diagram
+from zt.audit.trail import by_transaction, is_shown, says, trail, users
 from zt.terminal import Terminal
-from zt.trail import by_transaction, is_shown, says, trail, users
 
 GRANTED = Decided(allowed=True, reason="granted", policy=Policy(version="3-a"))
 DIGEST = "2c543d914da3" + "0" * 52

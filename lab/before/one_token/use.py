@@ -12,7 +12,7 @@ from lab.before.one_token.process import Agent
 from lab.before.one_token.realm import Realm
 from lab.before.system import Answer, Credentials, Session
 from lab.before.tool import Documents
-from zt.login import Login
+from zt.people.login import Login
 
 PATHS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "orchestrator": ("/tasks", {"request": "Hello"}),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.text import Text
 
-from zt import show_policy as showing
 from zt.operators import Because, Settings, signed_in_at, told
 from zt.output import Json, output
+from zt.policy import show as showing
 
 if TYPE_CHECKING:
-    from zt.authority_client import PolicyClient
+    from zt.people.authority_client import PolicyClient
 
 T = TypeVar("T")
 policy = typer.Typer(no_args_is_help=True)
@@ -39,7 +39,7 @@ def show(
     _json: Json = False,
 ) -> None:
     """Show a version of the policies, by default the one in force: its rules, schema and decision table."""
-    from zt.policy_folder import files, write
+    from zt.policy.folder import files, write
 
     answer = _at(context, lambda authority: _version(authority, number))
     with told():
@@ -128,11 +128,11 @@ def explain(
     Decisions that are alike are one line; `--json` has each.  They are those in the journals on this machine; the
     policy authority says which rules they are by.
     """
-    from zt.audit import explained
-    from zt.explanation import decisions, explanations
-    from zt.journals import find
-    from zt.show_explanation import explained as explained_to_people
-    from zt.wanted import wanted
+    from zt.audit.commands import explained
+    from zt.audit.journals import find
+    from zt.audit.query import wanted
+    from zt.policy.explanation import decisions, explanations
+    from zt.policy.show_explanation import explained as explained_to_people
 
     if not (what := wanted(trace)) or what.kind != "id":
         output.fail(f"{trace} is no id: the answer of a task has its trace_id.", "malformed_id")
@@ -148,14 +148,14 @@ def explain(
 
 
 def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:
-    from zt.authority_client import PolicyClient
+    from zt.people.authority_client import PolicyClient
 
     return signed_in_at(PolicyClient, context, do)
 
 
 def _read(context: typer.Context, folder: Path | None) -> dict[str, Any]:
     """Return the policies of a folder; exit with a message if they cannot be read."""
-    from zt.policy_folder import others, read
+    from zt.policy.folder import others, read
 
     settings: Settings = context.obj
     folder = folder or settings.system / "policies"

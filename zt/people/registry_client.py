@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from zerotrust.limits.answers import SECONDS
-from zt.authority_client import AuthorityClient
-from zt.client import user_client
-from zt.doors import REGISTRY, Place
 from zt.errors import CommandError
-from zt.sign_in import client_at
+from zt.people.authority_client import AuthorityClient
+from zt.people.client import user_client
+from zt.people.doors import REGISTRY, Place
+from zt.people.sign_in import client_at
 
 
 class RegistryClient(AuthorityClient):

@@ -13,8 +13,8 @@ from jwt.utils import base64url_decode
 
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
-from zt.doors import POLICY_AUTHORITY, Door
 from zt.errors import CommandError, RefusedError, not_running
+from zt.people.doors import POLICY_AUTHORITY, Door
 from zt.reasons import meaning, remedy
 
 EXPIRED = 10

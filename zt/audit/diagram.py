@@ -7,9 +7,9 @@ from types import MappingProxyType
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, Counts, Exchange, Issued, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS
+from zt.audit.sequence import Arrow, Svg, sequence
+from zt.audit.trail import DIGITS, codes, decision_of, few, says, token_of, users
 from zt.names import Calls, short, token_name
-from zt.sequence import Arrow, Svg, sequence
-from zt.trail import DIGITS, codes, decision_of, few, says, token_of, users
 
 MOST_STEPS = 200
 """Steps of a diagram: nobody looks through more, and a picture of them is 9,000 pixels high."""

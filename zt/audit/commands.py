@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.text import Text
 
-from zt import show as showing
+from zt.audit import show as showing
 from zt.operators import Settings, told
 from zt.output import Json, output
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from evidence.fault import Fault
     from evidence.verification import Verification
     from zerotrust.tlog.note import Note
-    from zt.log_folder import LogFolder
+    from zt.audit.log_folder import LogFolder
+    from zt.audit.query import Found, Wanted
     from zt.names import Calls
-    from zt.wanted import Found, Wanted
 
 audit = typer.Typer(no_args_is_help=True)
 
@@ -68,9 +68,9 @@ def show(
     _json: Json = False,
 ) -> None:
     """Show who did what, for whom, when and with which code: each token below the one it came from."""
-    from zt.diagram import diagram
-    from zt.trail import by_transaction, codes, summary, trail
-    from zt.wanted import wanted
+    from zt.audit.diagram import diagram
+    from zt.audit.query import wanted
+    from zt.audit.trail import by_transaction, codes, summary, trail
 
     if not (what := wanted(asked)):
         output.fail(
@@ -105,11 +105,11 @@ def show(
 def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None) -> "Found":
     """Return records of an export, which is verified meanwhile, or else of the journals here."""
     from zerotrust.authority.leaf import Outline
+    from zt.audit.exports import leaves, trusted
+    from zt.audit.journals import find
+    from zt.audit.query import NoRecordError, found
+    from zt.audit.witness import Witness, default_folder
     from zt.errors import CommandError
-    from zt.evidence import leaves, trusted
-    from zt.journals import find
-    from zt.wanted import NoRecordError, found
-    from zt.witness import Witness, default_folder
 
     if export is None:
         return find(settings.journals, what)
@@ -148,8 +148,8 @@ def verify(
         _verify_journals(journals or settings.journals)
         return
     from evidence.fault import Faulty
-    from zt.evidence import trusted, verified
-    from zt.witness import Witness, default_folder
+    from zt.audit.exports import trusted, verified
+    from zt.audit.witness import Witness, default_folder
 
     with explained():
         trust = trusted(policy or settings.run / POLICY)
@@ -180,7 +180,7 @@ def _show_fault(export: Path, fault: "Fault") -> NoReturn:
 
 
 def _verify_journals(folder: Path) -> None:
-    from zt.journals import check, journals
+    from zt.audit.journals import check, journals
 
     with told():
         checked = [check(path) for path in journals(folder)]
@@ -211,8 +211,8 @@ def export(
     """
     from evidence.fault import Faulty
     from zerotrust.tlog.note import Note
-    from zt.evidence import export, trusted
-    from zt.witness import Witness, default_folder
+    from zt.audit.exports import export, trusted
+    from zt.audit.witness import Witness, default_folder
 
     settings: Settings = context.obj
     if to is None and sys.stdout.isatty():
@@ -245,7 +245,7 @@ def policy(context: typer.Context, *, _json: Json = False) -> None:
 
     from zerotrust.tlog.quorum import policy
     from zerotrust.tlog.tree import InvalidLog
-    from zt.registry_client import audit_policy
+    from zt.people.registry_client import audit_policy
 
     with told():
         text = asyncio.run(audit_policy(context.obj.place()))
@@ -270,8 +270,8 @@ def witness(
     by default ~/.config/zt/witness.
     """
     from zerotrust.tlog.checkpoint import checkpoint_of
-    from zt.evidence import trusted
-    from zt.witness import Witness, default_folder
+    from zt.audit.exports import trusted
+    from zt.audit.witness import Witness, default_folder
 
     settings: Settings = context.obj
     with explained():
@@ -283,15 +283,15 @@ def witness(
 
 
 def _log(settings: Settings, log: Path | None) -> "LogFolder":
-    from zt.log_folder import LogFolder
+    from zt.audit.log_folder import LogFolder
 
     return LogFolder(log or settings.journals / LEDGER)
 
 
 def _to_file(log: "LogFolder", note: "Note", to: Path) -> "Verification":
     """Write an export to a file, which has its name once it is whole."""
+    from zt.audit.exports import export
     from zt.errors import CommandError
-    from zt.evidence import export
 
     unfinished = to.with_name(f"{to.name}.new")
     try:

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
-from zt.audit import POLICY, PolicyFile, explained
+from zt.audit.commands import POLICY, PolicyFile, explained
 from zt.names import short
 from zt.operators import Settings
 from zt.output import Json, output
@@ -50,7 +50,7 @@ def show_digest(answer: Answer, *, _json: Json = False) -> None:
     """Show the digest of the first receipt in an answer, by which the orchestrator is asked for its proof."""
     from zerotrust.receipts.carried import taken
     from zerotrust.receipts.receipt import digest_of
-    from zt.receipt_inputs import answer_in
+    from zt.receipt.inputs import answer_in
 
     with explained():
         found = taken(answer_in(answer))
@@ -95,9 +95,9 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     from evidence import Unproven, verify
     from evidence.unproven import SOMEBODY, STEPS
     from zerotrust.registry.lock import LOCK, REGISTRY
-    from zt.evidence import leaves, trusted
-    from zt.receipt_inputs import accepted_by, answer_in, approved_in, authorities, evidence
-    from zt.witness import Witness, default_folder
+    from zt.audit.exports import leaves, trusted
+    from zt.audit.witness import Witness, default_folder
+    from zt.receipt.inputs import accepted_by, answer_in, approved_in, authorities, evidence
 
     settings: Settings = context.obj
 

@@ -11,7 +11,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Access, Request
 from zerotrust.identity import MAX_ACTORS
-from zt.authority_client import AuthorityClient
+from zt.people.authority_client import AuthorityClient
 from zt.reasons import BY_RULES, meaning
 
 MOST = 100

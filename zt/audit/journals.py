@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
+from zt.audit.query import Found, NoRecordError, Wanted, found
 from zt.errors import CommandError
-from zt.wanted import Found, NoRecordError, Wanted, found
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from zt.login import Client, Login, LoginError, Request, Say, endpoints
+from zt.people.login import Client, Login, LoginError, Request, Say, endpoints
 
 PATH = "/callback"
 """Of the redirect; Keycloak takes any port with it (RFC 8252 section 7.3)."""

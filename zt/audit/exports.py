@@ -16,9 +16,9 @@ from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
 from zerotrust.tlog.note import MAX_NOTE, Note
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
+from zt.audit.journals import first_record, journals
+from zt.audit.log_folder import LogFolder
 from zt.errors import CommandError
-from zt.journals import first_record, journals
-from zt.log_folder import LogFolder
 
 
 class AnyKey:

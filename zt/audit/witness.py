@@ -18,8 +18,8 @@ from zerotrust.durable import synced, written
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned
 from zerotrust.tlog.note import COSIGNATURE, Signature, VerifierKey, parsed
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
+from zt.audit.log_folder import LogFolder
 from zt.errors import CommandError
-from zt.log_folder import LogFolder
 
 NAME = "zt"
 """Of the key; a policy calls a witness what it likes."""

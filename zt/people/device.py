@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
-from zt.login import Client, Login, LoginError, Pkce, Say, endpoints, login, posted, refusal
+from zt.people.login import Client, Login, LoginError, Pkce, Say, endpoints, login, posted, refusal
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 LONGEST = 600

@@ -9,11 +9,11 @@ from typing import TypeVar
 import httpx
 
 from zerotrust.limits.answers import SECONDS
-from zt.authority_client import AuthorityClient, claims
-from zt.client import user_client
-from zt.doors import Place
 from zt.errors import STARTED_BY, CommandError, not_running
-from zt.login import Client, Login, LoginError, SignIn, sign_out
+from zt.people.authority_client import AuthorityClient, claims
+from zt.people.client import user_client
+from zt.people.doors import Place
+from zt.people.login import Client, Login, LoginError, SignIn, sign_out
 
 C = TypeVar("C", bound=AuthorityClient)
 

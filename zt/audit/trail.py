@@ -32,10 +32,10 @@ from zerotrust.audit.event_types import (
 )
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.identity import MAX_ACTORS
+from zt.audit.query import Found
 from zt.names import Calls, short, token_name
 from zt.reasons import BY_RULES
 from zt.show import at, listing
-from zt.wanted import Found
 
 DIGITS = 12
 """Of a digest of code that people are shown: nobody finds other code with the same ones by chance."""

@@ -1,0 +1,1 @@
+"""`zt audit`: who did what, exports of the log, and what proves them."""

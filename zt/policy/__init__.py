@@ -1,0 +1,1 @@
+"""`zt policy`: what the parties may do, read, tested, activated and explained."""

@@ -1,0 +1,1 @@
+"""`zt receipt`: who took part in a task."""
