@@ -10,12 +10,12 @@ ARG ZT_IMAGE_KEYCLOAK=quay.io/keycloak/keycloak:26.7.5@sha256:37dbaf6f0722c9ec24
 ARG ZT_IMAGE_POSTGRES=postgres:17@sha256:d74eeac9a635390a49bc21bd49fccd973de707e2a53a76ac49b552b8712ec46f
 
 FROM ${ZT_IMAGE_PYTHON} AS packages
-COPY --chmod=755 requirements.run.lock /
+COPY --chmod=755 locks/requirements.run.lock /
 RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /requirements.run.lock && rm -rf /packages/bin
 
 # What inference alone has besides: the client of a model server.
 FROM ${ZT_IMAGE_PYTHON} AS packages-of-inference
-COPY --chmod=755 requirements.inference.lock /
+COPY --chmod=755 locks/requirements.inference.lock /
 RUN pip install --no-cache-dir --no-compile --no-deps --require-hashes --target /packages -r /requirements.inference.lock && rm -rf /packages/bin \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /packages -p /app/packages /packages
 
@@ -49,7 +49,7 @@ CMD ["python", "-I", "-B", "-u", "/app"]
 # It reads files besides its code: what it publishes.
 FROM party AS registry
 COPY --chmod=755 registry.yaml registry.lock /app/
-COPY --chmod=755 deploy/containers.yaml /app/deploy/
+COPY --chmod=755 start/containers.yaml /app/start/
 
 # What the policy authority signs as its first version.
 FROM party AS policy
@@ -70,16 +70,16 @@ COPY --chmod=755 zerotrust /app/zerotrust
 COPY --chmod=755 authorities /app/authorities
 COPY --chmod=755 policies /app/policies
 COPY --chmod=755 registry.yaml registry.lock /app/
-COPY --chmod=755 deploy/containers.yaml /app/deploy/
+COPY --chmod=755 start/containers.yaml /app/start/
 COPY --from=pin /data/base.json /data/inference.packages.json /app/
 RUN printf 'import runpy\n\nrunpy.run_module("authorities.attestation.containers.main", run_name="__main__", alter_sys=True)\n' > /app/__main__.py
 USER 47823:47823
 CMD ["python", "-I", "-B", "-u", "/app"]
 
-# The Llama Stack server of compose.llama-stack.yaml.  It is no party: it has no code of ours, no identity, and a user of
+# The Llama Stack server of start/compose.llama-stack.yaml.  It is no party: it has no code of ours, no identity, and a user of
 # its own, who cannot read what belongs to the parties.
 FROM ${ZT_IMAGE_PYTHON} AS packages-of-ogx
-COPY --chmod=755 requirements.ogx.lock /
+COPY --chmod=755 locks/requirements.ogx.lock /
 RUN pip install --no-cache-dir --no-compile --require-hashes --target /packages -r /requirements.ogx.lock && rm -rf /packages/bin
 
 FROM ${ZT_IMAGE_PYTHON} AS llama-stack
@@ -94,7 +94,7 @@ CMD ["python", "-I", "-B", "-u", "-m", "ogx.cli.ogx", "run", "/setup/config.json
 FROM base AS scripted-model
 COPY --chmod=755 zerotrust /app/zerotrust
 COPY --chmod=755 inference /app/inference
-COPY --chmod=755 deploy/scripted_model.py /app/__main__.py
+COPY --chmod=755 start/scripted_model.py /app/__main__.py
 USER 47824:47824
 CMD ["python", "-I", "-B", "-u", "/app", "0.0.0.0", "8080"]
 
@@ -107,8 +107,7 @@ COPY --chmod=755 evidence ./evidence
 COPY --chmod=755 zt ./zt
 COPY --chmod=755 testkit ./testkit
 COPY --chmod=755 demo ./demo
-COPY --chmod=755 local ./local
-COPY --chmod=755 deploy ./deploy
+COPY --chmod=755 start ./start
 COPY --chmod=755 registration ./registration
 COPY --chmod=755 authorities ./authorities
 COPY --chmod=755 policies ./policies
@@ -141,7 +140,7 @@ FROM ${ZT_IMAGE_POSTGRES} AS database
 RUN install -d -o postgres -g postgres -m 700 /var/lib/postgresql/data && install -d -o postgres -g postgres -m 3777 /run/postgresql
 USER postgres
 
-# Only compose.intruders.yaml builds what follows: intruders that act as genuine workloads, and the attestation that
+# Only start/compose.intruders.yaml builds what follows: intruders that act as genuine workloads, and the attestation that
 # gives them identities.
 FROM party AS intruder
 ARG INSIDE

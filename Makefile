@@ -3,7 +3,7 @@
 PYTHON ?= python3
 override BIN := .venv/bin
 # No folder of the project is on the module path of what it runs.
-override RUN := scripts/run
+override RUN := start/run
 override UV := $(or $(shell command -v uv),.venv/uv/bin/uv)
 
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 # Takes a second or more, and says nothing itself.
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
-override WORKERS := --dist loadscope --tx '2*popen//python=scripts/run tests.worker'
+override WORKERS := --dist loadscope --tx '2*popen//python=start/run tests.worker'
 .PHONY: doctor test-compose attacks-compose fuzz help demo up hints down fresh test attacks faults mutations check bench soak conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
@@ -50,20 +50,20 @@ demo: .venv/ready $(SERVER)  ## Run the walkthrough: start, one task, attacks, s
 
 up: .venv/ready $(SERVER)  ## Start everything and leave it running
 	@$(FIRST)
-	@$(RUN) local up --model "$$MODEL"
+	@$(RUN) start up --model "$$MODEL"
 
 hints: .venv/ready  ## Print again what `make up` printed: passwords, commands
-	@$(RUN) local hints
+	@$(RUN) start hints
 
 down: .venv/ready  ## Stop what `make up` left running
-	@$(RUN) local down
+	@$(RUN) start down
 
 fresh: .venv/ready  ## Delete what `make up` kept
-	@$(RUN) local fresh
+	@$(RUN) start fresh
 
 # It needs no .venv, for it also says why there is none.
 doctor:  ## If it does not start: name the cause and the repair
-	@$(PYTHON) -I scripts/doctor.py $$WAY
+	@$(PYTHON) -I start/doctor.py $$WAY
 
 # Where the server of the tests with a real Llama Stack can run, it is there; otherwise they say that they are skipped.
 test: .venv/ready .notebooks/ready  ## Run all tests but those of containers, and the longest
@@ -108,7 +108,7 @@ conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that
 
 # Figure 3's system needs a server with an environment of its own; where that cannot be made, it says so.
 before: .venv/ready  ## Attack figure 1's system, this one, and figure 3's
-	@! scripts/newer-python >/dev/null 2>&1 || $(MAKE) --no-print-directory .ogx/ready || \
+	@! start/newer-python >/dev/null 2>&1 || $(MAKE) --no-print-directory .ogx/ready || \
 		echo "Figure 3's system is left out: its server could not be installed, as said above."
 	@$(FIRST)
 	@$(RUN) lab.before
@@ -145,38 +145,38 @@ endif
 override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &
 
 # Made again each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
-.venv/ready: requirements.lock bootstrap.lock authorities/attestation/local/environment.py scripts/zt scripts/run scripts/run.py
+.venv/ready: locks/requirements.lock locks/bootstrap.lock authorities/attestation/local/environment.py start/zt start/run start/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
-	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r locks/bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
 	@rm -rf .venv/bin .venv/lib .venv/bytecode .venv/environment.json
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python requirements.lock || { echo "The packages of requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
-	@install -m 755 scripts/zt $(BIN)/zt
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python locks/requirements.lock || { echo "The packages of locks/requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@install -m 755 start/zt $(BIN)/zt
 	@$(RUN) authorities.attestation.local.environment
 	@touch $@
 
 # A real model's server, in an environment of its own: it needs Python 3.12, and nothing of ours.
-.ogx/ready: requirements.ogx.lock scripts/newer-python | .venv/ready
-	@python=$$(scripts/newer-python) || exit 1; rm -rf .ogx; $(UV) venv -q --python "$$python" .ogx
+.ogx/ready: locks/requirements.ogx.lock start/newer-python | .venv/ready
+	@python=$$(start/newer-python) || exit 1; rm -rf .ogx; $(UV) venv -q --python "$$python" .ogx
 	@echo "Setting up the OGX server's environment"
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .ogx/bin/python requirements.ogx.lock || { echo "The packages of requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .ogx/bin/python locks/requirements.ogx.lock || { echo "The packages of locks/requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
 # JupyterLab and its kernel, which imports the demo: attestation measures .venv, and nothing of this has to be in it.
-.notebooks/ready: requirements.notebooks.lock | .venv/ready
+.notebooks/ready: locks/requirements.notebooks.lock | .venv/ready
 	@rm -rf .notebooks; $(UV) venv -q --python $(BIN)/python .notebooks
 	@echo "Setting up the notebooks' environment"
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .notebooks/bin/python requirements.notebooks.lock || { echo "The packages of requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .notebooks/bin/python locks/requirements.notebooks.lock || { echo "The packages of locks/requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
-# requirements.inference.lock is what the inference service alone installs beside requirements.run.lock;
-# requirements.ogx.lock is the OGX server's own environment, and requirements.notebooks.lock that of the notebooks.
+# locks/requirements.inference.lock is what the inference service alone installs beside locks/requirements.run.lock;
+# locks/requirements.ogx.lock is the OGX server's own environment, and locks/requirements.notebooks.lock that of the notebooks.
 lock:  ## Resolve the dependencies again
-	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o bootstrap.lock
-	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.run.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o requirements.inference.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group notebooks -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.notebooks.lock
-	@printf 'ogx==1.5.0\nogx-client==1.5.0\n' | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o requirements.ogx.lock
+	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o locks/bootstrap.lock
+	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c locks/requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.run.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.inference.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group notebooks -c locks/requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.notebooks.lock
+	@printf 'ogx==1.5.0\nogx-client==1.5.0\n' | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.ogx.lock

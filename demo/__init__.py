@@ -1,1 +1,1 @@
-"""Walks through the system that `local` starts: a task, what is refused, and what is revoked."""
+"""Walks through the system that `start` starts: a task, what is refused, and what is revoked."""

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 import typer
 
 from demo.parts import INTRODUCTION
-from local.model import Model, ModelOption
-from local.program import FOLDER, alive, busy, console, paragraph, say, until_stopped
 from registration.run_lock import process_running
+from start.model import Model, ModelOption
+from start.program import FOLDER, alive, busy, console, paragraph, say, until_stopped
 
 STORY = FOLDER / "walkthrough"
 """The walkthrough starts without data each time, and does not touch the data of `make up`."""
@@ -28,7 +28,7 @@ async def _walkthrough(model: Model) -> int:
     with busy("The program is loaded"):
         from demo.intruder import INSIDERS  # noqa: PLC0415 - takes seconds, and the introduction comes before
         from demo.walk import HERE, walk  # noqa: PLC0415
-        from local.start import running  # noqa: PLC0415
+        from start.everything import running  # noqa: PLC0415
     async with AsyncExitStack() as stack:
         with alive("Everything starts"):
             provider = model.provider()
@@ -41,4 +41,4 @@ async def _walkthrough(model: Model) -> int:
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False)
     app.command()(walkthrough)
-    app(prog_name="scripts/run demo")
+    app(prog_name="start/run demo")

@@ -7,7 +7,7 @@ from itertools import groupby
 from rich.table import Table
 from rich.text import Text
 
-from local.program import busy, console, say
+from start.program import busy, console, say
 
 ALLOWED = "must be allowed"
 """In the place of the control that stops an attempt: it must succeed, or the refusals beside it would prove nothing."""

@@ -1,7 +1,7 @@
 """The walkthrough in containers: `docker compose run --rm walkthrough`.
 
 With `passwords`, it prints the people's passwords instead; with `token alice`, an access token of alice; with
-`attempts`, on `compose.intruders.yaml`, it makes those of intruders inside three genuine containers.
+`attempts`, on `start/compose.intruders.yaml`, it makes those of intruders inside three genuine containers.
 
 It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the machine uses.  It is no party and has no
 identity.  It reads the parties' journals, which no party lets another one read.
@@ -26,10 +26,10 @@ from demo.revocation import operator
 from demo.rule_change import show_rule_change
 from demo.story import tell_story
 from demo.walk import LEGEND, show_the_rest, the_end, walk, who_is_who
-from local.manual_steps import REQUEST
-from local.program import paragraph, until_stopped
-from local.sign_in import print_token
-from local.system import ROOT, Running
+from start.manual_steps import REQUEST
+from start.program import paragraph, until_stopped
+from start.sign_in import print_token
+from start.system import ROOT, Running
 from testkit.browser import Person
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.registry.deployment import Deployment, load_deployment
@@ -65,7 +65,7 @@ class Realm:
 
 @dataclass(frozen=True)
 class Containers(Running):
-    """The running containers; on `compose.intruders.yaml`, with intruders in three of them."""
+    """The running containers; on `start/compose.intruders.yaml`, with intruders in three of them."""
 
     registry: Registry
     deployment: Deployment
@@ -103,7 +103,7 @@ async def reached(accounts: dict[str, str]) -> Containers:
     async with issuer_http(ssl.create_default_context(cafile=CA)) as http:
         realm = Realm(await discover(ISSUER, http, "token_endpoint"), accounts)
     registry = load_registry(ROOT / "registry.yaml")
-    return Containers(registry, load_deployment(ROOT / "deploy" / "containers.yaml", registry), realm)
+    return Containers(registry, load_deployment(ROOT / "start" / "containers.yaml", registry), realm)
 
 
 async def refused_to_people(system: Running, checks: Checks) -> None:

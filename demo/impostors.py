@@ -12,10 +12,10 @@ from authorities.attestation.local.launch import Launch
 from demo.checks import Attempt
 from demo.intruder import Intruder
 from demo.ways import TASK
-from local.launches import settings
-from local.system import HOST, System
-from local.waiting import started
 from registration.run_lock import DemoError
+from start.launches import settings
+from start.system import HOST, System
+from start.waiting import started
 from zerotrust.adapters.agent_card import agent_card, signed_card
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context

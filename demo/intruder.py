@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import jwt
 
-from local.system import EVERYTHING, Running
+from start.system import EVERYTHING, Running
 from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.transport.pools import Connections
 from zt.people.login import Login, issuer_http

@@ -12,9 +12,9 @@ import httpx
 from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, Source, User, answer_to
 from demo.ways import HELLO
-from deploy.ogx import NAME
-from local.llama_stack import LlamaStack
-from local.system import System
+from start.llama_stack import LlamaStack
+from start.ogx import NAME
+from start.system import System
 from zerotrust.spiffe.tls import outside_context
 
 CHAT, MODELS, RESPONSES = "/v1/chat/completions", "/v1/models", "/v1/responses"

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from local.program import console, paragraph
+from start.program import console, paragraph
 
 INTRODUCTION = (
     "alice works in engineering. She has two agents summarize her department's incident reports and file the summary. "

@@ -20,9 +20,9 @@ from demo.parts import begin
 from demo.story import task_answered
 from evidence import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
 from evidence.opened import each
-from local.manual_steps import REQUEST
-from local.program import busy, console, paragraph, say
-from local.system import ROOT, Running
+from start.manual_steps import REQUEST
+from start.program import busy, console, paragraph, say
+from start.system import ROOT, Running
 from zerotrust.receipts.carried import HEADER, filled, taken
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.registry.lock import LOCK, load_lock

@@ -16,7 +16,7 @@ from demo.checks import Attempt
 from demo.intruder import Intruder, User, answer_to, tool_call
 from demo.story import TRIES
 from demo.ways import Try
-from local.system import Running
+from start.system import Running
 from zerotrust.audit.event_types import Access
 
 

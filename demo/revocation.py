@@ -9,7 +9,7 @@ import httpx
 
 from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, User, answer_to
-from local.system import ROOT, Running, System
+from start.system import ROOT, Running, System
 from zt.errors import RefusedError
 from zt.people.doors import REGISTRY
 from zt.people.registry_client import RegistryClient

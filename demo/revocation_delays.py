@@ -13,7 +13,7 @@ import httpx
 
 from demo.intruder import Intruder, answer_to
 from demo.revocation_methods import LONGEST, REVOCATION_METHODS, RevocationMethod, Use, in_use
-from local.system import System
+from start.system import System
 from zt.people.registry_client import RegistryClient
 
 REFUSED = "401 revoked"

@@ -15,7 +15,7 @@ from keycloak import KeycloakAdmin
 
 from demo.intruder import Intruder, User, claims_of, mcp
 from demo.revocation import PLANTED, until_restored
-from local.system import Running, System
+from start.system import Running, System
 from zt.people.login import Login
 from zt.people.registry_client import RegistryClient
 

@@ -15,8 +15,8 @@ from rich.padding import Padding
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import Intruder, User
 from demo.parts import begin
-from local.program import busy, console, paragraph
-from local.system import Running
+from start.program import busy, console, paragraph
+from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access
 from zt.errors import RefusedError

@@ -13,11 +13,11 @@ from demo.checks import Attempt, Checks
 from demo.intruder import said
 from demo.parts import NO, begin
 from demo.tokens import show_exchanges
-from deploy.ogx import NAME
-from local.manual_steps import REQUEST
-from local.program import busy, console, paragraph, say
-from local.system import ROOT, Running, System
 from registration.realm.users import USERS
+from start.manual_steps import REQUEST
+from start.ogx import NAME
+from start.program import busy, console, paragraph, say
+from start.system import ROOT, Running, System
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Exchange, Request

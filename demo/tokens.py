@@ -12,7 +12,7 @@ from rich.text import Text
 
 from demo.parts import NO, begin
 from demo.who import name_of
-from local.program import console, paragraph, show
+from start.program import console, paragraph, show
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Exchange, Request

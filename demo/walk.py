@@ -15,8 +15,8 @@ from demo.revocation_methods import EVERYWHERE, REVOCATION_METHODS
 from demo.rule_change import drafts, show_rule_change
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
-from local.program import busy, console, paragraph, show
-from local.system import ROOT, Running, System
+from start.program import busy, console, paragraph, show
+from start.system import ROOT, Running, System
 
 LEGEND = (
     "✓ marks an expected answer. `must be allowed` marks a call that has to succeed: "

@@ -9,9 +9,9 @@ from cryptography import x509
 
 from authorities.attestation.verifier.measure import digest_of
 from demo.parts import NO, begin
-from local.program import paragraph, show
-from local.system import HOST, System
 from registration.realm.users import USERS
+from start.program import paragraph, show
+from start.system import HOST, System
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import id_of
 from zt.names import short

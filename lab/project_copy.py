@@ -24,7 +24,7 @@ def copy_of_the_project(target: Path) -> Path:
     for name in "lib", "bytecode":
         (prefix / name).symlink_to(ours / name)
     (prefix / "bin" / "python").symlink_to((ours / "bin" / "python").resolve())
-    shutil.copy(target / "scripts" / "zt", prefix / "bin" / "zt")
+    shutil.copy(target / "start" / "zt", prefix / "bin" / "zt")
     (prefix / "bin" / "zt").chmod(0o755)
     (prefix / "ready").touch()
     return target

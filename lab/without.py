@@ -23,7 +23,7 @@ from typing import Any
 from unittest.mock import patch
 
 from lab.deletion import Place, places
-from scripts.run import PACKAGES
+from start.run import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ".cedar"

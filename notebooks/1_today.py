@@ -22,7 +22,7 @@ from lab.before.system import DOORS
 from lab.notebooks.attach import attach
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.use import close, curl, show, tell, today, token_of
-from local.manual_steps import REQUEST
+from start.manual_steps import REQUEST
 
 figure(
     "Figure 1: today, with the names of the five doors",

@@ -24,8 +24,8 @@ from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.impostor import UNREACHED, listening
 from lab.notebooks.temporary import attestations_log, file_added, logged, moved, put_right, reload, until
 from lab.notebooks.use import close, here, told
-from local.manual_steps import REQUEST
-from local.system import ROOT
+from start.manual_steps import REQUEST
+from start.system import ROOT
 from testkit.ca import CA
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.spiffe.tls import server_context

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from lab.notebooks.attach import attach
 from lab.notebooks.use import ask_for_token, close, here, show, tell_task, token_of, told
-from local.program import ROOT
+from start.program import ROOT
 
 _, found, routes = Path(ROOT, "agents/finder/main.py").read_text().partition("ROUTES")
 print(found + routes)

@@ -10,7 +10,7 @@ from registration.names import COMPOSE
 from zerotrust.errors import ZeroTrustError
 from zerotrust.limits.strict_yaml import Loader
 
-OTHERS = "compose.*.yaml"
+OTHERS = "start/compose.*.yaml"
 """The files that are used together with `docker-compose.yml`, so that a name means the same in all of them."""
 
 
@@ -40,7 +40,7 @@ def names_in_use(root: Path, text: str) -> dict[str, str]:
 
     `text`: `docker-compose.yml`, as changed so far.  Raises `ComposeError`.
     """
-    files = [(COMPOSE, text), *((path.name, path.read_text()) for path in sorted(root.glob(OTHERS)))]
+    files = [(COMPOSE, text), *((str(path.relative_to(root)), path.read_text()) for path in sorted(root.glob(OTHERS)))]
     contents = [(file, loaded(content)) for file, content in files]
     return {
         name: f"{kind[:-1]} {name} in {file}"

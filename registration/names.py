@@ -1,6 +1,6 @@
 """The files outside of `registry.yaml` that name parties and scopes, and the party that plans."""
 
-LOCAL, CONTAINERS = "deploy/local.yaml", "deploy/containers.yaml"
+LOCAL, CONTAINERS = "start/local.yaml", "start/containers.yaml"
 PLACES = LOCAL, CONTAINERS
 COMPOSE = "docker-compose.yml"
 POLICIES, SCHEMA = "policies", "policies/schema.cedarschema"

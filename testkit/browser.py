@@ -4,7 +4,7 @@ Nobody else should: a program that asks for a password cannot be told from one t
 
 As the browser of another program (`BROWSER`), it opens an address as the person that a file names:
 
-    BROWSER='scripts/run testkit.browser person.json %s'
+    BROWSER='start/run testkit.browser person.json %s'
 
 The file is JSON: `{"user": …, "password": …, "ca": "run/ca.pem"}`.
 """

@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lab.deletion import mutant, mutants
-from scripts.run import PACKAGES
+from start.run import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "zerotrust", ROOT / "evidence"

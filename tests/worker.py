@@ -1,4 +1,4 @@
-"""A worker of pytest-xdist, started as all else of this project: `scripts/run tests.worker -u -c PROGRAM`.
+"""A worker of pytest-xdist, started as all else of this project: `start/run tests.worker -u -c PROGRAM`.
 
 A bare Python would neither find the project's packages nor hold what is installed to its pin.
 """

@@ -46,7 +46,7 @@ def zt(  # noqa: PLR0913 - one for each variable
         Path | None, typer.Option(envvar="ZT_SYSTEM", help="the folder of registry.yaml; by default this project's")
     ] = None,
     deployment: Annotated[
-        Path | None, typer.Option(envvar="ZT_DEPLOYMENT", help="where parties run; by default deploy/local.yaml there")
+        Path | None, typer.Option(envvar="ZT_DEPLOYMENT", help="where parties run; by default start/local.yaml there")
     ] = None,
     ca: Annotated[
         Path | None, typer.Option(envvar="ZT_CA", help="the certificate authority; by default run/ca.pem there")
@@ -64,7 +64,7 @@ def zt(  # noqa: PLR0913 - one for each variable
     """
     system = system or ROOT
     run = system / "run"
-    ca, deployment = ca or run / "ca.pem", deployment or system / "deploy" / "local.yaml"
+    ca, deployment = ca or run / "ca.pem", deployment or system / "start" / "local.yaml"
     context.obj = Settings(user, device, system, deployment, ca, issuer, journals or run / "data")
 
 

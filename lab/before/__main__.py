@@ -4,8 +4,8 @@ import sys
 
 import typer
 
-from local.program import FOLDER, busy, console, paragraph, until_stopped
 from registration.run_lock import process_running
+from start.program import FOLDER, busy, console, paragraph, until_stopped
 
 INTRODUCTION = (
     "The same attacks, made by the same code, on two systems at one Keycloak: on the one that figure 1 of the series "
@@ -36,4 +36,4 @@ async def _compare() -> int:
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False)
     app.command()(main)
-    app(prog_name="scripts/run lab.before")
+    app(prog_name="start/run lab.before")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from lab.before.system import DOORS, Answer, Refused, System
-from local.manual_steps import REQUEST
+from start.manual_steps import REQUEST
 
 SECRET, PUBLISHED = "FIN-201", "ENG-101"
 """What the poisoned report orders to read, which is finance's; and to overwrite."""

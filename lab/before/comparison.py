@@ -17,9 +17,9 @@ from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.real import real
 from lab.before.system import System
-from local.llama_stack import OGX
-from local.program import FOLDER, alive, console, paragraph, say
-from local.start import running
+from start.everything import running
+from start.llama_stack import OGX
+from start.program import FOLDER, alive, console, paragraph, say
 
 NO_OGX = (
     "Figure 3's system, which passes tokens on to a real Llama Stack server, needs an environment of its own: Python "

@@ -17,7 +17,7 @@ from demo.revocation import PLANTED, operator, until_restored
 from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer, Credentials, Refused, Session
-from local.system import Running
+from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Request
 from zerotrust.decision import Reason

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.keycloak import Keycloak
-from local.keycloak_options import URL
 from registration.realm.users import USERS, user
+from start.keycloak import Keycloak
+from start.keycloak_options import URL
 from testkit.browser import Person
 from zt.people.login import Client, Login, sign_out
 

@@ -12,9 +12,9 @@ from lab.bench.measure import TASK, measure
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.throughput import throughput
 from lab.bench.variants import launches, unregistered
-from local.program import FOLDER, console, say, show, until_stopped
-from local.start import running
-from local.system import ROOT
+from start.everything import running
+from start.program import FOLDER, console, say, show, until_stopped
+from start.system import ROOT
 from zerotrust.registry.model import load_registry
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from lab.bench.variants import known
-from local.system import ROOT, System
+from start.system import ROOT, System
 from zerotrust.registry.directory import Directory
 from zt.people.client import user_client
 
@@ -66,7 +66,7 @@ class Away:
 async def away(system: System, names: list[str]) -> AsyncIterator[Away]:
     """Run a client of these sets for a block."""
     process = await asyncio.create_subprocess_exec(
-        ROOT / "scripts" / "run",
+        ROOT / "start" / "run",
         "lab.bench.client",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

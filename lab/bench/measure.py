@@ -11,8 +11,8 @@ from lab.bench.client import Away, away
 from lab.bench.numbers import Measured
 from lab.bench.party.main import PORTS
 from lab.bench.variants import known, on_core
-from local.progress import Say
-from local.system import System
+from start.progress import Say
+from start.system import System
 from zt.people.login import Login
 
 TASK = "What do we know about the leaked key?"

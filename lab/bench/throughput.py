@@ -10,7 +10,7 @@ import httpx
 from lab.bench.client import away
 from lab.bench.measure import VARIANTS, Client, Variant
 from lab.bench.numbers import Measured
-from local.system import System
+from start.system import System
 
 USERS = {"alice": None, "dana": "/engineering"}
 """Who works, and in which department, if it has to be named: one person has at most 10 tasks at once."""

@@ -8,9 +8,9 @@ import httpx
 
 from authorities.attestation.local.launch import Launch
 from lab.bench.party.main import PORTS, shifted
-from local.before_start import check_port
-from local.launches import registered, settings
-from local.system import System
+from start.before_start import check_port
+from start.launches import registered, settings
+from start.system import System
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
 

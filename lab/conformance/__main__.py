@@ -21,10 +21,10 @@ from lab.conformance.forwarder import ASK, READ, Way, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
 from lab.conformance.ssh_witness import until
-from local.past import AUDIT_POLICY, data_of
-from local.program import FOLDER, console, say, show, until_stopped
-from local.start import running
-from local.system import System
+from start.everything import running
+from start.past import AUDIT_POLICY, data_of
+from start.program import FOLDER, console, say, show, until_stopped
+from start.system import System
 
 HOME = FOLDER / "conformance"
 Ran = list[Outcome]

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from demo.intruder import Intruder, Token, User
 from lab.conformance.serving import served
-from local.system import System
+from start.system import System
 from zerotrust.adapters.agent_card import CARD_PATH
 
 _OWN = {"authorization", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}

@@ -12,7 +12,7 @@ from lab.conformance.outcome import Outcome
 from lab.conformance.running import Missing, emptied, run
 from lab.conformance.serving import served
 from lab.conformance.ssh_witness import NAME, until, witness
-from local.llama_stack import end
+from start.llama_stack import end
 from zerotrust.tlog.note import parsed
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from local.system import ROOT
+from start.system import ROOT
 
 SECONDS = 900
 """The longest time that a program may take."""

@@ -1,1 +1,1 @@
-"""Intruders inside the containers of genuine workloads: what `compose.intruders.yaml` adds."""
+"""Intruders inside the containers of genuine workloads: what `start/compose.intruders.yaml` adds."""

@@ -1,4 +1,4 @@
-"""Attestation that also gives the identities of three parties to intruders, for `compose.intruders.yaml` alone.
+"""Attestation that also gives the identities of three parties to intruders, for `start/compose.intruders.yaml` alone.
 
 Only the image of that file's attestation holds this code.  The registry's attestation has no setting for it.
 """

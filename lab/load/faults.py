@@ -13,8 +13,8 @@ from pathlib import Path
 from authorities.attestation.local.launch import Launch, Launched
 from lab.load.judge import Ban, Evidence
 from lab.load.relay import BREAKS, Break, Relay
-from local.system import System
-from local.waiting import started
+from start.system import System
+from start.waiting import started
 
 LONGER = 3.0
 """Seconds by which a fault may last longer than the registry's bound."""

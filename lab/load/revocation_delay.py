@@ -16,9 +16,9 @@ from demo.revocation import operator
 from demo.revocation_delays import delays
 from demo.revocation_methods import REVOCATION_METHODS, in_use
 from lab.bench.numbers import milliseconds, percentile
-from local.program import FOLDER, console, say, show, until_stopped
-from local.start import running
-from local.system import System
+from start.everything import running
+from start.program import FOLDER, console, say, show, until_stopped
+from start.system import System
 
 WARM_UP = 5
 Took = dict[str, dict[str, list[float]]]

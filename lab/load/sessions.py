@@ -15,7 +15,7 @@ from demo.intruder import Intruder, answer_to
 from demo.revocation import operator
 from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
 from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
-from local.system import System
+from start.system import System
 from zt.errors import CommandError
 from zt.people.login import LoginError
 from zt.people.registry_client import RegistryClient

@@ -20,8 +20,8 @@ from lab.load.under_faults import under_faults
 from lab.load.under_load import under_load
 from lab.load.users import Score
 from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
-from local.program import FOLDER, console, say, show, until_stopped
-from local.start import running
+from start.everything import running
+from start.program import FOLDER, console, say, show, until_stopped
 from zerotrust.audit.chain import first_bad_record
 
 SHOWN = 20

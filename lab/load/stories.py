@@ -11,7 +11,7 @@ from demo.catalogue import ATTEMPTS, BY_NAME, PARTIES
 from demo.intruder import User, answer_to
 from demo.ways import Try
 from lab.load.users import Kind
-from local.manual_steps import REQUEST
+from start.manual_steps import REQUEST
 
 READING = "Summarise the incident reports of my department."
 ASKING = "What do we know about the leaked key?"

@@ -11,8 +11,8 @@ from lab.load.faults import Faults, launched, process
 from lab.load.judge import Evidence
 from lab.load.relay import Relay
 from lab.load.sessions import ACCOUNTS, Sessions, end
-from local.program import say
-from local.system import HOST, System
+from start.program import say
+from start.system import HOST, System
 
 EVERY = 10
 """Seconds between two lines."""

@@ -9,8 +9,8 @@ from lab.load.judge import Ban
 from lab.load.stories import THROUGH_THE_WRITER, kinds_of
 from lab.load.users import Score, users
 from lab.load.watch import Samples, held
-from local.program import say
-from local.system import System
+from start.program import say
+from start.system import System
 
 EVERY = 10
 """Seconds between two lines, and between two samples of the processes' resources."""

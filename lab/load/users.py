@@ -13,7 +13,7 @@ import httpx
 
 from demo.intruder import Intruder, User
 from lab.load.judge import REVOKED, UNAVAILABLE, Call, Evidence, Session
-from local.system import System
+from start.system import System
 from zt.people.login import LoginError
 
 NAMES = ("alice", "bob", "alice", "bob", "eve")

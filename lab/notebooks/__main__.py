@@ -17,8 +17,8 @@ from lab.notebooks.execute import SOURCES, check, executed, sources
 from lab.notebooks.jupyter import copied, jupyterlab
 from lab.notebooks.normal import differences
 from lab.notebooks.own import Copy, typed
-from local.program import ROOT, say, until_stopped
-from local.start import running
+from start.everything import running
+from start.program import ROOT, say, until_stopped
 from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import load_registry
 
@@ -82,7 +82,7 @@ async def _with_its_agent(command: str) -> int:
     """Type what notebook 8 tells its reader to type, in a copy of the project, and execute the notebook there."""
     tree = Copy().tree
     (tree / ".notebooks").symlink_to(ROOT / ".notebooks")
-    for line in "make new-agent NAME=finder", "make register", f"scripts/run lab.notebooks {command} {OWN}":
+    for line in "make new-agent NAME=finder", "make register", f"start/run lab.notebooks {command} {OWN}":
         if status := await typed(line, tree):
             return status
     shutil.copy(tree / SOURCES.name / f"{OWN}.ipynb", SOURCES)
@@ -109,4 +109,4 @@ async def _open() -> int:
 
 
 if __name__ == "__main__":
-    app(prog_name="scripts/run lab.notebooks")
+    app(prog_name="start/run lab.notebooks")

@@ -15,9 +15,9 @@ import httpx
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from lab.before.one_token.realm import Realm
-from local.keycloak import Keycloak
-from local.system import DEPLOYMENT, ROOT, Running, System
 from registration.run_lock import DemoError
+from start.keycloak import Keycloak
+from start.system import DEPLOYMENT, ROOT, Running, System
 from zerotrust.issuer.discovery import discover
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.lock import LOCK, REGISTRY, load_lock

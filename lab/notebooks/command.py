@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from lab.notebooks.normal import normal
-from local.system import ROOT, System
+from start.system import ROOT, System
 
 COLUMNS = 100
 """Of what it prints."""
@@ -33,7 +33,7 @@ async def zt(system: System, command: str, **values: str) -> None:
             "ZT_USER": "olga",
             "ZT_CA": str(system.ca_file),
             "ZT_JOURNALS": str(system.folder / "data"),
-            "BROWSER": f"{ROOT}/scripts/run testkit.browser {olga} %s",
+            "BROWSER": f"{ROOT}/start/run testkit.browser {olga} %s",
         },
     )
     said, failed = (text.decode() for text in await process.communicate())

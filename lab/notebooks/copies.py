@@ -8,8 +8,8 @@ from pathlib import Path
 
 from authorities.attestation.local.launch import Launch
 from demo.revocation import PLANTED
-from local.launches import registered
-from local.system import DEPLOYMENT, System
+from start.launches import registered
+from start.system import DEPLOYMENT, System
 
 PLACES = "local.yaml"
 

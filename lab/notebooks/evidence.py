@@ -10,7 +10,7 @@ from evidence.fault import Faulty
 from evidence.opened import Opened, each
 from evidence.verification import Verification
 from lab.notebooks.normal import normal
-from local.system import Running
+from start.system import Running
 from zerotrust.tlog.quorum import TrustPolicy
 from zt.audit.log_folder import LogFolder
 

@@ -10,7 +10,7 @@ from demo.intruder import claims_of
 from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
 from lab.before.real import Real
 from lab.notebooks.normal import normal
-from local.system import Running
+from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.registry.model import Registry

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from lab.notebooks.attach import VARIABLE, held
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
-from local.child import end_with
-from local.llama_stack import end
-from local.program import console, say
-from local.system import ROOT
 from registration.run_lock import DemoError
+from start.child import end_with
+from start.llama_stack import end
+from start.program import console, say
+from start.system import ROOT
 
 SOURCES = ROOT / "notebooks"
 PYTHON = ROOT / ".notebooks" / "bin" / "python"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from local.system import HOST
+from start.system import HOST
 
 MOST = 64 * 1024
 """Bytes that are kept of a connection: far more than a handshake and a request have."""

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from lab.notebooks.execute import PYTHON, environment, new_home, sources
-from local.child import end_with
-from local.llama_stack import end
-from local.program import ROOT
 from registration.run_lock import DemoError
+from start.child import end_with
+from start.llama_stack import end
+from start.program import ROOT
 
 FOLDER = "notebooks"
 """The same as in the project, so that the links of the notebooks lead to the same files."""

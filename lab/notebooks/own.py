@@ -9,9 +9,9 @@ from typing import Any
 
 from lab.notebooks.normal import normal
 from lab.project_copy import copy_of_the_project
-from local.llama_stack import end
-from local.program import ROOT
 from registration.realm import realm
+from start.llama_stack import end
+from start.program import ROOT
 from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import load_registry
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from authorities.policy.decisions import rows
 from authorities.policy.versions import Content, content_of
-from local.system import ROOT, System
 from registration.names import POLICIES
+from start.system import ROOT, System
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of

@@ -12,7 +12,7 @@ from demo.revocation import PLANTED, operator, until_restored
 from lab.before.system import Answer
 from lab.notebooks.copies import PLACES, changed_back, folder_of
 from lab.notebooks.rules import put_back
-from local.system import System
+from start.system import System
 from zt.people.registry_client import RegistryClient
 
 WRITER = "agent/writer"

@@ -17,7 +17,7 @@ from lab.before.system import Answer, Credentials, Session
 from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
-from local.system import Running
+from start.system import Running
 from zerotrust.issuer.exchange import TokenRequest
 from zt.reasons import meanings
 

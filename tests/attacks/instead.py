@@ -20,7 +20,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from lab.weak import keeps_state, retrying, steps_up, trusts_cards
 from lab.without import Hook
-from local import program
+from start import program
 from tests.attacks.hooks import (
     DROP,
     FAILS,

@@ -122,7 +122,7 @@ def group_of(number: int) -> str:
 
 
 _INTRODUCTION = """\
-`scripts/run tests.reference` writes this page. `make attacks` tries every row, and tries it again without the
+`start/run tests.reference` writes this page. `make attacks` tries every row, and tries it again without the
 control that stops it, to show that the attack then succeeds. If controls are joined by "and", each of them stops the
 attack, so they are taken away together. If controls are separated by semicolons, each of them alone stops the attack or
 a variant of it. A control of our own code has the id that a comment gives it there (`# control: azp-is-peer`). Without

@@ -15,9 +15,9 @@ from typing import cast
 import pytest
 
 from lab.without import Control
-from local.keycloak_instance import BUILT
-from local.manual_steps import steps
-from local.system import ROOT, System
+from start.keycloak_instance import BUILT
+from start.manual_steps import steps
+from start.system import ROOT, System
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.spy import ORDINARY
 from zerotrust.registry.model import Registry, load_registry
@@ -39,11 +39,11 @@ def typed(place: Path, registry: Registry) -> tuple[str, str]:
     """Type what `make up` prints.  Returns what every process could see of those that were run, and what they read."""
     seen, given = place / "seen", place / "given"
     text = STAND_IN.replace("SEEN", str(seen)).replace("GIVEN", str(given)).replace("TOKEN", TOKEN)
-    for name in ("bin/curl", "scripts/run", ".venv/bin/zt", "bin/sleep"):
+    for name in ("bin/curl", "start/run", ".venv/bin/zt", "bin/sleep"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text)
         (place / name).chmod(0o755)
-    shutil.copy(ROOT / "scripts" / "ask", place / "scripts")
+    shutil.copy(ROOT / "start" / "ask", place / "start")
     (place / "agents" / "writer").mkdir(parents=True)
     keycloak = SimpleNamespace(passwords=PASSWORDS)
     journal = ROOT / "run" / "journal.jsonl"
@@ -74,8 +74,8 @@ import asyncio, json, pickle, sys
 from pathlib import Path
 
 from authorities.attestation.process.interpreter import Interpreter
-from local.keycloak import Keycloak
-from local.java import find_java
+from start.keycloak import Keycloak
+from start.java import find_java
 from lab.without import without
 
 WAIT = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0"

@@ -15,27 +15,27 @@ from lab.without import Control
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.spy import ORDINARY
 
-# What scripts/run.py does, but that some controls are missing.
+# What start/run.py does, but that some controls are missing.
 BOOTSTRAP = """
 import pickle, sys
 sys.path.append(sys.argv.pop(1))
 from lab.without import without
-from scripts import run
+from start import run
 with without(*pickle.loads(bytes.fromhex(sys.argv.pop(1)))):
     run.main()
 """
 
 
 def start(project: Path, missing: Sequence[Control], *arguments: str, **env: str) -> subprocess.Popen[str]:
-    """Run `scripts/run local`, without the controls that are `missing`."""
-    command = [str(project / "scripts" / "run")]
+    """Run `start/run start`, without the controls that are `missing`."""
+    command = [str(project / "start" / "run")]
     if missing:
         controls = pickle.dumps(missing).hex()
         flags = ["-I", "-S", "-B", "-X", "pycache_prefix=/dev/null"]
         command = [str(project / ".venv" / "bin" / "python"), *flags, "-c", BOOTSTRAP, str(project), controls]
     pipe, env = subprocess.PIPE, {"PATH": os.environ["PATH"], **env}
     return subprocess.Popen(  # noqa: S603
-        [*command, "local", *arguments], env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True, **ORDINARY
+        [*command, "start", *arguments], env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True, **ORDINARY
     )
 
 
@@ -125,7 +125,7 @@ SHOW = "import ssl; print(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).maximum_versio
 def configured(place: Path, missing: Sequence[Control]) -> bool:
     """Whether OpenSSL obeys a configuration that a variable names, in the process that would make keys."""
     project, configuration = copy_of_the_project(place / "project"), place / "openssl.cnf"
-    (project / "local" / "__main__.py").write_text(SHOW)
+    (project / "start" / "__main__.py").write_text(SHOW)
     configuration.write_text(CONFIGURATION)
     with start(project, missing, OPENSSL_CONF=str(configuration)) as process:
         said, _ = process.communicate()

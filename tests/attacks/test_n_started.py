@@ -10,14 +10,13 @@ from pathlib import Path
 from unittest import mock
 
 from lab.project_copy import copy_of_the_project
-from local import java as local_java
-from local import keycloak_distribution
-from local.errors import KeycloakError
-from local.java import find_java
-from local.keycloak_distribution import find_distribution
-from local.keycloak_instance import BUILT, Instance
 from registration.realm.script import SCRIPT
-from scripts import run
+from start import java as local_java
+from start import keycloak_distribution, run
+from start.errors import KeycloakError
+from start.java import find_java
+from start.keycloak_distribution import find_distribution
+from start.keycloak_instance import BUILT, Instance
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.planted import MARK, ROOT, plant, said_by
 
@@ -37,10 +36,10 @@ async def test_a_module_planted_in_the_projects_folder(target: Scene) -> Tries:
     """It is there for each package that is imported, and for one that a library would take if it were there."""
     project = copy_of_the_project(target.place / "project")
     plant(project)
-    for command in (["scripts/run", "demo", "--help"], [".venv/bin/zt", "--help"]):
+    for command in (["start/run", "demo", "--help"], [".venv/bin/zt", "--help"]):
         said = said_by([str(project / command[0]), *command[1:]], project)
         tried = Attempt("not run", MARK in said or "Usage" not in said)
-        yield tried.stopped_by("scripts/run (-I, -B, -X pycache_prefix)")
+        yield tried.stopped_by("start/run (-I, -B, -X pycache_prefix)")
     assert MARK in said_by([str(project / ".venv/bin/python"), "-m", "demo", "--help"], project)
 
     # Nor where a library asks for what nobody has installed.

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from rich.errors import MarkupError
 
-from local import program
+from start import program
 from testkit.browser import destination
 from testkit.issuer import ISSUER, metadata
 from tests.support.attack import REGISTRY, Attempt, Scene, Tries, attack

@@ -40,7 +40,7 @@ def stack(zt_stack: Stack) -> Stack:
 @pytest.fixture(scope="session")
 def intruders(stack: Stack) -> Stack:
     """The same containers, and intruders in three more, for the tests that come last: attestation is another one."""
-    more = Stack(ROOT, ["docker-compose.yml", "compose.intruders.yaml"])
+    more = Stack(ROOT, ["docker-compose.yml", "start/compose.intruders.yaml"])
     more.start()
     return more
 

@@ -45,8 +45,8 @@ def test_what_the_page_says_of_zt_is_typed_off_and_it_works(stack: Stack, eviden
     blocks = [typed("alias zt="), typed("zt audit export"), typed("zt receipt verify"), typed("alias zt-offline=")]
     script = re.sub(r"(\./)?\brun/", f"{evidence}/", "\n".join(blocks).replace("./run:", f"{evidence}:"))
     script = script.replace(f"verify {evidence}/", "verify run/").replace(f"digest {evidence}/", "digest run/")
-    ask = shutil.copytree(ROOT / "scripts", evidence.parent / "scripts") / "ask"  # it looks for run/ca.pem beside it
-    script = script.replace("scripts/ask", str(ask))
+    ask = shutil.copytree(ROOT / "start", evidence.parent / "start") / "ask"  # it looks for run/ca.pem beside it
+    script = script.replace("start/ask", str(ask))
     command = ["bash", "-ec", f"shopt -s expand_aliases\n{script}"]
 
     done = run(command, cwd=ROOT, stdin=DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603

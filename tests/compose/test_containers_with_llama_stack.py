@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deploy.ogx import NAME
+from start.ogx import NAME
 from testkit.stack import Stack, until
 from testkit.users import User
 from tests.support.compose import CONNECT, PORTS, REACHED, works
@@ -32,7 +32,7 @@ CHAT = '"POST /v1/chat/completions HTTP/1.1" 200'
 @pytest.fixture(scope="module")
 def with_server(stack: Stack) -> Stack:
     """The containers of both files."""
-    more = Stack(ROOT, ["docker-compose.yml", "compose.llama-stack.yaml"])
+    more = Stack(ROOT, ["docker-compose.yml", "start/compose.llama-stack.yaml"])
     more.start()
     assert stack.project == more.project
     return more

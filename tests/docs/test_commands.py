@@ -14,11 +14,11 @@ from tests.support.pages import MAKEFILE, TEXTS
 from tests.support.system import ROOT
 from zt.commands import app
 
-STARTS = ("make ", "docker compose ", "scripts/run ", "zt ", "python3 -I scripts/")
+STARTS = ("make ", "docker compose ", "start/run ", "zt ", "python3 -I start/")
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.MULTILINE))
 SERVICES = {
     name
-    for file in ("docker-compose.yml", *sorted(one.name for one in ROOT.glob("compose.*.yaml")))
+    for file in ("docker-compose.yml", *sorted(str(one.relative_to(ROOT)) for one in ROOT.glob("start/compose.*.yaml")))
     for name in yaml.safe_load((ROOT / file).read_text())["services"]
 }
 ZT = typer.main.get_command(app)
@@ -48,7 +48,7 @@ def wrong(command: str) -> str | None:
         return _of_compose(words[1:])
     if program == "python3":
         return None if (ROOT / words[1]).exists() else words[1]
-    if program == "scripts/run":
+    if program == "start/run":
         return None if find_spec(words[0]) else words[0]
     return _of_zt(words)
 

@@ -12,7 +12,7 @@ from zerotrust.audit import event_types
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_what_its_generator_returns(name: str) -> None:
-    assert (FOLDER / name).read_text() == PAGES[name](), "scripts/run tests.reference"
+    assert (FOLDER / name).read_text() == PAGES[name](), "start/run tests.reference"
 
 
 WITHOUT_A_TEST = {"MOST_WAITING"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local.sign_in import CA
-from local.system import ROOT, System
+from start.sign_in import CA
+from start.system import ROOT, System
 from tests.support.real import RUN
 
 SECONDS_BEFORE, MOST_LINES = 60, 40
@@ -47,5 +47,5 @@ def by_hand(system: System, tmp_path: Path) -> Iterator[dict[str, str]]:
     CA.write_bytes(system.authority.ca_file.read_bytes())
     olga = tmp_path / "olga.json"
     olga.write_text(json.dumps({"user": "olga", "password": system.keycloak.passwords["olga"], "ca": str(CA)}))
-    yield {**os.environ, "ZT_USER": "olga", "BROWSER": f"{ROOT}/scripts/run testkit.browser {olga} %s"}
+    yield {**os.environ, "ZT_USER": "olga", "BROWSER": f"{ROOT}/start/run testkit.browser {olga} %s"}
     CA.unlink() if before is None else CA.write_bytes(before)

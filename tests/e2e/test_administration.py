@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from authorities.registry.keycloak.admin import Administration, AdministrationError
-from local.keycloak import Keycloak
 from registration.realm.users import USERS
+from start.keycloak import Keycloak
 from tests.support.pki import CA
 from tests.support.realm import SERVER, Realm, claims, dead
 from zerotrust.decision import Denied, Reason

@@ -17,9 +17,9 @@ from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET
 from lab.before.llama_stack.running import Before, before
 from lab.before.llama_stack.story import attack_all
 from lab.before.tool import SEED
-from local.program import console
-from local.system import System
 from registration.realm.users import USERS
+from start.program import console
+from start.system import System
 from tests.support.model_server import needs_server
 from tests.support.real_tasks import asked, task, traced
 from zerotrust.audit.event_types import Access, Request

@@ -11,7 +11,7 @@ from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
 from lab.before.real import real
-from local.system import System
+from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

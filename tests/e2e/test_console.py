@@ -6,8 +6,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from local.keycloak import Keycloak
 from registration.realm import realm as derive
+from start.keycloak import Keycloak
 from testkit.browser import Person
 from tests.support.console import CONSOLE, REDIRECT, with_console
 from tests.support.real import imported

@@ -62,7 +62,7 @@ class Clone:
     def asked(self, page: str, *headings: str) -> list[Any]:
         """The answers to what a page says to try, as JSON; once more where Keycloak was too slow to give one."""
         script = "".join(block for heading in headings for block in blocks(page, "sh", heading))
-        script = script.replace("$(scripts/run local token", "$(printf '%s\\n' \"$PASSWORD\" | scripts/run local token")
+        script = script.replace("$(start/run start token", "$(printf '%s\\n' \"$PASSWORD\" | start/run start token")
         answers: list[Any] = []
         for _ in range(3):
             told = self.type(f"read -r PASSWORD\n{script}", typed=f"{self.passwords['alice']}\n")
@@ -146,7 +146,7 @@ def test_what_was_not_approved_is_not_read_and_the_next_step_is_named(clone: Clo
     (clone.folder / "registry.yaml").write_text(before.replace("max_ttl: 300", "max_ttl: 299"))
     olga = clone.folder / "olga.json"
     olga.write_text(json.dumps({"user": "olga", "password": clone.passwords["olga"], "ca": "run/ca.pem"}))
-    browser = f"{clone.folder}/scripts/run testkit.browser {olga} %s"
+    browser = f"{clone.folder}/start/run testkit.browser {olga} %s"
     try:
         done = clone.type(f"(BROWSER='{browser}' .venv/bin/zt --user olga reload || true) 2>&1")
     finally:

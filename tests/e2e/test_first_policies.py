@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from authorities.policy.versions import Version
-from local.past import data_of
 from registration.run_lock import DemoError
+from start.past import data_of
 from tests.support.issuer import Issuer
 from tests.support.processes import launched
 from tests.support.system import POLICIES

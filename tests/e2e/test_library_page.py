@@ -7,8 +7,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from local.keycloak import Keycloak
 from registration.realm import realm as derive
+from start.keycloak import Keycloak
 from testkit.browser import sign_in
 from testkit.ca import CA
 from testkit.party import Identity

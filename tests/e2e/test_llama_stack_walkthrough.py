@@ -15,10 +15,10 @@ from demo.checks import ALLOWED, Checks
 from demo.llama_stack import attempts_at_the_server
 from demo.revocation import operator
 from demo.story import tell_story
-from deploy.ogx import NAME
-from local.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
-from local.program import console
-from local.system import System
+from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
+from start.ogx import NAME
+from start.program import console
+from start.system import System
 from tests.support.model_server import needs_ogx
 from zerotrust.audit.event_types import Exchange
 

@@ -7,7 +7,7 @@ from demo.intruder import answer_to
 from demo.revocation_methods import REVOCATION_METHODS, RevocationMethod
 from lab.before.real import real
 from lab.notebooks.revoked import USER, revoked, started
-from local.system import System
+from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -8,7 +8,7 @@ from keycloak.exceptions import KeycloakError
 from lab.before.one_token.realm import NAME, realm
 from lab.notebooks.attach import VARIABLE, attach, write
 from lab.notebooks.use import close, today
-from local.system import System
+from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

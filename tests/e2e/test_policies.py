@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from authorities.policy.decisions import FILE, rows
 from demo.intruder import Intruder, said
-from local.system import ROOT, System
+from start.system import ROOT, System
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
 from zerotrust.authority.authzen import AuthZEN

@@ -16,9 +16,9 @@ from authlib.oauth2.rfc9068 import JWTBearerTokenValidator  # type: ignore[impor
 from joserfc.jwk import KeySet
 
 from authorities.registry.keycloak.events import RECORDED
-from local.keycloak import Keycloak
 from registration.realm import realm as derived
 from registration.realm.users import USERS
+from start.keycloak import Keycloak
 from testkit.browser import REDIRECT, sign_in
 from tests.support.real import EVERYTHING
 from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead

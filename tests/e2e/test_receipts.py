@@ -8,7 +8,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from local.system import ROOT, System
+from start.system import ROOT, System
 from tests.support.real_tasks import asked
 from zerotrust.receipts.carried import taken
 from zerotrust.receipts.receipt import digest_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.system import System
+from start.system import System
 from tests.support.real_tasks import task, traced
 from tests.support.realm import Realm, claims
 from zerotrust.audit.event_types import Alarm, Exchange, Issued, IssuedToken

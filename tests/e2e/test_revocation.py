@@ -17,7 +17,7 @@ from demo.impostors import rogues
 from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
 from demo.revocation import PLANTED, operator, revocations
 from demo.ways import TASK
-from local.system import ROOT, System
+from start.system import ROOT, System
 from tests.support.ca import CA, REGISTRY_PARTY
 from tests.support.real_tasks import task, versions
 from tests.support.records import records

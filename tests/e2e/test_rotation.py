@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from demo.intruder import said, tool_call
-from local.system import System
+from start.system import System
 from tests.support.issuer import Issuer
 from tests.support.processes import launched, svid_of
 from tests.support.records import records

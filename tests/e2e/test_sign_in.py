@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.system import ROOT, System
+from start.system import ROOT, System
 from testkit.browser import Person
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.realm import Realm
@@ -107,7 +107,7 @@ async def test_who_is_no_operator_is_told_so_by_name_and_someone_else_than_expec
     bob = tmp_path / "bob.json"
     ca = str(system.authority.ca_file)
     bob.write_text(json.dumps({"user": "bob", "password": system.keycloak.passwords["bob"], "ca": ca}))
-    by_hand["BROWSER"] = f"{ROOT}/scripts/run testkit.browser {bob} %s"
+    by_hand["BROWSER"] = f"{ROOT}/start/run testkit.browser {bob} %s"
 
     def typed(user: str) -> str:
         command = [ZT, "--user", user, "party", "list", "--json"]

@@ -13,9 +13,9 @@ import pytest
 
 from authorities.registry.state import Entry, State
 from demo.intruder import said, tool_call
-from local.past import data_of, forget
-from local.system import System
 from registration.run_lock import DemoError
+from start.past import data_of, forget
+from start.system import System
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer
 from tests.support.policies import keep

@@ -10,8 +10,8 @@ import pytest
 from demo.refusals import attempts
 from demo.revocation import PLANTED, operator, until_restored
 from demo.tokens import tokens_of
-from local.manual_steps import steps
-from local.system import ROOT, System
+from start.manual_steps import steps
+from start.system import ROOT, System
 from tests.support.leaks import holds_token
 from tests.support.real_tasks import DRAWN, asked, task, traced
 from tests.support.records import flat

@@ -8,8 +8,8 @@ import pytest
 
 from demo import containers
 from demo.walk import HERE, walk
-from local.program import console
-from local.system import ROOT, System
+from start.program import console
+from start.system import ROOT, System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from local.system import System
+from start.system import System
 from tests.support.audited import leaves_of
 from tests.support.real import relaunched
 from tests.support.real_processes import finished, login, process

@@ -9,7 +9,7 @@ import pytest
 
 from demo.intruder import Intruder, User
 from lab.load.stories import plans
-from local.system import System
+from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from local.system import System
+from start.system import System
 from tests.support.real import relaunched
 from tests.support.real_processes import ended, finished, login, process, task
 from zerotrust.audit.chain import first_bad_record

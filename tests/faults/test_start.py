@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from local import keycloak_distribution
-from local.errors import KeycloakError
-from local.keycloak_distribution import find_distribution
-from local.left_running import READY
-from local.start import running
-from local.system import ROOT, System
 from registration.run_lock import DemoError
+from start import keycloak_distribution
+from start.errors import KeycloakError
+from start.everything import running
+from start.keycloak_distribution import find_distribution
+from start.left_running import READY
+from start.system import ROOT, System
 from tests.support.real import RUN
 
 Usage = namedtuple("Usage", "total used free")
 
 UNTIL_STOPPED = """
 import asyncio, sys
-from local.program import until_stopped
+from start.program import until_stopped
 async def main():
     print("up", flush=True)
     await asyncio.sleep(600)
@@ -82,7 +82,7 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
 
 LEFT_RUNNING = """
 import sys
-from local.left_running import left_running
+from start.left_running import left_running
 sys.exit(left_running([sys.executable, "-c", *sys.argv[1:]]))
 """
 
@@ -125,7 +125,7 @@ def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
 LEAVES = """
 import os, sys
 from pathlib import Path
-from local.left_running import READY, let_go
+from start.left_running import READY, let_go
 print(READY)
 let_go(Path(sys.argv[1]))
 Path(sys.argv[2]).write_text(str([os.isatty(number) for number in range(3)]))
@@ -148,7 +148,7 @@ def test_what_make_up_leaves_running_keeps_nothing_of_the_terminal(tmp_path: Pat
 LET_GO = """
 import sys
 from pathlib import Path
-from local.left_running import let_go
+from start.left_running import let_go
 print("ready", flush=True)
 let_go(Path(sys.argv[1]))
 print("the reader has ended", flush=True)

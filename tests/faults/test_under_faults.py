@@ -5,7 +5,7 @@ import pytest
 from demo.revocation_methods import EVERYWHERE
 from lab.load.judge import REVOKED, Evidence
 from lab.load.under_faults import under_faults
-from local.system import System
+from start.system import System
 
 
 @pytest.mark.e2e

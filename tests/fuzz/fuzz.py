@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of one target: `scripts/run tests.fuzz.fuzz TARGET [libFuzzer's options]`.
+"""Coverage-guided fuzzing of one target: `start/run tests.fuzz.fuzz TARGET [libFuzzer's options]`.
 
 It begins with valid examples, goes on with what earlier runs found worth keeping, and keeps whatever breaks something
 under run/fuzz/TARGET.

@@ -17,8 +17,8 @@ from lab.bench.numbers import Measured, summarise
 from lab.bench.party.main import PORTS, shifted
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.variants import PARTIES, sets, variant
-from local.system import System as Real
-from local.waiting import started
+from start.system import System as Real
+from start.waiting import started
 from tests.support.issuer import Issuer
 from tests.support.system import System, deployment, registry, running
 from zerotrust.audit.event_types import Exchange, Request

@@ -9,7 +9,7 @@ from lab.before.attacks import Seen
 from lab.before.comparison import Row, show_end
 from lab.before.expected import EXPECTED, Expected
 from lab.without import Control, where
-from local.program import console
+from start.program import console
 from tests.support.pages import PRINCIPLES
 from tests.support.system import ROOT
 

@@ -17,7 +17,7 @@ import pytest
 
 from lab.notebooks.execute import PREFIX, executed
 from lab.notebooks.jupyter import copied, jupyterlab
-from local.system import ROOT
+from start.system import ROOT
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ from pathlib import Path
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs these tests may have it ignored
 sys.path.insert(0, {str(ROOT)!r})
 import httpx
-from local.program import until_stopped
+from start.program import until_stopped
 from lab.notebooks.jupyter import copied, jupyterlab
 from tests.lab.test_jupyter import children, told
 

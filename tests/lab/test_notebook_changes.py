@@ -9,8 +9,8 @@ from lab.before.system import Answer
 from lab.notebooks import temporary
 from lab.notebooks.impostor import MOST, listening
 from lab.notebooks.temporary import until
-from local.system import HOST
 from registration.run_lock import DemoError
+from start.system import HOST
 from testkit.ca import CA
 from tests.support.waiting import until as met
 from zerotrust.spiffe.tls import server_context

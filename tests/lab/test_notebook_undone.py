@@ -12,7 +12,7 @@ import pytest
 from lab.notebooks import temporary
 from lab.notebooks.copies import PLACES, changed_back, folder_of
 from lab.notebooks.temporary import WRITER, file_added, moved, put_right
-from local.system import System
+from start.system import System
 
 
 @dataclass

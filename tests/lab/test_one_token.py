@@ -21,8 +21,8 @@ from lab.before.one_token.realm import AUDIENCE, representation
 from lab.before.system import Answer, Credentials
 from lab.before.tool import SEED
 from lab.conformance.serving import served
-from local.manual_steps import REQUEST
 from registration.realm.users import USERS
+from start.manual_steps import REQUEST
 from tests.support.closed import Closed
 
 ISSUER = "https://issuer.example"

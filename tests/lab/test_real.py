@@ -8,7 +8,7 @@ import httpx
 
 from demo.intruder import Intruder
 from lab.before.real import Real
-from local.system import Running
+from start.system import Running
 from zerotrust.decision import Reason
 
 FINISHED = {"steps": [], "result": {"event": "finished", "text": "done", "trace_id": "t"}}

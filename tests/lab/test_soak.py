@@ -14,7 +14,7 @@ from lab.load.stories import OWN, THROUGH_THE_WRITER, kinds_of, wrong
 from lab.load.under_load import suspension
 from lab.load.users import NAMES, Score, users
 from lab.load.watch import MOST_FILES, SLACK, Held, grown, held
-from local.system import System
+from start.system import System
 
 
 @pytest.mark.e2e

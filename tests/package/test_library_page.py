@@ -32,7 +32,7 @@ def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path)
 def test_where_it_runs_is_said_for_every_party(tmp_path: Path) -> None:
     registered, placed = PAGE.partition("## Registration")[2].split("```yaml\n")[1:3]
     registry = merged(yaml.safe_load((ROOT / "registry.yaml").read_text()), yaml.safe_load(registered.split("```")[0]))
-    deployment = yaml.safe_load((ROOT / "deploy" / "local.yaml").read_text())
+    deployment = yaml.safe_load((ROOT / "start" / "local.yaml").read_text())
     (file := tmp_path / "local.yaml").write_text(
         yaml.safe_dump(merged(deployment, yaml.safe_load(placed.split("```")[0])))
     )

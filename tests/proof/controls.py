@@ -115,7 +115,7 @@ def main(
     collected = _Collected()
     options = ["-q", "-W", "ignore:Module already imported", "-p", "no:cacheprovider", "-p", "tests.proof.attacks"]
     if workers > 1:
-        options += ["--dist", "loadscope", "--tx", f"{workers}*popen//python=scripts/run tests.worker"]
+        options += ["--dist", "loadscope", "--tx", f"{workers}*popen//python=start/run tests.worker"]
     code = pytest.main([*(tests or [TESTS]), *options], plugins=[collected])
     for file, new in (CONTROLS, by_control(collected.found)), (ATTACKS, by_attack(collected.found)):
         if record:

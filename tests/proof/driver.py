@@ -1,7 +1,7 @@
 """Asks a system of any checkout for what it says, from outside, and compares two such recordings.
 
-scripts/run tests.proof.driver record FILE [--checkout DIR] [--no-demo]
-scripts/run tests.proof.driver compare OLD NEW [--wording-only]
+start/run tests.proof.driver record FILE [--checkout DIR] [--no-demo]
+start/run tests.proof.driver compare OLD NEW [--wording-only]
 
 `system.json.gz` is what the system of c12c447f said.  A checkout needs packages (`make .venv/ready`), and its ports.
 Run the driver of the commit that made a recording, from a checkout of its own, for what it asks with is part of the
@@ -30,8 +30,8 @@ from typing import Any, cast
 import httpx
 
 from demo.intruder import Intruder, Source, User
-from local.insider import ask_inside, svid_inside
-from local.system import EVERYTHING
+from start.insider import ask_inside, svid_inside
+from start.system import EVERYTHING
 from testkit.browser import sign_in
 from tests.proof import asked
 from zerotrust.issuer.discovery import Metadata, discover
@@ -143,7 +143,7 @@ class Outside:
 
     @cached_property
     def directory(self) -> Directory:
-        deployment = load_deployment(HERE / "deploy/local.yaml", self.registry)
+        deployment = load_deployment(HERE / "start/local.yaml", self.registry)
         return deployed_at(deployment, self.registry, approved={}).directory()
 
     def address(self, name: str) -> str:
@@ -172,7 +172,7 @@ class Outside:
             json.dumps({"user": "olga", "password": self._about["passwords"]["olga"], "ca": str(self.ca_file)})
         )
         env = {**os.environ, "ZT_USER": "olga", "ZT_CA": str(self.ca_file), "ZT_JOURNALS": str(self.folder / "data")}
-        env |= {"COLUMNS": "200", "BROWSER": f"{HERE}/scripts/run testkit.browser {olga} %s"}
+        env |= {"COLUMNS": "200", "BROWSER": f"{HERE}/start/run testkit.browser {olga} %s"}
         command = [str(self.checkout / ".venv/bin/zt"), *words.split()]
         done = subprocess.run(command, env=env, input=token, capture_output=True, text=True, check=False)  # noqa: S603
         olga.unlink()

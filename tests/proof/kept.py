@@ -1,6 +1,6 @@
 """Starts a new checkout over the `run/` that an old one left, as `make up` does after an update, and runs a task.
 
-scripts/run tests.proof.kept OLD NEW
+start/run tests.proof.kept OLD NEW
 
 It prints what happens in each checkout.  If `make up` says something else than in the old one, that is printed, too.
 Both are started at the same ports, one after the other, and the `run/` of NEW is replaced by a copy of that of OLD.
@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.sign_in import ISSUER
-from local.system import EVERYTHING
+from start.sign_in import ISSUER
+from start.system import EVERYTHING
 from testkit.browser import sign_in
 from tests.proof.asked import FRONT, TASK
 from zerotrust.registry.deployment import load_deployment
@@ -41,7 +41,8 @@ def make(checkout: Path, target: str) -> str:
 async def task(checkout: Path, password: str) -> None:
     """Have alice run a task."""
     ca, registry = checkout / "run/ca.pem", load_registry(checkout / "registry.yaml")
-    deployment = load_deployment(checkout / "deploy/local.yaml", registry)
+    places = [checkout / "start/local.yaml", checkout / "deploy/local.yaml"]  # where it was before it moved
+    deployment = load_deployment(next(file for file in places if file.exists()), registry)
     trust = ssl.create_default_context(cafile=ca)
     login = await sign_in(ISSUER, "walkthrough", "alice", password, EVERYTHING, verify=trust)
     async with user_client(deployed_at(deployment, registry, approved={}).directory(), ca) as http:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 async def main(folder: Path) -> None:
     """Run everything, with an intruder inside each party whose certificate the driver uses."""
-    from local.start import running  # the checkout is on the path only now
+    from start.everything import running  # the checkout is on the path only now
 
     def say(text: object) -> None:
         print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Writes docs/reference: `scripts/run tests.reference`."""
+"""Writes docs/reference: `start/run tests.reference`."""
 
 import sys
 

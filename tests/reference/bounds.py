@@ -22,7 +22,7 @@ _LIMIT = re.compile(r"(?:\w+\.)?(?:_?[A-Z]+_)*_?(?:MAX|MOST|LONGEST|CAPACITY)(?:
 _INTRODUCTION = """\
 # Bounds
 
-`scripts/run tests.reference` writes this page. Names, values and reasons are those of the source. The last columns say
+`start/run tests.reference` writes this page. Names, values and reasons are those of the source. The last columns say
 what happens above the limit, and which tests below `tests/` go above it.
 
 Four things have no limit ([why](../explain/limits.md)). These are the journals, for an admitted user; the audit log, at

@@ -20,7 +20,7 @@ MEANINGS = Path(__file__).with_name("errors.txt")
 _INTRODUCTION = """\
 # zt
 
-`scripts/run tests.reference` writes this page from the program. [Operate the system](../how-to/operate.md) says how
+`start/run tests.reference` writes this page from the program. [Operate the system](../how-to/operate.md) says how
 to sign in, and has recipes. `--help` after any command prints the same.
 
 With `--json`, a command prints one JSON document on standard output. Errors go to standard error: with `--json` as one

@@ -37,7 +37,7 @@ SECTIONS = {"Every event": [AuditEvent], "What happened": event_types, "Parts": 
 _INTRODUCTION = """\
 # Audit events
 
-`scripts/run tests.reference` writes this page from [the types of events](../../zerotrust/audit/event_types.py),
+`start/run tests.reference` writes this page from [the types of events](../../zerotrust/audit/event_types.py),
 [their parts](../../zerotrust/audit/event_parts.py) and [the forms of values](../../zerotrust/audit/forms.py).
 
 ## A record

@@ -23,7 +23,7 @@ FOLDER = ROOT / "policies"
 HEAD = (
     "# What the policies permit\n\n"
     "This page is generated from the rules, the registry and the decision table, and a test keeps it current "
-    "(`scripts/run tests.reference`). What an agent may do is in "
+    "(`start/run tests.reference`). What an agent may do is in "
     "[its section](#what-each-party-may-do). [Why not](#why-not) explains refusals by examples; `zt policy explain` "
     "explains those of a task that has run ([zt.md](zt.md#zt-policy-explain)).\n\n"
     "Rules only permit, and what no rule permits is refused. A rule permits a call only if three things fit: the "

@@ -16,7 +16,7 @@ REASONS = {str(reason): reason for kind in KINDS for reason in kind}
 _INTRODUCTION = """\
 # Reasons
 
-`scripts/run tests.reference` writes this page from the code and from [zt/reasons.yaml](../../zt/reasons.yaml).
+`start/run tests.reference` writes this page from the code and from [zt/reasons.yaml](../../zt/reasons.yaml).
 
 Every refusal is an answer with a status and a JSON object: `error` (a code of RFC 6749 or RFC 6750), `reason` (one of
 the codes below) and `trace_id`. It may also have `scope` (the missing scope) or `advice` (what to do instead). In

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-import local
+import start
 from authorities.policy.main import PolicySettings
 from authorities.registry.main import RegistrySettings
 from inference.settings import ModelSettings
@@ -25,9 +25,9 @@ SERVICES: dict[str, type[BaseModel]] = {
     "inference, with a Llama Stack server": ModelSettings,
 }
 PORTS = {
-    "local/keycloak_options.py": ("PORT", "HEALTH_PORT"),
-    "deploy/ogx.py": ("PORT",),
-    "local/llama_stack.py": ("SCRIPT_PORT",),
+    "start/keycloak_options.py": ("PORT", "HEALTH_PORT"),
+    "start/ogx.py": ("PORT",),
+    "start/llama_stack.py": ("SCRIPT_PORT",),
     "lab/before/llama_stack/stack.py": ("PORT",),
 }
 KEYS: dict[str, type[BaseModel]] = {
@@ -41,7 +41,7 @@ KEYS: dict[str, type[BaseModel]] = {
 _SETTINGS = """\
 # Settings, ports, folders
 
-`scripts/run tests.reference` writes this page. No setting weakens a check: if a test needs anything else, it composes a
+`start/run tests.reference` writes this page. No setting weakens a check: if a test needs anything else, it composes a
 service from Python objects.
 
 ## Settings of a service
@@ -72,7 +72,7 @@ them. There, parties talk on port 443 of their own addresses. A sign-in at the c
 _REGISTRY = """\
 # registry.yaml
 
-`scripts/run tests.reference` writes this page from [the model](../../zerotrust/registry/model.py).
+`start/run tests.reference` writes this page from [the model](../../zerotrust/registry/model.py).
 [Registration](../explain/attestation.md) explains what is derived from the file, and who approves it. If the file has a
 mistake, it is refused with file, key and reason. `registry.lock` holds a digest of every entry, so a file that was
 edited and not approved is not served. Comments and the order of keys do not matter.
@@ -82,7 +82,7 @@ edited and not approved is not served. Comments and the order of keys do not mat
 def settings() -> str:
     """Return docs/reference/settings.md."""
     sections = {_SETTINGS: _of_services(), _MAKE: _of_make(), _COMPOSE: _of_compose(), _PORTS: _ports()}
-    folders = text_of(local).partition("\n\n")[2]
+    folders = text_of(start).partition("\n\n")[2]
     return "\n\n".join([*("\n".join([text, *rows]) for text, rows in sections.items()), "## Folders", f"{folders}\n"])
 
 
@@ -109,7 +109,7 @@ def _of_make() -> Iterator[str]:
 def _of_compose() -> Iterator[str]:
     yield _table("variable", "default", "read by")
     found: dict[str, tuple[str, str]] = {}
-    for file in (ROOT / "docker-compose.yml", *sorted(ROOT.glob("compose.*.yaml"))):
+    for file in (ROOT / "docker-compose.yml", *sorted(ROOT.glob("start/compose.*.yaml"))):
         for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", file.read_text()):
             found.setdefault(name, (default and f"`{default}`", file.name))
     yield from (f"| `{name}` | {default} | {file} |" for name, (default, file) in found.items())

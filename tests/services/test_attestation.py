@@ -611,7 +611,7 @@ async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(sit
 async def test_an_authority_that_is_killed_ends_what_it_launched_and_the_next_one_starts_clean(site: Site) -> None:
     path, stages = site.place / "agent-reader.sock", site.run_dir / "attestation/stages"
     program = [
-        str(PROJECT / "scripts" / "run"),
+        str(PROJECT / "start" / "run"),
         "tests.support.authority_alone",
         *map(str, (site.root, site.run_dir, path)),
     ]

@@ -14,17 +14,17 @@ from typing import ClassVar, TypedDict
 import pytest
 
 from lab.realm import LAB_SCRIPT
-from local import child
-from local import keycloak as module
-from local.child import NoProgress
-from local.errors import KeycloakError
-from local.keycloak import Keycloak
-from local.keycloak_distribution import VERSION
-from local.keycloak_instance import BUILT, Instance
-from local.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
-from local.program import FOLDER
 from registration.realm import as_text
 from registration.realm.script import SCRIPT
+from start import child
+from start import keycloak as module
+from start.child import NoProgress
+from start.errors import KeycloakError
+from start.keycloak import Keycloak
+from start.keycloak_distribution import VERSION
+from start.keycloak_instance import BUILT, Instance
+from start.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
+from start.program import FOLDER
 from tests.support.system import registry
 
 ROOT = Path(__file__).parents[2]
@@ -230,7 +230,7 @@ async def test_what_works_has_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatc
 
 def test_what_was_started_ends_with_its_parent_even_when_that_is_killed() -> None:
     program = (
-        "import os, subprocess; from local.child import end_with; me = os.getpid(); "
+        "import os, subprocess; from start.child import end_with; me = os.getpid(); "
         "child = subprocess.Popen(['sleep', '600'], preexec_fn=lambda: end_with(me), start_new_session=True); "
         "print(child.pid, flush=True); child.wait()"
     )

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.ogx import Provider
-from local import llama_stack
-from local.llama_stack import (
-    SCRIPTED,
-    LlamaStack,
-    enrol,
-    prepared,
-    serving,
-)
+from start import llama_stack
+from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
+from start.ogx import Provider
 
 ORIGIN, ISSUER = "https://127.0.0.1:8321", "https://localhost:8443/realms/agents"
 

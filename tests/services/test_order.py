@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local import stopping
-from local.stopping import end_in_order
+from start import stopping
+from start.stopping import end_in_order
 from tests.support.launched import Authority, Probe, launch_probe, locked, log_of, project
 from zerotrust.registry.model import Registry, load_registry
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.project_copy import copy_of_the_project
-from scripts import run
+from start import run
 from tests.support.planted import ROOT, plant, said_by
 
 GENUINE = hashlib.sha256(b"genuine").hexdigest()
@@ -29,11 +29,11 @@ def test_what_is_run_without_what_keeps_planted_code_out_refuses(planted: Path) 
     commands = [[sys.executable, *flags] for flags in ([], needed[1:], ["-I", *needed[2:]], ["-I", "-S", *needed[3:]])]
     commands += [[sys.executable, *needed[:3]], [str(Path(sys.executable).resolve()), *needed]]
     for start in commands:
-        command = [*start, f"{ROOT}/scripts/run.py", "demo", "--help"]
+        command = [*start, f"{ROOT}/start/run.py", "demo", "--help"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
         assert (done.returncode, done.stderr) == (
             1,
-            "Start it by scripts/run, which sets the options that keep planted code out.\n",
+            "Start it by start/run, which sets the options that keep planted code out.\n",
         )
 
 
@@ -60,7 +60,7 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
         making |= more
     found = {module for module in making if "__main__" in texts[module]}
 
-    assert {"demo.__main__", "local.__main__", "lab.load.soak"} <= found
+    assert {"demo.__main__", "start.__main__", "lab.load.soak"} <= found
     assert [module for module in found if not run.holds_secrets(module)] == []
     for module in ("zt", "demo", "demo.__main__", "lab.load.soak"):
         assert run.holds_secrets(module)
@@ -107,7 +107,7 @@ def test_a_changed_environment_is_noticed_by_what_is_started(planted: Path) -> N
     genuine = pin.read_text()
     try:
         pin.write_text(json.dumps({**json.loads(genuine), "files": {}}))
-        for command in (["scripts/run", "demo", "--help"], [".venv/bin/zt", "--help"]):
+        for command in (["start/run", "demo", "--help"], [".venv/bin/zt", "--help"]):
             said = said_by([str(planted / command[0]), *command[1:]], planted)
             assert said.startswith("The environment is not as installed: ")
     finally:

@@ -21,7 +21,7 @@ from syrupy.assertion import SnapshotAssertion
 from typer.testing import CliRunner
 
 import zt.commands as program
-from local.keycloak_options import URL
+from start.keycloak_options import URL
 from tests.support.audit_log import small
 from tests.support.operator import (
     NAMES,
@@ -594,7 +594,7 @@ def test_it_looks_where_the_registry_is_deployed() -> None:
         user="",
         device=False,
         system=ROOT,
-        deployment=ROOT / "deploy" / "local.yaml",
+        deployment=ROOT / "start" / "local.yaml",
         ca=ROOT / "run" / "ca.pem",
         issuer="",
         journals=ROOT / "run" / "data",
@@ -616,9 +616,9 @@ def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_pa
     project = tmp_path / "project"
     folder = project / ".venv" / "bin"
     folder.mkdir(parents=True)
-    (project / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts" / "zt", folder)
-    shutil.copy(ROOT / "scripts" / "run", project / "scripts")
+    (project / "start").mkdir()
+    shutil.copy(ROOT / "start" / "zt", folder)
+    shutil.copy(ROOT / "start" / "run", project / "start")
     python = folder / "python"
     python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)
@@ -626,8 +626,8 @@ def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_pa
 
     said = subprocess.run([tmp_path / "zt", "party", "list"], capture_output=True, text=True, check=True).stdout  # noqa: S603
 
-    assert said == f"-I -S -B -X pycache_prefix=/dev/null {project}/scripts/run.py zt party list\n"
-    assert "install -m 755 scripts/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()
+    assert said == f"-I -S -B -X pycache_prefix=/dev/null {project}/start/run.py zt party list\n"
+    assert "install -m 755 start/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()
 
 
 # --- the policy of the audit log --------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ import jwt
 import pytest
 
 from lab.realm import RealmControl, weakened
-from local.keycloak import Keycloak
 from registration.realm import realm as derive
+from start.keycloak import Keycloak
 from testkit import Identity, principal
 from testkit.browser import sign_in
 from tests.attacks.table import ROWS, Missing

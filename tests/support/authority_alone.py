@@ -1,6 +1,6 @@
 """The attestation authority of a test's project in a process of its own: it launches the reader, and prints its pid.
 
-scripts/run tests.support.authority_alone ROOT RUN_DIR PROBE
+start/run tests.support.authority_alone ROOT RUN_DIR PROBE
 """
 
 import asyncio

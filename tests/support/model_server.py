@@ -26,11 +26,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from deploy import scripted_model
-from deploy.ogx import Place, Provider, configuration, new_server_key
 from inference.answer import Head, Reply
 from inference.backends.scripted import Scripted
 from inference.chat import Conversation
+from start import scripted_model
+from start.ogx import Place, Provider, configuration, new_server_key
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import ROOT
 from tests.support.waiting import until_started

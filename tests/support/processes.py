@@ -11,10 +11,10 @@ import uvicorn
 
 from authorities.attestation.local.launch import Launch
 from authorities.attestation.verifier.report import report
-from local.launches import settings
-from local.system import ROOT, System
-from local.waiting import started
 from registration.names import POLICIES
+from start.launches import settings
+from start.system import ROOT, System
+from start.waiting import started
 from testkit.issuer import metadata
 from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer

@@ -19,16 +19,16 @@ from authorities.attestation.local.launch import Launch
 from demo.intruder import INSIDERS
 from lab.bench.variants import unregistered
 from lab.realm import LAB_SCRIPT
-from local.keycloak import Keycloak
-from local.keycloak_options import URL
-from local.launches import settings
-from local.past import forget
-from local.start import running
-from local.system import System
-from local.waiting import started
 from registration.realm import as_text, deployed
 from registration.realm import realm as derive
 from registration.realm.script import SCRIPTS as OURS
+from start.everything import running
+from start.keycloak import Keycloak
+from start.keycloak_options import URL
+from start.launches import settings
+from start.past import forget
+from start.system import System
+from start.waiting import started
 from testkit.browser import REDIRECT, sign_in
 from tests.support.launched import Authority
 from tests.support.pki import CA

@@ -3,8 +3,8 @@
 import httpx
 
 from authorities.attestation.local.launch import Launched
-from local.manual_steps import REQUEST
-from local.system import System
+from start.manual_steps import REQUEST
+from start.system import System
 
 
 async def login(system: System) -> str:

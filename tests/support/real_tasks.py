@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 
 from demo.story import TRIES
-from local.manual_steps import REQUEST
-from local.system import EVERYTHING, System
+from start.manual_steps import REQUEST
+from start.system import EVERYTHING, System
 from tests.support.records import records
 from zerotrust.audit.event import AuditEvent
 

@@ -41,7 +41,7 @@ POLICY = content_of(POLICIES).document
 
 def deployment() -> Deployment:
     """Where the committed registry's parties run."""
-    return load_deployment(ROOT / "deploy" / "local.yaml", registry())
+    return load_deployment(ROOT / "start" / "local.yaml", registry())
 
 
 def registry() -> Registry:

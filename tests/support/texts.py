@@ -12,7 +12,7 @@ from syrupy.location import PyTestLocation
 
 TESTS = Path(__file__).parents[1]
 TEXTS = TESTS / "texts"
-WRITES_ANEW = "scripts/run pytest --snapshot-update"
+WRITES_ANEW = "start/run pytest --snapshot-update"
 
 _MASKS = {
     "<folder>": r"/[^\s:]*/pytest-of-[^/\s]+/pytest-\d+(?:/popen-gw\d+)?/[^/\s]+",

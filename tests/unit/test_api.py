@@ -88,8 +88,9 @@ def test_no_service_imports_what_is_for_tests() -> None:
 
 
 def test_walkthrough_and_runner_take_from_it_the_sign_in_without_a_person_and_nothing_else() -> None:
-    files = [file for folder in ("local", "demo", "deploy") for file in (ROOT / folder).rglob("*.py")]
-    lines = [line.strip() for file in files for line in file.read_text().splitlines() if "testkit" in line]
+    files = [file for folder in ("start", "demo") for file in (ROOT / folder).rglob("*.py")]
+    texts = [line.strip() for file in files for line in file.read_text().splitlines()]
+    lines = [line for line in texts if "testkit" in line and "import" in line]
 
     assert lines
     assert [line for line in lines if not line.startswith("from testkit.browser import ")] == []

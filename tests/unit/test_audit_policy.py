@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local import audit_policy
-from local.past import AUDIT_POLICY, POLICY_BEFORE, forget
+from start import audit_policy
+from start.past import AUDIT_POLICY, POLICY_BEFORE, forget
 
 PUBLISHED = "log …\nwitness registry …\nquorum registry\n".encode()
 

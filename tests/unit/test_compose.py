@@ -13,8 +13,8 @@ import yaml
 
 from authorities.attestation.containers.attested import images
 from authorities.attestation.containers.main import PACKAGES
-from local.stopping import SECONDS
 from registration import names
+from start.stopping import SECONDS
 from tests.support.system import ROOT, registry
 from zerotrust.registry.lock import LOCK, load_lock
 from zerotrust.registry.lock import REGISTRY as REGISTRY_FILE
@@ -109,8 +109,8 @@ def test_no_container_has_more_rights_than_it_needs_nor_a_secret(name: str) -> N
 def test_what_approves_runs_the_sources_of_the_checkout_and_nothing_planted_beside_them(tmp_path: Path) -> None:
     module = tmp_path / "registration/register.py"
     module.parent.mkdir()
-    (tmp_path / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts/run.py", tmp_path / "scripts")
+    (tmp_path / "start").mkdir()
+    shutil.copy(ROOT / "start/run.py", tmp_path / "start")
     module.write_text("print('planted')")
     planted = module.parent / f"__pycache__/register.{sys.implementation.cache_tag}.pyc"
     py_compile.compile(str(module), str(planted), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
@@ -217,7 +217,10 @@ def test_every_image_that_is_not_ours_is_named_once_by_its_version_and_digest() 
         assert re.search(r":\d+(\.\d+)*(-slim)?@sha256:[0-9a-f]{64}$", image), image
 
 
-@pytest.mark.parametrize("file", sorted(ROOT.glob("*compose*.y*ml")), ids=lambda file: file.name)
+COMPOSE_FILES = [ROOT / "docker-compose.yml", *sorted(ROOT.glob("start/compose.*.yaml"))]
+
+
+@pytest.mark.parametrize("file", COMPOSE_FILES, ids=lambda file: file.name)
 def test_each_image_can_be_built_on_another_one_of_the_same_content(file: Path) -> None:
     """From a mirror, say.  Compose passes a variable of that name on, and nothing where there is none."""
     bases = dict.fromkeys(re.findall(r"^ARG (ZT_IMAGE_\w+)=", DOCKERFILE, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""compose.llama-stack.yaml adds a server that inference alone reaches, and takes nothing from what is there."""
+"""start/compose.llama-stack.yaml adds a server that inference alone reaches, and takes nothing from what is there."""
 
 import re
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.setup import PROVIDER_KEY
+from start.setup import PROVIDER_KEY
 from tests.support.system import ROOT
 
-OVERLAY: dict[str, Any] = yaml.safe_load((ROOT / "compose.llama-stack.yaml").read_text())
+OVERLAY: dict[str, Any] = yaml.safe_load((ROOT / "start/compose.llama-stack.yaml").read_text())
 BASE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = OVERLAY["services"]
 NEW = {name: service for name, service in SERVICES.items() if name not in BASE["services"]}

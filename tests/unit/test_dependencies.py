@@ -77,7 +77,7 @@ def pinned(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def test_the_image_installs_what_is_tested() -> None:
-    installed, tested = pinned("requirements.run.lock"), pinned("requirements.lock")
+    installed, tested = pinned("locks/requirements.run.lock"), pinned("locks/requirements.lock")
 
     assert installed.items() <= tested.items()
     needed = [
@@ -88,15 +88,15 @@ def test_the_image_installs_what_is_tested() -> None:
 
 
 def test_the_inference_service_alone_installs_what_its_client_of_a_model_server_needs() -> None:
-    own, tested = pinned("requirements.inference.lock"), pinned("requirements.lock")
+    own, tested = pinned("locks/requirements.inference.lock"), pinned("locks/requirements.lock")
 
     assert own.items() <= tested.items()
     assert "llama-stack-client" in own
-    assert own.keys().isdisjoint(pinned("requirements.run.lock"))
+    assert own.keys().isdisjoint(pinned("locks/requirements.run.lock"))
 
 
 def test_a_notebook_imports_the_demo_with_the_packages_that_are_tested() -> None:
-    kernels, tested = pinned("requirements.notebooks.lock"), pinned("requirements.lock")
+    kernels, tested = pinned("locks/requirements.notebooks.lock"), pinned("locks/requirements.lock")
 
     needed = {canonicalize_name(Requirement(one).name) for one in PROJECT["dependency-groups"]["demo"]}
     needed = needed.union(*(declared for part, declared in DECLARED.items() if part != "testbed"))

@@ -14,7 +14,7 @@ from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError
 
-LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "local.yaml").read_text())
+LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "start" / "local.yaml").read_text())
 HERE = {"host": "127.0.0.1", "port": 8199}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a party that there is not": ({"agent/gone": HERE}, "parties.agent/gone: not a party of the registry that listens"),

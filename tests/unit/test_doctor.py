@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from authorities.registry.state import Entry, State
-from local.past import data_of, failure_noted
 from registration.run_lock import DemoError, only_one
-from scripts import doctor
+from start import doctor
+from start.past import data_of, failure_noted
 from tests.support.system import ROOT
 
 READER, REGISTRY = "spiffe://agents.example/agent/reader", "spiffe://agents.example/authority/registry"
@@ -26,9 +26,9 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.root, self._bin = folder / "tree", folder / "bin"
-        for name in ("scripts", "deploy", "local", ".venv/uv/bin", "run"):
+        for name in ("start", ".venv/uv/bin", "run"):
             (self.root / name).mkdir(parents=True)
-        shutil.copy(ROOT / "scripts" / "doctor.py", self.root / "scripts")
+        shutil.copy(ROOT / "start" / "doctor.py", self.root / "start")
         (self.root / ".venv/uv/bin/uv").touch()
         self._bin.mkdir()
 
@@ -52,7 +52,7 @@ class Tree:
     def ask(self, *arguments: str) -> tuple[int, str]:
         """Run the program; return its exit status and its output."""
         done = subprocess.run(  # noqa: S603 - the program under test
-            [sys.executable, "-I", self.root / "scripts" / "doctor.py", *arguments],
+            [sys.executable, "-I", self.root / "start" / "doctor.py", *arguments],
             env={"PATH": str(self._bin)},
             capture_output=True,
             text=True,
@@ -88,7 +88,7 @@ def test_without_a_fault_it_says_so_and_writes_nothing(tree: Tree) -> None:
 
 
 def test_a_port_that_somebody_has_is_named_unless_the_system_runs(tree: Tree, taken: int) -> None:
-    (tree.root / "deploy" / "local.yaml").write_text(f"parties:\n  orchestrator: {{ host: x, port: {taken} }}\n")
+    (tree.root / "start" / "local.yaml").write_text(f"parties:\n  orchestrator: {{ host: x, port: {taken} }}\n")
     status, said = tree.ask()
 
     assert (status, f"port {taken} is taken" in said) == (1, True)

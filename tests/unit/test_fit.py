@@ -56,7 +56,7 @@ def an_auditor(document: dict[str, Any]) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The files that are looked at."""
-    for name in ("agents", "policies", "deploy"):
+    for name in ("agents", "policies", "start"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
     return tmp_path

@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of
-from local import java as local_java
-from local import keycloak_distribution
-from local.errors import KeycloakError
-from local.fetched import cache_folder
-from local.java import find_java, is_program, java_fault
-from local.keycloak_distribution import find_distribution, unpack
+from start import java as local_java
+from start import keycloak_distribution
+from start.errors import KeycloakError
+from start.fetched import cache_folder
+from start.java import find_java, is_program, java_fault
+from start.keycloak_distribution import find_distribution, unpack
 
 NEW = 'openjdk version "25.0.4" 2026-08-18 LTS'
 

@@ -16,14 +16,14 @@ from registration.parties.project import PartyError, Project
 from registration.run_lock import only_one
 from tests.support.system import ROOT
 
-FOLDERS = "agents", "policies", "deploy", "orchestrator", "registration", "tools"
+FOLDERS = "agents", "policies", "orchestrator", "registration", "start", "tools"
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     for name in FOLDERS:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (ROOT / "registry.yaml", ROOT / "docker-compose.yml", *ROOT.glob("compose.*.yaml")):
+    for path in (ROOT / "registry.yaml", ROOT / "docker-compose.yml"):
         shutil.copy(path, tmp_path)
     return tmp_path
 
@@ -40,7 +40,7 @@ def new_tool(root: Path, name: str) -> Project:
     return project
 
 
-@pytest.mark.parametrize("file", ["registry.yaml", "docker-compose.yml", "deploy/local.yaml"])
+@pytest.mark.parametrize("file", ["registry.yaml", "docker-compose.yml", "start/local.yaml"])
 def test_what_was_there_stays_there_with_its_comments(project: Path, file: str) -> None:
     before = (project / file).read_text().splitlines()
     new_tool(project, "ledger").write()
@@ -119,7 +119,7 @@ def test_nothing_is_written_while_the_system_runs(
     assert capsys.readouterr().err == why
 
 
-@pytest.mark.parametrize("name", ["agents", "deploy/local.yaml", "agents/auditor"])
+@pytest.mark.parametrize("name", ["agents", "start/local.yaml", "agents/auditor"])
 def test_nothing_is_written_through_a_link(project: Path, tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "it"
     if (project / name).exists():
@@ -152,7 +152,7 @@ INJECTED = ['x"; touch made; echo "', "$(shell touch made)", "`touch made`", "$$
 def test_make_runs_nothing_of_what_it_is_given(
     tmp_path: Path, target: str, variable: str, given: str, *, passed_on: bool
 ) -> None:
-    run = tmp_path / "scripts" / "run"
+    run = tmp_path / "start" / "run"
     run.parent.mkdir()
     run.write_text("#!/bin/sh\nprintf '<%s>' \"$@\"\n")
     run.chmod(0o755)
@@ -188,8 +188,13 @@ case "$*" in "pip sync"*) until [ $n = 1500 ] || [ "$(cat slept)" = 6 ]; do n=$(
 def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign_of_life(tmp_path: Path) -> None:
     """Here `sleep` takes no time, and installing ends once three signs were given."""
     sleep = '#!/bin/sh\nn=$(cat slept 2>/dev/null || echo 0); echo $((n + 1)) > slept; [ "$n" -lt 5 ]\n'
-    needed = ["requirements.lock", "bootstrap.lock", "authorities/attestation/local/environment.py", "scripts/run.py"]
-    programs = {"scripts/zt": "", "scripts/run": "#!/bin/sh\n", "bin/sleep": sleep, "bin/uv": UV}
+    needed = [
+        "locks/requirements.lock",
+        "locks/bootstrap.lock",
+        "authorities/attestation/local/environment.py",
+        "start/run.py",
+    ]
+    programs = {"start/zt": "", "start/run": "#!/bin/sh\n", "bin/sleep": sleep, "bin/uv": UV}
     for name, text in {**dict.fromkeys(needed, ""), **programs}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -205,7 +210,7 @@ def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign
 
     venv, sync = (tmp_path / "notes").read_text().splitlines()
     assert venv.startswith("1 venv ")
-    assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python requirements.lock"
+    assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python locks/requirements.lock"
     told = [line for line in done.stdout.splitlines() if line.endswith(" s so far")]
     assert told == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4, 8)]
 

@@ -5,7 +5,7 @@ import io
 import pytest
 import typer
 
-from local.sign_in import LONGEST, ask_password
+from start.sign_in import LONGEST, ask_password
 
 
 class Terminal(io.StringIO):

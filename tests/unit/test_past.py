@@ -8,13 +8,14 @@ from types import ModuleType
 import pytest
 
 import demo.__main__ as walkthrough
-import local.__main__ as program
+import start.__main__ as program
 from authorities.registry.state import Entry, State
-from local import serve, sign_in, start
-from local.model import Model
-from local.past import data_of, forget, put_aside
-from local.suspended import suspended
 from registration.run_lock import DemoError, only_one, process_running
+from start import everything as start
+from start import serve, sign_in
+from start.model import Model
+from start.past import data_of, forget, put_aside
+from start.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
 from zt.errors import CommandError

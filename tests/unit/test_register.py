@@ -24,7 +24,7 @@ FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/g
 def project(tmp_path: Path, registry: Registry) -> Path:
     """A copy of this project, as it was registered."""
     folders = {folder for name in registry.launched for folder in registry.parties[name].code}
-    for folder in [*folders, "deploy", "policies"]:
+    for folder in [*folders, "policies", "start"]:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("registry.yaml", "docker-compose.yml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_neither_checked_nor_registered(project: Path) -> N
     for said in write(project), check(project):
         assert 'policies/schema.cedarschema: no action "tool.write"' in str(said)
         assert str(said).endswith("Nothing is approved. What belongs where: docs/how-to/change-a-rule.md.")
-    change(project, "port: 8103", "port: 8102", "deploy/local.yaml")
+    change(project, "port: 8103", "port: 8102", "start/local.yaml")
     assert str(check(project)).endswith("Nothing is approved. What belongs where: docs/how-to/add-an-agent.md.")
     assert (project / "registry.lock").read_text() == before
 

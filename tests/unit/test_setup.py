@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import setup
-from deploy.ogx import NAME
+from start import setup
+from start.ogx import NAME
 
 
 @pytest.fixture(autouse=True)

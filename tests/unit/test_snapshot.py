@@ -20,7 +20,7 @@ from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
 
-DEPLOYMENT = ROOT / "deploy" / "local.yaml"
+DEPLOYMENT = ROOT / "start" / "local.yaml"
 KNOWN = RegistrySnapshot(
     registry=registry(),
     addresses={

@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from authorities.policy.versions import content_of
-from local.left_running import READY
-from local.manual_steps import RECEIPT_STEPS
-from local.program import console
-from local.serve import _show_addresses, last_lines, other_policies, suspensions
-from local.system import ROOT
 from registration.realm.users import USERS
+from start.left_running import READY
+from start.manual_steps import RECEIPT_STEPS
+from start.program import console
+from start.serve import _show_addresses, last_lines, other_policies, suspensions
+from start.system import ROOT
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, deployment, registry
 from zt.commands import app
@@ -61,7 +61,7 @@ def test_who_stays_suspended_is_told_at_the_end_with_the_command_that_reinstates
 
 def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: Path) -> None:
     """An answer with one more line feed is not the one that was signed."""
-    ask, receipts = ROOT / "scripts" / "ask", "aB1_-/+.~" * 5000
+    ask, receipts = ROOT / "start" / "ask", "aB1_-/+.~" * 5000
     (answer := tmp_path / "answer").write_text(whole := f'{{"receipts":"{receipts}="}}')
 
     shown = [
@@ -76,7 +76,7 @@ def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: P
 def test_the_steps_to_verify_who_took_part_are_commands_that_there_are(tmp_path: Path) -> None:
     assert max(map(len, RECEIPT_STEPS.splitlines())) <= 80
     (tmp_path / "run").mkdir()
-    for name in (".venv/bin/zt", "scripts/ask"):
+    for name in (".venv/bin/zt", "start/ask"):
         (program := tmp_path / name).parent.mkdir(parents=True)
         program.write_text('#!/bin/bash\necho "${0##*/}" "$@" >> ran\necho d1g3st\n')
         program.chmod(0o755)

@@ -10,8 +10,8 @@ from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import Attempt, Checks
 from demo.story import TRIED, Done, _tell_of_the_poisoned_report, poisoned
 from demo.tokens import tokens_of
-from local import program
-from local.program import console
+from start import program
+from start.program import console
 from tests.support.told_task import WAYS, event, registry, task
 from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Request

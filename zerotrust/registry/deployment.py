@@ -1,4 +1,4 @@
-"""The deployment, `deploy/local.yaml`: where parties run.  It is not trusted: a server proves who it is.
+"""The deployment, `start/local.yaml`: where parties run.  It is not trusted: a server proves who it is.
 
 An invalid file is refused with file, key and reason.
 """

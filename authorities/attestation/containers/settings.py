@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 SOCKET = Path("/run/identity/api.sock")
 OF_REGISTRY = {
     "ZT_FILES": "/app",
-    "ZT_DEPLOYMENT": "/app/deploy/containers.yaml",
+    "ZT_DEPLOYMENT": "/app/start/containers.yaml",
 }
 OF_POLICY = {"ZT_POLICIES": "/app/policies"}
 """From where these two read what they publish: from their images, where it is measured, and from nowhere else."""

@@ -1,6 +1,6 @@
 """What launched processes can load besides the project's code: the interpreter, its library, the installed packages.
 
-After installing them, `make` runs `scripts/run authorities.attestation.local.environment`, which measures and pins all
+After installing them, `make` runs `start/run authorities.attestation.local.environment`, which measures and pins all
 of them, for this machine.  From then on a difference from the pin is drift, like a change of the project's code.
 
 Bytecode: any program of this environment may write to the `__pycache__` folders beside the sources.  So launched

@@ -5,7 +5,7 @@ A process that closes itself (`PR_SET_DUMPABLE`) is open until then.  Another pr
 that its user may not read gives it new memory, and the kernel closes that memory before the first instruction.  A
 descriptor that was opened before refers to the old memory, which is gone.
 
-A process that can write to the first program determines the second one.  So `scripts/run` calls `continue_closed`
+A process that can write to the first program determines the second one.  So `start/run` calls `continue_closed`
 before anything else, and this module imports little: each import prolongs the time in which that is possible.
 """
 

@@ -8,7 +8,7 @@ import httpx
 
 from lab.before.llama_stack.agent import MODEL, response_request
 from lab.before.llama_stack.running import Before
-from local.manual_steps import REQUEST
+from start.manual_steps import REQUEST
 
 POISONED, SECRET, PUBLISHED = "ENG-104", "FIN-201", "ENG-101"
 """The report with an order in it; the document it wants read, which is finance's; the report it wants overwritten."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from lab.before.realm import Users, audience, made, new_passwords, realm_of
-from local.keycloak import Keycloak
+from start.keycloak import Keycloak
 from testkit.browser import REDIRECT
 
 NAME, CLIENT, AUDIENCE = "before-llama-stack", "app", "llama-stack"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 
-from deploy import scripted_model
 from lab.before.llama_stack.agent import agent_app
 from lab.before.llama_stack.realm import realm
 from lab.before.llama_stack.stack import config, stack
@@ -16,7 +15,8 @@ from lab.before.realm import Users
 from lab.before.tool import Documents
 from lab.conformance.running import emptied
 from lab.conformance.serving import served
-from local.keycloak import Keycloak
+from start import scripted_model
+from start.keycloak import Keycloak
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from lab.before.llama_stack.realm import AUDIENCE
-from local.before_start import check_port
-from local.llama_stack import HOST, OGX, end, started
-from local.program import busy
-from local.system import ROOT
 from registration.run_lock import DemoError
+from start.before_start import check_port
+from start.llama_stack import HOST, OGX, end, started
+from start.program import busy
+from start.system import ROOT
 
 PORT = 8331
 """The Llama Stack server of `make before`, in plain http."""

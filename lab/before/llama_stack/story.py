@@ -5,8 +5,8 @@ from rich.text import Text
 from demo.parts import begin
 from lab.before.llama_stack.attacks import ATTACKS
 from lab.before.llama_stack.running import Before, before
-from local.program import busy, paragraph, say
-from local.system import System
+from start.program import busy, paragraph, say
+from start.system import System
 
 INTRODUCTION = (
     "The system that figure 3 of the series draws as today's. alice's client calls an agent. The agent hands her own "

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lab.conformance.serving import HOST
-from local.child import end_with
-from local.llama_stack import end
+from start.child import end_with
+from start.llama_stack import end
 
 SOURCE = Path(__file__).with_name("agent.py")
 MAIN = 'if __name__ == "__main__":'

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 
-from deploy import scripted_model
 from lab.before.one_token.orchestrator import orchestrator_app
 from lab.before.one_token.process import Agent
 from lab.before.one_token.realm import APP, Realm
@@ -15,6 +14,7 @@ from lab.before.one_token.use import OneToken
 from lab.before.tool import Documents
 from lab.conformance.running import emptied
 from lab.conformance.serving import served
+from start import scripted_model
 
 AGENTS = ("agent/reader", "agent/writer")
 KEY_HEADER = "x-api-key"

@@ -1,0 +1,105 @@
+"""The system on this machine, left running: `make up`, `make down`, `make fresh`."""
+
+# What takes long to import is imported in the functions: the first line of output comes before.
+# ruff: noqa: PLC0415
+import os
+import signal
+import sys
+import time
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from registration.run_lock import process_running
+from start.left_running import left_running
+from start.model import Model, ModelOption
+from start.past import HINTS, POLICY_BEFORE, check_links, forget
+from start.program import FOLDER, ROOT, busy, console, until_stopped
+
+SECONDS_TO_END = 60
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.command()
+def up(model: ModelOption = Model.SCRIPT) -> None:
+    """Start everything and leave it running."""
+    sys.exit(left_running([str(ROOT / "start" / "run"), "start", "serve", "--model", model.value]))
+
+
+@app.command()
+def serve(model: ModelOption = Model.SCRIPT) -> None:
+    """Run everything in the foreground until stopped."""
+    sys.exit(until_stopped(_serve(model)))
+
+
+@app.command()
+def down() -> None:
+    """Stop the system that `up` started."""
+    process = process_running(FOLDER)
+    if process is None:
+        console.print("Nothing is running.")
+        return
+    os.kill(process, signal.SIGTERM)
+    deadline = time.monotonic() + SECONDS_TO_END
+    while time.monotonic() < deadline:
+        if process_running(FOLDER) is None:
+            console.print("Ended.")
+            return
+        time.sleep(0.1)
+    console.print(f"Process {process} has not ended after {SECONDS_TO_END} s; see {FOLDER / 'logs'}.")
+    sys.exit(1)
+
+
+@app.command()
+def hints() -> None:
+    """Print addresses, passwords and commands again, as `up` did."""
+    file = FOLDER / HINTS
+    if process_running(FOLDER) is None or not file.exists():
+        console.print("Nothing is running, or not ready yet: `make up` starts it.")
+        sys.exit(1)
+    print(file.read_text(), end="")
+
+
+@app.command()
+def fresh() -> None:
+    """Remove the data that `up` keeps: revocations, documents, journals and logs."""
+    if process := process_running(FOLDER):
+        console.print(f"It runs, as process {process}: `make down` ends it.")
+        sys.exit(1)
+    try:
+        check_links(FOLDER)
+    except NotADirectoryError as error:
+        console.print(Text(str(error), style="red"))
+        sys.exit(1)
+    forget(FOLDER)
+    console.print("Deleted: revocations, documents, policies that were activated, journals, logs, audit log, run/past.")
+    if (FOLDER / POLICY_BEFORE).exists():
+        console.print(f"To verify what was exported from the audit log: --policy run/{POLICY_BEFORE}.")
+
+
+@app.command()
+def token(
+    user: str,
+    scope: Annotated[str, typer.Option(help="what the token may be used for; by default, everything")] = "",
+    client: Annotated[str, typer.Option(help="the party that the user signs in with")] = "walkthrough",
+) -> None:
+    """Sign a user of the demo in at the running system, without a browser, and print the access token.
+
+    The password is prompted for, or read from standard input.
+    """
+    from start.sign_in import ask_password, print_token
+    from testkit.browser import Person
+
+    sys.exit(print_token(Person(user, ask_password()), scope, client))
+
+
+async def _serve(model: Model) -> int:
+    with busy("The program is loaded"):
+        from start.serve import serve
+    return await serve(model)
+
+
+if __name__ == "__main__":
+    app(prog_name="start/run start")

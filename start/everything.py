@@ -1,0 +1,175 @@
+"""Runs everything on one machine: attestation, Keycloak, the services; started in order, and ended with this process.
+
+It composes the same objects as any other deployment.  A compromised workload, which a walkthrough or a test may need in
+addition, is launched only on request, by name.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from authorities.attestation.local.authority import Authority
+from authorities.attestation.local.launch import Launched
+from authorities.attestation.verifier.report import report
+from registration.approval import approving
+from registration.realm import as_text, deployed
+from registration.realm.script import SCRIPTS
+from registration.run_lock import only_one
+from start import audit_policy
+from start.before_start import check_port
+from start.child import load
+from start.fetched import check_space
+from start.keycloak import Keycloak
+from start.keycloak_options import HEALTH_PORT, PORT
+from start.launches import INSIDER, Parties, insider, registered
+from start.llama_stack import check_able, enrol, prepared, serving
+from start.ogx import NAME, Provider
+from start.past import check_links, failure_noted, forget, kept, put_aside
+from start.progress import Say, going_on
+from start.stopping import end_in_order
+from start.suspended import suspended
+from start.system import DEPLOYMENT, ROOT, System
+from start.waiting import report_end, started, there, until
+from zerotrust.durable import written
+from zerotrust.registry.deployment import Deployment, load_deployment
+from zerotrust.registry.lock import load_lock
+from zerotrust.registry.model import Registry, load_registry
+
+SPACE = 100
+"""Megabytes: several times the space that a run needs."""
+
+
+@asynccontextmanager
+async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
+    folder: Path,
+    *,
+    say: Say,
+    insiders: tuple[str, ...] = (),
+    parties: Parties = registered,
+    unregistered: Mapping[str, tuple[str, ...]] = {},
+    scripts: tuple[Path, ...] = SCRIPTS,
+    attestation: type[Authority] = Authority,
+    provider: Provider | None = None,
+    keep: bool = False,
+) -> AsyncIterator[System]:
+    """Run everything for a block.
+
+    `folder` has data, logs and Keycloak's database; `parties` returns the launches, by default those of the registry;
+    `scripts` are those that are built into Keycloak, and `attestation` measures and launches.  `provider` is the model
+    server behind a Llama Stack server, which runs only with one.  `keep`: keep revocations, documents and journals of
+    the last run in this folder; otherwise remove them first.  Raises `DemoError`, `KeycloakError`, `LaunchError`,
+    `LlamaStackError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or `RegistryError`.
+    """
+    if provider:
+        check_able()
+    folder = folder.absolute()  # noqa: ASYNC240 - launched processes have another working folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_space(folder, SPACE)
+    registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
+    deployment = load_deployment(DEPLOYMENT, registry)
+    for name, code in {**unregistered, **({"insider": INSIDER} if insiders else {})}.items():
+        lock = approving(lock, ROOT, name, code)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(only_one(folder))
+        runs = stack.enter_context(failure_noted(folder))
+        _check_ports(deployment)
+        put_away = _made_ready(folder, keep=keep)
+        own = registry.authorities.attestation
+        port = deployment.parties[own].port
+        try:
+            authority = await stack.enter_async_context(attestation(registry, lock, ROOT, folder, port=port))
+        except OSError:
+            check_port(port, own)  # just taken
+            raise
+        certificate, key = _for_keycloak(authority, folder)
+        keycloak = Keycloak(
+            folder,
+            realm=deployed(as_text(registry), registry, deployment),
+            truststore=authority.ca_file,
+            certificate=certificate,
+            key=key,
+            say=say,
+            scripts=scripts,
+        )
+        at, trusted = deployment.outside[NAME], (keycloak.issuer, authority.ca_file)
+        server = prepared(folder / "llama-stack", at, provider, *trusted) if provider else None
+        waiting = await suspended(registry, folder)
+        system = System(registry, deployment, lock, folder, keycloak, authority, server, waiting)
+        party = registry.authorities.registry
+        enrol(system.data(party), server)
+        say("Services start, each from its own measured copy")
+        async with going_on(say, "The services are being launched"):
+            launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
+        stack.callback(asyncio.create_task(report(system.place(party), party, authority)).cancel)
+        spies = {name: await authority.launch(insider(system, name)) for name in insiders}
+        await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
+        model_server = await stack.enter_async_context(serving(server, say)) if server else []
+        if put_away:
+            say(kept(put_away))
+        await _all_started(system, launched, say)
+        for name, spy in spies.items():
+            await until(partial(there, system.insider_socket(name)), spy, system.log("insider"))
+        stack.callback(asyncio.create_task(audit_policy.keep(system, say)).cancel)
+        watched = [
+            (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
+            for one in launched.values()
+        ]
+        others = [("Keycloak", keycloak.ended, keycloak.log), *model_server]
+        for one in [*watched, *((name, ended, lambda: False, log) for name, ended, log in others)]:
+            stack.callback(asyncio.create_task(report_end(*one, say)).cancel)
+        stack.push_async_callback(end_in_order, launched.values(), registry.authorities)
+        runs.set()
+        yield system
+
+
+async def _all_started(system: System, launched: Mapping[str, Launched], say: Say) -> None:
+    """Wait until all that were launched do their work, but for who is suspended."""
+    for address, process in authorities_first(launched, system.registry):
+        if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
+            say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
+            continue
+        async with going_on(say, f"{name} is starting", load):
+            await started(system, address, process)
+
+
+def authorities_first(launched: Mapping[str, Launched], registry: Registry) -> list[tuple[str, Launched]]:
+    """Return what was launched, with its address, in the order in which one waits for the other.
+
+    The others wait for the authorities, so that one of these is named which does not start.
+    """
+    own = registry.authorities
+    turn = {own.registry: 0, own.policy: 1, own.audit: 2}
+    return sorted(launched.items(), key=lambda one: turn.get(one[1].launch.name, len(turn)))
+
+
+def _check_ports(deployment: Deployment) -> None:
+    for name, place in deployment.parties.items():
+        check_port(place.port, name)
+    for port in (PORT, HEALTH_PORT):
+        check_port(port)
+
+
+def _made_ready(folder: Path, *, keep: bool) -> Path | None:
+    """Make the run's folders, without what the last run left, or with that put aside.  Return where it was put."""
+    check_links(folder)
+    put_away = put_aside(folder) if keep else None
+    if not keep:
+        forget(folder)
+    data, insiders = folder / "data", folder / "insiders"
+    data.mkdir(mode=0o700, exist_ok=True)
+    data.chmod(0o700)  # earlier versions left it, with its databases, open to other users
+    shutil.rmtree(insiders, ignore_errors=True)
+    insiders.mkdir(mode=0o700)
+    return put_away
+
+
+def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
+    """Write Keycloak's certificate and key for this run to files, which it requires; other users cannot read them."""
+    key, chain = authority.server_certificate("localhost")
+    files = folder / "keycloak.crt", folder / "keycloak.key"
+    for file, content in zip(files, (chain, key), strict=True):
+        written(file, content)
+    return files

@@ -1,0 +1,298 @@
+"""Runs the real Keycloak on this machine: embedded database, https only, on the loopback interface.
+
+    async with Keycloak(run_dir, realm=text, truststore=ca, certificate=crt, key=key) as keycloak:
+        await sign_in(
+            keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
+        )
+
+`keycloak_instance.py` has its files, `keycloak_options.py` its options.
+
+Keycloak's arguments and environment have no secret, and no other process of this user can read its memory: Java runs
+from an unreadable copy (`interpreter.py`), does not allow attaching, and gets the first administrator's password in a
+file that exists in memory only.  Users get their passwords through the Admin API.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import ssl
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import keycloak as python_keycloak
+
+from authorities.attestation.process.closed import give_up_reading_any_file
+from authorities.attestation.process.interpreter import Interpreter
+from registration.realm.script import SCRIPTS
+from registration.realm.users import USERS
+from start.before_start import check_port, check_private
+from start.child import NoProgress, doing, end_with, in_memory, tail, while_it_works
+from start.errors import KeycloakError
+from start.java import find_java
+from start.keycloak_distribution import find_distribution
+from start.keycloak_instance import BUILD, Instance
+from start.keycloak_options import HEALTH_PORT, JVM, PORT, RUN, URL
+from start.program import FOLDER
+from start.progress import Say, going_on
+from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
+
+T = TypeVar("T")
+
+ADMIN = "admin"
+
+LOOK = 1.0
+"""Seconds between two questions whether it is ready."""
+
+_BUILT = 10
+"""The exit status by which Keycloak says that it has built itself and wants to be started again."""
+
+
+class Keycloak:
+    """A running Keycloak with a realm, for as long as the `async with` lasts."""
+
+    issuer: str
+    passwords: dict[str, str]
+    """The password of every user of the realm: made for this run."""
+    admin: tuple[str, str]
+    """Name and password of this run's administrator, for the admin page."""
+    metadata: Metadata
+    """Its own metadata, with its endpoints."""
+
+    def __init__(  # noqa: PLR0913 - its dependencies, each by name
+        self,
+        run_dir: Path,
+        *,
+        realm: str,
+        truststore: Path,
+        certificate: Path,
+        key: Path,
+        say: Say = print,
+        scripts: tuple[Path, ...] = SCRIPTS,
+    ) -> None:
+        """`run_dir` will hold the instance; `realm` is imported, in JSON; all other files are PEM, and need to exist
+        when it starts.
+
+        `truststore`: the CA of the SPIFFE bundle endpoint, of Keycloak's own `certificate` (for `localhost`), and of
+        the certificates that callers may show.  Only this user may read `key`.
+        `scripts` are those that are built in; the realm decides which of them are used.
+        """
+        self._truststore, self._certificate, self._key = (f.absolute() for f in (truststore, certificate, key))
+        self._say = say
+        home = (run_dir / "keycloak").absolute()
+        ours = (FOLDER, *sorted(FOLDER.glob("*"))) if FOLDER in home.parents else ()
+        others = tuple(place / "keycloak" for place in ours if place / "keycloak" != home)
+        self._instance = Instance(home, realm=realm, scripts=scripts, others=others)
+        self._name = str(json.loads(realm)["realm"])
+        self.issuer = f"{URL}/realms/{self._name}"
+        # Hexadecimal, for they are typed: what begins with a dash would be taken for an option.
+        self.passwords = {user: secrets.token_hex(16) for user in USERS}
+        self.admin = (ADMIN, secrets.token_hex(16))
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """The TLS context of a client without a certificate: it trusts our CA and no other."""
+        return ssl.create_default_context(cafile=self._truststore)
+
+    @property
+    def log(self) -> Path:
+        """The path of Keycloak's log."""
+        return self._instance.home / "keycloak.log"
+
+    async def __aenter__(self) -> Self:
+        """Start, and return when Keycloak is ready.  Raises `KeycloakError`."""
+        began = time.monotonic()
+        for port in (PORT, HEALTH_PORT):
+            check_port(port)
+        check_private(self._key)
+        java = await asyncio.to_thread(find_java, self._say)
+        distribution = await asyncio.to_thread(find_distribution, self._say)
+        await asyncio.to_thread(self._instance.prepare, distribution)
+        self._say("Keycloak starts and imports the realm")
+        try:
+            await self._start(java)
+        except BaseException:
+            self._kill()
+            raise
+        self._say(f"Keycloak is ready after {time.monotonic() - began:.0f} s: {URL}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kill()  # what it leaves is not used again
+        await self.ended()
+
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self._process  # noqa: S101 - it was started
+        return self._process.pid
+
+    async def ended(self) -> None:
+        """Wait until the process has ended, for any reason."""
+        assert self._process  # noqa: S101 - it was started
+        await self._process.wait()
+
+    # --- the process --------------------------------------------------------------------------------------------------
+
+    async def _start(self, executable: Path) -> None:
+        options = [
+            "start",  # not `start-dev`, which serves plain http whatever its settings are
+            *BUILD,
+            *RUN,
+            f"--https-certificate-file={self._certificate}",
+            f"--https-certificate-key-file={self._key}",
+            f"--truststore-paths={self._truststore}",
+            "--log=file",
+            f"--log-file={self.log}",
+            "--import-realm",
+        ]
+        self.log.unlink(missing_ok=True)
+        java = await asyncio.to_thread(Interpreter, str(executable))
+        try:
+            if not self._instance.built:
+                self._say(
+                    "Keycloak is built with our scripts (once for this clone; a quarter of a minute, longer under load)"
+                )
+                process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
+                if await self._patiently("is being built", process.wait()) != _BUILT:
+                    raise self._died(process)
+                await asyncio.to_thread(self._instance.seal)
+            process = await self._launch(java, ["-Dkc.config.built=true"], options, self._first_administrator())
+        finally:
+            java.close()
+        await self._patiently("is starting", self._wait_until_ready(process))
+
+    async def _patiently(self, what: str, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` if it does nothing."""
+        try:
+            async with going_on(self._say, f"Keycloak {what}", partial(doing, self.log)):
+                return await while_it_works(self.pid, work)
+        except NoProgress as error:
+            raise KeycloakError(f"Keycloak {what} and makes no progress: {error}. {self._last_words()}") from error
+
+    def _first_administrator(self) -> str:
+        """Return the options for the database alone, in the form of Keycloak's configuration file."""
+        name, password = self.admin
+        return f"bootstrap-admin-username={name}\nbootstrap-admin-password={password}\n"
+
+    async def _launch(
+        self, java: Interpreter, flags: list[str], options: list[str], configuration: str = ""
+    ) -> asyncio.subprocess.Process:
+        """Start Java; `configuration` is for this process alone, and in no argument or variable."""
+        home = self._instance.home
+        file = in_memory(configuration)
+        # Keycloak wants such a file to have that name.  For each process the link leads to a file of its own.
+        link = home / "once.conf"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/proc/self/fd/{file}")
+        command = [
+            "java",
+            *JVM,
+            f"-Dkc.home.dir={home}",
+            f"-Djboss.server.config.dir={home / 'conf'}",
+            f"-Djdk.net.hosts.file={self._instance.hosts()}",
+            *flags,
+            "-cp",
+            str(home / "lib" / "quarkus-run.jar"),
+            "io.quarkus.bootstrap.runner.QuarkusEntryPoint",
+            f"--config-file={link}",  # control: keycloak-password-not-in-arguments
+            *options,
+        ]
+        # Nothing else of our environment: KC_* would change the configuration, a proxy would catch the bundle endpoint.
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(Path.home()), **java.env}
+        parent = os.getpid()
+        try:
+            with self.log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *command,
+                    executable=java.path,
+                    pass_fds=(java.fd, file),
+                    env=environment,
+                    cwd=home,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak last
+                    preexec_fn=lambda: _before_java(parent),
+                )
+        finally:
+            os.close(file)
+        return self._process
+
+    async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for readiness, not for the port, which listens before the realm is there; then set it up."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            while process.returncode is None:
+                try:
+                    if (await client.get(f"http://localhost:{HEALTH_PORT}/health/ready")).status_code == 200:
+                        await self._set_up()
+                        self.metadata = await self._discover()
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(LOOK)
+        raise self._died(process)
+
+    def _died(self, process: asyncio.subprocess.Process) -> KeycloakError:
+        return KeycloakError(f"Keycloak ended with status {process.returncode}. {self._last_words()}")
+
+    def _last_words(self) -> str:
+        return f"The end of {self.log}:\n{tail(self.log)}"
+
+    def _kill(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+
+    # --- the administration -------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def administration(self, realm: str | None = None) -> AsyncIterator[python_keycloak.KeycloakAdmin]:
+        """Yield python-keycloak's client of the Admin API for a realm, ours by default."""
+        connection = python_keycloak.KeycloakOpenIDConnection(
+            server_url=URL,
+            username=self.admin[0],
+            password=self.admin[1],
+            realm_name=realm or self._name,
+            user_realm_name="master",
+            verify=self.tls,  # type: ignore[arg-type] # handed on to httpx, which wants just that
+        )
+        try:
+            yield python_keycloak.KeycloakAdmin(connection=connection)
+        finally:
+            await connection.keycloak_openid.connection.aclose()
+            await connection.aclose()
+
+    async def _discover(self) -> Metadata:
+        """Return its metadata.  Raises `KeycloakError`, and `httpx.TimeoutException`."""
+        try:
+            async with httpx.AsyncClient(verify=self.tls, trust_env=False, timeout=5) as client:
+                return await discover(self.issuer, client)
+        except httpx.TimeoutException:
+            raise
+        except (UntrustedMetadata, httpx.HTTPError) as error:
+            raise KeycloakError(f"No party can use this Keycloak: {error}. {self._last_words()}") from error
+
+    async def _set_up(self) -> None:
+        """Set this run's passwords of all users.  Raises `KeycloakError`, and `httpx.TimeoutException`."""
+        try:
+            async with self.administration() as admin:
+                for user, (identifier, _) in USERS.items():
+                    await admin.a_set_user_password(identifier, self.passwords[user], temporary=False)
+        except python_keycloak.KeycloakError as error:
+            if isinstance(error.__cause__, httpx.TimeoutException):
+                raise error.__cause__ from error
+            raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again.") from error
+
+
+def _before_java(parent: int) -> None:
+    end_with(parent)
+    give_up_reading_any_file()  # otherwise the kernel would not close a process of root

@@ -1,0 +1,171 @@
+"""The system that runs on this machine: its parties with their addresses, and the files of its run."""
+
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from authorities.attestation.local.authority import Authority
+from start.insider import ask_inside, svid_inside
+from start.keycloak import Keycloak
+from start.llama_stack import LlamaStack
+from start.past import data_of
+from testkit.browser import sign_in
+from zerotrust.audit.chain import events
+from zerotrust.audit.event import AuditEvent
+from zerotrust.issuer.discovery import Metadata
+from zerotrust.registry.deployment import Deployment
+from zerotrust.registry.directory import Directory
+from zerotrust.registry.lock import Lock
+from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.reading import RegistryError
+from zerotrust.registry.snapshot import deployed_at
+from zerotrust.spiffe.svid import Svid
+from zt.people.client import user_client
+from zt.people.login import Login
+
+
+def all_scopes(registry: Path) -> str:
+    """Return the scopes that the walkthrough's client can get; none if the file is invalid, which each start says."""
+    try:
+        return " ".join(load_registry(registry).parties["walkthrough"].delegates)
+    except (RegistryError, KeyError):
+        return ""
+
+
+ROOT = Path(__file__).parents[1]
+DEPLOYMENT = ROOT / "start" / "local.yaml"
+HOST = "127.0.0.1"
+EVERYTHING = all_scopes(ROOT / "registry.yaml")
+"""All scopes that the walkthrough's client can get."""
+
+
+class Realm(Protocol):
+    """The realm, as its clients reach it."""
+
+    @property
+    def issuer(self) -> str:
+        """Its URL in tokens."""
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What trusts its certificate."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """Its endpoints."""
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Those of the users."""
+
+
+class Running(ABC):
+    """A running system, on this machine or in containers, as people and intruders inside of workloads meet it."""
+
+    __slots__ = ()
+    registry: Registry
+    deployment: Deployment
+    keycloak: Realm
+
+    @property
+    @abstractmethod
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """The address of the Workload API."""
+
+    @abstractmethod
+    def journal(self, name: str) -> Path:
+        """Return the path of a party's journal."""
+
+    @abstractmethod
+    def insider_socket(self, name: str) -> Path:
+        """Return the socket of the intruder inside the workload `name`."""
+
+    def address(self, name: str) -> str:
+        """Return a party's origin, with its name in certificates."""
+        return self.registry.address(name)
+
+    @property
+    def directory(self) -> Directory:
+        """The parties that can be called, with their addresses and names."""
+        return deployed_at(self.deployment, self.registry, approved={}).directory()
+
+    def user(self) -> httpx.AsyncClient:
+        """Return the HTTP client of a person, without a certificate."""
+        return user_client(self.directory, self.ca_file)
+
+    async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
+        """Sign a user in at a public client.  Raises `LoginError` and `httpx.TransportError`."""
+        keycloak = self.keycloak
+        return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
+
+    def events(self, name: str) -> list[AuditEvent]:
+        """Return the events of a party's journal."""
+        return list(events(self.journal(name)))
+
+    async def assertion(self, name: str) -> str:
+        """Return what an intruder inside the workload `name` can get: a JWT-SVID for the realm, valid for 60 s."""
+        return str((await ask_inside(self.insider_socket(name), self.keycloak.issuer))["jwt_svid"])
+
+    async def svid(self, name: str) -> Svid:
+        """Return what an intruder inside the workload `name` can get: its certificate and key, valid for 120 s."""
+        return await svid_inside(self.insider_socket(name))
+
+
+@dataclass(frozen=True, slots=True)
+class System(Running):
+    """The running system, and its files."""
+
+    registry: Registry
+    deployment: Deployment
+    lock: Lock
+    folder: Path
+    keycloak: Keycloak
+    authority: Authority
+    llama_stack: LlamaStack | None = None
+    """The model server behind inference, which without one answers by a script."""
+    suspended: Mapping[str, str] = field(default_factory=dict)
+    """The parties that were suspended in an earlier run, each with its cause: they do nothing until reinstated."""
+
+    def place(self, name: str) -> str:
+        """Return the address that a party listens on."""
+        return self.deployment.parties[name].origin
+
+    def port(self, name: str) -> int:
+        """The port at which a party listens."""
+        return self.deployment.parties[name].port
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the Workload API."""
+        return self.authority.endpoint
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that all parties' certificates are of, and Keycloak's."""
+        return self.authority.ca_file
+
+    def log(self, name: str) -> Path:
+        """Return the path of a party's log (JSON lines)."""
+        return self.folder / "logs" / f"{name.replace('/', '-')}.log"
+
+    def journal(self, name: str) -> Path:
+        """Return the path of a party's journal."""
+        return self.data(name) / "journal.jsonl"
+
+    def data(self, name: str) -> Path:
+        """Return the folder of a party's data."""
+        return data_of(self.folder, name)
+
+    def insider_socket(self, name: str) -> Path:
+        """Return the socket of the intruder inside the workload `name`."""
+        return self.folder / "insiders" / f"{name.replace('/', '-')}.sock"
