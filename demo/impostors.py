@@ -17,9 +17,9 @@ from start.launches import settings
 from start.system import HOST, System
 from start.waiting import started
 from zerotrust.adapters.agent_card import agent_card, signed_card
+from zerotrust.hardening.server import server
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
-from zerotrust.transport.server import server
 
 RECEIVED = {"": "no request", "GET /.well-known/agent-card.json": "no token"}
 """What the call of the orchestrator came to: the requests that an impostor got of it."""

@@ -12,8 +12,8 @@ import httpx
 import jwt
 
 from start.system import EVERYTHING, Running
+from zerotrust.hardening.pools import Connections
 from zerotrust.issuer.exchange import TokenRequest
-from zerotrust.transport.pools import Connections
 from zt.people.login import Login, issuer_http
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")

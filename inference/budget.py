@@ -13,11 +13,11 @@ from typing import Any
 from inference.answer import Reply
 from inference.chat import ModelReason
 from zerotrust.decision import Denied
+from zerotrust.hardening.in_flight import InFlight
+from zerotrust.hardening.pools import MAX_CONNECTIONS
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
-from zerotrust.limits.in_flight import InFlight
 from zerotrust.revocation_list import LONGEST_LIFE
-from zerotrust.transport.pools import MAX_CONNECTIONS
 
 MAX_CALLS = 2_000
 """Calls of the model in one transaction: ten tasks at once, of two agents with 16 turns each, six times over."""

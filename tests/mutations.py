@@ -60,7 +60,7 @@ TESTS = {
     "tlog.quorum": "unit/test_tlog_note unit/test_imports",
     "tlog.proof": "unit/test_tlog_note unit/test_imports",
     "authority.cosignature": "unit/test_tlog_witness unit/test_imports",
-    "transport.accepting": (
+    "hardening.accepting": (
         "services/test_bundle services/test_accepting services/test_server attacks/test_o_keys_door "
         "attacks/test_o_costs input/test_wire"
     ),
@@ -115,7 +115,7 @@ TESTS = {
     "clock": "faults/test_clock",
     "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
     "issuer.introspection": "unit/test_introspection services/test_revocation",
-    "transport.pools": (
+    "hardening.pools": (
         "unit/test_pools unit/test_outside unit/test_imports unit/test_runtime attacks/test_u_registration "
         "attacks/test_w_answers"
     ),
@@ -136,7 +136,7 @@ TESTS = {
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_token_validation unit/test_gate",
     "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials unit/test_gate_order",
-    "limits.in_flight": "unit/test_in_flight unit/test_gate attacks/test_u_registration",
+    "hardening.in_flight": "unit/test_in_flight unit/test_gate attacks/test_u_registration",
     "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_feed",
@@ -169,7 +169,7 @@ TESTS = {
         "attacks/test_a_credentials"
     ),
     "runtime": "unit/test_runtime",
-    "transport.server": "services/test_server unit/test_pools input/test_wire",
+    "hardening.server": "services/test_server unit/test_pools input/test_wire",
     "app": "services/test_orchestrator input/test_handlers input/test_values unit/test_api",
     "decider": (
         "unit/test_api unit/test_gate services/test_documents services/test_revocation services/test_authzen "
@@ -209,7 +209,7 @@ TESTS = {
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),
     "shielded": "unit/test_shielded services/test_notify services/test_documents",
-    "limits.turns": "unit/test_turns attacks/test_o_costs",
+    "hardening.turns": "unit/test_turns attacks/test_o_costs",
     "call_lifetime": "unit/test_revoked_caller unit/test_gate services/test_revocation",
     "token_validation": (
         "unit/test_token_validation unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock "
@@ -233,7 +233,7 @@ EXCUSED = {
     ),
     "spiffe.tls: b''": "for the type checker: a server shows a certificate in each handshake",
     "spiffe.tls: if sys.version_info >= (3, 13):": "the other way does the same; this one is public",
-    "transport.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
+    "hardening.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
     "adapters.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
 }

@@ -28,10 +28,10 @@ from zerotrust.clock import NonDecreasingClock
 from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE, UNDECIDED, UNWRITTEN
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
 from zerotrust.dialect import PLAIN, Dialect, Form
+from zerotrust.hardening.in_flight import Limits
+from zerotrust.hardening.turns import Turns
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.issuer.jwks import SigningKeys
-from zerotrust.limits.in_flight import Limits
-from zerotrust.limits.turns import Turns
 from zerotrust.receipts.calls import CALLS, Calls
 from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 from zerotrust.audit.ledger import RemoteLedger
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import PolicyEngine
+from zerotrust.hardening.pools import Connections, Context, MCPConnections, origin
+from zerotrust.hardening.server import server
 from zerotrust.policy import CedarPolicy
 from zerotrust.policy_in_force import NoPolicy, PolicyInForce
 from zerotrust.registry.directory import Directory
@@ -30,8 +32,6 @@ from zerotrust.spiffe.tls import client_context, issuer_context, server_context,
 from zerotrust.spiffe.workload import Workload, WorkloadError
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
-from zerotrust.transport.pools import Connections, Context, MCPConnections, origin
-from zerotrust.transport.server import server
 
 LOOK = 0.1
 """Seconds between two looks whether a service that starts knows who is revoked."""

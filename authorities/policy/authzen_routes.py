@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from authorities.policy.authzen_api import METADATA, DecisionPoint, metadata, respond
-from zerotrust.limits.turns import Turns
+from zerotrust.hardening.turns import Turns
 from zerotrust.routes import MutualTLS, Routes
 
 API = "/access/v1/{api:path}"

@@ -23,8 +23,8 @@ from tests.support.waiting import until
 from zerotrust.adapters.agent_loop import MAX_IDLE, MAX_SAME
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason
-from zerotrust.limits.in_flight import OF_A_PARTY
-from zerotrust.transport.pools import MAX_CONNECTIONS
+from zerotrust.hardening.in_flight import OF_A_PARTY
+from zerotrust.hardening.pools import MAX_CONNECTIONS
 
 READER, TOOL = "agent/reader", "tool/documents"
 BOB: dict[str, Any] = {"sub": "bob", "groups": ["/finance"]}

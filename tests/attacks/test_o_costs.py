@@ -13,9 +13,9 @@ from tests.support.ca import the_ca
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.decision import Reason
 from zerotrust.gate import Gate
+from zerotrust.hardening.turns import IN_A_PASS
 from zerotrust.limits import strict_json
 from zerotrust.limits.strict_json import MAX_ELEMENTS
-from zerotrust.limits.turns import IN_A_PASS
 from zerotrust.routes import MAX_TEXT
 from zerotrust.transport.requests import whole
 
@@ -83,7 +83,7 @@ async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
         ("alice", "bob", any_),
         ("alice", "writer", own),
     ):
-        with patch.multiple("zerotrust.transport.server", MAX_CONNECTIONS=3, MAX_OF_A_PARTY=3):
+        with patch.multiple("zerotrust.hardening.server", MAX_CONNECTIONS=3, MAX_OF_A_PARTY=3):
             async with served(target, ORCHESTRATOR) as port:
 
                 async def opened(who: str, port: int = port) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -128,7 +128,7 @@ async def test_refusals_until_the_disk_is_full(target: Target) -> Tries:
 @attack(145)
 async def test_handshakes_that_are_begun_at_a_service(target: Target) -> Tries:
     """The newest takes the place of the oldest, so a caller who goes on is served all the same."""
-    with patch("zerotrust.transport.server.MAX_HANDSHAKES", 3):
+    with patch("zerotrust.hardening.server.MAX_HANDSHAKES", 3):
         async with served(target, ORCHESTRATOR) as port:
             begun = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
             for _, writer in begun:

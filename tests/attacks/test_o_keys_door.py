@@ -3,7 +3,7 @@
 from authorities.attestation.spiffe.bundle import MOST_ANSWERED
 from tests.support.attack import Attempt, Tries, attack
 from tests.support.attack_bundle import KeysDoor, client_hello, keys_door
-from zerotrust.transport.accepting import MOST_SILENT
+from zerotrust.hardening.accepting import MOST_SILENT
 
 MORE = 16
 

@@ -18,13 +18,13 @@ from tests.support.system import POLICY, ROOT, fresh_revocations, registry, runn
 from zerotrust.authority.snapshot_files import load_snapshot
 from zerotrust.context import TRACE, Span
 from zerotrust.decision import Denied
+from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.lock import FILES
 from zerotrust.registry.reading import RegistryError
 from zerotrust.service import Service
 from zerotrust.transport.egress import EgressClients, calling_with
-from zerotrust.transport.pools import Connections, MCPConnections
 
 MODEL_SERVER = "llamastack"
 

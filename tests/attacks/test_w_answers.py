@@ -18,6 +18,7 @@ from tests.support.key_updates import Stranger
 from tests.support.outside import answering
 from tests.support.system import fresh_revocations
 from zerotrust.context import TRACE, Span
+from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.registry.directory import Directory
@@ -25,7 +26,6 @@ from zerotrust.registry.model import dns_name
 from zerotrust.service import Service
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.egress import EgressClients, calling_with
-from zerotrust.transport.pools import Connections, MCPConnections
 
 READER, CALLER = "agent/reader", "orchestrator"
 READER_ID = f"spiffe://{TRUST_DOMAIN}/{READER}"

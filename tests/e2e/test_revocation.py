@@ -21,8 +21,8 @@ from start.system import ROOT, System
 from tests.support.ca import CA, REGISTRY_PARTY
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
+from zerotrust.hardening.pools import Connections
 from zerotrust.spiffe.svid import Svid
-from zerotrust.transport.pools import Connections
 from zt.errors import RefusedError
 from zt.people.registry_client import RegistryClient
 

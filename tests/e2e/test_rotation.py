@@ -18,8 +18,8 @@ from start.system import System
 from tests.support.issuer import Issuer
 from tests.support.processes import launched, svid_of
 from tests.support.records import records
+from zerotrust.hardening.pools import Connections
 from zerotrust.registry.model import Registry
-from zerotrust.transport.pools import Connections
 
 pytestmark = pytest.mark.e2e
 

@@ -21,8 +21,8 @@ from tests.support.issuer import Issuer
 from tests.support.policies import keep
 from tests.support.processes import launched, svid_of
 from tests.support.waiting import until
+from zerotrust.hardening.pools import Connections
 from zerotrust.registry.model import Registry
-from zerotrust.transport.pools import Connections
 
 pytestmark = pytest.mark.e2e
 

@@ -14,9 +14,9 @@ from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from tests.support.waiting import until
+from zerotrust.hardening.server import MAX_HEAD, Protocol, server
 from zerotrust.registry.model import Registry, dns_name
 from zerotrust.spiffe.tls import client_context, server_context
-from zerotrust.transport.server import MAX_HEAD, Protocol, server
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST /tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\n"
@@ -181,7 +181,7 @@ async def test_a_trailer_is_no_header(wire: Wire) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.transport.server.PATIENCE", 0.5)
+    monkeypatch.setattr("zerotrust.hardening.server.PATIENCE", 0.5)
     monkeypatch.setattr("zerotrust.transport.requests.MAX_BODY_SECONDS", 0.5)
 
 
@@ -292,7 +292,7 @@ async def test_nothing_is_timed_any_more_when_a_connection_is_gone(wire: Wire) -
 async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_longest(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.transport.server.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("zerotrust.hardening.server.MAX_CONNECTIONS", 3)
     busy, finish = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
@@ -320,7 +320,7 @@ async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_lon
 
 
 async def test_bodies_that_come_in_slowly_keep_nobody_out(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.transport.server.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("zerotrust.hardening.server.MAX_CONNECTIONS", 3)
     monkeypatch.setattr("zerotrust.transport.requests.MAX_BODY_SECONDS", 1000)
     ok, opened = b"HTTP/1.1 200 ", [await wire.connect()]
     kept, keeping = opened[0]
@@ -352,8 +352,8 @@ async def test_no_connection_gives_up_its_place_twice(wire: Wire) -> None:
 
 
 async def test_many_connections_at_once_are_no_more_than_may_be(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.transport.server.MAX_CONNECTIONS", 3)
-    monkeypatch.setattr("zerotrust.transport.server.PATIENCE", 1000)
+    monkeypatch.setattr("zerotrust.hardening.server.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("zerotrust.hardening.server.PATIENCE", 1000)
     opened = await asyncio.gather(*(wire.connect() for _ in range(30)))
     ended = asyncio.gather(*(reader.read() for reader, _ in opened), return_exceptions=True)
 
@@ -397,8 +397,8 @@ def crowded(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Wire:
             await send({"type": "http.response.body"})
 
     wire.door.handler = told
-    monkeypatch.setattr("zerotrust.transport.server.MAX_CONNECTIONS", 3)
-    monkeypatch.setattr("zerotrust.transport.server.MAX_OF_A_PARTY", 2)
+    monkeypatch.setattr("zerotrust.hardening.server.MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("zerotrust.hardening.server.MAX_OF_A_PARTY", 2)
     return wire
 
 

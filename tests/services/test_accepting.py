@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.attack_bundle import client_hello
 from tests.support.waiting import until
-from zerotrust.transport.accepting import HANDSHAKES_IN_A_PASS, LONGEST_HELLO, Accepting, listen
+from zerotrust.hardening.accepting import HANDSHAKES_IN_A_PASS, LONGEST_HELLO, Accepting, listen
 
 HANG = 60
 MOST = 3
@@ -97,7 +97,7 @@ async def test_a_crowd_from_one_address_takes_the_places_of_its_own(door: Door) 
 async def test_silent_ones_of_one_address_take_the_places_of_its_own(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.transport.accepting.MOST_SILENT", 3)
+    monkeypatch.setattr("zerotrust.hardening.accepting.MOST_SILENT", 3)
     _, other = await door.connect("127.0.0.3")
     crowd = [await asyncio.open_connection(*door.address, local_addr=("127.0.0.2", 0)) for _ in range(4)]
 

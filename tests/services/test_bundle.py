@@ -14,9 +14,9 @@ from authorities.attestation.spiffe.bundle import MOST_ANSWERED, MOST_OF_A_REQUE
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
 from tests.support.waiting import until
+from zerotrust.hardening import accepting
+from zerotrust.hardening.accepting import MOST_SILENT
 from zerotrust.service import Service
-from zerotrust.transport import accepting
-from zerotrust.transport.accepting import MOST_SILENT
 
 
 @pytest.fixture

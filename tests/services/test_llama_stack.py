@@ -19,10 +19,10 @@ from tests.support.issuer import Issuer
 from tests.support.model_server import needs_client
 from tests.support.system import System, running
 from tests.support.waiting import until
+from zerotrust.hardening.pools import MAX_CONNECTIONS
 from zerotrust.limits.answers import MAX_ELEMENTS
 from zerotrust.limits.strict_json import check_size
 from zerotrust.registry.snapshot import OutsideServer
-from zerotrust.transport.pools import MAX_CONNECTIONS
 
 needs_client()
 

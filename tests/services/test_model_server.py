@@ -13,8 +13,8 @@ import pytest
 from tests.support.issuer import Issuer
 from tests.support.model_server import KEY, OGX, ModelServer, events_of, needs_ogx, running_ogx
 from tests.support.system import System, registry, running, svid_of
+from zerotrust.hardening.pools import Connections
 from zerotrust.registry.snapshot import OutsideServer
-from zerotrust.transport.pools import Connections
 
 needs_ogx()
 

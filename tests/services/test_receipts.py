@@ -28,11 +28,11 @@ from zerotrust.audit.event_types import Counts, Outcome
 from zerotrust.audit.record import event_of
 from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.decision import Denied, Reason
+from zerotrust.hardening.in_flight import OF_A_USER
 from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken, TokenRequest
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.limits.bounded import Bounded
-from zerotrust.limits.in_flight import OF_A_USER
 from zerotrust.receipts.carried import MAX_VALUE
 from zerotrust.receipts.receipt import digest_of
 from zerotrust.tlog.note import ED25519

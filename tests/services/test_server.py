@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import running
+from zerotrust.hardening.server import _Timer, server
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.tls import server_context
-from zerotrust.transport.server import _Timer, server
 
 seen: ContextVar[str] = ContextVar("seen", default="nobody")
 
@@ -90,7 +90,7 @@ async def test_the_server_keeps_no_log_of_who_asked_for_what(caplog: pytest.LogC
 
 @pytest.mark.parametrize("kind", [asyncio, uvloop], ids=["asyncio", "uvloop"])
 def test_a_handshake_that_comes_to_no_end_is_broken_off(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.transport.server.PATIENCE", 0.2)
+    monkeypatch.setattr("zerotrust.hardening.server.PATIENCE", 0.2)
 
     async def silent() -> None:
         tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
@@ -111,7 +111,7 @@ def test_a_handshake_that_comes_to_no_end_is_broken_off(kind: Any, monkeypatch: 
 
 
 async def test_a_timer_that_is_started_twice_is_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.transport.server.PATIENCE", 0)
+    monkeypatch.setattr("zerotrust.hardening.server.PATIENCE", 0)
     transport = Mock()
     timer = _Timer(transport)
 

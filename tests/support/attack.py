@@ -53,8 +53,8 @@ from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event_types import Counts
 from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.gate import Gate
+from zerotrust.hardening.in_flight import OF_A_PERSON
 from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.limits.in_flight import OF_A_PERSON
 from zerotrust.receipts.carried import HEADER
 from zerotrust.revocation_list import Revocable
 from zerotrust.routes import Routes

@@ -14,12 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.support.attack import DOORS, Target
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.waiting import until
+from zerotrust.hardening.pools import Connections
+from zerotrust.hardening.server import server
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
-from zerotrust.transport.pools import Connections
-from zerotrust.transport.server import server
 
 HANG = 20
 """Seconds after which it is no noise of the machine any more."""

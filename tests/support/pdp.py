@@ -25,14 +25,14 @@ from tests.support.policies import versions_in
 from tests.support.system import POLICIES, POLICY, System
 from zerotrust.authority import authzen
 from zerotrust.authority.authzen import AuthZEN
-from zerotrust.limits.turns import Turns
+from zerotrust.hardening.server import server
+from zerotrust.hardening.turns import Turns
 from zerotrust.registry.model import Registry
 from zerotrust.routes import Public
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
 from zerotrust.spiffe.tls import server_context
-from zerotrust.transport.server import server
 
 PDP, PEP = "authority/policy", "tool/documents"
 """Whose certificate the decision point has, and that of who asks it."""

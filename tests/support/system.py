@@ -22,6 +22,7 @@ from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
 from zerotrust.adapters.agent_card import CARD_PATH
 from zerotrust.decision import PolicyEngine
+from zerotrust.hardening.pools import origin
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
@@ -30,7 +31,6 @@ from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.transport.egress import EgressClients
-from zerotrust.transport.pools import origin
 
 __all__ = ["MCPWire", "Wire", "alive", "fresh_revocations"]
 

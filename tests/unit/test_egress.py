@@ -18,13 +18,13 @@ from tests.support.outside import snapshot_of
 from tests.support.system import fresh_revocations, registry
 from zerotrust import context
 from zerotrust.decision import Denied, Reason
+from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import FEW_PIECES, MAX_ANSWER, MAX_ELEMENTS, REPORTING_MARGIN, SMALL_PIECE
 from zerotrust.limits.strict_json import MAX_DEPTH
 from zerotrust.registry.directory import Directory
 from zerotrust.transport import egress
 from zerotrust.transport.egress import EgressClients, calling_with
-from zerotrust.transport.pools import Connections, MCPConnections
 
 
 class Out:

@@ -22,7 +22,7 @@ from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.context import Span, current_span
 from zerotrust.decision import Denied, PolicyEngine, Reason
-from zerotrust.limits.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
+from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.transport.requests import MAX_MEMBERS, MAX_STATE, trace_state
 from zerotrust.transport.responses import DeniedResponse

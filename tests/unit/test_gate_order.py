@@ -24,8 +24,8 @@ from tests.support.pdp import engine
 from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
+from zerotrust.hardening import in_flight
 from zerotrust.identity import Principal
-from zerotrust.limits import in_flight
 from zerotrust.routes import MAX_MESSAGE
 from zerotrust.spiffe.svid import Peer
 from zerotrust.transport.jsonrpc import JSON_RPC

@@ -27,7 +27,7 @@ GATE = [
     "adapters.mcp_tools",
     "revocation",
     "revocation_list",
-    "limits.in_flight",
+    "hardening.in_flight",
     "binding",
 ]
 PURE = [
@@ -89,7 +89,7 @@ LAYERS = [
     {"policy_in_force"},
     {"spiffe", "revocation"},
     {"registry", "context", "call_lifetime", "binding"},
-    {"audit", "settings"},
+    {"audit", "settings", "hardening"},
     {"receipts"},
     {"issuer"},
     {"transport"},
@@ -132,7 +132,7 @@ def test_each_layer_of_the_library_knows_only_the_layers_below_it() -> None:
         assert [name for name in below if height[name] >= height[part]] == [], file
 
 
-@pytest.mark.parametrize("module", [*PURE, "transport.pools", "issuer.exchange", "gate", "call"])
+@pytest.mark.parametrize("module", [*PURE, "hardening.pools", "issuer.exchange", "gate", "call"])
 def test_a_value_stays_what_it_was_decided_to_be(module: str) -> None:
     found: list[Any] = [kind for kind in vars(import_module(f"zerotrust.{module}")).values() if is_dataclass(kind)]
 

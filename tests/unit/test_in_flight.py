@@ -1,6 +1,6 @@
 """A share of requests under way: it is forgotten with the last of them."""
 
-from zerotrust.limits.in_flight import InFlight
+from zerotrust.hardening.in_flight import InFlight
 
 
 def test_nobody_is_remembered_who_has_nothing_under_way() -> None:

@@ -22,13 +22,13 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from tests.support.outside import answering
 from tests.support.waiting import until
+from zerotrust.hardening import pools
+from zerotrust.hardening.pools import _MOST_READ, MAX_HEAD, REUSE_MARGIN, Connections, MCPConnections, _backend
+from zerotrust.hardening.server import IDLE, LAST_CALL, server
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
-from zerotrust.transport import pools
-from zerotrust.transport.pools import _MOST_READ, MAX_HEAD, REUSE_MARGIN, Connections, MCPConnections, _backend
-from zerotrust.transport.server import IDLE, LAST_CALL, server
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 

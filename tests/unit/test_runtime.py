@@ -25,6 +25,7 @@ from tests.support.system import POLICY, ROOT, registry
 from tests.support.waiting import until
 from zerotrust import runtime
 from zerotrust.decision import Reason
+from zerotrust.hardening.server import server
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -35,7 +36,6 @@ from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context
 from zerotrust.spiffe.workload import Workload, WorkloadError
-from zerotrust.transport.server import server
 
 INFERENCE = "inference"
 ISSUER = "https://127.0.0.1:1/realms/agents"

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from zerotrust.limits.turns import IN_A_PASS, Turns
+from zerotrust.hardening.turns import IN_A_PASS, Turns
 
 
 async def test_few_begin_in_one_pass_and_the_others_in_later_ones_in_their_order() -> None:

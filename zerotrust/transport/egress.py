@@ -1,6 +1,6 @@
 """Calls to other parties.  A token is sent only with the call that it was exchanged for, and only to its audience.
 
-The connection is to that party (`pools.py`), and the party is not revoked: a call ends when it is (`callee.py`), and
+The connection is to that party (`hardening/pools.py`), and the party is not revoked: a call ends when it is (`callee.py`), and
 with its token at the latest.
 """
 
@@ -17,6 +17,7 @@ import httpx2
 from zerotrust.context import current_span
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
+from zerotrust.hardening.pools import Connections, MCPConnections, origin
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ELEMENTS, PLAIN, REPORTING_MARGIN, SECONDS, read
 from zerotrust.limits.strict_json import check_size
@@ -27,7 +28,6 @@ from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.transport.callee import while_trusted
 from zerotrust.transport.jsonrpc import error_body
-from zerotrust.transport.pools import Connections, MCPConnections, origin
 
 _token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
 _elements: ContextVar[int] = ContextVar("elements_of_an_answer", default=MAX_ELEMENTS)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx
 
+from zerotrust.hardening.pools import Connections
 from zerotrust.registry.directory import Directory
 from zerotrust.spiffe.tls import user_context
-from zerotrust.transport.pools import Connections
 
 
 def user_client(directory: Directory, ca_file: Path, *, seconds: float = 60) -> httpx.AsyncClient:

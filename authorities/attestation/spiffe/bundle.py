@@ -1,7 +1,7 @@
 """Serves the trust bundle over HTTPS, for Keycloak: SPIFFE Federation section 5.2.1, profile `https_web`.
 
 Every process of this machine can connect.  So few connections are answered at a time, each with one answer
-(`zerotrust/transport/accepting.py`).
+(`zerotrust/hardening/accepting.py`).
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 
-from zerotrust.transport.accepting import Accepting, listen
+from zerotrust.hardening.accepting import Accepting, listen
 
 PATH = "/bundle"
 

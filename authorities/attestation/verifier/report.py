@@ -11,10 +11,10 @@ from typing import Protocol
 
 import httpx
 
+from zerotrust.hardening.pools import Connections
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.registry.snapshot import bootstrap_directory
 from zerotrust.spiffe.svid import Svid
-from zerotrust.transport.pools import Connections
 
 SECONDS_BETWEEN = 1
 

@@ -10,13 +10,13 @@ from starlette.types import ASGIApp
 
 from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import NobodyRevoked, Unguarded
+from zerotrust.hardening.server import server
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.runtime import compose, follow, in_force, policy_of, serve, spare_what_is_loaded
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.logs import log_json_lines
-from zerotrust.transport.server import server
 
 KINDS: dict[str, type[Service]] = {
     "none": Unguarded,

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from zerotrust.limits.turns import Turns
+from zerotrust.hardening.turns import Turns
 
 MOST_SILENT = 512
 """Connections whose ClientHello has not come yet."""

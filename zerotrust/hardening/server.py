@@ -16,8 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from zerotrust.hardening.accepting import Accepting, listen
 from zerotrust.spiffe.svid import NO_PEER, Peer
-from zerotrust.transport.accepting import Accepting, listen
 
 MAX_CONNECTIONS = 500
 """Connections of all callers without a certificate.  One more replaces a connection of the holder with the most: of a
