@@ -19,7 +19,7 @@ from demo.revocation import PLANTED, until_restored
 from demo.who import certificates, name_of
 from lab.before.system import Refused
 from lab.notebooks.attach import attach
-from lab.notebooks.certificate import said
+from lab.notebooks.claims import said
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.impostor import UNREACHED, listening
 from lab.notebooks.temporary import attestations_log, file_added, logged, moved, put_right, reload, until

@@ -14,6 +14,7 @@ from pathlib import Path
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.local.launch import Launched
 from authorities.attestation.verifier.report import report
+from authorities.registry.state import State
 from registration.approval import approving
 from registration.realm import as_text, deployed
 from registration.realm.script import SCRIPTS
@@ -27,16 +28,31 @@ from start.keycloak_options import HEALTH_PORT, PORT
 from start.launches import INSIDER, Parties, insider, registered
 from start.llama_stack import check_able, enrol, prepared, serving
 from start.ogx import NAME, Provider
-from start.past import check_links, failure_noted, forget, kept, put_aside
+from start.past import check_links, data_of, failure_noted, forget, kept, put_aside
 from start.progress import Say, going_on
 from start.stopping import end_in_order
-from start.suspended import suspended
 from start.system import DEPLOYMENT, ROOT, System
 from start.waiting import report_end, started, there, until
 from zerotrust.durable import written
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
+
+
+async def suspended(registry: Registry, folder: Path) -> dict[str, str]:
+    """Return the parties that were suspended in an earlier run in this folder, each with its cause.
+
+    The registry is none of them: it starts all the same, because it is the one that would have to hear of it.
+    """
+    party = registry.authorities.registry
+    file = data_of(folder, party) / "revocations.db"
+    if not await there(file):
+        return {}
+    kept = State(file)
+    async with kept.opened():
+        causes = {name: kept.revoked.get(("party", registry.id(name))) for name in registry.launched}
+    return {name: cause for name, cause in causes.items() if cause and name != party}
+
 
 SPACE = 100
 """Megabytes: several times the space that a run needs."""

@@ -8,7 +8,7 @@
 `keycloak_instance.py` has its files, `keycloak_options.py` its options.
 
 Keycloak's arguments and environment have no secret, and no other process of this user can read its memory: Java runs
-from an unreadable copy (`interpreter.py`), does not allow attaching, and gets the first administrator's password in a
+from an unreadable copy (`closed.py`), does not allow attaching, and gets the first administrator's password in a
 file that exists in memory only.  Users get their passwords through the Admin API.
 """
 
@@ -28,8 +28,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import keycloak as python_keycloak
 
-from authorities.attestation.process.closed import give_up_reading_any_file
-from authorities.attestation.process.interpreter import Interpreter
+from authorities.attestation.process.closed import Interpreter, give_up_reading_any_file
 from registration.realm.script import SCRIPTS
 from registration.realm.users import USERS
 from start.before_start import check_port, check_private

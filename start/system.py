@@ -1,16 +1,18 @@
 """The system that runs on this machine: its parties with their addresses, and the files of its run."""
 
+import asyncio
+import base64
+import json
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 
 from authorities.attestation.local.authority import Authority
-from start.insider import ask_inside, svid_inside
 from start.keycloak import Keycloak
 from start.llama_stack import LlamaStack
 from start.past import data_of
@@ -27,6 +29,23 @@ from zerotrust.registry.snapshot import deployed_at
 from zerotrust.spiffe.svid import Svid
 from zt.people.client import user_client
 from zt.people.login import Login
+
+
+async def ask_inside(socket: Path, request: str) -> dict[str, Any]:
+    """Return the intruder's answer to a request.  Raises `OSError` if it does not run."""
+    reader, writer = await asyncio.open_unix_connection(socket)
+    writer.write(f"{request}\n".encode())
+    answer: dict[str, Any] = json.loads(await reader.readline())
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def svid_inside(socket: Path) -> Svid:
+    """Return the workload's certificate and key, valid for 120 s.  Raises `OSError`."""
+    answer = await ask_inside(socket, "x509")
+    key, own, *bundle = (base64.b64decode(part) for part in [answer["key"], *answer["certificates"]])
+    return Svid.from_der(key, own, bundle)
 
 
 def all_scopes(registry: Path) -> str:

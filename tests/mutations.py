@@ -123,7 +123,6 @@ TESTS = {
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
     "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
-    "entities": "unit/test_entities unit/test_imports",
     "errors": "unit/test_decision",
     "issuer.exchange": (
         "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens"
@@ -146,12 +145,14 @@ TESTS = {
         "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers "
         "attacks/test_i_mcp attacks/test_e_scope"
     ),
-    "transport.egress": ("unit/test_egress faults/test_tasks services/test_story services/test_revocation"),
-    "transport.callee": "unit/test_callee attacks/test_w_answers",
+    "transport.egress": (
+        "unit/test_egress unit/test_callee faults/test_tasks services/test_story services/test_revocation "
+        "attacks/test_w_answers"
+    ),
     "policy_in_force": "services/test_registry_policies attacks/test_t_policies",
     "policy": (
-        "unit/test_policy unit/test_policy_fit unit/test_policy_unread unit/test_imports unit/test_gate "
-        "attacks/test_e_scope"
+        "unit/test_policy unit/test_entities unit/test_policy_fit unit/test_policy_unread unit/test_imports "
+        "unit/test_gate attacks/test_e_scope"
     ),
     "transport.responses": (
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
@@ -162,7 +163,6 @@ TESTS = {
     "authority.snapshot_files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
     "registry.reading": "unit/test_registry unit/test_snapshot",
-    "registry.entities": "unit/test_policy",
     "routing": "unit/test_routes unit/test_gate input/test_values attacks/test_a_credentials attacks/test_x_services",
     "routes": (
         "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority "
@@ -186,7 +186,7 @@ TESTS = {
     "registry.feed": (
         "unit/test_feed unit/test_snapshot_used_once services/test_registry_authority attacks/test_t_policies"
     ),
-    "registry.policy_bundle": "unit/test_policy_bundle",
+    "registry.policy_bundle": "unit/test_policy_bundle unit/test_policy",
     "registry.topics": "unit/test_feed unit/test_snapshot",
     "spiffe.records": "unit/test_records unit/test_tls",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",

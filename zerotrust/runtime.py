@@ -20,10 +20,9 @@ from zerotrust.hardening.server import server
 from zerotrust.policy import CedarPolicy
 from zerotrust.policy_in_force import NoPolicy, PolicyInForce
 from zerotrust.registry.directory import Directory
-from zerotrust.registry.entities import party_entities
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry
-from zerotrust.registry.policy_bundle import Bundle
+from zerotrust.registry.policy_bundle import Bundle, party_entities
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, bootstrap_directory
 from zerotrust.revocation import Revocations
 from zerotrust.service import Service

@@ -19,7 +19,7 @@ TASK = "What do we know about the leaked key?"
 """The smallest task that involves every party: it searches, reads one document and calls the model in between.  None of
 its calls is refused, so the unguarded parties do exactly the same."""
 SLOW = f"{TASK} Take your time."
-"""The same for a slow model; see `lab/bench/party/thinking.py`."""
+"""The same for a slow model; see `lab/bench/party/main.py`."""
 
 LIFE, MARGIN = 300, 30
 """Seconds: the lifetime of alice's token, and the time before its expiry at which it is replaced."""

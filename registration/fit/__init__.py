@@ -8,9 +8,8 @@ from pathlib import Path
 
 from registration.fit.code import of_code
 from registration.fit.deployments import of_compose, of_places
-from registration.fit.plan import of_plan
 from registration.fit.policies import of_policies
-from registration.fit.scopes import unreachable
+from registration.fit.scopes import of_plan, unreachable
 from registration.names import PLANNER
 from zerotrust.registry.model import Registry
 

@@ -73,7 +73,7 @@ BOOTSTRAP = """
 import asyncio, json, pickle, sys
 from pathlib import Path
 
-from authorities.attestation.process.interpreter import Interpreter
+from authorities.attestation.process.closed import Interpreter
 from start.keycloak import Keycloak
 from start.java import find_java
 from lab.without import without

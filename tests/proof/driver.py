@@ -30,8 +30,7 @@ from typing import Any, cast
 import httpx
 
 from demo.intruder import Intruder, Source, User
-from start.insider import ask_inside, svid_inside
-from start.system import EVERYTHING
+from start.system import EVERYTHING, ask_inside, svid_inside
 from testkit.browser import sign_in
 from tests.proof import asked
 from zerotrust.issuer.discovery import Metadata, discover

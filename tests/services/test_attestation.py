@@ -30,7 +30,7 @@ from authorities.attestation.local.environment import Environment
 from authorities.attestation.local.launch import Launch, Launcher, LaunchError, Places
 from authorities.attestation.local.stage import Stage
 from authorities.attestation.process import peers as process
-from authorities.attestation.process.interpreter import Interpreter
+from authorities.attestation.process.closed import Interpreter
 from authorities.attestation.spiffe import workload_api
 from authorities.attestation.spiffe.bounded_server import MOST_CONNECTIONS
 from authorities.attestation.spiffe.workload_api import NotAttestedError

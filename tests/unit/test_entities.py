@@ -8,8 +8,7 @@ import pytest
 
 from testkit import principal
 from zerotrust.decision import Reason, Resource
-from zerotrust.entities import Entities
-from zerotrust.policy import CedarPolicy
+from zerotrust.policy import CedarPolicy, Entities
 
 SCHEMA = """
 entity Unit in [Unit] { floor?: Long };

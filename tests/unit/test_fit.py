@@ -15,9 +15,8 @@ from authorities.policy.decisions import MAX_TABLE
 from orchestrator.plan import AGENTS
 from registration.fit.code import of_code
 from registration.fit.deployments import of_compose, of_places
-from registration.fit.plan import of_plan
 from registration.fit.policies import of_policies
-from registration.fit.scopes import unreachable
+from registration.fit.scopes import of_plan, unreachable
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry
 

@@ -17,7 +17,6 @@ GATE = [
     "limits.strict_json",
     "errors",
     "decision",
-    "entities",
     "policy",
     "policy_in_force",
     "token_validation",
@@ -57,6 +56,17 @@ PURE = [
     "receipts.receipt",
     "receipts.carried",
 ]
+HOUSE = [
+    {"zerotrust"},
+    {"evidence", "authorities", "orchestrator", "agents", "tools", "inference"},
+    {"zt", "registration"},
+    {"testkit"},
+    {"start"},
+    {"demo"},
+    {"lab"},
+    {"notebooks"},
+]
+"""The folders at the top from the ground up, tests apart: each knows only what is below it."""
 EVIDENCE = sorted(file.stem for file in (ROOT / "evidence").glob("*.py") if file.stem != "__init__")
 """Evidence off line: all of it is pure, and no party runs it."""
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}
@@ -80,7 +90,7 @@ def imports(file: Path) -> set[str]:
 
 
 LAYERS = [
-    {"errors", "clock", "shielded", "durable", "entities"},
+    {"errors", "clock", "shielded", "durable"},
     {"identity"},
     {"decision"},
     {"limits", "routes", "dialect", "revocation_list"},
@@ -130,6 +140,16 @@ def test_each_layer_of_the_library_knows_only_the_layers_below_it() -> None:
             continue  # it is the way in, and gives each name on demand
         below = {name.split(".")[1] for name in imports(file) if name.startswith("zerotrust.")} - {part}
         assert [name for name in below if height[name] >= height[part]] == [], file
+
+
+def test_each_folder_of_the_house_knows_only_those_below_it() -> None:
+    height = {folder: number for number, layer in enumerate(HOUSE) for folder in layer}
+
+    assert {path.parent.name for path in ROOT.glob("*/*.py")} <= height.keys() | {"tests"}
+    for folder, own in height.items():
+        for file in (ROOT / folder).rglob("*.py"):
+            known = {name.partition(".")[0] for name in imports(file)} & height.keys() - {folder}
+            assert [name for name in known if height[name] >= own] == [], file
 
 
 @pytest.mark.parametrize("module", [*PURE, "hardening.pools", "issuer.exchange", "gate", "call"])

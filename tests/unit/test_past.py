@@ -13,9 +13,9 @@ from authorities.registry.state import Entry, State
 from registration.run_lock import DemoError, only_one, process_running
 from start import everything as start
 from start import serve, sign_in
+from start.everything import suspended
 from start.model import Model
 from start.past import data_of, forget, put_aside
-from start.suspended import suspended
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
 from zt.errors import CommandError

@@ -18,7 +18,7 @@ from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.policy import NO_CODE, CedarPolicy, PolicyError
-from zerotrust.registry.entities import party_entities
+from zerotrust.registry.policy_bundle import party_entities
 from zerotrust.runtime import policy_of
 
 REGISTRY = registry()

@@ -5,15 +5,37 @@ authority's signature itself.  So the registry can withhold policies, but can ne
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zerotrust.registry.lock import Digest
+from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import Document, PolicyDocument
 from zerotrust.spiffe.statement import InvalidStatement, certificates, chain_of, sign, verify_statement
 from zerotrust.spiffe.svid import Svid
+
+
+def party_entities(registry: Registry) -> list[dict[str, Any]]:
+    """Return the parties as Cedar entities: what each delegates, whom it may call, what it serves."""
+
+    def reference(name: str) -> dict[str, str]:
+        return {"type": "Party", "id": registry.id(name)}
+
+    return [
+        {
+            "uid": reference(name),
+            "attrs": {
+                "delegates": party.delegates,
+                "may_call": [{"__entity": reference(callee)} for callee in party.may_call],
+                "serves": registry.scopes_at(name),
+            },
+            "parents": [],
+        }
+        for name, party in registry.parties.items()
+    ]
+
 
 TYPE = "policy-bundle+jwt"
 """The `typ` in its header (RFC 8725 section 3.11), so that no other statement passes as a bundle."""

@@ -1,13 +1,13 @@
 """Calls to other parties.  A token is sent only with the call that it was exchanged for, and only to its audience.
 
-The connection is to that party (`hardening/pools.py`), and the party is not revoked: a call ends when it is (`callee.py`), and
-with its token at the latest.
+The connection is to that party (`hardening/pools.py`), and the party is not revoked: a call ends when it is, and with
+its token at the latest.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,7 +15,7 @@ import httpx
 import httpx2
 
 from zerotrust.context import current_span
-from zerotrust.decision import Denied, Reason
+from zerotrust.decision import BEGUN, Decision, Denied, Reason
 from zerotrust.dialect import Form
 from zerotrust.hardening.pools import Connections, MCPConnections, origin
 from zerotrust.issuer.exchange import ExchangedToken
@@ -26,8 +26,41 @@ from zerotrust.receipts.carried import HEADER
 from zerotrust.receipts.receipt import NOT_SENT
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.transport.callee import while_trusted
 from zerotrust.transport.jsonrpc import error_body
+
+
+@asynccontextmanager
+async def while_trusted(party: str, revocations: Revocations, life: asyncio.Timeout) -> AsyncIterator[None]:
+    """Run the block, in which `party` is called or answers, until `life` ends.
+
+    If the party is suspended meanwhile, the block ends at once and raises `Denied`: `peer_revoked`, and the call may
+    have taken effect (`begun`).  There is no time to go on in, as a caller's handler has (`call_lifetime.py`): a
+    compromised party would answer in it.  Raises `TimeoutError` when `life` ends.
+    """
+    ending: Denied | None = None
+
+    def on_revoked(decision: Decision) -> None:
+        nonlocal ending
+        ending = cut_off(decision)
+        if not life.expired():
+            life.reschedule(0)
+
+    try:
+        async with life:
+            with revocations.watching_peer(party, on_revoked):  # control: suspension-ends-call
+                yield
+    except Exception as error:
+        if ending:
+            raise ending from error
+        raise
+    if ending:  # the answer was complete in that moment
+        raise ending
+
+
+def cut_off(decision: Decision) -> Denied:
+    """Return the refusal for a call that was under way when the called party was suspended."""
+    return Denied(decision.reason, decision.detail, more=BEGUN)
+
 
 _token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
 _elements: ContextVar[int] = ContextVar("elements_of_an_answer", default=MAX_ELEMENTS)

@@ -14,7 +14,7 @@ from typing import Self
 from authorities.attestation.local.environment import Environment, unfit
 from authorities.attestation.local.installed import NEXT_STEP
 from authorities.attestation.local.stage import Stage
-from authorities.attestation.process.interpreter import Interpreter
+from authorities.attestation.process.closed import Interpreter
 from authorities.attestation.process.peers import ProcessKey, key_of_child, key_of_peer
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Log

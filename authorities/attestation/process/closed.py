@@ -1,20 +1,70 @@
-"""Closes the process that holds the trust domain's keys to other processes of the same user, from its start.
+"""Closes a process to other processes of the same user: those launched from here, and the one with the domain's keys.
 
-A process that closes itself (`PR_SET_DUMPABLE`) is open until then.  Another process of the same user that opened
-`/proc/PID/mem` in that time can read every key that is made later.  So the process replaces itself: execve(2) of a file
-that its user may not read gives it new memory, and the kernel closes that memory before the first instruction.  A
-descriptor that was opened before refers to the old memory, which is gone.
+The kernel closes a process that it starts from a file that its user may not read, from the first instruction on
+(execve(2), ptrace(2)).  So launched processes run a copy of the interpreter in memory, which nobody may read
+(`Interpreter`).
 
-A process that can write to the first program determines the second one.  So `start/run` calls `continue_closed`
-before anything else, and this module imports little: each import prolongs the time in which that is possible.
+The process that holds the trust domain's keys was started by its user.  If it closed itself (`PR_SET_DUMPABLE`), it
+would have been open until then, and whoever opened `/proc/PID/mem` in that time could read every key that is made
+later.  So it replaces itself: execve(2) of such a copy gives it new memory.  A descriptor that was opened before refers
+to the old memory, which is gone.  A process that can write to the first program determines the second one.  So
+`start/run` calls `continue_closed` before anything else, and this module imports little.
 """
 
 import ctypes
+import errno
 import os
 import struct
 import sys
 
-from authorities.attestation.process.interpreter import Interpreter
+_MFD_EXEC = 0x10  # <linux/memfd.h>, since Linux 6.3; Python has no name for it before 3.14
+_EXECUTABLE_BY_ALL = 0o111
+
+
+class Interpreter:
+    """A copy of the interpreter in memory that nobody may read, until it is closed."""
+
+    def __init__(self, path: str) -> None:
+        """Copy the file at `path`.  Raises `OSError`."""
+        with open(path, "rb") as program:
+            content = program.read()
+        # Some find their library relative to their own path, which a copy in memory does not have.
+        found = os.path.realpath(f"{os.path.realpath(path)}/../../lib")
+        self.env = {"LD_LIBRARY_PATH": found} if b"$ORIGIN" in content else {}
+        writable = _in_memory()
+        try:
+            with os.fdopen(os.dup(writable), "wb") as file:
+                file.write(content)
+            self.fd = os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
+            os.fchmod(writable, _EXECUTABLE_BY_ALL)  # control: interpreter-unreadable
+        finally:
+            os.close(writable)  # a file that is open for writing cannot be run
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the copy."""
+        import hashlib  # noqa: PLC0415 - takes time, which `continue_closed` must not lose
+
+        return hashlib.sha256(os.pread(self.fd, os.fstat(self.fd).st_size, 0)).hexdigest()
+
+    @property
+    def path(self) -> str:
+        """Its path in a child that inherits `fd`."""
+        return f"/proc/self/fd/{self.fd}"
+
+    def close(self) -> None:
+        """Release the copy; processes that run from it continue."""
+        os.close(self.fd)
+
+
+def _in_memory() -> int:
+    try:
+        return os.memfd_create("python", os.MFD_CLOEXEC | _MFD_EXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return os.memfd_create("python", os.MFD_CLOEXEC)  # an older kernel, where every such file is executable
+
 
 _PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4  # <sys/prctl.h>
 _CAPABILITY_VERSION = 0x20080522  # <linux/capability.h>: version 3, two words for each set

@@ -1,14 +1,14 @@
 """Runs a party of a variant: the party's own `create_app`, with the variant's kind of service."""
 
+import asyncio
 import os
 import time
 from importlib import import_module
 from urllib.parse import urlsplit
 
 import uvloop
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lab.bench.party.thinking import thinking
 from lab.bench.party.unguarded import NobodyRevoked, Unguarded
 from zerotrust.hardening.server import server
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -17,6 +17,25 @@ from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.logs import log_json_lines
+
+THINKING = 0.015
+"""Seconds that the model takes for a reply, if the request asks for it."""
+
+
+def thinking(app: ASGIApp) -> ASGIApp:
+    """Return the app of a model that is slow if the request asks for it."""
+
+    async def thoughtful(scope: Scope, receive: Receive, send: Send) -> None:
+        async def read() -> Message:
+            message = await receive()
+            if b"Take your time" in message.get("body", b""):
+                await asyncio.sleep(THINKING)
+            return message
+
+        await app(scope, read if scope["type"] == "http" else receive, send)
+
+    return thoughtful
+
 
 KINDS: dict[str, type[Service]] = {
     "none": Unguarded,
