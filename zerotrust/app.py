@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Refusal
 from zerotrust.audit.recorder import Recorder
-from zerotrust.context import UNDECIDED, Undecided
+from zerotrust.context import REQUEST
 from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, Reason
 from zerotrust.transport.responses import DeniedResponse, as_denied, only_one
 
@@ -41,7 +41,7 @@ async def _refusal(error: Exception, recorder: Recorder) -> Response:
     refusal = as_denied(raised)
     if refusal.reason is Reason.FAILED:
         raise error
-    undecided = UNDECIDED.get(Undecided())
+    undecided = REQUEST.get().undecided
     if any(raised is one for one in undecided.refusals):
         undecided.clear()  # the answer is what was decided, and nothing that the handler has made
     if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Awaitable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -12,30 +11,23 @@ from starlette.types import Message, Scope
 from zerotrust.audit import event_parts, event_types
 from zerotrust.audit.forms import named, sanitize
 from zerotrust.audit.record import Link
-from zerotrust.context import Span, Undecided
+from zerotrust.context import RequestContext, Span
 from zerotrust.decision import Decision
-from zerotrust.dialect import Form
-from zerotrust.identity import Principal
 from zerotrust.receipts.calls import Calls
 from zerotrust.routes import UNLISTED, Route
-from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.transport import requests
 
 
-@dataclass(slots=True)
-class Call:
+@dataclass(slots=True, kw_only=True)
+class Call(RequestContext):
     """One request; the gate fills it in, step by step."""
 
     scope: Scope
     began: int = field(default_factory=lambda: time.monotonic_ns())  # noqa: PLW0108 - looked up late, for tests
     """In nanoseconds, by the monotonic clock."""
-    span: Span = field(default_factory=Span)
-    peer: Peer = NO_PEER
-    principal: Principal | None = None
     route: Route = UNLISTED
     permission: str | None = None
     operation: str | None = None
-    form: Form = field(default_factory=Form)
     first: Message | None = None
     last: Message | None = None
     """The first and the last message that was sent."""
@@ -48,7 +40,7 @@ class Call:
     recorded: bool = False
     """Whether the admission is on record; if so, the outcome will be, too."""
     calls: Calls | None = None
-    """What its handler has asked of others, for its receipt; None for a caller without a verified token."""
+    """None for a caller without a verified token."""
     receipt: str | None = None
     """The SHA-256 of its receipt, if the answer has one."""
     ended: Literal["complete", "cut_off", "failed"] = "cut_off"
@@ -57,10 +49,6 @@ class Call:
     request_digest: Any = field(default_factory=hashlib.sha256)
     answer_digest: Any = field(default_factory=hashlib.sha256)
     """Digest of the content so far; of an answer, without its receipts."""
-    unwritten: list[Awaitable[object]] = field(default_factory=list)
-    """Records that the answer waits for."""
-    undecided: Undecided = field(default_factory=Undecided)
-    """Decisions without which there is no answer."""
     over: ExitStack = field(default_factory=ExitStack)
     """What to do when the request ends."""
 

@@ -1,6 +1,6 @@
-"""The principal, the peer and the trace of the request being handled, and the records that its answer waits for.
+"""The request being handled: its principal, its peer, its trace, and what its answer waits for.
 
-The gate sets them; all code that a handler calls may read them.
+The gate sets it and fills it in (`call.py`); all code that a handler calls may read it.
 """
 
 import secrets
@@ -10,25 +10,7 @@ from dataclasses import dataclass, field
 
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
-from zerotrust.spiffe.svid import Peer
-
-PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
-PEER: ContextVar[Peer] = ContextVar("peer")
-FORM: ContextVar[Form] = ContextVar("form")
-UNWRITTEN: ContextVar[list[Awaitable[object]]] = ContextVar("unwritten")
-"""Each is done when a record is on the disk."""
-
-
-class Undecided(set[object]):
-    """One for each decision that an engine elsewhere has been asked for and that nobody has awaited to its end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.refusals: list[Exception] = []
-        """What such decisions have raised."""
-
-
-UNDECIDED: ContextVar[Undecided] = ContextVar("undecided")
+from zerotrust.spiffe.svid import NO_PEER, Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +32,52 @@ class Span:
         return f"00-{self.trace_id}-{self.span_id}-01"
 
 
-TRACE: ContextVar[Span] = ContextVar("trace")
+class Undecided(set[object]):
+    """One for each decision that an engine elsewhere has been asked for and that nobody has awaited to its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals: list[Exception] = []
+        """What such decisions have raised."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestContext:
+    """What code that handles a request may know of it."""
+
+    span: Span = field(default_factory=Span)
+    peer: Peer = NO_PEER
+    principal: Principal | None = None
+    """The caller, once its token is verified."""
+    form: Form = field(default_factory=Form)
+    unwritten: list[Awaitable[object]] = field(default_factory=list)
+    """Records that the answer waits for; each is done when it is on the disk."""
+    undecided: Undecided = field(default_factory=Undecided)
+    """Decisions without which there is no answer."""
+    calls: object = None
+    """What its handler has asked of others, for its receipt (`receipts/calls.py`)."""
+
+
+REQUEST: ContextVar[RequestContext] = ContextVar("request")
 
 
 def current_principal() -> Principal:
     """Return the caller of the request being handled.  Raises `LookupError` if no gate has admitted one."""
-    return PRINCIPAL.get()
+    if (principal := REQUEST.get().principal) is None:
+        raise LookupError("the request has no verified caller")
+    return principal
 
 
 def current_peer() -> Peer:
     """Return the peer of the connection on which the current request came."""
-    return PEER.get()
+    return REQUEST.get().peer
 
 
 def current_trace() -> str:
     """Return the trace id of the request being handled: 32 hexadecimal digits."""
-    return TRACE.get().trace_id
+    return REQUEST.get().span.trace_id
 
 
 def current_span() -> Span:
     """Return the span of the request being handled."""
-    return TRACE.get()
+    return REQUEST.get().span

@@ -12,10 +12,10 @@ from zerotrust.audit.event_parts import Caller, Decided, Effect
 from zerotrust.audit.event_types import Access
 from zerotrust.audit.forms import named, sanitize
 from zerotrust.audit.recorder import Recorder
-from zerotrust.context import UNDECIDED
+from zerotrust.context import REQUEST
 from zerotrust.decision import Decision, Denied, PolicyEngine, Question, Resource
 from zerotrust.identity import Principal
-from zerotrust.receipts.calls import CALLS
+from zerotrust.receipts.calls import current_calls
 from zerotrust.revocation import Revocations
 
 
@@ -44,7 +44,7 @@ class Decider:
                 principal=Caller.of(caller),
                 effect=effect if decision else None,
             )
-            if calls := CALLS.get():
+            if calls := current_calls():
                 calls.about(sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
             if not decision:  # control: denial-raised
                 self._recorder.write_before_answer(event)
@@ -66,7 +66,7 @@ class Decider:
         A no that another task awaits, as with `create_task` or `gather`, stays noted: nobody may look at that task.
         If the handler lets it through, the refusal goes out all the same (`app.py`).
         """
-        undecided, pending, here = UNDECIDED.get(), object(), asyncio.current_task()
+        undecided, pending, here = REQUEST.get().undecided, object(), asyncio.current_task()
         undecided.add(pending)
 
         async def when_decided() -> None:

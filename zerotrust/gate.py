@@ -25,14 +25,14 @@ from zerotrust.binding import check_holder, check_peer
 from zerotrust.call import Call
 from zerotrust.call_lifetime import while_valid
 from zerotrust.clock import NonDecreasingClock
-from zerotrust.context import FORM, PEER, PRINCIPAL, TRACE, UNDECIDED, UNWRITTEN
+from zerotrust.context import REQUEST
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
 from zerotrust.dialect import PLAIN, Dialect, Form
 from zerotrust.hardening.in_flight import Limits
 from zerotrust.hardening.turns import Turns
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.issuer.jwks import SigningKeys
-from zerotrust.receipts.calls import CALLS, Calls
+from zerotrust.receipts.calls import Calls
 from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need, Requirement, Routes
 from zerotrust.routing import RouteTable
@@ -98,13 +98,8 @@ class Gate:
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
         form = Form(self._metadata_url, self._dialect(scope["path"]))
-        call = Call(scope, peer=scope.get("state", {}).get("peer", NO_PEER), form=form)
-        FORM.set(form)
-        PEER.set(call.peer)
-        TRACE.set(call.span)
-        UNWRITTEN.set(call.unwritten)
-        UNDECIDED.set(call.undecided)
-        CALLS.set(None)
+        call = Call(scope=scope, peer=scope.get("state", {}).get("peer", NO_PEER), form=form)
+        REQUEST.set(call)
         answer = Sealing(call, self._sign)
 
         async def sending(message: Message) -> None:
@@ -152,7 +147,6 @@ class Gate:
             await self._app(call.scope, receive, send)
             call.ended = "complete"
             return None
-        PRINCIPAL.set(call.principal)
         return await self._run(call, receive, send)
 
     async def _receive_lifespan(self, receive: Receive) -> Message:
@@ -179,11 +173,9 @@ class Gate:
         check_holder(call.principal, call.peer, self._expected)  # (4)
         if self._notary:
             call.calls = Calls()
-            CALLS.set(call.calls)
         if call.peer.id is None and (note_user := call.scope.get("state", {}).get("note_user")):
             note_user(call.principal.subject)
         call.follow_trace()
-        TRACE.set(call.span)
         if not (status := self._revocations.of(call.principal)):  # (5)  # control: caller-not-revoked
             raise Denied(status.reason, status.detail)
         if call.route is UNLISTED:  # control: route-listed
@@ -195,7 +187,6 @@ class Gate:
         self._limits.enter(call.peer.id, user, call.over, delegated=delegated)
         receive, asked = await requests.body(headers, receive, most=required.max_body)
         call.form = replace(call.form, request_id=request_id(asked), parsed=True)
-        FORM.set(call.form)
         decision = await self._decide(call, required.need(path, headers, asked))  # (6)
         await self._introspect(call.principal, str(call.permission))  # (7)  # control: high-risk-introspected
         await self._record(call, decision)  # (8)  # control: recorded-before-served

@@ -40,7 +40,7 @@ from zerotrust.issuer.exchange import MARGIN, Assertions, ExchangedToken, Exchan
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
-from zerotrust.receipts.calls import CALLS, Calls
+from zerotrust.receipts.calls import Calls, current_calls
 from zerotrust.registry.expected import expected_at
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -254,7 +254,7 @@ class Service:
             calls.exchanged(wanted.audience, token.token_id)
             return token
 
-        if isinstance(token := await noted(CALLS.get() or Calls()), Denied):
+        if isinstance(token := await noted(current_calls() or Calls()), Denied):
             raise token
         return token
 

@@ -36,7 +36,7 @@ from zerotrust.audit.event_parts import Caller, Peer
 from zerotrust.audit.event_types import Action, RegistryChange
 from zerotrust.audit.forms import sanitize
 from zerotrust.authority.cosignature import MAX_REQUEST
-from zerotrust.context import PRINCIPAL, current_peer, current_principal
+from zerotrust.context import REQUEST, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.feed import PATH
@@ -218,7 +218,7 @@ def _of_keycloak(change: Change) -> RegistryChange:
 
 def _change(action: Action, target: str, cause: str = "") -> RegistryChange:
     """Return the event for a change by the current caller, an operator or attestation."""
-    operator, peer = PRINCIPAL.get(None), current_peer().id
+    operator, peer = REQUEST.get().principal, current_peer().id
     return RegistryChange(
         action=action,
         target=sanitize(target),

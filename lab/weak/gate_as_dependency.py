@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message
 
 from zerotrust.call import Call
-from zerotrust.context import PRINCIPAL, TRACE
+from zerotrust.context import REQUEST
 from zerotrust.gate import Gate
 from zerotrust.routes import Routes
 from zerotrust.service import Service
@@ -37,12 +37,10 @@ class GateAsDependency(Service):
         return app
 
     async def _admit(self, request: Request) -> None:
-        call = Call(request.scope, peer=request.scope["state"]["peer"])
-        TRACE.set(call.span)
+        call = Call(scope=request.scope, peer=request.scope["state"]["peer"])
+        REQUEST.set(call)
         with call.over:  # it is not recorded when it ends
             await self._gate._admit(call, _read_already)  # the app answers its exceptions
-        if call.principal:
-            PRINCIPAL.set(call.principal)
 
 
 async def _read_already() -> Message:

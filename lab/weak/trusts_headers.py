@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from zerotrust.context import PRINCIPAL, current_principal
+from zerotrust.context import REQUEST, current_principal
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 
@@ -26,7 +26,8 @@ def _renaming(app: ASGIApp) -> ASGIApp:
     async def renamed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and "x-user" in (headers := Headers(scope=scope)):
             groups = frozenset({headers["x-groups"]})
-            PRINCIPAL.set(replace(current_principal(), subject=headers["x-user"], groups=groups))
+            principal = replace(current_principal(), subject=headers["x-user"], groups=groups)
+            REQUEST.set(replace(REQUEST.get(), principal=principal))
         await app(scope, receive, send)
 
     return renamed

@@ -37,7 +37,7 @@ from tests.support.door import NOW, Door
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import fresh_revocations
 from zerotrust.audit.chain import first_bad_record
-from zerotrust.context import TRACE, Span
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.registry.events import changed, heartbeat, read_heartbeat
@@ -365,7 +365,7 @@ async def test_a_party_that_answers_after_its_suspension(target: Target) -> Trie
         mcp_transport=httpx2.MockTransport(lambda _: httpx2.Response(500)),
     )
     got, told = b"", "its answer"
-    TRACE.set(Span())
+    REQUEST.set(RequestContext())
     try:
         with calling_with(ExchangedToken(reader, "t", time.time() + 60, "T")):
             got = (await egress.http.post("https://reader.test")).content

@@ -16,7 +16,7 @@ from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, snapshot_of
 from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
 from zerotrust.authority.snapshot_files import load_snapshot
-from zerotrust.context import TRACE, Span
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied
 from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
@@ -102,7 +102,7 @@ async def _plain(egress: EgressClients, origin: str) -> httpx.Response:
 def _with_a_token(audience: str = "inference") -> Call:
     async def call(egress: EgressClients, origin: str) -> httpx.Response:
         token = ExchangedToken(registry().id(audience), "t", time.time() + 60, "T")
-        TRACE.set(Span())  # what the gate does for the request being handled
+        REQUEST.set(RequestContext())  # what the gate does for the request being handled
         with calling_with(token):
             return await egress.http.get(f"{origin}/v1/models")
 

@@ -17,7 +17,7 @@ from tests.support.issuer import Issuer
 from tests.support.key_updates import Stranger
 from tests.support.outside import answering
 from tests.support.system import fresh_revocations
-from zerotrust.context import TRACE, Span
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ANSWER
@@ -49,7 +49,7 @@ class Compromised(Scene):
                 transport=Connections(directory, svid),
                 mcp_transport=MCPConnections(directory, svid),
             )
-            TRACE.set(Span())  # what the gate does for the request being handled
+            REQUEST.set(RequestContext())  # what the gate does for the request being handled
             with calling_with(ExchangedToken(READER_ID, "t", time.time() + 60, "T")):
                 yield (
                     {

@@ -72,7 +72,7 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
 @pytest.fixture
 def called(system: System) -> Iterator[list[str]]:
     """Every card that is asked for; the request that it is for is not handled here."""
-    trace = context.TRACE.set(context.Span())
+    before = context.REQUEST.set(context.RequestContext())
     seen: list[str] = []
     for name in ("agent/reader", "agent/writer"):
         app = system.apps[system.addresses[name]]
@@ -84,7 +84,7 @@ def called(system: System) -> Iterator[list[str]]:
 
         system.apps[system.addresses[name]] = noting
     yield seen
-    context.TRACE.reset(trace)
+    context.REQUEST.reset(before)
 
 
 async def test_a_card_is_asked_for_once_for_as_long_as_its_signature_is_good(

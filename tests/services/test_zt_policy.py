@@ -30,7 +30,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.segments import Segments
-from zerotrust.context import PRINCIPAL
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied, Reason
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt.output import console
@@ -77,7 +77,7 @@ class Authority:
             assert request.headers["authorization"].startswith("Bearer ")
             olga = replace(caller("zt-policy", subject="olga", scopes=["policy.admin"]), audience=CALLER.audience)
             olga = replace(olga, token_id="t", client="zt-policy", session="s", lineage=())
-            PRINCIPAL.set(olga)
+            REQUEST.set(RequestContext(principal=olga))
             return await call(request)
 
         app.add_exception_handler(Denied, refused)

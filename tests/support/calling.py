@@ -36,7 +36,7 @@ def clients(answer: Answered, revocations: Revocations | None = None) -> EgressC
             raise answered
         return answered
 
-    context.TRACE.set(SPAN)  # what the gate does for the request being handled
+    context.REQUEST.set(context.RequestContext(span=SPAN))  # what the gate does for the request being handled
     return EgressClients(
         ADDRESSES,
         revocations=revocations or fresh_revocations(),

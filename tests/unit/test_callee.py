@@ -11,8 +11,9 @@ import pytest
 
 from tests.support.calling import ADDRESSES, DOCUMENTS, READER, clients, token
 from tests.support.system import fresh_revocations
+from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
-from zerotrust.receipts.calls import CALLS, Calls
+from zerotrust.receipts.calls import Calls, current_calls
 from zerotrust.revocation import Revocations
 from zerotrust.transport.egress import calling_with
 
@@ -40,10 +41,10 @@ class Call:
     """Calls the reader, which is answering when a test suspends it."""
 
     def __init__(self) -> None:
-        CALLS.set(Calls())
         self.revocations = fresh_revocations()
         self.answer = Answering(self.suspend)
         self.egress = clients(lambda library, _: library.Response(200, stream=self.answer), self.revocations)
+        REQUEST.get().calls = Calls()
 
     async def suspend(self, party: str = READER) -> None:
         self.revocations.change((self.revocations.number or 0) + 1, ("party", party), "drift")
@@ -65,7 +66,7 @@ class Call:
     @property
     def noted(self) -> list[str | None]:
         """Why the call has no receipt."""
-        calls = CALLS.get()
+        calls = current_calls()
         assert calls
         return [one.reason for one in calls.asked() if one.answer is None]
 

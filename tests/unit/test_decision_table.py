@@ -1,6 +1,7 @@
 """The decision table, asked row by row; and that it notices each condition of a rule that is gone."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from authorities.policy import decisions
 from authorities.policy.decisions import Row, TableError, rows
 from registration.realm.users import USERS
 from tests.support.system import POLICIES, POLICY, registry
+from zerotrust.decision import Resource
 from zerotrust.runtime import policy_of
 
 REGISTRY = registry()
@@ -54,6 +56,18 @@ def test_the_table_notices_each_condition_that_is_gone(number: int, found: re.Ma
     wrong = [row for row in TABLE if row.differs(row.ask(weaker))]
 
     assert any(not row.allowed for row in wrong) or found["condition"] in HELD_BY_THE_REGISTRY
+
+
+SCOPE_OF = {"read": "tool.read", "create": "tool.write", "replace": "tool.write", "delete": "tool.write"}
+
+
+@pytest.mark.parametrize("verb", SCOPE_OF)
+def test_nobody_does_with_a_document_what_the_token_has_no_scope_for(verb: str) -> None:
+    """A rule that covered one more action than it names would permit it."""
+    others = frozenset(REGISTRY.scopes) - {SCOPE_OF[verb]}
+    documents = [(row.who, row.at) for row in TABLE if isinstance(row.at, Resource)]
+
+    assert not any(ENGINE.decide_on(replace(who, scopes=others), f"document.{verb}", at) for who, at in documents)
 
 
 HEAD = """

@@ -72,7 +72,7 @@ async def test_a_token_goes_to_its_audience_with_the_trace(out: Out, kind: str, 
 
     assert out.sent[0].headers["traceparent"] == f"00-{SPAN.trace_id}-{SPAN.span_id}-01"
     assert "tracestate" not in out.sent[0].headers
-    context.TRACE.set(replace(SPAN, state="vendor=1"))
+    context.REQUEST.set(context.RequestContext(span=replace(SPAN, state="vendor=1")))
     with calling_with(token()):
         await out.post(kind, f"http://127.0.0.1:8104{path}")
     assert out.sent[1].headers["tracestate"] == "vendor=1"

@@ -4,7 +4,7 @@ import json
 import logging
 
 from tests.support.door import Clock
-from zerotrust.context import TRACE, Span
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.transport.logs import MOST_REPEATED, SECONDS_REPEATED, _JsonLines, _Seldom
 
 
@@ -42,11 +42,11 @@ def test_what_belongs_to_a_request_or_has_a_stack_trace_is_never_left_out() -> N
     failed = logging.LogRecord("tests", logging.WARNING, "", 1, "failed", (), (ValueError, ValueError(), None))
     assert [seldom.filter(failed) for _ in range(2)] == [True, True]
 
-    before = TRACE.set(Span())
+    before = REQUEST.set(RequestContext())
     try:
         assert [seldom.filter(warned("refused")) for _ in range(2)] == [True, True]
     finally:
-        TRACE.reset(before)
+        REQUEST.reset(before)
 
 
 def test_so_many_warnings_are_remembered_and_then_none() -> None:

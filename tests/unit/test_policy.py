@@ -237,13 +237,21 @@ DOOR = REGISTRY.id("authority/registry")
 DOORS = [("zt", "registry.admin", "authority/registry"), ("zt-policy", "policy.admin", "authority/policy")]
 
 
-def test_an_operator_without_the_scope_in_the_token_is_told_which_and_the_policy_by_itself_asks_for_it() -> None:
-    without = caller("zt", "tool.read", groups="/operators")
+def test_a_caller_without_the_scope_in_the_token_is_told_which() -> None:
+    told = POLICY.decide(caller("zt", "tool.read", groups="/operators"), "registry.admin", DOOR)
 
-    told = POLICY.decide(without, "registry.admin", DOOR)
     assert told == Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail="needs registry.admin")
-    decision = POLICY._ask(without, "registry.admin", Resource("Party", DOOR), permission="registry.admin")
-    assert decision.reason is Reason.POLICY_DENIED
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("party", REGISTRY.parties)
+def test_the_rules_by_themselves_open_no_api_without_its_scope(party: str, scope: str) -> None:
+    """`decide` asks for the scope first, so here the rules are asked directly."""
+    without = caller(party, " ".join(EVERYTHING - {scope}), groups="/engineering /operators")
+    apis = [Resource("Party", REGISTRY.id(name)) for name in REGISTRY.parties]
+
+    answers = {POLICY._ask(without, scope, api, permission=scope).reason for api in apis}
+    assert answers == {Reason.POLICY_DENIED}
 
 
 def changed_entity(client: str, door: str, **attributes: Any) -> CedarPolicy:

@@ -289,7 +289,7 @@ def test_a_request_that_asks_for_more_than_can_be_noted_has_no_receipt(
 def call() -> Call:
     """A call whose caller was verified."""
     caller = principal(actors=(READER,), audience=TOOL, token_id="T2", lineage=("T0", "T1"))
-    return Call({"type": "http", "method": "POST", "path": "/tasks"}, principal=caller, calls=Calls())
+    return Call(scope={"type": "http", "method": "POST", "path": "/tasks"}, principal=caller, calls=Calls())
 
 
 def signed(call: Call) -> str | None:

@@ -133,6 +133,21 @@ def test_a_rogue_is_answered_by_what_attestation_logs_of_its_process_and_removed
     assert stack.started["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_a_rogue_can_be_alone_while_the_service_that_it_resembles_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, did = with_party(event("refused", why="it runs as root")), list[str]()
+    begin = stack.run
+
+    def run(*command: str, **options: Any) -> Asked:
+        did.append(" ".join(command) or "the rogue")
+        return stack if command else begin(**options)
+
+    monkeypatch.setattr(stack, "run", run)
+    monkeypatch.setattr(stack, "start", lambda: did.append("start"), raising=False)
+
+    assert rogue(cast("Stack", stack), "reader", stopped=True).refusal == "it runs as root"
+    assert did == ["stop reader", "the rogue", "start"]
+
+
 def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = with_party()
     monkeypatch.setattr(rogues, "until", lambda found: bool(found()))

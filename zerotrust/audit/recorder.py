@@ -10,7 +10,7 @@ from zerotrust.audit.event_types import Alarm, Counts, Data, Issued
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
-from zerotrust.context import TRACE, UNWRITTEN, Span
+from zerotrust.context import REQUEST, Span
 from zerotrust.decision import Denied, Reason
 
 
@@ -30,7 +30,7 @@ class Recorder:
 
     def write_before_answer(self, data: Data) -> None:
         """Queue an event; the gate does not answer the current request before it is on the disk."""
-        UNWRITTEN.get().append(self.append(data))
+        REQUEST.get().unwritten.append(self.append(data))
 
     async def written(self, records: list[Awaitable[object]]) -> None:
         """Take these out of the list, and return when they are on the disk.  Raises `Denied`."""
@@ -53,13 +53,13 @@ class Recorder:
         self._journal.close()
 
     def _event(self, data: Data) -> bytes:
-        span = None if isinstance(data, Counts | Issued | Alarm) else TRACE.get(None)
+        request = None if isinstance(data, Counts | Issued | Alarm) else REQUEST.get(None)
         now = int(self._clock() * MICROSECONDS)
         return AuditEvent(
             schema=SCHEMA,
             time=now,
             service=self._service,
-            trace=_trace(span) if span else None,
+            trace=_trace(request.span) if request else None,
             data=data,
             measurement=self.measurement,
         ).canonical()

@@ -7,11 +7,11 @@ gate has begun it, nothing is noted.
 import hashlib
 from bisect import insort
 from collections import defaultdict
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from operator import attrgetter
 
 from zerotrust.audit.forms import Text
+from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, ReasonCode
 from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, named, sole, taken
 from zerotrust.receipts.receipt import (
@@ -192,4 +192,7 @@ class Calls(Shielding):
         return (*made, *unused)
 
 
-CALLS: ContextVar[Calls | None] = ContextVar("calls", default=None)
+def current_calls() -> Calls | None:
+    """Return what the request being handled has asked of others; None where no gate has begun to note it."""
+    request = REQUEST.get(None)
+    return request.calls if request and isinstance(request.calls, Calls) else None

@@ -21,7 +21,7 @@ from zerotrust.hardening.pools import Connections, MCPConnections, origin
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ELEMENTS, PLAIN, REPORTING_MARGIN, SECONDS, read
 from zerotrust.limits.strict_json import check_size
-from zerotrust.receipts.calls import CALLS
+from zerotrust.receipts.calls import current_calls
 from zerotrust.receipts.carried import HEADER
 from zerotrust.receipts.receipt import NOT_SENT
 from zerotrust.registry.snapshot import RegistrySnapshot
@@ -230,7 +230,7 @@ class EgressClients:
         request.headers["traceparent"] = (span := current_span()).traceparent
         if span.state:
             request.headers["tracestate"] = span.state
-        if calls := CALLS.get():
+        if calls := current_calls():
             noted = calls.called(token.audience, token.token_id, await request.aread())
             request.extensions = {**request.extensions, _CALL: noted}
 

@@ -8,10 +8,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
-from zerotrust.context import FORM, current_trace
+from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Form
-from zerotrust.receipts.calls import CALLS
+from zerotrust.receipts.calls import current_calls
 from zerotrust.receipts.carried import MEMBER
 
 RETRY_AFTER = 1
@@ -51,7 +51,7 @@ def problem(refusal: Denied, trace_id: str, *, begun: bool = False) -> dict[str,
     error, scope = refusal.error or "unauthorized", {"scope": refusal.scope} if refusal.scope else {}
     # control: refusal-detail-hidden
     found = {"error": error, "reason": refusal.public_reason, "trace_id": trace_id} | scope | dict(refusal.more)
-    if calls := CALLS.get():
+    if calls := current_calls():
         calls.refusal = refusal
         if begun or not calls.brief:
             found[MEMBER] = ""
@@ -109,4 +109,5 @@ class DeniedResponse(Response):
         self._refusal = refusal
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_refusal(self._refusal, current_trace(), send, FORM.get(Form()))
+        request = REQUEST.get()
+        await send_refusal(self._refusal, request.span.trace_id, send, request.form)

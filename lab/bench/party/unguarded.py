@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from testkit import principal
 from zerotrust.audit.event_parts import Effect
-from zerotrust.context import PRINCIPAL, TRACE, Span
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Resource
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.revocation import Revocations
@@ -48,8 +48,7 @@ class Unguarded(Service):
         """Admit every call; the context has what handlers read, but nothing was verified."""
 
         async def open_door(scope: Scope, receive: Receive, send: Send) -> None:
-            TRACE.set(Span())
-            PRINCIPAL.set(ANYBODY)
+            REQUEST.set(RequestContext(principal=ANYBODY))
             await app(scope, receive, send)
 
         return open_door
