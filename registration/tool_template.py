@@ -8,12 +8,12 @@ from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
-from zerotrust.adapters.mcp import GUARD_ARGUMENTS, METADATA_PATH, PATH, tool_app, tool_server
-from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.context import current_principal
 from zerotrust.routes import Public, Routes
 from zerotrust.runtime import run
 from zerotrust.service import Service
+from zerotrust.tool.mcp import GUARD_ARGUMENTS, METADATA_PATH, PATH, tool_app, tool_server
+from zerotrust.tool.mcp_tools import McpTools
 
 TOOLS = {"example": "tool.example"}
 """Each tool, and the scope that a caller needs for it."""

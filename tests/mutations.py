@@ -64,7 +64,7 @@ TESTS = {
         "services/test_bundle services/test_accepting services/test_server attacks/test_o_keys_door "
         "attacks/test_o_costs input/test_wire"
     ),
-    "adapters.a2a": (
+    "agent.a2a": (
         "services/test_discovery services/test_reader services/test_clients faults/test_tasks "
         "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation"
     ),
@@ -141,7 +141,7 @@ TESTS = {
     "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_feed",
     "registry.lock": "unit/test_lock unit/test_register",
     "transport.logs": "input/test_values unit/test_logs faults/test_disk",
-    "adapters.mcp_tools": (
+    "tool.mcp_tools": (
         "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers "
         "attacks/test_i_mcp attacks/test_e_scope"
     ),
@@ -197,15 +197,15 @@ TESTS = {
         "unit/test_strict_json unit/test_token_validation unit/test_gate fuzz/test_properties attacks/test_b_jose"
     ),
     "spiffe.svid": "unit/test_svid unit/test_tls unit/test_statement unit/test_imports",
-    "adapters.agent_loop": "unit/test_agent_loop services/test_reader services/test_writer attacks/test_l_model",
-    "adapters.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks",
+    "agent.agent_loop": "unit/test_agent_loop services/test_reader services/test_writer attacks/test_l_model",
+    "agent.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks",
     "adapters.model_choice": "unit/test_agent_loop unit/test_imports services/test_reader",
-    "adapters.tool_client": (
+    "agent.tool_client": (
         "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
         "services/test_story attacks/test_l_model attacks/test_i_mcp"
     ),
     "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools attacks/test_u_registration",
-    "adapters.mcp": (
+    "tool.mcp": (
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),
     "shielded": "unit/test_shielded services/test_notify services/test_documents",
@@ -235,7 +235,7 @@ EXCUSED = {
     "spiffe.tls: if sys.version_info >= (3, 13):": "the other way does the same; this one is public",
     "hardening.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
-    "adapters.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
+    "tool.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
 }
 """`module: deleted` to why nobody can notice that it is gone."""
 

@@ -8,7 +8,7 @@
     }
 
 A mounted app is one route, `/mounted/at/{path:path}`.  `routing.py` finds the one that a request is for.  The tools of
-an MCP server have theirs in `adapters/mcp_tools.py`.
+an MCP server have theirs in `tool/mcp_tools.py`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -5,12 +5,12 @@ Before `answer` runs, the gate has verified, decided and recorded.  `answer` nar
 
 from starlette.types import ASGIApp
 
-from zerotrust.adapters.a2a import DIALECTS, agent_app
 from zerotrust.adapters.agent_card import CARD_PATH, PATH
-from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import Answer
-from zerotrust.adapters.model_client import ModelClient
-from zerotrust.adapters.tool_client import ToolClient
+from zerotrust.agent.a2a import DIALECTS, agent_app
+from zerotrust.agent.agent_loop import run_tool_loop
+from zerotrust.agent.model_client import ModelClient
+from zerotrust.agent.tool_client import ToolClient
 from zerotrust.routes import MAX_MESSAGE, MutualTLS, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from authorities.attestation.verifier.measure import MeasureError
-from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import Registry
 from zerotrust.routes import Requirement, Scope
+from zerotrust.tool.mcp_tools import McpTools
 
 _CALLERS = {"exchange": 0, "ToolClient": 1, "ModelClient": 1, "ask_agent": 1}
 """What calls another party, and the position of the argument that names it."""

@@ -35,7 +35,7 @@ from tests.support.receipts import unreceipted
 from tests.support.system import MCPWire, Wire
 from tools.documents.document import Document
 from tools.documents.store import Store
-from zerotrust.adapters import a2a
+from zerotrust.agent import a2a
 from zerotrust.decision import Reason
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Peer

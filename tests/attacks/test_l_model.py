@@ -20,7 +20,7 @@ from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, answering_with, attack, message, tool_call
 from tests.support.leaks import holds_token
 from tests.support.waiting import until
-from zerotrust.adapters.agent_loop import MAX_IDLE, MAX_SAME
+from zerotrust.agent.agent_loop import MAX_IDLE, MAX_SAME
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason
 from zerotrust.hardening.in_flight import OF_A_PARTY
@@ -293,7 +293,7 @@ async def test_a_model_that_spends_without_end(target: Target) -> Tries:
     usages: list[Any] = [{"total_tokens": 60}, {"total_tokens": 0}, None, {"total_tokens": -(10**9)}]
     for usage in usages:
         heard = saying(target, ("search", {"query": "incident"}), ("read", {"id": "ENG-101"}), usage=usage)
-        with patch.multiple("zerotrust.adapters.agent_loop", MAX_TOKENS=120, MAX_SAME=100):
+        with patch.multiple("zerotrust.agent.agent_loop", MAX_TOKENS=120, MAX_SAME=100):
             tried = await target.send(READER, target.token(READER))
         yield replace(tried, effect=len(heard) > 4)
 

@@ -161,7 +161,7 @@ async def test_a_model_that_never_has_enough(target: Target) -> Tries:
     wishes = [{"id": "1", "type": "function", "function": call} for call in calls]
     answer = orjson.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": wishes}}]})
     target.system.apps[target.system.addresses["inference"]] = answering_with(200, answer)
-    with patch("zerotrust.adapters.agent_loop.MAX_CALLS", most):
+    with patch("zerotrust.agent.agent_loop.MAX_CALLS", most):
         tried = await target.send(READER, target.token(READER), on_record_at=TOOL)
     done = [r for r in tried.recorded if r.get("operation") == "document.read"]
     yield replace(tried, effect=len(done) > most)

@@ -16,8 +16,8 @@ from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import Hop, Task, digest, spiffe_id
 from tests.support.receipts import said
 from tests.support.records import CALLER
-from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import Answer
+from zerotrust.agent.agent_loop import run_tool_loop
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Refusal, Request

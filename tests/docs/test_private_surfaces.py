@@ -22,7 +22,7 @@ PRODUCT = (
 LISTED = {
     ("_base_executable", "authorities/attestation/local/environment.py"): "services/test_attestation.py",  # sys
     ("_create", "zerotrust/spiffe/records.py"): "unit/test_records.py",  # ssl.SSLObject
-    ("_generate_error_response", "zerotrust/adapters/a2a.py"): "services/test_reader.py",  # a2a-sdk
+    ("_generate_error_response", "zerotrust/agent/a2a.py"): "services/test_reader.py",  # a2a-sdk
     ("_pool", "zerotrust/hardening/pools.py"): "unit/test_pools.py",  # httpx, httpx2: AsyncHTTPTransport
     ("_pool", "zt/people/login.py"): "services/test_sign_in.py",  # httpx
     ("_proto", "authorities/attestation/spiffe/workload_api.py"): "services/test_attestation.py",  # spiffe

@@ -13,11 +13,11 @@ import orjson
 from tests.support.door import NOW, TOOLS
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import registry
-from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.token_validation import CLOCK_SKEW, Expected, key_id, verify_token
+from zerotrust.tool.mcp_tools import ERA, McpTools
 from zerotrust.transport.jsonrpc import LONGEST_ID, request_id
 from zerotrust.transport.requests import bearer
 

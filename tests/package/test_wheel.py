@@ -22,8 +22,10 @@ for package in zerotrust, evidence, zt, testkit:
             print(module.name, error, sep=": ")
 """
 NEEDS_AN_EXTRA = {
-    **dict.fromkeys((f"zerotrust.adapters.{name}" for name in ("a2a", "agent_card", "agent_client")), "a2a"),
-    **dict.fromkeys((f"zerotrust.adapters.{name}" for name in ("agent_loop", "mcp", "tool_client")), "mcp"),
+    **dict.fromkeys(
+        (f"zerotrust.{name}" for name in ("agent.a2a", "adapters.agent_card", "adapters.agent_client")), "a2a"
+    ),
+    **dict.fromkeys((f"zerotrust.{name}" for name in ("agent.agent_loop", "agent.tool_client", "tool.mcp")), "mcp"),
     **dict.fromkeys(
         ("testkit.intruders", "testkit.records", "testkit.rogue", "testkit.stack", "testkit.users"), "docker"
     ),

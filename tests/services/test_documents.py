@@ -19,8 +19,8 @@ from tests.support.system import ROOT, System, running
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
 from tools.documents.store import LONGEST_WORD, MOST_BYTES, MOST_DRAFTS, MOST_NAMED, MOST_WORDS, Store
 from zerotrust import VERSION
-from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.tool.mcp_tools import ERA
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]

@@ -22,8 +22,8 @@ from tests.support.receipts import carried, receipts, told
 from tests.support.system import System, running
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.adapters.agent_client import LONGEST_ANSWER, TOO_LONG
-from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import LONGEST_REFUSAL, Answer
+from zerotrust.agent.agent_loop import run_tool_loop
 from zerotrust.audit.event_types import Counts, Outcome
 from zerotrust.audit.record import event_of
 from zerotrust.authority.leaf import Heads, heads_leaf
@@ -210,7 +210,7 @@ async def test_an_exchange_for_which_an_agent_no_longer_waits_ends_before_its_an
     monkeypatch.setattr(exchanger, "_ask", slow)
     if refused is None:
         monkeypatch.setattr(exchanger, "_tokens", Bounded(0))
-        monkeypatch.setattr("zerotrust.adapters.agent_loop.MAX_SECONDS", 0)
+        monkeypatch.setattr("zerotrust.agent.agent_loop.MAX_SECONDS", 0)
     answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
     answered.set()
     await asyncio.gather(*exchanger._flights.values(), return_exceptions=True)

@@ -26,7 +26,6 @@ from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer, Known
 from tests.support.records import flat, records
 from tests.support.system import POLICY, Wire, fresh_revocations
-from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.audit.chain import events
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.event_types import Counts
@@ -41,6 +40,7 @@ from zerotrust.routes import Public, Routes, Scope
 from zerotrust.runtime import policy_of
 from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.token_validation import Expected
+from zerotrust.tool.mcp_tools import ERA, McpTools
 from zerotrust.transport.jsonrpc import JSON_RPC
 
 NOW = 1_800_000_000.0

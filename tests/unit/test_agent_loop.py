@@ -13,12 +13,12 @@ import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageContent, TextContent
 
-from zerotrust.adapters import agent_loop as loop
-from zerotrust.adapters.agent_loop import run_tool_loop
 from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError
 from zerotrust.adapters.model_choice import LONGEST_MODEL, model_name
-from zerotrust.adapters.model_client import EMPTY, LONGEST_NAME, Call, ModelClient, Reply, read_reply
-from zerotrust.adapters.tool_client import Offer, ToolClient
+from zerotrust.agent import agent_loop as loop
+from zerotrust.agent.agent_loop import run_tool_loop
+from zerotrust.agent.model_client import EMPTY, LONGEST_NAME, Call, ModelClient, Reply, read_reply
+from zerotrust.agent.tool_client import Offer, ToolClient
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN
@@ -197,7 +197,7 @@ def callers(monkeypatch: pytest.MonkeyPatch) -> Callers:
 
     def end_in(seconds: float) -> None:
         caller = SimpleNamespace(expires_at=time.time() + seconds)
-        monkeypatch.setattr("zerotrust.adapters.agent_loop.current_principal", lambda: caller)
+        monkeypatch.setattr("zerotrust.agent.agent_loop.current_principal", lambda: caller)
 
     end_in(120)
     return end_in
@@ -404,14 +404,14 @@ async def test_a_reply_is_an_answer_or_the_reason_why_there_is_none_and_then_not
 
 async def test_a_server_that_says_nothing_of_tokens_is_counted_by_bytes() -> None:
     model, task = Asking(), "x" * (loop.MAX_CONVERSATION // 2)
-    with patch("zerotrust.adapters.agent_loop.MAX_TOKENS", 2 * len(task) // loop.BYTES_PER_TOKEN):
+    with patch("zerotrust.agent.agent_loop.MAX_TOKENS", 2 * len(task) // loop.BYTES_PER_TOKEN):
         answer = await worked(task, model, Answering(read="x"))
 
     assert (answer.broken, len(model.heard)) == (loop.NO_TOKENS, 2)
 
 
 async def test_a_model_that_takes_too_long_is_given_up() -> None:
-    with patch("zerotrust.adapters.agent_loop.MAX_SECONDS", 0):
+    with patch("zerotrust.agent.agent_loop.MAX_SECONDS", 0):
         answer = await worked("?", Scripted(SAID, hangs=True), Answering())
 
     assert answer.broken == loop.NO_TIME

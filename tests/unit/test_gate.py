@@ -15,7 +15,6 @@ from tests.support.ca import workload
 from tests.support.door import NOW, Door, Headers, Reply, for_the_tool, tool_call
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
-from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.audit.chain import events
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event_types import Request
@@ -24,6 +23,7 @@ from zerotrust.context import Span, current_span
 from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Routes, Scope
+from zerotrust.tool.mcp_tools import ERA
 from zerotrust.transport.requests import MAX_MEMBERS, MAX_STATE, trace_state
 from zerotrust.transport.responses import DeniedResponse
 

@@ -21,13 +21,13 @@ from tests.support.ca import FOREVER
 from tests.support.door import AT_THE_TOOL, NOW, Door, Reply
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
-from zerotrust.adapters.mcp_tools import ERA
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
 from zerotrust.hardening import in_flight
 from zerotrust.identity import Principal
 from zerotrust.routes import MAX_MESSAGE
 from zerotrust.spiffe.svid import Peer
+from zerotrust.tool.mcp_tools import ERA
 from zerotrust.transport.jsonrpc import JSON_RPC
 
 READER, WRITER, TOOL = "agent/reader", "agent/writer", "tool/documents"

@@ -23,7 +23,7 @@ GATE = [
     "dialect",
     "transport.jsonrpc",
     "routes",
-    "adapters.mcp_tools",
+    "tool.mcp_tools",
     "revocation",
     "revocation_list",
     "hardening.in_flight",
@@ -107,7 +107,8 @@ LAYERS = [
     {"sealing"},
     {"gate"},
     {"service"},
-    {"adapters", "authority", "runtime"},
+    {"adapters", "authority", "runtime", "tool"},
+    {"agent"},
 ]
 """The library from the ground up, by package, or by module where it is in none: each knows only what is below it."""
 
@@ -183,7 +184,7 @@ def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_applicat
 def test_an_sdk_is_needed_by_adapters_alone() -> None:
     for file in (ROOT / "zerotrust").rglob("*.py"):
         outside = {name.partition(".")[0] for name in imports(file)}
-        assert not outside & SDKS or file.parent.name == "adapters", file
+        assert not outside & SDKS or file.parent.name in {"adapters", "agent", "tool"}, file
 
 
 def test_the_library_knows_nobody_that_is_built_from_it() -> None:

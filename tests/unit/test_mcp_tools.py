@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from zerotrust.adapters.mcp_tools import ERA, McpTools
 from zerotrust.decision import Denied, Reason
+from zerotrust.tool.mcp_tools import ERA, McpTools
 
 TOOLS = McpTools({"search": "tool.read", "read": "tool.read", "replace": "tool.write"})
 PATH = "/mcp"

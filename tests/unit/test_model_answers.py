@@ -8,7 +8,7 @@ import pytest
 from inference.answer import Head, Usage
 from inference.backends import checked
 from inference.backends.checked import MAX_CALLS, MAX_LISTED, MAX_TEXT, TooLong
-from zerotrust.adapters.model_client import read_reply
+from zerotrust.agent.model_client import read_reply
 
 CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
 

@@ -20,10 +20,10 @@ from starlette.types import Scope as HttpScope
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
-from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.routes import UNLISTED, MutualTLS, Need, Public, Requirement, Routes, Scope
 from zerotrust.routing import RouteTable
 from zerotrust.service import Service
+from zerotrust.tool.mcp_tools import McpTools
 
 READ, WRITE = Scope("quote.read"), Scope("quote.write")
 

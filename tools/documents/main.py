@@ -7,11 +7,11 @@ from starlette.types import ASGIApp
 
 from tools.documents.store import Store
 from tools.documents.tools import TOOLS, declare
-from zerotrust.adapters.mcp import GUARD_ARGUMENTS, METADATA_PATH, PATH, tool_app, tool_server
-from zerotrust.adapters.mcp_tools import McpTools
 from zerotrust.routes import Public, Routes
 from zerotrust.runtime import run
 from zerotrust.service import Service
+from zerotrust.tool.mcp import GUARD_ARGUMENTS, METADATA_PATH, PATH, tool_app, tool_server
+from zerotrust.tool.mcp_tools import McpTools
 
 ROUTES: Routes = {
     ("POST", PATH): McpTools(TOOLS),

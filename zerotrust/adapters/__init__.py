@@ -1,1 +1,1 @@
-"""Adapters for the SDKs: A2A agents, MCP tools, and the loop in which a model calls tools."""
+"""What speaking A2A needs on both sides: cards, answers, and the client with which one party calls an agent."""

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from zerotrust.adapters.answer import TASK_LIFE, Answer, Outage, PeerError, outage_of
-from zerotrust.adapters.model_client import Call, ModelClient, Reply
-from zerotrust.adapters.tool_client import Offer, ToolClient
+from zerotrust.agent.model_client import Call, ModelClient, Reply
+from zerotrust.agent.tool_client import Offer, ToolClient
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken

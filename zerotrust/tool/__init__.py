@@ -1,0 +1,1 @@
+"""What a tool runs: its MCP server."""
