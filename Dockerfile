@@ -38,10 +38,16 @@ RUN python -B -m authorities.attestation.containers.image /data/base.json
 COPY --from=packages-of-inference /packages /app/packages
 RUN python -B -m authorities.attestation.containers.image /data/inference.packages.json /app/packages
 
-FROM base AS party
+FROM base AS code
 ARG CODE
+ARG WITHOUT
 COPY --chmod=755 zerotrust /app/zerotrust
 COPY --chmod=755 ${CODE} /app/${CODE}
+RUN cd /app && rm -rf ${WITHOUT}
+
+FROM base AS party
+ARG CODE
+COPY --from=code /app /app
 RUN printf 'import runpy, sys\n\nsys.path.append("/app/packages")\nrunpy.run_module("%s.main", run_name="__main__", alter_sys=True)\n' "$(echo ${CODE} | tr / .)" > /app/__main__.py
 USER 47823:47823
 CMD ["python", "-I", "-B", "-u", "/app"]

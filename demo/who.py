@@ -69,6 +69,7 @@ def show_certificates(system: System, shown: Mapping[str, x509.Certificate]) -> 
     rows = []
     for name, certificate in shown.items():
         left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
-        digest = digest_of(system.lock.files_of(system.registry.parties[name].code))
+        party = system.registry.parties[name]
+        digest = digest_of(system.lock.files_of(party.code, party.without))
         rows.append((short(id_of(certificate)), f"{left.total_seconds():.0f} s", f"{digest[:16]}…"))
     show(("certificate of", "valid for", "approved code (SHA-256)"), rows)

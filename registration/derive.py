@@ -30,7 +30,7 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
     parties = {}
     for name, party in registry.parties.items():
         parties[name] = Approved(
-            code=digest_of(everything.files_of(party.code)) if party.code else None,
+            code=digest_of(everything.files_of(party.code, party.without)) if party.code else None,
             card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
             tools=dict(tools.get(name, {})),
         )

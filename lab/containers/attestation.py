@@ -19,7 +19,7 @@ def intruders(registry: Registry, lock: Lock) -> list[Image]:
     """Return the image of the intruder inside each compromised party: the same code, and a file with that name."""
     approved = approving(lock, APP, "intruder", CODE)
     return [
-        image(registry, approved, party, CODE, {"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
+        image(registry, approved, party, CODE, further={"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
         for party in COMPROMISED
     ]
 

@@ -52,6 +52,11 @@ def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
         for name in registry.launched
         if name not in running
     ]
+    for name, service in running.items():
+        if (without := " ".join(registry.parties[name].without)) != services[service]["build"]["args"].get(
+            "WITHOUT", ""
+        ):
+            found.append(f"{COMPOSE}: services.{service}.build.args: {name} needs `WITHOUT: {without}`")
     everybodys = {registry.authorities.registry, registry.authorities.audit, registry.authorities.policy}
     """Every party connects to these, in the one network that all are in."""
     for name in running.keys() - everybodys:

@@ -19,6 +19,8 @@ OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 """Words that are no texts where programs read YAML 1.1; `y` and `n` are shorter than a name."""
 MODEL = "inference.run, llama.chat"
 """What an agent needs to use the model."""
+WITHOUT = {"agent": ["authority", "tool"], "tool": ["adapters", "agent", "authority"]}
+"""The folders of the library that a party of this kind does not get."""
 FIRST_PORT, LAST_PORT = 8101, 8199
 JOURNALS = r"^(?=      - orchestrator:/journals/orchestrator:ro\n)"
 """Before it, in each service that reads the journals, goes that of another party."""
@@ -116,7 +118,8 @@ def add_scope(project: Project, scope: str, server: str) -> None:
 def add_party(project: Project, party: str, rights: str) -> None:
     """Add a party and where it listens.  `rights`: lines of its entry.  Raises `PartyError`."""
     entry = (
-        f"  {party}:\n    id: spiffe\n    keycloak: confidential\n{rights}    code: [{folder_of(party)}, zerotrust]\n\n"
+        f"  {party}:\n    id: spiffe\n    keycloak: confidential\n{rights}    code: [{folder_of(party)}, zerotrust]\n"
+        f"    without: [{', '.join(_without(party))}]\n\n"
     )
     before = re.escape(project.registry.authorities.registry)
     project.edit(REGISTRY, rf"^(?=  {before}:$)", entry, f"+ party {party}")
@@ -125,6 +128,10 @@ def add_party(project: Project, party: str, rights: str) -> None:
     for file, host, number in (LOCAL, "127.0.0.1", port), (CONTAINERS, project.registry.dns_name(party), 443):
         line = f"  {party}: {{ host: {host}, port: {number} }}\n"
         project.edit(file, rf"^(?=  {before}:)", line, f"+ {party} at port {number}")
+
+
+def _without(party: str) -> list[str]:
+    return [f"zerotrust/{folder}" for folder in WITHOUT[party.partition("/")[0]]]
 
 
 def on_the_way(registry: Registry) -> list[str]:
@@ -147,7 +154,8 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
     inside = "".join(f"      to-{service_of[callee]}: {{}}\n" for callee in callees)
     service = (
         f"  {name}:\n    <<: *party\n"
-        f"    build: {{ context: ., target: party, args: {{ <<: *bases, CODE: {folder_of(party)} }} }}\n"
+        f"    build: {{ context: ., target: party, args: {{ <<: *bases, CODE: {folder_of(party)}, "
+        f"WITHOUT: {' '.join(_without(party))} }} }}\n"
         f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{name}\n"
         f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"
         f'    volumes: ["identity:/run/identity:ro", "{name}:/data"]\n'

@@ -255,6 +255,16 @@ def staged(site: Site, user: dict[str, Any], main: str) -> Stage:
     return stage
 
 
+def test_a_stage_has_none_of_the_folders_that_the_party_runs_without(site: Site) -> None:
+    (site.root / "agents/reader/other").mkdir()
+    (site.root / "agents/reader/other/tool.py").touch()
+
+    stage = Stage.build(site.root, ["agents/reader"], ["agents/reader/other"], parent=site.place, prefix="stage-")
+
+    assert [*stage.code] == ["agents/reader/main.py"]
+    assert not (stage.path / "agents/reader/other").exists()
+
+
 def test_no_process_of_the_same_user_can_look_into_a_launched_one(
     site: Site, ordinary: tuple[str, dict[str, Any]]
 ) -> None:

@@ -131,7 +131,10 @@ def locked(registry: Registry, root: Path) -> Lock:
     """Approve a project as it is."""
     files = approved_files(registry, root)
     everything = Lock(files=files, parties={})
-    code = {name: everything.files_of(registry.parties[name].code) for name in registry.launched}
+    code = {
+        name: everything.files_of(registry.parties[name].code, registry.parties[name].without)
+        for name in registry.launched
+    }
     lock = Lock(files=files, parties={name: Approved(code=digest_of(mine)) for name, mine in code.items()})
     (root / "registry.lock").write_text(as_text(lock))
     return lock

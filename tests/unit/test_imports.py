@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.system import ROOT
+from tests.support.system import ROOT, registry
 
 GATE = [
     "identity",
@@ -169,6 +169,33 @@ def test_a_service_knows_itself_and_the_library_and_nothing_else_of_this_project
     for file in (ROOT / service).glob("*.py"):
         known = {name for name in imports(file) if name.partition(".")[0] in ours}
         assert [name for name in known if not name.startswith((package, "zerotrust"))] == [], file
+
+
+def reached(module: str, found: set[Path]) -> set[Path]:
+    """The files of this project that a module imports, directly or not, and its own."""
+    file = ROOT / module.replace(".", "/")
+    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    if file.exists() and file not in found:
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                for name in (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)):
+                    reached(name, found)
+    return found
+
+
+def test_each_party_is_measured_with_the_folders_that_it_needs() -> None:
+    needed: set[Path] = set()
+    for name in registry().launched:
+        party, own = registry().parties[name], set[Path]()
+        reached(party.code[0].replace("/", ".") + ".main", own)
+        folders = {ROOT / folder for folder in party.without}
+        assert [file for file in own if folders & {*file.parents}] == [], name
+        for folder in folders:
+            assert folder.is_dir(), name
+        needed |= own
+    measured = {file for file in (ROOT / "zerotrust").rglob("*.py") if file.name != "__init__.py"}
+    assert measured - needed == set()
 
 
 def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_application() -> None:

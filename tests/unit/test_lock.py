@@ -49,5 +49,11 @@ def test_the_files_of_a_folder_are_those_within_it() -> None:
     }
 
 
+def test_a_folder_that_a_party_is_without_is_left_out() -> None:
+    lock = Lock(files=dict.fromkeys(["library/a.py", "library/tool/b.py", "library/tools.py"], ONE), parties={})
+
+    assert set(lock.files_of(["library"], ["library/tool"])) == {"library/a.py", "library/tools.py"}
+
+
 def test_what_changed_was_changed_added_or_is_missing() -> None:
     assert changed({"a": ONE, "b": ONE, "c": ONE}, {"a": ONE, "b": OTHER, "d": ONE}) == ["b", "c", "d"]

@@ -170,7 +170,8 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     _, lock = current(ROOT)
     reader, documents, walkthrough = (lock.parties[n] for n in ("agent/reader", "tool/documents", "walkthrough"))
 
-    assert reader.code == digest_of(measure_files(ROOT, ["agents/reader", "zerotrust"], leave_out={"__pycache__"}))
+    party = registry.parties["agent/reader"]
+    assert reader.code == digest_of(measure_files(ROOT, party.code, leave_out={"__pycache__", *party.without}))
     assert reader.card == card_digest(
         as_json(agent_card("agent/reader", "https://reader.agent.agents.example", ["agent.invoke"]))
     )

@@ -53,9 +53,10 @@ class Lock(Entry):
     rights: dict[Name, Rights] = Field(default={})
     """Of each party that has any, in order: the next approval shows what has changed."""
 
-    def files_of(self, folders: Iterable[str]) -> dict[str, str]:
-        """Return the approved files in these folders."""
-        return within(self.files, folders)
+    def files_of(self, folders: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]:
+        """Return the approved files in these folders, but for those in the folders `without`."""
+        left_out = within(self.files, without)
+        return {path: digest for path, digest in within(self.files, folders).items() if path not in left_out}
 
 
 def within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:

@@ -71,6 +71,8 @@ class Party(Entry):
     """The longest lifetime of a token that is issued to it, in seconds; not longer than that of its caller."""
     code: list[Folder] = []
     """Folders that it is measured by and runs from.  A process gets the identity of the party whose code it runs."""
+    without: list[Folder] = []
+    """Folders inside these that it is neither measured by nor runs with, because it imports nothing from them."""
 
 
 Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -255,6 +257,10 @@ class Registry(Entry):
                 found.append(f"{key}.device_grant: only for a program of a person, which has no certificate")
             if party.id == "spiffe" and party.keycloak != "none" and not party.code:
                 found.append(f"{key}.code: required, because only measured code gets a SPIFFE ID")
+            inside = tuple(f"{folder}/" for folder in party.code)
+            found += [
+                f"{key}.without: {one} is in no folder of code" for one in party.without if not one.startswith(inside)
+            ]
             if party.id == "client" and party.code:
                 found.append(f"{key}.code: must be empty, because a party without a SPIFFE ID is not launched")
             for callee in party.may_call:

@@ -63,12 +63,18 @@ class Image:
     app: Mapping[str, str]
 
 
-def image(
-    registry: Registry, lock: Lock, party: str, code: Sequence[str], further: Mapping[str, str] = MappingProxyType({})
+def image(  # noqa: PLR0913 - what it is made of, the last two by name
+    registry: Registry,
+    lock: Lock,
+    party: str,
+    code: Sequence[str],
+    *,
+    without: Sequence[str] = (),
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> Image:
     """Return the image of a party with this code, and with `further` files: SHA-256, in hex, by path."""
     main = MAIN.format(module=code[0].replace("/", ".") + ".main").encode()
-    files = {f"/app/{path}": digest for path, digest in lock.files_of(code).items()}
+    files = {f"/app/{path}": digest for path, digest in lock.files_of(code, without).items()}
     own = {"/app/__main__.py": hashlib.sha256(main).hexdigest(), **further}
     return Image(party, registry.id(party), files | own)
 
@@ -81,7 +87,8 @@ def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, st
     """
     found: list[Image] = []
     for name in registry.launched:
-        one = image(registry, lock, name, registry.parties[name].code, further.get(name, {}))
+        party = registry.parties[name]
+        one = image(registry, lock, name, party.code, without=party.without, further=further.get(name, {}))
         # control: images-differ
         if twin := next((other for other in found if other.app == one.app), None):
             raise RegistryError(f"{twin.party} and {name} run the same code: in containers they are indistinguishable")

@@ -34,13 +34,14 @@ class LaunchError(Exception):
 class Launch:
     """The code to run, and the party that it runs as.
 
-    `code` is relative to the project's root; its first folder holds `main.py`.  `name` is the lock's entry with the
-    approved digest of this code.
+    `code` is relative to the project's root; its first folder holds `main.py`; it has none of the folders `without`.
+    `name` is the lock's entry with the approved digest of this code.
     """
 
     party_id: str
     name: str
     code: tuple[str, ...]
+    without: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -66,7 +67,8 @@ class Launch:
         """
         if name not in registry.launched:
             raise LaunchError(f"{name}: not a party of the registry that is launched")
-        return cls(party_id=registry.id(name), name=name, code=tuple(registry.parties[name].code), env=env)
+        code, without = registry.parties[name].code, registry.parties[name].without
+        return cls(party_id=registry.id(name), name=name, code=tuple(code), without=tuple(without), env=env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,7 +144,11 @@ class Launcher:
         self._check_free(launch)
         try:
             stage = Stage.build(
-                self._places.root, launch.code, parent=self._places.stages, prefix=f"{launch.file_name}-"
+                self._places.root,
+                launch.code,
+                launch.without,
+                parent=self._places.stages,
+                prefix=f"{launch.file_name}-",
             )
         except (MeasureError, OSError) as error:
             raise LaunchError(f"{launch.name}: {error}") from error
@@ -171,7 +177,7 @@ class Launcher:
     def _check_approved(self, launch: Launch, stage: Stage) -> None:
         if self._environment.changed:
             raise LaunchError(f"{launch.name}: {unfit(self._environment)}")
-        if wrong := changed(self.lock.files_of(launch.code), stage.code):  # control: code-as-locked
+        if wrong := changed(self.lock.files_of(launch.code, launch.without), stage.code):  # control: code-as-locked
             raise LaunchError(
                 f"{launch.name}: not as registry.lock approves: {named(wrong)}.  Restore it, or approve it by "
                 f"`make register` and start again."
@@ -185,7 +191,10 @@ class Launcher:
             )
 
     def _target(self, launch: Launch, stage: Stage, pid: int) -> Target:
-        small: list[SmallRoot] = [Code(self._project, launch.code, stage.code), Copy(stage.path, stage.everything)]
+        small: list[SmallRoot] = [
+            Code(self._project, launch.code, stage.code, launch.without),
+            Copy(stage.path, stage.everything),
+        ]
         small += [self._more[launch.party]] if launch.party in self._more else []
         return Target(
             party=launch.party, party_id=launch.party_id, pid=pid, small=tuple(small), large=(self._environment,)

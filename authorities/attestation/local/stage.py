@@ -48,9 +48,10 @@ class Stage:
     everything: dict[str, Stamp]
 
     @classmethod
-    def build(cls, root: Path, code: Sequence[str], *, parent: Path, prefix: str) -> Self:
+    def build(cls, root: Path, code: Sequence[str], without: Sequence[str] = (), *, parent: Path, prefix: str) -> Self:
         """Copy the folders `code` of `root` to a new folder in `parent`, which must be private; measure the copy.
 
+        It has none of the folders `without`.
         `python <path>` then runs module `main` of the first folder, as a child of this process, and ends with it.
         Raises `MeasureError`.
         """
@@ -59,6 +60,8 @@ class Stage:
             for folder in code:
                 leave_out = shutil.ignore_patterns(*BYTECODE_CACHES)
                 shutil.copytree(root / folder, path / folder, symlinks=True, ignore=leave_out)
+            for folder in without:
+                shutil.rmtree(path / folder, ignore_errors=True)
             main, module = path / "__main__.py", code[0].replace("/", ".") + ".main"
             main.write_text(text := _MAIN.format(parent=os.getpid(), module=module))
             everything = stamps(path)
