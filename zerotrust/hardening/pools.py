@@ -201,12 +201,18 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
         async def aclose(self) -> None:
             if self._closed:
                 return
+            if tls := self._writer.get_extra_info("ssl_object"):
+                tls.unwatch()
             self._writer.close()
             self._writer.transport.abort()  # a peer that does not close its end keeps nothing open here
             # httpx's response refers to itself and to this stream, so both wait for the garbage collector, which comes
             # seldom.  The 260 KiB of TLS buffers do not.
             self._closed = True
             del self._reader, self._writer
+
+        def _abort(self) -> None:  # with an error: without it, an answer that ends with the connection would look whole
+            self._reader.set_exception(ssl.SSLCertVerificationError("a certificate has expired, or is not trusted"))
+            self._writer.transport.abort()
 
         async def start_tls(
             self,
@@ -217,7 +223,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
-            now, until = time.time(), self._writer.get_extra_info("ssl_object").peer.until
+            now, until = time.time(), self._writer.get_extra_info("ssl_object").watch(self._abort).until
             self._reused_until = min(now + (until - now) * REUSED, until - REUSE_MARGIN)
             return self
 
