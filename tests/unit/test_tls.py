@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,19 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.ca import CA, LONG, TRUST_DOMAIN, the_ca
-from tests.support.door import Clock
 from tests.support.handshake import PARTIES, READER, READERS_NAME, WRITER, Handshake
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe import tls
 from zerotrust.spiffe.svid import LONGEST_X509_SVID, NO_PEER, Peer, Svid
-from zerotrust.spiffe.tls import (
-    ExpiringTLS,
-    client_context,
-    issuer_context,
-    server_context,
-    use_svid,
-    user_context,
-)
+from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid, user_context
 
 REFUSED = (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)
 
@@ -44,7 +35,7 @@ class Listening:
         self.port = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.peers.append(writer.get_extra_info("ssl_object").watch(writer.transport.abort))
+        self.peers.append(writer.get_extra_info("ssl_object").peer)
         self.writers.append(writer)
         try:
             while line := await reader.readline():
@@ -74,8 +65,6 @@ async def connected(
     there: Listening, context: ssl.SSLContext, name: str = READERS_NAME
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("127.0.0.1", there.port, ssl=context, server_hostname=name)
-    if isinstance(connection := writer.get_extra_info("ssl_object"), ExpiringTLS):
-        connection.watch(writer.transport.abort)
     try:
         yield reader, writer
     finally:
@@ -165,7 +154,7 @@ async def test_whoever_shows_a_bad_certificate_is_refused_where_none_is_needed_a
 async def test_the_issuer_is_known_by_its_dns_name_and_our_authority_and_sees_our_certificate() -> None:
     svid, mine = the_ca().svid(READER, ids=[], dns="keycloak.test"), the_ca().svid(WRITER)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # Keycloak's; none of ours would show such a certificate
-    server.sslobject_class = type("_", (ExpiringTLS,), {"watched": {}})
+    server.sslobject_class = type("_", (tls.ExpiringTLS,), {"watched": {}})
     server.load_verify_locations(cadata=the_ca().pem)
     server.verify_mode = ssl.CERT_REQUIRED
     use_svid(server, svid)
@@ -193,53 +182,6 @@ def test_who_has_no_certificate_believes_none_that_lives_longer_than_the_registr
     else:
         with pytest.raises(ssl.SSLCertVerificationError, match="a certificate of 126 s"):
             joined.done()
-
-
-# not for ever
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which connections end."""
-    clock = Clock(time.time())
-    monkeypatch.setattr(tls, "_clock", clock)
-    return clock
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"), [(100, 1000), (1000, 100), (100, None)], ids=["theirs", "ours", "theirs, as the server sees it"]
-)
-async def test_a_kept_connection_is_void_once_either_ends_certificate_has_ended(
-    clock: Clock, theirs: float, ours: float | None
-) -> None:
-    """Also by the server's clock alone, whatever the client thinks of time."""
-    mine = client_context(the_ca().svid(WRITER, left=ours), PARTIES) if ours else without_certificate()
-    context = server_context(the_ca().svid(READER, left=theirs), certificate_needed=ours is not None)
-    async with listening(context) as there, connected(there, mine) as (reader, writer):
-        clock.now += 90
-        assert await said(reader, writer, b"in time\n") == b"in time\n"
-        clock.now += 11
-        with pytest.raises(REFUSED):
-            async with asyncio.timeout(20):
-                await reader.readexactly(1)
-
-
-async def test_who_sets_the_clock_back_gains_no_time(clock: Clock) -> None:
-    context = server_context(the_ca().svid(READER, left=2), certificate_needed=False)
-    async with listening(context) as there, connected(there, without_certificate()) as (reader, writer):
-        assert await said(reader, writer, b"in time\n") == b"in time\n"
-        clock.now -= 1000
-        async with asyncio.timeout(20):
-            assert await reader.read() == b""
-
-
-async def test_a_connection_without_a_handshake_is_ended_at_once() -> None:
-    ended: list[str] = []
-    connection: Any = server_context(the_ca().svid(READER), certificate_needed=True).wrap_bio(
-        ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True
-    )
-    assert connection.watch(lambda: ended.append("ended")) == NO_PEER
-    assert ended == ["ended"]
 
 
 # one handshake after the other, without a network
@@ -300,6 +242,12 @@ def test_a_new_authority_counts_at_once_at_both_ends() -> None:
 
     for pair in ((server, ours), (theirs, client), (server, client), (theirs, ours)):
         met(*pair)
+
+
+async def test_a_connection_without_a_handshake_is_ended_at_once() -> None:
+    context = server_context(the_ca().svid(READER), certificate_needed=True)
+    end = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    assert watched(end) == [end]
 
 
 async def test_a_removed_authority_counts_no_more_at_either_end_until_it_comes_back() -> None:
