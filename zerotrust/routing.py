@@ -64,9 +64,7 @@ class RouteTable:
         """Return the route that the app's router runs for a request: the first that matches."""
         with suppress(ValueError):  # a path that the router's own converter refuses, such as a number of 5,000 digits
             # control: first-route-that-matches
-            return next(
-                (it for it in iter_route_contexts(self._app.routes) if it.matches(scope)[0] is Match.FULL), None
-            )
+            return next((it for it in iter_route_contexts(self._closed) if it.matches(scope)[0] is Match.FULL), None)
         return None
 
     def _check_same_routes(self) -> None:

@@ -214,12 +214,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             self._reader.set_exception(ssl.SSLCertVerificationError("a certificate has expired, or is not trusted"))
             self._writer.transport.abort()
 
-        async def start_tls(
-            self,
-            ssl_context: ssl.SSLContext,
-            server_hostname: str | None = None,
-            timeout: float | None = None,  # noqa: ASYNC109
-        ) -> Any:
+        async def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str, timeout: float | None) -> Any:  # noqa: ASYNC109
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
@@ -236,14 +231,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             return self._writer.get_extra_info(info)
 
     class Backend(core.AsyncNetworkBackend):  # type: ignore[misc]
-        async def connect_tcp(
-            self,
-            host: str,
-            port: int,
-            timeout: float | None = None,  # noqa: ASYNC109
-            local_address: str | None = None,  # noqa: ARG002
-            socket_options: Any = None,  # noqa: ARG002
-        ) -> Any:
+        async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_: Any) -> Any:  # noqa: ASYNC109
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     return Stream(*await asyncio.open_connection(*places().get(host, (host, port))))
