@@ -60,7 +60,7 @@ class ExpiringTLS(CountingTLS):
         if shown and not chain:  # control: session-not-resumed
             raise ssl.SSLCertVerificationError("a resumed session, whose certificate was not verified again")
         self.anchor = _anchor(chain[-1]) if chain else None
-        if not self._trusted:  # OpenSSL can add authorities, and not remove any
+        if not self.trusted:  # OpenSSL can add authorities, and not remove any
             raise ssl.SSLCertVerificationError("the authority of the peer's certificate was removed")
         self.peer = peer
 
@@ -89,13 +89,14 @@ class ExpiringTLS(CountingTLS):
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         left = min(self._end - loop.time(), self.peer.until - _clock())
-        if left > 0 and self._trusted:  # control: connection-ends-with-certificate
+        if left > 0 and self.trusted:  # control: connection-ends-with-certificate
             self._due = loop.call_later(min(left, LOOK), self._look)
         else:
             self.watched[self]()
 
     @property
-    def _trusted(self) -> bool:
+    def trusted(self) -> bool:
+        """Whether the authority of the peer's certificate, if it showed one, is trusted by now."""
         return self.anchor is None or self.authorities is None or self.anchor in self.authorities
 
 
@@ -214,7 +215,7 @@ def trust(context: ssl.SSLContext, svid: Svid) -> None:
     kind: Any = context.sslobject_class
     kind.authorities = anchors
     for connection, abort in [*kind.watched.items()]:
-        if not connection._trusted:
+        if not connection.trusted:
             abort()
 
 
