@@ -11,6 +11,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpcore
 import httpcore2
@@ -397,28 +398,13 @@ async def test_what_is_under_way_to_a_party_of_a_removed_authority_ends(
 async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
     svid = the_ca().svid(ORCHESTRATOR, left=1.9)
     async with client(kind, directory(reader), svid) as (http, transport):
-        noting, closed = _Noting(transport._pools[pools._PARTIES]), asyncio.Event()
-        noting.closed, transport._pools[pools._PARTIES] = closed, noting
+        old = transport._pools[pools._PARTIES]
+        old.aclose = AsyncMock()
         transport.renew(the_ca().svid(ORCHESTRATOR))
         assert len(transport._ending) == 1
-        async with asyncio.timeout(10):
-            await closed.wait()
-        await asyncio.sleep(0)
-        assert not transport._ending
+        await until(lambda: not transport._ending)
+        old.aclose.assert_awaited_once()
         await http.get(reader.address)
-
-
-class _Noting:
-    """A pool that says when it is closed."""
-
-    closed: asyncio.Event
-
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-        self.closed.set()
 
 
 async def test_another_directory_counts_from_the_next_call_on(reader: Party, kind: Kind) -> None:
