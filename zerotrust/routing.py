@@ -1,24 +1,27 @@
 """Finds what a request requires, by the routes of the app behind the gate.
 
 The router of the app and a second one of the gate's would differ somewhere, and then one route would be decided about
-and another one run.  So the gate asks the app's own routes which of them the router will run.  The router then
-asks them again, because it has no public way to take the answer; that costs 15 to 50 microseconds a request.
+and another one run.  So the gate asks the app's own routes which of them the router will run: for an exact path at the
+start, after which the app takes no more routes, and for any other with each request.
 """
 
 import re
 from contextlib import suppress
 from http import HTTPMethod
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction, unwrap
-from typing import Any
+from typing import Any, cast
 
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.applications import Starlette
-from starlette.routing import Match, Mount, compile_path
+from starlette.routing import BaseRoute, Match, Mount, compile_path
+from starlette.routing import Route as StarletteRoute
 from starlette.types import Scope
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.routes import UNLISTED, Route, Routes
 
+_BY_PATH = {StarletteRoute.matches, APIRoute.matches}
+"""How a route matches that looks at nothing but method and path; an included router looks at what was added to it."""
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -26,21 +29,32 @@ class RouteTable:
     """Finds what a request requires: what the table says of the route that the app's own router runs for it."""
 
     def __init__(self, routes: Routes, app: Starlette) -> None:
-        """Raise `ValueError` unless the app serves what is in the table and nothing else, each exact path by itself."""
+        """Raise `ValueError` unless the app serves what is in the table and nothing else, each exact path by itself.
+
+        From then on the app takes no more routes: to add one raises `AttributeError`.
+        """
         self._rows = {(method, path): Route(f"{method} {path}", it) for (method, path), it in routes.items()}
         self._app = app
+        self._closed = app.router.routes = cast("list[BaseRoute]", tuple(app.routes))  # nothing can be added to it
         self._check_same_routes()
-        for method, path in self._rows:
-            exact = not compile_path(path)[2]
+        self._exact = {(method, path): row for (method, path), row in self._rows.items() if not compile_path(path)[2]}
+        for method, path in self._exact:
             scope = {"type": "http", "method": method, "path": path, "headers": []}
-            if exact and (by := _path(self._served(scope))) != path:  # control: exact-path-first
+            if (by := _path(self._served(scope))) != path:  # control: exact-path-first
                 raise ValueError(f"{method} {path} is served by {by}: register the exact path first")
+        if not all(type(it).matches in _BY_PATH for it in self._closed):
+            self._exact = {}  # what is proven above may not be so later
 
     def find(self, scope: Scope) -> Route:
         """Return the row for a request, or `UNLISTED`.  `Denied` for a path with a control character.
 
         A pattern of the router that ends with `$` matches before a newline as well (Python's `re`).
+        Raises `RuntimeError` if the app has other routes than at the start.
         """
+        if self._app.router.routes is not self._closed:  # control: routes-closed
+            raise RuntimeError("the app has been given other routes since it was guarded")
+        if exact := self._exact.get((scope["method"], scope["path"])):
+            return exact
         if _CONTROL_CHARACTER.search(scope["path"]):  # control: path-characters
             raise Denied(Reason.MALFORMED_PATH)
         # control: unlisted-route-closed
@@ -50,9 +64,7 @@ class RouteTable:
         """Return the route that the app's router runs for a request: the first that matches."""
         with suppress(ValueError):  # a path that the router's own converter refuses, such as a number of 5,000 digits
             # control: first-route-that-matches
-            return next(
-                (it for it in iter_route_contexts(self._app.routes) if it.matches(scope)[0] is Match.FULL), None
-            )
+            return next((it for it in iter_route_contexts(self._closed) if it.matches(scope)[0] is Match.FULL), None)
         return None
 
     def _check_same_routes(self) -> None:

@@ -53,9 +53,8 @@ def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
         if name not in running
     ]
     for name, service in running.items():
-        if (without := " ".join(registry.parties[name].without)) != services[service]["build"]["args"].get(
-            "WITHOUT", ""
-        ):
+        without = " ".join(registry.parties[name].without)
+        if services[service]["build"]["args"].get("WITHOUT", "") != without:
             found.append(f"{COMPOSE}: services.{service}.build.args: {name} needs `WITHOUT: {without}`")
     everybodys = {registry.authorities.registry, registry.authorities.audit, registry.authorities.policy}
     """Every party connects to these, in the one network that all are in."""

@@ -71,6 +71,7 @@ HOOKS: dict[str, Hook] = {
     "card-remembered-until-its-end": gives(2.0**40),
     "cleared-events-end-sessions": gives(("before", "0")),
     "connections-of-own-party": operand(1, DROP),
+    "connection-ends-with-certificate": operand(0, DROP),
     "container-not-root": FAILS,
     "container-nothing-mounted": SKIP,
     "container-settings": FAILS,

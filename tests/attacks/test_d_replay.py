@@ -278,6 +278,8 @@ async def test_a_connection_from_before(target: Target) -> Tries:
         target.clock.now += 7200
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(zerotrust.spiffe.tls, "_clock", target.clock)
+            with contextlib.suppress(TimeoutError):  # without it, the connection does not end
+                await asyncio.wait_for(reader.read(1), 3 * zerotrust.spiffe.tls.LOOK)
             answer = await asked(reader, writer, request(READER, target.token(READER)))
             yield _attempt(answer).stopped_by("connection-ends-with-certificate")
         writer.close()

@@ -65,8 +65,18 @@ async def test_a_route_in_no_row_under_a_template_that_is_in_one(scene: Scene) -
     def documented(service: Service) -> ASGIApp:
         return service.guard(app_with(FastAPI(), "/pages"), ANY_PAGE)
 
-    yield await got(scene, forgotten, "/pages/export")
-    yield await got(scene, documented, "/openapi.json", "GET")
+    def added(service: Service) -> ASGIApp:
+        app = app_with(service.app(), "/pages/new")
+        gate = service.guard(app, {("POST", "/pages/new"): Public(), **HEALTH})
+        app.router.routes = app_with(FastAPI(openapi_url=None), "/pages/{page}").routes
+        return gate
+
+    by = "served-routes-listed and first-route-that-matches (with a row)"
+    yield (await got(scene, forgotten, "/pages/export")).stopped_by(by)
+    yield (await got(scene, documented, "/openapi.json", "GET")).stopped_by(by)
+    later = await got(scene, added, "/pages/new")
+    later.reason = Reason.FAILED
+    yield later.stopped_by("routes-closed")
 
 
 @attack(212, Scene)

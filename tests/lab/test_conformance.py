@@ -68,14 +68,7 @@ async def a_kit_that_says_nothing(folder: Path) -> None:
     await tck.kit(folder, "http://127.0.0.1:1")
 
 
-BROKEN = [
-    a_program_that_hangs,
-    a_suite_that_says_nothing,
-    a_kit_that_says_nothing,
-]
-
-
-@pytest.mark.parametrize("broken", BROKEN, ids=[broken.__name__ for broken in BROKEN])
+@pytest.mark.parametrize("broken", [a_program_that_hangs, a_suite_that_says_nothing, a_kit_that_says_nothing])
 async def test_a_suite_that_does_not_run_to_its_end_has_failed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken: Callable[[Path], Awaitable[Any]]
 ) -> None:

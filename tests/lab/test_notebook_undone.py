@@ -11,7 +11,7 @@ import pytest
 
 from lab.notebooks import temporary
 from lab.notebooks.copies import PLACES, changed_back, folder_of
-from lab.notebooks.temporary import WRITER, file_added, moved, put_right
+from lab.notebooks.temporary import WRITER, file_added, put_right
 from start.system import System
 
 
@@ -97,20 +97,3 @@ async def test_what_a_kernel_left_that_has_died_is_put_right(system: System, olg
     assert await olga.party(WRITER) == {"state": "active"}
     assert olga.read == [before]
     assert olga.put_back == 1
-
-
-async def test_a_place_is_as_before_and_read_again_where_a_cell_fails(system: System, olga: Olga) -> None:
-    before = (folder_of(system) / PLACES).read_text()
-
-    async def cell(old: str) -> None:
-        async with moved(system, old, "8999"):
-            await temporary.reload(cast("Any", olga))
-            raise RuntimeError("the cell fails")
-
-    with pytest.raises(RuntimeError, match="the cell fails"):
-        await cell("8102")
-    assert olga.read == [before.replace("8102", "8999"), before]
-
-    with pytest.raises(ValueError, match="does not have the text"):
-        await cell("no such text")
-    assert (folder_of(system) / PLACES).read_text() == before

@@ -208,7 +208,7 @@ async def test_a_search_reads_no_text_and_nothing_of_other_departments(
         def noted(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
             asked.append((statement, parameters))
 
-        event.listen(store._opened().sync_engine, "before_cursor_execute", noted)
+        event.listen(store._engine.sync_engine, "before_cursor_execute", noted)
         return await search(store, *given)
 
     monkeypatch.setattr(Store, "search", watched)

@@ -211,6 +211,7 @@ COMPOSE: dict[str, list[tuple[str, str]]] = {
     "a volume that two parties share": [('"reader:/data"', '"writer:/data"')],
     "no volume for its data": [(WRITERS, '["identity:/run/identity:ro"]')],
     "two volumes for its data": [(WRITERS, '["writer:/data", "reader:/data/"]')],
+    "a folder that it has to be without": [("writer, WITHOUT: zerotrust/authority ", "writer, WITHOUT: ")],
     "a value that is none of its kind": [(VOLUMES, f"\nx-date: 2026-99-99{VOLUMES}")],
     "a name twice": [(VOLUMES, f"{VOLUMES}  keys: {{}}\n")],
     "a name twice in what is merged": [(TOOLS, f"{TOOLS}      profiles: [other]\n")],

@@ -7,10 +7,11 @@ import struct
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpcore
 import httpcore2
@@ -19,7 +20,9 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.support.attack_wire import as_server, connected, with_certificate
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
+from tests.support.door import Clock
 from tests.support.outside import answering
 from tests.support.waiting import until
 from zerotrust.hardening import pools
@@ -27,8 +30,9 @@ from zerotrust.hardening.pools import _MOST_READ, MAX_HEAD, REUSE_MARGIN, Connec
 from zerotrust.hardening.server import IDLE, LAST_CALL, server
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
+from zerotrust.spiffe import tls
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import server_context
+from zerotrust.spiffe.tls import server_context, use_svid
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 
@@ -307,6 +311,74 @@ async def test_a_connection_that_the_other_end_has_ended_is_not_used_again(reade
     assert len(reader.connections) == 2
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which certificates expire."""
+    clock = Clock(time.time())
+    monkeypatch.setattr(tls, "_clock", clock)
+    return clock
+
+
+class _Endless(Party):
+    """Answers without end."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    if (await receive())["type"] == "http.disconnect":
+                        return
+
+
+@pytest.mark.parametrize("why", ["caller", "server", "removed authority", "clock set back"])
+async def test_the_server_ends_an_answer_under_way(why: str, clock: Clock) -> None:
+    """Also if its clock says that it has time: then it counts the seconds."""
+    party = _Endless(the_ca().svid(READER, left={"server": 100, "clock set back": 3}.get(why)))
+    mine = with_certificate(the_ca().svid(ORCHESTRATOR, left={"caller": 100}.get(why)))
+    async with alive(party):
+        reader, writer = await connected(int(party.address.rpartition(":")[2]), READER, mine)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b"200")
+        if why == "removed authority":
+            use_svid(party.context, the_ca().svid(READER, trusts=[CA()]))
+        else:
+            clock.now += -1000 if why == "clock set back" else 101
+        async with asyncio.timeout(20):
+            while await reader.read(1 << 16):
+                pass
+        writer.transport.abort()
+
+
+async def test_the_caller_ends_an_answer_under_way_with_the_servers_certificate(kind: Kind, clock: Clock) -> None:
+    """It does not look whole, although only its end would say how long it is."""
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not writer.transport.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+
+    svid, name = the_ca().svid(READER, left=100), dns_name(READER, TRUST_DOMAIN)
+    async with await asyncio.start_server(endless, "127.0.0.1", 0, ssl=as_server(svid)) as listening:
+        address = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with (
+            client(kind, Directory({address: name}, {name: svid.id})) as (http, _),
+            http.stream("GET", address) as answer,
+        ):
+            pieces = answer.aiter_raw()
+            clock.now += 99
+            await anext(pieces)
+            clock.now += 2
+            async with asyncio.timeout(20):
+                with pytest.raises(kind[0].ReadError):
+                    assert not [piece async for piece in pieces]
+
+
 async def test_what_is_under_way_to_a_party_of_a_removed_authority_ends(
     reader: Party, kind: Kind, calling: tuple[Any, Any]
 ) -> None:
@@ -326,28 +398,13 @@ async def test_what_is_under_way_to_a_party_of_a_removed_authority_ends(
 async def test_the_old_pool_is_closed_when_its_certificate_ends(reader: Party, kind: Kind) -> None:
     svid = the_ca().svid(ORCHESTRATOR, left=1.9)
     async with client(kind, directory(reader), svid) as (http, transport):
-        noting, closed = _Noting(transport._pools[pools._PARTIES]), asyncio.Event()
-        noting.closed, transport._pools[pools._PARTIES] = closed, noting
+        old = transport._pools[pools._PARTIES]
+        old.aclose = AsyncMock()
         transport.renew(the_ca().svid(ORCHESTRATOR))
         assert len(transport._ending) == 1
-        async with asyncio.timeout(10):
-            await closed.wait()
-        await asyncio.sleep(0)
-        assert not transport._ending
+        await until(lambda: not transport._ending)
+        old.aclose.assert_awaited_once()
         await http.get(reader.address)
-
-
-class _Noting:
-    """A pool that says when it is closed."""
-
-    closed: asyncio.Event
-
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-        self.closed.set()
 
 
 async def test_another_directory_counts_from_the_next_call_on(reader: Party, kind: Kind) -> None:

@@ -226,8 +226,27 @@ def test_an_included_router_and_a_mounted_app_have_rows_of_their_own() -> None:
     assert table.find(asked("GET", "/more/a/b")).requires == WRITE
     assert table.find(asked("POST", "/more/a/b")) is UNLISTED
     assert table.find(asked("GET", "/quotes/export")) is UNLISTED
-    app.router.routes.insert(0, Served("/quotes/export", Starlette()))  # later
-    assert table.find(asked("GET", "/quotes/export")) is UNLISTED
+
+
+def test_a_guarded_app_takes_no_more_routes() -> None:
+    app = app_of(*TABLE)
+    table = RouteTable(TABLE, app)
+    with pytest.raises(AttributeError):
+        app.add_api_route("/{any}", handler)
+    app.router.routes = [Served("/{any}", Starlette()), *app.routes]
+    with pytest.raises(RuntimeError, match="other routes"):
+        table.find(asked("GET", "/quotes"))
+
+
+def test_an_exact_path_is_looked_for_again_where_an_included_router_may_grow() -> None:
+    app, router = FastAPI(openapi_url=None), APIRouter()
+    router.add_api_route("/v1/quotes", handler)
+    app.include_router(router)
+    app.add_api_route("/quotes", handler)
+    table = RouteTable({("GET", "/v1/quotes"): READ, ("GET", "/quotes"): READ}, app)
+    assert table.find(asked("GET", "/quotes")).requires == READ
+    router.add_api_route("/{any}", handler)
+    assert table.find(asked("GET", "/quotes")) is UNLISTED
 
 
 def test_an_app_that_would_serve_an_exact_path_by_a_template_is_not_guarded(tmp_path: Path, issuer: Issuer) -> None:

@@ -2,16 +2,15 @@
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.ca import CA, LONG, TRUST_DOMAIN, the_ca
-from tests.support.door import Clock
 from tests.support.handshake import PARTIES, READER, READERS_NAME, WRITER, Handshake
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe import tls
@@ -155,7 +154,7 @@ async def test_whoever_shows_a_bad_certificate_is_refused_where_none_is_needed_a
 async def test_the_issuer_is_known_by_its_dns_name_and_our_authority_and_sees_our_certificate() -> None:
     svid, mine = the_ca().svid(READER, ids=[], dns="keycloak.test"), the_ca().svid(WRITER)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # Keycloak's; none of ours would show such a certificate
-    server.sslobject_class = type("_", (tls.ExpiringTLS,), {})
+    server.sslobject_class = type("_", (tls.ExpiringTLS,), {"watched": {}})
     server.load_verify_locations(cadata=the_ca().pem)
     server.verify_mode = ssl.CERT_REQUIRED
     use_svid(server, svid)
@@ -183,36 +182,6 @@ def test_who_has_no_certificate_believes_none_that_lives_longer_than_the_registr
     else:
         with pytest.raises(ssl.SSLCertVerificationError, match="a certificate of 126 s"):
             joined.done()
-
-
-# not for ever
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which connections end."""
-    clock = Clock(time.time())
-    monkeypatch.setattr(tls, "_clock", clock)
-    return clock
-
-
-@pytest.mark.parametrize(
-    ("theirs", "ours"), [(100, 1000), (1000, 100), (100, None)], ids=["theirs", "ours", "theirs, as the server sees it"]
-)
-async def test_a_kept_connection_is_void_once_either_ends_certificate_has_ended(
-    clock: Clock, theirs: float, ours: float | None
-) -> None:
-    """Also by the server's clock alone, whatever the client thinks of time."""
-    mine = client_context(the_ca().svid(WRITER, left=ours), PARTIES) if ours else without_certificate()
-    context = server_context(the_ca().svid(READER, left=theirs), certificate_needed=ours is not None)
-    async with listening(context) as there, connected(there, mine) as (reader, writer):
-        clock.now += 90
-        assert await said(reader, writer, b"in time\n") == b"in time\n"
-        clock.now += 11
-        with pytest.raises(REFUSED):
-            await said(reader, writer, b"too late\n")
-
-    assert there.received == [b"in time\n"]
 
 
 # one handshake after the other, without a network
@@ -250,6 +219,14 @@ def met(server: ssl.SSLContext, client: ssl.SSLContext) -> Handshake:
     return Handshake(server, client).done()
 
 
+def watched(*ends: Any) -> list[Any]:
+    """Return a list in which those of these ends of connections are noted that are told to end."""
+    ended: list[Any] = []
+    for end in ends:
+        end.watch(partial(ended.append, end))
+    return ended
+
+
 def test_a_new_authority_counts_at_once_at_both_ends() -> None:
     old, new = the_ca(), CA()
     server = server_context(old.svid(READER), certificate_needed=True)
@@ -267,24 +244,26 @@ def test_a_new_authority_counts_at_once_at_both_ends() -> None:
         met(*pair)
 
 
-def test_a_removed_authority_counts_no_more_at_either_end_until_it_comes_back() -> None:
+async def test_a_connection_without_a_handshake_is_ended_at_once() -> None:
+    context = server_context(the_ca().svid(READER), certificate_needed=True)
+    end = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    assert watched(end) == [end]
+
+
+async def test_a_removed_authority_counts_no_more_at_either_end_until_it_comes_back() -> None:
     old, new = the_ca(), CA()
     server = server_context(new.svid(READER, trusts=[old, new]), certificate_needed=True)
     client = client_context(new.svid(WRITER, trusts=[old, new]), PARTIES)
     theirs = server_context(old.svid(READER, trusts=[old, new]), certificate_needed=True)
     ours = client_context(old.svid(WRITER, trusts=[old, new]), PARTIES)
     taken, called, good = met(server, ours), met(theirs, client), met(server, client)
+    ended = watched(taken.server, called.client, good.server, good.client)
 
     use_svid(server, new.svid(READER, trusts=[new]))
     use_svid(client, new.svid(WRITER, trusts=[new]))
 
-    for end in (taken.server, called.client):  # what was open before
-        with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
-            end.read(100)
-        with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
-            end.write(b"secret")
-    good.server.write(b"hello")
-    assert good.client.read(100) == b"hello"
+    assert ended == [taken.server, called.client]  # what was open before
+    assert watched(taken.server, good.server) == [taken.server]  # also for who begins to watch only now
     for pair in ((server, ours), (theirs, client)):
         joined = Handshake(*pair)
         with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
@@ -295,21 +274,21 @@ def test_a_removed_authority_counts_no_more_at_either_end_until_it_comes_back() 
     met(server, client_context(old.svid(WRITER), PARTIES))
 
 
-def test_a_renewed_certificate_of_the_same_authority_is_the_same_authority() -> None:
+async def test_a_renewed_certificate_of_the_same_authority_is_the_same_authority() -> None:
     """A trust anchor is a name and a key (RFC 5280 section 6.1.1)."""
     old = the_ca()
     renewed = CA(renews=old)
     server = server_context(old.svid(READER), certificate_needed=True)
     joined = met(server, client_context(old.svid(WRITER), PARTIES))
 
+    ended = watched(joined.server)
     use_svid(server, renewed.svid(READER))
 
-    joined.client.write(b"hello")
-    assert joined.server.read(100) == b"hello"
+    assert ended == []
     met(server, client_context(renewed.svid(WRITER), PARTIES))
 
 
-def test_intermediates_are_shown_and_lead_to_an_authority() -> None:
+async def test_intermediates_are_shown_and_lead_to_an_authority() -> None:
     root = CA(path_length=1)
     first, second = CA(above=root), CA(above=root)
     server = server_context(first.svid(READER), certificate_needed=True)
@@ -318,7 +297,7 @@ def test_intermediates_are_shown_and_lead_to_an_authority() -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         met(server, client_context(CA(above=CA(path_length=1)).svid(WRITER, trusts=[root]), PARTIES))
 
+    ended = watched(joined.server)
     use_svid(server, CA().svid(READER))  # the root is gone
 
-    with pytest.raises(ssl.SSLCertVerificationError, match="was removed"):
-        joined.server.read(100)
+    assert ended == [joined.server]

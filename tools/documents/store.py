@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from tools.documents.document import INTERNAL, Document, Entry
 from zerotrust.shielded import Shielding, shielded
@@ -71,15 +71,13 @@ class Store(Shielding):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._path = path
-        self._engine: AsyncEngine | None = None
+        self._engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         # SQLite has one writer at a time, and lets the others wait for 5 s in no order.
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Open the database; fill a new one with the documents of `seed.yaml`."""
-        self._engine = create_async_engine(f"sqlite+aiosqlite:///{self._path}")
         try:
             await self._fill()
             yield
@@ -89,7 +87,7 @@ class Store(Shielding):
 
     @shielded
     async def _fill(self) -> None:
-        async with self._opened().begin() as connection:
+        async with self._engine.begin() as connection:
             await connection.run_sync(_documents.metadata.create_all)
             if not await connection.scalar(select(func.count()).select_from(_documents)):
                 seed = yaml.safe_load(Path(__file__).with_name("seed.yaml").read_text())
@@ -118,14 +116,14 @@ class Store(Shielding):
         # control: search-own-drafts
         turn = case((or_(_documents.c.state == "published", _documents.c.owner == user), 0), else_=nth)
         order = (_documents.c.state != "published", turn, _documents.c.id)  # control: search-published-first
-        async with self._opened().connect() as connection:
+        async with self._engine.connect() as connection:
             rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))  # control: search-results-bounded
             return [Entry.model_validate(row._asdict()) for row in rows]
 
     @shielded
     async def find(self, name: str) -> Document | None:
         """Return the document with that id, or None."""
-        async with self._opened().connect() as connection:
+        async with self._engine.connect() as connection:
             # control: document-id-is-data
             row = (await connection.execute(select(_documents).where(_documents.c.id == name))).first()
             return Document.model_validate(row._asdict()) if row else None
@@ -159,15 +157,11 @@ class Store(Shielding):
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         """Run a write transaction, in which counts stay valid.  Raises `ToolError` if it cannot be written."""
         try:
-            async with self._turn, self._opened().begin() as connection:
+            async with self._turn, self._engine.begin() as connection:
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         except OperationalError as error:
             raise ToolError("nothing was written: the documents cannot be written now") from error
-
-    def _opened(self) -> AsyncEngine:
-        assert self._engine  # noqa: S101 - open while the app runs
-        return self._engine
 
 
 def _unchanged(before: Document) -> ColumnElement[bool]:

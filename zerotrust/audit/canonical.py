@@ -1,4 +1,4 @@
-"""What an event and each of its parts have in common: a strict shape, and canonical bytes.  Pure.
+"""What an event, a receipt and each of their parts have in common: a strict shape, and canonical bytes.  Pure.
 
 The bytes are JSON in the canonical form of RFC 8785, so that a verifier in any language gets the same digest from the
 same event.  A member that does not apply is left out: nothing is null.

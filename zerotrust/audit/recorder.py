@@ -10,7 +10,7 @@ from zerotrust.audit.event_types import Alarm, Counts, Data, Issued
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import Link
-from zerotrust.context import REQUEST, Span
+from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
 
 
@@ -53,22 +53,15 @@ class Recorder:
         self._journal.close()
 
     def _event(self, data: Data) -> bytes:
-        request = None if isinstance(data, Counts | Issued | Alarm) else REQUEST.get(None)
-        now = int(self._clock() * MICROSECONDS)
+        now, trace = int(self._clock() * MICROSECONDS), None
+        if not isinstance(data, Counts | Issued | Alarm) and (request := REQUEST.get(None)):
+            span = request.span
+            trace = Trace(
+                trace_id=span.trace_id,
+                span_id=span.span_id,
+                parent_id=span.parent_id,
+                caller_trace_id=span.caller_trace_id,
+            )
         return AuditEvent(
-            schema=SCHEMA,
-            time=now,
-            service=self._service,
-            trace=_trace(request.span) if request else None,
-            data=data,
-            measurement=self.measurement,
+            schema=SCHEMA, time=now, service=self._service, trace=trace, data=data, measurement=self.measurement
         ).canonical()
-
-
-def _trace(span: Span) -> Trace:
-    return Trace(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_id=span.parent_id,
-        caller_trace_id=span.caller_trace_id,
-    )

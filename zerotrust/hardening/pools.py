@@ -201,6 +201,8 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
         async def aclose(self) -> None:
             if self._closed:
                 return
+            if tls := self._writer.get_extra_info("ssl_object"):
+                tls.unwatch()
             self._writer.close()
             self._writer.transport.abort()  # a peer that does not close its end keeps nothing open here
             # httpx's response refers to itself and to this stream, so both wait for the garbage collector, which comes
@@ -208,16 +210,15 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             self._closed = True
             del self._reader, self._writer
 
-        async def start_tls(
-            self,
-            ssl_context: ssl.SSLContext,
-            server_hostname: str | None = None,
-            timeout: float | None = None,  # noqa: ASYNC109
-        ) -> Any:
+        def _abort(self) -> None:  # with an error: without it, an answer that ends with the connection would look whole
+            self._reader.set_exception(ssl.SSLCertVerificationError("a certificate has expired, or is not trusted"))
+            self._writer.transport.abort()
+
+        async def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str, timeout: float | None) -> Any:  # noqa: ASYNC109
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
-            now, until = time.time(), self._writer.get_extra_info("ssl_object").peer.until
+            now, until = time.time(), self._writer.get_extra_info("ssl_object").watch(self._abort).until
             self._reused_until = min(now + (until - now) * REUSED, until - REUSE_MARGIN)
             return self
 
@@ -230,14 +231,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             return self._writer.get_extra_info(info)
 
     class Backend(core.AsyncNetworkBackend):  # type: ignore[misc]
-        async def connect_tcp(
-            self,
-            host: str,
-            port: int,
-            timeout: float | None = None,  # noqa: ASYNC109
-            local_address: str | None = None,  # noqa: ARG002
-            socket_options: Any = None,  # noqa: ARG002
-        ) -> Any:
+        async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_: Any) -> Any:  # noqa: ASYNC109
             with _as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     return Stream(*await asyncio.open_connection(*places().get(host, (host, port))))

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from zerotrust.hardening.accepting import Accepting, listen
-from zerotrust.spiffe.svid import NO_PEER, Peer
+from zerotrust.spiffe.svid import NO_PEER
+from zerotrust.spiffe.tls import ExpiringTLS
 
 MAX_CONNECTIONS = 500
 """Connections of all callers without a certificate.  One more replaces a connection of the holder with the most: of a
@@ -81,13 +82,13 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        peer: Peer = tls.peer if tls else NO_PEER
+        self._tls: ExpiringTLS | None = transport.get_extra_info("ssl_object")
+        peer = self._tls.watch(transport.abort) if self._tls else NO_PEER
         self._party, self._holder = peer.id, _Holder(peer.id or str(self.client and self.client[0]))
         # Goes with every request.  What refers to this connection would refer to itself through it, and its 260 KiB
         # would wait for the garbage collector.
         self.app_state = {**self.app_state, "peer": peer, "note_user": self._holder.note_user}
-        self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if tls else None
+        self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if self._tls else None
         self._for_head, self._for_reader = _Timer(transport), _Timer(transport)
         self._waits_since = self.loop.time()
         self._in_head, self._head, self._unread = True, 0, 0
@@ -108,8 +109,9 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._for_head.stop()
         self._for_reader.stop()
-        if self._end:
-            self._end.cancel()  # otherwise it would keep the connection in memory
+        if self._tls and self._end:  # otherwise they would keep the connection in memory
+            self._tls.unwatch()
+            self._end.cancel()
         super().connection_lost(exc)
 
     @property

@@ -6,13 +6,13 @@ journal, so that both can be compared as they are.  `docs/reference/receipts.md`
 """
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import orjson
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from zerotrust.audit.canonical import Shape, canonical
 from zerotrust.audit.forms import Id, SafeText, Sha256, SpiffeId
 from zerotrust.limits.strict_json import EXACT
 
@@ -43,15 +43,8 @@ CallId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}-[0-9a-f]{16}$")]
 """The ids of trace and span (W3C Trace Context), as in the records of the call."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Parsed strictly: an unknown member or a value of another type is an error."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown(_Shape):
+class Shown(Shape):
     """The token that the caller presented; never the token itself."""
 
     jti: Id
@@ -63,7 +56,7 @@ class Shown(_Shape):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked(_Shape):
+class Asked(Shape):
     """One call that the signer made for this request, or one token that it asked for and did not use."""
 
     aud: Id
@@ -81,7 +74,7 @@ class Asked(_Shape):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded(_Shape):
+class Recorded(Shape):
     """Where the signer's journal has the admission of the call."""
 
     n: Annotated[int, Field(ge=1, le=EXACT)]
@@ -89,7 +82,7 @@ class Recorded(_Shape):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt(_Shape):
+class Receipt(Shape):
     """What one party says of one request."""
 
     id: CallId
@@ -125,7 +118,7 @@ class Receipt(_Shape):
 
     def payload(self) -> bytes:
         """Return the canonical bytes."""
-        return orjson.dumps(self, _content, orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS)
+        return canonical(self)
 
 
 def receipt_of(raw: bytes) -> Receipt:
@@ -146,10 +139,3 @@ def digest_of(receipt: str) -> str:
 @cache
 def _reader() -> TypeAdapter[Receipt]:
     return TypeAdapter(Receipt)
-
-
-_NAMES = {shape: tuple(field.name for field in fields(shape)) for shape in _Shape.__subclasses__()}
-
-
-def _content(shape: Any) -> dict[str, Any]:
-    return {name: value for name in _NAMES[type(shape)] if (value := getattr(shape, name)) is not None}

@@ -1,16 +1,20 @@
 """TLS 1.3 with SVIDs: the handshake identifies the peer before any data passes, and the connection ends at notAfter.
 
-Keys stay in memory.  Libraries check a certificate once, in the handshake, and keep the connection.  So
-`ssl.SSLObject`, by which all of them read and write, checks the time on each read and write.
+Keys stay in memory.  Libraries check a certificate once, in the handshake, and keep the connection.  So whoever opens
+a connection lets `ExpiringTLS.watch` abort it.  Its time is counted by two clocks: the monotonic clock, so that nobody
+gains time by setting back the machine's; and the machine's clock, because the monotonic one stands still while the
+machine is suspended.  After that the connection ends within `LOOK` seconds, and no request on it passes the gate, which
+reads the clock with each (`binding.py`).
 """
 
+import asyncio
 import hashlib
 import os
 import ssl
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -19,12 +23,17 @@ from zerotrust.clock import NonDecreasingClock
 from zerotrust.spiffe.records import CountingTLS
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, NO_PEER, NotAnSvid, Peer, Svid, named
 
+LOOK = 1
+"""Seconds between two looks at the machine's clock for each open connection."""
+
 _clock = NonDecreasingClock(time.time)
 
 
 class ExpiringTLS(CountingTLS):
-    """One connection.  It fails once either certificate has expired, or the peer's authority was removed."""
+    """One connection, aborted once either certificate has expired, or the peer's authority was removed."""
 
+    watched: ClassVar[dict["ExpiringTLS", Callable[[], None]]]
+    """How to abort each open connection of the same context."""
     svid_not_after = float("inf")
     """When this end's certificate for new connections expires, if it has one."""
     longest = LONGEST_CERTIFICATE
@@ -36,7 +45,8 @@ class ExpiringTLS(CountingTLS):
     local_not_after = 0.0
     """When the certificate of this end on this connection expires."""
     peer = NO_PEER
-    """The peer; until the handshake is done no data passes."""
+    """The peer; without a handshake, nobody, whose time is over."""
+    _due: asyncio.TimerHandle | None = None
 
     def do_handshake(self) -> None:
         if not self.local_not_after:  # the certificate at the start of a handshake is the one that it uses
@@ -50,7 +60,8 @@ class ExpiringTLS(CountingTLS):
         if shown and not chain:  # control: session-not-resumed
             raise ssl.SSLCertVerificationError("a resumed session, whose certificate was not verified again")
         self.anchor = _anchor(chain[-1]) if chain else None
-        self._check_authority()  # OpenSSL can add authorities, and not remove any
+        if not self.trusted:  # OpenSSL can add authorities, and not remove any
+            raise ssl.SSLCertVerificationError("the authority of the peer's certificate was removed")
         self.peer = peer
 
     def _checked(self, shown: Any) -> Peer:
@@ -62,23 +73,31 @@ class ExpiringTLS(CountingTLS):
             raise NotAnSvid(f"a certificate of {end - begin:.0f} s; the longest allowed is {self.longest:.0f} s")
         return Peer(name, min(self.local_not_after, end))
 
-    def read(self, *arguments: Any) -> Any:
-        self._check_void()
-        return super().read(*arguments)
+    def watch(self, abort: Callable[[], None]) -> Peer:
+        """Return the peer, and call `abort` once the connection may not be used any more, until `unwatch`."""
+        self.watched[self] = abort
+        self._end = asyncio.get_running_loop().time() + self.peer.until - _clock()
+        self._look()
+        return self.peer
 
-    def write(self, data: Any) -> int:
-        self._check_void()
-        return super().write(data)
+    def unwatch(self) -> None:
+        """Keep a closed connection in memory no longer."""
+        self.watched.pop(self, None)
+        if self._due:
+            self._due.cancel()
 
-    def _check_void(self) -> None:
-        self._check_authority()
-        if _clock() >= self.peer.until:  # control: connection-ends-with-certificate
-            raise ssl.SSLCertVerificationError("a certificate of this connection has expired")
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        left = min(self._end - loop.time(), self.peer.until - _clock())
+        if left > 0 and self.trusted:  # control: connection-ends-with-certificate
+            self._due = loop.call_later(min(left, LOOK), self._look)
+        else:
+            self.watched[self]()
 
-    def _check_authority(self) -> None:
-        known = type(self).authorities
-        if self.anchor is not None and known is not None and self.anchor not in known:
-            raise ssl.SSLCertVerificationError("the authority of the peer's certificate was removed")
+    @property
+    def trusted(self) -> bool:
+        """Whether the authority of the peer's certificate, if it showed one, is trusted by now."""
+        return self.anchor is None or self.authorities is None or self.anchor in self.authorities
 
 
 def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
@@ -181,19 +200,23 @@ def _context(protocol: int, authorities: str | None, kind: type[ExpiringTLS]) ->
     if authorities:
         context.load_verify_locations(cadata=authorities)
     # A class for this context alone: its attributes must not affect another context.
-    context.sslobject_class = type(kind.__name__, (kind,), {})
+    context.sslobject_class = type(kind.__name__, (kind,), {"watched": {}})
     return context
 
 
 def trust(context: ssl.SSLContext, svid: Svid) -> None:
     """Trust the authorities of this SVID's bundle only, on new and open connections of this context.
 
-    A new authority is trusted from the next handshake on.  An open connection whose authority was removed can be
-    neither read nor written any more (SPIFFE Trust Domain and Bundle section 4.1.4: authorities change).
+    A new authority is trusted from the next handshake on.  An open connection whose authority was removed is aborted
+    (SPIFFE Trust Domain and Bundle section 4.1.4: authorities change).
     """
     context.load_verify_locations(cadata=_pem(svid))
     anchors = frozenset(_anchor(authority.public_bytes(serialization.Encoding.DER)) for authority in svid.bundle)
-    context.sslobject_class.authorities = anchors  # type: ignore[attr-defined]
+    kind: Any = context.sslobject_class
+    kind.authorities = anchors
+    for connection, abort in [*kind.watched.items()]:
+        if not connection.trusted:
+            abort()
 
 
 def use_svid(context: ssl.SSLContext, svid: Svid) -> None:

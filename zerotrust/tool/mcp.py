@@ -69,14 +69,14 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
     """Return the server as an app: stateless, with JSON answers, and with its RFC 9728 metadata."""
     address = service.addresses[service.name]
     host = str(urlsplit(address).hostname)
-    mcp = server.streamable_http_app(
-        streamable_http_path=PATH,
+    server.streamable_http_app(  # makes the manager, which is served without an app of its own
         stateless_http=True,  # control: mcp-stateless
         json_response=True,
         transport_security=TransportSecuritySettings(allowed_hosts=[host]),  # control: mcp-host
     )
-    # The lifespan of an app within another does not run, so this one runs the session manager.
     app = service.app(*resources, server.session_manager.run())
+    # First, as the router asks its routes in order.
+    app.router.routes.insert(0, Route(PATH, _Refusing(server.session_manager.handle_request, host), methods=["POST"]))
 
     @app.get(METADATA_PATH)
     async def metadata() -> dict[str, Any]:
@@ -87,7 +87,6 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
             "bearer_methods_supported": ["header"],
         }
 
-    app.router.routes.append(Route(PATH, _Refusing(mcp, host), methods=["POST"]))
     return app
 
 
