@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -64,6 +65,7 @@ _documents = Table(
     Index("by_owner", "owner", "state"),
 )
 _entry = [_documents.c[name] for name in Entry.model_fields]
+_by_id = select(_documents).where(_documents.c.id == bindparam("name"))
 
 
 class Store(Shielding):
@@ -125,7 +127,7 @@ class Store(Shielding):
         """Return the document with that id, or None."""
         async with self._engine.connect() as connection:
             # control: document-id-is-data
-            row = (await connection.execute(select(_documents).where(_documents.c.id == name))).first()
+            row = (await connection.execute(_by_id, {"name": name})).first()
             return Document.model_validate(row._asdict()) if row else None
 
     @shielded
