@@ -120,7 +120,7 @@ class Store(Shielding):
         order = (_documents.c.state != "published", turn, _documents.c.id)  # control: search-published-first
         async with self._engine.connect() as connection:
             rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))  # control: search-results-bounded
-            return [Entry.model_validate(row._asdict()) for row in rows]
+            return [Entry.model_validate(row, from_attributes=True) for row in rows]
 
     @shielded
     async def find(self, name: str) -> Document | None:
@@ -128,7 +128,7 @@ class Store(Shielding):
         async with self._engine.connect() as connection:
             # control: document-id-is-data
             row = (await connection.execute(_by_id, {"name": name})).first()
-            return Document.model_validate(row._asdict()) if row else None
+            return Document.model_validate(row, from_attributes=True) if row else None
 
     @shielded
     async def add(self, document: Document) -> None:
