@@ -13,7 +13,8 @@ def approved_files(registry: Registry, root: Path) -> dict[str, str]:
 
     Raises `MeasureError`.
     """
-    return _measured(root, {folder for name in registry.launched for folder in registry.parties[name].code})
+    folders = {folder for name in registry.launched for folder in registry.parties[name].code}
+    return measure_files(root, folders, leave_out=BYTECODE_CACHES)
 
 
 def approving(lock: Lock, root: Path, name: str, folders: Iterable[str]) -> Lock:
@@ -21,11 +22,7 @@ def approving(lock: Lock, root: Path, name: str, folders: Iterable[str]) -> Lock
 
     For an authority that is composed to launch more than the registry has.  Raises `MeasureError`.
     """
-    files = _measured(root, folders)
+    files = measure_files(root, folders, leave_out=BYTECODE_CACHES)
     known = lock.parties.get(name, Approved())
     entry = known.model_copy(update={"code": digest_of(files)})
     return lock.model_copy(update={"files": lock.files | files, "parties": {**lock.parties, name: entry}})
-
-
-def _measured(root: Path, folders: Iterable[str]) -> dict[str, str]:
-    return measure_files(root, folders, leave_out=BYTECODE_CACHES)

@@ -234,6 +234,7 @@ EXCUSED = {
     "spiffe.tls: b''": "for the type checker: a server shows a certificate in each handshake",
     "spiffe.tls: if sys.version_info >= (3, 13):": "the other way does the same; this one is public",
     "hardening.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
+    "routing: if (exact := self._exact.get((scope['method'], scope['path']))):": "it is quicker not to ask the router",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
     "tool.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
 }

@@ -24,7 +24,11 @@ def app_with(lifespan: Lifespan, recorder: Recorder) -> FastAPI:
     async def answer(_request: Request, error: Exception) -> Response:
         return await _refusal(error, recorder)
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)  # nor the pages that read it
+    app = FastAPI(
+        lifespan=lifespan,
+        openapi_url=None,  # nor the pages that read it
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # what happened is in the journal
+    )
     for kind in (Denied, RequestValidationError, HTTPException, ExceptionGroup, Exception):
         app.add_exception_handler(kind, answer)
 

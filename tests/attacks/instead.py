@@ -406,7 +406,7 @@ def same_id(_all: Call, *conditions: Any) -> Any:
 
 
 @at(calls, "document-id-is-data", where=partial(call, 1))
-def id_as_sql(execute: Call, statement: Any, *, name: str) -> Any:
+def id_as_sql(execute: Call, statement: Any, _parameters: Any, *, name: str) -> Any:
     return execute(sqlalchemy.select(*statement.selected_columns).where(sqlalchemy.text(f"id = '{name}'")))
 
 

@@ -191,8 +191,7 @@ def test_each_party_is_measured_with_the_folders_that_it_needs() -> None:
         reached(party.code[0].replace("/", ".") + ".main", own)
         folders = {ROOT / folder for folder in party.without}
         assert [file for file in own if folders & {*file.parents}] == [], name
-        for folder in folders:
-            assert folder.is_dir(), name
+        assert all(folder.is_dir() for folder in folders), name
         needed |= own
     measured = {file for file in (ROOT / "zerotrust").rglob("*.py") if file.name != "__init__.py"}
     assert measured - needed == set()

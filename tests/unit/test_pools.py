@@ -432,6 +432,7 @@ async def test_closing_it_leaves_nothing_behind(reader: Party, kind: Kind) -> No
     assert len(reader.connections) == len(held) == 2
     assert ending.cancelled()
     assert all(connection._end.cancelled() for connection in held)  # else it would be held until then
+    assert vars(reader.context.sslobject_class)["watched"] == {}
 
 
 class _Hearing(Party):

@@ -112,7 +112,7 @@ HERE: dict[str, tuple[str, Any, str]] = {
     "a max_ttl of nothing": (READER + "max_ttl", 0, "Input should be greater than"),
     "a token that lives too long": (READER + "max_ttl", 301, "Input should be less than"),
     "a SPIFFE ID without code": (READER + "code", GONE, "required, because only measured code gets a SPIFFE ID"),
-    "a folder of others that it is without": (READER + "without", ["tools/documents"], "no folder of code has tools"),
+    "a folder of others that it is without": (READER + "without", ["tools/documents"], "code has no tools/documents"),
     "code without a SPIFFE ID": (ZT + "code", ["zt"], "must be empty, because a party without a SPIFFE ID is not"),
     "a secret without a SPIFFE ID": (ZT + "keycloak", "confidential", NO_JWT),
     "a public client with no way to a token": (ZT + "starts_chains", GONE, "required for a public client, which"),

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -64,6 +65,7 @@ _documents = Table(
     Index("by_owner", "owner", "state"),
 )
 _entry = [_documents.c[name] for name in Entry.model_fields]
+_by_id = select(_documents).where(_documents.c.id == bindparam("name"))
 
 
 class Store(Shielding):
@@ -118,15 +120,15 @@ class Store(Shielding):
         order = (_documents.c.state != "published", turn, _documents.c.id)  # control: search-published-first
         async with self._engine.connect() as connection:
             rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))  # control: search-results-bounded
-            return [Entry.model_validate(row._asdict()) for row in rows]
+            return [Entry.model_validate(row, from_attributes=True) for row in rows]
 
     @shielded
     async def find(self, name: str) -> Document | None:
         """Return the document with that id, or None."""
         async with self._engine.connect() as connection:
             # control: document-id-is-data
-            row = (await connection.execute(select(_documents).where(_documents.c.id == name))).first()
-            return Document.model_validate(row._asdict()) if row else None
+            row = (await connection.execute(_by_id, {"name": name})).first()
+            return Document.model_validate(row, from_attributes=True) if row else None
 
     @shielded
     async def add(self, document: Document) -> None:

@@ -109,9 +109,10 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._for_head.stop()
         self._for_reader.stop()
-        if self._tls and self._end:  # otherwise they would keep the connection in memory
+        if self._tls:
             self._tls.unwatch()
-            self._end.cancel()
+        if self._end:
+            self._end.cancel()  # otherwise it would keep the connection in memory
         super().connection_lost(exc)
 
     @property

@@ -62,7 +62,10 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
             result = {**result, "_meta": {**(result.get("_meta") or {}), META: ""}}
         return result
 
-    return _Server(service.name, version=VERSION, subscriptions=False, middleware=[only_what_is_served])
+    server = _Server(service.name, version=VERSION, subscriptions=False, middleware=[only_what_is_served])
+    # Nobody would collect its spans: the spans of a trace are in the journals.
+    server.middleware[:] = [one for one in server.middleware if type(one).__name__ != "OpenTelemetryMiddleware"]
+    return server
 
 
 def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsyncContextManager[Any]) -> FastAPI:

@@ -142,14 +142,9 @@ class Launcher:
         Raises `LaunchError`.
         """
         self._check_free(launch)
+        places, prefix = self._places, f"{launch.file_name}-"
         try:
-            stage = Stage.build(
-                self._places.root,
-                launch.code,
-                launch.without,
-                parent=self._places.stages,
-                prefix=f"{launch.file_name}-",
-            )
+            stage = Stage.build(places.root, launch.code, launch.without, parent=places.stages, prefix=prefix)
         except (MeasureError, OSError) as error:
             raise LaunchError(f"{launch.name}: {error}") from error
         try:
