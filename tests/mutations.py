@@ -66,7 +66,8 @@ TESTS = {
     ),
     "adapters.a2a": (
         "services/test_discovery services/test_reader services/test_clients faults/test_tasks "
-        "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation"
+        "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation "
+        "input/test_values"
     ),
     "adapters.agent_client": (
         "services/test_discovery services/test_clients services/test_orchestrator faults/test_tasks "
@@ -78,9 +79,9 @@ TESTS = {
     "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
     "audit.forms": "unit/test_event input/test_values",
     "audit.canonical": "unit/test_event",
-    "audit.event_parts": "unit/test_event unit/test_gate",
-    "audit.event_types": "unit/test_event unit/test_gate",
-    "audit.event": "unit/test_event unit/test_gate",
+    "audit.event_parts": "unit/test_event unit/test_gate unit/test_imports unit/test_api",
+    "audit.event_types": "unit/test_event unit/test_gate unit/test_imports",
+    "audit.event": "unit/test_event unit/test_gate unit/test_imports",
     "audit.tail": "unit/test_segments unit/test_delivery",
     "audit.delivery": "unit/test_delivery unit/test_segments",
     "audit.deletion": "unit/test_deletion unit/test_imports attacks/test_y_deletion",
@@ -91,8 +92,8 @@ TESTS = {
     "receipts.carried": "unit/test_receipts unit/test_imports attacks/test_z_receipts",
     "receipts.calls": "unit/test_receipts",
     "evidence.unproven": "unit/test_receipt_verification",
-    "evidence.opened": "unit/test_receipt_verification attacks/test_z_receipts",
-    "evidence.accepted": "unit/test_receipt_verification services/test_receipts",
+    "evidence.opened": "unit/test_receipt_verification attacks/test_z_receipts unit/test_imports",
+    "evidence.accepted": "unit/test_receipt_verification services/test_receipts unit/test_imports",
     "evidence.call_tree": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
     "evidence.logged": "unit/test_receipt_verification attacks/test_z_receipts",
     "evidence.completeness": (
@@ -101,7 +102,7 @@ TESTS = {
     "evidence.participants": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
     "sealing": "unit/test_receipts",
     "authority.leaf": "unit/test_leaf unit/test_imports",
-    "authority.note_key": "unit/test_durable",
+    "authority.note_key": "unit/test_durable unit/test_imports",
     "durable": "unit/test_durable",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
     "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate faults/test_every_call",
@@ -119,7 +120,7 @@ TESTS = {
         "unit/test_pools unit/test_outside unit/test_imports unit/test_runtime attacks/test_u_registration "
         "attacks/test_w_answers"
     ),
-    "context": "unit/test_gate unit/test_binding",
+    "context": "unit/test_gate unit/test_binding unit/test_imports",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
     "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
@@ -159,7 +160,7 @@ TESTS = {
         "services/test_orchestrator services/test_server"
     ),
     "registry.deployment": "unit/test_deployment unit/test_snapshot",
-    "registry.directory": "unit/test_pools unit/test_snapshot",
+    "registry.directory": "unit/test_pools unit/test_snapshot unit/test_imports",
     "authority.snapshot_files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
     "registry.reading": "unit/test_registry unit/test_snapshot",
@@ -186,8 +187,8 @@ TESTS = {
     "registry.feed": (
         "unit/test_feed unit/test_snapshot_used_once services/test_registry_authority attacks/test_t_policies"
     ),
-    "registry.policy_bundle": "unit/test_policy_bundle unit/test_policy",
-    "registry.topics": "unit/test_feed unit/test_snapshot",
+    "registry.policy_bundle": "unit/test_policy_bundle unit/test_policy unit/test_imports",
+    "registry.topics": "unit/test_feed unit/test_snapshot unit/test_imports",
     "spiffe.records": "unit/test_records unit/test_tls",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
     "revocation": "unit/test_revocation unit/test_callee unit/test_imports",
@@ -198,11 +199,11 @@ TESTS = {
     ),
     "spiffe.svid": "unit/test_svid unit/test_tls unit/test_statement unit/test_imports",
     "adapters.agent_loop": "unit/test_agent_loop services/test_reader services/test_writer attacks/test_l_model",
-    "adapters.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks",
+    "adapters.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks unit/test_imports",
     "adapters.model_choice": "unit/test_agent_loop unit/test_imports services/test_reader",
     "adapters.tool_client": (
         "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
-        "services/test_story attacks/test_l_model attacks/test_i_mcp"
+        "services/test_story attacks/test_l_model attacks/test_i_mcp unit/test_imports"
     ),
     "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools attacks/test_u_registration",
     "adapters.mcp": (
