@@ -67,11 +67,11 @@ TESTS = {
     "adapters.a2a": (
         "services/test_discovery services/test_reader services/test_clients faults/test_tasks "
         "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation "
-        "input/test_values"
+        "input/test_values services/test_receipts attacks/test_d_replay"
     ),
     "adapters.agent_client": (
         "services/test_discovery services/test_clients services/test_orchestrator faults/test_tasks "
-        "attacks/test_j_a2a services/test_revocation"
+        "attacks/test_j_a2a services/test_revocation services/test_receipts"
     ),
     "adapters.answer": (
         "unit/test_answer unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks"
@@ -90,7 +90,7 @@ TESTS = {
     "audit.record": "unit/test_journal unit/test_segments unit/test_leaf unit/test_imports services/test_zt_offline",
     "receipts.receipt": "unit/test_receipts unit/test_imports",
     "receipts.carried": "unit/test_receipts unit/test_imports attacks/test_z_receipts",
-    "receipts.calls": "unit/test_receipts",
+    "receipts.calls": "unit/test_receipts services/test_receipts",
     "evidence.unproven": "unit/test_receipt_verification",
     "evidence.opened": "unit/test_receipt_verification attacks/test_z_receipts unit/test_imports",
     "evidence.accepted": "unit/test_receipt_verification services/test_receipts unit/test_imports",
@@ -106,12 +106,17 @@ TESTS = {
     "durable": "unit/test_durable",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
     "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate faults/test_every_call",
-    "audit.recorder": "unit/test_outcome unit/test_gate unit/test_api faults/test_disk unit/test_gate_order",
+    "audit.recorder": (
+        "unit/test_outcome unit/test_gate unit/test_api faults/test_disk unit/test_gate_order services/test_server"
+    ),
     "authority.budget": "unit/test_containers services/test_audit_authority",
     "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress",
     "binding": "unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay",
-    "call": "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller unit/test_gate_order",
+    "call": (
+        "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller unit/test_gate_order "
+        "services/test_receipts"
+    ),
     "adapters.agent_card": "unit/test_agent_card services/test_reader attacks/test_j_a2a",
     "clock": "faults/test_clock",
     "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
@@ -132,7 +137,7 @@ TESTS = {
         "unit/test_gate unit/test_api unit/test_revoked_caller unit/test_binding unit/test_decision "
         "unit/test_outcome unit/test_counts unit/test_imports input/test_handlers input/test_values "
         "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay "
-        "unit/test_gate_order"
+        "unit/test_gate_order services/test_receipts"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_token_validation unit/test_gate",
     "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials unit/test_gate_order",
@@ -174,7 +179,7 @@ TESTS = {
     "app": "services/test_orchestrator input/test_handlers input/test_values unit/test_api",
     "decider": (
         "unit/test_api unit/test_gate services/test_documents services/test_revocation services/test_authzen "
-        "attacks/test_x_engines"
+        "attacks/test_x_engines services/test_receipts"
     ),
     "registry.expected": "unit/test_registry unit/test_runtime services/test_every_party",
     "service": (
