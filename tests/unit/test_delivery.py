@@ -345,6 +345,7 @@ ANSWERS = {
     "no number": (head(n=True), "does not say where it stands"),
     "a refusal": (httpx.Response(409, json={"reason": "journal_elsewhere"}), "it refuses: 409 journal_elsewhere$"),
     "a changed journal": (httpx.Response(409, json={"reason": "journal_changed"}), "journal_changed. .*failures.md"),
+    "no reason": (httpx.Response(409, json={"reason": 7}), "it refuses: 409 $"),
     "a text of its own": (httpx.Response(409, json={"reason": "x\ny"}), "it refuses: 409 $"),
 }
 
