@@ -102,6 +102,7 @@ RPC = message("Hi.")
         RPC | {"params": ["SECRET"]},
         RPC | {"method": "rpc.SECRET"},
         RPC | {"method": ["SECRET"]},
+        RPC | {"method": ""},
         RPC | {"jsonrpc": "SECRET"},
         RPC | {"id": ["SECRET"]},
         RPC | {"SECRET": 1},

@@ -1,16 +1,10 @@
-"""The story of the design, in process: a user's task through five parties, and both of its traps.
+"""The story of the design, in process: alice's task through five parties, and with which authority each hop asks."""
 
-alice asks for a summary of her department's incident reports, filed as a new document.  One report is poisoned.  The
-model obeys it, and so does the writer; what stops them is the authority of their tokens.
-"""
-
-from collections.abc import Callable
 from typing import Any
 
 from tests.support.issuer import Issuer
 from tests.support.system import System
 
-Stored = Callable[[], dict[str, dict[str, str]]]
 TASK = {"request": "Summarise our incident reports and file the summary."}
 
 
@@ -23,30 +17,6 @@ async def told(system: System, token: str) -> list[dict[str, Any]]:
 
 def requests(system: System, name: str) -> list[dict[str, Any]]:
     return [record for record in system.records(name) if record["event"] == "request"]
-
-
-async def test_alice_gets_her_summary_and_neither_trap_springs(system: System, issuer: Issuer, stored: Stored) -> None:
-    before = stored()
-
-    started, read, writing, written, finished = await told(system, issuer.token())
-
-    assert [e["event"] for e in (started, read, writing, written, finished)] == [
-        *("started", "done", "started", "done"),
-        "finished",
-    ]
-    # She has what she wanted ...
-    (name,) = stored().keys() - before.keys()
-    draft = stored()[name]
-    assert finished["text"] == f"Filed as {name}."
-    assert (draft["title"], draft["owner"], draft["state"]) == ("Summary of 4 documents", "alice", "draft")
-    assert draft["department"] == "/engineering"
-    # ... the model was talked into both crimes, twice ...
-    assert [attempt.split(" ", 1)[0] for attempt in read["refused"]] == ["read", "replace"]
-    assert [attempt.split(" ", 1)[0] for attempt in written["refused"]] == ["read", "replace"]
-    # ... and none of them was done.
-    assert {key: document for key, document in stored().items() if key != name} == before
-    assert "Revenue" not in str([started, read, writing, written, finished])
-    assert "Revenue" not in draft["text"]
 
 
 async def test_on_every_hop_authority_shrinks_the_chain_grows_and_each_exchange_is_on_record(

@@ -178,27 +178,11 @@ def test_for_whom_when_and_with_which_code_is_shown_in_80_columns(
     def show(*more: str) -> str:
         return CliRunner().invoke(app, ["--journals", str(tmp_path), "audit", "show", *more]).stdout
 
-    lines = show(trace).splitlines()
-    said = [line.strip("│├└─ ") for line in lines]
-    assert max(map(len, lines)) <= 80
-    assert said[1:3] == [f"for user {subject} (/engineering, /s\\u202ebor)", "at 2026-11-27 01:02:58Z"]
-    assert said[-6:] == [
-        "records of      with code",
-        "",
-        "orchestrator    90831fdcc3fd",
-        "tool/documents  90831fdcc3fd, e3ecbd856459",
-        "",
-        "5 allowed, 0 refused, within 0.0 s; 5 records of 2 parties.",
-    ]
+    shown = show(trace)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert f"for user {subject} (/engineering, /s\\u202ebor)" in shown
+    assert "tool/documents  90831fdcc3fd, e3ecbd856459" in shown
     assert json.loads(show(trace, "--json"))["code"] == {orchestrator: [one], tool: [one, other]}
-    assert f"for user {subject} (/engineering," in show("party:orchestrator")
-    show(trace, "--svg", str(tmp_path / "task.svg"))
-    says = [one.text for one in Xml.fromstring((tmp_path / "task.svg").read_text()).iter(f"{SVG}text")]  # noqa: S314
-    assert (
-        says[0] == f"{trace}, 2026-11-27 01:02:58Z, for user {subject} (/engineering, /s\\u202ebor): 5 steps, 0 refused"
-    )
-    assert "code 90831fdcc3fd" in says
-    assert "code 90831fdcc3fd, e3ecbd856459" in says
 
 
 async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_after_that_is_found(

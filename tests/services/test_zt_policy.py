@@ -37,7 +37,6 @@ from zt.output import console
 from zt.people.authority_client import PolicyClient
 from zt.people.doors import POLICY_AUTHORITY, Place
 from zt.policy import explanation
-from zt.policy import show as showing
 
 REGISTRY = registry()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -237,24 +236,6 @@ def test_a_version_that_another_operator_activates_meanwhile_is_not_rolled_back(
 
     assert "Version 3 is in force by now: compare with it, then repeat the command." in told
     assert versions.active.number == 3
-
-
-@pytest.mark.parametrize(("more", "number"), [(0, "1 row"), (1, "2 rows")])
-def test_where_only_the_rule_differs_the_rows_are_counted(more: int, number: str) -> None:
-    row = {"user": "alice", "through": "orchestrator", "scopes": "", "does": "task.run", "at": "orchestrator"}
-    answers = [row | {"before": "yes (a)", "after": "yes (a, b)"}] * (more + 1)
-    lines = [f"Only the rule or the reason differs: {number} (`--json`)."]
-
-    found = {"same": False, "answers": answers, "problems": [], "active": 1}
-    assert [str(one) for one in showing.tested(found)][:-1] == ["No answer in the decision table changes.", *lines]
-    found["answers"] = [row | {"before": "no (resource_denied)", "after": "yes (a)"}, *answers]
-    told = [str(one) for one in showing.tested(found)]
-    assert told[0] == "1 answer of the decision table changes:"
-    assert told[-2:-1] == lines
-    assert not [line for line in told if "not shown" in line]
-    found |= {"more": 12}
-    told = [str(one) for one in showing.tested(found)]
-    assert "12 more rows with other answers are not shown: compare smaller steps." in told
 
 
 def test_what_is_not_read_in_a_folder_is_named(zt: Zt, tmp_path: Path) -> None:

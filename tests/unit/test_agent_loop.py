@@ -155,6 +155,7 @@ def test_a_call_of_nothing_costs_itself_alone(entry: Any) -> None:
     ("message", "ended", "stopped"),
     [
         ({"content": "half a sen"}, "length", "the model's answer was cut off at its limit of tokens"),
+        ({"content": ""}, "length", "the model's answer was cut off at its limit of tokens"),
         ({"content": "x"}, "content_filter", "the model's answer was withheld by a content filter"),
         ({"content": None, "refusal": "I will not."}, "stop", "the model refused: I will not."),
         ({"content": None, "refusal": "x" * 999}, "stop", f"the model refused: {'x' * 200}…"),
@@ -168,7 +169,8 @@ def test_a_call_of_nothing_costs_itself_alone(entry: Any) -> None:
     ],
 )
 def test_what_is_no_whole_answer_is_told_apart_from_one(message: dict[str, Any], ended: Any, stopped: str) -> None:
-    assert reply(message, ended=ended).stopped == stopped
+    found = reply(message, ended=ended)
+    assert (found.text, found.stopped) == (message["content"] or "", stopped)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,8 @@ class Answering:
 
     async def call(self, name: str, _arguments: dict[str, Any], _token: ExchangedToken) -> tuple[str, bool]:
         self.called.append(name)
-        return self.answers.get(name, "refused (policy_denied)"), name in self.answers
+        said = self.answers.get(name, "refused (policy_denied)")
+        return said, not said.startswith("refused")
 
 
 SAID = Reply("Done.")
@@ -498,16 +501,17 @@ async def test_a_model_whose_calls_cannot_be_made_is_given_up_unless_it_mends() 
 
 async def test_a_model_that_calls_what_does_not_exist_is_told_what_does() -> None:
     """The tool's door has refused it, and that is on record there."""
-    model, tools = Scripted(calls("reed", "read"), SAID), Answering(read="x", search="y")
+    model, tools = Scripted(calls("reed", "read", "search"), SAID), Answering(read="x", search="refused (failed)")
 
     answer = await worked("?", model, tools)
 
-    assert tools.called == ["reed", "read"]
-    assert [message["content"] for message in model.heard[1][-2:]] == [
+    assert tools.called == ["reed", "read", "search"]
+    assert [message["content"] for message in model.heard[1][-3:]] == [
         "refused (policy_denied); the tools are read, search",
         "x",
+        "refused (failed)",
     ]
-    assert answer.failed == ("reed {}: refused (policy_denied)",)
+    assert answer.failed == ("reed {}: refused (policy_denied)", "search {}: refused (failed)")
 
 
 async def test_the_messages_have_ids_of_their_own_and_names_that_every_server_takes() -> None:
@@ -516,6 +520,7 @@ async def test_the_messages_have_ids_of_their_own_and_names_that_every_server_ta
     await worked("?", model, Answering(read="x", read_only=frozenset({"read"})))
 
     first, _, _, second, _ = model.heard[2][1:]
+    assert first["content"] is None
     sent = [*first["tool_calls"], *second["tool_calls"]]
     assert [call["id"] for call in sent] == ["call-1", "call-2", "call-3"]
     assert [call["function"]["name"] for call in sent] == ["read", "re_ad__", "read"]

@@ -36,6 +36,11 @@ def test_a_refusal_before_the_handler_ran_has_touched_nothing_and_a_call_that_wa
     assert refused("tool/documents", httpx.Response(401, json=in_json_rpc)).unclear is not sure
 
 
+def test_who_may_have_acted_before_it_was_unavailable_gave_no_answer() -> None:
+    for problem, outage in ({"reason": "policy_unavailable"}, "unavailable"), ({}, "no_answer"):
+        assert refused("tool/documents", httpx.Response(503, json=problem)).outage == outage
+
+
 def test_of_a_long_refusal_only_the_beginning_is_told() -> None:
     answer = httpx.Response(401, json={"reason": "x" * 1000})
 

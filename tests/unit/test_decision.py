@@ -19,6 +19,17 @@ def test_no_reason_is_named_twice_and_each_is_a_word() -> None:
     assert [reason for reason in ALL if reason.value != reason.name.lower()] == []
 
 
+def test_a_reason_in_another_form_is_none() -> None:
+    with pytest.raises(ValueError, match="lower-case letters"):
+
+        class _Odd(ReasonCode):
+            ODD = "two words", (409, "invalid_request")
+
+
+def test_a_refusal_says_its_detail_to_whoever_logs_it() -> None:
+    assert str(Denied(Reason.BAD_CLAIM, "x")) == "bad_claim: x"
+
+
 def test_every_exception_of_the_library_has_one_root() -> None:
     files = [file.relative_to(ROOT).with_suffix("") for file in (ROOT / "zerotrust").rglob("*.py")]
     modules = [import_module(".".join(file.parts)) for file in files]

@@ -73,6 +73,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
         monkeypatch.setattr(delivery, pause, 0)
     monkeypatch.setattr(delivery, "SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(delivery, "LAST", 3600)
     monkeypatch.setattr(segments, "SEGMENT", 2000)
 
 
@@ -147,13 +148,32 @@ async def test_the_log_says_once_that_it_stops_and_once_that_it_goes_on_and_warn
     assert [record.levelname for record in caplog.records] == levels
 
 
-async def test_nobody_asks_while_nothing_is_written(path: Path) -> None:
+async def test_nobody_asks_while_nothing_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[None] = []
+    look = Journal.on_commit
+    monkeypatch.setattr(Journal, "on_commit", lambda *wake: looks.append(look(*wake)))
     ledger = Fake()
-    async with delivering(path, ledger, 1):
-        posts = ledger.posts
+    async with delivering(path, ledger, 1) as journal:
+        await asyncio.sleep(0.02)
+        await write(journal, 1)
+        await until(lambda: len(ledger.taken) == 2)
         for _ in range(50):
             await asyncio.sleep(0.001)
-        assert ledger.posts == posts == 1
+        assert ledger.posts == 2
+        assert len(looks) < 10
+
+
+async def test_who_is_behind_goes_on_at_once_and_then_gathers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "BETWEEN", 3600)
+    monkeypatch.setattr(tail, "MOST_LINES", 1)
+    ledger = Fake()
+    async with ending(path, ledger) as (journal, behind):
+        work = asyncio.create_task(behind.run())
+        await until(lambda: ledger.posts == 3)
+        await write(journal, 1)
+        await asyncio.sleep(0.05)
+        assert ledger.posts == 3
+        work.cancel()
 
 
 @asynccontextmanager
@@ -168,29 +188,40 @@ async def ending(path: Path, ledger: Fake) -> AsyncIterator[tuple[Journal, Deliv
     journal.close()
 
 
-@pytest.mark.parametrize("begun", [True, False])
-async def test_what_is_left_at_the_end_is_delivered_before_the_process_ends(path: Path, *, begun: bool) -> None:
-    ledger = Fake()
-    async with ending(path, ledger) as (_, finishing):
-        work = asyncio.create_task(finishing.run())
-        await asyncio.sleep(0)
-        if begun:
-            await until(lambda: bool(ledger.taken))
-        await finishing.finish()
-        assert len(ledger.taken) == 4
-        work.cancel()
+@pytest.mark.parametrize(("faults", "begun"), [([], True), ([], False), (["away"], False)])
+async def test_what_is_left_at_the_end_is_delivered_before_the_process_ends(
+    path: Path, monkeypatch: pytest.MonkeyPatch, faults: list[str], *, begun: bool
+) -> None:
+    """Even within a pause between two attempts."""
+    monkeypatch.setattr(delivery, "SHORTEST_PAUSE", 3600)
+    ledger = Fake(faults)
+    async with ending(path, ledger) as (journal, finishing):
+        idle = Delivery(journal, path, ledger, Deletion(path, ledger, ledger.policy))
+        for party in (finishing, idle):
+            work = asyncio.create_task(party.run())
+            await asyncio.sleep(0)
+            if begun:
+                await until(lambda: bool(ledger.taken))
+            await party.finish()
+            assert len(ledger.taken) == 4
+            work.cancel()
 
 
 async def test_an_end_does_not_wait_for_a_ledger_that_takes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "LAST", 3600)
-    async with ending(path, Fake(["away"] * 1000)) as (journal, finishing):
+    """It is asked once more, and after that there is a pause again."""
+    for pause in ("SHORTEST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(delivery, pause, 3600)
+    ledger = Fake(["away"] * 2)
+    async with ending(path, ledger) as (journal, finishing):
         await finishing.finish()  # nothing delivers
         assert journal.link.records == 4
         work = asyncio.create_task(finishing.run())
         await asyncio.sleep(0)
         await finishing.finish()
+        await asyncio.sleep(0.05)
+        assert ledger.taken == []
         work.cancel()
 
 
@@ -314,6 +345,7 @@ ANSWERS = {
     "no number": (head(n=True), "does not say where it stands"),
     "a refusal": (httpx.Response(409, json={"reason": "journal_elsewhere"}), "it refuses: 409 journal_elsewhere$"),
     "a changed journal": (httpx.Response(409, json={"reason": "journal_changed"}), "journal_changed. .*failures.md"),
+    "no reason": (httpx.Response(409, json={"reason": 7}), "it refuses: 409 $"),
     "a text of its own": (httpx.Response(409, json={"reason": "x\ny"}), "it refuses: 409 $"),
 }
 

@@ -19,7 +19,7 @@ from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid, misnamed
 from zerotrust.audit.event_parts import DESCRIBED, Caller, Decided, Effect, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Alarm, Counts, Refusal, Repeated, Request
 from zerotrust.audit.forms import NAME, Text, named, sanitize
-from zerotrust.decision import ReasonCode
+from zerotrust.decision import Decision, Reason, ReasonCode
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
 EVENT = AuditEvent(
@@ -98,6 +98,7 @@ def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
         pytest.param(b'"kind":"Document"', b'"kind":"Document","owner":"x"', id="an unknown field inside"),
         pytest.param(b'"allowed":true', b'"allowed":1', id="another type of value"),
         pytest.param(b'"time":1800000000123456', b'"time":1800000000123456.0', id="a fraction"),
+        pytest.param(b'"time":1800000000123456', b'"time":1152921504606846976', id="more than 53 bits"),
         pytest.param(b'"span_id"', b'"caller_trace_id":null,"span_id"', id="null"),
         pytest.param(b'"schema":1', b'"schema":1,"schema":1', id="a member twice"),
         pytest.param(b'"schema":1', b' "schema":1', id="space"),
@@ -142,14 +143,21 @@ def test_an_id_a_digest_or_a_time_without_its_form_is_refused(field: str, unfit:
         AuditEvent.parse(changed)
 
 
-@given(st.text())
+@given(st.text(max_size=200) | st.text("\\n", max_size=200))
 def test_text_from_outside_is_short_printable_ascii_without_a_token(text: str) -> None:
-    found = sanitize(f"{text} eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
+    escaped, found = sanitize(text), sanitize(f"{text} eyJhbGciOiJSUzI1NiJ9.e30.c2ln")
 
+    assert escaped.isprintable()
+    assert escaped.encode("ascii").decode("unicode_escape") == text
     assert found.isascii()
     assert found.isprintable()
     assert len(found) <= 10 * 200
     assert not holds_token(found.encode())
+
+
+def test_a_decision_without_rules_names_none() -> None:
+    decided = Decided.of(Decision(allowed=True, reason=Reason.GRANTED), "1-a")
+    assert decided.policy == Policy(version="1-a")
 
 
 def test_a_caller_is_all_that_its_token_says_and_never_the_token() -> None:

@@ -70,6 +70,7 @@ HALF = {"type": "http.response.body", "body": b"half", "more_body": True}
     ("sends", "mistake", "ended", "status"),
     [
         pytest.param([], True, "failed", 500, id="a mistake of ours"),
+        pytest.param([START, HALF], True, "failed", 200, id="half an answer and a mistake"),
         pytest.param([], False, "cut_off", None, id="no answer"),
         pytest.param([START], False, "cut_off", 200, id="a head"),
         pytest.param([START, HALF], False, "cut_off", 200, id="half an answer"),

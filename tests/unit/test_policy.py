@@ -171,6 +171,7 @@ def test_the_schema_knows_exactly_the_scopes_of_our_own_doors() -> None:
 PERMIT = "permit(principal, action, resource) when { %s };"
 DEEP = {
     "parentheses": (PERMIT % ("(" * 33 + "true" + ")" * 33), SCHEMA),
+    "parentheses after others that close nothing": (")" * 33 + PERMIT % ("(" * 33 + "true" + ")" * 33), SCHEMA),
     "brackets of all kinds": (PERMIT % ("([{a: " * 11 + "1" + "}])" * 11 + " == 1"), SCHEMA),
     "parentheses that comparisons do not close": (PERMIT % ("(1 > " * 33 + "1" + ")" * 33), SCHEMA),
     "parentheses that a text does not close": (PERMIT % ('(")))" == ' * 33 + "1" + ")" * 33), SCHEMA),

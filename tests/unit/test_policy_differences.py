@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from authorities.policy import differences
-from authorities.policy.decisions import ACCESS, LONGEST_CELL
+from authorities.policy.decisions import LONGEST_CELL
 from authorities.policy.differences import LONGEST_SAID, MOST_ANSWERS, Changed, answers, told
 from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS
 from authorities.policy.versions import MAX_BYTES, content_of
@@ -55,28 +55,6 @@ def test_another_rule_with_the_same_answer_is_told_and_their_number_has_a_bound(
         found = told(OLD, RENAMED, REGISTRY)
     assert (len(found["answers"]), found["more"]) == (3, number - 3)
     assert told(OLD, RENAMED, REGISTRY)["more"] == 0
-
-
-def test_what_is_newly_permitted_comes_first_and_another_rule_last() -> None:
-    texts = {name: text.replace('@id("use-an-api")', '@id("use")') for name, text in OLD.policies.items()}
-    documents = texts["documents.cedar"].replace("context.departments.contains(resource.department)", "true", 1)
-    fewer = documents.replace(
-        'in [Action::"document.replace", Action::"document.delete"]', '== Action::"document.read"'
-    )
-    new = OLD.model_copy(update={"policies": texts | {"documents.cedar": fewer}})
-
-    kinds = [f"{one.before.split()[0]} {one.after.split()[0]}" for one in answers(OLD, new, REGISTRY)]
-
-    order = ["no yes", "yes no", "yes yes"]
-    assert [*dict.fromkeys(kinds)] == order
-    assert kinds == sorted(kinds, key=order.index)
-    more = "\n| user | groups |\n|---|---|\n| carl | /finance |\n"
-    carl = "carl", "orchestrator > agent/reader", "tool.read", "document.read", "report", "no", "x", ""
-    first = "".join(f"| {' | '.join(cells)} |\n" for cells in (ACCESS, carl))
-    table = new.table.replace("\n## Which API", f"{more}{first}\n## Which API", 1)
-    found = answers(OLD, new.model_copy(update={"table": table}), REGISTRY)
-    permitted = [one.user for one in found if one.before.startswith("no")]
-    assert permitted[-1] == "carl" != permitted[0]  # what the old table asks, comes first
 
 
 def test_of_an_answer_by_many_rules_the_beginning_is_told() -> None:

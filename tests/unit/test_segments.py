@@ -38,14 +38,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.jsonl"
 
 
+def opened() -> int:
+    """How many files this process has open."""
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
 async def written(path: Path, first: int, count: int) -> None:
     """A journal that is opened, gets records with these numbers, each in a commit of its own, and is closed."""
+    before = opened()
     journal = Journal(path)
     try:
         for number in range(first, first + count):
             await journal.append(b'{"record":%d}' % number)
     finally:
         journal.close()
+    assert opened() == before
 
 
 def numbers_of(found: Iterable[bytes]) -> list[int]:
@@ -57,6 +64,7 @@ def numbers(path: Path) -> list[int]:
 
 
 async def test_one_chain_leads_through_all_segments_and_restarts(path: Path) -> None:
+    path.with_name(f"{path.name}.new").write_bytes(b"a segment that a crash has left")
     await written(path, 1, 20)
     await written(path, 21, 20)
 
@@ -148,10 +156,17 @@ async def test_a_process_that_ends_while_it_closes_a_segment_loses_nothing(
     assert first_bad_record(path) == 0
 
 
-async def test_a_file_that_has_the_name_of_a_closed_segment_displaces_none(full: Journal, path: Path) -> None:
-    count = len(numbers(path))
+async def test_a_file_that_has_the_name_of_a_closed_segment_displaces_none(
+    full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it in the way of the next record, as little as a file that cannot be opened; and no file stays open."""
+    count, before = len(numbers(path)), opened()
+    with monkeypatch.context() as patch:
+        failing(patch, "open", OSError())
+        full._segments._rotate()
     (other := path.with_name("journal.jsonl.0000000000000001")).write_bytes(b"")
     await full.append(b'{"record":%d}' % (count + 1))
+    assert opened() == before
     full.close()
     other.unlink()
 
@@ -162,10 +177,10 @@ async def test_a_writer_that_opened_a_segment_just_before_it_was_closed_is_refus
     full: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gets the lock of a file that is the newest segment no more."""
-    opened = os.open
+    plain = os.open
 
     def slowly(file: Path, *more: int) -> int:
-        fd = opened(file, *more)
+        fd = plain(file, *more)
         monkeypatch.undo()
         monkeypatch.setattr(module, "SEGMENT", 1)
         full._segments._rotate()

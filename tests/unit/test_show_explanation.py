@@ -6,7 +6,6 @@ from rich.console import Console
 
 from zt.policy.explanation import deciding
 from zt.policy.show_explanation import explained
-from zt.show import local
 
 STRICT, OPEN = "1-aaaaaaaaaaaa", "2-bbbbbbbbbbbb"
 LISTED = {
@@ -36,8 +35,6 @@ def decision(policy: str, *, sentence: str, missed: str = "", name: str = "read"
 
 
 REFUSED = decision(STRICT, sentence=FOR_OPERATORS, missed="the user is no operator")
-STRICT_LINE = f"Decided by policy {STRICT}, in force from {local(100)} until {local(200)}."
-OPEN_LINE = f"Decided by policy {OPEN}, in force since {local(200)}."
 
 
 def shown(*found: Any) -> list[str]:
@@ -46,22 +43,6 @@ def shown(*found: Any) -> list[str]:
     with console.capture() as told:
         console.print(*explained({"decisions": found, "versions": versions, "left_out": 0}), sep="\n")
     return [line.strip() for line in told.get().splitlines()]
-
-
-def test_where_several_versions_decided_each_line_has_its_version_and_so_has_a_rule_that_differs() -> None:
-    assert shown(decision(OPEN, sentence=FOR_ALL), REFUSED) == [
-        OPEN_LINE,
-        STRICT_LINE,
-        "For the user alice (/engineering):",
-        f"no   agent/reader asked for document.read D-1 (policy {STRICT})",
-        "No rule permits it.  Nearest: read, but the user is no operator.",
-        f"yes  agent/reader asked for document.read D-1 (read, policy {OPEN})",
-        "The rules:",
-        f"read (policy {STRICT}): {FOR_OPERATORS}",
-        f"read (policy {OPEN}): {FOR_ALL}",
-    ]
-    same = shown(decision(STRICT, sentence=FOR_ALL), decision(OPEN, sentence=FOR_ALL))
-    assert same[-2:] == ["The rules:", f"read: {FOR_ALL}"]
 
 
 def test_a_sentence_stands_for_its_own_version_alone_and_none_is_lost() -> None:

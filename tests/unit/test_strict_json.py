@@ -2,7 +2,7 @@
 
 import pytest
 
-from zerotrust.limits.strict_json import EXACT, MAX_DEPTH, MAX_ELEMENTS, strict_object
+from zerotrust.limits.strict_json import EXACT, MAX_DEPTH, MAX_ELEMENTS, check_size, strict_object
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,8 @@ def test_a_text_with_too_much_in_it_never_gets_to_the_parser(piece: bytes, monke
 
     with pytest.raises(ValueError, match=r"too many elements|nested too deep"):
         strict_object(b'{"a":[' + piece * ((1 << 20) // len(piece)))
+
+
+def test_what_a_parser_would_have_to_guess_is_refused_before_it_is_counted() -> None:
+    with pytest.raises(ValueError, match="not UTF-8"):
+        check_size('{"a": 1}'.encode("utf-16"), None)

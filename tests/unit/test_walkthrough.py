@@ -1,16 +1,12 @@
 """What the walkthrough counts as expected, and how it names tokens and models."""
 
 import re
-import threading
 from dataclasses import replace
-
-import pytest
 
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import Attempt, Checks
 from demo.story import TRIED, Done, _tell_of_the_poisoned_report, poisoned
 from demo.tokens import tokens_of
-from start import program
 from start.program import console
 from tests.support.told_task import WAYS, event, registry, task
 from zerotrust.audit.event_parts import Caller, Decided
@@ -64,19 +60,3 @@ def test_only_the_script_obeys_whatever_it_reads() -> None:
     names = "scripted", "provider/scripted", "provider/qwen3:8b", "default"
 
     assert [Done([], name).obeys for name in names] == [True, True, False, False]
-
-
-def test_where_there_is_no_terminal_a_line_says_again_and_again_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    said, enough = list[str](), threading.Event()
-
-    def heard(text: str) -> None:
-        said.append(text)
-        if len(said) == 2:
-            enough.set()
-
-    monkeypatch.setattr(program, "SAID_AFTER", 0.01)
-    monkeypatch.setattr(program, "say", heard)
-    with program.busy("The task runs"):
-        assert enough.wait(60)
-
-    assert said[:2] == ["The task runs: 0.01 s so far", "The task runs: 0.02 s so far"]
