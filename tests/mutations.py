@@ -242,6 +242,7 @@ EXCUSED = {
     "spiffe.tls: if sys.version_info >= (3, 13):": "the other way does the same; this one is public",
     "hardening.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "routing: if (exact := self._exact.get((scope['method'], scope['path']))):": "it is quicker not to ask the router",
+    "adapters.mcp: type(one).__name__ != 'OpenTelemetryMiddleware'": "it is quicker without spans for nobody",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
     "adapters.a2a: given.get('jsonrpc') == '2.0'": "the SDK asks for it as well",
     "adapters.agent_loop: not did": "no call of a tool that is not offered succeeds",

@@ -165,7 +165,7 @@ class Service:
         metadata_path: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> ASGIApp:
-        """Put the gate around the whole app, whose routes are those in `routes`.
+        """Put the gate around the whole app, whose routes are those in `routes`.  From then on it takes no others.
 
         `metadata_path`: the path of the resource metadata (RFC 9728), if it is published.  `dialects`: the error format
         of each path whose protocol defines its own, as for `Gate`.  Raises `ValueError` if the app has other routes.
