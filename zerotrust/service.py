@@ -46,6 +46,7 @@ from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
+from zerotrust.routing import RouteTable
 from zerotrust.sealing import Notary
 from zerotrust.shielded import shielded
 from zerotrust.spiffe.svid import Svid
@@ -171,8 +172,8 @@ class Service:
         of each path whose protocol defines its own, as for `Gate`.  Raises `ValueError` if the app has other routes.
         """
         gate = Gate(
-            app,
-            routes=routes,
+            app=app,
+            routes=RouteTable(routes, app),
             expected=self._expected(),
             keys=self.keys,
             policy=self._decider.policy,
@@ -181,7 +182,7 @@ class Service:
             recorder=self.recorder,
             clock=self.clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
-            dialects=dialects,
+            dialects=dialects or {},
             notary=Notary(lambda: self.workload.svid, self.clock),
         )
         self._gates.append(gate)
