@@ -187,11 +187,10 @@ TESTS = {
         "unit/test_api unit/test_gate services/test_documents services/test_revocation services/test_authzen "
         "attacks/test_x_engines services/test_receipts"
     ),
-    "registry.expected": "unit/test_registry unit/test_runtime services/test_every_party",
     "service": (
         "services/test_discovery services/test_revocation services/test_server services/test_orchestrator "
         "input/test_handlers services/test_documents input/test_values attacks/test_g_feed unit/test_api "
-        "attacks/test_x_services"
+        "attacks/test_x_services unit/test_registry services/test_every_party"
     ),
     "settings": "unit/test_settings",
     "registry.events": "unit/test_feed services/test_registry_authority",

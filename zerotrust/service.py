@@ -41,7 +41,6 @@ from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
 from zerotrust.receipts.calls import Calls, current_calls
-from zerotrust.registry.expected import expected_at
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
@@ -324,3 +323,17 @@ class Service:
                 yield
 
         return app_with(lifespan, self.recorder)
+
+
+def expected_at(name: str, registry: Registry, issuer: str) -> Expected:
+    """Return what the party of this name expects of its callers, by the registry; `issuer`: of all tokens."""
+    parties = registry.parties
+    callers = {registry.id(caller) for caller, party in parties.items() if name in party.may_call}
+    return Expected(
+        issuer=issuer,
+        audience=registry.id(name),
+        max_ttls={registry.id(holder): party.max_ttl for holder, party in parties.items() if party.max_ttl},
+        initiating_clients=registry.initiating_clients & callers,
+        without_certificate=registry.without_certificate & callers,
+        peers={registry.id(peer): peer for peer in parties if peer not in registry.without_certificate},
+    )

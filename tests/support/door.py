@@ -35,10 +35,10 @@ from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
 from zerotrust.identity import Principal
 from zerotrust.issuer.jwks import SigningKeys
-from zerotrust.registry.expected import expected_at
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.routing import RouteTable
 from zerotrust.runtime import policy_of
+from zerotrust.service import expected_at
 from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.transport.jsonrpc import JSON_RPC
 
