@@ -116,8 +116,8 @@ TESTS = {
         "services/test_discovery"
     ),
     "checks": (
-        "unit/test_gate_order unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay unit/test_counts "
-        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp unit/test_receipts services/test_receipts"
+        "unit/test_gate_order unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay "
+        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp unit/test_counts services/test_receipts"
     ),
     "call": (
         "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller unit/test_gate_order "
