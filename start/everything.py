@@ -7,9 +7,11 @@ addition, is launched only on request, by name.
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+
+import httpx
 
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.local.launch import Launched
@@ -19,7 +21,6 @@ from registration.approval import approving
 from registration.realm import as_text, deployed
 from registration.realm.script import SCRIPTS
 from registration.run_lock import only_one
-from start import audit_policy
 from start.before_start import check_port
 from start.child import load
 from start.fetched import check_space
@@ -28,15 +29,47 @@ from start.keycloak_options import HEALTH_PORT, PORT
 from start.launches import INSIDER, Parties, insider, registered
 from start.llama_stack import check_able, enrol, prepared, serving
 from start.ogx import NAME, Provider
-from start.past import check_links, data_of, failure_noted, forget, kept, put_aside
+from start.past import AUDIT_POLICY, check_links, data_of, failure_noted, forget, kept, put_aside
 from start.progress import Say, going_on
 from start.stopping import end_in_order
 from start.system import DEPLOYMENT, ROOT, System
 from start.waiting import report_end, started, there, until
 from zerotrust.durable import written
+from zerotrust.limits.answers import ask
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.model import Registry, load_registry
+from zerotrust.tlog.note import MAX_NOTE
+
+SECONDS_BETWEEN_TRIES = 0.2
+"""Between two questions for the policy of the audit log, until there is one."""
+
+
+async def keep_audit_policy(system: System, say: Say) -> None:
+    """Write the policy by which people verify the audit log to the run's folder, once the registry publishes it.
+
+    What was kept at the first start stays: another policy later would mean another log, or another registry, and is
+    told and not believed.
+    """
+    published, file = await _audit_policy(system), system.folder / AUDIT_POLICY
+    if not file.exists():
+        written(file, published)
+    elif file.read_bytes() != published:
+        say(
+            f"The registry publishes another policy for the audit log than {file}: no export of this log can be "
+            "verified with that file, which stays as it is. `make fresh` deletes the log and sets the file aside"
+        )
+
+
+async def _audit_policy(system: System) -> bytes:
+    url = f"{system.address(system.registry.authorities.registry)}/audit-policy"
+    async with system.user() as http:
+        while True:
+            with suppress(httpx.HTTPError, OSError):
+                status, answer = await ask(http, "GET", url, most=MAX_NOTE)
+                if status == 200:
+                    return answer
+            await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
 
 async def suspended(registry: Registry, folder: Path) -> dict[str, str]:
@@ -128,7 +161,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         await _all_started(system, launched, say)
         for name, spy in spies.items():
             await until(partial(there, system.insider_socket(name)), spy, system.log("insider"))
-        stack.callback(asyncio.create_task(audit_policy.keep(system, say)).cancel)
+        stack.callback(asyncio.create_task(keep_audit_policy(system, say)).cancel)
         watched = [
             (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
             for one in launched.values()

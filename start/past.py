@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 
 AUDIT_POLICY = "audit.policy"
-"""The policy of the audit log, in the run's folder (`audit_policy.py`)."""
+"""The policy of the audit log, in the run's folder (`everything.py`)."""
 POLICY_BEFORE = "audit.policy.before"
 """That of the log before `make fresh`."""
 CA = "ca.pem"

@@ -115,7 +115,10 @@ TESTS = {
         "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress unit/test_introspection "
         "services/test_discovery"
     ),
-    "binding": "unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay",
+    "checks": (
+        "unit/test_gate_order unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay "
+        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp unit/test_counts services/test_receipts"
+    ),
     "call": (
         "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller unit/test_gate_order "
         "services/test_receipts"
@@ -140,7 +143,7 @@ TESTS = {
         "unit/test_gate unit/test_api unit/test_revoked_caller unit/test_binding unit/test_decision "
         "unit/test_outcome unit/test_counts unit/test_imports input/test_handlers input/test_values "
         "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay "
-        "unit/test_gate_order services/test_receipts"
+        "unit/test_gate_order services/test_receipts services/test_revocation"
     ),
     "identity": "unit/test_identity unit/test_imports unit/test_token_validation unit/test_gate",
     "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials unit/test_gate_order",
@@ -184,11 +187,10 @@ TESTS = {
         "unit/test_api unit/test_gate services/test_documents services/test_revocation services/test_authzen "
         "attacks/test_x_engines services/test_receipts"
     ),
-    "registry.expected": "unit/test_registry unit/test_runtime services/test_every_party",
     "service": (
         "services/test_discovery services/test_revocation services/test_server services/test_orchestrator "
         "input/test_handlers services/test_documents input/test_values attacks/test_g_feed unit/test_api "
-        "attacks/test_x_services"
+        "attacks/test_x_services unit/test_registry services/test_every_party"
     ),
     "settings": "unit/test_settings",
     "registry.events": "unit/test_feed services/test_registry_authority",
@@ -219,7 +221,6 @@ TESTS = {
     ),
     "shielded": "unit/test_shielded services/test_notify services/test_documents",
     "hardening.turns": "unit/test_turns attacks/test_o_costs",
-    "call_lifetime": "unit/test_revoked_caller unit/test_gate services/test_revocation",
     "token_validation": (
         "unit/test_token_validation unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock "
         "attacks/test_c_claims attacks/test_b_jose"
@@ -234,7 +235,6 @@ EXCUSED = {
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
     "adapters.agent_client: streaming=False": "the card has said so already",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
-    "call: self.principal": "for the type checker: a trace is followed only once the caller is known",
     "transport.responses: super().__init__(status_code=refusal.status)": (
         "nobody looks into an answer that sends itself"
     ),
@@ -242,6 +242,7 @@ EXCUSED = {
     "spiffe.tls: if sys.version_info >= (3, 13):": "the other way does the same; this one is public",
     "hardening.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "routing: if (exact := self._exact.get((scope['method'], scope['path']))):": "it is quicker not to ask the router",
+    "adapters.mcp: type(one).__name__ != 'OpenTelemetryMiddleware'": "it is quicker without spans for nobody",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
     "agent.a2a: given.get('jsonrpc') == '2.0'": "the SDK asks for it as well",
     "agent.agent_loop: not did": "no call of a tool that is not offered succeeds",

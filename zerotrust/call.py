@@ -2,20 +2,24 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from starlette.types import Message, Scope
+from starlette.types import Message, Receive, Scope
 
 from zerotrust.audit import event_parts, event_types
 from zerotrust.audit.forms import named, sanitize
 from zerotrust.audit.record import Link
 from zerotrust.context import RequestContext, Span
-from zerotrust.decision import Decision
+from zerotrust.decision import Decision, Reason
+from zerotrust.dialect import Form
+from zerotrust.identity import UnverifiedToken
 from zerotrust.receipts.calls import Calls
 from zerotrust.routes import UNLISTED, Route
 from zerotrust.transport import requests
+from zerotrust.transport.jsonrpc import request_id
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,11 +27,19 @@ class Call(RequestContext):
     """One request; the gate fills it in, step by step."""
 
     scope: Scope
+    receive: Receive
+    """What the handler reads the body with: from the time when the gate has read it, again from its beginning."""
+    noting: bool = False
+    """Whether this party signs receipts, and so notes what its handlers ask of others."""
     began: int = field(default_factory=lambda: time.monotonic_ns())  # noqa: PLW0108 - looked up late, for tests
     """In nanoseconds, by the monotonic clock."""
     route: Route = UNLISTED
+    token: UnverifiedToken = field(default=UnverifiedToken(""))
     permission: str | None = None
     operation: str | None = None
+    message: Mapping[str, Any] = field(default_factory=dict)
+    """The body, until it was decided about."""
+    decision: Decision = field(default=Decision(allowed=False, reason=Reason.FAILED))
     first: Message | None = None
     last: Message | None = None
     """The first and the last message that was sent."""
@@ -63,15 +75,27 @@ class Call(RequestContext):
         """Who is counted: a party by its SPIFFE ID, an unknown caller by its address."""
         return self.peer.id or (self.scope["client"][0] if self.scope.get("client") else "unknown")
 
-    def follow_trace(self) -> None:
-        """Continue the trace of one of our workloads.  Give any other caller a new trace, and note the one it sent."""
+    def know_caller(self) -> None:
+        """Begin what is done for a caller that is known only: notes for its receipt, its connection, its trace.
+
+        The trace of one of our workloads is continued.  Any other caller gets a new one, and the one it sent is noted.
+        """
+        if self.noting:
+            self.calls = Calls()
+        if self.peer.id is None and (note_user := self.scope.get("state", {}).get("note_user")):
+            note_user(self.caller.subject)
         if sent := requests.trace(self.scope["headers"]):
             trace_id, parent_id = sent
-            if self.principal and self.principal.delegated:
+            if self.caller.delegated:
                 state = requests.trace_state(self.scope["headers"])
                 self.span = Span(trace_id, parent_id, self.span.span_id, state=state)
             else:
                 self.span = replace(self.span, caller_trace_id=trace_id)
+
+    def parsed(self, message: Mapping[str, Any]) -> None:
+        """Note the body, which is one JSON object: refusals repeat the id that a request of JSON-RPC has there."""
+        self.message = message
+        self.form = Form(self.form.metadata_url, self.form.dialect, request_id(message), parsed=True)
 
     def received(self, message: Message) -> None:
         """Note a message that was received."""

@@ -57,15 +57,20 @@ class RequestContext:
     calls: object = None
     """What its handler has asked of others, for its receipt (`receipts/calls.py`)."""
 
+    @property
+    def caller(self) -> Principal:
+        """The principal.  Raises `LookupError` if no gate has verified one."""
+        if self.principal is None:
+            raise LookupError("the caller is not verified")
+        return self.principal
+
 
 REQUEST: ContextVar[RequestContext] = ContextVar("request")
 
 
 def current_principal() -> Principal:
     """Return the caller of the request being handled.  Raises `LookupError` if no gate has admitted one."""
-    if (principal := REQUEST.get().principal) is None:
-        raise LookupError("the request has no verified caller")
-    return principal
+    return REQUEST.get().caller
 
 
 def current_peer() -> Peer:
@@ -76,8 +81,3 @@ def current_peer() -> Peer:
 def current_trace() -> str:
     """Return the trace id of the request being handled: 32 hexadecimal digits."""
     return REQUEST.get().span.trace_id
-
-
-def current_span() -> Span:
-    """Return the span of the request being handled."""
-    return REQUEST.get().span

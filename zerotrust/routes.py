@@ -13,7 +13,7 @@ an MCP server have theirs in `tool/mcp_tools.py`.
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from zerotrust.decision import Reason
@@ -51,21 +51,15 @@ class Requirement:
 
     max_body: int = MAX_BODY
     """Bytes that a body may have."""
+    raw_body: bool = False
+    """Whether the body is no JSON object; then the handler reads it."""
+    routine: bool = False
+    """Whether a call that is admitted by its certificate is not recorded."""
 
     @property
     def hint(self) -> str | None:
         """The scope to name to a caller without a token (RFC 6750 section 3)."""
         return None
-
-    @property
-    def routine(self) -> bool:
-        """Whether a call that is admitted by its certificate is not recorded."""
-        return False
-
-    @property
-    def raw_body(self) -> bool:
-        """Whether the body is no JSON object, in a call that is admitted by its certificate."""
-        return False
 
     def admits(self, workload: str) -> bool:  # noqa: ARG002
         """Return whether the certificate of the workload of that name admits it."""
@@ -86,6 +80,7 @@ class Public(Requirement):
 
     credential: ClassVar[Literal["nothing"]] = "nothing"
     max_body: int = MAX_PUBLIC_BODY
+    raw_body: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +95,6 @@ class MutualTLS(Requirement):
     credential: ClassVar[Literal["certificate"]] = "certificate"
     names: AbstractSet[str] = frozenset()
     any_workload: bool = False
-    routine: bool = field(default=False, kw_only=True)
-    raw_body: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.any_workload == bool(self.names):

@@ -21,7 +21,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.routes import UNLISTED, Route, Routes
 
 _BY_PATH = {StarletteRoute.matches, APIRoute.matches}
-"""How a route matches that looks at nothing but method and path; an included router looks at what was added to it."""
+"""The methods that match a route by method and path alone.  An included router also depends on what is added later."""
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -43,7 +43,7 @@ class RouteTable:
             if (by := _path(self._served(scope))) != path:  # control: exact-path-first
                 raise ValueError(f"{method} {path} is served by {by}: register the exact path first")
         if not all(type(it).matches in _BY_PATH for it in self._closed):
-            self._exact = {}  # what is proven above may not be so later
+            self._exact = {}  # what was proven above may change
 
     def find(self, scope: Scope) -> Route:
         """Return the row for a request, or `UNLISTED`.  `Denied` for a path with a control character.

@@ -41,11 +41,11 @@ from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
 from zerotrust.receipts.calls import Calls, current_calls
-from zerotrust.registry.expected import expected_at
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
+from zerotrust.routing import RouteTable
 from zerotrust.sealing import Notary
 from zerotrust.shielded import shielded
 from zerotrust.spiffe.svid import Svid
@@ -165,14 +165,14 @@ class Service:
         metadata_path: str | None = None,
         dialects: Mapping[str, Dialect] | None = None,
     ) -> ASGIApp:
-        """Put the gate around the whole app, whose routes are those in `routes`.
+        """Put the gate around the whole app, whose routes are those in `routes`.  From then on it takes no others.
 
         `metadata_path`: the path of the resource metadata (RFC 9728), if it is published.  `dialects`: the error format
         of each path whose protocol defines its own, as for `Gate`.  Raises `ValueError` if the app has other routes.
         """
         gate = Gate(
-            app,
-            routes=routes,
+            app=app,
+            routes=RouteTable(routes, app),
             expected=self._expected(),
             keys=self.keys,
             policy=self._decider.policy,
@@ -181,7 +181,7 @@ class Service:
             recorder=self.recorder,
             clock=self.clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
-            dialects=dialects,
+            dialects=dialects or {},
             notary=Notary(lambda: self.workload.svid, self.clock),
         )
         self._gates.append(gate)
@@ -323,3 +323,17 @@ class Service:
                 yield
 
         return app_with(lifespan, self.recorder)
+
+
+def expected_at(name: str, registry: Registry, issuer: str) -> Expected:
+    """Return what the party of this name expects of its callers, by the registry; `issuer`: of all tokens."""
+    parties = registry.parties
+    callers = {registry.id(caller) for caller, party in parties.items() if name in party.may_call}
+    return Expected(
+        issuer=issuer,
+        audience=registry.id(name),
+        max_ttls={registry.id(holder): party.max_ttl for holder, party in parties.items() if party.max_ttl},
+        initiating_clients=registry.initiating_clients & callers,
+        without_certificate=registry.without_certificate & callers,
+        peers={registry.id(peer): peer for peer in parties if peer not in registry.without_certificate},
+    )

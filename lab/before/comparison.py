@@ -11,8 +11,8 @@ from demo.intruder import INSIDERS
 from demo.parts import begin
 from lab.before.attacks import Seen, tried
 from lab.before.expected import EXPECTED, Expected
-from lab.before.llama_stack.story import INTRODUCTION as FIGURE_3
-from lab.before.llama_stack.story import attacked
+from lab.before.llama_stack.attacks import INTRODUCTION as FIGURE_3
+from lab.before.llama_stack.attacks import attacked
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.real import real

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lab.bench.measure import TASK, measure
+from lab.bench.measure import TASK, measure, throughput
 from lab.bench.numbers import Ratio, summarise
-from lab.bench.throughput import throughput
 from lab.bench.variants import launches, unregistered
 from start.everything import running
 from start.program import FOLDER, console, say, show, until_stopped

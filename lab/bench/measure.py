@@ -1,7 +1,9 @@
-"""Runs the task with every variant in turn, while all of them are running."""
+"""Runs the task with every variant in turn, while all of them are running; then counts the tasks of many clients."""
 
+import asyncio
 import json
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -112,3 +114,44 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
                 measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
     return measured
+
+
+USERS = {"alice": None, "dana": "/engineering"}
+"""Who works, and in which department, if it has to be named: one person has at most 10 tasks at once."""
+CLIENTS = 16
+"""Tasks at once."""
+SECONDS_OF_A_TURN = 3.0
+"""In which tasks are counted."""
+TURNS = 4
+COMPARED = tuple(one for one in VARIANTS if one.name in {"none", "warm"})
+
+
+async def throughput(system: System, measured: Measured) -> None:
+    """Measure, and add the tasks a second of each turn."""
+    async with AsyncExitStack() as stack:
+        keycloak = httpx.AsyncClient(verify=system.keycloak.tls, trust_env=False, timeout=60)
+        await stack.enter_async_context(keycloak)
+        sets = await stack.enter_async_context(away(system, [one.at for one in COMPARED]))
+        clients = [
+            Client(system, sets, keycloak, await system.sign_in(name), department=department)
+            for name, department in USERS.items()
+        ]
+        for one in COMPARED:  # connections and tokens
+            await _tasks(clients, one)
+        for turn in range(TURNS):
+            for one in COMPARED if turn % 2 else reversed(COMPARED):
+                measured.per_second[one.name].append(await _tasks(clients, one) / SECONDS_OF_A_TURN)
+
+
+async def _tasks(clients: Sequence[Client], variant: Variant) -> int:
+    """Return how many tasks end within `SECONDS_OF_A_TURN`."""
+    until, done = time.monotonic() + SECONDS_OF_A_TURN, 0
+
+    async def one_after_the_other(client: Client) -> None:
+        nonlocal done
+        while time.monotonic() < until:
+            await client.run(variant)
+            done += time.monotonic() < until
+
+    await asyncio.gather(*(one_after_the_other(clients[number % len(clients)]) for number in range(CLIENTS)))
+    return done

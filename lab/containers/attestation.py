@@ -17,9 +17,9 @@ CODE = ("lab/compromised_workload", "zerotrust")
 
 def intruders(registry: Registry, lock: Lock) -> list[Image]:
     """Return the image of the intruder inside each compromised party: the same code, and a file with that name."""
-    approved = approving(lock, APP, "intruder", CODE)
+    code = approving(lock, APP, "intruder", CODE).files_of(CODE)
     return [
-        image(registry, approved, party, CODE, further={"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
+        image(registry, party, CODE[0], code, {"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
         for party in COMPROMISED
     ]
 

@@ -37,10 +37,10 @@ class GateAsDependency(Service):
         return app
 
     async def _admit(self, request: Request) -> None:
-        call = Call(scope=request.scope, peer=request.scope["state"]["peer"])
+        call = Call(scope=request.scope, receive=_read_already, peer=request.scope["state"]["peer"])
         REQUEST.set(call)
         with call.over:  # it is not recorded when it ends
-            await self._gate._admit(call, _read_already)  # the app answers its exceptions
+            await self._gate.admit(call)  # the app answers its exceptions
 
 
 async def _read_already() -> Message:

@@ -19,7 +19,10 @@ OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 """Words that are no texts where programs read YAML 1.1; `y` and `n` are shorter than a name."""
 MODEL = "inference.run, llama.chat"
 """What an agent needs to use the model."""
-WITHOUT = {"agent": ["authority", "tool"], "tool": ["adapters", "agent", "authority"]}
+WITHOUT = {
+    "agent": ["zerotrust/authority", "zerotrust/tool"],
+    "tool": ["zerotrust/adapters", "zerotrust/agent", "zerotrust/authority"],
+}
 """The folders of the library that a party of this kind does not get."""
 FIRST_PORT, LAST_PORT = 8101, 8199
 JOURNALS = r"^(?=      - orchestrator:/journals/orchestrator:ro\n)"
@@ -117,10 +120,8 @@ def add_scope(project: Project, scope: str, server: str) -> None:
 
 def add_party(project: Project, party: str, rights: str) -> None:
     """Add a party and where it listens.  `rights`: lines of its entry.  Raises `PartyError`."""
-    entry = (
-        f"  {party}:\n    id: spiffe\n    keycloak: confidential\n{rights}    code: [{folder_of(party)}, zerotrust]\n"
-        f"    without: [{', '.join(_without(party))}]\n\n"
-    )
+    code = f"    code: [{folder_of(party)}, zerotrust]\n    without: [{', '.join(WITHOUT[party.partition('/')[0]])}]\n"
+    entry = f"  {party}:\n    id: spiffe\n    keycloak: confidential\n{rights}{code}\n"
     before = re.escape(project.registry.authorities.registry)
     project.edit(REGISTRY, rf"^(?=  {before}:$)", entry, f"+ party {party}")
     taken = [place["port"] for place in yaml.safe_load(project.text(LOCAL))["parties"].values()]
@@ -128,10 +129,6 @@ def add_party(project: Project, party: str, rights: str) -> None:
     for file, host, number in (LOCAL, "127.0.0.1", port), (CONTAINERS, project.registry.dns_name(party), 443):
         line = f"  {party}: {{ host: {host}, port: {number} }}\n"
         project.edit(file, rf"^(?=  {before}:)", line, f"+ {party} at port {number}")
-
-
-def _without(party: str) -> list[str]:
-    return [f"zerotrust/{folder}" for folder in WITHOUT[party.partition("/")[0]]]
 
 
 def on_the_way(registry: Registry) -> list[str]:
@@ -148,14 +145,14 @@ def services_of(project: Project) -> dict[str, Any]:
 
 def add_container(project: Project, party: str, *, callers: list[str], callees: list[str]) -> None:
     """Add a party's container, in the networks that its rights need.  Raises `PartyError`."""
-    name, host = party.partition("/")[2], project.registry.dns_name(party)
+    (kind, _, name), host = party.partition("/"), project.registry.dns_name(party)
     by_code = {entry.get("build", {}).get("args", {}).get("CODE"): key for key, entry in services_of(project).items()}
     service_of = {other: by_code[entry.code[0]] for other, entry in project.registry.parties.items() if entry.code}
     inside = "".join(f"      to-{service_of[callee]}: {{}}\n" for callee in callees)
     service = (
         f"  {name}:\n    <<: *party\n"
         f"    build: {{ context: ., target: party, args: {{ <<: *bases, CODE: {folder_of(party)}, "
-        f"WITHOUT: {' '.join(_without(party))} }} }}\n"
+        f"WITHOUT: {' '.join(WITHOUT[kind])} }} }}\n"
         f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{name}\n"
         f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"
         f'    volumes: ["identity:/run/identity:ro", "{name}:/data"]\n'

@@ -358,13 +358,13 @@ def or_asked_before(was: bool, self: Any, caller: Any) -> bool:
 
 @at(gives, "new-policy-used")
 def with_the_first_policy(was: tuple[Any, Any, Any], self: Any) -> tuple[Any, Any, Any]:
-    expected, policy, cache = was
-    return expected, getattr(self, "_policy", policy), cache
+    expected, _, cache = was
+    return expected, self.policy, cache
 
 
 @at(gives, "decided-before-body", where=condition)
-async def after_the_body(was: Any, headers: Any, receive: Any) -> Any:
-    return await requests.body(headers, receive, most=1 << 20) and was
+async def after_the_body(was: Any, call: Any) -> Any:
+    return await requests.body(call.scope["headers"], call.receive, most=1 << 20) and was
 
 
 @at(gives, "tool-named-in-body")

@@ -21,6 +21,7 @@ from lab.weak.gate_as_dependency import GateAsDependency
 from lab.weak.trusts_headers import BelievesHeaders
 from lab.without import Control, delete, where
 from tests.attacks.instead import HOOKS
+from zerotrust.checks import STEPS
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.service import Service
 
@@ -72,7 +73,8 @@ def located(way: tuple[Missing, ...]) -> str:
     return " and ".join(told)
 
 
-_REASONS = {str(reason): reason for reason in chain(Reason, RegistryReason, AuditReason, PolicyReason, ModelReason)}
+_KNOWN = chain(Reason, RegistryReason, AuditReason, PolicyReason, ModelReason, *(step.reasons for step in STEPS))
+_REASONS = {str(reason): reason for reason in _KNOWN}
 _NAMED: list[Missing] = [one for one in vars(realm).values() if isinstance(one, RealmControl)]
 _NAMED += [BelievesHeaders, Forwarding, GateAsDependency]
 _BY_NAME = {described(one): one for one in _NAMED}
@@ -139,7 +141,9 @@ def recorded(row: Row) -> str:
 
 def markdown() -> str:
     """The catalogue as it stands in `docs/reference/attacks.md`."""
-    lines = ["# The catalogue of attacks", "", _INTRODUCTION, "", *_rows()]
+    kept = sum(not row.removable and not row.removable_at_the_realm for row in ROWS.values())
+    many = f"There are {len(ROWS)} attacks. {kept} of them have no control that the test can take away."
+    lines = ["# The catalogue of attacks", "", _INTRODUCTION, "", many, "", *_rows()]
     return "\n".join(lines) + "\n"
 
 

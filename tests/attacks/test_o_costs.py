@@ -113,7 +113,7 @@ async def test_refusals_until_the_disk_is_full(target: Target) -> Tries:
     """The first are written in full, and all are counted."""
     gate = target.system.apps[target.system.addresses[ORCHESTRATOR]]
     assert isinstance(gate, Gate)
-    gate._counter._interval = 3600  # all of it in one interval, however slow the machine is
+    gate.counter._interval = 3600  # all of it in one interval, however slow the machine is
     async with target.system.client(ORCHESTRATOR, target.token(ORCHESTRATOR, groups=[])) as eve:
         for _ in range(REFUSED):
             answer = await eve.post("/plan", json={"request": "Summarise."})

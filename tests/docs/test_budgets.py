@@ -76,8 +76,10 @@ BUDGETS = {
         24_250,
         24_000,
     ),
-    "lines of the largest party": (largest_unit(), 11_250, 11_000),
+    "lines of the largest party": (largest_unit(), 11_270, 11_000),
     "lines of tests": (lines(file for file in FILES if is_test(file)), 60_000, 60_000),
+    "lines of the gate": (lines([Path("zerotrust/gate.py")]), 180, 180),
+    "imports of ours in the gate": ((ROOT / "zerotrust" / "gate.py").read_text().count("from zerotrust"), 14, 14),
     "context variables of the library": (occurrences("ContextVar(", "zerotrust"), 5, 5),
 }
 """What is counted: what there is, the most that there may be today, and the target."""

@@ -7,7 +7,6 @@ from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED
 from demo.refusals import _other_department, no_identity
 from demo.revocation_methods import REVOCATION_METHODS
-from tests.attacks.table import ROWS
 from tests.support.pages import MAKEFILE, REGISTRY, texts
 from tests.support.system import ROOT, deployment
 
@@ -81,14 +80,3 @@ def test_no_page_has_the_marks_of_a_conflict() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
     assert [page for page in pages if re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)] == []
-
-
-def test_the_readme_counts_the_attacks() -> None:
-    unremovable = sum(not row.removable and not row.removable_at_the_realm for row in ROWS.values())
-
-    readme = (ROOT / "README.md").read_text()
-    assert f"tries {len(ROWS)} attacks" in readme
-    assert "five have no check that the test can take away" in readme
-    assert unremovable == 5, "two pages say how many cannot be taken away"
-    page = (ROOT / "docs" / "learn" / "walkthrough.md").read_text()
-    assert "Five rows have no check that the test can take away" in page

@@ -13,9 +13,8 @@ import yaml
 from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, tool_call
 from demo.story import poisoned
 from demo.ways import TASK
-from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET
+from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET, attack_all
 from lab.before.llama_stack.running import Before, before
-from lab.before.llama_stack.story import attack_all
 from lab.before.tool import SEED
 from registration.realm.users import USERS
 from start.program import console

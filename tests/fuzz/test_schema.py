@@ -52,7 +52,7 @@ async def schema_of(target: Target, party: str) -> dict[str, Any]:
     """The OpenAPI schema of a party, with a route for MCP made of its tools."""
     gate = target.system.apps[target.system.addresses[party]]
     assert isinstance(gate, Gate)
-    schema: dict[str, Any] = gate._app.openapi()  # type: ignore[attr-defined]
+    schema: dict[str, Any] = gate.app.openapi()  # type: ignore[attr-defined]
     if party == "inference":  # its models are known to its handler, not to its schema
         schema["components"]["schemas"]["Conversation"]["properties"]["model"]["enum"] = ["scripted"]
     if party == "tool/documents":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tests.attacks import table
-from tests.reference import bounds, commands, events, policies, reasons, settings
+from tests.reference import bounds, commands, events, gate, policies, reasons, settings
 from tests.support.system import ROOT
 
 FOLDER = ROOT / "docs" / "reference"
@@ -11,6 +11,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "attacks.md": table.markdown,
     "audit-events.md": events.page,
     "bounds.md": bounds.page,
+    "gate.md": gate.page,
     "policies.md": policies.current,
     "reasons.md": reasons.page,
     "registry-yaml.md": settings.registry,

@@ -8,10 +8,15 @@ from authorities.policy.reasons import PolicyReason
 from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from orchestrator.proofs import ProofReason
+from tests.reference.gate import told
+from zerotrust.checks import STEPS
 from zerotrust.decision import Reason, ReasonCode
 from zt.reasons import explained
 
-KINDS: list[type[ReasonCode]] = [Reason, RegistryReason, PolicyReason, AuditReason, ModelReason, ProofReason]
+OF_STEPS = {reason: step for step in STEPS for reason in step.reasons}
+KINDS: dict[type[ReasonCode], None] = dict.fromkeys(
+    [Reason, RegistryReason, PolicyReason, AuditReason, ModelReason, ProofReason, *map(type, OF_STEPS)]
+)
 REASONS = {str(reason): reason for kind in KINDS for reason in kind}
 _INTRODUCTION = """\
 # Reasons
@@ -20,7 +25,8 @@ _INTRODUCTION = """\
 
 Every refusal is an answer with a status and a JSON object: `error` (a code of RFC 6749 or RFC 6750), `reason` (one of
 the codes below) and `trace_id`. It may also have `scope` (the missing scope) or `advice` (what to do instead). In
-JSON-RPC (A2A, MCP) the same object is `error.data`.
+JSON-RPC (A2A, MCP) the same object is `error.data`. The column "step" has the steps of [the gate](gate.md) that refuse
+for that reason.
 
 An answer quotes nothing of the request, and gives no detail. The journal of the party that refused has the detail, if
 that party could verify the caller's token or certificate: `zt audit show` with the `trace_id` shows it. Any other
@@ -41,16 +47,23 @@ def page() -> str:
     return "\n".join([_INTRODUCTION, *_sections()])
 
 
+def all_explained() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+    """Return the explanation of each reason, by section: of a check of your own, it is what the step does."""
+    own = {str(one): {"meaning": told(step)[0]} for one, step in OF_STEPS.items() if not isinstance(one, Reason)}
+    return {**explained(), **({"Checks of your own": own} if own else {})}
+
+
 def _sections() -> Iterator[str]:
-    for title, reasons in explained().items():
-        yield f"## {title}\n\n| reason | status | meaning | usual cause | remedy |\n|---|---|---|---|---|"
+    for title, reasons in all_explained().items():
+        yield f"## {title}\n\n| reason | status | step | meaning | usual cause | remedy |\n|---|---|---|---|---|---|"
         yield from (_row(reason, texts) for reason, texts in reasons.items())
         yield ""
 
 
 def _row(reason: str, texts: Mapping[str, str]) -> str:
     cells = [_linked(texts.get(name, "")) for name in ("meaning", "cause", "remedy")]
-    return f"| `{reason}` | {REASONS[reason].status} | {' | '.join(cells)} |"
+    steps = ", ".join(f"[{step.take.__name__}](gate.md)" for step in STEPS if REASONS[reason] in step.reasons)
+    return f"| `{reason}` | {REASONS[reason].status} | {steps} | {' | '.join(cells)} |"
 
 
 def _linked(text: str) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -224,11 +223,10 @@ async def test_a_call_that_is_refused_before_its_request_is_read_accuses_nobody(
     system: System, issuer: Issuer, busy: str
 ) -> None:
     """Its caller has as many of alice's calls under way there as it may."""
-    limits, caller = system.services[busy]._gates[0]._limits, "orchestrator" if "agent" in busy else "agent/reader"
-    with ExitStack() as under_way:
-        for _ in range(OF_A_USER):
-            limits.enter(system.registry.id(caller), "alice", under_way, delegated=True)
-        answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
+    caller = "orchestrator" if "agent" in busy else "agent/reader"
+    for _ in range(OF_A_USER):
+        system.services[busy]._gates[0].of_users.take(("alice", system.registry.id(caller)), OF_A_USER)
+    answer = await system.client("orchestrator", issuer.token()).post("/tasks", json=FILE_IT)
 
     [refused] = [one for one in receipts(answer) if one.reason == "too_many_requests" and not one.calls]
     assert refused.token.aud == system.registry.id(busy)

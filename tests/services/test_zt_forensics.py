@@ -193,7 +193,7 @@ async def test_a_refusal_before_the_caller_was_verified_is_only_counted_and_one_
     answers = [await system.client("orchestrator", token).post("/tasks", json={}) for token in (strangers, others)]
     gate = system.apps[system.addresses["orchestrator"]]
     assert isinstance(gate, Gate)
-    await gate._counter.flush()
+    await gate.counter.flush()
 
     assert [HEADER in answer.headers for answer in answers] == [False, True]
     stranger, other = (answer.json() for answer in answers)

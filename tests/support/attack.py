@@ -393,8 +393,8 @@ class Target(Scene):
         """All that a party has written down, with what it has only counted so far."""
         gate = self.system.apps[self.system.addresses[party]]
         if isinstance(gate, Gate):
-            await gate._counter.flush()
-            await gate._recorder.append(Counts())  # a commit, for what rides on one
+            await gate.counter.flush()
+            await gate.recorder.append(Counts())  # a commit, for what rides on one
         return records(self.system.folder / party.replace("/", "-") / "journal.jsonl", by_certificate=True)
 
     def check_journals(self) -> None:

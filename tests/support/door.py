@@ -8,13 +8,11 @@ assert door.handled == []                                  # what did not happen
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
-import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,13 +31,14 @@ from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.decision import PolicyEngine
 from zerotrust.dialect import Dialect
-from zerotrust.gate import Confirmation, Gate
+from zerotrust.gate import Gate
 from zerotrust.identity import Principal
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.routes import Public, Routes, Scope
+from zerotrust.routing import RouteTable
 from zerotrust.runtime import policy_of
+from zerotrust.service import expected_at
 from zerotrust.spiffe.svid import NO_PEER, Peer
-from zerotrust.token_validation import Expected
 from zerotrust.tool.mcp_tools import ERA, McpTools
 from zerotrust.transport.jsonrpc import JSON_RPC
 
@@ -126,7 +125,7 @@ class Door:
     ) -> None:
         registry = issuer.registry
         self._party, self.revocations = party, fresh_revocations()
-        self.confirm: Confirmation | None = None
+        self.confirm: Callable[[Principal, str], Awaitable[None]] | None = None
         self.folder, self.clock, self.key_clock = folder, Clock(), Clock()
         self.handled: list[str] = []
         self.noted: list[str] = []
@@ -134,35 +133,27 @@ class Door:
         self.handler = handler or self.echo
         self.journal = Journal(folder / "journal.jsonl")
         self.recorder = Recorder(self.journal, registry.id(party), clock=self.clock)
-        front = party == "orchestrator"
-        served = routes or (AT_THE_FRONT if front else AT_THE_TOOL)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("zerotrust.gate.CallCounter", partial(CallCounter, interval=count_every))
-            self.gate = Gate(
-                self._app(served),
-                routes=served,
-                expected=Expected(
-                    issuer=ISSUER,
-                    audience=registry.id(party),
-                    max_ttls={registry.id(name): one.max_ttl for name, one in registry.parties.items() if one.max_ttl},
-                    initiating_clients=registry.initiating_clients if front else frozenset(),
-                    without_certificate=registry.without_certificate if front else frozenset(),
-                    peers={registry.id(n): n for n in registry.parties if n not in registry.without_certificate},
-                ),
-                revocations=self.revocations,
-                confirm=self._introspect,
-                keys=SigningKeys(
-                    Known(),
-                    http=httpx.AsyncClient(transport=Wire({"https://issuer.test": issuer.app}, NO_PEER)),
-                    freshness=registry.freshness,
-                    clock=self.key_clock,
-                ),
-                policy=policy or policy_of(POLICY, registry),
-                recorder=self.recorder,
-                clock=self.clock,
-                metadata_url=metadata_url,
-                dialects=dialects or {"/mcp": JSON_RPC},
-            )
+        served = routes or (AT_THE_FRONT if party == "orchestrator" else AT_THE_TOOL)
+        app = self._app(served)
+        self.gate = Gate(
+            app=app,
+            routes=RouteTable(served, app),
+            expected=expected_at(party, registry, ISSUER),
+            revocations=self.revocations,
+            confirm=self._introspect,
+            keys=SigningKeys(
+                Known(),
+                http=httpx.AsyncClient(transport=Wire({"https://issuer.test": issuer.app}, NO_PEER)),
+                freshness=registry.freshness,
+                clock=self.key_clock,
+            ),
+            policy=policy or policy_of(POLICY, registry),
+            recorder=self.recorder,
+            clock=self.clock,
+            metadata_url=metadata_url,
+            dialects=dialects or {"/mcp": JSON_RPC},
+        )
+        self.gate.counter = CallCounter(self.recorder, interval=count_every)
 
     def _app(self, routes: Routes) -> Starlette:
         """An app with these routes, where nothing comes to its router."""

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from start import audit_policy
+from start import everything
 from start.past import AUDIT_POLICY, POLICY_BEFORE, forget
 
 PUBLISHED = "log …\nwitness registry …\nquorum registry\n".encode()
@@ -27,14 +27,14 @@ def _system(folder: Path, answers: Iterator[httpx.Response]) -> Any:
 
 async def _kept(folder: Path, *answers: httpx.Response) -> list[str]:
     said: list[str] = []
-    await asyncio.wait_for(audit_policy.keep(_system(folder, iter(answers)), said.append), 30)
+    await asyncio.wait_for(everything.keep_audit_policy(_system(folder, iter(answers)), said.append), 30)
     return said
 
 
 async def test_it_is_written_when_the_log_has_its_first_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_policy, "SECONDS_BETWEEN_TRIES", 0)
+    monkeypatch.setattr(everything, "SECONDS_BETWEEN_TRIES", 0)
     assert await _kept(tmp_path, httpx.Response(404), httpx.Response(200, content=PUBLISHED)) == []
     assert (tmp_path / AUDIT_POLICY).read_bytes() == PUBLISHED
 

@@ -1,4 +1,4 @@
-"""The gate, and who is at the other end: (4) bind, and the doors that a certificate opens."""
+"""The gate, and who is at the other end: binding, and the doors that a certificate opens."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,9 +28,6 @@ def issuer(still_issuer: Issuer) -> Issuer:
 async def at_the_tool(door: Door, token: str | None, peer: Peer | None = None) -> Any:
     version = [(b"mcp-protocol-version", b"2026-07-28")]
     return await door.ask(token, path="/mcp", headers=version, body=orjson.dumps(tool_call()), peer=peer)
-
-
-# (4) bind
 
 
 @pytest.mark.parametrize(
@@ -100,7 +97,7 @@ async def test_what_a_party_repeats_by_its_certificate_is_counted(tmp_path: Path
     door.revocations.change(1, ("party", issuer.registry.id(READER)), "drift")
     for _ in range(10 * IN_FULL):
         await door.ask(None, "GET", "/card", peer=workload(READER))
-    await door.gate._counter.flush()
+    await door.gate.counter.flush()
 
     records = await door.everything()
     in_full = [(r["operation"], r["reason"]) for r in records if r["event"] == "request"]
@@ -122,7 +119,7 @@ async def test_a_routine_call_is_not_recorded_and_its_refusal_is(tmp_path: Path,
     door = Door(tmp_path, issuer, routes=routes, handler=who, count_every=3600)
     for _ in range(10 * IN_FULL):
         assert (await door.ask(None, "POST", "/journal", peer=workload(READER))).status == 200
-    await door.gate._counter.flush()
+    await door.gate.counter.flush()
     assert await door.everything() == []
 
     assert (await door.ask(None, "POST", "/journal", peer=workload(WRITER))).status == 403
@@ -135,14 +132,14 @@ async def test_a_routine_call_is_not_recorded_and_its_refusal_is(tmp_path: Path,
 
 
 async def test_what_was_verified_by_the_version_before_is_verified_anew(tool_door: Door, issuer: Issuer) -> None:
-    token, expected = for_the_tool(issuer), tool_door.gate._expected
+    token, expected = for_the_tool(issuer), tool_door.gate.expected
     assert (await at_the_tool(tool_door, token)).status == 200
 
     reader = issuer.registry.id(READER)
     without = replace(expected, max_ttls={party: life for party, life in expected.max_ttls.items() if party != reader})
-    tool_door.gate.use(expected=without, policy=tool_door.gate._policy)
+    tool_door.gate.use(expected=without, policy=tool_door.gate.policy)
     assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PARTY
 
     gone = replace(expected, peers={party: name for party, name in expected.peers.items() if party != reader})
-    tool_door.gate.use(expected=gone, policy=tool_door.gate._policy)
+    tool_door.gate.use(expected=gone, policy=tool_door.gate.policy)
     assert (await at_the_tool(tool_door, token)).reason == Reason.UNKNOWN_PEER

@@ -21,11 +21,11 @@ from tests.support.ca import FOREVER
 from tests.support.door import AT_THE_TOOL, NOW, Door, Reply
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
+from zerotrust import checks
+from zerotrust.checks import STEPS, TOKEN
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
-from zerotrust.hardening import in_flight
 from zerotrust.identity import Principal
-from zerotrust.routes import MAX_MESSAGE
 from zerotrust.spiffe.svid import Peer
 from zerotrust.tool.mcp_tools import ERA
 from zerotrust.transport.jsonrpc import JSON_RPC
@@ -77,112 +77,63 @@ class Sent:
         )
 
 
-def path(sent: Sent) -> None:
-    sent.path += "\n"
+def put(**changed: Any) -> Callable[[Sent], None]:
+    """Have these attributes instead."""
+    return lambda sent: vars(sent).update(changed)
 
 
-def peer(sent: Sent) -> None:
-    sent.certificate_until = NOW
-
-
-def credentials(sent: Sent) -> None:
-    sent.with_token = False
-
-
-def verification(sent: Sent) -> None:
-    sent.claims["exp"] = int(NOW)
-
-
-def binding(sent: Sent) -> None:
-    sent.presenter = WRITER
-
-
-def revocation(sent: Sent) -> None:
+def suspend_the_party(sent: Sent) -> None:
     sent.door.revocations.change(1, ("party", sent.issuer.registry.id(READER)), "drift")
 
 
-def route(sent: Sent) -> None:
-    sent.path = sent.path.replace("mcp", "elsewhere")
-
-
-def dialect(sent: Sent) -> None:
-    sent.headers[b"content-type"] = b"text/plain"
-
-
-def before_body(sent: Sent) -> None:
-    sent.claims["scope"] = "inference.run"
-
-
-def limits(_sent: Sent) -> None:
-    """The test has another request under way, which is all that a party may have here."""
-
-
-def body_size(sent: Sent) -> None:
-    sent.headers[b"content-length"] = b"%d" % (MAX_MESSAGE + 1)
-
-
-def body_form(sent: Sent) -> None:
-    sent.body = b"{"
-
-
-def protocol(sent: Sent) -> None:
-    sent.headers[MCP] = b"2025-11-25"
-
-
-def decision(sent: Sent) -> None:
-    sent.claims["groups"] = []
-
-
-def introspection(sent: Sent) -> None:
-    async def no_answer(_caller: Principal, _permission: str) -> None:
-        raise Denied(Reason.ISSUER_UNAVAILABLE)
-
-    sent.door.confirm = no_answer
-
-
-def recording(sent: Sent) -> None:
+def fill_the_disk(sent: Sent) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, sent.door.journal._segments._fd)
     os.close(full)
 
 
-class Fault(NamedTuple):
-    """What is wrong with a request, and the reason of the step that finds it."""
+async def no_answer(_caller: Principal, _permission: str) -> None:
+    raise Denied(Reason.ISSUER_UNAVAILABLE)
 
-    spoil: Callable[[Sent], None]
+
+class Fault(NamedTuple):
+    """The step that finds what is wrong with a request, the reason, and what spoils the request."""
+
+    step: str
     reason: Reason
+    spoil: Callable[[Sent], None]
 
 
 FAULTS = (
-    Fault(path, Reason.MALFORMED_PATH),
-    Fault(peer, Reason.CERTIFICATE_ENDED),
-    Fault(credentials, Reason.NO_TOKEN),
-    Fault(verification, Reason.EXPIRED),
-    Fault(binding, Reason.NOT_BOUND),
-    Fault(revocation, Reason.REVOKED),
-    Fault(route, Reason.NO_PERMISSION_FOR_ROUTE),
-    Fault(dialect, Reason.UNSUPPORTED_CONTENT),
-    Fault(before_body, Reason.SCOPE_MISSING),
-    Fault(limits, Reason.TOO_MANY_REQUESTS),
-    Fault(body_size, Reason.BODY_TOO_LARGE),
-    Fault(body_form, Reason.MALFORMED_BODY),
-    Fault(protocol, Reason.LEGACY_ERA),
-    Fault(decision, Reason.POLICY_DENIED),
-    Fault(introspection, Reason.ISSUER_UNAVAILABLE),
-    Fault(recording, Reason.JOURNAL_UNAVAILABLE),
+    Fault("path", Reason.MALFORMED_PATH, lambda sent: put(path=f"{sent.path}\n")(sent)),
+    Fault("peer", Reason.CERTIFICATE_ENDED, put(certificate_until=NOW)),
+    Fault("credentials", Reason.NO_TOKEN, put(with_token=False)),
+    Fault("verify", Reason.EXPIRED, lambda sent: sent.claims.update(exp=int(NOW))),
+    Fault("bind", Reason.NOT_BOUND, put(presenter=WRITER)),
+    Fault("revoked", Reason.REVOKED, suspend_the_party),
+    Fault("listed", Reason.NO_PERMISSION_FOR_ROUTE, lambda sent: put(path=sent.path.replace("mcp", "else"))(sent)),
+    Fault("protocol", Reason.UNSUPPORTED_CONTENT, lambda sent: sent.headers.update({b"content-type": b"text/plain"})),
+    Fault("decide_early", Reason.SCOPE_MISSING, lambda sent: sent.claims.update(scope="inference.run")),
+    Fault("limits", Reason.TOO_MANY_REQUESTS, put()),  # the test has another one under way, which is all that may be
+    Fault("body", Reason.BODY_TOO_LARGE, lambda sent: sent.headers.update({b"content-length": b"%d" % (1 << 30)})),
+    Fault("body", Reason.MALFORMED_BODY, put(body=b"{")),
+    Fault("decide", Reason.LEGACY_ERA, lambda sent: sent.headers.update({MCP: b"2025-11-25"})),
+    Fault("decide", Reason.POLICY_DENIED, lambda sent: sent.claims.update(groups=[])),
+    Fault("introspect", Reason.ISSUER_UNAVAILABLE, lambda sent: vars(sent.door).update(confirm=no_answer)),
+    Fault("record", Reason.JOURNAL_UNAVAILABLE, fill_the_disk),
 )
 """In the order of the gate's steps."""
-STEPS = [fault.spoil for fault in FAULTS]
+REASONS = [fault.reason for fault in FAULTS]
+KNOWN, DECLARED = REASONS.index(Reason.EXPIRED), REASONS.index(Reason.BODY_TOO_LARGE)
+"""The last fault that is not recorded, because the caller is not known; the last one for which no body is read."""
 
 
-def on_record(step: Callable[[Sent], None]) -> bool:
-    """Whether a refusal at this step is recorded before it is sent: from then on, the gate knows the caller."""
-    return STEPS.index(step) > STEPS.index(verification)
+def test_each_step_that_refuses_has_a_fault_in_its_order_and_says_for_which_reason() -> None:
+    ours = [step for step in STEPS if step.routes >= TOKEN and any(isinstance(one, Reason) for one in step.reasons)]
+    steps = {step.take.__name__: step.reasons for step in ours}
 
-
-def before_the_body(step: Callable[[Sent], None]) -> bool:
-    """Whether the gate refuses at this step without reading the body; its declared length is enough."""
-    return STEPS.index(step) <= STEPS.index(body_size)
+    assert list(dict.fromkeys(fault.step for fault in FAULTS)) == list(steps)
+    assert [fault for fault in FAULTS if fault.reason not in steps[fault.step]] == []
 
 
 @pytest_asyncio.fixture(params=["in process", "elsewhere"])
@@ -190,7 +141,7 @@ async def sent(
     request: pytest.FixtureRequest, tmp_path: Path, still_issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Sent]:
     """A good request.  The policies decide in process, or a decision point that is asked does."""
-    monkeypatch.setattr(in_flight, "OF_A_USER", 1)
+    monkeypatch.setattr(checks, "OF_A_USER", 1)
     json_only = Dialect(JSON_RPC.error_body, b"application/json")
     policy = engine(still_issuer.registry) if request.param == "elsewhere" else None
     door = Door(tmp_path, still_issuer, party=TOOL, routes=AT_THE_TOOL, dialects={"/": json_only}, policy=policy)
@@ -229,14 +180,16 @@ async def test_a_request_without_a_fault_is_on_record_before_its_handler_runs(se
 @pytest.mark.parametrize(
     "faults",
     [*((fault,) for fault in FAULTS), *combinations(FAULTS, 2)],
-    ids=lambda faults: "+".join(fault.spoil.__name__ for fault in faults),
+    ids=lambda faults: "+".join(fault.reason for fault in faults),
 )
 async def test_the_earlier_of_two_faults_is_the_reason(sent: Sent, faults: tuple[Fault, ...]) -> None:
     first = faults[0]
-    recorded = on_record(first.spoil) and recording not in {fault.spoil for fault in faults}
+    reasons = [fault.reason for fault in faults]
+    number = FAULTS.index(first)
+    recorded = number > KNOWN and Reason.JOURNAL_UNAVAILABLE not in reasons
     # A refusal that has to be recorded, and cannot be, is answered like any other failure to record.
-    expected = first.reason if recorded or not on_record(first.spoil) else Reason.JOURNAL_UNAVAILABLE
-    held = await under_way(sent) if limits in {fault.spoil for fault in faults} else None
+    expected = first.reason if recorded or number <= KNOWN else Reason.JOURNAL_UNAVAILABLE
+    held = await under_way(sent) if Reason.TOO_MANY_REQUESTS in reasons else None
     handled, before = [*sent.door.handled], len(sent.door.requests)
     for fault in faults:
         fault.spoil(sent)
@@ -245,7 +198,7 @@ async def test_the_earlier_of_two_faults_is_the_reason(sent: Sent, faults: tuple
 
     assert reply.reason == expected
     assert sent.door.handled == handled
-    assert sent.read is not before_the_body(first.spoil)
+    assert sent.read is not (number <= DECLARED)
     assert sent.on_disk_when_answered is not None
     new = sent.on_disk_when_answered[before:]
     assert [reason for reason in new if reason == expected] == ([expected] if recorded else [])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.system import ROOT, registry
 
-GATE = [
+PURE = [
     "identity",
     "limits.bounded",
     "limits.strict_json",
@@ -27,10 +27,6 @@ GATE = [
     "revocation",
     "revocation_list",
     "hardening.in_flight",
-    "binding",
-]
-PURE = [
-    *GATE,
     "limits.strict_yaml",
     "authority.visible",
     "spiffe.svid",
@@ -103,13 +99,14 @@ LAYERS = [
     {"policy", "token_validation", "routing"},
     {"policy_in_force"},
     {"spiffe", "revocation"},
-    {"registry", "context", "call_lifetime", "binding"},
+    {"registry", "context"},
     {"audit", "settings", "hardening"},
     {"receipts"},
     {"issuer"},
     {"transport"},
     {"call", "decider", "app"},
     {"sealing"},
+    {"checks"},
     {"gate"},
     {"service"},
     {"adapters", "authority", "runtime", "tool"},
@@ -166,6 +163,8 @@ def test_a_value_stays_what_it_was_decided_to_be(module: str) -> None:
     changing = {f"{module}.{kind.__name__}" for kind in found if not kind.__dataclass_params__.frozen}
     assert changing <= {
         "zerotrust.call.Call",
+        "zerotrust.checks.Checks",
+        "zerotrust.gate.Gate",
         "zerotrust.context.RequestContext",
         "zerotrust.receipts.calls._Share",
         "zerotrust.hardening.server._Holder",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import AsyncMock
 
 import orjson
 import pytest
@@ -289,7 +290,8 @@ def test_a_request_that_asks_for_more_than_can_be_noted_has_no_receipt(
 def call() -> Call:
     """A call whose caller was verified."""
     caller = principal(actors=(READER,), audience=TOOL, token_id="T2", lineage=("T0", "T1"))
-    return Call(scope={"type": "http", "method": "POST", "path": "/tasks"}, principal=caller, calls=Calls())
+    scope = {"type": "http", "method": "POST", "path": "/tasks"}
+    return Call(scope=scope, receive=AsyncMock(), principal=caller, calls=Calls())
 
 
 def signed(call: Call) -> str | None:

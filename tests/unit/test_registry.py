@@ -10,9 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from tests.support.system import ROOT
-from zerotrust.registry.expected import expected_at
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import MAX_FILE, RegistryError
+from zerotrust.service import expected_at
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
 

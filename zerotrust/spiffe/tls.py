@@ -45,7 +45,7 @@ class ExpiringTLS(CountingTLS):
     local_not_after = 0.0
     """When the certificate of this end on this connection expires."""
     peer = NO_PEER
-    """The peer; without a handshake, nobody, whose time is over."""
+    """The peer.  Before the handshake it is nobody, and the connection counts as expired."""
     _due: asyncio.TimerHandle | None = None
 
     def do_handshake(self) -> None:
@@ -74,14 +74,14 @@ class ExpiringTLS(CountingTLS):
         return Peer(name, min(self.local_not_after, end))
 
     def watch(self, abort: Callable[[], None]) -> Peer:
-        """Return the peer, and call `abort` once the connection may not be used any more, until `unwatch`."""
+        """Return the peer.  Until `unwatch`, call `abort` as soon as the connection may not be used any more."""
         self.watched[self] = abort
         self._end = asyncio.get_running_loop().time() + self.peer.until - _clock()
         self._look()
         return self.peer
 
     def unwatch(self) -> None:
-        """Keep a closed connection in memory no longer."""
+        """Stop watching a closed connection, so that nothing keeps it in memory."""
         self.watched.pop(self, None)
         if self._due:
             self._due.cancel()
@@ -96,7 +96,7 @@ class ExpiringTLS(CountingTLS):
 
     @property
     def trusted(self) -> bool:
-        """Whether the authority of the peer's certificate, if it showed one, is trusted by now."""
+        """Whether the authority of the peer's certificate is trusted now; true if the peer showed none."""
         return self.anchor is None or self.authorities is None or self.anchor in self.authorities
 
 

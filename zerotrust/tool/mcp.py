@@ -72,13 +72,13 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
     """Return the server as an app: stateless, with JSON answers, and with its RFC 9728 metadata."""
     address = service.addresses[service.name]
     host = str(urlsplit(address).hostname)
-    server.streamable_http_app(  # makes the manager, which is served without an app of its own
+    server.streamable_http_app(  # creates the session manager; the app is not used
         stateless_http=True,  # control: mcp-stateless
         json_response=True,
         transport_security=TransportSecuritySettings(allowed_hosts=[host]),  # control: mcp-host
     )
     app = service.app(*resources, server.session_manager.run())
-    # First, as the router asks its routes in order.
+    # First in the list, because the router tries its routes in order.
     app.router.routes.insert(0, Route(PATH, _Refusing(server.session_manager.handle_request, host), methods=["POST"]))
 
     @app.get(METADATA_PATH)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import httpx2
 
-from zerotrust.context import current_span
+from zerotrust.context import REQUEST
 from zerotrust.decision import BEGUN, Decision, Denied, Reason
 from zerotrust.dialect import Form
 from zerotrust.hardening.pools import Connections, MCPConnections, origin
@@ -34,7 +34,7 @@ async def while_trusted(party: str, revocations: Revocations, life: asyncio.Time
     """Run the block, in which `party` is called or answers, until `life` ends.
 
     If the party is suspended meanwhile, the block ends at once and raises `Denied`: `peer_revoked`, and the call may
-    have taken effect (`begun`).  There is no time to go on in, as a caller's handler has (`call_lifetime.py`): a
+    have taken effect (`begun`).  There is no time to go on in, as a caller's handler has (`gate.py`): a
     compromised party would answer in it.  Raises `TimeoutError` when `life` ends.
     """
     ending: Denied | None = None
@@ -227,7 +227,7 @@ class EgressClients:
         if not (status := self._revocations.of_peer(party)):  # control: no-call-to-suspended-peer
             raise Denied(status.reason, status.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
-        request.headers["traceparent"] = (span := current_span()).traceparent
+        request.headers["traceparent"] = (span := REQUEST.get().span).traceparent
         if span.state:
             request.headers["tracestate"] = span.state
         if calls := current_calls():

@@ -7,11 +7,10 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 from authorities.attestation.containers.admission import (
     Facts,
@@ -63,20 +62,11 @@ class Image:
     app: Mapping[str, str]
 
 
-def image(  # noqa: PLR0913 - what it is made of, the last two by name
-    registry: Registry,
-    lock: Lock,
-    party: str,
-    code: Sequence[str],
-    *,
-    without: Sequence[str] = (),
-    further: Mapping[str, str] = MappingProxyType({}),
-) -> Image:
-    """Return the image of a party with this code, and with `further` files: SHA-256, in hex, by path."""
-    main = MAIN.format(module=code[0].replace("/", ".") + ".main").encode()
-    files = {f"/app/{path}": digest for path, digest in lock.files_of(code, without).items()}
+def image(registry: Registry, party: str, folder: str, code: Mapping[str, str], further: Mapping[str, str]) -> Image:
+    """Return a party's image.  SHA-256, in hex: `code` by path in the project, `further` by path in the image."""
+    main = MAIN.format(module=folder.replace("/", ".") + ".main").encode()
     own = {"/app/__main__.py": hashlib.sha256(main).hexdigest(), **further}
-    return Image(party, registry.id(party), files | own)
+    return Image(party, registry.id(party), {f"/app/{path}": digest for path, digest in code.items()} | own)
 
 
 def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, str]]) -> list[Image]:
@@ -88,7 +78,8 @@ def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, st
     found: list[Image] = []
     for name in registry.launched:
         party = registry.parties[name]
-        one = image(registry, lock, name, party.code, without=party.without, further=further.get(name, {}))
+        code = lock.files_of(party.code, party.without)
+        one = image(registry, name, party.code[0], code, further.get(name, {}))
         # control: images-differ
         if twin := next((other for other in found if other.app == one.app), None):
             raise RegistryError(f"{twin.party} and {name} run the same code: in containers they are indistinguishable")

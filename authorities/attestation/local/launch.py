@@ -128,8 +128,7 @@ class Launcher:
         Raises `LaunchError` for an interpreter that was not pinned.
         """
         self._places, self.lock, self._environment, self._log, self._ended = places, lock, environment, log, ended
-        self._project, self._more = Files(places.root, leave_out=BYTECODE_CACHES), more or {}
-        self._table: dict[ProcessKey, Launched] = {}
+        self._more, self._table = more or {}, dict[ProcessKey, Launched]()
         self._interpreter = Interpreter(environment.python)
         if not environment.approves(environment.python, self._interpreter.digest):
             self._interpreter.close()
@@ -186,10 +185,8 @@ class Launcher:
             )
 
     def _target(self, launch: Launch, stage: Stage, pid: int) -> Target:
-        small: list[SmallRoot] = [
-            Code(self._project, launch.code, stage.code, launch.without),
-            Copy(stage.path, stage.everything),
-        ]
+        project = Files(self._places.root, leave_out={*BYTECODE_CACHES, *launch.without})
+        small: list[SmallRoot] = [Code(project, launch.code, stage.code), Copy(stage.path, stage.everything)]
         small += [self._more[launch.party]] if launch.party in self._more else []
         return Target(
             party=launch.party, party_id=launch.party_id, pid=pid, small=tuple(small), large=(self._environment,)

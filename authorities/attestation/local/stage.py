@@ -49,11 +49,10 @@ class Stage:
 
     @classmethod
     def build(cls, root: Path, code: Sequence[str], without: Sequence[str] = (), *, parent: Path, prefix: str) -> Self:
-        """Copy the folders `code` of `root` to a new folder in `parent`, which must be private; measure the copy.
+        """Copy the folders `code` of `root`, but for those `without`, to a new folder in `parent`; measure the copy.
 
-        It has none of the folders `without`.
-        `python <path>` then runs module `main` of the first folder, as a child of this process, and ends with it.
-        Raises `MeasureError`.
+        `parent` must be private.  `python <path>` then runs module `main` of the first folder, as a child of this
+        process, and ends with it.  Raises `MeasureError`.
         """
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))  # mode 0700
         try:

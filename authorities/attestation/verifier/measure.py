@@ -68,19 +68,16 @@ class Files:
         self.root, self.leave_out, self._links = root, leave_out, links
         self._measured = dict(measured or {})
 
-    def look(
-        self, folders: Iterable[str], single: Iterable[str] = (), *, without: Iterable[str] = ()
-    ) -> dict[str, str]:
+    def look(self, folders: Iterable[str], single: Iterable[str] = ()) -> dict[str, str]:
         """Return the SHA-256, in hex, of each file in `folders`, and of the files in `single` that exist.
 
-        By paths relative to the root; the folders `without` are skipped, too.  Raises `MeasureError`.
+        By paths relative to the root.  Raises `MeasureError`.
         """
-        left_out = {*self.leave_out, *without}
         try:
             found = {
                 name: self._digest(name, stamp)
                 for folder in folders
-                for name, stamp in _walk(self.root, folder, left_out, links=self._links)
+                for name, stamp in _walk(self.root, folder, self.leave_out, links=self._links)
             }
         except OSError as error:
             raise measure_error(error) from error

@@ -51,20 +51,17 @@ class LargeRoot(Protocol):
 
 
 class Code:
-    """Folders whose files have approved digests, but for those in the folders `without`."""
+    """Folders whose files have approved digests: `approved` has the SHA-256 in hex, by path."""
 
-    def __init__(
-        self, files: Files, folders: Sequence[str], approved: Mapping[str, str], without: Sequence[str] = ()
-    ) -> None:
-        """`approved` has the SHA-256 in hex, by path."""
-        self._files, self._folders, self._without, self._approved = files, folders, without, approved
+    def __init__(self, files: Files, folders: Sequence[str], approved: Mapping[str, str]) -> None:
+        self._files, self._folders, self._approved = files, folders, approved
 
     def watch(self, watch: Watch) -> None:
         for folder in self._folders:
             watch.folder(f"{self._files.root}/{folder}", leave_out=self._files.leave_out)
 
     def differences(self) -> list[str]:
-        return changed(self._approved, self._files.look(self._folders, without=self._without))
+        return changed(self._approved, self._files.look(self._folders))
 
 
 class Copy:

@@ -1,4 +1,4 @@
 """The pass-through of figure 3: an agent hands its caller's own token to a Llama Stack, and a static key to its tool.
 
-Read it in this order: `agent.py`, `stack.py`, `tool.py`; then `attacks.py` and `__main__.py`.
+Read it in this order: `agent.py`, `stack.py`, `tool.py`; then `attacks.py`.
 """

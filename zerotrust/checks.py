@@ -1,0 +1,245 @@
+"""The checks of the gate, and their order: `STEPS`, at the end.  docs/how-to/add-a-check.md adds one.
+
+Each step refuses a call by raising `Denied`, or notes in the `Call` what later steps need.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Self
+
+from zerotrust.audit.counts import CallCounter
+from zerotrust.audit.recorder import Recorder
+from zerotrust.call import Call
+from zerotrust.clock import NonDecreasingClock
+from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, ReasonCode
+from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER, PEOPLE, InFlight
+from zerotrust.hardening.turns import Turns
+from zerotrust.identity import Principal
+from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.revocation import Revocations
+from zerotrust.routes import UNLISTED, Need
+from zerotrust.routing import RouteTable
+from zerotrust.token_validation import Expected, TokenCache
+from zerotrust.transport import requests
+
+PUBLIC, CERTIFICATE, TOKEN = {"nothing"}, {"certificate"}, {"token"}
+"""Routes, by the credential that they require."""
+ALL = PUBLIC | CERTIFICATE | TOKEN
+OF_TOKENS = {reason for reason in Reason if reason.error == "invalid_token"} - {Reason.NOT_BOUND, Reason.REVOKED}
+"""What can be wrong with a token itself."""
+OF_POLICIES = {reason for reason in Reason if reason.startswith("policy_")} | {Reason.SCOPE_MISSING}
+OF_MESSAGES = {Reason.MALFORMED_BODY, Reason.LEGACY_ERA, Reason.UNKNOWN_METHOD}
+
+
+class Step:
+    """A step: a function, whose name is its id.  Its docstring says what it does, and then which rule it follows."""
+
+    take: Callable[["Checks", Call], Awaitable[None]]
+
+    def __init__(self, routes: AbstractSet[str], *reasons: ReasonCode) -> None:
+        """`routes`: those that it is for; `reasons`: those for which it refuses."""
+        self.routes, self.reasons = routes, reasons
+
+    def __call__(self, take: Callable[["Checks", Call], Awaitable[None]]) -> Self:
+        """Be the step of that function."""
+        self.take = take
+        return self
+
+
+@dataclass(kw_only=True, eq=False)
+class Checks:
+    """The steps of one gate, what they need, and what they keep from call to call."""
+
+    routes: RouteTable
+    expected: Expected
+    keys: SigningKeys
+    policy: PolicyEngine
+    revocations: Revocations
+    confirm: Callable[[Principal, str], Awaitable[None]]
+    """Introspects the token of a caller, if the permission in use is of high risk.  Raises `Denied`."""
+    recorder: Recorder
+    clock: Callable[[], float]
+    tokens: TokenCache = field(default_factory=TokenCache)
+    turns: defaultdict[str | None, Turns] = field(default_factory=lambda: defaultdict(Turns))
+    of_users: InFlight = field(default_factory=InFlight)
+    of_senders: InFlight = field(default_factory=InFlight)
+
+    def __post_init__(self) -> None:
+        self.clock, self.counter = NonDecreasingClock(self.clock), CallCounter(self.recorder)
+
+    def use(self, *, expected: Expected, policy: PolicyEngine) -> None:
+        """Switch to another registry snapshot, and drop the tokens that were verified under the previous one."""
+        self.expected, self.policy, self.tokens = expected, policy, TokenCache()  # control: new-policy-used
+
+    async def admit(self, call: Call) -> None:
+        """Take the steps in order.  Raises `Denied`."""
+        for step in STEPS:
+            if call.route.requires.credential in step.routes:
+                await step.take(self, call)
+
+    @Step(ALL, Reason.MALFORMED_PATH)
+    async def path(self, call: Call) -> None:
+        """Refuses a path with a control character, and finds what the route requires.  RFC 3986 section 2."""
+        call.route = self.routes.find(call.scope)
+
+    @Step(ALL, Reason.CERTIFICATE_ENDED, Reason.NO_CERTIFICATE, Reason.UNKNOWN_PEER)
+    async def peer(self, call: Call) -> None:
+        """Refuses a certificate that has ended, none, or that of no registered party.  RFC 5280 section 6.1."""
+        if call.peer.until <= self.clock():  # control: certificate-not-ended
+            raise Denied(Reason.CERTIFICATE_ENDED)
+        if call.peer.id is None and not self.expected.without_certificate:  # control: certificate-required
+            raise Denied(Reason.NO_CERTIFICATE)
+        if call.peer.id is not None and call.peer.id not in self.expected.peers:  # control: peer-registered
+            raise Denied(Reason.UNKNOWN_PEER, call.peer.id)
+
+    @Step(ALL)
+    async def turn(self, call: Call) -> None:
+        """Lets few requests of one sender start at once, and refuses none.  This project."""
+        await self.turns[call.peer.id].wait()  # control: requests-by-turns
+
+    @Step(CERTIFICATE, Reason.UNKNOWN_PEER, Reason.REVOKED, Reason.REVOCATION_UNKNOWN)
+    async def workload(self, call: Call) -> None:
+        """Refuses a workload that the route does not name, and a suspended one.  RFC 8705 section 2."""
+        name = self.expected.peers.get(str(call.peer.id))
+        call.by_certificate = name is not None
+        if name is None or not call.route.requires.admits(name):  # control: peer-admitted-by-route
+            raise Denied(Reason.UNKNOWN_PEER, str(call.peer.id))
+        if not (status := self.revocations.of_party(str(call.peer.id))):  # control: peer-not-suspended
+            raise Denied(status.reason, status.detail)
+
+    @Step(TOKEN, Reason.NO_TOKEN, Reason.UNSUPPORTED_SCHEME, Reason.MALFORMED_CREDENTIALS, Reason.TOKEN_TOO_LARGE)
+    async def credentials(self, call: Call) -> None:
+        """Refuses anything but one bearer token in one header.  RFC 6750 section 2.1."""
+        call.permission = call.route.requires.hint
+        call.token = requests.bearer(call.scope["headers"], hint=call.permission)  # control: token-only-from-header
+
+    @Step(TOKEN, *OF_TOKENS, Reason.KEYS_UNAVAILABLE, Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED)
+    async def verify(self, call: Call) -> None:
+        """Refuses a wrong signature, type, issuer, audience, time or chain of actors.  RFC 9068 section 4."""
+        kid = self.tokens.key_id(call.token)
+        key = await self.keys.key(kid)
+        now = self.clock()
+        call.principal = self.tokens.verify(call.token, kid=kid, key=key, expected=self.expected, now=now)
+
+    @Step(TOKEN, Reason.NOT_BOUND)
+    async def bind(self, call: Call) -> None:
+        """Refuses a token that was not issued to the peer: `azp` names its holder.  RFC 8705 section 3.
+
+        A client that is named by a client ID has no certificate: its token is valid only on a connection without one.
+        """
+        principal, expected, peer = call.caller, self.expected, call.peer
+        # control: certificate-before-public-client
+        holder = peer.id or (principal.party if principal.party in expected.without_certificate else None)
+        if principal.party != holder:  # control: azp-is-peer
+            presenter = peer.id or "a caller without a certificate"
+            raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {presenter}")
+        call.know_caller()
+
+    @Step(TOKEN, Reason.REVOKED, Reason.REVOCATION_UNKNOWN)
+    async def revoked(self, call: Call) -> None:
+        """Refuses a revoked token, session, user or party, also further back in the chain.  RFC 7009 section 2."""
+        if not (status := self.revocations.of(call.caller)):  # control: caller-not-revoked
+            raise Denied(status.reason, status.detail)
+
+    @Step(TOKEN, Reason.NO_PERMISSION_FOR_ROUTE)
+    async def listed(self, call: Call) -> None:
+        """Refuses a route that is not in the table.  NIST SP 800-207 section 2.1."""
+        if call.route is UNLISTED:  # control: route-listed
+            raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
+
+    @Step(TOKEN, Reason.UNSUPPORTED_CONTENT)
+    async def protocol(self, call: Call) -> None:
+        """Refuses a body of another media type than the protocol of the route has.  RFC 9110 section 15.5.16."""
+        call.form.dialect.check(call.scope["headers"])
+
+    @Step(TOKEN, *OF_POLICIES)
+    async def decide_early(self, call: Call) -> None:
+        """Refuses, before it reads the body, what no body would make permitted.  RFC 6750 section 3.1."""
+        # control: decided-before-body
+        if need := call.route.requires.need_before_body(call.scope["path"], call.caller.scopes):
+            await self._decide(call, need)
+
+    @Step(CERTIFICATE | TOKEN, Reason.TOO_MANY_REQUESTS, Reason.BUSY)
+    async def limits(self, call: Call) -> None:
+        """Refuses more requests under way than a user or a party may have.  RFC 6585 section 4.
+
+        A user's are counted for each sender, so that one party does not use up the user's share at another.
+        """
+        sender = call.peer.id or PEOPLE
+        if call.principal:
+            user = call.principal.subject, sender
+            most = OF_A_USER if call.principal.delegated else OF_A_PERSON  # control: calls-per-person
+            if not self.of_users.take(user, most):  # control: calls-per-user
+                raise Denied(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way, sent by {sender}")
+            call.over.callback(self.of_users.give_back, user)
+        if not self.of_senders.take(sender, OF_A_PARTY):
+            raise Denied(Reason.BUSY, f"{sender}: {OF_A_PARTY} under way")
+        call.over.callback(self.of_senders.give_back, sender)
+
+    @Step(ALL, Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW, Reason.MALFORMED_BODY)
+    async def body(self, call: Call) -> None:
+        """Refuses a body that is too large, too slow, or no strict JSON object.  RFC 9110 section 15.5.14."""
+        read = requests.whole if call.route.requires.raw_body else requests.body
+        call.receive, found = await read(call.scope["headers"], call.receive, most=call.route.requires.max_body)
+        if isinstance(found, dict):
+            call.parsed(found)
+
+    @Step(TOKEN, *OF_POLICIES, *OF_MESSAGES, Reason.NO_PERMISSION_FOR_ROUTE)
+    async def decide(self, call: Call) -> None:
+        """Refuses what no policy permits this caller here.  NIST SP 800-207 section 3."""
+        message, call.message = call.message, {}  # it may be large, and a handler reads its own
+        need = call.route.requires.need(call.scope["path"], call.scope["headers"], message)
+        call.decision = await self._decide(call, need)
+
+    @Step(TOKEN, Reason.REVOKED, Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED, Reason.IDENTITY_UNAVAILABLE)
+    async def introspect(self, call: Call) -> None:
+        """Refuses a permission of high risk unless the issuer confirms the token now.  RFC 7662 section 2."""
+        await self.confirm(call.caller, str(call.permission))  # control: high-risk-introspected
+
+    @Step(TOKEN, Reason.JOURNAL_UNAVAILABLE)
+    async def record(self, call: Call) -> None:
+        """Refuses a call whose decision cannot be written to the disk.  NIST SP 800-207 section 2.1."""
+        await self.write(call, call.decision)  # control: recorded-before-served
+        call.recorded = True
+
+    @Step(PUBLIC | CERTIFICATE)
+    async def count(self, call: Call) -> None:
+        """Counts a call without a token; the first ones by a certificate are recorded.  This project."""
+        if not call.by_certificate:
+            self.counter.count(call.origin, "public")
+        elif not call.route.requires.routine and not self.repeated(call, Reason.GRANTED):
+            self.recorder.ride(call.decided(Decision(allowed=True, reason=Reason.GRANTED)))
+            call.recorded = True
+
+    async def _decide(self, call: Call, need: Need) -> Decision:
+        call.operation = need.operation
+        decision = Decision(allowed=False, reason=need.otherwise, detail=need.operation)
+        for permission in need.permissions:  # control: policy-decides
+            call.permission = permission
+            decided = self.policy.decide(call.caller, permission, self.expected.audience)
+            decision = decided if isinstance(decided, Decision) else await decided
+            if decision:
+                return decision
+        # A scope hint helps only where a scope is what is missing.
+        hint = " ".join(need.permissions) if decision.reason is Reason.SCOPE_MISSING else None
+        raise Denied(decision.reason, decision.detail, scope=hint)
+
+    async def write(self, call: Call, decision: Decision) -> None:
+        """Record a decision, and return when it is on the disk.  Raises `Denied`."""
+        call.policy = decision.policy or self.policy.version  # another one may be in force when the answer is signed
+        record = self.recorder.append(call.decided(decision, call.policy))
+        await self.recorder.written([record])
+        call.record = record.result()
+
+    def repeated(self, call: Call, reason: ReasonCode) -> bool:
+        """Return whether to count this call only, because as many like it were just recorded in full as may be."""
+        subject, party = (call.principal.subject, call.principal.party) if call.principal else (None, None)
+        return self.counter.repeated(subject, party, call.peer.id, reason, call.route.name)
+
+
+STEPS: tuple[Step, ...] = (Checks.path, Checks.peer, Checks.turn, Checks.workload)
+STEPS += (Checks.credentials, Checks.verify, Checks.bind, Checks.revoked)
+STEPS += (Checks.listed, Checks.protocol, Checks.decide_early, Checks.limits, Checks.body)
+STEPS += (Checks.decide, Checks.introspect, Checks.record, Checks.count)
