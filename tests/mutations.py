@@ -263,13 +263,8 @@ EXCUSED = {
         "(most is None or opened + text.count(b',') + text.count(b':') <= most):"
     ): "it is quicker not to look for strings",
     "limits.strict_json: opened + text.count(b',') + text.count(b':') <= most": "as for the whole condition",
-<<<<<<< HEAD
-    "gate: name is None": "for the type checker: no route admits a party without a name",
-    "tool.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
-=======
     "checks: name is None": "for the type checker: no route admits a party without a name",
-    "adapters.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
->>>>>>> origin/main
+    "tool.mcp: stateless_http=True": "only requests of an older era have sessions, and the gate refuses them",
 }
 """`module: deleted` to why nobody can notice that it is gone."""
 
