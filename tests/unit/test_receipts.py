@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest.mock import AsyncMock
@@ -18,9 +19,19 @@ from tests.support.receipts import said
 from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
+from zerotrust.limits.strict_json import EXACT
 from zerotrust.receipts.calls import Calls, OneCall, Room
-from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
-from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, Asked, Receipt, Shown, digest_of, receipt_of
+from zerotrust.receipts.carried import HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
+from zerotrust.receipts.receipt import (
+    MAX_CALLS,
+    MAX_RESOURCES,
+    MAX_SECONDS,
+    Asked,
+    Receipt,
+    Shown,
+    digest_of,
+    receipt_of,
+)
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -64,7 +75,11 @@ def _changed(**members: Any) -> bytes:
         pytest.param(RECEIPT.payload().replace(b'{"answer"', b'{"iat":1,"answer"'), id="a name twice"),
         pytest.param(_changed(more=1), id="a member that is not known"),
         pytest.param(_changed(iat=-1), id="a time before 1970"),
+        pytest.param(_changed(iat=MAX_SECONDS + 1), id="a time after the year 9999"),
         pytest.param(_changed(iat="1795600001"), id="a time that is a text"),
+        pytest.param(_changed(reason="Not a code"), id="a reason of another form"),
+        *(pytest.param(_changed(status=status), id=f"the status {status}") for status in (-1, 1000)),
+        *(pytest.param(_changed(journal={"n": n, "sha256": DIGEST}), id=f"record {n}") for n in (0, EXACT + 1)),
         pytest.param(_changed(caller=None), id="null"),
         pytest.param(_changed(answer=DIGEST.upper()), id="a digest in capitals"),
         pytest.param(_changed(verdict="fine"), id="a verdict that is not known"),
@@ -78,6 +93,16 @@ def _changed(**members: Any) -> bytes:
 def test_anything_else_is_no_receipt(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of two libraries
         receipt_of(raw)
+
+
+def test_only_a_receipt_of_a_refusal_without_calls_may_leave_open_whose_request_it_answers() -> None:
+    unread = replace(RECEIPT, request=None, verdict="refused", calls=())
+
+    assert RECEIPT.is_of(DIGEST)
+    assert unread.is_of("cd" * 32)
+    assert not RECEIPT.is_of("cd" * 32)
+    for changed in ({"verdict": "done"}, {"calls": RECEIPT.calls}, {"request": DIGEST}):
+        assert not replace(unread, **changed).is_of("cd" * 32)
 
 
 # in an answer
@@ -200,6 +225,22 @@ def test_a_receipt_comes_in_its_place_or_in_the_header_and_there_is_a_reason_for
     assert (one.receipt is None, one.answer) == (noted[0] is None, hashed(left))
 
 
+def test_a_refusal_without_calls_has_its_receipt_in_the_header_and_its_body_as_it_is(call: Call) -> None:
+    answer, calls = Sealing(call, signed), call.calls
+    assert calls is not None
+    calls.refusal = Denied(Reason.RESOURCE_DENIED)
+    calls.about(sanitize("document FIN-201"), Reason.RESOURCE_DENIED)
+
+    answer.passed(start(content_length="2"))
+    begun, whole = answer.passed(body(b"{}"))
+
+    headers = dict(begun["headers"])
+    own = said(headers[HEADER.encode()].decode())
+    assert (whole["body"], headers[b"content-length"]) == (b"{}", b"2")
+    assert (own.verdict, own.answer, own.calls) == ("refused", hashed(b"{}"), ())
+    assert (own.operation, call.receipt) == ("POST /tasks", digest_of(headers[HEADER.encode()].decode()))
+
+
 @pytest.mark.parametrize("change", ["called", "exchanged", "resources", "unnoted", "not refused", "in pieces"])
 def test_any_other_answer_has_none_in_the_header(call: Call, change: str) -> None:
     answer, calls = Sealing(call, signed), call.calls
@@ -306,6 +347,22 @@ def start(**headers: str) -> Message:
 
 def body(content: bytes, *, more: bool = False) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def test_an_answer_gets_the_receipt_its_length_and_the_receipts_from_below(call: Call) -> None:
+    answer, content = Sealing(call, signed), b'{"receipts":""}'
+    assert call.calls is not None
+    call.calls.called(TOOL, "T3", b"").answered(b'{"receipts":"below.b.b"}')
+
+    assert answer.passed(start(content_length=str(len(content)))) == []
+    first, last = answer.passed(body(content))
+
+    assert dict(first["headers"]) == {b"content-length": b"%d" % len(last["body"])}
+    found = taken(last["body"])
+    assert found is not None
+    own, below = found.receipts
+    assert (call.receipt, below) == (digest_of(own), "below.b.b")
+    assert call.outcome().answer_sha256 == said(own).answer == hashed(content)
 
 
 def test_a_stream_ends_with_the_receipt(call: Call) -> None:
