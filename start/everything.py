@@ -48,8 +48,7 @@ SECONDS_BETWEEN_TRIES = 0.2
 async def keep_audit_policy(system: System, say: Say) -> None:
     """Write the policy by which people verify the audit log to the run's folder, once the registry publishes it.
 
-    What was kept at the first start stays: another policy later would mean another log, or another registry, and is
-    told and not believed.
+    A policy that was kept stays: another one would mean another log or registry, and is told and not believed.
     """
     published, file = await _audit_policy(system), system.folder / AUDIT_POLICY
     if not file.exists():

@@ -100,7 +100,7 @@ TESTS = {
         "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts services/test_receipts"
     ),
     "evidence.participants": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
-    "sealing": "unit/test_receipts",
+    "sealing": "unit/test_receipts unit/test_outcome unit/test_gate services/test_receipts",
     "authority.leaf": "unit/test_leaf unit/test_imports",
     "authority.note_key": "unit/test_durable unit/test_imports",
     "durable": "unit/test_durable",
@@ -241,7 +241,7 @@ EXCUSED = {
     "spiffe.tls: if sys.version_info >= (3, 13):": "the other way does the same; this one is public",
     "hardening.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "routing: if (exact := self._exact.get((scope['method'], scope['path']))):": "it is quicker not to ask the router",
-    "adapters.mcp: type(one).__name__ != 'OpenTelemetryMiddleware'": "it is quicker without spans for nobody",
+    "tool.mcp: type(one).__name__ != 'OpenTelemetryMiddleware'": "it is quicker without spans for nobody",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
     "agent.a2a: given.get('jsonrpc') == '2.0'": "the SDK asks for it as well",
     "agent.agent_loop: not did": "no call of a tool that is not offered succeeds",

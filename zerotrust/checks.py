@@ -83,6 +83,8 @@ class Checks:
     async def path(self, call: Call) -> None:
         """Refuses a path with a control character, and finds what the route requires.  RFC 3986 section 2."""
         call.route = self.routes.find(call.scope)
+        if call.route.requires.credential not in ALL:
+            raise RuntimeError(f"no step checks the credential that {call.route.name} requires")
 
     @Step(ALL, Reason.CERTIFICATE_ENDED, Reason.NO_CERTIFICATE, Reason.UNKNOWN_PEER)
     async def peer(self, call: Call) -> None:

@@ -61,13 +61,14 @@ async def test_an_exchange_by_an_intruder_raises_an_alarm_and_those_of_a_task_do
         if isinstance(event.data, Exchange)
     }
     assert len(exchanged) > 2
-    made = await behind_the_back(real, realm)
-    began = time.monotonic()
+    began, made = time.monotonic(), dict[object, object]()
 
-    async with asyncio.timeout(4 * SECONDS):
-        while not (found := [alarm for alarm in alarms(real) if alarm.token_id == made["jti"]]):
+    async with asyncio.timeout(5 * SECONDS):
+        while not (found := [alarm for alarm in alarms(real) if alarm.token_id in made]):
+            if time.monotonic() >= began + len(made) * SECONDS:  # of many in a minute only the first are told
+                one = await behind_the_back(real, realm)
+                made[one["jti"]] = one["sub"]
             await asyncio.sleep(0.2)
-    print(f"{found[0].cause} after {time.monotonic() - began:.1f} s")
 
-    assert (found[0].party, found[0].subject) == (ORCHESTRATOR, made["sub"])
+    assert (found[0].party, found[0].subject) == (ORCHESTRATOR, made[found[0].token_id])
     assert exchanged.isdisjoint(alarm.token_id for alarm in alarms(real))

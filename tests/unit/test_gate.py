@@ -150,6 +150,13 @@ async def test_a_route_says_how_large_a_body_it_takes(tmp_path: Path, issuer: Is
     door.close()
 
 
+async def test_what_no_step_checks_admits_nobody(door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scope, "credential", "cookie")
+
+    assert (await door.ask(issuer.token())).reason == Reason.FAILED
+    assert door.handled == []
+
+
 async def test_a_body_that_drips_is_refused(door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.transport.requests.MAX_BODY_SECONDS", 0.05)
 

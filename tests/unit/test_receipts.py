@@ -353,6 +353,7 @@ def test_an_answer_gets_the_receipt_its_length_and_the_receipts_from_below(call:
     answer, content = Sealing(call, signed), b'{"receipts":""}'
     assert call.calls is not None
     call.calls.called(TOOL, "T3", b"").answered(b'{"receipts":"below.b.b"}')
+    call.operation = "tools/call read"
 
     assert answer.passed(start(content_length=str(len(content)))) == []
     first, last = answer.passed(body(content))
@@ -361,7 +362,7 @@ def test_an_answer_gets_the_receipt_its_length_and_the_receipts_from_below(call:
     found = taken(last["body"])
     assert found is not None
     own, below = found.receipts
-    assert (call.receipt, below) == (digest_of(own), "below.b.b")
+    assert (call.receipt, below, said(own).operation) == (digest_of(own), "below.b.b", "POST tools/call read")
     assert call.outcome().answer_sha256 == said(own).answer == hashed(content)
 
 

@@ -1,1 +1,1 @@
-"""What authorities alone run: no other party is measured with it, nor imports it."""
+"""What authorities run.  Other parties are measured without it, unless they use `authzen`."""

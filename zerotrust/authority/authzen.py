@@ -1,6 +1,6 @@
 """Asks a policy decision point elsewhere, by the AuthZEN Authorization API 1.0, in the place of policies in process.
 
-    service.use(snapshot, AuthZEN(http, "https://pdp.example"))
+    service.decide_by(AuthZEN(http, "https://pdp.example"))
 
 Who decides has to be certain: `http` connects to that decision point alone, by mutual TLS.  Every question is asked
 anew, because an old yes may be none any more.  Whatever is no clear yes is a no: `policy_unavailable` (503) if the

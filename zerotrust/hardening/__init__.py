@@ -1,4 +1,4 @@
-"""What strangers, and parties that misbehave, can cost over HTTP and TLS: bounded here, and nowhere in the gate.
+"""What strangers, and parties that misbehave, can cost over HTTP and TLS, bounded.
 
 - `accepting`: connections before their peer is known, and handshakes in one pass of the event loop.
 - `server`: heads, idle connections, slow senders and slow readers, connections of one party and of all.

@@ -4,7 +4,7 @@ Keys stay in memory.  Libraries check a certificate once, in the handshake, and 
 a connection lets `ExpiringTLS.watch` abort it.  Its time is counted by two clocks: the monotonic clock, so that nobody
 gains time by setting back the machine's; and the machine's clock, because the monotonic one stands still while the
 machine is suspended.  After that the connection ends within `LOOK` seconds, and no request on it passes the gate, which
-reads the clock with each (`binding.py`).
+reads the clock with each (`checks.py`).
 """
 
 import asyncio

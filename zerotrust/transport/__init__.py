@@ -1,1 +1,1 @@
-"""HTTP and TLS as every party uses them: the server, connection pools, requests, responses, logs."""
+"""HTTP as every party uses it: calls to others, requests, responses, logs."""
