@@ -30,9 +30,8 @@ def known(system: System, name: str) -> RegistrySnapshot:
 
 def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
     """Return the folders that each launch runs: those of the party, and those of the benchmark."""
-    return {
-        f"{name}/{party}": ("lab/bench/party", *registry.parties[party].code) for name in PORTS for party in PARTIES
-    }
+    own = "lab/bench/party", "testkit"
+    return {f"{name}/{party}": (*own, *registry.parties[party].code) for name in PORTS for party in PARTIES}
 
 
 def launches(system: System) -> dict[str, Launch]:
