@@ -7,7 +7,7 @@ from itertools import groupby
 from rich.table import Table
 from rich.text import Text
 
-from start.program import busy, console, say
+from start.program import console, say, showing_progress
 
 ALLOWED = "must be allowed"
 """In the place of the control that stops an attempt: it must succeed, or the refusals beside it would prove nothing."""
@@ -44,13 +44,13 @@ class Checks:
     """What the end says besides."""
 
     @property
-    def failed(self) -> list[Attempt]:
+    def failures(self) -> list[Attempt]:
         """Those with another answer than expected."""
         return [attempt for attempt in self.made if not attempt.as_expected]
 
-    async def all(self, trying: AsyncIterator[Attempt]) -> None:
+    async def make_all(self, trying: AsyncIterator[Attempt]) -> None:
         """Make all attempts, and show them."""
-        with busy("The attempts are made"):
+        with showing_progress("The attempts are made"):
             made = [attempt async for attempt in trying]
         self.show(made)
 
@@ -68,11 +68,11 @@ class Checks:
                 why = f"expected {attempt.expected}, answered {attempt.answered}"
                 say(Text.assemble((why, "red"), f": {attempt.who} {attempt.what}"))
 
-    def close(self) -> Text:
+    def summary(self) -> Text:
         """Return the sentence that says how many were as expected, and what the others are."""
-        if self.failed:
-            names = "; ".join(f"{attempt.who} {attempt.what}" for attempt in self.failed)
-            return Text(f"{len(self.failed)} of {len(self.made)} checks did not behave as expected: {names}.", "red")
+        if self.failures:
+            names = "; ".join(f"{attempt.who} {attempt.what}" for attempt in self.failures)
+            return Text(f"{len(self.failures)} of {len(self.made)} checks did not behave as expected: {names}.", "red")
         allowed = sum(attempt.control == ALLOWED for attempt in self.made)
         refused = len(self.made) - allowed
         counts = (

@@ -21,13 +21,13 @@ from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import answer_to
 from demo.parts import INTRODUCTION, begin
 from demo.receipts import show_receipts
-from demo.refusals import attempts, attempts_of_users, no_identity
-from demo.revocation import operator
+from demo.refusals import ask_for_identity, attempts, attempts_of_users
+from demo.revocation import sign_in_olga
 from demo.rule_change import show_rule_change
 from demo.story import tell_story
-from demo.walk import LEGEND, show_the_rest, the_end, walk, who_is_who
+from demo.walk import LEGEND, show_next_steps, summary, walk, who_is_who
 from start.manual_steps import REQUEST
-from start.program import paragraph, until_stopped
+from start.program import paragraph, run_until_stopped
 from start.sign_in import print_token
 from start.system import ROOT, Running
 from testkit.browser import Person
@@ -95,7 +95,7 @@ def passwords() -> dict[str, str]:
     return dict(json.loads(PASSWORDS.read_bytes()))
 
 
-async def reached(accounts: dict[str, str]) -> Containers:
+async def connect(accounts: dict[str, str]) -> Containers:
     """Return the running containers; `accounts` has the users' passwords.
 
     Raises `httpx.HTTPError` if Keycloak does not answer.
@@ -106,24 +106,24 @@ async def reached(accounts: dict[str, str]) -> Containers:
     return Containers(registry, load_deployment(ROOT / "start" / "containers.yaml", registry), realm)
 
 
-async def refused_to_people(system: Running, checks: Checks) -> None:
+async def refusals_to_people(system: Running, checks: Checks) -> None:
     """What is refused to people and programs without an identity."""
 
     async def trying() -> AsyncIterator[Attempt]:
         async for attempt in attempts_of_users(system):
             # From here, as from outside, no network leads to the tool or to an agent: TLS does not even begin.
             yield replace(attempt, control="the networks") if attempt.control == "mutual TLS" else attempt
-        yield await no_identity(system.endpoint, system.keycloak.issuer)
+        yield await ask_for_identity(system.endpoint, system.keycloak.issuer)
 
     begin("What is refused", f"What people and programs without an identity can try. {LEGEND}")
-    await checks.all(trying())
+    await checks.make_all(trying())
     paragraph(MORE)
 
 
-async def rule_changed(system: Running, checks: Checks) -> None:
+async def rule_change(system: Running, checks: Checks) -> None:
     """A rule that decides the next call."""
     async with system.user() as http:
-        await show_rule_change(system, checks, lambda: _task(system, http))
+        await show_rule_change(system, checks, lambda: _run_task(system, http))
 
 
 async def suspension(system: Running, checks: Checks) -> None:
@@ -131,22 +131,22 @@ async def suspension(system: Running, checks: Checks) -> None:
 
     async def trying() -> AsyncIterator[Attempt]:
         async with system.user() as http:
-            olga = await operator(system, http)
+            olga = await sign_in_olga(system, http)
             await olga.suspend("agent/reader", "the walkthrough shows it")
             try:
-                answered = await _task(system, http)
+                answered = await _run_task(system, http)
             finally:
                 await olga.reinstate("agent/reader")
             who, control = "alice, with the reader suspended", "registry: revocation"
             yield Attempt(who, "runs a task", control, "403 peer_revoked", answered)
             who = "alice, with the reader reinstated"
-            yield Attempt(who, "runs a task", ALLOWED, "200 ok", await _task(system, http))
+            yield Attempt(who, "runs a task", ALLOWED, "200 ok", await _run_task(system, http))
 
     begin("Suspension", f"An operator suspends the reader, and reinstates it. {LEGEND}")
-    await checks.all(trying())
+    await checks.make_all(trying())
 
 
-async def _task(system: Running, http: httpx.AsyncClient) -> str:
+async def _run_task(system: Running, http: httpx.AsyncClient) -> str:
     """Have alice's task run.  Return the answer."""
     headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
     return await answer_to(
@@ -154,25 +154,25 @@ async def _task(system: Running, http: httpx.AsyncClient) -> str:
     )
 
 
-async def the_rest(_system: Running, _checks: Checks) -> None:
+async def next_steps(_system: Running, _checks: Checks) -> None:
     """Where the records are, and what to try next."""
-    show_the_rest("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", NEXT)
+    show_next_steps("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", NEXT)
 
 
-async def refused_to_intruders(system: Running, checks: Checks) -> None:
+async def refusals_to_intruders(system: Running, checks: Checks) -> None:
     """What is refused to intruders inside three containers."""
     begin("What is refused", f"What intruders inside three genuine containers try. {LEGEND}")
-    await checks.all(attempts(system))
+    await checks.make_all(attempts(system))
 
 
-PARTS = (who_is_who, tell_story, refused_to_people, rule_changed, suspension, show_receipts, the_end, the_rest)
-ATTEMPTS = (refused_to_intruders, the_end)
+PARTS = (who_is_who, tell_story, refusals_to_people, rule_change, suspension, show_receipts, summary, next_steps)
+ATTEMPTS = (refusals_to_intruders, summary)
 
 
 async def _walk(*, attempts_alone: bool) -> int:
     if not attempts_alone:
         paragraph(INTRODUCTION)
-    return await walk(await reached(passwords()), ATTEMPTS if attempts_alone else PARTS)
+    return await walk(await connect(passwords()), ATTEMPTS if attempts_alone else PARTS)
 
 
 def main() -> int:
@@ -185,7 +185,7 @@ def main() -> int:
         case ["token", user]:
             return print_token(Person(user, passwords().get(user, "")), issuer=ISSUER, ca=CA)
         case [] | ["attempts"] as given:
-            return until_stopped(_walk(attempts_alone=bool(given)))
+            return run_until_stopped(_walk(attempts_alone=bool(given)))
     print("Usage: docker compose run --rm walkthrough [passwords | token USER]", file=sys.stderr)
     return 2
 

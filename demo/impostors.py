@@ -12,11 +12,11 @@ from authorities.attestation.local.launch import Launch
 from demo.checks import Attempt
 from demo.intruder import Intruder
 from demo.ways import TASK
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from start.launches import settings
 from start.system import HOST, System
-from start.waiting import started
-from zerotrust.adapters.agent_card import agent_card, signed_card
+from start.waiting import wait_until_listening
+from zerotrust.adapters.agent_card import agent_card, sign_card
 from zerotrust.hardening.server import server
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
@@ -30,7 +30,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
 
     The orchestrator is started anew before: a new one has not yet been shown the genuine agent's card.
     """
-    await _relaunched(system, "orchestrator")
+    await _relaunch(system, "orchestrator")
     async with AsyncExitStack() as stack:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
         headers = {"authorization": f"Bearer {await intruder.login('alice')}"}
@@ -54,26 +54,26 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
                 "peer_untrusted, no token",
             ),
         ):
-            async with _in_its_place(system, await system.svid(inside), shown) as received:
+            async with _impostor(system, await system.svid(inside), shown) as received:
                 answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers)
             text = str(answer.json()["result"]["text"]).removeprefix("agent/reader: ")
             requests = ", ".join(received)
             answered = f"{text}, {RECEIVED.get(requests, requests)}"
             yield Attempt(who, "takes the orchestrator's call", control, expected, answered)
-        await _relaunched(system, "agent/reader")
+        await _relaunch(system, "agent/reader")
 
 
-async def _relaunched(system: System, name: str) -> None:
+async def _relaunch(system: System, name: str) -> None:
     """End a party, if it runs, and launch it anew: it remembers nothing."""
     for one in system.authority.running:
         if one.launch.name == name:
             await one.end()
-    launch = Launch.registered(system.registry, name, settings(system, name))
-    await started(system, system.place(name), await system.authority.launch(launch))
+    launch = Launch.from_registry(system.registry, name, settings(system, name))
+    await wait_until_listening(system, system.place(name), await system.authority.launch(launch))
 
 
 @asynccontextmanager
-async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIterator[list[str]]:
+async def _impostor(system: System, svid: Svid, card: AgentCard) -> AsyncIterator[list[str]]:
     """Listen at the reader's address with this SVID and this card; yield the list of received requests."""
     received: list[str] = []
 
@@ -83,7 +83,7 @@ async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIte
         carried = " with a token" if b"authorization" in dict(scope["headers"]) else ""
         received.append(f"{scope['method']} {scope['path']}{carried}")
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps(signed_card(card, svid)).encode()})
+        await send({"type": "http.response.body", "body": json.dumps(sign_card(card, svid)).encode()})
 
     rogue = server(
         listen, host=HOST, port=system.port("agent/reader"), tls=server_context(svid, certificate_needed=False)
@@ -91,7 +91,7 @@ async def _in_its_place(system: System, svid: Svid, card: AgentCard) -> AsyncIte
     serving = asyncio.create_task(rogue.serve())
     while not rogue.started:
         if serving.done():
-            raise DemoError(f"nothing listens at the address of {svid.id}")
+            raise RunError(f"nothing listens at the address of {svid.id}")
         await asyncio.sleep(0.01)
     try:
         yield received

@@ -109,7 +109,7 @@ class Token:
     async def __call__(self) -> str:
         """Return the token."""
         async with self._one:
-            if not self._token or end_of(self._token) < time.time() + MARGIN:
+            if not self._token or expiry_of(self._token) < time.time() + MARGIN:
                 self._token = await self._get()
             return self._token
 
@@ -126,20 +126,20 @@ class User:
         self.chance = random.Random(seed)  # noqa: S311 - to be the same every time
         self.traces: set[str] = set()
         self.t0 = Token(self._sign_in)
-        self.t1 = self.exchanged(self.t0, "orchestrator", agent, f"agent.invoke {ACTS[agent]} inference.run llama.chat")
-        self.t2 = self.exchanged(self.t1, agent, "tool/documents", ACTS[agent])
-        self.t3 = self.exchanged(self.t1, agent, "inference", "inference.run llama.chat")
-        self.listing = self.exchanged(self.t0, "orchestrator", "inference", "model.read llama.models")
+        self.t1 = self.exchange(self.t0, "orchestrator", agent, f"agent.invoke {ACTS[agent]} inference.run llama.chat")
+        self.t2 = self.exchange(self.t1, agent, "tool/documents", ACTS[agent])
+        self.t3 = self.exchange(self.t1, agent, "inference", "inference.run llama.chat")
+        self.listing = self.exchange(self.t0, "orchestrator", "inference", "model.read llama.models")
         self.t0_reading = Token(lambda: intruder.login(name, "task.run agent.invoke tool.read"))
         wanted = "urn:ietf:params:oauth:token-type:id_token"
-        self.id_token = self.exchanged(
+        self.id_token = self.exchange(
             self.t0, "orchestrator", "agent/reader", "agent.invoke", requested_token_type=wanted
         )
-        self.renewed = self.exchanged(self.t2, "agent/reader", "tool/documents", "tool.read")
+        self.renewed = self.exchange(self.t2, "agent/reader", "tool/documents", "tool.read")
         """By its own holder, which would shorten the chain."""
         self._ended = ""
 
-    def exchanged(self, token: Source, who: str, audience: str, scopes: str, **more: Any) -> Token:
+    def exchange(self, token: Source, who: str, audience: str, scopes: str, **more: Any) -> Token:
         """What the workload `who` gets for one of this user's tokens."""
 
         async def get() -> str:
@@ -157,7 +157,7 @@ class User:
         if not self._ended:
             t1 = await self.t1()
             self._ended = await self.intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)
-            await asyncio.sleep(max(0.0, end_of(self._ended) - time.time()))
+            await asyncio.sleep(max(0.0, expiry_of(self._ended) - time.time()))
         return self._ended
 
     async def send(self, who: str | None, name: str, path: str, token: Source | None, **more: Any) -> httpx.Response:
@@ -171,12 +171,12 @@ class User:
 
 def tool_call(tool: str, **arguments: str) -> dict[str, Any]:
     """Return body and headers of a tool call (MCP 2026-07-28)."""
-    call = mcp("tools/call", name=tool, arguments=arguments)
+    call = mcp_request("tools/call", name=tool, arguments=arguments)
     call["headers"]["mcp-name"] = tool
     return call
 
 
-def mcp(method: str, **params: Any) -> dict[str, Any]:
+def mcp_request(method: str, **params: Any) -> dict[str, Any]:
     """Return body and headers of a request (MCP 2026-07-28)."""
     revision = "2026-07-28"
     meta = {
@@ -190,7 +190,7 @@ def mcp(method: str, **params: Any) -> dict[str, Any]:
     }
 
 
-def said(answer: httpx.Response) -> str:
+def outcome(answer: httpx.Response) -> str:
     """Return status and reason, as a caller sees them."""
     body = answer.json()
     if not isinstance(body, dict):
@@ -208,7 +208,7 @@ def said(answer: httpx.Response) -> str:
 async def answer_to(asked: Awaitable[httpx.Response]) -> str:
     """Return the same, or that there was no connection.  Raises `httpx.TimeoutException`."""
     try:
-        return said(await asked)
+        return outcome(await asked)
     except (httpx.NetworkError, httpx.ProtocolError):
         return NO_CONNECTION
 
@@ -219,6 +219,6 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-def end_of(token: str) -> float:
+def expiry_of(token: str) -> float:
     """Return when a token ends, in seconds since the epoch."""
     return float(claims_of(token)["exp"])

@@ -27,8 +27,8 @@ async def attempts_at_the_server(system: System, server: LlamaStack) -> AsyncIte
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         alice = User("alice", intruder)
-        chat = alice.exchanged(alice.t3, "inference", NAME, "llama.chat")
-        models = alice.exchanged(alice.listing, "inference", NAME, "llama.models")
+        chat = alice.exchange(alice.t3, "inference", NAME, "llama.chat")
+        models = alice.exchange(alice.listing, "inference", NAME, "llama.models")
         http = httpx.AsyncClient(
             base_url=server.origin, verify=outside_context(server.spki_sha256), trust_env=False, timeout=60
         )
@@ -42,22 +42,24 @@ async def attempts_at_the_server(system: System, server: LlamaStack) -> AsyncIte
         found = listed.json().get("data") or [{"id": "none"}]
         hello = {"json": HELLO | {"model": found[0]["id"]}}
 
-        async def tried(
+        async def attempt(
             what: str, control: str, expected: int, token: Source | None, path: str, **body: Any
         ) -> Attempt:
             answered = (await ask(token, path, **body)).status_code
             return Attempt(INFERENCE, what, control, str(expected), str(answered))
 
-        yield await tried("uses a model, with its token for that", ALLOWED, 200, chat, CHAT, **hello)
+        yield await attempt("uses a model, with its token for that", ALLOWED, 200, chat, CHAT, **hello)
         yield Attempt(INFERENCE, "lists the models, with its token for that", ALLOWED, "200", str(listed.status_code))
-        yield await tried("lists the models, with its token for using one", POLICY, 403, chat, MODELS)
-        yield await tried("uses a model, with its token for listing them", POLICY, 403, models, CHAT, **hello)
-        yield await tried(
+        yield await attempt("lists the models, with its token for using one", POLICY, 403, chat, MODELS)
+        yield await attempt("uses a model, with its token for listing them", POLICY, 403, models, CHAT, **hello)
+        yield await attempt(
             "has the server call tools, with its token for using a model", POLICY, 403, chat, RESPONSES, **hello
         )
-        yield await tried("uses a model, with the reader's token for inference", AUDIENCE, 401, alice.t3, CHAT, **hello)
-        yield await tried("uses a model, with alice's own token", AUDIENCE, 401, alice.t0, CHAT, **hello)
-        yield await tried("uses a model, without a token", "Llama Stack: token", 401, None, CHAT, **hello)
+        yield await attempt(
+            "uses a model, with the reader's token for inference", AUDIENCE, 401, alice.t3, CHAT, **hello
+        )
+        yield await attempt("uses a model, with alice's own token", AUDIENCE, 401, alice.t0, CHAT, **hello)
+        yield await attempt("uses a model, without a token", "Llama Stack: token", 401, None, CHAT, **hello)
         at_our_api = await answer_to(intruder.send("inference", "inference", CHAT, await chat(), json=HELLO))
         what = "takes its token for the server to inference's own API"
         yield Attempt("inference", what, "gate: audience", "401 audience_mismatch", at_our_api)

@@ -17,13 +17,13 @@ from cryptography import x509
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import begin
-from demo.story import task_answered
+from demo.story import post_task
 from evidence import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
-from evidence.opened import each
+from evidence.opened import receipts_in
 from start.manual_steps import REQUEST
-from start.program import busy, console, paragraph, say
+from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running
-from zerotrust.receipts.carried import HEADER, filled, taken
+from zerotrust.receipts.carried import HEADER, embed_receipts, parse_answer
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.registry.lock import LOCK, load_lock
 from zerotrust.registry.model import dns_name
@@ -39,7 +39,7 @@ TRIES, BETWEEN = 100, 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Reader:
     """What alice has: the answer to her task, its proof, and what she believes."""
 
     answer: bytes
@@ -49,7 +49,7 @@ class Held:
     policy: TrustPolicy
     accepted: Accepted
 
-    def proven(self) -> Proven:
+    def verify(self) -> Proven:
         """Return who took part.  Raises `Unproven`."""
         return verify(
             self.answer,
@@ -63,15 +63,15 @@ class Held:
     @property
     def receipts(self) -> list[str]:
         """The receipts in the answer: that of the orchestrator, then the others."""
-        found = taken(self.answer)
+        found = parse_answer(self.answer)
         return list(found.receipts) if found else []
 
-    def having(self, receipts: list[str]) -> "Held":
+    def with_receipts(self, receipts: list[str]) -> "Reader":
         """Return the same with other receipts in the answer."""
-        found = taken(self.answer)
-        return replace(self, answer=filled(found, receipts)) if found else self
+        found = parse_answer(self.answer)
+        return replace(self, answer=embed_receipts(found, receipts)) if found else self
 
-    def accepting(self, parties: dict[str, Party]) -> "Held":
+    def with_parties(self, parties: dict[str, Party]) -> "Reader":
         """Return the same, but that alice accepts these parties."""
         return replace(self, accepted=replace(self.accepted, parties=parties))
 
@@ -84,19 +84,19 @@ async def show_receipts(system: Running, checks: Checks) -> None:
         "answered, whom it called, and which code it ran. The receipts came with her answer. She asks once more, and "
         "verifies them offline: her program asks nobody.",
     )
-    with busy("The task runs once more, and the log proves it"):
-        alice, other = await asked(system)
-    proven = alice.proven()
+    with showing_progress("The task runs once more, and the log proves it"):
+        alice, other = await run_task(system)
+    proven = alice.verify()
     say(f"{len(alice.receipts)} receipts, {len(alice.answer):,} bytes with the answer; each call below its caller:")
     console.print(tree(proven.root))
     paragraph(
         "Now a forger alters her answer in four ways, and then alice accepts less in two ways. Each time she verifies "
         "again. docs/reference/receipts.md has the ten steps."
     )
-    await checks.all(altered(alice, proven, other))
+    await checks.make_all(alterations(alice, proven, other))
 
 
-async def asked(system: Running) -> tuple[Held, str]:
+async def run_task(system: Running) -> tuple[Reader, str]:
     """Return what alice has after a task, and the receipt of a call of hers that was refused."""
     registry = system.registry
     login = await system.sign_in("alice")
@@ -104,13 +104,13 @@ async def asked(system: Running) -> tuple[Held, str]:
     async with system.user() as http:
         at = system.address("orchestrator")
         published = await http.get(f"{system.address(registry.authorities.registry)}/audit-policy")
-        task = await task_answered(http, at, login)
+        task = await post_task(http, at, login)
         refused = await http.post(f"{at}/tasks", json={"request": REQUEST, "department": "/finance"}, headers=headers)
-        found, other = taken(task.content), refused.headers.get(HEADER)
+        found, other = parse_answer(task.content), refused.headers.get(HEADER)
         if not found or not other:
             raise ValueError("an answer without receipts")
-        evidence = await _proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", headers)
-    return Held(
+        evidence = await _fetch_proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", headers)
+    return Reader(
         task.content,
         task.request.content,
         evidence,
@@ -120,7 +120,7 @@ async def asked(system: Running) -> tuple[Held, str]:
     ), other
 
 
-async def _proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> Evidence:
+async def _fetch_proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> Evidence:
     answer = await http.get(url, headers=headers)
     for _ in range(TRIES):
         if answer.status_code == httpx.codes.OK:
@@ -130,50 +130,50 @@ async def _proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> 
     return evidence_of(answer.raise_for_status().content)
 
 
-async def altered(alice: Held, proven: Proven, other: str) -> AsyncIterator[Attempt]:
+async def alterations(alice: Reader, proven: Proven, other: str) -> AsyncIterator[Attempt]:
     """Yield each change, with the step that finds it and the party that it names."""
-    parties = {one.signer: one for one in each(proven.root)}
+    parties = {one.signer: one for one in receipts_in(proven.root)}
     names = {short(party): party for party in parties}
     last = parties[names["tool/documents"]]
-    caller = next(short(one.signer) for one in each(proven.root) if last in one.below)
+    caller = next(short(one.signer) for one in receipts_in(proven.root) if last in one.below)
     tool = next(one for one in alice.receipts if digest_of(one) == last.digest)
-    resigned = sign(last.receipt.payload(), _forger(last.signer), kind=KIND)
-    forged = alice.having([resigned if one == tool else one for one in alice.receipts])
-    without = alice.having([one for one in alice.receipts if one != tool])
-    elsewhere = alice.having([other, *alice.receipts[1:]])
+    resigned = sign(last.receipt.payload(), _forged_svid(last.signer), kind=KIND)
+    forged = alice.with_receipts([resigned if one == tool else one for one in alice.receipts])
+    without = alice.with_receipts([one for one in alice.receipts if one != tool])
+    elsewhere = alice.with_receipts([other, *alice.receipts[1:]])
     accepted = alice.accepted.parties
-    fewer = alice.accepting({party: kept for party, kept in accepted.items() if party != names["agent/writer"]})
-    other_code = alice.accepting({**accepted, names["agent/reader"]: Party(frozenset({"0" * 64}))})
+    fewer = alice.with_parties({party: kept for party, kept in accepted.items() if party != names["agent/writer"]})
+    other_code = alice.with_parties({**accepted, names["agent/reader"]: Party(frozenset({"0" * 64}))})
     for who, what, control, expected, held in (
         ("alice", "verifies her answer as it came", ALLOWED, "proven", alice),
-        (FORGER, "changes a word of it", "digest of the answer", "step 4: orchestrator", _reworded(alice)),
+        (FORGER, "changes a word of it", "digest of the answer", "step 4: orchestrator", _reword(alice)),
         (FORGER, "leaves out the tool's receipt", "digest in its caller's", f"step 5: {caller}", without),
         (FORGER, "signs the tool's receipt with a key of its own", "the authority", "step 2: tool/documents", forged),
         (FORGER, "puts the receipt of another call first", "proof of the log", "step 3: orchestrator", elsewhere),
         (CHOOSY, "does not accept the writer", "her own list", "step 9: agent/writer", fewer),
         (CHOOSY, "does not accept the reader's code", "digest of the code", "step 8: agent/reader", other_code),
     ):
-        yield Attempt(who, what, control, expected, _verified(held))
+        yield Attempt(who, what, control, expected, _outcome(held))
 
 
-def _forger(party: str) -> Svid:
+def _forged_svid(party: str) -> Svid:
     """Return a certificate in a party's name, of an authority that the forger made."""
     domain, _, name = party.removeprefix("spiffe://").partition("/")
     issuer, now = Issuer(domain), dt.datetime.now(dt.UTC)
     return Svid.from_der(*issuer.x509_svid(party, dns_name(name, domain), now=now, life=60), [issuer.ca_der])
 
 
-def _reworded(alice: Held) -> Held:
+def _reword(alice: Reader) -> Reader:
     """Return the answer with one word of its text reversed."""
     word = re.findall(r"[A-Za-z]{4,}", json.loads(alice.answer)["result"]["text"])[-1]
     before, _, after = alice.answer.rpartition(word.encode())
     return replace(alice, answer=before + word[::-1].encode() + after)
 
 
-def _verified(alice: Held) -> str:
+def _outcome(alice: Reader) -> str:
     """Return what the verification says."""
     try:
-        alice.proven()
+        alice.verify()
     except Unproven as error:
         return f"step {error.step}: {short(error.party)}"
     return "proven"

@@ -24,30 +24,30 @@ async def attempts(system: Running) -> AsyncIterator[Attempt]:
     """Make all attempts, one after the other."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
-        async for attempt in _all(intruder, ATTEMPTS):
+        async for attempt in _try_all(intruder, ATTEMPTS):
             yield attempt
-        yield await _other_department(intruder)
-    yield await no_identity(system.endpoint, system.keycloak.issuer)
+        yield await _try_other_department(intruder)
+    yield await ask_for_identity(system.endpoint, system.keycloak.issuer)
 
 
 async def attempts_of_users(system: Running) -> AsyncIterator[Attempt]:
     """Make those attempts that need no workload."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
-        async for attempt in _all(intruder, OF_USERS):
+        async for attempt in _try_all(intruder, OF_USERS):
             yield attempt
 
 
-async def _all(intruder: Intruder, groups: Iterable[str]) -> AsyncIterator[Attempt]:
+async def _try_all(intruder: Intruder, groups: Iterable[str]) -> AsyncIterator[Attempt]:
     alice = User("alice", intruder)
     for who in groups:
         for one in ATTEMPTS[who]:
-            yield await _made(alice, who, one)
+            yield await _try(alice, who, one)
     for name, (who, one) in BY_NAME.items():
-        yield await _made(User(name, intruder), who, one)
+        yield await _try(User(name, intruder), who, one)
 
 
-async def _made(user: User, who: str, one: Try) -> Attempt:
+async def _try(user: User, who: str, one: Try) -> Attempt:
     answered, expected = await answer_to(one.ask(user, PARTIES.get(who))), one.expected
     for _ in range(TRIES):
         if not answered.startswith("503 "):
@@ -63,20 +63,20 @@ async def _made(user: User, who: str, one: Try) -> Attempt:
     return Attempt(who, one.what, one.control, expected, answered)
 
 
-async def _other_department(intruder: Intruder) -> Attempt:
+async def _try_other_department(intruder: Intruder) -> Attempt:
     """A token for a group that the subject token does not name has expired when it is issued."""
     dana, ours, theirs = User("dana", intruder), "/engineering", "/finance"
-    t1 = dana.exchanged(dana.t0, "orchestrator", "agent/reader", "agent.invoke tool.read", requested_department=ours)
-    t2 = dana.exchanged(t1, "agent/reader", "tool/documents", "tool.read", requested_department=theirs)
+    t1 = dana.exchange(dana.t0, "orchestrator", "agent/reader", "agent.invoke tool.read", requested_department=ours)
+    t2 = dana.exchange(t1, "agent/reader", "tool/documents", "tool.read", requested_department=theirs)
     who, what = "the reader, in a task of dana's about engineering", "asks for a token for finance, and uses it"
 
     def ask(user: User, _who: str | None) -> Awaitable[httpx.Response]:
         return user.send("agent/reader", "tool/documents", "/mcp", t2, **tool_call("read", id="FIN-201"))
 
-    return await _made(dana, who, Try(what, "realm: delegation.js", "401 expired", ask))
+    return await _try(dana, who, Try(what, "realm: delegation.js", "401 expired", ask))
 
 
-async def no_identity(endpoint: str, issuer: str) -> Attempt:
+async def ask_for_identity(endpoint: str, issuer: str) -> Attempt:
     """Have this program, which is no party, ask for an identity at the Workload API."""
     try:
         with WorkloadApiClient(endpoint) as stranger:

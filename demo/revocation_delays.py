@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import httpx
 
 from demo.intruder import Intruder, answer_to
-from demo.revocation_methods import LONGEST, REVOCATION_METHODS, RevocationMethod, Use, in_use
+from demo.revocation_methods import LONGEST, REVOCATION_METHODS, RevocationMethod, Use, get_tokens
 from start.system import System
 from zt.people.registry_client import RegistryClient
 
@@ -21,7 +21,7 @@ PAUSE = 0.005
 """Seconds between two calls of a service: without a pause, all parties would be too busy to receive the revocation."""
 
 
-async def delays(method: RevocationMethod, use: Use) -> dict[str, float]:
+async def measure_delays(method: RevocationMethod, use: Use) -> dict[str, float]:
     """Revoke, and undo it; return the seconds from the request for that to the first refusal at each service.
 
     Raises `RuntimeError` if a service refuses before, or for another reason, or not at all.
@@ -33,7 +33,7 @@ async def delays(method: RevocationMethod, use: Use) -> dict[str, float]:
     use.asked = time.monotonic()
     revoking = asyncio.ensure_future(method.trigger(use))
     try:
-        took = await asyncio.gather(*(_refused(name, call) for name, call in calls.items()))
+        took = await asyncio.gather(*(_wait_for_refusal(name, call) for name, call in calls.items()))
         await revoking
         return {name: at - use.asked for name, at in took}
     finally:
@@ -41,7 +41,7 @@ async def delays(method: RevocationMethod, use: Use) -> dict[str, float]:
         await method.undo(use)
 
 
-async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:
+async def _wait_for_refusal(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> tuple[str, float]:
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline:
         answer = await answer_to(call())
@@ -53,11 +53,11 @@ async def _refused(name: str, call: Callable[[], Awaitable[httpx.Response]]) -> 
     raise RuntimeError(f"{name} has not refused after {LONGEST} s")
 
 
-async def all_delays(system: System, olga: RegistryClient) -> dict[str, dict[str, float]]:
+async def measure_all(system: System, olga: RegistryClient) -> dict[str, dict[str, float]]:
     """Measure each method once, each with a session of its own."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
         took = {}
         for name, method in REVOCATION_METHODS.items():
-            took[name] = await delays(method, await in_use(system, intruder, olga, agent=method.agent))
+            took[name] = await measure_delays(method, await get_tokens(system, intruder, olga, agent=method.agent))
         return took

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 from keycloak import KeycloakAdmin
 
-from demo.intruder import Intruder, User, claims_of, mcp
-from demo.revocation import PLANTED, until_restored
+from demo.intruder import Intruder, User, claims_of, mcp_request
+from demo.revocation import PLANTED, wait_until_restored
 from start.system import Running, System
 from zt.people.login import Login
 from zt.people.registry_client import RegistryClient
@@ -52,12 +52,12 @@ class Use:
         return {
             "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
             self.agent: lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
-            "tool/documents": lambda: ask(self.agent, "tool/documents", "/mcp", self.t2, **mcp("tools/list")),
+            "tool/documents": lambda: ask(self.agent, "tool/documents", "/mcp", self.t2, **mcp_request("tools/list")),
             "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=unknown_model),
         }
 
 
-async def in_use(
+async def get_tokens(
     system: Running, intruder: Intruder, olga: RegistryClient, *, agent: str = READER, user: str = "alice"
 ) -> Use:
     """Sign a user in, and exchange the token for every hop on the way through one agent."""
@@ -66,49 +66,49 @@ async def in_use(
     return Use(system, intruder, olga, agent, way.login, t1, t2, t3)
 
 
-async def _at_the_realm(use: Use, url: str, **form: str) -> None:
+async def _post_to_realm(use: Use, url: str, **form: str) -> None:
     async with httpx.AsyncClient(verify=use.system.keycloak.tls, trust_env=False, timeout=30) as http:
         (await http.post(url, data={"client_id": "walkthrough", **form})).raise_for_status()
 
 
 async def logout(use: Use) -> None:
     """Alice signs out."""
-    await _at_the_realm(use, use.system.keycloak.metadata.end_session_endpoint, refresh_token=use.login.refresh_token)
+    await _post_to_realm(use, use.system.keycloak.metadata.end_session_endpoint, refresh_token=use.login.refresh_token)
 
 
-async def session(use: Use) -> None:
+async def revoke_session(use: Use) -> None:
     """An operator ends her session: `zt revoke session`."""
     await use.olga.revoke("session", use.claims["sid"])
 
 
-async def token(use: Use) -> None:
+async def revoke_transaction(use: Use) -> None:
     """An operator revokes her token and all tokens derived from it: `zt revoke token`."""
     await use.olga.revoke("token", use.claims["jti"])
 
 
-async def suspend(use: Use) -> None:
+async def suspend_reader(use: Use) -> None:
     """An operator suspends the reader: `zt party suspend`."""
     await use.olga.suspend(READER, "the walkthrough shows it")
 
 
-async def drift(_use: Use) -> None:
+async def plant_file(_use: Use) -> None:
     """A file is planted in the writer's code."""
     PLANTED.touch()
 
 
 async def disable_user(use: Use) -> None:
     """An administrator disables alice at Keycloak."""
-    await _user(use, enabled=False)
+    await _set_user(use, enabled=False)
 
 
 async def revoke_token(use: Use) -> None:
     """Alice's client revokes T0 at Keycloak (RFC 7009), which does not revoke the tokens derived from it."""
-    await _at_the_realm(use, use.system.keycloak.metadata.revocation_endpoint, token=use.login.access_token)
+    await _post_to_realm(use, use.system.keycloak.metadata.revocation_endpoint, token=use.login.access_token)
 
 
 async def disable_client(use: Use) -> None:
     """An administrator disables the reader's client at Keycloak."""
-    await _client(use, enabled=False)
+    await _set_client(use, enabled=False)
 
 
 def _administration(use: Use) -> AbstractAsyncContextManager[KeycloakAdmin]:
@@ -117,14 +117,14 @@ def _administration(use: Use) -> AbstractAsyncContextManager[KeycloakAdmin]:
     return use.system.keycloak.administration()
 
 
-async def _user(use: Use, *, enabled: bool) -> None:
+async def _set_user(use: Use, *, enabled: bool) -> None:
     async with _administration(use) as admin:
         await admin.a_get_user(use.claims["sub"])
         use.asked = time.monotonic()
         await admin.a_update_user(use.claims["sub"], {"enabled": enabled})
 
 
-async def _client(use: Use, *, enabled: bool) -> None:
+async def _set_client(use: Use, *, enabled: bool) -> None:
     async with _administration(use) as admin:
         known_as = await admin.a_get_client_id(use.system.registry.id(READER))
         use.asked = time.monotonic()
@@ -138,23 +138,23 @@ async def _undo_suspend(use: Use) -> None:
 
 async def _undo_drift(use: Use) -> None:
     PLANTED.unlink(missing_ok=True)
-    await until_restored(use.olga)
+    await wait_until_restored(use.olga)
     await use.olga.reinstate(WRITER)
 
 
 async def _enable_user(use: Use) -> None:
-    await _user(use, enabled=True)
-    await until_user_active(use)
+    await _set_user(use, enabled=True)
+    await wait_for_user(use)
 
 
-async def until_user_active(use: Use) -> None:
+async def wait_for_user(use: Use) -> None:
     """Wait until a user that has just been enabled can sign in, and the new tokens are accepted."""
     enabled = time.time()
-    await _until_active(use, "user", use.claims["sub"])
-    await _until_after_the_second(enabled)
+    await _wait_until_active(use, "user", use.claims["sub"])
+    await _wait_for_next_second(enabled)
 
 
-async def _until_after_the_second(of: float) -> None:
+async def _wait_for_next_second(of: float) -> None:
     """Keycloak dates sessions in whole seconds, so one that begins in this second may be taken for an earlier one."""
     await asyncio.sleep(max(0.0, int(of) + 1 - time.time()))
 
@@ -165,15 +165,15 @@ async def _undo_revoke_token(_use: Use) -> None:
     With many revoked tokens she has used up her share (`authorities/registry/shares.py`): all that were issued until
     this second are revoked then.
     """
-    await _until_after_the_second(time.time())
+    await _wait_for_next_second(time.time())
 
 
 async def _enable_client(use: Use) -> None:
-    await _client(use, enabled=True)
-    await _until_active(use, "party", use.system.registry.id(READER))
+    await _set_client(use, enabled=True)
+    await _wait_until_active(use, "party", use.system.registry.id(READER))
 
 
-async def _until_active(use: Use, kind: str, name: str) -> None:
+async def _wait_until_active(use: Use, kind: str, name: str) -> None:
     async with asyncio.timeout(LONGEST):
         while any(
             (one["kind"], one["name"]) == (kind, name) for one in (await use.olga.ask("GET", "/revocations"))["revoked"]
@@ -181,7 +181,7 @@ async def _until_active(use: Use, kind: str, name: str) -> None:
             pass
 
 
-async def _nothing(_use: Use) -> None:
+async def _undo_nothing(_use: Use) -> None:
     """Do nothing: it cannot be undone."""
 
 
@@ -196,7 +196,7 @@ class RevocationMethod:
     called: str
     """Its name in docs/explain/revocation.md."""
     trigger: Callable[[Use], Awaitable[None]]
-    undo: Callable[[Use], Awaitable[None]] = _nothing
+    undo: Callable[[Use], Awaitable[None]] = _undo_nothing
     pushed: bool = True
     """Whether the registry is notified, or has to poll."""
     hits: tuple[str, ...] = EVERYWHERE
@@ -206,11 +206,11 @@ class RevocationMethod:
 
 REVOCATION_METHODS = {
     "logout": RevocationMethod("alice signs out", logout),
-    "session": RevocationMethod("zt revoke session", session),
-    "token": RevocationMethod("zt revoke token", token),
-    "suspend": RevocationMethod("zt party suspend", suspend, _undo_suspend, hits=BEHIND_THE_AGENT),
+    "session": RevocationMethod("zt revoke session", revoke_session),
+    "token": RevocationMethod("zt revoke token", revoke_transaction),
+    "suspend": RevocationMethod("zt party suspend", suspend_reader, _undo_suspend, hits=BEHIND_THE_AGENT),
     "drift": RevocationMethod(
-        "a file in a party's code changes", drift, _undo_drift, hits=BEHIND_THE_AGENT, agent=WRITER
+        "a file in a party's code changes", plant_file, _undo_drift, hits=BEHIND_THE_AGENT, agent=WRITER
     ),
     "disable_user": RevocationMethod("a user is disabled at Keycloak", disable_user, _enable_user, pushed=False),
     "revoke_token": RevocationMethod(

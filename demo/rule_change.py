@@ -15,7 +15,7 @@ from rich.padding import Padding
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import Intruder, User
 from demo.parts import begin
-from start.program import busy, console, paragraph
+from start.program import console, paragraph, showing_progress
 from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access
@@ -23,7 +23,7 @@ from zt.errors import RefusedError
 from zt.people.authority_client import PolicyClient
 from zt.people.doors import POLICY_AUTHORITY
 from zt.policy.explanation import explanations
-from zt.policy.show_explanation import explained
+from zt.policy.show_explanation import explanation_lines
 
 RULE, FILE = "create-draft-in-own-department", "documents.cedar"
 OPERATION, TOOL = "document.create", "tool/documents"
@@ -37,7 +37,7 @@ Draft = Callable[[], Awaitable[object]]
 """Has the writer file a draft for alice, whatever comes of it."""
 
 
-async def policy_operator(system: Running, http: httpx.AsyncClient) -> PolicyClient:
+async def sign_in_policy_operator(system: Running, http: httpx.AsyncClient) -> PolicyClient:
     """Sign olga in at the policy authority."""
     token = (await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)).access_token
     return PolicyClient(system.address(system.registry.authorities.policy), http, "olga", token)
@@ -60,7 +60,7 @@ def with_its_table(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def drafts(system: Running) -> AsyncIterator[Draft]:
+async def drafting(system: Running) -> AsyncIterator[Draft]:
     """Yield what has the writer file a draft for alice, as an intruder inside it would."""
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
@@ -81,35 +81,38 @@ async def show_rule_change(system: Running, checks: Checks, draft: Draft) -> Non
         f"`!context.delegated` (nobody acts for the user) to {RULE}.",
     )
     async with system.user() as http:
-        olga = await policy_operator(system, http)
+        olga = await sign_in_policy_operator(system, http)
         first = (await olga.ask("GET", "/versions"))["active"]
         content = (await olga.ask("GET", f"/versions/{first}"))["content"]
         rule_alone = with_stricter_rule(content)
         complete = with_its_table(rule_alone)
-        with busy("olga changes a rule"):
+        with showing_progress("olga changes a rule"):
             made = [
-                _filed(
-                    "the writer, for alice", ALLOWED, f"yes, by version {first}", await decided(system, draft, first)
+                _draft_attempt(
+                    "the writer, for alice",
+                    ALLOWED,
+                    f"yes, by version {first}",
+                    await wait_for_version(system, draft, first),
                 ),
-                await _activated(olga, rule_alone, first, "the rule alone", "422 policy_unfit"),
-                await _activated(olga, complete, first, "the rule and its table", f"version {first + 1}"),
+                await _activate(olga, rule_alone, first, "the rule alone", "422 policy_unfit"),
+                await _activate(olga, complete, first, "the rule and its table", f"version {first + 1}"),
             ]
         try:
-            with busy("The writer files a draft"):
-                event = await decided(system, draft, first + 1)
+            with showing_progress("The writer files a draft"):
+                event = await wait_for_version(system, draft, first + 1)
             no = f"no, by version {first + 1}"
-            checks.show([*made, _filed("the writer, by the new rule", "policy: in person", no, event)])
+            checks.show([*made, _draft_attempt("the writer, by the new rule", "policy: in person", no, event)])
             await _explain(olga, event)
         finally:
-            olga = await policy_operator(system, http)  # a token lives a minute
+            olga = await sign_in_policy_operator(system, http)  # a token lives a minute
             number = (await olga.ask("POST", "/versions/rollback", {"version": first, "why": WHY}))["number"]
-        with busy("The writer files a draft"):
-            event = await decided(system, draft, number)
+        with showing_progress("The writer files a draft"):
+            event = await wait_for_version(system, draft, number)
         yes = f"yes, by version {first + 2}"
-        checks.show([_filed(f"the writer, after olga rolled back to version {first}", ALLOWED, yes, event)])
+        checks.show([_draft_attempt(f"the writer, after olga rolled back to version {first}", ALLOWED, yes, event)])
 
 
-async def decided(system: Running, draft: Draft, number: int) -> AuditEvent:
+async def wait_for_version(system: Running, draft: Draft, number: int) -> AuditEvent:
     """Have drafts filed until the tool decides by that version.  Return its record.  Raises `TimeoutError`."""
     async with asyncio.timeout(SECONDS_TO_WAIT):
         while True:
@@ -126,14 +129,14 @@ def _version(data: Access) -> str:
     return data.decision.policy.version if data.decision.policy else ""
 
 
-def _filed(who: str, control: str, expected: str, event: AuditEvent) -> Attempt:
+def _draft_attempt(who: str, control: str, expected: str, event: AuditEvent) -> Attempt:
     """Return what the tool has recorded of a draft."""
     data = cast("Access", event.data)
     answered = f"{'yes' if data.decision.allowed else 'no'}, by version {_version(data).partition('-')[0]}"
     return Attempt(who, "files a draft", control, expected, answered)
 
 
-async def _activated(olga: PolicyClient, content: dict[str, Any], after: int, what: str, expected: str) -> Attempt:
+async def _activate(olga: PolicyClient, content: dict[str, Any], after: int, what: str, expected: str) -> Attempt:
     """Have olga activate policies."""
     try:
         version = await olga.ask("POST", "/versions", {"content": content, "why": WHY, "after": after})
@@ -151,5 +154,5 @@ async def _explain(olga: PolicyClient, event: AuditEvent) -> None:
     paragraph(f"On record at {TOOL}: {data.operation}, {data.decision.reason}, policy {_version(data)}.")
     paragraph(f"zt policy explain {trace} says:")
     answer = await explanations(olga, [(event, data)])
-    for line in explained(answer):
+    for line in explanation_lines(answer):
         console.print(Padding(line, (0, 0, 0, 2)))

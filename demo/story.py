@@ -10,13 +10,13 @@ import httpx
 from rich.text import Text
 
 from demo.checks import Attempt, Checks
-from demo.intruder import said
+from demo.intruder import outcome
 from demo.parts import NO, begin
 from demo.tokens import show_exchanges
 from registration.realm.users import USERS
 from start.manual_steps import REQUEST
 from start.ogx import NAME
-from start.program import busy, console, paragraph, say
+from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running, System
 from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
@@ -33,7 +33,7 @@ TRIES = 10
 """How often alice asks while a service cannot tell whether she may: on a busy machine, at the beginning."""
 
 
-class Done(NamedTuple):
+class TaskRun(NamedTuple):
     """A task that has ended."""
 
     events: list[AuditEvent]
@@ -47,7 +47,7 @@ class Done(NamedTuple):
         return self.model.rpartition("/")[2] == SCRIPT
 
 
-class Tried(NamedTuple):
+class InjectedCall(NamedTuple):
     """What the poisoned report makes an agent try, how that appears in the journals, and what stops it."""
 
     who: str
@@ -59,7 +59,7 @@ class Tried(NamedTuple):
 
 
 TRIED = (
-    Tried(
+    InjectedCall(
         "agent/reader",
         "reads FIN-201, a document of finance",
         "document.read",
@@ -67,7 +67,7 @@ TRIED = (
         "policy: department",
         "Alice is in /engineering, and an agent may read only what its user may read",
     ),
-    Tried(
+    InjectedCall(
         "agent/reader",
         "overwrites ENG-101, a published report",
         "tools/call replace",
@@ -75,7 +75,7 @@ TRIED = (
         "gate: scope of the tool",
         "Its token allows tool.read, and writing needs tool.write",
     ),
-    Tried(
+    InjectedCall(
         "agent/writer",
         "reads FIN-201, a document of finance",
         "tools/call read",
@@ -83,7 +83,7 @@ TRIED = (
         "gate: scope of the tool",
         "Its token allows tool.write, and reading needs tool.read",
     ),
-    Tried(
+    InjectedCall(
         "agent/writer",
         "overwrites ENG-101, a published report",
         "document.replace",
@@ -103,7 +103,7 @@ async def tell_story(system: Running, checks: Checks) -> None:
     )
     done = await _run_task(system)
     events = done.events
-    say(model_said(done))
+    say(describe_model(done))
     show_exchanges(system.registry, events)
     begin(
         "What was recorded",
@@ -121,11 +121,11 @@ async def tell_story(system: Running, checks: Checks) -> None:
         drawn = diagram("The task", sorted(events, key=lambda event: event.time), calls)
         picture.write_text(drawn.replace(USERS["alice"][0], "alice"))
         paragraph(f"The same as a picture, for a browser: {picture.relative_to(ROOT)}")
-    _tell_of_the_poisoned_report(events, checks, obeys=done.obeys)
+    _show_poisoned_report(events, checks, obeys=done.obeys)
     checks.trace_id = next(event.trace.trace_id for event in events if event.trace)
 
 
-def model_said(done: Done) -> str:
+def describe_model(done: TaskRun) -> str:
     """Say which model answered: its name is in the task's own answer, and where it runs is in the journals."""
     outside = any(isinstance(event.data, Exchange) and event.data.audience == NAME for event in done.events)
     where = "behind a Llama Stack server" if outside else "inside inference"
@@ -133,14 +133,14 @@ def model_said(done: Done) -> str:
     return f"the model `{done.model}` answered, {where}: {what}"
 
 
-async def _run_task(system: Running) -> Done:
+async def _run_task(system: Running) -> TaskRun:
     """Run alice's task, and return what it leaves."""
-    with busy("alice signs in"):
+    with showing_progress("alice signs in"):
         login = await system.sign_in("alice")
     say(Text.assemble("alice signs in, and asks: ", (REQUEST, "italic")))
     async with system.user() as http:
-        with busy("The task runs"):
-            answer = await task_answered(http, system.address("orchestrator"), login)
+        with showing_progress("The task runs"):
+            answer = await post_task(http, system.address("orchestrator"), login)
     for step in answer.json()["steps"]:
         if step["event"] != "started":
             say(Text.assemble((step["agent"], "bold"), f" {step['event']}: {step['text']}"))
@@ -151,10 +151,10 @@ async def _run_task(system: Running) -> Done:
     trace = result["trace_id"]
     written = [event for name in system.registry.services for event in system.events(name)]
     events = [event for event in written if event.trace and event.trace.trace_id == trace]
-    return Done(events, answer.json()["steps"][0]["model"])
+    return TaskRun(events, answer.json()["steps"][0]["model"])
 
 
-async def task_answered(http: httpx.AsyncClient, orchestrator: str, login: Login) -> httpx.Response:
+async def post_task(http: httpx.AsyncClient, orchestrator: str, login: Login) -> httpx.Response:
     """Return the answer to the task, asked again while a service cannot tell whether it may be done.
 
     Raises `httpx.HTTPStatusError` if it has not begun.
@@ -164,19 +164,19 @@ async def task_answered(http: httpx.AsyncClient, orchestrator: str, login: Login
         answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
         if "retry-after" not in answer.headers:
             break
-        say(f"refused for now ({said(answer)}): a service did not answer in time, so alice asks again")
+        say(f"refused for now ({outcome(answer)}): a service did not answer in time, so alice asks again")
         await asyncio.sleep(float(answer.headers["retry-after"]))
     return answer if "result" in answer.json() else answer.raise_for_status()
 
 
-def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys: bool) -> None:
+def _show_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys: bool) -> None:
     begin(
         "The poisoned report",
         f"{POISONED} is a report of alice's own department. Somebody wrote an order into it: to read FIN-201, and to "
         f"overwrite ENG-101. A model cannot tell an order from a text{', so both agents obeyed' if obeys else ''}. "
         "The journals have what the agents tried, and what stopped it:",
     )
-    attempts = poisoned(events)
+    attempts = injected_attempts(events)
     made = [attempt for attempt in attempts if obeys or attempt.answered != NOT_TRIED]
     checks.count(made)
     for tried, attempt in zip(TRIED, attempts, strict=True):
@@ -195,7 +195,7 @@ def _tell_of_the_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *
         paragraph("This model did not obey. Nothing here relies on that: when the script obeys, every call is refused.")
 
 
-def poisoned(events: Iterable[AuditEvent]) -> list[Attempt]:
+def injected_attempts(events: Iterable[AuditEvent]) -> list[Attempt]:
     """Return the attempts that the poisoned report caused in the task, with their outcome from the journals."""
     decided = [event.data for event in events if isinstance(event.data, Request | Access)]
     found = []

@@ -49,10 +49,10 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
     asked = {e.data.token_id: e.data for e in events if isinstance(e.data, Exchange) and e.data.token_id}
     for (before, parent), (name, token) in pairwise(chain.items()):
         if exchange := asked.get(token.token_id):
-            console.print(_exchange(registry, f"{before} → {name}", parent, token, exchange))
+            console.print(_exchange_table(registry, f"{before} → {name}", parent, token, exchange))
     console.print()
     paragraph("These tokens, decoded. A dropped value is struck through and marked by -, a new one is marked by +.")
-    console.print(side_by_side(chain))
+    console.print(claims_table(chain))
     paragraph(
         "All tokens of the task. From T1 on, only the party on the left can use a token, and only the party on the "
         "right accepts it."
@@ -61,7 +61,7 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
         (Text(name, "bold"), f"{short(token.party)} → {short(token.audience)}", ", ".join(token.scopes), _life(token))
         for name, token in tokens.items()
     ]
-    outside = list(dict.fromkeys(_outside(registry, events)))
+    outside = list(dict.fromkeys(_outside_tokens(registry, events)))
     show(("", "from → for", "scope", "lifetime"), [*rows, *((Text(NO, "bold"), *row) for row in outside)])
     if outside:
         paragraph(
@@ -70,7 +70,7 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
         )
 
 
-def _outside(registry: Registry, events: Iterable[AuditEvent]) -> Iterator[tuple[str, str, str]]:
+def _outside_tokens(registry: Registry, events: Iterable[AuditEvent]) -> Iterator[tuple[str, str, str]]:
     """Yield the tokens for servers outside, which keep no journal: as who got them has recorded it."""
     for event in events:
         data = event.data
@@ -87,7 +87,7 @@ def longest_chain(tokens: Mapping[str, Caller]) -> dict[str, Caller]:
     return {name: token for name, token in tokens.items() if token.token_id in wanted}
 
 
-def _exchange(registry: Registry, title: str, parent: Caller, token: Caller, asked: Exchange) -> Table:
+def _exchange_table(registry: Registry, title: str, parent: Caller, token: Caller, asked: Exchange) -> Table:
     """Return the parameters of one exchange, as the party that made it has recorded them."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -110,7 +110,7 @@ CLAIMS = ("issued to (azp)", "only for (aud)", "user (sub)", "actors (act)", "sc
 """What is shown of a token."""
 
 
-def side_by_side(chain: Mapping[str, Caller], claims: Sequence[str] = CLAIMS) -> Table:
+def claims_table(chain: Mapping[str, Caller], claims: Sequence[str] = CLAIMS) -> Table:
     """Return a table of these claims of the tokens of one chain, each compared to the token before."""
     table = Table(padding=(0, 1, 0, 0), pad_edge=False, box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
@@ -118,38 +118,38 @@ def side_by_side(chain: Mapping[str, Caller], claims: Sequence[str] = CLAIMS) ->
         table.add_column(f" {name}")
     parents: list[Caller | None] = [None, *chain.values()]
     scopes = sorted({scope for token in chain.values() for scope in token.scopes})
-    columns = [_said(parent, token, scopes) for parent, token in zip(parents, chain.values(), strict=False)]
+    columns = [_claim_texts(parent, token, scopes) for parent, token in zip(parents, chain.values(), strict=False)]
     for claim in claims:
         table.add_row(claim, *(column[claim] for column in columns))
     return table
 
 
-def _said(parent: Caller | None, token: Caller, scopes: Sequence[str]) -> dict[str, Text]:
+def _claim_texts(parent: Caller | None, token: Caller, scopes: Sequence[str]) -> dict[str, Text]:
     """Return what a token says, by claim, compared to the one before; each of all `scopes` has a line of its own."""
-    actors = [_kept(actor) if parent and actor in parent.actors else _new(actor) for actor in token.actors]
+    actors = [_plain(actor) if parent and actor in parent.actors else _plus(actor) for actor in token.actors]
     before = parent.scopes if parent else ()
     lines = [
-        [_kept(token.party)],
-        [_kept(token.audience)],
-        [_kept(name_of(token.subject))],
-        actors or [_kept(NO)],
-        [_kept(s) if s in token.scopes else _lost(s) if s in before else Text() for s in scopes],
-        [_kept(group) for group in token.groups],
-        [_kept(_life(token))],
-        [_kept(f"{token.token_id.rpartition(':')[2][:8]}…")],  # without the letters that say how it was issued
+        [_plain(token.party)],
+        [_plain(token.audience)],
+        [_plain(name_of(token.subject))],
+        actors or [_plain(NO)],
+        [_plain(s) if s in token.scopes else _minus(s) if s in before else Text() for s in scopes],
+        [_plain(group) for group in token.groups],
+        [_plain(_life(token))],
+        [_plain(f"{token.token_id.rpartition(':')[2][:8]}…")],  # without the letters that say how it was issued
     ]
     return {claim: Text("\n").join(each) for claim, each in zip(CLAIMS, lines, strict=True)}
 
 
-def _kept(text: str) -> Text:
+def _plain(text: str) -> Text:
     return Text(f" {short(text)}")
 
 
-def _lost(text: str) -> Text:
+def _minus(text: str) -> Text:
     return Text.assemble(("-", "red"), (text, "red strike"))
 
 
-def _new(text: str) -> Text:
+def _plus(text: str) -> Text:
     return Text(f"+{short(text)}", "green")
 
 

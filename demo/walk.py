@@ -9,13 +9,13 @@ from demo.llama_stack import attempts_at_the_server
 from demo.parts import NO, begin
 from demo.receipts import show_receipts
 from demo.refusals import attempts
-from demo.revocation import operator, revocations
-from demo.revocation_delays import all_delays
+from demo.revocation import revocations, sign_in_olga
+from demo.revocation_delays import measure_all
 from demo.revocation_methods import EVERYWHERE, REVOCATION_METHODS
-from demo.rule_change import drafts, show_rule_change
+from demo.rule_change import drafting, show_rule_change
 from demo.story import tell_story
 from demo.who import certificates, show_certificates, show_who_is_who
-from start.program import busy, console, paragraph, show
+from start.program import console, paragraph, show, showing_progress
 from start.system import ROOT, Running, System
 
 LEGEND = (
@@ -39,7 +39,7 @@ async def walk(system: S, parts: Iterable[Callable[[S, Checks], Awaitable[None]]
     checks = Checks()
     for part in parts:
         await part(system, checks)
-    return 1 if checks.failed else 0
+    return 1 if checks.failures else 0
 
 
 async def who_is_who(system: Running, _checks: Checks) -> None:
@@ -59,25 +59,25 @@ async def impostors(system: System, checks: Checks) -> None:
         "The reader is stopped, and two impostors listen at its address, one after the other. The orchestrator has to "
         "find out before it sends a token. ✓ marks an expected answer.",
     )
-    await checks.all(rogues(system))
+    await checks.make_all(rogues(system))
 
 
-async def refused(system: System, checks: Checks) -> None:
+async def refusals(system: System, checks: Checks) -> None:
     """What is refused to intruders inside parties."""
     begin(
         "What is refused",
         "Stolen tokens, wrong audiences, missing scopes. An intruder inside a genuine party makes these attempts, with "
         f"the party's identity and the tokens that it gets. {LEGEND}",
     )
-    await checks.all(attempts(system))
+    await checks.make_all(attempts(system))
     if system.llama_stack:
-        await checks.all(attempts_at_the_server(system, system.llama_stack))
+        await checks.make_all(attempts_at_the_server(system, system.llama_stack))
     paragraph(SAME_USER)
 
 
-async def rule_changed(system: Running, checks: Checks) -> None:
+async def rule_change(system: Running, checks: Checks) -> None:
     """A rule that decides the next call."""
-    async with drafts(system) as draft:
+    async with drafting(system) as draft:
         await show_rule_change(system, checks, draft)
 
 
@@ -88,7 +88,7 @@ async def suspension_and_drift(system: System, checks: Checks) -> None:
         "An operator suspends the writer, and later a file is added to its code. Each time, the tool refuses a "
         "token that worked a moment before, until the operator reinstates the writer.",
     )
-    await checks.all(revocations(system))
+    await checks.make_all(revocations(system))
 
 
 async def latency(system: System, checks: Checks) -> None:
@@ -99,8 +99,8 @@ async def latency(system: System, checks: Checks) -> None:
         f"{NO} means that no caller of that service is revoked.",
     )
     async with system.user() as http:
-        with busy("Each way to revoke is timed"):
-            delays = await all_delays(system, await operator(system, http))
+        with showing_progress("Each way to revoke is timed"):
+            delays = await measure_all(system, await sign_in_olga(system, http))
     rows = [
         (REVOCATION_METHODS[method].called, *(f"{took[s] * 1e3:.0f} ms" if s in took else NO for s in EVERYWHERE))
         for method, took in delays.items()
@@ -110,18 +110,18 @@ async def latency(system: System, checks: Checks) -> None:
     checks.ending = f"{len(delays)} ways to revoke were tried; the slowest refusal came after {longest:.0f} ms."
 
 
-async def the_end(_system: Running, checks: Checks) -> None:
+async def summary(_system: Running, checks: Checks) -> None:
     """How many checks were as expected."""
     begin("The end")
-    console.print(checks.close())
+    console.print(checks.summary())
     if checks.ending:
         paragraph(checks.ending)
 
 
-async def the_rest(system: System, checks: Checks) -> None:
+async def next_steps(system: System, checks: Checks) -> None:
     """Where the records are, and what to try next."""
     folder = system.folder.relative_to(ROOT)
-    show_the_rest(f"{folder}/data/*/journal.jsonl (until the next make demo)", f"{folder}/logs", NEXT)
+    show_next_steps(f"{folder}/data/*/journal.jsonl (until the next make demo)", f"{folder}/logs", NEXT)
     console.print(f"  alice's task: the picture {folder}/task.svg, and from the records:")
     console.print(f"  .venv/bin/zt --journals {folder}/data \\\n    audit show {checks.trace_id}")
 
@@ -131,17 +131,17 @@ HERE = (
     identities,
     tell_story,
     impostors,
-    refused,
-    rule_changed,
+    refusals,
+    rule_change,
     suspension_and_drift,
     latency,
     show_receipts,
-    the_end,
-    the_rest,
+    summary,
+    next_steps,
 )
 
 
-def show_the_rest(records: str, logs: str, what_next: tuple[tuple[str, str], ...]) -> None:
+def show_next_steps(records: str, logs: str, what_next: tuple[tuple[str, str], ...]) -> None:
     """Say where records and logs are, and what to try next."""
     for name, value in ("Records", records), ("Logs", logs):
         paragraph(f"{name + ':':9}{value}", hanging=9)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evidence.opened import Opened
+from evidence.opened import VerifiedReceipt
 from evidence.unproven import Unproven
 from zerotrust.receipts.receipt import NOT_SENT, OUTSIDE, Asked
 
@@ -11,15 +11,15 @@ MAX_DEPTH = 16
 """Calls below one another: twice the actors that a token may name (`identity.py`)."""
 
 
-def grown(receipts: tuple[Opened, ...]) -> Opened:
+def build_call_tree(receipts: tuple[VerifiedReceipt, ...]) -> VerifiedReceipt:
     """Return the first receipt with those of its calls below it, and theirs below them.  Raises `Unproven`."""
     root = receipts[0]
-    left: dict[str, Opened | None] = {one.digest: one for one in receipts}
+    left: dict[str, VerifiedReceipt | None] = {one.digest: one for one in receipts}
     if len(left) < len(receipts):
         raise Unproven(5, root.signer, "the answer has a receipt twice")
     left[root.digest] = None
     _check_root(root)
-    tree = _below(root, left, MAX_DEPTH)
+    tree = _attach_calls(root, left, MAX_DEPTH)
     if extra := next(filter(None, left.values()), None):  # control: no-extra-receipt
         raise Unproven(
             5, extra.signer, f"its receipt of {extra.receipt.operation} is in the answer, and no receipt names it"
@@ -27,7 +27,7 @@ def grown(receipts: tuple[Opened, ...]) -> Opened:
     return tree
 
 
-def _below(caller: Opened, left: dict[str, Opened | None], depth: int) -> Opened:
+def _attach_calls(caller: VerifiedReceipt, left: dict[str, VerifiedReceipt | None], depth: int) -> VerifiedReceipt:
     """Take the receipts of a party's calls, and of theirs, out of `left`, where None is in their place then."""
     found = []
     for number, asked in enumerate(caller.receipt.calls, 1):
@@ -43,11 +43,11 @@ def _below(caller: Opened, left: dict[str, Opened | None], depth: int) -> Opened
         _check_call(caller, asked, called)
         if not depth:
             raise Unproven(5, caller.signer, f"more than {MAX_DEPTH} calls below one another")
-        found.append(_below(called, left, depth - 1))
+        found.append(_attach_calls(called, left, depth - 1))
     return replace(caller, below=tuple(found))
 
 
-def _check_missing(caller: Opened, asked: Asked) -> None:
+def _check_missing(caller: VerifiedReceipt, asked: Asked) -> None:
     """Raise `Unproven` for a call that may have had an effect, and that nobody but the caller vouches for."""
     nothing_sent = asked.request is None or asked.reason == NOT_SENT
     by_its_kind = asked.reason == OUTSIDE and "://" not in asked.aud
@@ -55,7 +55,7 @@ def _check_missing(caller: Opened, asked: Asked) -> None:
         raise Unproven(5, asked.aud, f"{caller.signer} called it and has no receipt of it: {asked.reason}")
 
 
-def _check_root(root: Opened) -> None:
+def _check_root(root: VerifiedReceipt) -> None:
     token = root.receipt.token
     if token.lineage or token.jti != root.receipt.txn or token.aud != root.signer:
         raise Unproven(6, root.signer, "it was not called with a token that a user signed in for")
@@ -63,7 +63,7 @@ def _check_root(root: Opened) -> None:
         raise Unproven(6, root.signer, "it was called with a token of another party")
 
 
-def _check_call(caller: Opened, asked: Asked, called: Opened) -> None:
+def _check_call(caller: VerifiedReceipt, asked: Asked, called: VerifiedReceipt) -> None:
     above, below = caller.receipt, called.receipt
     if asked.aud != called.signer:  # control: receipt-of-the-called-party
         raise Unproven(6, asked.aud, f"{caller.signer} says that it gave a receipt of {called.signer} as its own")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from evidence.logged import LONGEST_TASK
-from evidence.opened import Opened, each
+from evidence.opened import VerifiedReceipt, receipts_in
 from evidence.unproven import SOMEBODY, Unproven
 from zerotrust.audit.event_parts import Caller, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Refusal, Request
@@ -80,7 +80,7 @@ class _Call:
         return any(end.leaf < leaf for end in self.ends)
 
 
-class _Got(NamedTuple):
+class _FirstExchange(NamedTuple):
     """A token that the front door got with a root token, as it says itself: for which request, and in which leaf."""
 
     by: _Request
@@ -88,7 +88,7 @@ class _Got(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _LoggedTransaction:
     """What a log says of a transaction."""
 
     calls: dict[_Request, _Call] = field(default_factory=dict)
@@ -96,10 +96,10 @@ class _Said:
     """Each with its service, and the lineage of the new token."""
     not_taken: dict[str, set[str]] = field(default_factory=lambda: {TOO_FAST: set(), CHANGED: set()})
     """The parties whose journals the ledger did not take, and may still not take, by its reason."""
-    got: dict[str, _Got] = field(default_factory=dict)
+    got: dict[str, _FirstExchange] = field(default_factory=dict)
 
 
-class Compared(NamedTuple):
+class Comparison(NamedTuple):
     """What a log says of others in the same transaction."""
 
     others: int
@@ -121,7 +121,7 @@ class Compared(NamedTuple):
     """Whether each call is in a receipt or belongs to another answer, and all records up to then were read."""
 
 
-def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes], ledger: str | None) -> Compared:
+def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], ledger: str | None) -> Comparison:
     """Compare receipts with a log.
 
     `roots`: the trees of one answer or more, of one front door in one transaction.  `leaves`: all of them, verified, in
@@ -148,7 +148,7 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes], ledger: str
         raise Unproven(10, door, "the log does not have this call of it")
     mine = {root.digest for root in roots}
     others = {key: call for key, call in answers.items() if not mine & call.receipts}
-    receipts = [one for root in roots for one in each(root)]
+    receipts = [one for root in roots for one in receipts_in(root)]
     named = {(one.signer, asked.token) for one in receipts for asked in one.receipt.calls}
     used = {asked.token for root in roots for asked in root.receipt.calls if asked.request}
     own, undecided = {one.digest for one in receipts}, set[_Request]()
@@ -181,7 +181,7 @@ def check_complete(roots: Sequence[Opened], leaves: Iterable[bytes], ledger: str
     maybe = tuple(call.operation for key, call in others.items() if key in undecided)
     late, changed = (tuple(sorted(said.not_taken[reason])) for reason in (TOO_FAST, CHANGED))
     complete = not undecided and not away and until >= over  # control: export-not-too-early
-    return Compared(len(others), operations, maybe, late, changed, until, over, complete)
+    return Comparison(len(others), operations, maybe, late, changed, until, over, complete)
 
 
 def asks_for_proof(operation: str) -> bool:
@@ -191,15 +191,15 @@ def asks_for_proof(operation: str) -> bool:
 
 def _read(
     txn: str, door: str, leaves: Iterable[bytes], ledger: str | None, times: tuple[int, int]
-) -> tuple[_Said, int]:
+) -> tuple[_LoggedTransaction, int]:
     """Return what the log has of a transaction, with the tokens that its front door got; and until when.
 
     `times`: from when to when it matters that a journal waits for its share, in seconds since the epoch.
     """
-    marked, said, spans, heads = txn.encode(), _Said(), set[bytes](), b""
+    marked, said, spans, heads = txn.encode(), _LoggedTransaction(), set[bytes](), b""
     for number, line in enumerate(leaves):
         heads = line if is_heads(line) else heads
-        _note_not_taken(line, ledger, said.not_taken, times)
+        _note_refused_journal(line, ledger, said.not_taken, times)
         if marked not in line and spans.isdisjoint(_SPAN.findall(line)):
             continue
         event = event_of(line) if not is_heads(line) else None
@@ -214,13 +214,13 @@ def _read(
             lineage = (*_lineage(data.principal), data.token_id)
             said.exchanges.append((event.service, lineage, data))
             if event.service == door and len(lineage) == 2:
-                said.got.setdefault(data.token_id, _Got(key, number))
+                said.got.setdefault(data.token_id, _FirstExchange(key, number))
         elif isinstance(data, Outcome) and (call := said.calls.get(key)):
             call.ends.append(_End(number, data.ended == "complete", data.receipt))
     return said, heads_of(heads).time // MICROSECONDS if heads else 0
 
 
-def _note_not_taken(line: bytes, ledger: str | None, found: dict[str, set[str]], times: tuple[int, int]) -> None:
+def _note_refused_journal(line: bytes, ledger: str | None, found: dict[str, set[str]], times: tuple[int, int]) -> None:
     """Note a party that the ledger sent away in that time.
 
     One that was above its share is whole again when the log has a later record of it.  A later record of a journal that

@@ -16,9 +16,9 @@ from typing import BinaryIO
 import orjson
 
 from zerotrust.audit.record import MAX_LINE
-from zerotrust.authority.tiles import WIDTH, Read, entries_of, path
+from zerotrust.authority.tiles import WIDTH, Read, decode_bundle, tile_path
 from zerotrust.tlog.checkpoint import checkpoint_of
-from zerotrust.tlog.note import Note, decoded, parsed
+from zerotrust.tlog.note import Note, decode_base64, parse_note
 from zerotrust.tlog.tree import HASH, InvalidLog
 
 VERSION = 1
@@ -59,7 +59,7 @@ def header_of(line: bytes) -> Header:
         content = orjson.loads(line)
         if content["export"] != VERSION:
             raise InvalidExport(f"an export of version {content['export']}: this program reads version {VERSION}")
-        found = Header(parsed(content["checkpoint"].encode()))
+        found = Header(parse_note(content["checkpoint"].encode()))
         canonical = found.line
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError, UnicodeError) as error:
         raise InvalidExport("not the header of an export") from error
@@ -77,7 +77,7 @@ def hashes_of(line: bytes) -> bytes:
     """Return the hashes of a line.  Raises `InvalidLog`."""
     if not (found := _HASHES.fullmatch(line)):
         raise InvalidExport("not a line with hashes")
-    hashes = decoded(found[1].decode())
+    hashes = decode_base64(found[1].decode())
     if len(hashes) % HASH:
         raise InvalidExport("a line with a part of a hash")
     return hashes
@@ -89,7 +89,7 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def exported(note: Note, read: Read) -> Iterator[bytes]:
+def export_lines(note: Note, read: Read) -> Iterator[bytes]:
     """Yield the lines of an export of the log with this checkpoint, from its files.
 
     Raises `InvalidLog` for files that cannot be those of a log, and what `read` raises.  Whether they have the root of
@@ -100,12 +100,12 @@ def exported(note: Note, read: Read) -> Iterator[bytes]:
         raise InvalidExport(f"a log of {size} leaves: an export has at most {MOST_LEAVES}")
     yield Header(note).line
     for tile, width in _tiles(size):
-        hashes = read(path(0, tile, width))
+        hashes = read(tile_path(0, tile, width))
         if len(hashes) != width * HASH:
-            raise InvalidLog(f"{path(0, tile, width)} has not {width} hashes")
+            raise InvalidLog(f"{tile_path(0, tile, width)} has not {width} hashes")
         yield hashes_line(hashes)
     for tile, width in _tiles(size):
-        for entry in entries_of(read(path("entries", tile, width)), width):
+        for entry in decode_bundle(read(tile_path("entries", tile, width)), width):
             if b"\n" in entry:
                 raise InvalidExport("an entry with a line break, which no leaf of this log has")
             yield entry + b"\n"

@@ -55,7 +55,7 @@ class Faulty(ZeroTrustError, ValueError):
         self.fault = fault
 
 
-class Followed:
+class JournalPositions:
     """Where each journal stands in a log, after the leaves that were read so far."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ def difference(
     `stands`: where each journal stands before that leaf.  `source`: who is at fault.
     """
     line, following = next(lines, None), list(islice(lines, 1))
-    same, gone = hashes.index_of(line), Gone(stands)
+    same, gone = hashes.index_of(line), MissingRecords(stands)
     after = hashes.index_of(following[0]) if following else None
     skipped = same is not None and same > index and (after is None or after > same)
     if skipped:
@@ -144,14 +144,14 @@ def difference(
             break
         gone.read(one)
     what, why = _kind(index, same, later=later is not None, skipped=skipped, ended=line is None and not following)
-    record = named(line) if what in {"inserted", "duplicated"} else named(later) if later else gone.record
-    more = "" if later else gone.told
+    record = identify(line) if what in {"inserted", "duplicated"} else identify(later) if later else gone.record
+    more = "" if later else gone.text
     return Fault(what, source, why + more, index, *(record or (None, None)))
 
 
 def surplus(index: int, line: bytes | None, hashes: Hashes, source: str) -> Fault:
     """Return the fault of a line after the last leaf."""
-    record = named(line) or (None, None)
+    record = identify(line) or (None, None)
     return Fault(
         "inserted" if hashes.index_of(line) is None else "duplicated",
         source,
@@ -161,7 +161,7 @@ def surplus(index: int, line: bytes | None, hashes: Hashes, source: str) -> Faul
     )
 
 
-def named(line: bytes | None) -> tuple[str, int] | None:
+def identify(line: bytes | None) -> tuple[str, int] | None:
     """Return the service and the number of a record; None if it is no record."""
     record = record_of(line)
     return (record.service, record.number) if record else None
@@ -178,7 +178,7 @@ def _kind(index: int, same: int | None, *, later: bool, skipped: bool, ended: bo
     return "missing" if skipped else "changed", f"leaf {same} is in its place"
 
 
-class Gone:
+class MissingRecords:
     """Finds the records that were before later leaves, and are not there: of each journal, the first."""
 
     def __init__(self, stands: Mapping[str, Link]) -> None:
@@ -191,7 +191,7 @@ class Gone:
         return next(iter(self._first.items())) if len(self._first) == 1 else None
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """All of them in words, if they are several."""
         several = [f"record {number} of {service}" for service, number in sorted(self._first.items())]
         return f"; gone are {', '.join(several)}" if len(several) > 1 else ""
@@ -215,7 +215,7 @@ class Gone:
             self._first.setdefault(service, had + 1)
 
 
-class Delivered:
+class LoggedRecords:
     """The records of one journal that the log has: 40 bytes for each."""
 
     def __init__(self, service: str) -> None:
@@ -238,7 +238,7 @@ class Delivered:
         return Fault(what, self.service, why, leaf, self.service, record)
 
 
-def compared(delivered: Delivered, lines: Iterable[bytes], first: int = 1) -> tuple[Fault | None, int]:
+def compare(delivered: LoggedRecords, lines: Iterable[bytes], first: int = 1) -> tuple[Fault | None, int]:
     """Return the first fault of a journal, and how many of its records are not in the log yet.
 
     `lines`: of the journal, from record `first` on: closed segments are deleted, once the ledger has them.

@@ -7,7 +7,7 @@ others by their digests.
 
 from collections.abc import Iterator
 
-from evidence.opened import Opened
+from evidence.opened import VerifiedReceipt
 from evidence.unproven import Unproven
 from zerotrust.audit.event_types import Outcome
 from zerotrust.audit.record import event_of
@@ -22,7 +22,7 @@ SKEW = SECONDS_BACK
 """Seconds by which the clocks of two parties may differ."""
 
 
-def check_logged(root: Opened, evidence: Evidence, policy: TrustPolicy) -> int:
+def check_logged(root: VerifiedReceipt, evidence: Evidence, policy: TrustPolicy) -> int:
     """Return when enough witnesses had cosigned the root's receipt, in seconds since the epoch.  Raises `Unproven`."""
     try:
         _, times = evidence.proof.check(evidence.entry, policy)
@@ -41,7 +41,7 @@ def check_logged(root: Opened, evidence: Evidence, policy: TrustPolicy) -> int:
     return at
 
 
-def check_times(caller: Opened) -> None:
+def check_times(caller: VerifiedReceipt) -> None:
     """Raise `Unproven` unless each call lies within that of its caller.  `caller`: with its calls below it."""
     if caller.receipt.iat - caller.receipt.began > LONGEST_TASK:  # control: task-not-too-long
         raise Unproven(3, caller.signer, f"its call took longer than {LONGEST_TASK} s")
@@ -51,7 +51,7 @@ def check_times(caller: Opened) -> None:
             raise Unproven(3, below.signer, f"its call was not during that of {above.signer}")
 
 
-def _pairs(caller: Opened) -> Iterator[tuple[Opened, Opened]]:
+def _pairs(caller: VerifiedReceipt) -> Iterator[tuple[VerifiedReceipt, VerifiedReceipt]]:
     for one in caller.below:
         yield caller, one
         yield from _pairs(one)

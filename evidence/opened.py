@@ -14,7 +14,7 @@ from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, life_of
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class VerifiedReceipt:
     """A receipt that its signer signed with a certificate that was valid when it says that it signed."""
 
     signer: str
@@ -23,11 +23,11 @@ class Opened:
     receipt: Receipt
     until: float
     """When its certificate ends, in seconds since the epoch."""
-    below: tuple["Opened", ...] = field(default=())
+    below: tuple["VerifiedReceipt", ...] = field(default=())
     """Those of the calls that it made, once they were verified."""
 
 
-def opened(text: str, authorities: Collection[x509.Certificate]) -> Opened:
+def verify_receipt(text: str, authorities: Collection[x509.Certificate]) -> VerifiedReceipt:
     """Return a receipt that is of the one form, and signed by a workload of these authorities.  Raises `Unproven`."""
     try:
         x5c = certificates(text, kind=KIND)  # control: receipt-kind
@@ -47,14 +47,14 @@ def opened(text: str, authorities: Collection[x509.Certificate]) -> Opened:
         raise
     except ValueError as error:
         raise Unproven(2, claimed, f"{which}, {error}") from error
-    return Opened(signer, digest_of(text), receipt, leaf.not_valid_after_utc.timestamp())
+    return VerifiedReceipt(signer, digest_of(text), receipt, leaf.not_valid_after_utc.timestamp())
 
 
-def each(tree: Opened) -> Iterator[Opened]:
+def receipts_in(tree: VerifiedReceipt) -> Iterator[VerifiedReceipt]:
     """Yield the receipts of a tree, a caller before those whom it called."""
     yield tree
     for one in tree.below:
-        yield from each(one)
+        yield from receipts_in(one)
 
 
 def _first_line(error: ValueError) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from evidence.accepted import Accepted
-from evidence.call_tree import grown
-from evidence.completeness import Compared, check_complete
+from evidence.call_tree import build_call_tree
+from evidence.completeness import Comparison, check_complete
 from evidence.logged import check_logged, check_times
-from evidence.opened import Opened, each, opened
+from evidence.opened import VerifiedReceipt, receipts_in, verify_receipt
 from evidence.unproven import SOMEBODY, Unproven
-from zerotrust.receipts.carried import Carried, taken
+from zerotrust.receipts.carried import Carried, parse_answer
 from zerotrust.receipts.receipt import OUTSIDE, digest_of
 from zerotrust.tlog.proof import Evidence
 from zerotrust.tlog.quorum import TrustPolicy
@@ -28,11 +28,11 @@ EXACTLY = "it has to be as it was sent, byte for byte, without a line feed added
 class Proven:
     """Who took part in a task."""
 
-    root: Opened
+    root: VerifiedReceipt
     """The receipt of the party that answered, with those of its calls below it, and theirs below them."""
     at: int | None
     """When enough witnesses had seen it, in seconds since the epoch; None if no evidence was given."""
-    compared: Compared | None = None
+    compared: Comparison | None = None
     """What the log says of others; None if it was not compared."""
 
     @property
@@ -66,48 +66,48 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
     sent, and `transaction`: the `jti` of the user's own token; what is not given is not compared.  `leaves`: all of a
     verified export, in order.  `also`: further answers of the same sign-in, which are compared with it together.
     """
-    found, receipts = _taken(answer, authorities)
+    found, receipts = _unpack(answer, authorities)
     if evidence is None and leaves is None:
         raise Unproven(3, receipts[0].signer, "nothing shows that a log has its receipt")
     at = check_logged(receipts[0], evidence, policy) if evidence else None
     _check_mine(receipts[0], found, request, transaction)
-    roots = [_tree(receipts, accepted)]
+    roots = [_verify_tree(receipts, accepted)]
     for other in also:
-        found, receipts = _taken(other, authorities)
+        found, receipts = _unpack(other, authorities)
         _check_mine(receipts[0], found, None, roots[0].receipt.txn)
-        roots.append(_tree(receipts, accepted))
+        roots.append(_verify_tree(receipts, accepted))
     return Proven(roots[0], at, None if leaves is None else check_complete(roots, leaves, accepted.ledger))
 
 
-def _taken(answer: bytes, authorities: Collection[x509.Certificate]) -> tuple[Carried, tuple[Opened, ...]]:
-    found = taken(answer)
+def _unpack(answer: bytes, authorities: Collection[x509.Certificate]) -> tuple[Carried, tuple[VerifiedReceipt, ...]]:
+    found = parse_answer(answer)
     if not found or not found.receipts:
         raise Unproven(1, SOMEBODY, f"the answer has no receipts; {EXACTLY}")
-    return found, _all_opened(found.receipts, authorities)
+    return found, _verify_each(found.receipts, authorities)
 
 
-def _tree(receipts: tuple[Opened, ...], accepted: Accepted) -> Opened:
+def _verify_tree(receipts: tuple[VerifiedReceipt, ...], accepted: Accepted) -> VerifiedReceipt:
     """Return the tree of these receipts, verified by itself (steps 5 to 9)."""
-    root = grown(receipts)
+    root = build_call_tree(receipts)
     check_times(root)
-    for one in each(root):
+    for one in receipts_in(root):
         _check_approved(one, accepted)
-    for one in each(root):
+    for one in receipts_in(root):
         _check_accepted(one, accepted)
     _check_front_door(root, accepted)
     return root
 
 
-def _all_opened(texts: Sequence[str], authorities: Collection[x509.Certificate]) -> tuple[Opened, ...]:
+def _verify_each(texts: Sequence[str], authorities: Collection[x509.Certificate]) -> tuple[VerifiedReceipt, ...]:
     """Open each receipt.  If one is faulty, the receipt of its caller says whose it is.
 
     If no receipt names it and it has not the form, the first party is at fault: it would not have passed that on
-    (`carried.named`).
+    (`carried.keep_named`).
     """
-    found: list[Opened] = []
+    found: list[VerifiedReceipt] = []
     for number, text in enumerate(texts, 1):
         try:
-            found.append(opened(text, authorities))
+            found.append(verify_receipt(text, authorities))
         except Unproven as error:
             digest, place = digest_of(text), f"receipt {number} of {len(texts)} in the answer"
             for caller in found:
@@ -124,7 +124,7 @@ def _all_opened(texts: Sequence[str], authorities: Collection[x509.Certificate])
     return tuple(found)
 
 
-def _check_mine(root: Opened, found: Carried, request: bytes | None, transaction: str | None) -> None:
+def _check_mine(root: VerifiedReceipt, found: Carried, request: bytes | None, transaction: str | None) -> None:
     if hashlib.sha256(found.content).hexdigest() != root.receipt.answer:  # control: answer-is-mine
         raise Unproven(4, root.signer, f"this is not the answer that it signed; {EXACTLY}")
     # control: request-is-mine
@@ -134,7 +134,7 @@ def _check_mine(root: Opened, found: Carried, request: bytes | None, transaction
         raise Unproven(4, root.signer, "it answered in another transaction")
 
 
-def _check_approved(one: Opened, accepted: Accepted) -> None:
+def _check_approved(one: VerifiedReceipt, accepted: Accepted) -> None:
     party = accepted.parties.get(one.signer)
     if party is None:
         return  # step 9
@@ -145,7 +145,7 @@ def _check_approved(one: Opened, accepted: Accepted) -> None:
         raise Unproven(8, one.signer, f"it does not serve {permission}")
 
 
-def _check_accepted(one: Opened, accepted: Accepted) -> None:
+def _check_accepted(one: VerifiedReceipt, accepted: Accepted) -> None:
     if one.signer not in accepted.parties:  # control: receipt-signer-accepted
         raise Unproven(9, one.signer, "it took part, and is not accepted")
     for asked in one.receipt.calls:
@@ -153,7 +153,7 @@ def _check_accepted(one: Opened, accepted: Accepted) -> None:
             raise Unproven(9, asked.aud, f"{one.signer} called it outside, and it is not accepted")
 
 
-def _check_front_door(root: Opened, accepted: Accepted) -> None:
+def _check_front_door(root: VerifiedReceipt, accepted: Accepted) -> None:
     """Raise `Unproven` unless a user's client called a front door: any party can sign an answer of its own."""
     clients, client = accepted.parties[root.signer].clients, root.receipt.token.azp
     if client not in clients:  # control: receipt-front-door

@@ -1,7 +1,7 @@
 """Verifies an export of the log, and names the first fault and who made it.  Pure; the keys are those of a policy.
 
 The signed checkpoint vouches for the hashes, and the hashes for the leaves: what differs from them was changed in the
-export.  What is under the signed root was said by the log, which has to fit itself (`fault.Followed`).
+export.  What is under the signed root was said by the log, which has to fit itself (`fault.JournalPositions`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from evidence.compact import CompactRange
 from evidence.export import IN_A_LINE, MOST_LEAVES, hashes_of, header_of
-from evidence.fault import EXPORT, LOG, Fault, Faulty, Followed, Hashes, difference, named, surplus
+from evidence.fault import EXPORT, LOG, Fault, Faulty, Hashes, JournalPositions, difference, identify, surplus
 from zerotrust.audit.record import Link
 from zerotrust.authority.leaf import Heads, Outline
 from zerotrust.tlog.checkpoint import Checkpoint
@@ -53,11 +53,11 @@ class Verification:
         `source`: who is at fault for what is not as signed.
         """
         self._lines, self._source = lines, source
-        self.checkpoint, self.cosigned = _opened(next(lines, b""), policy, source)
+        self.checkpoint, self.cosigned = _check_header(next(lines, b""), policy, source)
         """`cosigned`: when each witness did it, in seconds since the epoch."""
         if (leaves := self.checkpoint.size) > MOST_LEAVES:
             raise Faulty(Fault("malformed", source, f"{leaves} leaves, and an export has at most {MOST_LEAVES}"))
-        self._hashes, self._followed = Hashes(), Followed()
+        self._hashes, self._followed = Hashes(), JournalPositions()
         self._held = held.get(self.checkpoint.origin)
         self._compare_size()  # control: log-not-older-than-cosigned
         self._signed = self._read_hashes() == self.checkpoint.root
@@ -129,7 +129,7 @@ class Verification:
                 continue
             if hashed != self._hashes[index]:
                 text = "it has not the hash of the list, and the list not the root that was signed"
-                record = named(_leaf(raw)) or (None, None)
+                record = identify(_leaf(raw)) or (None, None)
                 first = Fault("changed" if raw else "truncated", self._source, text, index, *record)
             else:
                 first = self._own_fault(index, raw[:-1])
@@ -149,7 +149,7 @@ class Verification:
         return None
 
 
-def _opened(line: bytes, policy: Trust, source: str) -> tuple[Checkpoint, dict[str, int]]:
+def _check_header(line: bytes, policy: Trust, source: str) -> tuple[Checkpoint, dict[str, int]]:
     try:
         header = header_of(line)
     except InvalidLog as error:

@@ -28,7 +28,7 @@ class Usage:
         """All of them."""
         return self.prompt + self.completion
 
-    def shown(self) -> dict[str, int]:
+    def as_json(self) -> dict[str, int]:
         """Return it as OpenAI's clients read it."""
         return {"prompt_tokens": self.prompt, "completion_tokens": self.completion, "total_tokens": self.total}
 
@@ -61,7 +61,7 @@ class Head:
         if reply.calls:
             message["tool_calls"] = list(reply.calls)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish}
-        usage = {"usage": reply.usage.shown()} if reply.usage else {}
+        usage = {"usage": reply.usage.as_json()} if reply.usage else {}
         return {**self._members("chat.completion"), "choices": [choice], **usage}
 
     def events(self, reply: Reply, *, with_usage: bool) -> str:
@@ -75,7 +75,7 @@ class Head:
             for delta, finish in (*parts, ({}, reply.finish))
         ]
         if with_usage and reply.usage:
-            events.append(self._event([], usage=reply.usage.shown()))
+            events.append(self._event([], usage=reply.usage.as_json()))
         return "".join([*events, "data: [DONE]\n\n"])
 
     def _event(self, choices: list[dict[str, Any]], **more: Any) -> str:

@@ -144,7 +144,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-def _few_calls(messages: list[Message]) -> list[Message]:
+def _check_calls(messages: list[Message]) -> list[Message]:
     if sum(len(message.tool_calls or []) for message in messages) > MAX_CALLS:
         raise ValueError("too many calls")
     return messages
@@ -156,7 +156,7 @@ class Conversation(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), AfterValidator(_few_calls)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), AfterValidator(_check_calls)]
     tools: Annotated[list[OfferedTool], Field(max_length=MAX_TOOLS)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -53,24 +53,24 @@ def reply(messages: list[Message], tools: Mapping[str, Sequence[str] | None]) ->
     done = dict.fromkeys(_calls(messages))
     if orders := [call for call in dict.fromkeys(_orders(messages)) if call not in done]:
         return _ask_for(orders, len(done))
-    if uncalled := [call for call in islice(_unknown(task, tools), MAX_HITS) if call not in done]:
+    if uncalled := [call for call in islice(_call_unknown_tools(task, tools), MAX_HITS) if call not in done]:
         return _ask_for(uncalled, len(done))
     if "search" in tools:
         return _read(task, messages, done)
     if "delete" in tools and _DELETE.match(task):
         return _delete(task, messages, done)
     if tools and not KNOWN & tools.keys():
-        return {"role": "assistant", "content": _told(messages)}
+        return {"role": "assistant", "content": _tool_report(messages)}
     return _file(task, messages, done, able="create" in tools)
 
 
-def _unknown(task: str, tools: Mapping[str, Sequence[str] | None]) -> Iterator[Call]:
+def _call_unknown_tools(task: str, tools: Mapping[str, Sequence[str] | None]) -> Iterator[Call]:
     for name, texts in tools.items():
         if name not in KNOWN and texts is not None:
             yield _call(name, **dict.fromkeys(texts, task.strip()))
 
 
-def _told(messages: list[Message]) -> str:
+def _tool_report(messages: list[Message]) -> str:
     said = [str(message["content"])[:LONGEST_SENTENCE] for message in messages if message["role"] == "tool"]
     return "\n".join(["The tools said:", *said[:MAX_HITS]]) if said else "No tool was called."
 
@@ -123,19 +123,19 @@ def _call(name: str, /, **arguments: Any) -> Call:
 def _calls(messages: list[Message]) -> Iterator[Call]:
     for message in messages:
         for call in message.get("tool_calls") or []:
-            yield _call(call["function"]["name"], **(_parsed(call["function"]["arguments"]) or {}))
+            yield _call(call["function"]["name"], **(_parse(call["function"]["arguments"]) or {}))
 
 
 def _orders(messages: list[Message]) -> Iterator[Call]:
     found = (order.groups() for message in messages for order in _ORDER.finditer(_text(message)))
     for name, arguments in islice(found, MAX_ORDERS):  # control: orders-bounded
-        if (given := _parsed(arguments)) is not None:
+        if (given := _parse(arguments)) is not None:
             yield _call(name, **given)
 
 
 def _with_json(message: Message) -> Message:
     """Return a message with the parsed JSON of a tool's answer, so that each is parsed once."""
-    return message | {"found": _parsed(str(message["content"])) if message["role"] == "tool" else None}
+    return message | {"found": _parse(str(message["content"])) if message["role"] == "tool" else None}
 
 
 def _text(message: Message) -> str:
@@ -149,7 +149,7 @@ def _results(messages: list[Message]) -> list[dict[str, Any]]:
     return [message["found"] for message in messages if message["found"]]
 
 
-def _parsed(content: str) -> dict[str, Any] | None:
+def _parse(content: str) -> dict[str, Any] | None:
     try:
         return strict_object(content.encode(), most=MAX_ELEMENTS)
     except ValueError:

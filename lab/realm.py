@@ -1,6 +1,6 @@
 """The realm without one control, for the lab only.
 
-A control of the realm is a setting of Keycloak, or a line of `delegation.js`.  `weakened(realm, control)` is the same
+A control of the realm is a setting of Keycloak, or a line of `delegation.js`.  `weaken(realm, control)` is the same
 realm without it, for a Keycloak that has `LAB_SCRIPT` built in.
 """
 
@@ -30,7 +30,7 @@ class RealmControl:
         return self.where
 
 
-def weakened(derived: Json, *controls: RealmControl) -> Json:
+def weaken(derived: Json, *controls: RealmControl) -> Json:
     """Return a realm without these controls.  Raises `NoSuchControl`."""
     realm = deepcopy(derived)
     for control in controls:
@@ -62,7 +62,7 @@ def _without_executor(name: str) -> RealmControl:
     return RealmControl(f"realm: {name}", remove)
 
 
-def _put(where: str, objects: Callable[[Json], list[Json]], values: Json) -> RealmControl:
+def _setting(where: str, objects: Callable[[Json], list[Json]], values: Json) -> RealmControl:
     """Return the control that is a setting of these objects of a realm; None removes the setting."""
 
     def remove(realm: Json) -> None:
@@ -111,8 +111,8 @@ DOWNSCOPE = _without_executor("downscope-assertion-grant-enforcer")
 NO_PASSWORD_GRANT = _without_executor("reject-ropc-grant")
 DELEGATES = RealmControl("realm: delegates", _every_scope)
 MAY_CALL = RealmControl("realm: may_call", _every_audience)
-MAX_TTL = _put("max_ttl", _attributes, {"access.token.lifespan": None})
-NO_REFRESH_TOKEN = _put(
+MAX_TTL = _setting("max_ttl", _attributes, {"access.token.lifespan": None})
+NO_REFRESH_TOKEN = _setting(
     "no refresh token by exchange",
     _attributes,
     {"standard.token.exchange.enableRefreshRequestedTokenType": "SAME_SESSION"},
@@ -120,35 +120,35 @@ NO_REFRESH_TOKEN = _put(
 NAMES_NO_SESSION = _script("token.setSessionId(null);", where="an ID token names no session")
 # Without it, an account is locked after three wrong passwords at any rate, not after 30, or two within a second.
 LOCK_OUT = {"bruteForceProtected": True, "failureFactor": 3, "waitIncrementSeconds": 900}
-NO_LOCK_OUT = _put("bruteForceProtected is off", _realm, LOCK_OUT)
-NO_REQUIRED_ACTIONS = _put("requiredActions is empty", _realm, {"requiredActions": None})
-ASKS_EACH_TIME = _put("browserFlow asks for the password each time", _realm, {"browserFlow": None})
-CONFIRMED = _put(
+NO_LOCK_OUT = _setting("bruteForceProtected is off", _realm, LOCK_OUT)
+NO_REQUIRED_ACTIONS = _setting("requiredActions is empty", _realm, {"requiredActions": None})
+ASKS_EACH_TIME = _setting("browserFlow asks for the password each time", _realm, {"browserFlow": None})
+CONFIRMED = _setting(
     "consentRequired of zt and zt-policy",
     lambda realm: [client for client in realm["clients"] if client.get("consentRequired")],
     {"consentRequired": False},
 )
 CONFIRMED_EACH_TIME = RealmControl("realm: consent.js", _remembered_consent)
-SHORT_REFRESH_TOKEN = _put(
+SHORT_REFRESH_TOKEN = _setting(
     "client.session.max.lifespan of zt",
     lambda realm: [client["attributes"] for client in realm["clients"] if client["clientId"] == "zt"],
     {"client.session.max.lifespan": None},
 )
-PKCE = _put(
+PKCE = _setting(
     "pkce.code.challenge.method",
     lambda realm: [c["attributes"] for c in realm["clients"] if c.get("publicClient")],
     {"pkce.code.challenge.method": None},
 )
-DEVICE_GRANT = _put(
+DEVICE_GRANT = _setting(
     "oauth2.device.authorization.grant.enabled for zt and zt-policy alone",
     lambda realm: [client["attributes"] for client in realm["clients"] if "attributes" in client],
     {"oauth2.device.authorization.grant.enabled": "true"},
 )
 # Keycloak reads an empty list as all types.
-NO_ERROR_EVENTS = _put("enabledEventTypes without errors", _realm, {"enabledEventTypes": []})
-NO_SECRETS = _put("federated-jwt", _workloads, {"clientAuthenticatorType": "client-secret"})
-NO_SERVICE_ACCOUNTS = _put("no token without a user", _workloads, {"serviceAccountsEnabled": True})
-ASSERTION_AGE = _put(
+NO_ERROR_EVENTS = _setting("enabledEventTypes without errors", _realm, {"enabledEventTypes": []})
+NO_SECRETS = _setting("federated-jwt", _workloads, {"clientAuthenticatorType": "client-secret"})
+NO_SERVICE_ACCOUNTS = _setting("no token without a user", _workloads, {"serviceAccountsEnabled": True})
+ASSERTION_AGE = _setting(
     "the age of an assertion",
     lambda realm: [provider["config"] for provider in realm["identityProviders"]],
     {"fedClientAssertionMaxExp": None},

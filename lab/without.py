@@ -75,7 +75,7 @@ def controls() -> Mapping[str, list[tuple[Path, int]]]:
 
 def where(control: Control) -> str:
     """Return the file and the function of a control."""
-    file, line = _found(control)
+    file, line = _find(control)
     function = "" if file.suffix == POLICIES else _function(_statement(ast.parse(file.read_text()), line))
     return f"{file.relative_to(ROOT)} {function}".rstrip()
 
@@ -85,14 +85,14 @@ def without(*missing: Control) -> Iterator[None]:
     """Run a block with these controls missing.  Raises `NoSuchControl`."""
     files = defaultdict(list)
     for control in missing:
-        file, line = _found(control)
+        file, line = _find(control)
         files[file].append((line, control))
     with ExitStack() as stack:
         for file, found in files.items():
             if file.suffix == POLICIES:
                 stack.enter_context(_policies_without([control.id for _, control in found]))
                 continue
-            for function, code in _weakened(file, found):
+            for function, code in _weaken(file, found):
                 stack.callback(setattr, function, "__code__", function.__code__)
                 function.__code__ = code
         yield
@@ -102,7 +102,7 @@ def _lines(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.suffix in {".py", POLICIES} else []
 
 
-def _found(control: Control) -> tuple[Path, int]:
+def _find(control: Control) -> tuple[Path, int]:
     found = controls().get(control.id, [])
     if len(found) != 1:
         raise NoSuchControl(f"{control} occurs {len(found)} times")
@@ -120,10 +120,10 @@ def _policies_without(ids: Iterable[str]) -> Any:
     return patch.object(engine, "__init__", weakened)
 
 
-def _weakened(file: Path, found: Iterable[tuple[int, Control]]) -> Iterator[tuple[FunctionType, CodeType]]:
+def _weaken(file: Path, found: Iterable[tuple[int, Control]]) -> Iterator[tuple[FunctionType, CodeType]]:
     source = file.read_text()
     tree = ast.parse(source)
-    gone = [(_taken(tree, line), line, control) for line, control in found]
+    gone = [(_target(tree, line), line, control) for line, control in found]
     for place, line, control in gone:
         control.hook(place, line)
     codes = [*_codes(compile(ast.fix_missing_locations(tree), str(file), "exec"))]
@@ -141,7 +141,7 @@ def _statement(tree: ast.AST, line: int) -> Place:
     return [place for place in statements if line in place.lines][-1]
 
 
-def _taken(tree: ast.AST, line: int) -> Place:
+def _target(tree: ast.AST, line: int) -> Place:
     """Return what a control names: a part of a statement that is alone on its line, or the whole statement."""
     statement = _statement(tree, line)
     parts = [*places(statement.node, statement, *statement.above, but=ast.stmt)]

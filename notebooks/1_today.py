@@ -17,11 +17,11 @@
 import json
 
 from lab.before import attacks
-from lab.before.attacks import tried
+from lab.before.attacks import try_attack
 from lab.before.system import DOORS
 from lab.notebooks.attach import attach
 from lab.notebooks.figure import Arrow, figure
-from lab.notebooks.use import close, curl, show, tell, today, token_of
+from lab.notebooks.use import close, curl, show_outcome, show_token, start_figure_1, token_of
 from start.manual_steps import REQUEST
 
 figure(
@@ -49,7 +49,7 @@ figure(
 
 # %%
 system = await attach()
-before = await today(system)
+before = await start_figure_1(system)
 
 # %% [markdown]
 # alice signs in. This is the token that the application then gets.
@@ -58,7 +58,7 @@ before = await today(system)
 
 # %%
 session = await before.sign_in("alice")
-show(token_of(session.credentials))
+show_token(token_of(session.credentials))
 
 # %% [markdown]
 # ## Endpoint protection is surface-deep
@@ -99,7 +99,7 @@ for door in DOORS:
 
 # %%
 await before.reset()
-print(await before.stored("ENG-101"))
+print(await before.document_text("ENG-101"))
 
 # %% [markdown]
 # alice works in engineering. She asks for a summary of her department's reports. The tool sees a key and a token of the application. It cannot know for whom it is called, so it hands out the forecast. This is what alice gets:
@@ -113,13 +113,13 @@ print(json.loads(answer.text)["text"])
 # And this is the published report, after the same task:
 
 # %%
-print(await before.stored("ENG-101"))
+print(await before.document_text("ENG-101"))
 
 # %% [markdown]
 # Afterwards, somebody asks the tool's record for whom it was called. The tool records all that it learns about the caller: that the key was right, and `azp` of the token that came with it. That is the application in every line. No line has the name of a user.
 
 # %%
-print(*await before.recorded(), sep="\n")
+print(*await before.tool_record(), sep="\n")
 
 # %% [markdown]
 # ## Verification without continuity
@@ -137,17 +137,17 @@ print(f"after sign-out: {answer.said}; the token is for {round(session.lasts / 6
 # Somebody deploys changed code in the writer's place. It answers as before, and writes each token that it gets into a file. Here the writer is called once, as the orchestrator would call it. Then this cell opens the file, and shows the claims of the token in it.
 
 # %%
-async with before.changed("agent/writer"):
+async with before.changed_code("agent/writer"):
     answer = await before.call("agent/writer", session.credentials, by="orchestrator")
     kept = (before.agents["agent/writer"].folder / "kept").read_text()
 print("the changed writer:", answer.said)
-show(kept.rpartition("Bearer ")[2])
+show_token(kept.rpartition("Bearer ")[2])
 
 # %% [markdown]
 # The changed writer can still write at the tool, too.
 
 # %%
-tell(await tried(before, attacks.go_on_with_changed_code))
+show_outcome(await try_attack(before, attacks.go_on_with_changed_code))
 
 # %%
 await close()

@@ -33,7 +33,7 @@ from demo.intruder import claims_of
 from lab.before.system import DOORS
 from lab.notebooks.attach import attach
 from lab.notebooks.figure import Arrow, figure
-from lab.notebooks.use import close, here, show, token_of, told
+from lab.notebooks.use import as_attacker, close, explain, show_token, token_of
 from zerotrust.audit.event_types import Access
 
 figure(
@@ -60,7 +60,7 @@ figure(
 
 # %%
 system = await attach()
-real = await here(system)
+real = await as_attacker(system)
 alice = await real.sign_in("alice")
 
 holders = {"orchestrator": None, "agent/reader": "orchestrator", "agent/writer": "orchestrator"}
@@ -77,7 +77,7 @@ for door in DOORS[1:]:
 # The tokens for the two agents have more scopes than an agent needs at its own door: the others are the scopes that the agent may hand on, in the tokens that it gets in exchange.
 
 # %%
-show(token_of(tokens["tool/documents"]))
+show_token(token_of(tokens["tool/documents"]))
 
 # %% [markdown]
 # Now each token is tried at all five doors. Its holder presents it, with the holder's own certificate.
@@ -89,7 +89,7 @@ for intended in DOORS:
     print(f"the token for {intended}:")
     for door in DOORS:
         answer = await real.call(door, tokens[intended], by=holders[intended])
-        print(f"  {'*' if door == intended else ' '} {door:<16} {told(answer)}")
+        print(f"  {'*' if door == intended else ' '} {door:<16} {explain(answer)}")
 
 # %% [markdown]
 # "No connection" is a refusal, too. alice's client has no certificate, and all parties but the orchestrator close a connection without one.
@@ -99,13 +99,13 @@ for intended in DOORS:
 # %%
 token = tokens["tool/documents"]
 for name, arguments in {"read": {"id": "ENG-101"}, "create": {"title": "A draft", "text": "text"}}.items():
-    print(f"{name:<8} {told(await real.tool(name, token, by='agent/reader', **arguments))}")
+    print(f"{name:<8} {explain(await real.tool(name, token, by='agent/reader', **arguments))}")
 
 # %% [markdown]
 # The right scope is not enough, either. alice works in engineering, and finance's forecast is not hers to read. MCP reports a tool's failure inside an answer with status 200, so the caller learns only that the tool failed. The tool's record has the decision.
 
 # %%
-print(f"read     {told(await real.tool('read', token, by='agent/reader', id='FIN-201'))}")
+print(f"read     {explain(await real.tool('read', token, by='agent/reader', id='FIN-201'))}")
 *_, decided = [event.data for event in system.events("tool/documents") if isinstance(event.data, Access)]
 print(f"on record: {decided.decision.reason}, for {decided.resource.kind} {decided.resource.name}")
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from demo.intruder import User, claims_of
 from lab.notebooks.attach import attach
-from lab.notebooks.exchange import answered, beside, chain, exchange
+from lab.notebooks.exchange import chain, exchange, show_answer, show_tokens
 from lab.notebooks.figure import Arrow
-from lab.notebooks.use import bearer, close, curl, here, reach, token_of, told
+from lab.notebooks.use import as_attacker, bearer, close, curl, curl_variables, explain, token_of
 from zerotrust.issuer.exchange import TokenRequest
 from zt.audit.sequence import sequence
 
@@ -44,7 +44,7 @@ sequence(
 
 # %%
 system = await attach()
-real = await here(system)
+real = await as_attacker(system)
 alice = await real.sign_in("alice")
 t0 = token_of(alice.credentials)
 print(claims_of(t0)["azp"], "got T0, for", claims_of(t0)["aud"])
@@ -53,7 +53,7 @@ print(claims_of(t0)["azp"], "got T0, for", claims_of(t0)["aud"])
 # Keycloak says at a well-known address which kinds of requests it accepts. The token exchange is one of them.
 
 # %%
-where = reach(system)
+where = curl_variables(system)
 await curl("curl $ISSUER/.well-known/openid-configuration | grep -o 'urn:[a-z:-]*token-exchange'", **where)
 
 # %% [markdown]
@@ -84,7 +84,7 @@ print(f"sub       {says['sub']}\naud       {', '.join(says['aud'])}\nlifetime  {
 # %%
 answer = await exchange(real, "orchestrator", t0, "agent/reader", scopes)
 t1 = answer.json()["access_token"]
-answered(answer, "T1")
+show_answer(answer, "T1")
 
 # %% [markdown]
 # The reader does the same with T1. It wants a token for the tool, to read and nothing else.
@@ -92,7 +92,7 @@ answered(answer, "T1")
 # %%
 answer = await exchange(real, "agent/reader", t1, "tool/documents", "tool.read")
 t2 = answer.json()["access_token"]
-answered(answer, "T2")
+show_answer(answer, "T2")
 
 # %% [markdown]
 # Each token is now used once: by its holder, at the party that it is for.
@@ -101,7 +101,7 @@ answered(answer, "T2")
 hops = (t0, None, "orchestrator"), (t1, "orchestrator", "agent/reader"), (t2, "agent/reader", "tool/documents")
 for token, by, door in hops:
     answer = await real.call(door, bearer(token), by=by)
-    print(f"{by or 'a client':<13} → {door:<15} {told(answer)}")
+    print(f"{by or 'a client':<13} → {door:<15} {explain(answer)}")
 
 # %% [markdown]
 # ## T0 beside T1 beside T2
@@ -109,7 +109,7 @@ for token, by, door in hops:
 # Every party records the claims of the tokens that it accepts. Here they are beside each other. What a token has lost is marked by -, and what is new by +.
 
 # %%
-beside(chain(system, t0))
+show_tokens(chain(system, t0))
 
 # %% [markdown]
 # What stays: the user. Every token is alice's, in her department.
@@ -126,7 +126,7 @@ beside(chain(system, t0))
 
 # %%
 way, ask = User("alice", real.intruder), real.intruder.exchange
-answered(await ask("agent/reader", await way.t1(), "tool/documents", "tool.read", lifetime=3600), "a token")
+show_answer(await ask("agent/reader", await way.t1(), "tool/documents", "tool.read", lifetime=3600), "a token")
 
 # %% [markdown]
 # Keycloak does not fail; it ignores the request. The registry ([registry.yaml](../registry.yaml)) is the list of all parties. It says that the reader's tokens last 60 s at most. A client can only ask for a shorter lifetime, and no token outlives the one that it comes from.
@@ -134,7 +134,7 @@ answered(await ask("agent/reader", await way.t1(), "tool/documents", "tool.read"
 # Next, alice has signed in for reading only, and the orchestrator asks for a token that can write.
 
 # %%
-answered(await ask("orchestrator", await way.t0_reading(), "agent/writer", "agent.invoke tool.write"))
+show_answer(await ask("orchestrator", await way.t0_reading(), "agent/writer", "agent.invoke tool.write"))
 
 # %% [markdown]
 # Nobody gets a scope by exchange that the token did not have before.
@@ -142,7 +142,7 @@ answered(await ask("orchestrator", await way.t0_reading(), "agent/writer", "agen
 # Next, the reader asks for a token for the writer.
 
 # %%
-answered(await ask("agent/reader", await way.t1(), "agent/writer", "inference.run"))
+show_answer(await ask("agent/reader", await way.t1(), "agent/writer", "inference.run"))
 
 # %% [markdown]
 # The registry does not let the reader call the writer. So Keycloak has no such audience for it.
@@ -150,7 +150,7 @@ answered(await ask("agent/reader", await way.t1(), "agent/writer", "inference.ru
 # Next, the writer has got hold of T1, and exchanges it. T1 was not meant for the writer.
 
 # %%
-answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read"))
+show_answer(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read"))
 
 # %% [markdown]
 # Only the party that a token is for may exchange it.
@@ -159,7 +159,7 @@ answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read"
 
 # %%
 reader = system.registry.id("agent/reader")
-answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read", client_id=reader))
+show_answer(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read", client_id=reader))
 
 # %% [markdown]
 # The name has to be the one in the JWT-SVID, and the writer cannot get a JWT-SVID with another name.
@@ -170,7 +170,7 @@ answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read"
 genuine = await system.assertion("agent/writer")
 claims, kid = claims_of(genuine) | {"sub": reader}, jwt.get_unverified_header(genuine)["kid"]
 forged = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), "ES256", headers={"kid": kid})
-answered(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read", client_assertion=forged))
+show_answer(await ask("agent/writer", await way.t1(), "tool/documents", "tool.read", client_assertion=forged))
 
 # %% [markdown]
 # Keycloak accepts only what the attestation authority has signed.
@@ -192,8 +192,8 @@ await curl(
 # %%
 answer = await ask("agent/reader", await way.t2(), "tool/documents", "tool.read")
 dead = answer.json()["access_token"]
-answered(answer, "a dead token")
-print(told(await real.tool("read", bearer(dead), by="agent/reader", id="ENG-101")))
+show_answer(answer, "a dead token")
+print(explain(await real.tool("read", bearer(dead), by="agent/reader", id="ENG-101")))
 
 # %% [markdown]
 # Keycloak answers with a token, as it always does for a client's own token. But a script of this project ([delegation.js](../keycloak-realm/delegation.js)) sees each token before Keycloak signs it. It lets this one end in the year 1970, so nobody accepts it.
@@ -226,7 +226,7 @@ sequence(
 stolen = bearer(await way.t2())
 for by in "agent/reader", "agent/writer", None:
     answer = await real.tool("read", stolen, by=by, id="ENG-101")
-    print(f"{by or 'a program':<13} {told(answer)}")
+    print(f"{by or 'a program':<13} {explain(answer)}")
 
 # %% [markdown]
 # T0 is the exception. People's clients have no certificate, so T0 is a bearer token: whoever has it can use it. Here it works for `curl`, at the orchestrator.
@@ -243,7 +243,7 @@ await curl(
 # But a workload must not use T0. It would hide who acts.
 
 # %%
-print(told(await real.call("orchestrator", bearer(await way.t0()), by="agent/reader")))
+print(explain(await real.call("orchestrator", bearer(await way.t0()), by="agent/reader")))
 
 # %%
 await close()

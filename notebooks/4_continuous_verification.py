@@ -21,8 +21,8 @@ from demo.revocation_methods import REVOCATION_METHODS as BY
 from lab.notebooks.attach import attach
 from lab.notebooks.exchange import show_recorded
 from lab.notebooks.figure import Arrow, figure
-from lab.notebooks.revoked import T1, USER, ask_all, revoked, started
-from lab.notebooks.use import bearer, close, here, tell_task, token_of, told
+from lab.notebooks.revoked import T1, USER, ask_all, measure_revocation, sign_in
+from lab.notebooks.use import as_attacker, bearer, close, explain, run_task, token_of
 
 figure(
     "Who says that something is revoked, and who is told",
@@ -53,7 +53,7 @@ figure(
 
 # %%
 system = await attach()
-real = await here(system)
+real = await as_attacker(system)
 
 # %% [markdown]
 # ## A token expires
@@ -64,13 +64,13 @@ real = await here(system)
 way = User("alice", real.intruder)
 short = await way.ended()
 print("lifetime", claims_of(short)["exp"] - claims_of(short)["iat"], "s")
-print(told(await real.tool("read", bearer(short), by="agent/reader", id="ENG-101")))
+print(explain(await real.tool("read", bearer(short), by="agent/reader", id="ENG-101")))
 
 # %% [markdown]
 # A token with a longer lifetime still works. Without revocation, it would work until its end, whatever happens.
 
 # %%
-print(told(await real.tool("read", bearer(await way.t2()), by="agent/reader", id="ENG-101")))
+print(explain(await real.tool("read", bearer(await way.t2()), by="agent/reader", id="ENG-101")))
 
 # %% [markdown]
 # ## alice signs out
@@ -78,14 +78,14 @@ print(told(await real.tool("read", bearer(await way.t2()), by="agent/reader", id
 # For each of the following cells, alice signs in anew, and there is a token for each of four services: T0 for the orchestrator, T1 for the reader, T2 for the tool, T3 for inference. The next cell calls all four.
 
 # %%
-use = await started(real)
+use = await sign_in(real)
 await ask_all(use)
 
 # %% [markdown]
 # Now alice signs out. At the same time, the cell begins to call all four services with these tokens, until each refuses. It prints how long after alice's request each of them refused for the first time.
 
 # %%
-await revoked(use, BY["logout"])
+await measure_revocation(use, BY["logout"])
 
 # %% [markdown]
 # Nobody asked for new tokens, and no token has expired. Keycloak tells the registry that the session has ended, and the registry tells all services.
@@ -95,7 +95,7 @@ await revoked(use, BY["logout"])
 # olga is an operator. She does the same with a command, `zt revoke session`. The cell sends the registry what the command sends.
 
 # %%
-await revoked(await started(real), BY["session"])
+await measure_revocation(await sign_in(real), BY["session"])
 
 # %% [markdown]
 # ## An operator revokes a user
@@ -103,8 +103,8 @@ await revoked(await started(real), BY["session"])
 # `zt revoke user bob` ends all of bob's sessions and tokens. He cannot sign in until he is reinstated, which this cell does at its end.
 
 # %%
-use = await started(real, "bob")
-await revoked(use, USER)
+use = await sign_in(real, "bob")
+await measure_revocation(use, USER)
 
 # %% [markdown]
 # bob is reinstated. But his earlier tokens stay refused. He has to sign in again.
@@ -112,7 +112,7 @@ await revoked(use, USER)
 # %%
 await ask_all(use)
 print("\nafter he has signed in again:\n")
-await ask_all(await started(real, "bob"))
+await ask_all(await sign_in(real, "bob"))
 
 # %% [markdown]
 # ## An operator revokes a token
@@ -120,14 +120,14 @@ await ask_all(await started(real, "bob"))
 # T0 is revoked. Keycloak alone would end only this one token. Here everything that was derived from it ends, too: each token names those that it comes from, in its claim `lineage`.
 
 # %%
-await revoked(await started(real), BY["token"])
+await measure_revocation(await sign_in(real), BY["token"])
 
 # %% [markdown]
 # The same with T1, in the middle of the chain. T1, T2 and T3 end.
 
 # %%
-use = await started(real)
-await revoked(use, T1)
+use = await sign_in(real)
+await measure_revocation(use, T1)
 
 # %% [markdown]
 # T0 does not come from T1, so alice's client can still use it.
@@ -141,7 +141,7 @@ print("orchestrator  ", await answer_to(use.calls()["orchestrator"]()))
 # `zt party suspend agent/reader` ends every token in whose chain the reader acts, whoever the user is. These are T2 and T3. At the end, this cell reinstates the reader.
 
 # %%
-await revoked(await started(real), BY["suspend"])
+await measure_revocation(await sign_in(real), BY["suspend"])
 
 # %% [markdown]
 # ## A token is revoked at Keycloak
@@ -149,7 +149,7 @@ await revoked(await started(real), BY["suspend"])
 # A client can also revoke a token at Keycloak itself (RFC 7009). Keycloak tells nobody about that. So the registry reads Keycloak's events, every 0.4 s, and it takes longer.
 
 # %%
-await revoked(await started(real), BY["revoke_token"])
+await measure_revocation(await sign_in(real), BY["revoke_token"])
 
 # %% [markdown]
 # ## All of it
@@ -164,10 +164,10 @@ await revoked(await started(real), BY["revoke_token"])
 
 # %%
 session = await real.sign_in("alice")
-await tell_task(real, session, "Read ENG-101")
+await run_task(real, session, "Read ENG-101")
 await real.sign_out(session)
 await asyncio.sleep(3)
-print(told(await real.call("orchestrator", session.credentials, by=None)))
+print(explain(await real.call("orchestrator", session.credentials, by=None)))
 
 # %% [markdown]
 # Each record names the token that the call was made with. So the records of all services are one trail, from T0 down. Below each token are the decisions about the calls that were made with it, and about what they asked for. The last call of T0 is among them.

@@ -15,15 +15,15 @@
 from dataclasses import replace
 from functools import partial
 
-from demo.revocation import PLANTED, until_restored
+from demo.revocation import PLANTED, wait_until_restored
 from demo.who import certificates, name_of
 from lab.before.system import Refused
 from lab.notebooks.attach import attach
-from lab.notebooks.claims import said
+from lab.notebooks.claims import describe_certificate
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.impostor import UNREACHED, listening
-from lab.notebooks.temporary import attestations_log, file_added, logged, moved, put_right, reload, until
-from lab.notebooks.use import close, here, told
+from lab.notebooks.temporary import added_file, attestations_log, moving, put_right, reload, wait_for_log, wait_until
+from lab.notebooks.use import as_attacker, close, explain
 from start.manual_steps import REQUEST
 from start.system import ROOT
 from testkit.ca import CA
@@ -32,7 +32,7 @@ from zerotrust.spiffe.tls import server_context
 from zt.errors import RefusedError
 
 system = await attach()
-real = await here(system)
+real = await as_attacker(system)
 await put_right(system)
 
 figure(
@@ -62,7 +62,7 @@ figure(
 
 # %%
 authority = system.ca_file.read_bytes()
-print(said((await certificates(system))["agent/writer"], signed_by=authority))
+print(describe_certificate((await certificates(system))["agent/writer"], signed_by=authority))
 
 # %% [markdown]
 # The SPIFFE ID is the writer's name, and the name is the same everywhere: in its certificate, in the tokens that are issued to it, and in all records. (SPIFFE is a standard for the identity of programs.) The authority that signed it is attestation, which made its key when this run began.
@@ -96,7 +96,7 @@ alice = await real.sign_in("alice")
 token = await real.credentials(alice, "agent/writer", "tool/documents")
 for who in "agent/writer", "agent/reader", None:
     answer = await real.tool("create", token, by=who, title="A draft", text="text")
-    print(f"{who or 'no certificate':<16} {told(answer)}")
+    print(f"{who or 'no certificate':<16} {explain(answer)}")
 
 # %% [markdown]
 # `not_bound` compares two names: the token was issued to one SPIFFE ID, and the certificate has another. A caller without a certificate gets no connection, so it cannot even send the token. A copied token is worth nothing without the key of the workload that it was issued to.
@@ -114,15 +114,15 @@ async def the_writers_call():
     """Return a call of the model: for alice, with the writer's token and certificate.  It is admitted now."""
     token = await real.credentials(await real.sign_in("alice"), "agent/writer", "inference")
     call = partial(real.call, "inference", token, by="agent/writer")
-    await until("200 ok", call)
+    await wait_until("200 ok", call)
     return call
 
 
 use_the_model = await the_writers_call()
-print("before:", told(await use_the_model()))
-async with file_added(system):
-    took = await until("401 revoked", use_the_model)
-    print("after: ", told(await use_the_model()))
+print("before:", explain(await use_the_model()))
+async with added_file(system):
+    took = await wait_until("401 revoked", use_the_model)
+    print("after: ", explain(await use_the_model()))
 print(f"That took {took:.0f} ms, from {PLANTED.relative_to(ROOT)} to the first refusal.")
 
 # %% [markdown]
@@ -132,11 +132,11 @@ print(f"That took {took:.0f} ms, from {PLANTED.relative_to(ROOT)} to the first r
 
 # %%
 use_the_model, known = await the_writers_call(), len(attestations_log(system))
-async with file_added(system) as olga:
-    await until("401 revoked", use_the_model)
+async with added_file(system) as olga:
+    await wait_until("401 revoked", use_the_model)
     writer = await olga.party("agent/writer")
     print(f"registry:    {writer['state']}, because of {writer['cause']}")
-    refused = await logged(system, "refused", "agent/writer", since=known)
+    refused = await wait_for_log(system, "refused", "agent/writer", since=known)
     print(f"attestation: no new certificate for the writer, {refused['why']}")
 
 # %% [markdown]
@@ -144,9 +144,9 @@ async with file_added(system) as olga:
 
 # %%
 use_the_model, alice = await the_writers_call(), await real.sign_in("alice")
-async with file_added(system):
-    await until("401 revoked", use_the_model)
-    print("alice is told:", told(await real.task(alice.credentials, REQUEST)))
+async with added_file(system):
+    await wait_until("401 revoked", use_the_model)
+    print("alice is told:", explain(await real.task(alice.credentials, REQUEST)))
 
 # %% [markdown]
 # ## Restored
@@ -155,18 +155,18 @@ async with file_added(system):
 
 # %%
 use_the_model = await the_writers_call()
-async with file_added(system) as olga:
-    await until("401 revoked", use_the_model)
+async with added_file(system) as olga:
+    await wait_until("401 revoked", use_the_model)
     try:
         await olga.reinstate("agent/writer")
     except RefusedError as refused:
         print("with the file:    ", refused.answer)
     PLANTED.unlink()
-    await until_restored(olga)
+    await wait_until_restored(olga)
     print("without the file: ", (await olga.party("agent/writer"))["state"])
     await olga.reinstate("agent/writer")
-    await until("200 ok", use_the_model)
-    print("reinstated:       ", told(await use_the_model()))
+    await wait_until("200 ok", use_the_model)
+    print("reinstated:       ", explain(await use_the_model()))
 
 # %% [markdown]
 # The registry has put it on record: what happened, to whom, and who did it.
@@ -194,7 +194,7 @@ programs = {
 }
 alice, impatient = await real.sign_in("alice"), replace(real, patience=0)
 for program, tls in programs.items():
-    async with listening(tls) as (port, received), moved(system, place, f"port: {port} ") as olga:
+    async with listening(tls) as (port, received), moving(system, place, f"port: {port} ") as olga:
         await reload(olga)
         while not received.connections:
             answer = await impatient.task(alice.credentials, REQUEST)
@@ -208,7 +208,7 @@ for program, tls in programs.items():
 
 # %%
 alice = await real.sign_in("alice")
-await until("200 ok", partial(real.task, alice.credentials, "Summarise the incident reports."))
+await wait_until("200 ok", partial(real.task, alice.credentials, "Summarise the incident reports."))
 print("alice gets a summary.")
 
 # %%

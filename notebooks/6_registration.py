@@ -14,7 +14,7 @@
 # %%
 from lab.notebooks.attach import attach
 from lab.notebooks.own import Copy
-from lab.notebooks.use import ask_for_token, close, here
+from lab.notebooks.use import as_attacker, ask_for_token, close
 
 own = Copy()
 
@@ -38,7 +38,7 @@ await own.type("sed -n '/^  agent.reader:/,/^$/p' registry.yaml")
 
 # %%
 system = await attach()
-real = await here(system)
+real = await as_attacker(system)
 alice = await real.sign_in("alice")
 SCOPES = "agent.invoke tool.read inference.run llama.chat"
 await ask_for_token(real, "orchestrator", alice.credentials, "agent/auditor", SCOPES)

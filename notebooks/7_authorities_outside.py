@@ -17,13 +17,13 @@ from lab.notebooks.command import zt
 from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.rules import changed_rule
 from lab.notebooks.rules import rule as rule_called
-from lab.notebooks.temporary import processes, put_right, until
-from lab.notebooks.use import close, here, told
+from lab.notebooks.temporary import processes, put_right, wait_until
+from lab.notebooks.use import as_attacker, close, explain
 from zerotrust.audit.event_types import Access
 from zt.errors import RefusedError
 
 system = await attach()
-real = await here(system)
+real = await as_attacker(system)
 await put_right(system)
 
 figure(
@@ -85,7 +85,7 @@ def on_record():
 
 
 token = await as_the_reader()
-print("the reader is told:", told(await read()))
+print("the reader is told:", explain(await read()))
 before, _ = on_record()
 
 # %% [markdown]
@@ -108,12 +108,12 @@ print(stricter)
 token, running = await as_the_reader(), processes(system)
 async with changed_rule(system, rule, stricter) as change:
     print("rows of the table that say otherwise:", change.rows)
-    print("before olga activates it:", told(await read()))
+    print("before olga activates it:", explain(await read()))
     activating = asyncio.create_task(change.activate())
-    took = await until("200 tool error", read, after=activating)
+    took = await wait_until("200 tool error", read, after=activating)
     await activating
     print(f"olga has activated it: {took:.0f} ms later the reader is refused.")
-    print("the reader is told:", told(await read()))
+    print("the reader is told:", explain(await read()))
     after, trace = on_record()
 print("by the rules of before:", "yes" if after == before else "no")
 
@@ -137,8 +137,8 @@ for party, process in processes(system).items():
 
 # %%
 token = await as_the_reader()
-await until("200 ok", read)
-print("the reader is told:", told(await read()))
+await wait_until("200 ok", read)
+print("the reader is told:", explain(await read()))
 before, _ = on_record()
 
 # %% [markdown]
@@ -154,7 +154,7 @@ async with changed_rule(system, rule, wrong) as change:
         await change.activate()
     except RefusedError as refused:
         print("\n".join(str(refused).splitlines()[:2]))
-    print("\nthe reader is told:", told(await read()))
+    print("\nthe reader is told:", explain(await read()))
     after, _ = on_record()
 print("by the rules of before:", "yes" if after == before else "no")
 

@@ -23,7 +23,7 @@
 from pathlib import Path
 
 from lab.notebooks.attach import attach
-from lab.notebooks.use import ask_for_token, close, here, show, tell_task, token_of, told
+from lab.notebooks.use import as_attacker, ask_for_token, close, explain, run_task, show_token, token_of
 from start.program import ROOT
 
 _, found, routes = Path(ROOT, "agents/finder/main.py").read_text().partition("ROUTES")
@@ -40,9 +40,9 @@ print(found + routes)
 
 # %%
 system = await attach()
-real = await here(system)
+real = await as_attacker(system)
 alice = await real.sign_in("alice")
-await tell_task(real, alice, "Finder: incident")
+await run_task(real, alice, "Finder: incident")
 
 # %% [markdown]
 # alice is in engineering, so these are engineering's documents. One of them is poisoned: it orders the agent to read finance's forecast, and to overwrite a report. The agent did as it was told, and both were refused: alice is not of finance, and the agent has no right to write.
@@ -51,8 +51,8 @@ await tell_task(real, alice, "Finder: incident")
 
 # %%
 bob = await real.sign_in("bob")
-await tell_task(real, bob, "Finder: forecast")
-await tell_task(real, bob, "Finder: incident")
+await run_task(real, bob, "Finder: forecast")
+await run_task(real, bob, "Finder: incident")
 
 # %% [markdown]
 # Your agent has no line about departments. The tool asks for whom it is called, and the token tells it.
@@ -65,14 +65,14 @@ await tell_task(real, bob, "Finder: incident")
 T1 = await ask_for_token(
     real, "orchestrator", alice.credentials, "agent/finder", "agent.invoke tool.read inference.run llama.chat"
 )
-show(token_of(T1))
+show_token(token_of(T1))
 
 # %% [markdown]
 # And this is what your agent gets for T1, to call the tool: T2. It names alice, too. `act` has the chain: your agent acts for her, through the orchestrator. `aud` and `scope` are smaller.
 
 # %%
 T2 = await ask_for_token(real, "agent/finder", T1, "tool/documents", "tool.read")
-show(token_of(T2))
+show_token(token_of(T2))
 
 # %% [markdown]
 # ## What it is refused
@@ -92,14 +92,14 @@ await ask_for_token(real, "agent/finder", T1, "agent/writer", "agent.invoke")
 # It takes the token that the agent has, T2, and tries with that: first to write, then another party.
 
 # %%
-print("the tool, to create:", told(await real.tool("create", T2, by="agent/finder", title="Mine", text="planted")))
-print("the writer:         ", told(await real.call("agent/writer", T2, by="agent/finder")))
+print("the tool, to create:", explain(await real.tool("create", T2, by="agent/finder", title="Mine", text="planted")))
+print("the writer:         ", explain(await real.call("agent/writer", T2, by="agent/finder")))
 
 # %% [markdown]
 # Someone else takes T2. It does not work for anybody but your agent.
 
 # %%
-print("the tool, to search:", told(await real.tool("search", T2, by="agent/reader", query="incident")))
+print("the tool, to search:", explain(await real.tool("search", T2, by="agent/reader", query="incident")))
 
 # %% [markdown]
 # ## Change it

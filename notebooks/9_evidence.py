@@ -12,7 +12,7 @@
 # %%
 import dataclasses
 
-from demo.receipts import altered, asked
+from demo.receipts import alterations, run_task
 from lab.notebooks.attach import attach
 from lab.notebooks.evidence import around_record, export_of, receipt_of, show_receipt, show_tree, verify_export
 from lab.notebooks.figure import Arrow, figure
@@ -45,14 +45,14 @@ system = await attach()
 # The next cell gives the orchestrator the task of the walkthrough. alice keeps four things: the answer as it came, byte for byte; the proof that the log has the orchestrator's receipt; the certificate of the attestation authority; and the *policy* of the log, which names the keys of the log and of its witnesses.
 
 # %%
-alice, of_another_call = await asked(system)
+alice, of_another_call = await run_task(system)
 print(len(alice.receipts), "receipts came with the answer")
 
 # %% [markdown]
 # She also has a list of the parties that she accepts, and the digest of the code that each may run. Here it is what [registry.yaml](../registry.yaml) and registry.lock approve. Now she verifies.
 
 # %%
-proven = alice.proven()
+proven = alice.verify()
 show_tree(proven.root)
 
 # %% [markdown]
@@ -81,7 +81,7 @@ for call in reader.receipt.calls:
 # Each of the following lines is a try of its own. alice verifies again, and learns which step fails and whom it is about.
 
 # %%
-async for attempt in altered(alice, proven, of_another_call):
+async for attempt in alterations(alice, proven, of_another_call):
     print(f"{attempt.what:<50} {attempt.answered}")
 
 # %% [markdown]

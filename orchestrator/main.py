@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from orchestrator.models import ModelList, Models
 from orchestrator.plan import Plan, Step, Task, make_plan, with_model
-from orchestrator.progress import Progress, answer_of, naming, stopped
+from orchestrator.progress import Progress, answer_of, failure_event, naming
 from orchestrator.proofs import Proofs
 from zerotrust.adapters.agent_client import ask_agent
 from zerotrust.adapters.answer import TASK_LIFE
@@ -45,7 +45,7 @@ def create_app(service: Service) -> ASGIApp:
             except Exception as error:  # noqa: BLE001 - whatever ended this step, those before it are told
                 for later in plan[number:]:
                     yield Progress(event="not_begun", agent=later.agent)
-                yield stopped(step.agent, error)
+                yield failure_event(step.agent, error)
                 return
             text = answer.text
             yield Progress(event="done", agent=step.agent, text=text, done=answer.done, refused=answer.failed)
@@ -67,7 +67,7 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.get("/models")
     async def list_models() -> ModelList:
-        return ModelList(models=await models.listed())
+        return ModelList(models=await models.list_names())
 
     app.add_api_route("/receipts/{sha256}", Proofs(service).proof, response_model=None)
 

@@ -41,19 +41,19 @@ class Models:
         self._service = service
         self._lists = Bounded[str, tuple[float, list[str]]](REMEMBERED)
 
-    async def listed(self, department: str | None = None) -> list[str]:
+    async def list_names(self, department: str | None = None) -> list[str]:
         """Return the names of the models, the service's own choice first; asked for in a task's one department.
 
         A list is remembered for the token that it was got with, so that many tasks of one sign-in do not ask again.
         Raises `Denied`, also if the inference service gives no valid answer.
         """
-        return await self._named(await self._token(department))
+        return await self._fetch_names(await self._token(department))
 
     async def _token(self, department: str | None) -> ExchangedToken:
         """Return the token for the list.  Raises `Denied`, also for a caller that is revoked by now."""
         return await self._service.exchange(INFERENCE, "model.read", "llama.models", department=department)
 
-    async def _named(self, token: ExchangedToken) -> list[str]:
+    async def _fetch_names(self, token: ExchangedToken) -> list[str]:
         until, names = self._lists.get(token.token_id, (0.0, []))
         if until > self._service.clock():
             return names
@@ -84,7 +84,7 @@ class Models:
             if isinstance(token, BaseException):
                 raise token
             async with asyncio.timeout(SECONDS_TO_CHOOSE):
-                names = await self._named(token)
+                names = await self._fetch_names(token)
         except Denied as refusal:
             return Choice(because=f"the models could not be listed: {refusal.public_reason}")
         except TimeoutError:

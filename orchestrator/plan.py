@@ -83,7 +83,7 @@ def make_plan(request: str, department: str) -> list[Step]:
     name, instruction = name.strip().lower(), instruction.strip()
     if instruction and f"agent/{name}" in AGENTS:
         return [step(f"agent/{name}", instruction)]
-    note = _note(name) if instruction else ""
+    note = _hint(name) if instruction else ""
     words = [word.strip(".,;:!?").lower() for word in request.split()]
     if words[:1] and words[0] in DELETING:
         return [step("agent/writer", request, note)]
@@ -91,7 +91,7 @@ def make_plan(request: str, department: str) -> list[Step]:
     return [reading, step("agent/writer", "File this as a new document:")] if FILING & set(words) else [reading]
 
 
-def _note(name: str) -> str:
+def _hint(name: str) -> str:
     """Return a hint if a text before a colon is almost an agent's name.  It does not quote what the user wrote."""
     names = [agent.removeprefix("agent/") for agent in AGENTS]
     near = get_close_matches(name, names, 1, ALIKE) if len(name) <= LONGEST_NAME else []

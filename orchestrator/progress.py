@@ -73,7 +73,7 @@ def naming(agent: str) -> Iterator[None]:
         raise
 
 
-def stopped(agent: str, error: Exception) -> Progress:
+def failure_event(agent: str, error: Exception) -> Progress:
     """Return the last event of a task whose step failed: `failed`, or `unclear` if it is not known what was done."""
     if not isinstance(error, Denied | PeerError):  # a bug: the details go to the log
         log.error("failed", exc_info=error)

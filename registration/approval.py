@@ -17,7 +17,7 @@ def approved_files(registry: Registry, root: Path) -> dict[str, str]:
     return measure_files(root, folders, leave_out=BYTECODE_CACHES)
 
 
-def approving(lock: Lock, root: Path, name: str, folders: Iterable[str]) -> Lock:
+def approve(lock: Lock, root: Path, name: str, folders: Iterable[str]) -> Lock:
     """Return a lock that also approves the files in `folders` of `root` as the code of `name`.
 
     For an authority that is composed to launch more than the registry has.  Raises `MeasureError`.

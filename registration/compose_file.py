@@ -18,7 +18,7 @@ class ComposeError(ZeroTrustError):
     """The file cannot be read.  The text names the place and the reason."""
 
 
-def loaded(text: str) -> dict[str, Any]:
+def load_compose(text: str) -> dict[str, Any]:
     """Return the content of a compose file.  Raises `ComposeError`."""
     try:
         for mapping in _mappings(yaml.compose(text, Loader=Loader), set()):
@@ -41,7 +41,7 @@ def names_in_use(root: Path, text: str) -> dict[str, str]:
     `text`: `docker-compose.yml`, as changed so far.  Raises `ComposeError`.
     """
     files = [(COMPOSE, text), *((str(path.relative_to(root)), path.read_text()) for path in sorted(root.glob(OTHERS)))]
-    contents = [(file, loaded(content)) for file, content in files]
+    contents = [(file, load_compose(content)) for file, content in files]
     return {
         name: f"{kind[:-1]} {name} in {file}"
         for kind in ("networks", "volumes", "services")

@@ -31,7 +31,7 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
     for name, party in registry.parties.items():
         parties[name] = Approved(
             code=digest_of(everything.files_of(party.code, party.without)) if party.code else None,
-            card=_card(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
+            card=_card_digest(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
             tools=dict(tools.get(name, {})),
         )
     rights = {
@@ -42,7 +42,7 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
     return Lock(files=everything.files, parties=parties, registry=entries(registry), rights=rights)
 
 
-def _card(registry: Registry, name: str) -> str:
+def _card_digest(registry: Registry, name: str) -> str:
     """Return the digest of an agent's card, with an address that is the same wherever the agent runs."""
     return card_digest(as_json(agent_card(name, registry.address(name), registry.scopes_at(name))))
 
@@ -52,7 +52,7 @@ def tool_servers(registry: Registry) -> list[str]:
     return [name for name in registry.launched if any(s.startswith("tool.") for s in registry.scopes_at(name))]
 
 
-async def listed(module: str) -> dict[str, str]:
+async def tool_digests(module: str) -> dict[str, str]:
     """Return the digests of the tools that a tool server's module declares, by their names."""
     server: MCPServer[None] = MCPServer("registration")
     unused = cast("Any", None)  # the tools are only listed here, not run
@@ -65,7 +65,7 @@ async def listed(module: str) -> dict[str, str]:
     return {tool["name"]: tool_digest(tool) for tool in tools}
 
 
-def current(root: Path) -> tuple[Registry, Lock]:
+def load_current(root: Path) -> tuple[Registry, Lock]:
     """Return the registry of a project and the lock that goes with it.
 
     Raises `RegistryError`, also if other files do not fit the registry; and `MeasureError` if a party's code cannot be
@@ -77,7 +77,7 @@ def current(root: Path) -> tuple[Registry, Lock]:
         page = "change-a-rule" if all(line.startswith(POLICIES) for line in wrong) else "add-an-agent"
         raise RegistryError("\n".join([*wrong, HOW.format(page)]))
     tools = {
-        name: asyncio.run(listed(registry.parties[name].code[0].replace("/", ".") + ".main"))
+        name: asyncio.run(tool_digests(registry.parties[name].code[0].replace("/", ".") + ".main"))
         for name in tool_servers(registry)
     }
     return registry, derive(registry, files, tools)

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError
-from registration.derive import current
-from registration.run_lock import process_running
-from zerotrust.registry.lock import LOCK, Approved, Lock, Rights, as_text, changed, load_lock, within
+from registration.derive import load_current
+from registration.run_lock import running_process
+from zerotrust.registry.lock import LOCK, Approved, Lock, Rights, as_text, changes, files_within, load_lock
 from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError
 
@@ -21,9 +21,9 @@ SUSPENDED = "A running party whose files changed is suspended until you reinstat
 def check(root: Path) -> str | None:
     """Return the differences, a line for each, or None."""
     try:
-        registry, found = current(root)
+        registry, found = load_current(root)
         lock = root / LOCK
-        wrong = approval(registry, load_lock(lock), found)
+        wrong = approval_lines(registry, load_lock(lock), found)
     except (RegistryError, MeasureError) as error:
         return str(error)
     if lock.read_text() == as_text(found):
@@ -36,20 +36,20 @@ def check(root: Path) -> str | None:
 def write(root: Path) -> str | None:
     """Write the lock, and print what that approves.  Return an error message, or None."""
     try:
-        registry, found = current(root)
+        registry, found = load_current(root)
     except (RegistryError, MeasureError) as error:
         return str(error)
     try:
         approved = load_lock(root / LOCK)
     except RegistryError:
         approved = Lock(files={}, parties={})
-    lines, lock, text = approval(registry, approved, found), root / LOCK, as_text(found)
+    lines, lock, text = approval_lines(registry, approved, found), root / LOCK, as_text(found)
     differs = not lock.exists() or lock.read_text() != text
     try:
         lock.write_text(text)
     except OSError as error:  # as in a container, as another user than the one whose folder this is
         return str(error)
-    process = process_running(root / "run")
+    process = running_process(root / "run")
     if process and approved.files != found.files:  # first, for below a long list nobody reads it
         print(f"The system runs, as process {process}.\n{SUSPENDED}")
     if lines:
@@ -73,13 +73,13 @@ def next_steps(*, runs: bool, code: bool) -> list[str]:
     return ["Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
 
 
-def approval(registry: Registry, approved: Lock, found: Lock) -> list[str]:
+def approval_lines(registry: Registry, approved: Lock, found: Lock) -> list[str]:
     """Return what there is to approve, line by line: `+` is new, `-` is gone, `~` has changed.  Pure.
 
     `approved`: what was before; `found`: what is now.
     """
-    files = {path: _sign(path, approved.files, found.files) for path in changed(approved.files, found.files)}
-    entries = {key: _sign(key, approved.registry, found.registry) for key in changed(approved.registry, found.registry)}
+    files = {path: _sign(path, approved.files, found.files) for path in changes(approved.files, found.files)}
+    entries = {key: _sign(key, approved.registry, found.registry) for key in changes(approved.registry, found.registry)}
     lines = []
     for name in sorted(approved.parties.keys() | found.parties.keys()):
         gone, there = approved.parties.get(name, Approved()), found.parties.get(name, Approved())
@@ -87,8 +87,8 @@ def approval(registry: Registry, approved: Lock, found: Lock) -> list[str]:
         sign, now = entries.get(f"parties.{name}"), found.rights.get(name, Rights())
         details = [
             *_rights(approved.rights.get(name, Rights()), now),
-            *(f"{files[path]} code {path}" for path in within(files, own)),
-            *(f"{_sign(tool, gone.tools, there.tools)} tool {tool}" for tool in changed(gone.tools, there.tools)),
+            *(f"{files[path]} code {path}" for path in files_within(files, own)),
+            *(f"{_sign(tool, gone.tools, there.tools)} tool {tool}" for tool in changes(gone.tools, there.tools)),
             *(["~ agent card"] if gone.card and there.card and gone.card != there.card else []),
         ]
         if details or sign:
@@ -97,7 +97,7 @@ def approval(registry: Registry, approved: Lock, found: Lock) -> list[str]:
     lines += [
         f"{sign} {'code' if sign == '-' else 'shared code'} {path}"
         for path, sign in files.items()
-        if path not in within(files, own_code)
+        if path not in files_within(files, own_code)
     ]
     for key, sign in entries.items():
         section, _, name = key.partition(".")

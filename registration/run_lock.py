@@ -9,19 +9,19 @@ from pathlib import Path
 PID_FILE = "running.pid"
 
 
-class DemoError(Exception):
+class RunError(Exception):
     """The system does not run.  The text names the cause and the next step."""
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock for a block.  Raises `DemoError` if another process holds it."""
+def exclusive_run(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock for a block.  Raises `RunError` if another process holds it."""
     with (folder / PID_FILE).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            raise DemoError(f"It runs already, as process {file.read().strip()}: `make down` ends it.") from error
+            raise RunError(f"It runs already, as process {file.read().strip()}: `make down` ends it.") from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -29,7 +29,7 @@ def only_one(folder: Path) -> Iterator[None]:
         file.truncate(0)
 
 
-def process_running(folder: Path) -> int | None:
+def running_process(folder: Path) -> int | None:
     """Return the id of the process that runs the system of this folder, or None if no process holds the lock."""
     try:
         file = (folder / PID_FILE).open()

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from registration.run_lock import process_running
-from start.left_running import left_running
+from registration.run_lock import running_process
+from start.left_running import leave_running
 from start.model import Model, ModelOption
 from start.past import HINTS, POLICY_BEFORE, check_links, forget
-from start.program import FOLDER, ROOT, busy, console, until_stopped
+from start.program import FOLDER, ROOT, console, run_until_stopped, showing_progress
 
 SECONDS_TO_END = 60
 
@@ -25,26 +25,26 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 @app.command()
 def up(model: ModelOption = Model.SCRIPT) -> None:
     """Start everything and leave it running."""
-    sys.exit(left_running([str(ROOT / "start" / "run"), "start", "serve", "--model", model.value]))
+    sys.exit(leave_running([str(ROOT / "start" / "run"), "start", "serve", "--model", model.value]))
 
 
 @app.command()
 def serve(model: ModelOption = Model.SCRIPT) -> None:
     """Run everything in the foreground until stopped."""
-    sys.exit(until_stopped(_serve(model)))
+    sys.exit(run_until_stopped(_serve(model)))
 
 
 @app.command()
 def down() -> None:
     """Stop the system that `up` started."""
-    process = process_running(FOLDER)
+    process = running_process(FOLDER)
     if process is None:
         console.print("Nothing is running.")
         return
     os.kill(process, signal.SIGTERM)
     deadline = time.monotonic() + SECONDS_TO_END
     while time.monotonic() < deadline:
-        if process_running(FOLDER) is None:
+        if running_process(FOLDER) is None:
             console.print("Ended.")
             return
         time.sleep(0.1)
@@ -56,7 +56,7 @@ def down() -> None:
 def hints() -> None:
     """Print addresses, passwords and commands again, as `up` did."""
     file = FOLDER / HINTS
-    if process_running(FOLDER) is None or not file.exists():
+    if running_process(FOLDER) is None or not file.exists():
         console.print("Nothing is running, or not ready yet: `make up` starts it.")
         sys.exit(1)
     print(file.read_text(), end="")
@@ -65,7 +65,7 @@ def hints() -> None:
 @app.command()
 def fresh() -> None:
     """Remove the data that `up` keeps: revocations, documents, journals and logs."""
-    if process := process_running(FOLDER):
+    if process := running_process(FOLDER):
         console.print(f"It runs, as process {process}: `make down` ends it.")
         sys.exit(1)
     try:
@@ -96,7 +96,7 @@ def token(
 
 
 async def _serve(model: Model) -> int:
-    with busy("The program is loaded"):
+    with showing_progress("The program is loaded"):
         from start.serve import serve
     return await serve(model)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, TypeVar
 
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class NoProgress(Exception):
     """The process did not do what it was started for, and no longer works on it.  The text says how that was seen."""
 
 
-def in_memory(text: str) -> int:
+def create_memory_file(text: str) -> int:
     """Return a descriptor of a file that exists in memory only, which a child process can inherit."""
     file = os.memfd_create("configuration", os.MFD_CLOEXEC)
     os.write(file, text.encode())
@@ -46,34 +46,34 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
-async def while_it_works(process_id: int, work: Coroutine[Any, Any, T]) -> T:
+async def wait_while_working(process_id: int, work: Coroutine[Any, Any, T]) -> T:
     """Return what `work` returns, which waits for a process; a slow machine has as long as it needs.
 
     Raises `NoProgress` if the process does nothing any more, and whatever `work` raises.
     """
     task, idle = asyncio.ensure_future(work), 0.0
-    before = _worked(process_id)
+    before = _work_time(process_id)
     try:
         while idle < IDLE:
             if (await asyncio.wait([task], timeout=LOOK))[0]:
                 return task.result()
             idle += LOOK  # and no more, even if we were stopped ourselves for a while
-            if (now := _worked(process_id)) - before >= WORK:
+            if (now := _work_time(process_id)) - before >= WORK:
                 before, idle = now, 0.0
             before = min(before, now)  # a thread that has ended is not counted any more
     finally:
         task.cancel()
         await asyncio.wait([task])
     stopped = " and is stopped" if _stat(process_id)[:1] == ["T"] else ""
-    raise NoProgress(f"in {IDLE} s it has worked for {_worked(process_id) - before:.1f} s{stopped} ({load()})")
+    raise NoProgress(f"in {IDLE} s it has worked for {_work_time(process_id) - before:.1f} s{stopped} ({load_text()})")
 
 
-async def until_it_does(
+async def wait_for_process(
     met: Callable[[], Awaitable[T]], name: str, process_id: int, ended: Callable[[], bool], log: Path
 ) -> T:
     """Return what `met` returns, once that is true, which a process has to bring about.
 
-    Raises `DemoError` with the end of its log if the process ends before, or makes no progress.
+    Raises `RunError` with the end of its log if the process ends before, or makes no progress.
     """
 
     async def asking() -> T | None:
@@ -85,11 +85,11 @@ async def until_it_does(
 
     why = ""
     try:
-        if found := await while_it_works(process_id, asking()):
+        if found := await wait_while_working(process_id, asking()):
             return found
     except NoProgress as error:
         why = f" and makes no progress: {error}"
-    raise DemoError(f"{name} does not start{why}; the end of its log, {log}:\n{tail(log)}")
+    raise RunError(f"{name} does not start{why}; the end of its log, {log}:\n{tail(log)}")
 
 
 def _stat(process_id: int) -> list[str]:
@@ -100,7 +100,7 @@ def _stat(process_id: int) -> list[str]:
         return []
 
 
-def _worked(process_id: int) -> float:
+def _work_time(process_id: int) -> float:
     """Return for how many seconds a process has computed, with its children that have ended, and its threads have
     waited for a processor; the latter only where the kernel counts it.
     """
@@ -113,16 +113,16 @@ def _worked(process_id: int) -> float:
     return sum(map(int, _stat(process_id)[11:15])) / os.sysconf("SC_CLK_TCK") + waited / 1e9
 
 
-def load() -> str:
+def load_text() -> str:
     """Return the load of this machine, in words."""
     return f"the load of this machine is {os.getloadavg()[0]:.0f}, on {os.cpu_count()} processors"
 
 
-def doing(log: Path) -> str:
+def describe_activity(log: Path) -> str:
     """Return how busy the machine is, and what Keycloak's log says last, but for warnings: each start has the same."""
     text = log.read_text(errors="replace") if log.exists() else ""
     *_, last = "", *re.findall(r"^\S+ \S+ INFO +\[[^]]*\] (?:\([^)]*\) )?(.*)", text, re.MULTILINE)
-    return f"{load()}; its log: {shorten(last, LONGEST, placeholder=' …')}" if last else load()
+    return f"{load_text()}; its log: {shorten(last, LONGEST, placeholder=' …')}" if last else load_text()
 
 
 def tail(log: Path, lines: int = 15) -> str:

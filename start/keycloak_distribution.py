@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from start.errors import KeycloakError
-from start.fetched import cache_folder, check_cache, holds, run, whole
+from start.fetched import atomic_path, cache_folder, check_cache, holds, run
 from start.progress import Say
 
 VERSION = "26.7.5"
@@ -36,18 +36,18 @@ def find_distribution(say: Say) -> Path:
     Raises `KeycloakError`.
     """
     if home := os.environ.get("KEYCLOAK_HOME"):
-        return _the_users_own(Path(home))
+        return _users_distribution(Path(home))
     target = cache_folder() / f"keycloak-{VERSION}"
-    if as_released(target):
+    if matches_release(target):
         return target
     if target.exists():
         say(f"{target} is not Keycloak {VERSION} as it was released: it is removed, and fetched again")
         shutil.rmtree(target)
     check_cache()
     failures = []
-    for fetch in [_with_maven, _download] if shutil.which("mvn") else [_download]:
+    for fetch in [_fetch_with_maven, _download] if shutil.which("mvn") else [_download]:
         try:
-            with whole(target) as unfinished:
+            with atomic_path(target) as unfinished:
                 unfinished.mkdir()
                 archive = unfinished / "keycloak.zip"
                 fetch(archive, say)
@@ -65,7 +65,7 @@ def find_distribution(say: Say) -> Path:
     )
 
 
-def _the_users_own(home: Path) -> Path:
+def _users_distribution(home: Path) -> Path:
     try:
         version = (home / "version.txt").read_text().strip().removeprefix("Keycloak - Version ")
     except OSError as error:
@@ -76,7 +76,7 @@ def _the_users_own(home: Path) -> Path:
         raise KeycloakError(
             f"KEYCLOAK_HOME={home} is Keycloak {version}, but this project needs exactly {VERSION}: unset it."
         )
-    if not as_released(home):
+    if not matches_release(home):
         raise KeycloakError(
             f"KEYCLOAK_HOME={home} is not Keycloak {VERSION} as it was released: something in its folders "
             f"{' or '.join(RUN)} was changed, added or built.  Unpack it again, or unset KEYCLOAK_HOME."
@@ -84,12 +84,12 @@ def _the_users_own(home: Path) -> Path:
     return home
 
 
-def as_released(distribution: Path) -> bool:
+def matches_release(distribution: Path) -> bool:
     """Return whether the files that are run of an unpacked distribution are those of the released zip."""
     return holds(distribution, RUN, RUN_SHA256)
 
 
-def _with_maven(archive: Path, say: Say) -> None:
+def _fetch_with_maven(archive: Path, say: Say) -> None:
     say(f"Fetching Keycloak {VERSION} with Maven (175 MB, once)")
     options = [f"-Dartifact={MAVEN_ARTIFACT}", f"-DoutputDirectory={archive.parent}"]
     run(["mvn", "-q", "-B", "dependency:copy", *options])

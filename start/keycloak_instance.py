@@ -64,7 +64,7 @@ class Instance:
         """Seal the build, once it is complete."""
         (self.home / _SEAL).write_text(self._digest(self.home))
 
-    def hosts(self) -> Path:
+    def write_hosts(self) -> Path:
         """Write the hosts file with the only names that Keycloak can resolve; the parties' names are not in DNS."""
         names = sorted({"localhost", socket.gethostname(), *re.findall(r'"https://([\w.-]+)', self.realm)})
         hosts = self.home / "hosts"
@@ -80,7 +80,7 @@ class Instance:
         shutil.rmtree(kept, ignore_errors=True)
         if built := self.built:
             (self.home / BUILT).rename(kept)
-        elif copied := self._copied():
+        elif copied := self._copy_build():
             built = True
             copied.rename(kept)
         stays = {kept.name, _SEAL}
@@ -101,7 +101,7 @@ class Instance:
         (self.home / "data" / "import").mkdir(parents=True)
         (self.home / "data" / "import" / "realm.json").write_text(self.realm)
 
-    def _copied(self) -> Path | None:
+    def _copy_build(self) -> Path | None:
         """Copy the build of another instance, and its seal; return the copy, or None if no copy is as it was sealed."""
         place = self.home / "copied"
         for other in self._others:

@@ -14,10 +14,10 @@ Parties = Callable[[System], Mapping[str, Launch]]
 """Returns the launches, by the address that each will listen on."""
 
 
-def registered(system: System) -> dict[str, Launch]:
+def party_launches(system: System) -> dict[str, Launch]:
     """Return a launch for every party of the registry that runs measured code."""
     return {
-        system.place(name): Launch.registered(system.registry, name, settings(system, name))
+        system.place(name): Launch.from_registry(system.registry, name, settings(system, name))
         for name in system.registry.launched
     }
 
@@ -41,7 +41,7 @@ def settings(system: System, name: str) -> dict[str, str]:
     return common | files.get(name, {}) | (server.settings(os.environ) if server else {})
 
 
-def insider(system: System, name: str) -> Launch:
+def insider_launch(system: System, name: str) -> Launch:
     """Return the launch of an intruder inside the workload `name`."""
     env = {"ZT_INSIDER_SOCKET": str(system.insider_socket(name))}
     return Launch(party_id=system.registry.id(name), name="insider", code=INSIDER, env=env)

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from start.program import INTERRUPTED, ROOT, busy, console
+from start.program import INTERRUPTED, ROOT, console, showing_progress
 
 READY = "`make hints` prints this again; `make down` ends it."
 """The line of output with which a start has succeeded; only notices follow."""
 
 
-def left_running(command: list[str]) -> int:
+def leave_running(command: list[str]) -> int:
     """Start a program, print its output, and leave it running if it printed `READY`; return our exit status.
 
     A program that ends before has failed, whatever its own status.  If we are stopped by a signal, it is stopped, too,
@@ -39,7 +39,7 @@ def left_running(command: list[str]) -> int:
         signal.signal(number, end)
     assert process.stdout  # noqa: S101 - a pipe, as requested
     ready = False
-    with busy("The program is loaded"):
+    with showing_progress("The program is loaded"):
         line = process.stdout.readline()
     while line:
         print(line, end="", flush=True)
@@ -54,7 +54,7 @@ def left_running(command: list[str]) -> int:
     return status or 1
 
 
-def let_go(log: Path) -> None:
+def detach(log: Path) -> None:
     """Close the pipe to the process that started us, and leave the terminal: from now on, output goes to `log`.
 
     A process that reads our output to its end would wait as long as we run, and a terminal would not close.

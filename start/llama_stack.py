@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from start.before_start import check_port
-from start.child import end_with, until_it_does
+from start.child import end_with, wait_for_process
 from start.ogx import NAME, Place, Provider, configuration, new_server_key
-from start.progress import Say, going_on
-from zerotrust.durable import written
+from start.progress import Say, reporting_progress
+from zerotrust.durable import write_file
 
 ROOT = Path(__file__).parents[1]
 OGX = ROOT / ".ogx" / "bin" / "ogx"
@@ -54,7 +54,7 @@ def provider_of(variables: Mapping[str, str]) -> Provider:
     return Provider(url, key, models)
 
 
-def check_able() -> None:
+def check_setup() -> None:
     """Raise `LlamaStackError` unless the server and its client are installed."""
     if importlib.util.find_spec("llama_stack_client") is None:
         raise LlamaStackError(
@@ -102,10 +102,10 @@ def enrol(registry_data: Path, server: LlamaStack | None) -> None:
     file.unlink(missing_ok=True)
     if server:
         registry_data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written(file, json.dumps({NAME: server.spki_sha256}).encode())
+        write_file(file, json.dumps({NAME: server.spki_sha256}).encode())
 
 
-def prepared(folder: Path, origin: str, provider: Provider, issuer: str, ca_file: Path) -> LlamaStack:
+def prepare(folder: Path, origin: str, provider: Provider, issuer: str, ca_file: Path) -> LlamaStack:
     """Make the server's folder, with a new key and its configuration, which only this user can read.
 
     Raises `KeycloakError` if its port is taken.
@@ -126,7 +126,7 @@ def prepared(folder: Path, origin: str, provider: Provider, issuer: str, ca_file
     )
     files = {"server.crt": made.certificate, "server.key": made.key}
     for name, content in {**files, "config.yaml": configuration(place, provider).encode()}.items():
-        written(folder / name, content)
+        write_file(folder / name, content)
     return LlamaStack(origin, folder, provider, made.spki_sha256)
 
 
@@ -146,11 +146,11 @@ async def serving(server: LlamaStack, say: Say) -> AsyncIterator[list[tuple[str,
         found = list[tuple[str, Ended, Path]]()
 
         async def start(name: str, command: list[str], host: str, port: int, log: Path) -> None:
-            process = await started(command, host, port, log)
+            process = await start_program(command, host, port, log)
             stack.push_async_callback(end, process)
             found.append((name, process.wait, log))
 
-        async with going_on(say, "The Llama Stack server is starting"):
+        async with reporting_progress(say, "The Llama Stack server is starting"):
             if server.provider == SCRIPTED:
                 check_port(SCRIPT_PORT, "the scripted model")
                 await start("The scripted model", script, HOST, SCRIPT_PORT, server.folder / "model.log")
@@ -169,7 +169,7 @@ def _forget_all_but_logs(folder: Path) -> None:
             entry.unlink()
 
 
-async def started(command: list[str], host: str, port: int, log: Path) -> asyncio.subprocess.Process:
+async def start_program(command: list[str], host: str, port: int, log: Path) -> asyncio.subprocess.Process:
     """Start a program in the folder of its log, and wait until it listens.  Raises `LlamaStackError`."""
     parent, folder = os.getpid(), log.parent
     with log.open("wb") as output:
@@ -186,12 +186,12 @@ async def started(command: list[str], host: str, port: int, log: Path) -> asynci
         )
     name, process_id = Path(command[0]).name, process.pid
     try:
-        await until_it_does(
+        await wait_for_process(
             partial(_listens, host, port), name, process_id, lambda: process.returncode is not None, log
         )
     except BaseException as error:
         await end(process)
-        if isinstance(error, DemoError):
+        if isinstance(error, RunError):
             raise LlamaStackError(str(error)) from error
         raise
     return process

@@ -42,7 +42,7 @@ def put_aside(folder: Path) -> Path | None:
 
 
 @contextmanager
-def failure_noted(folder: Path) -> Iterator[Event]:
+def recording_failure(folder: Path) -> Iterator[Event]:
     """Keep the error that ends the block before the event is set: that of a start."""
     file, runs = folder / FAILED, Event()
     file.unlink(missing_ok=True)
@@ -54,7 +54,7 @@ def failure_noted(folder: Path) -> Iterator[Event]:
         raise
 
 
-def kept(put_away: Path) -> str:
+def kept_message(put_away: Path) -> str:
     """Return the message on what is kept of the last run, and what is not."""
     return (
         "Revocations, documents, activated policies and journals of the last run are kept. Its logs are in "
@@ -63,7 +63,7 @@ def kept(put_away: Path) -> str:
     )
 
 
-def data_of(folder: Path, name: str) -> Path:
+def data_folder(folder: Path, name: str) -> Path:
     """Return the folder of a party's data."""
     return folder / "data" / name.replace("/", "-")
 

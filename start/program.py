@@ -42,7 +42,7 @@ def say(text: str | Text) -> None:
 
 
 @contextmanager
-def alive(what: str) -> Iterator[None]:
+def progress_line(what: str) -> Iterator[None]:
     """Show on a terminal for how many seconds `what` goes on, below all other output, as long as the block runs."""
     columns = TextColumn(what, markup=False), TimeElapsedColumn()
     shown = console.is_terminal
@@ -52,8 +52,8 @@ def alive(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def busy(what: str) -> Iterator[None]:
-    """As `alive`, and where there is no terminal, say after 2, 4, 8 ... seconds that `what` goes on."""
+def showing_progress(what: str) -> Iterator[None]:
+    """As `progress_line`, and where there is no terminal, say after 2, 4, 8 ... seconds that `what` goes on."""
     began, ended = time.monotonic(), threading.Event()
 
     def tell() -> None:
@@ -63,7 +63,7 @@ def busy(what: str) -> Iterator[None]:
             seconds *= 2
 
     telling = threading.Thread(target=tell, daemon=True)  # the block may hold up an event loop
-    with alive(what):
+    with progress_line(what):
         if not console.is_terminal:
             telling.start()
         try:
@@ -96,7 +96,7 @@ def paragraph(text: str | Text, *, indent: int = 0, hanging: int = 0) -> None:
     console.print(Text(" " * indent).append_text(Text(margin).join(lines)))
 
 
-def until_stopped(main: Coroutine[Any, Any, int]) -> int:
+def run_until_stopped(main: Coroutine[Any, Any, int]) -> int:
     """Run `main` until it ends or is stopped by a signal.  Return the exit status; print expected errors."""
 
     async def work_until_stopped() -> int:
@@ -115,24 +115,24 @@ def until_stopped(main: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(work_until_stopped())
     except Exception as error:
-        if not isinstance(error, _expected()):
+        if not isinstance(error, _expected_errors()):
             raise
         console.print(Text(str(error) or type(error).__name__, style="red"))  # a timeout has no text
         return 1
 
 
-def _expected() -> tuple[type[Exception], ...]:
+def _expected_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions whose text is shown to the user.  Imported late, for that takes long."""
     import httpx  # noqa: PLC0415
 
     from authorities.attestation.local.launch import LaunchError  # noqa: PLC0415
     from authorities.attestation.process.closed import NotClosedError  # noqa: PLC0415
     from authorities.attestation.verifier.measure import MeasureError  # noqa: PLC0415
-    from registration.run_lock import DemoError  # noqa: PLC0415
+    from registration.run_lock import RunError  # noqa: PLC0415
     from start.errors import KeycloakError  # noqa: PLC0415
     from start.llama_stack import LlamaStackError  # noqa: PLC0415
     from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
     from zt.people.login import LoginError  # noqa: PLC0415
 
-    ours = DemoError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError
+    ours = RunError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError
     return (*ours, NotClosedError, RegistryError, OSError, httpx.HTTPError)

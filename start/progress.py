@@ -15,7 +15,7 @@ OFTEN = 60
 
 
 @asynccontextmanager
-async def going_on(say: Say, what: str, doing: Callable[[], str] = str) -> AsyncIterator[None]:
+async def reporting_progress(say: Say, what: str, doing: Callable[[], str] = str) -> AsyncIterator[None]:
     """Report that `what` still runs, and what it is `doing`, while the block runs: after 2, 4, 8 ... seconds."""
     began = time.monotonic()
 

@@ -62,14 +62,14 @@ def check_installed(prefix: str | os.PathLike[str]) -> None:
     from pathlib import Path
 
     from authorities.attestation.local.installed import NEXT_STEP, changed_files
-    from authorities.attestation.verifier.measure import MeasureError, named
+    from authorities.attestation.verifier.measure import MeasureError, format_paths
 
     try:
         wrong = changed_files(Path(prefix))
     except (OSError, ValueError, LookupError, TypeError, MeasureError) as error:
         sys.exit(f"The environment in {prefix} cannot be compared with its pin ({error}): {NEXT_STEP}.")
     if wrong:
-        sys.exit(f"The environment is not as installed: {named(wrong)}.  Restore it, or: {NEXT_STEP}.")
+        sys.exit(f"The environment is not as installed: {format_paths(wrong)}.  Restore it, or: {NEXT_STEP}.")
 
 
 def exists(module: str) -> bool:

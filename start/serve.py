@@ -9,13 +9,13 @@ from authorities.policy.versions import Version, content_of
 from registration.realm.users import USERS
 from start.everything import running
 from start.keycloak_options import URL
-from start.left_running import READY, let_go
+from start.left_running import READY, detach
 from start.manual_steps import RECEIPT_STEPS, steps
 from start.model import Model
 from start.past import HINTS
 from start.program import FOLDER, console, paragraph, say
 from start.system import HOST, ROOT, System
-from zerotrust.durable import written
+from zerotrust.durable import write_file
 from zerotrust.registry.reading import RegistryError
 
 ZT = ".venv/bin/zt --user olga"
@@ -39,12 +39,12 @@ async def serve(model: Model) -> int:
     """Run everything until stopped; say how to use it, and let the terminal go."""
     async with running(FOLDER, say=say, provider=model.provider(), keep=True) as system:
         told, file = hints(system), FOLDER / HINTS
-        written(file, told.encode())
+        write_file(file, told.encode())
         try:
             print(told, end="")
             for line in last_lines(system):
                 console.print(line, soft_wrap=True)
-            let_go(FOLDER / "logs" / "local.log")
+            detach(FOLDER / "logs" / "local.log")
             await asyncio.Event().wait()
         finally:
             file.unlink(missing_ok=True)

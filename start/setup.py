@@ -14,7 +14,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from registration.realm import as_text
+from registration.realm import to_json
 from registration.realm.users import USERS
 from start.ogx import NAME, Place, Provider, configuration, new_server_key
 from zerotrust.authority import snapshot_files as files
@@ -52,7 +52,7 @@ revocations, and start again:
 
 def set_up() -> None:
     """Write all files, unless they are there.  Exit with a message if the imported realm is another one."""
-    realm = as_text(load_registry(ROOT / REGISTRY))
+    realm = to_json(load_registry(ROOT / REGISTRY))
     digest, imported = hashlib.sha256(realm.encode()).hexdigest(), KEYCLOAK / "realm.sha256"
     if imported.exists():
         if imported.read_text() != digest:
@@ -95,7 +95,7 @@ def _provider() -> Provider:
     return Provider(url, key, (model,))
 
 
-def without_llama_stack() -> None:
+def remove_llama_stack() -> None:
     """Remove the enrolment, so that nobody connects to the server, whatever answers for its name."""
     ENROLLED.unlink(missing_ok=True)
 
@@ -130,7 +130,7 @@ def main(arguments: list[str]) -> None:
     if arguments not in ([], ["llama-stack"]):
         sys.exit(f"start.setup knows no {' '.join(arguments)!r}")
     set_up()
-    set_up_llama_stack() if arguments else without_llama_stack()
+    set_up_llama_stack() if arguments else remove_llama_stack()
 
 
 if __name__ == "__main__":

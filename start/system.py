@@ -15,7 +15,7 @@ import httpx
 from authorities.attestation.local.authority import Authority
 from start.keycloak import Keycloak
 from start.llama_stack import LlamaStack
-from start.past import data_of
+from start.past import data_folder
 from testkit.browser import sign_in
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
@@ -25,13 +25,13 @@ from zerotrust.registry.directory import Directory
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import RegistryError
-from zerotrust.registry.snapshot import deployed_at
+from zerotrust.registry.snapshot import build_snapshot
 from zerotrust.spiffe.svid import Svid
 from zt.people.client import user_client
 from zt.people.login import Login
 
 
-async def ask_inside(socket: Path, request: str) -> dict[str, Any]:
+async def ask_insider(socket: Path, request: str) -> dict[str, Any]:
     """Return the intruder's answer to a request.  Raises `OSError` if it does not run."""
     reader, writer = await asyncio.open_unix_connection(socket)
     writer.write(f"{request}\n".encode())
@@ -41,9 +41,9 @@ async def ask_inside(socket: Path, request: str) -> dict[str, Any]:
     return answer
 
 
-async def svid_inside(socket: Path) -> Svid:
+async def insider_svid(socket: Path) -> Svid:
     """Return the workload's certificate and key, valid for 120 s.  Raises `OSError`."""
-    answer = await ask_inside(socket, "x509")
+    answer = await ask_insider(socket, "x509")
     key, own, *bundle = (base64.b64decode(part) for part in [answer["key"], *answer["certificates"]])
     return Svid.from_der(key, own, bundle)
 
@@ -116,7 +116,7 @@ class Running(ABC):
     @property
     def directory(self) -> Directory:
         """The parties that can be called, with their addresses and names."""
-        return deployed_at(self.deployment, self.registry, approved={}).directory()
+        return build_snapshot(self.deployment, self.registry, approved={}).directory()
 
     def user(self) -> httpx.AsyncClient:
         """Return the HTTP client of a person, without a certificate."""
@@ -133,11 +133,11 @@ class Running(ABC):
 
     async def assertion(self, name: str) -> str:
         """Return what an intruder inside the workload `name` can get: a JWT-SVID for the realm, valid for 60 s."""
-        return str((await ask_inside(self.insider_socket(name), self.keycloak.issuer))["jwt_svid"])
+        return str((await ask_insider(self.insider_socket(name), self.keycloak.issuer))["jwt_svid"])
 
     async def svid(self, name: str) -> Svid:
         """Return what an intruder inside the workload `name` can get: its certificate and key, valid for 120 s."""
-        return await svid_inside(self.insider_socket(name))
+        return await insider_svid(self.insider_socket(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class System(Running):
 
     def data(self, name: str) -> Path:
         """Return the folder of a party's data."""
-        return data_of(self.folder, name)
+        return data_folder(self.folder, name)
 
     def insider_socket(self, name: str) -> Path:
         """Return the socket of the intruder inside the workload `name`."""

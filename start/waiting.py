@@ -9,19 +9,19 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.local.launch import Launched
-from start.child import until_it_does
+from start.child import wait_for_process
 from start.progress import Say
 from start.system import System
 
 
-async def started(system: System, address: str, process: Launched) -> None:
-    """Wait until a launched process listens at `address`.  Raises `DemoError` if it does not."""
-    await until(partial(_answers, address, system.authority.ca_file), process, system.log(process.launch.name))
+async def wait_until_listening(system: System, address: str, process: Launched) -> None:
+    """Wait until a launched process listens at `address`.  Raises `RunError` if it does not."""
+    await wait_until(partial(_answers, address, system.authority.ca_file), process, system.log(process.launch.name))
 
 
-async def until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
-    """Wait until a condition is met that `process` has to meet.  Raises `DemoError` with the end of its log."""
-    await until_it_does(met, process.launch.name, process.process.pid, process.ended.is_set, log)
+async def wait_until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
+    """Wait until a condition is met that `process` has to meet.  Raises `RunError` with the end of its log."""
+    await wait_for_process(met, process.launch.name, process.process.pid, process.ended.is_set, log)
 
 
 async def _answers(address: str, ca_file: Path) -> bool:
@@ -40,7 +40,7 @@ async def _answers(address: str, ca_file: Path) -> bool:
     return True
 
 
-async def there(path: Path) -> bool:
+async def exists(path: Path) -> bool:
     """Return whether there is such a file."""
     return path.exists()  # noqa: ASYNC240 - a local socket
 

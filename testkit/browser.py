@@ -74,7 +74,7 @@ class Person:
         """Confirm what Keycloak asks for next, or refuse it; return the answer unchanged if it asks for nothing."""
         if "/login-actions/required-action" not in answer.headers["Location"]:
             return answer
-        page = await _followed(browser, answer)
+        page = await _follow(browser, answer)
         code = re.search(r'name="code" value="([^"]+)"', page.text)
         if not code:
             raise LoginError(f"Keycloak requires another step first: {_message(page)}")
@@ -87,10 +87,8 @@ class Person:
         `confirm` what Keycloak asks for, or not.  Return the last page.
         """
         async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=30) as browser:
-            page = await _followed(browser, await browser.get(destination(address)))
-            return await _followed(
-                browser, await self.confirm(browser, await self.fill_in(browser, page), said=confirm)
-            )
+            page = await _follow(browser, await browser.get(destination(address)))
+            return await _follow(browser, await self.confirm(browser, await self.fill_in(browser, page), said=confirm))
 
 
 def destination(address: str) -> str:
@@ -108,7 +106,7 @@ def destination(address: str) -> str:
     return html.unescape(found[1])
 
 
-async def _followed(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Response:
+async def _follow(browser: httpx.AsyncClient, answer: httpx.Response) -> httpx.Response:
     """Return the page behind some redirects."""
     for _ in range(10):
         if not answer.next_request:

@@ -60,11 +60,11 @@ class Intruder:
         form = TokenRequest(self.stack.registry.id(audience), scopes).form(token, self.assertion())
         tls, realm = ssl.create_default_context(cadata=authorities(self.stack)), issuer(self.stack)
 
-        async def asked() -> httpx.Response:
+        async def request() -> httpx.Response:
             async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=60) as http:
                 return await http.post((await discover(realm, http, "token_endpoint")).token_endpoint, data=form)
 
-        return result_of(asked())
+        return result_of(request())
 
     def assertion(self) -> str:
         """Return a JWT-SVID for the realm.  Raises `StackError`."""

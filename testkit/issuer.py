@@ -41,7 +41,7 @@ def metadata(issuer: str = ISSUER, **changed: str) -> dict[str, str]:
     } | changed
 
 
-def encoded(part: bytes) -> str:
+def encode(part: bytes) -> str:
     """Return one part of a token (RFC 7515 section 2: base64url without padding)."""
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
@@ -121,9 +121,9 @@ class Issuer:
 
     def sign_bytes(self, header: bytes, payload: bytes) -> str:
         """Return a token of any bytes."""
-        data = f"{encoded(header)}.{encoded(payload)}"
+        data = f"{encode(header)}.{encode(payload)}"
         algorithm = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
-        return f"{data}.{encoded(algorithm.sign(data.encode(), self.key))}"
+        return f"{data}.{encode(algorithm.sign(data.encode(), self.key))}"
 
     @property
     def key_set(self) -> dict[str, Any]:

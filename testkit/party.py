@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from testkit.ca import CA
 from testkit.issuer import ISSUER, Issuer
 from testkit.registry import CLIENT, policies_of, registry_of
-from testkit.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
+from testkit.wire import FOREVER, MCPWire, Wire, fresh_revocations, lifespan
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
 from zerotrust.identity import Principal
@@ -94,7 +94,7 @@ async def guarded(  # noqa: PLR0913 - its dependencies, each by name
         issuer=ISSUER,
         data=data,
         workload=Identity(CA(registry.trust_domain).svid(name)),
-        egress=EgressClients(snapshot.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
+        egress=EgressClients(snapshot.callees(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
         identity_http=httpx.AsyncClient(transport=wire),
     )
     try:
@@ -102,7 +102,7 @@ async def guarded(  # noqa: PLR0913 - its dependencies, each by name
     except BaseException:
         service.recorder.close()  # otherwise the app does so at its end
         raise
-    async with alive(app):
+    async with lifespan(app):
         yield Guarded(service, issuer, apps, revocations)
 
 

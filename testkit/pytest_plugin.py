@@ -55,9 +55,9 @@ def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
 @pytest.fixture
 def zt_user(zt_stack: "Stack") -> "Callable[..., User]":
     """Signs a user in: `zt_user("alice")`."""
-    from testkit.users import signed_in  # noqa: PLC0415
+    from testkit.users import sign_in  # noqa: PLC0415
 
-    return partial(signed_in, zt_stack)
+    return partial(sign_in, zt_stack)
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def zt_token(zt_stack: "Stack") -> "Callable[..., str]":  # noqa: ARG001 - it ha
 @pytest.fixture
 def zt_recorded(zt_stack: "Stack") -> "Callable[[httpx.Response | str], dict[str, list[str]]]":
     """The reasons of the refusals on record for an answer: `zt_recorded(answer) == {"tool/prices": ["no_token"]}`."""
-    from testkit.records import recorded  # noqa: PLC0415
+    from testkit.records import refusal_reasons  # noqa: PLC0415
 
-    return partial(recorded, zt_stack)
+    return partial(refusal_reasons, zt_stack)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ DATA = "ZT_DATA"
 """The variable of a party that names the folder of its journal."""
 
 
-def recorded(stack: Stack, answer: httpx.Response | str) -> dict[str, list[str]]:
+def refusal_reasons(stack: Stack, answer: httpx.Response | str) -> dict[str, list[str]]:
     """Return the reasons of the refusals that are on record in an answer's trace, by the party that refused.
 
     `answer` is any answer that names its trace, or a trace id.  A caller that no party can tell from others is only

@@ -9,7 +9,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
-from testkit.stack import ATTESTATION, Stack, StackError, until
+from testkit.stack import ATTESTATION, Stack, StackError, wait_until
 
 SOCKETS = "/run/identity"
 """Where the Workload API's socket is in each container."""
@@ -54,7 +54,7 @@ def rogue(  # noqa: PLR0913 - what a test may change
         "tmpfs": host["Tmpfs"],
         "network_mode": "none",
     }
-    with _stopped(stack, like) if stopped else nullcontext():
+    with _stopping(stack, like) if stopped else nullcontext():
         container = stack.docker.containers.run(
             command=list(command) or None,
             environment=stack.variables(like) | dict(environment),
@@ -74,7 +74,7 @@ def rogue(  # noqa: PLR0913 - what a test may change
 
 
 @contextmanager
-def _stopped(stack: Stack, service: str) -> Iterator[None]:
+def _stopping(stack: Stack, service: str) -> Iterator[None]:
     stack.run("stop", service)
     try:
         yield
@@ -86,10 +86,10 @@ def _verdict(stack: Stack, container: Container) -> Verdict:
     """Wait until attestation has decided about a container's main process, and not about one with its id before it."""
     pid, started = container.attrs["State"]["Pid"], container.attrs["State"]["StartedAt"]
     if not pid:
-        raise StackError(f"its command ended before attestation could have looked at it: {_printed(container)}")
+        raise StackError(f"its command ended before attestation could have looked at it: {_output(container)}")
     second = len("2027-01-31T12:00:00")
 
-    def decided() -> list[dict[str, Any]]:
+    def find_decisions() -> list[dict[str, Any]]:
         return [
             event
             for event in stack.attestation_events()
@@ -98,13 +98,13 @@ def _verdict(stack: Stack, container: Container) -> Verdict:
             and event["time"][:second] >= started[:second]
         ]
 
-    if not until(decided):
-        raise StackError(f"it did not ask for an identity: {_printed(container)}")
-    first = decided()[0]
+    if not wait_until(find_decisions):
+        raise StackError(f"it did not ask for an identity: {_output(container)}")
+    first = find_decisions()[0]
     return Verdict(refusal=first["why"]) if first["event"] == "refused" else Verdict(identity=first["party"])
 
 
-def _printed(container: Container) -> str:
+def _output(container: Container) -> str:
     return container.logs().decode(errors="replace")[-2000:]
 
 

@@ -82,7 +82,7 @@ class Stack:
 
         `keep`: use what runs and what its volumes hold, and leave it running.  Raises `StackError`.
         """
-        if not keep and self.left():
+        if not keep and self.leftovers():
             raise StackError(
                 f"{self.project} has containers or volumes already: remove them (docker compose down -v), or keep them"
             )
@@ -102,7 +102,7 @@ class Stack:
         """
         try:
             self.run("up", "--build", "--detach")
-            if not until(lambda: not self._unhealthy(), HEALTHY):
+            if not wait_until(lambda: not self._unhealthy(), HEALTHY):
                 raise StackError(f"not healthy after {HEALTHY} s: {', '.join(self._unhealthy())}")
         except StackError as error:
             with suppress(StackError):  # it may not even have been started
@@ -124,7 +124,7 @@ class Stack:
         down = self.run("down", "--volumes", "--remove-orphans", check=False)
         for container in self.docker.containers.list(all=True, ignore_removed=True, filters=self._ours):
             container.remove(force=True, v=True)
-        until(lambda: not self._networks_left(), LETS_GO)
+        wait_until(lambda: not self._networks_left(), LETS_GO)
         for volume in self.docker.volumes.list(filters=self._ours):
             volume.remove(force=True)
         for network in self.docker.networks.list(filters=self._ours, greedy=True):
@@ -148,7 +148,7 @@ class Stack:
                 left.append(str(network.name))
         return left
 
-    def left(self) -> list[str]:
+    def leftovers(self) -> list[str]:
         """Return the names of this project's containers and volumes, running or not."""
         containers = self.docker.containers.list(all=True, ignore_removed=True, filters=self._ours)
         volumes = self.docker.volumes.list(filters=self._ours)
@@ -209,7 +209,7 @@ def works(state: Mapping[str, Any]) -> bool:
     return (state["Status"], state["ExitCode"]) == ("exited", 0)
 
 
-def until(found: Callable[[], object], seconds: float = HAPPENS) -> bool:
+def wait_until(found: Callable[[], object], seconds: float = HAPPENS) -> bool:
     """Wait for something that has to come; return whether it came."""
     end = time.monotonic() + seconds
     while not (there := bool(found())) and time.monotonic() < end:

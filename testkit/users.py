@@ -44,7 +44,7 @@ class User:
         return send(self.stack, party, path, self.token, method=method, **more)
 
 
-def signed_in(stack: Stack, name: str, scope: str = "", client: str = "") -> User:
+def sign_in(stack: Stack, name: str, scope: str = "", client: str = "") -> User:
     """Sign a person in with the password that was made for these volumes.
 
     `client`: by default the registry's first client that users sign in with; `scope`: all that it may delegate.
@@ -74,11 +74,11 @@ def send(  # noqa: PLR0913 - a request, by whom, and to whom
     """
     headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
 
-    async def sent() -> httpx.Response:
+    async def request() -> httpx.Response:
         async with http_client(stack, svid) as http:
             return await http.request(method, f"{stack.registry.address(party)}{path}", headers=headers, **more)
 
-    return result_of(sent())
+    return result_of(request())
 
 
 def http_client(stack: Stack, svid: Svid | None = None) -> httpx.AsyncClient:

@@ -27,13 +27,13 @@ def fresh_revocations() -> Revocations:
     return revocations
 
 
-def over_tls(app: ASGIApp, peer: Peer) -> ASGIApp:
+def with_peer(app: ASGIApp, peer: Peer) -> ASGIApp:
     """Return an app as it is called over a connection with this peer."""
 
-    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": {**scope.get("state", {}), "peer": peer}}, receive, send)
 
-    return called
+    return call
 
 
 class _Wire:
@@ -49,7 +49,7 @@ class _Wire:
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
             raise self._library.ConnectError("nothing listens at this address", request=request)
-        to_app = self._library.ASGITransport(over_tls(app, self._peer), raise_app_exceptions=False)
+        to_app = self._library.ASGITransport(with_peer(app, self._peer), raise_app_exceptions=False)
         handled = to_app.handle_async_request(request)
         return await asyncio.shield(asyncio.create_task(handled, context=contextvars.Context()))
 
@@ -67,16 +67,16 @@ class MCPWire(_Wire, httpx2.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def alive(app: ASGIApp) -> AsyncIterator[None]:
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """Run an app's lifespan as a server does: in one task, from start to end."""
     sent: asyncio.Queue[Message] = asyncio.Queue()
     received: asyncio.Queue[Message] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
 
-    async def live() -> None:
+    async def run() -> None:
         await app(scope, sent.get, received.put)
 
-    living = asyncio.create_task(live())
+    living = asyncio.create_task(run())
     await sent.put({"type": "lifespan.startup"})
     started = await received.get()
     if started["type"] != "lifespan.startup.complete":

@@ -12,7 +12,7 @@ from zerotrust.audit.event_types import Refusal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import REQUEST
 from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, Reason
-from zerotrust.transport.responses import DeniedResponse, as_denied, only_one
+from zerotrust.transport.responses import DeniedResponse, as_denied, unwrap_group
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 """What is open while an app runs."""
@@ -41,7 +41,7 @@ def app_with(lifespan: Lifespan, recorder: Recorder) -> FastAPI:
 
 async def _refusal(error: Exception, recorder: Recorder) -> Response:
     """Return the answer for what a handler has raised.  Raises it if it is a bug: the gate records and answers it."""
-    raised = only_one(error)
+    raised = unwrap_group(error)
     refusal = as_denied(raised)
     if refusal.reason is Reason.FAILED:
         raise error

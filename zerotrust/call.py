@@ -10,7 +10,7 @@ from typing import Any, Literal
 from starlette.types import Message, Receive, Scope
 
 from zerotrust.audit import event_parts, event_types
-from zerotrust.audit.forms import named, sanitize
+from zerotrust.audit.forms import as_name, sanitize
 from zerotrust.audit.record import Link
 from zerotrust.context import RequestContext, Span
 from zerotrust.decision import Decision, Reason
@@ -65,7 +65,7 @@ class Call(RequestContext):
     """What to do when the request ends."""
 
     @property
-    def unfinished(self) -> Message | None:
+    def unfinished_answer(self) -> Message | None:
         """The first message of an answer that has begun and not ended."""
         ended = self.last is not self.first and self.last is not None and not self.last.get("more_body")
         return None if ended else self.first
@@ -97,29 +97,29 @@ class Call(RequestContext):
         self.message = message
         self.form = Form(self.form.metadata_url, self.form.dialect, request_id(message), parsed=True)
 
-    def received(self, message: Message) -> None:
+    def note_received(self, message: Message) -> None:
         """Note a message that was received."""
         self.request_digest.update(message.get("body", b""))
         self.request_read |= message["type"] == "http.request" and not message.get("more_body")
 
-    def sent(self, message: Message) -> None:
+    def note_sent(self, message: Message) -> None:
         """Note a message that is about to be sent."""
         self.first, self.last = self.first or message, message
         self.answer_digest.update(message.get("body", b""))
 
-    def decided(self, decision: Decision, policy: str | None = None) -> event_types.Request:
+    def request_event(self, decision: Decision, policy: str | None = None) -> event_types.Request:
         """Return the event for a decision about this request; `policy`: the policy version, where it was evaluated."""
         return event_types.Request(
             operation=sanitize(f"{self.scope['method']} {self.operation or self.scope['path']}"),
             decision=event_parts.Decided.of(decision, policy),
             peer=event_parts.Peer(id=self.peer.id) if self.peer.id else None,
             principal=event_parts.Caller.of(self.principal) if self.principal else None,
-            permission=named(self.permission) if self.permission else None,
+            permission=as_name(self.permission) if self.permission else None,
         )
 
     def outcome(self) -> event_types.Outcome:
         """Return the event for how this request ended."""
-        whole = self.first is not None and not self.unfinished
+        whole = self.first is not None and not self.unfinished_answer
         return event_types.Outcome(
             ended="cut_off" if self.ended == "complete" and not whole else self.ended,
             status=self.first["status"] if self.first else None,

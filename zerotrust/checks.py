@@ -115,7 +115,9 @@ class Checks:
     async def credentials(self, call: Call) -> None:
         """Refuses anything but one bearer token in one header.  RFC 6750 section 2.1."""
         call.permission = call.route.requires.hint
-        call.token = requests.bearer(call.scope["headers"], hint=call.permission)  # control: token-only-from-header
+        call.token = requests.bearer_token(
+            call.scope["headers"], hint=call.permission
+        )  # control: token-only-from-header
 
     @Step(TOKEN, *OF_TOKENS, Reason.KEYS_UNAVAILABLE, Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED)
     async def verify(self, call: Call) -> None:
@@ -183,7 +185,7 @@ class Checks:
     @Step(ALL, Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW, Reason.MALFORMED_BODY)
     async def body(self, call: Call) -> None:
         """Refuses a body that is too large, too slow, or no strict JSON object.  RFC 9110 section 15.5.14."""
-        read = requests.whole if call.route.requires.raw_body else requests.body
+        read = requests.read_body if call.route.requires.raw_body else requests.read_json_body
         call.receive, found = await read(call.scope["headers"], call.receive, most=call.route.requires.max_body)
         if isinstance(found, dict):
             call.parsed(found)
@@ -212,7 +214,7 @@ class Checks:
         if not call.by_certificate:
             self.counter.count(call.origin, "public")
         elif not call.route.requires.routine and not self.repeated(call, Reason.GRANTED):
-            self.recorder.ride(call.decided(Decision(allowed=True, reason=Reason.GRANTED)))
+            self.recorder.append_lazily(call.request_event(Decision(allowed=True, reason=Reason.GRANTED)))
             call.recorded = True
 
     async def _decide(self, call: Call, need: Need) -> Decision:
@@ -231,14 +233,14 @@ class Checks:
     async def write(self, call: Call, decision: Decision) -> None:
         """Record a decision, and return when it is on the disk.  Raises `Denied`."""
         call.policy = decision.policy or self.policy.version  # another one may be in force when the answer is signed
-        record = self.recorder.append(call.decided(decision, call.policy))
-        await self.recorder.written([record])
+        record = self.recorder.append(call.request_event(decision, call.policy))
+        await self.recorder.wait_until_written([record])
         call.record = record.result()
 
     def repeated(self, call: Call, reason: ReasonCode) -> bool:
         """Return whether to count this call only, because as many like it were just recorded in full as may be."""
         subject, party = (call.principal.subject, call.principal.party) if call.principal else (None, None)
-        return self.counter.repeated(subject, party, call.peer.id, reason, call.route.name)
+        return self.counter.count_verified(subject, party, call.peer.id, reason, call.route.name)
 
 
 STEPS: tuple[Step, ...] = (Checks.path, Checks.peer, Checks.turn, Checks.workload)

@@ -10,7 +10,7 @@ from typing import Any
 from zerotrust.audit import event_parts
 from zerotrust.audit.event_parts import Caller, Decided, Effect
 from zerotrust.audit.event_types import Access
-from zerotrust.audit.forms import named, sanitize
+from zerotrust.audit.forms import as_name, sanitize
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import REQUEST
 from zerotrust.decision import Decision, Denied, PolicyEngine, Question, Resource
@@ -33,19 +33,19 @@ class Decider:
     ) -> Coroutine[Any, Any, None]:
         """Decide whether a caller may do this with one resource, as `Service.decide` explains."""
 
-        def concluded(decision: Decision) -> Coroutine[Any, Any, None]:
-            known = {named(name): sanitize(text) for name, text in resource.attributes} if not decision else None
+        def conclude(decision: Decision) -> Coroutine[Any, Any, None]:
+            known = {as_name(name): sanitize(text) for name, text in resource.attributes} if not decision else None
             event = Access(
                 operation=sanitize(action),
                 resource=event_parts.Resource(
-                    kind=named(resource.kind), name=sanitize(resource.name), attributes=known
+                    kind=as_name(resource.kind), name=sanitize(resource.name), attributes=known
                 ),
                 decision=Decided.of(decision, self.policy.version),
                 principal=Caller.of(caller),
                 effect=effect if decision else None,
             )
             if calls := current_calls():
-                calls.about(sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
+                calls.note_resource(sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
             if not decision:  # control: denial-raised
                 self._recorder.write_before_answer(event)
                 denied = Denied(decision.reason, decision.detail)
@@ -56,10 +56,10 @@ class Decider:
         decision = self._revocations.of(caller)  # control: caller-not-revoked-at-decision
         if decision:  # the caller may have been revoked since the gate checked
             decision = self.policy.decide_on(caller, action, resource)
-        return concluded(decision) if isinstance(decision, Decision) else self._awaited(decision, caller, concluded)
+        return conclude(decision) if isinstance(decision, Decision) else self._await(decision, caller, concluded)
 
-    def _awaited(
-        self, deciding: Awaitable[Decision], caller: Principal, concluded: Callable[[Decision], Awaitable[None]]
+    def _await(
+        self, deciding: Awaitable[Decision], caller: Principal, conclude: Callable[[Decision], Awaitable[None]]
     ) -> Coroutine[Any, Any, None]:
         """Note at once, for the gate, that a decision is to be awaited.
 
@@ -74,7 +74,7 @@ class Decider:
             try:
                 decision = await deciding
                 status = self._revocations.of(caller)  # it may have been revoked meanwhile
-                await concluded(decision if status else status)  # control: caller-not-revoked-when-decided
+                await conclude(decision if status else status)  # control: caller-not-revoked-when-decided
                 raised = False
             except Exception as refusal:
                 undecided.refusals.append(refusal)
@@ -85,7 +85,7 @@ class Decider:
 
         return when_decided()
 
-    async def each(self, caller: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
+    async def decide_each(self, caller: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
         """Answer these questions in order, without a record.  Raises `Denied` if that cannot be decided now."""
         decided = self.policy.decide_each(caller, questions)
         decisions = decided if isinstance(decided, Sequence) else await decided

@@ -8,8 +8,8 @@ UNFINISHED = ".new"
 """Ends the name of a file that is being written.  What has it is of no account after a crash."""
 
 
-def written(path: Path, content: bytes, *, by: Path | None = None) -> None:
-    """Write a file that only its owner may read, in place of an older one; its name is durable after `synced`.
+def write_file(path: Path, content: bytes, *, by: Path | None = None) -> None:
+    """Write a file that only its owner may read, in place of an older one; its name is durable after `sync_folder`.
 
     `by`: the unfinished file, on the same file system; otherwise it lies beside `path`.  Raises `OSError`, and then
     `path` is what it was.
@@ -18,7 +18,7 @@ def written(path: Path, content: bytes, *, by: Path | None = None) -> None:
     unfinished.unlink(missing_ok=True)
     fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        _write(fd, content)
+        _write_all(fd, content)
         os.fsync(fd)
     except OSError:
         with suppress(OSError):
@@ -29,7 +29,7 @@ def written(path: Path, content: bytes, *, by: Path | None = None) -> None:
     unfinished.rename(path)
 
 
-def synced(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Return when the names in a folder are on the disk.  Raises `OSError`, and then that is unknown."""
     fd = os.open(folder, os.O_RDONLY)
     try:
@@ -38,7 +38,7 @@ def synced(folder: Path) -> None:
         os.close(fd)
 
 
-def _write(fd: int, content: bytes) -> None:
+def _write_all(fd: int, content: bytes) -> None:
     """Write all of it: the kernel may take a part at a time."""
     left = memoryview(content)
     while left:

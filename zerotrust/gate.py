@@ -51,17 +51,17 @@ class Gate(Checks):
 
         async def sending(message: Message) -> None:
             if call.unwritten:
-                await self.recorder.written(call.unwritten)
+                await self.recorder.wait_until_written(call.unwritten)
             if call.undecided and call.ended != "failed":  # control: decision-awaited
                 raise RuntimeError("the handler answers before it has awaited what it let the policies decide")
             if call.calls:
-                await call.calls.ended()  # an exchange that ends after the receipt would be on record only
-            for part in answer.passed(message):
+                await call.calls.wait_until_done()  # an exchange that ends after the receipt would be on record only
+            for part in answer.pass_on(message):
                 await send(part)
 
         async def receiving() -> Message:
             message = await receive()
-            call.received(message)
+            call.note_received(message)
             return message
 
         call = Call(
@@ -82,7 +82,7 @@ class Gate(Checks):
         finally:
             call.over.close()
             if call.recorded:
-                self.recorder.ride(call.outcome())
+                self.recorder.append_lazily(call.outcome())
 
     async def _receive_lifespan(self, receive: Receive) -> Message:
         message = await receive()
@@ -112,7 +112,7 @@ class Gate(Checks):
             return
         if ending := await self._run(call, send):
             await self._refuse(call, ending, send)
-            if first := call.unfinished:
+            if first := call.unfinished_answer:
                 await cut_off(ending, call.span.trace_id, send, first=first)
         else:
             call.ended = "complete"
@@ -163,7 +163,7 @@ class Gate(Checks):
         elif self.repeated(call, refusal.reason):
             pass
         elif call.principal is None:
-            self.recorder.ride(call.decided(decision))
+            self.recorder.append_lazily(call.request_event(decision))
         else:
             try:
                 await self.write(call, decision)

@@ -94,7 +94,7 @@ def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
         raise PolicyError(f"{name}: more than {MAX_JOINS} clauses, operators, calls and brackets in one statement")
 
 
-def _named(policies: str) -> set[Uid] | None:
+def _named_entities(policies: str) -> set[Uid] | None:
     """Return the entities that policies name; None if they are nested deeper than cedarpy reads, which Cedar does."""
     try:
         found = cedarpy.policies_to_pst(policies).static_policies.values()
@@ -135,7 +135,7 @@ class CedarPolicy:
                 raise PolicyError("; ".join(str(error) for error in checked.errors))
             self._policies = cedarpy.PolicySet.from_str(policies)
             self._entities = cedarpy.Entities.from_json_str(json.dumps(entities), schema)
-            self._some = Entities(entities, _named(policies))
+            self._some = Entities(entities, _named_entities(policies))
         except ValueError as error:
             raise PolicyError(str(error)) from error
         self._schema = cedarpy.Schema.from_str(schema)
@@ -193,7 +193,7 @@ class CedarPolicy:
             "context": context | ({"permission": permission} if permission else {}),
         }
         try:
-            entities = self._known(principal.party, resource) if resource.attributes else self._entities
+            entities = self._entities_with(principal.party, resource) if resource.attributes else self._entities
             answer = cedarpy.is_authorized(request, self._policies, entities, schema=self._schema)
         except ValueError as error:
             return Decision(allowed=False, reason=Reason.POLICY_ERROR, detail=str(error))
@@ -208,7 +208,7 @@ class CedarPolicy:
         rules = sorted(named.get(reason, reason) for reason in answer.diagnostics.reasons)
         return Decision(allowed=True, reason=Reason.GRANTED, rules=tuple(rules))
 
-    def _known(self, party: str, resource: Resource) -> cedarpy.Entities:
+    def _entities_with(self, party: str, resource: Resource) -> cedarpy.Entities:
         """Return the entities with the resource; of the others, what the decision can read, for adding copies them."""
         key = party if ("Party", party) in self._some else ""  # about all others there is the same to read
         if (resource.kind, resource.name) in self._some:

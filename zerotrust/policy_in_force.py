@@ -24,23 +24,23 @@ class PolicyInForce:
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission at this party, while the policies live."""
-        return self._named(self._engine.decide(principal, permission, audience)) if self._lives() else self._ended()
+        return self._label(self._engine.decide(principal, permission, audience)) if self._live() else self._expiry()
 
     def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:
         """Decide whether this caller may do this action on this resource, while the policies live."""
-        return self._named(self._engine.decide_on(principal, action, resource)) if self._lives() else self._ended()
+        return self._label(self._engine.decide_on(principal, action, resource)) if self._live() else self._expiry()
 
     def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
         """Decide several questions about this caller, in their order, while the policies live."""
-        return self._engine.decide_each(principal, questions) if self._lives() else [self._ended()] * len(questions)
+        return self._engine.decide_each(principal, questions) if self._live() else [self._expiry()] * len(questions)
 
-    def _lives(self) -> bool:
+    def _live(self) -> bool:
         return self._clock() < self._until()  # control: policy-lives
 
-    def _ended(self) -> Decision:
+    def _expiry(self) -> Decision:
         return Decision(allowed=False, reason=Reason.POLICY_EXPIRED, detail=f"policies {self.version}")
 
-    def _named(self, decision: Decision) -> Decision:
+    def _label(self, decision: Decision) -> Decision:
         """Return a decision with its version: the record of it may be written when another one is in force."""
         return replace(decision, policy=self.version)
 

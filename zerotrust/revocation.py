@@ -96,12 +96,12 @@ class Revocations:
         else:
             self._all.add(subject, cause, now)
         self._number = number
-        for passed in self._all.passed(now):  # control: follower-drops-expired-revocations
+        for passed in self._all.expired_entries(now):  # control: follower-drops-expired-revocations
             self._all.remove(passed)
         if cause is not None:
-            self._end(self._concerned(subject))
+            self._end(self._watches_of(subject))
 
-    def _concerned(self, subject: Revocable) -> Iterable[_Watch]:
+    def _watches_of(self, subject: Revocable) -> Iterable[_Watch]:
         if subject[0] != "before":
             return self._watches.get(subject, ())
         if whose := time_of(subject)[1]:
@@ -125,7 +125,9 @@ class Revocations:
     @contextmanager
     def watching(self, principal: Principal, on_revoked: OnRevoked) -> Iterator[None]:
         """Call `on_revoked` when this caller is revoked while the block runs; at once if it is revoked already."""
-        with self._watching(_Watch(partial(self._revoked_from, principal), on_revoked, _subjects(principal))) as watch:
+        with self._watching(
+            _Watch(partial(self._find_revocation, principal), on_revoked, _subjects(principal))
+        ) as watch:
             self._end((watch,))
             yield
 
@@ -137,7 +139,7 @@ class Revocations:
         def told(decision: Decision) -> None:
             on_revoked(replace(decision, reason=Reason.PEER_REVOKED))
 
-        with self._watching(_Watch(partial(self._first, subjects), told, subjects)):
+        with self._watching(_Watch(partial(self._first_revoked, subjects), told, subjects)):
             yield
 
     @contextmanager
@@ -164,39 +166,39 @@ class Revocations:
 
     def of(self, principal: Principal) -> Decision:
         """Decide whether a caller is revoked: session, user, client, every actor, the token and its ancestors."""
-        return self._decision(self._revoked_from(principal))
+        return self._decision(self._find_revocation(principal))
 
     def of_party(self, party: str) -> Decision:
         """Decide whether a party that calls without a token is revoked."""
-        return self._decision(self._first((("party", party),)))
+        return self._decision(self._first_revoked((("party", party),)))
 
-    def suspended(self, party: str) -> bool:
+    def is_suspended(self, party: str) -> bool:
         """Return whether a party is known to be suspended, however old that news is."""
         return self.of_party(party).reason is Reason.REVOKED
 
     def of_peer(self, party: str) -> Decision:
         """Decide whether a party that is about to be called is revoked: a reason that does not blame the caller."""
         decision = self.of_party(party)
-        return replace(decision, reason=Reason.PEER_REVOKED) if self.suspended(party) else decision
+        return replace(decision, reason=Reason.PEER_REVOKED) if self.is_suspended(party) else decision
 
     def _decision(self, revoked: Decision | None) -> Decision:
         if revoked is not None:  # first, because a known revocation counts even where the data is stale
             return revoked
         return _GOOD if self.fresh else _UNKNOWN  # control: revocations-fresh
 
-    def _revoked_from(self, principal: Principal) -> Decision | None:
+    def _find_revocation(self, principal: Principal) -> Decision | None:
         if not self._all.causes:
             return None
         for until, cause in self._all.times(principal.subject, (principal.client, *principal.actors)):
             if principal.chain_started_at <= until:  # control: chain-started-after-revocation
-                return _revoked(f"chain started before {until}: {cause}")
-        return self._first(_subjects(principal))
+                return _denial(f"chain started before {until}: {cause}")
+        return self._first_revoked(_subjects(principal))
 
-    def _first(self, subjects: Iterable[Revocable]) -> Decision | None:
+    def _first_revoked(self, subjects: Iterable[Revocable]) -> Decision | None:
         causes = self._all.causes
         for subject in subjects:
             if cause := causes.get(subject):
-                return _revoked(f"{' '.join(subject)}: {cause}")
+                return _denial(f"{' '.join(subject)}: {cause}")
         return None
 
 
@@ -211,5 +213,5 @@ def _subjects(principal: Principal) -> tuple[Revocable, ...]:
     )
 
 
-def _revoked(why: str) -> Decision:
+def _denial(why: str) -> Decision:
     return Decision(allowed=False, reason=Reason.REVOKED, detail=why)

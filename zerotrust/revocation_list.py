@@ -39,7 +39,7 @@ class RevocationList:
     def add(self, subject: Revocable, cause: str, at: float) -> None:
         """Revoke, from `at` on.  Raises `ValueError` for a malformed time."""
         if subject[0] == "before":
-            if self.covered(subject):
+            if self.covers(subject):
                 return
             until, whose = time_of(subject)
             if known := self._until.get(whose):
@@ -60,7 +60,7 @@ class RevocationList:
         if subject[0] == "before":
             del self._until[time_of(subject)[1]]
 
-    def covered(self, subject: Revocable) -> bool:
+    def covers(self, subject: Revocable) -> bool:
         """Return whether the list has a later time for the same tokens."""
         until, whose = time_of(subject)
         return whose in self._until and self._until[whose][0] > until
@@ -69,7 +69,7 @@ class RevocationList:
         """Return the listed time for the same tokens, if `subject` is a time."""
         return self._until.get(time_of(subject)[1], (0, None))[1] if subject[0] == "before" else None
 
-    def passed(self, now: float, most: int = MOST_FORGOTTEN) -> list[Revocable]:
+    def expired_entries(self, now: float, most: int = MOST_FORGOTTEN) -> list[Revocable]:
         """Return at most `most` expired entries, the oldest first."""
         old = (
             takewhile(lambda subject, life=life: self.since[subject] < now - life, line)  # type: ignore[misc]

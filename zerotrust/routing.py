@@ -40,7 +40,7 @@ class RouteTable:
         self._exact = {(method, path): row for (method, path), row in self._rows.items() if not compile_path(path)[2]}
         for method, path in self._exact:
             scope = {"type": "http", "method": method, "path": path, "headers": []}
-            if (by := _path(self._served(scope))) != path:  # control: exact-path-first
+            if (by := _path(self._matching_route(scope))) != path:  # control: exact-path-first
                 raise ValueError(f"{method} {path} is served by {by}: register the exact path first")
         if not all(type(it).matches in _BY_PATH for it in self._closed):
             self._exact = {}  # what was proven above may change
@@ -58,9 +58,9 @@ class RouteTable:
         if _CONTROL_CHARACTER.search(scope["path"]):  # control: path-characters
             raise Denied(Reason.MALFORMED_PATH)
         # control: unlisted-route-closed
-        return self._rows.get((scope["method"], _path(self._served(scope)) or ""), UNLISTED)
+        return self._rows.get((scope["method"], _path(self._matching_route(scope)) or ""), UNLISTED)
 
-    def _served(self, scope: Scope) -> RouteContext | None:
+    def _matching_route(self, scope: Scope) -> RouteContext | None:
         """Return the route that the app's router runs for a request: the first that matches."""
         with suppress(ValueError):  # a path that the router's own converter refuses, such as a number of 5,000 digits
             # control: first-route-that-matches

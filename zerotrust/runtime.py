@@ -49,12 +49,12 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
 
     async def live() -> None:
         workload = Workload()
-        async with workload.opened():
-            feed = follow(settings, workload)
-            async with feed.opened():
-                policy = in_force(feed.policies, feed.snapshot, feed)
+        async with workload.running():
+            feed = registry_feed(settings, workload)
+            async with feed.running():
+                policy = engine_for(feed.policies, feed.snapshot, feed)
                 service = compose(name, feed.snapshot, policy, settings, workload, feed.revocations)
-                feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
+                feed.on_change(lambda snapshot, policy: service.use(snapshot, engine_for(policy, snapshot, feed)))
                 await serve(service, service.app_from(create_app), workload, settings)
 
     uvloop.run(live())
@@ -81,7 +81,7 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
 
     def suspended(party: str) -> bool:
         """Without the registry, nobody learns of a reinstatement, and everything ends: docs/explain/limits.md."""
-        return party != registry and revocations.suspended(party)
+        return party != registry and revocations.is_suspended(party)
 
     calls = Connections(directory, svid, suspended=suspended)
     mcp_calls = MCPConnections(directory, svid, suspended=suspended)
@@ -97,7 +97,7 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
         data=settings.data,
         workload=workload,
         egress=EgressClients(
-            snapshot.called(),
+            snapshot.callees(),
             revocations=revocations,
             transport=calls,
             mcp_transport=mcp_calls,
@@ -122,7 +122,7 @@ def policy_of(document: PolicyDocument, registry: Registry, memory: int = CedarP
     )
 
 
-def in_force(bundle: Bundle | None, snapshot: RegistrySnapshot, feed: RegistryFeed) -> PolicyInForce | NoPolicy:
+def engine_for(bundle: Bundle | None, snapshot: RegistrySnapshot, feed: RegistryFeed) -> PolicyInForce | NoPolicy:
     """Return the engine for a version of the policies, for as long as the feed says that it lives.
 
     Without any, it is one that allows nothing.  Raises `PolicyError` if they do not fit the registry.
@@ -133,7 +133,7 @@ def in_force(bundle: Bundle | None, snapshot: RegistrySnapshot, feed: RegistryFe
     return PolicyInForce(engine, bundle.name, until=lambda: feed.policy.until, clock=NonDecreasingClock(time.time))
 
 
-def follow(settings: Settings, workload: Workload, own: Callable[[], Bundle] | None = None) -> RegistryFeed:
+def registry_feed(settings: Settings, workload: Workload, own: Callable[[], Bundle] | None = None) -> RegistryFeed:
     """Return the registry's feed, as this workload follows it; `own`: the policy authority's own policies."""
     address, party = without_slash(str(settings.registry)), settings.registry_party
     directory = bootstrap_directory(address, party, workload.svid.trust_domain)
@@ -167,7 +167,7 @@ async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Se
         raise WorkloadError(f"launched as {workload.svid.id}, and started as {service.name}")
     context = server_context(workload.svid, certificate_needed=not service.for_users)
     workload.on_renewal(lambda svid: use_svid(context, svid))
-    spare_what_is_loaded()
+    freeze_loaded()
     delivering = asyncio.create_task(_deliver(service))
     try:
         while service.name in service.registry.services and not service.revocations.fresh:  # noqa: ASYNC110 - by a clock
@@ -186,7 +186,7 @@ async def _deliver(service: Service) -> None:
         await service.delivery(ledger).run()
 
 
-def spare_what_is_loaded() -> None:
+def freeze_loaded() -> None:
     """Let the garbage collector look at what is made from now on only, and more rarely.
 
     A service keeps what it loads at its start; to look through it again and again is a pause of some milliseconds each

@@ -11,7 +11,7 @@ from zerotrust.call import Call
 from zerotrust.decision import Reason
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.receipts.calls import Calls
-from zerotrust.receipts.carried import HEADER, Carried, filled, taken
+from zerotrust.receipts.carried import HEADER, Carried, embed_receipts, parse_answer
 from zerotrust.receipts.receipt import KIND, Receipt, Recorded, Shown, digest_of
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
@@ -54,7 +54,7 @@ class Notary:
             resources=calls.resources,
             policy=policy,
             code=code,
-            calls=calls.asked(),
+            calls=calls.entries(),
             journal=Recorded(n=call.record.records, sha256=call.record.head) if call.record else None,
         )
         try:
@@ -83,7 +83,7 @@ class Sealing:
         self._start: Message | None = None
         self._over = False
 
-    def passed(self, message: Message) -> list[Message]:
+    def pass_on(self, message: Message) -> list[Message]:
         """Note a message that the app sends; return what is to be sent now.
 
         The piece with the place for receipts is the last one of an answer: nothing after it would be covered.
@@ -92,24 +92,26 @@ class Sealing:
         if self._over:
             return []
         if calls is None:
-            call.sent(message)
+            call.note_sent(message)
             return [message]
         if message["type"] == "http.response.start":
             self._start = message
             return []
         start, self._start = self._start, None
         if start:
-            call.sent(start)
-        place = taken(message.get("body", b"")) if calls.whole and (start or not _has_length(call.first)) else None
+            call.note_sent(start)
+        place = (
+            parse_answer(message.get("body", b"")) if calls.whole and (start or not _has_length(call.first)) else None
+        )
         if place is None or place.receipts or (start and _has_length(start) and message.get("more_body")):
-            call.sent(message)
+            call.note_sent(message)
             if start and calls.refusal and calls.brief and not message.get("more_body"):
                 start = self._with_header(start)
             return [start, message] if start else [message]
         message = {**message, "more_body": False}
-        call.sent(message)
+        call.note_sent(message)
         self._over = True
-        body = self._filled(calls, place)
+        body = self._with_receipts(calls, place)
         if start and _has_length(start):
             headers = [
                 (name, b"%d" % len(body) if name.lower() == b"content-length" else value)
@@ -124,10 +126,10 @@ class Sealing:
         self._call.receipt = digest_of(own) if own else None
         return {**start, "headers": [*start["headers"], (HEADER.encode(), own.encode())]} if own else start
 
-    def _filled(self, calls: Calls, place: Carried) -> bytes:
+    def _with_receipts(self, calls: Calls, place: Carried) -> bytes:
         call = self._call
         own = self._sign(call)
-        body = filled(place, [own, *calls.received]) if own else place.content
+        body = embed_receipts(place, [own, *calls.received_receipts]) if own else place.content
         if len(body) > MAX_ANSWER:  # the caller would not read it; without a receipt it does
             return place.content
         call.receipt = digest_of(own) if own else None

@@ -28,7 +28,7 @@ from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.event_parts import Decided, Effect
 from zerotrust.audit.event_types import Refusal, UntrustedPeer
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import Ledger, published_policy
+from zerotrust.audit.ledger import Ledger, fetch_policy
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import current_principal
 from zerotrust.decider import Decider
@@ -88,7 +88,7 @@ class Service:
         self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
         self.revocations, self.workload, self.snapshot = revocations, workload, snapshot
         self.clock, self._identity_http = clock, identity_http
-        self._elsewhere: PolicyEngine | None = None
+        self._external_engine: PolicyEngine | None = None
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
         self._delivery: Delivery | None = None
@@ -140,21 +140,21 @@ class Service:
     @property
     def for_users(self) -> bool:
         """Whether clients without a certificate call this party, as those of people do."""
-        return bool(self._expected().without_certificate)
+        return bool(self._expectations().without_certificate)
 
     def use(self, snapshot: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, from the next request on."""
-        policy = self._elsewhere or policy
+        policy = self._external_engine or policy
         self.snapshot, self._introspect.high_risk = snapshot, snapshot.registry.high_risk
         self._decider.policy = policy
         self.egress.use(snapshot, self.name)
         self.recorder.measurement = self._measurement
         for gate in self._gates:
-            gate.use(expected=self._expected(), policy=policy)
+            gate.use(expected=self._expectations(), policy=policy)
 
     def decide_by(self, engine: PolicyEngine) -> None:
         """Let this engine decide from now on, such as `AuthZEN`, instead of the policies that the registry sends."""
-        self._elsewhere = engine
+        self._external_engine = engine
         self.use(self.snapshot, engine)
 
     def guard(
@@ -173,7 +173,7 @@ class Service:
         gate = Gate(
             app=app,
             routes=RouteTable(routes, app),
-            expected=self._expected(),
+            expected=self._expectations(),
             keys=self.keys,
             policy=self._decider.policy,
             revocations=self.revocations,
@@ -197,7 +197,7 @@ class Service:
     def delivery(self, ledger: Ledger) -> Delivery:
         """Return what delivers this party's journal to the audit log, also what is left when the app ends."""
         registry, path = self.registry, self.data / JOURNAL
-        published = partial(published_policy, self.egress.authorities, registry.address(registry.authorities.registry))
+        published = partial(fetch_policy, self.egress.authorities, registry.address(registry.authorities.registry))
         self._delivery = Delivery(self.journal, path, ledger, Deletion(path, ledger, published))
         return self._delivery
 
@@ -206,8 +206,8 @@ class Service:
         if self._delivery:
             await self._delivery.finish()
 
-    def _expected(self) -> Expected:
-        return expected_at(self.name, self.registry, self.issuer)
+    def _expectations(self) -> Expected:
+        return expectations_of(self.name, self.registry, self.issuer)
 
     def department(self, named: str | None = None) -> str:
         """Return the one department of the current caller's task: the one it names, or the user's only one.
@@ -245,16 +245,16 @@ class Service:
         wanted = TokenRequest(self.registry.id(audience), frozenset(scopes), department, lifetime)
 
         @shielded
-        async def noted(calls: Calls) -> ExchangedToken | Denied:
+        async def exchange_and_note(calls: Calls) -> ExchangedToken | Denied:
             try:
                 token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
             except Denied as refusal:
-                calls.exchanged(wanted.audience, reason=str(refusal.reason))
+                calls.note_exchange(wanted.audience, reason=str(refusal.reason))
                 return refusal  # perhaps nobody waits for it any more
-            calls.exchanged(wanted.audience, token.token_id)
+            calls.note_exchange(wanted.audience, token.token_id)
             return token
 
-        if isinstance(token := await noted(current_calls() or Calls()), Denied):
+        if isinstance(token := await exchange_and_note(current_calls() or Calls()), Denied):
             raise token
         return token
 
@@ -296,7 +296,7 @@ class Service:
         things, caller = [*things], current_principal()
         if scope:
             caller = replace(caller, scopes=caller.scopes | {scope})
-        decisions = await self._decider.each(caller, [(action, as_resource(thing)) for thing in things])
+        decisions = await self._decider.decide_each(caller, [(action, as_resource(thing)) for thing in things])
         return [thing for thing, decision in zip(things, decisions, strict=True) if decision]
 
     async def usable(self, permissions: Iterable[str]) -> frozenset[str]:
@@ -305,7 +305,9 @@ class Service:
         Raises `Denied` if that cannot be decided now.
         """
         asked = sorted({*permissions})
-        decisions = await self._decider.each(current_principal(), [(permission, self._id) for permission in asked])
+        decisions = await self._decider.decide_each(
+            current_principal(), [(permission, self._id) for permission in asked]
+        )
         return frozenset(permission for permission, decision in zip(asked, decisions, strict=True) if decision)
 
     def app(self, *resources: AbstractAsyncContextManager[Any]) -> FastAPI:
@@ -325,7 +327,7 @@ class Service:
         return app_with(lifespan, self.recorder)
 
 
-def expected_at(name: str, registry: Registry, issuer: str) -> Expected:
+def expectations_of(name: str, registry: Registry, issuer: str) -> Expected:
     """Return what the party of this name expects of its callers, by the registry; `issuer`: of all tokens."""
     parties = registry.parties
     callers = {registry.id(caller) for caller, party in parties.items() if name in party.may_call}

@@ -16,7 +16,7 @@ class Shielding:
     def __init__(self) -> None:
         self.under_way: set[asyncio.Task[Any]] = set()
 
-    async def ended(self) -> None:
+    async def wait_until_done(self) -> None:
         """Return when every operation that was started has ended."""
         if self.under_way:
             await asyncio.wait(self.under_way)

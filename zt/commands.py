@@ -15,7 +15,7 @@ from rich.text import Text
 
 from zt import show as showing
 from zt.audit.commands import audit
-from zt.operators import Settings, as_operator, told
+from zt.operators import Settings, reporting_errors, run_as_operator
 from zt.output import Json, output
 from zt.party import parties
 from zt.policy import commands as policies
@@ -72,7 +72,7 @@ def zt(  # noqa: PLR0913 - one for each variable
 def reinstate_user(context: typer.Context, user: User, *, _json: Json = False) -> None:
     """Reinstate a revoked user."""
     revocation = {"kind": "user", "name": user}
-    answer = as_operator(context, lambda registry: registry.ask("POST", "/reinstatements", revocation))
+    answer = run_as_operator(context, lambda registry: registry.ask("POST", "/reinstatements", revocation))
     if answer["keycloak"] == "notified":
         told = f"user {user}: reinstated. They may sign in again; their earlier tokens stay refused."
     else:
@@ -86,9 +86,9 @@ def revocations(context: typer.Context, *, _json: Json = False) -> None:
 
     The start of a system sets each user's password, which revokes the tokens that the user had before.
     """
-    answer = as_operator(context, lambda registry: registry.ask("GET", "/revocations"))
+    answer = run_as_operator(context, lambda registry: registry.ask("GET", "/revocations"))
     fresh = showing.sources(answer["number"], answer["sources"], answer["entries"] - len(answer["revoked"]))
-    output.show(answer, *showing.revoked(answer["revoked"]), fresh)
+    output.show(answer, *showing.revocations(answer["revoked"]), fresh)
 
 
 @app.command()
@@ -104,10 +104,10 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
     from zt.errors import STARTED_BY
     from zt.people.sign_in import client_at
 
-    with told():
+    with reporting_errors():
         place = context.obj.place()
         keycloak = client_at(place.issuer, "", "", ca=place.ca)
-        found = asyncio.run(system.seen(place, keycloak.tls))
+        found = asyncio.run(system.check_parties(place, keycloak.tls))
     document = {"parties": [dataclasses.asdict(one) for one in found]}
     runs = any(one.state not in {"unreachable", "unresolved"} for one in found)
     next_step = "Operators see who is suspended: `zt party list`." if runs else f"Nothing runs: {STARTED_BY}"
@@ -119,6 +119,6 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
 @app.command()
 def reload(context: typer.Context, *, _json: Json = False) -> None:
     """Make the registry read registry.yaml and registry.lock again."""
-    answer = as_operator(context, lambda registry: registry.ask("POST", "/reload"))
+    answer = run_as_operator(context, lambda registry: registry.ask("POST", "/reload"))
     changed = ", ".join(answer["changed"])
     output.show(answer, Text(f"Reloaded; changed: {changed}" if changed else "Reloaded; nothing has changed."))

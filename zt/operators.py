@@ -32,7 +32,7 @@ MAX_WHY = 200
 """Characters of a reason: as many as the authorities take (`Why` of the policy authority, causes of the registry)."""
 
 
-def _reason(parameter: typer.CallbackParam, given: str) -> str:
+def _check_reason(parameter: typer.CallbackParam, given: str) -> str:
     """Return the reason that a command needs; exit with a message if it is none, before anybody signs in."""
     why = given.strip()
     if parameter.required and not re.fullmatch(rf"[^\x00-\x1f\x7f]{{1,{MAX_WHY}}}", why):
@@ -40,7 +40,7 @@ def _reason(parameter: typer.CallbackParam, given: str) -> str:
     return given
 
 
-Because = Annotated[str, typer.Option(help="the reason, for the record: one line", callback=_reason)]
+Because = Annotated[str, typer.Option(help="the reason, for the record: one line", callback=_check_reason)]
 NOTIFIED_AGAIN = "the registry notifies it again until it does, and there is nothing left to do here."
 
 
@@ -93,13 +93,13 @@ class Settings:
         """How the operator signs in."""
         from zt.people import browser, device
 
-        if self.device or not browser.usable():
+        if self.device or not browser.is_usable():
             return partial(device.sign_in, say=output.say)
         return partial(browser.sign_in, say=output.say, hint=self.user)
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def reporting_errors() -> Iterator[None]:
     """Exit with a message if what the block asks for fails."""
     from zerotrust.registry.reading import RegistryError
     from zt.errors import CommandError
@@ -112,29 +112,29 @@ def told() -> Iterator[None]:
         output.fail(str(error), "registry_unfit")
 
 
-def as_operator(context: typer.Context, do: Callable[["RegistryClient"], Awaitable[T]]) -> T:
+def run_as_operator(context: typer.Context, do: Callable[["RegistryClient"], Awaitable[T]]) -> T:
     """Sign the operator in at the registry, run `do`, and return its result; exit with a message if that fails."""
     from zt.people.registry_client import RegistryClient
 
-    return signed_in_at(RegistryClient, context, do)
+    return run_at(RegistryClient, context, do)
 
 
-def signed_in_at(kind: "type[C]", context: typer.Context, do: "Callable[[C], Awaitable[T]]") -> T:
-    """Sign the operator in at an authority, with this kind of client; otherwise as `as_operator`."""
+def run_at(kind: "type[C]", context: typer.Context, do: "Callable[[C], Awaitable[T]]") -> T:
+    """Sign the operator in at an authority, with this kind of client; otherwise as `run_as_operator`."""
     import asyncio
 
-    from zt.people.sign_in import signed_in
+    from zt.people.sign_in import operator_session
 
     settings: Settings = context.obj
 
-    async def done() -> T:
-        async with signed_in(kind, settings.place(), settings.way, settings.user) as authority:
+    async def run() -> T:
+        async with operator_session(kind, settings.place(), settings.way, settings.user) as authority:
             if not settings.user:
                 output.say(f"{authority.user} signed in.", {"signed_in": authority.user})
             return await do(authority)
 
-    with told():
-        return asyncio.run(done())
+    with reporting_errors():
+        return asyncio.run(run())
 
 
 def show_done(answer: dict[str, Any], shown: RenderableType, done: str, otherwise: str) -> None:

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from zt import show as showing
-from zt.operators import NOTIFIED_AGAIN, Because, as_operator, show_done
+from zt.operators import NOTIFIED_AGAIN, Because, run_as_operator, show_done
 from zt.output import Json, output
 
 parties = typer.Typer(no_args_is_help=True)
 
 
-def _name(given: str) -> str:
+def _check_name(given: str) -> str:
     """Return a party's name; exit with a message if it is malformed, because it becomes a part of a path."""
     from zerotrust.registry.model import NAME
     from zt.people.registry_client import no_party
@@ -23,28 +23,28 @@ def _name(given: str) -> str:
 
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="as in registry.yaml, for example agent/reader", callback=_name)
+    str, typer.Argument(metavar="NAME", help="as in registry.yaml, for example agent/reader", callback=_check_name)
 ]
 
 
 @parties.command("list")
 def show_all(context: typer.Context, *, _json: Json = False) -> None:
     """List all parties, each with its state."""
-    answer = as_operator(context, lambda registry: registry.ask("GET", "/parties"))
+    answer = run_as_operator(context, lambda registry: registry.ask("GET", "/parties"))
     output.show(answer, showing.parties(answer["parties"]))
 
 
 @parties.command("show")
 def show(context: typer.Context, name: Name, *, _json: Json = False) -> None:
     """Show one party, with its state and its approval."""
-    answer = as_operator(context, lambda registry: registry.party(name))
+    answer = run_as_operator(context, lambda registry: registry.party(name))
     output.show(answer, showing.party(answer))
 
 
 @parties.command()
 def suspend(context: typer.Context, name: Name, because: Because = "", *, _json: Json = False) -> None:
     """Suspend a party: calls by it and to it are refused, and its calls under way are cut off."""
-    suspended = as_operator(context, lambda registry: registry.suspend(name, because))
+    suspended = run_as_operator(context, lambda registry: registry.suspend(name, because))
     done = f"Suspended.  No party calls {name} or accepts its calls"
     show_done(suspended, showing.parties([suspended["party"]]), done, NOTIFIED_AGAIN)
 
@@ -52,7 +52,7 @@ def suspend(context: typer.Context, name: Name, because: Because = "", *, _json:
 @parties.command()
 def reinstate(context: typer.Context, name: Name, *, _json: Json = False) -> None:
     """Reinstate a suspended party."""
-    reinstated = as_operator(context, lambda registry: registry.reinstate(name))
+    reinstated = run_as_operator(context, lambda registry: registry.reinstate(name))
     done = f"Reinstated.  The other parties call {name} and accept its calls again"
     otherwise = f"it may issue no token to {name} yet.  Repeat the command when Keycloak answers."
     show_done(reinstated, showing.parties([reinstated["party"]]), done, otherwise)

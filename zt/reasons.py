@@ -14,7 +14,7 @@ _FILE = Path(__file__).with_suffix(".yaml")
 
 
 @cache
-def explained() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+def reason_texts() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
     """Return `meaning`, `cause` and `remedy` of each reason, by section and by reason; `granted` has a meaning only."""
     sections: dict[str, dict[str, dict[str, str]]] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     return sections
@@ -22,7 +22,7 @@ def explained() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
 
 @cache
 def _texts() -> Mapping[str, Mapping[str, str]]:
-    return {reason: texts for section in explained().values() for reason, texts in section.items()}
+    return {reason: texts for section in reason_texts().values() for reason, texts in section.items()}
 
 
 def meanings() -> Mapping[str, str]:

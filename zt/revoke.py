@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from zt.names import IDS
-from zt.operators import NOTIFIED_AGAIN, Because, Settings, as_operator, show_done
+from zt.operators import NOTIFIED_AGAIN, Because, Settings, run_as_operator, show_done
 from zt.output import Json, output
 
 revoking = typer.Typer(no_args_is_help=True)
@@ -16,7 +16,7 @@ Sid = Annotated[str, typer.Argument(metavar="SID", help="a session's id, as reco
 User = Annotated[str, typer.Argument(metavar="USER", help="by the name that they sign in with")]
 
 
-def _token_id(given: str) -> str:
+def _check_token_id(given: str) -> str:
     """Return a token's id; exit with a message if it is malformed, because the registry has no list of valid ids."""
     if not re.fullmatch(IDS, given):
         form = "ntrtte:0001058d-2f3f-18df-0847-ea6907555bcf"
@@ -25,7 +25,7 @@ def _token_id(given: str) -> str:
     return given
 
 
-Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it", callback=_token_id)]
+Jti = Annotated[str, typer.Argument(metavar="JTI", help="a token's id, as records have it", callback=_check_token_id)]
 InAdvance = Annotated[bool, typer.Option("--in-advance", help="also if no record here names it")]
 
 
@@ -58,12 +58,12 @@ def revoke_token(
 
 def _check_known(context: typer.Context, kind: str, name: str) -> None:
     """Exit with a message unless a record names it: nobody else could say that an id has a typo."""
-    from zt.audit.journals import named
+    from zt.audit.journals import is_named
     from zt.errors import CommandError
 
     settings: Settings = context.obj
     try:
-        if named(settings.journals, kind, name):
+        if is_named(settings.journals, kind, name):
             return
         why = f"No record in {settings.journals} names the {kind} {name}: check the id."
     except CommandError as error:
@@ -72,6 +72,6 @@ def _check_known(context: typer.Context, kind: str, name: str) -> None:
 
 
 def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
-    answer = as_operator(context, lambda registry: registry.revoke(kind, name, because))
+    answer = run_as_operator(context, lambda registry: registry.revoke(kind, name, because))
     done = f"Revoked.  No party accepts the {'tokens of the ' if kind != 'token' else ''}{kind} {name}"
     show_done(answer, Text(f"{kind} {name}: refused everywhere."), done, NOTIFIED_AGAIN)

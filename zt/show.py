@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from zt.status import Seen
+    from zt.status import Status
 
 _COLOURS = {"active": "green", "suspended": "red", "drifted": "yellow"}
 _BRIEF = "%m-%d %H:%M"
@@ -19,13 +19,13 @@ SIGNED_OUT = "keycloak: logout"
 
 def parties(found: Iterable[Mapping[str, Any]]) -> Table:
     """Return a table of parties, one line for each."""
-    table = listing("party", "state", "since", "why")
+    table = new_table("party", "state", "since", "why")
     for party in found:
         table.add_row(Text(party["name"]), _state(party), _since(party, _BRIEF), Text(party["cause"] or ""))
     return table
 
 
-def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
+def revocations(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
     """Yield a table of revocations, one line for each, or a sentence if there are none.
 
     Nobody has acted where somebody signed out, as `zt` does after each command: such sessions are only counted.
@@ -41,7 +41,7 @@ def revoked(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
         else:
             rows.append(one)
     if rows:
-        table = listing("what", "which", "since", "why")
+        table = new_table("what", "which", "since", "why")
         for one in rows:
             table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), Text(one["cause"]))
         yield table
@@ -93,9 +93,9 @@ SEEN = {
 """What a state of `status` means, and its colour."""
 
 
-def status(found: Iterable["Seen"]) -> Table:
+def status(found: Iterable["Status"]) -> Table:
     """Return a table of who answers, one line for each."""
-    table = listing("party", "at", "state")
+    table = new_table("party", "at", "state")
     for one in found:
         colour, means = SEEN[one.state]
         table.add_row(Text(one.name), Text(one.at), Text(means, colour))
@@ -107,10 +107,10 @@ def _state(found: Mapping[str, Any]) -> Text:
 
 
 def _since(found: Mapping[str, Any], form: str = "%Y-%m-%d %H:%M:%S") -> Text:
-    return Text(local(found["since"], form) if found["since"] else "")
+    return Text(local_time(found["since"], form) if found["since"] else "")
 
 
-def local(seconds: float, form: str = "%Y-%m-%d %H:%M") -> str:
+def local_time(seconds: float, form: str = "%Y-%m-%d %H:%M") -> str:
     """Return a time in seconds since the epoch, in the local time zone."""
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC).astimezone():{form}}"
 
@@ -124,7 +124,7 @@ def _why(found: Mapping[str, Any]) -> str:
     return f"it had drifted ({what}), and is as approved again: `zt party reinstate {found['name']}`"
 
 
-def listing(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
     """Return an empty table, of which only the last column is wrapped, because the others are copied or compared."""
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
@@ -136,6 +136,6 @@ def _lines(found: Iterable[str]) -> Text:
     return Text("\n".join(found))
 
 
-def at(seconds: int) -> str:
+def utc_time(seconds: int) -> str:
     """Return a time in words: seconds since the epoch."""
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%SZ}"

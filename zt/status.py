@@ -15,7 +15,7 @@ from zerotrust.spiffe.tls import user_context
 from zt.names import short
 from zt.people.authority_client import EXPIRED
 from zt.people.doors import REGISTRY, Place
-from zt.people.login import issuer_at
+from zt.people.login import issuer_endpoint
 
 SECONDS = 5
 """For a handshake."""
@@ -25,7 +25,7 @@ State = Literal["verified", "expired", "unverified", "unreachable", "unresolved"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Status:
     """What a party looks like from here."""
 
     name: str
@@ -33,7 +33,7 @@ class Seen:
     state: State
 
 
-async def seen(place: Place, by_name: ssl.SSLContext) -> list[Seen]:
+async def check_parties(place: Place, by_name: ssl.SSLContext) -> list[Status]:
     """Return what all parties of a system look like: Keycloak and the authorities first.
 
     `by_name`: the context of connections to those whose certificate has a DNS name and no SPIFFE ID.
@@ -43,7 +43,7 @@ async def seen(place: Place, by_name: ssl.SSLContext) -> list[Seen]:
     pinned = user_context(place.ca.read_text(), parties)
     keycloak = urlsplit(place.issuer)
     host = str(keycloak.hostname)
-    who = {KEYCLOAK: (host, issuer_at() or (host, keycloak.port or 443), by_name)}
+    who = {KEYCLOAK: (host, issuer_endpoint() or (host, keycloak.port or 443), by_name)}
     if place.attestation:
         name, dns_name, at = place.attestation
         who[name] = dns_name, at, by_name
@@ -52,7 +52,7 @@ async def seen(place: Place, by_name: ssl.SSLContext) -> list[Seen]:
         who[short(parties[dns_name])] = dns_name, places[dns_name], pinned
     states = await asyncio.gather(*(_state(*one) for one in who.values()))
     return [
-        Seen(name, f"{at[0]}:{at[1]}", state) for (name, (_, at, _)), state in zip(who.items(), states, strict=True)
+        Status(name, f"{at[0]}:{at[1]}", state) for (name, (_, at, _)), state in zip(who.items(), states, strict=True)
     ]
 
 

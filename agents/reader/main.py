@@ -42,7 +42,7 @@ def create_app(service: Service) -> ASGIApp:
             tool_token=lambda: service.exchange("tool/documents", "tool.read", lifetime=SECONDS_TO_READ),
         )
 
-    app = agent_app(service, answer, documents.opened())
+    app = agent_app(service, answer, documents.open())
     return service.guard(app, ROUTES, dialects=DIALECTS)
 
 

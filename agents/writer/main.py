@@ -38,7 +38,7 @@ def create_app(service: Service) -> ASGIApp:
             tool_token=lambda: service.exchange("tool/documents", "tool.write"),
         )
 
-    app = agent_app(service, answer, documents.opened())
+    app = agent_app(service, answer, documents.open())
     return service.guard(app, ROUTES, dialects=DIALECTS)
 
 

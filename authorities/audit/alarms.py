@@ -13,7 +13,7 @@ from authorities.audit.log import Log
 from authorities.audit.reconciliation import Reconciliation
 from zerotrust.audit.event import is_valid
 from zerotrust.audit.event_types import Alarm, Counts
-from zerotrust.authority.tiles import WIDTH, entries_of, path
+from zerotrust.authority.tiles import WIDTH, decode_bundle, tile_path
 from zerotrust.tlog.tree import InvalidLog
 
 AGAIN = 40 * WIDTH
@@ -46,7 +46,7 @@ class Alarms:
         size = self._log.size
         try:
             while self._compared is None or self._next < size:
-                self._record(await asyncio.to_thread(self._found, size))
+                self._record(await asyncio.to_thread(self._find, size))
         except (OSError, InvalidLog) as error:
             log.error("the exchanges in the log cannot be compared: %s", error)
 
@@ -62,13 +62,13 @@ class Alarms:
                     log.warning("%s: %d further alarms: %s", more.party, more.times, _MEANING[more.reason])
             self._raise(alarm)
 
-    def _found(self, size: int) -> list[Alarm | Counts]:
+    def _find(self, size: int) -> list[Alarm | Counts]:
         """Take the next leaves, of one bundle at most; at the start, all that are read again."""
         if self._compared is None:
             first = max(0, size - AGAIN) // WIDTH * WIDTH
             again = Reconciliation(self._registry, self._ledger, whole=first == 0)
             bundles = (self._leaves(at, size) for at in range(first, size, WIDTH))
-            missed = again.missed(chain.from_iterable(bundles))
+            missed = again.missing_alarms(chain.from_iterable(bundles))
             self._compared, self._next = again, size
             return missed
         leaves = self._leaves(self._next, size)
@@ -79,4 +79,4 @@ class Alarms:
         """Return the published leaves of this one's bundle, from it on.  Raises `OSError` and `InvalidLog`."""
         bundle = first // WIDTH
         width = min(WIDTH, size - bundle * WIDTH)
-        return entries_of(self._log.read(path("entries", bundle, width)), width)[first % WIDTH :]
+        return decode_bundle(self._log.read(tile_path("entries", bundle, width)), width)[first % WIDTH :]

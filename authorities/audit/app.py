@@ -49,9 +49,9 @@ _NO_STORE = {"cache-control": "no-store"}
 def create_app(service: Service) -> ASGIApp:
     """Return the audit authority, guarded."""
     ledger, recorded = Ledger(service), dict[tuple[str, ReasonCode], float]()  # a few for each party of the registry
-    app: FastAPI = service.app(ledger.opened())
+    app: FastAPI = service.app(ledger.running())
 
-    async def told(refusal: Denied) -> Response:
+    async def refuse(refusal: Denied) -> Response:
         """Answer; and record what a party that is as it should be does not do."""
         caller, now = str(current_peer().id), service.clock()
         before = recorded.get((caller, refusal.reason), -math.inf)
@@ -66,14 +66,14 @@ def create_app(service: Service) -> ASGIApp:
         try:
             return _head(ledger.intake.position(str(current_peer().id)))
         except Denied as refusal:
-            return await told(refusal)
+            return await refuse(refusal)
 
     @app.post(PATH)
     async def take(request: Request) -> Response:
         try:
             return _head(await ledger.intake.take(str(current_peer().id), await request.body()))
         except Denied as refusal:
-            return await told(refusal)
+            return await refuse(refusal)
 
     @app.get(f"{PATH}/{{number}}")
     async def in_log(number: Number, since: Size = 0) -> Response:
@@ -81,7 +81,7 @@ def create_app(service: Service) -> ASGIApp:
             found = await ledger.proof(str(current_peer().id), number, since)
         except (OSError, InvalidLog) as error:
             return DeniedResponse(Denied(AuditReason.NOT_IN_THE_LOG, str(error)))
-        return Response(found.json(), media_type="application/json", headers=_NO_STORE) if found else _not_yet()
+        return Response(found.json(), media_type="application/json", headers=_NO_STORE) if found else _not_in_log()
 
     @app.get("/log/{path:path}")
     async def log_file(path: str) -> Response:
@@ -98,14 +98,14 @@ def create_app(service: Service) -> ASGIApp:
     async def proof(sha256: str) -> Response:
         found = await ledger.index.find(receipt_term(str(current_peer().id), sha256))
         if not found:
-            return _not_yet()
+            return _not_in_log()
         entry, proof = await ledger.index.proof(found[-1], ledger.log.first(found[-1]))
         return JSONResponse({"entry": entry.decode(), "proof": str(proof)}, headers=_NO_STORE)
 
     return service.guard(app, ROUTES)
 
 
-def _not_yet() -> Response:
+def _not_in_log() -> Response:
     answer = {"error": "invalid_request", "reason": AuditReason.NOT_IN_THE_LOG}
     return JSONResponse(answer, 404, {**_NO_STORE, "retry-after": "1"})
 

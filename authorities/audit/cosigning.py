@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 import httpx
 
 from authorities.audit.log import Growth, LogError, OtherHistory
-from authorities.audit.others import Other
+from authorities.audit.others import ExternalWitness
 from zerotrust.authority.cosignature import KEY_HEADER
 from zerotrust.limits.answers import ask
-from zerotrust.tlog.checkpoint import cosigned_at
-from zerotrust.tlog.note import MAX_NOTE, Note, Signature, VerifierKey, signatures
+from zerotrust.tlog.checkpoint import cosignature_time
+from zerotrust.tlog.note import MAX_NOTE, Note, Signature, VerifierKey, parse_signatures
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
 
@@ -38,7 +38,7 @@ class Cosigners:
         registry: str,
         *,
         http: httpx.AsyncClient,
-        others: Callable[[], Sequence[Other]] = tuple,
+        others: Callable[[], Sequence[ExternalWitness]] = tuple,
         others_http: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,7 +58,7 @@ class Cosigners:
         Raises `LogError` without that one; `OtherHistory` if the registry has signed another history.
         """
         try:
-            found = await self._of_registry(growth)
+            found = await self._ask_registry(growth)
         except (httpx.HTTPError, OSError, ValueError) as error:
             if isinstance(error, LogError):
                 raise
@@ -66,11 +66,11 @@ class Cosigners:
         others = await asyncio.to_thread(self._others)
         if not others or not growth.checkpoint.size:
             return found
-        asked = await asyncio.gather(*(self._of_other(one, growth) for one in others))
+        asked = await asyncio.gather(*(self._ask_other(one, growth) for one in others))
         return [*found, *(signature for some in asked for signature in some)]
 
-    async def _of_registry(self, growth: Growth) -> list[Signature]:
-        status, text = await self._asked(self._http, self._registry, growth)
+    async def _ask_registry(self, growth: Growth) -> list[Signature]:
+        status, text = await self._ask(self._http, self._registry, growth)
         if status in {409, 422}:
             raise OtherHistory(
                 f"the registry has cosigned another history of this log than that on the disk ({status}: {text}): this "
@@ -78,47 +78,47 @@ class Cosigners:
             )
         if status != 200:
             raise LogError(f"the registry does not cosign ({status}): {text}")
-        cosigned = Note(growth.note.text, (*growth.note.signatures, *signatures(text)))
-        demanded, self._policy = self._policy or await self._published(), None
+        cosigned = Note(growth.note.text, (*growth.note.signatures, *parse_signatures(text)))
+        demanded, self._policy = self._policy or await self._fetch_policy(), None
         demanded.check(cosigned)  # what is published is what readers accept
         [witness] = demanded.witnesses.values()
         self._policy = demanded
-        return _own(witness, cosigned)
+        return _signature_of(witness, cosigned)
 
-    async def _published(self) -> TrustPolicy:
+    async def _fetch_policy(self) -> TrustPolicy:
         status, answer = await ask(self._http, "GET", f"{self._registry}/audit-policy", most=MAX_NOTE)
         if status != 200:
             raise LogError(f"the registry has no policy for the log ({status})")
         return policy(answer.decode())
 
-    async def _of_other(self, other: Other, growth: Growth) -> list[Signature]:
+    async def _ask_other(self, other: ExternalWitness, growth: Growth) -> list[Signature]:
         """Return the cosignature of a witness, or nothing."""
         if self._clock() < self._paused.get(other.address, 0.0) or not self._others_http:
             return []
         try:
             async with asyncio.timeout(WITHIN):
-                status, text = await self._asked(self._others_http, other.address, growth)
+                status, text = await self._ask(self._others_http, other.address, growth)
             if status != 200:
                 raise LogError(f"status {status}: {text}")
-            cosigned = Note(growth.note.text, signatures(text))
-            if cosigned_at(cosigned, other.key) is None:
+            cosigned = Note(growth.note.text, parse_signatures(text))
+            if cosignature_time(cosigned, other.key) is None:
                 raise InvalidLog("its answer has no signature of its own")
         except (httpx.HTTPError, OSError, ValueError) as error:
             self._paused[other.address] = self._clock() + PAUSE
             log.warning("the witness %s has not cosigned: %s", other.key.name, error or type(error).__name__)
             return []
-        return _own(other.key, cosigned)
+        return _signature_of(other.key, cosigned)
 
-    async def _asked(self, http: httpx.AsyncClient, address: str, growth: Growth) -> tuple[int, str]:
+    async def _ask(self, http: httpx.AsyncClient, address: str, growth: Growth) -> tuple[int, str]:
         """Return status and text of a witness's answer, asked again from where it stands if that is elsewhere."""
-        status, text = await self._sent(http, address, growth, self._held.get(address, growth.before))
+        status, text = await self._send(http, address, growth, self._held.get(address, growth.before))
         if status == 409 and (held := int(text)) <= growth.checkpoint.size:
-            status, text = await self._sent(http, address, growth, held)
+            status, text = await self._send(http, address, growth, held)
         if status == 200:
             self._held[address] = growth.checkpoint.size
         return status, text
 
-    async def _sent(self, http: httpx.AsyncClient, address: str, growth: Growth, old: int) -> tuple[int, str]:
+    async def _send(self, http: httpx.AsyncClient, address: str, growth: Growth, old: int) -> tuple[int, str]:
         request = await asyncio.to_thread(growth.since, old)
         content, headers = str(request).encode(), {KEY_HEADER: str(growth.key)}
         url = f"{address}/add-checkpoint"
@@ -127,7 +127,7 @@ class Cosigners:
         return status, text if status == 200 else text.strip()[:200]
 
 
-def _own(key: VerifierKey, note: Note) -> list[Signature]:
+def _signature_of(key: VerifierKey, note: Note) -> list[Signature]:
     """Return one cosignature of this witness, however often it signed: the checkpoint has room for one of each."""
     found = [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
     return found[:1]  # control: one-of-each-witness

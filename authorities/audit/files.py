@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from zerotrust.authority.tiles import HEIGHT, WIDTH, path, read_part
-from zerotrust.durable import synced, written
-from zerotrust.tlog.note import MAX_NOTE, Note, parsed
+from zerotrust.authority.tiles import HEIGHT, WIDTH, read_part, tile_path
+from zerotrust.durable import sync_folder, write_file
+from zerotrust.tlog.note import MAX_NOTE, Note, parse_note
 
 CHECKPOINT = "checkpoint"
 UNFINISHED = "unfinished"
@@ -52,9 +52,9 @@ class Files:
         for name, content in files.items():
             file = self._log / name
             self._make(file.parent)
-            written(file, content, by=self._log / UNFINISHED)
+            write_file(file, content, by=self._log / UNFINISHED)
         for folder in dict.fromkeys((self._log / name).parent for name in files):
-            synced(folder)
+            sync_folder(folder)
 
     def checkpoints(self) -> tuple[Note | None, Note | None]:
         """Return the published checkpoint, and the next one.  Raises `OSError` and `InvalidLog`."""
@@ -74,7 +74,7 @@ class Files:
 
         They are only in the way: `read` takes the full one instead.
         """
-        for name in _filled(size, added):
+        for name in _filled_tiles(size, added):
             folder = self._log / f"{name}.p"
             with suppress(OSError):
                 for file in folder.iterdir():
@@ -84,9 +84,9 @@ class Files:
 
     def _write(self, file: Path, note: Note) -> None:
         """Write a note that every reader can read.  Raises `OSError`, and `InvalidLog` for another one."""
-        parsed(content := str(note).encode())
-        written(file, content, by=file.parent / UNFINISHED)
-        synced(file.parent)
+        parse_note(content := str(note).encode())
+        write_file(file, content, by=file.parent / UNFINISHED)
+        sync_folder(file.parent)
 
     def _make(self, folder: Path) -> None:
         """Make a folder, and those above it, with their names on the disk: also one that a crash has left without."""
@@ -94,25 +94,25 @@ class Files:
             return
         self._make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-        synced(folder.parent)
+        sync_folder(folder.parent)
         self._durable.add(folder)
 
 
 def _note(file: Path) -> Note | None:
     try:
         with file.open("rb") as opened:
-            return parsed(opened.read(MAX_NOTE + 1))
+            return parse_note(opened.read(MAX_NOTE + 1))
     except FileNotFoundError:
         return None
 
 
-def _filled(size: int, added: int) -> Iterator[str]:
+def _filled_tiles(size: int, added: int) -> Iterator[str]:
     """Yield the paths of the tiles that were filled by the last entries of a log of this size."""
     level = 0
     while size >> HEIGHT * level:
         first = (max(0, size - added) >> HEIGHT * level) // WIDTH
         for index in range(first, (size >> HEIGHT * level) // WIDTH):
-            yield path(level, index)
+            yield tile_path(level, index)
             if not level:
-                yield path("entries", index)
+                yield tile_path("entries", index)
         level += 1

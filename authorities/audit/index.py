@@ -32,7 +32,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from authorities.audit.log import Log
 from authorities.audit.terms import Term, record_term, terms_of
-from zerotrust.authority.tiles import WIDTH, entries_of, path, reader
+from zerotrust.authority.tiles import WIDTH, decode_bundle, node_reader, tile_path
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.note import Note
@@ -81,7 +81,7 @@ class Index(Shielding):
         while True:
             try:
                 async with self._turn:
-                    if await asyncio.to_thread(self._taken, self._log.size):
+                    if await asyncio.to_thread(self._take_bundle, self._log.size):
                         return
             except _UNUSABLE as error:
                 log.warning("the index of the log cannot be %s: %s", "made again" if failed else "used", error)
@@ -98,12 +98,12 @@ class Index(Shielding):
         Raises `OSError` and `InvalidLog` if they cannot be read.
         """
         try:
-            return await self._searched(term)
+            return await self._search(term)
         except (DatabaseError, InvalidLog):
             async with self._turn:
                 await asyncio.to_thread(self._discard)
             await self.follow()
-            return await self._searched(term)
+            return await self._search(term)
 
     async def record(self, service: str, number: int) -> bytes | None:
         """Return the line of a journal with this number, as the log has it, or None if it is not published."""
@@ -123,14 +123,14 @@ class Index(Shielding):
 
     async def close(self) -> None:
         """Close the index when what was begun has ended."""
-        await self.ended()
+        await self.wait_until_done()
         self._dispose()
 
     def _proof(self, leaf: int, note: Note | None) -> tuple[bytes, Proof]:
         size = checkpoint_of(note).size if note else 0
         if not note or not 0 <= leaf < size:
             raise InvalidLog(f"leaf {leaf} is not published")
-        hashes = inclusion_proof(leaf, size, reader(self._log.read, size))
+        hashes = inclusion_proof(leaf, size, node_reader(self._log.read, size))
         return self._entry(leaf, size), Proof(leaf, tuple(hashes), note)
 
     def _entry(self, leaf: int, size: int) -> bytes:
@@ -138,27 +138,27 @@ class Index(Shielding):
         return self._bundle(bundle, min(WIDTH, size - bundle * WIDTH))[leaf % WIDTH]
 
     def _read_bundle(self, index: int, width: int) -> list[bytes]:
-        return entries_of(self._log.read(path("entries", index, width)), width)
+        return decode_bundle(self._log.read(tile_path("entries", index, width)), width)
 
-    def _taken(self, size: int) -> bool:
+    def _take_bundle(self, size: int) -> bool:
         """Take in one bundle of what is missing, and return whether nothing is."""
-        with self._opened().begin() as connection:
+        with self._open().begin() as connection:
             done = _size(connection)
             if done > size:
                 raise InvalidLog(f"it has {done} leaves, and the log {size}")
             if done < size:
                 first = done - done % WIDTH
-                _take(connection, first, self._bundle(first // WIDTH, min(WIDTH, size - first)), done)
+                _add_leaves(connection, first, self._bundle(first // WIDTH, min(WIDTH, size - first)), done)
                 done = min(first + WIDTH, size)
             return done == size
 
-    async def _searched(self, term: Term) -> list[int]:
+    async def _search(self, term: Term) -> list[int]:
         async with self._turn:
-            return await asyncio.to_thread(self._found, term, self._log.size)
+            return await asyncio.to_thread(self._query, term, self._log.size)
 
-    def _found(self, term: Term, size: int) -> list[int]:
+    def _query(self, term: Term, size: int) -> list[int]:
         query = select(_leaves.c.leaf).where(_leaves.c.kind == term.kind, _leaves.c.value == term.value)
-        with self._opened().begin() as connection:
+        with self._open().begin() as connection:
             found = list(connection.scalars(query.order_by(_leaves.c.leaf.desc()).limit(MOST_FOUND)))
         for leaf in found:
             # control: index-not-believed
@@ -166,10 +166,10 @@ class Index(Shielding):
                 raise InvalidLog(f"leaf {leaf} is not about {term.kind} {term.value}")
         return found
 
-    def _opened(self) -> Engine:
+    def _open(self) -> Engine:
         if self._engine is None:
             self._engine = create_engine(f"sqlite:///{self._path}")
-            event.listen(self._engine, "connect", _quick)
+            event.listen(self._engine, "connect", _sync_seldom)
             if not inspect(self._engine).has_table(_state.name):  # one that has lost others is damaged
                 _tables.create_all(self._engine)
         return self._engine
@@ -191,7 +191,7 @@ def _size(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(_state.c.size))) or 0)
 
 
-def _take(connection: Connection, first: int, entries: list[bytes], done: int) -> None:
+def _add_leaves(connection: Connection, first: int, entries: list[bytes], done: int) -> None:
     """Add the leaves from `done` on, of which `first` is the number of the first entry."""
     rows = [
         {"kind": term.kind, "value": term.value, "leaf": leaf}
@@ -205,7 +205,7 @@ def _take(connection: Connection, first: int, entries: list[bytes], done: int) -
     connection.execute(insert(_state).values(size=first + len(entries)))
 
 
-def _quick(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+def _sync_seldom(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     """Sync seldom: an index is made again if its end is lost, and it stays consistent."""
     cursor = connection.cursor()
     for setting in ("journal_mode=WAL", "synchronous=NORMAL"):

@@ -9,7 +9,7 @@ from functools import partial
 
 from authorities.audit.log import MAX_BATCH, Log, LogError
 from authorities.audit.reasons import AuditReason
-from authorities.audit.received import Writers, new_of, sent
+from authorities.audit.received import Writers, new_lines, parse_lines
 from zerotrust.audit.record import GENESIS, Link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.authority.budget import Budget
@@ -77,7 +77,7 @@ class Intake(Shielding):
     async def take(self, service: str, body: bytes) -> Link:
         """Take lines of a journal, and return where the log stands with it when they are published.
 
-        Raises `Denied`: see `sent` and `new_of`; `journal_busy` while lines of the same journal are on their
+        Raises `Denied`: see `parse_lines` and `new_lines`; `journal_busy` while lines of the same journal are on their
         way, or too much waits; `journal_too_fast` if the party has used its share up; `log_unavailable` if they cannot
         be published now.
         """
@@ -93,17 +93,17 @@ class Intake(Shielding):
             raise Denied(AuditReason.JOURNAL_TOO_FAST, "more than the share of one party")
         self._taking[service] = len(body)
         try:
-            given = await asyncio.to_thread(sent, body, service, self._only)
-            if not (new := await new_of(given, there, partial(self._lookup, service))):
+            given = await asyncio.to_thread(parse_lines, body, service, self._only)
+            if not (new := await new_lines(given, there, partial(self._lookup, service))):
                 return there
-            link = await self._published(service, new, given.link)
+            link = await self._enqueue(service, new, given.link)
             used = sum(len(line) + 1 + OF_A_RECORD for line in new)
             return link
         finally:
             share.give_back(cost - used)
             del self._taking[service]
 
-    async def _published(self, service: str, lines: Sequence[bytes], link: Link) -> Link:
+    async def _enqueue(self, service: str, lines: Sequence[bytes], link: Link) -> Link:
         self._came.set()
         if self._ended:
             raise Denied(AuditReason.LOG_UNAVAILABLE, str(ENDS))
@@ -115,7 +115,7 @@ class Intake(Shielding):
             raise Denied(AuditReason.LOG_UNAVAILABLE, str(error)) from error
         return link
 
-    async def quiet(self) -> None:
+    async def wait_until_quiet(self) -> None:
         """Return when no lines have come for a while, so that the last ones of all parties are here."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST):
@@ -135,7 +135,7 @@ class Intake(Shielding):
             await self._run()
         finally:
             self._ended = True
-            _tell(self._waiting.values(), ENDS)
+            _resolve(self._waiting.values(), ENDS)
             self._waiting.clear()
 
     async def _run(self) -> None:
@@ -186,9 +186,9 @@ class Intake(Shielding):
             failure = error
             raise
         finally:
-            _tell(batch.values(), failure)
+            _resolve(batch.values(), failure)
             if failure:
-                _tell(self._waiting.values(), failure)
+                _resolve(self._waiting.values(), failure)
                 self._waiting.clear()
         return len(lines)
 
@@ -204,7 +204,7 @@ def _first(waiting: Mapping[str, _Waiting], most: int) -> dict[str, _Waiting]:
     return batch
 
 
-def _tell(waiting: Iterable[_Waiting], failure: LogError | None) -> None:
+def _resolve(waiting: Iterable[_Waiting], failure: LogError | None) -> None:
     for one in waiting:
         if failure:
             one.published.set_exception(failure)

@@ -12,12 +12,12 @@ from authorities.audit.cosigning import Cosigners
 from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
-from authorities.audit.others import OthersIn
+from authorities.audit.others import WitnessFile
 from authorities.audit.received import writers
 from authorities.audit.terms import record_term
 from zerotrust.audit.ledger import InLog, NotDelivered
 from zerotrust.audit.record import Link
-from zerotrust.authority.tiles import reader
+from zerotrust.authority.tiles import node_reader
 from zerotrust.decision import Denied
 from zerotrust.service import Service
 from zerotrust.tlog.checkpoint import checkpoint_of
@@ -36,16 +36,16 @@ class Ledger:
 
     def __init__(self, service: Service) -> None:
         self._service, self._published = service, asyncio.Event()
-        service.before_end = self._quiet
+        service.before_end = self._wait_until_quiet
         self.log: Log
         self.index: Index
         self.intake: Intake
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Open the log, and publish what comes, for a block.  Raises `LogError`."""
         service, registry = self._service, self._service.registry
-        others, outside = await asyncio.to_thread(OthersIn, service.data / WITNESSES), httpx.AsyncClient()
+        others, outside = await asyncio.to_thread(WitnessFile, service.data / WITNESSES), httpx.AsyncClient()
         address = registry.address(registry.authorities.registry)
         cosigners = Cosigners(address, http=service.egress.authorities, others=others, others_http=outside)
         self.log = await Log.open(service.data, f"{registry.trust_domain}/audit", cosigners, clock=service.clock)
@@ -60,14 +60,14 @@ class Ledger:
             for one in work:
                 one.cancel()
             await asyncio.gather(*work, return_exceptions=True)
-            await self.intake.ended()
+            await self.intake.wait_until_done()
             await self.index.close()
             await self.log.close()
             await outside.aclose()
 
-    async def _quiet(self) -> None:
+    async def _wait_until_quiet(self) -> None:
         """Wait for the last records of those who end at the same time, or just have."""
-        await self.intake.quiet()
+        await self.intake.wait_until_quiet()
 
     async def proof(self, of: str, number: int, since: int) -> InLog | None:
         """Return the proof for a record of the journal `of`, and how the log grew; None if it is not published.
@@ -78,7 +78,7 @@ class Ledger:
             return None
         _, proof = await self.index.proof(found[0])
         size = checkpoint_of(proof.checkpoint).size
-        grown = await asyncio.to_thread(consistency_proof, since, size, reader(self.log.read, size))
+        grown = await asyncio.to_thread(consistency_proof, since, size, node_reader(self.log.read, size))
         return InLog(proof, tuple(grown))
 
     async def _follow(self) -> None:

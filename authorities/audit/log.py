@@ -26,11 +26,11 @@ from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import Link
 from zerotrust.authority.cosignature import Request
 from zerotrust.authority.leaf import Heads, heads_leaf, leaf_of
-from zerotrust.authority.note_key import NoteKey, kept_key, new_key
-from zerotrust.authority.tiles import WIDTH, Edge, entries_of, grown, path, reader, restored
+from zerotrust.authority.note_key import NoteKey, load_key, new_key
+from zerotrust.authority.tiles import WIDTH, Edge, append_entries, decode_bundle, node_reader, restore_edge, tile_path
 from zerotrust.errors import ZeroTrustError
 from zerotrust.shielded import Shielding, shielded
-from zerotrust.tlog.checkpoint import Checkpoint, check_signed, signed
+from zerotrust.tlog.checkpoint import Checkpoint, check_signed, sign_checkpoint
 from zerotrust.tlog.note import ED25519, MAX_NOTE, Note, Signature, VerifierKey
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
 
@@ -63,7 +63,7 @@ class Growth:
 
     def since(self, old: int) -> Request:
         """Return the request for a witness that cosigned this size last.  Blocks.  Raises `OSError`, `InvalidLog`."""
-        node = reader(self.files.read, self.checkpoint.size)
+        node = node_reader(self.files.read, self.checkpoint.size)
         return Request(old, tuple(consistency_proof(old, self.checkpoint.size, node)), self.note)
 
 
@@ -161,7 +161,7 @@ class Log(Shielding):
                 return
             await self.load()
             if self._next.note and self._next.edge.size > self.size:
-                await _done(partial(self._files.pend, self._next.note))  # its name may not be on the disk yet
+                await _in_thread(partial(self._files.pend, self._next.note))  # its name may not be on the disk yet
             await self._publish()
             self._finished = True
 
@@ -177,31 +177,31 @@ class Log(Shielding):
             if not self._finished:
                 raise LogError("what was begun has to be finished first")
             self._finished = False  # until all of this is done
-            self._next = await _done(partial(self._begun, lines, heads))
+            self._next = await _in_thread(partial(self._begin_batch, lines, heads))
             await self._publish()
             self._finished = True
 
     async def close(self) -> None:
         """Finish the step that is under way, then give the folder back."""
-        await self.ended()
+        await self.wait_until_done()
         self._files.close()
 
-    def _begun(self, lines: Sequence[bytes], heads: Mapping[str, Link]) -> _Standing:
+    def _begin_batch(self, lines: Sequence[bytes], heads: Mapping[str, Link]) -> _Standing:
         """Return where the log stands with this batch, when its files and its checkpoint are on the disk."""
         new = Heads(dict(heads), int(self._clock() * MICROSECONDS))
-        edge, files = grown(self._next.edge, [*lines, heads_leaf(new)])
+        edge, files = append_entries(self._next.edge, [*lines, heads_leaf(new)])
         self._files.add(files)
-        self._files.pend(note := self._signed(edge))
+        self._files.pend(note := self._sign(edge))
         return _Standing(edge, new, note)
 
     async def _publish(self) -> None:
         """Have the next checkpoint cosigned, and publish it unless it is published."""
         edge = self._next.edge
-        note = self._next.note or self._signed(edge)  # of an empty log, the registry confirms that it is one
+        note = self._next.note or self._sign(edge)  # of an empty log, the registry confirms that it is one
         cosigned = await self._cosign(Growth(note, self._checkpoint(edge), self.size, self.key, self._files))
         if edge.size > self.size:
-            published = _readable(note, cosigned)
-            await _done(partial(self._files.publish, published))
+            published = _with_cosignatures(note, cosigned)
+            await _in_thread(partial(self._files.publish, published))
             self._published = _Standing(edge, self._next.heads, published)
             self._recent.add(edge.size, published, time.monotonic())
         await asyncio.to_thread(self._files.prune, edge.size, MAX_BATCH)
@@ -209,23 +209,23 @@ class Log(Shielding):
     def _checkpoint(self, edge: Edge) -> Checkpoint:
         return Checkpoint(self._origin, edge.size, edge.root)
 
-    def _signed(self, edge: Edge) -> Note:
-        return signed(self._checkpoint(edge), self.key, self._key.private)
+    def _sign(self, edge: Edge) -> Note:
+        return sign_checkpoint(self._checkpoint(edge), self.key, self._key.private)
 
     async def load(self) -> None:
         """Read where the log stands, from its last files, as `open` and `finish` do.  Raises `LogError`."""
         try:
-            self._key, self._published, self._next = await asyncio.to_thread(self._stored)
+            self._key, self._published, self._next = await asyncio.to_thread(self._read_stored)
             if self.note and not self.first(self.size - 1):
                 self._recent.add(self.size, self.note, time.monotonic())
         except (OSError, ValueError) as error:
             raise LogError(f"the log cannot be read: {error}") from error
 
-    def _stored(self) -> tuple[NoteKey, _Standing, _Standing]:
+    def _read_stored(self) -> tuple[NoteKey, _Standing, _Standing]:
         """Return the key, where the published log stands, and where the next checkpoint does."""
         published, pending = self._files.checkpoints()
         file = self._files.key
-        key = (kept_key if published or pending or file.exists() else new_key)(file, self._origin, ED25519)
+        key = (load_key if published or pending or file.exists() else new_key)(file, self._origin, ED25519)
         there = self._standing(published, key.public)
         after = self._standing(pending, key.public) if pending and pending.text != there.text else there
         if after.edge.size < there.edge.size or (after is not there and after.edge.size == there.edge.size):
@@ -236,17 +236,17 @@ class Log(Shielding):
         if not note:
             return _NOTHING
         checkpoint = check_signed(note, key)
-        edge = restored(self._files.read, checkpoint.size)
+        edge = restore_edge(self._files.read, checkpoint.size)
         if edge.root != checkpoint.root:  # control: log-as-signed
             raise InvalidLog(f"its files are not those of the checkpoint of {checkpoint.size} entries")
         if not (last := edge.bundle):
-            last = tuple(entries_of(self._files.read(path("entries", checkpoint.size // WIDTH - 1)), WIDTH))
+            last = tuple(decode_bundle(self._files.read(tile_path("entries", checkpoint.size // WIDTH - 1)), WIDTH))
         if not isinstance(heads := leaf_of(last[-1]), Heads):
             raise InvalidLog("its last entry is not the heads of the journals")
         return _Standing(edge, heads, note)
 
 
-def _readable(note: Note, cosigned: Sequence[Signature]) -> Note:
+def _with_cosignatures(note: Note, cosigned: Sequence[Signature]) -> Note:
     """Return a checkpoint with its cosignatures: the registry's alone if no reader took a note with all of them."""
     whole = Note(note.text, (*note.signatures, *cosigned))
     if len(str(whole).encode()) > MAX_NOTE:  # control: checkpoint-has-room
@@ -254,7 +254,7 @@ def _readable(note: Note, cosigned: Sequence[Signature]) -> Note:
     return whole
 
 
-async def _done(write: Callable[[], T]) -> T:
+async def _in_thread(write: Callable[[], T]) -> T:
     """Write in a thread.  Raises `LogError`."""
     try:
         return await asyncio.to_thread(write)

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class ExternalWitness:
     """A witness beside the registry."""
 
     address: str
@@ -26,27 +26,27 @@ class Other:
     key: VerifierKey
 
 
-def others_of(text: str) -> list[Other]:
+def parse_witnesses(text: str) -> list[ExternalWitness]:
     """Return the witnesses of a policy file that have an address.  Raises `InvalidLog`."""
     found = policy(text)
     if len(found.addresses) > MOST_OTHERS:
         raise InvalidLog(f"{len(found.addresses)} witnesses with an address: at most {MOST_OTHERS} are asked")
-    return [Other(address.rstrip("/"), found.witnesses[name]) for name, address in found.addresses.items()]
+    return [ExternalWitness(address.rstrip("/"), found.witnesses[name]) for name, address in found.addresses.items()]
 
 
-class OthersIn:
+class WitnessFile:
     """The witnesses that a file names now: calling it reads the file again, if it has changed."""
 
     def __init__(self, file: Path) -> None:
         """Blocks.  Raises `LogError` if there is a file, and it is not valid."""
-        self._file, self._state, self._named = file, _state(file), others_in(file)
+        self._file, self._state, self._named = file, _file_state(file), read_witnesses(file)
 
-    def __call__(self) -> Sequence[Other]:
+    def __call__(self) -> Sequence[ExternalWitness]:
         """Return them; while the file is not valid, those of before.  Blocks."""
-        if (state := _state(self._file)) != self._state:
+        if (state := _file_state(self._file)) != self._state:
             self._state = state
             try:
-                self._named = others_in(self._file)
+                self._named = read_witnesses(self._file)
             except LogError as error:
                 log.error("%s; until then, those of before are asked", error)
             else:
@@ -54,7 +54,7 @@ class OthersIn:
         return self._named
 
 
-def _state(file: Path) -> tuple[int, ...]:
+def _file_state(file: Path) -> tuple[int, ...]:
     """Return what differs if a file has been written or replaced; nothing if there is none."""
     try:
         now = file.stat()
@@ -63,10 +63,10 @@ def _state(file: Path) -> tuple[int, ...]:
     return now.st_ino, now.st_mtime_ns, now.st_size
 
 
-def others_in(file: Path) -> list[Other]:
+def read_witnesses(file: Path) -> list[ExternalWitness]:
     """Return the witnesses that this file names, if there is one.  Blocks.  Raises `LogError` if it is not valid."""
     try:
-        return others_of(file_content(file, MAX_NOTE).decode())
+        return parse_witnesses(file_content(file, MAX_NOTE).decode())
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

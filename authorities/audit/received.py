@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from authorities.audit.reasons import AuditReason
-from zerotrust.audit.event import misnamed
+from zerotrust.audit.event import misnamed_field
 from zerotrust.audit.event_types import Alarm, Data, Issued, RegistryChange
-from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, after, hash_of, link_before
+from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, hash_of, link_before, next_link
 from zerotrust.audit.tail import MOST_LINES
 from zerotrust.authority.leaf import Record, leaf_of
 from zerotrust.decision import Denied
@@ -27,7 +27,7 @@ def writers(registry: Registry) -> Writers:
     return {Alarm: {registry.id(own.audit)}, Issued: {registry.id(own.registry)}, RegistryChange: changing}
 
 
-class Sent(NamedTuple):
+class SentLines(NamedTuple):
     """Lines of one journal, which are one chain."""
 
     before: Link
@@ -36,7 +36,7 @@ class Sent(NamedTuple):
     """Where the journal stands after them."""
 
 
-def sent(body: bytes, service: str, only: Writers) -> Sent:
+def parse_lines(body: bytes, service: str, only: Writers) -> SentLines:
     """Return the lines of a request, each a record of this service that continues the one before.  Pure.
 
     `only`: who alone writes records of a kind.
@@ -53,12 +53,12 @@ def sent(body: bytes, service: str, only: Writers) -> Sent:
     link = before = link_before(lines[0])
     try:
         for line in lines:
-            link = after(link, line)
+            link = next_link(link, line)
     except ChangedRecord as error:
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"not one chain: {error}") from error
     if before.records == 0 and before != GENESIS:
         raise Denied(AuditReason.JOURNAL_MALFORMED, "its first record names one before it")
-    return Sent(before, lines, link)
+    return SentLines(before, lines, link)
 
 
 def _check_author(line: bytes, service: str, only: Writers) -> None:
@@ -74,7 +74,7 @@ def _check_author(line: bytes, service: str, only: Writers) -> None:
     # No token that is accepted has more.
     if caller and max(len(caller.actors), len(caller.lineage)) > MAX_ACTORS:  # control: delivered-chain-bounded
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"a record's caller has more than {MAX_ACTORS} actors or ancestors")
-    if field := misnamed(leaf.event):  # control: delivered-names-have-a-form
+    if field := misnamed_field(leaf.event):  # control: delivered-names-have-a-form
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"{field} of a record has not the form of a name")
     if leaf.event.service != service:  # control: journal-of-the-caller
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")
@@ -83,7 +83,7 @@ def _check_author(line: bytes, service: str, only: Writers) -> None:
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of type {data.type}, which only an authority writes")
 
 
-async def new_of(given: Sent, there: Link, known: Known) -> Sequence[bytes]:
+async def new_lines(given: SentLines, there: Link, known: Known) -> Sequence[bytes]:
     """Return the lines that the log does not have yet; `there`: where it stands with the journal.
 
     Raises `Denied`: `journal_elsewhere`, with where the log stands; and `journal_changed` if a line that the log has is
@@ -91,18 +91,18 @@ async def new_of(given: Sent, there: Link, known: Known) -> Sequence[bytes]:
     """
     before, lines, _ = given
     if before.records > there.records:
-        raise _refused(AuditReason.JOURNAL_ELSEWHERE, there, "lines between are left out")
+        raise _refusal(AuditReason.JOURNAL_ELSEWHERE, there, "lines between are left out")
     old = there.records - before.records
     if old > len(lines):
         last = await known(given.link.records)
         if last in (None, lines[-1]):
-            raise _refused(AuditReason.JOURNAL_ELSEWHERE, there, "it has these lines")
+            raise _refusal(AuditReason.JOURNAL_ELSEWHERE, there, "it has these lines")
     else:
         same = (hash_of(lines[old - 1]) if old else before.head) == there.head  # control: journal-goes-on-from-the-log
         if same:
             return lines[old:]  # control: delivered-once
     number = before.records + await _first_changed(lines[:old], before, known)
-    raise _refused(AuditReason.JOURNAL_CHANGED, there, f"record {number} is another now")
+    raise _refusal(AuditReason.JOURNAL_CHANGED, there, f"record {number} is another now")
 
 
 async def _first_changed(lines: Sequence[bytes], before: Link, known: Known) -> int:
@@ -122,6 +122,6 @@ async def _first_changed(lines: Sequence[bytes], before: Link, known: Known) -> 
     return changed
 
 
-def _refused(reason: AuditReason, there: Link, why: str) -> Denied:
+def _refusal(reason: AuditReason, there: Link, why: str) -> Denied:
     more = {"n": there.records, "sha256": there.head}
     return Denied(reason, f"the log has {there.records} records of this journal: {why}", more=more)

@@ -113,12 +113,12 @@ class Reconciliation:
         self._until = self._patient_until = self._left_out = self._minute = 0
         self._begun = False
 
-    def missed(self, leaves: Iterable[bytes]) -> list[Alarm | Counts]:
+    def missing_alarms(self, leaves: Iterable[bytes]) -> list[Alarm | Counts]:
         """Take leaves of an earlier time.  Return the alarms that are not among them.  Raises as `take`."""
         found, recorded = list[Alarm | Counts](), Counter[Alarm | Counts]()
         for leaf in leaves:
             found += self.take(leaf)
-            recorded.update(self._raised(leaf))
+            recorded.update(self._recorded_alarms(leaf))
         missing = list[Alarm | Counts]()
         for alarm in found:
             if recorded[alarm]:
@@ -127,7 +127,7 @@ class Reconciliation:
                 missing.append(alarm)
         return missing
 
-    def _raised(self, leaf: bytes) -> Iterator[Alarm | Counts]:
+    def _recorded_alarms(self, leaf: bytes) -> Iterator[Alarm | Counts]:
         if not _RAISED.search(leaf):
             return
         content = leaf_of(leaf)
@@ -143,7 +143,7 @@ class Reconciliation:
             return []
         content = leaf_of(leaf)
         if isinstance(content, Heads):
-            return [*self._told(self._compared(content.time), content.time)]
+            return [*self._limit_alarms(self._compare(content.time), content.time)]
         event = content.event
         self._note_time(event.service, event.time)
         match event.data:
@@ -151,30 +151,30 @@ class Reconciliation:
                 if event.service != self._registry:  # control: issuer-told-by-registry
                     return []
                 for token in tokens or ():
-                    self._of(token.client).awaited[token.token_id] = _Awaited(token)
+                    self._party(token.client).awaited[token.token_id] = _Awaited(token)
                 self._until = max(self._until, until)
             case Exchange(audience=audience, principal=caller) if max(len(audience), len(caller.subject)) > LONGEST:
                 return []
             case Exchange(decision=decision, token_id=str(name), principal=caller) if decision.allowed:
                 if not _ID.fullmatch(name):  # control: alarm-names-an-id
                     return []
-                self._of(event.service).journalled[name] = _Journalled(event.time, caller.subject)
+                self._party(event.service).journalled[name] = _Journalled(event.time, caller.subject)
             case Exchange(audience=audience, principal=caller):
-                attempts, attempt = self._of(event.service).attempts, _Attempt(audience, caller.subject)
+                attempts, attempt = self._party(event.service).attempts, _Attempt(audience, caller.subject)
                 of_late = [at for at in attempts.get(attempt, ()) if at >= event.time - 2 * LATER]
                 attempts[attempt] = [*of_late[-MOST_ATTEMPTS:], event.time]
         return []
 
-    def _of(self, name: str) -> _Party:
+    def _party(self, name: str) -> _Party:
         return self._parties[name]  # control: exchanges-by-party
 
     def _note_time(self, service: str, time: int) -> None:
-        party = self._of(service)
+        party = self._party(service)
         party.latest = max(time, party.latest)
         if service == self._registry:
             self._oldest = min(time, self._oldest or time)
 
-    def _told(self, found: Iterable[Alarm], now: int) -> Iterator[Alarm | Counts]:
+    def _limit_alarms(self, found: Iterable[Alarm], now: int) -> Iterator[Alarm | Counts]:
         """Yield alarms of a batch that was written at `now`; and at the end of a minute, how many were left out."""
         if now // MINUTE != self._minute:
             self._minute = now // MINUTE
@@ -185,12 +185,12 @@ class Reconciliation:
                         yield Counts(repeated=(more,))
                 party.alarms.clear()
         for alarm in found:
-            seen = self._of(alarm.party).alarms
+            seen = self._party(alarm.party).alarms
             seen[alarm.cause] += 1
             if seen[alarm.cause] <= IN_FULL:  # control: alarms-of-a-cause-counted
                 yield alarm
 
-    def _compared(self, now: int) -> Iterator[Alarm]:
+    def _compare(self, now: int) -> Iterator[Alarm]:
         """Compare after a batch that was written at `now`."""
         if not self._begun and not self._whole:
             self._left_out = now + AFTER_A_PAUSE
@@ -199,13 +199,13 @@ class Reconciliation:
         self._begun, self._oldest, self._until = True, None, min(self._until, now)
         for name, party in [*self._parties.items()]:
             party.believe_nothing_later(now)  # control: no-time-after-delivery
-            yield from self._issued(party, now)
-            yield from self._invented(name, party)  # control: journalled-exchange-issued
+            yield from self._check_issued(party, now)
+            yield from self._check_journalled(name, party)  # control: journalled-exchange-issued
 
-    def _issued(self, party: _Party, now: int) -> Iterator[Alarm]:
+    def _check_issued(self, party: _Party, now: int) -> Iterator[Alarm]:
         for name, awaited in [*party.awaited.items()]:
             awaited.since = awaited.since or now
-            done, cause = self._found(awaited, party, now)
+            done, cause = self._judge(awaited, party, now)
             awaited.silent |= cause == "silent"
             if done:
                 del party.awaited[name]
@@ -213,7 +213,7 @@ class Reconciliation:
                 token = awaited.token
                 yield Alarm(cause=cause, party=token.client, token_id=name, at=token.time, subject=token.subject)
 
-    def _invented(self, party_id: str, party: _Party) -> Iterator[Alarm]:
+    def _check_journalled(self, party_id: str, party: _Party) -> Iterator[Alarm]:
         for name, made in [*party.journalled.items()]:
             if made.at < self._left_out:
                 del party.journalled[name]
@@ -221,7 +221,7 @@ class Reconciliation:
                 del party.journalled[name]
                 yield Alarm(cause="unknown", party=party_id, token_id=name, at=made.at, subject=made.subject)
 
-    def _found(self, awaited: _Awaited, party: _Party, now: int) -> tuple[bool, AlarmCause | None]:
+    def _judge(self, awaited: _Awaited, party: _Party, now: int) -> tuple[bool, AlarmCause | None]:
         """Return whether a token need not be waited for any longer, and what there is to say of it."""
         token = awaited.token
         if _explains(party, token):

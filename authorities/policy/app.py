@@ -12,9 +12,9 @@ from starlette.types import ASGIApp
 
 from authorities.policy.authzen_routes import ROUTES as OF_AUTHZEN
 from authorities.policy.authzen_routes import add_authzen_routes
-from authorities.policy.first import target
+from authorities.policy.first import target_of
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.office import Office
+from authorities.policy.office import PolicyActivation
 from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.pdp import PointInForce
@@ -43,7 +43,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         clock=service.clock,
     )
     on_renewal(publisher.renew)
-    office = Office(
+    office = PolicyActivation(
         versions,
         publisher.publish,
         lambda: service.registry,
@@ -71,7 +71,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
                 work.cancel()
                 with suppress(asyncio.CancelledError):
                     await work
-            await office.ended()
+            await office.wait_until_done()
 
     app: FastAPI = service.app(publishing())
     add_operator_routes(app, office, Inquiries(versions, lambda: service.registry))
@@ -82,4 +82,4 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
 
 def in_force_now(version: Summary) -> RegistryChange:
     """Return the event that states that a version is in force, and no newer one."""
-    return RegistryChange(action="in_force", target=target(version))
+    return RegistryChange(action="in_force", target=target_of(version))

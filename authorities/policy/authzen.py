@@ -101,7 +101,7 @@ def questions(told: Mapping[str, Any]) -> list[Question | BadRequest] | None:
     if len(batch) > MAX_EVALUATIONS:
         raise BadRequest(f"evaluations has {len(batch)} elements, at most {MAX_EVALUATIONS} are answered")
     defaults = {key: _object(told, key) for key in (*REQUIRED, "context") if key in told}
-    return [_one(defaults, number, each) for number, each in enumerate(batch)]
+    return [_read_evaluation(defaults, number, each) for number, each in enumerate(batch)]
 
 
 def semantic(told: Mapping[str, Any]) -> str:
@@ -112,16 +112,16 @@ def semantic(told: Mapping[str, Any]) -> str:
     return str(found)
 
 
-def _one(defaults: Mapping[str, Any], number: int, each: Any) -> Question | BadRequest:
+def _read_evaluation(defaults: Mapping[str, Any], number: int, each: Any) -> Question | BadRequest:
     if not isinstance(each, dict):
         return BadRequest(f"evaluations[{number}] is not an object")
     try:
-        return question({**defaults, **each, **_completed(defaults, each)})
+        return question({**defaults, **each, **_complete(defaults, each)})
     except BadRequest as error:
         return BadRequest(f"evaluations[{number}]: {error}")
 
 
-def _completed(defaults: Mapping[str, Any], each: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(defaults: Mapping[str, Any], each: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a question replaces of the defaults, with the names that it leaves out (scenario, 3.2.7)."""
     return {
         key: {name: defaults[key][name] for name in names if name in defaults[key]} | each[key]

@@ -85,7 +85,7 @@ async def evaluations(point: DecisionPoint, told: Mapping[str, Any], turn: Turn)
     found: list[dict[str, Any]] = []
     for one in batch:
         await turn()
-        answer = _refused(one) if isinstance(one, BadRequest) else point.decide(one)
+        answer = _refusal(one) if isinstance(one, BadRequest) else point.decide(one)
         found.append(answer.as_json())
         if answer.decision is stop:
             break
@@ -101,5 +101,5 @@ def metadata(address: str) -> dict[str, str]:
     }
 
 
-def _refused(error: BadRequest) -> Answer:
+def _refusal(error: BadRequest) -> Answer:
     return Answer(decision=False, context={"error": {"status": 400, "message": str(error)}})

@@ -41,7 +41,7 @@ def add_authzen_routes(app: FastAPI, point: Callable[[], DecisionPoint], address
 
     @app.get(API)
     async def only_posted(request: Request) -> Response:
-        return PlainTextResponse("send the question by POST", 405, {"allow": "POST", **_echoed(request)})
+        return PlainTextResponse("send the question by POST", 405, {"allow": "POST", **_echo_headers(request)})
 
     @app.post(API)
     async def ask(request: Request) -> Response:
@@ -57,6 +57,6 @@ def add_authzen_routes(app: FastAPI, point: Callable[[], DecisionPoint], address
         return kind(body, status, {**headers, **_NO_STORE})
 
 
-def _echoed(request: Request) -> dict[str, str]:
+def _echo_headers(request: Request) -> dict[str, str]:
     found = request.headers.get("x-request-id")
     return {} if found is None else {"x-request-id": found}

@@ -112,10 +112,10 @@ class _Reader:
             action: str = told["asks for"]
             at: str | Resource = self._id(told["at"])
         else:
-            action, at = told["does"], _known("document", told["document"], self.documents)
-        return Row(line, self._who(told), action, at, answer == "yes", told["by"], told["because"])
+            action, at = told["does"], _look_up("document", told["document"], self.documents)
+        return Row(line, self._caller(told), action, at, answer == "yes", told["by"], told["because"])
 
-    def _who(self, told: Mapping[str, str]) -> Principal:
+    def _caller(self, told: Mapping[str, str]) -> Principal:
         """Return the caller; `orchestrator > agent/writer` is the writer, whom the orchestrator has called.
 
         A client that users sign in with, alone, is the user in person.
@@ -130,7 +130,7 @@ class _Reader:
             subject=told["user"],
             actors=() if in_person else tuple(ids),
             scopes=told["scopes"].split(),
-            groups=_known("user", told["user"], self.groups),
+            groups=_look_up("user", told["user"], self.groups),
         )
 
     def _id(self, name: str) -> str:
@@ -138,7 +138,7 @@ class _Reader:
         return self.registry.id(name) if name in self.registry.parties else name
 
 
-def rows(text: str, registry: Registry) -> list[Row]:
+def read_rows(text: str, registry: Registry) -> list[Row]:
     """Return the questions of a table.  Raises `TableError`, with all rows that are wrong."""
     reader, found, wrong = _Reader(registry), list[Row](), list[str]()
     header: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ def _add(kind: str, name: str, one: T, table: dict[str, T]) -> None:
     table[name] = one
 
 
-def _known(kind: str, name: str, table: Mapping[str, T]) -> T:
+def _look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
         raise ValueError(f"the {kind} {name!r} is in no table above: correct the name, or add a row there")
     return table[name]

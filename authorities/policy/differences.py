@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from authorities.policy.decisions import SAID, Row, TableError, rows
+from authorities.policy.decisions import SAID, Row, TableError, read_rows
 from authorities.policy.versions import Content
 from zerotrust.decision import Decision
 from zerotrust.limits.bounded import cut
@@ -41,13 +41,13 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
     found = dict[Changed, tuple[bool, bool]]()
     for row in (*_rows(old, registry), *_rows(new, registry)):
         one, other = row.ask(before), row.ask(after)
-        if (said := _said(one)) != (says := _said(other)):
+        if (said := _outcome(one)) != (says := _outcome(other)):
             changed = Changed(*row.words(registry), cut(said, LONGEST_SAID), cut(says, LONGEST_SAID))
             found[changed] = one.allowed is other.allowed, one.allowed
     return sorted(found, key=found.__getitem__)
 
 
-def told(old: Content, new: Content, registry: Registry) -> dict[str, Any]:
+def describe(old: Content, new: Content, registry: Registry) -> dict[str, Any]:
     """Return `same`, whether all files are; `answers`, or None if one does not fit this registry; and how many `more`
     there are.
     """
@@ -61,10 +61,10 @@ def told(old: Content, new: Content, registry: Registry) -> dict[str, Any]:
 def _rows(content: Content, registry: Registry) -> Iterator[Row]:
     """Yield the questions of a table; none if it does not fit this registry, which is told elsewhere."""
     try:
-        yield from rows(content.table, registry)
+        yield from read_rows(content.table, registry)
     except TableError:
         return
 
 
-def _said(decision: Decision) -> str:
+def _outcome(decision: Decision) -> str:
     return f"{SAID[decision.allowed]} ({', '.join(decision.rules) if decision.allowed else decision.reason})"

@@ -62,18 +62,18 @@ class Explanations:
 
         self._document, self._registry = document, registry
         parsed = zip(rules_of(document.policies), cedar.as_json(document.policies), strict=True)
-        self._rules = [(rule, policy, self._alone(policy)) for rule, policy in parsed]
+        self._rules = [(rule, policy, self._build(policy)) for rule, policy in parsed]
         self._conditions = dict[str, list[tuple[str, CedarPolicy]]]()
 
-    def _alone(self, policy: dict[str, Any], *conditions: Any) -> CedarPolicy:
+    def _build(self, policy: dict[str, Any], *conditions: Any) -> CedarPolicy:
         body = [{"kind": "when", "body": condition} for condition in conditions]
         text = cedar.text_of(policy | {"conditions": body})
         return policy_of(self._document.model_copy(update={"policies": text}), self._registry)
 
-    def _asked(self, rule: Rule, policy: dict[str, Any]) -> list[tuple[str, CedarPolicy]]:
+    def _conditions_of(self, rule: Rule, policy: dict[str, Any]) -> list[tuple[str, CedarPolicy]]:
         """Return each condition of a rule in words, and by itself: made once it is asked, for each takes 10 ms."""
         if rule.place not in self._conditions:
-            self._conditions[rule.place] = [(in_words(one), self._alone(policy, one)) for one in _conditions(policy)]
+            self._conditions[rule.place] = [(in_words(one), self._build(policy, one)) for one in _conditions(policy)]
         return self._conditions[rule.place]
 
     def nearest(self, who: Principal, action: str, at: str | Resource) -> list[Near]:
@@ -91,7 +91,7 @@ class Explanations:
             return decided.allowed
 
         found = [
-            Near(rule, (*lacking, *(words for words, engine in self._asked(rule, policy) if not holds(engine))))
+            Near(rule, (*lacking, *(words for words, engine in self._conditions_of(rule, policy) if not holds(engine))))
             for rule, policy, any_caller in self._rules
             if holds(any_caller)
         ]

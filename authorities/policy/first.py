@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from authorities.policy import fit
-from authorities.policy.office import told
+from authorities.policy.office import limit_problems
 from authorities.policy.versions import FIRST, Summary, Versions, VersionsError
-from zerotrust.audit.chain import begins_after, lines
+from zerotrust.audit.chain import lines, link_before_oldest
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.audit.forms import Text, sanitize
-from zerotrust.audit.record import ChangedRecord, event_of, followed
+from zerotrust.audit.record import ChangedRecord, event_of, last_link
 from zerotrust.registry.model import Registry
 
 _TARGET = re.compile(r"policy (\d{1,9}) ([0-9a-f]{64})")
 _log = logging.getLogger(__name__)
 
 
-def target(version: Summary) -> Text:
+def target_of(version: Summary) -> Text:
     """Return what records call a version."""
     return sanitize(f"policy {version.number} {version.digest}")
 
 
-def recorded(journal: Path) -> frozenset[tuple[int, str]]:
+def versions_on_record(journal: Path) -> frozenset[tuple[int, str]]:
     """Return number and digest of each version that this journal has put on record, and not taken back.  Blocks.
 
     Raises `VersionsError` if its chain is broken.
@@ -41,7 +41,7 @@ def recorded(journal: Path) -> frozenset[tuple[int, str]]:
 
     if journal.exists():
         try:
-            followed(begins_after(journal), read())
+            last_link(link_before_oldest(journal), read())
         except ChangedRecord as changed:
             text = f"{journal}: {changed}.  Restore it from a backup: docs/explain/failures.md."
             raise VersionsError(text) from changed
@@ -69,16 +69,16 @@ def begin(versions: Versions, registry: Registry) -> None:
                 versions.add(active.content, by=None, why=why, of=active.number)
             return
         why = f"version {active.number} is unfit"
-        _log.error("version %d is unfit, and so not in force: %s", active.number, _listed(problems))
+        _log.error("version %d is unfit, and so not in force: %s", active.number, _bullets(problems))
     first = versions.first()
     if problems := fit.problems(first, registry, versions.operators):
         raise VersionsError(
-            f"policies/ may not be published as the first version, so nothing is in force:{_listed(problems)}\nCorrect "
-            "them until `make check` finds nothing, then start again; in containers, build the images anew."
+            f"policies/ may not be published as the first version, so nothing is in force:{_bullets(problems)}\n"
+            "Correct them until `make check` finds nothing, then start again; in containers, build the images anew."
         )
     versions.add(first, by=None, why=why)
 
 
-def _listed(problems: list[str]) -> str:
-    first, further = told(problems)
+def _bullets(problems: list[str]) -> str:
+    first, further = limit_problems(problems)
     return "".join(f"\n- {one}" for one in first) + (f"\nand {further} more." if further else "")

@@ -12,9 +12,9 @@ from uuid import uuid4
 from cedarpy import pst
 
 from authorities.policy.callers import caller, calls
-from authorities.policy.decisions import FILE, Row, TableError, rows
+from authorities.policy.decisions import FILE, Row, TableError, read_rows
 from authorities.policy.rules import Rule, rules_of
-from authorities.policy.unread import unread
+from authorities.policy.unread import check_text
 from authorities.policy.versions import Content
 from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy, PolicyError
@@ -44,11 +44,11 @@ def problems(content: Content, registry: Registry, operators: Collection[str] = 
 
     `operators`: the subjects of operators who are known; each of them keeps the right to roll the policies back.
     """
-    if why := unread(content):
+    if why := check_text(content):
         return why
     document, table, wrong = content.document, list[Row](), list[str]()
     try:
-        table = rows(content.table, registry)
+        table = read_rows(content.table, registry)
     except TableError as error:
         wrong = error.lines
     places, refused = of_files(content.policies)

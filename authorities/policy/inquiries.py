@@ -26,7 +26,7 @@ class Inquiries:
 
     async def version(self, number: int) -> Version:
         """Return a version.  Raises `Denied` if it is not kept, or damaged."""
-        return await kept(self.versions, number)
+        return await get_version(self.versions, number)
 
     async def explain(self, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
         """Explain refusals, each by the version that decided; None where that is not kept, or fits no longer.
@@ -36,20 +36,20 @@ class Inquiries:
         found = dict[int, dict[str, Any] | None]()
         async with self._turn:
             for name in dict.fromkeys(one.policy for one in asked):
-                version = await self._named(name)
+                version = await self._version_named(name)
                 those = [(place, one) for place, one in enumerate(asked) if one.policy == name]
-                explained = await asyncio.to_thread(_explained, version, self._registry(), [one for _, one in those])
+                explained = await asyncio.to_thread(_explain_each, version, self._registry(), [one for _, one in those])
                 found |= zip([place for place, _ in those], explained, strict=True)
         return [found[place] for place in range(len(asked))]
 
     async def sentences(self, name: str) -> dict[str, str] | None:
         """Return the sentence of each rule of a version, by the rule's id; None if the version is not kept."""
-        if not (version := await self._named(name)):
+        if not (version := await self._version_named(name)):
             return None
         rules = await asyncio.to_thread(rules_of, version.content.document.policies)
         return {rule.id: rule.sentence for rule in rules}
 
-    async def _named(self, name: str) -> Version | None:
+    async def _version_named(self, name: str) -> Version | None:
         try:
             version = await self.version(int(name.partition("-")[0]))
         except Denied:
@@ -57,7 +57,7 @@ class Inquiries:
         return version if version.name == name else None
 
 
-def _explained(version: Version | None, registry: Registry, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
+def _explain_each(version: Version | None, registry: Registry, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
     try:
         explanations = Explanations(version.content.document, registry) if version else None
         return [_nearest(explanations, one) if explanations else None for one in asked]
@@ -72,7 +72,7 @@ def _nearest(explanations: Explanations, asked: Asked) -> dict[str, Any]:
     return {"allowed": any(not one.missed for one in near), "rules": rules}
 
 
-async def kept(versions: Versions, number: int) -> Version:
+async def get_version(versions: Versions, number: int) -> Version:
     """Return a version.  Raises `Denied` if it is not kept, or damaged."""
     try:
         return await asyncio.to_thread(versions.version, number)

@@ -10,10 +10,10 @@ from pathlib import Path
 import uvloop
 
 from authorities.policy.app import create_app
-from authorities.policy.first import begin, recorded
+from authorities.policy.first import begin, versions_on_record
 from authorities.policy.versions import Versions, content_of
 from zerotrust.registry.policy_bundle import Bundle
-from zerotrust.runtime import compose, end_if_first_process, follow, in_force, serve
+from zerotrust.runtime import compose, end_if_first_process, engine_for, registry_feed, serve
 from zerotrust.service import JOURNAL
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -35,21 +35,21 @@ class PolicySettings(Settings):
 async def live(settings: PolicySettings) -> None:
     """Serve until stopped.  Raises `VersionsError` or `RegistryError` if there are no policies fit to decide by."""
     folder = settings.data / "versions"
-    on_record = await asyncio.to_thread(recorded, settings.data / JOURNAL)
+    on_record = await asyncio.to_thread(versions_on_record, settings.data / JOURNAL)
     versions = await asyncio.to_thread(Versions, folder, lambda: content_of(settings.policies), on_record)
     workload = Workload()
-    async with workload.opened():
-        feed = follow(settings, workload, own=lambda: own(versions))
-        async with feed.opened():
+    async with workload.running():
+        feed = registry_feed(settings, workload, own=lambda: bundle_in_force(versions))
+        async with feed.running():
             await asyncio.to_thread(begin, versions, feed.snapshot.registry)
-            policy = in_force(own(versions), feed.snapshot, feed)
+            policy = engine_for(bundle_in_force(versions), feed.snapshot, feed)
             service = compose(NAME, feed.snapshot, policy, settings, workload, feed.revocations)
-            feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
+            feed.on_change(lambda snapshot, policy: service.use(snapshot, engine_for(policy, snapshot, feed)))
             app = service.app_from(lambda it: create_app(it, versions, workload.on_renewal))
             await serve(service, app, workload, settings)
 
 
-def own(versions: Versions) -> Bundle:
+def bundle_in_force(versions: Versions) -> Bundle:
     """Return the version in force; here its life does not end."""
     return Bundle(versions.active.number, versions.active.content.document, versions.active.at, math.inf)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from authorities.policy import differences, fit
-from authorities.policy.inquiries import kept, unavailable
+from authorities.policy.inquiries import get_version, unavailable
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError
 from zerotrust.decision import Denied
@@ -29,7 +29,7 @@ Record = Callable[[Summary], Awaitable[object]]
 """Returns when that is on the disk.  Raises `Denied`."""
 
 
-class Office(Shielding):
+class PolicyActivation(Shielding):
     """Tests policies, activates them, and rolls them back."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Office(Shielding):
         """Return what is wrong with a content, and what differs from the version in force.  Nothing is kept."""
         active = self.versions.active
         problems, further = await asyncio.to_thread(self._problems, content)
-        differing = await asyncio.to_thread(differences.told, active.content, content, self._registry())
+        differing = await asyncio.to_thread(differences.describe, active.content, content, self._registry())
         return {"active": active.number, "problems": problems, "further_problems": further, **differing}
 
     @shielded
@@ -72,15 +72,15 @@ class Office(Shielding):
                 version = await asyncio.to_thread(self.versions.add, content, by=by, why=why, of=of)
             except VersionsError as error:
                 raise unavailable(error) from error
-            await self._published(version)
+            await self._publish_version(version)
             return version.summary
 
     async def rollback(self, number: int, *, by: str, why: str, after: int | None = None) -> Summary:
         """Put the content of an older version into force, as a new one.  `after`, and what it raises: as `activate`."""
-        content = (await kept(self.versions, number)).content
+        content = (await get_version(self.versions, number)).content
         return await self.activate(content, by=by, why=why, after=after, of=number)
 
-    async def _published(self, version: Version) -> None:
+    async def _publish_version(self, version: Version) -> None:
         recorded = False
         try:
             await self._record(version.summary)  # before any other party decides by it
@@ -100,10 +100,10 @@ class Office(Shielding):
             raise
 
     def _problems(self, content: Content, *by: str) -> tuple[list[str], int]:
-        return told(fit.problems(content, self._registry(), {*by, *self.versions.operators}))
+        return limit_problems(fit.problems(content, self._registry(), {*by, *self.versions.operators}))
 
 
-def told(problems: list[str]) -> tuple[list[str], int]:
+def limit_problems(problems: list[str]) -> tuple[list[str], int]:
     """Return as many problems, and as much of each, as anybody is told; and how many more there are."""
     first = problems[:MOST_PROBLEMS]
     return [cut(one, LONGEST_PROBLEM) for one in first], len(problems) - len(first)

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from authorities.policy.first import target
+from authorities.policy.first import target_of
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.office import Office
+from authorities.policy.office import PolicyActivation
 from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
 from authorities.policy.versions import Content, Summary, Why
 from zerotrust.audit.event_parts import Caller
@@ -70,7 +70,7 @@ class Questions(_Shape):
         return refused
 
 
-def add_operator_routes(app: FastAPI, office: Office, inquiries: Inquiries) -> None:
+def add_operator_routes(app: FastAPI, office: PolicyActivation, inquiries: Inquiries) -> None:
     """Add the routes in `ROUTES`."""
 
     @app.get("/versions")
@@ -110,7 +110,7 @@ def change(version: Summary) -> RegistryChange:
     """Return the event for a version that the current operator puts into force."""
     return RegistryChange(
         action="rollback" if version.of else "activate",
-        target=target(version),
+        target=target_of(version),
         cause=sanitize(version.why),
         principal=Caller.of(current_principal()),
     )

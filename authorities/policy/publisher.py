@@ -57,7 +57,7 @@ class Publisher:
                 raise Denied(PolicyReason.REGISTRY_UNAVAILABLE, f"{type(error).__name__} {error}") from error
         if answer.status_code == 204:
             return
-        why = f"the registry answers {answer.status_code}: {_said(answer)}"
+        why = f"the registry answers {answer.status_code}: {_refusal_reason(answer)}"
         if answer.status_code in (409, 422):  # it has judged them; whatever else it answers is not about them
             raise Denied(PolicyReason.POLICY_UNFIT, why, advice=why)
         raise Denied(PolicyReason.REGISTRY_UNAVAILABLE, why)
@@ -90,7 +90,7 @@ class Publisher:
         return self._signed[2]
 
 
-def _said(answer: httpx.Response) -> str:
+def _refusal_reason(answer: httpx.Response) -> str:
     try:
         said = strict_object(answer.content)
     except ValueError:

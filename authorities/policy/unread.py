@@ -15,7 +15,7 @@ _SPARED = re.compile(rf"(@description\s*\(\s*)?(?:{NO_CODE.pattern})", re.DOTALL
 _FOREIGN = re.compile(r"[^\x00-\x7F]")
 
 
-def unread(content: Content) -> list[str]:
+def check_text(content: Content) -> list[str]:
     """Return why these policies are not even read, each with its file and line; or nothing."""
     return (
         [*_characters(content)]  # control: policies-printable
@@ -41,11 +41,11 @@ def _letters(content: Content) -> Iterator[str]:
     What people are told of a rule, its description and comments, may be in any language.
     """
     for name, text in {**content.policies, SCHEMA: content.cedar_schema}.items():
-        if foreign := _FOREIGN.search(_SPARED.sub(_without_what_is_spared, text)):
+        if foreign := _FOREIGN.search(_SPARED.sub(_blank_spared, text)):
             sign, line = ord(foreign[0]), text.count("\n", 0, foreign.start()) + 1
             yield f"{name}, line {line}: the character U+{sign:04X}: in a text, write it as \\u{{{sign:X}}}"
 
 
-def _without_what_is_spared(found: re.Match[str]) -> str:
+def _blank_spared(found: re.Match[str]) -> str:
     """Return what a comment or a text is for `_letters`: a text that is no description stays."""
     return " " * len(found[0]) if found[1] or found[0].startswith("/") else found[0]

@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from authorities.policy.decisions import FILE, MAX_TABLE
 from zerotrust.authority.snapshot_files import MAX_POLICY_FILES, SCHEMA, policy_files
-from zerotrust.durable import synced, written
+from zerotrust.durable import sync_folder, write_file
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.lock import Digest
 from zerotrust.registry.policy_bundle import MAX_STEP
-from zerotrust.registry.reading import RegistryError, content
+from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 
 MAX_BYTES = 2 * MAX_POLICY + MAX_TABLE
@@ -123,15 +123,15 @@ def content_of(folder: Path) -> Content:
         return Content(
             policies=policies,
             cedar_schema=_text(folder / SCHEMA),
-            table=content(folder / FILE, most=MAX_TABLE).decode(),
+            table=read_content(folder / FILE, most=MAX_TABLE).decode(),
         )
     except ValidationError as error:
-        raise RegistryError(f"{folder}: {what_is_wrong(error)}") from error
+        raise RegistryError(f"{folder}: {first_error(error)}") from error
     except UnicodeDecodeError as error:
         raise RegistryError(f"{folder}: {error}") from error
 
 
-def what_is_wrong(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """Return the first thing that is wrong with a content, and where."""
     first = error.errors()[0]
     return ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
@@ -167,13 +167,13 @@ class Versions:
         except OSError as error:
             raise VersionsError(f"{folder} cannot be read: {error}.") from error
         if (newest := max(files, default=0)) not in {0, *self._all}:  # control: newest-version-whole
-            raise _unusable(self._file(newest))
+            raise _unusable_error(self._file(newest))
         for one in self._all.values():
             if (one.number, one.digest) in recorded:  # control: kept-version-recorded
                 self._lasting.add(one.number)
         stated = max((number for number, _ in recorded), default=0)
         if stated not in {0, *self._lasting, *aside}:  # control: newest-version-there
-            raise _unusable(self._file(stated))
+            raise _unusable_error(self._file(stated))
         self._last = stated
         self._last = max([stated, *aside])  # control: numbers-used-once
         # Nobody uses numbers up by a file: the registry takes no version further above the one before.
@@ -210,12 +210,12 @@ class Versions:
         version = self._next(content, by=by, why=why, of=of)
         number, file = version.number, self._file(version.number)
         try:
-            written(file, version.model_dump_json().encode())
-            synced(self._folder)
+            write_file(file, version.model_dump_json().encode())
+            sync_folder(self._folder)
         except OSError as error:
             with suppress(OSError):
                 file.unlink(missing_ok=True)
-                synced(self._folder)
+                sync_folder(self._folder)
             raise VersionsError(
                 f"version {number} cannot be kept in {self._folder} ({error.strerror}): make room there, then repeat "
                 "the command"
@@ -234,7 +234,7 @@ class Versions:
         active, file = self.version(before), self._file(version.number)
         try:
             file.rename(file.with_suffix(WITHDRAWN))
-            synced(self._folder)
+            sync_folder(self._folder)
         except OSError as error:
             raise VersionsError(
                 f"{file} cannot be put aside ({error.strerror}), and would be in force after a restart: remove it"
@@ -291,7 +291,7 @@ class Versions:
         return self._folder / f"{number:06}.json"
 
 
-def _unusable(file: Path) -> VersionsError:
+def _unusable_error(file: Path) -> VersionsError:
     return VersionsError(
         f"{file} is damaged, missing or not the one on record, and it is the newest version: restore it from a backup. "
         f" If there is none, rename it to {file.with_suffix('.damaged').name}, or make an empty file of that name. "
@@ -300,4 +300,4 @@ def _unusable(file: Path) -> VersionsError:
 
 
 def _text(file: Path) -> str:
-    return content(file, most=4 * MAX_POLICY).decode()  # UTF-8 has at most 4 bytes for a character
+    return read_content(file, most=4 * MAX_POLICY).decode()  # UTF-8 has at most 4 bytes for a character

@@ -21,7 +21,7 @@ from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Apply, Change
-from authorities.registry.keycloak.poll import applying
+from authorities.registry.keycloak.poll import change_applier
 from authorities.registry.notify import Notifier
 from authorities.registry.operators import Parties
 from authorities.registry.policies import PATH as POLICY_AT
@@ -101,7 +101,7 @@ def create_app(
     notifier = Notifier(realm, kept, own=service.registry.id(service.name))
     parties = Parties(stream, kept, realm, notifier, own=service.name)
     revocations = OperatorRevocations(stream, kept, realm, notifier)
-    apply = applying(stream, lambda change: service.recorder.append(_of_keycloak(change)))
+    apply = change_applier(stream, lambda change: service.recorder.append(_of_keycloak(change)))
     logouts = Logouts(
         service.keys, issuer=service.issuer, clients=lambda: service.registry.initiating_clients, apply=apply
     )
@@ -116,9 +116,9 @@ def create_app(
         for one in work:
             one.cancel()
         await asyncio.gather(*work, return_exceptions=True)
-        await stream.settled()
+        await stream.wait_until_settled()
 
-    app: FastAPI = service.app(kept.opened(), notifier.opened(), working())
+    app: FastAPI = service.app(kept.open(), notifier.running(), working())
 
     @app.get(PATH)
     async def feed() -> StreamingResponse:
@@ -138,10 +138,10 @@ def create_app(
 
     @app.post("/attestation")
     async def attestation(drift: Drift) -> dict[str, Any]:
-        suspended = await parties.attested(drift.drifted, drift.at)
+        suspended = await parties.take_report(drift.drifted, drift.at)
         for name in suspended:
             await service.recorder.write(_change("drift", name, drift.drifted[name]))
-            if name == service.registry.authorities.policy and (why := published.locked_out(parties.cause(name))):
+            if name == service.registry.authorities.policy and (why := published.lockout_advice(parties.cause(name))):
                 log.error("%s", why)
         return {"suspended": suspended, "read_from": service.snapshot.read_from}
 

@@ -67,7 +67,7 @@ class Followers:
             if not streams and self._all.get(party) is streams:
                 del self._all[party]
 
-    async def turn(self, party: str, follower: Follower) -> None:
+    async def wait_turn(self, party: str, follower: Follower) -> None:
         """Return when this party may start another stream, or when this one is over."""
         begun = self._begun[party]
         while not follower.over and len(begun) == STREAMS_EACH:

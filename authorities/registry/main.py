@@ -11,7 +11,7 @@ import uvloop
 from authorities.registry.app import create_app
 from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.events import Apply
-from authorities.registry.keycloak.exchanges import Exchanges, recorded_in
+from authorities.registry.keycloak.exchanges import Exchanges, read_recorded
 from authorities.registry.keycloak.poll import poll
 from zerotrust.authority.snapshot_files import ENROLLED, load_snapshot
 from zerotrust.policy_in_force import NoPolicy
@@ -42,11 +42,11 @@ async def live(settings: RegistrySettings) -> None:
     snapshot = read()
     own = snapshot.registry.authorities.registry
     revocations, workload = Revocations(clock=time.monotonic), Workload()
-    async with workload.opened():
+    async with workload.running():
         service = compose(own, snapshot, NoPolicy(), settings, workload, revocations)
         at_issuer = issuer_client(settings, workload)
         async with aclosing(Administration(service.issuer, workload, http=at_issuer)) as realm:
-            recorded = recorded_in(settings.data / "journal.jsonl")
+            recorded = read_recorded(settings.data / "journal.jsonl")
             exchanges = Exchanges(realm, service.recorder, recorded, since=time.time())
 
             async def follow(apply: Apply, note_read: Callable[[float], None]) -> None:

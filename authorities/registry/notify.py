@@ -28,7 +28,7 @@ class Notifier:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Work for a block: first on the notifications that were pending before a restart."""
         for subject in self._kept.pending:
             self.notify_later(subject)
@@ -89,5 +89,5 @@ class Notifier:
                     result = f"{NOT_APPLICABLE}: {error}"
                 except AdministrationError as error:
                     return f"{UNCONFIRMED}: {error}"
-                await self._kept.notified(kind, name)
+                await self._kept.note_notified(kind, name)
         return result

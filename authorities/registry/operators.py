@@ -35,7 +35,7 @@ class Parties:
         self._ran: dict[str, str | None] = {}
         """For each drifted party, the digest of the code that was approved when its drift began, and so is running."""
 
-    async def attested(self, drifted: Mapping[str, str], at: float) -> list[str]:
+    async def take_report(self, drifted: Mapping[str, str], at: float) -> list[str]:
         """Take a report of all drifted parties, each with the files that differ.  Return the newly suspended parties.
 
         `at`: the time of the report, in seconds since the epoch.  Each report has the whole state, so that a lost one
@@ -85,7 +85,7 @@ class Parties:
         async with self._notifier.turn(self._subject(name)):
             if not still_meant():
                 return f"{NOT_APPLICABLE}: it was suspended again"
-            result = REINSTATED_ITSELF if name == self._own else await self._enabled(name)
+            result = REINSTATED_ITSELF if name == self._own else await self._enable(name)
             await self._stream.change("party", self._id(name), None, where=still_meant)
             if cause := self.cause(name):  # it was suspended again, which has to be the realm's last notification
                 await self._revoke(name, cause)
@@ -96,7 +96,7 @@ class Parties:
         without = self._own, self._stream.snapshot.registry.authorities.attestation
         await self._stream.change("party", self._id(name), cause, pending=name not in without)
 
-    async def _enabled(self, name: str) -> str:
+    async def _enable(self, name: str) -> str:
         try:
             await self._realm.enable_client(self._id(name))
         except UnknownError as error:

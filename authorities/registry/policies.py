@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from authorities.registry.reasons import RegistryReason
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import Denied
-from zerotrust.durable import synced, written
+from zerotrust.durable import sync_folder, write_file
 from zerotrust.policy_in_force import PolicyInForce
 from zerotrust.registry.lock import Digest
 from zerotrust.registry.model import Registry
 from zerotrust.registry.policy_bundle import MAX_BUNDLE, MAX_STEP, Bundle, verify_bundle
-from zerotrust.registry.reading import RegistryError, content
+from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 from zerotrust.spiffe.statement import InvalidStatement
@@ -66,7 +66,7 @@ class Policies:
         self.current = self.kept.content if self.kept else None
         """The last one that was taken; None before the first."""
 
-    def verified(self, text: str, registry: Registry) -> Bundle:
+    def verify(self, text: str, registry: Registry) -> Bundle:
         """Return the content of a bundle that may be taken: it lives, and no newer one was taken.
 
         A version far above the last one is refused: an authority that was compromised once could otherwise leave no
@@ -111,7 +111,7 @@ def _read(file: Path) -> Kept | None:
     if not file.exists():
         return None
     try:
-        return Kept.model_validate_json(content(file, most=MAX_BUNDLE + 1000))
+        return Kept.model_validate_json(read_content(file, most=MAX_BUNDLE + 1000))
     except ValidationError as error:
         raise RegistryError(
             f"{file} is damaged: restore it from a backup.  Without it, the registry would take an older version again."
@@ -119,5 +119,5 @@ def _read(file: Path) -> Kept | None:
 
 
 def _write(file: Path, kept: Kept) -> None:
-    written(file, kept.model_dump_json().encode())
-    synced(file.parent)
+    write_file(file, kept.model_dump_json().encode())
+    sync_folder(file.parent)

@@ -57,7 +57,7 @@ class Published:
             policies, service, stream = self._policies, self._service, self._stream
             if stream.policy and stream.policy.bundle == text:
                 return None  # brought again
-            bundle, before = policies.verified(text, service.registry), policies.current
+            bundle, before = policies.verify(text, service.registry), policies.current
             news = not policies.knows(bundle)
             try:
                 same = before is not None and bundle.same_content(before)
@@ -83,7 +83,7 @@ class Published:
             log.warning("the kept policies do not fit the registry: %s", error)
             self._policies.current, misfit = None, sanitize(str(error))
             await self.registry()
-        if why := self.locked_out(suspended, misfit):
+        if why := self.lockout_advice(suspended, misfit):
             log.error("%s", why)  # on a line of its own, before the traceback
             raise RegistryError(why)
         if kept := self._policies.kept:
@@ -92,14 +92,14 @@ class Published:
             except Denied as refusal:  # its life has ended, for example; the policy authority brings it again
                 log.info("the kept policies are not in force: %s", refusal)
 
-    def locked_out(self, suspended: str | None, misfit: str = "") -> str | None:
+    def lockout_advice(self, suspended: str | None, misfit: str = "") -> str | None:
         """Return what to do if nobody can reinstate the policy authority, which is `suspended` for that cause."""
         if self._policies.current:
             return None
-        return _locked_out(self._service.registry.authorities.policy, suspended, misfit)
+        return _lockout_advice(self._service.registry.authorities.policy, suspended, misfit)
 
 
-def _locked_out(party: str, cause: str | None, misfit: str = "") -> str | None:
+def _lockout_advice(party: str, cause: str | None, misfit: str = "") -> str | None:
     """Return what to do if the policy authority, `party`, is suspended for that cause; or None, if there is a way out.
 
     It brings no policies then, and those that were brought before are gone, or do not fit (`misfit` says why).  The

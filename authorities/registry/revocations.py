@@ -27,7 +27,7 @@ DRIFT = "drift: "
 """The cause of a suspension for changed code begins with it."""
 
 
-def _an_operators(cause: str) -> str:
+def _check_cause(cause: str) -> str:
     """Refuse a cause that looks like that of a Keycloak event, whose revocations a later event may reinstate, or of
     drift, after which operators reinstate a party once its files are restored.
     """
@@ -45,7 +45,7 @@ def _printable(text: str) -> str:
 
 
 CauseText = Annotated[
-    str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_an_operators)
+    str, Field(min_length=1, max_length=200), AfterValidator(_printable), AfterValidator(_check_cause)
 ]
 """The cause that an operator gives, for the record."""
 

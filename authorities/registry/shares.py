@@ -16,7 +16,7 @@ MOST_IN_ALL = 100_000
 """Entries in all, beyond which no user has a share, because every party reads the whole state each minute."""
 
 
-class Shares:
+class Quota:
     """The times at which each user caused entries of each kind, for as long as those are kept."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

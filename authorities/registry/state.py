@@ -90,13 +90,13 @@ class State(Shielding):
         return self._all.since
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def open(self) -> AsyncIterator[None]:
         """Open the database for a block, and read the revocations in it."""
         try:
             await self._read()
             yield
         finally:
-            await self.ended()
+            await self.wait_until_done()
             await self._engine.dispose()
 
     @shielded
@@ -108,9 +108,9 @@ class State(Shielding):
                 self._apply(number, at, (kind, name), cause)
             self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}
 
-    def covered(self, subject: Revocable) -> bool:
+    def covers(self, subject: Revocable) -> bool:
         """Return whether a later time than this one is revoked for the same tokens."""
-        return self._all.covered(subject)
+        return self._all.covers(subject)
 
     @shielded
     async def change(self, entries: Sequence[Entry]) -> int:
@@ -120,7 +120,7 @@ class State(Shielding):
         """
         first, at = self.number + 1, time.time()
         numbered = {entry.subject: (number, entry) for number, entry in enumerate(entries, first)}  # the last of each
-        passed = self._all.passed(at, MOST_FORGOTTEN + len(entries))  # control: expired-revocations-dropped
+        passed = self._all.expired_entries(at, MOST_FORGOTTEN + len(entries))  # control: expired-revocations-dropped
         replaced = [known for entry in entries if (known := self._all.replaced_by(entry.subject))]
         rows = [
             {"number": number, "at": at, "kind": subject[0], "name": subject[1], "cause": entry.cause}
@@ -129,10 +129,10 @@ class State(Shielding):
         reinstated = [subject for subject, (_, entry) in numbered.items() if entry.cause is None]
         pending = {entry.subject for entry in entries if entry.pending} - set(reinstated)
         async with self._engine.begin() as connection:
-            await connection.execute(_delete(_changes), _named([*passed, *replaced, *numbered]))
+            await connection.execute(_delete(_changes), _parameters([*passed, *replaced, *numbered]))
             await connection.execute(insert(_changes), rows)
             if reinstated:
-                await connection.execute(_delete(_pending), _named(reinstated))
+                await connection.execute(_delete(_pending), _parameters(reinstated))
             if pending:
                 named = [{"kind": kind, "name": name} for kind, name in pending]
                 await connection.execute(insert(_pending).prefix_with("OR IGNORE"), named)
@@ -146,7 +146,7 @@ class State(Shielding):
         return first
 
     @shielded
-    async def numbered(self, digests: Mapping[str, str]) -> dict[str, int]:
+    async def assign_numbers(self, digests: Mapping[str, str]) -> dict[str, int]:
         """Return the number of each document, by topic: the next number if its digest is not that of last time.
 
         Returns when the numbers are on the disk, so that no number is ever used twice.
@@ -181,11 +181,11 @@ class State(Shielding):
         return pending
 
     @shielded
-    async def notified(self, kind: Kind, name: str) -> None:
+    async def note_notified(self, kind: Kind, name: str) -> None:
         """Note that the realm has been notified of a revocation."""
         self.pending.discard((kind, name))
         async with self._engine.begin() as connection:
-            await connection.execute(_delete(_pending), _named([(kind, name)]))
+            await connection.execute(_delete(_pending), _parameters([(kind, name)]))
 
     def _apply(self, number: int, at: float, subject: Revocable, cause: str | None) -> None:
         self.number = number
@@ -199,7 +199,7 @@ def _delete(table: Table) -> Delete:
     return delete(table).where(table.c.kind == bindparam("of_kind"), table.c.name == bindparam("of_name"))
 
 
-def _named(subjects: Iterable[Revocable]) -> list[dict[str, Any]]:
+def _parameters(subjects: Iterable[Revocable]) -> list[dict[str, Any]]:
     return [{"of_kind": kind, "of_name": name} for kind, name in subjects]
 
 

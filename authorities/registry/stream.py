@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from authorities.registry.followers import Follower, Followers
-from authorities.registry.shares import Shares
+from authorities.registry.shares import Quota
 from authorities.registry.state import Entry, State
 from zerotrust.decision import Reason
-from zerotrust.registry.events import all_changed, document, heartbeat, state
+from zerotrust.registry.events import all_changes, document, heartbeat, state
 from zerotrust.registry.policy_bundle import SignedPolicy
 from zerotrust.registry.snapshot import Document, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, POLICY, REGISTRY, REVOCATIONS, LineKind
@@ -63,7 +63,7 @@ class Stream:
         """`revocations` are this authority's own copy, which is changed first."""
         self._kept, self._revocations, self._identity = kept, revocations, identity
         self._numbers: dict[str, int] = {}
-        self._followers, self._shares = Followers(), Shares()
+        self._followers, self._shares = Followers(), Quota()
         self._read_at: dict[str, float] = {}
         self._requests: list[_Request] = []
         self._working: asyncio.Task[None] | None = None
@@ -123,7 +123,7 @@ class Stream:
             entry = Entry(subject, request.cause, request.pending)
             if subject[0] == "before" and request.cause is not None:
                 whose = time_of(subject)[1]
-                if not self._kept.covered(subject) and subject not in self._kept.revoked:
+                if not self._kept.covers(subject) and subject not in self._kept.revoked:
                     times[whose] = max(times.get(whose, entry), entry, key=lambda one: time_of(one.subject)[0])
                 continue
             entries.append(entry)
@@ -138,12 +138,12 @@ class Stream:
             self._revocations.change(number, entry.subject, entry.cause)
         for start in range(0, len(entries), CHANGES_IN_A_LINE):
             some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
-            self._followers.send(self._line(REVOCATIONS, all_changed(self._me, first + start, some)))
+            self._followers.send(self._line(REVOCATIONS, all_changes(self._me, first + start, some)))
         for kind, party in [entry.subject for entry in entries if entry.cause is not None]:
             if kind == "party":  # control: suspension-ends-stream
                 self._followers.end(party)
 
-    async def settled(self) -> None:
+    async def wait_until_settled(self) -> None:
         """Return when every change that was started is on the disk, or has failed."""
         while self._working and not self._working.done():
             await asyncio.wait([self._working])
@@ -153,7 +153,7 @@ class Stream:
 
         The streams of parties that the registry no longer names are ended.
         """
-        self._numbers |= await self._kept.numbered({REGISTRY.name: snapshot.digest})
+        self._numbers |= await self._kept.assign_numbers({REGISTRY.name: snapshot.digest})
         self.snapshot = snapshot
         self._send(REGISTRY, snapshot)
         for party in self._followers.parties - {snapshot.registry.id(name) for name in snapshot.registry.parties}:
@@ -161,7 +161,7 @@ class Stream:
 
     async def publish_policy(self, policy: SignedPolicy, until: float) -> None:
         """Send these policies, whose life ends at `until` (seconds since the epoch), and the heartbeat, likewise."""
-        self._numbers |= await self._kept.numbered({POLICY.name: policy.digest})
+        self._numbers |= await self._kept.assign_numbers({POLICY.name: policy.digest})
         self.policy, self._policy_until = policy, until
         self._send(POLICY, policy)
 
@@ -186,7 +186,7 @@ class Stream:
         `party` is the follower's SPIFFE ID; `until` is in seconds since the epoch.
         """
         with self._followers.following(party) as follower:
-            await self._followers.turn(party, follower)  # control: follows-by-turns
+            await self._followers.wait_turn(party, follower)  # control: follows-by-turns
             # control: suspended-party-may-not-follow
             if follower.over or self._revocations.of_party(party).reason is Reason.REVOKED:  # since it was admitted
                 return

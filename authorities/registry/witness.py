@@ -11,12 +11,12 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
-from zerotrust.authority.cosignature import KEY_HEADER, SIZE, NotCosigned, judged, request
-from zerotrust.authority.note_key import NoteKey, NoteKeyError, kept_key, new_key
-from zerotrust.durable import synced, written
+from zerotrust.authority.cosignature import KEY_HEADER, SIZE, NotCosigned, check_request, parse_request
+from zerotrust.authority.note_key import NoteKey, NoteKeyError, load_key, new_key
+from zerotrust.durable import sync_folder, write_file
 from zerotrust.shielded import Shielding, shielded
-from zerotrust.tlog.checkpoint import Checkpoint, check_signed, cosigned
-from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, parsed, verifier_key
+from zerotrust.tlog.checkpoint import Checkpoint, check_signed, cosign_checkpoint
+from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, parse_note, parse_verifier_key
 from zerotrust.tlog.tree import InvalidLog
 
 PATH, POLICY_PATH = "/add-checkpoint", "/audit-policy"
@@ -44,47 +44,47 @@ class Witness(Shielding):
         Raises `NotCosigned`; and `OSError` or `InvalidLog` if what was kept cannot be read or written.
         """
         async with self._turn:
-            return await asyncio.to_thread(self._cosigned, raw, vkey)
+            return await asyncio.to_thread(self._cosign, raw, vkey)
 
     async def policy(self) -> str | None:
         """Return the policy (c2sp.org/tlog-policy) that demands this witness; None before the first checkpoint."""
         if self._policy is None:
-            self._policy = await asyncio.to_thread(self._demanding)
+            self._policy = await asyncio.to_thread(self._policy_text)
         return self._policy
 
-    def _cosigned(self, raw: bytes, vkey: str | None) -> Signature:
-        asked, kept = request(raw), self._kept()
-        own = self._own(kept)
-        key = kept[0] if kept else self._first(vkey)  # control: log-key-pinned
-        new = judged(asked, {self._origin: key}, {self._origin: kept[1]} if kept else {})
+    def _cosign(self, raw: bytes, vkey: str | None) -> Signature:
+        asked, kept = parse_request(raw), self._read_kept()
+        own = self._own_key(kept)
+        key = kept[0] if kept else self._first_key(vkey)  # control: log-key-pinned
+        new = check_request(asked, {self._origin: key}, {self._origin: kept[1]} if kept else {})
         signature = Signature(key.name, key.key_id, next(asked.checkpoint.by(key)))
-        written(self._kept_file, f"{key}\n{Note(new.text, (signature,))}".encode())
-        synced(self._kept_file.parent)
-        return cosigned(new.text, own.public, own.private, int(self._clock()))
+        write_file(self._kept_file, f"{key}\n{Note(new.text, (signature,))}".encode())
+        sync_folder(self._kept_file.parent)
+        return cosign_checkpoint(new.text, own.public, own.private, int(self._clock()))
 
-    def _kept(self) -> Kept | None:
+    def _read_kept(self) -> Kept | None:
         """Return the log's key, and the checkpoint that was signed last; None before the first one."""
         try:
             content = self._kept_file.read_bytes()
         except FileNotFoundError:
-            self._check_begins()
+            self._check_no_key()
             return None
         if content == _BEGUN:
             return None
         vkey, _, note = content.partition(b"\n")
-        key = verifier_key(vkey.decode(errors="replace"))
-        return key, check_signed(parsed(note), key)
+        key = parse_verifier_key(vkey.decode(errors="replace"))
+        return key, check_signed(parse_note(note), key)
 
-    def _first(self, vkey: str | None) -> VerifierKey:
+    def _first_key(self, vkey: str | None) -> VerifierKey:
         try:
-            key = verifier_key(vkey or "")
+            key = parse_verifier_key(vkey or "")
         except InvalidLog as error:
             raise NotCosigned(400, f"{KEY_HEADER}: {error}") from error
         if (key.name, key.kind) != (self._origin, ED25519):
             raise NotCosigned(403, f"{key.name} is not the log of this witness")
         return key
 
-    def _check_begins(self) -> None:
+    def _check_no_key(self) -> None:
         """Raise `OSError` if there is a key: it may have signed a checkpoint that is not known any more."""
         if self._key_file.exists():
             raise NoteKeyError(
@@ -92,18 +92,18 @@ class Witness(Shielding):
                 "another history would be signed."
             )
 
-    def _own(self, kept: Kept | None) -> NoteKey:
+    def _own_key(self, kept: Kept | None) -> NoteKey:
         if kept or self._key_file.exists():
-            return kept_key(self._key_file, self._name, COSIGNATURE)
+            return load_key(self._key_file, self._name, COSIGNATURE)
         self._kept_file.parent.mkdir(parents=True, exist_ok=True)
-        written(self._kept_file, _BEGUN)
-        synced(self._kept_file.parent)
+        write_file(self._kept_file, _BEGUN)
+        sync_folder(self._kept_file.parent)
         return new_key(self._key_file, self._name, COSIGNATURE)
 
-    def _demanding(self) -> str | None:
-        if not (kept := self._kept()):
+    def _policy_text(self) -> str | None:
+        if not (kept := self._read_kept()):
             return None
-        return f"log {kept[0]}\nwitness registry {self._own(kept).public}\nquorum registry\n"
+        return f"log {kept[0]}\nwitness registry {self._own_key(kept).public}\nquorum registry\n"
 
 
 def add_witness_routes(app: FastAPI, witness: Witness) -> None:

@@ -76,7 +76,7 @@ class _Usage(BaseModel):
     def _none_is_zero(cls, given: Any) -> Any:
         return given or 0
 
-    def ours(self) -> Usage:
+    def as_usage(self) -> Usage:
         return Usage(self.prompt_tokens, self.completion_tokens)
 
 
@@ -128,11 +128,11 @@ def completion(answer: Any) -> Reply:
         raise TooLong
     return Reply(
         message.content,
-        tuple(call.model_dump() | {"id": call.id or own_id(index)} for index, call in enumerate(calls)),
+        tuple(call.model_dump() | {"id": call.id or call_id(index)} for index, call in enumerate(calls)),
         message.refusal,
         # control: half-a-reply-stays-half
         _finish(choice.finish_reason, called=bool(calls)),
-        found.usage.ours() if found.usage else None,
+        found.usage.as_usage() if found.usage else None,
     )
 
 
@@ -145,7 +145,7 @@ def models(listed: Any, is_name: Callable[[str], object]) -> list[str]:
     return [name for name, kind in kinds.items() if kind == "llm" and is_name(name)]
 
 
-def own_id(index: int) -> str:
+def call_id(index: int) -> str:
     """Return an id for a call that came without a usable one."""
     return f"call-{index + 1}-of-this-reply"
 

@@ -88,7 +88,7 @@ class LlamaStack:
     async def models(self) -> list[str]:
         """Return the names of its language models, the chosen one first.  Raises `Denied`."""
         token = await self._service.exchange(self._name, MODELS)
-        with self._one_more(), _in_our_words():
+        with self._one_more(), _translating_errors():
             with calling_with(token, elements=checked.LIST_ELEMENTS):
                 listed = await self._client.models.list()
             found = checked.models(listed, re.compile(MODEL_NAME).fullmatch)
@@ -108,7 +108,7 @@ class LlamaStack:
         """Return the model's next message.  Raises `Denied`."""
         request = self._request(model, conversation)
         token = await self._service.exchange(self._name, CHAT, lasting=LASTING)
-        with self._one_more(), _in_our_words():
+        with self._one_more(), _translating_errors():
             with calling_with(token):
                 answer = await self._client.chat.completions.create(**request)
             return checked.completion(answer)
@@ -130,7 +130,7 @@ class LlamaStack:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def _translating_errors() -> Iterator[None]:
     """Raise what goes wrong with the server as `Denied`, which quotes nothing of what it said."""
     try:
         yield

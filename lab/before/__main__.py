@@ -4,8 +4,8 @@ import sys
 
 import typer
 
-from registration.run_lock import process_running
-from start.program import FOLDER, busy, console, paragraph, until_stopped
+from registration.run_lock import running_process
+from start.program import FOLDER, console, paragraph, run_until_stopped, showing_progress
 
 INTRODUCTION = (
     "The same attacks, made by the same code, on two systems at one Keycloak: on the one that figure 1 of the series "
@@ -19,16 +19,16 @@ INTRODUCTION = (
 
 def main() -> None:
     """Start the systems, attack them, and end everything; fail if an answer is not as expected."""
-    if process := process_running(FOLDER):  # it uses the ports
+    if process := running_process(FOLDER):  # it uses the ports
         console.print(f"`make up` runs here, as process {process}: `make down` ends it.")
         sys.exit(1)
     paragraph(INTRODUCTION)
     console.print()
-    sys.exit(until_stopped(_compare()))
+    sys.exit(run_until_stopped(_compare()))
 
 
 async def _compare() -> int:
-    with busy("The program is loaded"):
+    with showing_progress("The program is loaded"):
         from lab.before.comparison import compare  # noqa: PLC0415 - takes seconds, and the introduction is first
     return await compare()
 

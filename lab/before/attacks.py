@@ -17,7 +17,7 @@ NOT_EVEN = "not even before: "
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Outcome:
     """What came of an attack."""
 
     succeeded: bool
@@ -27,81 +27,81 @@ class Seen:
     """How long the call took that decided it, or how long calls were still served."""
 
 
-async def have_the_forecast_read(system: System) -> Seen:
+async def have_the_forecast_read(system: System) -> Outcome:
     """alice, of engineering, asks for a summary; the poisoned report orders the agents to read finance's forecast."""
     answer = await system.task((await system.sign_in("alice")).credentials, REQUEST)
     leaked = LOOT in answer.text
-    return Seen(leaked, f"“{LOOT} …”" if leaked else await _refusals(system, "read"), answer.seconds)
+    return Outcome(leaked, f"“{LOOT} …”" if leaked else await _refusals(system, "read"), answer.seconds)
 
 
-async def have_the_report_overwritten(system: System) -> Seen:
+async def have_the_report_overwritten(system: System) -> Outcome:
     """The same task; the poisoned report orders the agents to overwrite a published report."""
-    before = await system.stored(PUBLISHED)
+    before = await system.document_text(PUBLISHED)
     answer = await system.task((await system.sign_in("alice")).credentials, REQUEST)
-    after = await system.stored(PUBLISHED)
+    after = await system.document_text(PUBLISHED)
     changed = after != before
-    return Seen(changed, f"“{after.strip()}”" if changed else await _refusals(system, "replace"), answer.seconds)
+    return Outcome(changed, f"“{after.strip()}”" if changed else await _refusals(system, "replace"), answer.seconds)
 
 
-async def ask_without_a_department(system: System) -> Seen:
+async def ask_without_a_department(system: System) -> Outcome:
     """eve, who is in no department, asks for the incident reports."""
     answer = await system.task((await system.sign_in("eve")).credentials, REQUEST)
-    return Seen("Incident report" in answer.text, answer.said, answer.seconds)
+    return Outcome("Incident report" in answer.text, answer.said, answer.seconds)
 
 
-async def call_behind_the_front_door(system: System) -> Seen:
+async def call_behind_the_front_door(system: System) -> Outcome:
     """A program without any credentials calls an agent directly."""
     answer = await system.call(READER, {}, by=None)
-    return Seen(answer.ok, answer.said, answer.seconds)
+    return Outcome(answer.ok, answer.said, answer.seconds)
 
 
-async def spend_the_tools_token_at_the_front_door(system: System) -> Seen:
+async def spend_the_tools_token_at_the_front_door(system: System) -> Outcome:
     """Whoever is inside the tool takes what the reader has sent, and asks for a task of their own with it."""
     stolen = await system.credentials(await system.sign_in("alice"), READER, TOOL)
     answer = await system.task(stolen, REQUEST)
-    return Seen(answer.ok, answer.said, answer.seconds)
+    return Outcome(answer.ok, answer.said, answer.seconds)
 
 
-async def open_every_door(system: System) -> Seen:
+async def open_every_door(system: System) -> Outcome:
     """The reader tries what it has for the tool at every door."""
     held = await system.credentials(await system.sign_in("alice"), READER, TOOL)
     answers = {door: await system.call(door, held, by=READER) for door in DOORS}
     opened = [door for door, answer in answers.items() if answer.ok]
     refused = dict.fromkeys(answer.said for answer in answers.values() if not answer.ok)
     happened = "; ".join((f"{len(opened)} of {len(DOORS)} open", *refused))
-    return Seen(len(opened) > 1, happened, sum(answer.seconds for answer in answers.values()))
+    return Outcome(len(opened) > 1, happened, sum(answer.seconds for answer in answers.values()))
 
 
-async def use_it_from_elsewhere(system: System) -> Seen:
+async def use_it_from_elsewhere(system: System) -> Outcome:
     """Another program reads a document of alice's department with what the reader sent to the tool."""
     stolen = await system.credentials(await system.sign_in("alice"), READER, TOOL)
     if not (answer := await system.tool("read", stolen, by=READER, id=PUBLISHED)).ok:
-        return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
+        return Outcome(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
     answer = await system.tool("read", stolen, by=None, id=PUBLISHED)
-    return Seen(answer.ok, answer.said, answer.seconds)
+    return Outcome(answer.ok, answer.said, answer.seconds)
 
 
-async def call_whom_nobody_foresaw(system: System) -> Seen:
+async def call_whom_nobody_foresaw(system: System) -> Outcome:
     """The reader calls the writer, which no plan has."""
     session, began = await system.sign_in("alice"), time.monotonic()
     try:
         answer = await system.call(WRITER, await system.credentials(session, READER, WRITER), by=READER)
     except Refused as refused:
         answer = Answer(str(refused))
-    return Seen(answer.ok, answer.said, time.monotonic() - began)
+    return Outcome(answer.ok, answer.said, time.monotonic() - began)
 
 
-async def take_an_identity(system: System) -> Seen:
+async def take_an_identity(system: System) -> Outcome:
     """A program that is no party gets itself what a party has, and asks for a task."""
     began = time.monotonic()
     try:
         answer = await system.call(FRONT, await system.identity(), by=None)
     except Refused as refused:
         answer = Answer(str(refused))
-    return Seen(answer.ok, answer.said, time.monotonic() - began)
+    return Outcome(answer.ok, answer.said, time.monotonic() - began)
 
 
-async def go_on_after_sign_out(system: System) -> Seen:
+async def go_on_after_sign_out(system: System) -> Outcome:
     """alice signs out; what she was given is used again."""
     session = await system.sign_in("alice")
 
@@ -109,14 +109,14 @@ async def go_on_after_sign_out(system: System) -> Seen:
         return await system.call(FRONT, session.credentials, by=None)
 
     if not (answer := await ask()).ok:
-        return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
+        return Outcome(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
     began = time.monotonic()
     await system.sign_out(session)
-    answer, took = await _until_refused(system, ask, began)
-    return Seen(answer.ok, f"{answer.said}; expires_in was {session.lasts} s" if answer.ok else answer.said, took)
+    answer, took = await _await_refusal(system, ask, began)
+    return Outcome(answer.ok, f"{answer.said}; expires_in was {session.lasts} s" if answer.ok else answer.said, took)
 
 
-async def go_on_with_changed_code(system: System) -> Seen:
+async def go_on_with_changed_code(system: System) -> Outcome:
     """The writer's code is changed; it calls the tool with what it holds."""
     held = await system.credentials(await system.sign_in("alice"), WRITER, TOOL)
 
@@ -124,31 +124,31 @@ async def go_on_with_changed_code(system: System) -> Seen:
         return await system.tool("create", held, by=WRITER, title="A draft", text="text")
 
     if not (answer := await file()).ok:
-        return Seen(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
-    async with system.changed(WRITER):
-        answer, took = await _until_refused(system, file, time.monotonic())
-    return Seen(answer.ok, answer.said, took)
+        return Outcome(succeeded=False, happened=f"{NOT_EVEN}{answer.said}", seconds=answer.seconds)
+    async with system.changed_code(WRITER):
+        answer, took = await _await_refusal(system, file, time.monotonic())
+    return Outcome(answer.ok, answer.said, took)
 
 
-async def leave_no_name(system: System) -> Seen:
+async def leave_no_name(system: System) -> Outcome:
     """alice has reports summarized; somebody asks the tool's record for whom that was."""
     request = "Summarise the incident reports."
     answer = await system.task((await system.sign_in("alice")).credentials, request)
-    lines = await system.recorded()
+    lines = await system.tool_record()
     named = [line for line in lines if "alice" in line]
-    return Seen(bool(lines) and not named, (named or lines or ["nothing"])[0], answer.seconds)
+    return Outcome(bool(lines) and not named, (named or lines or ["nothing"])[0], answer.seconds)
 
 
-Run = Callable[[System], Awaitable[Seen]]
+Run = Callable[[System], Awaitable[Outcome]]
 
 
-async def tried(system: System, run: Run) -> Seen:
+async def try_attack(system: System, run: Run) -> Outcome:
     """Try an attack on the documents as they were at first."""
     await system.reset()
     return await run(system)
 
 
-async def _until_refused(system: System, ask: Callable[[], Awaitable[Answer]], began: float) -> tuple[Answer, float]:
+async def _await_refusal(system: System, ask: Callable[[], Awaitable[Answer]], began: float) -> tuple[Answer, float]:
     """Ask until that is refused, or for as long as the system may take to notice; return the seconds since `began`."""
     while (answer := await ask()).ok and time.monotonic() < began + system.patience:
         pass

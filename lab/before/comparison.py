@@ -9,17 +9,17 @@ from rich.text import Text
 
 from demo.intruder import INSIDERS
 from demo.parts import begin
-from lab.before.attacks import Seen, tried
+from lab.before.attacks import Outcome, try_attack
 from lab.before.expected import EXPECTED, Expected
 from lab.before.llama_stack.attacks import INTRODUCTION as FIGURE_3
-from lab.before.llama_stack.attacks import attacked
+from lab.before.llama_stack.attacks import run_attacks
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.real import real
 from lab.before.system import System
 from start.everything import running
 from start.llama_stack import OGX
-from start.program import FOLDER, alive, console, paragraph, say
+from start.program import FOLDER, console, paragraph, progress_line, say
 
 NO_OGX = (
     "Figure 3's system, which passes tokens on to a real Llama Stack server, needs an environment of its own: Python "
@@ -33,8 +33,8 @@ class Row:
     """One attack, and what came of it on both systems."""
 
     attack: Expected
-    before: Seen
-    after: Seen
+    before: Outcome
+    after: Outcome
 
     @property
     def wrong(self) -> list[str]:
@@ -51,27 +51,27 @@ async def compare() -> int:
     """Start both systems, attack both, then figure 3's.  Return the exit status: 1 if an answer is not as expected."""
     async with running(FOLDER / "before", say=say, insiders=INSIDERS) as system, real(system) as after:
         async with realm(system.keycloak) as users, one_token(users, system.folder / "one-token") as before:
-            with alive("Both systems are attacked"):
+            with progress_line("Both systems are attacked"):
                 say("The attacks begin, each on both systems")
-                rows = await compared(before, after)
+                rows = await compare_attacks(before, after)
         show_rows(rows)
         show_end(rows)
         begin("Figure 3")
         if OGX.exists():
             paragraph(FIGURE_3)
             console.print()
-            await attacked(system)
+            await run_attacks(system)
         else:
             paragraph(NO_OGX)
     return 1 if any(row.wrong for row in rows) else 0
 
 
-async def compared(before: System, after: System) -> list[Row]:
+async def compare_attacks(before: System, after: System) -> list[Row]:
     """Try each attack on both; say which one comes."""
     rows = []
     for number, one in enumerate(EXPECTED, 1):
         say(f"{number} of {len(EXPECTED)}: {one.what}")
-        rows.append(Row(one, await tried(before, one.run), await tried(after, one.run)))
+        rows.append(Row(one, await try_attack(before, one.run), await try_attack(after, one.run)))
     return rows
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from demo.intruder import NO_CONNECTION, Intruder, said, tool_call
-from demo.refusals import no_identity
-from demo.revocation import PLANTED, operator, until_restored
+from demo.intruder import NO_CONNECTION, Intruder, outcome, tool_call
+from demo.refusals import ask_for_identity
+from demo.revocation import PLANTED, sign_in_olga, wait_until_restored
 from demo.ways import HELLO
 from demo.who import name_of
 from lab.before.system import Answer, Credentials, Refused, Session
@@ -70,7 +70,7 @@ class Real:
 
     async def task(self, credentials: Credentials, request: str) -> Answer:
         """Ask the orchestrator, as a program without a certificate."""
-        return await self._settled(lambda: self._task(credentials, request))
+        return await self._ask_again(lambda: self._task(credentials, request))
 
     async def credentials(self, session: Session, holder: str, target: str) -> Credentials:
         """Return what the holder gets at Keycloak, for what the orchestrator has sent it.  Raises `Refused`."""
@@ -81,26 +81,26 @@ class Real:
         scopes = " ".join(scope for scope in SPENDS[target].split() if scope in has)
         answer = await self.intruder.exchange(holder, token, target, scopes)
         if not answer.is_success:
-            raise Refused(said(answer))
+            raise Refused(outcome(answer))
         return _bearer(answer.json()["access_token"])
 
     async def call(self, target: str, credentials: Credentials, *, by: str | None) -> Answer:
         """Call a party with the certificate of `by`, if it is one."""
         path, body = CALLS[target]
-        return await self._settled(lambda: _answer(self._send(by, target, path, credentials, **body)))
+        return await self._ask_again(lambda: _answer(self._send(by, target, path, credentials, **body)))
 
     async def tool(self, name: str, credentials: Credentials, *, by: str | None, **arguments: str) -> Answer:
         """Call a tool in the same way."""
         call = tool_call(name, **arguments)
-        return await self._settled(lambda: _answer(self._send(by, "tool/documents", "/mcp", credentials, **call)))
+        return await self._ask_again(lambda: _answer(self._send(by, "tool/documents", "/mcp", credentials, **call)))
 
     async def identity(self) -> Credentials:
         """Ask the Workload API.  Raises `Refused`."""
-        answered = (await no_identity(self.system.endpoint, self.system.keycloak.issuer)).answered
+        answered = (await ask_for_identity(self.system.endpoint, self.system.keycloak.issuer)).answered
         raise Refused(answered)
 
     @asynccontextmanager
-    async def changed(self, agent: str) -> AsyncIterator[None]:
+    async def changed_code(self, agent: str) -> AsyncIterator[None]:
         """Add a file to the writer's code; afterwards an operator reinstates the writer."""
         PLANTED.touch()
         try:
@@ -108,10 +108,10 @@ class Real:
         finally:
             PLANTED.unlink()
             olga = await self.operator()
-            await until_restored(olga)
+            await wait_until_restored(olga)
             await olga.reinstate(agent)
 
-    async def stored(self, document: str) -> str:
+    async def document_text(self, document: str) -> str:
         """Read it for alice, as the reader does."""
         reader = "agent/reader"
         held = await self.credentials(await self.sign_in("alice"), reader, "tool/documents")
@@ -127,7 +127,7 @@ class Real:
                     found.append((data.principal.party, str(data.operation), str(data.decision.reason)))
         return found
 
-    async def recorded(self) -> list[str]:
+    async def tool_record(self) -> list[str]:
         """Return the tool's decisions: for whom, and through whom."""
         decided = [event.data for event in self._events("tool/documents") if isinstance(event.data, Request | Access)]
         return [
@@ -148,7 +148,7 @@ class Real:
         self.trace = result["trace_id"]
         return answer if result["event"] == "finished" else replace(answer, said=str(result["text"]))
 
-    async def _settled(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _ask_again(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """Ask again while a service cannot tell: that is a no, but of none of the checks that are tried."""
         end, answer = time.monotonic() + self.patience, await ask()
         while any(reason in answer.said for reason in UNKNOWN) and time.monotonic() < end:
@@ -170,7 +170,7 @@ async def real(system: Running) -> AsyncIterator[Real]:
     """Attack a running system for a block."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(system.user())
-        yield Real(system, Intruder(system, stack), partial(operator, system, http))
+        yield Real(system, Intruder(system, stack), partial(sign_in_olga, system, http))
 
 
 async def _answer(sent: Awaitable[httpx.Response]) -> Answer:
@@ -179,7 +179,7 @@ async def _answer(sent: Awaitable[httpx.Response]) -> Answer:
         answer = await sent
     except (httpx.NetworkError, httpx.ProtocolError):
         return Answer(NO_CONNECTION, seconds=time.monotonic() - began)
-    return Answer(said(answer), answer.text, answer.elapsed.total_seconds())
+    return Answer(outcome(answer), answer.text, answer.elapsed.total_seconds())
 
 
 def _bearer(token: str) -> Credentials:

@@ -52,7 +52,7 @@ def new_passwords() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def made(keycloak: Keycloak, representation: dict[str, Any]) -> AsyncIterator[None]:
+async def temporary_realm(keycloak: Keycloak, representation: dict[str, Any]) -> AsyncIterator[None]:
     """Have a realm at a running Keycloak for a block."""
     async with keycloak.administration("master") as admin:
         await admin.a_create_realm(representation)

@@ -74,16 +74,16 @@ class System(Protocol):
     async def identity(self) -> Credentials:
         """Return what a program gets that is no party, and wants to be taken for one.  Raises `Refused`."""
 
-    def changed(self, agent: str) -> AbstractAsyncContextManager[object]:
+    def changed_code(self, agent: str) -> AbstractAsyncContextManager[object]:
         """Have an agent's code changed for a block."""
 
-    async def stored(self, document: str) -> str:
+    async def document_text(self, document: str) -> str:
         """Return the text of a document as it is stored now."""
 
     async def refusals(self) -> list[tuple[str, str, str]]:
         """Return what was refused in the last task by its records: to which party, what, and for which reason."""
 
-    async def recorded(self) -> list[str]:
+    async def tool_record(self) -> list[str]:
         """Return what the tool has recorded of the last task, a line for each call."""
 
     async def reset(self) -> None:

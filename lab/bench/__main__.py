@@ -8,24 +8,24 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lab.bench.measure import TASK, measure, throughput
+from lab.bench.measure import TASK, measure, measure_throughput
 from lab.bench.numbers import Ratio, summarise
-from lab.bench.variants import launches, unregistered
+from lab.bench.variants import launch_folders, launches
 from start.everything import running
-from start.program import FOLDER, console, say, show, until_stopped
+from start.program import FOLDER, console, run_until_stopped, say, show
 from start.system import ROOT
 from zerotrust.registry.model import load_registry
 
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant runs in each")] = 30) -> None:
     """Measure, print, and write `run/bench.json`."""
-    folder, code = FOLDER / "bench", unregistered(load_registry(ROOT / "registry.yaml"))
+    folder, code = FOLDER / "bench", launch_folders(load_registry(ROOT / "registry.yaml"))
 
     async def work() -> int:
         async with running(folder, say=say, parties=launches, unregistered=code) as system:
             measured = await measure(system, rounds=rounds, say=say)
             say("Many clients at once")
-            await throughput(system, measured)
+            await measure_throughput(system, measured)
             say("Everything ends")
         numbers, ratios = summarise(measured)
         report(numbers, ratios)
@@ -34,7 +34,7 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant 
         say(f"All numbers: {file}")
         return 0
 
-    sys.exit(until_stopped(work()))
+    sys.exit(run_until_stopped(work()))
 
 
 def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:

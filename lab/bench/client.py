@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from lab.bench.variants import known
+from lab.bench.variants import snapshot_of
 from start.system import ROOT, System
 from zerotrust.registry.directory import Directory
 from zt.people.client import user_client
@@ -27,7 +27,7 @@ MAX_LINE = 1 << 22
 ENDED = "the client's process has ended"
 
 
-class Away:
+class Remote:
     """Sends requests from another process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -63,7 +63,7 @@ class Away:
 
 
 @asynccontextmanager
-async def away(system: System, names: list[str]) -> AsyncIterator[Away]:
+async def remote(system: System, names: list[str]) -> AsyncIterator[Remote]:
     """Run a client of these sets for a block."""
     process = await asyncio.create_subprocess_exec(
         ROOT / "start" / "run",
@@ -74,8 +74,8 @@ async def away(system: System, names: list[str]) -> AsyncIterator[Away]:
     )
     assert process.stdin  # noqa: S101 - as above
     process.stdin.write(_line(str(system.ca_file)))
-    process.stdin.write(_line({name: astuple(known(system, name).directory()) for name in names}))
-    client = Away(process)
+    process.stdin.write(_line({name: astuple(snapshot_of(system, name).directory()) for name in names}))
+    client = Remote(process)
     reading = asyncio.create_task(client.read())
     try:
         yield client

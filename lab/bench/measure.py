@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from lab.bench.client import Away, away
-from lab.bench.numbers import Measured
+from lab.bench.client import Remote, remote
+from lab.bench.numbers import Durations
 from lab.bench.party.main import PORTS
-from lab.bench.variants import known, on_core
+from lab.bench.variants import cpu_seconds, snapshot_of
 from start.progress import Say
 from start.system import System
 from zt.people.login import Login
@@ -55,7 +55,7 @@ class Client:
     """A user's client.  A new token is in no cache, so every hop of its task is a cold one."""
 
     def __init__(
-        self, system: System, sets: Away, keycloak: httpx.AsyncClient, login: Login, *, department: str | None = None
+        self, system: System, sets: Remote, keycloak: httpx.AsyncClient, login: Login, *, department: str | None = None
     ) -> None:
         """`sets` and `keycloak`: the HTTP clients for these; `department`: of a user who has several."""
         self._more = {"department": department} if department else {}
@@ -66,7 +66,7 @@ class Client:
     async def run(self, variant: Variant) -> float:
         """Run the task once; return its seconds.  Raises `RuntimeError` unless it ends as everywhere else."""
         token = await self.fresh_token() if variant.fresh else self._token
-        url = f"{known(self._system, variant.at).addresses['orchestrator']}/tasks"
+        url = f"{snapshot_of(self._system, variant.at).addresses['orchestrator']}/tasks"
         body, headers = {"request": variant.task, **self._more}, {"authorization": f"Bearer {token}"}
         took, answer = await self._sets.post(variant.at, url, body, headers)
         result = json.loads(answer).get("result", {})
@@ -91,13 +91,13 @@ class Client:
         return str(tokens["access_token"])
 
 
-async def measure(system: System, *, rounds: int, say: Say) -> Measured:
+async def measure(system: System, *, rounds: int, say: Say) -> Durations:
     """Warm everything up, then measure."""
-    measured = Measured()
+    measured = Durations()
     async with AsyncExitStack() as stack:
         asking = httpx.AsyncClient(verify=system.keycloak.tls, trust_env=False, timeout=60)
         await stack.enter_async_context(asking)
-        sets = await stack.enter_async_context(away(system, [*PORTS]))
+        sets = await stack.enter_async_context(remote(system, [*PORTS]))
         client = Client(system, sets, asking, await system.sign_in("alice"))
         say("Every variant warms up")
         for one in VARIANTS:
@@ -110,9 +110,9 @@ async def measure(system: System, *, rounds: int, say: Say) -> Measured:
             await client.stay_warm()
             # Forwards and backwards: otherwise the same variant would always run after an expensive one.
             for one in VARIANTS if number % 2 else reversed(VARIANTS):
-                before = on_core(system, one.at)
+                before = cpu_seconds(system, one.at)
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
-                measured.on_core[one.name].append((on_core(system, one.at) - before) / one.times)
+                measured.on_core[one.name].append((cpu_seconds(system, one.at) - before) / one.times)
     return measured
 
 
@@ -126,24 +126,24 @@ TURNS = 4
 COMPARED = tuple(one for one in VARIANTS if one.name in {"none", "warm"})
 
 
-async def throughput(system: System, measured: Measured) -> None:
+async def measure_throughput(system: System, measured: Durations) -> None:
     """Measure, and add the tasks a second of each turn."""
     async with AsyncExitStack() as stack:
         keycloak = httpx.AsyncClient(verify=system.keycloak.tls, trust_env=False, timeout=60)
         await stack.enter_async_context(keycloak)
-        sets = await stack.enter_async_context(away(system, [one.at for one in COMPARED]))
+        sets = await stack.enter_async_context(remote(system, [one.at for one in COMPARED]))
         clients = [
             Client(system, sets, keycloak, await system.sign_in(name), department=department)
             for name, department in USERS.items()
         ]
         for one in COMPARED:  # connections and tokens
-            await _tasks(clients, one)
+            await _count_tasks(clients, one)
         for turn in range(TURNS):
             for one in COMPARED if turn % 2 else reversed(COMPARED):
-                measured.per_second[one.name].append(await _tasks(clients, one) / SECONDS_OF_A_TURN)
+                measured.per_second[one.name].append(await _count_tasks(clients, one) / SECONDS_OF_A_TURN)
 
 
-async def _tasks(clients: Sequence[Client], variant: Variant) -> int:
+async def _count_tasks(clients: Sequence[Client], variant: Variant) -> int:
     """Return how many tasks end within `SECONDS_OF_A_TURN`."""
     until, done = time.monotonic() + SECONDS_OF_A_TURN, 0
 

@@ -17,7 +17,7 @@ RATIOS = {
 
 
 @dataclass(slots=True)
-class Measured:
+class Durations:
     """The measured durations, in seconds."""
 
     tasks: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -51,27 +51,27 @@ def milliseconds(took: Sequence[float], *percents: float) -> str:
     return " / ".join(f"{percentile(took, percent) * 1e3:.0f}" for percent in percents if took)
 
 
-def paired(rounds: Iterable[tuple[Sequence[float], Sequence[float]]]) -> Ratio:
+def paired_ratio(rounds: Iterable[tuple[Sequence[float], Sequence[float]]]) -> Ratio:
     """Return the ratio of durations that were measured in the same rounds, so that the noise of a round cancels."""
     ratios = [median(these) / median(those) for these, those in rounds]
     return Ratio(median(ratios), min(ratios), max(ratios))
 
 
-def summarise(measured: Measured) -> tuple[dict[str, float], dict[str, Ratio]]:
+def summarise(measured: Durations) -> tuple[dict[str, float], dict[str, Ratio]]:
     """Return all numbers by name, in milliseconds if the name says so, and the ratios with their ranges."""
     took = {f"task_{name}": chain.from_iterable(rounds) for name, rounds in measured.tasks.items()}
     numbers: dict[str, float] = {}
     for name, seconds in took.items():
         values = [one * 1000 for one in seconds]
         numbers |= {f"{name}_ms_p50": percentile(values, 50), f"{name}_ms_p99": percentile(values, 99)}
-    ratios = {name: paired(zip(*map(measured.tasks.get, pair), strict=True)) for name, pair in RATIOS.items()}
+    ratios = {name: paired_ratio(zip(*map(measured.tasks.get, pair), strict=True)) for name, pair in RATIOS.items()}
     on_core = {name: [[seconds] for seconds in rounds] for name, rounds in measured.on_core.items()}
     for name, rounds in on_core.items():
         numbers[f"cpu_{name}_ms_p50"] = median(chain.from_iterable(rounds)) * 1000
-        ratios[f"{name}_cpu_ratio"] = paired(zip(rounds, on_core["none"], strict=True))
+        ratios[f"{name}_cpu_ratio"] = paired_ratio(zip(rounds, on_core["none"], strict=True))
     turns = {name: [[count] for count in counts] for name, counts in measured.per_second.items()}
     for name, counts in turns.items():
         numbers[f"throughput_{name}_per_s"] = median(chain.from_iterable(counts))
     if turns:
-        ratios["throughput_ratio"] = paired(zip(turns["warm"], turns["none"], strict=True))
+        ratios["throughput_ratio"] = paired_ratio(zip(turns["warm"], turns["none"], strict=True))
     return numbers | {name: ratio.median for name, ratio in ratios.items()}, ratios

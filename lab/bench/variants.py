@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.local.launch import Launch
-from lab.bench.party.main import PORTS, shifted
+from lab.bench.party.main import PORTS, shift
 from start.before_start import check_port
-from start.launches import registered, settings
+from start.launches import party_launches, settings
 from start.system import System
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
+from zerotrust.registry.snapshot import RegistrySnapshot, build_snapshot
 
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """The parties that take part in the task."""
@@ -23,12 +23,12 @@ def variant(system: System, name: str) -> System:
     return replace(system, folder=system.folder / name)
 
 
-def known(system: System, name: str) -> RegistrySnapshot:
+def snapshot_of(system: System, name: str) -> RegistrySnapshot:
     """What is said of one set: where its parties are, and what they are called."""
-    return shifted(deployed_at(system.deployment, system.registry, approved={}), name)
+    return shift(build_snapshot(system.deployment, system.registry, approved={}), name)
 
 
-def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
+def launch_folders(registry: Registry) -> dict[str, tuple[str, ...]]:
     """Return the folders that each launch runs: those of the party, and those of the benchmark."""
     own = "lab/bench/party", "testkit"
     return {f"{name}/{party}": (*own, *registry.parties[party].code) for name in PORTS for party in PARTIES}
@@ -37,10 +37,12 @@ def unregistered(registry: Registry) -> dict[str, tuple[str, ...]]:
 def launches(system: System) -> dict[str, Launch]:
     """Return the launches of all authorities and of all sets, by address."""
     authorities = set(system.registry.authorities.model_dump().values())
-    return {url: launch for url, launch in registered(system).items() if launch.name in authorities} | sets(system)
+    return {url: launch for url, launch in party_launches(system).items() if launch.name in authorities} | set_launches(
+        system
+    )
 
 
-def sets(system: System) -> dict[str, Launch]:
+def set_launches(system: System) -> dict[str, Launch]:
     """Return the launches of all sets."""
     found = {}
     for name in PORTS:
@@ -48,7 +50,7 @@ def sets(system: System) -> dict[str, Launch]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for party in PARTIES:
-            url = known(system, name).places[party]
+            url = snapshot_of(system, name).places[party]
             port = httpx.URL(url).port or 0
             check_port(port, f"{name} {party}")
             found[url] = _launch(system, name, party, port)
@@ -59,10 +61,12 @@ def _launch(system: System, name: str, party: str, port: int) -> Launch:
     own = {"ZT_DATA": str(variant(system, name).data(party)), "ZT_PORT": str(port)}
     env = settings(system, party) | own | {"ZT_BENCH_VARIANT": name, "ZT_BENCH_PARTY": party}
     launch = f"{name}/{party}"
-    return Launch(party_id=system.registry.id(party), name=launch, code=unregistered(system.registry)[launch], env=env)
+    return Launch(
+        party_id=system.registry.id(party), name=launch, code=launch_folders(system.registry)[launch], env=env
+    )
 
 
-def on_core(system: System, name: str) -> float:
+def cpu_seconds(system: System, name: str) -> float:
     """Return the CPU time of the processes of a set, in seconds, without the time that they waited for a core."""
     pids = [one.process.pid for one in system.authority.running if one.launch.name.startswith(f"{name}/")]
     files = [file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]

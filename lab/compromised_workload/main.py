@@ -16,7 +16,7 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import Workload, WorkloadError
 
 
-def told(svid: Svid) -> dict[str, object]:
+def svid_json(svid: Svid) -> dict[str, object]:
     """Return the parts of an SVID, in DER and base64."""
     key = svid.key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -40,9 +40,9 @@ async def main() -> None:
         writer.close()
 
     async def shown_for(asked: str) -> dict[str, object]:
-        return told(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
+        return svid_json(workload.svid) if asked == "x509" else {"jwt_svid": await workload.assertion(asked)}
 
-    async with workload.opened():
+    async with workload.running():
         server = await asyncio.start_unix_server(answer, os.environ["ZT_INSIDER_SOCKET"])
         await server.serve_forever()
 

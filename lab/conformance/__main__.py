@@ -15,15 +15,15 @@ import typer
 
 from demo.intruder import INSIDERS, Intruder
 from lab.conformance import logs, nodes, tck
-from lab.conformance.bare import bare
+from lab.conformance.bare import bare_tool
 from lab.conformance.expected import EXPECTED
-from lab.conformance.forwarder import ASK, READ, Way, forwarding
+from lab.conformance.forwarder import ASK, READ, Hop, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
-from lab.conformance.ssh_witness import until
+from lab.conformance.ssh_witness import wait_until
 from start.everything import running
-from start.past import AUDIT_POLICY, data_of
-from start.program import FOLDER, console, say, show, until_stopped
+from start.past import AUDIT_POLICY, data_folder
+from start.program import FOLDER, console, run_until_stopped, say, show
 from start.system import System
 
 HOME = FOLDER / "conformance"
@@ -42,20 +42,20 @@ class Places:
 
 
 SUITES: dict[str, Callable[[Places], Awaitable[Outcome]]] = {
-    "A2A compatibility kit": lambda at: tck.kit(HOME, at.agent),
+    "A2A compatibility kit": lambda at: tck.run_kit(HOME, at.agent),
     "ledger": lambda at: _ledger(at.system),
-    "MCP conformance suite": lambda at: nodes.mcp_suite(HOME, gated=at.tool, bare=at.bare),
+    "MCP conformance suite": lambda at: nodes.run_mcp_suite(HOME, gated=at.tool, bare=at.bare),
 }
 """One for each protocol; the clients in Python are part of `make test`."""
 
 
 async def _ledger(system: System) -> Outcome:
-    demanded, log = system.folder / AUDIT_POLICY, data_of(system.folder, system.registry.authorities.audit) / "log"
-    await until(lambda: demanded.exists() and (log / "checkpoint").exists(), "the log")
-    return await logs.ledger(HOME, log, demanded.read_text())
+    demanded, log = system.folder / AUDIT_POLICY, data_folder(system.folder, system.registry.authorities.audit) / "log"
+    await wait_until(lambda: demanded.exists() and (log / "checkpoint").exists(), "the log")
+    return await logs.check_ledger(HOME, log, demanded.read_text())
 
 
-def chosen(only: str) -> list[str]:
+def choose_suites(only: str) -> list[str]:
     """Return the suites whose name contains `only`, ignoring case.  Raises `typer.BadParameter` if there is none."""
     found = [name for name in SUITES if only.lower() in name.lower()]
     if not found:
@@ -65,43 +65,43 @@ def chosen(only: str) -> list[str]:
 
 def main(only: Annotated[str, typer.Option(help="suites whose name contains this")] = "") -> None:
     """Run the suites and print the outcomes."""
-    suites = chosen(only)
+    suites = choose_suites(only)
 
     async def conformance() -> int:
         HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with running(HOME / "system", say=say, insiders=INSIDERS) as system:
-            ran, skipped = await _all(system, suites)
+            ran, skipped = await _run_suites(system, suites)
         return _report(ran, skipped)
 
-    sys.exit(until_stopped(conformance()))
+    sys.exit(run_until_stopped(conformance()))
 
 
-async def _all(system: System, suites: Iterable[str]) -> tuple[Ran, dict[str, str]]:
+async def _run_suites(system: System, suites: Iterable[str]) -> tuple[Ran, dict[str, str]]:
     async with AsyncExitStack() as stack:
         intruder = Intruder(system, stack)
 
-        async def to(way: Way) -> str:
+        async def to(way: Hop) -> str:
             return await stack.enter_async_context(forwarding(system, intruder, way))
 
         places = Places(
             system,
             tool=f"{await to(READ)}/mcp",
             agent=await to(ASK),
-            bare=await stack.enter_async_context(bare(HOME)),
+            bare=await stack.enter_async_context(bare_tool(HOME)),
         )
         ran: Ran = []
         skipped: dict[str, str] = {}
         for name in suites:
             say(name)
             try:
-                ran.append(await _outcome(name, partial(SUITES[name], places)))
+                ran.append(await _run_suite(name, partial(SUITES[name], places)))
             except Missing as error:
                 skipped[name] = str(error)
                 say(f"{name}: skipped, {error}")
     return ran, skipped
 
 
-async def _outcome(name: str, what: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _run_suite(name: str, what: Callable[[], Awaitable[Outcome]]) -> Outcome:
     """Run a suite; one that does not finish has failed as a whole.  Raises `Missing`."""
     try:
         return await what()

@@ -15,14 +15,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from demo.intruder import Intruder, Token, User
-from lab.conformance.serving import served
+from lab.conformance.serving import hosting
 from start.system import System
 from zerotrust.adapters.agent_card import CARD_PATH
 
 _OWN = {"authorization", "host", "content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}
 
 
-class Way(NamedTuple):
+class Hop(NamedTuple):
     """The caller and the party that it calls for alice, and the token for the call."""
 
     caller: str
@@ -31,14 +31,14 @@ class Way(NamedTuple):
     token: Callable[[User], Token]
 
 
-READ = Way("agent/reader", "tool/documents", lambda alice: alice.t2)
-ASK = Way("orchestrator", "agent/reader", lambda alice: alice.t1)
+READ = Hop("agent/reader", "tool/documents", lambda alice: alice.t2)
+ASK = Hop("orchestrator", "agent/reader", lambda alice: alice.t1)
 
 
 class Forwarder:
     """Forwards the calls of one way, as an app."""
 
-    def __init__(self, system: System, intruder: Intruder, way: Way) -> None:
+    def __init__(self, system: System, intruder: Intruder, way: Hop) -> None:
         self._intruder, self._way, self._there, self.origin = intruder, way, system.address(way.party), ""
         self._token = way.token(User("alice", intruder))
 
@@ -48,14 +48,14 @@ class Forwarder:
             return
         request = Request(scope, receive)
         path = "/a2a" if request.url.path == "/" and self._way.party.startswith("agent/") else request.url.path
-        answer = await self._sent(request, f"{self._there}{path}")
+        answer = await self._send(request, f"{self._there}{path}")
         body = answer.content
         if path == CARD_PATH:
             body = body.replace(f"{self._there}/a2a".encode(), self.origin.encode())
         headers = {name: value for name, value in answer.headers.items() if name.lower() not in _OWN}
         await Response(body, answer.status_code, headers)(scope, receive, send)
 
-    async def _sent(self, request: Request, url: str) -> httpx.Response:
+    async def _send(self, request: Request, url: str) -> httpx.Response:
         here, there = httpx.URL(self.origin), httpx.URL(self._there)
         host = request.headers.get("host", "")
         ours = host in {here.netloc.decode(), f"localhost:{here.port}"}
@@ -67,9 +67,9 @@ class Forwarder:
 
 
 @asynccontextmanager
-async def forwarding(system: System, intruder: Intruder, way: Way) -> AsyncIterator[str]:
+async def forwarding(system: System, intruder: Intruder, way: Hop) -> AsyncIterator[str]:
     """Serve a forwarder for one way, and yield its origin."""
     forwarder = Forwarder(system, intruder, way)
-    async with served(forwarder) as origin:
+    async with hosting(forwarder) as origin:
         forwarder.origin = origin
         yield origin

@@ -9,14 +9,14 @@ from starlette.staticfiles import StaticFiles
 
 from authorities.audit.ledger import WITNESSES
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Missing, emptied, run
-from lab.conformance.serving import served
-from lab.conformance.ssh_witness import NAME, until, witness
+from lab.conformance.running import Missing, empty_folder, run
+from lab.conformance.serving import hosting
+from lab.conformance.ssh_witness import NAME, wait_until, witness
 from start.llama_stack import end
-from zerotrust.tlog.note import parsed
+from zerotrust.tlog.note import parse_note
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
-from zt.audit.exports import verified
+from zt.audit.exports import verify_export
 
 FSCK, WITNESS = "1.0.4", "0.6.1"
 SOUND = "Successfully fsck'd log with size"
@@ -24,7 +24,7 @@ WITHIN = 60
 """Seconds in which fsck ends with a sound log; with another one it may wait for ever."""
 
 
-async def installed(folder: Path, package: str) -> Path:
+async def install(folder: Path, package: str) -> Path:
     """Return a program, which Go fetches and builds once.  Raises `Missing`."""
     program = folder / "bin" / package.partition("@")[0].rpartition("/")[2]
     if not program.exists():
@@ -36,18 +36,18 @@ async def installed(folder: Path, package: str) -> Path:
     return program
 
 
-async def ledger(home: Path, running: Path, demanded: str) -> Outcome:
+async def check_ledger(home: Path, running: Path, demanded: str) -> Outcome:
     """Have fsck read the log of the running ledger, and litewitness cosign it.
 
     `running`: the folder of its log; `demanded`: the policy of the registry.  Raises `Missing` and `Failed`.
     """
-    checker = await installed(home, f"github.com/transparency-dev/tessera/cmd/fsck@v{FSCK}")
-    signer = await installed(home, f"filippo.io/torchwood/cmd/litewitness@v{WITNESS}")
-    copy, key, believed = emptied(home / "running"), home / "running.vkey", policy(demanded)
-    checkpoint, _ = believed.check(parsed(_copied(running, copy) or b""))
+    checker = await install(home, f"github.com/transparency-dev/tessera/cmd/fsck@v{FSCK}")
+    signer = await install(home, f"filippo.io/torchwood/cmd/litewitness@v{WITNESS}")
+    copy, key, believed = empty_folder(home / "running"), home / "running.vkey", policy(demanded)
+    checkpoint, _ = believed.check(parse_note(_copy_log(running, copy) or b""))
     key.write_text(str(believed.logs[0]))
-    results = {"the running ledger": await _read(checker, copy, key)}
-    results |= await _demanded_of(home, signer, running, demanded)
+    results = {"the running ledger": await _run_fsck(checker, copy, key)}
+    results |= await _demand_witness(home, signer, running, demanded)
     return Outcome("ledger", f"{FSCK}, {WITNESS}").expect(
         results,
         {
@@ -57,32 +57,32 @@ async def ledger(home: Path, running: Path, demanded: str) -> Outcome:
     )
 
 
-async def _demanded_of(home: Path, signer: Path, running: Path, demanded: str) -> dict[str, str]:
+async def _demand_witness(home: Path, signer: Path, running: Path, demanded: str) -> dict[str, str]:
     """Name litewitness to the running ledger, as docs/reference/audit-log.md says, and have both demanded.
 
     Return who has signed.  Nothing is asked of the system: it records something within a minute.
     """
     named = running.parent / WITNESSES
-    async with witness(signer, emptied(home / "beside"), policy(demanded).logs[0]) as (there, key):
+    async with witness(signer, empty_folder(home / "beside"), policy(demanded).logs[0]) as (there, key):
         named.write_text(f"witness lite {key} {there}\nquorum none\n")
         before, quorum = (
             demanded.splitlines()[:-1],
             [f"witness lite {key}", "group both all registry lite", "quorum both"],
         )
         both = policy("\n".join([*before, *quorum]))
-        copy = emptied(home / "cosigned-by-both")
-        await until(lambda: _copied(running, copy, both), f"{NAME} beside the registry", seconds=120)
+        copy = empty_folder(home / "cosigned-by-both")
+        await wait_until(lambda: _copy_log(running, copy, both), f"{NAME} beside the registry", seconds=120)
         named.unlink()
-        found = verified(copy, both, held={}, local=None)
+        found = verify_export(copy, both, held={}, local=None)
     return {"named while the ledger runs": " and ".join(sorted(found.cosigned))}
 
 
-def _copied(log: Path, to: Path, demanded: TrustPolicy | None = None) -> bytes | None:
+def _copy_log(log: Path, to: Path, demanded: TrustPolicy | None = None) -> bytes | None:
     """Copy a log that grows, and return its checkpoint; nothing, if that is not what a policy demands."""
     note = (log / "checkpoint").read_bytes()  # before the tiles
     if demanded:
         try:
-            demanded.check(parsed(note))
+            demanded.check(parse_note(note))
         except InvalidLog:
             return None
     shutil.copytree(log, to, dirs_exist_ok=True)
@@ -90,9 +90,9 @@ def _copied(log: Path, to: Path, demanded: TrustPolicy | None = None) -> bytes |
     return note
 
 
-async def _read(program: Path, log: Path, key: Path) -> str:
+async def _run_fsck(program: Path, log: Path, key: Path) -> str:
     """Return what fsck prints of a log; its exit status is 0 in any case, and it may not end."""
-    async with served(StaticFiles(directory=log)) as url:
+    async with hosting(StaticFiles(directory=log)) as url:
         process = await asyncio.create_subprocess_exec(
             *(program, "-ui=false", "-N", "8", "-storage_url", f"{url}/", "-public_key", key),
             stdout=asyncio.subprocess.PIPE,

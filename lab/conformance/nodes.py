@@ -14,7 +14,7 @@ PACKAGES = f"node@{NODE}", f"@modelcontextprotocol/conformance@{SUITE}"
 REVISION = "2026-07-28"
 
 
-async def node(folder: Path) -> Path:
+async def install_node(folder: Path) -> Path:
     """Install Node 24 and the packages with npm, once; return the folder of their programs.  Raises `Missing`."""
     npm, home = shutil.which("npm"), folder / "npm"
     programs, marker = home / "node_modules" / ".bin", home / "installed"
@@ -30,9 +30,9 @@ async def node(folder: Path) -> Path:
     return programs
 
 
-async def mcp_suite(folder: Path, *, gated: str, bare: str) -> Outcome:
+async def run_mcp_suite(folder: Path, *, gated: str, bare: str) -> Outcome:
     """Run every scored check that passes on the same SDK without the gate against the tool behind the gate."""
-    programs = await node(folder)
+    programs = await install_node(folder)
     behind, without = [await _checks(programs, folder / name, url) for name, url in (("gated", gated), ("bare", bare))]
     outcome = Outcome("MCP conformance suite", f"{SUITE}, {REVISION}")
     for name, passed in without.items():

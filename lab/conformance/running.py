@@ -23,7 +23,7 @@ class Failed(Exception):
     """A suite did not finish, so no check of it has passed.  The text has the reason."""
 
 
-def emptied(folder: Path) -> Path:
+def empty_folder(folder: Path) -> Path:
     """Return a folder, absolute, empty and for this user alone."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)

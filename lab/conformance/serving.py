@@ -18,7 +18,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
+async def hosting(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an app for a block, and yield its origin."""
     server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())

@@ -12,7 +12,7 @@ from pathlib import Path
 from lab.conformance.running import Failed, Missing, run
 from lab.conformance.serving import HOST, free_port
 from start.llama_stack import end
-from zerotrust.tlog.note import VerifierKey, verifier_key
+from zerotrust.tlog.note import VerifierKey, parse_verifier_key
 from zerotrust.tlog.tree import EMPTY
 
 NAME = "witness.example/lite"
@@ -31,7 +31,7 @@ async def witness(program: Path, folder: Path, log: VerifierKey) -> AsyncIterato
     _, fingerprint = await run("ssh-keygen", "-l", "-f", key)
     agents = await asyncio.create_subprocess_exec(agent, "-D", "-a", socket, stdout=asyncio.subprocess.DEVNULL)
     try:
-        await until(socket.exists, "ssh-agent")
+        await wait_until(socket.exists, "ssh-agent")
         status, said = await run("ssh-add", "-q", key, env={"SSH_AUTH_SOCK": str(socket)})
         if status:
             raise Failed(f"the agent does not take the key: {said[-300:]}")
@@ -49,15 +49,15 @@ async def witness(program: Path, folder: Path, log: VerifierKey) -> AsyncIterato
             )
         try:
             told = (folder / "log").read_text
-            await until(lambda: "msg=listening" in told(), "litewitness")
-            yield f"http://{HOST}:{port}", verifier_key(told().partition("vkey=")[2].split()[0])
+            await wait_until(lambda: "msg=listening" in told(), "litewitness")
+            yield f"http://{HOST}:{port}", parse_verifier_key(told().partition("vkey=")[2].split()[0])
         finally:
             await end(witness)
     finally:
         await end(agents)
 
 
-async def until(met: Callable[[], object], name: str, seconds: float = 30) -> None:
+async def wait_until(met: Callable[[], object], name: str, seconds: float = 30) -> None:
     """Wait until a program does what it was started for.  Raises `Failed` after so many seconds."""
     try:
         async with asyncio.timeout(seconds):

@@ -23,7 +23,7 @@ PACKAGES = (
 LEVEL = "must"
 
 
-async def kit(folder: Path, url: str) -> Outcome:
+async def run_kit(folder: Path, url: str) -> Outcome:
     """Run the kit's checks of level MUST over JSON-RPC.  Raises `Missing` and `Failed`."""
     if not (named := os.environ.get("A2A_TCK")):
         raise Missing("A2A_TCK names no checkout of the kit")

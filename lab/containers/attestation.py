@@ -7,7 +7,7 @@ import hashlib
 
 from authorities.attestation.containers.attested import Image, image
 from authorities.attestation.containers.main import APP, main
-from registration.approval import approving
+from registration.approval import approve
 from zerotrust.registry.lock import Lock
 from zerotrust.registry.model import Registry
 
@@ -17,7 +17,7 @@ CODE = ("lab/compromised_workload", "zerotrust")
 
 def intruders(registry: Registry, lock: Lock) -> list[Image]:
     """Return the image of the intruder inside each compromised party: the same code, and a file with that name."""
-    code = approving(lock, APP, "intruder", CODE).files_of(CODE)
+    code = approve(lock, APP, "intruder", CODE).files_of(CODE)
     return [
         image(registry, party, CODE[0], code, {"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
         for party in COMPROMISED

@@ -14,7 +14,7 @@ from authorities.attestation.local.launch import Launch, Launched
 from lab.load.judge import Ban, Evidence
 from lab.load.relay import BREAKS, Break, Relay
 from start.system import System
-from start.waiting import started
+from start.waiting import wait_until_listening
 
 LONGER = 3.0
 """Seconds by which a fault may last longer than the registry's bound."""
@@ -33,7 +33,7 @@ class Faults:
     def of_authorities(self) -> dict[str, Fault]:
         """Return the faults of Keycloak and the registry.  Keycloak is not killed, because it starts slowly."""
         return {
-            "Keycloak paused": partial(self._paused, "Keycloak", lambda: self._system.keycloak.pid),
+            "Keycloak paused": partial(self._pausing, "Keycloak", lambda: self._system.keycloak.pid),
             **self.of_processes([self._system.registry.authorities.registry]),
         }
 
@@ -41,14 +41,14 @@ class Faults:
         """Return the faults of these parties, by name."""
         table: dict[str, Fault] = {}
         for name in names:
-            table[f"{name} paused"] = partial(self._paused, name, partial(self._pid, name))
-            table[f"{name} killed"] = partial(self._killed, name)
+            table[f"{name} paused"] = partial(self._pausing, name, partial(self._pid, name))
+            table[f"{name} killed"] = partial(self._killing, name)
         return table
 
     def of_wires(self, relays: Mapping[str, Relay]) -> dict[str, Fault]:
         """Return the faults of the connections to the registry, by the party that is the client."""
         return {
-            f"the wire of {name} {how}": partial(self._broken, name, relay, how)
+            f"the wire of {name} {how}": partial(self._breaking, name, relay, how)
             for name, relay in relays.items()
             for how in BREAKS
         }
@@ -63,7 +63,7 @@ class Faults:
                 await asyncio.sleep(self._chance.uniform(*REST))
 
     @asynccontextmanager
-    async def _paused(self, name: str, pid: Callable[[], int]) -> AsyncIterator[None]:
+    async def _pausing(self, name: str, pid: Callable[[], int]) -> AsyncIterator[None]:
         stopped = pid()
         os.kill(stopped, signal.SIGSTOP)
         try:
@@ -75,7 +75,7 @@ class Faults:
             os.kill(stopped, signal.SIGCONT)
 
     @asynccontextmanager
-    async def _killed(self, name: str) -> AsyncIterator[None]:
+    async def _killing(self, name: str) -> AsyncIterator[None]:
         one = process(self._system, name)
         one.process.kill()
         try:
@@ -84,11 +84,11 @@ class Faults:
                 yield
         finally:
             await one.ended.wait()
-            await launched(self._system, one.launch)
+            await relaunch(self._system, one.launch)
 
     @asynccontextmanager
-    async def _broken(self, name: str, relay: Relay, how: Break) -> AsyncIterator[None]:
-        async with relay.broken(how):
+    async def _breaking(self, name: str, relay: Relay, how: Break) -> AsyncIterator[None]:
+        async with relay.failing(how):
             if how == "lags":  # data still arrives, and the party checks its age
                 yield
                 return
@@ -115,9 +115,9 @@ def process(system: System, name: str) -> Launched:
     return next(one for one in system.authority.running if one.launch.name == name)
 
 
-async def launched(system: System, launch: Launch) -> None:
+async def relaunch(system: System, launch: Launch) -> None:
     """Launch a party again, and wait until it answers."""
-    await started(system, system.place(launch.name), await system.authority.launch(launch))
+    await wait_until_listening(system, system.place(launch.name), await system.authority.launch(launch))
 
 
 def _state(pid: int) -> str:

@@ -25,7 +25,7 @@ class Relay:
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def listening(self) -> AsyncIterator[None]:
         """Listen for a block."""
         server = await asyncio.start_server(self._accept, HOST, 0)
         self.port = server.sockets[0].getsockname()[1]
@@ -39,7 +39,7 @@ class Relay:
             await asyncio.gather(*self._open, return_exceptions=True)
 
     @asynccontextmanager
-    async def broken(self, how: Break) -> AsyncIterator[None]:
+    async def failing(self, how: Break) -> AsyncIterator[None]:
         """Fail in this way for a block; connections that begin afterwards work."""
         self._how, self._since = how, asyncio.get_running_loop().time()
         if how == "cut":

@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from demo.intruder import INSIDERS, Intruder
-from demo.revocation import operator
-from demo.revocation_delays import delays
-from demo.revocation_methods import REVOCATION_METHODS, in_use
+from demo.revocation import sign_in_olga
+from demo.revocation_delays import measure_delays
+from demo.revocation_methods import REVOCATION_METHODS, get_tokens
 from lab.bench.numbers import milliseconds, percentile
 from start.everything import running
-from start.program import FOLDER, console, say, show, until_stopped
+from start.program import FOLDER, console, run_until_stopped, say, show
 from start.system import System
 
 WARM_UP = 5
@@ -34,8 +34,8 @@ async def measure(system: System, pushed: int, polled: int) -> Took:
         for number in range(-WARM_UP, times):
             async with AsyncExitStack() as stack:  # an operator's token is valid for 60 s
                 http, intruder = await stack.enter_async_context(system.user()), Intruder(system, stack)
-                use = await in_use(system, intruder, await operator(system, http), agent=method.agent)
-                found = await delays(method, use)
+                use = await get_tokens(system, intruder, await sign_in_olga(system, http), agent=method.agent)
+                found = await measure_delays(method, use)
             if number >= 0:
                 for service, seconds in found.items():
                     took[name][service].append(seconds)
@@ -80,7 +80,7 @@ def main(
         )
         return 0
 
-    sys.exit(until_stopped(work()))
+    sys.exit(run_until_stopped(work()))
 
 
 if __name__ == "__main__":

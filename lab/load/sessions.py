@@ -12,8 +12,8 @@ import httpx
 from keycloak import KeycloakError
 
 from demo.intruder import Intruder, answer_to
-from demo.revocation import operator
-from demo.revocation_methods import REVOCATION_METHODS, Use, in_use
+from demo.revocation import sign_in_olga
+from demo.revocation_methods import REVOCATION_METHODS, Use, get_tokens
 from lab.load.judge import UNANSWERED, Ban, Call, Evidence, Session
 from start.system import System
 from zt.errors import CommandError
@@ -52,49 +52,49 @@ class Sessions:
                 calling = [asyncio.create_task(self._call(session, *each)) for each in use.calls().items()]
                 try:
                     await asyncio.sleep(chance.uniform(0.5, 3))
-                    await self._lose(use, session, chance)
+                    await self._revoke_and_undo(use, session, chance)
                 finally:
                     await end(calling)
             except FAILURES:
                 await asyncio.sleep(0.5)
 
-    async def recovered(self) -> float:
+    async def wait_until_recovered(self) -> float:
         """Wait until every service allows all calls again; return the seconds that it took."""
         began = time.monotonic()
         await asyncio.gather(*self._undoing)
         for account in ACCOUNTS:
-            while not await self._let_in(account):  # noqa: ASYNC110 - there is no event
+            while not await self._all_allowed(account):  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(PAUSE)
         return time.monotonic() - began
 
-    async def _let_in(self, account: str) -> bool:
+    async def _all_allowed(self, account: str) -> bool:
         try:
             use, session = await self._begin(account)
-            calls = [await _once(session, *each) for each in use.calls().items()]
+            calls = [await _call_once(session, *each) for each in use.calls().items()]
         except FAILURES:
             return False
         self._evidence.calls += calls
         return all(call.allowed for call in calls)
 
     async def _begin(self, account: str) -> tuple[Use, Session]:
-        use = await in_use(self._system, self._intruder, await self._operator(), user=account)
+        use = await get_tokens(self._system, self._intruder, await self._sign_in_olga(), user=account)
         return use, Session(account, use.claims["sid"])
 
-    async def _operator(self) -> RegistryClient:
+    async def _sign_in_olga(self) -> RegistryClient:
         async with self._signing_in:
-            return await operator(self._system, self._http)
+            return await sign_in_olga(self._system, self._http)
 
     async def _call(self, session: Session, service: str, call: Callable[[], Awaitable[httpx.Response]]) -> None:
         while True:
-            self._evidence.calls.append(await _once(session, service, call))
+            self._evidence.calls.append(await _call_once(session, service, call))
             await asyncio.sleep(PAUSE)
 
-    async def _lose(self, use: Use, session: Session, chance: random.Random) -> None:
+    async def _revoke_and_undo(self, use: Use, session: Session, chance: random.Random) -> None:
         """Revoke, go on for longer than the bound, and undo what affects others."""
-        name = chance.choice([name for name in MIX if not self._revoking[_hit(name, session)].locked()])
-        hit, services = _hit(name, session), REVOCATION_METHODS[name].hits
+        name = chance.choice([name for name in MIX if not self._revoking[_target(name, session)].locked()])
+        hit, services = _target(name, session), REVOCATION_METHODS[name].hits
         async with self._revoking[hit]:
-            covers = lambda call: call.target in services and _hit(name, call.session) == hit  # noqa: E731
+            covers = lambda call: call.target in services and _target(name, call.session) == hit  # noqa: E731
             self._evidence.revocations.append(ban := Ban(name, covers, asked=time.monotonic()))
             revoking = asyncio.ensure_future(REVOCATION_METHODS[name].trigger(use))
             try:
@@ -112,7 +112,7 @@ class Sessions:
         await asyncio.gather(revoking, return_exceptions=True)
         while name not in OF_A_SESSION:
             try:
-                use.olga = await self._operator()
+                use.olga = await self._sign_in_olga()
                 await REVOCATION_METHODS[name].undo(use)
                 break
             except FAILURES:
@@ -128,12 +128,12 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
             await task
 
 
-def _hit(name: str, session: Session) -> str:
+def _target(name: str, session: Session) -> str:
     """Return what a revocation affects: only one such at a time."""
     return "party" if name in OF_A_PARTY else session.user if name in OF_A_USER else session.id
 
 
-async def _once(session: Session, service: str, call: Callable[[], Awaitable[httpx.Response]]) -> Call:
+async def _call_once(session: Session, service: str, call: Callable[[], Awaitable[httpx.Response]]) -> Call:
     sent = time.monotonic()
     try:
         answer = await answer_to(call())

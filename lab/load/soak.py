@@ -19,9 +19,9 @@ from lab.load.judge import Evidence
 from lab.load.under_faults import under_faults
 from lab.load.under_load import under_load
 from lab.load.users import Score
-from lab.load.watch import MOST_FILES, SLACK, Held, Samples, grown
+from lab.load.watch import MOST_FILES, SLACK, Samples, Usage, leaks
 from start.everything import running
-from start.program import FOLDER, console, say, show, until_stopped
+from start.program import FOLDER, console, run_until_stopped, say, show
 from zerotrust.audit.chain import first_bad_record
 
 SHOWN = 20
@@ -34,7 +34,7 @@ def main(
     seed: Annotated[int, typer.Option(help="what goes wrong in which order")] = 6,
 ) -> None:
     """Run both parts and print the results."""
-    score, samples = Score(), defaultdict[str, list[Held]](list)
+    score, samples = Score(), defaultdict[str, list[Usage]](list)
 
     async def soak() -> int:
         async with running(FOLDER / "soak", say=say, insiders=INSIDERS) as system:
@@ -47,14 +47,14 @@ def main(
             say("Everything ends")
         late = list(evidence.violations())
         _report_faults(evidence, len(late))
-        failures = grown(samples) + [f"the journal of {name} is broken" for name in broken]
+        failures = leaks(samples) + [f"the journal of {name} is broken" for name in broken]
         failures += late + score.wrong
         console.print(f"{os.cpu_count()} cores, load average {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
         for one in failures[:SHOWN]:
             console.print(Text(one, "red"))
         return 1 if failures else 0
 
-    sys.exit(until_stopped(soak()))
+    sys.exit(run_until_stopped(soak()))
 
 
 def _report_load(score: Score, samples: Samples) -> None:
@@ -73,7 +73,7 @@ def _report_load(score: Score, samples: Samples) -> None:
         f"never more than {MOST_FILES} files."
     )
     say(
-        f"{score.tried} requests, {len(score.wrong)} wrong answers; {len(score.evidence.revocations)} suspensions, "
+        f"{score.actions} requests, {len(score.wrong)} wrong answers; {len(score.evidence.revocations)} suspensions, "
         f"which {score.refused} answers told of"
     )
 

@@ -23,27 +23,27 @@ OTHERS = {"alice": ("invoice", "Revenue"), "bob": ("pager storm", "static key", 
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-async def files(user: User, **headers: str) -> str:
+async def run_whole_task(user: User, **headers: str) -> str:
     """The whole task, with the poisoned report.  The draft is deleted again, because a user may have only a few."""
     answer = await _task(user, REQUEST, headers=headers)
-    if found := wrong(user, answer, "agent/writer", OWN[user.name]):
+    if found := find_fault(user, answer, "agent/writer", OWN[user.name]):
         return found
     filed = " ".join(re.findall(r"Filed as (DRAFT-[0-9a-f]{8})", answer.text)[-1:])
-    return wrong(user, await _task(user, f"Delete {filed}."), "agent/writer", f"Deleted {filed}.")
+    return find_fault(user, await _task(user, f"Delete {filed}."), "agent/writer", f"Deleted {filed}.")
 
 
-async def reads(user: User) -> str:
+async def run_first_half(user: User) -> str:
     """The first half of that task."""
-    return wrong(user, await _task(user, READING), "agent/reader", OWN[user.name])
+    return find_fault(user, await _task(user, READING), "agent/reader", OWN[user.name])
 
 
-async def asks(user: User) -> str:
+async def ask_question(user: User) -> str:
     """A question to which only one department has the answer."""
     own = "leaked key" if user.name == "alice" else "No document was found."
-    return wrong(user, await _task(user, ASKING), "agent/reader", own)
+    return find_fault(user, await _task(user, ASKING), "agent/reader", own)
 
 
-async def plans(user: User) -> str:
+async def ask_for_plan(user: User) -> str:
     """The plan for a task."""
     answer = await user.send(None, "orchestrator", "/plan", user.t0, json={"request": REQUEST})
     agents = [step["agent"] for step in answer.json()["steps"]] if answer.status_code == 200 else []
@@ -54,7 +54,7 @@ async def _task(user: User, request: str, **more: Any) -> httpx.Response:
     return await user.send(None, "orchestrator", "/tasks", user.t0, json={"request": request}, **more)
 
 
-def wrong(user: User, answer: httpx.Response, last: str, own: str) -> str:
+def find_fault(user: User, answer: httpx.Response, last: str, own: str) -> str:
     """Return what is wrong with the answer to a task, or an empty text."""
     if answer.headers["content-type"].startswith("text/event-stream"):
         *events, _receipts = (json.loads(line[5:]) for line in answer.text.splitlines() if line.startswith("data:"))
@@ -72,11 +72,11 @@ def wrong(user: User, answer: httpx.Response, last: str, own: str) -> str:
 
 
 STORIES: dict[str, Kind] = {
-    "files a summary": files,
-    "reads a summary": reads,
-    "asks about one report": asks,
-    "follows a task": partial(files, accept="text/event-stream"),
-    "asks for the plan": plans,
+    "files a summary": run_whole_task,
+    "reads a summary": run_first_half,
+    "asks about one report": ask_question,
+    "follows a task": partial(run_whole_task, accept="text/event-stream"),
+    "asks for the plan": ask_for_plan,
 }
 
 
@@ -93,7 +93,7 @@ THROUGH_THE_WRITER = {
 """The attempts with other answers while the writer is suspended."""
 
 
-def refused(who: str, attempt: Try) -> Kind:
+def refused_kind(who: str, attempt: Try) -> Kind:
     """Return an attempt as a kind of action, for which any other answer is wrong."""
 
     async def kind(user: User) -> str:
@@ -107,4 +107,4 @@ def kinds_of(name: str) -> dict[str, Kind]:
     """Return all actions of a user."""
     tried = [(who, one) for who in (ATTEMPTS if name in OWN else BY_ANYBODY) for one in ATTEMPTS[who]]
     tried += [BY_NAME[name]] if name in BY_NAME else []
-    return (STORIES if name in OWN else {}) | {f"{who} {one.what}": refused(who, one) for who, one in tried}
+    return (STORIES if name in OWN else {}) | {f"{who} {one.what}": refused_kind(who, one) for who, one in tried}

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from demo.revocation_methods import EVERYWHERE
-from lab.load.faults import Faults, launched, process
+from lab.load.faults import Faults, process, relaunch
 from lab.load.judge import Evidence
 from lab.load.relay import Relay
 from lab.load.sessions import ACCOUNTS, Sessions, end
@@ -32,16 +32,16 @@ async def under_faults(
         registry = system.registry.authorities.registry
         relays = {name: Relay(system.port(registry)) for name in wires}
         for relay in relays.values():
-            await stack.enter_async_context(relay.opened())
-        stack.push_async_callback(_wired, system, dict.fromkeys(wires, system.place(registry)))
-        await _wired(system, {name: f"https://{HOST}:{relay.port}" for name, relay in relays.items()})
+            await stack.enter_async_context(relay.listening())
+        stack.push_async_callback(_relaunch_all, system, dict.fromkeys(wires, system.place(registry)))
+        await _relaunch_all(system, {name: f"https://{HOST}:{relay.port}" for name, relay in relays.items()})
         sessions = Sessions(system, evidence, stack)
         faults = Faults(system, evidence, random.Random(seed))  # noqa: S311 - reproducible
         working = [sessions.work(name, random.Random(seed + n)) for n, name in enumerate(ACCOUNTS * 2, 1)]  # noqa: S311
         breaking = [
             faults.go_on(faults.of_authorities()),
             faults.go_on(faults.of_processes(EVERYWHERE) | faults.of_wires(relays)),
-            _tell(evidence),
+            _print_counts(evidence),
         ]
         work, trouble = [[asyncio.create_task(one) for one in some] for some in (working, breaking)]
         try:
@@ -52,21 +52,21 @@ async def under_faults(
         for task in done:
             task.result()
         async with asyncio.timeout(LONGEST):
-            say(f"All calls were allowed again {await sessions.recovered():.1f} s after the last fault")
+            say(f"All calls were allowed again {await sessions.wait_until_recovered():.1f} s after the last fault")
 
 
-async def _wired(system: System, to: dict[str, str]) -> None:
+async def _relaunch_all(system: System, to: dict[str, str]) -> None:
     """Launch these parties again, each with its own address of the registry."""
 
     async def one(name: str, address: str) -> None:
         there = process(system, name)
         await there.end()
-        await launched(system, replace(there.launch, env={**there.launch.env, "ZT_REGISTRY": address}))
+        await relaunch(system, replace(there.launch, env={**there.launch.env, "ZT_REGISTRY": address}))
 
     await asyncio.gather(*(one(name, address) for name, address in to.items()))
 
 
-async def _tell(evidence: Evidence) -> None:
+async def _print_counts(evidence: Evidence) -> None:
     while True:
         await asyncio.sleep(EVERY)
         say(f"{len(evidence.calls)} calls, {len(evidence.acknowledged)} revocations, {len(evidence.faults)} faults")

@@ -4,11 +4,11 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-from demo.revocation import operator
+from demo.revocation import sign_in_olga
 from lab.load.judge import Ban
 from lab.load.stories import THROUGH_THE_WRITER, kinds_of
 from lab.load.users import Score, users
-from lab.load.watch import Samples, held
+from lab.load.watch import Samples, measure
 from start.program import say
 from start.system import System
 
@@ -31,19 +31,19 @@ async def under_load(system: System, score: Score, samples: Samples, *, seconds:
             await user.t0()
         say(f"They work for {seconds:.0f} s")
         working = [asyncio.create_task(score.work(user, kinds_of(user.name))) for user in everybody]
-        working.append(asyncio.create_task(_suspensions(system, score)))
+        working.append(asyncio.create_task(_suspend_again_and_again(system, score)))
         before, began = 0, time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             await asyncio.sleep(min(EVERY, seconds - passed))
-            now = {name: held(pid) for name, pid in services.items()}
+            now = {name: measure(pid) for name, pid in services.items()}
             if time.monotonic() - began > min(WARM_UP, seconds / 5):
                 for name, one in now.items():
                     samples[name].append(one)
             say(
-                f"{score.tried} requests (+{score.tried - before}), {len(score.wrong)} wrong, "
+                f"{score.actions} requests (+{score.actions - before}), {len(score.wrong)} wrong, "
                 f"{sum(one.memory for one in now.values()):.0f} MiB, {sum(one.files for one in now.values())} files"
             )
-            before = score.tried
+            before = score.actions
             if ended := [task for task in working if task.done()]:
                 ended[0].result()
         for task in working:
@@ -51,16 +51,16 @@ async def under_load(system: System, score: Score, samples: Samples, *, seconds:
         await asyncio.gather(*working, return_exceptions=True)
 
 
-async def _suspensions(system: System, score: Score) -> None:
+async def _suspend_again_and_again(system: System, score: Score) -> None:
     while True:
         await asyncio.sleep(WORKING)
-        await suspension(system, score)
+        await suspend_writer(system, score)
 
 
-async def suspension(system: System, score: Score) -> None:
+async def suspend_writer(system: System, score: Score) -> None:
     """Suspend the writer for a while.  Raises `CommandError` where the registry will not."""
     async with system.user() as http:
-        olga = await operator(system, http)
+        olga = await sign_in_olga(system, http)
         ban = Ban(f"{SUSPENDED} suspended", lambda call: call.target in THROUGH_THE_WRITER, time.monotonic())
         score.evidence.revocations.append(ban)
         try:

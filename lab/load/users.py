@@ -52,11 +52,11 @@ class Score:
     """Refusals that a revocation explains."""
 
     @property
-    def tried(self) -> int:
+    def actions(self) -> int:
         """The number of actions."""
         return sum(map(len, self.took.values()))
 
-    async def once(self, user: User, what: str, kind: Kind) -> None:
+    async def act(self, user: User, what: str, kind: Kind) -> None:
         """Let a user do one action."""
         began = time.monotonic()
         try:
@@ -67,12 +67,12 @@ class Score:
         self.took[what].append(ended - began)
         answer = UNAVAILABLE if any(word in wrong for word in NOT_YET) else wrong or "done"
         answer = REVOKED if any(word in wrong for word in REFUSED) else answer
-        if wrong := self._judged(wrong, Call(Session(user.name), what, began, ended, answer)):
+        if wrong := self._judge(wrong, Call(Session(user.name), what, began, ended, answer)):
             wrong = RECEIPTS.sub("…", wrong)
             shown = wrong if len(wrong) < LONGEST else f"{wrong[:100]} … {wrong[-LONGEST:]}"
             self.wrong.append(f"{user.name} {what}: {shown}")
 
-    def _judged(self, wrong: str, call: Call) -> str:
+    def _judge(self, wrong: str, call: Call) -> str:
         if self.evidence.explains(call):
             self.refused += 1
             return ""
@@ -82,5 +82,5 @@ class Score:
         """Let a user do one action after the other, without end: all kinds, in another order each time."""
         while True:
             for what in user.chance.sample(list(kinds), len(kinds)):
-                await self.once(user, what, kinds[what])
+                await self.act(user, what, kinds[what])
                 await asyncio.sleep(user.chance.uniform(0, 2 * PAUSE))

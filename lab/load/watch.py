@@ -12,7 +12,7 @@ MOST_FILES = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Usage:
     """The resources of one process at one time."""
 
     memory: float
@@ -21,11 +21,11 @@ class Held:
     connections: int
 
 
-Samples = Mapping[str, list[Held]]
+Samples = Mapping[str, list[Usage]]
 """The samples of each process, by name, in order."""
 
 
-def held(pid: int) -> Held:
+def measure(pid: int) -> Usage:
     """Return the resources of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
@@ -35,10 +35,10 @@ def held(pid: int) -> Held:
             links.append(str(file.readlink()))
         except OSError:  # closed meanwhile
             continue
-    return Held(memory / 1024, len(links), sum(link.startswith("socket:") for link in links))
+    return Usage(memory / 1024, len(links), sum(link.startswith("socket:") for link in links))
 
 
-def grown(samples: Samples) -> list[str]:
+def leaks(samples: Samples) -> list[str]:
     """Return the processes that grew, from the first third to the last by median, or had too many files."""
     found = []
     for name, seen in samples.items():

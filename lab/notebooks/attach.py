@@ -15,7 +15,7 @@ import httpx
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from lab.before.one_token.realm import Realm
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from start.keycloak import Keycloak
 from start.system import DEPLOYMENT, ROOT, Running, System
 from zerotrust.issuer.discovery import discover
@@ -41,7 +41,7 @@ def write(system: System, before: Realm) -> Path:
 
 
 async def attach(file: Path | None = None) -> System:
-    """Return the running system.  Raises `DemoError` where none runs, and `httpx.HTTPError`."""
+    """Return the running system.  Raises `RunError` where none runs, and `httpx.HTTPError`."""
     # asyncio warns of a child that somebody else has waited for already: by chance, and of no interest to a reader.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     given = _read(file)
@@ -63,7 +63,7 @@ def realm_of_figure_1(system: Running, file: Path | None = None) -> Realm:
     return Realm(system.keycloak.tls, **_read(file)["before"])
 
 
-def held(file: Path) -> list[str]:
+def secrets_of(file: Path) -> list[str]:
     """Return every password and secret of the file."""
     given = _read(file)
     return [*given["passwords"].values(), *given["before"]["passwords"].values(), given["before"]["secret"]]
@@ -73,4 +73,4 @@ def _read(file: Path | None) -> dict[str, Any]:
     try:
         return dict(json.loads((file or Path(os.environ[VARIABLE])).read_text()))
     except FileNotFoundError as error:
-        raise DemoError(STOPPED) from error
+        raise RunError(STOPPED) from error

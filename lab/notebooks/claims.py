@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 from registration.realm.users import USERS
 
 
-def said(certificate: x509.Certificate, *, signed_by: bytes) -> str:
+def describe_certificate(certificate: x509.Certificate, *, signed_by: bytes) -> str:
     """Return what a party's certificate says, one thing a line.  Its signer has the certificate `signed_by`, in PEM.
 
     Raises `InvalidSignature` or `ValueError` if somebody else has signed it.
@@ -42,7 +42,7 @@ class Names:
     def __init__(self) -> None:
         self._given = {identifier: user for user, (identifier, _) in USERS.items()}
 
-    def shown(self, token: str) -> str:
+    def describe_token(self, token: str) -> str:
         """Return header and claims of a token, and never the token."""
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
         began = int(claims["iat"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from authorities.attestation.local.launch import Launch
 from demo.revocation import PLANTED
-from start.launches import registered
+from start.launches import party_launches
 from start.system import DEPLOYMENT, System
 
 PLACES = "local.yaml"
@@ -19,7 +19,7 @@ def folder_of(system: System) -> Path:
     return system.folder / "authorities"
 
 
-def changed_back(folder: Path) -> bool:
+def restore(folder: Path) -> bool:
     """Write the copy if it is not as its original; return whether it was not."""
     folder.mkdir(mode=0o700, exist_ok=True)
     copy, text = folder / PLACES, DEPLOYMENT.read_text()
@@ -29,17 +29,17 @@ def changed_back(folder: Path) -> bool:
     return True
 
 
-def reading(launch: Launch, folder: Path) -> Launch:
+def with_copy(launch: Launch, folder: Path) -> Launch:
     """Return the registry's launch, with the copy instead of the original.  Pure."""
     return replace(launch, env={**launch.env, "ZT_DEPLOYMENT": str(folder / PLACES)})
 
 
-def reading_copies(system: System) -> dict[str, Launch]:
+def launches_with_copy(system: System) -> dict[str, Launch]:
     """Return the launches of all parties, with a registry that reads the copy.
 
     A file that a notebook which did not come to its end has left in a party's code is removed before.
     """
     PLANTED.unlink(missing_ok=True)
-    changed_back(folder := folder_of(system))
-    launches, registry = registered(system), system.place(system.registry.authorities.registry)
-    return launches | {registry: reading(launches[registry], folder)}
+    restore(folder := folder_of(system))
+    launches, registry = party_launches(system), system.place(system.registry.authorities.registry)
+    return launches | {registry: with_copy(launches[registry], folder)}

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from evidence.export import exported
+from evidence.export import export_lines
 from evidence.fault import Faulty
-from evidence.opened import Opened, each
+from evidence.opened import VerifiedReceipt, receipts_in
 from evidence.verification import Verification
 from lab.notebooks.normal import normal
 from start.system import Running
@@ -19,7 +19,7 @@ _VARIES = {"id": "<id>", "policy": "<version>", "n": "<number>"}
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def show_tree(one: Opened, indent: str = "") -> None:
+def show_tree(one: VerifiedReceipt, indent: str = "") -> None:
     """Print a receipt and those of the calls below it, a line for each."""
     said = one.receipt
     verdict = f"{said.verdict} ({said.reason})" if said.reason else said.verdict
@@ -28,12 +28,12 @@ def show_tree(one: Opened, indent: str = "") -> None:
         show_tree(called, f"{indent}    ")
 
 
-def receipt_of(root: Opened, party: str, operation: str) -> Opened:
+def receipt_of(root: VerifiedReceipt, party: str, operation: str) -> VerifiedReceipt:
     """Return the receipt of a party about a call, from the tree below `root`.  Raises `StopIteration`."""
-    return next(one for one in each(root) if (_name(one.signer), one.receipt.operation) == (party, operation))
+    return next(one for one in receipts_in(root) if (_name(one.signer), one.receipt.operation) == (party, operation))
 
 
-def show_receipt(one: Opened) -> None:
+def show_receipt(one: VerifiedReceipt) -> None:
     """Print what a receipt says."""
     said = json.loads(one.receipt.payload(), object_hook=_named)
     print(normal(_DIGEST.sub("<digest>", json.dumps(said, indent=1))))
@@ -42,7 +42,7 @@ def show_receipt(one: Opened) -> None:
 def export_of(system: Running) -> list[bytes]:
     """Return the lines of an export of the log that the ledger publishes, as `zt audit export` writes them."""
     log = LogFolder(system.journal(system.registry.authorities.audit).with_name("log"))
-    return list(exported(log.note, log.read))
+    return list(export_lines(log.note, log.read))
 
 
 def verify_export(lines: Iterable[bytes], policy: TrustPolicy) -> None:

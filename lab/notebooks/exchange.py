@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from demo.intruder import claims_of
-from demo.tokens import CLAIMS, longest_chain, side_by_side, tokens_of
+from demo.tokens import CLAIMS, claims_table, longest_chain, tokens_of
 from lab.before.real import Real
 from lab.notebooks.normal import normal
 from start.system import Running
@@ -31,11 +31,11 @@ async def exchange(real: Real, who: str, token: str, audience: str, scopes: str)
     return await real.intruder.exchange(who, token, audience, scopes)
 
 
-def answered(answer: httpx.Response, name: str = "the token") -> None:
+def show_answer(answer: httpx.Response, name: str = "the token") -> None:
     """Print Keycloak's answer to a request for a token, which is shown by its name."""
     body = answer.json()
     if not answer.is_success:
-        print(answer.status_code, f"{body['error']}: {_LIST.sub(_in_order, body['error_description'])}")
+        print(answer.status_code, f"{body['error']}: {_LIST.sub(_sort_list, body['error_description'])}")
         return
     claims = claims_of(body["access_token"])
     life = claims["exp"] - claims["iat"]
@@ -46,10 +46,10 @@ def answered(answer: httpx.Response, name: str = "the token") -> None:
 
 def chain(system: Running, t0: str) -> Mapping[str, Caller]:
     """Return T0, T1 and T2 of T0's transaction, as the parties that got them have recorded them."""
-    return longest_chain(tokens_of(system.registry, recorded(system, t0)))
+    return longest_chain(tokens_of(system.registry, records_of(system, t0)))
 
 
-def recorded(system: Running, t0: str) -> Sequence[AuditEvent]:
+def records_of(system: Running, t0: str) -> Sequence[AuditEvent]:
     """Return what all services have recorded of the calls with T0 and with what was derived from it."""
     transaction = claims_of(t0)["jti"]
     found = [event for party in system.registry.services for event in system.events(party)]
@@ -58,7 +58,7 @@ def recorded(system: Running, t0: str) -> Sequence[AuditEvent]:
 
 def show_recorded(system: Running, t0: str) -> None:
     """Print the same as `zt audit show` does, without what differs between runs."""
-    print(trail_of(system.registry, recorded(system, t0)))
+    print(trail_of(system.registry, records_of(system, t0)))
 
 
 def trail_of(registry: Registry, events: Sequence[AuditEvent]) -> str:
@@ -69,10 +69,10 @@ def trail_of(registry: Registry, events: Sequence[AuditEvent]) -> str:
     return "\n".join(line.rstrip() for line in said.strip("\n").splitlines())
 
 
-def beside(tokens: Mapping[str, Caller]) -> None:
+def show_tokens(tokens: Mapping[str, Caller]) -> None:
     """Print tokens beside each other: what one has lost is marked by -, and what is new by +."""
     page = Terminal(file=(text := io.StringIO()), width=110, color_system=None, force_jupyter=False)
-    page.print(side_by_side(tokens, SHOWN))
+    page.print(claims_table(tokens, SHOWN))
     print(*(line.rstrip() for line in text.getvalue().strip("\n").splitlines()), sep="\n")
 
 
@@ -81,6 +81,6 @@ def _is_of(data: object, transaction: str) -> bool:
     return isinstance(token, Caller) and token.transaction == transaction
 
 
-def _in_order(found: re.Match[str]) -> str:
+def _sort_list(found: re.Match[str]) -> str:
     """A set, which Keycloak prints in any order."""
     return f"[{', '.join(sorted(found[1].split(', ')))}]"

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from lab.notebooks.attach import VARIABLE, held
+from lab.notebooks.attach import VARIABLE, secrets_of
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from start.child import end_with
 from start.llama_stack import end
 from start.program import console, say
@@ -34,10 +34,10 @@ SECONDS = 1800
 
 
 def sources(names: Collection[str] = ()) -> list[Path]:
-    """Return the sources of the notebooks of these names, or of all, in their order.  Raises `DemoError`."""
+    """Return the sources of the notebooks of these names, or of all, in their order.  Raises `RunError`."""
     known = {source.stem: source for source in sorted(SOURCES.glob("*.py"))}
     if unknown := sorted({*names} - known.keys()):
-        raise DemoError(f"there is no notebook {unknown[0]}; there are {', '.join(known)}")
+        raise RunError(f"there is no notebook {unknown[0]}; there are {', '.join(known)}")
     return [source for name, source in known.items() if not names or name in names]
 
 
@@ -55,7 +55,7 @@ def environment(file: Path, home: Path) -> dict[str, str]:
     The kernel imports the project, and leaves no bytecode in it: to attestation, that would be drift.
     """
     if not PYTHON.exists():
-        raise DemoError(f"{PYTHON.relative_to(ROOT)} is missing: `make .notebooks/ready`")
+        raise RunError(f"{PYTHON.relative_to(ROOT)} is missing: `make .notebooks/ready`")
     (kernel := home / "kernels" / KERNEL).mkdir(mode=0o700, parents=True)
     command = [str(PYTHON), "-B", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": command, "display_name": TITLE, "language": "python"}
@@ -68,30 +68,30 @@ def environment(file: Path, home: Path) -> dict[str, str]:
 async def check(file: Path, chosen: list[Path]) -> int:
     """Execute notebooks, print each line that is not the stored one, and return the exit status.
 
-    Raises `DemoError` as `executed` does.
+    Raises `RunError` as `execute_notebook` does.
     """
     wrong = 0
     for source in chosen:
         say(f"{source.name} is executed")
-        differing = differences(source.with_suffix(".ipynb").read_text(), await executed(source, file))
+        differing = differences(source.with_suffix(".ipynb").read_text(), await execute_notebook(source, file))
         console.print("\n".join(differing), soft_wrap=True, end="\n" if differing else "")
         wrong += bool(differing)
     say(f"{wrong} of {len(chosen)} notebooks print something else than what is stored")
     return 1 if wrong else 0
 
 
-async def executed(source: Path, file: Path) -> str:
+async def execute_notebook(source: Path, file: Path) -> str:
     """Return a notebook with its outputs, as its file has to be.
 
-    Raises `DemoError` if a cell fails, or an output has something secret; it is not quoted.
+    Raises `RunError` if a cell fails, or an output has something secret; it is not quoted.
     """
-    given, known = {"source": source.read_text(), "metadata": METADATA}, held(file)  # noqa: ASYNC240 - small
+    given, known = {"source": source.read_text(), "metadata": METADATA}, secrets_of(file)  # noqa: ASYNC240 - small
     status, found, said = await _run(file, json.dumps(given).encode())
     if status:
-        raise DemoError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
+        raise RunError(f"{source.name}: {said.decode(errors='replace')[-3000:]}")
     said_in_it = texts_of([cell.get("outputs") for cell in json.loads(found)["cells"]])
     if leaked := secrets_in(said_in_it) + ["a password" for one in known if one.lower() in said_in_it.lower()]:
-        raise DemoError(f"{source.name}: an output has a token, a key or a password ({leaked[0]})")
+        raise RunError(f"{source.name}: an output has a token, a key or a password ({leaked[0]})")
     return normal(found.decode())
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from zt.audit.sequence import HEIGHT, STYLE, WIDTH, Arrow, Svg, box, drawn, label
+from zt.audit.sequence import HEIGHT, STYLE, WIDTH, Arrow, Svg, box, draw, label
 
 __all__ = ["Arrow", "figure"]
 
@@ -16,7 +16,7 @@ def figure(title: str, boxes: Mapping[str, tuple[int, int]], arrows: Sequence[Ar
     high = (max(row for _, row in boxes.values()) + 1) * (HEIGHT + DOWN) - DOWN + 40
     parts = [box(name, *_corner(place)) for name, place in boxes.items()]
     parts += [_arrow(arrow, _corner(boxes[arrow.start]), _corner(boxes[arrow.end])) for arrow in arrows]
-    return drawn(title, (wide, high), STYLE, parts)
+    return draw(title, (wide, high), STYLE, parts)
 
 
 def _corner(place: tuple[int, int]) -> tuple[int, int]:

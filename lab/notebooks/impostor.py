@@ -48,7 +48,7 @@ async def listening(context: ssl.SSLContext | None) -> AsyncIterator[tuple[int, 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         received.connections += 1
         try:
-            await (_handshake(context, reader, writer, received) if context else _first(reader, received))
+            await (_handshake(context, reader, writer, received) if context else _receive(reader, received))
         except (ssl.SSLError, OSError):
             pass  # the caller has hung up, which is what it should do
         finally:
@@ -58,7 +58,7 @@ async def listening(context: ssl.SSLContext | None) -> AsyncIterator[tuple[int, 
         yield serving.sockets[0].getsockname()[1], received
 
 
-async def _first(reader: asyncio.StreamReader, received: Received) -> bytes:
+async def _receive(reader: asyncio.StreamReader, received: Received) -> bytes:
     data = await reader.read(MOST - len(received.sent))
     received.sent += data
     return data
@@ -69,7 +69,7 @@ async def _handshake(
 ) -> None:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls, shaken = context.wrap_bio(incoming, outgoing, server_side=True), False
-    while data := await _first(reader, received):
+    while data := await _receive(reader, received):
         incoming.write(data)
         try:
             if not shaken:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from lab.notebooks.execute import PYTHON, environment, new_home, sources
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from start.child import end_with
 from start.llama_stack import end
 from start.program import ROOT
@@ -26,7 +26,7 @@ _LINK = re.compile(r"\]\(\.\./([^)#\s]+)")
 async def jupyterlab(file: Path, root: Path) -> AsyncIterator[Process]:
     """Run JupyterLab for a block, at 127.0.0.1 alone.  It prints its address, with a token that it makes.
 
-    `root` is what `copied` made.  Raises `DemoError` if the notebooks cannot be signed.
+    `root` is what `copy_notebooks` made.  Raises `RunError` if the notebooks cannot be signed.
     """
     parent, first = os.getpid(), sources()[0].with_suffix(".ipynb").name
     with new_home() as folder:
@@ -65,10 +65,10 @@ async def _sign(variables: dict[str, str], copies: list[Path]) -> None:
     )
     said, _ = await process.communicate()
     if process.returncode:
-        raise DemoError(f"Jupyter cannot sign the notebooks: {said.decode(errors='replace')[-1000:]}")
+        raise RunError(f"Jupyter cannot sign the notebooks: {said.decode(errors='replace')[-1000:]}")
 
 
-def copied(folder: Path) -> Path:
+def copy_notebooks(folder: Path) -> Path:
     """Make the reader's folder, and return it: the notebooks, and beside them each file that one of them links to.
 
     A notebook that is there stays as it is, for it is the reader's.  The other files are copied anew.

@@ -46,7 +46,7 @@ class Copy:
 
     async def type(self, command: str) -> None:
         """Run a command in the copy's folder, as in a terminal; print it, and what it says."""
-        if status := await typed(command, self.tree):
+        if status := await run_command(command, self.tree):
             print(f"(it failed: exit status {status})")
 
     def changes(self, file: str) -> None:
@@ -67,7 +67,7 @@ class Copy:
         (self.tree / file).write_text(text.replace(old, new))
 
 
-async def typed(command: str, folder: Path) -> int:
+async def run_command(command: str, folder: Path) -> int:
     """Run a command in a folder, as in a terminal; print it, and what it says.  Return its exit status."""
     print("$", command, flush=True)
     process = await asyncio.create_subprocess_exec(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from authorities.policy.decisions import rows
+from authorities.policy.decisions import read_rows
 from authorities.policy.versions import Content, content_of
 from registration.names import POLICIES
 from start.system import ROOT, System
@@ -48,7 +48,7 @@ async def changed_rule(system: System, old: str, new: str) -> AsyncIterator[Chan
 
     Raises `ValueError` if no file has the text.
     """
-    content, left_out = edited(content_of(ROOT / POLICIES), old, new, system.registry)
+    content, left_out = edit(content_of(ROOT / POLICIES), old, new, system.registry)
     try:
         async with governing(system) as olga:
             yield Change(content, left_out, olga)
@@ -56,7 +56,7 @@ async def changed_rule(system: System, old: str, new: str) -> AsyncIterator[Chan
         await put_back(system)
 
 
-def edited(content: Content, old: str, new: str, registry: Registry) -> tuple[Content, int]:
+def edit(content: Content, old: str, new: str, registry: Registry) -> tuple[Content, int]:
     """Return policies with one text replaced, and without the rows that say otherwise; and how many these are.  Pure.
 
     Where the policies do not fit, the table stays as it is.  Raises `ValueError` if no file has the text.
@@ -69,7 +69,7 @@ def edited(content: Content, old: str, new: str, registry: Registry) -> tuple[Co
         engine = policy_of(changed.document, registry)
     except PolicyError:
         return changed, 0
-    wrong = {row.line for row in rows(content.table, registry) if row.differs(row.ask(engine))}
+    wrong = {row.line for row in read_rows(content.table, registry) if row.differs(row.ask(engine))}
     table = [line for number, line in enumerate(content.table.splitlines(), 1) if number not in wrong]
     return changed.model_copy(update={"table": "\n".join(table) + "\n"}), len(wrong)
 

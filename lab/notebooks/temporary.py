@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from demo.revocation import PLANTED, operator, until_restored
+from demo.revocation import PLANTED, sign_in_olga, wait_until_restored
 from lab.before.system import Answer
-from lab.notebooks.copies import PLACES, changed_back, folder_of
+from lab.notebooks.copies import PLACES, folder_of, restore
 from lab.notebooks.rules import put_back
 from start.system import System
 from zt.people.registry_client import RegistryClient
@@ -25,11 +25,11 @@ PAUSE = 0.005
 async def operating(system: System) -> AsyncIterator[RegistryClient]:
     """Sign olga, an operator, in for a block.  Her token lives a minute."""
     async with system.user() as http:
-        yield await operator(system, http)
+        yield await sign_in_olga(system, http)
 
 
 @asynccontextmanager
-async def file_added(system: System) -> AsyncIterator[RegistryClient]:
+async def added_file(system: System) -> AsyncIterator[RegistryClient]:
     """Add an empty file to the writer's code for a block; afterwards an operator reinstates the writer."""
     try:
         async with operating(system) as olga:
@@ -38,11 +38,11 @@ async def file_added(system: System) -> AsyncIterator[RegistryClient]:
     finally:
         PLANTED.unlink(missing_ok=True)
         async with operating(system) as olga:
-            await _reinstated(olga)
+            await _reinstate(olga)
 
 
 @asynccontextmanager
-async def moved(system: System, old: str, new: str) -> AsyncIterator[RegistryClient]:
+async def moving(system: System, old: str, new: str) -> AsyncIterator[RegistryClient]:
     """Replace a text in the copy of where parties run (`copies.py`) for a block; `reload` makes it count.
 
     Raises `ValueError` if the copy does not have the text.
@@ -55,7 +55,7 @@ async def moved(system: System, old: str, new: str) -> AsyncIterator[RegistryCli
             copy.write_text(text.replace(old, new))
             yield olga
     finally:
-        changed_back(folder_of(system))
+        restore(folder_of(system))
         async with operating(system) as olga:
             await reload(olga)
 
@@ -63,15 +63,15 @@ async def moved(system: System, old: str, new: str) -> AsyncIterator[RegistryCli
 async def put_right(system: System) -> None:
     """Undo what a notebook that did not come to its end has left."""
     PLANTED.unlink(missing_ok=True)
-    changed_back(folder_of(system))
+    restore(folder_of(system))
     async with operating(system) as olga:
         await reload(olga)
-        await _reinstated(olga)
+        await _reinstate(olga)
     await put_back(system)
 
 
-async def _reinstated(olga: RegistryClient) -> None:
-    await until_restored(olga)
+async def _reinstate(olga: RegistryClient) -> None:
+    await wait_until_restored(olga)
     if (await olga.party(WRITER))["state"] == "suspended":
         await olga.reinstate(WRITER)
 
@@ -81,7 +81,9 @@ async def reload(olga: RegistryClient) -> list[str]:
     return list((await olga.ask("POST", "/reload"))["changed"])
 
 
-async def until(said: str, ask: Callable[[], Awaitable[Answer]], *, after: asyncio.Task[object] | None = None) -> float:
+async def wait_until(
+    said: str, ask: Callable[[], Awaitable[Answer]], *, after: asyncio.Task[object] | None = None
+) -> float:
     """Ask until this is the answer.  Return the milliseconds until then.
 
     `after`: what is to bring the answer about, and goes on meanwhile.  Raises what that raises, and `TimeoutError`.
@@ -104,7 +106,7 @@ def attestations_log(system: System) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-async def logged(system: System, event: str, party: str, *, since: int) -> dict[str, Any]:
+async def wait_for_log(system: System, event: str, party: str, *, since: int) -> dict[str, Any]:
     """Wait until attestation logs this event of a party; skip `since` lines.  Raises `TimeoutError`."""
     async with asyncio.timeout(SECONDS):
         while True:
@@ -118,9 +120,9 @@ def processes(system: System) -> dict[str, tuple[int, str]]:
     """Return the process of each party, by its number and the time at which it began."""
     launched = [line for line in attestations_log(system) if line["event"] == "launched"]
     own = {line["party"]: line["pid"] for line in launched if line["folders"][0] != "lab/compromised_workload"}
-    return {party: (pid, _began(pid)) for party, pid in own.items()}
+    return {party: (pid, _start_time(pid)) for party, pid in own.items()}
 
 
-def _began(pid: int) -> str:
+def _start_time(pid: int) -> str:
     """Return the clock ticks after boot (proc_pid_stat(5), field 22)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

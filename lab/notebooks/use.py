@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from lab.before.attacks import Seen
+from lab.before.attacks import Outcome
 from lab.before.one_token.running import one_token
 from lab.before.one_token.use import OneToken
 from lab.before.real import Real, real
@@ -27,18 +27,18 @@ _ADMITTED = re.compile(r"200 -\d+")
 _SET = re.compile(r"(?<=\[)[^\]]+(?=\])")
 
 
-async def today(system: Running) -> OneToken:
+async def start_figure_1(system: Running) -> OneToken:
     """Start the processes of the system of figure 1, in the realm that is there for it; those of this kernel end."""
     await _open.aclose()
     return await _open.enter_async_context(one_token(realm_of_figure_1(system), Path.home() / "one-token"))
 
 
-async def here(system: Running) -> Real:
+async def as_attacker(system: Running) -> Real:
     """Return the running system as its attackers find it, who are inside the orchestrator and both agents."""
     return await _open.enter_async_context(real(system))
 
 
-def reach(system: Running) -> dict[str, str]:
+def curl_variables(system: Running) -> dict[str, str]:
     """Return what `curl` needs to reach Keycloak and the orchestrator, as variables; it trusts this run's CA."""
     name = system.registry.dns_name("orchestrator")
     host, port = system.directory.places.get(name, (name, 443))
@@ -66,17 +66,17 @@ def bearer(token: str) -> Credentials:
     return {"authorization": f"Bearer {token}"}
 
 
-def show(token: str) -> None:
+def show_token(token: str) -> None:
     """Print header and claims of a token, never the token."""
-    print(_names.shown(token))
+    print(_names.describe_token(token))
 
 
-def tell(seen: Seen) -> None:
+def show_outcome(seen: Outcome) -> None:
     """Print what came of an attack."""
     print("succeeded:" if seen.succeeded else "refused:", normal(seen.happened))
 
 
-def told(answer: Answer) -> str:
+def explain(answer: Answer) -> str:
     """Return status and reason of an answer, and what the reason means."""
     if _ADMITTED.fullmatch(answer.said):
         return f"{'200 ok':<24} The gate let it in; the empty request itself is then rejected."
@@ -100,7 +100,7 @@ async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, 
     return bearer(said["access_token"]) if answer.is_success else None
 
 
-async def tell_task(real: Real, session: Session, request: str) -> None:
+async def run_task(real: Real, session: Session, request: str) -> None:
     """Give the orchestrator a task for a user; print what was done, what was refused, and the result."""
     answer = await real.task(session.credentials, request)
     found = json.loads(answer.text or "{}")

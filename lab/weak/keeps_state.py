@@ -24,14 +24,14 @@ def as_task(context: RequestContext, parts: Sequence[Part]) -> Task:
     )
 
 
-def with_what_was_said(executor: AgentExecutor, context: RequestContext) -> str:
+def with_history(executor: AgentExecutor, context: RequestContext) -> str:
     """Return this message, after all earlier ones of any user in this context."""
     said = vars(executor).setdefault("said", {}).setdefault(context.context_id, [])
     said.append(context.get_user_input())
     return "\n".join(said)
 
 
-def notifying(service: Service) -> dict[str, Any]:
+def push_options(service: Service) -> dict[str, Any]:
     """Return the options by which the SDK sends push notifications to an address that the caller chooses."""
     store = InMemoryPushNotificationConfigStore()
     return {

@@ -7,7 +7,7 @@ import httpx
 import httpx2
 
 
-async def twice(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> Any:
+async def send_twice(sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any]) -> Any:
     """Send a request, and again if the answer is lost, although the first may have taken effect."""
     try:
         return await sending(request, **options)

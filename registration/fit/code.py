@@ -60,7 +60,7 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
                 yield node.lineno, callee, scopes if called == "exchange" else []
 
 
-def of_code(root: Path, registry: Registry) -> list[str]:
+def code_problems(root: Path, registry: Registry) -> list[str]:
     """Return the calls, and the scopes of routes, in parties' code that the registry does not allow.
 
     A party or scope that the code computes is refused when it is called.  Raises `MeasureError`.

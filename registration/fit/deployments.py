@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from registration.compose_file import ComposeError, loaded
+from registration.compose_file import ComposeError, load_compose
 from registration.names import COMPOSE, PLACES
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
@@ -16,7 +16,7 @@ SETUP = "setup"
 """The service that enrols a model server in the registry's data, before the registry starts."""
 
 
-def of_places(root: Path, registry: Registry) -> list[str]:
+def place_problems(root: Path, registry: Registry) -> list[str]:
     """Return what is missing or wrong in the files that say where parties run."""
     found = []
     for name in PLACES:
@@ -27,16 +27,16 @@ def of_places(root: Path, registry: Registry) -> list[str]:
     return found
 
 
-def of_compose(root: Path, registry: Registry) -> list[str]:
+def compose_problems(root: Path, registry: Registry) -> list[str]:
     """Return the mistakes in the file that says which containers there are."""
     try:
-        services = loaded((root / COMPOSE).read_text())["services"]
+        services = load_compose((root / COMPOSE).read_text())["services"]
     except (OSError, ComposeError) as error:
         return [f"{COMPOSE}: cannot be read ({error})"]
-    return of_services(services, registry)
+    return service_problems(services, registry)
 
 
-def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
+def service_problems(services: Mapping[str, Any], registry: Registry) -> list[str]:
     """Return the parties without a container or data of their own, and the networks that contradict the registry.
 
     Pure.
@@ -74,10 +74,10 @@ def of_services(services: Mapping[str, Any], registry: Registry) -> list[str]:
                 found.append(
                     f"{COMPOSE}: services.{running[other]}.networks: {here[0]} is {what} {other} {may} call {name}"
                 )
-    return sorted([*found, *_of_data(services, running, registry)])
+    return sorted([*found, *_data_problems(services, running, registry)])
 
 
-def _of_data(services: Mapping[str, Any], running: Mapping[str, str], registry: Registry) -> Iterator[str]:
+def _data_problems(services: Mapping[str, Any], running: Mapping[str, str], registry: Registry) -> Iterator[str]:
     """Yield the parties whose data is not theirs alone: whoever else can write it, or read more than a journal."""
     for name, service in sorted(running.items()):
         volumes = [source for source, target, _ in _mounts(services[service]) if target == DATA]

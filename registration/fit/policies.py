@@ -14,7 +14,7 @@ from zerotrust.registry.reading import RegistryError
 from zerotrust.runtime import policy_of
 
 
-def of_policies(root: Path, registry: Registry) -> list[str]:
+def policy_problems(root: Path, registry: Registry) -> list[str]:
     """Return why the policies may not be published, and the scopes that they do not know, or permit to no party."""
     try:
         policies = content_of(root / POLICIES)

@@ -7,7 +7,7 @@ from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import Registry
 
 
-def of_plan(agents: Mapping[str, tuple[str, ...]], registry: Registry) -> list[str]:
+def plan_problems(agents: Mapping[str, tuple[str, ...]], registry: Registry) -> list[str]:
     """Return the steps that the orchestrator's plan has, and that the registry does not allow."""
     found, planner = [], registry.parties[PLANNER]
     for agent, scopes in agents.items():
@@ -31,11 +31,11 @@ def of_plan(agents: Mapping[str, tuple[str, ...]], registry: Registry) -> list[s
     return found
 
 
-def unreachable(registry: Registry) -> list[str]:
+def unreachable_scopes(registry: Registry) -> list[str]:
     """Return the scopes that a party may delegate, but that no user's token can bring there."""
     found = []
     for scope in registry.scopes:
-        having = _having(scope, registry)
+        having = _holders(scope, registry)
         for name, party in registry.parties.items():
             if scope not in party.delegates or name in having:
                 continue
@@ -57,7 +57,7 @@ def unreachable(registry: Registry) -> list[str]:
     return found
 
 
-def _having(scope: str, registry: Registry) -> set[str]:
+def _holders(scope: str, registry: Registry) -> set[str]:
     """Return the parties that can hold a user's token with this scope, and may pass it on."""
     parties = registry.parties
     able = {name for name, party in parties.items() if scope in party.delegates}

@@ -12,7 +12,7 @@ from registration.names import PLAN
 from registration.parties.add import add_agent, add_tool
 from registration.parties.code import AGENT_TEMPLATE, TOOL_TEMPLATE
 from registration.parties.project import Project
-from registration.run_lock import PID_FILE, process_running
+from registration.run_lock import PID_FILE, running_process
 from zerotrust.errors import ZeroTrustError
 
 ROOT = Path(__file__).parents[2]
@@ -67,10 +67,10 @@ def report(project: Project, page: str) -> str:
     return "\n".join([*lines, f"Next: make register. {page} has the whole way."])
 
 
-def _running(folder: Path) -> str:
+def _describe_run(folder: Path) -> str:
     """Return what runs, and how to end it: the system, or that of `make demo`, of `make notebooks` and the like."""
     for file in sorted(folder.rglob(PID_FILE), key=lambda file: len(file.parts)):
-        if process := process_running(file.parent):
+        if process := running_process(file.parent):
             end = "`make down`" if file.parent == folder else "end that"
             where = "" if file.parent == folder else f" in run/{file.parent.relative_to(folder)}"
             return f"It runs{where}, as process {process}: {end}"
@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> int:
     if not change:
         print(USAGE, file=sys.stderr)
         return 2
-    if running := _running(ROOT / "run"):  # its parties would drift, and the registry among them
+    if running := _describe_run(ROOT / "run"):  # its parties would drift, and the registry among them
         print(f"{running} first, then repeat.", file=sys.stderr)
         return 1
     try:

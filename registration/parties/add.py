@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from registration.compose_file import loaded, names_in_use
+from registration.compose_file import load_compose, names_in_use
 from registration.names import COMPOSE, CONTAINERS, LOCAL, PLAN, PLANNER, SCHEMA
 from registration.parties.code import agent_code, folder_of, tool_code
 from registration.parties.project import PartyError, Project
@@ -45,7 +45,7 @@ def add_agent(project: Project, name: str, tool: str, scope: str, new_scope: str
     add_party(project, party, rights)
     project.extend("agent.invoke", "served_by", party)
     project.extend(PLANNER, "may_call", party)
-    for holder in on_the_way(project.registry):
+    for holder in delegators(project.registry):
         if scope not in project.registry.parties[holder].delegates:
             project.extend(holder, "delegates", scope)
     scopes = ", ".join(f'"{one}"' for one in ["agent.invoke", scope, *MODEL.split(", ")])
@@ -91,7 +91,7 @@ def _scope(registry: Registry, tool: str, scope: str, new_scope: str) -> str:
         tools = [party.removeprefix("tool/") for party in registry.parties if party.startswith("tool/")]
         raise PartyError(f"There is no tool server {tool!r}. TOOL is one of {', '.join(tools)}.")
     if new_scope:
-        return _checked_new_scope(registry, scope, new_scope)
+        return _check_new_scope(registry, scope, new_scope)
     if scope and scope not in served:
         raise PartyError(
             f"tool/{tool} does not serve a scope {scope!r}.\nSCOPE is one of {', '.join(served)}; "
@@ -100,7 +100,7 @@ def _scope(registry: Registry, tool: str, scope: str, new_scope: str) -> str:
     return scope or served[0]
 
 
-def _checked_new_scope(registry: Registry, scope: str, new_scope: str) -> str:
+def _check_new_scope(registry: Registry, scope: str, new_scope: str) -> str:
     if scope:
         raise PartyError("SCOPE names a scope that exists, NEW_SCOPE one to make. Give one of the two.")
     if not re.fullmatch(SCOPE, new_scope):
@@ -131,7 +131,7 @@ def add_party(project: Project, party: str, rights: str) -> None:
         project.edit(file, rf"^(?=  {before}:)", line, f"+ {party} at port {number}")
 
 
-def on_the_way(registry: Registry) -> list[str]:
+def delegators(registry: Registry) -> list[str]:
     """Return who has to delegate a scope before an agent gets it: the planner, and the clients that call it."""
     parties = registry.parties.items()
     return [PLANNER, *(name for name, party in parties if party.starts_chains and PLANNER in party.may_call)]
@@ -139,7 +139,7 @@ def on_the_way(registry: Registry) -> list[str]:
 
 def services_of(project: Project) -> dict[str, Any]:
     """Return the services by name.  Raises `ComposeError`."""
-    found: dict[str, Any] = loaded(project.text(COMPOSE))["services"]
+    found: dict[str, Any] = load_compose(project.text(COMPOSE))["services"]
     return found
 
 

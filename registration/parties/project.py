@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from registration.compose_file import loaded
+from registration.compose_file import load_compose
 from registration.names import COMPOSE
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.lock import REGISTRY
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.reading import validated
+from zerotrust.registry.reading import validate
 
 
 class PartyError(ZeroTrustError):
@@ -71,8 +71,8 @@ class Project:
 
         Raises `RegistryError`, `ComposeError` and `PartyError`.
         """
-        validated(Registry, self.text(REGISTRY).encode(), self.root / REGISTRY)
-        loaded(self.text(COMPOSE))
+        validate(Registry, self.text(REGISTRY).encode(), self.root / REGISTRY)
+        load_compose(self.text(COMPOSE))
         for name in self.texts:  # before anything is written
             path = self.root / name
             inside = [one for one in (path, *path.parents) if one.is_relative_to(self.root) and one != self.root]

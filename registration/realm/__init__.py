@@ -35,12 +35,12 @@ def realm(registry: Registry) -> dict[str, Any]:
     }
 
 
-def as_text(registry: Registry) -> str:
+def to_json(registry: Registry) -> str:
     """Return the realm in JSON: the same registry gives the same bytes."""
     return json.dumps(realm(registry), indent=2) + "\n"
 
 
-def deployed(text: str, registry: Registry, deployment: Deployment) -> str:
+def with_ports(text: str, registry: Registry, deployment: Deployment) -> str:
     """Return the realm with the port of each party in its address, because Keycloak connects to these addresses.
 
     The names stay, and with them whom Keycloak believes there; where they lead is for its resolver to say.

@@ -274,7 +274,7 @@ def initiating_client_first(principal: Any, expected: Any, peer: Any) -> Any:
 
 @at(calls, "request-sent-once")
 async def sent_twice(sending: Call, request: Any, **options: Any) -> Any:
-    return await retrying.twice(sending, request, options)
+    return await retrying.send_twice(sending, request, options)
 
 
 @at(calls, "request-sent-once (sent wherever it leads)")
@@ -304,12 +304,12 @@ def kept_task(context: Any, parts: Any) -> Any:
 
 @at(calls, "no-conversation-kept", where=partial(call, 2))
 def with_what_was_said(get_user_input: Any, *, self: Any) -> str:
-    return keeps_state.with_what_was_said(self, get_user_input.__self__)
+    return keeps_state.with_history(self, get_user_input.__self__)
 
 
 @at(calls, "no-push-notifications")
 def with_notifications(handler: Call, *, service: Any, **how: Any) -> Any:
-    return handler(**how, **keeps_state.notifying(service))
+    return handler(**how, **keeps_state.push_options(service))
 
 
 @at(calls, "one-a2a-binding")
@@ -364,7 +364,7 @@ def with_the_first_policy(was: tuple[Any, Any, Any], self: Any) -> tuple[Any, An
 
 @at(gives, "decided-before-body", where=condition)
 async def after_the_body(was: Any, call: Any) -> Any:
-    return await requests.body(call.scope["headers"], call.receive, most=1 << 20) and was
+    return await requests.read_json_body(call.scope["headers"], call.receive, most=1 << 20) and was
 
 
 @at(gives, "tool-named-in-body")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.attack import DOORS, Target, Tries, attack
-from tests.support.issuer import ISSUER, encoded, metadata
+from tests.support.issuer import ISSUER, encode, metadata
 from tests.support.svid import TrustDomain
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
@@ -43,7 +43,7 @@ def genuine(target: Target, party: str, **changed: Any) -> str:
 
 
 def put_together(head: bytes, payload: bytes, signature: bytes) -> str:
-    return f"{encoded(head)}.{encoded(payload)}.{encoded(signature)}"
+    return f"{encode(head)}.{encode(payload)}.{encode(signature)}"
 
 
 @attack(11)
@@ -70,7 +70,7 @@ async def test_our_public_key_as_a_shared_secret(target: Target) -> Tries:
     for party in DOORS:
         head, payload = header(alg="HS256"), claims(target, party)
         for secret in secrets:
-            signature = hmac.sign(f"{encoded(head)}.{encoded(payload)}".encode(), secret)
+            signature = hmac.sign(f"{encode(head)}.{encode(payload)}".encode(), secret)
             yield await target.send(party, put_together(head, payload, signature))
 
 
@@ -102,17 +102,17 @@ async def test_a_signature_that_belongs_to_other_bytes_or_to_none(target: Target
     modulus = target.issuer.key.public_key().public_numbers().n
     for party in DOORS:
         head, payload, signature = target.token(party).split(".")
-        grander = encoded(claims(target, party, sub="bob", groups=["/engineering", "/finance"]))
+        grander = encode(claims(target, party, sub="bob", groups=["/engineering", "/finance"]))
         yield await target.send(party, f"{head}.{grander}.{signature}")
         flipped = bytearray(claims(target, party))
         flipped[flipped.index(b"alice")] ^= 1
-        yield await target.send(party, f"{head}.{encoded(bytes(flipped))}.{signature}")
+        yield await target.send(party, f"{head}.{encode(bytes(flipped))}.{signature}")
         yield await target.send(party, f"{head}.{payload}.{signature[:-4]}")
         yield await target.send(party, f"{head}.{payload}.{signature}AAAA")
         yield await target.send(party, f"{head}.{payload}.")
         yield await target.send(party, f"{head}.{payload}")
         for number in (0, 1, modulus - 1, modulus):
-            yield await target.send(party, f"{head}.{payload}.{encoded(number.to_bytes(256, 'big'))}")
+            yield await target.send(party, f"{head}.{payload}.{encode(number.to_bytes(256, 'big'))}")
         psychic = put_together(header(alg="ES256"), claims(target, party), bytes(64))
         yield await target.send(party, psychic, reason=Reason.ALGORITHM_NOT_ALLOWED)
 
@@ -185,9 +185,9 @@ async def test_a_header_that_asks_for_another_reading(target: Target) -> Tries:
     for party in DOORS:
         for asked in asking:
             yield await target.send(party, genuine(target, party, **asked))
-        sealed = ".".join(encoded(part) for part in (header(enc="A256GCM"), b"key", b"iv", b"text", b"tag"))
+        sealed = ".".join(encode(part) for part in (header(enc="A256GCM"), b"key", b"iv", b"text", b"tag"))
         yield await target.send(party, sealed)
-        sealed = ".".join(encoded(part) for part in (header(alg="RSA-OAEP", enc="A256GCM"), b"k", b"i", b"t", b"t"))
+        sealed = ".".join(encode(part) for part in (header(alg="RSA-OAEP", enc="A256GCM"), b"k", b"i", b"t", b"t"))
         yield await target.send(party, sealed, reason=Reason.ALGORITHM_NOT_ALLOWED)
 
 

@@ -197,7 +197,7 @@ def _and_then(decide: Any, target: Target, id_: str, name: str, value: str) -> A
     async def decided(*asked: Any, **more: Any) -> None:
         await decide(*asked, **more)
         store = Store(target.system.folder / "tool-documents" / "documents.db")
-        async with store.opened():
+        async with store.open():
             before = await store.find(id_)
             assert before
             await _changed(store, before, name, value)

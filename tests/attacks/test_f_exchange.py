@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab import realm as control
-from lab.realm import RealmControl, weakened
+from lab.realm import RealmControl, weaken
 from registration.realm import realm as derive
 from registration.realm.users import USERS
 from start.keycloak import Keycloak
@@ -336,7 +336,7 @@ async def test_a_chain_that_loses_its_past_is_noticed(
     long_registry: Registry,
     missing: RealmControl,
 ) -> None:
-    derived = weakened(derive(long_registry), missing) | {"realm": "weakened"}
+    derived = weaken(derive(long_registry), missing) | {"realm": "weakened"}
     async with imported(keycloak, http, trust_domain, derived) as realm:
         target = Target(realm, keycloak, long_registry, trust_domain)
         root, parent, child = await _walked(realm, await target.t0(AGENT_SCOPE), AGENTS[:3])

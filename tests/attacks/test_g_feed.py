@@ -14,7 +14,7 @@ from tests.support.ca import CA, NO_CERTIFICATE, the_ca, workload
 from tests.support.system import POLICY
 from zerotrust.adapters.agent_card import CARD_PATH
 from zerotrust.decision import Reason
-from zerotrust.registry.events import changed, document, state
+from zerotrust.registry.events import document, one_change, state
 from zerotrust.registry.model import Registry
 from zerotrust.registry.topics import REGISTRY as REGISTRY_TOPIC
 from zerotrust.registry.topics import REVOCATIONS, LineKind
@@ -137,14 +137,14 @@ def _on_the_stream(target: Target) -> list[Attempt]:
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
     lost: Revocable = ("party", spiffe_id(READER))
     narrower = target.system.snapshot.model_copy(update={"approved": {}})
-    reinstated, aged = changed(registrar.id, 8, lost, None), the_ca().svid(REGISTRY, age=200, life=100)
+    reinstated, aged = one_change(registrar.id, 8, lost, None), the_ca().svid(REGISTRY, age=200, life=100)
     lines = [
-        (reader, REVOCATIONS, changed(reader.id, 8, lost, None), "statement-signer"),
+        (reader, REVOCATIONS, one_change(reader.id, 8, lost, None), "statement-signer"),
         (reader, REGISTRY_TOPIC, document(registrar.id, 2, narrower), "statement-signer"),
         (CA().svid(REGISTRY), REVOCATIONS, reinstated, "statement-chain"),
         (aged, REVOCATIONS, state(registrar.id, 9, {}), "row 110: statement-certificate-in-time"),
         (registrar, REVOCATIONS, state(registrar.id, 6, {}), "state-not-older"),  # genuine, and old
-        (registrar, REVOCATIONS, changed(registrar.id, 7, lost, None), "row 91: no-change-missed"),  # heard already
+        (registrar, REVOCATIONS, one_change(registrar.id, 7, lost, None), "row 91: no-change-missed"),  # heard already
         (registrar, LineKind("a statement", "JWT"), reinstated, "the feed has no lines of that kind"),
     ]
     return on_the_feed(target, {lost: "drift"}, lines)

@@ -40,7 +40,7 @@ from zerotrust.audit.chain import first_bad_record
 from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
-from zerotrust.registry.events import changed, heartbeat, read_heartbeat
+from zerotrust.registry.events import heartbeat, one_change, read_heartbeat
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation_list import Revocable
 from zerotrust.service import Service
@@ -311,11 +311,11 @@ def _on_the_stream(target: Registered) -> list[Attempt]:
     registrar, reader = the_ca().svid(REGISTRY), the_ca().svid(READER)
     session: Revocable = ("session", "session-1")
     lines = (
-        (reader, changed(registrar.id, 8, ("user", "alice"), "a rival"), "statement-signer"),
-        (CA().svid(REGISTRY), changed(registrar.id, 8, ("user", "alice"), "a rival"), "statement-chain"),
-        (reader, changed(registrar.id, 8, session, None), "statement-signer"),
-        (registrar, changed(registrar.id, 7, session, None), "no-change-missed"),  # heard already
-        (registrar, changed(registrar.id, 9, session, None), "no-change-missed"),  # one is missing
+        (reader, one_change(registrar.id, 8, ("user", "alice"), "a rival"), "statement-signer"),
+        (CA().svid(REGISTRY), one_change(registrar.id, 8, ("user", "alice"), "a rival"), "statement-chain"),
+        (reader, one_change(registrar.id, 8, session, None), "statement-signer"),
+        (registrar, one_change(registrar.id, 7, session, None), "no-change-missed"),  # heard already
+        (registrar, one_change(registrar.id, 9, session, None), "no-change-missed"),  # one is missing
     )
     return on_the_feed(
         target, {session: "a theft"}, ((signer, REVOCATIONS, payload, by) for signer, payload, by in lines)

@@ -143,5 +143,5 @@ async def test_a_key_where_it_could_be_taken(target: Machine) -> Tries:
     yield in_environment.stopped_by("no code puts a key there")
 
     path = target.place / "second.sock"
-    twin = Launch.registered(target.registry, "agent/reader", {"ZT_PROBE": str(path)})
+    twin = Launch.from_registry(target.registry, "agent/reader", {"ZT_PROBE": str(path)})
     yield (await target.launched(twin, "runs already")).stopped_by("launched-once")

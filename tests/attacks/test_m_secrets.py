@@ -87,7 +87,7 @@ async def main():
     keycloak._instance.prepare(place / "distribution")
     with without(*missing):
         java = Interpreter(str(find_java(lambda _: None)))
-        process = await keycloak._launch(java, [WAIT], [], keycloak._first_administrator())
+        process = await keycloak._launch(java, [WAIT], [], keycloak._administrator_options())
     print(json.dumps({"pid": process.pid, "secret": keycloak.admin[1]}), flush=True)
     sys.stdin.readline()
     process.kill()

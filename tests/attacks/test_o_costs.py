@@ -17,7 +17,7 @@ from zerotrust.hardening.turns import IN_A_PASS
 from zerotrust.limits import strict_json
 from zerotrust.limits.strict_json import MAX_ELEMENTS
 from zerotrust.routes import MAX_TEXT
-from zerotrust.transport.requests import whole
+from zerotrust.transport.requests import read_body
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 REFUSED = 100
@@ -152,7 +152,7 @@ async def test_a_public_route_asked_for_without_end(target: Target) -> Tries:
     async def count(*arguments: Any, **more: Any) -> Any:
         nonlocal in_this_pass
         in_this_pass += 1
-        return await whole(*arguments, **more)
+        return await read_body(*arguments, **more)
 
     async def everybody_else() -> None:
         nonlocal in_this_pass
@@ -162,7 +162,7 @@ async def test_a_public_route_asked_for_without_end(target: Target) -> Tries:
             await asyncio.sleep(0)
 
     others = asyncio.create_task(everybody_else())
-    with patch("zerotrust.transport.requests.whole", count):
+    with patch("zerotrust.transport.requests.read_body", count):
         async with target.system.client(ORCHESTRATOR) as stranger:
             answers = await asyncio.gather(*(stranger.get("/health") for _ in range(20 * IN_A_PASS)))
     others.cancel()

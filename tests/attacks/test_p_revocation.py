@@ -15,7 +15,7 @@ import pytest
 
 from authorities.registry.followers import MAX_BEHIND, STREAMS_EACH
 from authorities.registry.keycloak.events import Change, of_user_event
-from authorities.registry.keycloak.poll import applying
+from authorities.registry.keycloak.poll import change_applier
 from authorities.registry.shares import TOKENS
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
@@ -29,7 +29,7 @@ from tests.support.issuer import Issuer
 from tests.support.policies import signed
 from tests.support.system import System, svid_of
 from zerotrust.identity import Principal
-from zerotrust.registry.events import changed
+from zerotrust.registry.events import one_change
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.revocation_list import SESSION_KEPT, TOKEN_KEPT, Revocable
@@ -51,7 +51,7 @@ class Registry(Scene):
 
     async def told(self, events: list[dict[str, Any]]) -> None:
         """Keycloak tells of these at once."""
-        apply = applying(self.stream, AsyncMock())
+        apply = change_applier(self.stream, AsyncMock())
         changes = [change for event in events for change in of_user_event(event)]
         await asyncio.gather(*(apply(change) for change in changes if isinstance(change, Change)))
 
@@ -75,7 +75,7 @@ async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> A
     snapshot = System(folder, issuer.registry, issuer, kind, time.time).snapshot
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("authorities.registry.state.time", SimpleNamespace(time=clock))
-        async with kept.opened(), asyncio.timeout(60):
+        async with kept.open(), asyncio.timeout(60):
             revocations.replace(0, {})
             revocations.confirm(0, 0.0)
             stream = Stream(kept, revocations=revocations, identity=lambda: svid)
@@ -225,7 +225,7 @@ async def test_the_state_of_what_is_revoked_with_a_part_left_out(target: Registr
 async def test_an_event_that_is_for_somebody_else(target: Registry) -> Tries:
     """What the registry says to another domain is not for here (RFC 8417 section 2.2)."""
     feed = following(target.stream.snapshot)
-    others = changed("spiffe://elsewhere.example/authority/registry", 1, ("user", "alice"), "a theft")
+    others = one_change("spiffe://elsewhere.example/authority/registry", 1, ("user", "alice"), "a theft")
     with suppress(InvalidStatement):
         feed._take(line(REVOCATIONS, others))
     yield Attempt("not taken", feed.revocations.number == 1)

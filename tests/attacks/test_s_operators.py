@@ -162,7 +162,7 @@ async def test_a_cause_that_a_terminal_would_obey_is_listed(screen: Screen) -> T
     """Names and causes also come from Keycloak, so whatever is listed is escaped."""
     one = {"kind": "session", "name": HOSTILE, "cause": HOSTILE, "since": 1795000000}
     party = {"name": "zt", "keycloak": "confidential", "state": "suspended", "since": None, "cause": HOSTILE}
-    for table in (show.revoked([one]), show.parties([party])):
+    for table in (show.revocations([one]), show.parties([party])):
         screen.terminal.print(table)
         printed = screen.file.getvalue()
         yield Attempt("escaped" if "\\x1b" in printed else "raw", any(c in printed for c in "\x1b\x07\u202e"))

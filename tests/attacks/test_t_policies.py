@@ -21,7 +21,7 @@ from zerotrust.registry.policy_bundle import TYPE, SignedPolicy
 from zerotrust.registry.topics import POLICY as TOPIC
 from zerotrust.registry.topics import REGISTRY as TOPIC_OF_REGISTRY
 from zerotrust.revocation import Gap
-from zerotrust.runtime import in_force
+from zerotrust.runtime import engine_for
 from zerotrust.spiffe.statement import InvalidStatement, sign
 
 PERMISSIVE = POLICY.model_copy(update={"policies": "permit (principal, action, resource);"})
@@ -96,7 +96,7 @@ async def test_policies_of_which_nothing_was_heard_any_more(target: Target) -> T
     snapshot, ends = target.system.snapshot, svid_of(POLICY_AUTHORITY).not_after
     feed = following(snapshot)
     for party in ("orchestrator", "agent/reader"):
-        policy = in_force(feed.policy, snapshot, feed)
+        policy = engine_for(feed.policy, snapshot, feed)
         assert isinstance(policy, PolicyInForce)
         policy._clock = target.clock
         target.system.services[party].use(snapshot, policy)

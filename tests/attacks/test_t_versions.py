@@ -7,7 +7,7 @@ from typing import Any
 from authorities.policy import fit
 from authorities.policy.decisions import ACCESS, DOCUMENTS
 from authorities.policy.first import begin
-from authorities.policy.office import Office
+from authorities.policy.office import PolicyActivation
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.attack import POLICY_AUTHORITY, Attempt, Target, Tries, attack
@@ -177,7 +177,10 @@ async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_aut
         """Its journal is not what this is about."""
 
     versions = versions_of(target)
-    active, office = versions.active, Office(versions, refuses, lambda: target.system.registry, recorded, recorded)
+    active, office = (
+        versions.active,
+        PolicyActivation(versions, refuses, lambda: target.system.registry, recorded, recorded),
+    )
     try:
         await office.activate(stricter(active.content), by="olga", why="trial")
     except Denied as refused:

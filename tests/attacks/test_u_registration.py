@@ -85,7 +85,7 @@ class Outside(Scene):
             revocations.change(1, ("party", self.name), "it leaks")
         directory, svid = snapshot.directory(caller), the_ca().svid(caller)
         return EgressClients(
-            snapshot.called(),
+            snapshot.callees(),
             revocations=revocations,
             transport=Connections(directory, svid),
             mcp_transport=MCPConnections(directory, svid),

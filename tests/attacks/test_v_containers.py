@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from authorities.attestation.containers import attested
 from authorities.attestation.containers.attested import images
-from authorities.attestation.containers.kept_keys import FILE, KeysError, kept_keys
+from authorities.attestation.containers.kept_keys import FILE, KeysError, load_keys
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift
 from tests.support.attack import Attempt, Scene, Tries, attack
@@ -178,9 +178,9 @@ async def test_a_party_registered_with_the_code_of_another(target: Target) -> Tr
 @attack(207, machine)
 async def test_keys_that_others_could_read(target: Target) -> Tries:
     folder = target.machine.proc
-    kept_keys(folder)
+    load_keys(folder)
     (folder / FILE).chmod(0o644)
-    yield _raises(lambda: kept_keys(folder), KeysError, "others may have read it")
+    yield _raises(lambda: load_keys(folder), KeysError, "others may have read it")
 
 
 @attack(220, machine)

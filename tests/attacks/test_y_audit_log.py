@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from evidence.export import lines_of
-from evidence.fault import EXPORT, LOG, Delivered, Fault, Faulty, compared
+from evidence.fault import EXPORT, LOG, Fault, Faulty, LoggedRecords, compare
 from evidence.verification import Verification
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.audit_log import SERVICES, Ledger, record, small
@@ -163,13 +163,13 @@ async def test_an_older_state_and_another_history_for_a_reader_who_knows(evidenc
 async def test_a_journal_that_was_changed_after_it_was_delivered(evidence: Evidence) -> Tries:
     """Its last record alone, its whole, or by another service: the chain of what is there is right each time."""
     lines = evidence.ledger.journals[OTHER]
-    delivered = Delivered(OTHER)
+    delivered = LoggedRecords(OTHER)
     for number, line in enumerate(lines):
         delivered.add(number, hash_of(line))
     last = lines[-1].replace(b"GET /health", b"GET /hidden")
-    yield told(compared(delivered, [*lines[:-1], last])[0], f"record {len(lines)} of {OTHER}: changed: {OTHER}")
+    yield told(compare(delivered, [*lines[:-1], last])[0], f"record {len(lines)} of {OTHER}: changed: {OTHER}")
     other = Ledger()
     anew = [other.record(OTHER, "GET /other") for _ in lines]
-    yield told(compared(delivered, anew)[0], f"record 1 of {OTHER}: changed: {OTHER}")
+    yield told(compare(delivered, anew)[0], f"record 1 of {OTHER}: changed: {OTHER}")
     foreign = evidence.ledger.journals[ONE][: len(lines)]
-    yield told(compared(delivered, foreign)[0], f"record 1 of {OTHER}: changed: {OTHER}")
+    yield told(compare(delivered, foreign)[0], f"record 1 of {OTHER}: changed: {OTHER}")

@@ -9,7 +9,7 @@ from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.proving import LIES, Lying, Proving, delete
 from zerotrust.audit import segments
-from zerotrust.audit.chain import closed, first_bad_record, lines
+from zerotrust.audit.chain import closed_segments, first_bad_record, lines
 from zerotrust.audit.deletion import NotProven
 from zerotrust.audit.journal import Journal
 from zerotrust.service import Service
@@ -21,7 +21,7 @@ class Delivered(Scene):
     def __init__(self, path: Path) -> None:
         super().__init__(path.parent)
         self.path = path
-        self.segments, self.lines = closed(path), [*lines(path)]
+        self.segments, self.lines = closed_segments(path), [*lines(path)]
 
     def check_journals(self) -> None:
         assert first_bad_record(self.path) == 0
@@ -30,7 +30,7 @@ class Delivered(Scene):
         """What the party deletes by what this ledger says."""
         with suppress(NotProven):
             await delete(self.path, 60, ledger)
-        gone = len(self.segments) - len(closed(self.path))
+        gone = len(self.segments) - len(closed_segments(self.path))
         return Attempt("nothing is deleted" if not gone else f"{gone} segments are deleted", gone > 0)
 
 
@@ -55,5 +55,5 @@ async def test_records_that_are_acknowledged_and_never_published(journal: Delive
 async def test_another_history_than_the_one_that_was_seen(journal: Delivered) -> Tries:
     """Both keys were stolen after the first segments had been deleted."""
     await delete(journal.path, 20, Proving(journal.lines[:40]))
-    journal.segments = closed(journal.path)
+    journal.segments = closed_segments(journal.path)
     yield await journal.deleted(Proving([b"forged", *journal.lines[1:]]))

@@ -64,7 +64,7 @@ async def test_an_alarm_in_the_journal_of_another_party() -> Tries:
     """What the ledger would have to raise after a restart is on record already, by somebody else."""
     log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A)).idle(65 * SECOND, 70 * SECOND + SILENT)
     log.add(75 * SECOND + SILENT, line(WRITER, 60 * SECOND, log.alarms[0]))
-    missed = Reconciliation(REGISTRY, LEDGER).missed(log.leaves)
+    missed = Reconciliation(REGISTRY, LEDGER).missing_alarms(log.leaves)
     yield Attempt("an alarm names the party and the token", log.alarms[0] not in missed)
 
 

@@ -12,19 +12,19 @@ import httpx
 from authorities.audit.cosigning import MAX_COSIGNED, Cosigners
 from authorities.audit.index import Index
 from authorities.audit.log import Log, LogError, OtherHistory
-from authorities.audit.others import MOST_OTHERS, Other
+from authorities.audit.others import MOST_OTHERS, ExternalWitness
 from authorities.audit.terms import Term, record_term, terms_of
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.ledger import ADDRESS, SERVICE, Registry, grow, lines, opened
 from tests.support.tlog import ORIGIN, Keys, witness
 from tests.support.tlog import Log as Made
-from zerotrust.authority.cosignature import NotCosigned, Request, request
+from zerotrust.authority.cosignature import NotCosigned, Request, parse_request
 from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.authority.tiles import Edge as Nothing
-from zerotrust.authority.tiles import entries_of, grown
+from zerotrust.authority.tiles import append_entries, decode_bundle
 from zerotrust.service import Service
-from zerotrust.tlog.checkpoint import cosigned
+from zerotrust.tlog.checkpoint import cosign_checkpoint
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.tree import consistency_proof
 
@@ -114,7 +114,7 @@ async def test_a_second_ledger_on_a_copy(ledger: Ledger) -> Tries:
 async def test_a_log_of_ones_own_is_offered_to_the_registry(ledger: Ledger) -> Tries:
     """Whoever has the ledger's certificate, and not its key, goes on with its log under a key of their own."""
     log = await opened(ledger.now, ledger.registry)
-    entries = entries_of(log.read(f"tile/entries/000.p/{log.size}"), log.size)
+    entries = decode_bundle(log.read(f"tile/entries/000.p/{log.size}"), log.size)
     await log.close()
     own = Made([*entries, b"mine"], Keys(ORIGIN, ED25519, "mine"))
     proof = consistency_proof(len(entries), len(own.entries), own.node)
@@ -131,7 +131,7 @@ async def test_a_log_of_ones_own_is_offered_to_the_registry(ledger: Ledger) -> T
 async def test_the_end_of_the_log_is_rewritten(ledger: Ledger) -> Tries:
     """Whoever owns the ledger's disk changes a record there, with every hash in the files that depends on it."""
     some, heads = lines({}, 5, OTHER)
-    _, files = grown(Nothing(), [*some, heads_leaf(Heads(heads, 1))])
+    _, files = append_entries(Nothing(), [*some, heads_leaf(Heads(heads, 1))])
     for name, content in files.items():
         assert (ledger.now / "log" / name).exists()
         (ledger.now / "log" / name).write_bytes(content)
@@ -161,11 +161,11 @@ async def test_witnesses_that_answer_their_cosignature_again_and_again(ledger: L
     keys = {f"w{number}.example": witness(f"w{number}") for number in range(MOST_OTHERS)}
 
     def answered(asked: httpx.Request) -> httpx.Response:
-        own, text = keys[asked.url.host], request(asked.content).checkpoint.text
-        line = str(cosigned(text, own.public, own.private, 1)).encode()
+        own, text = keys[asked.url.host], parse_request(asked.content).checkpoint.text
+        line = str(cosign_checkpoint(text, own.public, own.private, 1)).encode()
         return httpx.Response(200, content=line * (MAX_COSIGNED // len(line)))
 
-    others = [Other(f"http://{host}", own.public) for host, own in keys.items()]
+    others = [ExternalWitness(f"http://{host}", own.public) for host, own in keys.items()]
     wire = httpx.AsyncClient(transport=httpx.MockTransport(answered))
     cosign = Cosigners(ADDRESS, http=ledger.registry.http, others=lambda: others, others_http=wire)
     log = await Log.open(ledger.now, ORIGIN, cosign)

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from authorities.audit.reasons import AuditReason
-from authorities.audit.received import sent
+from authorities.audit.received import parse_lines
 from evidence.accepted import Accepted
 from evidence.logged import LONGEST_TASK
 from evidence.unproven import Unproven
@@ -26,7 +26,7 @@ from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.decision import Denied
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.receipts.calls import Calls
-from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE, taken
+from zerotrust.receipts.carried import MAX_OWN, MAX_VALUE, parse_answer
 from zerotrust.receipts.receipt import KIND
 from zerotrust.spiffe.statement import sign
 from zerotrust.tlog.proof import Evidence, Proof
@@ -251,15 +251,17 @@ async def test_receipts_without_end() -> Tries:
     honest = "h.own.s"
     greedy, junk = f"h.{'A' * (MAX_VALUE - MAX_OWN - 8)}.s", "no.receipt.s"
     calls = Calls()
-    calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b"}' % greedy.encode())
-    calls.called(spiffe_id("agent/reader"), "T2", b"").answered(b'{"receipts":"%b"}' % honest.encode())
-    yield Attempt("its own are left out", honest not in calls.received).stopped_by("receipts-room-shared")
+    calls.note_call(spiffe_id("agent/writer"), "T1", b"").note_answer(b'{"receipts":"%b"}' % greedy.encode())
+    calls.note_call(spiffe_id("agent/reader"), "T2", b"").note_answer(b'{"receipts":"%b"}' % honest.encode())
+    yield Attempt("its own are left out", honest not in calls.received_receipts).stopped_by("receipts-room-shared")
     calls = Calls()
-    calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b'{"receipts":"%b~%b"}' % (b"h.own.s", junk.encode()))
-    yield Attempt("its own are left out", junk in calls.received).stopped_by("receipts-named")
+    calls.note_call(spiffe_id("agent/writer"), "T1", b"").note_answer(
+        b'{"receipts":"%b~%b"}' % (b"h.own.s", junk.encode())
+    )
+    yield Attempt("its own are left out", junk in calls.received_receipts).stopped_by("receipts-named")
     calls = Calls()
-    calls.called(spiffe_id("agent/writer"), "T1", b"").answered(b"{}", header="a.b.c~d")
-    unreadable = taken(b'{"receipts":"%b"}' % "~".join([honest, *calls.received]).encode()) is None
+    calls.note_call(spiffe_id("agent/writer"), "T1", b"").note_answer(b"{}", header="a.b.c~d")
+    unreadable = parse_answer(b'{"receipts":"%b"}' % "~".join([honest, *calls.received_receipts]).encode()) is None
     yield Attempt("its own are left out", unreadable).stopped_by("header-holds-one-receipt")
 
 
@@ -309,7 +311,7 @@ async def test_an_agent_that_answers_more_than_fits(target: Target) -> Tries:
     with patch("agents.writer.main.run_tool_loop", longer):
         asked = {"request": "Read the incident reports and file a summary."}
         tried = await target.send("orchestrator", target.issuer.token(), path="/tasks", body=asked)
-    found = taken(tried.answer.content)
+    found = parse_answer(tried.answer.content)
     yield Attempt("the task has receipts", succeeded=not (found and found.receipts))
 
 
@@ -345,7 +347,7 @@ async def test_a_record_that_no_reader_of_the_log_can_read() -> Tries:
     for data in replace(request, decision=Decided(allowed=True, reason="granted")), request:
         line = line_of(AuditEvent(schema=1, time=1, service=spiffe_id("agent/reader"), data=data).canonical(), GENESIS)
         try:
-            lines = sent(line + b"\n", spiffe_id("agent/reader"), {}).lines
+            lines = parse_lines(line + b"\n", spiffe_id("agent/reader"), {}).lines
         except Denied as refused:
             yield Attempt("refused", succeeded=False, recorded=(refused.reason,), reason=AuditReason.JOURNAL_MALFORMED)
             continue

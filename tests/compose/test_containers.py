@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from testkit.browser import Person
-from testkit.stack import Stack, until
+from testkit.stack import Stack, wait_until
 from testkit.users import authorities
 from tests.support.compose import SignIn, works
 from tests.support.system import ROOT
@@ -96,17 +96,17 @@ def state(stack: Stack, service: str) -> dict[str, Any]:
 def test_after_a_crash_of_any_container_tasks_succeed_again(stack: Stack, zt_user: SignIn, service: str) -> None:
     killed = stack.kill(service)
 
-    assert until(lambda: state(stack, service)["Pid"] not in (0, killed))
-    assert until(lambda: state(stack, service)["Health"]["Status"] == "healthy"), stack.log(service)[-2000:]
-    assert until(lambda: works(zt_user))
+    assert wait_until(lambda: state(stack, service)["Pid"] not in (0, killed))
+    assert wait_until(lambda: state(stack, service)["Health"]["Status"] == "healthy"), stack.log(service)[-2000:]
+    assert wait_until(lambda: works(zt_user))
 
 
 def test_after_a_crash_of_all_of_them_too(stack: Stack, zt_user: SignIn) -> None:
     killed = {service: stack.kill(service) for service in SERVICES}
 
     for service in SERVICES:
-        assert until(lambda name=service: state(stack, name)["Pid"] not in (0, killed[name]))  # type: ignore[misc]
-    assert until(lambda: works(zt_user))
+        assert wait_until(lambda name=service: state(stack, name)["Pid"] not in (0, killed[name]))  # type: ignore[misc]
+    assert wait_until(lambda: works(zt_user))
 
 
 def test_after_two_rotations_of_every_certificate_tasks_succeed(stack: Stack, zt_user: SignIn) -> None:
@@ -117,7 +117,7 @@ def test_after_two_rotations_of_every_certificate_tasks_succeed(stack: Stack, zt
         seen.add(ssl.get_server_certificate(("127.0.0.1", int(port))))
         return len(seen)
 
-    assert until(lambda: shown() == 3)
+    assert wait_until(lambda: shown() == 3)
     assert works(zt_user)
 
 

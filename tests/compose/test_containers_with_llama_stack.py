@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from start.ogx import NAME
-from testkit.stack import Stack, until
+from testkit.stack import Stack, wait_until
 from testkit.users import User
 from tests.support.compose import CONNECT, PORTS, REACHED, works
 from tests.support.system import ROOT
@@ -88,8 +88,8 @@ def test_without_the_file_the_script_answers_again(
     assert enrolled(with_server)
     stack.run("up", "--detach", "--wait", "registry")
 
-    assert until(lambda: not enrolled(stack))
-    assert until(lambda: works(zt_user))
+    assert wait_until(lambda: not enrolled(stack))
+    assert wait_until(lambda: works(zt_user))
     answered = with_server.log("llama-stack").count(CHAT)
     assert works(zt_user)
     assert with_server.log("llama-stack").count(CHAT) == answered

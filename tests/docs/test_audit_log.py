@@ -16,7 +16,7 @@ from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import Log
 from zerotrust.audit.record import Link, hash_of
 from zerotrust.authority.leaf import leaf_of
-from zerotrust.tlog.note import parsed
+from zerotrust.tlog.note import parse_note
 from zerotrust.tlog.proof import FORMAT
 from zt.commands import app
 from zt.output import console
@@ -101,4 +101,4 @@ NOTE = small().log.note()
 def test_the_checkpoint_of_the_page_is_a_note() -> None:
     [block] = re.findall(r"^### The checkpoint\n.*?```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
-    assert len(parsed(block.encode()).signatures) == 2
+    assert len(parse_note(block.encode()).signatures) == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import ALLOWED
-from demo.refusals import _other_department, no_identity
+from demo.refusals import _try_other_department, ask_for_identity
 from demo.revocation_methods import REVOCATION_METHODS
 from tests.support.pages import MAKEFILE, REGISTRY, texts
 from tests.support.system import ROOT, deployment
@@ -61,7 +61,7 @@ def test_each_refusal_that_the_page_tells_is_one_that_the_walkthrough_tries() ->
 
 def test_the_pages_count_the_attempts_of_the_walkthrough() -> None:
     in_order = [one for tries in ATTEMPTS.values() for one in tries if one.control != ALLOWED]
-    count = len(in_order) + len(BY_NAME) + len([_other_department, no_identity])
+    count = len(in_order) + len(BY_NAME) + len([_try_other_department, ask_for_identity])
 
     assert f"\n9. {count} attempts that must be refused" in (ROOT / "README.md").read_text()
     page = (ROOT / "docs" / "learn" / "walkthrough.md").read_text()

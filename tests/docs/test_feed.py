@@ -10,7 +10,7 @@ import pytest
 from tests.support.feed import ME
 from tests.support.policies import signed
 from tests.support.system import ROOT, registry
-from zerotrust.registry.events import all_changed, changed, document, heartbeat, state
+from zerotrust.registry.events import all_changes, document, heartbeat, one_change, state
 from zerotrust.registry.lock import load_lock
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, KINDS
@@ -22,8 +22,8 @@ MADE = [
     document(ME, 4, KNOWN),
     document(ME, 2, signed()),
     state(ME, 120, {("party", "spiffe://agents.example/agent/reader"): "drift: agents/reader/main.py"}),
-    changed(ME, 121, ("session", "0b6e1f3a"), "keycloak: logout"),
-    all_changed(ME, 122, [(("token", "trrtte:0c3e9b44"), "keycloak: revoked"), (("user", "alices-id"), None)]),
+    one_change(ME, 121, ("session", "0b6e1f3a"), "keycloak: logout"),
+    all_changes(ME, 122, [(("token", "trrtte:0c3e9b44"), "keycloak: revoked"), (("user", "alices-id"), None)]),
     heartbeat(ME, {"registry": 4, "policy": 2, "revocations": 123}, {"attestation": 0.4, "keycloak": 0.2}),
 ]
 

@@ -34,7 +34,7 @@ LISTED = {
 
 Two more are no names: the methods of uvicorn's `HttpToolsProtocol` (`input/test_wire.py`), and that its
 `Server.startup` calls `loop.create_server` (`services/test_server.py`)."""
-NOT_PRIVATE = {"_asdict", "_replace", "_exit", "_value_", "_checked"}
+NOT_PRIVATE = {"_asdict", "_replace", "_exit", "_value_", "_peer_of"}
 """Documented parts of the standard library, which avoids clashes by the underscore; and one of a base class here."""
 
 

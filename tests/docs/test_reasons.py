@@ -5,7 +5,7 @@ import re
 from tests.reference.reasons import KINDS, all_explained
 from tests.support.system import ROOT
 from zerotrust.decision import BEFORE_SIGNATURE, Reason
-from zt.reasons import explained
+from zt.reasons import reason_texts
 
 EXPLAINED = [(reason, texts) for section in all_explained().values() for reason, texts in section.items()]
 
@@ -25,9 +25,9 @@ def test_no_service_has_reasons_that_are_not_explained() -> None:
 def test_each_reason_has_a_cause_and_a_remedy() -> None:
     whole = ["meaning", "cause", "remedy"]
 
-    of_reasons = [(str(reason), texts) for section in explained().values() for reason, texts in section.items()]
+    of_reasons = [(str(reason), texts) for section in reason_texts().values() for reason, texts in section.items()]
     assert [reason for reason, texts in of_reasons if list(texts) != whole] == [Reason.GRANTED]
 
 
 def test_what_no_caller_is_told_is_set_apart() -> None:
-    assert {*explained()["Only in journals"]} == {*BEFORE_SIGNATURE, Reason.GRANTED}
+    assert {*reason_texts()["Only in journals"]} == {*BEFORE_SIGNATURE, Reason.GRANTED}

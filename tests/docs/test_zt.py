@@ -2,7 +2,7 @@
 
 import re
 
-from registration.realm import as_text
+from registration.realm import to_json
 from tests.support.system import ROOT, registry
 from zt.audit.query import MOST_SHOWN
 from zt.people.browser import SECONDS_TO_SIGN_IN
@@ -13,5 +13,5 @@ PAGE = (ROOT / "docs" / "how-to" / "operate.md").read_text()
 def test_the_bounds_are_told() -> None:
     assert f"beyond {MOST_SHOWN:,} records" in PAGE
     assert f"at a free port of 127.0.0.1 for {SECONDS_TO_SIGN_IN} seconds" in PAGE
-    lifespan = re.findall(r'"oauth2.device.code.lifespan": "(\d+)"', as_text(registry()))
+    lifespan = re.findall(r'"oauth2.device.code.lifespan": "(\d+)"', to_json(registry()))
     assert [f"confirm, within {seconds} seconds" in PAGE for seconds in lifespan] == [True, True]  # of zt and zt-policy

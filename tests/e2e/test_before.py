@@ -11,10 +11,10 @@ import pytest_asyncio
 import yaml
 
 from demo.intruder import NO_CONNECTION, Intruder, User, answer_to, tool_call
-from demo.story import poisoned
+from demo.story import injected_attempts
 from demo.ways import TASK
 from lab.before.llama_stack.attacks import ATTACKS, PUBLISHED, SECRET, attack_all
-from lab.before.llama_stack.running import Before, before
+from lab.before.llama_stack.running import PassThrough, pass_through
 from lab.before.tool import SEED
 from registration.realm.users import USERS
 from start.program import console
@@ -32,10 +32,10 @@ HELLO = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def there(system: System) -> AsyncIterator[Before]:
+async def there(system: System) -> AsyncIterator[PassThrough]:
     """The pass-through, at the same Keycloak."""
     needs_server()
-    async with before(system.keycloak, system.authority.ca_file, system.folder / "before") as running:
+    async with pass_through(system.keycloak, system.authority.ca_file, system.folder / "before") as running:
         yield running
 
 
@@ -46,7 +46,7 @@ async def alice(system: System) -> AsyncIterator[User]:
         yield User("alice", Intruder(system, stack))
 
 
-async def test_there_only_the_stranger_is_refused(there: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_only_the_stranger_is_refused(there: PassThrough, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "_width", 80)
     with console.capture() as told:
         succeeded = await attack_all(there)
@@ -60,7 +60,7 @@ async def test_there_only_the_stranger_is_refused(there: Before, monkeypatch: py
 async def test_here_the_poisoned_report_is_obeyed_and_gets_nothing(system: System, alice: User) -> None:
     done = await task(system, "alice")
 
-    attempts = poisoned(traced(system, done["result"]["trace_id"]))
+    attempts = injected_attempts(traced(system, done["result"]["trace_id"]))
     assert [attempt.what for attempt in attempts if not attempt.as_expected] == []
     assert FORECAST not in json.dumps(done)
     read = await alice.intruder.call_tool("agent/reader", await alice.t2(), "read", id=PUBLISHED)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from lab.before.comparison import compared
+from lab.before.comparison import compare_attacks
 from lab.before.expected import EXPECTED
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
@@ -27,7 +27,7 @@ async def test_each_attack_succeeds_there_and_is_refused_here_by_the_check_that_
     there: OneToken, system: System
 ) -> None:
     async with real(system) as here:
-        rows = await compared(there, here)
+        rows = await compare_attacks(there, here)
 
     assert [row.attack.what for row in rows if not row.before.succeeded] == []
     assert [row.attack.what for row in rows if row.after.succeeded] == []

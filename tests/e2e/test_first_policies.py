@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from authorities.policy.versions import Version
-from registration.run_lock import DemoError
-from start.past import data_of
+from registration.run_lock import RunError
+from start.past import data_folder
 from tests.support.issuer import Issuer
 from tests.support.processes import launched
 from tests.support.system import POLICIES
@@ -33,14 +33,14 @@ async def test_policies_that_fail_their_own_decision_table_are_not_the_first_ver
     rules = policies / "documents.cedar"
     rules.write_text(rules.read_text().replace("!context.delegated", "true", 1))
 
-    with pytest.raises(DemoError) as failed:
+    with pytest.raises(RunError) as failed:
         async with launched(tmp_path, registry, issuer, [], policies=policies):
             pass
 
     assert "authority/policy does not start" in str(failed.value)
     assert "policies/ may not be published as the first version, so nothing is in force:" in str(failed.value)
-    assert not [*data_of(tmp_path, registry.authorities.policy).glob("versions/*")]
-    assert not [*data_of(tmp_path, registry.authorities.registry).glob("policy.json")]
+    assert not [*data_folder(tmp_path, registry.authorities.policy).glob("versions/*")]
+    assert not [*data_folder(tmp_path, registry.authorities.registry).glob("policy.json")]
 
 
 async def test_a_planted_version_is_not_in_force_after_a_restart(
@@ -48,7 +48,7 @@ async def test_a_planted_version_is_not_in_force_after_a_restart(
 ) -> None:
     async with launched(tmp_path, registry, issuer, []):
         pass
-    versions = data_of(tmp_path, registry.authorities.policy) / "versions"
+    versions = data_folder(tmp_path, registry.authorities.policy) / "versions"
     first = Version.model_validate_json((versions / "000001.json").read_bytes())
     rules = first.content.policies | {"more.cedar": f"{RULE}\n"}
     content = first.content.model_copy(update={"policies": rules})
@@ -56,7 +56,7 @@ async def test_a_planted_version_is_not_in_force_after_a_restart(
     (versions / "000002.json").write_text(first.model_copy(update=more).model_dump_json())
 
     async with launched(tmp_path, registry, issuer, []):
-        taken = data_of(tmp_path, registry.authorities.registry) / "policy.json"
+        taken = data_folder(tmp_path, registry.authorities.registry) / "policy.json"
         await until(lambda: json.loads(taken.read_bytes())["version"] == 3)
 
     assert json.loads(taken.read_bytes())["digest"] == first.digest

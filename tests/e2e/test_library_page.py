@@ -12,7 +12,7 @@ from start.keycloak import Keycloak
 from testkit.browser import sign_in
 from testkit.ca import CA
 from testkit.party import Identity
-from testkit.wire import FOREVER, MCPWire, Wire, alive, fresh_revocations
+from testkit.wire import FOREVER, MCPWire, Wire, fresh_revocations, lifespan
 from tests.support.library_page import block, registered
 from tests.support.real import imported
 from tests.support.svid import TrustDomain
@@ -49,7 +49,7 @@ async def test_alice_gets_a_quote_with_a_token_for_it_and_with_no_other_one(
             issuer=realm.issuer,
             data=tmp_path,
             workload=Identity(CA(registry.trust_domain).svid(QUOTES)),
-            egress=EgressClients(snapshot.called(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
+            egress=EgressClients(snapshot.callees(), revocations=revocations, transport=wire, mcp_transport=mcp_wire),
             identity_http=httpx.AsyncClient(verify=keycloak.tls, trust_env=False),
         )
         app = apps[here] = service.app_from(typed["create_app"])
@@ -62,7 +62,7 @@ async def test_alice_gets_a_quote_with_a_token_for_it_and_with_no_other_one(
                 answer = await browser.get(f"{here}/quotes/tea", headers=headers)
             return answer.status_code, answer.json().get("reason") or answer.json()["price"]
 
-        async with alive(app):
+        async with lifespan(app):
             assert await asked("shop", "quote.read") == (200, 3)
             assert await asked("shop", "openid") == (403, "scope_missing")
             assert await asked("walkthrough", "task.run") == (401, "audience_mismatch")

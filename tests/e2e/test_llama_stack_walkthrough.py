@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from demo.checks import ALLOWED, Checks
 from demo.llama_stack import attempts_at_the_server
-from demo.revocation import operator
+from demo.revocation import sign_in_olga
 from demo.story import tell_story
-from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
+from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepare, serving
 from start.ogx import NAME
 from start.program import console
 from start.system import System
@@ -31,7 +31,7 @@ async def known(system: System, server: LlamaStack | None) -> None:
     registry = system.registry.authorities.registry
     enrol(system.data(registry), server)
     async with system.user() as http:
-        olga = await operator(system, http)
+        olga = await sign_in_olga(system, http)
         await olga.ask("POST", "/reload")
         headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
         async with asyncio.timeout(120):
@@ -49,7 +49,7 @@ async def behind(system: System) -> AsyncIterator[System]:
     """The system, with the server behind inference."""
     origin, keycloak = system.deployment.outside[NAME], system.keycloak
     folder = system.folder / "llama-stack"
-    server = prepared(folder, origin, SCRIPTED, keycloak.issuer, system.authority.ca_file.absolute())
+    server = prepare(folder, origin, SCRIPTED, keycloak.issuer, system.authority.ca_file.absolute())
     async with serving(server, print):
         await known(system, server)
         try:
@@ -66,7 +66,7 @@ async def test_the_task_is_the_same_and_the_poisoned_report_gets_nothing(
     with console.capture() as told:
         await tell_story(behind, checks)
 
-    assert checks.failed == [], told.get()
+    assert checks.failures == [], told.get()
     assert len(checks.made) == 4
     said = " ".join(told.get().split())
     assert "inference → llamastack llama.chat 30 s at most" in said
@@ -86,8 +86,8 @@ async def test_a_token_opens_one_api_at_either_door(behind: System, monkeypatch:
     assert behind.llama_stack
     checks = Checks()
     with console.capture() as told:
-        await checks.all(attempts_at_the_server(behind, behind.llama_stack))
+        await checks.make_all(attempts_at_the_server(behind, behind.llama_stack))
 
-    assert checks.failed == [], told.get()
+    assert checks.failures == [], told.get()
     assert [line for line in told.get().splitlines() if len(line) > 80] == []
     assert sum(attempt.control == ALLOWED for attempt in checks.made) == 2

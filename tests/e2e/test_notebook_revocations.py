@@ -6,7 +6,7 @@ from demo import revocation_delays
 from demo.intruder import answer_to
 from demo.revocation_methods import REVOCATION_METHODS, RevocationMethod
 from lab.before.real import real
-from lab.notebooks.revoked import USER, revoked, started
+from lab.notebooks.revoked import USER, measure_revocation, sign_in
 from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -21,9 +21,9 @@ async def test_a_revocation_is_undone_where_its_measurement_fails(
 
     async with real(system) as there:
         with monkeypatch.context() as broken:
-            broken.setattr(revocation_delays, "_refused", never)
+            broken.setattr(revocation_delays, "_wait_for_refusal", never)
             with pytest.raises(RuntimeError, match="not refused"):
-                await revoked(await started(there, user), method)
-        answers = [await answer_to(call()) for call in (await started(there, user)).calls().values()]
+                await measure_revocation(await sign_in(there, user), method)
+        answers = [await answer_to(call()) for call in (await sign_in(there, user)).calls().values()]
 
     assert answers == ["200 ok", "200 -32600", "200 ok", "404 unknown_model"]

@@ -7,7 +7,7 @@ from keycloak.exceptions import KeycloakError
 
 from lab.before.one_token.realm import NAME, realm
 from lab.notebooks.attach import VARIABLE, attach, write
-from lab.notebooks.use import close, today
+from lab.notebooks.use import close, start_figure_1
 from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -23,7 +23,7 @@ async def test_a_kernel_starts_figure_1_again_and_again_and_cannot_administer_ke
         try:
             attached = await attach()
             for _ in range(2):
-                before = await today(attached)
+                before = await start_figure_1(attached)
                 assert (await before.task((await before.sign_in("alice")).credentials, "Hello")).ok
             await close()
             there = file.read_text()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from authorities.policy.decisions import FILE, rows
-from demo.intruder import Intruder, said
+from authorities.policy.decisions import FILE, read_rows
+from demo.intruder import Intruder, outcome
 from start.system import ROOT, System
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
@@ -66,7 +66,7 @@ async def test_policies_are_changed_and_rolled_back_while_everything_runs(
     async def read() -> str:
         t1 = await intruder.token("orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read")
         reading = await intruder.token(READER, t1, "tool/documents", "tool.read")
-        return said(await intruder.call_tool(READER, reading, "read", id="FIN-203"))
+        return outcome(await intruder.call_tool(READER, reading, "read", id="FIN-203"))
 
     allowed, first = await read(), in_force(await asyncio.to_thread(policy, "list"))
     tested = await asyncio.to_thread(policy, "test", str(stricter))
@@ -111,7 +111,7 @@ async def test_the_policy_authority_answers_a_workload_as_the_services_decide(
     system: System, intruder: Intruder
 ) -> None:
     """Every seventh row of the decision table by AuthZEN, over mutual TLS; all of them are asked in process."""
-    table = rows((ROOT / "policies" / FILE).read_text(), system.registry)
+    table = read_rows((ROOT / "policies" / FILE).read_text(), system.registry)
     pdp = AuthZEN(await intruder.client(READER), system.address(POLICY_AUTHORITY))
     asked = [row for row in table if isinstance(row.at, Resource)][::7]
     assert len(asked) > 10

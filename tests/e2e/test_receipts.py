@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from start.system import ROOT, System
 from tests.support.real_tasks import asked
-from zerotrust.receipts.carried import taken
+from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import digest_of
 from zt.commands import app
 
@@ -32,7 +32,7 @@ async def proof(system: System, receipt: str) -> bytes:
 
 async def test_alice_proves_who_took_part_in_her_task_with_nothing_running(system: System, tmp_path: Path) -> None:
     answer = await asked(system, "alice")
-    found = taken(answer.content)
+    found = parse_answer(answer.content)
     assert found is not None
     evidence = await proof(system, digest_of(found.receipts[0]))
     registry = system.address(system.registry.authorities.registry)

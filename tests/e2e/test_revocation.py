@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from demo.impostors import rogues
-from demo.intruder import NO_CONNECTION, Intruder, answer_to, said, tool_call
-from demo.revocation import PLANTED, operator, revocations
+from demo.intruder import NO_CONNECTION, Intruder, answer_to, outcome, tool_call
+from demo.revocation import PLANTED, revocations, sign_in_olga
 from demo.ways import TASK
 from start.system import ROOT, System
 from tests.support.ca import CA, REGISTRY_PARTY
@@ -48,7 +48,7 @@ async def t2(intruder: Intruder) -> str:
 async def run(intruder: Intruder, t0: str) -> dict[str, str]:
     """What comes of a task, or of the attempt to start one."""
     answer = await intruder.send(None, "orchestrator", "/tasks", t0, json=TASK)
-    result: dict[str, str] = answer.json().get("result", {"event": said(answer)})
+    result: dict[str, str] = answer.json().get("result", {"event": outcome(answer)})
     return result
 
 
@@ -84,7 +84,7 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
     reading, t0, fresh = await t2(intruder), await intruder.login("alice"), await intruder.login("alice")
     t1 = await intruder.token("orchestrator", t0, READER, "agent.invoke tool.read")
     assert (await run(intruder, t0))["event"] == "finished"
-    assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
+    assert outcome(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
     shown = await asyncio.to_thread(zt, "party", "suspend", READER, "--because", "it was seen")
     try:
@@ -97,12 +97,12 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
         await asyncio.to_thread(zt, "party", "reinstate", READER)
 
     assert "suspended" in shown
-    assert [said(answer) for answer in called] == ["403 peer_revoked"] * 2
-    assert said(heard) == "401 revoked"
-    assert said(given) == "401 invalid_client"
+    assert [outcome(answer) for answer in called] == ["403 peer_revoked"] * 2
+    assert outcome(heard) == "401 revoked"
+    assert outcome(given) == "401 invalid_client"
     assert "it was seen" in listed
     assert await finished_again(intruder, t0)
-    assert said(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
+    assert outcome(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
 
 async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_operator_is_told(
@@ -134,7 +134,7 @@ async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it
     async with system.user() as http:
         try:
             for content in (before + b"# one line more\n", before):
-                olga = await operator(system, http)
+                olga = await sign_in_olga(system, http)
                 file.write_bytes(content)
                 await until(olga, "drifted")
                 with pytest.raises(RefusedError, match="drifted"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.intruder import said, tool_call
+from demo.intruder import outcome, tool_call
 from start.system import System
 from tests.support.issuer import Issuer
 from tests.support.processes import launched, svid_of
@@ -61,8 +61,8 @@ async def test_no_request_is_lost_while_certificates_are_renewed(rotating: Syste
         while done < REQUESTS or min(len(shown), own) < CERTIFICATES:
             done += 1
             answer = await http.post(url, json=body, headers=headers)
-            if said(answer) != "200 ok":
-                lost.append(said(answer))
+            if outcome(answer) != "200 ok":
+                lost.append(outcome(answer))
             with suppress(AttributeError):  # the connection has been closed meanwhile
                 tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
                 shown.add(tls.getpeercert()["serialNumber"])

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from authorities.registry.state import Entry, State
-from demo.intruder import said, tool_call
-from registration.run_lock import DemoError
-from start.past import data_of, forget
+from demo.intruder import outcome, tool_call
+from registration.run_lock import RunError
+from start.past import data_folder, forget
 from start.system import System
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer
@@ -32,7 +32,7 @@ READER, DOCUMENTS = "agent/reader", "tool/documents"
 @pytest.fixture
 async def again(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncIterator[System]:
     """What an earlier run has left: policies whose life has ended, and their authority suspended."""
-    keep(data_of(tmp_path, REGISTRY_PARTY))
+    keep(data_folder(tmp_path, REGISTRY_PARTY))
     await suspend(registry, tmp_path)
     async with launched(tmp_path, registry, issuer, [DOCUMENTS], waiting=[registry.authorities.policy]) as system:
         yield system
@@ -40,9 +40,9 @@ async def again(tmp_path: Path, registry: Registry, issuer: Issuer) -> AsyncIter
 
 async def suspend(registry: Registry, folder: Path) -> None:
     """Suspend the policy authority, as attestation did in an earlier run."""
-    (kept := data_of(folder, REGISTRY_PARTY)).mkdir(parents=True, exist_ok=True)
+    (kept := data_folder(folder, REGISTRY_PARTY)).mkdir(parents=True, exist_ok=True)
     state = State(kept / "revocations.db")
-    async with state.opened():
+    async with state.open():
         party = registry.id(registry.authorities.policy)
         await state.change([Entry(("party", party), "drift: authorities/policy/planted.py")])
 
@@ -65,7 +65,7 @@ async def test_after_it_is_reinstated_everything_goes_on_by_itself(again: System
     ):
 
         async def answered() -> str:
-            return said(await reader.post(f"{again.address(DOCUMENTS)}/mcp", json=call["json"], headers=headers))
+            return outcome(await reader.post(f"{again.address(DOCUMENTS)}/mcp", json=call["json"], headers=headers))
 
         parties = f"{again.address(REGISTRY_PARTY)}/parties"
         for _ in range(3):
@@ -87,7 +87,7 @@ async def test_where_there_were_no_policies_yet_nobody_could_so_the_start_fails_
 ) -> None:
     await suspend(registry, tmp_path)
 
-    with pytest.raises(DemoError) as failed:
+    with pytest.raises(RunError) as failed:
         async with launched(tmp_path, registry, issuer, []):
             pass
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demo.refusals import attempts
-from demo.revocation import PLANTED, operator, until_restored
+from demo.revocation import PLANTED, sign_in_olga, wait_until_restored
 from demo.tokens import tokens_of
 from start.manual_steps import steps
 from start.system import ROOT, System
@@ -134,8 +134,8 @@ async def test_the_steps_that_make_up_prints_work_as_they_stand(system: System, 
     finally:
         PLANTED.unlink(missing_ok=True)
         async with system.user() as http:
-            olga = await operator(system, http)
-            await until_restored(olga)
+            olga = await sign_in_olga(system, http)
+            await wait_until_restored(olga)
             await olga.reinstate("agent/writer")
 
     assert typed.returncode == 0, typed.stderr

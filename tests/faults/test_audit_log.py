@@ -12,7 +12,7 @@ from tests.support.audited import leaves_of
 from tests.support.real import relaunched
 from tests.support.real_processes import finished, login, process
 from zerotrust.audit.chain import lines
-from zerotrust.audit.record import GENESIS, after, followed
+from zerotrust.audit.record import GENESIS, last_link, next_link
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -64,7 +64,7 @@ async def test_a_tasks_records_are_in_the_log_within_seconds_also_after_the_log_
     for leaf in published(real):
         if not leaf.startswith(b'{"heads"'):
             [service] = [one for one in heads if f'"service":"{one}"'.encode() in leaf]
-            heads[service] = after(heads[service], leaf)  # each journal once, in order, without a gap
+            heads[service] = next_link(heads[service], leaf)  # each journal once, in order, without a gap
     for name in real.registry.services:
-        own = followed(GENESIS, lines(real.journal(name)))
+        own = last_link(GENESIS, lines(real.journal(name)))
         assert own.records - heads[real.registry.id(name)].records < 100  # what was written since

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from demo.intruder import Intruder, User
-from lab.load.stories import plans
+from lab.load.stories import ask_for_plan
 from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -27,7 +27,7 @@ async def test_a_flood_of_strangers_is_refused_and_written_down_in_a_bounded_num
         before, began = _written(real), time.monotonic()
         flood = asyncio.create_task(_strangers(real, seen))
         while seen.total() < REQUESTS and not flood.done():
-            answers[await plans(alice)] += 1
+            answers[await ask_for_plan(alice)] += 1
         flood.cancel()
         await asyncio.gather(flood, return_exceptions=True)
         await asyncio.sleep(1.5)  # what was counted is written once a second

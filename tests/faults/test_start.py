@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from start import keycloak_distribution
 from start.errors import KeycloakError
 from start.everything import running
@@ -25,11 +25,11 @@ Usage = namedtuple("Usage", "total used free")
 
 UNTIL_STOPPED = """
 import asyncio, sys
-from start.program import until_stopped
+from start.program import run_until_stopped
 async def main():
     print("up", flush=True)
     await asyncio.sleep(600)
-sys.exit(until_stopped(main()))
+sys.exit(run_until_stopped(main()))
 """
 
 
@@ -55,7 +55,7 @@ def test_a_cache_without_room_is_named_before_anything_is_fetched(
     monkeypatch.delenv("KEYCLOAK_HOME", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(keycloak_distribution, "_download", None)
-    monkeypatch.setattr(keycloak_distribution, "_with_maven", None)
+    monkeypatch.setattr(keycloak_distribution, "_fetch_with_maven", None)
 
     with pytest.raises(KeycloakError, match=f"^{tmp_path}/zero-trust-agents has 3 MB of free space and 400 MB"):
         find_distribution(print)
@@ -82,8 +82,8 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
 
 LEFT_RUNNING = """
 import sys
-from start.left_running import left_running
-sys.exit(left_running([sys.executable, "-c", *sys.argv[1:]]))
+from start.left_running import leave_running
+sys.exit(leave_running([sys.executable, "-c", *sys.argv[1:]]))
 """
 
 SAYS_AND_ENDS_LATER = """
@@ -125,9 +125,9 @@ def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
 LEAVES = """
 import os, sys
 from pathlib import Path
-from start.left_running import READY, let_go
+from start.left_running import READY, detach
 print(READY)
-let_go(Path(sys.argv[1]))
+detach(Path(sys.argv[1]))
 Path(sys.argv[2]).write_text(str([os.isatty(number) for number in range(3)]))
 """
 
@@ -148,9 +148,9 @@ def test_what_make_up_leaves_running_keeps_nothing_of_the_terminal(tmp_path: Pat
 LET_GO = """
 import sys
 from pathlib import Path
-from start.left_running import let_go
+from start.left_running import detach
 print("ready", flush=True)
-let_go(Path(sys.argv[1]))
+detach(Path(sys.argv[1]))
 print("the reader has ended", flush=True)
 sys.stdin.read()
 """
@@ -171,7 +171,7 @@ def test_whoever_reads_what_make_up_prints_comes_to_its_end_while_it_runs_on(tmp
 @pytest.mark.e2e
 @pytest.mark.asyncio(loop_scope="session")
 async def test_a_second_start_in_the_same_clone_is_told_which_process_is_the_first(real: System) -> None:
-    with pytest.raises(DemoError, match=r"^It runs already, as process \d+: `make down` ends it\.$"):
+    with pytest.raises(RunError, match=r"^It runs already, as process \d+: `make down` ends it\.$"):
         async with running(RUN, say=print):
             pass
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
-from authorities.audit.received import sent
+from authorities.audit.received import parse_lines
 from authorities.audit.reconciliation import Reconciliation
 from authorities.audit.terms import terms_of
 from evidence import Evidence, Unproven
@@ -28,7 +28,7 @@ from zt.audit.diagram import diagram
 from zt.output import console
 from zt.people.authority_client import AuthorityClient
 from zt.policy.explanation import decisions, explanations
-from zt.policy.show_explanation import explained
+from zt.policy.show_explanation import explanation_lines
 from zt.reasons import BY_RULES
 
 PARTIES = [spiffe_id(name) for name in ("orchestrator", "agent/reader", "tool/documents", "authority/registry")]
@@ -84,7 +84,7 @@ def taken(found: Sequence[AuditEvent]) -> list[bytes]:
     lines = list[bytes]()
     for one in found:
         try:
-            lines += sent(line_of(one.canonical(), GENESIS) + b"\n", one.service, {}).lines
+            lines += parse_lines(line_of(one.canonical(), GENESIS) + b"\n", one.service, {}).lines
         except Denied as refused:
             event(refused.detail.partition("\n")[0])
     assume(lines)
@@ -103,7 +103,7 @@ def test_no_record_stops_what_reads_leaves(found: list[AuditEvent]) -> None:
     decided = decisions(map(event_of, lines))
     answer = asyncio.run(explanations(cast("AuthorityClient", Authority()), decided))
     with console.capture():
-        console.print(*explained(answer))
+        console.print(*explanation_lines(answer))
 
 
 @settings(max_examples=30, deadline=None, phases=AS_FOUND)

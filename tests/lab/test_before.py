@@ -10,7 +10,7 @@ import pytest
 
 from lab.before.llama_stack.attacks import ATTACKS, Run
 from lab.before.llama_stack.realm import representation
-from lab.before.llama_stack.running import Before
+from lab.before.llama_stack.running import PassThrough
 from lab.before.llama_stack.stack import config
 from lab.before.realm import Users
 from lab.before.tool import Documents
@@ -29,10 +29,10 @@ class _Users:
         pass
 
 
-def system_that(answers: httpx.MockTransport) -> Before:
+def system_that(answers: httpx.MockTransport) -> PassThrough:
     http = httpx.AsyncClient(transport=answers)
     at = "http://a", "http://s", "http://t"
-    return Before(cast("Users", _Users()), Documents("key"), *at, "key", http)
+    return PassThrough(cast("Users", _Users()), Documents("key"), *at, "key", http)
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)

@@ -11,7 +11,7 @@ import pytest
 
 from lab.bench.__main__ import report
 from lab.bench.measure import TASK
-from lab.bench.numbers import Measured, summarise
+from lab.bench.numbers import Durations, summarise
 from lab.bench.party.unguarded import Unguarded
 from lab.bench.variants import PARTIES
 from tests.support.issuer import Issuer
@@ -22,7 +22,7 @@ from zerotrust.service import Service
 def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_round() -> None:
     """Without security a task takes 1 s, and 2 s in the second round."""
     ends = {"none": 1.0, "tls": 1.1, "warm": 1.2, "none15": 2.0, "warm15": 2.2, "cold": 3.0}
-    measured = Measured(
+    measured = Durations(
         {name: [[took], [2 * took]] for name, took in ends.items()},
         {name: [took / 2, took] for name, took in ends.items()},
     )

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lab.before import attacks
-from lab.before.attacks import Seen
+from lab.before.attacks import Outcome
 from lab.before.comparison import Row, show_end
 from lab.before.expected import EXPECTED, Expected
 from lab.without import Control, where
@@ -17,12 +17,12 @@ NO_CONTROL = {"mutual TLS", "registry.yaml: may_call", "the gate records each de
 """What is no piece of our code to take away."""
 
 
-def got(happened: str) -> Seen:
-    return Seen(succeeded=True, happened=happened, seconds=0.02)
+def got(happened: str) -> Outcome:
+    return Outcome(succeeded=True, happened=happened, seconds=0.02)
 
 
-def refused(happened: str) -> Seen:
-    return Seen(succeeded=False, happened=happened, seconds=0.01)
+def refused(happened: str) -> Outcome:
+    return Outcome(succeeded=False, happened=happened, seconds=0.01)
 
 
 PAGE = (ROOT / "docs" / "learn" / "before.md").read_text()
@@ -52,7 +52,7 @@ def test_each_check_that_is_named_is_in_the_code(one: Expected) -> None:
         ),
     ],
 )
-def test_a_row_says_where_it_is_not_as_expected(before: Seen, after: Seen, wrong: list[str]) -> None:
+def test_a_row_says_where_it_is_not_as_expected(before: Outcome, after: Outcome, wrong: list[str]) -> None:
     expected = Expected(attacks.go_on_after_sign_out, "it goes on", PRINCIPLES[2], "401 revoked", "caller-not-revoked")
 
     assert Row(expected, before, after).wrong == wrong

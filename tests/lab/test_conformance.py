@@ -65,7 +65,7 @@ async def a_suite_that_says_nothing(folder: Path) -> None:
 
 async def a_kit_that_says_nothing(folder: Path) -> None:
     (folder / "run_tck.py").touch()
-    await tck.kit(folder, "http://127.0.0.1:1")
+    await tck.run_kit(folder, "http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("broken", [a_program_that_hangs, a_suite_that_says_nothing, a_kit_that_says_nothing])
@@ -81,7 +81,7 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
     for suite in nodes, tck:
         monkeypatch.setattr(suite, "run", mute)
 
-    outcome = await program._outcome("MCP conformance suite", lambda: broken(tmp_path))
+    outcome = await program._run_suite("MCP conformance suite", lambda: broken(tmp_path))
 
     assert list(outcome.failed) == ["all"]
     assert program._report([outcome], {}) == 1
@@ -93,7 +93,7 @@ async def test_a_suite_that_is_not_installed_is_skipped(
     monkeypatch.setattr("shutil.which", lambda _: None)
 
     with pytest.raises(Missing, match="npm is not installed") as skipped:
-        await program._outcome("MCP conformance suite", lambda: nodes.mcp_suite(tmp_path, gated="", bare=""))
+        await program._run_suite("MCP conformance suite", lambda: nodes.run_mcp_suite(tmp_path, gated="", bare=""))
 
     assert program._report([], {"MCP conformance suite": str(skipped.value)}) == 0
     said = capsys.readouterr().out

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab.notebooks.execute import PREFIX, executed
-from lab.notebooks.jupyter import copied, jupyterlab
+from lab.notebooks.execute import PREFIX, execute_notebook
+from lab.notebooks.jupyter import copy_notebooks, jupyterlab
 from start.system import ROOT
 
 
@@ -43,7 +43,7 @@ def children(process: int) -> list[int]:
 
 
 async def test_it_asks_for_its_token_and_listens_on_this_machine_alone(file: Path, tmp_path: Path) -> None:
-    async with jupyterlab(file, copied(tmp_path / "copies")) as lab, httpx.AsyncClient(trust_env=False) as http:
+    async with jupyterlab(file, copy_notebooks(tmp_path / "copies")) as lab, httpx.AsyncClient(trust_env=False) as http:
         url, token = await told(lab)
         stranger = await http.get(f"{url}api/contents/notebooks")
         known = await http.get(f"{url}api/contents/notebooks", headers={"Authorization": f"token {token}"})
@@ -66,13 +66,13 @@ from pathlib import Path
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever runs these tests may have it ignored
 sys.path.insert(0, {str(ROOT)!r})
 import httpx
-from start.program import until_stopped
-from lab.notebooks.jupyter import copied, jupyterlab
+from start.program import run_until_stopped
+from lab.notebooks.jupyter import copy_notebooks, jupyterlab
 from tests.lab.test_jupyter import children, told
 
 async def main():
     folder = Path(sys.argv[1])
-    async with jupyterlab(folder / "none.json", copied(folder / "copies")) as lab:
+    async with jupyterlab(folder / "none.json", copy_notebooks(folder / "copies")) as lab:
         url, token = await told(lab)
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             kernel, known = {{"name": "zero-trust"}}, {{"Authorization": "token " + token}}
@@ -80,7 +80,7 @@ async def main():
         print(lab.pid, *children(lab.pid), flush=True)
         await lab.wait()
 
-sys.exit(until_stopped(main()))
+sys.exit(run_until_stopped(main()))
 """
 
 
@@ -113,5 +113,5 @@ print("planting")
 """)
     (later := tmp_path / "b.py").write_text("# %%\nprint('planted' in globals())\n")
 
-    assert "planting" in await executed(plants, file)
-    assert json.loads(await executed(later, file))["cells"][0]["outputs"][0]["text"] == ["False\n"]
+    assert "planting" in await execute_notebook(plants, file)
+    assert json.loads(await execute_notebook(later, file))["cells"][0]["outputs"][0]["text"] == ["False\n"]

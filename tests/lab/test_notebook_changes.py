@@ -8,8 +8,8 @@ import pytest
 from lab.before.system import Answer
 from lab.notebooks import temporary
 from lab.notebooks.impostor import MOST, listening
-from lab.notebooks.temporary import until
-from registration.run_lock import DemoError
+from lab.notebooks.temporary import wait_until
+from registration.run_lock import RunError
 from start.system import HOST
 from testkit.ca import CA
 from tests.support.waiting import until as met
@@ -60,11 +60,11 @@ async def test_what_does_not_take_effect_is_not_waited_for_without_end(monkeypat
         return Answer("200 ok")
 
     async def fail() -> None:
-        raise DemoError("the rule is refused")
+        raise RunError("the rule is refused")
 
-    assert await until("200 ok", ask) >= 0
-    with pytest.raises(DemoError, match="the rule is refused"):
-        await until("401 revoked", ask, after=asyncio.create_task(fail()))
+    assert await wait_until("200 ok", ask) >= 0
+    with pytest.raises(RunError, match="the rule is refused"):
+        await wait_until("401 revoked", ask, after=asyncio.create_task(fail()))
     monkeypatch.setattr(temporary, "SECONDS", 0.01)
     with pytest.raises(TimeoutError, match="the answer is still '200 ok', and not '401 revoked'"):
-        await until("401 revoked", ask)
+        await wait_until("401 revoked", ask)

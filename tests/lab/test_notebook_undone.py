@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from lab.notebooks import temporary
-from lab.notebooks.copies import PLACES, changed_back, folder_of
-from lab.notebooks.temporary import WRITER, file_added, put_right
+from lab.notebooks.copies import PLACES, folder_of, restore
+from lab.notebooks.temporary import WRITER, added_file, put_right
 from start.system import System
 
 
@@ -52,7 +52,7 @@ def system(tmp_path: Path) -> System:
         yield
 
     there = cast("System", SimpleNamespace(folder=tmp_path, user=user))
-    changed_back(folder_of(there))
+    restore(folder_of(there))
     return there
 
 
@@ -68,14 +68,14 @@ def olga(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Olg
     async def put_back(_: System) -> None:
         olga.put_back += 1
 
-    monkeypatch.setattr(temporary, "operator", operator)
+    monkeypatch.setattr(temporary, "sign_in_olga", operator)
     monkeypatch.setattr(temporary, "put_back", put_back)
     return olga
 
 
 async def test_a_file_is_removed_and_the_writer_reinstated_where_a_cell_fails(system: System, olga: Olga) -> None:
     async def cell() -> None:
-        async with file_added(system):
+        async with added_file(system):
             assert await olga.party(WRITER) == {"state": "drifted"}
             raise RuntimeError("the cell fails")
 

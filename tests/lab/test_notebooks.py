@@ -10,9 +10,9 @@ import jwt
 import pytest
 
 from lab.notebooks.execute import METADATA, PYTHON, sources
-from lab.notebooks.jupyter import FOLDER, copied
+from lab.notebooks.jupyter import FOLDER, copy_notebooks
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from tests.support.system import ROOT
 
 CELLS = """
@@ -72,7 +72,7 @@ def test_a_secret_is_found_whatever_stands_beside_it(secret: str, printed_so: st
 
 def test_a_notebook_that_does_not_exist_is_an_error_and_not_nothing_to_do() -> None:
     assert [source.stem for source in sources(["6_registration"])] == ["6_registration"]
-    with pytest.raises(DemoError, match="there is no notebook 6; there are 1_today, "):
+    with pytest.raises(RunError, match="there is no notebook 6; there are 1_today, "):
         sources(["6"])
 
 
@@ -90,7 +90,7 @@ def test_the_committed_notebooks_are_of_their_sources_and_have_nothing_secret_in
 
 
 def test_every_link_works_where_a_reader_opens_it_and_what_a_reader_changed_stays(tmp_path: Path) -> None:
-    folder = copied(tmp_path / "copies")
+    folder = copy_notebooks(tmp_path / "copies")
     links = [(file, link) for file in (folder / FOLDER).iterdir() for link in LINK.findall(file.read_text())]
     inside = [(file, link) for file, link in links if not link.startswith("https://")]
 
@@ -103,5 +103,5 @@ def test_every_link_works_where_a_reader_opens_it_and_what_a_reader_changed_stay
 
     first = folder / FOLDER / "1_today.ipynb"
     first.write_text("mine")
-    assert copied(folder) == folder
+    assert copy_notebooks(folder) == folder
     assert first.read_text() == "mine"

@@ -14,13 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lab.before import attacks
-from lab.before.attacks import LOOT, SECRET, Run, tried
+from lab.before.attacks import LOOT, SECRET, Run, try_attack
 from lab.before.expected import EXPECTED
 from lab.before.one_token.orchestrator import orchestrator_app
 from lab.before.one_token.realm import AUDIENCE, representation
 from lab.before.system import Answer, Credentials
 from lab.before.tool import SEED
-from lab.conformance.serving import served
+from lab.conformance.serving import hosting
 from registration.realm.users import USERS
 from start.manual_steps import REQUEST
 from tests.support.closed import Closed
@@ -31,14 +31,14 @@ ALL = [one.run for one in EXPECTED]
 
 @pytest.mark.parametrize("run", ALL)
 async def test_an_attack_that_is_refused_has_not_succeeded(run: Run) -> None:
-    seen = await tried(Closed("401 no"), run)
+    seen = await try_attack(Closed("401 no"), run)
 
     assert not seen.succeeded
 
 
 @pytest.mark.parametrize("run", [attacks.call_whom_nobody_foresaw, attacks.take_an_identity])
 async def test_an_attack_that_gets_no_credentials_has_not_succeeded(run: Run) -> None:
-    seen = await tried(Closed("no identity", gives=False), run)
+    seen = await try_attack(Closed("no identity", gives=False), run)
 
     assert (seen.succeeded, seen.happened) == (False, "no identity")
 
@@ -60,7 +60,7 @@ async def test_after_a_change_a_call_is_repeated_for_as_long_as_the_system_may_t
     system = Slow()
     system.patience = patience
 
-    seen = await tried(system, run)
+    seen = await try_attack(system, run)
 
     assert (seen.succeeded, "401 revoked" in seen.happened) == (succeeded, not succeeded)
 
@@ -69,14 +69,14 @@ async def test_after_a_change_a_call_is_repeated_for_as_long_as_the_system_may_t
     "run", [attacks.go_on_after_sign_out, attacks.go_on_with_changed_code, attacks.use_it_from_elsewhere]
 )
 async def test_a_refusal_proves_nothing_where_the_same_call_was_refused_before(run: Run) -> None:
-    seen = await tried(Closed("503 away"), run)
+    seen = await try_attack(Closed("503 away"), run)
 
     assert (seen.succeeded, seen.happened) == (False, "not even before: 503 away")
 
 
 def test_each_attack_is_made_once() -> None:
     functions = [one for _, one in inspect.getmembers(attacks, inspect.iscoroutinefunction)]
-    of_a_system = [one for one in functions if not one.__name__.startswith("_") and one is not tried]
+    of_a_system = [one for one in functions if not one.__name__.startswith("_") and one is not try_attack]
 
     assert sorted(ALL, key=lambda run: run.__name__) == of_a_system
     assert LOOT in SEED.read_text().partition(f"id: {SECRET}")[2].partition("- id")[0]  # which is ordered to be read
@@ -117,7 +117,7 @@ async def _asked(known: rsa.RSAPrivateKey, signer: rsa.RSAPrivateKey | None, spo
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b'{"text": "done"}'})
 
-    async with served(agent) as url:
+    async with hosting(agent) as url:
         front = httpx.ASGITransport(orchestrator_app(ISSUER, keys, {"agent/reader": url, "agent/writer": url}))
         async with httpx.AsyncClient(transport=front, base_url="http://front") as http:
             return (await http.post("/tasks", json={"request": REQUEST}, headers=headers)).status_code

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lab import realm as lab
-from lab.realm import RealmControl, weakened
+from lab.realm import RealmControl, weaken
 from lab.without import NoSuchControl
 from registration.realm import realm
 from zerotrust.registry.model import Registry
@@ -22,12 +22,12 @@ def derived(registry: Registry) -> dict[str, Any]:
 def test_every_control_is_there_to_be_taken_away(
     registry: Registry, derived: dict[str, Any], control: RealmControl
 ) -> None:
-    assert weakened(derived, control) != derived
+    assert weaken(derived, control) != derived
     assert derived == realm(registry)
 
 
 def test_two_lines_can_be_missing_from_the_script_at_once(derived: dict[str, Any]) -> None:
-    text = weakened(derived, lab.OWN_TOKEN, lab.REPEATED)["attributes"]["script"]
+    text = weaken(derived, lab.OWN_TOKEN, lab.REPEATED)["attributes"]["script"]
 
     assert "own token" not in text
     assert "actor repeated" not in text
@@ -36,4 +36,4 @@ def test_two_lines_can_be_missing_from_the_script_at_once(derived: dict[str, Any
 
 def test_a_line_that_the_script_does_not_have_is_no_control(derived: dict[str, Any]) -> None:
     with pytest.raises(NoSuchControl, match="occurs 0 times"):
-        weakened(derived, lab.OWN_TOKEN, lab.OWN_TOKEN)
+        weaken(derived, lab.OWN_TOKEN, lab.OWN_TOKEN)

@@ -10,10 +10,10 @@ import pytest
 
 from demo.intruder import Intruder, User
 from lab.load.judge import Ban, Call, Evidence
-from lab.load.stories import OWN, THROUGH_THE_WRITER, kinds_of, wrong
-from lab.load.under_load import suspension
+from lab.load.stories import OWN, THROUGH_THE_WRITER, find_fault, kinds_of
+from lab.load.under_load import suspend_writer
 from lab.load.users import NAMES, Score, users
-from lab.load.watch import MOST_FILES, SLACK, Held, grown, held
+from lab.load.watch import MOST_FILES, SLACK, Usage, leaks, measure
 from start.system import System
 
 
@@ -25,16 +25,16 @@ async def test_everybody_does_everything_at_once_and_every_answer_is_right(real:
     async def everything(user: User) -> None:
         kinds = kinds_of(user.name)
         for what in user.chance.sample(list(kinds), len(kinds)):
-            await score.once(user, what, kinds[what])
+            await score.act(user, what, kinds[what])
 
     async with AsyncExitStack() as stack:
         everybody = users(real, len(NAMES), stack)
-        await asyncio.gather(suspension(real, score), *(everything(user) for user in everybody))
+        await asyncio.gather(suspend_writer(real, score), *(everything(user) for user in everybody))
 
     assert score.wrong == []
     assert len(score.evidence.acknowledged) == 1
-    assert score.tried == sum(len(kinds_of(name)) for name in NAMES)
-    assert all(held(one.process.pid).files < MOST_FILES for one in real.authority.running)
+    assert score.actions == sum(len(kinds_of(name)) for name in NAMES)
+    assert all(measure(one.process.pid).files < MOST_FILES for one in real.authority.running)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def alice() -> User:
 def told(user: User, text: str, *, event: str = "finished", trace: str = "t1", agent: str = "agent/reader") -> str:
     steps = [{"event": "done", "agent": agent, "trace_id": trace}]
     answer = {"steps": steps, "result": {"event": event, "trace_id": trace, "text": text}}
-    return wrong(user, httpx.Response(200, json=answer), "agent/reader", OWN[user.name])
+    return find_fault(user, httpx.Response(200, json=answer), "agent/reader", OWN[user.name])
 
 
 async def test_an_answer_is_right_where_it_has_what_its_user_may_read_and_nothing_else(alice: User) -> None:
@@ -63,9 +63,9 @@ async def test_an_error_on_the_way_is_counted_as_wrong(alice: User) -> None:
     async def fails(_: User) -> str:
         raise httpx.ReadError("gone")
 
-    await score.once(alice, "fails", fails)
+    await score.act(alice, "fails", fails)
 
-    assert (score.tried, score.wrong) == (1, ["alice fails: ReadError: gone"])
+    assert (score.actions, score.wrong) == (1, ["alice fails: ReadError: gone"])
 
 
 REFUSED = "200: agent/writer: refused with 401, revoked"
@@ -102,20 +102,20 @@ async def test_what_the_suspended_writer_has_a_part_in_is_refused_meanwhile_and_
     async def does(_: User) -> str:
         return answer
 
-    await score.once(alice, what, does)
+    await score.act(alice, what, does)
 
     assert score.wrong == ([f"alice {what}: {found}"] if found else [])
 
 
 def test_a_process_that_keeps_its_memory_is_flat() -> None:
-    assert grown({"reader": [Held(100, 50, 20), Held(100 + SLACK, 50, 20), Held(100, 50, 20)]}) == []
+    assert leaks({"reader": [Usage(100, 50, 20), Usage(100 + SLACK, 50, 20), Usage(100, 50, 20)]}) == []
 
 
 def test_a_process_that_grows_is_not() -> None:
-    assert grown({"reader": [Held(100, 50, 20), Held(110, 50, 20), Held(120, 50, 20)]}) == [
+    assert leaks({"reader": [Usage(100, 50, 20), Usage(110, 50, 20), Usage(120, 50, 20)]}) == [
         "reader grew from 100 to 120 MiB"
     ]
 
 
 def test_a_process_that_leaves_files_open_is_not() -> None:
-    assert grown({"reader": [Held(100, 50, 20), Held(100, MOST_FILES + 1, 20)]}) == ["reader held 251 files"]
+    assert leaks({"reader": [Usage(100, 50, 20), Usage(100, MOST_FILES + 1, 20)]}) == ["reader held 251 files"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from demo.intruder import mcp, tool_call
+from demo.intruder import mcp_request, tool_call
 
 FRONT, READER, WRITER, TOOL, MODEL = "orchestrator", "agent/reader", "agent/writer", "tool/documents", "inference"
 REGISTRY, AUDIT, POLICY = "authority/registry", "authority/audit", "authority/policy"
@@ -90,8 +90,8 @@ AMONG_PARTIES: list[Request] = [
     ("a message with a user's token", FRONT, READER, "POST", "/a2a", "t0", message("Hello")),
     ("no route of the reader", FRONT, READER, "POST", "/elsewhere", "t1", {}),
     ("metadata", READER, TOOL, "GET", "/.well-known/oauth-protected-resource/mcp", None, {}),
-    ("discovery", READER, TOOL, "POST", "/mcp", "t2", mcp("server/discover")),
-    ("tools", READER, TOOL, "POST", "/mcp", "t2", mcp("tools/list")),
+    ("discovery", READER, TOOL, "POST", "/mcp", "t2", mcp_request("server/discover")),
+    ("tools", READER, TOOL, "POST", "/mcp", "t2", mcp_request("tools/list")),
     ("search", READER, TOOL, "POST", "/mcp", "t2", tool_call("search", text="incident")),
     ("read", READER, TOOL, "POST", "/mcp", "t2", tool_call("read", id="ENG-101")),
     ("read nothing", READER, TOOL, "POST", "/mcp", "t2", tool_call("read", id="ENG-999")),
@@ -99,8 +99,8 @@ AMONG_PARTIES: list[Request] = [
     ("read with too much", READER, TOOL, "POST", "/mcp", "t2", tool_call("read", id="ENG-101", more="x")),
     ("write", READER, TOOL, "POST", "/mcp", "t2", tool_call("create", title="a", text="b")),
     ("an unknown tool", READER, TOOL, "POST", "/mcp", "t2", tool_call("erase")),
-    ("an unknown MCP method", READER, TOOL, "POST", "/mcp", "t2", mcp("prompts/list")),
-    ("an older MCP", READER, TOOL, "POST", "/mcp", "t2", mcp("initialize") | {"headers": {}}),
+    ("an unknown MCP method", READER, TOOL, "POST", "/mcp", "t2", mcp_request("prompts/list")),
+    ("an older MCP", READER, TOOL, "POST", "/mcp", "t2", mcp_request("initialize") | {"headers": {}}),
     ("no MCP", READER, TOOL, "POST", "/mcp", "t2", {"content": b"{"}),
     ("MCP by GET", READER, TOOL, "GET", "/mcp", "t2", {}),
     ("MCP without a token", READER, TOOL, "POST", "/mcp", None, tool_call("read", id="ENG-101")),

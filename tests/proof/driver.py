@@ -30,16 +30,16 @@ from typing import Any, cast
 import httpx
 
 from demo.intruder import Intruder, Source, User
-from start.system import EVERYTHING, ask_inside, svid_inside
+from start.system import EVERYTHING, ask_insider, insider_svid
 from testkit.browser import sign_in
 from tests.proof import asked
 from zerotrust.issuer.discovery import Metadata, discover
-from zerotrust.receipts.carried import taken
+from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import digest_of
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.snapshot import deployed_at
+from zerotrust.registry.snapshot import build_snapshot
 from zerotrust.spiffe.svid import Svid
 from zt.people.client import user_client
 from zt.people.login import Login, issuer_http
@@ -143,7 +143,7 @@ class Outside:
     @cached_property
     def directory(self) -> Directory:
         deployment = load_deployment(HERE / "start/local.yaml", self.registry)
-        return deployed_at(deployment, self.registry, approved={}).directory()
+        return build_snapshot(deployment, self.registry, approved={}).directory()
 
     def address(self, name: str) -> str:
         return self.registry.address(name)
@@ -158,10 +158,10 @@ class Outside:
         return self.folder / "insiders" / f"{name.replace('/', '-')}.sock"
 
     async def svid(self, name: str) -> Svid:
-        return await svid_inside(self._socket(name))
+        return await insider_svid(self._socket(name))
 
     async def assertion(self, name: str) -> str:
-        return str((await ask_inside(self._socket(name), self.issuer))["jwt_svid"])
+        return str((await ask_insider(self._socket(name), self.issuer))["jwt_svid"])
 
     def zt(self, words: str, token: str) -> dict[str, Any]:
         """Run a command of `zt`, as olga if it signs in; return status, output and errors."""
@@ -227,7 +227,7 @@ async def answers(system: Outside, told: dict[str, Any], files: Path) -> str:
             if name == "a task" and got:
                 (files / "answer.json").write_bytes(got.content)
                 (files / "request.json").write_bytes(got.request.content)
-        found = taken((files / "answer.json").read_bytes())
+        found = parse_answer((files / "answer.json").read_bytes())
         assert found
         at = f"/receipts/{digest_of(found.receipts[0])}"
         got = await repeated(partial(alice.send, None, asked.FRONT, at, alice.t0, method="GET"), 404, 503)

@@ -20,7 +20,7 @@ from testkit.browser import sign_in
 from tests.proof.asked import FRONT, TASK
 from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import load_registry
-from zerotrust.registry.snapshot import deployed_at
+from zerotrust.registry.snapshot import build_snapshot
 from zt.people.client import user_client
 
 PASSWORD = re.compile(r"^ +(\w+) +password (\S+)", re.MULTILINE)
@@ -45,7 +45,7 @@ async def task(checkout: Path, password: str) -> None:
     deployment = load_deployment(next(file for file in places if file.exists()), registry)
     trust = ssl.create_default_context(cafile=ca)
     login = await sign_in(ISSUER, "walkthrough", "alice", password, EVERYTHING, verify=trust)
-    async with user_client(deployed_at(deployment, registry, approved={}).directory(), ca) as http:
+    async with user_client(build_snapshot(deployment, registry, approved={}).directory(), ca) as http:
         headers = {"authorization": f"Bearer {login.access_token}"}
         answer = await http.post(f"{registry.address(FRONT)}/tasks", headers=headers, json=TASK["json"])
     result = answer.json().get("result") or answer.json()

@@ -92,7 +92,9 @@ def reasons() -> set[str]:
     trees = [ast.parse(file.read_text()) for file in (ROOT / "zt").rglob("*.py")]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     given = [call.args[1] for call in calls if ast.unparse(call.func) in ERRORS]
-    of_doors = {reason for door in (REGISTRY, POLICY_AUTHORITY) for reason in (door.expired, door.impostor)}
+    of_doors = {
+        reason for door in (REGISTRY, POLICY_AUTHORITY) for reason in (door.expired_reason, door.impostor_reason)
+    }
     return {str(one.value) for one in given if isinstance(one, ast.Constant)} | of_doors | UNKNOWN
 
 

@@ -6,7 +6,7 @@ What a party may do there is not described but asked: each line of it is an answ
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from authorities.policy.decisions import FILE, Row, rows
+from authorities.policy.decisions import FILE, Row, read_rows
 from authorities.policy.explain import Explanations
 from authorities.policy.rules import rules_of
 from authorities.policy.versions import content_of
@@ -139,4 +139,4 @@ def current() -> str:
     """Return the page of the policies, the registry and the decision table as they are in this folder."""
     registry = load_registry(ROOT / "registry.yaml")
     files = {file.name: file.read_text() for file in policy_files(FOLDER)}
-    return page(files, content_of(FOLDER).document, registry, rows((FOLDER / FILE).read_text(), registry))
+    return page(files, content_of(FOLDER).document, registry, read_rows((FOLDER / FILE).read_text(), registry))

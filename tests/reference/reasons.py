@@ -11,7 +11,7 @@ from orchestrator.proofs import ProofReason
 from tests.reference.gate import told
 from zerotrust.checks import STEPS
 from zerotrust.decision import Reason, ReasonCode
-from zt.reasons import explained
+from zt.reasons import reason_texts
 
 OF_STEPS = {reason: step for step in STEPS for reason in step.reasons}
 KINDS: dict[type[ReasonCode], None] = dict.fromkeys(
@@ -50,7 +50,7 @@ def page() -> str:
 def all_explained() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
     """Return the explanation of each reason, by section: of a check of your own, it is what the step does."""
     own = {str(one): {"meaning": told(step)[0]} for one, step in OF_STEPS.items() if not isinstance(one, Reason)}
-    return {**explained(), **({"Checks of your own": own} if own else {})}
+    return {**reason_texts(), **({"Checks of your own": own} if own else {})}
 
 
 def _sections() -> Iterator[str]:

@@ -103,7 +103,7 @@ async def test_a_connection_that_outlives_its_process_is_nobodys(
         monkeypatch.setattr("authorities.attestation.process.peers.PIDFS", False)
     places = Places(root=site.place, stages=site.place, logs=site.place, endpoint="")
     launcher = Launcher(
-        places, Lock(files={}, parties={}), Environment.pinned(Path(sys.prefix)), log=print, ended=lambda _: None
+        places, Lock(files={}, parties={}), Environment.load(Path(sys.prefix)), log=print, ended=lambda _: None
     )
     address = str(site.place / "api.sock")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -198,13 +198,13 @@ async def test_what_was_not_measured_cannot_be_imported(probe: Probe, site: Site
 @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "SPIFFE_ENDPOINT_SOCKET", "ZT_A=B", ""])
 def test_a_launch_can_set_no_variables_but_those_of_this_project(site: Site, name: str) -> None:
     with pytest.raises(LaunchError, match=r"only ZT_\*"):
-        Launch.registered(site.registry, "agent/reader", {name: "value"})
+        Launch.from_registry(site.registry, "agent/reader", {name: "value"})
 
 
 @pytest.mark.parametrize("name", ["walkthrough", ATTESTATION_PARTY, "nobody"])
 def test_only_workloads_of_the_registry_are_launched_by_name(site: Site, name: str) -> None:
     with pytest.raises(LaunchError, match="not a party of the registry that is launched"):
-        Launch.registered(site.registry, name, {})
+        Launch.from_registry(site.registry, name, {})
 
 
 SPY = """
@@ -321,7 +321,7 @@ async def test_whatever_is_launched_runs_that_copy(probe: Probe) -> None:
 
 
 async def test_an_interpreter_that_is_not_as_it_was_pinned_launches_nothing(site: Site) -> None:
-    environment = Environment.pinned(Path(sys.prefix))
+    environment = Environment.load(Path(sys.prefix))
     environment._approved[environment.python] = "0" * 64
     places = Places(root=site.place, stages=site.place, logs=site.place, endpoint="")
     with pytest.raises(LaunchError, match=r"python has just changed"):

@@ -23,12 +23,12 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Data, Outcome, Refusal
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import RemoteLedger, published_policy
-from zerotrust.audit.record import GENESIS, after, event_of, hash_of
+from zerotrust.audit.ledger import RemoteLedger, fetch_policy
+from zerotrust.audit.record import GENESIS, event_of, hash_of, next_link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.authority.budget import Budget
 from zerotrust.decision import Decision, Reason
-from zerotrust.tlog.proof import proof as parsed
+from zerotrust.tlog.proof import parse_proof as parsed
 from zerotrust.tlog.quorum import policy
 
 
@@ -157,7 +157,7 @@ async def test_who_delivers_more_than_its_share_waits_loses_nothing_and_holds_no
     journal = Journal(path)
     async with audited(tmp_path, issuer) as ledger, ledger.client(workload(READER)) as http:
         remote = RemoteLedger(http, ledger.address)
-        policy_ = partial(published_policy, http, ledger.system.registry.address("authority/registry"))
+        policy_ = partial(fetch_policy, http, ledger.system.registry.address("authority/registry"))
         delivering = asyncio.create_task(Delivery(journal, path, remote, Deletion(path, remote, policy_)).run())
         for half in events[:20], events[20:]:
             for event in half:
@@ -218,7 +218,7 @@ async def test_its_own_last_records_are_in_the_log_when_it_has_ended(
             await ledger.send(WRITER, written(READER, 1))  # is recorded
             await until(lambda: ledger.published(AUDIT))
         counted = Decided.of(Decision(allowed=False, reason=Reason.FAILED))
-        ledger.system.services[AUDIT].recorder.ride(Refusal(decision=counted))
+        ledger.system.services[AUDIT].recorder.append_lazily(Refusal(decision=counted))
     own = [*lines_of(tmp_path / AUDIT.replace("/", "-") / "journal.jsonl")]
 
     assert b'"reason":"failed"' in own[-1]
@@ -272,7 +272,7 @@ def saying(party: str, *said: Data) -> list[bytes]:
     for data in said:
         event = AuditEvent(schema=1, time=1, service=identity(party), data=data).canonical()
         lines.append(b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode()))
-        link = after(link, lines[-1])
+        link = next_link(link, lines[-1])
     return lines
 
 

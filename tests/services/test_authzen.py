@@ -126,7 +126,7 @@ print(json.dumps([pep.evaluate(**asked).allowed for asked in json.load(sys.stdin
 async def test_the_decision_table_is_answered_over_http_as_the_services_decide(
     tmp_path: Path, registry: Registry
 ) -> None:
-    table = decisions.rows((POLICIES / decisions.FILE).read_text(), registry)
+    table = decisions.read_rows((POLICIES / decisions.FILE).read_text(), registry)
     here, decides = policy_of(POLICY, registry), point(registry)
     async with listening(tmp_path, registry, lambda: decides) as address, client(address, tmp_path) as http:
         pdp = AuthZEN(http, address)
@@ -144,7 +144,7 @@ async def test_the_decision_table_is_answered_over_http_as_the_services_decide(
 
 
 async def test_an_enforcement_point_of_others_gets_the_same_answers(tmp_path: Path, registry: Registry) -> None:
-    table = decisions.rows((POLICIES / decisions.FILE).read_text(), registry)
+    table = decisions.read_rows((POLICIES / decisions.FILE).read_text(), registry)
     decides, questions = point(registry), json.dumps([asked_by_others(row) for row in table]).encode()
     async with listening(tmp_path, registry, lambda: decides) as address:
         arguments = [address, *map(str, certificate(PEP, tmp_path))]

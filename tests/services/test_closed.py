@@ -191,7 +191,7 @@ async def test_it_is_closed_already_while_it_gets_ready_to_begin_anew() -> None:
 import ctypes, os
 os.execve = lambda *_: print(ctypes.CDLL(None).prctl(3), flush=True)
 from authorities.attestation.process import closed
-closed._begin_again()
+closed._reexecute()
 """
     process = await started(sys.executable, "-c", program)
     assert await line(process) == "0"

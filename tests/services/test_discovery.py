@@ -13,7 +13,7 @@ from tests.support.issuer import Issuer
 from tests.support.system import System
 from tests.support.tasks import FILE_IT, READ_IT, worked
 from zerotrust import context
-from zerotrust.adapters.agent_card import CARD_PATH, agent_card, signed_card
+from zerotrust.adapters.agent_card import CARD_PATH, agent_card, sign_card
 from zerotrust.adapters.agent_client import check_agent
 from zerotrust.decision import Denied, Reason
 from zerotrust.service import CHECKED
@@ -56,7 +56,7 @@ async def test_an_agent_that_does_not_show_the_approved_card_is_asked_nothing_an
     system: System, issuer: Issuer
 ) -> None:
     address = system.addresses[READER]
-    another = signed_card(agent_card(READER, "https://elsewhere.test", ["agent.invoke"]), the_ca().svid(READER))
+    another = sign_card(agent_card(READER, "https://elsewhere.test", ["agent.invoke"]), the_ca().svid(READER))
     system.apps[address] = answering(system.apps[address], lambda card: card.update(another), at=CARD_PATH)
 
     steps, result = await worked(system, issuer.token(), FILE_IT)
@@ -202,7 +202,7 @@ async def test_a_tool_is_compared_again_when_another_is_approved(system: System,
 
 
 def test_who_has_tokens_and_who_has_a_certificate_is_the_registrys_to_say(system: System) -> None:
-    expected, registry = system.services[TOOL]._expected(), system.registry
+    expected, registry = system.services[TOOL]._expectations(), system.registry
     with_life = {name for name, party in registry.parties.items() if party.max_ttl}
 
     assert expected.max_ttls.keys() == {registry.id(name) for name in with_life}

@@ -78,7 +78,7 @@ async def test_the_record_of_a_refusal_says_what_it_depended_on(system: System, 
 
 async def test_a_search_is_for_a_bounded_number_of_words_of_bounded_length(tmp_path: Path) -> None:
     long, who = "y" * LONGEST_WORD, {"department": "/engineering", "owner": "alice"}
-    async with (store := Store(tmp_path / "documents.db")).opened():
+    async with (store := Store(tmp_path / "documents.db")).open():
         await store.add(Document(id="LONG-1", title=f"{long}y", text="", **who))
 
         async def found(*words: str) -> list[str]:
@@ -190,11 +190,11 @@ async def test_what_has_begun_at_the_database_ends_though_its_caller_is_cancelle
     ]
     for begin, after in zip(begun, (draft, longer, None), strict=True):
         store = Store(tmp_path / "documents.db")
-        async with store.opened():
+        async with store.open():
             caller = asyncio.create_task(begin(store))
             await asyncio.sleep(0)
             caller.cancel()
-        async with store.opened():
+        async with store.open():
             assert await store.find(draft.id) == after
 
 

@@ -253,14 +253,14 @@ async def test_a_lock_that_is_changed_while_the_registry_reads_counts_for_nobody
     authority.site.helper.write_text("value = 'newer'\n")
     with (authority.site.root / LOCK).open("a") as file:
         file.write("\n")
-    read_from, look = lying(authority.site), authority._registry_files.reloaded
+    read_from, look = lying(authority.site), authority._registry_files.was_reloaded
 
     def then_changed(read_from: Mapping[str, str]) -> bool:
         found = look(read_from)
         authority.site.approve()
         return found
 
-    monkeypatch.setattr(authority._registry_files, "reloaded", then_changed)
+    monkeypatch.setattr(authority._registry_files, "was_reloaded", then_changed)
     authority.use(read_from)
 
     assert not await started(authority)

@@ -18,7 +18,7 @@ from authorities.registry.keycloak.exchanges import (
     SECONDS_BETWEEN_RECORDS,
     SECONDS_IDLE,
     Exchanges,
-    recorded_in,
+    read_recorded,
 )
 from zerotrust.audit.chain import events
 from zerotrust.audit.event_types import Issued, IssuedToken
@@ -66,7 +66,7 @@ class Registry:
     def start(self) -> None:
         self.journal = Journal(self.path)
         recorder = Recorder(self.journal, REGISTRY, clock=self.clock)
-        recorded = [*recorded_in(self.path)]
+        recorded = [*read_recorded(self.path)]
         self.exchanges = Exchanges(self.keycloak, recorder, recorded, since=self.now, clock=self.clock)
 
     def clock(self) -> float:

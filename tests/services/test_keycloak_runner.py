@@ -14,7 +14,7 @@ from typing import ClassVar, TypedDict
 import pytest
 
 from lab.realm import LAB_SCRIPT
-from registration.realm import as_text
+from registration.realm import to_json
 from registration.realm.script import SCRIPT
 from start import child
 from start import keycloak as module
@@ -67,7 +67,7 @@ def files(tmp_path: Path) -> Files:
     found = [tmp_path / name for name in ("ca.pem", "server.pem", "key.pem")]
     for file in found:
         file.touch(mode=0o600)
-    return Files(realm=as_text(registry()), truststore=found[0], certificate=found[1], key=found[2])
+    return Files(realm=to_json(registry()), truststore=found[0], certificate=found[1], key=found[2])
 
 
 @pytest.fixture
@@ -218,11 +218,11 @@ async def test_what_works_has_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatc
             done.set()
         return looks * 0.5
 
-    monkeypatch.setattr(child, "_worked", worked)
+    monkeypatch.setattr(child, "_work_time", worked)
     for name, value in {"LOOK": 0.01, "IDLE": 0.02, "WORK": 0.5}.items():
         monkeypatch.setattr(child, name, value)
 
-    assert await child.while_it_works(os.getpid(), done.wait())
+    assert await child.wait_while_working(os.getpid(), done.wait())
 
 
 # --- it ends with us --------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def home(keycloak: Keycloak, distribution: Path) -> Path:
 def test_the_realm_is_imported_as_it_is_given_and_the_shared_distribution_stays_as_it_is(
     home: Path, distribution: Path
 ) -> None:
-    assert (home / "data" / "import" / "realm.json").read_text() == as_text(registry())
+    assert (home / "data" / "import" / "realm.json").read_text() == to_json(registry())
     assert home.stat().st_mode & 0o077 == 0, "the database holds the realm's signing key"
     assert (distribution / BUILT / "build").read_text() == "not built"
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from start import llama_stack
-from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepared, serving
+from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepare, serving
 from start.ogx import Provider
 
 ORIGIN, ISSUER = "https://127.0.0.1:8321", "https://localhost:8443/realms/agents"
@@ -18,7 +18,7 @@ ORIGIN, ISSUER = "https://127.0.0.1:8321", "https://localhost:8443/realms/agents
 
 def test_its_folder_is_made_anew_and_is_its_owners_alone(tmp_path: Path) -> None:
     folder = tmp_path / "llama-stack"
-    made = [prepared(folder, ORIGIN, Provider("http://m/v1", "s3cret"), ISSUER, tmp_path / "ca.pem") for _ in range(2)]
+    made = [prepare(folder, ORIGIN, Provider("http://m/v1", "s3cret"), ISSUER, tmp_path / "ca.pem") for _ in range(2)]
 
     assert made[0].spki_sha256 != made[1].spki_sha256
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -47,7 +47,7 @@ async def test_all_that_was_started_has_ended_afterwards(tmp_path: Path, monkeyp
     )
     program.chmod(0o700)
     monkeypatch.setattr(llama_stack, "OGX", program)
-    server = prepared(tmp_path / "folder", ORIGIN, Provider("http://m/v1", "s3cret"), ISSUER, tmp_path / "ca.pem")
+    server = prepare(tmp_path / "folder", ORIGIN, Provider("http://m/v1", "s3cret"), ISSUER, tmp_path / "ca.pem")
     (server.folder / "more").mkdir()
 
     async with serving(server, print) as found:

@@ -67,7 +67,7 @@ async def noted(folder: Path) -> None:
     async with asyncio.timeout(HANG):
         while pending != set():
             state = State(next(folder.rglob("revocations.db")))
-            async with state.opened():
+            async with state.open():
                 pending = state.pending
 
 
@@ -78,17 +78,17 @@ async def alices_id(_name: str) -> str:
 async def test_the_realm_is_notified_also_of_what_expired_meanwhile(tmp_path: Path) -> None:
     """A session that lives on at the realm would get new tokens once nobody here remembers that it is revoked."""
     state = State(tmp_path / "revocations.db")
-    async with state.opened():
+    async with state.open():
         await put(state, "session", "s", "a theft", pending=True)
         state.since["session", "s"] -= RETENTION["session"] + 1
         await put(state, "user", "u", "keycloak: disabled")
         assert ("session", "s") not in state.revoked
     again = State(tmp_path / "revocations.db")
-    async with again.opened():
+    async with again.open():
         assert again.pending == {("session", "s")}
-        await again.notified("session", "s")
+        await again.note_notified("session", "s")
     at_last = State(tmp_path / "revocations.db")
-    async with at_last.opened():
+    async with at_last.open():
         assert at_last.pending == set()
 
 
@@ -96,21 +96,21 @@ async def test_what_has_begun_at_the_database_ends_though_its_caller_is_cancelle
     """As the notifier's tasks are when the authority ends.  A connection that was being opened would stay open."""
     begun: list[Callable[[State], Coroutine[Any, Any, object]]] = [
         lambda state: state.change([Entry(("user", "u"), "a theft"), Entry(("party", "p"), "a theft")]),
-        lambda state: state.numbered({"registry": "a digest"}),
+        lambda state: state.assign_numbers({"registry": "a digest"}),
         lambda state: state.pending_for_new_realm("a realm", but=""),
-        lambda state: state.notified("user", "u"),
+        lambda state: state.note_notified("user", "u"),
     ]
     for begin in begun:
         state = State(tmp_path / "revocations.db")
-        async with state.opened():
+        async with state.open():
             caller = asyncio.create_task(begin(state))
             await asyncio.sleep(0)
             caller.cancel()
     state = State(tmp_path / "revocations.db")
-    async with state.opened():
+    async with state.open():
         assert state.revoked.keys() == {("user", "u"), ("party", "p")}
         assert state.pending == {("party", "p")}
-        assert await state.numbered({"registry": "another digest"}) == {"registry": 2}
+        assert await state.assign_numbers({"registry": "another digest"}) == {"registry": 2}
 
 
 async def suspend(authority: Authority) -> Any:

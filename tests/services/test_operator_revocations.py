@@ -206,7 +206,7 @@ def rows(folder: Path) -> list[tuple[int, str, str]]:
 
 async def test_changes_are_made_all_or_none(tmp_path: Path) -> None:
     state = State(tmp_path / "revocations.db")
-    async with state.opened():
+    async with state.open():
         await state.change([Entry(("user", "u"), "x", pending=True), Entry(("session", "s"), "y")])
         cannot_be_written: Any = object()
         with pytest.raises(sqlalchemy.exc.SQLAlchemyError):
@@ -219,7 +219,7 @@ async def test_changes_are_made_all_or_none(tmp_path: Path) -> None:
 
 async def test_of_each_subject_the_last_change_alone_stays_on_the_disk(tmp_path: Path) -> None:
     state = State(tmp_path / "revocations.db")
-    async with state.opened():
+    async with state.open():
         for cause in ("drift", None, "a theft", None):
             await put(state, "party", "p", cause)
             await put(state, "user", "u", cause)
@@ -227,7 +227,7 @@ async def test_of_each_subject_the_last_change_alone_stays_on_the_disk(tmp_path:
     assert rows(tmp_path) == [(7, "party", "p"), (8, "user", "u"), (9, "user", "p")]
 
     again = State(tmp_path / "revocations.db")
-    async with again.opened():
+    async with again.open():
         assert (again.number, again.revoked) == (9, {("user", "p"): "another subject of that name"})
 
 
@@ -266,7 +266,7 @@ async def test_a_change_that_has_begun_is_done_although_whoever_asked_for_it_is_
                 await asyncio.sleep(0)
             asking.cancel()
             await asyncio.wait([asking])
-        await stream.settled()
+        await stream.wait_until_settled()
         await stream.change("user", "last", "x")
 
         assert stream._kept.number == stream._revocations.number

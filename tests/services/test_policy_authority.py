@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from authorities.policy import publisher as module
-from authorities.policy.main import own
+from authorities.policy.main import bundle_in_force
 from authorities.policy.publisher import Publisher
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version, content_of
@@ -24,7 +24,7 @@ from tests.support.policies import AUTHORITY, signed, versions_in
 from tests.support.registry_authority import ADDRESS, NAME, Authority, authority_in
 from tests.support.system import POLICIES, POLICY, System, Wire, fresh_revocations, svid_of
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
-from zerotrust.registry.events import changed, document, state
+from zerotrust.registry.events import document, one_change, state
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.registry.topics import REVOCATIONS
@@ -140,7 +140,7 @@ def test_at_the_policy_authority_its_own_version_decides_and_does_not_end(way: W
         http=None,  # type: ignore[arg-type] # nothing is asked
         identity=lambda: svid_of(AUTHORITY),
         revocations=fresh_revocations(),
-        own=lambda: own(way.versions),
+        own=lambda: bundle_in_force(way.versions),
     )
     used: list[str] = []
     feed.on_change(lambda _, policy: used.append(policy.name if policy else ""))
@@ -172,7 +172,7 @@ async def test_a_party_that_starts_while_the_authority_is_suspended_refuses_unti
         suspended = line(REVOCATIONS, state(ME, 1, {authority: "drift: planted.py"}))
         nothing = await answered(registry_line(system.snapshot), suspended, beat(1, policy=None))
         assert nothing == (503, Reason.POLICY_UNKNOWN)
-        reinstated = line(REVOCATIONS, changed(ME, 2, authority, None))
+        reinstated = line(REVOCATIONS, one_change(ME, 2, authority, None))
         assert await answered(reinstated, beat(2, policy=None)) == nothing
         assert await answered(policy_line(), beat(2)) == (200, None)
 

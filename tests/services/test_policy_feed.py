@@ -25,7 +25,7 @@ async def test_what_the_registry_publishes_is_used_by_every_service_from_the_hea
     before, after = f"1-{POLICY.digest[:12]}", f"2-{STRICTER.digest[:12]}"
     for service in system.services.values():
         service.revocations._clock = lambda: 0.0  # nothing becomes stale, however long a busy machine takes
-    async with kept.opened(), system.client("orchestrator", issuer.token()) as client:
+    async with kept.open(), system.client("orchestrator", issuer.token()) as client:
         stream = Stream(kept, revocations=Revocations(clock=time.monotonic), identity=lambda: own)
         for source in ("attestation", "keycloak"):
             stream.note_read(source, time.monotonic() + 3600)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from authorities.policy import app
-from authorities.policy.first import recorded
+from authorities.policy.first import versions_on_record
 from authorities.policy.operators import MAX_CONTENT
 from authorities.policy.publisher import Publisher
 from tests.support.attack import POLICY_AUTHORITY, Tried, Watched
@@ -40,7 +40,7 @@ async def test_the_version_in_force_is_stated_again_and_again_so_that_the_next_s
 ) -> None:
     journal = authority.system.services[POLICY_AUTHORITY].data / "journal.jsonl"
     first = authority.versions.active
-    await until(lambda: recorded(journal) == {(1, first.digest)})
+    await until(lambda: versions_on_record(journal) == {(1, first.digest)})
     monkeypatch.setattr(app, "STATED_EVERY", 2)
     for _ in range(2):
         await ask(authority, "/versions", method="GET")

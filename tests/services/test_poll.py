@@ -12,7 +12,7 @@ import pytest
 from authorities.registry.keycloak import poll as module
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.keycloak.events import KEPT_FOR, Change
-from authorities.registry.keycloak.poll import EXCHANGES, Reader, applying, poll
+from authorities.registry.keycloak.poll import EXCHANGES, Reader, change_applier, poll
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from testkit import Identity
@@ -424,12 +424,12 @@ async def test_whatever_goes_wrong_is_tried_again_and_does_not_count(
 
 async def test_keycloak_has_no_say_over_what_an_operator_revoked(registry: Registry, tmp_path: Path) -> None:
     kept = State(tmp_path / "revocations.db")
-    async with kept.opened():
+    async with kept.open():
         workload = Identity(svid_of("authority/registry"))
         revocations = fresh_revocations()
         revocations.replace(0, {})
         stream = Stream(kept, revocations=revocations, identity=lambda: workload.svid)
-        apply = applying(stream, AsyncMock())
+        apply = change_applier(stream, AsyncMock())
         await stream.change("party", READER, "odd answers (operator olga)")
 
         await apply(Change(("party", READER), "keycloak: disabled"))

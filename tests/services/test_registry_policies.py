@@ -15,7 +15,7 @@ from tests.support.ca import CA, the_ca
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, AUTHORITYS_ID, keep, signed
 from tests.support.registry_authority import NAME, Authority, authority_in
-from tests.support.system import POLICY, alive, svid_of
+from tests.support.system import POLICY, lifespan, svid_of
 from zerotrust.decision import Reason
 from zerotrust.registry.policy_bundle import MAX_STEP, MAX_VERSION, SignedPolicy
 from zerotrust.registry.reading import RegistryError
@@ -81,7 +81,7 @@ async def test_a_version_may_be_somewhat_ahead_and_where_there_was_none_any_numb
     assert (await authority.bring(signed(POLICY, 1 + 2 * MAX_STEP))).status_code == 204
 
     empty = Authority(tmp_path / "empty", issuer, first=True)
-    async with alive(empty.app):
+    async with lifespan(empty.app):
         assert (await empty.bring(signed(POLICY, MAX_VERSION + 1))).json()["reason"] == RegistryReason.BUNDLE_REFUSED
         assert (await empty.bring(signed(POLICY, MAX_VERSION))).status_code == 204
 
@@ -90,7 +90,7 @@ async def suspended_with(folder: Path, cause: str) -> None:
     """An earlier run has suspended the policy authority."""
     (data := folder / "authority-registry").mkdir(parents=True, exist_ok=True)
     state = State(data / "revocations.db")
-    async with state.opened():
+    async with state.open():
         await state.change([Entry(("party", AUTHORITYS_ID), cause)])
 
 
@@ -98,7 +98,7 @@ async def test_a_policy_authority_that_drifts_before_it_has_brought_policies_is_
     tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority = Authority(tmp_path, issuer, first=True)
-    async with alive(authority.app):
+    async with lifespan(authority.app):
         for _ in range(2):
             await authority.report({AUTHORITY: "app.py", "agent/reader": "main.py"})
         assert (await authority.bring(signed())).json()["reason"] == Reason.REVOKED
@@ -115,14 +115,14 @@ async def test_a_registry_that_nobody_could_operate_does_not_start_and_says_what
 ) -> None:
     await suspended_with(tmp_path, "drift: app.py")
     with pytest.raises(RuntimeError, match=r"RegistryError: .*has never brought.* `make fresh`, `make up`; in cont"):
-        async with alive(Authority(tmp_path, issuer, first=True).app):
+        async with lifespan(Authority(tmp_path, issuer, first=True).app):
             pass
 
     keep(tmp_path / "authority-registry", UNFIT)
     with pytest.raises(
         RuntimeError, match=r"RegistryError: .*not fit this registry.*wish.*Undo the change of registry\.yaml"
     ):
-        async with alive(Authority(tmp_path, issuer).app):
+        async with lifespan(Authority(tmp_path, issuer).app):
             pass
 
 
@@ -130,7 +130,7 @@ async def test_what_keycloak_has_suspended_it_can_reinstate_so_the_registry_star
     tmp_path: Path, issuer: Issuer
 ) -> None:
     await suspended_with(tmp_path, "keycloak: disabled")
-    async with alive((authority := Authority(tmp_path, issuer, first=True)).app):
+    async with lifespan((authority := Authority(tmp_path, issuer, first=True)).app):
         assert (await listed(authority)).json()["reason"] == Reason.POLICY_UNKNOWN
 
 
@@ -142,7 +142,7 @@ async def test_a_policy_authority_that_signs_no_more_can_be_reinstated_also_afte
     ended = signed(POLICY, 1, the_ca().svid(AUTHORITY, left=-1)).bundle
     kept.write_text(kept.read_text().replace(signed().bundle, ended))
     authority = Authority(tmp_path, issuer)
-    async with alive(authority.app):
+    async with lifespan(authority.app):
         await silent_about_policies(authority)
         assert (await listed(authority)).status_code == 200
         reinstated = await authority.operate("POST", f"/parties/{POLICY_PARTY}/reinstate", {})

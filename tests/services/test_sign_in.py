@@ -362,7 +362,7 @@ def test_a_browser_is_used_where_the_person_sits(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert browser.usable() is usable
+    assert browser.is_usable() is usable
 
 
 def test_without_a_browser_there_is_none(nowhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +372,7 @@ def test_without_a_browser_there_is_none(nowhere: None, monkeypatch: pytest.Monk
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(webbrowser, "get", get)
 
-    assert browser.usable() is False
+    assert browser.is_usable() is False
 
 
 OPENS = """

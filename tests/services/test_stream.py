@@ -11,7 +11,7 @@ import pytest
 
 from authorities.registry import stream as module
 from authorities.registry.keycloak.events import Change, of_user_until
-from authorities.registry.keycloak.poll import applying
+from authorities.registry.keycloak.poll import change_applier
 from authorities.registry.shares import MOST_OF_A_USER
 from authorities.registry.state import Entry
 from authorities.registry.stream import Stream
@@ -191,7 +191,7 @@ def revoked(number: int, user: str = "eve") -> Change:
 
 
 async def test_what_a_later_time_revokes_already_is_no_change(stream: Stream) -> None:
-    apply = applying(stream, AsyncMock())
+    apply = change_applier(stream, AsyncMock())
     await asyncio.gather(*(apply(revoked(n)) for n in range(100)))
     number = stream._kept.number
     await apply(revoked(50, "eve"))  # it comes late, and is revoked already
@@ -203,7 +203,7 @@ async def test_what_a_later_time_revokes_already_is_no_change(stream: Stream) ->
 
 async def test_of_sessions_too_one_time_does_for_the_rest(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MOST_OF_A_USER, "session", 3)
-    apply = applying(stream, AsyncMock())
+    apply = change_applier(stream, AsyncMock())
     for n in range(10):
         await apply(Change(("session", f"s-{n}"), "keycloak: logout", of_user_until(n, "eve")))
 

@@ -166,7 +166,7 @@ async def ask(*_):
     print("asked", flush=True)
     await asyncio.Event().wait()
 
-browser.usable, browser.sign_in = lambda: True, sign_in
+browser.is_usable, browser.sign_in = lambda: True, sign_in
 signing_in.client_at, signing_in.sign_out = lambda *_, **__: None, sign_out
 signing_in.user_client = lambda *_, **__: contextlib.nullcontext()
 AuthorityClient.ask = ask
@@ -237,7 +237,7 @@ def test_where_no_browser_can_be_opened_or_a_code_is_wanted_the_operator_signs_i
             return login_of("olga")
 
         monkeypatch.setattr(one, "sign_in", sign_in)
-    monkeypatch.setattr(browser, "usable", lambda: usable)
+    monkeypatch.setattr(browser, "is_usable", lambda: usable)
     registered.answers["GET /parties"] = (200, {"parties": []})
 
     assert zt("party", "list", env=more).exit_code == 0
@@ -539,7 +539,7 @@ def test_who_answers_is_shown_without_a_sign_in_and_nobody_is_sent_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place, ca: CA
 ) -> None:
     place.ca.write_bytes(ca.pem)
-    monkeypatch.setattr(browser, "usable", lambda: pytest.fail("a sign-in"))
+    monkeypatch.setattr(browser, "is_usable", lambda: pytest.fail("a sign-in"))
     parties = {
         READERS[0]: CA().party(tmp_path, *READERS),
         NAMES[0]: ca.party(tmp_path, *NAMES),

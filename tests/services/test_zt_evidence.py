@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from tests.support.audit_log import SERVICES, Ledger, small
 from tests.support.printed import session
 from tests.support.tlog import Keys, witness
-from zerotrust.tlog.note import ED25519, verifier_key
+from zerotrust.tlog.note import ED25519, parse_verifier_key
 from zt.commands import app
 from zt.output import console
 
@@ -182,7 +182,7 @@ def test_what_the_witness_has_seen_shows_an_older_state_and_a_fork(system: Path)
 
 def test_an_export_has_the_witness_as_its_second_witness(system: Path) -> None:
     line = zt(system, "witness").stdout
-    key = verifier_key(line.split()[2])
+    key = parse_verifier_key(line.split()[2])
     trust = LEDGER.policy_text.replace("group all all registry\n", f"{line}group all all registry zt\n")
     (system / "both").write_text(trust)
 

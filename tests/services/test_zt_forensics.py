@@ -212,12 +212,12 @@ def test_nobodys_records_take_the_place_of_anothers(monkeypatch: pytest.MonkeyPa
     crowd = [recorded("agent/crowd", 9_000_000_000_000_000 + at, data) for at in range(100)]
     lines = (crowd + others) if first == "the crowd" else (others + crowd)
 
-    shown = wanted.found(lines, wanted.Wanted("user", CALLER.subject))
+    shown = wanted.find_records(lines, wanted.Query("user", CALLER.subject))
 
     by = Counter(event.service.rpartition("/")[2] for event in shown.events)
     assert by == {"reader": 2, "writer": 2, "crowd": 6}
     assert next(event.time for event in shown.events if event.service.endswith("crowd")) == 9_000_000_000_000_094
-    assert (shown.left_out, shown.more) == ({"agent/crowd": 94}, 94)
+    assert (shown.left_out, shown.omitted) == ({"agent/crowd": 94}, 94)
 
 
 def test_nobodys_calls_take_the_place_of_anothers_whose_outcome_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_nobodys_calls_take_the_place_of_anothers_whose_outcome_is_looked_for(mo
     lines += [recorded("agent/crowd", 2, call, f"{number:016x}") for number in range(1, 5)]
     lines += [recorded("agent/reader", 3, ENDED, "a" * 16)]
 
-    shown = wanted.found(lines, wanted.Wanted("user", CALLER.subject))
+    shown = wanted.find_records(lines, wanted.Query("user", CALLER.subject))
 
     assert [event.time for event in shown.events if event.service.endswith("reader")] == [1, 3]
 
@@ -242,7 +242,7 @@ def test_in_a_folder_of_journals_nobody_has_more_room_by_naming_others(
         lines = [recorded(service, at, data)[1] for at, service in enumerate(services)]
         (tmp_path / author / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
 
-    shown = find(tmp_path, wanted.Wanted("user", CALLER.subject))
+    shown = find(tmp_path, wanted.Query("user", CALLER.subject))
 
     assert [event.service for event in shown.events].count("spiffe://agents.example/agent/reader") == 4
     assert shown.left_out == {str(tmp_path / "crowd" / "journal.jsonl"): 94}
@@ -250,15 +250,15 @@ def test_in_a_folder_of_journals_nobody_has_more_room_by_naming_others(
 
 @pytest.mark.parametrize("many", [1, trail.MOST_NAMED, trail.MOST_NAMED + 2])
 def test_it_is_said_of_whose_records_the_older_ones_are_left_out(many: int) -> None:
-    shown = wanted.Found([], {f"agent/{at}": 1_000 + at for at in range(many)})
+    shown = wanted.Records([], {f"agent/{at}": 1_000 + at for at in range(many)})
 
-    [told] = trail.left_out(shown)
+    [told] = trail.omitted_lines(shown)
 
     first = f"Older ones are left out: {1_000 + many - 1:,} of agent/{many - 1}"
     others = "1,000 of agent/0." if many <= trail.MOST_NAMED else " and 2 more."
     assert first in told.plain
     assert told.plain.endswith(others)
-    assert [*trail.left_out(wanted.Found([], {}))] == []
+    assert [*trail.omitted_lines(wanted.Records([], {}))] == []
 
 
 def test_an_alarm_about_a_token_is_found_by_it_by_its_party_and_by_its_user(tmp_path: Path) -> None:
@@ -286,5 +286,5 @@ def test_of_more_calls_than_are_under_way_the_oldest_keeps_no_outcome(monkeypatc
     for number, (span, data) in enumerate(said, 1):
         lines.append(recorded("orchestrator", number, data, span * 16))
 
-    shown = wanted.found(lines, wanted.Wanted("user", CALLER.subject))
+    shown = wanted.find_records(lines, wanted.Query("user", CALLER.subject))
     assert [event.time for event in shown.events] == [1, 2, 4]

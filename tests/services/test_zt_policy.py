@@ -16,7 +16,7 @@ from typer.testing import Result
 from authorities.policy import questions
 from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.office import Office
+from authorities.policy.office import PolicyActivation
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.versions import content_of
 from tests.support.operator import NAMES, Registered, Zt, failed, program_at, served
@@ -58,7 +58,7 @@ class Records:
 class Authority:
     """The routes of the authority, without its gate."""
 
-    office: Office
+    office: PolicyActivation
     recorder: Records
 
     @property
@@ -88,7 +88,7 @@ class Authority:
 def authority(tmp_path: Path) -> Authority:
     versions = versions_in(tmp_path / "versions", content_of(POLICIES))
     recorder, taken, state = Records(), AsyncMock(), AsyncMock()
-    office = Office(versions, taken, lambda: REGISTRY, lambda version: recorder.write(change(version)), state)
+    office = PolicyActivation(versions, taken, lambda: REGISTRY, lambda version: recorder.write(change(version)), state)
     return Authority(office, recorder)
 
 

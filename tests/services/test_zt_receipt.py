@@ -19,8 +19,8 @@ from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, line_of
 from zerotrust.receipts.receipt import digest_of
 from zt.output import console
-from zt.receipt.commands import INCOMPLETE, _compared
-from zt.show import at
+from zt.receipt.commands import INCOMPLETE, _comparison
+from zt.show import utc_time
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_person_sees_who_did_what_for_whom(files: Files, snapshot: SnapshotAss
 
     assert told(shown) == snapshot
     lines = shown.stdout.splitlines()
-    assert lines[5] == f"The task began at {at(files.task.now)}."
+    assert lines[5] == f"The task began at {utc_time(files.task.now)}."
     parties = "orchestrator", "agent/reader", "inference", "tool/documents"
     assert [line.split()[-1] for line in lines[:4]] == [code_of(party)[:12] for party in parties]
 
@@ -58,7 +58,7 @@ def test_a_program_gets_the_same_as_json(files: Files) -> None:
 def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     assert json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)["complete"]
 
-    until = at(files.task.written)
+    until = utc_time(files.task.written)
     assert files.verify("--export", str(files.folder / "export")).output.splitlines()[-1] == (
         f"Complete: the log up to {until} has no call with a token of this answer that is in no receipt."
     )
@@ -82,8 +82,8 @@ def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) 
 
     assert shown.exit_code == INCOMPLETE  # nothing is wrong with what is there
     assert " ".join(shown.output.split()).endswith(
-        f"Not complete yet: the export ends at {at(over - 1)}, and calls of this task can be logged until "
-        f"{at(over)}. Export the log again a minute after that."
+        f"Not complete yet: the export ends at {utc_time(over - 1)}, and calls of this task can be logged until "
+        f"{utc_time(over)}. Export the log again a minute after that."
     )
     found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
     assert (found["complete"], found["compared_until"]) == (False, over - 1)
@@ -157,7 +157,7 @@ def test_what_else_was_answered_for_the_sign_in_is_named(files: Files) -> None:
 
     def told(*operations: str) -> list[str]:
         assert proven.compared
-        _, *lines = _compared(replace(proven, compared=proven.compared._replace(operations=operations)))
+        _, *lines = _comparison(replace(proven, compared=proven.compared._replace(operations=operations)))
         return [str(line.renderable if isinstance(line, Padding) else line) for line in lines]
 
     assert told() == []
@@ -175,7 +175,7 @@ def test_nothing_that_a_front_door_records_begins_a_line(files: Files, monkeypat
 
     assert proven.compared
     with console.capture() as told:
-        console.print(*_compared(replace(proven, compared=proven.compared._replace(operations=made))), sep="\n")
+        console.print(*_comparison(replace(proven, compared=proven.compared._replace(operations=made))), sep="\n")
     _, lines = told.get().split(f"{OTHERS}\n")
     assert len(lines.splitlines()) > 2
     assert all(line.startswith("  ") for line in lines.splitlines())

@@ -10,7 +10,7 @@ from tests.support.attack import POLICY_AUTHORITY, in_process
 from tests.support.attack_operated import Operated
 from tests.support.issuer import Issuer
 from tests.support.policies import versions_in
-from tests.support.system import POLICIES, alive
+from tests.support.system import POLICIES, lifespan
 from zerotrust.service import Service
 
 
@@ -31,5 +31,5 @@ async def with_policy_authority(folder: Path, issuer: Issuer, kind: type[Service
         service = system.service(POLICY_AUTHORITY)
         target.versions = versions_in(service.data / "versions", content_of(POLICIES))
         app = system.apps[address] = create_app(service, target.versions, lambda _call: None)
-        async with alive(app):
+        async with lifespan(app):
             yield target

@@ -22,7 +22,7 @@ import httpx
 import jwt
 import pytest
 
-from lab.realm import RealmControl, weakened
+from lab.realm import RealmControl, weaken
 from registration.realm import realm as derive
 from start.keycloak import Keycloak
 from testkit import Identity, principal
@@ -202,7 +202,7 @@ def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries
             async with AsyncExitStack() as stack:
                 if missing:
                     controls = [control for control in missing if isinstance(control, RealmControl)]
-                    derived = weakened(derive(known), *controls) | {"realm": "weakened"}
+                    derived = weaken(derive(known), *controls) | {"realm": "weakened"}
                     here = ("alice", "dana")  # a password costs time, and these are enough
                     derived["users"] = [user for user in derived["users"] if user["username"] in here]
                     attacked = await stack.enter_async_context(imported(keycloak, http, trust_domain, derived))

@@ -12,7 +12,7 @@ from tests.support.attack_operated import Operated
 from tests.support.ca import TRUST_DOMAIN
 from tests.support.issuer import Issuer
 from tests.support.policies import keep
-from tests.support.system import alive
+from tests.support.system import lifespan
 from zerotrust.service import Service
 
 
@@ -76,7 +76,7 @@ async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> As
         target.data = service.data
         app = create_app(service, target.clients, lambda: snapshot, follow_nobody)
         system.apps[address] = app
-        async with alive(app):
+        async with lifespan(app):
             yield target
 
 

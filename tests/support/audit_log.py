@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from io import BytesIO
 
-from evidence.export import exported, lines_of
+from evidence.export import export_lines, lines_of
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Trace
@@ -54,7 +54,7 @@ class Ledger:
         return f"log {self.log.keys.public}\n{keys}group all all {names}\nquorum all\n"
 
     def export(self) -> bytes:
-        return b"".join(exported(self.log.note(*self.witnesses), self.log.files.__getitem__))
+        return b"".join(export_lines(self.log.note(*self.witnesses), self.log.files.__getitem__))
 
 
 def record(service: str, link: Link, operation: str = "GET /health", number: int | None = None) -> bytes:

@@ -13,13 +13,13 @@ from testkit.wire import Wire
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import NAME, authority_in
-from tests.support.system import System, alive
+from tests.support.system import System, lifespan
 from tests.support.tlog import widths
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts, Unverified
 from zerotrust.audit.record import GENESIS, Link, hash_of
 from zerotrust.authority.leaf import Record, leaf_of
-from zerotrust.authority.tiles import entries_of, path
+from zerotrust.authority.tiles import decode_bundle, tile_path
 from zerotrust.spiffe.svid import Peer
 
 AUDIT, READER, WRITER = "authority/audit", "agent/reader", "agent/writer"
@@ -54,8 +54,8 @@ def leaves_of(log: Path) -> list[bytes]:
     size = int((log / "checkpoint").read_text().splitlines()[1])
     found = list[bytes]()
     for index, width in widths(size, 0):
-        whole, part = log / path("entries", index), log / path("entries", index, width)
-        found += entries_of((part if part.exists() else whole).read_bytes(), width)
+        whole, part = log / tile_path("entries", index), log / tile_path("entries", index, width)
+        found += decode_bundle((part if part.exists() else whole).read_bytes(), width)
     return found
 
 
@@ -116,7 +116,7 @@ async def ledger_of(system: System, clock: Callable[[], float] = time.time) -> A
     service = system.service(AUDIT)
     service.clock = clock
     system.apps[ledger.address] = app = create_app(service)
-    async with alive(app):
+    async with lifespan(app):
         await ledger.ready()
         yield ledger
     del system.apps[ledger.address]

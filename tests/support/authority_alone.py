@@ -17,7 +17,7 @@ async def main(root: Path, run_dir: Path, probe: Path) -> None:
     """Serve until killed."""
     registry, lock = load_registry(root / "registry.yaml"), load_lock(root / "registry.lock")
     async with Authority(registry, lock, root, run_dir) as authority:
-        launched = await authority.launch(Launch.registered(registry, "agent/reader", {"ZT_PROBE": str(probe)}))
+        launched = await authority.launch(Launch.from_registry(registry, "agent/reader", {"ZT_PROBE": str(probe)}))
         print(launched.process.pid, flush=True)
         await asyncio.Event().wait()
 

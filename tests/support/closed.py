@@ -41,13 +41,13 @@ class Closed:
         return await self.credentials(Session("", {}, 0), "", "")
 
     @asynccontextmanager
-    async def changed(self, agent: str) -> AsyncIterator[None]:  # noqa: ARG002
+    async def changed_code(self, agent: str) -> AsyncIterator[None]:  # noqa: ARG002
         yield
 
-    async def stored(self, document: str) -> str:  # noqa: ARG002
+    async def document_text(self, document: str) -> str:  # noqa: ARG002
         return "as it was"
 
-    async def recorded(self) -> list[str]:
+    async def tool_record(self) -> list[str]:
         return ["read, for alice through the reader"]
 
     async def reset(self) -> None:

@@ -37,7 +37,7 @@ from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.routing import RouteTable
 from zerotrust.runtime import policy_of
-from zerotrust.service import expected_at
+from zerotrust.service import expectations_of
 from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.tool.mcp_tools import ERA, McpTools
 from zerotrust.transport.jsonrpc import JSON_RPC
@@ -138,7 +138,7 @@ class Door:
         self.gate = Gate(
             app=app,
             routes=RouteTable(served, app),
-            expected=expected_at(party, registry, ISSUER),
+            expected=expectations_of(party, registry, ISSUER),
             revocations=self.revocations,
             confirm=self._introspect,
             keys=SigningKeys(

@@ -12,7 +12,7 @@ from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS, LineKind
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 from zerotrust.revocation_list import Revocable
-from zerotrust.runtime import in_force
+from zerotrust.runtime import engine_for
 from zerotrust.service import Service
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
@@ -88,5 +88,5 @@ def followed(system: System, service: Service) -> RegistryFeed:
         identity=lambda: service.workload.svid,
         revocations=service.revocations,
     )
-    feed.on_change(lambda snapshot, policy: service.use(snapshot, in_force(policy, snapshot, feed)))
+    feed.on_change(lambda snapshot, policy: service.use(snapshot, engine_for(policy, snapshot, feed)))
     return feed

@@ -9,10 +9,10 @@ import httpx
 
 from authorities.registry.keycloak.events import RECORDED
 from testkit import issuer
-from testkit.issuer import ISSUER, encoded, metadata
+from testkit.issuer import ISSUER, encode, metadata
 from zerotrust.issuer.discovery import Discovery, Metadata
 
-__all__ = ["ISSUER", "encoded", "metadata"]
+__all__ = ["ISSUER", "encode", "metadata"]
 
 _UNEVENTFUL: dict[str, Any] = {
     "config": {

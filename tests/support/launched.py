@@ -150,7 +150,7 @@ class Probe:
 
 async def launch_probe(authority: Authority, registry: Registry, place: Path, *, party: str = "agent/reader") -> Probe:
     path = place / f"{party.replace('/', '-')}.sock"
-    launch = Launch.registered(registry, party, {"ZT_PROBE": str(path)})
+    launch = Launch.from_registry(registry, party, {"ZT_PROBE": str(path)})
     return Probe(await authority.launch(launch), path)
 
 

@@ -12,9 +12,9 @@ from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.tlog import ORIGIN, mth, widths
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts, Unverified
-from zerotrust.audit.record import GENESIS, Link, after
+from zerotrust.audit.record import GENESIS, Link, next_link
 from zerotrust.authority.leaf import Heads, Record, leaf_of
-from zerotrust.authority.tiles import entries_of, path
+from zerotrust.authority.tiles import decode_bundle, tile_path
 from zerotrust.tlog.note import Signature
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import leaf_hash
@@ -91,7 +91,7 @@ def lines(heads: Mapping[str, Link], count: int, service: str = SERVICE) -> tupl
         counts = Counts(unverified=(Unverified(origin="127.0.0.1", reason="no_token", times=link.records + 1),))
         event = AuditEvent(schema=1, time=link.records, service=service, data=counts).canonical()
         made.append(b'{"event":%b,"n":%d,"prev":"%b"}' % (event, link.records + 1, link.head.encode()))
-        link = after(link, made[-1])
+        link = next_link(link, made[-1])
     return made, {**heads, service: link}
 
 
@@ -111,15 +111,15 @@ async def published(log: Log, registry: Registry) -> list[bytes]:
     checkpoint, _ = policy(demanded).check(log.note)
     entries = list[bytes]()
     for index, width in widths(checkpoint.size, 0):
-        some = entries_of(log.read(path("entries", index, width)), width)
-        assert log.read(path(0, index, width)) == b"".join(map(leaf_hash, some))
+        some = decode_bundle(log.read(tile_path("entries", index, width)), width)
+        assert log.read(tile_path(0, index, width)) == b"".join(map(leaf_hash, some))
         entries += some
     assert mth(list(map(leaf_hash, entries))) == checkpoint.root
     heads, records = dict[str, Link](), list[bytes]()
     for entry in entries:
         match leaf_of(entry):
             case Record(event=event):
-                heads[event.service] = after(heads.get(event.service, GENESIS), entry)
+                heads[event.service] = next_link(heads.get(event.service, GENESIS), entry)
                 records.append(entry)
             case Heads(journals=journals):
                 assert journals == heads

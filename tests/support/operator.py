@@ -22,7 +22,7 @@ from tests.support.waiting import until_started
 from zt.operators import Settings
 from zt.people import browser
 from zt.people import sign_in as module
-from zt.people.doors import REGISTRY, Door, Place
+from zt.people.doors import REGISTRY, Authority, Place
 from zt.people.login import Client, Login, Say
 
 
@@ -87,7 +87,7 @@ def signs_in(
     place: Place | None = None,
     *,
     token: str = "",
-    door: Door = REGISTRY,
+    door: Authority = REGISTRY,
 ) -> None:
     """Whoever it is, in a browser."""
 
@@ -101,7 +101,7 @@ def signs_in(
     monkeypatch.setattr(browser, "sign_in", sign_in)
 
 
-def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Door = REGISTRY) -> Zt:
+def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Authority = REGISTRY) -> Zt:
     place.ca.write_bytes(ca.pem)
 
     async def sign_out(client: Client, login: Login) -> None:
@@ -112,7 +112,7 @@ def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA,
     signed_out.clear()
     there = replace(place, directory=replace(place.directory, places={NAMES[0]: ("127.0.0.1", port)}))
     signs_in(monkeypatch, "olga", place, door=door)
-    monkeypatch.setattr(browser, "usable", lambda: True)
+    monkeypatch.setattr(browser, "is_usable", lambda: True)
     monkeypatch.setattr(module, "sign_out", sign_out)
     monkeypatch.setattr(Settings, "place", lambda _: there)
     monkeypatch.setenv("ZT_USER", "olga")

@@ -18,7 +18,7 @@ from authorities.policy.authzen_api import DecisionPoint, Response, respond
 from authorities.policy.authzen_routes import ROUTES, add_authzen_routes
 from authorities.policy.pdp import ServicePoint
 from authorities.policy.versions import Versions, content_of
-from testkit.wire import Wire, alive
+from testkit.wire import Wire, lifespan
 from tests.support.ca import FOREVER, the_ca
 from tests.support.issuer import Issuer
 from tests.support.policies import versions_in
@@ -80,7 +80,7 @@ async def authority(system: System) -> AsyncIterator[Versions]:
         httpx.AsyncClient(transport=Wire(apps, Peer(system.registry.id(name), FOREVER))), address
     )
     with patch.object(authzen, "SECONDS", 60):  # all parties share this process, which may be slow
-        async with alive(apps[address]):
+        async with lifespan(apps[address]):
             yield versions
 
 

@@ -14,7 +14,7 @@ from authorities.attestation.verifier.report import report
 from registration.names import POLICIES
 from start.launches import settings
 from start.system import ROOT, System
-from start.waiting import started
+from start.waiting import wait_until_listening
 from testkit.issuer import metadata
 from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer
@@ -103,14 +103,14 @@ async def launched(
         }
         names = REGISTRY_PARTY, policy, registry.authorities.audit, *parties
         processes = [
-            await authority.launch(Launch.registered(registry, name, settings(system, name) | own.get(name, {})))
+            await authority.launch(Launch.from_registry(registry, name, settings(system, name) | own.get(name, {})))
             for name in names
         ]
         reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), REGISTRY_PARTY, authority))
         stack.callback(reporting.cancel)
         for process in processes:
             if process.launch.name not in waiting:
-                await started(system, system.place(process.launch.name), process)
+                await wait_until_listening(system, system.place(process.launch.name), process)
         yield system
 
 

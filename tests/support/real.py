@@ -17,10 +17,10 @@ from keycloak import KeycloakDeleteError
 
 from authorities.attestation.local.launch import Launch
 from demo.intruder import INSIDERS
-from lab.bench.variants import unregistered
+from lab.bench.variants import launch_folders
 from lab.realm import LAB_SCRIPT
-from registration.realm import as_text, deployed
 from registration.realm import realm as derive
+from registration.realm import to_json, with_ports
 from registration.realm.script import SCRIPTS as OURS
 from start.everything import running
 from start.keycloak import Keycloak
@@ -28,7 +28,7 @@ from start.keycloak_options import URL
 from start.launches import settings
 from start.past import forget
 from start.system import System
-from start.waiting import started
+from start.waiting import wait_until_listening
 from testkit.browser import REDIRECT, sign_in
 from tests.support.launched import Authority
 from tests.support.pki import CA
@@ -73,7 +73,7 @@ async def keycloak_alone(trust_domain: TrustDomain, ca: CA) -> AsyncIterator[Key
     certificate, key = ca.server(RUN)
     async with trust_domain.served(ca_file):
         ca_file.write_bytes(ca_file.read_bytes() + ca.pem)
-        realm = deployed(as_text(committed()), committed(), deployment())
+        realm = with_ports(to_json(committed()), committed(), deployment())
         async with Keycloak(
             RUN, realm=realm, truststore=ca_file, certificate=certificate, key=key, scripts=SCRIPTS
         ) as keycloak:
@@ -98,7 +98,7 @@ async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[
 
     It comes after `last_time`, if that was asked for, and starts from nothing otherwise.
     """
-    bench = unregistered(registry)
+    bench = launch_folders(registry)
     async with running(
         RUN,
         say=print,
@@ -116,8 +116,8 @@ async def relaunched(system: System, name: str) -> None:
     for one in system.authority.running:
         if one.launch.name == name:
             await one.end()
-    launch = Launch.registered(system.registry, name, settings(system, name))
-    await started(system, system.place(name), await system.authority.launch(launch))
+    launch = Launch.from_registry(system.registry, name, settings(system, name))
+    await wait_until_listening(system, system.place(name), await system.authority.launch(launch))
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +161,7 @@ async def imported(
     keycloak: Keycloak, http: httpx.AsyncClient, trust_domain: TrustDomain, derived: dict[str, Any]
 ) -> AsyncIterator[Realm]:
     """A realm of the tests' own beside the committed one, for as long as the block runs."""
-    derived = json.loads(deployed(json.dumps(derived), committed(), deployment()))
+    derived = json.loads(with_ports(json.dumps(derived), committed(), deployment()))
     # Ids are unique in all of Keycloak.
     users = [{key: value for key, value in user.items() if key != "id"} for user in derived["users"]]
     for user in users:

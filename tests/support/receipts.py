@@ -6,16 +6,16 @@ from typing import Any
 import httpx
 import orjson
 
-from zerotrust.receipts.carried import HEADER, MEMBER, Carried, sole, taken
+from zerotrust.receipts.carried import HEADER, MEMBER, Carried, parse_answer, parse_header
 from zerotrust.receipts.receipt import KIND, Receipt, receipt_of
 from zerotrust.spiffe.statement import statement_type
 
 
 def carried(answer: httpx.Response) -> Carried:
     """The content with its receipts taken out, and these, one at least: of the content, or of the header."""
-    found = taken(answer.content)
+    found = parse_answer(answer.content)
     if found is None and HEADER in answer.headers:
-        return Carried(answer.content, 0, sole(answer.headers[HEADER]))
+        return Carried(answer.content, 0, parse_header(answer.headers[HEADER]))
     assert found is not None
     assert found.receipts
     return found
@@ -41,7 +41,7 @@ def said(receipt: str) -> Receipt:
 
 def unreceipted(content: bytes) -> bytes:
     """A content without its receipts; if anything else than receipts is in their place, it stays there."""
-    found = taken(content)
+    found = parse_answer(content)
     return found.content if found and all(statement_type(one) == KIND for one in found.receipts) else content
 
 

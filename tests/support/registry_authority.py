@@ -21,7 +21,7 @@ from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY as POLICY_AUTHORITY
 from tests.support.policies import keep, signed
-from tests.support.system import System, Wire, alive, svid_of
+from tests.support.system import System, Wire, lifespan, svid_of
 from zerotrust.registry.events import RevocationEvents
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.policy_bundle import SignedPolicy
@@ -184,7 +184,7 @@ def read(line: str) -> dict[str, Any]:
 async def authority_in(folder: Path, issuer: Issuer, imported: str = "the first import") -> AsyncIterator[Authority]:
     authority = Authority(folder, issuer)
     authority.realm.imported = imported
-    async with alive(authority.app):
+    async with lifespan(authority.app):
         yield authority
 
 
@@ -213,7 +213,7 @@ async def streaming(folder: Path, issuer: Issuer, identity: Callable[[], Svid] |
     kept, revocations = State(folder / "revocations.db"), Revocations(clock=time.monotonic)
     snapshot = System(folder, issuer.registry, issuer, Service, time.time).snapshot
     svid = svid_of(NAME)
-    async with kept.opened():
+    async with kept.open():
         stream = Stream(kept, revocations=revocations, identity=identity or (lambda: svid))
         await stream.publish(snapshot)
         await stream.publish_policy(signed(), math.inf)

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner, Result
 
-from evidence.export import exported
+from evidence.export import export_lines
 from tests.support.ca import the_ca
 from tests.support.receipt_tree import SCOPES, Task, code_of, spiffe_id
 from zt.commands import app
@@ -36,7 +36,7 @@ class Files:
         (self.folder / "run/audit.policy").write_text(f"log {key}\nwitness registry {cosigner}\nquorum registry\n")
         (self.folder / "run/ca.pem").write_bytes(the_ca().certificate.public_bytes(Encoding.PEM))
         log = task.log
-        (self.folder / "export").write_bytes(b"".join(exported(log.note(task.witness), log.files.__getitem__)))
+        (self.folder / "export").write_bytes(b"".join(export_lines(log.note(task.witness), log.files.__getitem__)))
 
     def zt(self, *words: str) -> Result:
         return self.run(["receipt", words[0], str(self.folder / "answer.json"), *words[1:]])

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authorities.policy.versions import content_of
 from testkit import Identity
-from testkit.wire import MCPWire, Wire, alive, fresh_revocations
+from testkit.wire import MCPWire, Wire, fresh_revocations, lifespan
 from tests.support.ca import FOREVER, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
@@ -32,7 +32,7 @@ from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.transport.egress import EgressClients
 
-__all__ = ["MCPWire", "Wire", "alive", "fresh_revocations"]
+__all__ = ["MCPWire", "Wire", "fresh_revocations", "lifespan"]
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "policies"
@@ -105,7 +105,7 @@ class System:
             data=self.folder / name.replace("/", "-"),
             workload=Identity(svid_of(name)),
             egress=EgressClients(
-                self.snapshot.called(), revocations=self.revocations, transport=wire, mcp_transport=mcp_wire
+                self.snapshot.callees(), revocations=self.revocations, transport=wire, mcp_transport=mcp_wire
             ),
             identity_http=httpx.AsyncClient(transport=wire),
             clock=self._clock,
@@ -172,7 +172,7 @@ async def running(
             create_app: Callable[[Service], ASGIApp] = import_module(_module(registered, name)).create_app
             app = create_app(system.service(name))
             system.apps[system.addresses[name]] = app
-            await stack.enter_async_context(alive(app))
+            await stack.enter_async_context(lifespan(app))
         yield system
 
 

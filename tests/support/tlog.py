@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from zerotrust.authority import tiles
 from zerotrust.authority.tiles import HEIGHT, WIDTH
 from zerotrust.tlog import tree
-from zerotrust.tlog.checkpoint import Checkpoint, cosigned, signed
+from zerotrust.tlog.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey
 
 ORIGIN = "agents.example/audit"
@@ -29,15 +29,15 @@ class Log:
     def __init__(self, entries: Sequence[bytes] = (), keys: Keys | None = None) -> None:
         self.keys = keys or Keys(ORIGIN, ED25519)
         self.entries = list(entries)
-        self.edge, self.files = tiles.grown(tiles.Edge(), self.entries)
+        self.edge, self.files = tiles.append_entries(tiles.Edge(), self.entries)
 
     def grow(self, *entries: bytes) -> None:
-        self.edge, files = tiles.grown(self.edge, entries)
+        self.edge, files = tiles.append_entries(self.edge, entries)
         self.entries += entries
         self.files |= files
 
     def node(self, level: int, index: int) -> bytes:
-        return tiles.reader(self.files.__getitem__, len(self.entries))(level, index)
+        return tiles.node_reader(self.files.__getitem__, len(self.entries))(level, index)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -45,8 +45,8 @@ class Log:
 
     def note(self, *witnesses: Keys, at: int = 1_795_741_378) -> Note:
         """The log's head, as it and these witnesses signed it."""
-        note = signed(self.checkpoint, self.keys.public, self.keys.private)
-        cosign = partial(cosigned, note.text, now=at)
+        note = sign_checkpoint(self.checkpoint, self.keys.public, self.keys.private)
+        cosign = partial(cosign_checkpoint, note.text, now=at)
         more = tuple(cosign(one.public, one.private) for one in witnesses)
         return Note(note.text, note.signatures + more)
 

@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped
 from jwt.algorithms import ECAlgorithm
 
 from tests.support.ca import the_ca
-from zerotrust.adapters.agent_card import agent_card, as_json, check_card, signed_card
+from zerotrust.adapters.agent_card import agent_card, as_json, check_card, sign_card
 from zerotrust.adapters.digests import card_digest
 from zerotrust.spiffe.statement import InvalidStatement
 
@@ -28,7 +28,7 @@ def test_a_card_offers_no_stream_and_no_push_and_is_found_by_what_the_agent_is()
 def test_it_is_signed_as_the_sdk_would_have_it() -> None:
     """By its public functions, so that any other A2A client can verify it, too."""
     svid = the_ca().svid("agent/reader")
-    sent = ParseDict(signed_card(CARD, svid), AgentCard())
+    sent = ParseDict(sign_card(CARD, svid), AgentCard())
     seen: list[tuple[str | None, str | None]] = []
 
     def key(kid: str | None, jku: str | None) -> jwt.PyJWK:
@@ -41,7 +41,7 @@ def test_it_is_signed_as_the_sdk_would_have_it() -> None:
 
 
 def test_a_card_ends_with_its_certificate() -> None:
-    ended = json.dumps(signed_card(CARD, the_ca().svid("agent/reader", age=200, life=100))).encode()
+    ended = json.dumps(sign_card(CARD, the_ca().svid("agent/reader", age=200, life=100))).encode()
     with pytest.raises(InvalidStatement, match="has expired"):
         check_card(
             ended, signer=READER, digest=card_digest(as_json(CARD)), own=the_ca().svid("agent/writer"), now=time.time()

@@ -308,7 +308,7 @@ class Answering:
     def __init__(self, *, read_only: frozenset[str] = frozenset(), **answers: str) -> None:
         self.answers, self.called, self.read_only = answers, list[str](), read_only
 
-    async def offered(self, _token: ExchangedToken) -> Offer:
+    async def list_tools(self, _token: ExchangedToken) -> Offer:
         return Offer([{"type": "function", "function": {"name": name}} for name in self.answers], self.read_only)
 
     async def call(self, name: str, _arguments: dict[str, Any], _token: ExchangedToken) -> tuple[str, bool]:

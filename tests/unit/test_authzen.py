@@ -61,7 +61,7 @@ def test_the_content_type_may_have_a_character_set() -> None:
 REGISTRY = registry()
 ENGINE = policy_of(POLICY, REGISTRY)
 POINT = ServicePoint(ENGINE, ENGINE.version)
-TABLE = decisions.rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
+TABLE = decisions.read_rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
 
 
 def as_request(row: Row) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Call:
         """Why the call has no receipt."""
         calls = current_calls()
         assert calls
-        return [one.reason for one in calls.asked() if one.answer is None]
+        return [one.reason for one in calls.entries() if one.answer is None]
 
 
 @KINDS

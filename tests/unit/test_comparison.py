@@ -2,7 +2,7 @@
 
 import pytest
 
-from evidence.fault import Delivered, Fault, compared
+from evidence.fault import Fault, LoggedRecords, compare
 from tests.support.audit_log import SERVICES, record
 from zerotrust.audit.record import GENESIS, Link, hash_of
 
@@ -20,27 +20,27 @@ def journal(count: int) -> list[bytes]:
 LINES = journal(9)
 
 
-def delivered() -> Delivered:
-    found = Delivered(SERVICE)
+def delivered() -> LoggedRecords:
+    found = LoggedRecords(SERVICE)
     for number, line in enumerate(LINES[:6], 1):
         found.add(10 * number, hash_of(line))
     return found
 
 
 def fault(lines: list[bytes], first: int = 1) -> Fault:
-    found, _ = compared(delivered(), lines, first)
+    found, _ = compare(delivered(), lines, first)
     assert found
     assert (found.who, found.party) == (SERVICE, SERVICE)
     return found
 
 
 def test_a_journal_that_was_delivered_may_go_on() -> None:
-    assert compared(delivered(), LINES[:6]) == (None, 0)
-    assert compared(delivered(), LINES) == (None, 3)
+    assert compare(delivered(), LINES[:6]) == (None, 0)
+    assert compare(delivered(), LINES) == (None, 3)
 
 
 def test_it_may_begin_later_once_its_segments_were_delivered() -> None:
-    assert compared(delivered(), LINES[3:], 4) == (None, 3)
+    assert compare(delivered(), LINES[3:], 4) == (None, 3)
     assert fault(LINES[3:], 3).record == 3
     assert fault(LINES[1:]).record == 1
 

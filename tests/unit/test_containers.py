@@ -20,13 +20,13 @@ from authorities.attestation.containers import attested
 from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_REFUSED, Containers
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
-from authorities.attestation.process.peers import Peer, ends
+from authorities.attestation.process.peers import Peer, is_ending
 from authorities.attestation.spiffe.bounded_server import (
     COST_OF_CONNECTION,
     MOST_CALLERS,
     BoundedServer,
-    container,
-    process,
+    container_caller,
+    process_caller,
 )
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
@@ -86,7 +86,7 @@ async def test_a_twin_gets_no_identity_until_the_first_has_ended_and_suspends_no
     machine.file("root/usr/libc.so").write_text("libc")
     machine.end(first)
     machine.now += SECONDS_REFUSED
-    await until(lambda: not containers._running(containers._images[0]))
+    await until(lambda: not containers._running_pid(containers._images[0]))
 
     machine.asking = twin
     assert await asks(containers) == "agent/reader"
@@ -188,11 +188,11 @@ async def test_a_process_ends_before_the_kernel_says_that_it_has() -> None:
         [sys.executable, "-S", "-c", leader_ends], stdin=subprocess.PIPE
     ) as process:
         pidfd, stat = os.pidfd_open(process.pid), Path(f"/proc/{process.pid}/stat")
-        await until(lambda: ends(pidfd, stat))
+        await until(lambda: is_ending(pidfd, stat))
         assert not (Path(f"/proc/{process.pid}/root")).exists()
         assert process.poll() is None
         process.communicate(b"\n")
-        assert ends(pidfd, stat)
+        assert is_ending(pidfd, stat)
         os.close(pidfd)
 
 
@@ -269,7 +269,7 @@ async def test_a_container_that_was_refused_or_has_ended_is_watched_no_longer(
     gone = machine.start()
     await asks(containers)
     machine.end(gone)
-    await until(lambda: not containers._running(containers._images[0]))
+    await until(lambda: not containers._running_pid(containers._images[0]))
 
     assert not [path for path in drift._watch._paths.values() if f"/{gone}" in path or f"/{refused_one}" in path]
 
@@ -333,10 +333,10 @@ class Asking:
 
 
 async def test_a_container_is_one_caller_however_many_processes_it_has() -> None:
-    assert container(os.getpid()) == container(os.getpid())
-    assert container(os.getpid()) != ("hidden", 0)
-    assert container(0) == ("hidden", 0)
-    assert process(1) != process(2)
+    assert container_caller(os.getpid()) == container_caller(os.getpid())
+    assert container_caller(os.getpid()) != ("hidden", 0)
+    assert container_caller(0) == ("hidden", 0)
+    assert process_caller(1) != process_caller(2)
 
 
 def test_refusals_are_logged_up_to_a_bound_and_then_counted(api: Api) -> None:
@@ -359,7 +359,7 @@ def test_whoever_is_refused_is_told_where_the_reason_is_and_not_the_reason(api: 
 
 
 async def test_callers_without_a_connection_are_forgotten_when_there_are_too_many(api: Api) -> None:
-    server = BoundedServer(api(), process)
+    server = BoundedServer(api(), process_caller)
     connected = server._share(0)
     connected.connections = 1
 
@@ -371,7 +371,7 @@ async def test_callers_without_a_connection_are_forgotten_when_there_are_too_man
 
 
 async def test_a_connection_has_a_cost_of_its_own(api: Api) -> None:
-    server = BoundedServer(api(), process)
+    server = BoundedServer(api(), process_caller)
     share = server._share(os.getpid())
     share.sent = Budget(COST_OF_CONNECTION, 0)
     ours, theirs = socket.socketpair(socket.AF_UNIX)

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 from authorities.audit import cosigning
 from authorities.audit.cosigning import Cosigners
 from authorities.audit.log import Log, LogError, OtherHistory
-from authorities.audit.others import MOST_OTHERS, Other, OthersIn, others_in, others_of
+from authorities.audit.others import MOST_OTHERS, ExternalWitness, WitnessFile, parse_witnesses, read_witnesses
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Logs, Registry, grow
 from tests.support.tlog import ORIGIN, witness
-from zerotrust.tlog.note import MAX_NOTE, VerifierKey, parsed
+from zerotrust.tlog.note import MAX_NOTE, VerifierKey, parse_note
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
 
@@ -62,17 +62,17 @@ async def foreign(tmp_path: Path) -> Foreign:
     return Foreign(tmp_path / "foreign")
 
 
-async def known(logs: Logs, registry: Registry, foreign: Foreign) -> Other:
+async def known(logs: Logs, registry: Registry, foreign: Foreign) -> ExternalWitness:
     """The foreign witness, after it has signed the empty log."""
     await logs.open(Cosigners(ADDRESS, http=foreign.http))
     await logs.open(registry.cosigning())
-    return Other("http://lite.example", await foreign.key())
+    return ExternalWitness("http://lite.example", await foreign.key())
 
 
 class Ledger:
     """A ledger that asks the registry and, from when a test says so on, the other witness."""
 
-    def __init__(self, logs: Logs, registry: Registry, foreign: Foreign, other: Other) -> None:
+    def __init__(self, logs: Logs, registry: Registry, foreign: Foreign, other: ExternalWitness) -> None:
         self._logs, self._registry, self._foreign = logs, registry, foreign
         self.other, self.now = other, 0.0
 
@@ -145,7 +145,7 @@ async def test_a_witness_that_answers_many_times_its_own_cosignature_takes_the_r
     await grow(log)
 
     assert signed_by(log) == (WITH if times == 10 else WITHOUT)  # an answer of more than 8 KiB is not read
-    assert parsed((tmp_path / "ledger" / "log" / "checkpoint").read_bytes()) == log.note
+    assert parse_note((tmp_path / "ledger" / "log" / "checkpoint").read_bytes()) == log.note
 
 
 async def test_so_many_witnesses_are_asked_that_each_reader_takes_the_checkpoint() -> None:
@@ -153,9 +153,9 @@ async def test_so_many_witnesses_are_asked_that_each_reader_takes_the_checkpoint
         lines = [f"witness w{n} {witness(f'w{n}').public} https://w{n}.example\n" for n in range(count)]
         return f"{''.join(lines)}quorum none\n"
 
-    assert len(others_of(named(MOST_OTHERS))) == MOST_OTHERS == 14
+    assert len(parse_witnesses(named(MOST_OTHERS))) == MOST_OTHERS == 14
     with pytest.raises(InvalidLog, match="15 witnesses with an address: at most 14 are asked"):
-        others_of(named(MOST_OTHERS + 1))
+        parse_witnesses(named(MOST_OTHERS + 1))
 
 
 async def test_a_witness_that_does_not_answer_is_waited_for_a_short_time(
@@ -215,42 +215,42 @@ async def test_without_the_registrys_signature_nothing_is_published(
 async def test_other_witnesses_are_named_in_a_policy_with_their_addresses() -> None:
     one, two = witness("one").public, witness("two").public
 
-    found = others_of(f"witness one {one} https://one.example/witness/\nwitness two {two}\nquorum none\n")
+    found = parse_witnesses(f"witness one {one} https://one.example/witness/\nwitness two {two}\nquorum none\n")
 
-    assert found == [Other("https://one.example/witness", one)]
+    assert found == [ExternalWitness("https://one.example/witness", one)]
     with pytest.raises(InvalidLog, match="line 1"):
-        others_of("witness one x\nquorum none\n")
+        parse_witnesses("witness one x\nquorum none\n")
 
 
 async def test_the_file_that_names_them_may_be_missing_and_must_be_valid(tmp_path: Path) -> None:
     file = tmp_path / "witnesses"
-    assert others_in(file) == []
+    assert read_witnesses(file) == []
     file.write_text(f"witness one {witness('one').public} https://one.example\nquorum none\n")
-    assert others_in(file) == [Other("https://one.example", witness("one").public)]
+    assert read_witnesses(file) == [ExternalWitness("https://one.example", witness("one").public)]
     file.write_text("witness one\n")
 
     with pytest.raises(LogError, match=r"witnesses: line 1 of the policy: .* Repair or remove it"):
-        others_in(file)
+        read_witnesses(file)
     file.write_bytes(b"\n" * (MAX_NOTE + 1))
     with pytest.raises(LogError, match=r"witnesses: more than 65,536 bytes\. Repair or remove it"):
-        others_in(file)
+        read_witnesses(file)
 
 
 async def test_the_file_that_names_them_is_read_again_when_it_has_changed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file, one, two = tmp_path / "witnesses", witness("one").public, witness("two").public
-    named = OthersIn(file)
+    named = WitnessFile(file)
     assert named() == []
     file.write_text(f"witness one {one} https://one.example\nquorum none\n")
-    assert named() == [Other("https://one.example", one)]
+    assert named() == [ExternalWitness("https://one.example", one)]
     file.write_text("witness one\n")
     for _ in range(3):
-        assert named() == [Other("https://one.example", one)]
+        assert named() == [ExternalWitness("https://one.example", one)]
     assert caplog.text.count("until then, those of before are asked") == 1
     (put := tmp_path / "new").write_text(f"witness two {two} https://two.example\nquorum none\n")
     put.rename(file)
-    assert named() == [Other("https://two.example", two)]
+    assert named() == [ExternalWitness("https://two.example", two)]
     file.unlink()
     assert named() == []
 
@@ -258,7 +258,7 @@ async def test_the_file_that_names_them_is_read_again_when_it_has_changed(
 async def test_a_witness_that_is_named_while_the_ledger_runs_cosigns_the_next_checkpoint(
     logs: Logs, registry: Registry, foreign: Foreign
 ) -> None:
-    other, named = await known(logs, registry, foreign), list[Other]()
+    other, named = await known(logs, registry, foreign), list[ExternalWitness]()
     log = await logs.open(Cosigners(ADDRESS, http=registry.http, others=lambda: named, others_http=foreign.http))
     for now in [], [other], []:
         named[:] = now

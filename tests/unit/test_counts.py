@@ -63,8 +63,8 @@ async def test_what_is_counted_is_written_within_a_second_and_once(
     assert [delay for delay, _ in timers] == [1.0]
 
     timers.pop()[1]()
-    counter.repeated("eve", "zt", "zt", "policy_denied", "GET /x")
-    counter.repeated("eve", "zt", "zt", "policy_denied", "GET /x")
+    counter.count_verified("eve", "zt", "zt", "policy_denied", "GET /x")
+    counter.count_verified("eve", "zt", "zt", "policy_denied", "GET /x")
     assert [delay for delay, _ in timers] == [1.0]
     timers.pop()[1]()  # nothing is written: both are in full
     counter.count("a", "no_token")  # the next second
@@ -99,7 +99,9 @@ async def test_what_was_counted_is_written_when_the_service_ends(tmp_path: Path,
 async def test_a_refusal_is_written_in_full_until_it_repeats_itself(recorder: Recorder, tmp_path: Path) -> None:
     counter = CallCounter(recorder, interval=0)
 
-    counted_only = [counter.repeated("eve", "zt", "zt", "policy_denied", "POST /revocations") for _ in range(100_000)]
+    counted_only = [
+        counter.count_verified("eve", "zt", "zt", "policy_denied", "POST /revocations") for _ in range(100_000)
+    ]
 
     assert counted_only == [False] * IN_FULL + [True] * (100_000 - IN_FULL)
     [record] = await counted(recorder, tmp_path)
@@ -123,21 +125,23 @@ async def test_another_refusal_is_no_repetition(
     recorder: Recorder, other: tuple[str | None, str | None, str | None, str, str]
 ) -> None:
     counter = CallCounter(recorder, interval=3600)
-    while not counter.repeated("eve", "zt", "zt", "policy_denied", "GET /x"):
+    while not counter.count_verified("eve", "zt", "zt", "policy_denied", "GET /x"):
         pass
 
-    assert not counter.repeated(*other)
+    assert not counter.count_verified(*other)
     await counter.flush()
-    assert not counter.repeated("eve", "zt", "zt", "policy_denied", "GET /x")  # the next second
+    assert not counter.count_verified("eve", "zt", "zt", "policy_denied", "GET /x")  # the next second
     await counter.flush()
 
 
 async def test_refusals_of_many_kinds_are_one_record_of_bounded_size(recorder: Recorder, tmp_path: Path) -> None:
     counter = CallCounter(recorder, interval=3600)
     for number in range(2 * MAX_REPEATED):
-        assert counter.repeated(f"user-{number}", "zt", "zt", "policy_denied", "GET /x") == (number >= MAX_REPEATED)
+        assert counter.count_verified(f"user-{number}", "zt", "zt", "policy_denied", "GET /x") == (
+            number >= MAX_REPEATED
+        )
     for _ in range(IN_FULL):
-        counter.repeated("user-0", "zt", "zt", "policy_denied", "GET /x")  # who is known is still told apart
+        counter.count_verified("user-0", "zt", "zt", "policy_denied", "GET /x")  # who is known is still told apart
 
     await counter.flush()
 
@@ -150,7 +154,7 @@ async def test_refusals_of_many_kinds_are_one_record_of_bounded_size(recorder: R
 
 def poll(counter: CallCounter, party: str = "reader") -> bool:
     """A suspended party asks.  Return whether that is counted only."""
-    return counter.repeated(None, None, party, Reason.REVOKED, "GET /feed")
+    return counter.count_verified(None, None, party, Reason.REVOKED, "GET /feed")
 
 
 async def test_a_suspended_party_that_goes_on_asking_is_a_record_a_minute(
@@ -195,11 +199,11 @@ async def test_a_revoked_user_and_what_a_party_may_are_counted_by_the_second(
     recorder: Recorder, subject: str | None, reason: Reason
 ) -> None:
     counter = CallCounter(recorder, interval=3600)
-    while not counter.repeated(subject, subject, "reader", reason, "GET /feed"):
+    while not counter.count_verified(subject, subject, "reader", reason, "GET /feed"):
         pass
     await counter.flush()
 
-    assert not counter.repeated(subject, subject, "reader", reason, "GET /feed"), "in full again"
+    assert not counter.count_verified(subject, subject, "reader", reason, "GET /feed"), "in full again"
     await counter.flush()
 
 

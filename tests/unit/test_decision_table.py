@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from authorities.policy import decisions
-from authorities.policy.decisions import Row, TableError, rows
+from authorities.policy.decisions import Row, TableError, read_rows
 from registration.realm.users import USERS
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.decision import Resource
@@ -15,7 +15,7 @@ from zerotrust.runtime import policy_of
 REGISTRY = registry()
 ENGINE = policy_of(POLICY, REGISTRY)
 TEXT = (POLICIES / decisions.FILE).read_text()
-TABLE = rows(TEXT, REGISTRY)
+TABLE = read_rows(TEXT, REGISTRY)
 LINES = TEXT.splitlines()
 
 
@@ -95,4 +95,4 @@ HEAD = """
 )
 def test_a_line_that_is_no_question_is_named(line: str, why: str) -> None:
     with pytest.raises(TableError, match=rf"^decisions\.md, line 12: .*{why}"):
-        rows(HEAD + line, REGISTRY)
+        read_rows(HEAD + line, REGISTRY)

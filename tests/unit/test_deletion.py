@@ -9,10 +9,10 @@ import pytest
 from tests.support.proving import Proving, delete
 from tests.support.tlog import witness
 from zerotrust.audit import deletion, segments
-from zerotrust.audit.chain import closed, lines
+from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import AGAIN, KEPT, SEEN, Deletion, NotProven
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import in_log
+from zerotrust.audit.ledger import parse_in_log
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ async def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 @pytest.mark.parametrize("delivered", [0, 7, 20, 60])
 async def test_what_was_delivered_is_deleted_but_for_the_newest_segments(path: Path, delivered: int) -> None:
-    before, whole = closed(path), [*lines(path)]
+    before, whole = closed_segments(path), [*lines(path)]
     await delete(path, delivered)
 
-    left, rest = closed(path), [*lines(path)]
+    left, rest = closed_segments(path), [*lines(path)]
     assert left[-KEPT:] == before[-KEPT:]
     assert set(left) <= set(before)
     assert rest == whole[len(whole) - len(rest) :]
@@ -51,7 +51,7 @@ async def test_who_is_believed_does_not_change(path: Path) -> None:
 async def test_after_a_proof_that_failed_none_is_asked_for_some_time(path: Path) -> None:
     ledger, now = Proving([*lines(path)][:1]), [1000.0]
     one = Deletion(path, ledger, ledger.policy, lambda: now[0])
-    with pytest.raises(NotProven, match=f"{closed(path)[0].name} is not deleted: .* has record"):
+    with pytest.raises(NotProven, match=f"{closed_segments(path)[0].name} is not deleted: .* has record"):
         await one.delete(one.due(60)[0])
     assert one.due(60) == []
     now[0] += AGAIN
@@ -68,17 +68,19 @@ async def test_what_was_seen_is_read_strictly(path: Path, content: bytes) -> Non
 async def test_a_proof_travels_as_json(path: Path) -> None:
     ledger = Proving(lines(path))
     found = await ledger.proof(7, 13)
-    assert in_log(found.json()) == found
+    assert parse_in_log(found.json()) == found
     for raw in (b"", b"[]", b"{}", b'{"proof":1,"grown":[]}', orjson.dumps({"proof": str(found.proof), "grown": [1]})):
         with pytest.raises(ValueError, match=r"."):
-            in_log(raw)
+            parse_in_log(raw)
 
 
 async def test_what_was_seen_is_on_the_disk_before_a_segment_is_deleted(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known, oldest = list[tuple[bool, bool]](), closed(path)[0]
-    monkeypatch.setattr(deletion, "synced", lambda folder: known.append(((folder / SEEN).exists(), oldest.exists())))
+    known, oldest = list[tuple[bool, bool]](), closed_segments(path)[0]
+    monkeypatch.setattr(
+        deletion, "sync_folder", lambda folder: known.append(((folder / SEEN).exists(), oldest.exists()))
+    )
     await delete(path, 20)
     assert known[0] == (True, True)
     assert not oldest.exists()

@@ -15,12 +15,12 @@ from tests.support.proving import Proving
 from tests.support.tlog import Log
 from tests.support.waiting import until
 from zerotrust.audit import delivery, segments, tail
-from zerotrust.audit.chain import closed, lines
+from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import KEPT, Deletion
 from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.ledger import InLog, NotDelivered, RemoteLedger
-from zerotrust.audit.record import GENESIS, Link, after
+from zerotrust.audit.record import GENESIS, Link, next_link
 
 
 class Fake(Proving):
@@ -43,7 +43,7 @@ class Fake(Proving):
         link = self.link
         try:
             for line in lines:
-                link = after(link, line)
+                link = next_link(link, line)
         except ValueError as error:
             self.changed += lines
             raise NotDelivered("it refuses: 409 journal_changed") from error
@@ -182,7 +182,7 @@ async def ending(path: Path, ledger: Fake) -> AsyncIterator[tuple[Journal, Deliv
     journal = Journal(path)
     delivery = Delivery(journal, path, ledger, Deletion(path, ledger, ledger.policy))
     await write(journal, 3)
-    journal.ride(b'{"an":"outcome"}')
+    journal.append_lazily(b'{"an":"outcome"}')
     async with asyncio.timeout(30):
         yield journal, delivery
     journal.close()
@@ -255,7 +255,7 @@ async def test_no_record_waits_for_the_ledger(path: Path) -> None:
     async with delivering(path, Silent()) as journal:
         await write(journal, 50)
     assert len([*lines(path)]) == 50
-    assert closed(path)[0].name.endswith("1")  # nothing was deleted
+    assert closed_segments(path)[0].name.endswith("1")  # nothing was deleted
 
 
 async def test_what_is_delivered_is_deleted_but_for_the_newest_segments(path: Path) -> None:
@@ -263,7 +263,7 @@ async def test_what_is_delivered_is_deleted_but_for_the_newest_segments(path: Pa
     async with delivering(path, ledger, 200) as journal:
         await write(journal, 1)
         await until(lambda: len(ledger.taken) == 201)
-        await until(lambda: len(closed(path)) == KEPT)
+        await until(lambda: len(closed_segments(path)) == KEPT)
     assert ledger.taken[-1] == [*lines(path)][-1]
 
 

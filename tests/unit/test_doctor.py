@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from authorities.registry.state import Entry, State
-from registration.run_lock import DemoError, only_one
+from registration.run_lock import RunError, exclusive_run
 from start import doctor
-from start.past import data_of, failure_noted
+from start.past import data_folder, recording_failure
 from tests.support.system import ROOT
 
 READER, REGISTRY = "spiffe://agents.example/agent/reader", "spiffe://agents.example/authority/registry"
@@ -76,7 +76,7 @@ def taken() -> Iterator[int]:
 
 async def suspend(file: Path) -> None:
     state = State(file)
-    async with state.opened():
+    async with state.open():
         await state.change([Entry(("party", name), "a theft") for name in (READER, REGISTRY)])
 
 
@@ -92,7 +92,7 @@ def test_a_port_that_somebody_has_is_named_unless_the_system_runs(tree: Tree, ta
     status, said = tree.ask()
 
     assert (status, f"port {taken} is taken" in said) == (1, True)
-    with only_one(tree.root / "run"):
+    with exclusive_run(tree.root / "run"):
         assert tree.ask()[0] == 0
 
 
@@ -106,8 +106,8 @@ def test_the_last_start_that_failed_is_the_cause_with_keycloaks_last_error(tree:
     folder = tree.root / "run" / "walkthrough"
     (folder / "keycloak").mkdir(parents=True)
     (folder / "keycloak" / "keycloak.log").write_text("ERROR: no database\nit ends\n")
-    with pytest.raises(DemoError), failure_noted(folder):
-        raise DemoError("agent/reader does not start;\nits log")
+    with pytest.raises(RunError), recording_failure(folder):
+        raise RunError("agent/reader does not start;\nits log")
     status, said = tree.ask()
 
     assert status == 1
@@ -115,18 +115,18 @@ def test_the_last_start_that_failed_is_the_cause_with_keycloaks_last_error(tree:
     assert "ERROR: no database\n" in said
     (folder / "keycloak" / "keycloak.log").write_text("INFO: it was well\n")
     assert "it was well" not in tree.ask()[1]
-    with failure_noted(folder) as runs:
+    with recording_failure(folder) as runs:
         runs.set()
     assert tree.ask()[0] == 0
 
 
 async def test_a_suspended_party_is_a_cause_also_before_the_next_start(tree: Tree) -> None:
-    await suspend(data_of(tree.root / "run", "authority/registry") / "revocations.db")
+    await suspend(data_folder(tree.root / "run", "authority/registry") / "revocations.db")
     status, said = tree.ask()
 
     assert (status, "authority/registry" in said) == (1, False)
     assert "Repair: zt party reinstate agent/reader " in said
-    with only_one(tree.root / "run"):
+    with exclusive_run(tree.root / "run"):
         assert tree.ask()[0] == 1
 
 

@@ -103,7 +103,7 @@ async def test_what_is_not_watched_is_not_as_approved(drift: Drift, folder: Path
 async def test_waiting_ends_with_drift(drift: Drift, folder: Path) -> None:
     one = target(folder)
     await drift.add(one)
-    waiting = asyncio.create_task(drift.until(one, 3600))
+    waiting = asyncio.create_task(drift.wait_until_drifted(one, 3600))
     await asyncio.sleep(0)
 
     (folder / "code/main.py").write_text("changed")

@@ -9,16 +9,16 @@ from unittest.mock import patch
 
 import pytest
 
-from zerotrust.authority.note_key import NoteKeyError, kept_key, new_key
-from zerotrust.durable import synced, written
+from zerotrust.authority.note_key import NoteKeyError, load_key, new_key
+from zerotrust.durable import sync_folder, write_file
 from zerotrust.tlog.note import ED25519
 
 
 def test_a_file_replaces_the_older_one_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "file"
     for content in (b"one", b"two"):
-        written(file, content)
-        synced(tmp_path)
+        write_file(file, content)
+        sync_folder(tmp_path)
 
     assert file.read_bytes() == b"two"
     assert file.stat().st_mode & 0o777 == 0o600
@@ -28,7 +28,7 @@ def test_a_file_replaces_the_older_one_and_only_its_owner_reads_it(tmp_path: Pat
 def test_what_the_kernel_takes_in_parts_is_written_whole(tmp_path: Path) -> None:
     write = os.write
     with patch("zerotrust.durable.os.write", lambda fd, data: write(fd, data[:3])):
-        written(tmp_path / "file", b"0123456789")
+        write_file(tmp_path / "file", b"0123456789")
 
     assert (tmp_path / "file").read_bytes() == b"0123456789"
 
@@ -40,12 +40,12 @@ def test_where_it_fails_the_older_file_stays(tmp_path: Path, call: str) -> None:
         patch(f"zerotrust.durable.os.{call}", side_effect=OSError(errno.ENOSPC, "no room")),
         pytest.raises(OSError, match="no room"),
     ):
-        written(file, b"new")
+        write_file(file, b"new")
 
     assert file.read_bytes() == b"old"
     if call in {"write", "fsync"}:
         assert list(tmp_path.iterdir()) == [file]
-    written(file, b"new")  # whatever is left of the first try
+    write_file(file, b"new")  # whatever is left of the first try
     assert file.read_bytes() == b"new"
 
 
@@ -57,7 +57,7 @@ def test_it_is_written_elsewhere_first_if_that_is_wanted(tmp_path: Path) -> None
         before.extend([path, target])
 
     with patch.object(Path, "rename", renamed):
-        written(folder / "file", b"new", by=tmp_path / "unfinished")
+        write_file(folder / "file", b"new", by=tmp_path / "unfinished")
 
     assert before == [tmp_path / "unfinished", folder / "file"]
 
@@ -71,8 +71,8 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         return opened[-1]
 
     with patch("zerotrust.durable.os.open", noted):
-        written(tmp_path / "file", b"new")
-        synced(tmp_path)
+        write_file(tmp_path / "file", b"new")
+        sync_folder(tmp_path)
 
     assert len(opened) == 2
     for fd in opened:
@@ -93,15 +93,15 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path) -> None:
         return rename(path, target)
 
     with patch("zerotrust.durable.os.fsync", synced_first), patch.object(Path, "rename", renamed):
-        written(tmp_path / "file", b"new")
-        synced(tmp_path)
+        write_file(tmp_path / "file", b"new")
+        sync_folder(tmp_path)
 
     assert happened == ["fsync", "rename", "fsync"]
 
 
 def test_a_key_is_the_same_after_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "run" / "data" / "log.key"
-    made, kept = (make(file, "agents.example/audit", ED25519) for make in (new_key, kept_key))
+    made, kept = (make(file, "agents.example/audit", ED25519) for make in (new_key, load_key))
 
     assert kept.public == made.public
     kept.public.verify(made.private.sign(b"message"), b"message")
@@ -128,4 +128,4 @@ def test_a_key_that_others_may_have_read_or_that_is_damaged_is_not_used(
     file.chmod(mode)
 
     with pytest.raises(NoteKeyError, match=why):
-        kept_key(file, "agents.example/audit", ED25519)
+        load_key(file, "agents.example/audit", ED25519)

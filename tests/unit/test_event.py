@@ -15,10 +15,10 @@ from tests.support.events import values
 from tests.support.leaks import holds_token
 from tests.support.records import CALLER
 from zerotrust.audit import event_parts
-from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid, misnamed
+from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid, misnamed_field
 from zerotrust.audit.event_parts import DESCRIBED, Caller, Decided, Effect, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Alarm, Counts, Refusal, Repeated, Request
-from zerotrust.audit.forms import NAME, Text, named, sanitize
+from zerotrust.audit.forms import NAME, Text, as_name, sanitize
 from zerotrust.decision import Decision, Reason, ReasonCode
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
@@ -184,19 +184,20 @@ def test_a_name_that_no_party_writes_is_told(field: str, name: str) -> None:
     resource = Resource(kind=names["kind"], name=sanitize(""), attributes={names["attributes"]: sanitize(name)})
     request = Request(operation=sanitize(name), decision=decided, principal=caller, permission=names["permission"])
     told = {
-        misnamed(replace(EVENT, data=one)) for one in (request, replace(access, resource=resource, principal=caller))
+        misnamed_field(replace(EVENT, data=one))
+        for one in (request, replace(access, resource=resource, principal=caller))
     }
 
     assert told in ({field}, {field, ""})
-    assert NAME.fullmatch(named(name))
+    assert NAME.fullmatch(as_name(name))
 
 
 def test_the_names_that_parties_write_are_taken() -> None:
-    assert misnamed(EVENT) == ""
+    assert misnamed_field(EVENT) == ""
     repeated = Repeated(operation=Text("GET /card"), reason="granted", times=7)
     for reason, told in ("granted", ""), ("No", "reason"), ("n" * 65, "reason"):
-        assert misnamed(replace(EVENT, data=Counts(repeated=(replace(repeated, reason=reason),)))) == told
-    assert named("tool.read") == "tool.read"
+        assert misnamed_field(replace(EVENT, data=Counts(repeated=(replace(repeated, reason=reason),)))) == told
+    assert as_name("tool.read") == "tool.read"
     assert Caller.of(principal(scopes=frozenset({"a\tb", "tool.read"}))).scopes == ("a_b", "tool.read")
 
 

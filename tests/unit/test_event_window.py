@@ -12,15 +12,15 @@ MANY = 1000
 
 
 def new(window: Window, found: list[dict[str, Any]]) -> list[Event]:
-    return window.looked_at(found, MANY).new
+    return window.examine(found, MANY).new
 
 
 def lost(window: Window, found: list[dict[str, Any]], most: int = MANY) -> bool:
-    return window.looked_at(list(found), most).lost
+    return window.examine(list(found), most).lost
 
 
 def take(window: Window, found: list[dict[str, Any]]) -> None:
-    window.taken(window.looked_at(found, MANY))
+    window.note_taken(window.examine(found, MANY))
 
 
 def event(name: object, at: int) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def test_what_lies_beyond_an_answer_that_is_full_is_not_missed_and_what_lies_bef
     assert lost(window, [event("late", 5), event("later", 6)], most=2)
     assert lost(window, [event("late", 6), event("b", 7)], most=2)
 
-    window.taken(window.looked_at([event("late", 4), event("later", 5)], 2))  # the others are still to be seen
+    window.note_taken(window.examine([event("late", 4), event("later", 5)], 2))  # the others are still to be seen
     assert new(window, [event("a", 5), event("b", 7), event("c", 8)]) == [event("c", 8)]
 
 
@@ -50,7 +50,7 @@ def test_each_event_is_taken_once_if_it_is_committed_within_the_overlap(
     """Each event has a time and becomes visible some time later; reads happen whenever they do."""
     window, taken = Window(0), list[str]()
     for now in [*sorted(reads), 100_000]:
-        there = [event(name, at) for name, (at, late) in enumerate(events) if at + late <= now and at >= window.begins]
+        there = [event(name, at) for name, (at, late) in enumerate(events) if at + late <= now and at >= window.start]
         assert not lost(window, there)
         taken += [found["id"] for found in new(window, there)]
         take(window, there)

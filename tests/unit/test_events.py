@@ -15,7 +15,7 @@ from authorities.registry.keycloak.events import (
     done_by,
     of_admin_event,
     of_user_event,
-    recorded,
+    records_all_events,
     switches_off,
 )
 from registration.realm import realm
@@ -213,16 +213,16 @@ def config(**changed: Any) -> dict[str, Any]:
 
 
 def test_the_committed_realm_records_what_is_read(registry: Registry) -> None:
-    assert recorded(realm(registry))
-    assert recorded(config())
-    assert recorded(config(enabledEventTypes=[]))
+    assert records_all_events(realm(registry))
+    assert records_all_events(config())
+    assert records_all_events(config(enabledEventTypes=[]))
 
 
 @pytest.mark.parametrize("missing", RECORDED)
 def test_a_type_that_is_not_recorded_is_missed_and_who_ends_its_recording_is_noticed(missing: str) -> None:
     others = [kind for kind in RECORDED if kind != missing]
 
-    assert not recorded(config(enabledEventTypes=others))
+    assert not records_all_events(config(enabledEventTypes=others))
     for path in None, "events/config":
         assert switches_off(admin_event("UPDATE", "REALM", path, {"enabledEventTypes": others}))
 
@@ -237,8 +237,8 @@ def test_types_that_are_recorded_still_are_not_missed() -> None:
 
 @pytest.mark.parametrize("switch", SWITCHES)
 def test_what_is_switched_off_or_not_told_is_not_recorded_and_who_switches_it_off_is_noticed(switch: str) -> None:
-    assert not recorded(config(**{switch: False}))
-    assert not recorded({name: value for name, value in config().items() if name != switch})
+    assert not records_all_events(config(**{switch: False}))
+    assert not records_all_events({name: value for name, value in config().items() if name != switch})
 
     assert switches_off(admin_event("UPDATE", "REALM", None, {switch: False}))
     assert switches_off(admin_event("UPDATE", "REALM", "events/config", {"eventsListeners": [], switch: False}))
@@ -247,9 +247,9 @@ def test_what_is_switched_off_or_not_told_is_not_recorded_and_who_switches_it_of
 
 
 def test_events_that_are_kept_too_short_are_as_good_as_lost() -> None:
-    assert not recorded(config(eventsExpiration=KEPT_FOR - 1))
-    assert recorded(config(eventsExpiration=KEPT_FOR))
-    assert recorded(config(eventsExpiration=0))  # for ever
+    assert not records_all_events(config(eventsExpiration=KEPT_FOR - 1))
+    assert records_all_events(config(eventsExpiration=KEPT_FOR))
+    assert records_all_events(config(eventsExpiration=0))  # for ever
     assert switches_off(admin_event("UPDATE", "REALM", "events/config", {"eventsExpiration": KEPT_FOR - 1}))
     assert switches_off(admin_event("UPDATE", "REALM", None, {"attributes": {"adminEventsExpiration": "1"}}))
     assert not switches_off(admin_event("UPDATE", "REALM", None, {"eventsExpiration": KEPT_FOR, "attributes": None}))

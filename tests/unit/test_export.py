@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from evidence import export
-from evidence.export import Header, InvalidExport, exported, hashes_line, hashes_of, header_of
+from evidence.export import Header, InvalidExport, export_lines, hashes_line, hashes_of, header_of
 from tests.support.audit_log import small
 from tests.support.tlog import Log
 from zerotrust.audit.record import MAX_LINE
@@ -65,13 +65,13 @@ def test_a_log_that_is_too_long_is_not_exported(monkeypatch: pytest.MonkeyPatch)
     size = len(LEDGER.log.entries)
     monkeypatch.setattr(export, "MOST_LEAVES", size - 1)
     with pytest.raises(InvalidExport, match=f"has at most {size - 1}"):
-        list(exported(NOTE, LEDGER.log.files.__getitem__))
+        list(export_lines(NOTE, LEDGER.log.files.__getitem__))
 
 
 def test_files_that_cannot_be_those_of_a_log_are_not_exported() -> None:
     log = Log([b"one", b"t\nwo"])
     with pytest.raises(InvalidExport, match="line break"):
-        list(exported(log.note(), log.files.__getitem__))
+        list(export_lines(log.note(), log.files.__getitem__))
     short = log.files | {"tile/0/000.p/2": b"x"}
     with pytest.raises(InvalidLog, match="has not 2 hashes"):
-        list(exported(log.note(), short.__getitem__))
+        list(export_lines(log.note(), short.__getitem__))

@@ -22,10 +22,10 @@ from zerotrust.identity import Principal
 from zerotrust.registry import feed
 from zerotrust.registry.events import (
     RevocationEvents,
-    all_changed,
-    changed,
+    all_changes,
     document,
     heartbeat,
+    one_change,
     read_heartbeat,
     state,
 )
@@ -114,7 +114,7 @@ async def test_others_have_their_turn_between_two_lines_that_came_together(monke
 
     monkeypatch.setattr(there.revocations, "replace", counted)
     working = asyncio.create_task(work())
-    async with there.feed.opened():
+    async with there.feed.running():
         working.cancel()
 
     assert len(set(seen)) == len(seen) == 20
@@ -130,7 +130,7 @@ async def test_a_party_does_not_start_on_half_of_it_nor_on_what_is_old_already(l
 
 async def does_not_start(there: Registry) -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1), there.feed.opened():
+        async with asyncio.timeout(0.1), there.feed.running():
             pass
 
 
@@ -141,13 +141,13 @@ def by(party: str) -> Svid:
 NUMBERS = {"registry": 1, "policy": 1, "revocations": 0}
 ELSEWHERE = ME.replace("agents.", "elsewhere.")
 SPOILED: dict[str, Callable[[], str]] = {
-    "signed by another party": lambda: event(changed(ME, 1, ALICE, None), by("agent/writer")),
-    "signed by another authority": lambda: event(changed(ME, 1, ALICE, None), CA().svid("authority/registry")),
-    "signed long ago": lambda: event(changed(ME, 1, ALICE, None), the_ca().svid("authority/registry", age=9000)),
-    "not signed": lambda: changed(ME, 1, ALICE, None).decode(),
+    "signed by another party": lambda: event(one_change(ME, 1, ALICE, None), by("agent/writer")),
+    "signed by another authority": lambda: event(one_change(ME, 1, ALICE, None), CA().svid("authority/registry")),
+    "signed long ago": lambda: event(one_change(ME, 1, ALICE, None), the_ca().svid("authority/registry", age=9000)),
+    "not signed": lambda: one_change(ME, 1, ALICE, None).decode(),
     "an empty line": lambda: "",
-    "another kind of statement": lambda: sign(changed(ME, 1, ALICE, None), by("authority/registry"), kind="JWT"),
-    "a change as a document": lambda: line(REGISTRY, changed(ME, 1, ALICE, None)),
+    "another kind of statement": lambda: sign(one_change(ME, 1, ALICE, None), by("authority/registry"), kind="JWT"),
+    "a change as a document": lambda: line(REGISTRY, one_change(ME, 1, ALICE, None)),
     "a document as a change": lambda: event(document(ME, 1, KNOWN)),
     "a registry as policies": lambda: line(POLICY_TOPIC, document(ME, 2, KNOWN)),
     "policies as a registry": lambda: line(REGISTRY, document(ME, 2, signed(STRICTER, 2))),
@@ -163,20 +163,20 @@ SPOILED: dict[str, Callable[[], str]] = {
         POLICY_TOPIC, document(ME, 2, signed(STRICTER, 2)).replace(b"number", b"numbers")
     ),
     "policies that nobody signed": lambda: line(POLICY_TOPIC, document(ME, 2, STRICTER)),
-    "a change that is not the next": lambda: event(changed(ME, 2, ALICE, "a theft")),
-    "the same number again": lambda: event(changed(ME, 0, ALICE, "a theft")),
+    "a change that is not the next": lambda: event(one_change(ME, 2, ALICE, "a theft")),
+    "the same number again": lambda: event(one_change(ME, 0, ALICE, "a theft")),
     "a heartbeat that knows of more changes": lambda: beat(1),
     "a heartbeat that knows of another registry": lambda: beat(registry=2),
     "a heartbeat that knows of other policies": lambda: beat(policy=2),
     "a heartbeat without the registry": lambda: line(HEARTBEAT, heartbeat(ME, {"policy": 1, "revocations": 0}, {})),
     "a heartbeat of another party": lambda: line(HEARTBEAT, heartbeat(ME, NUMBERS, {}), by("agent/writer")),
     "a heartbeat for another trust domain": lambda: line(HEARTBEAT, heartbeat(ELSEWHERE, NUMBERS, {})),
-    "something that cannot be revoked": lambda: event(changed(ME, 1, ALICE, "x").replace(b"user alice", b"x alice")),
-    "for another trust domain": lambda: event(changed(ELSEWHERE, 1, ALICE, "a theft")),
-    "several changes that are not the next": lambda: event(all_changed(ME, 2, [(ALICE, "x"), (READER, "x")])),
+    "something that cannot be revoked": lambda: event(one_change(ME, 1, ALICE, "x").replace(b"user alice", b"x alice")),
+    "for another trust domain": lambda: event(one_change(ELSEWHERE, 1, ALICE, "a theft")),
+    "several changes that are not the next": lambda: event(all_changes(ME, 2, [(ALICE, "x"), (READER, "x")])),
     "a part of a state that is not the first": lambda: event(state(ME, 0, {}, 2, 2)),
-    "another event": lambda: event(changed(ME, 1, ALICE, "x").replace(b"account-disabled", b"account-purged")),
-    "two events": lambda: event(changed(ME, 1, ALICE, "x").replace(b'"events":{', b'"events":{"x":{},')),
+    "another event": lambda: event(one_change(ME, 1, ALICE, "x").replace(b"account-disabled", b"account-purged")),
+    "two events": lambda: event(one_change(ME, 1, ALICE, "x").replace(b'"events":{', b'"events":{"x":{},')),
     "no event": lambda: event(b'{"events": {}, "aud": "spiffe://agents.example"}'),
     "nothing at all": lambda: event(b"{}"),
 }
@@ -188,7 +188,7 @@ async def test_after_any_error_nothing_is_fresh_until_the_whole_state_has_come_a
 ) -> None:
     there, now = Registry(whole(KNOWN), []), time.monotonic()
     monkeypatch.setattr(there.revocations, "_clock", lambda: now)  # nothing ages
-    async with there.feed.opened():
+    async with there.feed.running():
         assert there.revocations.of(caller())
         there.lines.put_nowait(spoiled())
         await until(lambda: len(there.asked) == 2)
@@ -208,7 +208,7 @@ async def test_silence_means_stale_data_and_a_new_connection() -> None:
     freshness = KNOWN.registry.freshness.model_copy(update={"revocations": 1})
     brief = KNOWN.model_copy(update={"registry": KNOWN.registry.model_copy(update={"freshness": freshness})})
     there = Registry(whole(brief), [])
-    async with there.feed.opened():
+    async with there.feed.running():
         assert there.revocations.bound == 1
         await until(lambda: len(there.asked) == 2)  # nothing was heard for a second
 
@@ -220,7 +220,7 @@ async def test_a_registry_that_is_away_or_does_not_even_refuse_is_asked_again_an
     there = Registry(trouble, trouble, whole(KNOWN))
     if trouble == 60.0:
         there.revocations.bound = 0.01  # s, for which it is waited for an answer
-    async with asyncio.timeout(5), there.feed.opened():
+    async with asyncio.timeout(5), there.feed.running():
         assert len(there.asked) == 3
         assert trouble == 60.0 or there.revocations.of(caller())
 
@@ -228,8 +228,8 @@ async def test_a_registry_that_is_away_or_does_not_even_refuse_is_asked_again_an
 async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_them() -> None:
     there, used = Registry(whole(KNOWN)), list[tuple[RegistrySnapshot, Bundle | None]]()
     there.feed.on_change(lambda *both: used.append(both))
-    async with there.feed.opened():
-        for sent in registry_line(OTHER, 2), policy_line(STRICTER, 2), event(changed(ME, 1, ALICE, "a theft")):
+    async with there.feed.running():
+        for sent in registry_line(OTHER, 2), policy_line(STRICTER, 2), event(one_change(ME, 1, ALICE, "a theft")):
             there.lines.put_nowait(sent)
         await until(lambda: there.revocations.number == 1)  # which counts at once
         first, second = bundle_of(signed()), bundle_of(signed(STRICTER, 2))
@@ -239,7 +239,7 @@ async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_
         await until(lambda: len(used) == 2)
         for sent in whole(OTHER, 1, registry=2, policy=STRICTER, policies=2):  # the same again is no news
             there.lines.put_nowait(sent)
-        there.lines.put_nowait(event(changed(ME, 2, ALICE, None)))
+        there.lines.put_nowait(event(one_change(ME, 2, ALICE, None)))
         await until(lambda: there.revocations.number == 2)
 
         assert used == [(KNOWN, first), (OTHER, second)]
@@ -281,12 +281,12 @@ async def test_without_policies_a_party_waits_for_them_unless_their_authority_is
 
     there, used = Registry(without_policies(DRIFTED)), list[tuple[RegistrySnapshot, Bundle | None]]()
     there.feed.on_change(lambda *both: used.append(both))
-    async with there.feed.opened():
+    async with there.feed.running():
         assert there.feed.policies is None
         assert caplog.text.count("until an operator reinstates: `zt party reinstate authority/policy`") == 1
         [reinstated] = DRIFTED
         told = [
-            event(changed(ME, 2, reinstated, None)),
+            event(one_change(ME, 2, reinstated, None)),
             registry_line(OTHER, 2),
             beat(2, registry=2, policy=None),  # a new registry is used without policies, too: they are on their way
             policy_line(POLICY, 1),
@@ -321,7 +321,7 @@ def test_whatever_is_left_out_replayed_or_reordered_what_a_heartbeat_confirms_is
         elif move == "change":
             changes += 1
             revoked["user", f"user-{changes}"] = "x"
-            sent.append(event(changed(ME, changes, ("user", f"user-{changes}"), "x")))
+            sent.append(event(one_change(ME, changes, ("user", f"user-{changes}"), "x")))
         else:
             sent.append(beat(changes, registry=registry_number, policy=policy_number))
             meant[sent[-1]] = snapshot, policy, dict(revoked)
@@ -344,7 +344,7 @@ def test_whatever_is_left_out_replayed_or_reordered_what_a_heartbeat_confirms_is
 
 async def test_nothing_is_followed_any_more_once_it_is_closed() -> None:
     there, before = Registry(whole(KNOWN)), len(asyncio.all_tasks())
-    async with there.feed.opened():
+    async with there.feed.running():
         pass
     await asyncio.sleep(0.01)
 
@@ -359,7 +359,7 @@ async def test_a_registry_that_is_away_is_worth_a_warning_once_nothing_is_fresh_
     away, now = httpx.ConnectError("away"), time.monotonic()
     there = Registry(away, whole(KNOWN), away, away, *[away] * 1000)
     monkeypatch.setattr(there.revocations, "_clock", lambda: now)
-    async with there.feed.opened():
+    async with there.feed.running():
         levels = [record.levelname for record in caplog.records]
         assert levels == ["INFO"]  # the registry has not started yet
         there.lines.put_nowait(None)
@@ -378,7 +378,7 @@ async def test_a_party_that_is_suspended_is_told_so_and_what_an_operator_can_do(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     there = Registry(httpx.Response(401, json=SUSPENDED), whole(KNOWN))
-    async with asyncio.timeout(5), there.feed.opened():
+    async with asyncio.timeout(5), there.feed.running():
         pass
 
     (said,) = said_in(caplog)
@@ -408,7 +408,7 @@ async def test_of_a_refusal_only_a_reason_code_is_read(
     caplog: pytest.LogCaptureFixture, bodies: list[bytes], said: list[str]
 ) -> None:
     there = Registry(*(httpx.Response(503, content=body) for body in bodies), whole(KNOWN))
-    async with asyncio.timeout(5), there.feed.opened():
+    async with asyncio.timeout(5), there.feed.running():
         pass
 
     assert [text.rpartition(": ")[2] for text in said_in(caplog)] == said
@@ -420,7 +420,7 @@ async def test_a_feed_that_ends_in_its_time_is_no_news(
 ) -> None:
     monkeypatch.setattr(feed, "SECONDS_BETWEEN_TRIES", 0 if lasted else 0.5)
     there = Registry(whole(KNOWN), whole(KNOWN))
-    async with there.feed.opened():
+    async with there.feed.running():
         there.lines.put_nowait(None)
         await until(lambda: len(there.asked) == 2)
 
@@ -449,7 +449,7 @@ def revocations() -> Revocations:
 def test_a_revocation_is_a_security_event_token_in_the_terms_of_caep_and_risc(
     revocations: Revocations, subject: Revocable, event: str
 ) -> None:
-    said = orjson.loads(changed(ME, 1, subject, "a theft"))
+    said = orjson.loads(one_change(ME, 1, subject, "a theft"))
     RevocationEvents(revocations).take(said)
 
     assert revocations.number == 1
@@ -457,7 +457,7 @@ def test_a_revocation_is_a_security_event_token_in_the_terms_of_caep_and_risc(
     assert (said["iss"], said["aud"]) == (ME, "spiffe://agents.example")
     assert said["sub_id"] == {"format": "opaque", "id": " ".join(subject)}
     assert {"iat", "jti"} <= said.keys()
-    assert orjson.loads(all_changed(ME, 1, [(subject, "a theft")]))["events"] == said["events"]
+    assert orjson.loads(all_changes(ME, 1, [(subject, "a theft")]))["events"] == said["events"]
 
 
 @pytest.mark.parametrize(
@@ -484,7 +484,7 @@ def test_a_heartbeat_says_how_old_everything_was_when_it_was_sent(
 def test_a_gap_is_not_taken_for_a_malformed_line(revocations: Revocations) -> None:
     events, domain = RevocationEvents(revocations), "spiffe://agents.example"
     with pytest.raises(Gap):
-        events.take(orjson.loads(changed(ME, 3, ALICE, None)))
+        events.take(orjson.loads(one_change(ME, 3, ALICE, None)))
     own = "tag:agents.example,2026:event-type"
     nonsense: tuple[dict[str, Any], ...] = (
         {},

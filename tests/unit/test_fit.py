@@ -13,10 +13,10 @@ from syrupy.assertion import SnapshotAssertion
 
 from authorities.policy.decisions import MAX_TABLE
 from orchestrator.plan import AGENTS
-from registration.fit.code import of_code
-from registration.fit.deployments import of_compose, of_places
-from registration.fit.policies import of_policies
-from registration.fit.scopes import of_plan, unreachable
+from registration.fit.code import code_problems
+from registration.fit.deployments import compose_problems, place_problems
+from registration.fit.policies import policy_problems
+from registration.fit.scopes import plan_problems, unreachable_scopes
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry
 
@@ -80,11 +80,11 @@ def elsewhere(document: dict[str, Any]) -> None:
 
 
 def scopes(_project: Path, registry: Registry) -> list[str]:
-    return unreachable(registry)
+    return unreachable_scopes(registry)
 
 
 def plan(agents: dict[str, tuple[str, ...]]) -> Check:
-    return lambda _project, registry: of_plan(agents, registry)
+    return lambda _project, registry: plan_problems(agents, registry)
 
 
 HELD = held_by("agent/reader", "walkthrough", "orchestrator")
@@ -96,17 +96,17 @@ MISTAKES: dict[str, tuple[Check, tuple[Change, ...]]] = {
     "a scope that is lost on the way": (scopes, (new_scope, LOST_ON_THE_WAY)),
     "a scope that nobody holds": (scopes, (new_scope,)),
     "a party with rights that nobody calls": (scopes, (an_auditor, with_rights)),
-    "a scope without an action": (of_policies, (new_scope, HELD)),
-    "a route whose scope its party does not serve": (of_code, (elsewhere,)),
-    "a scope that no route and no tool needs": (of_code, (new_scope, HELD)),
-    "code that cannot be imported": (of_code, (an_auditor,)),
+    "a scope without an action": (policy_problems, (new_scope, HELD)),
+    "a route whose scope its party does not serve": (code_problems, (elsewhere,)),
+    "a scope that no route and no tool needs": (code_problems, (new_scope, HELD)),
+    "code that cannot be imported": (code_problems, (an_auditor,)),
     "an agent in the plan that nobody registered": (WITH_AUDITOR, ()),
     "an agent in the plan that the orchestrator may not call": (WITH_AUDITOR, (an_auditor,)),
     "a scope in the plan that there is not": (AUDITS, ()),
     "a scope in the plan that the orchestrator does not hold": (AUDITS, (new_scope,)),
     "a scope in the plan that its agent cannot use": (AUDITS, (new_scope, held_by("orchestrator"))),
-    "a party without a place": (of_places, (an_auditor,)),
-    "a party without a container": (of_compose, (an_auditor,)),
+    "a party without a place": (place_problems, (an_auditor,)),
+    "a party without a container": (compose_problems, (an_auditor,)),
 }
 
 
@@ -130,15 +130,15 @@ def test_an_action_that_no_policy_permits_is_named(project: Path) -> None:
     with (project / "policies/schema.cedarschema").open("a") as file:
         file.write('action "tool.audit" appliesTo { principal: Party, resource: Party, context: Permission };\n')
 
-    [problem] = of_policies(project, registered(new_scope, HELD))
+    [problem] = policy_problems(project, registered(new_scope, HELD))
     assert problem.startswith("policies: no policy permits 'tool.audit' to any party: ")
 
     edit(project / "policies/schema.cedarschema", '"tool.audit"', '"tool.audit" in [Action::"use"]')
-    assert of_policies(project, registered(new_scope, HELD)) == []
+    assert policy_problems(project, registered(new_scope, HELD)) == []
 
 
 def test_a_right_that_the_decision_table_denies_is_named(project: Path) -> None:
-    found = of_policies(project, registered(writing))
+    found = policy_problems(project, registered(writing))
 
     assert found
     for problem in found:
@@ -150,7 +150,7 @@ def test_a_right_that_the_decision_table_denies_is_named(project: Path) -> None:
 def test_a_decision_table_that_cannot_be_read_is_named(project: Path, broken: bytes) -> None:
     (project / "policies/decisions.md").write_bytes(broken)
 
-    [problem] = of_policies(project, registered())
+    [problem] = policy_problems(project, registered())
     assert problem.startswith("policies: ")
 
 
@@ -174,7 +174,7 @@ def test_a_call_that_the_registry_does_not_allow_is_named_with_its_line(
     ]:
         (project / READER).write_text(original.replace(old, new, 1))
         line = next(n for n, text in enumerate((project / READER).read_text().splitlines(), 1) if new in text)
-        [problem] = of_code(project, registered())
+        [problem] = code_problems(project, registered())
         assert problem.startswith(f"{READER}:{line}: ")
         found[new] = [problem.replace(f":{line}:", ":")]
 
@@ -187,7 +187,7 @@ def test_a_callee_that_has_a_name_in_the_code_is_found(project: Path) -> None:
         'A = "tool/documents"\nf = lambda s: s.exchange(A, "tool.read")\n'
     )
 
-    [problem] = of_code(project, registered())
+    [problem] = code_problems(project, registered())
     assert problem.startswith("orchestrator/main.py:2: it calls 'tool/documents', and may not")
 
 
@@ -224,11 +224,11 @@ def test_what_a_compose_file_has_wrong_is_named(project: Path, snapshot: Snapsho
         (project / "docker-compose.yml").write_text(original)
         for old, new in edits:
             edit(project / "docker-compose.yml", old, new)
-        found[mistake] = of_compose(project, registered())
+        found[mistake] = compose_problems(project, registered())
     (project / "docker-compose.yml").write_text("services: [")
-    found["no YAML"] = of_compose(project, registered())
+    found["no YAML"] = compose_problems(project, registered())
     (project / "docker-compose.yml").unlink()
-    found["no file"] = of_compose(project, registered())
+    found["no file"] = compose_problems(project, registered())
 
     assert told(found) == snapshot
     assert [mistake for mistake in found if not found[mistake]] == ["the journals, to read, in full"]

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.leaks import holds_token
-from zerotrust.receipts.carried import taken
+from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import KIND
 from zt.commands import app
 
@@ -81,7 +81,7 @@ def test_the_chain_of_each_journal_is_whole(kept: Path) -> None:
 
 def test_nothing_secret_was_kept(kept: Path) -> None:
     """Receipts are signed statements, which have the form of a token; nothing else has."""
-    found = taken((kept / "answer.json").read_bytes())
+    found = parse_answer((kept / "answer.json").read_bytes())
     assert found
     assert {jwt.get_unverified_header(receipt)["typ"] for receipt in found.receipts} == {KIND}
     for file in (path for path in kept.rglob("*") if path.is_file()):

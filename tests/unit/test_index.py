@@ -17,7 +17,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Resource, Trace
 from zerotrust.audit.event_types import Access, Data, Outcome, Request
 from zerotrust.audit.forms import sanitize
-from zerotrust.audit.record import GENESIS, Link, after
+from zerotrust.audit.record import GENESIS, Link, next_link
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
 
@@ -58,7 +58,7 @@ async def add(log: Log, *data: Data) -> list[bytes]:
     link, some = log.heads.get(SERVICE, GENESIS), []
     for one in data:
         some.append(line(one, link))
-        link = after(link, some[-1])
+        link = next_link(link, some[-1])
     await log.add(some, {**log.heads, SERVICE: link})
     return some
 

@@ -55,7 +55,7 @@ async def test_lines_that_still_wait_at_the_end_are_refused_as_are_those_that_co
             with pytest.raises(Denied) as refused:
                 await late
             assert refused.value.reason is AuditReason.LOG_UNAVAILABLE
-        await into_the_log.ended()
+        await into_the_log.wait_until_done()
 
 
 async def test_lines_that_the_log_has_already_do_not_put_its_end_off(into_the_log: Intake) -> None:

@@ -187,8 +187,8 @@ async def test_what_found_no_room_was_never_part_of_the_chain_which_goes_on_when
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await journal.append(orjson.dumps({"what": "written"}))
-    journal.ride(b'{"what":"outcome 1"}')
-    journal.ride(b'{"what":"outcome 2"}')
+    journal.append_lazily(b'{"what":"outcome 1"}')
+    journal.append_lazily(b'{"what":"outcome 2"}')
     write = os.write
     for full in (_full, lambda fd, data: write(fd, data[:10])):  # nothing fits, or a part of it
         monkeypatch.setattr("zerotrust.audit.segments.os.write", full)
@@ -242,7 +242,7 @@ async def test_what_waits_and_what_rides_is_written_when_the_process_is_about_to
     journal: Journal, path: Path, end: Callable[[Journal], None], asked: int
 ) -> None:
     waiting = [journal.append(orjson.dumps({"what": number})) for number in range(asked)]
-    journal.ride(b'{"what":"outcome"}')
+    journal.append_lazily(b'{"what":"outcome"}')
     end(journal)
 
     assert [record["what"] for record in records(path)] == ["outcome", *range(asked)]
@@ -291,9 +291,9 @@ async def test_what_rides_waits_while_others_come_and_then_gets_a_commit_of_its_
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = timers(monkeypatch)
-    journal.ride(b'{"what":"outcome 1"}')
+    journal.append_lazily(b'{"what":"outcome 1"}')
     await journal.append(b'{"what":"asked"}')
-    journal.ride(b'{"what":"outcome 2"}')
+    journal.append_lazily(b'{"what":"outcome 2"}')
     assert len(asked) == 1
 
     asked.pop()()  # there was a commit meanwhile
@@ -323,7 +323,7 @@ async def test_where_what_rides_cannot_be_written_the_next_is_refused(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr("zerotrust.audit.segments.os.fdatasync", broken)
-    journal.ride(b'{"what":"outcome"}')
+    journal.append_lazily(b'{"what":"outcome"}')
     asked.pop()()
     await asyncio.to_thread(failed.wait, 30)
     monkeypatch.undo()
@@ -337,7 +337,7 @@ async def test_what_rides_is_bounded_and_the_oldest_go_first(
 ) -> None:
     timers(monkeypatch)
     for number in range(MAX_RIDERS + 10):
-        journal.ride(b'{"number":%d}' % number)
+        journal.append_lazily(b'{"number":%d}' % number)
 
     await journal.append(b"{}")
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation.containers.kept_keys import FILE, KeysError, kept_keys
+from authorities.attestation.containers.kept_keys import FILE, KeysError, load_keys
 from authorities.attestation.spiffe.svid_issuer import Issuer
 
 
 def test_the_same_keys_are_there_after_a_restart(tmp_path: Path) -> None:
-    first, second = (Issuer("agents.example", kept_keys(tmp_path)) for _ in range(2))
+    first, second = (Issuer("agents.example", load_keys(tmp_path)) for _ in range(2))
 
     assert first.jwt_bundle() == second.jwt_bundle()
     token = first.jwt_svid("spiffe://agents.example/x", ["a"], now=int(time.time()), life=60)
@@ -21,9 +21,9 @@ def test_the_same_keys_are_there_after_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"jwt": "x", "jwt_name": "n", "ca": "x", "ca_name": "n"}'])
 def test_damaged_keys_are_named_and_not_replaced(tmp_path: Path, content: str) -> None:
-    kept_keys(tmp_path)
+    load_keys(tmp_path)
     (tmp_path / FILE).write_text(content)
 
     with pytest.raises(KeysError, match="is damaged"):
-        kept_keys(tmp_path)
+        load_keys(tmp_path)
     assert (tmp_path / FILE).read_text() == content

@@ -11,9 +11,9 @@ from authorities.audit.log import MAX_BATCH, Growth, Log, LogError, OtherHistory
 from tests.support.ledger import SERVICE, Logs, Registry, grow, lines, published
 from tests.support.tlog import ORIGIN
 from zerotrust.audit.record import GENESIS, Link
-from zerotrust.authority.note_key import kept_key
-from zerotrust.authority.tiles import WIDTH, Edge, grown
-from zerotrust.tlog.checkpoint import Checkpoint, signed
+from zerotrust.authority.note_key import load_key
+from zerotrust.authority.tiles import WIDTH, Edge, append_entries
+from zerotrust.tlog.checkpoint import Checkpoint, sign_checkpoint
 from zerotrust.tlog.note import ED25519, Signature
 
 
@@ -150,10 +150,10 @@ async def test_a_changed_file_of_the_edge_or_another_key_stops_a_start(
 async def test_a_log_that_does_not_end_with_heads_is_none_of_the_ledger(start: Start, logs: Logs, folder: Path) -> None:
     await start()
     await logs.close()
-    key, files = kept_key(folder / "log.key", ORIGIN, ED25519), Files(folder)
-    edge, content = grown(Edge(), lines({}, 3)[0])
+    key, files = load_key(folder / "log.key", ORIGIN, ED25519), Files(folder)
+    edge, content = append_entries(Edge(), lines({}, 3)[0])
     files.add(content)
-    files.publish(signed(Checkpoint(ORIGIN, edge.size, edge.root), key.public, key.private))
+    files.publish(sign_checkpoint(Checkpoint(ORIGIN, edge.size, edge.root), key.public, key.private))
     files.close()
 
     with pytest.raises(LogError, match="its last entry is not the heads"):

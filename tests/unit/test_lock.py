@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from zerotrust.registry.lock import Lock, changed, load_lock
+from zerotrust.registry.lock import Lock, changes, load_lock
 from zerotrust.registry.reading import RegistryError
 
 ONE, OTHER = "1" * 64, "2" * 64
@@ -56,4 +56,4 @@ def test_a_folder_that_a_party_is_without_is_left_out() -> None:
 
 
 def test_what_changed_was_changed_added_or_is_missing() -> None:
-    assert changed({"a": ONE, "b": ONE, "c": ONE}, {"a": ONE, "b": OTHER, "d": ONE}) == ["b", "c", "d"]
+    assert changes({"a": ONE, "b": ONE, "c": ONE}, {"a": ONE, "b": OTHER, "d": ONE}) == ["b", "c", "d"]

@@ -12,8 +12,8 @@ from authorities.attestation.verifier.measure import (
     Files,
     MeasureError,
     digest_of,
+    format_paths,
     measure_files,
-    named,
 )
 
 
@@ -171,4 +171,4 @@ def test_a_loop_of_links_is_an_error_and_no_endless_walk(root: Path) -> None:
     ],
 )
 def test_the_first_changed_files_are_reported_by_name(paths: list[str], text: str) -> None:
-    assert named(paths) == text
+    assert format_paths(paths) == text

@@ -13,7 +13,7 @@ from registration.parties import __main__ as commands
 from registration.parties.__main__ import main
 from registration.parties.add import add_agent, add_tool
 from registration.parties.project import PartyError, Project
-from registration.run_lock import only_one
+from registration.run_lock import exclusive_run
 from tests.support.system import ROOT
 
 FOLDERS = "agents", "policies", "orchestrator", "registration", "start", "tools"
@@ -104,7 +104,7 @@ def test_nothing_is_written_while_the_system_runs(
 ) -> None:
     monkeypatch.setattr(commands, "ROOT", project)
     (project / "run").mkdir()
-    with only_one(project / "run"):
+    with exclusive_run(project / "run"):
         before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
         assert main(arguments) == 1
         after = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
@@ -113,7 +113,7 @@ def test_nothing_is_written_while_the_system_runs(
     assert after == before
 
     (project / "run" / "notebooks" / "own").mkdir(parents=True)
-    with only_one(project / "run" / "notebooks" / "own"):
+    with exclusive_run(project / "run" / "notebooks" / "own"):
         assert main(arguments) == 1
     why = f"It runs in run/notebooks/own, as process {os.getpid()}: end that first, then repeat.\n"
     assert capsys.readouterr().err == why

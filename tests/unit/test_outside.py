@@ -10,7 +10,7 @@ from tests.support.outside import Server, answering, snapshot_of
 from tests.support.system import deployment
 from zerotrust.hardening.pools import Connections
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import deployed_at
+from zerotrust.registry.snapshot import build_snapshot
 
 
 async def asked(registry: Registry, pin: str, origin: str) -> int:
@@ -45,6 +45,8 @@ async def test_the_right_key_is_not_enough_out_of_time(registry: Registry, dates
 def test_the_registrys_own_pin_is_the_pin(registry: Registry) -> None:
     raw = registry.model_dump()
     raw["outside"]["llamastack"]["spki_sha256"] = "1" * 64
-    snapshot = deployed_at(deployment(), Registry.model_validate(raw), approved={}, enrolled={"llamastack": "0" * 64})
+    snapshot = build_snapshot(
+        deployment(), Registry.model_validate(raw), approved={}, enrolled={"llamastack": "0" * 64}
+    )
 
     assert snapshot.outside["llamastack"].spki_sha256 == "1" * 64

@@ -10,12 +10,12 @@ import pytest
 import demo.__main__ as walkthrough
 import start.__main__ as program
 from authorities.registry.state import Entry, State
-from registration.run_lock import DemoError, only_one, process_running
+from registration.run_lock import RunError, exclusive_run, running_process
 from start import everything as start
 from start import serve, sign_in
-from start.everything import suspended
+from start.everything import suspended_parties
 from start.model import Model
-from start.past import data_of, forget, put_aside
+from start.past import data_folder, forget, put_aside
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
 from zt.errors import CommandError
@@ -95,7 +95,7 @@ def test_nothing_is_forgotten_while_it_runs(
 ) -> None:
     monkeypatch.setattr(program, "FOLDER", tmp_path)
     run(tmp_path, 1)
-    with only_one(tmp_path), pytest.raises(SystemExit, match="1"):
+    with exclusive_run(tmp_path), pytest.raises(SystemExit, match="1"):
         program.fresh()
     assert "`make down` ends it" in capsys.readouterr().out
     assert (tmp_path / "data" / "authority-registry" / "revocations.db").exists()
@@ -106,15 +106,15 @@ def test_nothing_is_forgotten_while_it_runs(
 
 
 def test_a_run_is_known_by_its_lock_and_not_by_what_its_file_says(tmp_path: Path) -> None:
-    assert process_running(tmp_path / "none") is None
-    with only_one(tmp_path):
-        assert process_running(tmp_path) == os.getpid()
-        with pytest.raises(DemoError, match=f"as process {os.getpid()}: `make down` ends it"), only_one(tmp_path):
+    assert running_process(tmp_path / "none") is None
+    with exclusive_run(tmp_path):
+        assert running_process(tmp_path) == os.getpid()
+        with pytest.raises(RunError, match=f"as process {os.getpid()}: `make down` ends it"), exclusive_run(tmp_path):
             pass
-        assert process_running(tmp_path) == os.getpid()
+        assert running_process(tmp_path) == os.getpid()
     (tmp_path / "running.pid").write_text("1")  # its process was killed
 
-    assert process_running(tmp_path) is None
+    assert running_process(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 
 
 async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, registry: Registry) -> None:
-    assert await suspended(registry, tmp_path) == {}
+    assert await suspended_parties(registry, tmp_path) == {}
 
-    state = State(data_of(tmp_path, REGISTRY_PARTY) / "revocations.db")
-    async with state.opened():
+    state = State(data_folder(tmp_path, REGISTRY_PARTY) / "revocations.db")
+    async with state.open():
         await state.change(
             [
                 Entry(("party", registry.id("agent/writer")), "compromised"),
@@ -197,4 +197,4 @@ async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, r
         )
         await state.change([Entry(("party", registry.id("agent/reader")), None)])
 
-    assert await suspended(registry, tmp_path) == {"agent/writer": "compromised"}
+    assert await suspended_parties(registry, tmp_path) == {"agent/writer": "compromised"}

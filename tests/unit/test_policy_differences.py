@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from authorities.policy import differences
 from authorities.policy.decisions import LONGEST_CELL
-from authorities.policy.differences import LONGEST_SAID, MOST_ANSWERS, Changed, answers, told
+from authorities.policy.differences import LONGEST_SAID, MOST_ANSWERS, Changed, answers, describe
 from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS
 from authorities.policy.versions import MAX_BYTES, content_of
 from tests.support.system import POLICIES, registry
@@ -34,7 +34,7 @@ RENAMED = OLD.model_copy(
 def test_an_empty_file_more_is_a_difference() -> None:
     more = OLD.model_copy(update={"policies": OLD.policies | {"a.cedar": ""}})
     for one, other in ((OLD, more), (more, OLD)):
-        assert told(one, other, REGISTRY) == {"same": False, "answers": [], "more": 0}
+        assert describe(one, other, REGISTRY) == {"same": False, "answers": [], "more": 0}
 
 
 def test_a_question_of_either_table_that_is_answered_differently_is_told_once() -> None:
@@ -52,9 +52,9 @@ def test_another_rule_with_the_same_answer_is_told_and_their_number_has_a_bound(
     assert all(one.before.startswith("yes (use-an-api") for one in answers(OLD, RENAMED, REGISTRY))
     number = len(answers(OLD, RENAMED, REGISTRY))
     with patch.object(differences, "MOST_ANSWERS", 3):
-        found = told(OLD, RENAMED, REGISTRY)
+        found = describe(OLD, RENAMED, REGISTRY)
     assert (len(found["answers"]), found["more"]) == (3, number - 3)
-    assert told(OLD, RENAMED, REGISTRY)["more"] == 0
+    assert describe(OLD, RENAMED, REGISTRY)["more"] == 0
 
 
 def test_of_an_answer_by_many_rules_the_beginning_is_told() -> None:

@@ -11,7 +11,7 @@ from zerotrust.decision import Resource
 
 REGISTRY = registry()
 EXPLAINED = Explanations(POLICY, REGISTRY)
-TABLE = decisions.rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
+TABLE = decisions.read_rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
 
 
 def nearest(row: Row) -> dict[str, tuple[str, ...]]:
@@ -26,7 +26,7 @@ def test_a_rule_permits_where_it_missed_nothing_and_only_there() -> None:
 
 
 def test_every_condition_of_the_rules_has_words_and_every_words_a_condition() -> None:
-    used = {words for rule, policy, _ in EXPLAINED._rules for words, _ in EXPLAINED._asked(rule, policy)}
+    used = {words for rule, policy, _ in EXPLAINED._rules for words, _ in EXPLAINED._conditions_of(rule, policy)}
 
     assert used == set(explain.MISSED.values())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authorities.policy import versions
-from authorities.policy.first import begin, recorded, target
+from authorities.policy.first import begin, target_of, versions_on_record
 from authorities.policy.versions import Content, Summary, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
 from zerotrust.audit.event_types import RegistryChange
@@ -105,20 +105,20 @@ def test_a_file_that_is_not_on_record_uses_no_number_up_that_is_far_away(tmp_pat
 
 async def test_what_a_journal_has_on_record_and_that_it_is_whole(tmp_path: Path) -> None:
     kept, path = started(tmp_path / "versions", CONTENT), tmp_path / "journal.jsonl"
-    assert recorded(path) == frozenset()
+    assert versions_on_record(path) == frozenset()
     journal = Journal(path)
     recorder = Recorder(journal, "spiffe://agents.example/authority/policy")
     for version in (kept.active, kept.add(LESS, by="olga", why="less")):
-        await recorder.write(RegistryChange(action="in_force", target=target(version)))
+        await recorder.write(RegistryChange(action="in_force", target=target_of(version)))
     withdrawn = kept.add(CONTENT, by="olga", why="refused")
-    await recorder.write(RegistryChange(action="activate", target=target(withdrawn)))
+    await recorder.write(RegistryChange(action="activate", target=target_of(withdrawn)))
     kept.withdraw(withdrawn)
-    await recorder.write(RegistryChange(action="in_force", target=target(kept.active)))
+    await recorder.write(RegistryChange(action="in_force", target=target_of(kept.active)))
     await recorder.write(RegistryChange(action="suspend", target=sanitize("policy 9")))
     await asyncio.to_thread(journal.close)
-    assert recorded(path) == {key(one) for one in kept.all()}
+    assert versions_on_record(path) == {key(one) for one in kept.all()}
 
     text = path.read_text()
     path.write_text(text.replace("policy 1 ", "policy 7 "))
     with pytest.raises(VersionsError, match="record 1 was changed"):
-        recorded(path)
+        versions_on_record(path)

@@ -15,7 +15,7 @@ from zerotrust.runtime import policy_of
 
 REGISTRY = registry()
 CONTENT = content_of(POLICIES)
-TABLE = decisions.rows(CONTENT.table, REGISTRY)
+TABLE = decisions.read_rows(CONTENT.table, REGISTRY)
 SENTENCE = '@description("Somebody may do something.")'
 AN_ID = 'needs an @id of lower-case letters, digits and hyphens: @id("read-public")'
 A_SENTENCE = "needs a @description of what it permits: one sentence, from a capital letter to a full stop"
@@ -91,7 +91,7 @@ ROW = "| u | %s | %s | task.run | orchestrator | no | scope_missing | %s |\n"
 )
 def test_a_table_is_what_people_see_of_it_and_has_bounds(table: str, why: str) -> None:
     with pytest.raises(decisions.TableError) as error:
-        decisions.rows(table, REGISTRY)
+        decisions.read_rows(table, REGISTRY)
 
     assert error.value.lines[0].startswith(f"decisions.md, {why}")
 

@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from authorities.policy import fit
-from authorities.policy.decisions import rows
-from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, Office
+from authorities.policy.decisions import read_rows
+from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, PolicyActivation
 from authorities.policy.versions import Summary, Version, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY
 from tests.support.policies import versions_in
@@ -52,8 +52,8 @@ def there() -> TheRegistry:
 
 
 @pytest.fixture
-def office(tmp_path: Path, there: TheRegistry) -> Office:
-    return Office(versions_in(tmp_path, CONTENT), there, lambda: REGISTRY, there.record, there.state)
+def office(tmp_path: Path, there: TheRegistry) -> PolicyActivation:
+    return PolicyActivation(versions_in(tmp_path, CONTENT), there, lambda: REGISTRY, there.record, there.state)
 
 
 async def denied(attempt: Awaitable[object]) -> Denied:
@@ -62,8 +62,8 @@ async def denied(attempt: Awaitable[object]) -> Denied:
     return refused.value
 
 
-async def test_no_more_problems_are_told_than_one_mends_at_once(office: Office) -> None:
-    assert len(rows(CONTENT.table, REGISTRY)) > MOST_PROBLEMS
+async def test_no_more_problems_are_told_than_one_mends_at_once(office: PolicyActivation) -> None:
+    assert len(read_rows(CONTENT.table, REGISTRY)) > MOST_PROBLEMS
     nothing = CONTENT.policies | {"apis.cedar": "", "documents.cedar": ""}
 
     content = CONTENT.model_copy(update={"policies": nothing})
@@ -77,7 +77,7 @@ async def test_no_more_problems_are_told_than_one_mends_at_once(office: Office) 
     assert refused.more == {name: told[name] for name in ("problems", "further_problems")}
 
 
-async def test_a_long_name_is_cut_off(office: Office) -> None:
+async def test_a_long_name_is_cut_off(office: PolicyActivation) -> None:
     named = CONTENT.policies["documents.cedar"].replace("resource.owner", f"resource.{'a' * 900}", 1)
     content = CONTENT.model_copy(update={"policies": CONTENT.policies | {"documents.cedar": named}})
 
@@ -86,7 +86,7 @@ async def test_a_long_name_is_cut_off(office: Office) -> None:
     assert (len(problem), problem[-1]) == (LONGEST_PROBLEM + 1, "…")
 
 
-async def test_two_operators_at_once_activate_one_after_the_other(office: Office, there: TheRegistry) -> None:
+async def test_two_operators_at_once_activate_one_after_the_other(office: PolicyActivation, there: TheRegistry) -> None:
     there.before = asyncio.Event()
     both = [asyncio.create_task(office.activate(LESS, by=by, why="mine", after=1)) for by in ("olga", "omar")]
     await asyncio.sleep(0)
@@ -98,7 +98,7 @@ async def test_two_operators_at_once_activate_one_after_the_other(office: Office
     assert there.taken == [2]
 
 
-async def test_what_the_registry_refuses_is_withdrawn(office: Office, there: TheRegistry) -> None:
+async def test_what_the_registry_refuses_is_withdrawn(office: PolicyActivation, there: TheRegistry) -> None:
     there.against = Denied(Reason.MALFORMED_BODY, "no")
     with pytest.raises(Denied, match="malformed_body"):
         await office.activate(LESS, by="olga", why="trial")
@@ -110,7 +110,7 @@ async def test_what_the_registry_refuses_is_withdrawn(office: Office, there: The
 
 
 async def test_where_the_registry_does_not_answer_the_version_is_kept_and_that_is_said(
-    office: Office, there: TheRegistry
+    office: PolicyActivation, there: TheRegistry
 ) -> None:
     there.against = Denied(Reason.PEER_UNAVAILABLE, "no answer")
     refused = await denied(office.activate(LESS, by="olga", why="trial"))
@@ -121,7 +121,7 @@ async def test_where_the_registry_does_not_answer_the_version_is_kept_and_that_i
     assert there.journal == [office.versions.active.name], "it is on record all the same"
 
 
-async def test_what_cannot_be_recorded_does_not_come_into_force(office: Office, there: TheRegistry) -> None:
+async def test_what_cannot_be_recorded_does_not_come_into_force(office: PolicyActivation, there: TheRegistry) -> None:
     there.journal_full = True
     with pytest.raises(Denied, match="journal_unavailable"):
         await office.activate(LESS, by="olga", why="trial")
@@ -129,7 +129,7 @@ async def test_what_cannot_be_recorded_does_not_come_into_force(office: Office, 
     assert (office.versions.active.number, there.taken) == (1, [])
 
 
-async def test_an_operator_who_hangs_up_does_not_stop_half_way(office: Office, there: TheRegistry) -> None:
+async def test_an_operator_who_hangs_up_does_not_stop_half_way(office: PolicyActivation, there: TheRegistry) -> None:
     there.before = asyncio.Event()
     asking = asyncio.create_task(office.activate(LESS, by="olga", why="trial"))
     await until(lambda: office.versions.active.number > 1)
@@ -137,12 +137,12 @@ async def test_an_operator_who_hangs_up_does_not_stop_half_way(office: Office, t
     with pytest.raises(asyncio.CancelledError):
         await asking
     there.before.set()
-    await office.ended()
+    await office.wait_until_done()
 
     assert there.taken == [2]
 
 
-async def test_a_full_disk_is_told(office: Office) -> None:
+async def test_a_full_disk_is_told(office: PolicyActivation) -> None:
     full = VersionsError("version 2 cannot be kept: make room there")
     with patch.object(Versions, "add", side_effect=full):
         refused = await denied(office.activate(LESS, by="olga", why="trial"))

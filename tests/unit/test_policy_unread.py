@@ -7,7 +7,7 @@ import pytest
 
 from authorities.policy import cedar, fit
 from authorities.policy.decisions import FILE
-from authorities.policy.unread import unread
+from authorities.policy.unread import check_text
 from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.authority.snapshot_files import SCHEMA
@@ -19,11 +19,11 @@ DEEP = f"permit (principal, action, resource) when {{ {'(' * 40}true{')' * 40} }
 
 
 def of_files(**files: str) -> list[str]:
-    return unread(CONTENT.model_copy(update={"policies": {f"{name}.cedar": text for name, text in files.items()}}))
+    return check_text(CONTENT.model_copy(update={"policies": {f"{name}.cedar": text for name, text in files.items()}}))
 
 
 def test_what_is_committed_is_read() -> None:
-    assert unread(CONTENT) == []
+    assert check_text(CONTENT) == []
     assert of_files(a=f"// é, 漢字, — and a tab:\t{ANY}") == []
 
 
@@ -49,7 +49,7 @@ def test_only_comments_and_descriptions_have_letters_of_other_scripts(name: str)
 
     def unread_in(text: str) -> list[str]:
         update = {"cedar_schema": text} if name == SCHEMA else {"policies": {name: text}}
-        return unread(CONTENT.model_copy(update=update))
+        return check_text(CONTENT.model_copy(update=update))
 
     assert unread_in('// \u0430\n@description("\u0430 \\" \u0430") permit') == []
     for text in (

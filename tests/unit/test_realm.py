@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from authorities.registry.keycloak.events import RECORDED
-from registration.realm import as_text, realm
+from registration.realm import realm, to_json
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import RETENTION, SESSION_KEPT, SESSION_LIFE
 
@@ -25,7 +25,7 @@ def clients(derived: Json) -> dict[str, Json]:
 
 def test_no_secret_and_no_password_is_in_it(registry: Registry) -> None:
     assert not re.search(
-        r'"(?:secret|client_?secret|privateKey|secretData|credentials)"', as_text(registry), re.IGNORECASE
+        r'"(?:secret|client_?secret|privateKey|secretData|credentials)"', to_json(registry), re.IGNORECASE
     )
 
 

@@ -26,7 +26,7 @@ from zerotrust.audit.event_types import Access, Counts, Data, Exchange, Outcome,
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, event_of, line_of
 from zerotrust.authority.leaf import Heads, heads_leaf
-from zerotrust.receipts.carried import taken
+from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import KIND
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
@@ -509,7 +509,7 @@ def test_a_call_whose_outcome_is_not_in_the_log_yet_accuses_nobody(task: Task) -
 
 def receipts_of(answer: bytes) -> list[str]:
     """The digests of the receipts in an answer."""
-    found = taken(answer)
+    found = parse_answer(answer)
     assert found is not None
     return [digest(one) for one in found.receipts]
 

@@ -20,8 +20,8 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
 from zerotrust.limits.strict_json import EXACT
-from zerotrust.receipts.calls import Calls, OneCall, Room
-from zerotrust.receipts.carried import HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, taken
+from zerotrust.receipts.calls import Calls, OneCall, ReceiptBudget
+from zerotrust.receipts.carried import HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, parse_answer
 from zerotrust.receipts.receipt import (
     MAX_CALLS,
     MAX_RESOURCES,
@@ -129,7 +129,7 @@ def test_only_a_receipt_of_a_refusal_without_calls_may_leave_open_whose_request_
     ],
 )
 def test_an_answer_with_another_form_has_none(content: bytes) -> None:
-    assert taken(content) is None
+    assert parse_answer(content) is None
 
 
 # what a request has asked for
@@ -148,13 +148,13 @@ def test_a_party_that_sends_without_end_takes_no_room_from_others() -> None:
             "between": [*junk[:3], *honest, *junk[3:]],
         }[order]
         for number, (audience, receipt) in enumerate(sent):
-            calls.called(audience, f"T{number}", b"").answered(b'{"receipts":"%b"}' % receipt.encode())
+            calls.note_call(audience, f"T{number}", b"").note_answer(b'{"receipts":"%b"}' % receipt.encode())
 
-        told = [(one.aud, one.reason) for one in calls.asked()]
+        told = [(one.aud, one.reason) for one in calls.entries()]
         assert [reason for audience, reason in told if audience == TOOL] == [None, None]
         assert [reason for audience, reason in told if audience == READER] == [None, None, *["no_room"] * 4]
-        assert sum(len(receipt) + 1 for receipt in calls.received) <= most
-        assert {receipt for _, receipt in honest} < {*calls.received}
+        assert sum(len(receipt) + 1 for receipt in calls.received_receipts) <= most
+        assert {receipt for _, receipt in honest} < {*calls.received_receipts}
 
 
 class Sent(OneCall):
@@ -163,7 +163,7 @@ class Sent(OneCall):
     looked = 0
 
     def __init__(self, number: int, audience: str, lengths: list[int]) -> None:
-        super().__init__(Room(), number, audience, "", b"")
+        super().__init__(ReceiptBudget(), number, audience, "", b"")
         self.receipts = tuple("r" * (length - 1) for length in lengths)
 
     @property
@@ -173,7 +173,7 @@ class Sent(OneCall):
 
 
 def test_the_room_for_receipts_looks_at_each_call_once_however_many_there_are() -> None:
-    room, calls = Room(), [Sent(number, TOOL, [3000]) for number in range(MAX_CALLS)]
+    room, calls = ReceiptBudget(), [Sent(number, TOOL, [3000]) for number in range(MAX_CALLS)]
     before = Sent.looked
     for call in calls:
         room.take(call)
@@ -218,10 +218,10 @@ def test_a_receipt_comes_in_its_place_or_in_the_header_and_there_is_a_reason_for
 ) -> None:
     calls = Calls()
 
-    left = calls.called(audience, "T3", b"").answered(answer, header)
+    left = calls.note_call(audience, "T3", b"").note_answer(answer, header)
 
-    [one] = calls.asked()
-    assert ("".join(calls.received) or None, one.reason) == noted
+    [one] = calls.entries()
+    assert ("".join(calls.received_receipts) or None, one.reason) == noted
     assert (one.receipt is None, one.answer) == (noted[0] is None, hashed(left))
 
 
@@ -229,10 +229,10 @@ def test_a_refusal_without_calls_has_its_receipt_in_the_header_and_its_body_as_i
     answer, calls = Sealing(call, signed), call.calls
     assert calls is not None
     calls.refusal = Denied(Reason.RESOURCE_DENIED)
-    calls.about(sanitize("document FIN-201"), Reason.RESOURCE_DENIED)
+    calls.note_resource(sanitize("document FIN-201"), Reason.RESOURCE_DENIED)
 
-    answer.passed(start(content_length="2"))
-    begun, whole = answer.passed(body(b"{}"))
+    answer.pass_on(start(content_length="2"))
+    begun, whole = answer.pass_on(body(b"{}"))
 
     headers = dict(begun["headers"])
     own = said(headers[HEADER.encode()].decode())
@@ -248,37 +248,37 @@ def test_any_other_answer_has_none_in_the_header(call: Call, change: str) -> Non
     calls.refusal = None if change == "not refused" else Denied(Reason.RESOURCE_DENIED)
     match change:
         case "called":
-            calls.called(TOOL, "T3", b"")
+            calls.note_call(TOOL, "T3", b"")
         case "exchanged":
-            calls.exchanged(TOOL)
+            calls.note_exchange(TOOL)
         case "resources":
-            calls.about(sanitize("document A"), None)
-            calls.about(sanitize("document B"), None)
+            calls.note_resource(sanitize("document A"), None)
+            calls.note_resource(sanitize("document B"), None)
         case "unnoted":
             calls.whole = False
 
-    answer.passed(start())
-    begun, _ = answer.passed(body(b"{}", more=change == "in pieces"))
+    answer.pass_on(start())
+    begun, _ = answer.pass_on(body(b"{}", more=change == "in pieces"))
 
     assert begun["headers"] == []
 
 
 def test_a_call_without_an_answer_is_noted_all_the_same() -> None:
     calls = Calls()
-    calls.called(TOOL, "T3", b"")
-    calls.called(TOOL, "T3", b"").ended("not_sent")
+    calls.note_call(TOOL, "T3", b"")
+    calls.note_call(TOOL, "T3", b"").note_reason("not_sent")
 
-    assert [one.reason for one in calls.asked()] == ["no_answer", "not_sent"]
+    assert [one.reason for one in calls.entries()] == ["no_answer", "not_sent"]
 
 
 def test_a_token_that_was_asked_for_is_noted_once_and_with_its_calls() -> None:
     calls = Calls()
     for token in ("T1", "T1", "T2"):
-        calls.exchanged(TOOL, token)
-    calls.exchanged(READER, reason="peer_revoked")
-    calls.called(TOOL, "T2", b"").answered(b"")
+        calls.note_exchange(TOOL, token)
+    calls.note_exchange(READER, reason="peer_revoked")
+    calls.note_call(TOOL, "T2", b"").note_answer(b"")
 
-    assert [(one.token, one.reason) for one in calls.asked()] == [
+    assert [(one.token, one.reason) for one in calls.entries()] == [
         ("T2", "none"),
         ("T1", "not_called"),
         (None, "peer_revoked"),
@@ -288,25 +288,25 @@ def test_a_token_that_was_asked_for_is_noted_once_and_with_its_calls() -> None:
 def test_a_receipt_that_comes_twice_is_named_for_both_calls_and_passed_on_once() -> None:
     calls = Calls()
     for token in ("T1", "T2"):
-        calls.called(TOOL, token, b"").answered(b"{}", "a.b.c")
+        calls.note_call(TOOL, token, b"").note_answer(b"{}", "a.b.c")
 
-    assert [one.receipt for one in calls.asked()] == [digest_of("a.b.c")] * 2
-    assert calls.received == ["a.b.c"]
+    assert [one.receipt for one in calls.entries()] == [digest_of("a.b.c")] * 2
+    assert calls.received_receipts == ["a.b.c"]
 
 
 def test_what_was_denied_stays_denied_whatever_is_permitted_afterwards() -> None:
     calls = Calls()
     for reason in (None, Reason.RESOURCE_DENIED, None):
-        calls.about(sanitize(f"Document {reason}"), reason)
+        calls.note_resource(sanitize(f"Document {reason}"), reason)
     assert calls.denied is Reason.RESOURCE_DENIED
 
 
 @pytest.mark.parametrize(
     ("note", "most"),
     [
-        (lambda calls, number: calls.exchanged(TOOL, f"T{number}"), MAX_CALLS),
-        (lambda calls, _: calls.called(TOOL, "T3", b""), MAX_CALLS),
-        (lambda calls, number: calls.about(f"Document {number}", None), MAX_RESOURCES),
+        (lambda calls, number: calls.note_exchange(TOOL, f"T{number}"), MAX_CALLS),
+        (lambda calls, _: calls.note_call(TOOL, "T3", b""), MAX_CALLS),
+        (lambda calls, number: calls.note_resource(f"Document {number}", None), MAX_RESOURCES),
     ],
     ids=["exchanges", "calls", "resources"],
 )
@@ -321,7 +321,7 @@ def test_a_request_that_asks_for_more_than_can_be_noted_has_no_receipt(
     note(calls, most)
 
     assert not calls.whole
-    assert (calls.asked(), calls.resources) == ((), ())
+    assert (calls.entries(), calls.resources) == ((), ())
 
 
 # on its way out
@@ -352,14 +352,14 @@ def body(content: bytes, *, more: bool = False) -> Message:
 def test_an_answer_gets_the_receipt_its_length_and_the_receipts_from_below(call: Call) -> None:
     answer, content = Sealing(call, signed), b'{"receipts":""}'
     assert call.calls is not None
-    call.calls.called(TOOL, "T3", b"").answered(b'{"receipts":"below.b.b"}')
+    call.calls.note_call(TOOL, "T3", b"").note_answer(b'{"receipts":"below.b.b"}')
     call.operation = "tools/call read"
 
-    assert answer.passed(start(content_length=str(len(content)))) == []
-    first, last = answer.passed(body(content))
+    assert answer.pass_on(start(content_length=str(len(content)))) == []
+    first, last = answer.pass_on(body(content))
 
     assert dict(first["headers"]) == {b"content-length": b"%d" % len(last["body"])}
-    found = taken(last["body"])
+    found = parse_answer(last["body"])
     assert found is not None
     own, below = found.receipts
     assert (call.receipt, below, said(own).operation) == (digest_of(own), "below.b.b", "POST tools/call read")
@@ -370,18 +370,18 @@ def test_a_stream_ends_with_the_receipt(call: Call) -> None:
     answer, event = Sealing(call, signed), b'data: {"receipts":""}\n\n'
 
     sent = [
-        *answer.passed(start()),
-        *answer.passed(body(b"data: 1\n\n", more=True)),
-        *answer.passed(body(event, more=True)),
-        *answer.passed(body(b": ping\n\n", more=True)),
-        *answer.passed(body(b"")),
+        *answer.pass_on(start()),
+        *answer.pass_on(body(b"data: 1\n\n", more=True)),
+        *answer.pass_on(body(event, more=True)),
+        *answer.pass_on(body(b": ping\n\n", more=True)),
+        *answer.pass_on(body(b"")),
     ]
 
     assert [message.get("more_body") for message in sent] == [None, True, False]
-    found = taken(sent[-1]["body"])
+    found = parse_answer(sent[-1]["body"])
     assert found is not None
     assert said(found.receipts[0]).answer == hashed(b"data: 1\n\n" + event)
-    assert call.unfinished is None
+    assert call.unfinished_answer is None
 
 
 PLACE = b'{"receipts":""}'
@@ -411,7 +411,7 @@ def test_other_answers_pass_as_they_are(call: Call, how: str) -> None:
     if how == "to an unverified caller":
         call.calls = None
 
-    passed = [passed for message in OTHERS[how] for passed in answer.passed(message)]
+    passed = [passed for message in OTHERS[how] for passed in answer.pass_on(message)]
 
     assert passed == OTHERS[how]
     assert call.receipt is None
@@ -447,7 +447,7 @@ def test_a_resource_that_was_denied_and_an_error_that_the_app_chose_are_not_done
     assert (said(own).verdict, said(own).reason) == ("failed", "application_error")
 
     assert call.calls is not None
-    call.calls.about(sanitize("Document FIN-201"), Reason.RESOURCE_DENIED)
+    call.calls.note_resource(sanitize("Document FIN-201"), Reason.RESOURCE_DENIED)
     own = signed(call)
     assert own is not None
     assert (said(own).verdict, said(own).reason) == ("refused", "resource_denied")

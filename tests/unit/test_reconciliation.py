@@ -94,7 +94,7 @@ def test_after_a_pause_of_the_log_parties_have_the_time_in_which_they_try_again(
 def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[Reconciliation, list[Alarm | Counts]]:
     """A ledger that starts again, and what it has missed."""
     again = Reconciliation(REGISTRY, LEDGER, whole=whole)
-    return again, again.missed(log.leaves[after:])
+    return again, again.missing_alarms(log.leaves[after:])
 
 
 def test_a_restart_repeats_no_alarm_that_is_on_record_and_raises_those_that_are_not() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of, measure_files
-from registration.derive import current
-from registration.register import approval, check, write
+from registration.derive import load_current
+from registration.register import approval_lines, check, write
 from tests.support.system import ROOT
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
@@ -151,7 +151,7 @@ def test_every_entry_that_differs_has_a_line_of_its_own(registry: Registry) -> N
         registry={"parties.a": OTHER, "parties.c": ONE, "freshness": ONE},
     )
 
-    assert approval(registry, approved, found) == [
+    assert approval_lines(registry, approved, found) == [
         "~ party a",
         "    - tool gone",
         "    + tool new",
@@ -160,14 +160,14 @@ def test_every_entry_that_differs_has_a_line_of_its_own(registry: Registry) -> N
         "- party b",
         "+ party c",
     ]
-    assert approval(registry, approved, approved) == []
+    assert approval_lines(registry, approved, approved) == []
 
 
 # --- what is derived --------------------------------------------------------------------------------------------------
 
 
 def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(registry: Registry) -> None:
-    _, lock = current(ROOT)
+    _, lock = load_current(ROOT)
     reader, documents, walkthrough = (lock.parties[n] for n in ("agent/reader", "tool/documents", "walkthrough"))
 
     party = registry.parties["agent/reader"]

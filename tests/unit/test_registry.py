@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry, load_registry
 from zerotrust.registry.reading import MAX_FILE, RegistryError
-from zerotrust.service import expected_at
+from zerotrust.service import expectations_of
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())
 
@@ -236,7 +236,7 @@ def test_nobody_changes_a_registry_once_it_is_read() -> None:
 def test_a_client_without_a_certificate_is_no_peer_and_a_party_without_a_limit_of_its_own_has_none(
     registry: Registry,
 ) -> None:
-    expected = expected_at("orchestrator", registry, "https://issuer.test")
+    expected = expectations_of("orchestrator", registry, "https://issuer.test")
 
     assert registry.without_certificate.isdisjoint(expected.peers.values())
     assert None not in expected.max_ttls.values()

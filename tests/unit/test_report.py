@@ -59,7 +59,7 @@ async def test_whatever_is_in_the_way_of_a_report_is_no_end_of_the_reports(
     monkeypatch.setattr(reporting, "_send", send)
     monkeypatch.setattr(reporting, "SECONDS_BETWEEN", 0.01)
     if where == "renewing":
-        monkeypatch.setattr(reporting, "_half", lambda _: 0.0)
+        monkeypatch.setattr(reporting, "_half_life", lambda _: 0.0)
     source.trouble = trouble
     task = asyncio.create_task(report("https://localhost:1", REGISTRY_PARTY, source))
     async with asyncio.timeout(10):

@@ -30,7 +30,7 @@ from zerotrust.registry.lock import load_lock
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
-from zerotrust.runtime import compose, follow, policy_of, serve, spare_what_is_loaded
+from zerotrust.runtime import compose, freeze_loaded, policy_of, registry_feed, serve
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.svid import Svid
@@ -156,16 +156,16 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
 ) -> None:
     workload = launched(INFERENCE)
     async with registry_alive(snapshot, tmp_path):
-        feed = follow(settings(snapshot, tmp_path), workload)
+        feed = registry_feed(settings(snapshot, tmp_path), workload)
         # Attestation was not heard of yet: nothing is fresh, and a party that starts now would wait.
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), feed.opened():
+            async with asyncio.timeout(0.3), feed.running():
                 pass
         assert feed.revocations.of_party(workload.svid.id).reason is Reason.REVOCATION_UNKNOWN
 
         await report(snapshot)
-        feed = follow(settings(snapshot, tmp_path), workload)
-        async with feed.opened():
+        feed = registry_feed(settings(snapshot, tmp_path), workload)
+        async with feed.running():
             assert feed.snapshot == snapshot
             service = composed(INFERENCE, feed.snapshot, tmp_path, workload, feed.revocations)
             async with serving(service, create_inference(service), workload):
@@ -281,7 +281,7 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
             self.revocations, self.on_change = revocations, news.append
 
         @asynccontextmanager
-        async def opened(self) -> AsyncIterator[None]:
+        async def running(self) -> AsyncIterator[None]:
             yield
 
     @asynccontextmanager
@@ -301,11 +301,11 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
     stricter = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
     told = settings(snapshot, tmp_path)
     log: list[bool] = []
-    workload.opened = opened  # type: ignore[method-assign] # it is open already
+    workload.running = opened  # type: ignore[method-assign] # it is open already
     for name, instead in {
         "Workload": lambda: workload,
         "Settings": lambda: told,
-        "follow": lambda given, _: Followed() if given is told else None,
+        "registry_feed": lambda given, _: Followed() if given is told else None,
         "serve": noted,
         "log_json_lines": lambda: log.append(True),
     }.items():
@@ -344,7 +344,7 @@ class Ring:
 def test_the_garbage_of_requests_is_found_and_what_was_loaded_is_not_looked_through() -> None:
     loaded = weakref.ref(Ring())
     kept = Ring()
-    spare_what_is_loaded()
+    freeze_loaded()
     assert loaded() is None
 
     loaded, made = weakref.ref(kept), weakref.ref(Ring())

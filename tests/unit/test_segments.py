@@ -19,12 +19,12 @@ from tests.support.proving import delete
 from tests.support.waiting import until
 from zerotrust.audit import segments as module
 from zerotrust.audit import tail
-from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
+from zerotrust.audit.chain import closed_segments, first_bad_record, lines, link_before_oldest
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import GENESIS, MAX_LINE, link_of
 from zerotrust.audit.segments import JournalError, Segments
 from zerotrust.audit.tail import RecordGone, Tail
-from zerotrust.durable import synced
+from zerotrust.durable import sync_folder
 
 
 @pytest.fixture(autouse=True)
@@ -68,15 +68,15 @@ async def test_one_chain_leads_through_all_segments_and_restarts(path: Path) -> 
     await written(path, 1, 20)
     await written(path, 21, 20)
 
-    assert len(closed(path)) >= 5
-    assert all(segment.stat().st_size < 700 for segment in [*closed(path), path])
+    assert len(closed_segments(path)) >= 5
+    assert all(segment.stat().st_size < 700 for segment in [*closed_segments(path), path])
     assert numbers(path) == [*range(1, 41)]
     assert first_bad_record(path) == 0
 
 
 async def test_a_start_reads_the_newest_segment_and_the_last_line_before_it(path: Path) -> None:
     await written(path, 1, 30)
-    for segment in closed(path):
+    for segment in closed_segments(path):
         *others, last = segment.read_bytes().splitlines(keepends=True)
         segment.write_bytes(b"".join(b"x" * (len(line) - 1) + b"\n" for line in others) + last)
 
@@ -87,7 +87,7 @@ async def test_a_start_reads_the_newest_segment_and_the_last_line_before_it(path
 
 async def test_an_older_segment_without_a_record_at_its_end_is_not_gone_on_from(path: Path) -> None:
     await written(path, 1, 40)
-    *_, last = closed(path)
+    *_, last = closed_segments(path)
     last.write_bytes(b"garbage\n")
 
     with pytest.raises(JournalError, match="does not end with a record"):
@@ -113,15 +113,15 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException) ->
     def sync(folder: Path) -> None:
         if next(seen, "") == step:
             raise error
-        synced(folder)
+        sync_folder(folder)
 
     if step == "open":
-        monkeypatch.setattr(module, "_locked", fail)
+        monkeypatch.setattr(module, "_open_locked", fail)
     if step == "link":
         monkeypatch.setattr(os, "link", fail)
     if step == "rename":
         monkeypatch.setattr(Path, "rename", fail)
-    monkeypatch.setattr(module, "synced", sync)
+    monkeypatch.setattr(module, "sync_folder", sync)
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_a_start_that_fails_keeps_nobody_out(path: Path, monkeypatch: pytest.Mon
         raise OSError(errno.EIO, "no disk")
 
     with monkeypatch.context() as broken:
-        broken.setattr(module, "synced", fail)
+        broken.setattr(module, "sync_folder", fail)
         with pytest.raises(JournalError, match="no disk"):
             Segments(path)
 
@@ -277,14 +277,14 @@ async def test_a_journal_that_begins_later_is_checked_from_there_on_and_goes_on(
     await write(journal, 20)
 
     first = numbers_of([*lines(path)])[0]
-    assert begins_after(path) == link_of(whole[first - 2])
+    assert link_before_oldest(path) == link_of(whole[first - 2])
     assert first_bad_record(path) == 0
     with pytest.raises(RecordGone, match=f"no longer has record {first - 1}"):
         Tail(path, first - 2).read(60)
     with closing(Tail(path, first - 1)) as reader:
         assert numbers_of(reader.read(80)) == [*range(first, 81)]
 
-    changed = closed(path)[1]
+    changed = closed_segments(path)[1]
     changed.write_bytes(changed.read_bytes().replace(b'"record":', b'"Record":', 1))
     assert first_bad_record(path) == int(changed.suffix[1:])
 
@@ -292,14 +292,14 @@ async def test_a_journal_that_begins_later_is_checked_from_there_on_and_goes_on(
 async def test_a_journal_whose_first_segment_has_another_name_or_number_is_not_believed(
     journal: Journal, path: Path
 ) -> None:
-    assert begins_after(path) == GENESIS
+    assert link_before_oldest(path) == GENESIS
     await write(journal, 30)
-    assert begins_after(path) == GENESIS
-    oldest = closed(path)[0]
+    assert link_before_oldest(path) == GENESIS
+    oldest = closed_segments(path)[0]
     oldest.write_bytes(oldest.read_bytes().replace(b'"n":1,', b'"n":9,', 1))
 
     with pytest.raises(ValueError, match="does not begin with its record"):
-        begins_after(path)
+        link_before_oldest(path)
     assert first_bad_record(path) == 1
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from authorities.registry.shares import MOST_IN_ALL, MOST_OF_A_USER, Shares
+from authorities.registry.shares import MOST_IN_ALL, MOST_OF_A_USER, Quota
 from tests.support.door import Clock
 from zerotrust.revocation_list import RETENTION, Kind, Revocable
 
@@ -22,7 +22,7 @@ def clock() -> Clock:
 @pytest.fixture
 def taken(clock: Clock) -> Callable[..., int]:
     """How many of so many entries there is room for."""
-    shares = Shares(clock)
+    shares = Quota(clock)
 
     def take(kind: Kind, instead: Revocable, times: int, entries: int = 0) -> int:
         return sum(shares.take(kind, instead, entries=entries) for _ in range(times))
@@ -62,7 +62,7 @@ def test_where_there_is_too_much_in_all_no_user_has_a_share(taken: Callable[...,
 
 
 def test_who_has_caused_nothing_for_as_long_as_anything_is_remembered_is_forgotten(clock: Clock) -> None:
-    shares = Shares(clock)
+    shares = Quota(clock)
     for number in range(100):
         shares.take("token", ("before", f"1 user-{number} walkthrough"), entries=0)
     clock.now += max(RETENTION.values()) + 1

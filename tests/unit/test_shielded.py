@@ -27,7 +27,7 @@ async def test_what_was_begun_ends_though_its_caller_was_cancelled_and_can_be_wa
     caller.cancel()
     assert isinstance((await asyncio.gather(caller, return_exceptions=True))[0], asyncio.CancelledError)
 
-    ended = asyncio.create_task(work.ended())
+    ended = asyncio.create_task(work.wait_until_done())
     await asyncio.sleep(0)
     assert not ended.done()
     work.may_end.set()
@@ -40,7 +40,7 @@ async def test_what_has_ended_is_returned_and_not_kept() -> None:
     work.may_end.set()
     result = await work.do("a")
     assert result == {"a"}
-    await work.ended()  # at once
+    await work.wait_until_done()  # at once
 
     kept = weakref.ref(result)
     del result

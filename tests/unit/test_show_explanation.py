@@ -4,8 +4,8 @@ from typing import Any
 
 from rich.console import Console
 
-from zt.policy.explanation import deciding
-from zt.policy.show_explanation import explained
+from zt.policy.explanation import deciding_versions
+from zt.policy.show_explanation import explanation_lines
 
 STRICT, OPEN = "1-aaaaaaaaaaaa", "2-bbbbbbbbbbbb"
 LISTED = {
@@ -38,10 +38,10 @@ REFUSED = decision(STRICT, sentence=FOR_OPERATORS, missed="the user is no operat
 
 
 def shown(*found: Any) -> list[str]:
-    versions = deciding(dict.fromkeys(one["policy"] for one in found), LISTED)
+    versions = deciding_versions(dict.fromkeys(one["policy"] for one in found), LISTED)
     console = Console(width=160)
     with console.capture() as told:
-        console.print(*explained({"decisions": found, "versions": versions, "left_out": 0}), sep="\n")
+        console.print(*explanation_lines({"decisions": found, "versions": versions, "left_out": 0}), sep="\n")
     return [line.strip() for line in told.get().splitlines()]
 
 

@@ -15,7 +15,7 @@ from zerotrust.authority.snapshot_files import MAX_ENROLLED, MAX_POLICY_FILES, l
 from zerotrust.registry.events import document
 from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
 from zerotrust.registry.model import load_registry
-from zerotrust.registry.reading import RegistryError, content
+from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
@@ -54,7 +54,7 @@ def test_a_party_is_called_by_its_name_in_certificates_wherever_it_is_found() ->
         "reader.agent.agents.example": "spiffe://agents.example/agent/reader",
         "registry.authority.agents.example": "spiffe://agents.example/authority/registry",
     }
-    assert KNOWN.called() == {
+    assert KNOWN.callees() == {
         "spiffe://agents.example/agent/reader": "https://reader.agent.agents.example",
         "spiffe://agents.example/authority/registry": "https://registry.authority.agents.example",
     }
@@ -131,9 +131,9 @@ def test_whoever_serves_something_can_be_called_and_nobody_else() -> None:
     )
 
     assert snapshot.places.keys() == snapshot.addresses.keys() == {*serving, "authority/audit"}
-    assert snapshot.called().keys() == {registry().id(name) for name in serving}  # no token is for the audit log
+    assert snapshot.callees().keys() == {registry().id(name) for name in serving}  # no token is for the audit log
     assert snapshot.places["agent/reader"] == "https://127.0.0.1:8102"
-    assert snapshot.called()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
+    assert snapshot.callees()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
 
 
 PIN = "ab" * 32
@@ -203,11 +203,11 @@ def test_the_digests_are_those_of_what_was_read(folder: Path, monkeypatch: pytes
     genuine = load_snapshot(folder, DEPLOYMENT)
 
     def then_changed(path: Path) -> bytes:
-        text = content(path)
+        text = read_content(path)
         path.write_bytes(b"something else")
         return text
 
-    monkeypatch.setattr(files, "content", then_changed)
+    monkeypatch.setattr(files, "read_content", then_changed)
 
     assert load_snapshot(folder, DEPLOYMENT) == genuine
     assert genuine.read_from.keys() == set(FILES)

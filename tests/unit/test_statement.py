@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.ca import CA, LONG, the_ca
-from tests.support.issuer import encoded
+from tests.support.issuer import encode
 from zerotrust.spiffe.statement import MAX_CHAIN, InvalidStatement, chain_entry, sign, statement_type, verify_statement
 from zerotrust.spiffe.svid import Svid
 
@@ -129,7 +129,7 @@ def test_intermediates_that_do_not_lead_there_are_refused(chain: Any) -> None:
 
 def test_a_header_has_certificates_and_none_that_leads_nowhere(registry: Svid) -> None:
     own, other = chain_entry(registry.certificate), chain_entry(the_ca().svid("agent/reader").certificate)
-    for chain in ([], [own, own], [own, other], own, None, 7, {"a": own}, ["!!!"], [7], [encoded(b"x")], [f"{own}\n"]):
+    for chain in ([], [own, own], [own, other], own, None, 7, {"a": own}, ["!!!"], [7], [encode(b"x")], [f"{own}\n"]):
         with pytest.raises(InvalidStatement):
             check(forged(registry, x5c=chain))
 
@@ -145,19 +145,19 @@ def test_the_algorithm_is_ours_to_choose(registry: Svid) -> None:
     public = registry.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     chain = [chain_entry(registry.certificate)]
     for algorithm in ("none", "HS256", "ES384", "es256", "RS256", None, 7):
-        header = encoded(orjson.dumps({"alg": algorithm, "typ": KIND, "x5c": chain}))
+        header = encode(orjson.dumps({"alg": algorithm, "typ": KIND, "x5c": chain}))
         _, body, signature = sign(SAID, registry, kind=KIND).split(".")
         for spoiled in (f"{header}.{body}.{signature}", f"{header}.{body}."):
             with pytest.raises(InvalidStatement, match="not a statement of kind"):
                 check(spoiled)
-    signed = f"{encoded(orjson.dumps({'alg': 'HS256', 'typ': KIND, 'x5c': chain}))}.{encoded(SAID)}"
+    signed = f"{encode(orjson.dumps({'alg': 'HS256', 'typ': KIND, 'x5c': chain}))}.{encode(SAID)}"
     with pytest.raises(InvalidStatement, match="not a statement of kind"):
-        check(f"{signed}.{encoded(hmac.digest(public, signed.encode(), 'sha256'))}")
+        check(f"{signed}.{encode(hmac.digest(public, signed.encode(), 'sha256'))}")
 
 
 @pytest.mark.parametrize(
     "statement",
-    ["", ".", "..", "a.b.c", "é.b.c", encoded(b"[]") + ".b.c", encoded(b'{"typ": "a", "typ": "b"}') + ".b.c"],
+    ["", ".", "..", "a.b.c", "é.b.c", encode(b"[]") + ".b.c", encode(b'{"typ": "a", "typ": "b"}') + ".b.c"],
 )
 def test_what_is_no_statement_is_said_to_be_none(statement: str) -> None:
     with pytest.raises(InvalidStatement):

@@ -18,7 +18,7 @@ from testkit import intruders
 from testkit import rogue as rogues
 from testkit import stack as stacks
 from testkit.intruders import Intruder
-from testkit.records import recorded
+from testkit.records import refusal_reasons
 from testkit.rogue import Verdict, rogue
 from testkit.stack import Stack, StackError
 from testkit.users import authorities, directory, passwords
@@ -150,7 +150,7 @@ def test_a_rogue_can_be_alone_while_the_service_that_it_resembles_is_stopped(mon
 
 def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = with_party()
-    monkeypatch.setattr(rogues, "until", lambda found: bool(found()))
+    monkeypatch.setattr(rogues, "wait_until", lambda found: bool(found()))
     with pytest.raises(StackError, match="did not ask for an identity: what it printed"):
         rogue(cast("Stack", stack), "reader")
 
@@ -187,7 +187,7 @@ def test_a_stack_that_is_there_already_is_neither_used_nor_removed_unless_it_is_
             self.project = "project"
             self.docker = cast("Any", SimpleNamespace(close=lambda: None))
 
-        def left(self) -> list[str]:
+        def leftovers(self) -> list[str]:
             return ["project_keys"]
 
         def start(self) -> None:
@@ -284,7 +284,7 @@ def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypat
         def containers(self) -> dict[str, Any]:
             return {"reader": SimpleNamespace(attrs={"State": {"Running": True, "Health": {"Status": "starting"}}})}
 
-    monkeypatch.setattr(stacks, "until", lambda found, _: bool(found()))
+    monkeypatch.setattr(stacks, "wait_until", lambda found, _: bool(found()))
     with pytest.raises(StackError, match="not healthy after 600 s: reader"):
         Starting("").start()
     for said, notes in ("it has capabilities", ["it has capabilities"]), ("", []):
@@ -331,10 +331,10 @@ def test_what_is_on_record_for_an_answer_is_found_by_its_trace_at_the_party_that
     stack.containers()["inference"].attrs["Config"] = {"Env": ["ZT_DATA=/data"]}
     answer = httpx.Response(401, json={"error": {"data": {"reason": "not_bound", "trace_id": TRACE}}})
 
-    assert recorded(stack, answer) == recorded(stack, TRACE) == {"inference": ["not_bound"]}
-    assert recorded(stack, "0" * 32) == {}
+    assert refusal_reasons(stack, answer) == refusal_reasons(stack, TRACE) == {"inference": ["not_bound"]}
+    assert refusal_reasons(stack, "0" * 32) == {}
     with pytest.raises(StackError, match="names no trace: Hello"):
-        recorded(stack, httpx.Response(200, text="Hello"))
+        refusal_reasons(stack, httpx.Response(200, text="Hello"))
 
 
 def test_passwords_and_authorities_are_read_where_they_were_made() -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from evidence.export import exported
+from evidence.export import export_lines
 from evidence.fault import LOG as THE_LOG
 from evidence.fault import Faulty
 from evidence.verification import Verification
-from zerotrust.authority.tiles import WIDTH, entries_of, path, reader
+from zerotrust.authority.tiles import WIDTH, decode_bundle, node_reader, tile_path
 from zerotrust.tlog.checkpoint import Checkpoint
-from zerotrust.tlog.note import Note, parsed
-from zerotrust.tlog.proof import Proof, proof
+from zerotrust.tlog.note import Note, parse_note
+from zerotrust.tlog.proof import Proof, parse_proof
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog, inclusion_proof
 
@@ -27,7 +27,7 @@ def read(name: str) -> bytes:
 
 @pytest.fixture
 def note() -> Note:
-    return parsed(read("checkpoint"))
+    return parse_note(read("checkpoint"))
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def checkpoint(note: Note) -> Checkpoint:
 def test_an_entry_of_it_is_proved_offline(note: Note, checkpoint: Checkpoint, index: int) -> None:
     tile, at = divmod(index, WIDTH)
     width = min(WIDTH, SIZE - tile * WIDTH)
-    entry = entries_of(read(path("entries", tile, width)), width)[at]
-    found = proof(str(Proof(index, tuple(inclusion_proof(index, SIZE, reader(read, SIZE))), note)).encode())
+    entry = decode_bundle(read(tile_path("entries", tile, width)), width)[at]
+    found = parse_proof(str(Proof(index, tuple(inclusion_proof(index, SIZE, node_reader(read, SIZE))), note)).encode())
 
     assert found.check(entry, READER)[0] == checkpoint
     with pytest.raises(InvalidLog):
@@ -49,14 +49,14 @@ def test_an_entry_of_it_is_proved_offline(note: Note, checkpoint: Checkpoint, in
 
 def test_an_export_of_it_is_signed_and_its_hashes_are_though_it_has_no_records(note: Note) -> None:
     """Its leaves are texts, so this log is none of journals, and that is all that is wrong."""
-    lines: Iterator[bytes] = exported(note, read)
+    lines: Iterator[bytes] = export_lines(note, read)
     verification = Verification(lines, READER)
 
     assert (verification.checkpoint.size, set(verification.cosigned)) == (SIZE, {"lite"})
     with pytest.raises(Faulty) as caught:
         next(verification.leaves())
     assert (caught.value.fault.what, caught.value.fault.who, caught.value.fault.leaf) == ("malformed", THE_LOG, 0)
-    changed = (line.replace(b"entry 0 ", b"Entry 0 ") for line in exported(note, read))
+    changed = (line.replace(b"entry 0 ", b"Entry 0 ") for line in export_lines(note, read))
     with pytest.raises(Faulty) as caught:
         next(Verification(changed, READER).leaves())
     assert (caught.value.fault.what, caught.value.fault.leaf) == ("changed", 0)

@@ -5,7 +5,14 @@ import base64
 import pytest
 
 from tests.support.tlog import ORIGIN, Keys, Log, witness
-from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned, cosigned_at, signed
+from zerotrust.tlog.checkpoint import (
+    Checkpoint,
+    check_signed,
+    checkpoint_of,
+    cosign_checkpoint,
+    cosignature_time,
+    sign_checkpoint,
+)
 from zerotrust.tlog.note import (
     COSIGNATURE,
     ED25519,
@@ -13,11 +20,11 @@ from zerotrust.tlog.note import (
     Note,
     Signature,
     VerifierKey,
-    decoded,
-    parsed,
-    verifier_key,
+    decode_base64,
+    parse_note,
+    parse_verifier_key,
 )
-from zerotrust.tlog.proof import FORMAT, MAX_EXTRA, Proof, proof
+from zerotrust.tlog.proof import FORMAT, MAX_EXTRA, Proof, parse_proof
 from zerotrust.tlog.quorum import MAX_LINES, policy
 from zerotrust.tlog.tree import InvalidLog, inclusion_proof
 
@@ -34,7 +41,7 @@ ONE, TWO, THREE, FOUR = (witness(f"witness.example/w{number}") for number in ran
 
 
 def test_the_example_of_the_specification() -> None:
-    key, note = verifier_key(VKEY), parsed(NOTE.encode())
+    key, note = parse_verifier_key(VKEY), parse_note(NOTE.encode())
 
     assert (str(key), str(note)) == (VKEY, NOTE)
     [signature] = note.by(key)
@@ -60,20 +67,20 @@ def test_the_example_of_the_specification() -> None:
 )
 def test_what_is_no_verifier_key(text: str) -> None:
     with pytest.raises(InvalidLog):
-        verifier_key(text)
+        parse_verifier_key(text)
 
 
 @pytest.mark.parametrize(("kind", "length"), [(2, 32), (6, 32), (ED25519, 31), (COSIGNATURE, 33)])
 def test_a_key_of_another_type_or_length_is_none_that_is_used_here(kind: int, length: int) -> None:
     with pytest.raises(InvalidLog, match="neither Ed25519"):
-        verifier_key(str(VerifierKey("a.example/log", kind, bytes(length))))
+        parse_verifier_key(str(VerifierKey("a.example/log", kind, bytes(length))))
 
 
 def test_what_is_not_base64_is_said_to_be_none_and_signatures_alone_are_no_note() -> None:
     with pytest.raises(InvalidLog, match="not base64"):
-        decoded("A")
+        decode_base64("A")
     with pytest.raises(InvalidLog, match="not a note"):
-        parsed(SIGNED.encode())
+        parse_note(SIGNED.encode())
 
 
 SIGNED = NOTE.partition("\n\n")[2]
@@ -99,11 +106,11 @@ SIGNED = NOTE.partition("\n\n")[2]
 )
 def test_what_is_no_note(raw: bytes) -> None:
     with pytest.raises(InvalidLog):
-        parsed(raw)
+        parse_note(raw)
 
 
 def test_the_last_empty_line_ends_the_text_of_a_note() -> None:
-    note = parsed(f"one\n\ntwo\n\n{SIGNED}".encode())
+    note = parse_note(f"one\n\ntwo\n\n{SIGNED}".encode())
 
     assert note.text == "one\n\ntwo\n"
 
@@ -116,11 +123,11 @@ UNSIGNED: dict[str, tuple[Note, VerifierKey, str]] = {
     "by another log": (LOG.note(), Keys("another.example/log", ED25519).public, "is not the key of the log"),
     "by its witness's kind of key": (LOG.note(), WITNESS.public, "is not the key of the log"),
     "a witness in place of the log": (
-        signed(LOG.checkpoint, WITNESS.public, WITNESS.private),
+        sign_checkpoint(LOG.checkpoint, WITNESS.public, WITNESS.private),
         WITNESS.public,
         "is not the key of the log",
     ),
-    "a log for another": (signed(ANOTHER, KEY, LOG.keys.private), KEY, "is not the key of the log"),
+    "a log for another": (sign_checkpoint(ANOTHER, KEY, LOG.keys.private), KEY, "is not the key of the log"),
     "a forged signature in its name": (FORGED, KEY, f"not that of {ORIGIN}"),
 }
 
@@ -128,7 +135,7 @@ UNSIGNED: dict[str, tuple[Note, VerifierKey, str]] = {
 @pytest.mark.parametrize(("note", "key", "why"), UNSIGNED.values(), ids=UNSIGNED)
 def test_a_checkpoint_is_signed_by_its_log_alone(note: Note, key: VerifierKey, why: str) -> None:
     """The key's name is the origin of the log that it signs."""
-    assert check_signed(parsed(str(LOG.note()).encode()), KEY) == LOG.checkpoint
+    assert check_signed(parse_note(str(LOG.note()).encode()), KEY) == LOG.checkpoint
     with pytest.raises(InvalidLog, match=why):
         check_signed(note, key)
 
@@ -158,15 +165,15 @@ def test_what_is_no_checkpoint(text: str) -> None:
 def test_a_witness_says_when_it_saw_which_checkpoint() -> None:
     note = LOG.note(ONE, at=NOW)
 
-    assert cosigned_at(note, ONE.public) == NOW
-    assert cosigned_at(note, TWO.public) is None
+    assert cosignature_time(note, ONE.public) == NOW
+    assert cosignature_time(note, TWO.public) is None
     with pytest.raises(InvalidLog, match="not the key of a witness"):
-        cosigned_at(note, LOG.keys.public)
+        cosignature_time(note, LOG.keys.public)
 
 
 def test_a_cosignature_is_of_one_text_at_one_time() -> None:
     text, fork = LOG.note().text, Log([b"fork"], LOG.keys).note().text
-    value = cosigned(text, ONE.public, ONE.private, NOW).value
+    value = cosign_checkpoint(text, ONE.public, ONE.private, NOW).value
     later = (NOW + 1).to_bytes(8, "big") + value[8:]
 
     for of, wrong, why in (
@@ -175,7 +182,7 @@ def test_a_cosignature_is_of_one_text_at_one_time() -> None:
         (fork, value, "not that of"),
     ):
         with pytest.raises(InvalidLog, match=why):
-            cosigned_at(Note(of, (Signature(ONE.public.name, ONE.public.key_id, wrong),)), ONE.public)
+            cosignature_time(Note(of, (Signature(ONE.public.name, ONE.public.key_id, wrong),)), ONE.public)
 
 
 POLICY = f"""# Two of three, and one that is not needed.
@@ -242,7 +249,7 @@ def test_a_log_that_no_policy_names_is_not_believed() -> None:
 def test_a_signature_of_another_known_log_beside_its_own_takes_nothing_from_a_checkpoint() -> None:
     other = Keys("another.example/log", ED25519)
     both = policy(POLICY.replace("quorum most", f"log {other.public}\nquorum none"))
-    beside = signed(LOG.checkpoint, other.public, other.private).signatures
+    beside = sign_checkpoint(LOG.checkpoint, other.public, other.private).signatures
 
     assert both.check(Note(LOG.note().text, (*beside, *LOG.note().signatures)))[0] == LOG.checkpoint
 
@@ -292,13 +299,13 @@ def proved(index: int) -> Proof:
 def test_extra_data_of_a_proof_is_passed_over() -> None:
     text = str(proved(1)).replace("index 1\n", "extra YWdl\nindex 1\n")
 
-    assert proof(text.encode()) == proved(1)
+    assert parse_proof(text.encode()) == proved(1)
 
 
 @pytest.mark.parametrize("raw", [f"{FORMAT}\n\n{LOG.note()}", f"{FORMAT}\nindex 1\n", FORMAT, ""])
 def test_a_proof_has_an_index_and_a_checkpoint(raw: str) -> None:
     with pytest.raises(InvalidLog, match="not a proof"):
-        proof(raw.encode())
+        parse_proof(raw.encode())
 
 
 @pytest.mark.parametrize(
@@ -318,7 +325,7 @@ def test_a_proof_has_an_index_and_a_checkpoint(raw: str) -> None:
 def test_what_is_no_proof(old: str, new: str) -> None:
     assert old in str(proved(1))
     with pytest.raises(InvalidLog):
-        proof(str(proved(1)).replace(old, new).encode())
+        parse_proof(str(proved(1)).replace(old, new).encode())
 
 
 def test_a_policy_says_where_a_witness_is_asked_and_need_not() -> None:

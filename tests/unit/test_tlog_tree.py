@@ -5,8 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tlog import Log, mth, path, subproof
-from zerotrust.authority.tiles import WIDTH, Edge, bundle, entries_of, grown, read_part, reader, restored
-from zerotrust.authority.tiles import path as file
+from zerotrust.authority.tiles import (
+    WIDTH,
+    Edge,
+    append_entries,
+    decode_bundle,
+    encode_bundle,
+    node_reader,
+    read_part,
+    restore_edge,
+)
+from zerotrust.authority.tiles import tile_path as file
 from zerotrust.tlog.tree import (
     EMPTY,
     InvalidLog,
@@ -46,7 +55,7 @@ def test_the_roots_of_certificate_transparency() -> None:
 
     assert tuple(found) == ROOTS
     assert Log().edge.root == root(0, log.node) == EMPTY
-    assert restored(dict[str, bytes]().__getitem__, 0) == Edge()  # an empty log has no files
+    assert restore_edge(dict[str, bytes]().__getitem__, 0) == Edge()  # an empty log has no files
     assert node_hash(LEAVES[0], LEAVES[1]) != leaf_hash(LEAVES[0] + LEAVES[1])
 
 
@@ -147,19 +156,19 @@ def test_the_paths_of_tiles(level: int | str, index: int, width: int, name: str)
 
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_a_bundle_has_its_entries_and_nothing_else(entries: list[bytes]) -> None:
-    raw = bundle(entries)
+    raw = encode_bundle(entries)
 
-    assert entries_of(raw, len(entries)) == entries
+    assert decode_bundle(raw, len(entries)) == entries
     for wrong, count in [(raw, len(entries) + 1), (raw + b"\0", len(entries)), (raw[:-1], len(entries))]:
         if wrong != raw or count != len(entries):
             with pytest.raises(InvalidLog):
-                entries_of(wrong, count)
+                decode_bundle(wrong, count)
 
 
 def test_an_entry_has_a_bound() -> None:
-    bundle([bytes(65_535)])
+    encode_bundle([bytes(65_535)])
     with pytest.raises(InvalidLog, match="65535"):
-        bundle([bytes(65_536)])
+        encode_bundle([bytes(65_536)])
 
 
 @pytest.mark.parametrize("length", [-1, 1])
@@ -169,18 +178,18 @@ def test_a_tile_of_another_length_is_not_read(spoilt: str, length: int) -> None:
     files = LOG.files | {spoilt: raw[:length] if length < 0 else raw + b"x"}
 
     with pytest.raises(InvalidLog, match=f"{spoilt} has not"):
-        inclusion_proof(0, LONGEST, reader(files.__getitem__, LONGEST))
+        inclusion_proof(0, LONGEST, node_reader(files.__getitem__, LONGEST))
     if spoilt.endswith("3"):
         with pytest.raises(InvalidLog, match=f"{spoilt} has not"):
-            restored(files.__getitem__, LONGEST)
+            restore_edge(files.__getitem__, LONGEST)
 
 
 @pytest.mark.parametrize("level", [0, "entries"])
 def test_a_partial_tile_is_taken_from_the_full_one_that_replaced_it(level: int | str) -> None:
     entries = [b"%d" % number for number in range(WIDTH)]
-    _, part = grown(Edge(), entries[:7])
-    edge, _ = grown(Edge(), entries[:7])
-    _, whole = grown(edge, entries[7:])
+    _, part = append_entries(Edge(), entries[:7])
+    edge, _ = append_entries(Edge(), entries[:7])
+    _, whole = append_entries(edge, entries[7:])
 
     def gone(name: str) -> bytes:
         if name not in whole:

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support.tlog import ORIGIN, Keys, Log
-from zerotrust.authority.cosignature import MAX_REQUEST, NotCosigned, Request, judged, request
-from zerotrust.tlog.checkpoint import Checkpoint, signed
+from zerotrust.authority.cosignature import MAX_REQUEST, NotCosigned, Request, check_request, parse_request
+from zerotrust.tlog.checkpoint import Checkpoint, sign_checkpoint
 from zerotrust.tlog.note import ED25519, Note
 from zerotrust.tlog.tree import consistency_proof
 
@@ -23,7 +23,7 @@ def asked(old: int, log: Log = LOG) -> Request:
 
 def refused(one: Request, held: Checkpoint | None = None) -> NotCosigned:
     with pytest.raises(NotCosigned) as caught:
-        judged(one, KNOWN, {ORIGIN: held} if held else {})
+        check_request(one, KNOWN, {ORIGIN: held} if held else {})
     return caught.value
 
 
@@ -57,7 +57,7 @@ def test_what_is_not_cosigned(one: Request, held: Checkpoint | None, status: int
 
 
 def test_an_empty_log_has_the_root_of_no_other() -> None:
-    note = signed(Checkpoint(ORIGIN, 0, bytes(32)), LOG.keys.public, LOG.keys.private)
+    note = sign_checkpoint(Checkpoint(ORIGIN, 0, bytes(32)), LOG.keys.public, LOG.keys.private)
 
     assert refused(Request(0, (), note)).status == 422
 
@@ -68,9 +68,9 @@ GOOD = str(asked(5))
 def test_a_refusal_says_why_and_a_request_has_a_bound() -> None:
     assert str(refused(asked(5), earlier(7))) == "this witness signed the log last with 7 entries"
     with pytest.raises(NotCosigned, match=f"more than {MAX_REQUEST} bytes"):
-        request(b"old 5\n" + b"A" * MAX_REQUEST)
+        parse_request(b"old 5\n" + b"A" * MAX_REQUEST)
     with pytest.raises(NotCosigned, match="not a request: the old size"):
-        request(b"old 5\n")
+        parse_request(b"old 5\n")
 
 
 @pytest.mark.parametrize(
@@ -90,5 +90,5 @@ def test_a_refusal_says_why_and_a_request_has_a_bound() -> None:
 def test_what_is_no_request(old: str, new: str) -> None:
     assert old in GOOD
     with pytest.raises(NotCosigned) as caught:
-        request(GOOD.replace(old, new).encode())
+        parse_request(GOOD.replace(old, new).encode())
     assert caught.value.status == 400

@@ -27,7 +27,7 @@ from zerotrust.audit.event_types import (
 from zerotrust.audit.forms import sanitize
 from zerotrust.identity import MAX_ACTORS
 from zt.audit.diagram import diagram
-from zt.audit.trail import by_transaction, is_shown, says, trail, users
+from zt.audit.trail import describe, group_by_transaction, is_shown, trail, users
 from zt.terminal import Terminal
 
 GRANTED = Decided(allowed=True, reason="granted", policy=Policy(version="3-a"))
@@ -79,7 +79,7 @@ def test_a_record_of_any_kind_alone_is_no_empty_block(kind: Any) -> None:
 
     *_, last = shown(example).splitlines()
     assert "└── " in last
-    assert says(example) in last or not is_shown(example.data)
+    assert describe(example) in last or not is_shown(example.data)
     assert diagram("one record", [example])
 
 
@@ -134,11 +134,11 @@ def test_an_alarm_of_anybody_but_the_audit_authority_is_not_believed(cause: Alar
 
     for ledger in "spiffe://agents.example/authority/audit", "":
         line: Any = trail([alarm], ledger=ledger).children[0].label
-        assert line.plain.startswith(f"{says(alarm)}, which the audit authority here did not raise")
+        assert line.plain.startswith(f"{describe(alarm)}, which the audit authority here did not raise")
         assert "(recorded by authority/registry)" in line.plain
         assert line.style == "red"
     line = trail([alarm], ledger=REGISTRY).children[0].label
-    assert (line.plain.partition("  ")[0], line.style) == (says(alarm), "green" if cause == "explained" else "red")
+    assert (line.plain.partition("  ")[0], line.style) == (describe(alarm), "green" if cause == "explained" else "red")
 
 
 def test_without_a_trace_each_change_has_a_block_and_counts_have_one() -> None:
@@ -146,7 +146,7 @@ def test_without_a_trace_each_change_has_a_block_and_counts_have_one() -> None:
     data: list[Data] = [change, Counts(), change, Counts()]
     events = [event(one, time=time, span="") for time, one in enumerate(data)]
 
-    assert [[one.time for one in group] for group in by_transaction(events)] == [[0], [1, 3], [2]]
+    assert [[one.time for one in group] for group in group_by_transaction(events)] == [[0], [1, 3], [2]]
 
 
 def test_an_allowed_exchange_and_an_outcome_are_no_lines_of_their_own() -> None:
@@ -244,4 +244,4 @@ def test_the_span_of_another_party_moves_no_record_into_another_transaction() ->
     outcome = event(ended, by=FRONT, time=11)
     lie = said(replace(T0, audience=READER, transaction="x"), time=10)
 
-    assert by_transaction([HONEST[0], lie, outcome]) == [[HONEST[0], outcome], [lie]]
+    assert group_by_transaction([HONEST[0], lie, outcome]) == [[HONEST[0], outcome], [lie]]

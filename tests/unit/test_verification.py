@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.export import hashes_line, hashes_of, lines_of
-from evidence.fault import EXPORT, LOG, Fault, Faulty, named
+from evidence.fault import EXPORT, LOG, Fault, Faulty, identify
 from evidence.verification import Leaf, Verification
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from zerotrust.audit.record import MAX_LINE, Link
@@ -77,7 +77,7 @@ def test_a_hash_that_is_changed_is_told_from_a_leaf_that_is(leaf: int) -> None:
     found = fault(b"".join(lines))
     assert (found.leaf, found.what, found.who) == (leaf, "changed", EXPORT)
     assert "the leaf is the one that was signed" in found.why
-    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
+    assert (found.party, found.record) == (identify(ENTRIES[leaf]) or (None, None))
 
 
 @given(LEAVES)
@@ -88,7 +88,7 @@ def test_a_leaf_that_is_changed_together_with_its_hash_is_named_by_its_journal(l
     )
     lines = [LINES[0], *list(lines_of(BytesIO(other.export())))[1:]]
 
-    name = named(ENTRIES[leaf])
+    name = identify(ENTRIES[leaf])
     if not name:
         assert verified(b"".join(lines))  # nothing was changed
         return
@@ -189,7 +189,7 @@ def test_a_copy_of_another_leaf_in_place_of_one_is_named_by_what_is_gone(leaf: i
         return
     found = fault(b"".join(lines))
     assert (found.leaf, found.what) == (leaf, "changed")
-    assert (found.party, found.record) == (named(ENTRIES[leaf]) or (None, None))
+    assert (found.party, found.record) == (identify(ENTRIES[leaf]) or (None, None))
 
 
 @given(LEAVES, st.integers(1, 9))
@@ -197,7 +197,7 @@ def test_of_several_leaves_that_are_gone_the_first_is_named_if_no_other_record_c
     gone = ENTRIES[leaf : leaf + count]
     found = fault(b"".join(LINES[: FIRST + leaf] + LINES[FIRST + leaf + count :]))
     first = dict[str, int]()
-    for service, number in filter(None, map(named, gone)):
+    for service, number in filter(None, map(identify, gone)):
         first.setdefault(service, number)
 
     assert found.leaf == leaf

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import Attempt, Checks
-from demo.story import TRIED, Done, _tell_of_the_poisoned_report, poisoned
+from demo.story import TRIED, TaskRun, _show_poisoned_report, injected_attempts
 from demo.tokens import tokens_of
 from start.program import console
 from tests.support.told_task import WAYS, event, registry, task
@@ -24,7 +24,7 @@ def test_another_answer_is_told_at_once_and_at_the_end() -> None:
 
     assert "expected 403 policy_denied, answered 200 ok: eve runs a task" in told.get()
     assert re.search(r"✗ +runs a task", told.get())
-    assert checks.close().plain == "1 of 3 checks did not behave as expected: eve runs a task."
+    assert checks.summary().plain == "1 of 3 checks did not behave as expected: eve runs a task."
 
 
 def test_what_the_poisoned_report_tried_counts_only_if_the_right_agent_was_refused_for_the_right_reason() -> None:
@@ -33,7 +33,7 @@ def test_what_the_poisoned_report_tried_counts_only_if_the_right_agent_was_refus
 
     def outcome(token: Caller, reason: str) -> bool:
         decided = Decided(allowed=reason == "granted", reason=reason)
-        return poisoned([event(token, Request(operation=sanitize(tried.operation), decision=decided), 0)])[
+        return injected_attempts([event(token, Request(operation=sanitize(tried.operation), decision=decided), 0)])[
             1
         ].as_expected
 
@@ -48,9 +48,9 @@ def test_what_the_model_did_not_ask_for_counts_only_where_it_obeys_whatever_it_r
     for obeys in (True, False):
         checks = Checks()
         with console.capture() as printed:
-            _tell_of_the_poisoned_report([], checks, obeys=obeys)
+            _show_poisoned_report([], checks, obeys=obeys)
         text = " ".join(printed.get().split())  # whatever the width
-        told[obeys] = (len(checks.made), len(checks.failed), "the model did not ask for it" in text)
+        told[obeys] = (len(checks.made), len(checks.failures), "the model did not ask for it" in text)
         assert ("both agents obeyed" in text) == obeys
 
     assert told == {True: (4, 4, False), False: (0, 0, True)}
@@ -59,4 +59,4 @@ def test_what_the_model_did_not_ask_for_counts_only_where_it_obeys_whatever_it_r
 def test_only_the_script_obeys_whatever_it_reads() -> None:
     names = "scripted", "provider/scripted", "provider/qwen3:8b", "default"
 
-    assert [Done([], name).obeys for name in names] == [True, True, False, False]
+    assert [TaskRun([], name).obeys for name in names] == [True, True, False, False]

@@ -10,7 +10,7 @@ from tests.support.disk import Disk
 from tests.support.tlog import ORIGIN, Keys, Log
 from zerotrust.authority.cosignature import NotCosigned, Request
 from zerotrust.authority.note_key import NoteKeyError
-from zerotrust.durable import written
+from zerotrust.durable import write_file
 from zerotrust.tlog.note import ED25519, Signature
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
 
@@ -131,7 +131,7 @@ async def test_what_stopped_before_its_first_checkpoint_begins_again(
         if {file.name for file in tmp_path.iterdir()} == made:
             raise OSError("stopped")
         calls.append(path.name)
-        written(path, content)
+        write_file(path, content)
 
     for part in "authorities.registry.witness", "zerotrust.authority.note_key":
         monkeypatch.setattr(f"{part}.written", stopping)

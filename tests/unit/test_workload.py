@@ -144,7 +144,7 @@ async def test_where_somebody_cannot_go_on_with_a_new_certificate_the_others_do_
 
     workload.on_renewal(unable)
     workload.on_renewal(told.append)
-    async with workload.opened():
+    async with workload.running():
         await until(lambda: len(told) == 2)
         assert tries == told
         assert workload.svid is told[1]
@@ -158,7 +158,7 @@ async def test_a_process_waits_for_its_first_certificate_and_says_why(
     with pytest.raises(WorkloadError, match=r"no X\.509"):
         assert workload.svid
     before = time.monotonic()
-    async with workload.opened():
+    async with workload.running():
         assert workload.svid.id == f"spiffe://{the_ca().trust_domain}/{PARTY}"
         assert Client.asked == 3
         assert time.monotonic() - before >= 2 * module.SECONDS_BETWEEN_TRIES
@@ -168,7 +168,7 @@ async def test_a_process_waits_for_its_first_certificate_and_says_why(
 
 async def test_whatever_is_sent_counts_at_once_and_whoever_asked_for_it_is_notified(opened: list[Client]) -> None:
     workload, told = Workload(), list[Svid]()
-    async with workload.opened():
+    async with workload.running():
         workload.on_renewal(told.append)
         first, other, between = workload.svid, CA(), CA(above=the_ca())
         sent = [context(), context(the_ca(), other), context(other), context(signed_by=between)]
@@ -190,7 +190,7 @@ async def test_whatever_is_sent_counts_at_once_and_whoever_asked_for_it_is_notif
 
 async def test_where_nothing_is_sent_any_more_another_one_is_asked_for_before_the_end() -> None:
     workload, Client.life = Workload(), 4.0
-    async with workload.opened():
+    async with workload.running():
         first = workload.svid
         await until(lambda: workload._svid is not first)
         assert time.time() < first.not_after
@@ -204,7 +204,7 @@ async def test_what_nobody_could_use_is_no_identity(amiss: str, signing_key: RSA
         Client.life = 121.0
     else:
         Client.key = signing_key
-    opening = asyncio.ensure_future(Workload().opened().__aenter__())
+    opening = asyncio.ensure_future(Workload().running().__aenter__())
     await until(lambda: Client.asked > 1)
     assert not opening.done()
     opening.cancel()
@@ -221,7 +221,7 @@ async def test_a_jwt_svid_that_lives_too_long_is_none() -> None:
 
 async def test_a_certificate_that_has_ended_is_none_and_whoever_gives_them_is_asked_until_there_is_one() -> None:
     workload, Client.life = Workload(), 1.0
-    async with workload.opened():
+    async with workload.running():
         Client.away, Client.life = Client.asked + 1000, 120.0
         first = workload.svid
         await until(lambda: time.time() > first.not_after)

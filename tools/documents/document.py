@@ -27,7 +27,7 @@ def size(text: str) -> int:
     return len(to_json(text))
 
 
-def _fitting(text: str) -> str:
+def _check_size(text: str) -> str:
     if size(text) > MAX_TEXT:  # control: document-size
         raise ValueError("too long")
     return text
@@ -35,7 +35,7 @@ def _fitting(text: str) -> str:
 
 Id = Annotated[str, Field(max_length=MAX_ID)]
 Title = Annotated[str, Field(max_length=MAX_TITLE)]
-Text = Annotated[str, Field(json_schema_extra={"maxLength": MAX_TEXT}), AfterValidator(_fitting)]
+Text = Annotated[str, Field(json_schema_extra={"maxLength": MAX_TEXT}), AfterValidator(_check_size)]
 
 
 class Entry(BaseModel):
@@ -66,7 +66,7 @@ def digest(document: "Document") -> str:
     return hashlib.sha256(orjson.dumps(document.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def absent(name: str) -> Document:
+def absent_document(name: str) -> Document:
     """Return a stand-in for a document that does not exist, for the decision about it: no caller is allowed."""
     return Document(id=name, title="", department="", state="absent", owner="", text="")
 

@@ -24,7 +24,7 @@ def create_app(service: Service) -> ASGIApp:
     """The documents tool, guarded."""
     store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
     declare(server, service, store)
-    return service.guard(tool_app(service, server, store.opened()), ROUTES, **GUARD_ARGUMENTS)
+    return service.guard(tool_app(service, server, store.open()), ROUTES, **GUARD_ARGUMENTS)
 
 
 if __name__ == "__main__":

@@ -78,13 +78,13 @@ class Store(Shielding):
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def open(self) -> AsyncIterator[None]:
         """Open the database; fill a new one with the documents of `seed.yaml`."""
         try:
             await self._fill()
             yield
         finally:
-            await self.ended()
+            await self.wait_until_done()
             await self._engine.dispose()
 
     @shielded
@@ -145,14 +145,14 @@ class Store(Shielding):
         """
         async with self._writing() as connection:
             await _check_room(connection, before.model_copy(update={"text": text}))
-            result = await connection.execute(update(_documents).where(_unchanged(before)).values(text=text))
+            result = await connection.execute(update(_documents).where(_is_unchanged(before)).values(text=text))
             return result.rowcount == 1
 
     @shielded
     async def remove(self, before: Document) -> bool:
         """Delete a document, if it has not changed since the decision; return whether it was done."""
         async with self._writing() as connection:
-            result = await connection.execute(delete(_documents).where(_unchanged(before)))
+            result = await connection.execute(delete(_documents).where(_is_unchanged(before)))
             return result.rowcount == 1
 
     @asynccontextmanager
@@ -166,7 +166,7 @@ class Store(Shielding):
             raise ToolError("nothing was written: the documents cannot be written now") from error
 
 
-def _unchanged(before: Document) -> ColumnElement[bool]:
+def _is_unchanged(before: Document) -> ColumnElement[bool]:
     # control: document-unchanged-since-decision
     return and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
 

@@ -11,7 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 
-from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent, digest, new_id, size
+from tools.documents.document import MAX_TEXT, Document, Entry, Id, Text, Title, absent_document, digest, new_id, size
 from tools.documents.store import Store
 from zerotrust.audit.event_parts import Effect
 from zerotrust.context import current_principal
@@ -44,7 +44,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         # Decide about a document that does not exist as well: the same steps, the same record, and so the same time.
         found = await store.find(name)
         missing = ToolError(f"there is no document {name} that this call may {action.partition('.')[2]}")
-        document = found or absent(name)
+        document = found or absent_document(name)
         resource, done = document.as_resource(), effect(document) if effect else None
         # For whom an agent may read the document, it is told that a rule refuses; for anybody else, there is none.
         known = await service.permitted("document.read", [document], Document.as_resource, scope=TOOLS["read"])

@@ -76,7 +76,7 @@ def as_json(card: AgentCard) -> dict[str, Any]:
     return sent
 
 
-def signed_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
+def sign_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
     """Return a card as it is sent, with a signature that is valid until this SVID expires."""
     unsigned = as_json(card)
     header = {"typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(one) for one in svid.chain]}

@@ -7,7 +7,7 @@ from a2a.types import Role, SendMessageRequest
 from a2a.utils.errors import A2AError
 
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, check_card
-from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError, refused, unreached
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError, no_answer_error, refusal_error
 from zerotrust.adapters.model_choice import DEFAULT_MODEL
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
@@ -41,7 +41,9 @@ async def check_agent(service: Service, name: str) -> None:
         if status == 503:
             raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: status {status}")
         if status in (401, 403):  # it refuses this party, which says nothing against its card
-            raise PeerError(refused(name, httpx.Response(status, content=sent)).message)  # the agent has done nothing
+            raise PeerError(
+                refusal_error(name, httpx.Response(status, content=sent)).message
+            )  # the agent has done nothing
         until = check_card(sent, signer=signer, digest=good[1], own=own, now=service.clock())
     except (httpx.HTTPError, WorkloadError) as error:
         raise Denied(Reason.PEER_UNAVAILABLE, f"{name}: {error}") from error
@@ -78,7 +80,7 @@ async def ask_agent(
             raise
         raise PeerError(f"{name}: gave no answer ({error.public_reason})", unclear=True) from error
     except A2AClientError as error:
-        raise _unanswered(name, error) from error
+        raise _invalid_answer_error(name, error) from error
     except A2AError as error:
         raise PeerError(f"{name}: {cut(str(error), LONGEST_REFUSAL)}", unclear=True) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the SDK's, and ours
@@ -93,11 +95,11 @@ async def ask_agent(
     return answer
 
 
-def _unanswered(name: str, error: A2AClientError) -> PeerError:
+def _invalid_answer_error(name: str, error: A2AClientError) -> PeerError:
     """Return the error for a party that gave no valid answer."""
     cause = error.__cause__
     if isinstance(cause, httpx.TransportError):
-        return unreached(name, cause)
+        return no_answer_error(name, cause)
     if not isinstance(cause, httpx.HTTPStatusError):
         return PeerError(f"{name}: {NONSENSE}", unclear=True)
-    return refused(name, cause.response)
+    return refusal_error(name, cause.response)

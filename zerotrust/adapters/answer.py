@@ -58,13 +58,13 @@ def outage_of(refusal: Denied) -> Outage:
     return "unavailable" if refusal.status == 503 else ""
 
 
-def untouched(problem: Mapping[str, Any]) -> bool:
+def no_effect(problem: Mapping[str, Any]) -> bool:
     """Return whether a refusal says that the call has not taken effect."""
     reason = str(problem.get("reason"))
     return reason in UNTOUCHED and problem.get("begun", False) is False
 
 
-def refused(name: str, answer: httpx.Response, *, acts: bool = True) -> PeerError:
+def refusal_error(name: str, answer: httpx.Response, *, acts: bool = True) -> PeerError:
     """Return the error for a party that answered with an error.
 
     `acts`: a call of that party may have an effect.  A call of a model has none, so none is unclear.
@@ -73,7 +73,7 @@ def refused(name: str, answer: httpx.Response, *, acts: bool = True) -> PeerErro
     try:
         problem = answer.json()
         problem = problem["error"]["data"] if "jsonrpc" in problem else problem
-        told, unclear = f"refused with {status}, {cut(str(problem['reason']), LONGEST_REFUSAL)}", not untouched(problem)
+        told, unclear = f"refused with {status}, {cut(str(problem['reason']), LONGEST_REFUSAL)}", not no_effect(problem)
     except (ValueError, KeyError, TypeError, AttributeError):
         told, unclear = f"answered with status {status}", True
     unclear = unclear and acts
@@ -87,7 +87,7 @@ def refused(name: str, answer: httpx.Response, *, acts: bool = True) -> PeerErro
     return PeerError(f"{name}: {told}", unclear=unclear, outage=outage)
 
 
-def unreached(name: str, error: httpx.TransportError) -> PeerError:
+def no_answer_error(name: str, error: httpx.TransportError) -> PeerError:
     """Return the error for a party that did not answer: the request may have reached it, or not."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return PeerError(f"{name}: could not be reached", outage="unavailable")

@@ -28,6 +28,6 @@ def ask_for_model(name: str) -> None:
     _asked.set(model_name(name))
 
 
-def asked_model() -> str:
+def requested_model() -> str:
     """Return the name of the model that this task is to ask for."""
     return _asked.get()

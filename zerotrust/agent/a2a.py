@@ -40,7 +40,7 @@ from zerotrust.adapters.agent_card import (
     OUTPUT_MODES,
     PATH,
     agent_card,
-    signed_card,
+    sign_card,
 )
 from zerotrust.adapters.answer import Answer, PeerError, outage_of
 from zerotrust.adapters.model_choice import DEFAULT_MODEL, ask_for_model
@@ -67,7 +67,7 @@ def agent_app(
 
     @app.get(CARD_PATH)
     async def signed() -> dict[str, Any]:
-        return signed_card(card, service.workload.svid)  # with the current SVID, with which the signature expires
+        return sign_card(card, service.workload.svid)  # with the current SVID, with which the signature expires
 
     return app
 
@@ -102,14 +102,14 @@ class _Executor(AgentExecutor):
         raise UnsupportedOperationError
 
 
-def _accepted(mode: str, wanted: Collection[str]) -> bool:
+def _accepts(mode: str, wanted: Collection[str]) -> bool:
     """Return whether a caller accepts parts of that media type; without a list, it accepts all."""
     return not wanted or not {mode, f"{mode.partition('/')[0]}/*", "*/*"}.isdisjoint(wanted)
 
 
 def _parts(found: Answer, wanted: Collection[str]) -> list[Part]:
     """Return an answer in the media types that the caller accepts (A2A 1.0 section 3.2.2)."""
-    text, data = (_accepted(mode, wanted) for mode in OUTPUT_MODES)
+    text, data = (_accepts(mode, wanted) for mode in OUTPUT_MODES)
     account = found.model_dump(mode="json", exclude={"text"} if text else None)
     return [*([new_text_part(found.text)] if text else []), *([new_data_part(account)] if data else [])]
 
@@ -120,7 +120,7 @@ class _Handler(DefaultRequestHandler):
         that cannot be answered, or whose model has no name of one.
         """
         readable = (part.HasField("text") and part.media_type in {"", *INPUT_MODES} for part in params.message.parts)
-        answerable = (_accepted(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
+        answerable = (_accepts(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
         if not all(readable) or not any(answerable):
             raise ContentTypeNotSupportedError
         try:
@@ -142,7 +142,7 @@ class _Dispatcher(JsonRpcDispatcher):
             given = json.loads(body)
             if len(str(given.get("id"))) > LONGEST_ID:
                 raise Denied(Reason.MALFORMED_BODY, "an id too long")
-            if wrong := self._wrong(given):
+            if wrong := self._form_error(given):
                 return self._generate_error_response(request_id(given), wrong)
         works: set[asyncio.Future[Answer]] = set()
         _works.set(works)
@@ -154,7 +154,7 @@ class _Dispatcher(JsonRpcDispatcher):
                 working.cancel()
             raise
 
-    def _wrong(self, given: Mapping[str, Any]) -> A2AError | None:
+    def _form_error(self, given: Mapping[str, Any]) -> A2AError | None:
         """Return the error in the form of a request (JSON-RPC 2.0 section 4), which the SDK would log verbatim."""
         method, params = given.get("method"), given.get("params", {})
         named = isinstance(method, str) and bool(method) and not method.startswith("rpc.")

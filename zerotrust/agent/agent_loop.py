@@ -77,7 +77,7 @@ async def run_tool_loop(
     left = current_principal().expires_at - time.time() - SECONDS_TO_REPORT
     until = asyncio.get_running_loop().time() + min(MAX_SECONDS, left)
     first, _ = await asyncio.gather(tool_token(), model_token())  # both at once, if they have to be exchanged
-    talk = _Talk(messages, await tools.offered(first), tools, tool_token, until)
+    talk = _Talk(messages, await tools.list_tools(first), tools, tool_token, until)
     idle = 0
     try:
         for _ in range(MAX_TURNS):
@@ -109,7 +109,7 @@ class _Talk:
         self._made, self._succeeded = Counter[str](), set[str]()
         self._done, self._failed, self._unclear = list[str](), list[str](), list[str]()
         for message in messages:
-            self._take(message)
+            self._reserve(message)
 
     def account(self, *, text: str = "", broken: str = "", outage: Outage = "") -> Answer:
         """Return the answer, with the account of the calls."""
@@ -126,7 +126,7 @@ class _Talk:
             raise PeerError(NO_TOKENS)
         try:
             async with asyncio.timeout_at(self._until):
-                reply = await model.reply(self._messages, self._offer.tools, await _valid(token, model.name))
+                reply = await model.reply(self._messages, self._offer.tools, await _get_token(token, model.name))
         except TimeoutError as error:
             raise PeerError(NO_TIME) from error
         # A server may say too little, or nothing.
@@ -134,7 +134,7 @@ class _Talk:
         self._tokens += max(reply.tokens, (MAX_CONVERSATION - self._room) // BYTES_PER_TOKEN)
         calls = [
             {"id": own, "type": "function", "function": {"name": _plain(call.name), "arguments": _json(call)}}
-            for own, call in self._numbered(reply)
+            for own, call in self._with_ids(reply)
         ]
         self._add({"role": "assistant", "content": reply.text or None, "tool_calls": calls})
         return reply
@@ -144,18 +144,18 @@ class _Talk:
 
         Return how many were made.  Raises `PeerError` if the tool is unavailable, and if no room or time is left.
         """
-        return sum([await self._call(own, call) for own, call in self._numbered(reply)])
+        return sum([await self._call(own, call) for own, call in self._with_ids(reply)])
 
-    def _numbered(self, reply: Reply) -> list[tuple[str, Call]]:
+    def _with_ids(self, reply: Reply) -> list[tuple[str, Call]]:
         """Return the calls of a reply, with ids of ours: models leave them out, and use one twice."""
         return [(f"call-{self._calls + number}", call) for number, call in enumerate(reply.calls, 1)]
 
     def _add(self, message: dict[str, Any]) -> None:
         """Add a message.  Raises `PeerError` if there is no room for it."""
-        self._take(message)
+        self._reserve(message)
         self._messages.append(message)
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _reserve(self, message: dict[str, Any]) -> None:
         self._room -= _size(message)
         if self._room < 0:
             raise PeerError(NO_ROOM)
@@ -170,16 +170,16 @@ class _Talk:
             self._answer(own, f"refused ({TOO_MANY})")
             return False
         what = f"{call.name} {json.dumps(call.arguments)}"
-        if wrong := self._wrong(call):
+        if wrong := self._objection(call):
             self._failed.append(_failure(what, wrong))
             self._answer(own, wrong)
             return False
         self._made[_key(call)] += 1
         try:
-            token = await _valid(self._tool_token, self._tools.name)
+            token = await _get_token(self._tool_token, self._tools.name)
             if asyncio.get_running_loop().time() >= self._until:
                 raise PeerError(NO_TIME)
-            said, did = await self._in_time(self._tools.call(call.name, call.arguments, token))
+            said, did = await self._await_result(self._tools.call(call.name, call.arguments, token))
         except PeerError as error:
             (self._unclear if error.unclear else self._failed).append(_failure(what, error.message))
             raise
@@ -196,7 +196,7 @@ class _Talk:
         self._answer(own, said)
         return True
 
-    async def _in_time(self, calling: Awaitable[tuple[str, bool]]) -> tuple[str, bool]:
+    async def _await_result(self, calling: Awaitable[tuple[str, bool]]) -> tuple[str, bool]:
         """Return the result of a call that has begun.  Raises `PeerError` shortly before the caller stops waiting."""
         try:
             async with asyncio.timeout_at(self._until + SECONDS_TO_REPORT - 2 * REPORTING_MARGIN):
@@ -204,7 +204,7 @@ class _Talk:
         except TimeoutError as error:
             raise PeerError(f"{self._tools.name}: gave no answer in time", unclear=True, outage="late") from error
 
-    def _wrong(self, call: Call) -> str:
+    def _objection(self, call: Call) -> str:
         """Return why a call is not made, if it is not.
 
         A call that changes something and has succeeded is not repeated: a model that asks for it again has forgotten
@@ -220,7 +220,7 @@ class _Talk:
         return ""
 
 
-async def _valid(token: TokenSource, party: str) -> ExchangedToken:
+async def _get_token(token: TokenSource, party: str) -> ExchangedToken:
     """Return a token for the next call of a party.
 
     Raises `PeerError` where `Denied` would lose the account of what was done.

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, PeerError, outage_of, refused, unreached
-from zerotrust.adapters.model_choice import asked_model
+from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, PeerError, no_answer_error, outage_of, refusal_error
+from zerotrust.adapters.model_choice import requested_model
 from zerotrust.decision import Denied
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.bounded import cut
@@ -67,7 +67,7 @@ class ModelClient:
 
     async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
         """Return the next message of the model that the task asks for.  Raises `PeerError`, also for an invalid one."""
-        body = {"model": asked_model(), "messages": messages, "tools": tools}
+        body = {"model": requested_model(), "messages": messages, "tools": tools}
         url = f"{self._service.addresses[self.name]}/v1/chat/completions"
         try:
             with calling_with(token):
@@ -75,9 +75,9 @@ class ModelClient:
             answer.raise_for_status()
             return read_reply(answer.content)
         except httpx.HTTPStatusError as error:
-            raise _refused(self.name, error.response) from error
+            raise _refusal_error(self.name, error.response) from error
         except httpx.TransportError as error:
-            raise unreached(self.name, error) from error
+            raise no_answer_error(self.name, error) from error
         except Denied as error:
             raise PeerError(f"{self.name}: {error.public_reason}", outage=outage_of(error)) from error
         except (ValueError, LookupError, TypeError) as error:
@@ -121,9 +121,9 @@ def _call(entry: Any) -> Call:
         return Call(name, {}, "the arguments are no JSON object")
 
 
-def _refused(party: str, answer: httpx.Response) -> PeerError:
+def _refusal_error(party: str, answer: httpx.Response) -> PeerError:
     """Return the error for a refusal, with words for what a user can understand."""
-    error = refused(party, answer, acts=False)
+    error = refusal_error(party, answer, acts=False)
     try:
         words = _IN_WORDS[answer.json()["error"]["code"]]
     except (ValueError, LookupError, TypeError):

@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Tool
 
-from zerotrust.adapters.answer import LONGEST_REFUSAL, Outage, PeerError, untouched
+from zerotrust.adapters.answer import LONGEST_REFUSAL, Outage, PeerError, no_effect
 from zerotrust.adapters.digests import tool_digest
 from zerotrust.decision import WHENEVER, Reason
 from zerotrust.issuer.exchange import ExchangedToken
@@ -49,7 +49,7 @@ class ToolClient:
         """The approval and the tools that were compared last, and were the same."""
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def open(self) -> AsyncIterator[None]:
         """Open the client while the app runs; nothing is sent before the first call.
 
         An answer that comes while the SDK closes finds its stream closed: no call waits for it any more.
@@ -62,7 +62,7 @@ class ToolClient:
         except* BrokenResourceError:
             pass
 
-    async def offered(self, token: ExchangedToken) -> Offer:
+    async def list_tools(self, token: ExchangedToken) -> Offer:
         """Return the tools that the holder of `token` may call.
 
         Raises `PeerError`, and `Denied` if they are not as approved.
@@ -72,7 +72,7 @@ class ToolClient:
             with calling_with(token):
                 listed = (await self._client.list_tools()).tools
         except MCPError as error:
-            raise _refused(self.name, error) from error
+            raise _refusal_error(self.name, error) from error
         await self._check(listed)
         return Offer(
             [
@@ -107,20 +107,20 @@ class ToolClient:
                 result = await self._client.call_tool(name, arguments)
         except MCPError as error:
             reason = _reason(error)
-            if error.error.code != INVALID_PARAMS and not untouched(_problem(error)):
+            if error.error.code != INVALID_PARAMS and not no_effect(_problem(error)):
                 raise PeerError(f"{self.name}: gave no answer ({reason})", unclear=True) from error
             if reason in AWAY:
-                raise _refused(self.name, error) from error
+                raise _refusal_error(self.name, error) from error
             return f"refused ({reason})", False
         text = "\n".join(part.text for part in result.content if part.type == "text")
         return text, not result.is_error
 
 
-def _refused(name: str, error: MCPError) -> PeerError:
+def _refusal_error(name: str, error: MCPError) -> PeerError:
     """Return the error for a refusal that leaves nothing unclear."""
     reason = _reason(error)
     outage: Outage = "unavailable" if reason in _NOT_NOW else ""
-    if not untouched(_problem(error)):
+    if not no_effect(_problem(error)):
         outage = "no_answer"
     return PeerError(f"{name}: refused ({reason})", outage=outage)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, event_of, followed, link_before, link_of
+from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, event_of, last_link, link_before, link_of
 
 _DIGITS = 16
 """Of a segment's number, so that the order of names is the order of records."""
@@ -25,7 +25,7 @@ def events(path: Path) -> Iterator[AuditEvent]:
 def lines(path: Path) -> Iterator[bytes]:
     """Yield the complete lines of a journal, the oldest first."""
     with path.open("rb") as newest:  # before the others are listed: what is closed meanwhile is one of them
-        for segment in closed_before(path, newest):
+        for segment in closed_segments_before(path, newest):
             yield from segment_lines(segment)
         yield from _lines(newest)
 
@@ -36,19 +36,19 @@ def segment_lines(segment: Path) -> Iterator[bytes]:
         yield from _lines(file)
 
 
-def closed(path: Path) -> list[Path]:
+def closed_segments(path: Path) -> list[Path]:
     """Return the older segments of a journal, the oldest first."""
     digits = "[0-9]" * _DIGITS
     return sorted(path.parent.glob(f"{path.name}.{digits}"))
 
 
-def closed_before(path: Path, newest: IO[bytes]) -> list[Path]:
+def closed_segments_before(path: Path, newest: IO[bytes]) -> list[Path]:
     """Return the segments before one that was opened as the newest; what follows it was begun after that."""
     opened = os.fstat(newest.fileno())
-    return [*takewhile(lambda segment: not os.path.samestat(segment.stat(), opened), closed(path))]
+    return [*takewhile(lambda segment: not os.path.samestat(segment.stat(), opened), closed_segments(path))]
 
 
-def first_of(segment: Path) -> int:
+def first_number(segment: Path) -> int:
     """Return the number of an older segment's first record, which its name has."""
     return int(segment.suffix[1:])
 
@@ -58,7 +58,7 @@ def segment_path(path: Path, first: int) -> Path:
     return path.with_name(f"{path.name}.{first:0{_DIGITS}}")
 
 
-def stands_at(segment: Path) -> Link:
+def link_at_end(segment: Path) -> Link:
     """Return where the chain stands at the end of an older segment, of which only the last line is read.
 
     Raises `ValueError` if that is no record.
@@ -76,13 +76,13 @@ def last_line(segment: Path) -> bytes:
         return file.read().removesuffix(b"\n").rpartition(b"\n")[2]
 
 
-def begins_after(path: Path) -> Link:
+def link_before_oldest(path: Path) -> Link:
     """Return where the chain stood before the oldest record that is here, by that record's own word.
 
     That is the genesis, unless older segments were deleted because the audit log has them.  Raises `ValueError` if the
     oldest segment does not begin with the record that its name says.
     """
-    older = closed(path)
+    older = closed_segments(path)
     if not older:
         return GENESIS
     link = link_before(next(segment_lines(older[0]), b""))
@@ -98,11 +98,11 @@ def first_bad_record(path: Path) -> int:
     the journal.  Nor can the first ones, if they are here no longer: the audit log has them.
     """
     try:
-        before = begins_after(path)
+        before = link_before_oldest(path)
     except ValueError:
-        return first_of(closed(path)[0])
+        return first_number(closed_segments(path)[0])
     try:
-        followed(before, lines(path))
+        last_link(before, lines(path))
     except ChangedRecord as changed:
         return changed.number
     return 0

@@ -59,7 +59,7 @@ class CallCounter:
             origin = "others"
         self._unverified[origin, reason] += 1
 
-    def repeated(self, subject: str | None, party: str | None, peer: str | None, reason: str, route: str) -> bool:
+    def count_verified(self, subject: str | None, party: str | None, peer: str | None, reason: str, route: str) -> bool:
         """Count a call of a verified caller.  Return True if the count is enough, False to record the call in full.
 
         `party` is the one that the token was issued to, `peer` the one that presented it.  They differ if a token was
@@ -74,7 +74,7 @@ class CallCounter:
             )
         else:
             self._begin()
-        return _counted(counted, (subject, party, peer, reason, route))  # control: repeated-calls-only-counted
+        return _count(counted, (subject, party, peer, reason, route))  # control: repeated-calls-only-counted
 
     async def flush(self) -> None:
         """Write the counts now.  Raises `JournalError`."""
@@ -110,7 +110,7 @@ class CallCounter:
         return [self._recorder.append(part) for part in parts]
 
 
-def _counted(counted: Counter[What], what: What) -> bool:
+def _count(counted: Counter[What], what: What) -> bool:
     """Count a call.  Return whether as many like it were recorded in full as may be."""
     if what not in counted and len(counted) >= MAX_REPEATED:
         what = ("others", "others", "others", what[3], "others")

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import orjson
 
-from zerotrust.audit.chain import closed, first_of, last_line
+from zerotrust.audit.chain import closed_segments, first_number, last_line
 from zerotrust.audit.ledger import Ledger, NotDelivered
 from zerotrust.audit.record import link_of
-from zerotrust.durable import synced, written
+from zerotrust.durable import sync_folder, write_file
 from zerotrust.errors import ZeroTrustError
 from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
-from zerotrust.tlog.note import parsed
+from zerotrust.tlog.note import parse_note
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import EMPTY, InvalidLog, check_consistency
 
@@ -49,7 +49,7 @@ class _Seen:
 
     def last(self, origin: str) -> Checkpoint:
         """Return the checkpoint of the last proof, of which the signatures were verified."""
-        note = parsed(self.checkpoint.encode()) if self.checkpoint else None
+        note = parse_note(self.checkpoint.encode()) if self.checkpoint else None
         return checkpoint_of(note) if note else Checkpoint(origin, 0, EMPTY)
 
 
@@ -71,8 +71,8 @@ class Deletion:
         """Return the closed segments whose records were all delivered, but for the newest `KEPT`.  Blocks."""
         if self._clock() < self._not_before:
             return []
-        of_age = closed(self._path)[: 1 - KEPT]
-        return [segment for segment, next_one in pairwise(of_age) if first_of(next_one) - 1 <= delivered]
+        of_age = closed_segments(self._path)[: 1 - KEPT]
+        return [segment for segment, next_one in pairwise(of_age) if first_number(next_one) - 1 <= delivered]
 
     async def delete(self, segment: Path) -> None:
         """Delete a segment, if the log has it.  Raises `NotProven`, and then nothing is tried for some time."""
@@ -103,5 +103,5 @@ class Deletion:
             raise InvalidLog(f"{self._file} is not what this program wrote: remove it") from error
 
     def _keep(self, seen: _Seen) -> None:
-        written(self._file, orjson.dumps(seen))
-        synced(self._file.parent)
+        write_file(self._file, orjson.dumps(seen))
+        sync_folder(self._file.parent)

@@ -93,14 +93,14 @@ class Delivery:
                     await self._committed.wait()
                     await asyncio.sleep(GATHER)
                     continue
-                there = await self._handed_over(await tail.lines(last), there)
+                there = await self._hand_over(await tail.lines(last), there)
                 self._delivered = there.records
                 self._note_progress()
                 await self._delete(there.records)
                 if there.records == last:
                     await asyncio.sleep(BETWEEN)
 
-    async def _handed_over(self, lines: list[bytes], there: Link) -> Link:
+    async def _hand_over(self, lines: list[bytes], there: Link) -> Link:
         """Hand lines over.  Raises `NotDelivered`, also if the log then says something else than that it has them."""
         expected = Link(there.records + len(lines), hash_of(lines[-1]))
         if await self._ledger.take(lines) != expected:

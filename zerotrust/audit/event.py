@@ -61,7 +61,7 @@ def _reader() -> TypeAdapter[AuditEvent]:
 _FORMS = {"attributes": NAME, "kind": NAME, "permission": NAME, "scopes": NAME, "reason": CODE}
 
 
-def misnamed(part: Shape) -> str:
+def misnamed_field(part: Shape) -> str:
     """Return the first field of an event, or of a part of it, with a name that no party writes; empty if there is none.
 
     Schema 1 has no form for names.  So the audit log asks this of what it takes, and readers of older records do not.
@@ -70,7 +70,7 @@ def misnamed(part: Shape) -> str:
         value = getattr(part, field)
         for one in value if isinstance(value, tuple | dict) else (value,):
             if isinstance(one, Shape):
-                if found := misnamed(one):
+                if found := misnamed_field(one):
                     return found
             elif one is not None and field in _FORMS and not _FORMS[field].fullmatch(one):
                 return field

@@ -18,7 +18,7 @@ from zerotrust.audit.forms import (
     SpanId,
     SpiffeId,
     TraceId,
-    named,
+    as_name,
     sanitize,
 )
 from zerotrust.decision import Decision
@@ -95,17 +95,17 @@ class Caller(Shape):
     def of(cls, principal: Principal) -> "Caller":
         """Return the caller of a principal; times become microseconds."""
         content = {name: getattr(principal, name) for name in cls.__slots__}
-        content |= {"scopes": tuple(sorted(map(named, principal.scopes))), "groups": tuple(sorted(principal.groups))}
+        content |= {"scopes": tuple(sorted(map(as_name, principal.scopes))), "groups": tuple(sorted(principal.groups))}
         content |= {name: content[name] * MICROSECONDS for name in ("chain_started_at", "issued_at", "expires_at")}
         return cls(**content)
 
     def members(self) -> orjson.Fragment:
         """Return the canonical bytes, which are the same in all records of a token."""
-        return _described(self)
+        return _as_fragment(self)
 
 
 @lru_cache(DESCRIBED)
-def _described(caller: Caller) -> orjson.Fragment:
+def _as_fragment(caller: Caller) -> orjson.Fragment:
     return orjson.Fragment(canonical(Shape.members(caller)))
 
 

@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"eyJ[\w.-]*")
 """A JWT: it begins with `{"` in base64."""
 
 
-def named(text: str) -> str:
+def as_name(text: str) -> str:
     """Return a name in the form that the audit log takes: each other character becomes `_`."""
     return text if NAME.fullmatch(text) else re.sub(r"[^\x21\x23-\x5b\x5d-\x7e]", "_", text) or "_"
 

@@ -73,7 +73,7 @@ class Journal:
         """Call `wake` after the next commit, once, from any thread."""
         self._segments.on_commit(wake)
 
-    def ride(self, event: bytes) -> None:
+    def append_lazily(self, event: bytes) -> None:
         """Queue an event that no caller waits for; it is written with the next commit.
 
         If there is none within twice `RIDE_WITHIN`, it gets its own.  It is lost if the journal fails permanently.

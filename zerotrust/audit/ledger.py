@@ -12,8 +12,8 @@ from zerotrust.audit.record import Link
 from zerotrust.errors import ZeroTrustError
 from zerotrust.limits.answers import ask
 from zerotrust.limits.strict_json import strict_object
-from zerotrust.tlog.note import MAX_NOTE, decoded
-from zerotrust.tlog.proof import Proof, proof
+from zerotrust.tlog.note import MAX_NOTE, decode_base64
+from zerotrust.tlog.proof import Proof, parse_proof
 
 PATH = "/journal"
 CHANGED = "journal_changed"
@@ -47,11 +47,11 @@ class InLog(NamedTuple):
         return orjson.dumps({"grown": grown, "proof": str(self.proof)})
 
 
-def in_log(raw: bytes) -> InLog:
+def parse_in_log(raw: bytes) -> InLog:
     """Parse it as it travels.  Raises `ValueError`."""
     try:
         said = strict_object(raw)
-        return InLog(proof(said["proof"].encode()), tuple(map(decoded, said["grown"])))
+        return InLog(parse_proof(said["proof"].encode()), tuple(map(decode_base64, said["grown"])))
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError("not a proof of the audit log") from error
 
@@ -77,13 +77,13 @@ class RemoteLedger:
 
     async def position(self) -> Link:
         """Return where the log stands with the journal.  Raises `NotDelivered`."""
-        return await self._asked(httpx.Request("GET", self._url))
+        return await self._request(httpx.Request("GET", self._url))
 
     async def take(self, lines: Sequence[bytes]) -> Link:
         """Send further lines, and return where it stands when they are published.  Raises `NotDelivered`."""
         body = b"".join(line + b"\n" for line in lines)
         headers = {"content-type": "application/jsonl"}
-        return await self._asked(httpx.Request("POST", self._url, content=body, headers=headers))
+        return await self._request(httpx.Request("POST", self._url, content=body, headers=headers))
 
     async def proof(self, number: int, since: int) -> InLog:
         """Return the proof for a record, and how the log grew since it had `since` leaves.  Raises `NotDelivered`."""
@@ -94,11 +94,11 @@ class RemoteLedger:
         if status != 200:
             raise NotDelivered(f"the log does not prove that it has record {number}: {status}")
         try:
-            return in_log(answer)
+            return parse_in_log(answer)
         except ValueError as error:
             raise NotDelivered(f"the log does not prove that it has record {number}: {error}") from error
 
-    async def _asked(self, request: httpx.Request) -> Link:
+    async def _request(self, request: httpx.Request) -> Link:
         try:
             answer = await self._http.send(request)
         except httpx.HTTPError as error:
@@ -124,7 +124,7 @@ def _wait(answer: httpx.Response) -> float:
     return min(float(said), _MOST_WAIT) if re.fullmatch(r"[0-9]{1,4}", said) else 0.0
 
 
-async def published_policy(http: httpx.AsyncClient, registry: str) -> str:
+async def fetch_policy(http: httpx.AsyncClient, registry: str) -> str:
     """Return which log and which witnesses to believe, as the registry at this address says.  Raises `NotDelivered`."""
     try:
         status, answer = await ask(http, "GET", f"{registry}/audit-policy", most=MAX_NOTE)

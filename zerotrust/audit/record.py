@@ -33,7 +33,7 @@ class ChangedRecord(ZeroTrustError, ValueError):
         self.number = number
 
 
-def after(link: Link, line: bytes) -> Link:
+def next_link(link: Link, line: bytes) -> Link:
     """Return where the chain stands after a line.  Raises `ChangedRecord` if the line does not continue it."""
     record = _RECORD.fullmatch(line)
     if not record or int(record[2]) != link.records + 1:
@@ -48,21 +48,21 @@ def hash_of(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def followed(link: Link, chain: Iterable[bytes]) -> Link:
+def last_link(link: Link, chain: Iterable[bytes]) -> Link:
     """Return where the chain stands after these lines.  Raises `ChangedRecord`."""
     for line in chain:
-        link = after(link, line)
+        link = next_link(link, line)
     return link
 
 
 def link_of(line: bytes) -> Link:
     """Return where the chain stands after a line that nobody compares with the one before.  Raises `ValueError`."""
-    return Link(int(_matched(line)[2]), hash_of(line))
+    return Link(int(_match(line)[2]), hash_of(line))
 
 
 def link_before(line: bytes) -> Link:
     """Return where the chain stood before a line, which nobody compares with the one before.  Raises `ValueError`."""
-    record = _matched(line)
+    record = _match(line)
     return Link(int(record[2]) - 1, record[3].decode())
 
 
@@ -73,7 +73,7 @@ def line_of(event: bytes, before: Link) -> bytes:
 
 def content_of(line: bytes) -> bytes:
     """Return the canonical bytes of a record's event.  Raises `ValueError` if the line is no record."""
-    return _matched(line)[1]
+    return _match(line)[1]
 
 
 def event_of(line: bytes) -> AuditEvent:
@@ -81,7 +81,7 @@ def event_of(line: bytes) -> AuditEvent:
     return AuditEvent.parse(content_of(line))
 
 
-def _matched(line: bytes) -> re.Match[bytes]:
+def _match(line: bytes) -> re.Match[bytes]:
     if not (record := _RECORD.fullmatch(line)):
         raise ValueError("not a record")
     return record

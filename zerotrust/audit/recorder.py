@@ -26,13 +26,13 @@ class Recorder:
 
     async def write(self, data: Data) -> None:
         """Write an event, and return when it is on the disk.  Raises `Denied`: no act without a record."""
-        await self.written([self.append(data)])
+        await self.wait_until_written([self.append(data)])
 
     def write_before_answer(self, data: Data) -> None:
         """Queue an event; the gate does not answer the current request before it is on the disk."""
         REQUEST.get().unwritten.append(self.append(data))
 
-    async def written(self, records: list[Awaitable[object]]) -> None:
+    async def wait_until_written(self, records: list[Awaitable[object]]) -> None:
         """Take these out of the list, and return when they are on the disk.  Raises `Denied`."""
         try:
             while records:
@@ -44,9 +44,9 @@ class Recorder:
         """Queue an event.  The future is done when it is on the disk, with its `Link`, or fails with `JournalError`."""
         return self._journal.append(self._event(data))
 
-    def ride(self, data: Data) -> None:
+    def append_lazily(self, data: Data) -> None:
         """Queue an event without waiting for it; it is written with the next commit."""
-        self._journal.ride(self._event(data))
+        self._journal.append_lazily(self._event(data))
 
     def close(self) -> None:
         """Write the queued events, then stop."""

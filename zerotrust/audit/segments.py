@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from zerotrust.audit.chain import closed, segment_lines, segment_path, stands_at
-from zerotrust.audit.record import GENESIS, MAX_LINE, Link, followed, hash_of, line_of
-from zerotrust.durable import synced
+from zerotrust.audit.chain import closed_segments, link_at_end, segment_lines, segment_path
+from zerotrust.audit.record import GENESIS, MAX_LINE, Link, hash_of, last_link, line_of
+from zerotrust.durable import sync_folder
 from zerotrust.errors import ZeroTrustError
 
 SEGMENT = 16 * 1024 * 1024
@@ -36,12 +36,12 @@ class Segments:
         """Open the journal at `path`, or create it.  Raises `JournalError` if its chain is broken or it is in use."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._fd = _locked(path)
+        self._fd = _open_locked(path)
         try:
-            self._first, self._link, self._end = _continued(path, self._fd)
+            self._first, self._link, self._end = _read_end(path, self._fd)
             os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
             os.fdatasync(self._fd)  # for a process that ended before it did
-            synced(path.parent)
+            sync_folder(path.parent)
         except (ValueError, OSError) as error:
             _close(self._fd)
             raise JournalError(f"{path}: {error}") from error
@@ -70,7 +70,7 @@ class Segments:
             if os.write(self._fd, data) != len(data):
                 raise OSError(errno.ENOSPC, "only a part was written")
         except OSError as error:
-            raise self._taken_back(error) from error
+            raise self._undo(error) from error
         try:
             os.fdatasync(self._fd)
         except OSError as error:  # what is on the disk is unknown until it is read again
@@ -100,9 +100,9 @@ class Segments:
         new, fd = self._path.with_name(f"{self._path.name}.new"), None
         try:
             new.unlink(missing_ok=True)
-            fd = _locked(new)
+            fd = _open_locked(new)
             _link(self._path, segment_path(self._path, self._first))
-            synced(self._path.parent)
+            sync_folder(self._path.parent)
             new.rename(self._path)  # at each moment, the path is a file that this process has locked
         except OSError:
             if fd is not None:
@@ -111,11 +111,11 @@ class Segments:
         _close(self._fd)
         self._fd, self._first, self._end = fd, self._link.records + 1, 0
         try:
-            synced(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError as error:  # whether the new segment has its name on the disk is unknown
             self._failure = _until_restart(error)
 
-    def _taken_back(self, error: OSError) -> JournalError:
+    def _undo(self, error: OSError) -> JournalError:
         try:
             os.ftruncate(self._fd, self._end)
         except OSError:
@@ -129,7 +129,7 @@ def _until_restart(error: OSError) -> JournalError:
     return JournalError(f"the journal cannot be written, until a restart: {error.strerror}")
 
 
-def _locked(path: Path) -> int:
+def _open_locked(path: Path) -> int:
     """Open a segment for this process alone, or create it.  Raises `JournalError` if another process has it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)  # control: journals-kept
     try:
@@ -157,14 +157,14 @@ def _link(path: Path, segment: Path) -> None:
             raise
 
 
-def _continued(path: Path, fd: int) -> tuple[int, Link, int]:
+def _read_end(path: Path, fd: int) -> tuple[int, Link, int]:
     """Return the number of the newest segment's first record, where the chain stands, and where the last line ends.
 
     Raises `ValueError` if the newest segment does not continue the others, or its own chain is broken.
     """
-    older = closed(path)
+    older = closed_segments(path)
     if older and os.path.samestat(older[-1].stat(), os.fstat(fd)):
         older.pop().unlink()  # it was about to be closed
-    before = stands_at(older[-1]) if older else GENESIS
+    before = link_at_end(older[-1]) if older else GENESIS
     complete = list(segment_lines(path))
-    return before.records + 1, followed(before, complete), sum(len(line) + 1 for line in complete)
+    return before.records + 1, last_link(before, complete), sum(len(line) + 1 for line in complete)

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import IO
 
-from zerotrust.audit.chain import closed_before, first_of, stands_at
+from zerotrust.audit.chain import closed_segments_before, first_number, link_at_end
 from zerotrust.audit.record import GENESIS, MAX_LINE
 from zerotrust.errors import ZeroTrustError
 
@@ -67,13 +67,13 @@ class Tail:
     def _line(self) -> bytes:
         """Return the next line with its newline, which may be the first one of the next segment."""
         for _ in range(2):
-            file = self._file = self._file or self._opened()
+            file = self._file = self._file or self._open()
             if (line := file.readline(MAX_LINE + 1)).endswith(b"\n"):
                 return line
             self.close()
         raise RecordGone(f"{self._path} has no record {self._next}")
 
-    def _opened(self) -> IO[bytes]:
+    def _open(self) -> IO[bytes]:
         """Open the segment with the next record, and read up to that."""
         file, first = self._segment()
         for _ in range(first, self._next):
@@ -85,12 +85,12 @@ class Tail:
     def _segment(self) -> tuple[IO[bytes], int]:
         """Return the opened segment with the next record, and the number of its first one."""
         newest = self._path.open("rb")  # before the others are listed: what is closed meanwhile is one of them
-        older = closed_before(self._path, newest)
-        first = (stands_at(older[-1]) if older else GENESIS).records + 1
+        older = closed_segments_before(self._path, newest)
+        first = (link_at_end(older[-1]) if older else GENESIS).records + 1
         if self._next >= first:
             return newest, first
         newest.close()
-        holding = [segment for segment in older if first_of(segment) <= self._next]
+        holding = [segment for segment in older if first_number(segment) <= self._next]
         if not holding:
             raise RecordGone(f"{self._path} no longer has record {self._next}")
-        return holding[-1].open("rb"), first_of(holding[-1])
+        return holding[-1].open("rb"), first_number(holding[-1])

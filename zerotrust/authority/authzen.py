@@ -62,11 +62,11 @@ class AuthZEN:
         """
         if permission not in principal.scopes:  # control: scope-held-before-asking
             return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
-        return self._one(principal, (permission, audience))
+        return self._ask_one(principal, (permission, audience))
 
     def decide_on(self, principal: Principal, action: str, resource: Resource) -> Awaitable[Decision]:
         """Decide whether this caller may do this action on this resource."""
-        return self._one(principal, (action, resource))
+        return self._ask_one(principal, (action, resource))
 
     async def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
         """Decide several questions about this caller, up to `MAX_QUESTIONS` in one request."""
@@ -74,19 +74,19 @@ class AuthZEN:
         asked = [*compress(questions, held)]
         decided: list[Decision] = []
         for first in range(0, len(asked), MAX_QUESTIONS):
-            decided += await self._several(principal, asked[first : first + MAX_QUESTIONS])
+            decided += await self._ask_several(principal, asked[first : first + MAX_QUESTIONS])
         missing, found = Decision(allowed=False, reason=Reason.SCOPE_MISSING), iter(decided)
         return [next(found) if one else missing for one in held]
 
-    async def _one(self, principal: Principal, question: Question) -> Decision:
-        told = {**_about(principal), **_asked(question)}
+    async def _ask_one(self, principal: Principal, question: Question) -> Decision:
+        told = {**_caller_json(principal), **_question_json(question)}
         try:
             return _decision(await self._answer(EVALUATION, told), question)
         except _NoDecision as error:
             return Decision(allowed=False, reason=error.reason, detail=str(error))
 
-    async def _several(self, principal: Principal, questions: Sequence[Question]) -> list[Decision]:
-        told = {**_about(principal), "evaluations": [_asked(question) for question in questions]}
+    async def _ask_several(self, principal: Principal, questions: Sequence[Question]) -> list[Decision]:
+        told = {**_caller_json(principal), "evaluations": [_question_json(question) for question in questions]}
         try:
             answers = (await self._answer(EVALUATIONS, told)).get("evaluations")
             if not isinstance(answers, list) or len(answers) != len(questions):
@@ -113,7 +113,7 @@ class AuthZEN:
             raise _NoDecision(Reason.POLICY_ERROR, f"the decision point: {error}") from error
 
 
-def _about(principal: Principal) -> dict[str, Any]:
+def _caller_json(principal: Principal) -> dict[str, Any]:
     """Return what is the same in all questions about a caller."""
     properties = {"groups": sorted(principal.groups)}
     return {
@@ -122,7 +122,7 @@ def _about(principal: Principal) -> dict[str, Any]:
     }
 
 
-def _asked(question: Question) -> dict[str, Any]:
+def _question_json(question: Question) -> dict[str, Any]:
     action, at = question
     if isinstance(at, Resource):
         resource = {"type": at.kind, "id": at.name, "properties": dict(at.attributes)}

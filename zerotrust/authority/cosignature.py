@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of
-from zerotrust.tlog.note import MAX_NOTE, Note, VerifierKey, decoded, parsed
+from zerotrust.tlog.note import MAX_NOTE, Note, VerifierKey, decode_base64, parse_note
 from zerotrust.tlog.tree import EMPTY, HASH, MAX_PROOF, InvalidLog, check_consistency
 
 MAX_REQUEST = MAX_NOTE + 4_096
@@ -47,7 +47,7 @@ class Request:
         return f"old {self.old}\n{proof}\n{self.checkpoint}"
 
 
-def request(raw: bytes) -> Request:
+def parse_request(raw: bytes) -> Request:
     """Parse the body of `add-checkpoint`.  Raises `NotCosigned`."""
     try:
         if len(raw) > MAX_REQUEST:
@@ -56,15 +56,15 @@ def request(raw: bytes) -> Request:
         first, *lines = head.decode("ascii", errors="replace").split("\n")
         if not separator or not (old := _OLD.fullmatch(first)) or len(lines) > MAX_PROOF:
             raise InvalidLog(f"not a request: the old size, at most {MAX_PROOF} hashes, an empty line, a checkpoint")
-        proof = tuple(map(decoded, lines))
+        proof = tuple(map(decode_base64, lines))
         if any(len(one) != HASH for one in proof):
             raise InvalidLog(f"a hash that has not {HASH} bytes")
-        return Request(int(old[1]), proof, parsed(checkpoint))
+        return Request(int(old[1]), proof, parse_note(checkpoint))
     except InvalidLog as error:
         raise NotCosigned(400, str(error)) from error
 
 
-def judged(asked: Request, logs: Mapping[str, VerifierKey], held: Mapping[str, Checkpoint]) -> Checkpoint:
+def check_request(asked: Request, logs: Mapping[str, VerifierKey], held: Mapping[str, Checkpoint]) -> Checkpoint:
     """Return the checkpoint to persist and cosign.  Raises `NotCosigned`.
 
     `logs` has the key of each log by its origin, and `held` the checkpoint that this witness cosigned last.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from zerotrust.durable import synced, written
+from zerotrust.durable import sync_folder, write_file
 from zerotrust.errors import ZeroTrustError
 from zerotrust.tlog.note import VerifierKey
 
@@ -34,12 +34,12 @@ def new_key(path: Path, name: str, kind: int) -> NoteKey:
     Raises `OSError`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    written(path, Ed25519PrivateKey.generate().private_bytes_raw())
-    synced(path.parent)
-    return kept_key(path, name, kind)
+    write_file(path, Ed25519PrivateKey.generate().private_bytes_raw())
+    sync_folder(path.parent)
+    return load_key(path, name, kind)
 
 
-def kept_key(path: Path, name: str, kind: int) -> NoteKey:
+def load_key(path: Path, name: str, kind: int) -> NoteKey:
     """Return the key that was made before.  Raises `NoteKeyError`, and `FileNotFoundError` if there is none."""
     if (mode := path.stat().st_mode & 0o777) & 0o077:
         raise NoteKeyError(f"{path} has mode {mode:o}: others may have read the key.  Begin with a new one.")

@@ -7,10 +7,10 @@ from pydantic import RootModel
 
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changed, entries, lock_of
+from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changes, entries, lock_of
 from zerotrust.registry.model import Name, Pin, Registry
-from zerotrust.registry.reading import RegistryError, content, validated
-from zerotrust.registry.snapshot import RegistrySnapshot, deployed_at
+from zerotrust.registry.reading import RegistryError, read_content, validate
+from zerotrust.registry.snapshot import RegistrySnapshot, build_snapshot
 
 ENROLLED = "outside.json"
 """In the registry's own folder: pins of outside servers, by name, of whoever set up the deployment.
@@ -37,22 +37,22 @@ def load_snapshot(folder: Path, deployment: Path, enrolled: Path | None = None) 
 
     Raises `RegistryError` if a file is invalid, or does not match the others.
     """
-    texts = {name: content(folder / name) for name in FILES}
-    registry, lock = validated(Registry, texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
-    if differing := changed(lock.registry, entries(registry)):  # control: registry-as-approved
+    texts = {name: read_content(folder / name) for name in FILES}
+    registry, lock = validate(Registry, texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
+    if differing := changes(lock.registry, entries(registry)):  # control: registry-as-approved
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
         )
     read_from = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
-    pins = _enrolled(enrolled, registry) if enrolled else {}
-    snapshot = deployed_at(load_deployment(deployment, registry), registry, approved=lock.parties, enrolled=pins)
+    pins = _read_enrolled(enrolled, registry) if enrolled else {}
+    snapshot = build_snapshot(load_deployment(deployment, registry), registry, approved=lock.parties, enrolled=pins)
     return snapshot.model_copy(update={"read_from": read_from})
 
 
-def _enrolled(file: Path, registry: Registry) -> dict[str, str]:
+def _read_enrolled(file: Path, registry: Registry) -> dict[str, str]:
     if not file.exists():
         return {}
-    pins = validated(_Pins, content(file, most=MAX_ENROLLED), file, strict_object).root
+    pins = validate(_Pins, read_content(file, most=MAX_ENROLLED), file, strict_object).root
     for name, pin in pins.items():
         if name not in registry.outside:
             raise RegistryError(f"{file}: {name}: not an outside server of the registry")

@@ -19,7 +19,7 @@ Read = Callable[[str], bytes]
 """Returns the content of a file of the log, by its path."""
 
 
-def path(level: int | str, index: int, width: int = WIDTH) -> str:
+def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
     """Return the path of a tile; `level` is "entries" for a bundle of entries."""
     found = f"{index % 1000:03d}"
     while index >= 1000:
@@ -28,7 +28,7 @@ def path(level: int | str, index: int, width: int = WIDTH) -> str:
     return f"tile/{level}/{found}" + (f".p/{width}" if width < WIDTH else "")
 
 
-def bundle(entries: Iterable[bytes]) -> bytes:
+def encode_bundle(entries: Iterable[bytes]) -> bytes:
     """Return entries as a file of the log.  Raises `InvalidLog` for one that is too long."""
     parts = []
     for entry in entries:
@@ -38,7 +38,7 @@ def bundle(entries: Iterable[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def entries_of(raw: bytes, count: int) -> list[bytes]:
+def decode_bundle(raw: bytes, count: int) -> list[bytes]:
     """Return the entries of a bundle.  Raises `InvalidLog` unless there are so many, and nothing else."""
     found, at = list[bytes](), 0
     for _ in range(count):
@@ -63,11 +63,11 @@ def read_part(read: Read, name: str) -> bytes:
             raise
     raw = read(full)
     if full.startswith("tile/entries/"):
-        return bundle(entries_of(raw, WIDTH)[: int(width)])
+        return encode_bundle(decode_bundle(raw, WIDTH)[: int(width)])
     return raw[: int(width) * HASH]
 
 
-def reader(read: Read, size: int) -> Node:
+def node_reader(read: Read, size: int) -> Node:
     """Return the hashes of a log of so many entries, from its tiles.  What is read is not verified: a root does that.
 
     The result raises `InvalidLog` for a tile that is too short or too long, and what `read` raises.
@@ -76,9 +76,9 @@ def reader(read: Read, size: int) -> Node:
     @lru_cache(CACHED)
     def tile(level: int, index: int) -> bytes:
         width = min(WIDTH, (size >> HEIGHT * level) - index * WIDTH)
-        found = read(path(level, index, width))
+        found = read(tile_path(level, index, width))
         if len(found) != width * HASH:
-            raise InvalidLog(f"{path(level, index, width)} has not {width} hashes")
+            raise InvalidLog(f"{tile_path(level, index, width)} has not {width} hashes")
         return found
 
     def node(level: int, index: int) -> bytes:
@@ -86,7 +86,7 @@ def reader(read: Read, size: int) -> Node:
         start = index << within
         hashes = tile(height, start // WIDTH)
         at = start % WIDTH * HASH
-        return _perfect([hashes[at + n * HASH : at + (n + 1) * HASH] for n in range(1 << within)])
+        return _perfect_root([hashes[at + n * HASH : at + (n + 1) * HASH] for n in range(1 << within)])
 
     return node
 
@@ -106,26 +106,26 @@ class Edge:
         """The root of the log."""
         found = b""
         for hashes in self.tiles:
-            for part in reversed(list(_parts(hashes))):
+            for part in reversed(list(_perfect_subtrees(hashes))):
                 found = node_hash(part, found) if found else part
         return found or EMPTY
 
 
-def grown(edge: Edge, entries: Sequence[bytes]) -> tuple[Edge, dict[str, bytes]]:
+def append_entries(edge: Edge, entries: Sequence[bytes]) -> tuple[Edge, dict[str, bytes]]:
     """Return the edge with these entries, and the files that its checkpoint needs.  Raises `InvalidLog`."""
     files = dict[str, bytes]()
-    last = _filled(files, "entries", edge.size // WIDTH, [*edge.bundle, *entries], bundle)
+    last = _add_files(files, "entries", edge.size // WIDTH, [*edge.bundle, *entries], encode_bundle)
     new, tiles = list(map(leaf_hash, entries)), list[tuple[bytes, ...]]()
     while new:
         level = len(tiles)
         hashes = [*(edge.tiles[level] if level < len(edge.tiles) else ()), *new]
-        tiles.append(tuple(_filled(files, level, (edge.size >> HEIGHT * level) // WIDTH, hashes, b"".join)))
+        tiles.append(tuple(_add_files(files, level, (edge.size >> HEIGHT * level) // WIDTH, hashes, b"".join)))
         full = range(0, len(hashes) - len(tiles[-1]), WIDTH)
-        new = [_perfect(hashes[start : start + WIDTH]) for start in full]
+        new = [_perfect_root(hashes[start : start + WIDTH]) for start in full]
     return Edge(edge.size + len(entries), tuple(last), (*tiles, *edge.tiles[len(tiles) :])), files
 
 
-def restored(read: Read, size: int) -> Edge:
+def restore_edge(read: Read, size: int) -> Edge:
     """Return the edge of a log of so many entries, from its files.  Raises `InvalidLog`, and what `read` raises.
 
     It reads one tile a level, however long the log is.  Compare its root with the checkpoint.
@@ -133,38 +133,38 @@ def restored(read: Read, size: int) -> Edge:
     tiles = list[tuple[bytes, ...]]()
     while hashes := size >> HEIGHT * len(tiles):
         index, width = divmod(hashes, WIDTH)
-        raw = read(path(len(tiles), index, width)) if width else b""
+        raw = read(tile_path(len(tiles), index, width)) if width else b""
         if len(raw) != width * HASH:
-            raise InvalidLog(f"{path(len(tiles), index, width)} has not {width} hashes")
+            raise InvalidLog(f"{tile_path(len(tiles), index, width)} has not {width} hashes")
         tiles.append(tuple(raw[at : at + HASH] for at in range(0, len(raw), HASH)))
     index, width = divmod(size, WIDTH)
-    entries = entries_of(read(path("entries", index, width)), width) if width else []
+    entries = decode_bundle(read(tile_path("entries", index, width)), width) if width else []
     if tiles and list(map(leaf_hash, entries)) != list(tiles[0]):
-        raise InvalidLog(f"{path('entries', index, width)} has other entries than its tile")
+        raise InvalidLog(f"{tile_path('entries', index, width)} has other entries than its tile")
     return Edge(size, tuple(entries), tuple(tiles))
 
 
-def _filled(
+def _add_files(
     files: dict[str, bytes], level: int | str, index: int, parts: list[bytes], join: Callable[[list[bytes]], bytes]
 ) -> list[bytes]:
     """Add the files with these parts, from the tile `index` on.  Return the parts of the last, unless it is full."""
     for number, start in enumerate(range(0, len(parts), WIDTH)):
         some = parts[start : start + WIDTH]
-        files[path(level, index + number, len(some))] = join(some)
+        files[tile_path(level, index + number, len(some))] = join(some)
     return parts[len(parts) - len(parts) % WIDTH :]
 
 
-def _perfect(hashes: list[bytes]) -> bytes:
+def _perfect_root(hashes: list[bytes]) -> bytes:
     """Return the hash over a power of two of subtrees."""
     while len(hashes) > 1:
         hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
     return hashes[0]
 
 
-def _parts(hashes: Sequence[bytes]) -> Iterator[bytes]:
+def _perfect_subtrees(hashes: Sequence[bytes]) -> Iterator[bytes]:
     """Yield the hashes of the largest perfect subtrees over these, from the left."""
     start = 0
     while left := len(hashes) - start:
         size = 1 << left.bit_length() - 1
-        yield _perfect(list(hashes[start : start + size]))
+        yield _perfect_root(list(hashes[start : start + size]))
         start += size

@@ -87,7 +87,7 @@ class Accepting:
         if len(self._silent) >= MOST_SILENT:  # control: silent-connections-bounded
             self._drop(_oldest([(one, holder) for one, (holder, _) in self._silent.items()]))
         self._silent[connection] = (address, self._loop.call_later(self._patience, self._drop, connection))
-        self._loop.add_reader(connection, self._speaks, connection)
+        self._loop.add_reader(connection, self._on_readable, connection)
 
     def _drop(self, connection: socket.socket) -> None:
         self._leave_silent(connection)
@@ -99,7 +99,7 @@ class Accepting:
         self._loop.remove_reader(connection)
         return address
 
-    def _speaks(self, connection: socket.socket) -> None:
+    def _on_readable(self, connection: socket.socket) -> None:
         try:
             whole = _hello_is_whole(connection)
         except OSError:  # it has ended, or sends something else: no other connection has to make room for it
@@ -112,7 +112,7 @@ class Accepting:
             self._end(_oldest([*self._answered.items()]))  # control: oldest-handshake-ends
         task = self._loop.create_task(self._answer_in_turn(connection))
         self._answered[task] = address
-        task.add_done_callback(lambda done: self._ended(done, connection))
+        task.add_done_callback(lambda done: self._on_end(done, connection))
 
     async def _answer_in_turn(self, connection: socket.socket) -> None:
         await self._turns.wait()
@@ -122,7 +122,7 @@ class Accepting:
         del self._answered[task]  # at once, so that the next connection to make room is another
         task.cancel()
 
-    def _ended(self, task: asyncio.Task[object], connection: socket.socket) -> None:
+    def _on_end(self, task: asyncio.Task[object], connection: socket.socket) -> None:
         self._answered.pop(task, None)
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error:  # otherwise the answer owns the connection

@@ -176,7 +176,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
                 raise core.ReadError("the connection is closed")
             if not self._left:
                 raise core.RemoteProtocolError("the head of the answer is too large")
-            with _as(core.ReadTimeout, core.ReadError):
+            with _raising_as(core.ReadTimeout, core.ReadError):
                 async with asyncio.timeout(timeout):
                     data = await self._reader.read(min(max_bytes, _MOST_READ, self._left))
             self._left -= len(data)
@@ -193,7 +193,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
                 raise core.WriteError("the connection is closed")
             data, self._unsent = b"".join(self._unsent), []
             self._left = MAX_HEAD  # control: answer-head
-            with _as(core.WriteTimeout, core.WriteError):
+            with _raising_as(core.WriteTimeout, core.WriteError):
                 self._writer.write(data)
                 async with asyncio.timeout(seconds):
                     await self._writer.drain()
@@ -215,7 +215,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             self._writer.transport.abort()
 
         async def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str, timeout: float | None) -> Any:  # noqa: ASYNC109
-            with _as(core.ConnectTimeout, core.ConnectError):
+            with _raising_as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
             now, until = time.time(), self._writer.get_extra_info("ssl_object").watch(self._abort).until
@@ -232,7 +232,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
     class Backend(core.AsyncNetworkBackend):  # type: ignore[misc]
         async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_: Any) -> Any:  # noqa: ASYNC109
-            with _as(core.ConnectTimeout, core.ConnectError):
+            with _raising_as(core.ConnectTimeout, core.ConnectError):
                 async with asyncio.timeout(timeout):
                     return Stream(*await asyncio.open_connection(*places().get(host, (host, port))))
 
@@ -240,7 +240,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
 
 @contextmanager
-def _as(timeout: type[Exception], failure: type[Exception]) -> Any:
+def _raising_as(timeout: type[Exception], failure: type[Exception]) -> Any:
     """Raise the library's own errors; an expired certificate is an `OSError`, too."""
     try:
         yield

@@ -90,7 +90,7 @@ def check_needed(metadata: Metadata, needed: Iterable[str]) -> None:
         raise UntrustedMetadata(f"its metadata lack {', '.join(lacking)}")
 
 
-def well_known(issuer: str) -> str:
+def well_known_url(issuer: str) -> str:
     """Return the address of an issuer's metadata (OpenID Connect Discovery 1.0 section 4.1)."""
     return issuer.removesuffix("/") + WELL_KNOWN
 
@@ -103,10 +103,10 @@ async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metada
     if urlsplit(issuer).scheme != "https":
         raise UntrustedMetadata(f"the issuer {issuer} is no https address (RFC 8414 section 2)")
     try:
-        status, answer = await ask(http, "GET", well_known(issuer), most=MAX_METADATA)
+        status, answer = await ask(http, "GET", well_known_url(issuer), most=MAX_METADATA)
         if status != 200:
             raise httpx.RemoteProtocolError(f"status {status}")
-        metadata = checked(answer, issuer)
+        metadata = check_document(answer, issuer)
         check_needed(metadata, needed)
         return metadata
     except ValidationError as error:
@@ -118,7 +118,7 @@ async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metada
         raise UntrustedMetadata(f"its metadata: {error}") from error
 
 
-def checked(document: bytes, issuer: str) -> Metadata:
+def check_document(document: bytes, issuer: str) -> Metadata:
     """Return the metadata of a document, which has to be this issuer's.  Raises `ValueError`.  Pure."""
     metadata = Metadata.model_validate(strict_object(document))
     # Exactly: an issuer that could name another could impersonate it (RFC 8414 sections 3.3 and 6.2).

@@ -18,7 +18,7 @@ import jwt
 
 from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Exchange
-from zerotrust.audit.forms import MICROSECONDS, named, sanitize
+from zerotrust.audit.forms import MICROSECONDS, as_name, sanitize
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
@@ -134,7 +134,7 @@ class Exchanger:
         key = (hashlib.sha256(caller.token.encode()).digest(), wanted)  # control: exchange-cached-by-token
         token = self._tokens.get(key)
         revoked = token and ("token", token.token_id) in self._revocations.revoked
-        if token and not revoked and not _spent(token, self._clock(), lasting, caller.expires_at):
+        if token and not revoked and not _expires_soon(token, self._clock(), lasting, caller.expires_at):
             return token
         if not (flight := self._flights.get(key)):
             flight = self._flights[key] = asyncio.create_task(self._exchange(caller, wanted))
@@ -177,9 +177,9 @@ class Exchanger:
             raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}")
         if status != 200:
             raise Denied(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
-        return self._checked(content, caller, wanted)
+        return self._check_issued(content, caller, wanted)
 
-    def _checked(self, content: dict[str, Any], caller: Principal, wanted: TokenRequest) -> ExchangedToken:
+    def _check_issued(self, content: dict[str, Any], caller: Principal, wanted: TokenRequest) -> ExchangedToken:
         """Check the token that was issued: the issuer is trusted, but the realm's configuration may be wrong."""
         try:
             value, kind = str(content["access_token"]), str(content["token_type"]).lower()
@@ -212,7 +212,7 @@ class Exchanger:
         await self._record(
             Exchange(
                 audience=wanted.audience,
-                scopes=tuple(sorted(map(named, wanted.scopes))),
+                scopes=tuple(sorted(map(as_name, wanted.scopes))),
                 department=sanitize(wanted.department) if wanted.department else None,
                 lifetime=wanted.lifetime and wanted.lifetime * MICROSECONDS,
                 parent_token_id=caller.token_id,
@@ -223,7 +223,7 @@ class Exchanger:
         )
 
 
-def _spent(token: ExchangedToken, now: float, lasting: float, latest: float) -> bool:
+def _expires_soon(token: ExchangedToken, now: float, lasting: float, latest: float) -> bool:
     """Return whether a token is about to expire."""
     end = token.expires_at
     return end - (min(lasting, MARGIN) if end >= latest else lasting) <= now

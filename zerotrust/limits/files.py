@@ -11,7 +11,7 @@ def file_content(path: Path, most: int, *, pipe: bool = False) -> bytes:
 
     A pipe blocks its reader until somebody writes, so only people may name one, to their own command (`pipe`).
     """
-    with open(path, "rb", opener=None if pipe else _at_once) as file:
+    with open(path, "rb", opener=None if pipe else _open_at_once) as file:
         if not pipe and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         content = file.read(most + 1)
@@ -20,6 +20,6 @@ def file_content(path: Path, most: int, *, pipe: bool = False) -> bytes:
     return content
 
 
-def _at_once(path: str, flags: int) -> int:
+def _open_at_once(path: str, flags: int) -> int:
     """Open a pipe without waiting for its writer."""
     return os.open(path, flags | os.O_NONBLOCK)

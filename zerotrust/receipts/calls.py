@@ -13,7 +13,7 @@ from operator import attrgetter
 from zerotrust.audit.forms import Text
 from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, ReasonCode
-from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, named, sole, taken
+from zerotrust.receipts.carried import MAX_OWN, MAX_RECEIPTS, MAX_VALUE, keep_named, parse_answer, parse_header
 from zerotrust.receipts.receipt import (
     MAX_CALLS,
     MAX_RESOURCES,
@@ -34,7 +34,7 @@ MOST = MAX_VALUE - MAX_OWN
 class OneCall:
     """One call to another party, while it is under way."""
 
-    def __init__(self, room: "Room", number: int, audience: str, token: str, content: bytes) -> None:
+    def __init__(self, room: "ReceiptBudget", number: int, audience: str, token: str, content: bytes) -> None:
         self._room, self.number, self.audience, self.token = room, number, audience, token
         self._request = hashlib.sha256(content).hexdigest()
         self._answer: str | None = None
@@ -42,28 +42,30 @@ class OneCall:
         """Those that came with its answer: that of the party that was called first."""
         self._reason = NO_ANSWER
 
-    def ended(self, reason: str) -> None:
+    def note_reason(self, reason: str) -> None:
         """Note why there is no receipt."""
         self._reason = reason
 
-    def answered(self, content: bytes, header: str | None = None) -> bytes:
+    def note_answer(self, content: bytes, header: str | None = None) -> bytes:
         """Note the answer, and take out the receipts that it brought; return what is left.
 
         `header`: the value of the header for a receipt, which counts if the content has no place for any.
         """
         outside = "://" not in self.audience
-        found = None if outside else taken(content)
-        left, receipts = (found.content, found.receipts) if found else (content, () if outside else sole(header))
+        found = None if outside else parse_answer(content)
+        left, receipts = (
+            (found.content, found.receipts) if found else (content, () if outside else parse_header(header))
+        )
         self._answer = hashlib.sha256(left).hexdigest()
-        self.receipts = named(receipts)
-        self.ended(OUTSIDE if outside else NONE)
+        self.receipts = keep_named(receipts)
+        self.note_reason(OUTSIDE if outside else NONE)
         self._room.take(self)
         return left
 
     def drop(self) -> int:
         """Leave its receipts out, because there is no room; return how much they were."""
         size, self.receipts = self.size, ()
-        self.ended(NO_ROOM)
+        self.note_reason(NO_ROOM)
         return size
 
     @property
@@ -71,7 +73,7 @@ class OneCall:
         """The bytes of its receipts, with what joins them."""
         return sum(len(receipt) + 1 for receipt in self.receipts)
 
-    def asked(self) -> Asked:
+    def entry(self) -> Asked:
         """Return what the receipt says of it."""
         return Asked(
             aud=self.audience,
@@ -93,12 +95,12 @@ class _Share:
     many: int = 0
 
     @property
-    def used(self) -> float:
+    def usage(self) -> float:
         """How much of the room it takes up, by bytes or by number."""
         return max(self.size / MOST, self.many / MAX_RECEIPTS)
 
 
-class Room:
+class ReceiptBudget:
     """Which receipts of others have room in an answer: of each party at least its share, whatever the others send.
 
     Nothing is summed up anew for each answer: a request may have made 256 calls.
@@ -119,7 +121,7 @@ class Room:
         insort(share.calls, call, key=attrgetter("number"))
         self._count(share, call.size, len(call.receipts))
         while self._size > MOST or self._many >= MAX_RECEIPTS:
-            share = max(self._shares.values(), key=attrgetter("used"))  # control: receipts-room-shared
+            share = max(self._shares.values(), key=attrgetter("usage"))  # control: receipts-room-shared
             latest = share.calls.pop()
             many = len(latest.receipts)
             self._count(share, -latest.drop(), -many)
@@ -141,19 +143,19 @@ class Calls(Shielding):
         self.whole = True
         """Whether everything was noted; otherwise there is no receipt."""
         self._calls: list[OneCall] = []
-        self._room = Room()
+        self._room = ReceiptBudget()
         self._exchanges: dict[tuple[str, str | None, str], None] = {}
         self._resources: dict[Text, None] = {}
 
-    def exchanged(self, audience: str, token: str | None = None, reason: str = NOT_CALLED) -> None:
+    def note_exchange(self, audience: str, token: str | None = None, reason: str = NOT_CALLED) -> None:
         """Note a token that was asked for; without a token, the reason why there is none."""
         self._exchanges[audience, token, reason] = None
-        self._bound()
+        self._enforce_bounds()
 
-    def called(self, audience: str, token: str, content: bytes) -> OneCall:
+    def note_call(self, audience: str, token: str, content: bytes) -> OneCall:
         """Note a call that is about to be made with this token and this content."""
         self._calls.append(call := OneCall(self._room, len(self._calls), audience, token, content))
-        self._bound()
+        self._enforce_bounds()
         return call
 
     @property
@@ -162,32 +164,32 @@ class Calls(Shielding):
         return self.whole and not self._calls and not self._exchanges and len(self._resources) <= 1
 
     @property
-    def received(self) -> list[str]:
+    def received_receipts(self) -> list[str]:
         """The receipts that came with answers, as far as there is room; one that came twice is named for both calls."""
         return [*dict.fromkeys(receipt for call in self._calls for receipt in call.receipts)]
 
-    def about(self, resource: Text, denied: ReasonCode | None) -> None:
+    def note_resource(self, resource: Text, denied: ReasonCode | None) -> None:
         """Note a resource that the policies were asked about, and why it was denied, if it was."""
         self._resources[resource] = None
         self.denied = denied or self.denied
-        self._bound()
+        self._enforce_bounds()
 
-    def _bound(self) -> None:
+    def _enforce_bounds(self) -> None:
         many = len(self._calls) + len(self._exchanges) > MAX_CALLS or len(self._resources) > MAX_RESOURCES
         if many:
             self.whole = False
             for noted in (self._calls, self._exchanges, self._resources):
                 noted.clear()
-            self._room = Room()
+            self._room = ReceiptBudget()
 
     @property
     def resources(self) -> tuple[Text, ...]:
         """The resources, each once."""
         return tuple(self._resources)
 
-    def asked(self) -> tuple[Asked, ...]:
+    def entries(self) -> tuple[Asked, ...]:
         """Return every call, and every token that was asked for and sent with none of them."""
-        made, used = [call.asked() for call in self._calls], {call.token for call in self._calls}
+        made, used = [call.entry() for call in self._calls], {call.token for call in self._calls}
         unused = [Asked(aud=aud, token=token, reason=why) for aud, token, why in self._exchanges if token not in used]
         return (*made, *unused)
 

@@ -46,7 +46,7 @@ class Carried(NamedTuple):
     receipts: tuple[str, ...]
 
 
-def taken(content: bytes) -> Carried | None:
+def parse_answer(content: bytes) -> Carried | None:
     """Take the receipts out of an answer; None unless it has exactly one place for them, of the right form."""
     starts = [at + len(opening) for opening in _OPENINGS if (at := content.find(opening)) >= 0]
     if len(starts) != 1 or any(content.find(opening, starts[0]) >= 0 for opening in _OPENINGS):
@@ -62,14 +62,14 @@ def taken(content: bytes) -> Carried | None:
     return Carried(content[:start] + content[end:], start, receipts)
 
 
-def sole(value: str | None) -> tuple[str, ...]:
+def parse_header(value: str | None) -> tuple[str, ...]:
     """Return the receipt in a header's value; none unless it has the form of one."""
     # control: header-holds-one-receipt
     fits = value and len(value) <= MAX_OWN and not value.encode().translate(None, _BYTES) and _is_jws(value)
     return (value,) if value and fits else ()
 
 
-def named(receipts: Sequence[str]) -> tuple[str, ...]:
+def keep_named(receipts: Sequence[str]) -> tuple[str, ...]:
     """Return the first receipt, and those that one before them names: what nobody names is not passed on."""
     known, found = set[bytes](), list[str]()
     for receipt in receipts:
@@ -77,11 +77,11 @@ def named(receipts: Sequence[str]) -> tuple[str, ...]:
             continue
         found.append(receipt)
         if len(receipts) > 1:
-            known.update(_named_by(receipt))
+            known.update(_digests_in(receipt))
     return tuple(found)
 
 
-def _named_by(receipt: str) -> list[bytes]:
+def _digests_in(receipt: str) -> list[bytes]:
     payload = receipt.split(".")[1]
     try:
         return _NAMED.findall(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -94,6 +94,6 @@ def _is_jws(text: str) -> bool:
     return len(parts) == 3 and all(parts)  # header, payload, signature (RFC 7515 section 7.1)
 
 
-def filled(empty: Carried, receipts: Sequence[str]) -> bytes:
+def embed_receipts(empty: Carried, receipts: Sequence[str]) -> bytes:
     """Return an answer with these receipts in the empty place."""
     return empty.content[: empty.at] + "~".join(receipts).encode() + empty.content[empty.at :]

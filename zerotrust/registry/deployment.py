@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from zerotrust.registry.model import Entry, Name, Registry
-from zerotrust.registry.reading import RegistryError, content, validated
+from zerotrust.registry.reading import RegistryError, read_content, validate
 
 
 class Place(Entry):
@@ -34,7 +34,7 @@ class Deployment(Entry):
 
 def load_deployment(path: Path, registry: Registry) -> Deployment:
     """Return where a registry's parties run.  Raises `RegistryError` naming the file, the key and the reason."""
-    found = validated(Deployment, content(path), path)
+    found = validate(Deployment, read_content(path), path)
     if problems := [*_name_problems(found, registry), *_place_problems(found)]:
         raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems))
     return found

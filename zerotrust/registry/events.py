@@ -32,7 +32,7 @@ def document(issuer: str, number: int, version: Document) -> bytes:
     return _line(issuer, number=number, document=version.model_dump(mode="json"))
 
 
-def changed(issuer: str, number: int, subject: Revocable, cause: str | None) -> bytes:
+def one_change(issuer: str, number: int, subject: Revocable, cause: str | None) -> bytes:
     """Return the payload of one change: a subject was revoked, or without a cause reinstated."""
     kind, name = subject
     event = {"cause": cause} if cause else {}
@@ -40,19 +40,19 @@ def changed(issuer: str, number: int, subject: Revocable, cause: str | None) -> 
     return _line(issuer, number=number, events={_REVOKED[kind] if cause else _REINSTATED: event}, sub_id=sub_id)
 
 
-def all_changed(issuer: str, number: int, changes: Sequence[tuple[Revocable, str | None]]) -> bytes:
+def all_changes(issuer: str, number: int, changes: Sequence[tuple[Revocable, str | None]]) -> bytes:
     """Return the payload of several changes: `number` is that of the first, and each further one has the next."""
     if len(changes) == 1:
-        return changed(issuer, number, *changes[0])
+        return one_change(issuer, number, *changes[0])
     event = {"changes": [[*subject, cause] for subject, cause in changes]}
-    return _line(issuer, number=number, events={_own(audience(issuer), "changes"): event})
+    return _line(issuer, number=number, events={_own_type(audience(issuer), "changes"): event})
 
 
 def state(issuer: str, number: int, revoked: Mapping[Revocable, str], part: int = 1, parts: int = 1) -> bytes:
     """Return one part of the whole state as of change `number`; parts are counted from 1."""
     entries = [[*subject, cause] for subject, cause in revoked.items()]
     event = {"part": part, "parts": parts, "revoked": entries}
-    return _line(issuer, number=number, events={_own(audience(issuer), "state"): event})
+    return _line(issuer, number=number, events={_own_type(audience(issuer), "state"): event})
 
 
 def heartbeat(issuer: str, numbers: Mapping[str, int], sources: Mapping[str, float]) -> bytes:
@@ -68,7 +68,7 @@ def audience(party: str) -> str:
     return f"spiffe://{party.removeprefix('spiffe://').partition('/')[0]}"
 
 
-def _own(audience: str, name: str) -> str:
+def _own_type(audience: str, name: str) -> str:
     """Return an event type of our own, under the trust domain's name (RFC 4151)."""
     return f"tag:{audience.removeprefix('spiffe://')},2026:event-type/{name}"
 
@@ -108,10 +108,10 @@ class RevocationEvents:
         try:
             ((kind, event),) = claims["events"].items()
             number, own = claims["number"], claims["aud"]
-            if kind == _own(own, "state"):
+            if kind == _own_type(own, "state"):
                 revoked = {(_kind(of), str(name)): str(cause) for of, name, cause in event["revoked"]}
                 self._revocations.replace(number, revoked, event["part"], event["parts"])
-            elif kind == _own(own, "changes"):
+            elif kind == _own_type(own, "changes"):
                 for later, (of, name, cause) in enumerate(event["changes"]):
                     self._revocations.change(number + later, (_kind(of), str(name)), str(cause) if cause else None)
             else:

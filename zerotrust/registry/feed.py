@@ -77,7 +77,7 @@ class RegistryFeed:
     @property
     def snapshot(self) -> RegistrySnapshot:
         """The version of the registry that is in use."""
-        assert self._in_use  # noqa: S101 - `opened` waits for it
+        assert self._in_use  # noqa: S101 - `running` waits for it
         return self._in_use[0]
 
     @property
@@ -98,7 +98,7 @@ class RegistryFeed:
         self._use = use
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Wait, without a limit, until everything has been received once; then follow it for a block.
 
         For policies, only while they can come: none do while their authority is suspended.
@@ -185,7 +185,7 @@ class RegistryFeed:
         registry = self._registry.document
         assert registry  # noqa: S101 - it has a number
         policy = self._policies(registry, announced=POLICY in announced)
-        if policy or self._in_use or self._suspended(registry):
+        if policy or self._in_use or self._policy_suspended(registry):
             self._take_up(registry, policy)
         self.revocations.confirm(numbers[REVOCATIONS.name], oldest)
         if self._in_use and self.revocations.fresh:
@@ -209,10 +209,10 @@ class RegistryFeed:
             raise Gap(f"policies {policy.name} are not newer than {before.name}")
         return policy
 
-    def _suspended(self, registry: RegistrySnapshot) -> bool:
+    def _policy_suspended(self, registry: RegistrySnapshot) -> bool:
         """Return whether the policy authority is suspended, and say so: nobody else would say why nothing works."""
         party = registry.registry.authorities.policy
-        if not self.revocations.suspended(registry.registry.id(party)):
+        if not self.revocations.is_suspended(registry.registry.id(party)):
             return False
         log.warning("no policies, and so no permission, until an operator reinstates: `zt party reinstate %s`", party)
         return True

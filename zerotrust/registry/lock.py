@@ -12,7 +12,7 @@ import orjson
 from pydantic import Field
 
 from zerotrust.registry.model import Entry, Name, Registry
-from zerotrust.registry.reading import content, validated
+from zerotrust.registry.reading import read_content, validate
 
 FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
 """The registry's files in the project's folder: the parties, and their approvals."""
@@ -55,17 +55,17 @@ class Lock(Entry):
 
     def files_of(self, folders: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]:
         """Return the approved files in these folders, but for those in the folders `without`."""
-        left_out = within(self.files, without)
-        return {path: digest for path, digest in within(self.files, folders).items() if path not in left_out}
+        left_out = files_within(self.files, without)
+        return {path: digest for path, digest in files_within(self.files, folders).items() if path not in left_out}
 
 
-def within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
+def files_within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
     """Return the files that are in these folders."""
     inside = tuple(f"{folder}/" for folder in folders)
     return {path: digest for path, digest in files.items() if path.startswith(inside)}
 
 
-def changed(approved: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
+def changes(approved: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
     """Return the paths that differ from what was approved: changed, added or missing, in order."""
     return sorted(path for path in approved.keys() | found.keys() if approved.get(path) != found.get(path))
 
@@ -92,9 +92,9 @@ def _plain(lock: Lock) -> dict[str, Any]:
 
 def load_lock(path: Path) -> Lock:
     """Return the lock in a file.  Raises `RegistryError` naming the file and the reason."""
-    return lock_of(content(path, hint=": `make register` writes it"), path)
+    return lock_of(read_content(path, hint=": `make register` writes it"), path)
 
 
 def lock_of(text: bytes, path: Path) -> Lock:
     """Return the lock that was read from `path`.  Raises `RegistryError` naming the file and the reason."""
-    return validated(Lock, text, path, parse=orjson.loads)
+    return validate(Lock, text, path, parse=orjson.loads)

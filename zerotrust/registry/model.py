@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from zerotrust.registry.reading import content, validated
+from zerotrust.registry.reading import read_content, validate
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
@@ -301,4 +301,4 @@ def dns_name(name: str, trust_domain: str) -> str:
 
 def load_registry(path: Path) -> Registry:
     """Return the registry in a file.  Raises `RegistryError` naming the file, the key and the reason."""
-    return validated(Registry, content(path), path)
+    return validate(Registry, read_content(path), path)

@@ -20,7 +20,7 @@ class RegistryError(ZeroTrustError):
     """The registry is invalid, or cannot be read.  The text names file, key and reason."""
 
 
-def content(path: Path, *, hint: str = "", most: int = MAX_FILE) -> bytes:
+def read_content(path: Path, *, hint: str = "", most: int = MAX_FILE) -> bytes:
     """Return the content of a file.
 
     Raises `RegistryError` if it cannot be read, with `hint`; also if it is longer than `most` bytes, or a pipe.
@@ -31,7 +31,7 @@ def content(path: Path, *, hint: str = "", most: int = MAX_FILE) -> bytes:
         raise RegistryError(f"{path}: cannot be read ({error.strerror}){hint}") from error
 
 
-def validated(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = strict_yaml) -> Model:
+def validate(kind: type[Model], text: bytes, path: Path, parse: Callable[[bytes], Any] = strict_yaml) -> Model:
     """Return the model of a text from `path`.  Raises `RegistryError` naming the file, the key and the reason."""
     try:
         return kind.model_validate(parse(text))

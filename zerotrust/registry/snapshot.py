@@ -65,7 +65,7 @@ class RegistrySnapshot(Document):
     read_from: dict[str, Digest] = {}
     """The SHA-256 of each file that this was read from, by name."""
 
-    def called(self) -> dict[str, str]:
+    def callees(self) -> dict[str, str]:
         """Return the address of each party, and each outside server, that tokens are sent to, by its identifier."""
         servers = self.registry.outside
         outside = {name: server.origin for name, server in self.outside.items() if servers[name].takes_tokens}
@@ -103,7 +103,7 @@ class RegistrySnapshot(Document):
         return Directory(names, ids, places, outside)
 
 
-def deployed_at(
+def build_snapshot(
     deployment: Deployment,
     registry: Registry,
     *,

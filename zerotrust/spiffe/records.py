@@ -33,17 +33,17 @@ class CountingTLS(ssl.SSLObject):
         return self
 
     def do_handshake(self) -> None:
-        self._fed(super().do_handshake)
+        self._feed(super().do_handshake)
 
     def unwrap(self) -> None:
-        self._fed(super().unwrap)
+        self._feed(super().unwrap)
 
     def read(self, *arguments: Any) -> Any:
-        got = self._fed(super().read, *arguments)
+        got = self._feed(super().read, *arguments)
         self._data += got if isinstance(got, int) else len(got)
         return got
 
-    def _fed(self, work: Callable[..., Any], *arguments: Any) -> Any:
+    def _feed(self, work: Callable[..., Any], *arguments: Any) -> Any:
         while True:
             more = not self.pending() and self._give()  # an event loop asks for `pending`, and does not know of more
             try:

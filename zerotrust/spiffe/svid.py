@@ -99,7 +99,7 @@ def life_of(certificate: x509.Certificate) -> float:
     return (certificate.not_valid_after_utc - certificate.not_valid_before_utc).total_seconds()
 
 
-def named(shown: Mapping[str, Any]) -> tuple[str, float, float]:
+def id_and_validity(shown: Mapping[str, Any]) -> tuple[str, float, float]:
     """Return SPIFFE ID, notBefore and notAfter of a certificate as `SSLObject.getpeercert` returns it.
 
     Raises `NotAnSvid`.

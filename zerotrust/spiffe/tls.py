@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.spiffe.records import CountingTLS
-from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, NO_PEER, NotAnSvid, Peer, Svid, named
+from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, NO_PEER, NotAnSvid, Peer, Svid, id_and_validity
 
 LOOK = 1
 """Seconds between two looks at the machine's clock for each open connection."""
@@ -53,7 +53,7 @@ class ExpiringTLS(CountingTLS):
             self.local_not_after = type(self).svid_not_after
         super().do_handshake()
         try:
-            peer = self._checked(shown := self.getpeercert())
+            peer = self._peer_of(shown := self.getpeercert())
         except NotAnSvid as error:
             raise ssl.SSLCertVerificationError(str(error)) from error
         chain = _verified_chain(self) if shown else []
@@ -64,10 +64,10 @@ class ExpiringTLS(CountingTLS):
             raise ssl.SSLCertVerificationError("the authority of the peer's certificate was removed")
         self.peer = peer
 
-    def _checked(self, shown: Any) -> Peer:
+    def _peer_of(self, shown: Any) -> Peer:
         if not shown:  # only in a context where the peer's certificate is optional
             return Peer(None, self.local_not_after)
-        name, begin, end = named(shown)
+        name, begin, end = id_and_validity(shown)
         # control: certificate-lifetime
         if end - begin > self.longest:  # this limits what a stolen authority key is worth
             raise NotAnSvid(f"a certificate of {end - begin:.0f} s; the longest allowed is {self.longest:.0f} s")
@@ -123,8 +123,8 @@ def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext
     """Return the same for a caller without a certificate; `authorities` is the trust domain's bundle, in PEM."""
 
     class Pinned(ExpiringTLS):
-        def _checked(self, shown: Any) -> Peer:
-            peer = super()._checked(shown)
+        def _peer_of(self, shown: Any) -> Peer:
+            peer = super()._peer_of(shown)
             if peer.id != parties.get(str(self.server_hostname), "unknown"):  # control: server-is-who-was-called
                 raise NotAnSvid(f"{self.server_hostname} is {peer.id}, which is not the party that was called")
             return peer
@@ -136,7 +136,7 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
     """Return the context for calls to the issuer, a server without a SPIFFE ID: its certificate has its DNS name."""
 
     class Issuer(ExpiringTLS):
-        def _checked(self, shown: Any) -> Peer:
+        def _peer_of(self, shown: Any) -> Peer:
             return Peer(None, min(self.local_not_after, ssl.cert_time_to_seconds(shown["notAfter"])))
 
     context = _context(ssl.PROTOCOL_TLS_CLIENT, _pem(svid), Issuer)
@@ -151,7 +151,7 @@ def outside_context(spki_sha256: str) -> ssl.SSLContext:
     """
 
     class Outside(ExpiringTLS):
-        def _checked(self, shown: Any) -> Peer:  # noqa: ARG002 - what was verified: nothing, for the pin is all
+        def _peer_of(self, shown: Any) -> Peer:  # noqa: ARG002 - what was verified: nothing, for the pin is all
             certificate = x509.load_der_x509_certificate(self.getpeercert(binary_form=True) or b"")
             if hashlib.sha256(_spki(certificate)).hexdigest() != spki_sha256:  # control: outside-key-pinned
                 raise NotAnSvid("the server's key is not the one that the registry knows")

@@ -59,7 +59,7 @@ class Workload:
         self._renewed.append(call)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Wait for the first SVID, and use each one that is sent while the block runs."""
         following = asyncio.create_task(self._follow())
         try:
@@ -75,7 +75,7 @@ class Workload:
             client = None
             try:
                 client = await asyncio.to_thread(self._with_client, lambda client: client)
-                await self._use_what_is_sent(client)
+                await self._use_sent_svids(client)
             except WorkloadError as error:
                 log.warning("%s", error)
             except Exception:  # the task must not end, or this process would lose its identity at notAfter
@@ -84,18 +84,18 @@ class Workload:
             self._close(client)
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
-    async def _use_what_is_sent(self, client: WorkloadApiClient) -> None:
+    async def _use_sent_svids(self, client: WorkloadApiClient) -> None:
         """Return when an SVID could not be used.  Raises `WorkloadError` when the stream ends or is overdue."""
         sent = _Latest(asyncio.get_running_loop())
         stream = client.stream_x509_contexts(sent.put, sent.fail, retry_connect=False)
         wait: float = SECONDS_TO_WAIT
         try:
-            while self._used(svid := svid_of(await sent.get(wait))):
+            while self._use(svid := svid_of(await sent.get(wait))):
                 wait = max((svid.not_after - time.time()) * OVERDUE, SECONDS_BETWEEN_TRIES)
         finally:
             stream.cancel()
 
-    def _used(self, svid: Svid) -> bool:
+    def _use(self, svid: Svid) -> bool:
         """Make each user of the SVID switch to a new one; return whether all of them succeeded."""
         self._svid, succeeded = svid, True
         self._first.set()

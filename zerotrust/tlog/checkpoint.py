@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, decoded
+from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, Signature, VerifierKey, decode_base64
 from zerotrust.tlog.tree import HASH, InvalidLog
 
 MAX_SIZE = 2**63 - 1
@@ -36,13 +36,13 @@ def checkpoint_of(note: Note) -> Checkpoint:
     origin, *lines = note.text.removesuffix("\n").split("\n")
     if len(lines) != _LINES - 1 or not origin or not _SIZE.fullmatch(lines[0]):
         raise InvalidLog("not a checkpoint: origin, size, root")
-    found = Checkpoint(origin, int(lines[0]), decoded(lines[1]))
+    found = Checkpoint(origin, int(lines[0]), decode_base64(lines[1]))
     if found.size > MAX_SIZE or len(found.root) != HASH:
         raise InvalidLog("a checkpoint with a size or a root that no log has")
     return found
 
 
-def signed(checkpoint: Checkpoint, key: VerifierKey, signer: Ed25519PrivateKey) -> Note:
+def sign_checkpoint(checkpoint: Checkpoint, key: VerifierKey, signer: Ed25519PrivateKey) -> Note:
     """Return a checkpoint as its log signs it."""
     signature = Signature(key.name, key.key_id, signer.sign(checkpoint.text.encode()))
     return Note(checkpoint.text, (signature,))
@@ -60,12 +60,12 @@ def check_signed(note: Note, key: VerifierKey) -> Checkpoint:
     return found
 
 
-def cosigned(text: str, key: VerifierKey, signer: Ed25519PrivateKey, now: int) -> Signature:
+def cosign_checkpoint(text: str, key: VerifierKey, signer: Ed25519PrivateKey, now: int) -> Signature:
     """Return what a witness adds to a checkpoint; `now` in seconds since the epoch."""
     return Signature(key.name, key.key_id, now.to_bytes(8, "big") + signer.sign(_statement(text, now)))
 
 
-def cosigned_at(note: Note, key: VerifierKey) -> int | None:
+def cosignature_time(note: Note, key: VerifierKey) -> int | None:
     """Return when a witness cosigned a checkpoint, or None if it did not: seconds since the epoch, and the earliest.
 
     Raises `InvalidLog` if a signature in its name is not its own.

@@ -50,11 +50,11 @@ class VerifierKey:
         return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(bytes([self.kind]) + self.public).decode()}"
 
 
-def verifier_key(text: str) -> VerifierKey:
+def parse_verifier_key(text: str) -> VerifierKey:
     """Parse a verifier key ("vkey").  Raises `InvalidLog`."""
     if not (parts := _VKEY.fullmatch(text)):
         raise InvalidLog("not a verifier key")
-    material = decoded(parts[3])
+    material = decode_base64(parts[3])
     key = VerifierKey(parts[1], material[0] if material else 0, material[1:])
     if key.kind not in {ED25519, COSIGNATURE} or len(key.public) != 32:
         raise InvalidLog(f"the key of {key.name} is neither Ed25519 nor an Ed25519 cosigner's")
@@ -90,7 +90,7 @@ class Note:
         return f"{self.text}\n{''.join(map(str, self.signatures))}"
 
 
-def parsed(raw: bytes) -> Note:
+def parse_note(raw: bytes) -> Note:
     """Parse a note.  Raises `InvalidLog`."""
     if len(raw) > MAX_NOTE:
         raise InvalidLog(f"a note of more than {MAX_NOTE} bytes")
@@ -101,21 +101,21 @@ def parsed(raw: bytes) -> Note:
     text, separator, lines = whole.rpartition("\n\n")
     if not separator or not lines or _CONTROL.search(whole):
         raise InvalidLog("not a note: text, an empty line, signatures")
-    return Note(text + "\n", signatures(lines))
+    return Note(text + "\n", parse_signatures(lines))
 
 
-def signatures(lines: str) -> tuple[Signature, ...]:
+def parse_signatures(lines: str) -> tuple[Signature, ...]:
     """Parse signature lines.  Raises `InvalidLog`."""
     found = _LINE.findall(lines)
     if sum(len(f"— {name} {value}\n") for name, value in found) != len(lines):
         raise InvalidLog("a line that is not a signature")
-    values = [(name, decoded(value)) for name, value in found]
+    values = [(name, decode_base64(value)) for name, value in found]
     if any(len(value) <= 4 for _, value in values):
         raise InvalidLog("a signature that is too short")
     return tuple(Signature(name, value[:4], value[4:]) for name, value in values)
 
 
-def decoded(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """Decode base64 that has one spelling (RFC 4648 sections 3.5 and 4).  Raises `InvalidLog`."""
     try:
         found = base64.b64decode(text)

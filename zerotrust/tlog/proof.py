@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.tlog.checkpoint import Checkpoint
-from zerotrust.tlog.note import MAX_NOTE, Note, decoded, parsed
+from zerotrust.tlog.note import MAX_NOTE, Note, decode_base64, parse_note
 from zerotrust.tlog.quorum import TrustPolicy
 from zerotrust.tlog.tree import HASH, MAX_PROOF, InvalidLog, check_inclusion, leaf_hash
 
@@ -39,20 +39,20 @@ class Proof:
         return f"{FORMAT}\nindex {self.index}\n{hashes}\n{self.checkpoint}"
 
 
-def proof(raw: bytes) -> Proof:
+def parse_proof(raw: bytes) -> Proof:
     """Parse a proof.  Raises `InvalidLog`."""
     if len(raw) > MAX_NOTE + MAX_EXTRA:
         raise InvalidLog(f"a proof of more than {MAX_NOTE + MAX_EXTRA} bytes")
     head, separator, checkpoint = raw.partition(b"\n\n")
     first, *lines = head.decode(errors="replace").split("\n")
     if lines and lines[0].startswith("extra "):
-        decoded(lines.pop(0).removeprefix("extra "))
+        decode_base64(lines.pop(0).removeprefix("extra "))
     if first != FORMAT or not separator or not lines or not (index := _INDEX.fullmatch(lines[0])):
         raise InvalidLog(f"not a proof: {FORMAT}, an index, hashes, an empty line, a checkpoint")
-    hashes = tuple(map(decoded, lines[1:]))
+    hashes = tuple(map(decode_base64, lines[1:]))
     if len(hashes) > MAX_PROOF or any(len(one) != HASH for one in hashes):
         raise InvalidLog(f"not at most {MAX_PROOF} hashes of {HASH} bytes")
-    return Proof(int(index[1]), hashes, parsed(checkpoint))
+    return Proof(int(index[1]), hashes, parse_note(checkpoint))
 
 
 class Evidence(NamedTuple):
@@ -68,6 +68,6 @@ def evidence_of(raw: bytes) -> Evidence:
         raise ValueError(f"more than {MAX_EVIDENCE} bytes")
     try:
         found = strict_object(raw)
-        return Evidence(found["entry"].encode(), proof(found["proof"].encode()))
+        return Evidence(found["entry"].encode(), parse_proof(found["proof"].encode()))
     except (KeyError, AttributeError) as error:
         raise ValueError("not an entry of the log with its proof") from error

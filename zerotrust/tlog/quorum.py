@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned_at
-from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey, verifier_key
+from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosignature_time
+from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey, parse_verifier_key
 from zerotrust.tlog.tree import InvalidLog
 
 MAX_LINES = 1_000
@@ -46,7 +46,7 @@ class TrustPolicy:
             why = f"the checkpoint of {origin} is signed by no log of the policy"
             raise InvalidLog(f"{why}: either it is of another log, or the policy is")
         found, *_ = [check_signed(note, key) for key in known]
-        times = {name: at for name, key in self.witnesses.items() if (at := cosigned_at(note, key)) is not None}
+        times = {name: at for name, key in self.witnesses.items() if (at := cosignature_time(note, key)) is not None}
         if not self.met_by(times):  # control: witnesses-enough
             has = ", ".join(sorted(times)) or "no witness"
             raise InvalidLog(f"the checkpoint of {origin} is cosigned by {has}, which is not the quorum {self.quorum}")
@@ -135,7 +135,7 @@ class _Reader:
 
     @staticmethod
     def _key(text: str, kind: int, others: list[bytes]) -> VerifierKey:
-        key = verifier_key(text)
+        key = parse_verifier_key(text)
         if key.kind != kind:
             raise InvalidLog(f"the key of {key.name} is of another type")
         if key.public in others:

@@ -43,7 +43,7 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
         raise InvalidLog(f"a log of {size} entries has no entry {index}")
     start, end, found = 0, size, list[bytes]()
     while end - start > 1:
-        middle = start + _left(end - start)
+        middle = start + _left_size(end - start)
         if index < middle:
             found.append(_subtree(middle, end, node))
             end = middle
@@ -61,7 +61,7 @@ def consistency_proof(old: int, size: int, node: Node) -> list[bytes]:
         return []
     start, end, found = 0, size, list[bytes]()
     while old != end:
-        middle = start + _left(end - start)
+        middle = start + _left_size(end - start)
         if old <= middle:
             found.append(_subtree(middle, end, node))
             end = middle
@@ -81,7 +81,7 @@ def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], 
             raise InvalidLog("the inclusion proof is too long")
         if here & 1 or here == last:
             found = node_hash(one, found)
-            here, last = _up(here, last)
+            here, last = _climb_while_even(here, last)
         else:
             found = node_hash(found, one)
         here, last = here >> 1, last >> 1
@@ -98,14 +98,14 @@ def check_consistency(old: int, old_root: bytes, size: int, new_root: bytes, pro
             raise InvalidLog(f"these are not two roots of one log of {old} entries")
         return
     first, *others = [*([] if old & (old - 1) else [old_root]), *proof] or [b""]
-    here, last = _while_odd(old - 1, size - 1)
+    here, last = _climb_while_odd(old - 1, size - 1)
     before = after = first
     for one in others:
         if not last:
             raise InvalidLog("the consistency proof is too long")
         if here & 1 or here == last:
             before, after = node_hash(one, before), node_hash(one, after)
-            here, last = _up(here, last)
+            here, last = _climb_while_even(here, last)
         else:
             after = node_hash(after, one)
         here, last = here >> 1, last >> 1
@@ -124,19 +124,19 @@ def _subtree(start: int, end: int, node: Node) -> bytes:
     return found
 
 
-def _left(leaves: int) -> int:
+def _left_size(leaves: int) -> int:
     """Return the largest power of two below a number of leaves: those go to the left."""
     return 1 << (leaves - 1).bit_length() - 1
 
 
-def _up(here: int, last: int) -> tuple[int, int]:
+def _climb_while_even(here: int, last: int) -> tuple[int, int]:
     """Return the place where this subtree is a right one: up to there, it has no neighbour."""
     while here and not here & 1:
         here, last = here >> 1, last >> 1
     return here, last
 
 
-def _while_odd(here: int, last: int) -> tuple[int, int]:
+def _climb_while_odd(here: int, last: int) -> tuple[int, int]:
     while here & 1:
         here, last = here >> 1, last >> 1
     return here, last

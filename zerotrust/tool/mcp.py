@@ -115,7 +115,7 @@ class _Refusing:
         scope = {**scope, "headers": headers}
         refused: Reason | None = None
 
-        async def watched(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal refused
             status = message.get("status", 200)
             if status >= 400 and (b"content-type", b"application/json") not in message["headers"]:
@@ -123,6 +123,6 @@ class _Refusing:
             if not refused:
                 await send(message)
 
-        await self._app(scope, receive, watched)
+        await self._app(scope, receive, send_and_note)
         if refused:
             raise Denied(refused)

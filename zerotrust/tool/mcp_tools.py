@@ -52,7 +52,7 @@ class McpTools(Requirement):
         """
         versions = [value for name, value in headers if name == b"mcp-protocol-version"]
         if versions != [ERA]:  # control: mcp-era
-            more = {"supported": [ERA.decode()], "requested": _requested(versions, body)}
+            more = {"supported": [ERA.decode()], "requested": _requested_revision(versions, body)}
             raise Denied(Reason.LEGACY_ERA, advice=ADVICE, more=more)
         try:
             method = body["method"]
@@ -69,7 +69,7 @@ class McpTools(Requirement):
         return Need((), method[:100], Reason.UNKNOWN_METHOD)  # control: mcp-method-known
 
 
-def _requested(versions: list[bytes], message: Mapping[str, Any]) -> str:
+def _requested_revision(versions: list[bytes], message: Mapping[str, Any]) -> str:
     """Return the revision of a request: from its header, or from the body of the old handshake; else ""."""
     params = message.get("params")
     in_body = params.get("protocolVersion") if isinstance(params, dict) else None

@@ -41,7 +41,7 @@ async def while_trusted(party: str, revocations: Revocations, life: asyncio.Time
 
     def on_revoked(decision: Decision) -> None:
         nonlocal ending
-        ending = cut_off(decision)
+        ending = suspension_refusal(decision)
         if not life.expired():
             life.reschedule(0)
 
@@ -57,7 +57,7 @@ async def while_trusted(party: str, revocations: Revocations, life: asyncio.Time
         raise ending
 
 
-def cut_off(decision: Decision) -> Denied:
+def suspension_refusal(decision: Decision) -> Denied:
     """Return the refusal for a call that was under way when the called party was suspended."""
     return Denied(decision.reason, decision.detail, more=BEGUN)
 
@@ -98,32 +98,32 @@ def _time_left() -> asyncio.Timeout:
     return asyncio.timeout(min(_LONGEST, token.expires_at - time.time() - REPORTING_MARGIN) if token else _LONGEST)
 
 
-def _called() -> str:
+def _called_party() -> str:
     """Return the party that is called with a token; without one there is none."""
     token = _token.get(None)
     return token.audience if token else ""
 
 
 @contextmanager
-def _noted(request: Any) -> Iterator[None]:
+def _noting_failure(request: Any) -> Iterator[None]:
     """Note for the receipt why a call had no answer."""
     try:
         yield
     except (*_NOT_SENT, Denied) as error:
         if call := request.extensions.get(_CALL):
-            call.ended(str(error.reason) if isinstance(error, Denied) else NOT_SENT)
+            call.note_reason(str(error.reason) if isinstance(error, Denied) else NOT_SENT)
         raise
 
 
-async def _whole(
+async def _send_whole(
     sending: Callable[..., Awaitable[Any]], request: Any, options: dict[str, Any], revocations: Revocations
 ) -> tuple[Any, bytes]:
     """Send a request and read its answer to the end.
 
     Raises `Denied`, `TimeoutError`, `ValueError` and the client's errors.
     """
-    with _noted(request):
-        async with while_trusted(_called(), revocations, _time_left()):
+    with _noting_failure(request):
+        async with while_trusted(_called_party(), revocations, _time_left()):
             answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
             try:
                 body = await read(answer)
@@ -131,7 +131,7 @@ async def _whole(
             finally:
                 await answer.aclose()
     if call := request.extensions.get(_CALL):
-        body = call.answered(body, answer.headers.get(HEADER))
+        body = call.note_answer(body, answer.headers.get(HEADER))
     return answer, body
 
 
@@ -144,7 +144,7 @@ class _Bounded(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         try:
-            answer, body = await _whole(super().send, request, options, self._revocations)
+            answer, body = await _send_whole(super().send, request, options, self._revocations)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no whole answer in time", request=request) from error
         except ValueError as error:
@@ -161,7 +161,7 @@ class _Answering(httpx2.AsyncClient):
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
-            answer, body = await _whole(super().send, request, options, self._revocations)
+            answer, body = await _send_whole(super().send, request, options, self._revocations)
         except (httpx2.HTTPError, Denied, TimeoutError, ValueError) as error:
             lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
             refusal = error if isinstance(error, Denied) else Denied(lost)
@@ -213,7 +213,7 @@ class EgressClients:
 
     def use(self, snapshot: RegistrySnapshot, caller: str) -> None:
         """Switch to another registry snapshot, as the party of that name."""
-        self._audiences = _by_origin(snapshot.called())
+        self._audiences = _by_origin(snapshot.callees())
         for transport in self._transports:
             if isinstance(transport, Connections | MCPConnections):
                 transport.use(snapshot.directory(caller))
@@ -231,7 +231,7 @@ class EgressClients:
         if span.state:
             request.headers["tracestate"] = span.state
         if calls := current_calls():
-            noted = calls.called(token.audience, token.token_id, await request.aread())
+            noted = calls.note_call(token.audience, token.token_id, await request.aread())
             request.extensions = {**request.extensions, _CALL: noted}
 
     async def close(self) -> None:

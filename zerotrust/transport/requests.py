@@ -37,7 +37,7 @@ _MEMBER = re.compile(
 )
 
 
-def bearer(headers: Headers, *, hint: str | None) -> UnverifiedToken:
+def bearer_token(headers: Headers, *, hint: str | None) -> UnverifiedToken:
     """Return the one bearer token of a request (RFC 6750 section 2.1); one in a query or a body is ignored.
 
     `hint`: the scope to name if there is no token.  Raises `Denied`.
@@ -89,7 +89,7 @@ def trace_state(headers: Headers) -> str:
     return state
 
 
-async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
+async def read_body(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
     """Read a body of at most `most` bytes.  Return it, and a `receive` that replays it byte for byte.
 
     Raises `Denied`.
@@ -120,9 +120,9 @@ async def whole(headers: Headers, receive: Receive, *, most: int) -> tuple[Recei
     return replay, read
 
 
-async def body(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, dict[str, Any]]:
-    """Do as `whole`, and parse the body: empty, or one strict JSON object.  Raises `Denied`."""
-    receive, raw = await whole(headers, receive, most=most)
+async def read_json_body(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, dict[str, Any]]:
+    """Do as `read_body`, and parse the body: empty, or one strict JSON object.  Raises `Denied`."""
+    receive, raw = await read_body(headers, receive, most=most)
     try:
         return receive, strict_object(raw) if raw else {}
     except ValueError as error:

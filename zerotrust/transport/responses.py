@@ -82,7 +82,7 @@ async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message)
         await send({"type": "http.response.body", "body": event, "more_body": False})
 
 
-def only_one(error: Exception) -> Exception:
+def unwrap_group(error: Exception) -> Exception:
     """Return the first of a group of answers that handlers raise, as of a task group; of any other error, itself."""
     while isinstance(error, ExceptionGroup) and error.split((Denied, HTTPException))[1] is None:  # of nothing else
         error = error.exceptions[0]

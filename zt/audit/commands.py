@@ -18,7 +18,7 @@ import typer
 from rich.text import Text
 
 from zt.audit import show as showing
-from zt.operators import Settings, told
+from zt.operators import Settings, reporting_errors
 from zt.output import Json, output
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evidence.verification import Verification
     from zerotrust.tlog.note import Note
     from zt.audit.log_folder import LogFolder
-    from zt.audit.query import Found, Wanted
+    from zt.audit.query import Query, Records
     from zt.names import Calls
 
 audit = typer.Typer(no_args_is_help=True)
@@ -69,18 +69,18 @@ def show(
 ) -> None:
     """Show who did what, for whom, when and with which code: each token below the one it came from."""
     from zt.audit.diagram import diagram
-    from zt.audit.query import wanted
-    from zt.audit.trail import by_transaction, codes, summary, trail
+    from zt.audit.query import parse_query
+    from zt.audit.trail import code_digests, group_by_transaction, summary, trail
 
-    if not (what := wanted(asked)):
+    if not (what := parse_query(asked)):
         output.fail(
             f"{asked} is neither an id nor one of user:ID, party:NAME and document:ID.  The answer of a task has its "
             "trace_id, 32 hexadecimal digits; records have the ids of transactions, tokens and sessions.",
             "malformed_id",
         )
     settings: Settings = context.obj
-    with explained():
-        found = _found(settings, what, export, policy)
+    with explaining_faults():
+        found = _find(settings, what, export, policy)
     events = found.events
     if not events:
         where = str(export) if export else f"{settings.journals}"
@@ -94,30 +94,30 @@ def show(
             svg.write_text(diagram(asked, events, calls))
         except OSError as error:
             output.fail(f"{svg} cannot be written: {error.strerror}.", "not_written")
-    document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.more}
-    document |= {"left_out_of": dict(found.left_out)} if found.more else {}
-    document |= {"code": codes(events)}
+    document = {"id": asked, "events": [json.loads(event.canonical()) for event in events], "left_out": found.omitted}
+    document |= {"left_out_of": dict(found.left_out)} if found.omitted else {}
+    document |= {"code": code_digests(events)}
     tree = partial(trail, calls=calls, details=True, ledger=ledger, dated=True)
-    shown = map(tree, [events] if what.kind == "id" else by_transaction(events))
+    shown = map(tree, [events] if what.kind == "id" else group_by_transaction(events))
     output.show(document, *shown, *summary(found, by_id=what.kind == "id"))
 
 
-def _found(settings: Settings, what: "Wanted", export: Path | None, policy: Path | None) -> "Found":
+def _find(settings: Settings, what: "Query", export: Path | None, policy: Path | None) -> "Records":
     """Return records of an export, which is verified meanwhile, or else of the journals here."""
     from zerotrust.authority.leaf import Outline
-    from zt.audit.exports import leaves, trusted
+    from zt.audit.exports import leaves, load_policy
     from zt.audit.journals import find
-    from zt.audit.query import NoRecordError, found
+    from zt.audit.query import NoRecordError, find_records
     from zt.audit.witness import Witness, default_folder
     from zt.errors import CommandError
 
     if export is None:
         return find(settings.journals, what)
-    trust = trusted(policy or settings.run / POLICY)
-    held = Witness(default_folder()).held(trust.logs)
+    trust = load_policy(policy or settings.run / POLICY)
+    held = Witness(default_folder()).last_checkpoints(trust.logs)
     read = leaves(export, trust, held=held)
     try:
-        return found(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
+        return find_records(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
     except NoRecordError as error:
         raise CommandError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
 
@@ -148,25 +148,25 @@ def verify(
         _verify_journals(journals or settings.journals)
         return
     from evidence.fault import Faulty
-    from zt.audit.exports import trusted, verified
+    from zt.audit.exports import load_policy, verify_export
     from zt.audit.witness import Witness, default_folder
 
-    with explained():
-        trust = trusted(policy or settings.run / POLICY)
-        held = Witness(default_folder()).held(trust.logs)
+    with explaining_faults():
+        trust = load_policy(policy or settings.run / POLICY)
+        held = Witness(default_folder()).last_checkpoints(trust.logs)
         try:
-            found = verified(export, trust, held=held, local=journals)
+            found = verify_export(export, trust, held=held, local=journals)
         except Faulty as faulty:
             _show_fault(export, faulty.fault)
-    output.show({"verified": True} | found.document, *showing.verified(found))
+    output.show({"verified": True} | found.document, *showing.verification(found))
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explaining_faults() -> Iterator[None]:
     """Exit with a message if a file of the evidence cannot be read, or has a fault."""
     from evidence.fault import Faulty
 
-    with told():
+    with reporting_errors():
         try:
             yield
         except Faulty as faulty:
@@ -182,7 +182,7 @@ def _show_fault(export: Path, fault: "Fault") -> NoReturn:
 def _verify_journals(folder: Path) -> None:
     from zt.audit.journals import check, journals
 
-    with told():
+    with reporting_errors():
         checked = [check(path) for path in journals(folder)]
     lines = []
     for one in checked:
@@ -211,24 +211,24 @@ def export(
     """
     from evidence.fault import Faulty
     from zerotrust.tlog.note import Note
-    from zt.audit.exports import export, trusted
+    from zt.audit.exports import export, load_policy
     from zt.audit.witness import Witness, default_folder
 
     settings: Settings = context.obj
     if to is None and sys.stdout.isatty():
         output.fail("An export is for a file: --to FILE, or > FILE.", "no_file")
-    with explained():
-        there = _log(settings, log)
+    with explaining_faults():
+        there = _open_log(settings, log)
         note = there.note
         if witness:
-            _, signature = Witness(default_folder()).cosign(there, trusted(policy or settings.run / POLICY).logs)
+            _, signature = Witness(default_folder()).cosign(there, load_policy(policy or settings.run / POLICY).logs)
             note = Note(note.text, (*note.signatures, signature))
         try:
             if to is None:
                 export(there, note, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
                 return
-            found = _to_file(there, note, to)
+            found = _write_export(there, note, to)
         except Faulty as faulty:
             output.fail(f"{there.folder} is not exported.  {showing.fault(faulty.fault).plain}", "faulty")
     size = found.checkpoint.size
@@ -247,7 +247,7 @@ def policy(context: typer.Context, *, _json: Json = False) -> None:
     from zerotrust.tlog.tree import InvalidLog
     from zt.people.registry_client import audit_policy
 
-    with told():
+    with reporting_errors():
         text = asyncio.run(audit_policy(context.obj.place()))
     try:
         policy(text)
@@ -270,25 +270,25 @@ def witness(
     by default ~/.config/zt/witness.
     """
     from zerotrust.tlog.checkpoint import checkpoint_of
-    from zt.audit.exports import trusted
+    from zt.audit.exports import load_policy
     from zt.audit.witness import Witness, default_folder
 
     settings: Settings = context.obj
-    with explained():
-        there = _log(settings, log)
-        key, signature = Witness(default_folder()).cosign(there, trusted(policy or settings.run / POLICY).logs)
+    with explaining_faults():
+        there = _open_log(settings, log)
+        key, signature = Witness(default_folder()).cosign(there, load_policy(policy or settings.run / POLICY).logs)
     line, checkpoint = f"witness {key.public.name} {key.public}", checkpoint_of(there.note)
     document = {"origin": checkpoint.origin, "size": checkpoint.size, "key": str(key.public)}
     output.show_text(document | {"cosignature": str(signature)}, f"{line}\n")
 
 
-def _log(settings: Settings, log: Path | None) -> "LogFolder":
+def _open_log(settings: Settings, log: Path | None) -> "LogFolder":
     from zt.audit.log_folder import LogFolder
 
     return LogFolder(log or settings.journals / LEDGER)
 
 
-def _to_file(log: "LogFolder", note: "Note", to: Path) -> "Verification":
+def _write_export(log: "LogFolder", note: "Note", to: Path) -> "Verification":
     """Write an export to a file, which has its name once it is whole."""
     from zt.audit.exports import export
     from zt.errors import CommandError

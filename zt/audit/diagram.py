@@ -8,7 +8,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, Counts, Exchange, Issued, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zt.audit.sequence import Arrow, Svg, sequence
-from zt.audit.trail import DIGITS, codes, decision_of, few, says, token_of, users
+from zt.audit.trail import DIGITS, code_digests, decision_of, describe, join_names, token_of, users
 from zt.names import Calls, short, token_name
 
 MOST_STEPS = 200
@@ -38,13 +38,13 @@ def diagram(about: str, events: Iterable[AuditEvent], calls: Calls = MappingProx
     count = f"the first {len(shown)} of {len(steps)} steps" if len(shown) < len(steps) else f"{len(steps)} steps"
     whom = "".join(f", {one}" for one in users(known))
     title = f"{about}, {began:%Y-%m-%d %H:%M:%SZ}{whom}: {count}, {refused} refused"
-    ran = {short(party): few(one[:DIGITS] for one in digests) for party, digests in codes(known).items()}
+    ran = {short(party): join_names(one[:DIGITS] for one in digests) for party, digests in code_digests(known).items()}
     code = {party: f"code {ran[party]}" for party in parties if ran.get(party)}
     return sequence(title, parties or [ISSUER], shown, code)
 
 
 def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome], names: Mapping[str, str]) -> Iterator[Arrow]:
-    data, here, said = event.data, short(event.service), says(event)
+    data, here, said = event.data, short(event.service), describe(event)
     start, end, decision = here, here, decision_of(event.data)
     match data:
         case Outcome() | Counts() | Issued():  # the arrow of its call says it; calls and tokens that have no order
@@ -52,7 +52,7 @@ def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome], names: Ma
         case Request():
             start = short(data.peer.id) if data.peer else data.principal.party if data.principal else "somebody"
             token = f"{names.get(data.principal.token_id, UNUSED)}: " if data.principal else ""
-            said = f"{token}{said}{_ended(ends.get(_span(event)))}"
+            said = f"{token}{said}{_outcome_text(ends.get(_span(event)))}"
         case Exchange():
             before, after = (names.get(str(token), UNUSED) for token in (data.parent_token_id, data.token_id))
             dropped = " ".join(scope for scope in data.principal.scopes if scope not in data.scopes)
@@ -63,7 +63,7 @@ def _steps(event: AuditEvent, ends: Mapping[tuple[str, str], Outcome], names: Ma
     yield Arrow(start, end, text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…", refused)
 
 
-def _ended(outcome: Outcome | None) -> str:
+def _outcome_text(outcome: Outcome | None) -> str:
     """Return how a call ended: its status, and the milliseconds that it took."""
     if not outcome:
         return ""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from evidence.export import exported, lines_of
-from evidence.fault import EXPORT, LOG, Delivered, Faulty, compared, named
+from evidence.export import export_lines, lines_of
+from evidence.fault import EXPORT, LOG, Faulty, LoggedRecords, compare, identify
 from evidence.verification import Leaf, Verification
 from zerotrust.audit.chain import lines
 from zerotrust.authority.leaf import Outline
@@ -30,7 +30,7 @@ class AnyKey:
         return checkpoint_of(note), {}
 
 
-def trusted(path: Path) -> TrustPolicy:
+def load_policy(path: Path) -> TrustPolicy:
     """Return the policy in a file.  Raises `CommandError`."""
     try:
         return policy(file_content(path, MAX_NOTE, pipe=True).decode())
@@ -48,21 +48,21 @@ def export(log: LogFolder, note: Note, file: BinaryIO) -> Verification:
     `note`: the checkpoint of the log, to which cosignatures may have been added.
     """
 
-    def written() -> Iterator[bytes]:
-        for line in exported(note, log.read):
+    def write_lines() -> Iterator[bytes]:
+        for line in export_lines(note, log.read):
             file.write(line)
             yield line
 
     try:
-        verification = Verification(written(), AnyKey(), source=LOG)
+        verification = Verification(write_lines(), AnyKey(), source=LOG)
     except InvalidLog as error:
         raise CommandError(f"The log in {log.folder} cannot be exported: {error}.", "not_exported") from error
-    followed(verification)
+    read_leaves(verification)
     return verification
 
 
 @contextmanager
-def opened(source: Path) -> Iterator[tuple[Iterator[bytes], str]]:
+def open_export(source: Path) -> Iterator[tuple[Iterator[bytes], str]]:
     """Have the lines of an export, which may be the folder of a log itself, and who made them.
 
     Raises `CommandError`, also where the block cannot read the lines.
@@ -70,7 +70,7 @@ def opened(source: Path) -> Iterator[tuple[Iterator[bytes], str]]:
     try:
         if source.is_dir():
             log = LogFolder(source)
-            yield exported(log.note, log.read), LOG
+            yield export_lines(log.note, log.read), LOG
         else:
             with source.open("rb") as file:
                 yield lines_of(file), EXPORT
@@ -80,11 +80,11 @@ def opened(source: Path) -> Iterator[tuple[Iterator[bytes], str]]:
         raise CommandError(f"{source} is not the folder of a log: {error}.", "unreadable") from error
 
 
-def followed(verification: Verification, delivered: dict[str, Delivered] | None = None) -> None:
+def read_leaves(verification: Verification, delivered: dict[str, LoggedRecords] | None = None) -> None:
     """Read the leaves to their end.  Raises `Faulty`.  `delivered` gets the records of each journal."""
     for at, content, _ in verification.leaves():
         if delivered is not None and isinstance(content, Outline):
-            known = delivered.setdefault(content.service, Delivered(content.service))
+            known = delivered.setdefault(content.service, LoggedRecords(content.service))
             known.add(at, verification.journals[content.service].head)
 
 
@@ -108,34 +108,34 @@ class Verified:
         return head | {name: value for name, value in content.items() if value is not None}
 
 
-def verified(source: Path, trust: TrustPolicy, *, held: Mapping[str, Checkpoint], local: Path | None) -> Verified:
+def verify_export(source: Path, trust: TrustPolicy, *, held: Mapping[str, Checkpoint], local: Path | None) -> Verified:
     """Verify an export, or the folder of a log, and compare the journals in the folder `local` with it.
 
     Raises `Faulty` and `CommandError`.
     """
-    delivered = dict[str, Delivered]() if local else None
-    with opened(source) as (found, maker):
+    delivered = dict[str, LoggedRecords]() if local else None
+    with open_export(source) as (found, maker):
         verification = Verification(found, trust, held=held, source=maker)
-        followed(verification, delivered)
-    behind = _not_delivered(local, delivered) if local and delivered is not None else None
+        read_leaves(verification, delivered)
+    behind = _count_undelivered(local, delivered) if local and delivered is not None else None
     counts = {service: link.records for service, link in sorted(verification.journals.items())}
     return Verified(verification.checkpoint, verification.cosigned, counts, behind)
 
 
 def leaves(source: Path, trust: TrustPolicy, *, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
-    """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verified`."""
-    with opened(source) as (found, maker):
+    """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verify_export`."""
+    with open_export(source) as (found, maker):
         yield from Verification(found, trust, held=held, source=maker).leaves()
 
 
-def _not_delivered(folder: Path, delivered: dict[str, Delivered]) -> dict[str, int]:
+def _count_undelivered(folder: Path, delivered: dict[str, LoggedRecords]) -> dict[str, int]:
     """Compare journals with what the log has of them.  Raises `Faulty`, also if one is not there."""
     found = dict[str, int]()
     for journal in journals(folder):
-        service, _ = named(next(lines(journal), b"")) or ("", 0)
+        service, _ = identify(next(lines(journal), b"")) or ("", 0)
         if service not in delivered:
             continue
-        fault, found[service] = compared(delivered[service], lines(journal), first_record(journal))
+        fault, found[service] = compare(delivered[service], lines(journal), first_record(journal))
         if fault:
             raise Faulty(fault)
     for service, known in delivered.items():

@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zerotrust.audit.chain import begins_after, closed, first_bad_record, lines
-from zt.audit.query import Found, NoRecordError, Wanted, found
+from zerotrust.audit.chain import closed_segments, first_bad_record, lines, link_before_oldest
+from zt.audit.query import NoRecordError, Query, Records, find_records
 from zt.errors import CommandError
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedJournal:
     """A journal: how many records it has, and the number of the first one that was changed, or 0.
 
     `after`: of the last record that was deleted, because the audit log has it and those before it; or 0.
@@ -35,30 +35,30 @@ def journals(folder: Path) -> list[Path]:
     return found
 
 
-def check(path: Path) -> Checked:
+def check(path: Path) -> CheckedJournal:
     """Check the hash chain of a journal.  Raises `CommandError` if it cannot be read."""
     try:
         deleted = 0
         with suppress(ValueError):
-            deleted = begins_after(path).records
-        return Checked(path, sum(1 for _ in lines(path)), first_bad_record(path), deleted)
+            deleted = link_before_oldest(path).records
+        return CheckedJournal(path, sum(1 for _ in lines(path)), first_bad_record(path), deleted)
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.", "journals_unreadable") from error
 
 
-def find(folder: Path, what: Wanted) -> Found:
+def find(folder: Path, what: Query) -> Records:
     """Return the records about something, in all journals.  Raises `CommandError`."""
     try:
-        return found(records(folder), what, author=lambda place, _: place.rpartition(": record ")[0])
+        return find_records(records(folder), what, author=lambda place, _: place.rpartition(": record ")[0])
     except NoRecordError as error:
         raise CommandError(
             f"{error} was changed; `zt audit verify` checks all journals.", "journals_unreadable"
         ) from error
 
 
-def named(folder: Path, kind: str, name: str) -> bool:
+def is_named(folder: Path, kind: str, name: str) -> bool:
     """Return whether a record names that session or token.  Raises `CommandError`."""
-    for event in find(folder, Wanted("id", name)).events:
+    for event in find(folder, Query("id", name)).events:
         token = getattr(event.data, "principal", None)
         if kind == "token" or (token and token.session == name):
             return True
@@ -77,5 +77,5 @@ def records(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def first_record(path: Path) -> int:
     """Return the number of a journal's first record: earlier segments are deleted, once the ledger has them."""
-    older = closed(path)
+    older = closed_segments(path)
     return int(older[0].suffix.removeprefix(".")) if older else 1

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zerotrust.authority.tiles import read_part
-from zerotrust.tlog.note import Note, parsed
+from zerotrust.tlog.note import Note, parse_note
 from zerotrust.tlog.tree import InvalidLog
 from zt.errors import CommandError
 
@@ -31,7 +31,7 @@ class LogFolder:
                 "log_unreadable",
             )
         try:
-            self.note: Note = parsed(self.read("checkpoint"))
+            self.note: Note = parse_note(self.read("checkpoint"))
         except InvalidLog as error:
             raise CommandError(f"{folder}/checkpoint cannot be read: {error}.", "log_unreadable") from error
 

@@ -25,19 +25,19 @@ _FOLLOWING = b'"type":"outcome"', b'"type":"refusal"'
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Query:
     """A user, a party or a document by its name; a trace, a transaction, a token or a session by its id."""
 
     kind: Literal["id", "user", "party", "document"]
     name: str
 
-    def among(self, event: AuditEvent) -> bool:
+    def matches(self, event: AuditEvent) -> bool:
         """Return whether an event says so itself."""
         return self.name in _NAMES[self.kind](event)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Records:
     """Records by time, the newest at the end."""
 
     events: list[AuditEvent]
@@ -47,7 +47,7 @@ class Found:
     """Who wrote each of them."""
 
     @property
-    def more(self) -> int:
+    def omitted(self) -> int:
         """How many were left out."""
         return sum(self.left_out.values())
 
@@ -56,22 +56,22 @@ class NoRecordError(Exception):
     """A line is no record of schema 1; the text says where it is."""
 
 
-def wanted(text: str) -> Wanted | None:
+def parse_query(text: str) -> Query | None:
     """Return what is asked for; None for what has no form of it."""
     if named := _NAMED.fullmatch(text):
         kind: Literal["user", "party", "document"] = named[1]  # type: ignore[assignment]
-        return Wanted(kind, short(named[2]) if kind == "party" else named[2])
-    return Wanted("id", text) if re.fullmatch(f"{_TRACE}|{IDS}", text) else None
+        return Query(kind, short(named[2]) if kind == "party" else named[2])
+    return Query("id", text) if re.fullmatch(f"{_TRACE}|{IDS}", text) else None
 
 
-def of_its_service(_place: str, event: AuditEvent) -> str:
+def named_author(_place: str, event: AuditEvent) -> str:
     """Return who wrote a record of an audit log, which takes it of no other service than the record names."""
     return short(event.service)
 
 
-def found(
-    records: Iterable[tuple[str, bytes]], what: Wanted, *, author: Callable[[str, AuditEvent], str] = of_its_service
-) -> Found:
+def find_records(
+    records: Iterable[tuple[str, bytes]], what: Query, *, author: Callable[[str, AuditEvent], str] = named_author
+) -> Records:
     """Return the records about something: each of them, and how the call ended or was refused that one was about.
 
     Where there are too many, the oldest of the author with the most are left out: each of them says itself when a
@@ -90,7 +90,7 @@ def found(
         except ValueError as error:
             raise NoRecordError(place) from error
         by, span = author(place, event), f"{event.service} {event.trace.span_id}" if event.trace else ""
-        if what.among(event):
+        if what.matches(event):
             spans = under_way[by]
             spans.extend([span] if span and span not in spans else [])
         elif span not in under_way.get(by, ()) or not isinstance(event.data, Outcome | Refusal):
@@ -101,7 +101,7 @@ def found(
             heapq.heappop(newest[most])
             left_out[most] += 1
     shown = sorted((*one, by) for by, ones in newest.items() for one in ones)
-    return Found([event for _, _, event, _ in shown], left_out, [by for *_, by in shown])
+    return Records([event for _, _, event, _ in shown], left_out, [by for *_, by in shown])
 
 
 def _ids(event: AuditEvent) -> set[str | None]:

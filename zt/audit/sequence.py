@@ -53,7 +53,7 @@ class Svg(str):
         return self.heading
 
 
-def drawn(title: str, size: tuple[int, int], style: str, parts: Sequence[str]) -> Svg:
+def draw(title: str, size: tuple[int, int], style: str, parts: Sequence[str]) -> Svg:
     """Return a figure of this width and height, and above it its title."""
     wide, high = size[0], size[1] + HEAD
     svg = Svg(
@@ -108,7 +108,7 @@ def sequence(
         for number, (step, text) in enumerate(zip(steps, said, strict=True), 1)
     ]
     style = STYLE + _MORE + (_REFUSED if any(step.refused for step in steps) else "")
-    return drawn(title, (wide, high), style, [*lines, *arrows])
+    return draw(title, (wide, high), style, [*lines, *arrows])
 
 
 def _places(order: dict[str, int], boxes: list[int], steps: Sequence[Arrow], said: list[str]) -> list[int]:

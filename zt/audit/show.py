@@ -7,16 +7,16 @@ from rich.table import Table
 from rich.text import Text
 
 from zt.names import short
-from zt.show import at
+from zt.show import utc_time
 
 if TYPE_CHECKING:
     from evidence.fault import Fault
     from zt.audit.exports import Verified
 
 
-def verified(found: "Verified") -> list[Table | Text]:
+def verification(found: "Verified") -> list[Table | Text]:
     """Return who vouches for an export that has no fault, and what it has."""
-    by = ", ".join(f"{name} at {at(when)}" for name, when in sorted(found.cosigned.items()))
+    by = ", ".join(f"{name} at {utc_time(when)}" for name, when in sorted(found.cosigned.items()))
     told: list[Table | Text] = [
         Text.assemble(f"{found.checkpoint.origin}: all {found.checkpoint.size:,} leaves ", ("verified", "green"), "."),
         Text(f"Cosigned by {by or 'no witness'}."),

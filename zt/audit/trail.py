@@ -32,10 +32,10 @@ from zerotrust.audit.event_types import (
 )
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.identity import MAX_ACTORS
-from zt.audit.query import Found
+from zt.audit.query import Records
 from zt.names import Calls, short, token_name
 from zt.reasons import BY_RULES
-from zt.show import at, listing
+from zt.show import new_table, utc_time
 
 DIGITS = 12
 """Of a digest of code that people are shown: nobody finds other code with the same ones by chance."""
@@ -65,7 +65,7 @@ def trail(
     """
     known = sorted(events, key=lambda one: one.time)
     lines = [(event, token_of(event)) for event in known if is_shown(event.data)]
-    head, whom, when = _about(known), users(known), f"at {at(known[0].time // MICROSECONDS)}" if known else ""
+    head, whom, when = _heading(known), users(known), f"at {utc_time(known[0].time // MICROSECONDS)}" if known else ""
     if dated:
         head = "\n".join([head, *whom, when]) if whom else f"{head}, {when}"
     tree = Tree(Text(head))
@@ -74,15 +74,15 @@ def trail(
         foreign = token is None or event.service != token.audience  # control: foreign-record-named
         by = f"  (recorded by {short(event.service)})" if foreign else ""
         line = _line(event, details=details or not token, ledger=ledger)
-        branches.of(token).add(line.append(by, "red" if token else "dim"))
-    for counted in _counted(known):
+        branches.branch(token).add(line.append(by, "red" if token else "dim"))
+    for counted in _count_lines(known):
         tree.add(Text(counted, "dim"))
     if not tree.children:
         tree.add(Text(f"exchanges, outcomes or issued tokens alone, which --json shows: {len(known):,}", "dim"))
     return tree
 
 
-def says(event: AuditEvent) -> str:
+def describe(event: AuditEvent) -> str:
     """Return what a record is about."""
     match data := event.data:
         case Request():
@@ -96,7 +96,7 @@ def says(event: AuditEvent) -> str:
         case Refusal():
             said = f"refused by {short(event.service)} itself"
         case RegistryChange():
-            said = _changed(data)
+            said = _describe_change(data)
         case Alarm():
             said = f"alarm: {data.cause} exchange of {short(data.party)}: {data.token_id}"
         case Resumed():
@@ -124,7 +124,7 @@ def token_of(event: AuditEvent) -> Caller | None:
     return getattr(event.data, "principal", None)
 
 
-def by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
+def group_by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]:
     """Return the events of each transaction, and those of none by their traces, in the order in which they began.
 
     Of what has no trace, each event stands alone, so that it has its time; but counts, and what Keycloak has issued,
@@ -153,11 +153,11 @@ def users(events: Iterable[AuditEvent]) -> list[str]:
             groups = f" ({', '.join(map(sanitize, token.groups))})" if token.groups else ""
             by.setdefault(f"for user {token.subject}{groups}", []).append(short(event.service))
     most = sorted(by.items(), key=lambda one: -len({*one[1]}))  # whoever lies may have dated its records earlier
-    found = [f"{user}, by the records of {few(parties)}" if len(by) > 1 else user for user, parties in most]
+    found = [f"{user}, by the records of {join_names(parties)}" if len(by) > 1 else user for user, parties in most]
     return found[:MOST] + ([f"and for {len(found) - MOST:,} more users"] if len(found) > MOST else [])
 
 
-def codes(events: Iterable[AuditEvent]) -> dict[str, list[str]]:
+def code_digests(events: Iterable[AuditEvent]) -> dict[str, list[str]]:
     """Return the digests of the code of each party that wrote records, by its SPIFFE ID; usually one, or none."""
     found: dict[str, dict[str, None]] = {}
     for event in events:
@@ -165,21 +165,21 @@ def codes(events: Iterable[AuditEvent]) -> dict[str, list[str]]:
     return {party: list(digests) for party, digests in found.items()}
 
 
-def few(names: Iterable[str], most: int = MOST) -> str:
+def join_names(names: Iterable[str], most: int = MOST) -> str:
     """Return the different names, but for those beyond `most`, which are counted."""
     found = list(dict.fromkeys(names))
     return ", ".join(found[:most]) + (f" and {len(found) - most:,} more" if len(found) > most else "")
 
 
-def summary(found: Found, *, by_id: bool) -> Iterator[Table | Text]:
+def summary(found: Records, *, by_id: bool) -> Iterator[Table | Text]:
     """Yield which code wrote the records, how much was refused, who says why, and what was left out.
 
     `by_id`: whether they were asked for by an id, as the policy authority explains them.
     """
     events = found.events
-    table = listing("records of", "with code")
-    for party, digests in codes(events).items():
-        table.add_row(Text(short(party)), Text(few(one[:DIGITS] for one in digests) or "not recorded"))
+    table = new_table("records of", "with code")
+    for party, digests in code_digests(events).items():
+        table.add_row(Text(short(party)), Text(join_names(one[:DIGITS] for one in digests) or "not recorded"))
     yield table
     decisions = [one for event in events if is_shown(event.data) and (one := decision_of(event.data))]
     if by_id and any(decision.reason in BY_RULES for decision in decisions):
@@ -190,34 +190,34 @@ def summary(found: Found, *, by_id: bool) -> Iterator[Table | Text]:
         f"{allowed} allowed, {len(decisions) - allowed} refused, within {seconds:.1f} s; {len(events):,} records of "
         f"{parties} {'party' if parties == 1 else 'parties'}."
     )
-    yield from left_out(found)
+    yield from omitted_lines(found)
 
 
-def left_out(found: Found) -> Iterator[Text]:
+def omitted_lines(found: Records) -> Iterator[Text]:
     """Yield of whose records only the newest are shown."""
-    if found.more:
+    if found.omitted:
         most = sorted(found.left_out.items(), key=lambda one: -one[1])
-        whose = few((f"{many:,} of {author}" for author, many in most), MOST_NAMED)
+        whose = join_names((f"{many:,} of {author}" for author, many in most), MOST_NAMED)
         shown = len(found.events)
-        text = f"Only {shown:,} of {shown + found.more:,} records are shown.  Older ones are left out: {whose}."
+        text = f"Only {shown:,} of {shown + found.omitted:,} records are shown.  Older ones are left out: {whose}."
         yield Text(text, "yellow")
 
 
-def _about(events: list[AuditEvent]) -> str:
+def _heading(events: list[AuditEvent]) -> str:
     """Return which transactions records are about, and which policies decided about calls, if they say so."""
     tokens = [(event, token) for event in events if (token := token_of(event))]
     if not tokens:
         return "no transaction"
     first_hand = [token for event, token in tokens if event.service == token.audience]
-    about = f"transaction {few(token.transaction for token in first_hand or [token for _, token in tokens])}"
+    about = f"transaction {join_names(token.transaction for token in first_hand or [token for _, token in tokens])}"
     decided = [decision.policy for event, _ in tokens if (decision := decision_of(event.data))]
     versions = [policy.version for policy in decided if policy]
-    return f"{about}, policy {few(versions) or 'not recorded'}" if decided else about
+    return f"{about}, policy {join_names(versions) or 'not recorded'}" if decided else about
 
 
 def _line(event: AuditEvent, *, details: bool, ledger: str) -> Text:
     """Return a record as one line; with the detail of a refusal, if that says more."""
-    data, said = event.data, says(event)
+    data, said = event.data, describe(event)
     if isinstance(data, Alarm):
         believed = event.service == ledger
         told = said if believed else f"{said}, which the audit authority here did not raise"
@@ -230,7 +230,7 @@ def _line(event: AuditEvent, *, details: bool, ledger: str) -> Text:
     return line.append(f": {decision.detail}") if more else line
 
 
-def _changed(change: RegistryChange) -> str:
+def _describe_change(change: RegistryChange) -> str:
     """Return what was changed, why, and by whom: the operator's subject, or the party that reported it.
 
     What Keycloak changed names nobody; its cause begins with `keycloak: `.
@@ -240,7 +240,7 @@ def _changed(change: RegistryChange) -> str:
     return f"{change.action} {change.target}{cause}" + (f" (by {by})" if by else "")
 
 
-def _counted(events: Iterable[AuditEvent]) -> list[str]:
+def _count_lines(events: Iterable[AuditEvent]) -> list[str]:
     """Return how many calls were only counted, a line for each reason: they have no records of their own."""
     times, records = Counter[str](), [event.data for event in events if isinstance(event.data, Counts)]
     for one in records:
@@ -262,7 +262,7 @@ class _Branches:
         self._tokens = {_claims(token): token for token in tokens}
         self._made: dict[Claims, Tree] = {}
 
-    def of(self, token: Caller | None) -> Tree:
+    def branch(self, token: Caller | None) -> Tree:
         """Return the branch of a token.
 
         It is below that of the token that it came from, if there is one of which exactly that is said.  No token that
@@ -272,9 +272,9 @@ class _Branches:
             return self._tree
         claims = _claims(token)
         if claims not in self._made:
-            above = self._tokens.get(_before(token)) if 0 < len(token.lineage) <= MAX_ACTORS else None
+            above = self._tokens.get(_parent_claims(token)) if 0 < len(token.lineage) <= MAX_ACTORS else None
             way = f" {short(token.party)} → {short(token.audience)}"
-            self._made[claims] = self.of(above).add(Text.assemble((token_name(self._calls, token), "bold"), way))
+            self._made[claims] = self.branch(above).add(Text.assemble((token_name(self._calls, token), "bold"), way))
         return self._made[claims]
 
 
@@ -283,7 +283,7 @@ def _claims(token: Caller) -> Claims:
     return token.token_id, token.lineage, token.client, token.actors, token.party, token.audience
 
 
-def _before(token: Caller) -> Claims:
+def _parent_claims(token: Caller) -> Claims:
     """Return what is said of the token that it came from: its audience presents this one, and is the latest actor."""
     presented_by = token.actors[1] if len(token.actors) > 1 else token.client
     return token.lineage[-1], token.lineage[:-1], token.client, token.actors[1:], presented_by, token.party

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from zerotrust.authority.cosignature import NotCosigned, Request, judged
-from zerotrust.authority.note_key import NoteKey, kept_key, new_key
-from zerotrust.authority.tiles import reader
-from zerotrust.durable import synced, written
-from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosigned
-from zerotrust.tlog.note import COSIGNATURE, Signature, VerifierKey, parsed
+from zerotrust.authority.cosignature import NotCosigned, Request, check_request
+from zerotrust.authority.note_key import NoteKey, load_key, new_key
+from zerotrust.authority.tiles import node_reader
+from zerotrust.durable import sync_folder, write_file
+from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosign_checkpoint
+from zerotrust.tlog.note import COSIGNATURE, Signature, VerifierKey, parse_note
 from zerotrust.tlog.tree import InvalidLog, consistency_proof
 from zt.audit.log_folder import LogFolder
 from zt.errors import CommandError
@@ -38,17 +38,17 @@ class Witness:
         """`folder` is made, with a new key, when the witness signs for the first time."""
         self._folder = folder
 
-    def held(self, logs: Iterable[VerifierKey]) -> dict[str, Checkpoint]:
+    def last_checkpoints(self, logs: Iterable[VerifierKey]) -> dict[str, Checkpoint]:
         """Return what was cosigned last of these logs, by their names.  Raises `CommandError`."""
         keys = dict[str, list[VerifierKey]]()
         for key in logs:
             keys.setdefault(key.name, []).append(key)
-        return {name: kept for name, known in keys.items() if (kept := self._kept(name, known))}
+        return {name: kept for name, known in keys.items() if (kept := self._read_checkpoint(name, known))}
 
-    def _kept(self, origin: str, keys: list[VerifierKey]) -> Checkpoint | None:
+    def _read_checkpoint(self, origin: str, keys: list[VerifierKey]) -> Checkpoint | None:
         path = self._path(origin)
         try:
-            note = parsed(path.read_bytes())
+            note = parse_note(path.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, InvalidLog) as error:
@@ -70,9 +70,9 @@ class Witness:
         `logs`: the keys that the log may have, as the policy says.
         """
         try:
-            with self._locked() as key:
+            with self._locked_key() as key:
                 origin, size = checkpoint_of(log.note).origin, checkpoint_of(log.note).size
-                held = self.held(logs)
+                held = self.last_checkpoints(logs)
                 old = held[origin].size if origin in held else 0
                 if old > size:
                     raise CommandError(
@@ -80,25 +80,25 @@ class Witness:
                         "older state, such as a restored backup.  Nothing was signed.",
                         "not_cosigned",
                     )
-                proof = consistency_proof(old, size, reader(log.read, size))
-                judged(Request(old, tuple(proof), log.note), {one.name: one for one in logs}, held)
-                written(self._path(origin), str(log.note).encode())
-                synced(self._folder)
-                return key, cosigned(log.note.text, key.public, key.private, int(time.time()))
+                proof = consistency_proof(old, size, node_reader(log.read, size))
+                check_request(Request(old, tuple(proof), log.note), {one.name: one for one in logs}, held)
+                write_file(self._path(origin), str(log.note).encode())
+                sync_folder(self._folder)
+                return key, cosign_checkpoint(log.note.text, key.public, key.private, int(time.time()))
         except NotCosigned as error:
             raise CommandError(f"The log in {log.folder} is not cosigned: {error}.", "not_cosigned") from error
         except (OSError, InvalidLog) as error:
             raise CommandError(f"The witness in {self._folder} cannot sign: {error}.", "not_cosigned") from error
 
     @contextmanager
-    def _locked(self) -> Iterator[NoteKey]:
+    def _locked_key(self) -> Iterator[NoteKey]:
         """Be the only one who signs; two would each sign what the other does not know."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             path = self._folder / "key"
-            yield kept_key(path, NAME, COSIGNATURE) if path.exists() else new_key(path, NAME, COSIGNATURE)
+            yield load_key(path, NAME, COSIGNATURE) if path.exists() else new_key(path, NAME, COSIGNATURE)
         finally:
             os.close(lock)
 

@@ -14,7 +14,7 @@ from jwt.utils import base64url_decode
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
 from zt.errors import CommandError, RefusedError, not_running
-from zt.people.doors import POLICY_AUTHORITY, Door
+from zt.people.doors import POLICY_AUTHORITY, Authority
 from zt.reasons import meaning, remedy
 
 EXPIRED = 10
@@ -27,7 +27,7 @@ MOST_TOLD = 20
 class AuthorityClient:
     """Sends requests to an authority, as one operator.  All methods raise `CommandError`."""
 
-    door: ClassVar[Door]
+    door: ClassVar[Authority]
 
     def __init__(self, address: str, http: httpx.AsyncClient, user: str, token: str) -> None:
         self._address, self._http, self.user, self._token = address, http, user, token
@@ -46,7 +46,7 @@ class AuthorityClient:
             why = f"{self._title} did not answer with JSON ({error}): see {self.door.log}."
             raise CommandError(why, "no_answer") from error
         if status != 200:
-            raise self._refused(status, content, path, body or {})
+            raise self._refusal(status, content, path, body or {})
         return content
 
     async def answer(self, method: str, path: str, **options: Any) -> tuple[int, bytes]:
@@ -54,7 +54,7 @@ class AuthorityClient:
         try:
             return await ask(self._http, method, f"{self._address}{path}", most=MAX_ANSWER, **options)
         except httpx.ConnectError as error:
-            raise self._unreached(error) from error
+            raise self._unreachable(error) from error
         except (httpx.HTTPError, OSError) as error:
             why = f"{self._title} gave no answer ({error}): it may have been done.  See {self.door.look}."
             raise CommandError(why, "no_answer") from error
@@ -63,7 +63,7 @@ class AuthorityClient:
     def _title(self) -> str:
         return self.door.called[0].upper() + self.door.called[1:]
 
-    def _unreached(self, error: Exception) -> CommandError:
+    def _unreachable(self, error: Exception) -> CommandError:
         cause: BaseException | None = error
         while cause and not isinstance(cause, ssl.SSLCertVerificationError):
             cause = cause.__context__  # httpcore removes `__cause__`
@@ -71,15 +71,15 @@ class AuthorityClient:
         if getattr(cause, "verify_code", None) == EXPIRED:
             why = (
                 f"The certificate of the server at {self._address} has expired; nothing was sent to it.  "
-                f"{self.door.if_drifted}"
+                f"{self.door.drift_advice}"
             )
-            return CommandError(why, self.door.expired)
+            return CommandError(why, self.door.expired_reason)
         if cause:
             why = f"The server at {self._address} is not {self.door.called}; nothing was sent to it: {error}"
-            return CommandError(why, self.door.impostor)
+            return CommandError(why, self.door.impostor_reason)
         return not_running(self._title, self._address, error)
 
-    def _refused(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
+    def _refusal(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
         """Return what an operator is told: what it is about, why, the next step, and where it is on record."""
         reason, trace, advice = (str(content.get(name) or "") for name in ("reason", "trace_id", "advice"))
         why = advice.rstrip(".") or meaning(reason).rstrip(".")

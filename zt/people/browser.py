@@ -44,7 +44,7 @@ _REFUSED = "Not signed in. You may close this window: the terminal says why."
 _ANSWERS = {200: _RECEIVED, 400: "This answers no sign-in that was asked for here.", 403: _REFUSED, 404: "Not found."}
 
 
-def usable() -> bool:
+def is_usable() -> bool:
     """Return whether a browser can be opened here that shares this machine's loopback interface.
 
     A browser in the terminal counts only if `BROWSER` names it: it would take the terminal away from us.

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
-from zt.people.login import Client, Login, LoginError, Pkce, Say, endpoints, login, posted, refusal
+from zt.people.login import Client, Login, LoginError, Pkce, Say, endpoints, parse_login, post_form, refusal
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 LONGEST = 600
@@ -28,7 +28,7 @@ _Typed = Annotated[str, Field(pattern="^[!-~]{1,512}$")]
 """What a person is told to open or to type: it has no space, so it cannot go on as a sentence of ours."""
 
 
-class _Begun(BaseModel):
+class _DeviceAuthorization(BaseModel):
     """The answer of the device authorization endpoint (RFC 8628 section 3.2)."""
 
     device_code: str
@@ -51,11 +51,11 @@ async def sign_in(
     async with client.http() as http:
         metadata = await endpoints(client, http, "device_authorization_endpoint", "token_endpoint")
         asked = {"client_id": client.client_id, "scope": client.scope, **pkce.challenge}
-        status, answer = await posted(http, metadata.device_authorization_endpoint, asked)
+        status, answer = await post_form(http, metadata.device_authorization_endpoint, asked)
         if status != 200:
             raise LoginError(f"Keycloak gives no code: {refusal(answer)}")
         try:
-            begun = _Begun.model_validate(answer)
+            begun = _DeviceAuthorization.model_validate(answer)
         except ValidationError as error:
             raise LoginError(f"Keycloak gives no code: {error.errors()[0]['loc'][0]} is wrong or missing") from error
         pages = [begun.verification_uri, begun.verification_uri_complete or begun.verification_uri]
@@ -74,9 +74,9 @@ async def sign_in(
         interval, end = begun.interval, clock() + seconds
         while clock() + interval < end:
             await sleep(interval)
-            status, answer = await posted(http, metadata.token_endpoint, form)
+            status, answer = await post_form(http, metadata.token_endpoint, form)
             if status == 200:
-                return login(answer)
+                return parse_login(answer)
             why = str(answer.get("error"))
             if why == "slow_down":
                 interval += SLOWER

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import deployed_at
+from zerotrust.registry.snapshot import build_snapshot
 from zt.errors import CommandError
 
 ATTESTATIONS_LOG = "run/logs/authority-attestation.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Authority:
     """How operators reach one of the authorities, and how `zt` speaks of it."""
 
     client: str
@@ -40,7 +40,7 @@ class Door:
         return f"run/logs/{self.party.replace('/', '-')}.log"
 
     @property
-    def if_drifted(self) -> str:
+    def drift_advice(self) -> str:
         """What to look for, and to do, where it has no valid certificate, or no news of Keycloak."""
         return (
             f"Attestation gives {self.called} no certificate and no token unless {self.called} runs the approved "
@@ -49,24 +49,24 @@ class Door:
         )
 
     @property
-    def expired(self) -> str:
+    def expired_reason(self) -> str:
         """The reason, for programs, if its certificate has expired: `registry_certificate_expired`."""
         return f"{self.party.removeprefix('authority/')}_certificate_expired"
 
     @property
-    def impostor(self) -> str:
+    def impostor_reason(self) -> str:
         """The reason if another server answers: `not_the_registry`."""
         return f"not_{self.called.replace(' ', '_')}"
 
 
-REGISTRY = Door(
+REGISTRY = Authority(
     client="zt",
     scope="registry.admin",
     called="the registry",
     party="authority/registry",
     look="`zt party list`, `zt revocations`",
 )
-POLICY_AUTHORITY = Door(
+POLICY_AUTHORITY = Authority(
     client="zt-policy",
     scope="policy.admin",
     called="the policy authority",
@@ -104,11 +104,11 @@ class Place:
                 for scope, entry in registry.scopes.items()
                 if entry.served_by[0] in registry.parties
             },
-            directory=deployed_at(deployment, registry, approved={}).directory(),
+            directory=build_snapshot(deployment, registry, approved={}).directory(),
             ca=ca,
         )
 
-    def address(self, door: Door) -> str:
+    def address(self, door: Authority) -> str:
         """Return the address of an authority.  Raises `CommandError` if this system has none of that kind."""
         if door.scope not in self.doors:
             raise CommandError(

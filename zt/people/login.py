@@ -67,7 +67,7 @@ class Client:
         return issuer_http(self.tls, seconds=seconds)
 
 
-def issuer_at() -> Endpoint | None:
+def issuer_endpoint() -> Endpoint | None:
     """Return where to connect to for the issuer, if its name does not lead there: `ZT_ISSUER_AT`, `https://host:port`."""
     at = httpx.URL(os.environ.get("ZT_ISSUER_AT", ""))
     return (at.host, at.port or 443) if at.host else None
@@ -79,12 +79,12 @@ def issuer_http(tls: ssl.SSLContext, *, seconds: float = 30) -> httpx.AsyncClien
     A proxy of the environment has no part in it.
     """
     transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
-    if at := issuer_at():
-        transport._pool._network_backend = _At(at)  # httpx has no other way
+    if at := issuer_endpoint():
+        transport._pool._network_backend = _FixedEndpoint(at)  # httpx has no other way
     return httpx.AsyncClient(transport=transport, trust_env=False, timeout=seconds)
 
 
-class _At(httpcore.AnyIOBackend):
+class _FixedEndpoint(httpcore.AnyIOBackend):
     """Connects to one endpoint, whatever the name is that has to be proven there."""
 
     def __init__(self, at: Endpoint) -> None:
@@ -171,10 +171,10 @@ class Request:
             "redirect_uri": self.redirect,
             "code_verifier": self.pkce.verifier,
         }
-        status, answer = await posted(http, metadata.token_endpoint, form)
+        status, answer = await post_form(http, metadata.token_endpoint, form)
         if status != 200:
             raise LoginError(f"the code was not exchanged for a token: {refusal(answer)}")
-        return login(answer)
+        return parse_login(answer)
 
 
 async def sign_out(client: Client, login: Login) -> None:
@@ -198,7 +198,7 @@ async def endpoints(client: Client, http: httpx.AsyncClient, *needed: str) -> Me
         raise LoginError(f"{client.issuer} cannot be trusted: {error}") from error
 
 
-async def posted(http: httpx.AsyncClient, url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+async def post_form(http: httpx.AsyncClient, url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
     """Send a form, and return status and JSON of the answer.
 
     Raises `LoginError` if that is no JSON object, and `httpx.HTTPError`.
@@ -211,7 +211,7 @@ async def posted(http: httpx.AsyncClient, url: str, form: Mapping[str, str]) -> 
         raise LoginError(f"Keycloak did not answer with JSON (status {status}; {error})") from error
 
 
-def login(answer: Mapping[str, Any]) -> Login:
+def parse_login(answer: Mapping[str, Any]) -> Login:
     """Return the tokens of a token endpoint's answer.  Raises `LoginError` if some are missing."""
     try:
         return Login(

@@ -40,7 +40,7 @@ async def sign_in_at(client: Client, way: SignIn) -> Login:
 
 
 @asynccontextmanager
-async def signed_in(kind: type[C], place: Place, way: SignIn, expected: str = "") -> AsyncIterator[C]:
+async def operator_session(kind: type[C], place: Place, way: SignIn, expected: str = "") -> AsyncIterator[C]:
     """Sign an operator in at an authority, this way, and sign them out when the block ends, however it ends.
 
     Only this block has the tokens, which are valid for 60 s.  Raises `CommandError`, also if somebody else than
@@ -50,7 +50,7 @@ async def signed_in(kind: type[C], place: Place, way: SignIn, expected: str = ""
     client = client_at(place.issuer, kind.door.client, kind.door.scope, ca=place.ca)
     login = await sign_in_at(client, way)
     try:
-        user = name_in(login.access_token)
+        user = name_of(login.access_token)
         if expected and user != expected.lower():
             why = f"{user} signed in, not {expected}: nothing was done.  Sign in as {expected}, or give --user {user}."
             raise CommandError(why, "not_signed_in")
@@ -62,7 +62,7 @@ async def signed_in(kind: type[C], place: Place, way: SignIn, expected: str = ""
             await sign_out(client, login)
 
 
-def name_in(token: str) -> str:
+def name_of(token: str) -> str:
     """Return who signed in.  The signature need not be verified: the token came from the issuer itself, over TLS."""
     try:
         return str(claims(token)["preferred_username"])

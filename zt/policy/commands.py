@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.text import Text
 
-from zt.operators import Because, Settings, signed_in_at, told
+from zt.operators import Because, Settings, reporting_errors, run_at
 from zt.output import Json, output
 from zt.policy import show as showing
 
@@ -42,7 +42,7 @@ def show(
     from zt.policy.folder import files, write
 
     answer = _at(context, lambda authority: _version(authority, number))
-    with told():
+    with reporting_errors():
         if to:
             write(answer["content"], to)
             output.show(answer, Text(f"Version {answer['number']} is in {to}."))
@@ -58,7 +58,7 @@ def try_out(context: typer.Context, folder: Folder = None, *, _json: Json = Fals
     """
     content = _read(context, folder)
     answer = _at(context, lambda authority: authority.ask("POST", "/versions/test", content))
-    output.show(answer, *showing.tested(answer))
+    output.show(answer, *showing.test_result(answer))
     if answer["problems"]:
         raise typer.Exit(1)
 
@@ -68,16 +68,16 @@ def activate(context: typer.Context, folder: Folder = None, *, because: Because,
     """Put policies into force at every service, as a new version, if they are fit."""
     content = _read(context, folder)
 
-    async def asked(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, Any]]:
+    async def ask(authority: "PolicyClient") -> tuple[dict[str, Any], dict[str, Any]]:
         tested = await authority.ask("POST", "/versions/test", content)
         if tested["same"] and not tested["problems"]:
             return tested, {}
         activation = {"content": content, "why": because, "after": tested["active"]}
         return tested, await authority.ask("POST", "/versions", activation)
 
-    tested, version = _at(context, asked)
+    tested, version = _at(context, ask)
     if version:
-        output.show(version, *showing.activated(version, tested))
+        output.show(version, *showing.activation(version, tested))
     else:
         text = f"Nothing was activated: version {tested['active']}, which is in force, has the same text."
         output.show({"active": tested["active"]}, Text(text))
@@ -96,7 +96,7 @@ def rollback(
 ) -> None:
     """Put an older version of the policies into force again, under a new number."""
 
-    async def asked(authority: "PolicyClient") -> tuple[int, dict[str, Any], dict[str, Any]]:
+    async def ask(authority: "PolicyClient") -> tuple[int, dict[str, Any], dict[str, Any]]:
         before = (await authority.ask("GET", "/versions"))["active"]
         content = (await _version(authority, number))["content"]
         differences = await authority.ask("POST", "/versions/test", content)
@@ -105,7 +105,7 @@ def rollback(
         body = {"version": number, "why": because, "after": before}
         return before, await authority.ask("POST", "/versions/rollback", body), differences
 
-    before, version, differences = _at(context, asked)
+    before, version, differences = _at(context, ask)
     if not version:
         same = "is in force" if before == number else f"has the same text as version {before}, which is in force"
         output.fail(
@@ -113,7 +113,7 @@ def rollback(
             "once more under a new number, as after a backup was restored: --again.",
             "in_force",
         )
-    output.show(version, *showing.activated(version, differences))
+    output.show(version, *showing.activation(version, differences))
 
 
 @policy.command()
@@ -128,16 +128,16 @@ def explain(
     Decisions that are alike are one line; `--json` has each.  They are those in the journals on this machine; the
     policy authority says which rules they are by.
     """
-    from zt.audit.commands import explained
+    from zt.audit.commands import explaining_faults
     from zt.audit.journals import find
-    from zt.audit.query import wanted
+    from zt.audit.query import parse_query
     from zt.policy.explanation import decisions, explanations
-    from zt.policy.show_explanation import explained as explained_to_people
+    from zt.policy.show_explanation import explanation_lines as explained_to_people
 
-    if not (what := wanted(trace)) or what.kind != "id":
+    if not (what := parse_query(trace)) or what.kind != "id":
         output.fail(f"{trace} is no id: the answer of a task has its trace_id.", "malformed_id")
     settings: Settings = context.obj
-    with explained():
+    with explaining_faults():
         records = find(settings.journals, what)
     found = decisions(records.events)
     if not found:
@@ -150,18 +150,18 @@ def explain(
 def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") -> T:
     from zt.people.authority_client import PolicyClient
 
-    return signed_in_at(PolicyClient, context, do)
+    return run_at(PolicyClient, context, do)
 
 
 def _read(context: typer.Context, folder: Path | None) -> dict[str, Any]:
     """Return the policies of a folder; exit with a message if they cannot be read."""
-    from zt.policy.folder import others, read
+    from zt.policy.folder import other_files, read
 
     settings: Settings = context.obj
     folder = folder or settings.system / "policies"
-    with told():
+    with reporting_errors():
         content = read(folder)
-        if unread := others(folder):
+        if unread := other_files(folder):
             output.say(f"Not read: {', '.join(unread)}.", {"not_read": unread})
         return content
 

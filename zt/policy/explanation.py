@@ -39,13 +39,13 @@ async def explanations(
 
     `authors`: who wrote each record, by the `id()` of its event; by default, whom it names.
     """
-    decided = [policy for _, data in found if (policy := data.decision.policy) and _of_rules(data.decision)]
+    decided = [policy for _, data in found if (policy := data.decision.policy) and _decided_by_rules(data.decision)]
     names = dict.fromkeys(policy.version for policy in decided)
-    versions = deciding(names, await authority.ask("GET", "/versions"))
+    versions = deciding_versions(names, await authority.ask("GET", "/versions"))
     refused = {id(data): _question(event, data) for event, data in found if _refused_by_rules(data)}
     fit = {one: question for one, question in refused.items() if _is_fit(question)}
     by = {id(data): authors.get(id(event), event.service) for event, data in found}
-    asked, left_out = _askable(fit, by, {one["name"] for one in versions if one["number"]})
+    asked, left_out = _select_questions(fit, by, {one["name"] for one in versions if one["number"]})
     permitted = {policy.version for policy in decided if policy.rules}
     named = [one["name"] for one in versions if one["number"] and one["name"] in permitted]
     body = {"refused": [*asked.values()], "versions": named[:MOST_VERSIONS]}
@@ -56,14 +56,14 @@ async def explanations(
         sentences |= (await authority.ask("POST", "/explanations", more))["sentences"]
     why = dict(zip(asked, answer["explanations"], strict=True))
     told = [
-        _told(event, data, why.get(id(data)), sentences) | {"fit": id(data) not in refused or id(data) in fit}
+        _decision_json(event, data, why.get(id(data)), sentences) | {"fit": id(data) not in refused or id(data) in fit}
         for event, data in found
         if id(data) not in left_out
     ]
     return {"decisions": told, "versions": versions, "left_out": len(left_out)}
 
 
-def deciding(names: Iterable[str], listed: Mapping[str, Any]) -> list[dict[str, Any]]:
+def deciding_versions(names: Iterable[str], listed: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return, for each version named in records, what the policy authority's list says of it.
 
     `listed`: the answer of `GET /versions`, which has the newest first.  `until`: when the next version replaced it.
@@ -80,7 +80,7 @@ def deciding(names: Iterable[str], listed: Mapping[str, Any]) -> list[dict[str, 
     return found
 
 
-def _askable(
+def _select_questions(
     questions: dict[int, Question], authors: Mapping[int, str], kept: Container[str]
 ) -> tuple[dict[int, Question], set[int]]:
     """Return the questions about versions that are kept, as many as may be asked at once, and which are left out.
@@ -118,7 +118,7 @@ def _refused_by_rules(data: Request | Access) -> bool:
     return not data.decision.allowed and _by_rules(data.decision)
 
 
-def _of_rules(decided: Decided) -> bool:
+def _decided_by_rules(decided: Decided) -> bool:
     """Whether rules gave the answer, a yes or a no."""
     return bool(decided.policy and decided.policy.rules) if decided.allowed else _by_rules(decided)
 
@@ -148,7 +148,7 @@ def _question(event: AuditEvent, data: Request | Access) -> Question:
     }
 
 
-def _told(
+def _decision_json(
     event: AuditEvent, data: Request | Access, why: dict[str, Any] | None, sentences: dict[str, dict[str, str] | None]
 ) -> dict[str, Any]:
     caller, decided = data.principal, data.decision

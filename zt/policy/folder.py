@@ -7,7 +7,7 @@ from typing import Any
 
 from zerotrust.authority.snapshot_files import SCHEMA, policy_files
 from zerotrust.limits.answers import MAX_ANSWER
-from zerotrust.registry.reading import RegistryError, content
+from zerotrust.registry.reading import RegistryError, read_content
 from zt.errors import CommandError
 
 TABLE = "decisions.md"
@@ -39,7 +39,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise CommandError(f"{error}: is {folder} the folder of the policies?", "policies_unreadable") from error
 
 
-def others(folder: Path) -> list[str]:
+def other_files(folder: Path) -> list[str]:
     """Return the names of what else is in a folder, at most `MOST_OTHERS`: a misspelt policy file is among them."""
     names = sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
     return [name for name in names if name not in (SCHEMA, TABLE) and not name.endswith(".cedar")][:MOST_OTHERS]
@@ -68,4 +68,4 @@ def write(told: Mapping[str, Any], folder: Path) -> None:
 
 
 def _text(file: Path) -> str:
-    return content(file, most=MAX_ANSWER).decode()  # the authority has smaller bounds, and names them
+    return read_content(file, most=MAX_ANSWER).decode()  # the authority has smaller bounds, and names them

@@ -7,30 +7,30 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from zt.show import listing, local
+from zt.show import local_time, new_table
 
 Found = Mapping[str, Any]
 
 
 def versions(found: Found) -> Table:
     """Return a table of versions, one line for each."""
-    shown = listing("version", "since", "by", "why")
+    shown = new_table("version", "since", "by", "why")
     for one in found["versions"]:
         active = one["number"] == found["active"]
         number = Text(f"{one['number']}{' in force' if active else ''}", "green" if active else "")
         by = f"{one['by'][:8]}…" if one["by"] else "setup"
         again = f" (as version {one['of']})" if one["of"] else ""
-        shown.add_row(number, Text(local(one["at"])), Text(by), Text(f"{one['why']}{again}"))
+        shown.add_row(number, Text(local_time(one["at"])), Text(by), Text(f"{one['why']}{again}"))
     return shown
 
 
 def version(found: Found, files: Mapping[str, str]) -> str:
     """Return a version as one text: a head, and each file."""
-    head = f"version {found['number']} of {local(found['at'])}: {found['why']}\nsha256 {found['digest']}\n"
+    head = f"version {found['number']} of {local_time(found['at'])}: {found['why']}\nsha256 {found['digest']}\n"
     return "\n".join([head, *(f"==> {name} <==\n{text}" for name, text in files.items())])
 
 
-def tested(found: Found) -> Iterator[RenderableType]:
+def test_result(found: Found) -> Iterator[RenderableType]:
     """Yield which answers differ from those in force; then whether the policies are fit, and why not."""
     problems = found["problems"]
     if found["same"] and not problems:
@@ -51,7 +51,7 @@ def tested(found: Found) -> Iterator[RenderableType]:
         yield Text(f"and {further} more.")
 
 
-def activated(found: Found, changed: Found) -> Iterator[RenderableType]:
+def activation(found: Found, changed: Found) -> Iterator[RenderableType]:
     """Yield that a version is in force, and the answers that have changed."""
     again = f" It has the text of version {found['of']}." if found["of"] else ""
     yield Text(f"Version {found['number']} is in force.{again}", "green")

@@ -10,25 +10,25 @@ from rich.table import Table
 from rich.text import Text
 
 from zt.names import short
-from zt.show import local
+from zt.show import local_time
 
 Found = Mapping[str, Any]
 """A version, a decision or a rule, as `explanations` returns it."""
 
 
-def explained(answer: Found) -> Iterator[RenderableType]:
+def explanation_lines(answer: Found) -> Iterator[RenderableType]:
     """Yield what `explanations` returned in words: the versions that decided, the decisions, the rules.
 
     Refusals come first, and what is alike is one line with a count.
     """
     versions, found = answer["versions"], answer["decisions"]
-    yield from by_whom(versions)
+    yield from version_lines(versions)
     users = dict.fromkeys(map(_user, found))
     if len(users) == 1:
         yield Text(f"For the user {next(iter(users))}:")
     told = Counter[tuple[bool, str, tuple[str, ...]]]()
     for one in found:
-        asked = _asked(one, versions) + (f", for the user {_user(one)}" if len(users) > 1 else "")
+        asked = _request_text(one, versions) + (f", for the user {_user(one)}" if len(users) > 1 else "")
         told[one["allowed"], asked, tuple(_why(one))] += 1
     table = Table.grid(padding=(0, 2, 0, 0))
     for (allowed, asked, why), times in sorted(told.items(), key=lambda line: line[0][0]):
@@ -46,21 +46,23 @@ def explained(answer: Found) -> Iterator[RenderableType]:
         yield Text(f"{answer['left_out']} more refusals are not shown: ask with the id of a token.", "yellow")
 
 
-def by_whom(versions: Sequence[Found]) -> Iterator[Text]:
+def version_lines(versions: Sequence[Found]) -> Iterator[Text]:
     """Yield which versions decided, and what is in force now where that is another one."""
     for one in versions:
         if one["in_force"]:
-            life = f"in force since {local(one['since'])}"
+            life = f"in force since {local_time(one['since'])}"
         elif one["since"] is None:
             life = "which the policy authority does not keep"
         else:
-            life = f"in force from {local(one['since'])}" + (f" until {local(one['until'])}" if one["until"] else "")
+            life = f"in force from {local_time(one['since'])}" + (
+                f" until {local_time(one['until'])}" if one["until"] else ""
+            )
         yield Text(f"Decided by policy {one['name']}, {life}.")
     if versions and not any(one["in_force"] for one in versions):
         yield Text(f"Version {versions[0]['active']} is in force now.", "yellow")
 
 
-def _asked(one: Found, versions: Sequence[Found]) -> str:
+def _request_text(one: Found, versions: Sequence[Found]) -> str:
     """Return who asked for what, and by which rules, of which version if several decided, it was permitted."""
     what = f"{one['asked']} at {short(one['at'])}"
     if thing := one["resource"]:

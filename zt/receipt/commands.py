@@ -14,15 +14,15 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
-from zt.audit.commands import POLICY, PolicyFile, explained
+from zt.audit.commands import POLICY, PolicyFile, explaining_faults
 from zt.names import short
 from zt.operators import Settings
 from zt.output import Json, output
-from zt.show import at
+from zt.show import utc_time
 
 if TYPE_CHECKING:
     from evidence import Proven
-    from evidence.opened import Opened
+    from evidence.opened import VerifiedReceipt
 
 receipt = typer.Typer(no_args_is_help=True)
 
@@ -48,12 +48,12 @@ WITHOUT_PROOF = (
 @receipt.command("digest")
 def show_digest(answer: Answer, *, _json: Json = False) -> None:
     """Show the digest of the first receipt in an answer, by which the orchestrator is asked for its proof."""
-    from zerotrust.receipts.carried import taken
+    from zerotrust.receipts.carried import parse_answer
     from zerotrust.receipts.receipt import digest_of
-    from zt.receipt.inputs import answer_in
+    from zt.receipt.inputs import read_answer
 
-    with explained():
-        found = taken(answer_in(answer))
+    with explaining_faults():
+        found = parse_answer(read_answer(answer))
     if not found or not found.receipts:
         output.fail(f"{answer} has no receipts: it has to be the answer as it came, byte for byte.", "no_receipts")
     digest = digest_of(found.receipts[0])
@@ -95,32 +95,32 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     from evidence import Unproven, verify
     from evidence.unproven import SOMEBODY, STEPS
     from zerotrust.registry.lock import LOCK, REGISTRY
-    from zt.audit.exports import leaves, trusted
+    from zt.audit.exports import leaves, load_policy
     from zt.audit.witness import Witness, default_folder
-    from zt.receipt.inputs import accepted_by, answer_in, approved_in, authorities, evidence
+    from zt.receipt.inputs import load_accepted, load_approved, load_authorities, load_evidence, read_answer
 
     settings: Settings = context.obj
 
-    def verified(export: Path) -> Iterator[bytes]:
-        held = Witness(default_folder()).held(trust.logs)
+    def verified_lines(export: Path) -> Iterator[bytes]:
+        held = Witness(default_folder()).last_checkpoints(trust.logs)
         return (leaf.line for leaf in leaves(export, trust, held=held))
 
     ca, policy, system = ca or settings.run / "ca.pem", policy or settings.run / POLICY, settings.system
     beside = answer.with_name(f"{answer.name}.proof")
     left_out = export and not proof and not beside.exists()
-    with explained():
-        content, trust = answer_in(answer), trusted(policy)
+    with explaining_faults():
+        content, trust = read_answer(answer), load_policy(policy)
         try:
             proven = verify(
                 content,
-                authorities=authorities(ca),
-                accepted=accepted_by(accept) if accept else approved_in(system),
+                authorities=load_authorities(ca),
+                accepted=load_accepted(accept) if accept else load_approved(system),
                 policy=trust,
-                evidence=None if left_out else evidence(proof or beside),
-                request=answer_in(request) if request else None,
+                evidence=None if left_out else load_evidence(proof or beside),
+                request=read_answer(request) if request else None,
                 transaction=transaction,
-                leaves=verified(export) if export else None,
-                also=[answer_in(one) for one in also or []],
+                leaves=verified_lines(export) if export else None,
+                also=[read_answer(one) for one in also or []],
             )
         except Unproven as error:
             output.note(f"Not proven (step {error.step} of {len(STEPS)}): {STEPS[error.step - 1]}.")
@@ -134,22 +134,22 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 
 
 def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
-    from evidence.opened import each
+    from evidence.opened import receipts_in
 
-    parties = ", ".join(sorted({short(one.signer) for one in each(proven.root)}))
+    parties = ", ".join(sorted({short(one.signer) for one in receipts_in(proven.root)}))
     told = f"{'Proven: ' if proven.at else ''}{parties} took part, and ran code that is accepted."
     document = _document(proven) | {"trusted": [str(one) for one in trusted]}
-    began = Text(f"The task began at {at(proven.root.receipt.began)}.")
+    began = Text(f"The task began at {utc_time(proven.root.receipt.began)}.")
     believed = Text(f"Trusted: {', '.join(map(str, trusted))}.", "dim")
-    output.show(document, tree(proven.root), Text(told, OK if proven.at else ""), began, believed, *_compared(proven))
+    output.show(document, tree(proven.root), Text(told, OK if proven.at else ""), began, believed, *_comparison(proven))
 
 
-def _compared(proven: "Proven") -> Iterator[Text | Padding]:
+def _comparison(proven: "Proven") -> Iterator[Text | Padding]:
     """Yield what the log says of others."""
     if not (found := proven.compared):
         yield Text("Did another party take part? `zt audit export --to FILE`, then --export FILE.", "dim")
         return
-    until, over = at(found.until), at(found.over)
+    until, over = utc_time(found.until), utc_time(found.over)
     if found.complete:
         yield Text(
             f"Complete: the log up to {until} has no call with a token of this answer that is in no receipt.", OK
@@ -175,14 +175,14 @@ def _compared(proven: "Proven") -> Iterator[Text | Padding]:
             "answer again, together with these:",
             "yellow",
         )
-        yield from _counted(found.undecided)
+        yield from _operation_counts(found.undecided)
     if found.operations:
         entry = short(proven.root.signer)
         yield Text(f"For the same sign-in, {entry} also answered this.  Compare it with what you asked for:", "yellow")
-        yield from _counted(found.operations)
+        yield from _operation_counts(found.operations)
 
 
-def _counted(operations: Iterable[str]) -> Iterator[Text | Padding]:
+def _operation_counts(operations: Iterable[str]) -> Iterator[Text | Padding]:
     """Yield a line for each kind of operation that the entry party has recorded."""
     kinds = Counter(operations)
     for operation, times in kinds.most_common(MOST_NAMED):
@@ -192,7 +192,7 @@ def _counted(operations: Iterable[str]) -> Iterator[Text | Padding]:
         yield Text(f"And {len(kinds) - MOST_NAMED} other kinds: `--json` has all.", "yellow")
 
 
-def tree(one: "Opened", above: Tree | None = None) -> Tree:
+def tree(one: "VerifiedReceipt", above: Tree | None = None) -> Tree:
     """Return a receipt with those of the calls below it, added to the tree `above` if there is one."""
     said = one.receipt
     verdict = said.verdict if said.reason is None else f"{said.verdict} ({said.reason})"
@@ -223,7 +223,7 @@ def _document(proven: "Proven") -> dict[str, object]:
     }
 
 
-def _calls(one: "Opened", caller: str | None) -> Iterator[dict[str, object]]:
+def _calls(one: "VerifiedReceipt", caller: str | None) -> Iterator[dict[str, object]]:
     yield {
         "party": one.signer,
         "caller": caller,

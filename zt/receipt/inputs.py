@@ -34,12 +34,12 @@ class _FrontDoor(BaseModel):
 _ACCEPTED = TypeAdapter(dict[SpiffeId, _Digests | _FrontDoor])
 
 
-def answer_in(path: Path) -> bytes:
+def read_answer(path: Path) -> bytes:
     """Return an answer, or a request, as it was sent.  Raises `CommandError`."""
     return _content(path, MAX_ANSWER)
 
 
-def approved_in(system: Path) -> Accepted:
+def load_approved(system: Path) -> Accepted:
     """Return whom the registry and the lock in that folder approve.  Raises `CommandError`."""
     try:
         return approved(load_registry(system / REGISTRY), load_lock(system / LOCK).parties)
@@ -47,7 +47,7 @@ def approved_in(system: Path) -> Accepted:
         raise CommandError(f"{error}.  --accept FILE says whom to accept instead.", "no_registry") from error
 
 
-def accepted_by(path: Path) -> Accepted:
+def load_accepted(path: Path) -> Accepted:
     """Return whom a file accepts: YAML or JSON, as docs/reference/receipts.md says.  Raises `CommandError`."""
     try:
         found = _ACCEPTED.validate_python(strict_yaml(_content(path)))
@@ -67,7 +67,7 @@ def _party(entry: list[str] | _FrontDoor) -> Party:
     return Party(frozenset(entry))
 
 
-def authorities(path: Path) -> list[x509.Certificate]:
+def load_authorities(path: Path) -> list[x509.Certificate]:
     """Return the certificates in a PEM file.  Raises `CommandError`."""
     try:
         return x509.load_pem_x509_certificates(_content(path))
@@ -75,7 +75,7 @@ def authorities(path: Path) -> list[x509.Certificate]:
         raise CommandError(f"{path} has no certificates: --ca FILE names the authority's.", "malformed_ca") from error
 
 
-def evidence(path: Path) -> Evidence:
+def load_evidence(path: Path) -> Evidence:
     """Return the proof in a file, as the orchestrator gives it.  Raises `CommandError`."""
     try:
         return evidence_of(_content(path, MAX_EVIDENCE))

@@ -81,7 +81,7 @@ class Own:
     variables: Mapping[str, str]
     """Variables, with their values."""
     kept: Mapping[str, Place]
-    """See `kept_by_docker`."""
+    """See `docker_places`."""
 
 
 def problem(facts: Facts, own: Own) -> str | None:
@@ -132,24 +132,24 @@ def _of_mount(mount: _Mount, kept: Mapping[str, Place]) -> str | None:
         return f"{point} is {found}: only {kinds} may be there"
     if lacking := OPTIONS.get(point, frozenset()) - mount.options:  # control: container-mount-options
         return f"{point} is mounted without {', '.join(sorted(lacking))}"
-    if is_kept and _kept_in(mount) != kept[KEPT[point]]:  # control: container-kept-by-docker
+    if is_kept and _folder_of(mount) != kept[KEPT[point]]:  # control: container-kept-by-docker
         return f"{point} is not what Docker keeps for a container"
     return None
 
 
-def kept_by_docker(mountinfo: bytes) -> dict[str, Place]:
+def docker_places(mountinfo: bytes) -> dict[str, Place]:
     """Return where Docker keeps what it mounts at `KEPT`, by the last part of its path, from our own mounts.
 
     Raises `ValueError`.
     """
     mounts = (mount for mount in _mounts(mountinfo) if mount.point in KEPT)
-    kept = {KEPT[mount.point]: place for mount in mounts if (place := _kept_in(mount))}
+    kept = {KEPT[mount.point]: place for mount in mounts if (place := _folder_of(mount))}
     if lacking := sorted(set(KEPT.values()) - set(kept)):
         raise ValueError(f"what is mounted here is not what Docker keeps: no {', '.join(lacking)}")
     return kept
 
 
-def _kept_in(mount: _Mount) -> Place | None:
+def _folder_of(mount: _Mount) -> Place | None:
     """Return `FOLDER` of a mount of `FOLDER/NAME/_data`, or `FOLDER/ID/hosts`; None if it is not what `KEPT` says."""
     folder, *_, last = mount.place.path.rsplit("/", 2)
     return Place(mount.place.device, folder) if last == KEPT[mount.point] else None

@@ -15,19 +15,19 @@ from pathlib import Path
 from authorities.attestation.containers.admission import (
     Facts,
     Own,
-    kept_by_docker,
+    docker_places,
     mount_points,
     problem,
     problem_of_rights,
 )
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
-from authorities.attestation.process.peers import Peer, ProcessKey, ends, peer
+from authorities.attestation.process.peers import Peer, ProcessKey, is_ending, peer
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift, Log
-from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, measure_error, named
+from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, format_paths, measure_error
 from authorities.attestation.verifier.target import Target
-from zerotrust.registry.lock import Lock, changed
+from zerotrust.registry.lock import Lock, changes
 from zerotrust.registry.model import Registry
 from zerotrust.registry.reading import RegistryError
 
@@ -107,7 +107,7 @@ class Containers:
         Raises `OSError`, or `ValueError` if this container's own mounts are not those of `docker-compose.yml`.
         """
         self._images, self._base, self._drift, self._log = images, base, drift, log
-        self._own = Own(same, kept_by_docker((proc / "self" / "mountinfo").read_bytes()))
+        self._own = Own(same, docker_places((proc / "self" / "mountinfo").read_bytes()))
         self._files, self._peer, self._clock, self._proc = ImageFiles(), process, clock, proc
         self._table: dict[ProcessKey, tuple[Image, Target]] = {}
         self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
@@ -126,18 +126,18 @@ class Containers:
             raise NotAttestedError(str(error)) from error
         try:
             known = self._table.get(who.key)
-            return known[1] if known else await self._admitted(who)
+            return known[1] if known else await self._admit(who)
         finally:
             os.close(who.pidfd)
 
-    async def _admitted(self, who: Peer) -> Target:
+    async def _admit(self, who: Peer) -> Target:
         self._check_process(who)  # first, because it costs nearly nothing
         if (refusal := self._refused.get(who.key)) and self._clock() < refusal[1]:
             raise NotAttestedError(refusal[0])
         if who.key not in self._examinations:
             if len(self._examinations) >= MOST_EXAMINED:
                 raise NotAttestedError(f"{MOST_EXAMINED} processes are being examined")
-            examination = asyncio.create_task(self._examined(who._replace(pidfd=os.dup(who.pidfd))))
+            examination = asyncio.create_task(self._examine(who._replace(pidfd=os.dup(who.pidfd))))
             self._examinations[who.key] = examination
             examination.add_done_callback(partial(self._on_examined, who.key))
         return await asyncio.shield(self._examinations[who.key])  # a caller gives up sooner than a slow disk
@@ -149,13 +149,13 @@ class Containers:
                 self._refused.clear()
             self._refused[key] = str(why), self._clock() + SECONDS_REFUSED
 
-    async def _examined(self, who: Peer) -> Target:
+    async def _examine(self, who: Peer) -> Target:
         """Measure a container, and enter it into the table.  `who.pidfd` is closed when its process has ended."""
         proc = self._proc / str(who.pid)
         try:
             async with self._one_at_a_time:
                 image = await asyncio.to_thread(self._image, proc)
-                if (other := self._running(image)) is not None:  # control: container-once
+                if (other := self._running_pid(image)) is not None:  # control: container-once
                     raise NotAttestedError(f"{image.party} runs already, as process {other}")
                 root = ContainerRoot(
                     f"{proc}/root",
@@ -167,7 +167,7 @@ class Containers:
                 await self._drift.follow(root)
                 if root.changed or root.unknown:  # control: container-as-built
                     self._drift.unfollow(root)
-                    raise NotAttestedError(f"{image.party}: {_not_as_built(root)}")
+                    raise NotAttestedError(f"{image.party}: {_mismatch(root)}")
         except BaseException as error:
             os.close(who.pidfd)
             if isinstance(error, NotAttestedError) or not isinstance(error, Exception):
@@ -195,10 +195,10 @@ class Containers:
         for image in self._images:
             if image.app == app:
                 return image
-        nearest = min((changed(image.app, app) for image in self._images), key=len)
-        raise NotAttestedError(f"code that is not approved: {named(nearest)}")  # control: container-code
+        nearest = min((changes(image.app, app) for image in self._images), key=len)
+        raise NotAttestedError(f"code that is not approved: {format_paths(nearest)}")  # control: container-code
 
-    def _running(self, image: Image) -> int | None:
+    def _running_pid(self, image: Image) -> int | None:
         return next((target.pid for other, target in self._table.values() if other == image), None)
 
     def _on_end(self, key: ProcessKey, pidfd: int) -> None:
@@ -240,15 +240,15 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str |
             raise failed from error
     # Last, because only then all of that was about this process, whole, and not about one with the same id.
     try:
-        if not ends(pidfd, proc / "stat"):
+        if not is_ending(pidfd, proc / "stat"):
             return why
     except OSError as error:
         raise NotMeasuredError(f"{error.filename}: {error.strerror}") from error
     raise NotMeasuredError("it has ended")
 
 
-def _not_as_built(root: ContainerRoot) -> str:
-    return f"not what was built: {named(root.changed)}" if root.changed else f"not examined: {root.unknown}"
+def _mismatch(root: ContainerRoot) -> str:
+    return f"not what was built: {format_paths(root.changed)}" if root.changed else f"not examined: {root.unknown}"
 
 
 def _start_of(file: Path) -> bytes:

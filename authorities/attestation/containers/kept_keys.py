@@ -25,7 +25,7 @@ class KeysError(Exception):
     """The kept keys cannot be used; the text says why, and what to do."""
 
 
-def kept_keys(folder: Path) -> Keys:
+def load_keys(folder: Path) -> Keys:
     """Return the keys in `folder`, or new ones that are kept there from now on.  Raises `KeysError`, or `OSError`."""
     file = folder / FILE
     if not file.exists():

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from authorities.attestation.containers.attested import Containers, Image, images
 from authorities.attestation.containers.image import ImageFiles, load_pin
-from authorities.attestation.containers.kept_keys import KeysError, kept_keys
+from authorities.attestation.containers.kept_keys import KeysError, load_keys
 from authorities.attestation.containers.settings import SOCKET, Settings
 from authorities.attestation.process.closed import NotClosedError, continue_closed
 from authorities.attestation.process.peers import allow_open_files
-from authorities.attestation.spiffe.bounded_server import BoundedServer, container
+from authorities.attestation.spiffe.bounded_server import BoundedServer, container_caller
 from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process, own_svid
@@ -58,7 +58,7 @@ RENEWED_AFTER = DAYS * 86400 / 2
 """Seconds after which this process ends, to be started again by Docker with new certificates of the same keys."""
 
 
-def nothing_further(_registry: Registry, _lock: Lock) -> list[Image]:
+def no_further_images(_registry: Registry, _lock: Lock) -> list[Image]:
     """Attest the registry's parties alone."""
     return []
 
@@ -80,7 +80,7 @@ async def serve(settings: Settings, further: Further) -> None:
         for party, names in further_files.items()
     }
     packages = {party: load_pin(file) for party, file in PACKAGES.items()}
-    issuer = issuer_of_closed_process(registry.trust_domain, lambda: kept_keys(KEYS))
+    issuer = issuer_of_closed_process(registry.trust_domain, lambda: load_keys(KEYS))
     async with contextlib.AsyncExitStack() as stack:
         drift = await stack.enter_async_context(Drift(log))
         containers = Containers(
@@ -95,7 +95,7 @@ async def serve(settings: Settings, further: Further) -> None:
         tls = tls_context(*server_certificate(issuer, registry.dns_name(authorities.attestation)))
         stack.callback(BundleServer(issuer.bundle(), port, tls, host="0.0.0.0").close)  # noqa: S104 - in its networks
         api = WorkloadApi(registry, containers, drift, issuer, log, log_at="docker compose logs attestation")
-        server = BoundedServer(api, container)
+        server = BoundedServer(api, container_caller)
         await server.start(path=str(SOCKET))
         os.chmod(SOCKET, 0o666)  # noqa: PTH101, S103 - every container may ask; who gets an answer is examined
         stack.callback(api.close)
@@ -154,7 +154,7 @@ async def _main(further: Further) -> None:
         await serving
 
 
-def main(further: Further = nothing_further) -> None:
+def main(further: Further = no_further_images) -> None:
     """Run until ended; exit with a message if that is not possible."""
     continue_closed()
     try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError
 from authorities.attestation.verifier.watch import Watch
-from zerotrust.registry.lock import changed
+from zerotrust.registry.lock import changes
 
 
 class ContainerRoot:
@@ -37,7 +37,7 @@ class ContainerRoot:
         watch.forget(self._path)
 
     def look(self) -> None:
-        self._conclude_from(lambda: changed(self._expected, self._files.look(self._path, leave_out=self._leave_out)))
+        self._conclude_from(lambda: changes(self._expected, self._files.look(self._path, leave_out=self._leave_out)))
 
     def look_at(self, paths: Iterable[str]) -> None:
         self._conclude_from(lambda: self._differences(path.removeprefix(self._path) for path in paths))
@@ -51,7 +51,7 @@ class ContainerRoot:
 
     def _conclude_from(self, compare: Callable[[], list[str]]) -> None:
         try:
-            wrong = self._compared(compare)
+            wrong = self._run_comparison(compare)
             # Last: a process that does not end now had this process id, and its files, until now.
             problem = self._problem()
         except NotMeasuredError as error:
@@ -59,7 +59,7 @@ class ContainerRoot:
         else:
             self.changed, self.unknown = [problem] if problem else wrong, ""
 
-    def _compared(self, compare: Callable[[], list[str]]) -> list[str]:
+    def _run_comparison(self, compare: Callable[[], list[str]]) -> list[str]:
         try:
             return compare()
         except NotMeasuredError:

@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.local.environment import Environment, EnvironmentPinError, unfit
+from authorities.attestation.local.environment import Environment, EnvironmentPinError, unfit_message
 from authorities.attestation.local.launch import Launch, Launched, Launcher, LaunchError, Places
 from authorities.attestation.process.peers import allow_open_files
-from authorities.attestation.spiffe.bounded_server import BoundedServer, process
+from authorities.attestation.spiffe.bounded_server import BoundedServer, process_caller
 from authorities.attestation.spiffe.bundle import PATH, BundleServer, tls_context
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process, own_svid
@@ -24,7 +24,7 @@ from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.target import RegistryFiles
 from zerotrust.registry.lock import LOCK, Lock, lock_of
 from zerotrust.registry.model import Registry
-from zerotrust.registry.reading import RegistryError, content
+from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.logs import line_of
 
@@ -90,8 +90,8 @@ class Authority:
         `read_from`: SHA-256 by file name, as the registry reports it.
         """
         with contextlib.suppress(RegistryError, MeasureError):  # a file has changed again, which drift reports
-            if self._registry_files.reloaded(read_from):
-                text = content(file := self._root / LOCK)
+            if self._registry_files.was_reloaded(read_from):
+                text = read_content(file := self._root / LOCK)
                 if hashlib.sha256(text).hexdigest() == read_from[LOCK]:
                     self._launcher.lock = lock_of(text, file)
                     self._registry_files.use(read_from)
@@ -123,14 +123,14 @@ class Authority:
             self._drift = await stack.enter_async_context(Drift(self.log))
             await self._drift.follow(environment)
             if environment.changed:
-                raise LaunchError(unfit(environment))
+                raise LaunchError(unfit_message(environment))
             places = Places(root=self._root, stages=stages, logs=self._logs, endpoint=self.endpoint)
             more = {self._registry.authorities.registry: self._registry_files}
             self._launcher = Launcher(
                 places, self._lock, environment, log=self.log, ended=self._drift.remove, more=more
             )
             api = WorkloadApi(self._registry, self._launcher, self._drift, self._issuer, self.log)
-            server = BoundedServer(api, process)
+            server = BoundedServer(api, process_caller)
             await server.start(path=str(self._socket))
             self._socket.chmod(0o600)
             # Without `wait_closed`, which since Python 3.12 waits for clients that stay connected.
@@ -158,7 +158,7 @@ class Authority:
 
     def _environment(self) -> Environment:
         try:
-            return Environment.pinned(self._prefix)
+            return Environment.load(self._prefix)
         except EnvironmentPinError as error:
             raise LaunchError(str(error)) from error
 

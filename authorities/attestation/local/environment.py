@@ -20,7 +20,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from authorities.attestation.local.installed import NEXT_STEP, PIN, leave_out
-from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, Stamp, digest_of, named
+from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, Stamp, digest_of, format_paths
 from authorities.attestation.verifier.target import SharedRoot
 from zerotrust.registry.lock import Digest
 
@@ -58,7 +58,7 @@ class Environment(SharedRoot):
         self.python, self.bytecode, self.digest = pin.python, pin.bytecode, pin.digest
 
     @classmethod
-    def pinned(cls, prefix: Path) -> Self:
+    def load(cls, prefix: Path) -> Self:
         """Return the environment installed in `prefix`, as it was pinned; its files are not read yet.
 
         Raises `EnvironmentPinError`.
@@ -73,9 +73,9 @@ class Environment(SharedRoot):
         return cls(pin)
 
 
-def unfit(environment: Environment) -> str:
+def unfit_message(environment: Environment) -> str:
     """Return the message for an environment that has changed: why nothing is launched in it, and what to do."""
-    return f"the environment is not as installed: {named(environment.changed)}.  Restore it, or: {NEXT_STEP}."
+    return f"the environment is not as installed: {format_paths(environment.changed)}.  Restore it, or: {NEXT_STEP}."
 
 
 def install() -> Pin:
@@ -88,7 +88,7 @@ def install() -> Pin:
     shutil.rmtree(bytecode, ignore_errors=True)
     for folder in library, packages:
         _copy_bytecode(folder, bytecode)
-    folders, single = [str(library), str(packages), str(bytecode)], _single(prefix)
+    folders, single = [str(library), str(packages), str(bytecode)], _single_files(prefix)
     files = Files(Path("/"), leave_out=leave_out(folders), links=True)
     table = files.look(folders, single)
     pin = Pin(
@@ -97,7 +97,7 @@ def install() -> Pin:
         folders=folders,
         single=single,
         digest=digest_of(table),
-        files={name: (*(file.stamp or Stamp(0, 0, 0)), file.digest) for name, file in files.measured().items()},
+        files={name: (*(file.stamp or Stamp(0, 0, 0)), file.digest) for name, file in files.measured_files().items()},
     )
     (prefix / PIN).write_text(pin.model_dump_json())
     return pin
@@ -108,7 +108,7 @@ def _folders() -> tuple[Path, Path]:
     return library, packages
 
 
-def _single(prefix: Path) -> list[str]:
+def _single_files(prefix: Path) -> list[str]:
     """Return the interpreter, and the files by which it finds its library (CPython's `Modules/getpath.py`)."""
     home = Path(sys._base_executable).parent  # type: ignore[attr-defined]
     base, version = Path(sys.base_prefix), f"{sys.version_info.major}{sys.version_info.minor}"

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from authorities.attestation.local.environment import Environment, unfit
+from authorities.attestation.local.environment import Environment, unfit_message
 from authorities.attestation.local.installed import NEXT_STEP
 from authorities.attestation.local.stage import Stage
 from authorities.attestation.process.closed import Interpreter
 from authorities.attestation.process.peers import ProcessKey, key_of_child, key_of_peer
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Log
-from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, digest_of, named
+from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, digest_of, format_paths
 from authorities.attestation.verifier.target import Code, Copy, SmallRoot, Target
-from zerotrust.registry.lock import Lock, changed
+from zerotrust.registry.lock import Lock, changes
 from zerotrust.registry.model import Registry
 
 SECONDS_TO_END = 5
@@ -60,7 +60,7 @@ class Launch:
         return self.name.replace("/", "-")
 
     @classmethod
-    def registered(cls, registry: Registry, name: str, env: Mapping[str, str]) -> Self:
+    def from_registry(cls, registry: Registry, name: str, env: Mapping[str, str]) -> Self:
         """Return the launch of a party that runs measured code, as in the registry.
 
         Raises `LaunchError` for any other name.
@@ -170,10 +170,10 @@ class Launcher:
 
     def _check_approved(self, launch: Launch, stage: Stage) -> None:
         if self._environment.changed:
-            raise LaunchError(f"{launch.name}: {unfit(self._environment)}")
-        if wrong := changed(self.lock.files_of(launch.code, launch.without), stage.code):  # control: code-as-locked
+            raise LaunchError(f"{launch.name}: {unfit_message(self._environment)}")
+        if wrong := changes(self.lock.files_of(launch.code, launch.without), stage.code):  # control: code-as-locked
             raise LaunchError(
-                f"{launch.name}: not as registry.lock approves: {named(wrong)}.  Restore it, or approve it by "
+                f"{launch.name}: not as registry.lock approves: {format_paths(wrong)}.  Restore it, or approve it by "
                 f"`make register` and start again."
             )
         # The same files may be approved for another party.

@@ -31,7 +31,7 @@ class Interpreter:
         # Some find their library relative to their own path, which a copy in memory does not have.
         found = os.path.realpath(f"{os.path.realpath(path)}/../../lib")
         self.env = {"LD_LIBRARY_PATH": found} if b"$ORIGIN" in content else {}
-        writable = _in_memory()
+        writable = _create_memory_file()
         try:
             with os.fdopen(os.dup(writable), "wb") as file:
                 file.write(content)
@@ -57,7 +57,7 @@ class Interpreter:
         os.close(self.fd)
 
 
-def _in_memory() -> int:
+def _create_memory_file() -> int:
     try:
         return os.memfd_create("python", os.MFD_CLOEXEC | _MFD_EXEC)
     except OSError as error:
@@ -91,7 +91,7 @@ def continue_closed() -> None:
     """
     try:
         if not _started_from_unreadable_file():
-            _begin_again()  # control: process-replaced
+            _reexecute()  # control: process-replaced
         check_closed()  # control: process-closed
     except NotClosedError as error:
         sys.exit(str(error))
@@ -99,7 +99,7 @@ def continue_closed() -> None:
         sys.exit(f"This system cannot run a program from a file that its user may not read: {error}.")
 
 
-def _begin_again() -> None:
+def _reexecute() -> None:
     _make_undumpable()  # as early as possible, because a process that traces this one still does so after execve
     interpreter = Interpreter(sys.executable)
     # control: environment-loads-no-code

@@ -78,7 +78,7 @@ def key_of_peer(connection: socket.socket) -> ProcessKey:
     return found.key
 
 
-def ends(pidfd: int, stat: Path) -> bool:
+def is_ending(pidfd: int, stat: Path) -> bool:
     """Return whether a process has ended, or has begun to: the kernel takes its files away before it says so.
 
     `stat` is its `/proc/PID/stat`.  Raises `OSError` if that cannot be read.

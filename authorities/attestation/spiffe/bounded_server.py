@@ -29,12 +29,12 @@ MOST_CALLERS = 1024
 Caller = tuple[str, int]
 
 
-def process(pid: int) -> Caller:
+def process_caller(pid: int) -> Caller:
     """Return the caller of one machine: each process is one."""
     return "process", pid
 
 
-def container(pid: int) -> Caller:
+def container_caller(pid: int) -> Caller:
     """Return the caller of a container: its process namespace, which all its processes share.
 
     Processes that hide theirs are one caller together: they get no identity in any case.
@@ -55,7 +55,7 @@ class BoundedServer(Server):
     """grpclib's server for a Unix socket, which closes the connections of a caller beyond its share."""
 
     def __init__(self, api: WorkloadApi, caller: Callable[[int], Caller]) -> None:
-        """`caller` tells by a process id whose share it is: `process` or `container`."""
+        """`caller` tells by a process id whose share it is: `process_caller` or `container_caller`."""
         super().__init__([api])
         self._caller, self._shares = caller, dict[Caller, _Share]()
 

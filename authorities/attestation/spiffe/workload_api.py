@@ -77,16 +77,16 @@ class WorkloadApi:
         await self._request(stream)
         life = self._registry.freshness.x509_svid
         while True:
-            target = await self._measured(stream)
+            target = await self._measure_caller(stream)
             spiffe_id, dns_name = target.party_id, self._registry.dns_name(target.party)
             key, chain = self._issuer.x509_svid(spiffe_id, dns_name, now=dt.datetime.now(dt.UTC), life=life)
             svid = pb.X509SVID(spiffe_id=spiffe_id, x509_svid=chain, x509_svid_key=key, bundle=self._issuer.ca_der)
             await stream.send_message(pb.X509SVIDResponse(svids=[svid]))
-            await self._drift.until(target, life / 2)
+            await self._drift.wait_until_drifted(target, life / 2)
 
     async def _fetch_x509_bundles(self, stream: Stream[pb.X509BundlesRequest, pb.X509BundlesResponse]) -> None:
         await self._request(stream)
-        await self._attested(stream)
+        await self._attest_caller(stream)
         bundles = {self._issuer.trust_domain_id: self._issuer.ca_der}
         await stream.send_message(pb.X509BundlesResponse(bundles=bundles))
         await asyncio.Event().wait()  # never returns, as in `_fetch_jwt_bundles`
@@ -97,7 +97,7 @@ class WorkloadApi:
             raise GRPCError(Status.INVALID_ARGUMENT, "audience must be specified")
         life = self._registry.freshness.svid
         # Whoever renews its certificate at half of its life is looked at then, and needs no other look.
-        spiffe_id = (await self._measured(stream, within=self._registry.freshness.x509_svid * 3 / 4)).party_id
+        spiffe_id = (await self._measure_caller(stream, within=self._registry.freshness.x509_svid * 3 / 4)).party_id
         if request.spiffe_id not in ("", spiffe_id):  # control: jwt-svid-for-own-id
             raise self._no_identity("asked for another identity", party=spiffe_id)
         token = self._issuer.jwt_svid(spiffe_id, request.audience, now=int(time.time()), life=life)
@@ -105,7 +105,7 @@ class WorkloadApi:
 
     async def _fetch_jwt_bundles(self, stream: Stream[pb.JWTBundlesRequest, pb.JWTBundlesResponse]) -> None:
         await self._request(stream)
-        await self._attested(stream)
+        await self._attest_caller(stream)
         bundles = {self._issuer.trust_domain_id: self._issuer.jwt_bundle()}
         await stream.send_message(pb.JWTBundlesResponse(bundles=bundles))
         # The key never changes, but a client would take the end of this stream for an error.
@@ -115,7 +115,7 @@ class WorkloadApi:
         request = await self._request(stream)
         if not request.audience or not request.svid:
             raise GRPCError(Status.INVALID_ARGUMENT, "audience and svid must be specified")
-        await self._attested(stream)
+        await self._attest_caller(stream)
         try:
             claims = self._issuer.validate(request.svid, request.audience, life=self._registry.freshness.svid)
         except jwt.InvalidTokenError as error:
@@ -139,17 +139,17 @@ class WorkloadApi:
             raise GRPCError(Status.INVALID_ARGUMENT, "request missing")
         return request
 
-    async def _measured(self, stream: Stream[Any, Any], within: float = 0) -> Target:
-        """Return the caller as `_attested` does, after a look at every file that it could load.
+    async def _measure_caller(self, stream: Stream[Any, Any], within: float = 0) -> Target:
+        """Return the caller as `_attest_caller` does, after a look at every file that it could load.
 
         A look within the last seconds, `within`, is enough.
         """
         target = await self._caller(stream)
         if self._drift.seconds_since_look(target) >= within:
             await self._drift.look(target)
-        return await self._attested(stream)
+        return await self._attest_caller(stream)
 
-    async def _attested(self, stream: Stream[Any, Any]) -> Target:
+    async def _attest_caller(self, stream: Stream[Any, Any]) -> Target:
         """Return the caller: an attested process, whose code is as approved."""
         target = await self._caller(stream)
         if files := self._drift.check(target):  # control: code-unchanged-since-launch

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Self
 
-from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, named
+from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, format_paths
 from authorities.attestation.verifier.target import LargeRoot, Target
 from authorities.attestation.verifier.watch import Watch
 
@@ -94,7 +94,7 @@ class Drift:
             yield self.drifted
             await news.wait()
 
-    async def until(self, target: Target, seconds: float) -> None:
+    async def wait_until_drifted(self, target: Target, seconds: float) -> None:
         """Return when this target has drifted or ended, or after `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -108,7 +108,7 @@ class Drift:
         """
         if target not in self._found:
             return "not watched"
-        files, unknown = _changed(target)
+        files, unknown = _find_changes(target)
         if unknown and not files:
             return self._found[target] or unknown  # control: unknown-gets-no-certificate
         if self._found[target] != files:
@@ -180,7 +180,7 @@ class Drift:
         self._news = asyncio.Event()
 
 
-def _changed(target: Target) -> tuple[str, str]:
+def _find_changes(target: Target) -> tuple[str, str]:
     """Return which files of a target have changed, and of which that is unknown."""
     wrong = [path for root in target.large for path in root.changed]
     unknown = [root.unknown for root in target.large if root.unknown]
@@ -191,4 +191,4 @@ def _changed(target: Target) -> tuple[str, str]:
             unknown.append(str(error))
         except MeasureError as error:
             wrong.append(str(error))
-    return named(wrong), named(unknown)
+    return format_paths(wrong), format_paths(unknown)

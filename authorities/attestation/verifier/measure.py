@@ -96,7 +96,7 @@ class Files:
         except OSError as error:
             raise measure_error(error) from error
 
-    def measured(self) -> dict[str, MeasuredFile]:
+    def measured_files(self) -> dict[str, MeasuredFile]:
         """Return the files that were read so far, to be stored."""
         return dict(self._measured)
 
@@ -133,7 +133,7 @@ def digest_of(files: Mapping[str, str]) -> str:
     return total.hexdigest()
 
 
-def named(paths: list[str]) -> str:
+def format_paths(paths: list[str]) -> str:
     """Return the first of these paths, and how many more there are; "" if there are none.
 
     The result is escaped for output, because a name can be any bytes.

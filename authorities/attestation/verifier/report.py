@@ -39,7 +39,7 @@ async def report(address: str, party: str, source: Source) -> None:
     """Report to the registry at `address`, the party of that name, until cancelled."""
     svid = source.svid()
     connections = Connections(bootstrap_directory(address, party, svid.trust_domain), svid)
-    renew_at = _half(svid)
+    renew_at = _half_life(svid)
     news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
         drifted, change, logged = await anext(news), asyncio.ensure_future(anext(news)), ""
@@ -49,7 +49,7 @@ async def report(address: str, party: str, source: Source) -> None:
                 try:
                     if time.time() >= renew_at:
                         connections.renew(svid := source.svid())
-                        renew_at = _half(svid)
+                        renew_at = _half_life(svid)
                     source.use(await _send(http, f"{address}/attestation", drifted))
                 except Exception as error:  # noqa: BLE001 - the registry is down, no descriptor is left: it may pass
                     problem = f"{type(error).__name__} {error}"
@@ -73,5 +73,5 @@ async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -
     return dict(json.loads(answer)["read_from"])
 
 
-def _half(svid: Svid) -> float:
+def _half_life(svid: Svid) -> float:
     return (time.time() + svid.not_after) / 2

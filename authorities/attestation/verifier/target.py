@@ -10,7 +10,7 @@ from typing import Protocol
 
 from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, NotMeasuredError, Stamp, stamps
 from authorities.attestation.verifier.watch import Watch
-from zerotrust.registry.lock import FILES, changed
+from zerotrust.registry.lock import FILES, changes
 
 
 class SmallRoot(Protocol):
@@ -61,7 +61,7 @@ class Code:
             watch.folder(f"{self._files.root}/{folder}", leave_out=self._files.leave_out)
 
     def differences(self) -> list[str]:
-        return changed(self._approved, self._files.look(self._folders))
+        return changes(self._approved, self._files.look(self._folders))
 
 
 class Copy:
@@ -74,7 +74,7 @@ class Copy:
         watch.folder(str(self._path))
 
     def differences(self) -> list[str]:
-        return changed(self._made, stamps(self._path))
+        return changes(self._made, stamps(self._path))
 
 
 class RegistryFiles:
@@ -90,9 +90,9 @@ class RegistryFiles:
             watch.file(f"{self._files.root}/{name}")
 
     def differences(self) -> list[str]:
-        return changed(self._approved, self._files.look((), FILES))
+        return changes(self._approved, self._files.look((), FILES))
 
-    def reloaded(self, read_from: Mapping[str, str]) -> bool:
+    def was_reloaded(self, read_from: Mapping[str, str]) -> bool:
         """Return whether the registry has read new files since, which are those that are here now.
 
         `read_from`: SHA-256 by name, as the registry reports it.  Raises `MeasureError`.
@@ -135,7 +135,7 @@ class SharedRoot:
     def look(self) -> None:
         try:
             found = self._files.look(self._folders, self._single)
-            self.changed, self._whole, self.unknown = changed(self._approved, found), True, ""
+            self.changed, self._whole, self.unknown = changes(self._approved, found), True, ""
         except NotMeasuredError as error:
             self._whole, self.unknown = False, str(error)
         except MeasureError as error:

@@ -97,10 +97,10 @@ class Watch:
                 number, mask, _, length = _EVENT.unpack_from(events, position)
                 position += _EVENT.size + length
                 name = os.fsdecode(events[position - length : position].rstrip(b"\0"))
-                everything |= self._seen(number, mask, name, found)
+                everything |= self._note_event(number, mask, name, found)
         return None if everything else found
 
-    def _seen(self, number: int, mask: int, name: str, found: set[str]) -> bool:
+    def _note_event(self, number: int, mask: int, name: str, found: set[str]) -> bool:
         """Add the files of one event to `found`.  Return whether other files may have changed as well."""
         if mask & _OVERFLOW:
             return True

@@ -43,7 +43,7 @@ class Window:
         self._newest, self._known = since, dict[str, int]()
 
     @property
-    def begins(self) -> int:
+    def start(self) -> int:
         """The time from which to read, in milliseconds."""
         return self._newest - OVERLAP
 
@@ -54,10 +54,10 @@ class Window:
         """
         most += len(self._known)
         # In one page, because between two pages, events of the same millisecond could change places.
-        page = {**query, "dateFrom": str(self.begins), "direction": "asc", "max": str(most)}
-        return self.looked_at(await ask(page), most, kept_since)
+        page = {**query, "dateFrom": str(self.start), "direction": "asc", "max": str(most)}
+        return self.examine(await ask(page), most, kept_since)
 
-    def looked_at(self, found: Sequence[Event], most: int, kept_since: int = 0) -> Found:
+    def examine(self, found: Sequence[Event], most: int, kept_since: int = 0) -> Found:
         """Return the result for an answer of at most `most` events; with exactly `most`, there may be more.  Pure."""
         until = float("inf") if len(found) < most else max(int(event["time"]) for event in found)
         there = {str(event["id"]): event for event in found}
@@ -65,9 +65,9 @@ class Window:
         new = [event for name, event in there.items() if name not in self._known]
         return Found(found, sorted(new, key=lambda event: int(event["time"])), lost, until)
 
-    def taken(self, one: Found) -> None:
+    def note_taken(self, one: Found) -> None:
         """Note that all events of this result have taken effect."""
         times = {str(event["id"]): int(event["time"]) for event in one.found}
         beyond = {event: at for event, at in self._known.items() if at >= one.until}
         self._newest = max([self._newest, *times.values()])
-        self._known = {event: at for event, at in (beyond | times).items() if at >= self.begins}
+        self._known = {event: at for event, at in (beyond | times).items() if at >= self.start}

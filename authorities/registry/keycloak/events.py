@@ -98,7 +98,7 @@ def of_user_event(event: Event) -> list[Change | Sessions]:
         case kind if kind in SESSIONS_OF:  # control: credential-removed-ends-sessions
             return [Sessions(event["userId"], event["time"], OURS + SESSIONS_OF[kind])]
         case kind if kind in REGISTRATION:
-            return [issued_until(event["time"], "a client changed")]
+            return [revoke_until(event["time"], "a client changed")]
     return []
 
 
@@ -111,22 +111,22 @@ def of_admin_event(  # noqa: PLR0911 - one for each thing that can be done
         case done, "USER" | "GROUP_MEMBERSHIP", ["users", user, *what]:
             return _of_a_user(user, done, what, said, at)
         case "UPDATE" | "DELETE", "GROUP", _:  # renamed, moved, deleted; a new one has no members
-            return [issued_until(at, "a group changed")]
+            return [revoke_until(at, "a group changed")]
         case "DELETE", "USER_SESSION", ["sessions", session]:
             return [Change(("session", session), f"{OURS}ended")]
         case "UPDATE", "CLIENT", ["clients", client] if client in clients:
-            return [*_enabled(("party", clients[client]), said), *_not_before(said)]
+            return [*_enabled_change(("party", clients[client]), said), *_not_before(said)]
         case "DELETE", "CLIENT", ["clients", client]:
             name = said.get("clientId") or clients.get(client)
-            return [Change(("party", name), f"{OURS}deleted") if name else issued_until(at, "a client was deleted")]
+            return [Change(("party", name), f"{OURS}deleted") if name else revoke_until(at, "a client was deleted")]
         case "UPDATE", "REALM", [""]:
             return _not_before(said)
         case "UPDATE", "REALM", ["users", user]:  # a partial import replaces this user
             return _of_a_user(user, "UPDATE", [], said, at)
         case "UPDATE", "REALM", ["clients" | "groups" | "roles" as what, _]:
-            return [issued_until(at, f"an import changed {what}")]
+            return [revoke_until(at, f"an import changed {what}")]
         case "ACTION", "REALM", ["logout-all"]:
-            return [issued_until(at, "all logged out")]
+            return [revoke_until(at, "all logged out")]
     return []
 
 
@@ -148,7 +148,7 @@ def _of_a_user(user: str, done: str, what: list[str], said: Mapping[str, Any], a
         case "DELETE", []:
             return [Change(("user", user), f"{OURS}deleted")]
     # Keycloak does not record credentials in an update event: any of these may have changed the password.
-    enabled = [] if what else _enabled(("user", user), said)
+    enabled = [] if what else _enabled_change(("user", user), said)
     # control: user-change-ends-sessions
     return [*enabled, Sessions(user, at, OURS + _PARTS.get(what[0] if what else "", "user changed"))]
 
@@ -169,7 +169,7 @@ def switches_off(event: Event) -> bool:
     )
 
 
-def recorded(config: Mapping[str, Any]) -> bool:
+def records_all_events(config: Mapping[str, Any]) -> bool:
     """Return whether Keycloak's configuration records all events that are read here."""
     long_enough = not 0 < (config.get("eventsExpiration") or 0) < KEPT_FOR
     return all(config.get(name) is True for name in _SWITCHES) and _all_types(config) and long_enough
@@ -184,7 +184,7 @@ def _all_types(config: Mapping[str, Any]) -> bool:
 _SWITCHES = ("eventsEnabled", "adminEventsEnabled", "adminEventsDetailsEnabled")
 
 
-def issued_until(milliseconds: int, why: str) -> Change:
+def revoke_until(milliseconds: int, why: str) -> Change:
     """Return the change that revokes every token issued until then."""
     return Change(("before", str(milliseconds // 1000)), OURS + why)
 
@@ -204,7 +204,7 @@ def _representation(event: Event) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _enabled(subject: Revocable, said: Mapping[str, Any]) -> list[Change | Sessions]:
+def _enabled_change(subject: Revocable, said: Mapping[str, Any]) -> list[Change | Sessions]:
     if "enabled" not in said:
         return []
     return [Change(subject, None if said["enabled"] is True else f"{OURS}disabled")]
@@ -212,4 +212,4 @@ def _enabled(subject: Revocable, said: Mapping[str, Any]) -> list[Change | Sessi
 
 def _not_before(said: Mapping[str, Any]) -> list[Change | Sessions]:
     """Return the change for a `notBefore` of the realm or of a client, which has no narrower revocation."""
-    return [issued_until(said["notBefore"] * 1000, "not before")] if said.get("notBefore") else []
+    return [revoke_until(said["notBefore"] * 1000, "not before")] if said.get("notBefore") else []

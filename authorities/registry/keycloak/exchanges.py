@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.event_window import OVERLAP
 from authorities.registry.keycloak.events import EXCHANGED, Event
-from zerotrust.audit.chain import closed, segment_lines
+from zerotrust.audit.chain import closed_segments, segment_lines
 from zerotrust.audit.event_types import Issued, IssuedToken
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import event_of
@@ -119,9 +119,9 @@ def token_of(event: Event) -> IssuedToken:
     )
 
 
-def recorded_in(journal: Path) -> Iterator[Issued]:
+def read_recorded(journal: Path) -> Iterator[Issued]:
     """Yield what the two newest segments of the registry's journal have of exchanges, the oldest first.  Blocks."""
-    for segment in [*closed(journal)[-1:], journal]:
+    for segment in [*closed_segments(journal)[-1:], journal]:
         if not segment.exists():
             continue
         for line in segment_lines(segment):

@@ -26,11 +26,11 @@ from authorities.registry.keycloak.events import (
     Event,
     Sessions,
     done_by,
-    issued_until,
     of_admin_event,
     of_user_event,
     of_user_until,
-    recorded,
+    records_all_events,
+    revoke_until,
     switches_off,
 )
 from authorities.registry.stream import Stream
@@ -83,7 +83,7 @@ class Reader:
         async with self._administration.asking() as admin:
             kept_since = int((self._clock() - KEPT_FOR / 2) * 1000)  # older events may be missing without harm
             # In any order: a complete read covers only what happened before it began, and so before each of these.
-            async with _at_once() as group:
+            async with _concurrently() as group:
                 of_users = self._users.read(admin.a_get_events, MOST_EVENTS, kept_since, type=list(READ))
                 asked = group.create_task(of_users), group.create_task(self._admin_events(admin, kept_since))
                 settings = group.create_task(_config(admin))
@@ -95,25 +95,27 @@ class Reader:
             # Skip the registry's own changes there, which it has published already.
             if done_by(event, self._clients) != self._own:
                 found += [(event["time"], change) for change in of_admin_event(event, self._clients)]
-        await self._have([change for _, change in sorted(found, key=itemgetter(0))])
-        self._users.taken(users)
-        self._admins.taken(admins)
-        if not recorded(config):
+        await self._apply_all([change for _, change in sorted(found, key=itemgetter(0))])
+        self._users.note_taken(users)
+        self._admins.note_taken(admins)
+        if not records_all_events(config):
             self._blind = True
             raise AdministrationError("its events are switched off: switch them on in the realm settings, Events")
         if self._blind:
-            await self._apply(issued_until(time.time_ns() // 1_000_000, "events may have been lost"))
+            await self._apply(revoke_until(time.time_ns() // 1_000_000, "events may have been lost"))
             self._blind = False
         return users.complete and admins.complete
 
-    async def _have(self, found: Iterable[Change | Sessions]) -> None:
+    async def _apply_all(self, found: Iterable[Change | Sessions]) -> None:
         """Apply all changes concurrently, started in this order; return when all took effect, or raise an error."""
-        changes = [change for one in found for change in ([one] if isinstance(one, Change) else await self._ended(one))]
+        changes = [
+            change for one in found for change in ([one] if isinstance(one, Change) else await self._expand(one))
+        ]
         for result in await asyncio.gather(*map(self._apply, changes), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
 
-    async def _ended(self, sessions: Sessions) -> list[Change]:
+    async def _expand(self, sessions: Sessions) -> list[Change]:
         """Return the revocations of sessions, found by `LOGIN` events, which Keycloak keeps also for ended sessions.
 
         A session that began without `LOGIN`, for example by impersonation, is found while it is open.  In any case,
@@ -147,7 +149,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def _at_once() -> AsyncIterator[asyncio.TaskGroup]:
+async def _concurrently() -> AsyncIterator[asyncio.TaskGroup]:
     """Run requests concurrently.  If one fails, the others are cancelled, and its error is raised."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -176,7 +178,7 @@ async def _config(admin: KeycloakAdmin) -> dict[str, Any]:
     return config
 
 
-def applying(stream: Stream, note: Callable[[Change], Awaitable[object]]) -> Apply:
+def change_applier(stream: Stream, note: Callable[[Change], Awaitable[object]]) -> Apply:
     """Return a function that makes a change of Keycloak's in the registry, if it takes effect, and then notes it."""
 
     async def apply(change: Change) -> None:

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from demo.parts import begin
 from lab.before.llama_stack.agent import MODEL, response_request
-from lab.before.llama_stack.running import Before, before
+from lab.before.llama_stack.running import PassThrough, pass_through
 from start.manual_steps import REQUEST
-from start.program import busy, paragraph, say
+from start.program import paragraph, say, showing_progress
 from start.system import System
 
 INTRODUCTION = (
@@ -26,39 +26,39 @@ POISONED, SECRET, PUBLISHED = "ENG-104", "FIN-201", "ENG-101"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Outcome:
     """What came of an attack."""
 
     succeeded: bool
     happened: str
 
 
-async def ask_without_a_token(system: Before) -> Seen:
+async def ask_without_a_token(system: PassThrough) -> Outcome:
     """A stranger asks for the task."""
     answer = await _run(system, "", REQUEST)
-    return Seen(answer.is_success, str(answer.status_code))
+    return Outcome(answer.is_success, str(answer.status_code))
 
 
-async def read_the_forecast(system: Before) -> Seen:
+async def read_the_forecast(system: PassThrough) -> Outcome:
     """alice, of engineering, asks for a summary; the poisoned report asks for the forecast of finance."""
     answer = await _task(system, "alice")
-    return _leaked(system, answer)
+    return _leak(system, answer)
 
 
-async def overwrite_the_report(system: Before) -> Seen:
+async def overwrite_the_report(system: PassThrough) -> Outcome:
     """The same task; the poisoned report wants a published report overwritten."""
     published = system.documents.all[PUBLISHED]["text"]
     answer = await _task(system, "alice")
     text = system.documents.all[PUBLISHED]["text"]
-    return Seen(text != published, f"{answer.status_code}: {PUBLISHED} now says {text.strip()!r}")
+    return Outcome(text != published, f"{answer.status_code}: {PUBLISHED} now says {text.strip()!r}")
 
 
-async def ask_without_a_department(system: Before) -> Seen:
+async def ask_without_a_department(system: PassThrough) -> Outcome:
     """eve, who is in no department, asks the agent for it."""
-    return _leaked(system, await _task(system, "eve", f"Read it: {_order('read', SECRET)}"))
+    return _leak(system, await _task(system, "eve", f"Read it: {_order('read', SECRET)}"))
 
 
-async def spend_the_token_elsewhere(system: Before) -> Seen:
+async def spend_the_token_elsewhere(system: PassThrough) -> Outcome:
     """The agent, or whoever sees its requests, uses alice's token for something else."""
     token = (await system.realm.sign_in("alice")).access_token
     headers = {"authorization": f"Bearer {token}"}
@@ -73,10 +73,10 @@ async def spend_the_token_elsewhere(system: Before) -> Seen:
     }
     answers = {name: (await asked).status_code for name, asked in tries.items()}
     opened = [name for name, status in answers.items() if status == httpx.codes.OK]
-    return Seen(len(opened) > 1, f"it opens {', '.join(opened) or 'nothing'}")
+    return Outcome(len(opened) > 1, f"it opens {', '.join(opened) or 'nothing'}")
 
 
-async def take_the_tools_key(system: Before) -> Seen:
+async def take_the_tools_key(system: PassThrough) -> Outcome:
     """The Llama Stack, or whoever reads what it is sent, uses the tool's key without any user."""
     call = {"name": "read", "arguments": {"id": SECRET}}
     answer = await system.http.post(
@@ -84,28 +84,28 @@ async def take_the_tools_key(system: Before) -> Seen:
         json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call},
         headers={"authorization": f"Bearer {system.key}", "accept": "application/json, text/event-stream"},
     )
-    return _leaked(system, answer)
+    return _leak(system, answer)
 
 
-async def go_on_after_sign_out(system: Before) -> Seen:
+async def go_on_after_sign_out(system: PassThrough) -> Outcome:
     """alice signs out; her token is used again."""
     login = await system.realm.sign_in("alice")
     await system.realm.sign_out(login)
     answer = await _run(system, login.access_token, REQUEST)
-    return Seen(answer.is_success, f"{answer.status_code}, for up to {login.expires_in} s more")
+    return Outcome(answer.is_success, f"{answer.status_code}, for up to {login.expires_in} s more")
 
 
-async def ask_the_record(system: Before) -> Seen:
+async def ask_the_record(system: PassThrough) -> Outcome:
     """alice and eve each have a report overwritten; somebody asks the tool's record who it was."""
     records = []
     for user in ("alice", "eve"):
         system.documents.reset()
         await _task(system, user, f"Do it: {_order('replace', PUBLISHED, text='Nothing.')}")
         records.append([line for line in system.documents.record if line.startswith("replace")])
-    return Seen(records[0] == records[1] != [], f"of either it says: {'; '.join(records[0])}")
+    return Outcome(records[0] == records[1] != [], f"of either it says: {'; '.join(records[0])}")
 
 
-Run = Callable[[Before], Awaitable[Seen]]
+Run = Callable[[PassThrough], Awaitable[Outcome]]
 
 ATTACKS: dict[str, Run] = {
     "a stranger asks for the task": ask_without_a_token,
@@ -120,20 +120,20 @@ ATTACKS: dict[str, Run] = {
 """What is tried, each on fresh documents."""
 
 
-async def attacked(system: System) -> None:
+async def run_attacks(system: System) -> None:
     """Start the pass-through beside a running Keycloak, and attack it."""
     say("The Llama Stack server starts")
-    async with before(system.keycloak, system.authority.ca_file, system.folder / "llama-stack") as there:
+    async with pass_through(system.keycloak, system.authority.ca_file, system.folder / "llama-stack") as there:
         await attack_all(there)
 
 
-async def attack_all(there: Before) -> int:
+async def attack_all(there: PassThrough) -> int:
     """Try all attacks, show what came of each, and return how many succeeded."""
     begin("What happens there")
     succeeded = 0
     for what, attack in ATTACKS.items():
         there.documents.reset()
-        with busy("The attack is made"):
+        with showing_progress("The attack is made"):
             seen = await attack(there)
         succeeded += seen.succeeded
         verdict = ("succeeded", "red") if seen.succeeded else ("did not succeed", "green")
@@ -143,19 +143,19 @@ async def attack_all(there: Before) -> int:
     return succeeded
 
 
-async def _task(system: Before, user: str, request: str = REQUEST) -> httpx.Response:
+async def _task(system: PassThrough, user: str, request: str = REQUEST) -> httpx.Response:
     return await _run(system, (await system.realm.sign_in(user)).access_token, request)
 
 
-async def _run(system: Before, token: str, request: str) -> httpx.Response:
+async def _run(system: PassThrough, token: str, request: str) -> httpx.Response:
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return await system.http.post(f"{system.agent}/tasks", json={"request": request}, headers=headers)
 
 
-def _leaked(system: Before, answer: httpx.Response) -> Seen:
+def _leak(system: PassThrough, answer: httpx.Response) -> Outcome:
     secret = system.documents.all[SECRET]["text"].partition(".")[0]
     leaked = secret in answer.text
-    return Seen(leaked, f"{answer.status_code}: " + (f"{secret!r}" if leaked else f"nothing of {SECRET}"))
+    return Outcome(leaked, f"{answer.status_code}: " + (f"{secret!r}" if leaked else f"nothing of {SECRET}"))
 
 
 def _order(tool: str, document: str, **more: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from lab.before.realm import Users, audience, made, new_passwords, realm_of
+from lab.before.realm import Users, audience, new_passwords, realm_of, temporary_realm
 from start.keycloak import Keycloak
 from testkit.browser import REDIRECT
 
@@ -15,7 +15,7 @@ NAME, CLIENT, AUDIENCE = "before-llama-stack", "app", "llama-stack"
 async def realm(keycloak: Keycloak) -> AsyncIterator[Users]:
     """Have the realm at a running Keycloak for a block."""
     passwords = new_passwords()
-    async with made(keycloak, representation(passwords)):
+    async with temporary_realm(keycloak, representation(passwords)):
         yield Users(keycloak.tls, passwords, NAME, CLIENT)
 
 

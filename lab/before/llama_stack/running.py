@@ -13,14 +13,14 @@ from lab.before.llama_stack.realm import realm
 from lab.before.llama_stack.stack import config, stack
 from lab.before.realm import Users
 from lab.before.tool import Documents
-from lab.conformance.running import emptied
-from lab.conformance.serving import served
+from lab.conformance.running import empty_folder
+from lab.conformance.serving import hosting
 from start import scripted_model
 from start.keycloak import Keycloak
 
 
 @dataclass(frozen=True)
-class Before:
+class PassThrough:
     """The running pass-through, as its users and its attackers find it."""
 
     realm: Users
@@ -35,16 +35,16 @@ class Before:
 
 
 @asynccontextmanager
-async def before(keycloak: Keycloak, ca_file: Path, folder: Path) -> AsyncIterator[Before]:
-    """Run the pass-through for a block; `folder` is its own, and is emptied.  Raises `DemoError`, `KeycloakError`."""
-    folder = emptied(folder)
+async def pass_through(keycloak: Keycloak, ca_file: Path, folder: Path) -> AsyncIterator[PassThrough]:
+    """Run the pass-through for a block; `folder` is its own, and is emptied.  Raises `RunError`, `KeycloakError`."""
+    folder = empty_folder(folder)
     documents = Documents(key := secrets.token_hex(16))
     async with AsyncExitStack() as opened:
         users = await opened.enter_async_context(realm(keycloak))
-        model = await opened.enter_async_context(served(scripted_model.app))
-        tool = f"{await opened.enter_async_context(served(documents.app()))}/mcp"
+        model = await opened.enter_async_context(hosting(scripted_model.app))
+        tool = f"{await opened.enter_async_context(hosting(documents.app()))}/mcp"
         settings = config(model, users.issuer, ca_file, folder)
         stack_url = await opened.enter_async_context(stack(settings, folder))
-        agent = await opened.enter_async_context(served(agent_app(stack_url, tool, key)))
+        agent = await opened.enter_async_context(hosting(agent_app(stack_url, tool, key)))
         http = await opened.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
-        yield Before(users, documents, agent, stack_url, tool, key, http)
+        yield PassThrough(users, documents, agent, stack_url, tool, key, http)

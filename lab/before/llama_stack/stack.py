@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from lab.before.llama_stack.realm import AUDIENCE
-from registration.run_lock import DemoError
+from registration.run_lock import RunError
 from start.before_start import check_port
-from start.llama_stack import HOST, OGX, end, started
-from start.program import busy
+from start.llama_stack import HOST, OGX, end, start_program
+from start.program import showing_progress
 from start.system import ROOT
 
 PORT = 8331
@@ -78,16 +78,16 @@ def config(model: str, issuer: str, ca_file: Path, folder: Path) -> dict[str, An
 
 @asynccontextmanager
 async def stack(settings: dict[str, Any], folder: Path) -> AsyncIterator[str]:
-    """Run the server for a block, and yield its origin.  Raises `DemoError`, `KeycloakError`, `LlamaStackError`."""
+    """Run the server for a block, and yield its origin.  Raises `RunError`, `KeycloakError`, `LlamaStackError`."""
     if not OGX.exists():
-        raise DemoError(f"{OGX.relative_to(ROOT)} is missing: `make .ogx/ready` (Python 3.12 or newer)")
+        raise RunError(f"{OGX.relative_to(ROOT)} is missing: `make .ogx/ready` (Python 3.12 or newer)")
     check_port(PORT, "the Llama Stack server")
     file = folder / "ogx.yaml"
     file.touch(mode=0o600)
     file.write_text(yaml.safe_dump(settings))
     command = [str(OGX), "run", str(file), "--port", str(PORT), "--insecure"]
-    with busy("The Llama Stack server is starting"):
-        process = await started(command, HOST, PORT, folder / "ogx.log")
+    with showing_progress("The Llama Stack server is starting"):
+        process = await start_program(command, HOST, PORT, folder / "ogx.log")
     try:
         yield f"http://{HOST}:{PORT}"
     finally:

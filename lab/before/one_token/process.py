@@ -53,7 +53,7 @@ class Agent:
                 await end(self._process)
 
     @asynccontextmanager
-    async def changed(self) -> AsyncIterator[None]:
+    async def changed_code(self) -> AsyncIterator[None]:
         """Have other code deployed for a block."""
         before = self.code.read_text()
         await self._redeploy(before.replace(MAIN, CHANGE + MAIN))

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 
-from lab.before.realm import Users, audience, made, new_passwords, realm_of
+from lab.before.realm import Users, audience, new_passwords, realm_of, temporary_realm
 from start.keycloak import Keycloak
 from testkit.browser import REDIRECT
 
@@ -44,7 +44,7 @@ class Realm(Users):
 async def realm(keycloak: Keycloak) -> AsyncIterator[Realm]:
     """Have the realm at a running Keycloak for a block."""
     fresh = Realm(keycloak.tls, new_passwords(), secret=secrets.token_hex(32))
-    async with made(keycloak, representation(fresh.passwords, fresh.secret)):
+    async with temporary_realm(keycloak, representation(fresh.passwords, fresh.secret)):
         yield fresh
 
 

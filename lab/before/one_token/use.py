@@ -78,11 +78,11 @@ class OneToken:
         token, _ = await self.realm.token(*self.secret.read_text().split())
         return {"authorization": f"Bearer {token}"}
 
-    def changed(self, agent: str) -> AbstractAsyncContextManager[None]:
+    def changed_code(self, agent: str) -> AbstractAsyncContextManager[None]:
         """Have other code deployed in an agent's place."""
-        return self.agents[agent].changed()
+        return self.agents[agent].changed_code()
 
-    async def stored(self, document: str) -> str:
+    async def document_text(self, document: str) -> str:
         """Return what the tool has."""
         return self.documents.all[document]["text"]
 
@@ -90,7 +90,7 @@ class OneToken:
         """Return nothing: who is inside is not refused anything."""
         return []
 
-    async def recorded(self) -> list[str]:
+    async def tool_record(self) -> list[str]:
         """Return the lines of the tool's record."""
         return list(self.documents.record)
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lab.bench.party.unguarded import NobodyRevoked, Unguarded
 from zerotrust.hardening.server import server
 from zerotrust.registry.snapshot import RegistrySnapshot
-from zerotrust.runtime import compose, follow, in_force, policy_of, serve, spare_what_is_loaded
+from zerotrust.runtime import compose, engine_for, freeze_loaded, policy_of, registry_feed, serve
 from zerotrust.service import Service
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -22,7 +22,7 @@ THINKING = 0.015
 """Seconds that the model takes for a reply, if the request asks for it."""
 
 
-def thinking(app: ASGIApp) -> ASGIApp:
+def slow_model(app: ASGIApp) -> ASGIApp:
     """Return the app of a model that is slow if the request asks for it."""
 
     async def thoughtful(scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,10 +53,10 @@ def create_app(service: Service) -> ASGIApp:
     """Return the party's app."""
     (folder, *_) = service.registry.parties[service.name].code
     app: ASGIApp = import_module(f"{folder.replace('/', '.')}.main").create_app(service)
-    return thinking(app) if service.name == "inference" else app
+    return slow_model(app) if service.name == "inference" else app
 
 
-def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
+def shift(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
     """The registry as a variant has it: the same parties at other ports, and without security in the clear."""
     scheme = "http" if variant == "none" else "https"
     own = snapshot.registry.authorities
@@ -71,33 +71,33 @@ def shifted(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
     return snapshot.model_copy(update={"addresses": addresses, "places": places, "outside": {}})
 
 
-async def live(settings: Settings, variant: str, name: str) -> None:
+async def serve_variant(settings: Settings, variant: str, name: str) -> None:
     """Serve until stopped.  All sets get an identity and read the feed once; only guarded ones keep following it."""
     workload, kind = Workload(), KINDS[variant]
-    async with workload.opened():
-        feed = follow(settings, workload)
-        async with feed.opened():
-            snapshot = shifted(feed.snapshot, variant)
+    async with workload.running():
+        feed = registry_feed(settings, workload)
+        async with feed.running():
+            snapshot = shift(feed.snapshot, variant)
             # Whoever does not follow the feed would see the life of its policies end.
             follows = kind is not Unguarded
             registry = feed.snapshot.registry
             policy = (
-                in_force(feed.policy, feed.snapshot, feed) if follows else policy_of(feed.policy.document, registry)
+                engine_for(feed.policy, feed.snapshot, feed) if follows else policy_of(feed.policy.document, registry)
             )
             revocations = feed.revocations if follows else NobodyRevoked(clock=time.monotonic)
             service = compose(name, snapshot, policy, settings, workload, revocations, kind)
             app = create_app(service)
             if follows:
                 feed.on_change(
-                    lambda snapshot, policy: service.use(shifted(snapshot, variant), in_force(policy, snapshot, feed))
+                    lambda snapshot, policy: service.use(shift(snapshot, variant), engine_for(policy, snapshot, feed))
                 )
                 return await serve(service, app, workload, settings)
         if variant != "none":
             return await serve(service, app, workload, settings)
-        spare_what_is_loaded()  # as `serve` does, so that it makes no difference between variants
+        freeze_loaded()  # as `serve` does, so that it makes no difference between variants
         return await server(app, host=settings.host, port=settings.port, tls=None).serve()
 
 
 if __name__ == "__main__":
     log_json_lines()
-    uvloop.run(live(Settings(), os.environ["ZT_BENCH_VARIANT"], os.environ["ZT_BENCH_PARTY"]))
+    uvloop.run(serve_variant(Settings(), os.environ["ZT_BENCH_VARIANT"], os.environ["ZT_BENCH_PARTY"]))
