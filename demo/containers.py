@@ -19,8 +19,8 @@ import httpx
 
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import answer_to
+from demo.participants import show_receipts
 from demo.parts import INTRODUCTION, begin
-from demo.receipts import show_receipts
 from demo.refusals import ask_for_identity, attempts, attempts_of_users
 from demo.revocation import sign_in_olga
 from demo.rule_change import show_rule_change

@@ -11,7 +11,7 @@ from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, User, answer_to
 from start.system import ROOT, Running, System
 from zt.errors import RefusedError
-from zt.people.doors import REGISTRY
+from zt.people.authorities import REGISTRY
 from zt.people.registry_client import RegistryClient
 
 PLANTED = ROOT / "agents" / "writer" / "planted.py"

@@ -162,7 +162,7 @@ async def _wait_for_next_second(of: float) -> None:
 async def _undo_revoke_token(_use: Use) -> None:
     """Wait until alice's next sign-in counts as a later one.
 
-    With many revoked tokens she has used up her share (`authorities/registry/shares.py`): all that were issued until
+    With many revoked tokens she has used up her share (`authorities/registry/quota.py`): all that were issued until
     this second are revoked then.
     """
     await _wait_for_next_second(time.time())

@@ -20,8 +20,8 @@ from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access
 from zt.errors import RefusedError
+from zt.people.authorities import POLICY_AUTHORITY
 from zt.people.authority_client import PolicyClient
-from zt.people.doors import POLICY_AUTHORITY
 from zt.policy.explanation import explanations
 from zt.policy.show_explanation import explanation_lines
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 from demo.checks import Checks
 from demo.impostors import rogues
 from demo.llama_stack import attempts_at_the_server
+from demo.participants import show_receipts
 from demo.parts import NO, begin
-from demo.receipts import show_receipts
 from demo.refusals import attempts
 from demo.revocation import revocations, sign_in_olga
 from demo.revocation_delays import measure_all

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evidence.opened import VerifiedReceipt
 from evidence.unproven import Unproven
+from evidence.verified_receipt import VerifiedReceipt
 from zerotrust.receipts.receipt import NOT_SENT, OUTSIDE, Asked
 
 MAX_DEPTH = 16

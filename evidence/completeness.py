@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from evidence.logged import LONGEST_TASK
-from evidence.opened import VerifiedReceipt, receipts_in
+from evidence.signing_time import LONGEST_TASK
 from evidence.unproven import SOMEBODY, Unproven
+from evidence.verified_receipt import VerifiedReceipt, receipts_in
 from zerotrust.audit.event_parts import Caller, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS

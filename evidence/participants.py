@@ -12,9 +12,9 @@ from cryptography import x509
 from evidence.accepted import Accepted
 from evidence.call_tree import build_call_tree
 from evidence.completeness import Comparison, check_complete
-from evidence.logged import check_logged, check_times
-from evidence.opened import VerifiedReceipt, receipts_in, verify_receipt
+from evidence.signing_time import check_logged, check_times
 from evidence.unproven import SOMEBODY, Unproven
+from evidence.verified_receipt import VerifiedReceipt, receipts_in, verify_receipt
 from zerotrust.receipts.carried import Carried, parse_answer
 from zerotrust.receipts.receipt import OUTSIDE, digest_of
 from zerotrust.tlog.proof import Evidence

@@ -21,7 +21,7 @@ from demo.revocation_methods import REVOCATION_METHODS as BY
 from lab.notebooks.attach import attach
 from lab.notebooks.exchange import show_recorded
 from lab.notebooks.figure import Arrow, figure
-from lab.notebooks.revoked import T1, USER, ask_all, measure_revocation, sign_in
+from lab.notebooks.revocation import T1, USER, ask_all, measure_revocation, sign_in
 from lab.notebooks.use import as_attacker, bearer, close, explain, run_task, token_of
 
 figure(

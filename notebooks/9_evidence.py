@@ -12,10 +12,10 @@
 # %%
 import dataclasses
 
-from demo.receipts import alterations, run_task
+from demo.participants import alterations, run_task
 from lab.notebooks.attach import attach
-from lab.notebooks.evidence import around_record, export_of, receipt_of, show_receipt, show_tree, verify_export
 from lab.notebooks.figure import Arrow, figure
+from lab.notebooks.receipt_cells import around_record, export_of, receipt_of, show_receipt, show_tree, verify_export
 
 figure(
     "Calls go from left to right, and receipts come back with the answers",

@@ -12,9 +12,9 @@ import typer
 from rich.text import Text
 
 from registration.run_lock import running_process
-from start.left_running import leave_running
+from start.background import leave_running
+from start.earlier_runs import HINTS, POLICY_BEFORE, check_links, forget
 from start.model import Model, ModelOption
-from start.past import HINTS, POLICY_BEFORE, check_links, forget
 from start.program import FOLDER, ROOT, console, run_until_stopped, showing_progress
 
 SECONDS_TO_END = 60

@@ -22,14 +22,22 @@ from registration.realm import to_json, with_ports
 from registration.realm.script import SCRIPTS
 from registration.run_lock import exclusive_run
 from start.before_start import check_port
+from start.cache import check_space
 from start.child import load_text
-from start.fetched import check_space
+from start.earlier_runs import (
+    AUDIT_POLICY,
+    check_links,
+    data_folder,
+    forget,
+    kept_message,
+    put_aside,
+    recording_failure,
+)
 from start.keycloak import Keycloak
 from start.keycloak_options import HEALTH_PORT, PORT
 from start.launches import INSIDER, Parties, insider_launch, party_launches
 from start.llama_stack import check_setup, enrol, prepare, serving
 from start.ogx import NAME, Provider
-from start.past import AUDIT_POLICY, check_links, data_folder, forget, kept_message, put_aside, recording_failure
 from start.progress import Say, reporting_progress
 from start.stopping import end_in_order
 from start.system import DEPLOYMENT, ROOT, System

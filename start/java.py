@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from start.cache import atomic_path, cache_folder, check_cache, holds, run
 from start.errors import KeycloakError
-from start.fetched import atomic_path, cache_folder, check_cache, holds, run
 from start.progress import Say
 
 OLDEST_JAVA = 21

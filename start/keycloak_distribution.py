@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from start.cache import atomic_path, cache_folder, check_cache, holds, run
 from start.errors import KeycloakError
-from start.fetched import atomic_path, cache_folder, check_cache, holds, run
 from start.progress import Say
 
 VERSION = "26.7.5"

@@ -7,12 +7,12 @@ from rich.text import Text
 
 from authorities.policy.versions import Version, content_of
 from registration.realm.users import USERS
+from start.background import READY, detach
+from start.earlier_runs import HINTS
 from start.everything import running
 from start.keycloak_options import URL
-from start.left_running import READY, detach
 from start.manual_steps import RECEIPT_STEPS, steps
 from start.model import Model
-from start.past import HINTS
 from start.program import FOLDER, console, paragraph, say
 from start.system import HOST, ROOT, System
 from zerotrust.durable import write_file

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import httpx
 
 from authorities.attestation.local.authority import Authority
+from start.earlier_runs import data_folder
 from start.keycloak import Keycloak
 from start.llama_stack import LlamaStack
-from start.past import data_folder
 from testkit.browser import sign_in
 from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent

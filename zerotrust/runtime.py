@@ -12,7 +12,7 @@ import httpx
 import uvloop
 from starlette.types import ASGIApp
 
-from zerotrust.audit.ledger import RemoteLedger
+from zerotrust.audit.log_client import RemoteLedger
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import PolicyEngine
 from zerotrust.hardening.pools import Connections, Context, MCPConnections, origin

@@ -28,7 +28,7 @@ from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.event_parts import Decided, Effect
 from zerotrust.audit.event_types import Refusal, UntrustedPeer
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import Ledger, fetch_policy
+from zerotrust.audit.log_client import Ledger, fetch_policy
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import current_principal
 from zerotrust.decider import Decider

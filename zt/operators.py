@@ -18,8 +18,8 @@ from zt.output import output
 
 if TYPE_CHECKING:
     from zerotrust.registry.model import Registry
+    from zt.people.authorities import Place
     from zt.people.authority_client import AuthorityClient
-    from zt.people.doors import Place
     from zt.people.login import SignIn
     from zt.people.registry_client import RegistryClient
 
@@ -72,7 +72,7 @@ class Settings:
         """Return the addresses of the system.  Raises `RegistryError`."""
         from zerotrust.registry.deployment import load_deployment
         from zerotrust.registry.model import load_registry
-        from zt.people.doors import Place
+        from zt.people.authorities import Place
 
         registry = load_registry(self.system / "registry.yaml")
         deployment = load_deployment(self.deployment, registry)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from zerotrust.registry.directory import Endpoint
 from zerotrust.spiffe.tls import user_context
 from zt.names import short
+from zt.people.authorities import REGISTRY, Place
 from zt.people.authority_client import EXPIRED
-from zt.people.doors import REGISTRY, Place
 from zt.people.login import issuer_endpoint
 
 SECONDS = 5

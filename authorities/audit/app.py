@@ -14,7 +14,7 @@ from authorities.audit.reasons import AuditReason
 from authorities.audit.terms import receipt_term
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Refusal
-from zerotrust.audit.ledger import PATH
+from zerotrust.audit.log_client import PATH
 from zerotrust.audit.record import Link
 from zerotrust.audit.tail import MOST_BYTES
 from zerotrust.context import current_peer

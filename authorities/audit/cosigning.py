@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from authorities.audit.external_witnesses import ExternalWitness
 from authorities.audit.log import Growth, LogError, OtherHistory
-from authorities.audit.others import ExternalWitness
 from zerotrust.authority.cosignature import KEY_HEADER
 from zerotrust.limits.answers import ask
 from zerotrust.tlog.checkpoint import cosignature_time

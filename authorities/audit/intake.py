@@ -9,7 +9,7 @@ from functools import partial
 
 from authorities.audit.log import MAX_BATCH, Log, LogError
 from authorities.audit.reasons import AuditReason
-from authorities.audit.received import Writers, new_lines, parse_lines
+from authorities.audit.sent_lines import Writers, new_lines, parse_lines
 from zerotrust.audit.record import GENESIS, Link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.authority.budget import Budget

@@ -9,13 +9,13 @@ import httpx
 
 from authorities.audit.alarms import Alarms
 from authorities.audit.cosigning import Cosigners
+from authorities.audit.external_witnesses import WitnessFile
 from authorities.audit.index import Index
 from authorities.audit.intake import Intake
 from authorities.audit.log import Log
-from authorities.audit.others import WitnessFile
-from authorities.audit.received import writers
+from authorities.audit.sent_lines import writers
 from authorities.audit.terms import record_term
-from zerotrust.audit.ledger import InLog, NotDelivered
+from zerotrust.audit.log_client import InLog, NotDelivered
 from zerotrust.audit.record import Link
 from zerotrust.authority.tiles import node_reader
 from zerotrust.decision import Denied

@@ -32,7 +32,7 @@ def receipt_term(service: str, sha256: str) -> Term:
 def terms_of(entry: bytes) -> frozenset[Term]:
     """Return the terms of a leaf; nothing for the heads of journals, and for what is no leaf.
 
-    Whoever adds a leaf has parsed it (`received.py`), so that this need not: a log has millions.
+    Whoever adds a leaf has parsed it (`sent_lines.py`), so that this need not: a log has millions.
     """
     try:
         leaf = outline(entry)

@@ -10,15 +10,15 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from authorities.policy.activation import PolicyActivation
 from authorities.policy.authzen_routes import ROUTES as OF_AUTHZEN
 from authorities.policy.authzen_routes import add_authzen_routes
-from authorities.policy.first import target_of
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.office import PolicyActivation
 from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.pdp import PointInForce
 from authorities.policy.publisher import SECONDS_BETWEEN, Publisher
+from authorities.policy.startup import target_of
 from authorities.policy.versions import Summary, Versions
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.decision import Denied

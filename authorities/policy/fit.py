@@ -14,7 +14,7 @@ from cedarpy import pst
 from authorities.policy.callers import caller, calls
 from authorities.policy.decisions import FILE, Row, TableError, read_rows
 from authorities.policy.rules import Rule, rules_of
-from authorities.policy.unread import check_text
+from authorities.policy.text_checks import check_text
 from authorities.policy.versions import Content
 from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy, PolicyError

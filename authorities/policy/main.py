@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 
 from authorities.policy.app import create_app
-from authorities.policy.first import begin, versions_on_record
+from authorities.policy.startup import begin, versions_on_record
 from authorities.policy.versions import Versions, content_of
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.runtime import compose, end_if_first_process, engine_for, registry_feed, serve

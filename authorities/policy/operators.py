@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from authorities.policy.first import target_of
+from authorities.policy.activation import PolicyActivation
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.office import PolicyActivation
 from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
+from authorities.policy.startup import target_of
 from authorities.policy.versions import Content, Summary, Why
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import RegistryChange

@@ -25,7 +25,7 @@ from authorities.registry.keycloak.poll import change_applier
 from authorities.registry.notify import Notifier
 from authorities.registry.operators import Parties
 from authorities.registry.policies import PATH as POLICY_AT
-from authorities.registry.published import Published
+from authorities.registry.publication import Published
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import NOT_REVOKED, CauseText, OperatorRevocations, Revocation
 from authorities.registry.state import State

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from authorities.registry.followers import Follower, Followers
-from authorities.registry.shares import Quota
+from authorities.registry.quota import Quota
 from authorities.registry.state import Entry, State
 from zerotrust.decision import Reason
 from zerotrust.registry.events import all_changes, document, heartbeat, state
@@ -87,7 +87,7 @@ class Stream:
 
         `where` gets the present cause, if any, and returns whether the change takes effect.  `pending`: the realm is to
         be notified as well.  `instead`: a time that revokes this and more of the same user's tokens; it is revoked
-        instead if the user has used up their share (`shares.py`).
+        instead if the user has used up their share (`quota.py`).
         Concurrent changes are written in one batch.  A change that was started is completed even if its caller is cut
         off, because half a change would be a gap for ever.
         """

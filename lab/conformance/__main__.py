@@ -21,8 +21,8 @@ from lab.conformance.forwarder import ASK, READ, Hop, forwarding
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing
 from lab.conformance.ssh_witness import wait_until
+from start.earlier_runs import AUDIT_POLICY, data_folder
 from start.everything import running
-from start.past import AUDIT_POLICY, data_folder
 from start.program import FOLDER, console, run_until_stopped, say, show
 from start.system import System
 

@@ -12,8 +12,8 @@ from start.system import ROOT, System
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
+from zt.people.authorities import POLICY_AUTHORITY
 from zt.people.authority_client import PolicyClient
-from zt.people.doors import POLICY_AUTHORITY
 
 _RULE = re.compile(r'^@id\("([^"]+)"\)$.*?^};$', re.MULTILINE | re.DOTALL)
 

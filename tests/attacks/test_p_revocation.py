@@ -16,7 +16,7 @@ import pytest
 from authorities.registry.followers import MAX_BEHIND, STREAMS_EACH
 from authorities.registry.keycloak.events import Change, of_user_event
 from authorities.registry.keycloak.poll import change_applier
-from authorities.registry.shares import TOKENS
+from authorities.registry.quota import TOKENS
 from authorities.registry.state import State
 from authorities.registry.stream import Stream
 from testkit import principal

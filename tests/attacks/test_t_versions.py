@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from authorities.policy import fit
+from authorities.policy.activation import PolicyActivation
 from authorities.policy.decisions import ACCESS, DOCUMENTS
-from authorities.policy.first import begin
-from authorities.policy.office import PolicyActivation
 from authorities.policy.reasons import PolicyReason
+from authorities.policy.startup import begin
 from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
 from tests.support.attack import POLICY_AUTHORITY, Attempt, Target, Tries, attack
 from tests.support.attack_policy import Governed, with_policy_authority

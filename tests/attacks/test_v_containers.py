@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from authorities.attestation.containers import attested
 from authorities.attestation.containers.attested import images
-from authorities.attestation.containers.kept_keys import FILE, KeysError, load_keys
+from authorities.attestation.containers.key_file import FILE, KeysError, load_keys
 from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift
 from tests.support.attack import Attempt, Scene, Tries, attack

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 
 from authorities.audit.cosigning import MAX_COSIGNED, Cosigners
+from authorities.audit.external_witnesses import MOST_OTHERS, ExternalWitness
 from authorities.audit.index import Index
 from authorities.audit.log import Log, LogError, OtherHistory
-from authorities.audit.others import MOST_OTHERS, ExternalWitness
 from authorities.audit.terms import Term, record_term, terms_of
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer

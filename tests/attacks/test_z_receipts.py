@@ -7,9 +7,9 @@ from typing import Any
 from unittest.mock import patch
 
 from authorities.audit.reasons import AuditReason
-from authorities.audit.received import parse_lines
+from authorities.audit.sent_lines import parse_lines
 from evidence.accepted import Accepted
-from evidence.logged import LONGEST_TASK
+from evidence.signing_time import LONGEST_TASK
 from evidence.unproven import Unproven
 from tests.support.attack import Attempt, Scene, Target, Tries, attack
 from tests.support.ca import CA, the_ca

@@ -11,7 +11,7 @@ import pytest
 
 from authorities.policy.versions import Version
 from registration.run_lock import RunError
-from start.past import data_folder
+from start.earlier_runs import data_folder
 from tests.support.issuer import Issuer
 from tests.support.processes import launched
 from tests.support.system import POLICIES

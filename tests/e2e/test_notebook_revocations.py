@@ -6,7 +6,7 @@ from demo import revocation_delays
 from demo.intruder import answer_to
 from demo.revocation_methods import REVOCATION_METHODS, RevocationMethod
 from lab.before.real import real
-from lab.notebooks.revoked import USER, measure_revocation, sign_in
+from lab.notebooks.revocation import USER, measure_revocation, sign_in
 from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

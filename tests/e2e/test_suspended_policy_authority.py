@@ -14,7 +14,7 @@ import pytest
 from authorities.registry.state import Entry, State
 from demo.intruder import outcome, tool_call
 from registration.run_lock import RunError
-from start.past import data_folder, forget
+from start.earlier_runs import data_folder, forget
 from start.system import System
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.issuer import Issuer

@@ -14,10 +14,10 @@ import pytest
 
 from registration.run_lock import RunError
 from start import keycloak_distribution
+from start.background import READY
 from start.errors import KeycloakError
 from start.everything import running
 from start.keycloak_distribution import find_distribution
-from start.left_running import READY
 from start.system import ROOT, System
 from tests.support.real import RUN
 
@@ -82,7 +82,7 @@ def test_ctrl_c_ends_everything_and_does_not_look_like_success(number: int, stat
 
 LEFT_RUNNING = """
 import sys
-from start.left_running import leave_running
+from start.background import leave_running
 sys.exit(leave_running([sys.executable, "-c", *sys.argv[1:]]))
 """
 
@@ -125,7 +125,7 @@ def test_ctrl_c_during_make_up_ends_everything_and_says_so(number: int) -> None:
 LEAVES = """
 import os, sys
 from pathlib import Path
-from start.left_running import READY, detach
+from start.background import READY, detach
 print(READY)
 detach(Path(sys.argv[1]))
 Path(sys.argv[2]).write_text(str([os.isatty(number) for number in range(3)]))
@@ -148,7 +148,7 @@ def test_what_make_up_leaves_running_keeps_nothing_of_the_terminal(tmp_path: Pat
 LET_GO = """
 import sys
 from pathlib import Path
-from start.left_running import detach
+from start.background import detach
 print("ready", flush=True)
 detach(Path(sys.argv[1]))
 print("the reader has ended", flush=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
 
-from authorities.audit.received import parse_lines
 from authorities.audit.reconciliation import Reconciliation
+from authorities.audit.sent_lines import parse_lines
 from authorities.audit.terms import terms_of
 from evidence import Evidence, Unproven
 from tests.support.events import values

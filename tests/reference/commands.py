@@ -10,7 +10,7 @@ import typer.main
 from tests.reference.source import one_space
 from tests.support.system import ROOT
 from zt.commands import app
-from zt.people.doors import POLICY_AUTHORITY, REGISTRY
+from zt.people.authorities import POLICY_AUTHORITY, REGISTRY
 
 ERRORS = {"output.fail", "CommandError"}
 """What an error of `zt` is made with: its text, and then its reason."""

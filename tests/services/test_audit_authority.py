@@ -23,7 +23,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Data, Outcome, Refusal
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import RemoteLedger, fetch_policy
+from zerotrust.audit.log_client import RemoteLedger, fetch_policy
 from zerotrust.audit.record import GENESIS, event_of, hash_of, next_link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
 from zerotrust.authority.budget import Budget

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from authorities.policy import app
-from authorities.policy.first import versions_on_record
 from authorities.policy.operators import MAX_CONTENT
 from authorities.policy.publisher import Publisher
+from authorities.policy.startup import versions_on_record
 from tests.support.attack import POLICY_AUTHORITY, Tried, Watched
 from tests.support.attack_policy import Governed, with_policy_authority
 from tests.support.issuer import Issuer

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from evidence import Evidence, Proven, approved, evidence_of, verify
 from evidence.completeness import LATE
-from evidence.logged import LONGEST_TASK
+from evidence.signing_time import LONGEST_TASK
 from tests.support.ca import the_ca
 from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.receipt_tree import names
@@ -53,7 +53,7 @@ async def system(tmp_path: Path, issuer: Issuer) -> AsyncIterator[System]:
 @pytest.fixture(autouse=True)
 def _long_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     """In process, certificates outlive any test."""
-    monkeypatch.setattr("evidence.opened.LONGEST_CERTIFICATE", 100_000)
+    monkeypatch.setattr("evidence.verified_receipt.LONGEST_CERTIFICATE", 100_000)
 
 
 async def asked(system: System, issuer: Issuer, **headers: str) -> httpx.Response:

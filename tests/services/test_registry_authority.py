@@ -10,7 +10,7 @@ import pytest
 
 from authorities.registry import followers, notify
 from authorities.registry import stream as sending
-from authorities.registry.published import changes
+from authorities.registry.publication import changes
 from authorities.registry.reasons import RegistryReason
 from tests.support.ca import workload
 from tests.support.issuer import Issuer

@@ -12,7 +12,7 @@ import pytest
 from authorities.registry import stream as module
 from authorities.registry.keycloak.events import Change, of_user_until
 from authorities.registry.keycloak.poll import change_applier
-from authorities.registry.shares import MOST_OF_A_USER
+from authorities.registry.quota import MOST_OF_A_USER
 from authorities.registry.state import Entry
 from authorities.registry.stream import Stream
 from tests.support.issuer import Issuer

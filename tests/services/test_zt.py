@@ -54,7 +54,7 @@ from zt.operators import Settings
 from zt.output import console
 from zt.people import authority_client, browser, device
 from zt.people import sign_in as module
-from zt.people.doors import REGISTRY, Place
+from zt.people.authorities import REGISTRY, Place
 from zt.people.login import Client, Login, LoginError, Say
 
 READER: dict[str, Any] = {

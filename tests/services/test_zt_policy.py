@@ -14,9 +14,9 @@ from syrupy.assertion import SnapshotAssertion
 from typer.testing import Result
 
 from authorities.policy import questions
+from authorities.policy.activation import PolicyActivation
 from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.office import PolicyActivation
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.versions import content_of
 from tests.support.operator import NAMES, Registered, Zt, failed, program_at, served
@@ -34,8 +34,8 @@ from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied, Reason
 from zerotrust.spiffe.tls import ExpiringTLS
 from zt.output import console
+from zt.people.authorities import POLICY_AUTHORITY, Place
 from zt.people.authority_client import PolicyClient
-from zt.people.doors import POLICY_AUTHORITY, Place
 from zt.policy import explanation
 
 REGISTRY = registry()

@@ -22,7 +22,7 @@ from tests.support.waiting import until_started
 from zt.operators import Settings
 from zt.people import browser
 from zt.people import sign_in as module
-from zt.people.doors import REGISTRY, Authority, Place
+from zt.people.authorities import REGISTRY, Authority, Place
 from zt.people.login import Client, Login, Say
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.chain import lines
 from zerotrust.audit.deletion import Deletion
-from zerotrust.audit.ledger import InLog, NotDelivered
+from zerotrust.audit.log_client import InLog, NotDelivered
 from zerotrust.audit.record import Link
 from zerotrust.tlog.note import ED25519, Note
 from zerotrust.tlog.proof import Proof

@@ -22,11 +22,11 @@ from lab.realm import LAB_SCRIPT
 from registration.realm import realm as derive
 from registration.realm import to_json, with_ports
 from registration.realm.script import SCRIPTS as OURS
+from start.earlier_runs import forget
 from start.everything import running
 from start.keycloak import Keycloak
 from start.keycloak_options import URL
 from start.launches import settings
-from start.past import forget
 from start.system import System
 from start.waiting import wait_until_listening
 from testkit.browser import REDIRECT, sign_in

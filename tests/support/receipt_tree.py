@@ -16,8 +16,8 @@ import orjson
 
 from evidence.accepted import Accepted, Party
 from evidence.completeness import LATE
-from evidence.logged import LONGEST_TASK
 from evidence.participants import Proven, verify
+from evidence.signing_time import LONGEST_TASK
 from tests.support.ca import the_ca
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.event import AuditEvent

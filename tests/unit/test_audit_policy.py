@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from start import everything
-from start.past import AUDIT_POLICY, POLICY_BEFORE, forget
+from start.earlier_runs import AUDIT_POLICY, POLICY_BEFORE, forget
 
 PUBLISHED = "log …\nwitness registry …\nquorum registry\n".encode()
 

@@ -11,8 +11,14 @@ from fastapi import FastAPI
 
 from authorities.audit import cosigning
 from authorities.audit.cosigning import Cosigners
+from authorities.audit.external_witnesses import (
+    MOST_OTHERS,
+    ExternalWitness,
+    WitnessFile,
+    parse_witnesses,
+    read_witnesses,
+)
 from authorities.audit.log import Log, LogError, OtherHistory
-from authorities.audit.others import MOST_OTHERS, ExternalWitness, WitnessFile, parse_witnesses, read_witnesses
 from authorities.registry.witness import Witness, add_witness_routes
 from tests.support.ledger import ADDRESS, Logs, Registry, grow
 from tests.support.tlog import ORIGIN, witness

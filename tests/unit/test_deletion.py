@@ -12,7 +12,7 @@ from zerotrust.audit import deletion, segments
 from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import AGAIN, KEPT, SEEN, Deletion, NotProven
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import parse_in_log
+from zerotrust.audit.log_client import parse_in_log
 
 
 @pytest.fixture

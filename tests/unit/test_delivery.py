@@ -19,7 +19,7 @@ from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import KEPT, Deletion
 from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import InLog, NotDelivered, RemoteLedger
+from zerotrust.audit.log_client import InLog, NotDelivered, RemoteLedger
 from zerotrust.audit.record import GENESIS, Link, next_link
 
 

@@ -15,7 +15,7 @@ import pytest
 from authorities.registry.state import Entry, State
 from registration.run_lock import RunError, exclusive_run
 from start import doctor
-from start.past import data_folder, recording_failure
+from start.earlier_runs import data_folder, recording_failure
 from tests.support.system import ROOT
 
 READER, REGISTRY = "spiffe://agents.example/agent/reader", "spiffe://agents.example/authority/registry"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authorities.attestation.containers.kept_keys import FILE, KeysError, load_keys
+from authorities.attestation.containers.key_file import FILE, KeysError, load_keys
 from authorities.attestation.spiffe.svid_issuer import Issuer
 
 

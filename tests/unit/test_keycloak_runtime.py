@@ -15,8 +15,8 @@ import pytest
 from authorities.attestation.verifier.measure import digest_of
 from start import java as local_java
 from start import keycloak_distribution
+from start.cache import cache_folder
 from start.errors import KeycloakError
-from start.fetched import cache_folder
 from start.java import find_java, is_program, java_fault
 from start.keycloak_distribution import find_distribution, unpack
 

@@ -13,9 +13,9 @@ from authorities.registry.state import Entry, State
 from registration.run_lock import RunError, exclusive_run, running_process
 from start import everything as start
 from start import serve, sign_in
+from start.earlier_runs import data_folder, forget, put_aside
 from start.everything import suspended_parties
 from start.model import Model
-from start.past import data_folder, forget, put_aside
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
 from zt.errors import CommandError

@@ -3,9 +3,9 @@
 from unittest.mock import patch
 
 from authorities.policy import differences
+from authorities.policy.activation import LONGEST_PROBLEM, MOST_PROBLEMS
 from authorities.policy.decisions import LONGEST_CELL
 from authorities.policy.differences import LONGEST_SAID, MOST_ANSWERS, Changed, answers, describe
-from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS
 from authorities.policy.versions import MAX_BYTES, content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.limits.answers import MAX_ANSWER

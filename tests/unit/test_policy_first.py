@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authorities.policy import versions
-from authorities.policy.first import begin, target_of, versions_on_record
+from authorities.policy.startup import begin, target_of, versions_on_record
 from authorities.policy.versions import Content, Summary, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY, WRONG
 from zerotrust.audit.event_types import RegistryChange

@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from authorities.policy import fit
+from authorities.policy.activation import LONGEST_PROBLEM, MOST_PROBLEMS, PolicyActivation
 from authorities.policy.decisions import read_rows
-from authorities.policy.office import LONGEST_PROBLEM, MOST_PROBLEMS, PolicyActivation
 from authorities.policy.versions import Summary, Version, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY
 from tests.support.policies import versions_in

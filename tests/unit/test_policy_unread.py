@@ -7,7 +7,7 @@ import pytest
 
 from authorities.policy import cedar, fit
 from authorities.policy.decisions import FILE
-from authorities.policy.unread import check_text
+from authorities.policy.text_checks import check_text
 from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.authority.snapshot_files import SCHEMA

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from evidence.accepted import Accepted, Party
 from evidence.call_tree import MAX_DEPTH
 from evidence.completeness import AGAIN, CHANGED, LATE
-from evidence.logged import LONGEST_TASK, SKEW
+from evidence.signing_time import LONGEST_TASK, SKEW
 from evidence.unproven import SOMEBODY, STEPS, Unproven
 from tests.support.ca import CA, the_ca
 from tests.support.receipt_tree import TRACE, Hop, Task, digest, names, spiffe_id

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from authorities.registry.shares import MOST_IN_ALL, MOST_OF_A_USER, Quota
+from authorities.registry.quota import MOST_IN_ALL, MOST_OF_A_USER, Quota
 from tests.support.door import Clock
 from zerotrust.revocation_list import RETENTION, Kind, Revocable
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from authorities.policy.versions import content_of
 from registration.realm.users import USERS
-from start.left_running import READY
+from start.background import READY
 from start.manual_steps import RECEIPT_STEPS
 from start.serve import last_lines, other_policies, suspensions
 from start.system import ROOT

@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from zerotrust.audit.chain import closed_segments, first_number, last_line
-from zerotrust.audit.ledger import Ledger, NotDelivered
+from zerotrust.audit.log_client import Ledger, NotDelivered
 from zerotrust.audit.record import link_of
 from zerotrust.durable import sync_folder, write_file
 from zerotrust.errors import ZeroTrustError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zerotrust.audit.deletion import Deletion, NotProven
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.ledger import REPAIR, Ledger, NotDelivered
+from zerotrust.audit.log_client import REPAIR, Ledger, NotDelivered
 from zerotrust.audit.record import Link, hash_of
 from zerotrust.audit.tail import RecordGone, Tail
 

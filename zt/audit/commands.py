@@ -107,8 +107,8 @@ def _find(settings: Settings, what: "Query", export: Path | None, policy: Path |
     from zerotrust.authority.leaf import Outline
     from zt.audit.exports import leaves, load_policy
     from zt.audit.journals import find
+    from zt.audit.own_witness import Witness, default_folder
     from zt.audit.query import NoRecordError, find_records
-    from zt.audit.witness import Witness, default_folder
     from zt.errors import CommandError
 
     if export is None:
@@ -149,7 +149,7 @@ def verify(
         return
     from evidence.fault import Faulty
     from zt.audit.exports import load_policy, verify_export
-    from zt.audit.witness import Witness, default_folder
+    from zt.audit.own_witness import Witness, default_folder
 
     with explaining_faults():
         trust = load_policy(policy or settings.run / POLICY)
@@ -212,7 +212,7 @@ def export(
     from evidence.fault import Faulty
     from zerotrust.tlog.note import Note
     from zt.audit.exports import export, load_policy
-    from zt.audit.witness import Witness, default_folder
+    from zt.audit.own_witness import Witness, default_folder
 
     settings: Settings = context.obj
     if to is None and sys.stdout.isatty():
@@ -271,7 +271,7 @@ def witness(
     """
     from zerotrust.tlog.checkpoint import checkpoint_of
     from zt.audit.exports import load_policy
-    from zt.audit.witness import Witness, default_folder
+    from zt.audit.own_witness import Witness, default_folder
 
     settings: Settings = context.obj
     with explaining_faults():

@@ -14,7 +14,7 @@ from jwt.utils import base64url_decode
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
 from zt.errors import CommandError, RefusedError, not_running
-from zt.people.doors import POLICY_AUTHORITY, Authority
+from zt.people.authorities import POLICY_AUTHORITY, Authority
 from zt.reasons import meaning, remedy
 
 EXPIRED = 10

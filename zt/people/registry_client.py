@@ -6,9 +6,9 @@ from typing import Any
 
 from zerotrust.limits.answers import SECONDS
 from zt.errors import CommandError
+from zt.people.authorities import REGISTRY, Place
 from zt.people.authority_client import AuthorityClient
 from zt.people.client import user_client
-from zt.people.doors import REGISTRY, Place
 from zt.people.sign_in import client_at
 
 

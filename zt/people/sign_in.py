@@ -10,9 +10,9 @@ import httpx
 
 from zerotrust.limits.answers import SECONDS
 from zt.errors import STARTED_BY, CommandError, not_running
+from zt.people.authorities import Place
 from zt.people.authority_client import AuthorityClient, claims
 from zt.people.client import user_client
-from zt.people.doors import Place
 from zt.people.login import Client, Login, LoginError, SignIn, sign_out
 
 C = TypeVar("C", bound=AuthorityClient)

@@ -22,7 +22,7 @@ from zt.show import utc_time
 
 if TYPE_CHECKING:
     from evidence import Proven
-    from evidence.opened import VerifiedReceipt
+    from evidence.verified_receipt import VerifiedReceipt
 
 receipt = typer.Typer(no_args_is_help=True)
 
@@ -96,7 +96,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     from evidence.unproven import SOMEBODY, STEPS
     from zerotrust.registry.lock import LOCK, REGISTRY
     from zt.audit.exports import leaves, load_policy
-    from zt.audit.witness import Witness, default_folder
+    from zt.audit.own_witness import Witness, default_folder
     from zt.receipt.inputs import load_accepted, load_approved, load_authorities, load_evidence, read_answer
 
     settings: Settings = context.obj
@@ -134,7 +134,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
 
 
 def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
-    from evidence.opened import receipts_in
+    from evidence.verified_receipt import receipts_in
 
     parties = ", ".join(sorted({short(one.signer) for one in receipts_in(proven.root)}))
     told = f"{'Proven: ' if proven.at else ''}{parties} took part, and ran code that is accepted."

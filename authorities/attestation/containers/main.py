@@ -17,7 +17,7 @@ from pathlib import Path
 
 from authorities.attestation.containers.attested import Containers, Image, images
 from authorities.attestation.containers.image import ImageFiles, load_pin
-from authorities.attestation.containers.kept_keys import KeysError, load_keys
+from authorities.attestation.containers.key_file import KeysError, load_keys
 from authorities.attestation.containers.settings import SOCKET, Settings
 from authorities.attestation.process.closed import NotClosedError, continue_closed
 from authorities.attestation.process.peers import allow_open_files

@@ -7,8 +7,8 @@ from typing import Any
 
 from evidence.export import export_lines
 from evidence.fault import Faulty
-from evidence.opened import VerifiedReceipt, receipts_in
 from evidence.verification import Verification
+from evidence.verified_receipt import VerifiedReceipt, receipts_in
 from lab.notebooks.normal import normal
 from start.system import Running
 from zerotrust.tlog.quorum import TrustPolicy

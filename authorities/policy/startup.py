@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from authorities.policy import fit
-from authorities.policy.office import limit_problems
+from authorities.policy.activation import limit_problems
 from authorities.policy.versions import FIRST, Summary, Versions, VersionsError
 from zerotrust.audit.chain import lines, link_before_oldest
 from zerotrust.audit.event_types import RegistryChange

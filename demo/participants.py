@@ -19,7 +19,7 @@ from demo.checks import ALLOWED, Attempt, Checks
 from demo.parts import begin
 from demo.story import post_task
 from evidence import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
-from evidence.opened import receipts_in
+from evidence.verified_receipt import receipts_in
 from start.manual_steps import REQUEST
 from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running

@@ -7,8 +7,8 @@ others by their digests.
 
 from collections.abc import Iterator
 
-from evidence.opened import VerifiedReceipt
 from evidence.unproven import Unproven
+from evidence.verified_receipt import VerifiedReceipt
 from zerotrust.audit.event_types import Outcome
 from zerotrust.audit.record import event_of
 from zerotrust.spiffe.svid import SECONDS_BACK
