@@ -1,1 +1,1 @@
-"""Walks through the system that `start` starts: a task, what is refused, and what is revoked."""
+"""The walkthrough of the running system: a task, the calls that are refused, and the revocations."""

@@ -1,4 +1,4 @@
-"""The checks of the walkthrough: what somebody tries, what must be answered, and what was; and their number."""
+"""The checks of the walkthrough: each attempt with its expected and its actual answer, and the counts."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ class Checks:
             _print(attempts)
 
     def count(self, attempts: Sequence[Attempt]) -> None:
-        """Count attempts, and report those that were answered otherwise than expected."""
+        """Count attempts, and report each unexpected answer."""
         self.made += attempts
         for attempt in attempts:
             if not attempt.as_expected:

@@ -59,7 +59,7 @@ class Realm:
 
     @property
     def tls(self) -> ssl.SSLContext:
-        """What trusts its certificate."""
+        """The TLS context that trusts its certificate."""
         return ssl.create_default_context(cafile=CA)
 
 
@@ -73,7 +73,7 @@ class Containers(Running):
 
     @property
     def ca_file(self) -> Path:
-        """The certificate that all parties' certificates are of, and Keycloak's."""
+        """The certificate of the authority that signs the certificates of all parties and Keycloak."""
         return CA
 
     @property

@@ -1,4 +1,4 @@
-"""Has other processes take an agent's place, one after the other."""
+"""Stops an agent, and runs impostors at its address, one after the other."""
 
 import asyncio
 import json

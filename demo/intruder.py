@@ -1,4 +1,4 @@
-"""What an intruder inside genuine workloads could get of a user's session, and what it is answered everywhere."""
+"""An intruder inside genuine workloads: the tokens of a user's session that it can get, and the calls that it makes."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 """The workloads that an intruder is inside of."""
 NO_CONNECTION = "no connection"
 MARGIN = 20
-"""Seconds before its end at which a certificate or a token is no longer used: what it is used for has to be over then.
+"""Seconds before its expiry at which a certificate or a token is no longer used, so that each call ends in time.
 """
 ACTS = {"agent/reader": "tool.read", "agent/writer": "tool.write"}
 """What an agent may do with the tool."""

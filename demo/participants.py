@@ -131,7 +131,7 @@ async def _fetch_proof(http: httpx.AsyncClient, url: str, headers: dict[str, str
 
 
 async def alterations(alice: Reader, proven: Proven, other: str) -> AsyncIterator[Attempt]:
-    """Yield each change, with the step that finds it and the party that it names."""
+    """Yield each change, with the step of the verification that fails and the party that it names."""
     parties = {one.signer: one for one in receipts_in(proven.root)}
     names = {short(party): party for party in parties}
     last = parties[names["tool/documents"]]

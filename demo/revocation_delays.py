@@ -22,7 +22,7 @@ PAUSE = 0.005
 
 
 async def measure_delays(method: RevocationMethod, use: Use) -> dict[str, float]:
-    """Revoke, and undo it; return the seconds from the request for that to the first refusal at each service.
+    """Revoke, and undo it; return the seconds from the request to the first refusal at each service.
 
     Raises `RuntimeError` if a service refuses before, or for another reason, or not at all.
     """

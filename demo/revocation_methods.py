@@ -1,4 +1,4 @@
-"""Every way to revoke something, and the tokens of a session that are in use meanwhile.
+"""Every way to revoke something, and the tokens of the session that it is tried on.
 
 `revocation_delays.py` measures how soon each service refuses them.
 """
@@ -112,7 +112,7 @@ async def disable_client(use: Use) -> None:
 
 
 def _administration(use: Use) -> AbstractAsyncContextManager[KeycloakAdmin]:
-    """Return the client of an administrator, whom only the process has that runs the system."""
+    """Return an administrator's client, which only the process that runs the system has."""
     assert isinstance(use.system, System)  # noqa: S101 - containers give nobody an administrator
     return use.system.keycloak.administration()
 

@@ -1,4 +1,4 @@
-"""An operator changes a rule while everything runs, the next call is decided by it, and she rolls it back.
+"""An operator changes a rule while everything runs; the rule decides the next call, and she rolls it back.
 
 Then only people file drafts, and no agent for them.  The rule and its rows of the decision table change together.
 """
@@ -73,7 +73,7 @@ async def drafting(system: Running) -> AsyncIterator[Draft]:
 
 
 async def show_rule_change(system: Running, checks: Checks, draft: Draft) -> None:
-    """Change the rule, show what the next call comes to and why, and roll it back."""
+    """Change the rule, show how the next call is decided and why, and roll the rule back."""
     begin(
         "A rule changes",
         "The policy authority publishes the rules, signed, and each service decides by them in its own process. olga "

@@ -1,6 +1,4 @@
-"""The story: alice's task, the tokens of it, what was recorded, and what the poisoned report tried.  Of any running
-system.
-"""
+"""The story of alice's task on any running system: its tokens, its records, and what the poisoned report tried."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -95,7 +93,7 @@ TRIED = (
 
 
 async def tell_story(system: Running, checks: Checks) -> None:
-    """Run alice's task, and show what it leaves.  Its trace id is in `checks`, then."""
+    """Run alice's task, show what it leaves, and put its trace id into `checks`."""
     begin(
         "The task",
         "alice makes one request. The orchestrator plans two steps for it: agent/reader reads and summarizes, "

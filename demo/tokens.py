@@ -1,4 +1,4 @@
-"""Shows the tokens of a task: the names they have in the texts, each exchange, and one chain side by side.
+"""Shows the tokens of a task: their names (T0, T1 and so on), each exchange, and one chain side by side.
 
 It uses the journals only, in which each receiver has recorded the claims that it verified, and never a token.
 """

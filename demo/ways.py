@@ -1,4 +1,4 @@
-"""How somebody asks for something: a task, a tool, an exchange; each with a token that they hold, or without one."""
+"""The requests of the attempts: a task, a tool call, an exchange, each with a token or without one."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, NamedTuple

@@ -28,7 +28,7 @@ def build_call_tree(receipts: tuple[VerifiedReceipt, ...]) -> VerifiedReceipt:
 
 
 def _attach_calls(caller: VerifiedReceipt, left: dict[str, VerifiedReceipt | None], depth: int) -> VerifiedReceipt:
-    """Take the receipts of a party's calls, and of theirs, out of `left`, where None is in their place then."""
+    """Take the receipts of a party's calls, and of theirs, out of `left`, where None replaces them."""
     found = []
     for number, asked in enumerate(caller.receipt.calls, 1):
         if asked.receipt is None:

@@ -1,4 +1,4 @@
-"""The roots of a log's largest perfect subtrees: all that its next roots take, and 63 hashes at most.  Pure."""
+"""The roots of a log's largest perfect subtrees: at most 63 hashes, and enough for all its next roots.  Pure."""
 
 from zerotrust.tlog.tree import EMPTY, node_hash
 

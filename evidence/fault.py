@@ -1,4 +1,4 @@
-"""What is wrong with an export, a log or a journal: where first, and who is at fault.  Pure.
+"""The first fault of an export, a log or a journal: where it is, and who made it.  Pure.
 
 Leaves are read as outlines: whose record one is, and which; not its event, so that a million leaves take seconds.
 """

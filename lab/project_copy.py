@@ -1,4 +1,4 @@
-"""A copy of the project, in which a test or a reader changes files: with a `.venv` that works there."""
+"""Copies the project for a test or a reader that changes files, with a `.venv` that works in the copy."""
 
 import shutil
 from pathlib import Path

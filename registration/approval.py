@@ -1,4 +1,4 @@
-"""The approved digests of code, which `make register` writes and a launch is compared with."""
+"""The approved digests of code: `make register` writes them, and attestation compares each launch with them."""
 
 from collections.abc import Iterable
 from pathlib import Path

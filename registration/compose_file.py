@@ -1,4 +1,4 @@
-"""Reads compose files.  A name that stands twice is an error, while Compose and PyYAML take the last one in silence."""
+"""Reads compose files.  A duplicate name is an error; Compose and PyYAML would silently take the last one."""
 
 from collections.abc import Iterator
 from pathlib import Path

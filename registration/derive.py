@@ -1,4 +1,4 @@
-"""What follows from `registry.yaml` and the code: the lock, with what is approved of each party."""
+"""Derives the lock from `registry.yaml` and the code: what is approved of each party."""
 
 import asyncio
 from collections.abc import Mapping

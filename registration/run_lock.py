@@ -1,4 +1,4 @@
-"""One run at a time: a lock in the run's folder, in a file with the process id, by which `make down` finds the run."""
+"""One run at a time: a locked file in the run's folder has the process id, by which `make down` finds the run."""
 
 import fcntl
 import os

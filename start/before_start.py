@@ -1,4 +1,4 @@
-"""What has to be so before a server starts here: its port is free, and its key is private."""
+"""Checks before a server starts here: its port is free, and its key is private."""
 
 import socket
 from pathlib import Path

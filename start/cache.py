@@ -37,7 +37,7 @@ def holds(place: Path, folders: tuple[str, ...], digest: str) -> bool:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a name to work under that becomes `target` only at the end: what was interrupted is never taken for done."""
+    """Yield a path that is renamed to `target` at the end: an interrupted run leaves no incomplete `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unfinished-") as folder:
         unfinished = Path(folder) / target.name

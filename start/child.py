@@ -1,4 +1,4 @@
-"""What a child process is given, when it ends, how long its work is awaited, and what its log says last."""
+"""Child processes: files in memory for them, their end with ours, waiting while they work, and the end of their log."""
 
 import asyncio
 import ctypes
@@ -47,7 +47,7 @@ def end_with(parent: int) -> None:
 
 
 async def wait_while_working(process_id: int, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns, which waits for a process; a slow machine has as long as it needs.
+    """Await `work`, which waits for a process, for as long as the process works; return what `work` returns.
 
     Raises `NoProgress` if the process does nothing any more, and whatever `work` raises.
     """
@@ -71,7 +71,7 @@ async def wait_while_working(process_id: int, work: Coroutine[Any, Any, T]) -> T
 async def wait_for_process(
     met: Callable[[], Awaitable[T]], name: str, process_id: int, ended: Callable[[], bool], log: Path
 ) -> T:
-    """Return what `met` returns, once that is true, which a process has to bring about.
+    """Wait until a process has brought about that `met` returns something true; return that.
 
     Raises `RunError` with the end of its log if the process ends before, or makes no progress.
     """
@@ -119,7 +119,7 @@ def load_text() -> str:
 
 
 def describe_activity(log: Path) -> str:
-    """Return how busy the machine is, and what Keycloak's log says last, but for warnings: each start has the same."""
+    """Return the machine's load, and Keycloak's last line of log but for warnings, which are the same at each start."""
     text = log.read_text(errors="replace") if log.exists() else ""
     *_, last = "", *re.findall(r"^\S+ \S+ INFO +\[[^]]*\] (?:\([^)]*\) )?(.*)", text, re.MULTILINE)
     return f"{load_text()}; its log: {shorten(last, LONGEST, placeholder=' …')}" if last else load_text()

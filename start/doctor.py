@@ -1,4 +1,4 @@
-"""Names the first cause that it finds why the system does not start, or does not work, and the repair.
+"""Finds the first reason why the system does not start, or does not work, and names the repair.
 
     python3 -I start/doctor.py [containers|local]
 

@@ -43,7 +43,7 @@ def put_aside(folder: Path) -> Path | None:
 
 @contextmanager
 def recording_failure(folder: Path) -> Iterator[Event]:
-    """Keep the error that ends the block before the event is set: that of a start."""
+    """Save the error of a start: one that ends the block before the event is set."""
     file, runs = folder / FAILED, Event()
     file.unlink(missing_ok=True)
     try:

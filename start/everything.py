@@ -182,7 +182,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
 
 
 async def _wait_for_all(system: System, launched: Mapping[str, Launched], say: Say) -> None:
-    """Wait until all that were launched do their work, but for who is suspended."""
+    """Wait until every launched party works, but for the suspended ones."""
     for address, process in start_order(launched, system.registry):
         if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
             say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
@@ -192,7 +192,7 @@ async def _wait_for_all(system: System, launched: Mapping[str, Launched], say: S
 
 
 def start_order(launched: Mapping[str, Launched], registry: Registry) -> list[tuple[str, Launched]]:
-    """Return what was launched, with its address, in the order in which one waits for the other.
+    """Return the launched processes with their addresses, each after those that it waits for.
 
     The others wait for the authorities, so that one of these is named which does not start.
     """
@@ -209,7 +209,7 @@ def _check_ports(deployment: Deployment) -> None:
 
 
 def _prepare_folders(folder: Path, *, keep: bool) -> Path | None:
-    """Make the run's folders, without what the last run left, or with that put aside.  Return where it was put."""
+    """Make the run's folders; remove what the last run left, or put its logs aside.  Return where these were put."""
     check_links(folder)
     put_away = put_aside(folder) if keep else None
     if not keep:

@@ -1,4 +1,4 @@
-"""What Keycloak and its Java are started with: addresses, bounds on what strangers can cost, and options."""
+"""The options of Keycloak and its Java: addresses, and bounds on what strangers can cost."""
 
 PORT = 8443
 """Keycloak."""

@@ -1,4 +1,4 @@
-"""What is launched: every party of the registry, with its settings; and compromised workloads, only by name."""
+"""The launches: every party of the registry, with its settings; and a compromised workload, if it is named."""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a Llama Stack (OGX) server is started with: its configuration, from the registry, and its TLS key.
+"""The configuration of a Llama Stack (OGX) server, derived from the registry, and its TLS key.
 
 The server is no party.  It decides by itself, as a second check after ours: who issued a token and for whom, until when
 it is valid, and which of its APIs each scope opens.  It looks neither at `act` nor at who sends a token.

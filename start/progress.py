@@ -1,4 +1,4 @@
-"""Says what a long step is doing, while it does it."""
+"""Reports what a long step is doing while it runs."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A model server that needs no model: our script behind OpenAI's API, without any check of who asks.
+"""A model server without a model: our script behind OpenAI's API.  It checks no caller.
 
 It stands where the user's own model will be, behind the Llama Stack server, in a network with that server alone.
 `python -m start.scripted_model HOST PORT` serves it.

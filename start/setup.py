@@ -1,4 +1,4 @@
-"""Makes what `docker compose up` needs once for its volumes: passwords, and the realm to import with them.
+"""Makes, once for its volumes, what `docker compose up` needs: passwords, and a realm with them to import.
 
 At each later start it compares the realm in this image with the one that was imported.
 
@@ -96,7 +96,7 @@ def _provider() -> Provider:
 
 
 def remove_llama_stack() -> None:
-    """Remove the enrolment, so that nobody connects to the server, whatever answers for its name."""
+    """Remove the enrolment: then no party connects to the server, whatever answers under its name."""
     ENROLLED.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Ends what was launched in order: whoever takes or cosigns records ends after those whose records they are."""
+"""Ends the launched processes in order: those that take or cosign records end after the authors of the records."""
 
 import asyncio
 import signal

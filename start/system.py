@@ -72,7 +72,7 @@ class Realm(Protocol):
 
     @property
     def tls(self) -> ssl.SSLContext:
-        """What trusts its certificate."""
+        """The TLS context that trusts its certificate."""
 
     @property
     def metadata(self) -> Metadata:
@@ -94,7 +94,7 @@ class Running(ABC):
     @property
     @abstractmethod
     def ca_file(self) -> Path:
-        """The certificate that all parties' certificates are of, and Keycloak's."""
+        """The certificate of the authority that signs the certificates of all parties and Keycloak."""
 
     @property
     @abstractmethod
@@ -170,7 +170,7 @@ class System(Running):
 
     @property
     def ca_file(self) -> Path:
-        """The certificate that all parties' certificates are of, and Keycloak's."""
+        """The certificate of the authority that signs the certificates of all parties and Keycloak."""
         return self.authority.ca_file
 
     def log(self, name: str) -> Path:

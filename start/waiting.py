@@ -1,4 +1,4 @@
-"""Waits until what was launched does its work, and reports what ends by itself."""
+"""Waits until a launched process works, and reports one that ends by itself."""
 
 import asyncio
 import ssl
@@ -20,7 +20,7 @@ async def wait_until_listening(system: System, address: str, process: Launched) 
 
 
 async def wait_until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
-    """Wait until a condition is met that `process` has to meet.  Raises `RunError` with the end of its log."""
+    """Wait until `process` meets a condition.  Raises `RunError` with the end of its log."""
     await wait_for_process(met, process.launch.name, process.process.pid, process.ended.is_set, log)
 
 

@@ -1,4 +1,4 @@
-"""Stands for a person with a browser, in tests and where nobody sits: fills in Keycloak's own pages.
+"""Acts as a person with a browser, in tests and unattended runs: fills in Keycloak's own pages.
 
 Nobody else should: a program that asks for a password cannot be told from one that steals it (RFC 8252 section 8.12).
 

@@ -1,4 +1,4 @@
-"""What the parties of a test on real containers have on record: their journals, read from outside."""
+"""Reads the journals of the parties in a test on real containers, from outside."""
 
 import re
 

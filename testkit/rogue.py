@@ -1,4 +1,4 @@
-"""Containers that ask attestation for an identity: as a party's own container would, but for what a test changes."""
+"""Containers that ask attestation for an identity: each like a party's own container, but for a test's changes."""
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The system of a compose file in real containers, for tests: started from nothing, looked into, and removed.
+"""The system of a compose file in real containers, for tests: started from nothing, inspected, and removed.
 
 It needs the extra `testbed`.  It asks Docker for ports, images and variables; services and folders that it has to know
 are constants.
@@ -203,14 +203,14 @@ class Stack:
 
 
 def works(state: Mapping[str, Any]) -> bool:
-    """Return whether Docker says of a container that it is healthy, or has done its work and ended."""
+    """Return whether a container is healthy according to Docker, or has done its work and ended."""
     if state["Running"]:
         return bool(state.get("Health", {"Status": "healthy"})["Status"] == "healthy")
     return (state["Status"], state["ExitCode"]) == ("exited", 0)
 
 
 def wait_until(found: Callable[[], object], seconds: float = HAPPENS) -> bool:
-    """Wait for something that has to come; return whether it came."""
+    """Wait for a condition; return whether it was met in time."""
     end = time.monotonic() + seconds
     while not (there := bool(found())) and time.monotonic() < end:
         time.sleep(0.3)

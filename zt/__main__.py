@@ -1,4 +1,4 @@
-"""The program `zt`.  Its commands need an extra, and without that it ends with one sentence, not with a traceback."""
+"""The program `zt`.  Without the extra that its commands need, it ends with one sentence and no traceback."""
 
 import signal
 import sys

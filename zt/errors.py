@@ -1,4 +1,4 @@
-"""What goes wrong in a command, with the next step."""
+"""The errors of a command, each with the next step."""
 
 STARTED_BY = "`make up` or `docker compose up --wait` starts it."
 

@@ -1,4 +1,4 @@
-"""Carries out a command as an operator: signs them in, asks the registry, and tells what came of it.
+"""Carries out a command as an operator: signs them in, asks the authority, and shows the result.
 
 What connects is imported where a command needs it: usage errors and `--help` do not wait for it.
 """
@@ -140,7 +140,7 @@ def run_at(kind: "type[C]", context: typer.Context, do: "Callable[[C], Awaitable
 def show_done(answer: dict[str, Any], shown: RenderableType, done: str, otherwise: str) -> None:
     """Show what was done; exit with a message if Keycloak has not confirmed it.
 
-    That begins with what was `done`, because it was, and ends with what happens next, `otherwise`.
+    The message begins with what was `done`, and ends with what happens next, `otherwise`.
     """
     output.show(answer, shown)
     result, _, why = answer["keycloak"].partition(": ")

@@ -1,4 +1,4 @@
-"""What anybody can see of a system: who answers, and whether it is who it should be.
+"""What anybody can see of a system: which parties answer, and whether each proves its identity.
 
 A TLS handshake shows that.  It needs neither a certificate nor a token, and nothing is sent after it.
 """

@@ -1,4 +1,4 @@
-"""What is tried on a system, and what came of it.  Nothing here knows which system it is, and what should happen."""
+"""The attacks, and the outcome of each.  No attack knows on which system it is tried, or what should happen."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -56,7 +56,7 @@ async def call_behind_the_front_door(system: System) -> Outcome:
 
 
 async def spend_the_tools_token_at_the_front_door(system: System) -> Outcome:
-    """Whoever is inside the tool takes what the reader has sent, and asks for a task of their own with it."""
+    """An intruder inside the tool takes the token that the reader has sent, and asks for a task with it."""
     stolen = await system.credentials(await system.sign_in("alice"), READER, TOOL)
     answer = await system.task(stolen, REQUEST)
     return Outcome(answer.ok, answer.said, answer.seconds)
@@ -82,7 +82,7 @@ async def use_it_from_elsewhere(system: System) -> Outcome:
 
 
 async def call_whom_nobody_foresaw(system: System) -> Outcome:
-    """The reader calls the writer, which no plan has."""
+    """The reader calls the writer, which is in no plan."""
     session, began = await system.sign_in("alice"), time.monotonic()
     try:
         answer = await system.call(WRITER, await system.credentials(session, READER, WRITER), by=READER)
@@ -92,7 +92,7 @@ async def call_whom_nobody_foresaw(system: System) -> Outcome:
 
 
 async def take_an_identity(system: System) -> Outcome:
-    """A program that is no party gets itself what a party has, and asks for a task."""
+    """A program that is no party gets a party's credentials, and asks for a task."""
     began = time.monotonic()
     try:
         answer = await system.call(FRONT, await system.identity(), by=None)
@@ -117,7 +117,7 @@ async def go_on_after_sign_out(system: System) -> Outcome:
 
 
 async def go_on_with_changed_code(system: System) -> Outcome:
-    """The writer's code is changed; it calls the tool with what it holds."""
+    """The writer's code is changed; the writer calls the tool with the token that it holds."""
     held = await system.credentials(await system.sign_in("alice"), WRITER, TOOL)
 
     async def file() -> Answer:

@@ -1,4 +1,4 @@
-"""Runs the same attacks on both systems, and shows what came of each, by principle; then attacks figure 3's system."""
+"""Runs the same attacks on both systems, and shows the outcomes by principle; then attacks the system of figure 3."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

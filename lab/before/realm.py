@@ -1,4 +1,4 @@
-"""What the realms of the systems before have in common: they are made for a run, and removed after it."""
+"""What the realms of the two earlier systems have in common: each is made for a run, and removed after it."""
 
 import secrets
 import ssl

@@ -1,4 +1,4 @@
-"""What an attack may do with a system: the same here and on the real one.  Nothing in it knows what should happen."""
+"""What an attack may do with a system: the same for the real system and for the earlier one."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""The documents tool (MCP): it serves whoever has its key, and does not know for whom."""
+"""The documents tool (MCP): it serves everyone who has its key, and does not know for which user."""
 
 import secrets
 from pathlib import Path

@@ -24,7 +24,7 @@ def variant(system: System, name: str) -> System:
 
 
 def snapshot_of(system: System, name: str) -> RegistrySnapshot:
-    """What is said of one set: where its parties are, and what they are called."""
+    """Return the registry's snapshot for one set: the names and addresses of its parties."""
     return shift(build_snapshot(system.deployment, system.registry, approved={}), name)
 
 

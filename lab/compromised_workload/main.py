@@ -1,4 +1,4 @@
-"""Stands for an intruder who runs code inside a genuine workload: it reveals its identity.
+"""The program of an intruder inside a genuine workload: it reveals the workload's identity.
 
 Each line on the Unix socket `ZT_INSIDER_SOCKET` is answered by one line of JSON: `x509` by the certificate and its key,
 and any other line, taken as an audience, by a new JWT-SVID; or by the error.  No service depends on this code.  It gets

@@ -1,4 +1,4 @@
-"""Programs of other projects read our log: Tessera's fsck its files, and litewitness its checkpoints."""
+"""Tries programs of other projects on our log: Tessera's fsck reads its files, litewitness cosigns it."""
 
 import asyncio
 import shutil
@@ -58,7 +58,7 @@ async def check_ledger(home: Path, running: Path, demanded: str) -> Outcome:
 
 
 async def _demand_witness(home: Path, signer: Path, running: Path, demanded: str) -> dict[str, str]:
-    """Name litewitness to the running ledger, as docs/reference/audit-log.md says, and have both demanded.
+    """Name litewitness to the running ledger, as docs/reference/audit-log.md says, and demand both witnesses.
 
     Return who has signed.  Nothing is asked of the system: it records something within a minute.
     """

@@ -54,7 +54,7 @@ class Faults:
         }
 
     async def go_on(self, table: Mapping[str, Fault]) -> None:
-        """Cause all of them in a random order, again and again."""
+        """Cause these faults in a random order, again and again."""
         while True:
             for what in self._chance.sample(list(table), len(table)):
                 async with table[what]():

@@ -1,4 +1,4 @@
-"""The notebooks: how they are run, held to their committed outputs, and what their cells use.
+"""The notebooks: how they are run and compared with their committed outputs, and what their cells use.
 
 `normal.py`, `claims.py` and `figure.py` are pure.  A kernel meets the running system through `attach.py`;
 `run_cells.py` runs all cells of one notebook.  Both run in `.notebooks`.  Cells change the files of a copy of the

@@ -1,4 +1,4 @@
-"""How a kernel meets the system that `make notebooks` runs: by one file.
+"""Connects a kernel to the system that `make notebooks` runs, by one file.
 
 The file has the place of a system on this machine, and what a cell signs in with: the users' passwords, those of
 figure 1's realm, and its application's secret.  Keycloak's administrator is not in it.  Only this user can read it.
@@ -59,7 +59,7 @@ async def attach(file: Path | None = None) -> System:
 
 
 def realm_of_figure_1(system: Running, file: Path | None = None) -> Realm:
-    """Return the realm that whoever runs the system has made for the system of figure 1."""
+    """Return the realm that `make notebooks` has made for the system of figure 1."""
     return Realm(system.keycloak.tls, **_read(file)["before"])
 
 

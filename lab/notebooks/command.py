@@ -1,4 +1,4 @@
-"""Runs `zt` in a cell, the program itself, as olga: a program stands for the browser that she would sign in with."""
+"""Runs the program `zt` in a cell, as olga; another program signs her in, as she would in a browser."""
 
 import asyncio
 import json

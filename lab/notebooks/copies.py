@@ -1,4 +1,4 @@
-"""A copy of where each party runs, which the registry of `make notebooks` reads in the run's folder.
+"""A copy of the file that says where each party runs; the registry of `make notebooks` reads the copy.
 
 A notebook changes the copy, and no file of the project; each start makes it anew.
 """

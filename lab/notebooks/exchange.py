@@ -1,4 +1,4 @@
-"""What the cells about the token exchange do and print: Keycloak's answer, and what was recorded of the tokens."""
+"""Functions for the cells about the token exchange: they print Keycloak's answer, and the records of the tokens."""
 
 import io
 import re

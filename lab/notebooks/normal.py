@@ -1,4 +1,4 @@
-"""What differs between two runs gets a name; what is left has to be the same, and nothing of it secret.  Pure."""
+"""Gives a name to all that differs between two runs; the rest must be the same, and have no secret in it.  Pure."""
 
 import difflib
 import re

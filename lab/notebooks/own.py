@@ -1,4 +1,4 @@
-"""A copy of the project, whose files the cells of a notebook change: never those of the reader's clone."""
+"""A copy of the project for a notebook: its cells change files of the copy, and none of the reader's clone."""
 
 import asyncio
 import difflib

@@ -1,4 +1,4 @@
-"""What the cells about receipts and the audit log do and print: everything but digests and numbers that vary."""
+"""Functions for the cells about receipts and the audit log; they print no digest, and no number that varies."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Revokes something for a cell, and prints how soon each enforcement point refuses.  It is undone, also after an error.
+"""Revokes something for a cell, prints how soon each enforcement point refuses, and undoes it, also after an error.
 
 No cell administers Keycloak: what is revoked is revoked by its user, or by olga, an operator.
 """

@@ -1,4 +1,4 @@
-"""Rules that a notebook changes while the system runs, at the policy authority; undone however the block ends."""
+"""Changes rules at the policy authority for a block of a notebook, and undoes that however the block ends."""
 
 import re
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ class Change:
 
     content: Content
     rows: int
-    """The rows of the decision table that say otherwise, and are left out: whoever changes a rule changes these."""
+    """The rows of the decision table that contradict the change, and are left out: with a rule, its rows change."""
     olga: PolicyClient
 
     async def activate(self) -> None:

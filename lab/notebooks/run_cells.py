@@ -1,4 +1,4 @@
-"""Runs all cells of one notebook.  In `.notebooks`, started by `execute.py`.
+"""Runs all cells of one notebook, in the environment `.notebooks`; `execute.py` starts it.
 
 Standard input is JSON: the notebook's `source` in jupytext's percent format, and its `metadata`.  Standard output is
 the notebook with its outputs, as its file has to be.

@@ -1,4 +1,4 @@
-"""What a notebook changes while the system runs.  Each change is for a block, and undone however the block ends."""
+"""Changes the running system for a block of a notebook, and undoes each change however the block ends."""
 
 import asyncio
 import json
@@ -84,9 +84,9 @@ async def reload(olga: RegistryClient) -> list[str]:
 async def wait_until(
     said: str, ask: Callable[[], Awaitable[Answer]], *, after: asyncio.Task[object] | None = None
 ) -> float:
-    """Ask until this is the answer.  Return the milliseconds until then.
+    """Ask until the answer is `said`.  Return the milliseconds that it took.
 
-    `after`: what is to bring the answer about, and goes on meanwhile.  Raises what that raises, and `TimeoutError`.
+    `after`: the task that brings the answer about.  Raises what that raises, and `TimeoutError`.
     """
     began, answer = time.monotonic(), ""
     try:

@@ -1,4 +1,4 @@
-"""What the cells of the notebooks use: thin calls of the real thing, and how their answers are printed."""
+"""What the cells of the notebooks use: short calls of the running system, and how its answers are printed."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def start_figure_1(system: Running) -> OneToken:
 
 
 async def as_attacker(system: Running) -> Real:
-    """Return the running system as its attackers find it, who are inside the orchestrator and both agents."""
+    """Return the running system as attackers inside the orchestrator and both agents find it."""
     return await _open.enter_async_context(real(system))
 
 
@@ -57,12 +57,12 @@ async def close() -> None:
 
 
 def token_of(credentials: Credentials) -> str:
-    """Return the token among what a caller is admitted by."""
+    """Return the token in a caller's credentials."""
     return credentials["authorization"].removeprefix("Bearer ")
 
 
 def bearer(token: str) -> Credentials:
-    """Return what a caller is admitted by who has a token."""
+    """Return the credentials of a caller that has a token."""
     return {"authorization": f"Bearer {token}"}
 
 

@@ -1,4 +1,4 @@
-"""What has to fit together before it is approved: registry, policies, code, plan, and the places where parties run.
+"""Checks before an approval that registry, policies, code, plan, and the places where parties run fit together.
 
 Each problem is one line that names the file, the entry and what to do.
 """

@@ -78,7 +78,7 @@ def service_problems(services: Mapping[str, Any], registry: Registry) -> list[st
 
 
 def _data_problems(services: Mapping[str, Any], running: Mapping[str, str], registry: Registry) -> Iterator[str]:
-    """Yield the parties whose data is not theirs alone: whoever else can write it, or read more than a journal."""
+    """Yield the parties whose data another container can write, or of whose data it can read more than the journal."""
     for name, service in sorted(running.items()):
         volumes = [source for source, target, _ in _mounts(services[service]) if target == DATA]
         if len(volumes) != 1:

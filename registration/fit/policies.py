@@ -1,4 +1,4 @@
-"""Whether the policies may be published, know each scope, and permit it to somebody."""
+"""Whether the policies may be published, know each scope, and permit its use to some party."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether each scope can reach the party that uses it, from a sign-in on.  Pure."""
+"""Whether each scope can reach the party that uses it, starting from a sign-in.  Pure."""
 
 from collections.abc import Mapping
 

@@ -1,1 +1,1 @@
-"""Parties that a command adds to the project: what that writes into which file."""
+"""Adds a party to the project: what a command writes into which file."""

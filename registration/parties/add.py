@@ -132,7 +132,7 @@ def add_party(project: Project, party: str, rights: str) -> None:
 
 
 def delegators(registry: Registry) -> list[str]:
-    """Return who has to delegate a scope before an agent gets it: the planner, and the clients that call it."""
+    """Return who must delegate a scope before an agent gets it: the planner, and the clients that call it."""
     parties = registry.parties.items()
     return [PLANNER, *(name for name, party in parties if party.starts_chains and PLANNER in party.may_call)]
 

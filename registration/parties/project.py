@@ -1,4 +1,4 @@
-"""The files of the project, in memory: edited as text, so that every comment stays, and written when all of it fits."""
+"""The project's files, in memory: edited as text, so that comments stay, and written once all of them are valid."""
 
 import re
 from collections.abc import Callable

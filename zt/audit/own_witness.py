@@ -92,7 +92,7 @@ class Witness:
 
     @contextmanager
     def _locked_key(self) -> Iterator[NoteKey]:
-        """Be the only one who signs; two would each sign what the other does not know."""
+        """Hold the lock, and yield the key: of two signers, each would sign what the other does not know."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:

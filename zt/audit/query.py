@@ -1,4 +1,4 @@
-"""What `zt audit show` is asked for, and which records are about it.  Pure."""
+"""The query of `zt audit show`, and the records that match it.  Pure."""
 
 import heapq
 import re
@@ -32,7 +32,7 @@ class Query:
     name: str
 
     def matches(self, event: AuditEvent) -> bool:
-        """Return whether an event says so itself."""
+        """Return whether an event names it."""
         return self.name in _NAMES[self.kind](event)
 
 
@@ -57,7 +57,7 @@ class NoRecordError(Exception):
 
 
 def parse_query(text: str) -> Query | None:
-    """Return what is asked for; None for what has no form of it."""
+    """Parse a query; return None if the text has none of its forms."""
     if named := _NAMED.fullmatch(text):
         kind: Literal["user", "party", "document"] = named[1]  # type: ignore[assignment]
         return Query(kind, short(named[2]) if kind == "party" else named[2])
@@ -65,19 +65,18 @@ def parse_query(text: str) -> Query | None:
 
 
 def named_author(_place: str, event: AuditEvent) -> str:
-    """Return who wrote a record of an audit log, which takes it of no other service than the record names."""
+    """Return the author of a record of an audit log: the service that it names, as the log takes it from no other."""
     return short(event.service)
 
 
 def find_records(
     records: Iterable[tuple[str, bytes]], what: Query, *, author: Callable[[str, AuditEvent], str] = named_author
 ) -> Records:
-    """Return the records about something: each of them, and how the call ended or was refused that one was about.
+    """Return the records about something, and how each call that they are about ended or was refused.
 
-    Where there are too many, the oldest of the author with the most are left out: each of them says itself when a
-    record was written, and nobody's records take the place of another's.  `records`: the lines of journals, each with
-    the place where it is.  `author`: who wrote a record, by its place and what it says.  Raises `NoRecordError`, and
-    what `records` raises.
+    Over the limit, the author with the most records loses its oldest ones: authors choose their own timestamps, so a
+    flood must not displace other authors' records.  `records`: the lines of journals, each with the place where it is.
+    `author`: who wrote a record, by its place and what it says.  Raises `NoRecordError`, and what `records` raises.
     """
     newest: dict[str, list[tuple[int, int, AuditEvent]]] = defaultdict(list)
     left_out, name = Counter[str](), what.name.encode()

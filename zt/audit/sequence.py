@@ -1,4 +1,4 @@
-"""Who sends what to whom, in order, as SVG: a line for each party, and an arrow for each step.  Pure.
+"""Sequence diagrams as SVG: a line for each party, and an arrow for each step.  Pure.
 
 It is readable on a light and on a dark page; the figures of the notebooks are made of the same parts.
 """

@@ -1,4 +1,4 @@
-"""Formats what became of evidence, for people.  Pure: returns objects that rich prints."""
+"""Formats the results of a verification, for people.  Pure: returns objects that rich prints."""
 
 from typing import TYPE_CHECKING
 

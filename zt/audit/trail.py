@@ -1,8 +1,8 @@
 """Shows records to people: whole tasks as trees of their tokens, and who wrote them with which code.  Pure.
 
 A record proves what its writer said.  A party verifies the tokens that are for it, so only its own records are sure of
-them.  Records that say different things of a token have different branches.  A line names its author if the token is
-for another party.
+them.  Records that make different claims about a token have different branches.  A line names its author if the token
+is for another party.
 """
 
 from collections import Counter
@@ -284,6 +284,6 @@ def _claims(token: Caller) -> Claims:
 
 
 def _parent_claims(token: Caller) -> Claims:
-    """Return what is said of the token that it came from: its audience presents this one, and is the latest actor."""
+    """Return the claims about the token that this one was exchanged from: its audience presents this one."""
     presented_by = token.actors[1] if len(token.actors) > 1 else token.client
     return token.lineage[-1], token.lineage[:-1], token.client, token.actors[1:], presented_by, token.party

@@ -1,1 +1,1 @@
-"""How people sign in, and reach what takes their tokens.  Nothing here is about what they do then."""
+"""How people sign in, and reach the parties that take their tokens."""

@@ -1,4 +1,4 @@
-"""The doors of a system for operators: the registry, and the policy authority; and where they are."""
+"""The authorities that operators use, the registry and the policy authority, and where these are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

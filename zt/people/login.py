@@ -1,4 +1,4 @@
-"""Signs a person in at Keycloak: what a sign-in in a browser (`browser.py`) and by a code (`device.py`) have in common.
+"""Signs a person in at Keycloak: the common part of signing in by browser (`browser.py`) and by code (`device.py`).
 
 Both bind the tokens to this process by PKCE (RFC 7636, S256): the verifier never leaves it but for the token endpoint.
 """

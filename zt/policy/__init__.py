@@ -1,1 +1,1 @@
-"""`zt policy`: what the parties may do, read, tested, activated and explained."""
+"""`zt policy`: reads, tests, activates and explains the policies."""

@@ -85,8 +85,8 @@ def _select_questions(
 ) -> tuple[dict[int, Question], set[int]]:
     """Return the questions about versions that are kept, as many as may be asked at once, and which are left out.
 
-    The first of each author, then the second of each, and so on: each says itself when it was refused something, and
-    nobody's records take the place of another's.
+    The first of each author, then the second of each, and so on: authors choose their own timestamps, so a flood must
+    not displace other authors' records.
     """
     before, turns = Counter[str](), list[tuple[int, int]]()
     for one, question in questions.items():

@@ -1,4 +1,4 @@
-"""The policies in a folder, as a security team edits them: read to be tested, and written to be edited."""
+"""Reads and writes the folder in which a security team edits the policies."""
 
 import re
 from collections.abc import Mapping

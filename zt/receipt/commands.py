@@ -1,4 +1,4 @@
-"""The commands about receipts.  They need no operator, and nothing that runs.
+"""The commands about receipts.  They need no operator, and no running system.
 
 Each imports what it needs when it runs, as in `operators`.
 """

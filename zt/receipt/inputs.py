@@ -1,4 +1,4 @@
-"""What the reader of receipts brings: whom to accept, the authorities, and the proof, each from a file."""
+"""The files of the reader of receipts: whom to accept, the authorities, and the proof."""
 
 from pathlib import Path
 from typing import Annotated

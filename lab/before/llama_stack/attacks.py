@@ -59,7 +59,7 @@ async def ask_without_a_department(system: PassThrough) -> Outcome:
 
 
 async def spend_the_token_elsewhere(system: PassThrough) -> Outcome:
-    """The agent, or whoever sees its requests, uses alice's token for something else."""
+    """The agent, or anyone who sees its requests, uses alice's token for something else."""
     token = (await system.realm.sign_in("alice")).access_token
     headers = {"authorization": f"Bearer {token}"}
     hello = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
@@ -77,7 +77,7 @@ async def spend_the_token_elsewhere(system: PassThrough) -> Outcome:
 
 
 async def take_the_tools_key(system: PassThrough) -> Outcome:
-    """The Llama Stack, or whoever reads what it is sent, uses the tool's key without any user."""
+    """The Llama Stack, or anyone who reads its requests, uses the tool's key without any user."""
     call = {"name": "read", "arguments": {"id": SECRET}}
     answer = await system.http.post(
         system.tool,

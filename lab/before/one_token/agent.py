@@ -1,4 +1,4 @@
-"""An agent: it does what the model says, and checks nobody, for that was done at the front door.
+"""An agent: it does what the model says, and checks no caller, because the front door has checked the user.
 
 It runs as a process of its own, from a copy of this file; so it needs nothing else of this project.
 """

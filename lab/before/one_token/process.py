@@ -1,4 +1,4 @@
-"""An agent as a process, which runs the code that is in its folder, whatever that is."""
+"""An agent as a process: it runs whatever code is in its folder."""
 
 import asyncio
 import os

@@ -26,7 +26,7 @@ class Realm(Users):
     """The application's."""
 
     async def token(self, client_id: str, secret: str) -> tuple[str, int]:
-        """Return a token for whoever has id and secret, and its seconds (RFC 6749 section 4.4)."""
+        """Return a token for this id and secret, and its life in seconds (RFC 6749 section 4.4)."""
         form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
         async with self.page.http() as http:
             answer = await http.post(f"{self.issuer}/protocol/openid-connect/token", data=form)
