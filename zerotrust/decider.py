@@ -56,7 +56,7 @@ class Decider:
         decision = self._revocations.of(caller)  # control: caller-not-revoked-at-decision
         if decision:  # the caller may have been revoked since the gate checked
             decision = self.policy.decide_on(caller, action, resource)
-        return conclude(decision) if isinstance(decision, Decision) else self._await(decision, caller, concluded)
+        return conclude(decision) if isinstance(decision, Decision) else self._await(decision, caller, conclude)
 
     def _await(
         self, deciding: Awaitable[Decision], caller: Principal, conclude: Callable[[Decision], Awaitable[None]]
