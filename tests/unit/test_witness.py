@@ -134,7 +134,7 @@ async def test_what_stopped_before_its_first_checkpoint_begins_again(
         write_file(path, content)
 
     for part in "authorities.registry.witness", "zerotrust.authority.note_key":
-        monkeypatch.setattr(f"{part}.written", stopping)
+        monkeypatch.setattr(f"{part}.write_file", stopping)
     with pytest.raises(OSError, match="stopped"):
         await cosigned(witness(tmp_path), Log(entries(5)), 0)
     monkeypatch.undo()
