@@ -198,12 +198,14 @@ def _read(
     """
     marked, said, spans, heads = txn.encode(), _LoggedTransaction(), set[bytes](), b""
     for number, line in enumerate(leaves):
-        heads = line if is_heads(line) else heads
+        if is_heads(line):
+            heads = line
+            continue
         _note_refused_journal(line, ledger, said.not_taken, times)
         if marked not in line and spans.isdisjoint(_SPAN.findall(line)):
             continue
-        event = event_of(line) if not is_heads(line) else None
-        if event is None or event.trace is None:  # control: only-what-has-a-trace
+        event = event_of(line)
+        if event.trace is None:  # control: only-what-has-a-trace
             continue
         key, data = (event.service, event.trace), event.data
         if isinstance(data, Request) and data.decision.allowed and data.principal and data.principal.transaction == txn:
@@ -213,7 +215,7 @@ def _read(
         elif isinstance(data, Exchange) and data.token_id and data.principal.transaction == txn:
             lineage = (*_lineage(data.principal), data.token_id)
             said.exchanges.append((event.service, lineage, data))
-            if event.service == door and len(lineage) == 2:
+            if event.service == door:
                 said.got.setdefault(data.token_id, _FirstExchange(key, number))
         elif isinstance(data, Outcome) and (call := said.calls.get(key)):
             call.ends.append(_End(number, data.ended == "complete", data.receipt))
@@ -226,7 +228,7 @@ def _note_refused_journal(line: bytes, ledger: str | None, found: dict[str, set[
     One that was above its share is whole again when the log has a later record of it.  A later record of a journal that
     has changed may be of whoever has changed it.
     """
-    if is_heads(line) or not any(word.encode() in line for word in (*found, *found[TOO_FAST])):
+    if not any(word.encode() in line for word in (*found, *found[TOO_FAST])):
         return
     event, (begin, end) = event_of(line), (seconds * MICROSECONDS for seconds in times)
     if event.time >= end:

@@ -66,7 +66,7 @@ class Ledger(Protocol):
         """Take further lines, and return where it stands when they are published.  Raises `NotDelivered`."""
 
     async def proof(self, number: int, since: int) -> InLog:
-        """Return the proof for a record, and how the log grew since it had `since` leaves.  Raises `NotDelivered`."""
+        """Return the proof of a record and of the growth since `since` leaves.  Raises `NotDelivered`, `ValueError`."""
 
 
 class RemoteLedger:
@@ -86,17 +86,8 @@ class RemoteLedger:
         return await self._request(httpx.Request("POST", self._url, content=body, headers=headers))
 
     async def proof(self, number: int, since: int) -> InLog:
-        """Return the proof for a record, and how the log grew since it had `since` leaves.  Raises `NotDelivered`."""
-        try:
-            status, answer = await ask(self._http, "GET", f"{self._url}/{number}?since={since}", most=2 * MAX_NOTE)
-        except (httpx.HTTPError, ValueError) as error:
-            raise NotDelivered(f"the log does not answer: {type(error).__name__} {error}") from error
-        if status != 200:
-            raise NotDelivered(f"the log does not prove that it has record {number}: {status}")
-        try:
-            return parse_in_log(answer)
-        except ValueError as error:
-            raise NotDelivered(f"the log does not prove that it has record {number}: {error}") from error
+        """Return the proof of a record and of the growth since `since` leaves.  Raises `NotDelivered`, `ValueError`."""
+        return parse_in_log(await _get(self._http, f"{self._url}/{number}?since={since}", most=2 * MAX_NOTE))
 
     async def _request(self, request: httpx.Request) -> Link:
         try:
@@ -125,12 +116,16 @@ def _wait(answer: httpx.Response) -> float:
 
 
 async def fetch_policy(http: httpx.AsyncClient, registry: str) -> str:
-    """Return which log and which witnesses to believe, as the registry at this address says.  Raises `NotDelivered`."""
+    """Return which log and witnesses to believe, as this registry says.  Raises `NotDelivered`, `ValueError`."""
+    return (await _get(http, f"{registry}/audit-policy", most=MAX_NOTE)).decode()
+
+
+async def _get(http: httpx.AsyncClient, url: str, most: int) -> bytes:
+    """Return what is there.  Raises `NotDelivered`, and `ValueError` for more than `most` bytes."""
     try:
-        status, answer = await ask(http, "GET", f"{registry}/audit-policy", most=MAX_NOTE)
-        text = answer.decode()
-    except (httpx.HTTPError, ValueError) as error:
-        raise NotDelivered(f"the registry does not say which log to believe: {error}") from error
+        status, answer = await ask(http, "GET", url, most=most)
+    except httpx.HTTPError as error:
+        raise NotDelivered(f"{url} does not answer: {type(error).__name__} {error}") from error
     if status != 200:
-        raise NotDelivered(f"the registry does not say which log to believe: {status}")
-    return text
+        raise NotDelivered(f"{url} answers with status {status}")
+    return answer

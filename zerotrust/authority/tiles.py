@@ -157,7 +157,7 @@ def _add_files(
 def _perfect_root(hashes: list[bytes]) -> bytes:
     """Return the hash over a power of two of subtrees."""
     while len(hashes) > 1:
-        hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
+        hashes = [*map(node_hash, hashes[::2], hashes[1::2])]
     return hashes[0]
 
 
