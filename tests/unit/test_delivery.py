@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import orjson
@@ -19,7 +20,7 @@ from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import KEPT, Deletion
 from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.log_client import InLog, NotDelivered, RemoteLedger
+from zerotrust.audit.log_client import InLog, NotDelivered, RemoteLedger, fetch_policy
 from zerotrust.audit.record import GENESIS, Link, next_link
 
 
@@ -326,17 +327,21 @@ async def test_an_acknowledgement_of_something_else_is_none(path: Path, caplog: 
         await until(lambda: "acknowledged other records" in caplog.text)
 
 
-def remote(answer: httpx.Response) -> RemoteLedger:
-    """A ledger that always answers this."""
-    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer))
-    return RemoteLedger(http, "https://audit.example")
+def answering(answer: httpx.Response | Exception) -> httpx.AsyncClient:
+    """A client for a party that always answers this, or fails so."""
+    return httpx.AsyncClient(transport=httpx.MockTransport(Mock(side_effect=[answer])))
+
+
+def remote(answer: httpx.Response | Exception) -> RemoteLedger:
+    return RemoteLedger(answering(answer), "https://audit.example")
 
 
 def head(n: object, sha256: str = "0" * 64) -> httpx.Response:
     return httpx.Response(200, json={"n": n, "sha256": sha256})
 
 
-ANSWERS = {
+ANSWERS: dict[str, tuple[httpx.Response | Exception, str]] = {
+    "no answer": (httpx.ConnectError("away"), "does not answer: ConnectError away"),
     "no JSON": (httpx.Response(200, text="ok"), "no answer that can be read"),
     "no head": (httpx.Response(200, json={"n": 1}), "does not say where it stands"),
     "another head": (head(1, "A" * 64), "does not say where it stands"),
@@ -355,6 +360,12 @@ async def test_any_other_answer_than_a_head_is_not_taken_for_one(name: str) -> N
     answer, why = ANSWERS[name]
     with pytest.raises(NotDelivered, match=why):
         await remote(answer).position()
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(503, text="a policy"), httpx.ConnectError("away")])
+async def test_who_does_not_say_which_log_to_believe_is_asked_again_later(answer: httpx.Response | Exception) -> None:
+    with pytest.raises(NotDelivered):
+        await fetch_policy(answering(answer), "https://registry.example")
 
 
 @pytest.mark.parametrize(("said", "waited"), [("7", 7), ("100", 60), ("soon", 0), ("-1", 0)])

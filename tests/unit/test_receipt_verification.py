@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evidence.accepted import Accepted, Party
+from evidence.accepted import Accepted, Party, approved
 from evidence.call_tree import MAX_DEPTH
 from evidence.completeness import AGAIN, CHANGED, LATE
 from evidence.signing_time import LONGEST_TASK, SKEW
@@ -28,6 +28,8 @@ from zerotrust.audit.record import GENESIS, event_of, line_of
 from zerotrust.authority.leaf import Heads, heads_leaf
 from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import KIND
+from zerotrust.registry.lock import Approved
+from zerotrust.registry.model import Registry
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.proof import MAX_EVIDENCE, evidence_of
@@ -317,6 +319,12 @@ def test_a_party_and_a_server_outside_that_are_not_accepted(task: Task) -> None:
         assert fails(task, accepted=Accepted(task.accepted.parties)) == (step, "llamastack")
 
 
+def test_a_registry_and_its_lock_approve_who_has_code_and_clients_that_users_sign_in_with(registry: Registry) -> None:
+    lock = {name: Approved(code=digest(name)) for name in ALL} | {"agent/writer": Approved()}
+    clients = {one: {*party.clients} for one, party in approved(registry, lock).parties.items()}
+    assert clients == {spiffe_id(name): {"walkthrough"} if name == "orchestrator" else set() for name in ALL}
+
+
 # 10: complete
 
 
@@ -345,7 +353,8 @@ def test_another_task_of_the_same_token_is_another_answer(task: Task) -> None:
     assert task.verified(exported=True).others == 0
     answer = task.answer()
     assert not task.verified(answer, leaves=task.entries).complete  # nobody says until when that is
-    task.more = _another("2").entries + _another("3").entries
+    lie = logged("agent/writer", exchanged("T0.agent/reader2"))  # that it got the token of the second answer
+    task.more = [lie, *_another("2").entries, *_another("3").entries]
     proven = task.verified(exported=True)
     assert (proven.others, proven.complete) == (2, True)
     assert task.verified().others is None
@@ -422,11 +431,14 @@ def test_while_a_journal_waits_for_its_share_the_answer_is_not_complete(task: Ta
     answer, over = task.answer(), task.now + LONGEST_TASK + LATE
     hidden = [line for line in task.entries if b"tool/documents" in line]
     seen = [line for line in task.entries if line not in hidden]
-    leaves = [sent_away("tool/documents", task.now - AGAIN), *seen]
+    other = sent_away("agent/writer", task.now, "tool/documents", "scope_missing")
+    leaves = [sent_away("tool/documents", task.now - AGAIN), other, *seen]
 
     waiting = task.verified(answer, leaves=[*leaves, task.heads], evidence=None).compared
     assert waiting
     assert (waiting.complete, waiting.late) == (False, (task.tool.id,))
+    ended = [line for line in hidden if event_of(line).service == task.tool.id]
+    assert fails(task, answer, leaves=[*leaves, *ended, task.heads], evidence=None) == (10, "tool/documents")
     assert (
         task.verified(answer, leaves=[*leaves, _later("agent/writer", over), task.heads], evidence=None).compared
         == waiting
@@ -576,21 +588,32 @@ BESIDE = {
 def test_what_is_no_call_of_this_task_is_not_taken_for_one(task: Task, records: list[bytes]) -> None:
     answer, evidence = task.answer(), task.evidence()
     for leaves in ([*task.entries, *records], [*records, *task.entries]):
-        assert task.verified(answer, leaves=leaves, evidence=evidence).others == 0
+        proven = task.verified(answer, leaves=[*leaves, task.heads], evidence=evidence)
+        assert (proven.others, proven.complete) == (0, True)
 
 
 def test_nothing_is_hidden_behind_the_request_for_a_proof(task: Task) -> None:
     """A front door could else record an invented one, and calls in its trace."""
     answer = task.answer()
     proof = called(lineage=(), operation=f"GET /receipts/{'0' * 64}")
+    again = called(lineage=("T0", "T0.agent/reader"))
     leaves = [*task.entries, *(logged("orchestrator", one, "2" * 32) for one in (proof, ENDED))]
 
     compared = task.verified(answer, leaves=[*leaves, task.heads], evidence=None).compared
     assert compared
     assert (compared.operations, compared.complete) == ((proof.operation,), True)
-    for party, hidden in ("orchestrator", exchanged("T0.other")), ("agent/writer", called()):
-        more = logged(party, hidden, "2" * 32)
-        assert fails(task, answer, leaves=[*leaves, more, task.heads], evidence=None) == (10, party)
+    for party, hidden in (
+        ("orchestrator", logged("orchestrator", exchanged("T0.other"), "2" * 32)),
+        ("orchestrator", logged("orchestrator", exchanged("T0.other"), span=f"{1:016x}")),
+        ("agent/writer", logged("agent/writer", called(), "2" * 32)),
+        ("agent/writer", logged("agent/writer", again)),
+    ):
+        assert fails(task, answer, leaves=[*leaves, hidden, task.heads], evidence=None) == (10, party)
+    for end in replace(ENDED, ended="cut_off"), replace(ENDED, receipt=digest("its receipt")):
+        more = [logged("orchestrator", end, "2" * 32), logged("agent/writer", again), task.heads]
+        compared = task.verified(answer, leaves=[*leaves[:-1], *more], evidence=None).compared
+        assert compared
+        assert compared.undecided == (proof.operation,)
 
 
 def test_a_call_of_the_front_door_by_a_party_is_no_answer_of_it(task: Task) -> None:

@@ -1,5 +1,7 @@
 """The Merkle tree, against RFC 9162's own definitions and the roots that Certificate Transparency is tested with."""
 
+from unittest.mock import Mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,3 +204,5 @@ def test_a_partial_tile_is_taken_from_the_full_one_that_replaced_it(level: int |
     for absent in (file(level, 1), file(level, 1, 7)):
         with pytest.raises(FileNotFoundError, match=file(level, 1)):
             read_part(gone, absent)
+    with pytest.raises(FileNotFoundError):  # it comes a moment later
+        read_part(Mock(side_effect=[FileNotFoundError, b""]), file(level, 1))
