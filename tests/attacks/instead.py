@@ -112,7 +112,6 @@ HOOKS: dict[str, Hook] = {
     "no-act-without-record": SKIP,
     "no-exchange-for-suspended-audience": element(1, DROP),
     "one-of-each-witness": WHOLE,
-    "only-what-has-a-trace": operand(1, DROP),
     "orders-bounded": gives_argument(0),
     "outside-for-one-party": condition(DROP),
     "policy-lives": TRUE,
