@@ -207,7 +207,7 @@ async def test_a_disk_that_is_full_leaves_the_policies_as_they_were(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("authorities.registry.policies.written", full)
+        patch.setattr("authorities.registry.policies.write_file", full)
         assert (await authority.bring(signed(STRICTER, 2))).status_code == 500
     assert (await numbers(authority))["policy"] == 1
     assert (await listed(authority)).status_code == 200

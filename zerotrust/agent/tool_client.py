@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from anyio import BrokenResourceError
+from anyio import BrokenResourceError, ClosedResourceError
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
@@ -59,7 +59,7 @@ class ToolClient:
         try:
             async with Client(transport, mode="2026-07-28", cache=None) as self._client:
                 yield
-        except* BrokenResourceError:
+        except* (BrokenResourceError, ClosedResourceError):
             pass
 
     async def list_tools(self, token: ExchangedToken) -> Offer:
