@@ -1,4 +1,4 @@
-"""Whom the reader of receipts accepts: parties, the code that each may have run, and what it may have done.  Pure."""
+"""What the reader of receipts accepts: parties, with the code and the scopes that each may have had.  Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """All of them."""
+    """All parties and servers that are accepted."""
 
     parties: Mapping[str, Party]
     """By SPIFFE ID."""
     outside: frozenset[str] = frozenset()
     """The servers outside, which give no receipts, by name."""
     ledger: str | None = None
-    """The party that takes the journals, by SPIFFE ID: it says whose records are late.  None believes that of anybody,
+    """The party that takes the journals, by SPIFFE ID: it says whose records are late.  With None, any party says so,
     and then a party can keep an answer from being complete."""
 
 

@@ -48,7 +48,7 @@ def _attach_calls(caller: VerifiedReceipt, left: dict[str, VerifiedReceipt | Non
 
 
 def _check_missing(caller: VerifiedReceipt, asked: Asked) -> None:
-    """Raise `Unproven` for a call that may have had an effect, and that nobody but the caller vouches for."""
+    """Raise `Unproven` for a call that may have had an effect, and that only the caller vouches for."""
     nothing_sent = asked.request is None or asked.reason == NOT_SENT
     by_its_kind = asked.reason == OUTSIDE and "://" not in asked.aud
     if not nothing_sent and not by_its_kind:  # control: receipt-needed

@@ -1,12 +1,12 @@
-"""Whether a log has a call, or a token, of the transaction that no receipt names (step 10).  Pure.
+"""Finds the calls and tokens of a transaction that a log has, and no receipt names (step 10).  Pure.
 
-The journals of others are beyond the reach of a party that leaves one out: whoever it called has recorded the call.
-A user's token may serve for several answers.  Which of them a call belongs to follows from the lineage of its token,
-which the issuer has signed: the token next to the root is one that the front door got for an answer.  A trace says
-nothing, because each party tells the next one what it likes.
+A party that leaves a receipt out cannot change the journals of others: the party that it called has recorded the call.
+A user's token may serve for several answers.  The lineage of a call's token, which the issuer has signed, shows to
+which of them the call belongs.  The token next to the root is one that the front door got for an answer.  A trace
+proves nothing, because each party tells the next one what it likes.
 
-A record is the word of its author, who is named: an exchange, of the party that calls; an admitted call, of the party
-that was called.
+A record is the word of its author, whom the error names: of the caller for an exchange, of the called party for an
+admitted call.
 """
 
 import re
@@ -76,12 +76,12 @@ class _Call:
         return not (proof and any(end.complete for end in self.ends))
 
     def ended_before(self, leaf: int) -> bool:
-        """Whether its end is on record before this leaf."""
+        """Return whether its end is on record before this leaf."""
         return any(end.leaf < leaf for end in self.ends)
 
 
 class _FirstExchange(NamedTuple):
-    """A token that the front door got with a root token, as it says itself: for which request, and in which leaf."""
+    """A token that the front door got with a root token, by its own record: for which request, and in which leaf."""
 
     by: _Request
     leaf: int
@@ -105,18 +105,18 @@ class Comparison(NamedTuple):
     others: int
     """How many other answers the front door gave in it, which were not compared; a proof that was asked for is one."""
     operations: tuple[str, ...]
-    """What these answered, as the front door has recorded it: method and path, in the order of the log."""
+    """The requests of these answers, as the front door has recorded them: method and path, in the order of the log."""
     undecided: tuple[str, ...]
     """Those of them to which calls may belong that are in no receipt: their own receipts say whether.  One that was cut
-    off has brought its receipts to nobody."""
+    off has brought no client its receipts."""
     late: tuple[str, ...]
-    """Parties that were above their share at the ledger meanwhile: their records may come at any later time."""
+    """Parties that were above their share at the ledger during the task: their records may come at any later time."""
     changed: tuple[str, ...]
-    """Parties that delivered another journal than before meanwhile: their records of the task may never come."""
+    """Parties that delivered another journal than before during the task: their records of the task may never come."""
     until: int
     """When the last batch was written that was read; 0 if none was.  Times are seconds since the epoch."""
     over: int
-    """From when on no record of the task can come into the log: its tokens have ended, and what is late is there."""
+    """When the last record of the task can have come: its tokens have expired, and late records are there."""
     complete: bool
     """Whether each call is in a receipt or belongs to another answer, and all records up to then were read."""
 
@@ -125,7 +125,7 @@ def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], le
     """Compare receipts with a log.
 
     `roots`: the trees of one answer or more, of one front door in one transaction.  `leaves`: all of them, verified, in
-    order.  `ledger`: see `Accepted`.  Raises `Unproven` if the log has more of these answers than their receipts.
+    order.  `ledger`: see `Accepted`.  Raises `Unproven` if the log has calls of these answers that no receipt names.
     """
     first, *_ = roots
     door, txn = first.signer, first.receipt.txn
@@ -135,7 +135,7 @@ def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], le
     away = said.not_taken[TOO_FAST] | said.not_taken[CHANGED]
 
     def whole(party: str) -> bool:
-        """Whether no record of a party of this task can still come."""
+        """Return whether all records of a party for this task are in the log."""
         return until >= over and party not in away
 
     answers = {key: call for key, call in said.calls.items() if key[0] == door and len(call.lineage) == 1}
@@ -154,7 +154,7 @@ def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], le
     own, undecided = {one.digest for one in receipts}, set[_Request]()
 
     def belongs_here(lineage: Sequence[str]) -> bool:
-        """Whether what has a token of this lineage can belong to these answers only."""
+        """Return whether a call or a token of this lineage can belong to these answers only."""
         token = lineage[1] if len(lineage) > 1 else ""
         if not (got := said.got.get(token)):
             return whole(door)  # before, its record of that may still come
@@ -185,7 +185,7 @@ def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], le
 
 
 def asks_for_proof(operation: str) -> bool:
-    """Whether a request was for the proof of a receipt."""
+    """Return whether a request was for the proof of a receipt."""
     return operation.startswith(PROOF)
 
 
@@ -223,10 +223,10 @@ def _read(
 
 
 def _note_refused_journal(line: bytes, ledger: str | None, found: dict[str, set[str]], times: tuple[int, int]) -> None:
-    """Note a party that the ledger sent away in that time.
+    """Note a party whose journal the ledger refused in that time.
 
-    One that was above its share is whole again when the log has a later record of it.  A later record of a journal that
-    has changed may be of whoever has changed it.
+    A party that was above its share is complete again when the log has a later record of it.  If a journal has changed,
+    a later record may be by the intruder who changed it.
     """
     if not any(word.encode() in line for word in (*found, *found[TOO_FAST])):
         return

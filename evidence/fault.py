@@ -1,6 +1,6 @@
 """The first fault of an export, a log or a journal: where it is, and who made it.  Pure.
 
-Leaves are read as outlines: whose record one is, and which; not its event, so that a million leaves take seconds.
+Only the outline of a leaf is read, its service and number without the event, so that a million leaves take seconds.
 """
 
 from array import array
@@ -16,7 +16,7 @@ from zerotrust.tlog.tree import HASH, leaf_hash
 
 
 def record_of(line: bytes | None) -> Outline | None:
-    """Return whose record a line is; None if it is no record."""
+    """Return the outline of a record; None if the line is no record."""
     try:
         content = outline(line or b"")
     except ValueError:
@@ -36,7 +36,7 @@ class Fault:
 
     what: What
     who: str
-    """At fault: the export, the log, or the SPIFFE ID of a service."""
+    """The one at fault: the export, the log, or a service by its SPIFFE ID."""
     why: str
     """In words, after `what`."""
     leaf: int | None = None
@@ -113,7 +113,7 @@ class Hashes:
         return bytes(self._joined[leaf * HASH : (leaf + 1) * HASH])
 
     def index_of(self, line: bytes | None) -> int | None:
-        """Return the first leaf that a line is; None if it is none."""
+        """Return the index of the first leaf that equals this line; None if none does."""
         if line is None:
             return None
         hashed = leaf_hash(line)
@@ -128,8 +128,8 @@ def difference(
 ) -> Fault:
     """Return the fault at the leaf `index`, where another line is.
 
-    `lines`: from that line on, without their newlines, and None for what has none.
-    `stands`: where each journal stands before that leaf.  `source`: who is at fault.
+    `lines`: from that line on, without newlines; None for a line that has none.  `stands`: where each journal stands
+    before that leaf.  `source`: the one at fault.
     """
     line, following = next(lines, None), list(islice(lines, 1))
     same, gone = hashes.index_of(line), MissingRecords(stands)
@@ -168,7 +168,7 @@ def identify(line: bytes | None) -> tuple[str, int] | None:
 
 
 def _kind(index: int, same: int | None, *, later: bool, skipped: bool, ended: bool) -> tuple[What, str]:
-    """Return what was done; `same` is the leaf that the line is, and `later` whether the right one comes behind it."""
+    """Return the kind of fault; `same`: the leaf that the line equals; `later`: whether the right line follows it."""
     if ended:
         return "truncated", "the lines end here"
     if same is None:
@@ -187,17 +187,17 @@ class MissingRecords:
 
     @property
     def record(self) -> tuple[str, int] | None:
-        """The one that is gone, if it is one."""
+        """The first missing record, if only one journal misses any."""
         return next(iter(self._first.items())) if len(self._first) == 1 else None
 
     @property
     def text(self) -> str:
-        """All of them in words, if they are several."""
+        """The first missing record of each journal, in words, if several journals miss any."""
         several = [f"record {number} of {service}" for service, number in sorted(self._first.items())]
         return f"; gone are {', '.join(several)}" if len(several) > 1 else ""
 
     def read(self, line: bytes | None) -> None:
-        """Note what a line shows."""
+        """Note the record, or the heads, in a line."""
         try:
             content = outline(line or b"")
         except ValueError:
@@ -210,7 +210,7 @@ class MissingRecords:
                 self._expect(service, link.records)
 
     def _expect(self, service: str, number: int) -> None:
-        """Note a gap, unless so many records of a service were read."""
+        """Note a gap, unless `number` records of a service were read."""
         if number > (had := self._numbers.get(service, 0)):
             self._first.setdefault(service, had + 1)
 

@@ -1,6 +1,6 @@
 """Verifies who took part in a task: ten steps; the first fault that is found is named with step and party.  Pure.
 
-Nothing is asked of anybody: the answer brings the receipts, and the reader brings what to believe.
+No server is asked: the answer has the receipts, and the reader passes in what to trust.
 """
 
 import hashlib
@@ -62,8 +62,8 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
 
     `answer`: the content as it came.  `authorities`: of the trust domain's workloads.  `policy`: of the log.
     `evidence`: that the log has the first receipt.  None leaves open whether a key was used after its certificate had
-    ended (step 3); it takes `leaves`, which then show that the log has that receipt.  `request`: the content as it was
-    sent, and `transaction`: the `jti` of the user's own token; what is not given is not compared.  `leaves`: all of a
+    ended (step 3); then `leaves` must show that the log has that receipt.  `request`: the content as it was sent, and
+    `transaction`: the `jti` of the user's own token; one that is not given is not compared.  `leaves`: all of a
     verified export, in order.  `also`: further answers of the same sign-in, which are compared with it together.
     """
     found, receipts = _unpack(answer, authorities)
@@ -99,9 +99,9 @@ def _verify_tree(receipts: tuple[VerifiedReceipt, ...], accepted: Accepted) -> V
 
 
 def _verify_each(texts: Sequence[str], authorities: Collection[x509.Certificate]) -> tuple[VerifiedReceipt, ...]:
-    """Open each receipt.  If one is faulty, the receipt of its caller says whose it is.
+    """Verify each receipt.  If one is faulty, the receipt of its caller says whose it is.
 
-    If no receipt names it and it has not the form, the first party is at fault: it would not have passed that on
+    If it is malformed and no receipt names it, the first party is at fault: it had to leave it out
     (`carried.keep_named`).
     """
     found: list[VerifiedReceipt] = []
@@ -118,7 +118,7 @@ def _verify_each(texts: Sequence[str], authorities: Collection[x509.Certificate]
             if error.step == 1 and found:
                 why = f"it passed on {place}, which is {error.why}, and which no receipt names"
                 raise Unproven(1, found[0].signer, why) from error
-            if found:  # the first one has led to the reader's authority: no other start is to blame
+            if found:  # the first one fits the reader's authorities, so these are not to blame
                 raise Unproven(error.step, error.party, f"{error.why}; it is {place}") from error
             raise
     return tuple(found)

@@ -1,7 +1,7 @@
 """When receipts were signed, by the log and its witnesses (step 3).  Pure.
 
-A certificate lives two minutes, and whoever steals its key later can write any time into a receipt.  So the time of a
-receipt counts only where others vouch for it: the receipt of the root is under a cosigned checkpoint, and it names all
+A certificate lives two minutes, and a thief of its key can later write any time into a receipt.  So the time of a
+receipt counts only where others vouch for it.  The receipt of the root is under a cosigned checkpoint, and it names all
 others by their digests.
 """
 

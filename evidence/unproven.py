@@ -17,7 +17,7 @@ STEPS = (
 """What each step of a verification shows, the first one first."""
 
 SOMEBODY = "a party without a name"
-"""Where nobody is at fault, or nobody knows who is."""
+"""If no party is at fault, or an unknown one."""
 
 
 class Unproven(ZeroTrustError, ValueError):

@@ -1,7 +1,7 @@
 """Verifies an export of the log, and names the first fault and who made it.  Pure; the keys are those of a policy.
 
 The signed checkpoint vouches for the hashes, and the hashes for the leaves: what differs from them was changed in the
-export.  What is under the signed root was said by the log, which has to fit itself (`fault.JournalPositions`).
+export.  What is under the signed root is said by the log, which has to be consistent (`fault.JournalPositions`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from zerotrust.tlog.tree import HASH, InvalidLog, leaf_hash
 
 
 class Trust(Protocol):
-    """Whoever knows which signatures are enough: a policy (`tlog.quorum`)."""
+    """Decides which signatures are enough: a policy (`tlog.quorum`)."""
 
     def check(self, note: Note) -> tuple[Checkpoint, dict[str, int]]:
         """Return the checkpoint in a note, and when each witness cosigned it.  Raises `InvalidLog`."""
@@ -50,7 +50,7 @@ class Verification:
 
         `lines`: each with its newline.
         `held`: what a witness of the reader's own has cosigned, by the origin of the log.
-        `source`: who is at fault for what is not as signed.
+        `source`: the one at fault if a line is not as signed.
         """
         self._lines, self._source = lines, source
         self.checkpoint, self.cosigned = _check_header(next(lines, b""), policy, source)
@@ -141,7 +141,7 @@ class Verification:
         return replace(first, why="its hash in the list was changed; the leaf is the one that was signed")
 
     def _own_fault(self, index: int, line: bytes) -> Fault | None:
-        """Return why a leaf does not fit those before it, where nobody has signed them."""
+        """Return the fault of an unsigned leaf that does not fit those before it."""
         try:
             self._followed.read(index, line)
         except Faulty as faulty:

@@ -28,7 +28,7 @@ class VerifiedReceipt:
 
 
 def verify_receipt(text: str, authorities: Collection[x509.Certificate]) -> VerifiedReceipt:
-    """Return a receipt that is of the one form, and signed by a workload of these authorities.  Raises `Unproven`."""
+    """Return a receipt that is well-formed, and signed by a workload of these authorities.  Raises `Unproven`."""
     try:
         x5c = certificates(text, kind=KIND)  # control: receipt-kind
         _, payload, _ = text.split(".")

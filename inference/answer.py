@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 CREATED = 1_795_478_400
-"""The time that every model is said to be created at (2026-11-24), in seconds since the epoch."""
+"""The creation time in every model's entry (2026-11-24), in seconds since the epoch."""
 PIECE = 400
 """Characters in one event of a stream."""
 
@@ -50,9 +50,9 @@ class Head:
     """What all parts of one answer have in common."""
 
     number: str
-    """A part of its id."""
+    """The last part of the answer's id."""
     created: int
-    """When it was given, in seconds since the epoch."""
+    """When the answer was given, in seconds since the epoch."""
     model: str
 
     def whole(self, reply: Reply) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Head:
     def events(self, reply: Reply, *, with_usage: bool) -> str:
         """Return the answer as a stream of events (WHATWG HTML section 9.2), as OpenAI's clients read it.
 
-        The model has given all of it before: an answer that is checked cannot be passed on in parts.
+        The whole answer is there before the first event, because it is checked as a whole.
         """
         parts: list[tuple[dict[str, Any], Finish | None]] = [(delta, None) for delta in _deltas(reply)]
         events = [

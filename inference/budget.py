@@ -1,8 +1,8 @@
-"""What one transaction may make the model do: so many calls, and so many tokens; and one party at once.  Pure.
+"""Limits the model's calls and tokens for one transaction, and the calls at a time for one party.  Pure.
 
-Each call is allowed by itself; without a sum, an agent that was compromised could call without end while its token
-lives, at somebody's cost.  The sum is that of the user's root token: all agents of the task, and all tasks that the
-user runs with that token, share it.  It is never filled up again: the next root token has a sum of its own.
+Each call is permitted by itself; without a sum, a compromised agent could call without end while its token is valid.
+The sum is that of the user's root token: all agents of the task, and all tasks that the user runs with that token,
+share it.  It is never filled up again: the next root token has a sum of its own.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ OF_A_CALLER = MAX_CONNECTIONS // 5
 All share the connections to it.  Three parties ask for models in the demo, and two agents that you add still find a
 connection.  A model server seldom answers more at once, and a call waits for its turn there."""
 OF_A_USER = OF_A_CALLER // 4
-"""Those of them that are for one user.  Three users with many tasks leave a quarter of an agent's share to others."""
+"""Calls of one party for one user.  Three users with many tasks leave a quarter of an agent's share to others."""
 CAPACITY = 10_000
 """Transactions that are remembered, at about 0.3 KiB."""
 BYTES_PER_TOKEN = 16
@@ -38,7 +38,7 @@ UNCOUNTED = 4
 """Bytes for each token, where no server has counted."""
 UNSAID = 16_384
 """Tokens beyond one for each byte: of a chat's template, and of a model that thinks without saying so.  A failed call
-costs as many, because nobody knows what the model has said."""
+costs as many, because the model's answer is unknown."""
 
 
 class BudgetSpent(Denied):

@@ -66,7 +66,7 @@ def _text(content: Any) -> Any:
 
 
 def _is_object(arguments: str) -> str:
-    """Return the arguments of a call; a model that passes none may send an empty text."""
+    """Return the arguments of a call, if they are a JSON object; a model that passes none may send an empty text."""
     strict_object(arguments.encode() or b"{}")
     return arguments or "{}"
 
@@ -135,7 +135,7 @@ class Message(BaseModel):
     content: Annotated[str | None, BeforeValidator(_text)] = None
     tool_calls: list[Tool] | None = None
     tool_call_id: str | None = None
-    """Of the call that a tool's message answers."""
+    """The id of the call that a tool's message answers."""
 
 
 class StreamOptions(BaseModel):

@@ -34,7 +34,7 @@ DIALECTS = {"/v1/": OPENAI}
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The inference service, guarded."""
+    """Return the inference service, guarded."""
     app, choice, budgets = service.app(), Choice(service, ModelSettings()), Budgets(service.clock)
 
     @app.post("/v1/chat/completions")

@@ -1,7 +1,7 @@
 """A scripted model: deterministic, so that each run gives the same result, and gullible, like a real one.  Pure.
 
 It does the first of these that is not done yet:
-  1. every call that any text it has read asks for in the form `call TOOL {json}`, whoever wrote that text;
+  1. every call that any text it has read asks for in the form `call TOOL {json}`, whatever its source;
   2. call, once, each offered tool that it does not know, with the task as every text that the tool requires;
   3. search, once, for the words of the task; read the documents found;
   4. delete, once, the drafts that are named in a task that begins with "Delete" or "Remove";

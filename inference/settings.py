@@ -1,4 +1,4 @@
-"""The settings of a real model behind the door.  None weakens a check."""
+"""The settings of a real model.  None of them weakens a check."""
 
 from typing import Annotated
 

@@ -30,7 +30,7 @@ ROUTES: Routes = {
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The orchestrator, guarded."""
+    """Return the orchestrator, guarded."""
     app, models = service.app(), Models(service)
 
     async def work(plan: list[Step]) -> AsyncIterator[Progress]:

@@ -23,7 +23,7 @@ SECONDS_TO_CHOOSE = 10
 
 The exchange before it may take as long: like any other one, it ends before the answer."""
 REMEMBERED, SECONDS_REMEMBERED = 1_000, 30
-"""Lists that are remembered, each for the holder of one token; and for how long."""
+"""Lists that are remembered, each for the holder of one token, and for how many seconds."""
 
 
 class ModelList(BaseModel):
@@ -42,7 +42,7 @@ class Models:
         self._lists = Bounded[str, tuple[float, list[str]]](REMEMBERED)
 
     async def list_names(self, department: str | None = None) -> list[str]:
-        """Return the names of the models, the service's own choice first; asked for in a task's one department.
+        """Return the names of the models, the service's own choice first, fetched with a token for one department.
 
         A list is remembered for the token that it was got with, so that many tasks of one sign-in do not ask again.
         Raises `Denied`, also if the inference service gives no valid answer.

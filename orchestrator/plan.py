@@ -22,7 +22,7 @@ AGENTS: dict[str, tuple[str, ...]] = {
 }
 """Each agent that a plan may have, and the scopes of its token.  `make register` compares this with the registry."""
 LONGEST_NAME, ALIKE = 30, 0.8
-"""Up to which length a text before a colon can be meant as an agent's name, and how much like one it has to be."""
+"""The longest text before a colon that can be meant as an agent's name, and how similar to one it has to be."""
 
 
 class Task(BaseModel):
@@ -41,7 +41,7 @@ class Choice:
 
     model: str = DEFAULT_MODEL
     because: str = ""
-    """Why this one, for the reader of the plan."""
+    """Why this model, for the reader of the plan."""
 
 
 class Step(BaseModel):
@@ -55,7 +55,7 @@ class Step(BaseModel):
     model: str = DEFAULT_MODEL
     """The model that its agent asks for."""
     model_because: str = ""
-    """Why this one."""
+    """Why this model."""
     note: str = ""
     """What the user should know about the plan."""
 
@@ -65,7 +65,7 @@ class Plan(BaseModel):
 
     steps: list[Step]
     receipts: str = ""
-    """The place for the receipts: whoever makes calls says so (`docs/reference/receipts.md`)."""
+    """The place for the receipts: an answer of a party that makes calls has one (`docs/reference/receipts.md`)."""
 
 
 def make_plan(request: str, department: str) -> list[Step]:

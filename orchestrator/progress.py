@@ -18,8 +18,8 @@ from zerotrust.transport.responses import RETRY_AFTER
 log = logging.getLogger(__name__)
 
 STATUS: dict[Outage, int] = {"": 200, "unavailable": 503, "no_answer": 502, "late": 504}
-"""The status of a task's answer, by what kept it from its end (RFC 9110 section 15.6).  A task that a rule or the model
-stops has been worked on as it should be."""
+"""The status of a task's answer, by the outage that ended it (RFC 9110 section 15.6).  A task that a rule or the model
+stops had no outage."""
 UNCLEAR = "it may have been done"
 
 
@@ -74,7 +74,7 @@ def naming(agent: str) -> Iterator[None]:
 
 
 def failure_event(agent: str, error: Exception) -> Progress:
-    """Return the last event of a task whose step failed: `failed`, or `unclear` if it is not known what was done."""
+    """Return the last event of a task whose step failed: `failed`, or `unclear` if the step may have taken effect."""
     if not isinstance(error, Denied | PeerError):  # a bug: the details go to the log
         log.error("failed", exc_info=error)
         return Progress(event="unclear", agent=agent, text=f"{agent}: {Reason.FAILED}; {UNCLEAR}", status=500)

@@ -21,7 +21,7 @@ class ProofReason(ReasonCode):
 
 
 class Proofs:
-    """The proofs of receipts that this party gave, asked for by its certificate: they are nobody's secret."""
+    """The proofs of receipts that this party gave, fetched with its certificate: they are not secret."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -29,8 +29,8 @@ class Proofs:
     async def proof(self, sha256: Sha256) -> Response:
         """Return the entry of the log that names this receipt, with its proof.
 
-        Raises `Denied`: not logged yet, as within the first second or of a receipt that no admitted call has; or the
-        audit authority gives no valid answer.
+        Raises `Denied` if the log does not have it: not yet, in the first second, or never, if no admitted call has
+        it.  Also if the audit authority gives no valid answer.
         """
         registry = self._service.registry
         url = f"{registry.address(registry.authorities.audit)}/proofs/{sha256}"

@@ -36,7 +36,7 @@ def load_compose(text: str) -> dict[str, Any]:
 
 
 def names_in_use(root: Path, text: str) -> dict[str, str]:
-    """Return what each name of a service, volume or network names, and where: `volume accounts in docker-compose.yml`.
+    """Return for each name of a service, volume or network its kind and file: `volume accounts in docker-compose.yml`.
 
     `text`: `docker-compose.yml`, as changed so far.  Raises `ComposeError`.
     """
@@ -51,7 +51,7 @@ def names_in_use(root: Path, text: str) -> dict[str, str]:
 
 
 def _mappings(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.MappingNode]:
-    """Yield the mappings in a node, each once, wherever else it is meant by an alias."""
+    """Yield the mappings in a node, each once, also if aliases refer to it."""
     if node is None or id(node) in seen:
         return
     seen.add(id(node))

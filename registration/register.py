@@ -47,10 +47,10 @@ def write(root: Path) -> str | None:
     differs = not lock.exists() or lock.read_text() != text
     try:
         lock.write_text(text)
-    except OSError as error:  # as in a container, as another user than the one whose folder this is
+    except OSError as error:  # for example in a container, whose user does not own this folder
         return str(error)
     process = running_process(root / "run")
-    if process and approved.files != found.files:  # first, for below a long list nobody reads it
+    if process and approved.files != found.files:  # first, because it would be overlooked below a long list
         print(f"The system runs, as process {process}.\n{SUSPENDED}")
     if lines:
         print("\n".join(["Approved:", *(f"  {line}" for line in lines)]))

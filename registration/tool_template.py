@@ -33,7 +33,7 @@ class Found(BaseModel):
 
     text: str
     asked_for: str
-    """The user, whoever calls for them."""
+    """The user, not the party that calls for them."""
 
 
 def declare(server: MCPServer[None], _service: Service, _store: None) -> None:
@@ -46,7 +46,7 @@ def declare(server: MCPServer[None], _service: Service, _store: None) -> None:
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The tool server, guarded."""
+    """Return the tool server, guarded."""
     server = tool_server(service, TOOLS)
     declare(server, service, None)
     return service.guard(tool_app(service, server), ROUTES, **GUARD_ARGUMENTS)

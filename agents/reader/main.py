@@ -22,11 +22,11 @@ ROUTES: Routes = {
 }
 
 SECONDS_TO_READ = 30
-"""The lifetime that it asks for: half of what it could have.  If the model takes longer, it asks again."""
+"""Seconds that its token for the tool lives: half of the maximum.  If the model takes longer, it exchanges again."""
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The reader, guarded."""
+    """Return the reader, guarded."""
     documents = ToolClient(service, "tool/documents")
     model = ModelClient(service, "inference")
 

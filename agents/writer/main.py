@@ -23,7 +23,7 @@ ROUTES: Routes = {
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The writer, guarded."""
+    """Return the writer, guarded."""
     documents = ToolClient(service, "tool/documents")
     model = ModelClient(service, "inference")
 

@@ -1,6 +1,6 @@
 """Raises an alarm where exchanges in the journals and at the issuer are not the same, as soon as the log shows it.
 
-It follows the published log, and reads the last leaves again at a start: so no alarm is lost, and none comes twice,
+It follows the published log, and reads the last leaves again at a start.  So no alarm is lost, and none comes twice,
 except some of a flood that were only counted before.
 """
 

@@ -1,4 +1,4 @@
-"""The audit authority's doors: parties deliver their journals, and read the log and its proofs; all by certificate."""
+"""The audit authority's API: parties deliver their journals, and read the log and its proofs; all by certificate."""
 
 import asyncio
 import math
@@ -40,9 +40,9 @@ _ALARMING = {AuditReason.JOURNAL_CHANGED, AuditReason.JOURNAL_OF_ANOTHER, AuditR
 _OF_THE_LOG = re.compile(r"checkpoint|tile/(entries|[0-7])(/x[0-9]{3}){0,5}/[0-9]{3}(\.p/[1-9][0-9]{0,2})?")
 """The paths of c2sp.org/tlog-tiles; nothing else in the folder is for others."""
 Number = Annotated[int, Path(ge=1, lt=1 << 53)]
-"""Of a record in its journal."""
+"""The number of a record in its journal."""
 Size = Annotated[int, Query(ge=0, lt=1 << 53)]
-"""Of the log at an earlier time."""
+"""The size of the log at an earlier time."""
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -52,7 +52,7 @@ def create_app(service: Service) -> ASGIApp:
     app: FastAPI = service.app(ledger.running())
 
     async def refuse(refusal: Denied) -> Response:
-        """Answer; and record what a party that is as it should be does not do."""
+        """Answer with a refusal, and record those that a correct party never causes."""
         caller, now = str(current_peer().id), service.clock()
         before = recorded.get((caller, refusal.reason), -math.inf)
         if refusal.reason in _ALARMING and abs(now - before) >= ALARM_EVERY:  # control: alarms-bounded

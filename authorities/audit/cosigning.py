@@ -1,7 +1,7 @@
 """Asks witnesses to cosign a checkpoint (c2sp.org/tlog-witness): the registry, without which nothing is published.
 
 The others are asked when the registry has signed, so that none of them signs what it refuses.  They have a short time
-and little room, and what they do has no influence on anybody else.
+and little room, and their answers affect no other party.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog
 
 WITHIN = 1.0
-"""Seconds that other witnesses have for a checkpoint: so long the publication of a batch may wait for them."""
+"""Seconds that other witnesses have for a checkpoint: the publication of a batch waits for them at most that long."""
 MAX_COSIGNED = 8_192
 """Bytes of a witness's answer: a line of an Ed25519 key has 1 kB at most, and one of a larger key beside it 5 kB."""
 PAUSE = 60.0
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Cosigners:
-    """The witnesses of a log; calling it has a checkpoint cosigned."""
+    """The witnesses of a log; a call asks them to cosign a checkpoint."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Cosigners:
         return _signature_of(other.key, cosigned)
 
     async def _ask(self, http: httpx.AsyncClient, address: str, growth: Growth) -> tuple[int, str]:
-        """Return status and text of a witness's answer, asked again from where it stands if that is elsewhere."""
+        """Return status and text of a witness's answer; a witness at another size is asked again, from that size."""
         status, text = await self._send(http, address, growth, self._held.get(address, growth.before))
         if status == 409 and (held := int(text)) <= growth.checkpoint.size:
             status, text = await self._send(http, address, growth, held)

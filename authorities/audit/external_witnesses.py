@@ -12,7 +12,7 @@ from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog
 
 MOST_OTHERS = 14
-"""With the ledger and the registry, 16 sign: so many signatures each reader of notes accepts (c2sp.org/signed-note)."""
+"""With the ledger and the registry, 16 sign: as many as each reader of notes accepts (c2sp.org/signed-note)."""
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class WitnessFile:
         self._file, self._state, self._named = file, _file_state(file), read_witnesses(file)
 
     def __call__(self) -> Sequence[ExternalWitness]:
-        """Return them; while the file is not valid, those of before.  Blocks."""
+        """Return the witnesses; while the file is not valid, those of its last valid content.  Blocks."""
         if (state := _file_state(self._file)) != self._state:
             self._state = state
             try:
@@ -55,7 +55,7 @@ class WitnessFile:
 
 
 def _file_state(file: Path) -> tuple[int, ...]:
-    """Return what differs if a file has been written or replaced; nothing if there is none."""
+    """Return a value that changes when a file is written or replaced; nothing if there is no file."""
     try:
         now = file.stat()
     except OSError:

@@ -12,7 +12,7 @@ from zerotrust.tlog.note import MAX_NOTE, Note, parse_note
 
 CHECKPOINT = "checkpoint"
 UNFINISHED = "unfinished"
-"""A file that is being written: in the log's own folder, too, which may be on a file system of its own."""
+"""The name of a file while it is written: one in the log's folder, too, which may be a file system of its own."""
 
 
 class Files:
@@ -28,10 +28,10 @@ class Files:
         except OSError:
             os.close(self._lock)
             raise
-        self._durable = {folder}  # folders that have their names on the disk, as far as is known
+        self._durable = {folder}  # folders whose names are known to be on the disk
 
     def close(self) -> None:
-        """Give the folder back."""
+        """Unlock the folder."""
         with suppress(OSError):
             os.close(self._lock)
 
@@ -41,9 +41,9 @@ class Files:
         return self._folder / "log.key"
 
     def read(self, name: str) -> bytes:
-        """Return a file of the log; the part of a full one, if the partial one that it replaced is asked for.
+        """Return a file of the log; for a partial tile that a full one has replaced, that part of the full one.
 
-        Raises `OSError`, and `InvalidLog` for a full one that is none.
+        Raises `OSError`, and `InvalidLog` for a malformed full one.
         """
         return read_part(lambda file: (self._log / file).read_bytes(), name)
 
@@ -65,14 +65,14 @@ class Files:
         self._write(self._folder / "pending", note)
 
     def publish(self, note: Note) -> None:
-        """Write the checkpoint that everybody reads.  Raises as `_write`."""
+        """Write the published checkpoint.  Raises as `_write`."""
         self._make(self._log)
         self._write(self._log / CHECKPOINT, note)
 
     def prune(self, size: int, added: int) -> None:
         """Remove partial tiles that full ones have replaced since `added` entries ago.  What cannot be removed stays.
 
-        They are only in the way: `read` takes the full one instead.
+        A tile that stays does no harm: `read` takes the full one instead.
         """
         for name in _filled_tiles(size, added):
             folder = self._log / f"{name}.p"
@@ -89,7 +89,7 @@ class Files:
         sync_folder(file.parent)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder, and those above it, with their names on the disk: also one that a crash has left without."""
+        """Make a folder and those above it, and sync their names, which a crash may have left unsynced."""
         if folder in self._durable:
             return
         self._make(folder.parent)

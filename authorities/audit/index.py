@@ -1,7 +1,7 @@
 """Finds leaves of the log by their place in a journal, or by a receipt.
 
-Nothing in it is believed: what it finds is read from the log again.  It is made of the log's files, and made again
-where it is missing, damaged or says what the log does not.
+The index is not trusted: each leaf that it finds is read from the log again.  It is made from the log's files, and made
+again if it is missing, damaged or contradicts the log.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Index(Shielding):
 
     @shielded
     async def find(self, term: Term) -> list[int]:
-        """Return the numbers of the published leaves about this, the latest first; at most `MOST_FOUND`.
+        """Return the numbers of the published leaves with this term, the latest first; at most `MOST_FOUND`.
 
         Raises `OSError` and `InvalidLog` if they cannot be read.
         """
@@ -122,7 +122,7 @@ class Index(Shielding):
         return await asyncio.to_thread(self._proof, leaf, by or self._log.note)
 
     async def close(self) -> None:
-        """Close the index when what was begun has ended."""
+        """Close the index when the calls under way have ended."""
         await self.wait_until_done()
         self._dispose()
 
@@ -141,7 +141,7 @@ class Index(Shielding):
         return decode_bundle(self._log.read(tile_path("entries", index, width)), width)
 
     def _take_bundle(self, size: int) -> bool:
-        """Take in one bundle of what is missing, and return whether nothing is."""
+        """Take in one bundle of the missing leaves, and return whether all are there."""
         with self._open().begin() as connection:
             done = _size(connection)
             if done > size:
@@ -170,7 +170,7 @@ class Index(Shielding):
         if self._engine is None:
             self._engine = create_engine(f"sqlite:///{self._path}")
             event.listen(self._engine, "connect", _sync_seldom)
-            if not inspect(self._engine).has_table(_state.name):  # one that has lost others is damaged
+            if not inspect(self._engine).has_table(_state.name):  # an index that has lost another table is damaged
                 _tables.create_all(self._engine)
         return self._engine
 

@@ -20,13 +20,13 @@ EVERY = 0.4
 """Seconds between two batches, unless the first has `MOST_LINES`: then there is much to catch up with.  So a record is
 published within a second, and the log has few batches."""
 GATHER = 0.1
-"""Seconds for which the first batch after a pause waits for the other parties of the same task: who misses it waits for
+"""Seconds for which the first batch after a pause waits for the other parties of the same task: late parties wait for
 the next one."""
 QUIET = 1.5
-"""Seconds without lines after which the last ones of all are here: an outcome, which waits for another record to be
-written with, waits one second at most (`zerotrust/audit/journal.py` `RIDE_WITHIN`), and is then sent at once."""
+"""Seconds without lines after which the last lines of all are here.  An outcome that waits for another record to be
+written with waits one second at most (`zerotrust/audit/journal.py` `RIDE_WITHIN`), and is then sent at once."""
 LAST = 3.0
-"""Seconds in which quiet has to come: the process is to end."""
+"""Seconds that the end of the process waits at most for `QUIET` seconds without lines."""
 ENDS = LogError("the audit authority ends")
 MOST_WAITING = 16 * MOST_BYTES
 """Bytes of requests that are on their way into the log, of all parties together: 32 MiB."""
@@ -37,7 +37,7 @@ The latter are some 50 calls a second, day and night."""
 OF_A_RECORD = 256
 """Further bytes that each record takes: of its hash, and of its rows in the index."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two attempts to publish, while that fails: doubled from the one to the other."""
+"""Seconds between two attempts to publish, while that fails: doubled from the shortest to the longest."""
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ class _Waiting:
 
 
 class Intake(Shielding):
-    """The way of all journals into one log."""
+    """Takes all journals into one log."""
 
     def __init__(self, ledger: Log, lookup: Lookup, published: Callable[[], None], only: Writers) -> None:
-        """`published` is called after each batch, and at the start; `only`: who alone writes records of a kind."""
+        """`published` is called after each batch, and at the start; `only`: the only writers of a kind of records."""
         super().__init__()
         self._only = only
         self._log, self._lookup, self._was_published = ledger, lookup, published
@@ -130,7 +130,7 @@ class Intake(Shielding):
         return self._came.is_set()
 
     async def run(self) -> None:
-        """Publish what waits, batch by batch, until cancelled; then tell all who still wait that nothing comes."""
+        """Publish the waiting lines, batch by batch, until cancelled; then fail all calls that still wait."""
         try:
             await self._run()
         finally:
@@ -166,9 +166,9 @@ class Intake(Shielding):
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _publish(self) -> int:
-        """Publish a batch of what waits, and tell who waits for it.  Return its lines.
+        """Publish a batch of the waiting lines, and end the calls that wait for it.  Return the number of its lines.
 
-        Raises `LogError`, also to all who wait.
+        Raises `LogError`, also at all calls that wait.
         """
         self._some.clear()
         batch = _first(self._waiting, MAX_BATCH)
@@ -194,7 +194,7 @@ class Intake(Shielding):
 
 
 def _first(waiting: Mapping[str, _Waiting], most: int) -> dict[str, _Waiting]:
-    """Return those that came first and together have at most so many lines."""
+    """Return the earliest ones that together have at most `most` lines."""
     batch, lines = dict[str, _Waiting](), 0
     for service, one in waiting.items():
         lines += len(one.lines)

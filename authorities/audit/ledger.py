@@ -1,4 +1,4 @@
-"""The ledger while it runs: the log with its index, the way into it, and what follows it; and its own journal's way."""
+"""The running ledger: the log with its index, its intake and its followers, and the delivery of its own journal."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Ledger:
-    """The log with its index and the way into it, while the app runs."""
+    """The log with its index and its intake, while the app runs."""
 
     def __init__(self, service: Service) -> None:
         self._service, self._published = service, asyncio.Event()
@@ -66,7 +66,7 @@ class Ledger:
             await outside.aclose()
 
     async def _wait_until_quiet(self) -> None:
-        """Wait for the last records of those who end at the same time, or just have."""
+        """Wait for the last records of the parties that end at the same time, or have just ended."""
         await self.intake.wait_until_quiet()
 
     async def proof(self, of: str, number: int, since: int) -> InLog | None:

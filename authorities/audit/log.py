@@ -1,4 +1,4 @@
-"""The ledger's transparency log: what is published is on the disk, and it has one history, whatever fails meanwhile.
+"""The ledger's transparency log: it is on the disk before it is published, and has one history, whatever fails.
 
 A batch goes through these steps, and each is durable before the next begins:
 
@@ -37,7 +37,7 @@ from zerotrust.tlog.tree import InvalidLog, consistency_proof
 T = TypeVar("T")
 
 MAX_BATCH = 4_096
-"""Lines of one batch: a start looks for partial tiles that were left over among so many entries."""
+"""Lines of one batch: a start looks for left-over partial tiles among as many entries."""
 
 
 class LogError(ZeroTrustError, OSError):
@@ -53,12 +53,12 @@ class Growth:
     """A checkpoint that witnesses are asked to cosign."""
 
     note: Note
-    """As the log signed it."""
+    """The checkpoint as the log signed it."""
     checkpoint: Checkpoint
     before: int
     """The size of the published checkpoint, which a witness has cosigned last unless it missed some."""
     key: VerifierKey
-    """The log's."""
+    """The log's key."""
     files: Files
 
     def since(self, old: int) -> Request:
@@ -197,7 +197,7 @@ class Log(Shielding):
     async def _publish(self) -> None:
         """Have the next checkpoint cosigned, and publish it unless it is published."""
         edge = self._next.edge
-        note = self._next.note or self._sign(edge)  # of an empty log, the registry confirms that it is one
+        note = self._next.note or self._sign(edge)  # of an empty log, the registry confirms that it is empty
         cosigned = await self._cosign(Growth(note, self._checkpoint(edge), self.size, self.key, self._files))
         if edge.size > self.size:
             published = _with_cosignatures(note, cosigned)
@@ -247,7 +247,7 @@ class Log(Shielding):
 
 
 def _with_cosignatures(note: Note, cosigned: Sequence[Signature]) -> Note:
-    """Return a checkpoint with its cosignatures: the registry's alone if no reader took a note with all of them."""
+    """Return a checkpoint with its cosignatures: the registry's alone if all of them are too long for readers."""
     whole = Note(note.text, (*note.signatures, *cosigned))
     if len(str(whole).encode()) > MAX_NOTE:  # control: checkpoint-has-room
         return Note(note.text, (*note.signatures, *cosigned[:1]))

@@ -1,4 +1,4 @@
-"""Checkpoints of the last hours: a proof by one of them says when the log had a leaf, and not when somebody asked.
+"""Keeps checkpoints of the last day: a proof by one of them shows when the log had a leaf, not when it was asked for.
 
 They are in memory.  After a restart, and for older leaves, a proof is by a later checkpoint.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zerotrust.tlog.note import Note
 
 APART = 10.0
-"""Seconds between two checkpoints that are kept: a certificate lives many times as long after a receipt was signed."""
+"""Seconds between two kept checkpoints: a small part of the time that a certificate lives after it signs a receipt."""
 MOST = 8_640
 """Checkpoints that are kept: those of a day, each with less than 1 kB."""
 
@@ -22,7 +22,7 @@ class _Published(NamedTuple):
 
 
 class Recent:
-    """Some of the checkpoints that were published, so that for each leaf one is there that is `APART` later at most."""
+    """Some of the published checkpoints: for each leaf, one that was published at most `APART` later."""
 
     def __init__(self) -> None:
         self._kept = deque[_Published](maxlen=MOST)

@@ -1,13 +1,13 @@
 """Compares the exchanges in the journals with those that the issuer says it made, leaf by leaf of the log.  Pure.
 
-Nothing but the leaves counts, the time included: it is that of the heads by which each batch ends.  So whoever has the
-leaves comes to the same alarms, and a ledger that starts again goes on by reading the last ones.
+Only the leaves count, also for the time: that is in the heads at the end of each batch.  So every reader of the leaves
+comes to the same alarms, and a ledger that starts again reads the last leaves and goes on.
 
-An exchange that the issuer made is explained by the journal of its client.  A journal may come late, so it is waited
-for: until it has a record from later on, or until nothing came for some time.  Longer where the registry's records were
-held up: then the log was away, and parties try again up to half a minute later.
+An exchange that the issuer made is explained by the journal of its client.  A journal may come late, so the comparison
+waits: until it has a later record, or until nothing came for some time.  It waits longer if the registry's records were
+held up: then the log was away, and parties try again within half a minute.
 
-Each party has its own place in memory, and its own number of alarms a minute: what one invents accuses no other, and
+Each party has its own place in memory, and its own number of alarms a minute: an invention of one accuses no other, and
 hides no alarm about another.  A time in a record counts as no later than the batch in which it came.
 """
 
@@ -23,21 +23,21 @@ from zerotrust.authority.leaf import Heads, leaf_of
 from zerotrust.limits.bounded import Bounded
 
 LATER = 12 * MICROSECONDS
-"""After an exchange, its client's journal has it for certain: a client waits 10 s for the issuer's answer."""
+"""Microseconds after which a journal has its exchange for certain: a client waits 10 s for the issuer's answer."""
 SILENT = 15 * MICROSECONDS
-"""For which a journal may have no record from later on: the client waits 10 s, and is delivered within a second."""
+"""Microseconds for which a journal may have no later record: its client waits 10 s, and delivers within a second."""
 AFTER_A_PAUSE = 45 * MICROSECONDS
-"""The same after the log was away: parties try again within 30 s (`zerotrust/audit/delivery.py`)."""
+"""`SILENT` after the log was away: parties try again within 30 s (`zerotrust/audit/delivery.py`)."""
 HELD_UP = 8 * MICROSECONDS
-"""By which a record of the registry comes late if the log was away.  Others could say anything of their time."""
+"""Microseconds of delay of a registry's record that show that the log was away.  Other parties could write any time."""
 ISSUER_LATE = 10 * MICROSECONDS
-"""For which the issuer's event of an exchange may come late."""
+"""Microseconds by which the issuer's event of an exchange may come late."""
 MOST = 10_000
 """Exchanges of one party that are waited for, of each kind: an issuer makes a hundred a second."""
 MOST_KINDS, MOST_ATTEMPTS = 1_000, 100
-"""Of exchanges of one party without a known end: audiences with a user, and exchanges of each of these pairs."""
+"""For exchanges of one party without a known end: pairs of audience and user, and exchanges of each pair."""
 IN_FULL = 10
-"""Alarms of one cause about one party that are told one by one within a minute; those beyond are only counted."""
+"""Alarms of one cause about one party that are recorded one by one within a minute; further ones are only counted."""
 MINUTE = 60 * MICROSECONDS
 COUNTED = sanitize("alarm")
 """The operation in the count of alarms (`Repeated`)."""
@@ -46,11 +46,11 @@ LONGEST = 200
 """Characters of a name that an issuer gives: an exchange of a longer one is not compared."""
 
 _ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST}}}")
-"""An id that an alarm can name: what an exchange calls the token may be any text (`zerotrust/audit/event_types.py`)."""
+"""An id that an alarm can name: an exchange may name its token by any text (`zerotrust/audit/event_types.py`)."""
 _TOLD = re.compile(rb'"type":"(?:issued|exchange)"')
 _RAISED = re.compile(rb'"type":"(?:alarm|counts)"')
 _WHEN = re.compile(rb'"schema":1,"service":"(spiffe://[\w./-]+)","time":([0-9]+)')
-"""No other text of a record can be this, for a quotation mark within a string is escaped."""
+"""Matches nothing else in a record, because a quotation mark within a string is escaped."""
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class _Awaited:
 
 @dataclass(slots=True)
 class _Party:
-    """What is remembered of one party, the client of its exchanges."""
+    """The state of one party, the client of its exchanges."""
 
     awaited: Bounded[str, _Awaited] = field(default_factory=lambda: Bounded(MOST))
     """What the issuer says that it made."""
@@ -86,10 +86,10 @@ class _Party:
     latest: int = 0
     """The latest time in its journal."""
     alarms: Counter[AlarmCause] = field(default_factory=Counter)
-    """How many there were in this minute."""
+    """The number of its alarms in this minute, by cause."""
 
     def believe_nothing_later(self, now: int) -> None:
-        """Take each time in its records for no later than `now`, when they had all come."""
+        """Move the times in its records that are after `now` back to it: they had all come by then."""
         self.latest = min(self.latest, now)
         for made in self.journalled.values():
             made.at = min(made.at, now)
@@ -103,11 +103,11 @@ class Reconciliation:
     def __init__(self, registry: str, ledger: str, *, whole: bool = True) -> None:
         """`registry`, `ledger`: the SPIFFE IDs of the parties whose journals have what the issuer says, and the alarms.
 
-        `whole`: it takes all leaves from the first one.  Otherwise what may have its counterpart before is left out.
+        `whole`: it takes all leaves from the first one.  Otherwise it leaves out what may have an earlier counterpart.
         """
         self._registry, self._ledger, self._whole = registry, ledger, whole
         self._parties = defaultdict[str, _Party](_Party)
-        """By SPIFFE ID: each has a journal, or is a client of the issuer, and nobody adds one by a record."""
+        """By SPIFFE ID: each has a journal, or is a client of the issuer; no record can add another one."""
         self._oldest: int | None = None
         """The earliest time of the registry's records in this batch."""
         self._until = self._patient_until = self._left_out = self._minute = 0
@@ -137,7 +137,7 @@ class Reconciliation:
             yield alarm
 
     def take(self, leaf: bytes) -> list[Alarm | Counts]:
-        """Take the next leaf; return new alarms, if it ends a batch.  Raises `ValueError` for no leaf of a ledger."""
+        """Take the next leaf; return new alarms, if it ends a batch.  Raises `ValueError` if it is none."""
         if not _TOLD.search(leaf) and (when := _WHEN.search(leaf)):
             self._note_time(when[1].decode(), int(when[2]))
             return []
@@ -222,7 +222,7 @@ class Reconciliation:
                 yield Alarm(cause="unknown", party=party_id, token_id=name, at=made.at, subject=made.subject)
 
     def _judge(self, awaited: _Awaited, party: _Party, now: int) -> tuple[bool, AlarmCause | None]:
-        """Return whether a token need not be waited for any longer, and what there is to say of it."""
+        """Return whether the wait for a token is over, and the cause of an alarm about it, if any."""
         token = awaited.token
         if _explains(party, token):
             return True, "explained" if awaited.silent else None
@@ -235,7 +235,7 @@ class Reconciliation:
 
 
 def _explains(party: _Party, token: IssuedToken) -> bool:
-    """Return whether the journal of the token's client has its exchange, and take that as explained.
+    """Return whether the journal of the token's client has its exchange; that exchange explains no other token.
 
     An exchange whose answer was lost has no token in the journal; it explains one token of the same audience and user.
     """

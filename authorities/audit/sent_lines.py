@@ -17,11 +17,11 @@ Known = Callable[[int], Awaitable[bytes | None]]
 """Returns the line of this journal in the log, by its number; None if it is not found there."""
 
 Writers = Mapping[type[Data], Collection[str]]
-"""Who alone writes records of a kind: their SPIFFE IDs.  Everybody writes those of another kind."""
+"""The only writers of a kind of records, by SPIFFE ID.  Every party may write the other kinds."""
 
 
 def writers(registry: Registry) -> Writers:
-    """Return who alone writes what the authorities say: the alarms, what Keycloak has issued, and changes.  Pure."""
+    """Return the only writers of the authorities' records: alarms, Keycloak's issued tokens, and changes.  Pure."""
     own = registry.authorities
     changing = {registry.id(own.registry), registry.id(own.policy)}
     return {Alarm: {registry.id(own.audit)}, Issued: {registry.id(own.registry)}, RegistryChange: changing}
@@ -39,7 +39,7 @@ class SentLines(NamedTuple):
 def parse_lines(body: bytes, service: str, only: Writers) -> SentLines:
     """Return the lines of a request, each a record of this service that continues the one before.  Pure.
 
-    `only`: who alone writes records of a kind.
+    `only`: the only writers of a kind of records.
 
     Raises `Denied`: `journal_malformed` and `journal_of_another`.
     """
@@ -86,8 +86,8 @@ def _check_author(line: bytes, service: str, only: Writers) -> None:
 async def new_lines(given: SentLines, there: Link, known: Known) -> Sequence[bytes]:
     """Return the lines that the log does not have yet; `there`: where it stands with the journal.
 
-    Raises `Denied`: `journal_elsewhere`, with where the log stands; and `journal_changed` if a line that the log has is
-    another now.
+    Raises `Denied`: `journal_elsewhere`, with where the log stands; and `journal_changed` if a line differs from that
+    in the log.
     """
     before, lines, _ = given
     if before.records > there.records:
@@ -106,9 +106,9 @@ async def new_lines(given: SentLines, there: Link, known: Known) -> Sequence[byt
 
 
 async def _first_changed(lines: Sequence[bytes], before: Link, known: Known) -> int:
-    """Return which of these lines is the first that is another in the log, from 1; 0 if it is one before them.
+    """Return the number, from 1, of the first of these lines that differs from the log; 0 if an earlier line does.
 
-    A line that is the same names all before it, so that a few are looked up.  One that is not found counts as the same.
+    A line that is the same vouches for all before it, for a binary search.  One that is not found counts as the same.
     """
     if not lines:
         return 0

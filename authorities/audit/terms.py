@@ -1,4 +1,4 @@
-"""By what a leaf of the log is searched for: its place in its journal, and the receipt that it names.  Pure."""
+"""The search terms of a leaf of the log: its place in its journal, and the receipt that it names.  Pure."""
 
 import re
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ _RECEIPT = re.compile(
 
 
 class Term(NamedTuple):
-    """What a leaf is searched for by."""
+    """One search term of a leaf."""
 
     kind: Literal["record", "receipt"]
     value: str
@@ -25,14 +25,14 @@ def record_term(service: str, number: int) -> Term:
 
 
 def receipt_term(service: str, sha256: str) -> Term:
-    """Return the term of a receipt that a service says it gave: whatever others name, its own is found."""
+    """Return the term of a receipt that a service says it gave: a record of another service does not match."""
     return Term("receipt", f"{service} {sha256}")
 
 
 def terms_of(entry: bytes) -> frozenset[Term]:
-    """Return the terms of a leaf; nothing for the heads of journals, and for what is no leaf.
+    """Return the terms of a leaf; nothing for the heads of journals, and for a line that is no leaf.
 
-    Whoever adds a leaf has parsed it (`sent_lines.py`), so that this need not: a log has millions.
+    The intake has parsed each leaf (`sent_lines.py`), so this does not: a log has millions.
     """
     try:
         leaf = outline(entry)

@@ -1,1 +1,1 @@
-"""The policy authority: the rules, what they have to pass before they are published, and how others ask them."""
+"""The policy authority: the rules, the checks before they are published, and the API by which others ask them."""

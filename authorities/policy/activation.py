@@ -15,7 +15,7 @@ from zerotrust.registry.model import Registry
 from zerotrust.shielded import Shielding, shielded
 
 MOST_PROBLEMS = 50
-"""Problems that are told of one content; a person corrects these first."""
+"""Problems that are reported of one content; a person corrects these first."""
 
 LONGEST_PROBLEM = 500
 """Characters of a problem: a name in it can be as long as a policy."""
@@ -26,7 +26,7 @@ Publish = Callable[[Version], Awaitable[None]]
 It raises `Denied`: with a status below 500 if the registry refuses it, otherwise if the registry does not answer."""
 
 Record = Callable[[Summary], Awaitable[object]]
-"""Returns when that is on the disk.  Raises `Denied`."""
+"""Records a version; returns when that is on the disk.  Raises `Denied`."""
 
 
 class PolicyActivation(Shielding):
@@ -35,8 +35,8 @@ class PolicyActivation(Shielding):
     def __init__(
         self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record, state: Record
     ) -> None:
-        """`registry`: returns the one in force; `record`: writes down that an operator puts a version into force;
-        `state`: writes down that it is, and no newer one.
+        """`registry` returns the one in force; `record` records that an operator puts a version into force; `state`
+        records that the version is in force, and no newer one.
         """
         super().__init__()
         self.versions, self._publish, self._registry, self._record = versions, publish, registry, record
@@ -44,7 +44,7 @@ class PolicyActivation(Shielding):
         self._turn = asyncio.Lock()
 
     async def test(self, content: Content) -> dict[str, Any]:
-        """Return what is wrong with a content, and what differs from the version in force.  Nothing is kept."""
+        """Return the problems of a content, and its differences from the version in force.  Nothing is kept."""
         active = self.versions.active
         problems, further = await asyncio.to_thread(self._problems, content)
         differing = await asyncio.to_thread(differences.describe, active.content, content, self._registry())
@@ -76,7 +76,7 @@ class PolicyActivation(Shielding):
             return version.summary
 
     async def rollback(self, number: int, *, by: str, why: str, after: int | None = None) -> Summary:
-        """Put the content of an older version into force, as a new one.  `after`, and what it raises: as `activate`."""
+        """Put the content of an older version into force, as a new one.  `after` and errors: as for `activate`."""
         content = (await get_version(self.versions, number)).content
         return await self.activate(content, by=by, why=why, after=after, of=number)
 
@@ -104,6 +104,6 @@ class PolicyActivation(Shielding):
 
 
 def limit_problems(problems: list[str]) -> tuple[list[str], int]:
-    """Return as many problems, and as much of each, as anybody is told; and how many more there are."""
+    """Return the first problems, each cut to `LONGEST_PROBLEM`, and the number of the others."""
     first = problems[:MOST_PROBLEMS]
     return [cut(one, LONGEST_PROBLEM) for one in first], len(problems) - len(first)

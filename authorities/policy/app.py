@@ -33,7 +33,7 @@ ROUTES: Routes = {("GET", "/health"): Public(), **OF_OPERATORS, **OF_AUTHZEN}
 
 
 def create_app(service: Service, versions: Versions, on_renewal: Callable[[Callable[[Svid], None]], None]) -> ASGIApp:
-    """Return the policy authority, guarded.  `on_renewal` registers what is called with each new SVID."""
+    """Return the policy authority, guarded.  `on_renewal` registers a function that gets each new SVID."""
     registry = service.registry
     publisher = Publisher(
         registry.address(registry.authorities.registry),
@@ -52,7 +52,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
     )
 
     async def state() -> None:
-        """State again and again which version is in force: a start looks for that in what is left of the journal."""
+        """State again and again which version is in force: a start reads that in the rest of the journal."""
         stated = -STATED_EVERY
         while True:
             if service.journal.link.records - stated >= STATED_EVERY:

@@ -13,7 +13,7 @@ from zerotrust.limits.strict_json import strict_object
 
 JSON = "application/json"
 MAX_EVALUATIONS = 100
-"""Questions in one request.  A page that shows what somebody may do asks a screenful."""
+"""Questions in one request.  A page that shows a user's permissions asks a screenful."""
 LONGEST_TEXT = 256
 """Characters of each text that decides: identifiers, names and attributes.  They have some dozen."""
 EXECUTE_ALL, DENY_FIRST, PERMIT_FIRST = "execute_all", "deny_on_first_deny", "permit_on_first_permit"

@@ -1,6 +1,6 @@
 """Answers the AuthZEN Authorization API 1.0: evaluation, evaluations, metadata.  Pure.
 
-Who decides is given: a `DecisionPoint`.  Search is not offered, so the metadata do not name it.
+The caller passes the `DecisionPoint`.  Search is not offered, so the metadata do not name it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,11 +19,11 @@ from authorities.policy.authzen import (
 from zerotrust.authority.authzen import EVALUATION, EVALUATIONS
 
 METADATA = "/.well-known/authzen-configuration"
-"""Its path, below the authority's address (section 10.1)."""
+"""The path of the metadata, below the authority's address (section 10.1)."""
 
 
 Turn = Callable[[], Awaitable[None]]
-"""Returns when the next one of several questions may be decided, for each takes a moment in which nothing else runs."""
+"""Returns when the next one of several questions may be decided: nothing else runs while one is decided."""
 
 
 class Answer(NamedTuple):
@@ -38,14 +38,14 @@ class Answer(NamedTuple):
 
 
 class DecisionPoint(Protocol):
-    """Whoever decides."""
+    """Decides questions."""
 
     def decide(self, question: Question) -> Answer:
-        """Decide a question.  It answers no to whatever it does not know, and never fails."""
+        """Decide a question.  It answers no to a question that it does not understand, and never fails."""
 
 
 class Response(NamedTuple):
-    """What goes back over HTTP."""
+    """An HTTP response."""
 
     status: int
     body: dict[str, Any] | str

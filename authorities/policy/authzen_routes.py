@@ -1,6 +1,6 @@
 """Serves the AuthZEN API to workloads, by their certificates.  `authzen_api.py` answers; here is HTTP only.
 
-An admitted call is not recorded: whoever enforces the answer has the decision in its own journal.
+An admitted call is not recorded: the enforcement point has the decision in its own journal.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ _NO_STORE = {"cache-control": "no-store"}
 def add_authzen_routes(app: FastAPI, point: Callable[[], DecisionPoint], address: str) -> None:
     """Add the routes of `ROUTES` to an app.
 
-    `point` returns who decides now; if nobody can, it raises `Denied`.  `address`: this party's, as others call it.
+    `point` returns the decision point, or raises `Denied`.  `address`: this party's, as others call it.
     The questions of a batch are decided by turns, so that no caller's batches hold up what else this party does.
     """
 

@@ -1,4 +1,4 @@
-"""Callers without a token, and the calls that the registry allows: to ask the policies about.  Pure."""
+"""Makes callers without a token, and lists the calls that the registry allows, for policy questions.  Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -16,7 +16,7 @@ def caller(
 ) -> Principal:
     """Return the principal that a verified token of such a caller would give.  Only the policies may be asked with it.
 
-    `party`: the identifier of who calls; `actors`: who acts for the user, the current one first.
+    `party`: the identifier of the caller; `actors`: the parties that act for the user, the current one first.
     """
     return Principal(
         subject=subject,

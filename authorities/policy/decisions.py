@@ -17,7 +17,7 @@ from zerotrust.registry.model import Registry
 
 T = TypeVar("T")
 FILE = "decisions.md"
-"""Its name, in the folder of the policies."""
+"""The table's file, in the folder of the policies."""
 MAX_TABLE = 256 * 1024
 """Bytes: about 2,000 rows."""
 MOST_ROWS = 2_000
@@ -32,7 +32,7 @@ APIS = "user", "agent", "scopes", "asks for", "at", "answer", "by", "because"
 ACCESS = "user", "agent", "scopes", "does", "document", "answer", "by", "because"
 _SIGNS = "_ .,:;/'>*@+-"
 _PLAIN = re.compile(rf"[\w{_SIGNS}]*", re.ASCII)
-"""What a cell may have, but for the reason in words: nothing that a page shows as something else."""
+"""The text of a cell, except the reason in words: no sign that a page shows as something else."""
 _SEPARATES = re.compile(r"\|( *:?-+:? *\|)+")
 
 
@@ -51,7 +51,7 @@ class Row:
     line: int
     who: Principal
     action: str
-    """The scope that is asked for, or what is done with the document."""
+    """The scope that is asked for, or the action on the document."""
     at: str | Resource
     """The identifier of the party that is called, or the document."""
     allowed: bool
@@ -67,7 +67,7 @@ class Row:
         return engine.decide(self.who, self.action, self.at)
 
     def words(self, registry: Registry) -> tuple[str, str, str, str, str]:
-        """Return the question as the table has it: user, agent, scopes, what is asked for, and at what."""
+        """Return the question as the table has it: user, agent, scopes, action, and party or document."""
         names = {registry.id(name): name for name in registry.parties}
         chain = [names.get(actor, actor) for actor in reversed(self.who.actors)]
         through = " > ".join(chain) or names.get(self.who.party, self.who.party)
@@ -75,7 +75,7 @@ class Row:
         return self.who.subject, through, " ".join(sorted(self.who.scopes)), self.action, at
 
     def differs(self, decision: Decision) -> str:
-        """Return what an answer says that the row does not, or nothing."""
+        """Return how a decision differs from the row, or nothing."""
         found = ", ".join(decision.rules) if decision.allowed else str(decision.reason)
         if (decision.allowed, found) == (self.allowed, self.by):
             return ""
@@ -89,7 +89,7 @@ class _Reader:
     documents: dict[str, Resource] = field(default_factory=dict)
 
     def row(self, line: int, header: tuple[str, ...], cells: list[str]) -> Row | None:
-        """Take a person or a document; return a question."""
+        """Return a question; note a person or a document, and return None."""
         if len(cells) != len(header):
             expected = " | ".join(header) or "first a heading, such as: " + " | ".join(PEOPLE)
             raise ValueError(f"{len(cells)} cells, expected {expected}")
@@ -173,10 +173,10 @@ def _look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def _cells(line: str) -> list[str]:
-    """Return the cells of a line of a table; of a line that is none, or only separates, nothing.
+    """Return the cells of a row of a table; nothing for a separator, and for a line that is no row.
 
-    What people see as a row is one here: a line without a bar at its begin or end is a row for Markdown, and what is in
-    HTML is shown otherwise, or not at all.
+    Raises `ValueError` for a line that people would read otherwise.  Without a bar at its begin or end, it is a row for
+    Markdown, and HTML is shown otherwise, or not at all.
     """
     if "<" in (line := line.rstrip(" ")):  # control: table-without-html
         raise ValueError("HTML is not read: remove the `<`")

@@ -1,4 +1,4 @@
-"""What differs between two versions of the policies: the answers that change.  Pure."""
+"""Compares two versions of the policies by the answers that change.  Pure."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 
 MOST_ANSWERS = 200
-"""Changed answers that are told; more of them would be another table."""
+"""Changed answers that are reported; with more, it would be another table."""
 LONGEST_SAID = 200
 """Characters of one answer: many rules can give it."""
 
@@ -33,9 +33,9 @@ class Changed(NamedTuple):
 def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
     """Return the questions of both decision tables that get another answer, or the same from other rules.
 
-    First what is permitted now, then what is not any more, then where only rules or reasons are others; of each, first
-    what the old table asks, for whoever wrote the new one may have put much before what matters.
-    Raises `PolicyError` if one of the two does not fit this registry.
+    Newly permitted questions come first, then newly refused ones, then those with only other rules or reasons.  Of
+    each, the old table's come first: the author of the new one may have put many rows before those that matter.  Raises
+    `PolicyError` if one of the two does not fit this registry.
     """
     before, after = policy_of(old.document, registry), policy_of(new.document, registry)
     found = dict[Changed, tuple[bool, bool]]()
@@ -48,8 +48,8 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
 
 
 def describe(old: Content, new: Content, registry: Registry) -> dict[str, Any]:
-    """Return `same`, whether all files are; `answers`, or None if one does not fit this registry; and how many `more`
-    there are.
+    """Return `same`: whether all files are the same; `answers`: the changed ones, or None if a version does not fit
+    this registry; `more`: the number of further ones.
     """
     try:
         changed = [one._asdict() for one in answers(old, new, registry)]  # fails for what may not be parsed
@@ -59,7 +59,7 @@ def describe(old: Content, new: Content, registry: Registry) -> dict[str, Any]:
 
 
 def _rows(content: Content, registry: Registry) -> Iterator[Row]:
-    """Yield the questions of a table; none if it does not fit this registry, which is told elsewhere."""
+    """Yield the questions of a table; none if it does not fit this registry, which `fit.problems` reports."""
     try:
         yield from read_rows(content.table, registry)
     except TableError:

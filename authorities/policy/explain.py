@@ -1,6 +1,6 @@
 """Says why the policies refuse: which rules came nearest, and what each of them missed.  Pure.
 
-Each condition of a rule is asked by itself, by the same engine.  A condition that cannot be evaluated is missed.
+The same engine evaluates each condition of a rule by itself.  A condition that cannot be evaluated counts as missed.
 """
 
 import json
@@ -44,7 +44,7 @@ MISSED = {
     'resource.state == "draft"': "the document is not a draft",
     'resource.state == "published"': "the document is not published",
 }
-"""Conditions, as rules have them, and in words what is the matter where one does not hold."""
+"""Conditions, as rules have them, each with the explanation if it does not hold."""
 
 
 class Near(NamedTuple):
@@ -71,7 +71,7 @@ class Explanations:
         return policy_of(self._document.model_copy(update={"policies": text}), self._registry)
 
     def _conditions_of(self, rule: Rule, policy: dict[str, Any]) -> list[tuple[str, CedarPolicy]]:
-        """Return each condition of a rule in words, and by itself: made once it is asked, for each takes 10 ms."""
+        """Return each condition of a rule in words, with its own engine: made on demand, because each takes 10 ms."""
         if rule.place not in self._conditions:
             self._conditions[rule.place] = [(in_words(one), self._build(policy, one)) for one in _conditions(policy)]
         return self._conditions[rule.place]
@@ -81,7 +81,7 @@ class Explanations:
 
         `at`: the identifier of the party that is called, or the document.  Raises as `__init__`.
         """
-        # An engine refuses an API without its scope before any rule is asked; the other conditions are to be told, too.
+        # An engine refuses a call without its scope before any rule; here the other conditions are to be named, too.
         without_scope = isinstance(at, str) and action not in who.scopes
         lacking = (f"the token does not have the scope {action}",) if without_scope else ()
         asking = replace(who, scopes=who.scopes | {action}) if without_scope else who
@@ -100,7 +100,7 @@ class Explanations:
 
 
 def in_words(condition: Any) -> str:
-    """Return what is the matter if a condition does not hold; of a condition without words, its Cedar."""
+    """Return the explanation if a condition does not hold; for a condition without one, its Cedar."""
     return _words().get(json.dumps(condition, sort_keys=True), "a condition does not hold: " + _cedar(condition))
 
 

@@ -1,6 +1,6 @@
-"""What policies have to pass before they are published.  Each function returns what is wrong, in words.
+"""Checks policies before they are published.  Each function returns the problems, in words.
 
-Pure, but for the subjects of operators, which nobody may know before.
+Pure, except for the random subjects of operators, which no rule can name.
 """
 
 import re
@@ -23,11 +23,11 @@ from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 
 ADMIN, POLICIES = DOORS = "registry.admin", "policy.admin"
-"""The scopes of the doors that are for people, never for whoever acts for them: those of the two authorities."""
+"""The scopes of the two authorities for operators: for people, never for a party that acts for them."""
 REPLACE = "document.replace"
-"""What only people may do with a document that is published."""
+"""The action on a published document that only people may take."""
 SUBJECTS = 3
-"""Operators in whose name it is asked whether they keep their door."""
+"""Unknown operators for whom `of_operators` asks the policies."""
 NEEDS = "it needs the condition `!context.delegated`"
 IN_PERSON = pst.UnaryOp("not", pst.GetAttr(pst.Var("context"), "delegated"))
 STATE = pst.GetAttr(pst.Var("resource"), "state")
@@ -73,9 +73,9 @@ def problems(content: Content, registry: Registry, operators: Collection[str] = 
 
 
 def of_files(files: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the place of each rule, and why files are refused: each has to be Cedar alone.
+    """Return the place of each rule, and why files are refused: each has to be Cedar by itself.
 
-    Then it ends outside of texts and comments, and the files have the same rules one by one as in one text.
+    Then no file ends within a text or comment, so the files have the same rules one by one as in one text.
     """
     places, refused = list[str](), list[str]()
     for name in sorted(files):
@@ -107,7 +107,7 @@ def of_schema(schema: str) -> Iterator[str]:
 
 
 def of_rules(rules: Sequence[Rule], registry: Registry) -> Iterator[str]:
-    """Yield what is wrong with the form of the rules, and what they name that the registry does not know."""
+    """Yield the errors in the form of the rules, and the names in them that the registry does not know."""
     for rule in rules:
         name = rule.place
         if not _ID.fullmatch(rule.id):
@@ -138,7 +138,7 @@ def _no_actions(rule: Rule) -> list[str]:
 
 
 def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
-    """Yield each row of the decision table that is decided otherwise.  A table of one answer alone is none."""
+    """Yield each row of the decision table that is decided otherwise.  A table needs rows with yes and rows with no."""
     if {row.allowed for row in table} != {True, False}:
         yield f"{FILE} needs rows with yes and rows with no"
     asked = [(row, row.ask(engine)) for row in table]
@@ -149,7 +149,7 @@ def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
 
 
 def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
-    """Say if the policies refuse every call that the registry allows: nobody could work, nor undo that."""
+    """Yield a problem if the policies refuse every call that the registry allows: then no operator could undo that."""
     groups = {registry.departments[0], OPERATORS}
     if not any(
         engine.decide(caller(registry.id(name), actors=actors, scopes={scope}, groups=groups), scope, registry.id(at))
@@ -160,9 +160,9 @@ def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
 
 
 def of_operators(engine: CedarPolicy, registry: Registry, known: Collection[str] = ()) -> Iterator[str]:
-    """Say if an operator could not roll these policies back any more: whoever signs in may not use `policy.admin`.
+    """Yield a problem if an operator could not use `policy.admin` any more, and so could not roll these policies back.
 
-    Asks for `known` operators, and for some whom no rule can know by name, in each department, in all, and in none.
+    It asks for `known` operators, and for some that no rule can name: in each department, in all, and in none.
     """
     subjects = [*(str(uuid4()) for _ in range(SUBJECTS)), *known]
     every = registry.departments
@@ -179,10 +179,10 @@ def of_operators(engine: CedarPolicy, registry: Registry, known: Collection[str]
 
 
 def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule]) -> Iterator[str]:
-    """Yield each rule by which whoever acts for a user might do what only people may.
+    """Yield each rule that might permit to a party that acts for a user what only people may do.
 
-    Such a rule needs a condition that excludes it, beside its others and not within one: whatever else the rule says,
-    it then never speaks for a delegated caller.
+    Such a rule needs a condition that excludes delegated callers, beside its others and not within one: then it never
+    permits to one, whatever else it says.
     """
     known = {"department": "", "state": "published", "owner": "", "classification": ""}
     published = Resource("Document", "", tuple(known.items()))
@@ -202,7 +202,7 @@ def of_people(document: PolicyDocument, registry: Registry, rules: Sequence[Rule
 
 
 def _unpublished(condition: pst.Expr) -> bool:
-    """Whether a condition compares the document's state with another one than `published`."""
+    """Return whether a condition demands another state of the document than `published`."""
     if not isinstance(condition, pst.BinaryOp) or condition.op != "eq":
         return False
     sides = {condition.left, condition.right}

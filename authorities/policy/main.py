@@ -1,6 +1,6 @@
-"""The policy authority as a process: it decides by its own policies, and tells them to everybody else.
+"""The policy authority as a process: it decides by its own policies, and publishes them for all parties.
 
-It follows the registry's feed as all parties do, but for the policies: the registry has these from here.
+It follows the registry's feed as all parties do, except for the policies, which the registry gets from here.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ class PolicySettings(Settings):
     """The further settings of the policy authority."""
 
     policies: Path
-    """The folder of the policies, `*.cedar`, of `schema.cedarschema` and of `decisions.md`: of the first version.
+    """The folder with the first version: `*.cedar`, `schema.cedarschema` and `decisions.md`.
 
-    Read if no version that is on record is kept; after that, versions are activated by operators.
+    It is read if no version that is on record is kept; after that, operators activate versions.
     """
 
 

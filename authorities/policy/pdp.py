@@ -1,11 +1,11 @@
 """Answers AuthZEN questions as the services decide: the same policies, by the same engine.  Pure.
 
-What a question to it has to say, beside its action (a scope, or what is done with a document):
+Besides its action (a scope, or an action on a document), a question has to have:
 
     subject   type `user`, the user's id, and in `properties` the `groups`
-    resource  type `Party` with the identifier of who is called; or type `Document` with its attributes in `properties`
+    resource  type `Party` with the identifier of the callee; or type `Document` with its attributes in `properties`
     context   `agent`, the identifier of the party that presents the token; `scopes`, those of the token; and `actors`,
-              who acts for the user, the current one first; none if the user's own client calls
+              the parties that act for the user, the current one first; none if the user's client calls
 
 The subject is the user and the agent is in the context, as in AuthZEN's profile for MCP (COAZ, a draft of 2026).
 """
@@ -35,7 +35,7 @@ class ServicePoint:
     """Decides with one version of the policies."""
 
     def __init__(self, engine: CedarPolicy, name: str) -> None:
-        """`name`: what records call this version."""
+        """`name`: the version's name in records."""
         self._engine, self._name = engine, name
 
     def decide(self, question: Question) -> Answer:
@@ -63,9 +63,9 @@ class PointInForce:
         self._made: tuple[int, Registry, ServicePoint | str] | None = None
 
     def __call__(self) -> ServicePoint:
-        """Return it; it is made anew when version or registry is another one.
+        """Return the point, made anew for another version or registry.
 
-        Raises `Denied` if the version does not fit the registry: then nobody can decide by it.
+        Raises `Denied` if the version does not fit the registry: then no party can decide by it.
         """
         version, registry = self._active(), self._registry()
         if self._made is None or self._made[0] != version.number or self._made[1] is not registry:
@@ -78,7 +78,7 @@ class PointInForce:
 def _point(version: Version, registry: Registry) -> ServicePoint | str:
     """Return the decision point of a version, or why it does not fit the registry."""
     try:
-        # Without a memory: whoever asks makes up each question.
+        # Without a memory: a caller can make up any number of questions.
         return ServicePoint(policy_of(version.content.document, registry, memory=0), version.name)
     except PolicyError as error:
         return str(error)
@@ -92,7 +92,7 @@ def _principal(question: Question) -> Principal | None:
     if question.subject.type != USER or not _is_text(agent) or None in (groups, scopes, actors):
         return None
     if len(actors or ()) > MAX_ACTORS or (actors and actors[0] != agent):
-        return None  # the current actor is who presents the token
+        return None  # the current actor is the party that presents the token
     return caller(agent, subject=question.subject.id, actors=actors or (), scopes=scopes or (), groups=groups or ())
 
 
@@ -105,7 +105,7 @@ def _names(told: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
 
 
 def _are_attributes(properties: Mapping[str, Any]) -> bool:
-    """Tell whether properties are what a policy may read: texts by their names, and no more than `MOST_PROPERTIES`."""
+    """Return whether properties are what a policy may read: texts by their names, and at most `MOST_PROPERTIES`."""
     return len(properties) <= MOST_PROPERTIES and all(map(_is_text, [*properties, *properties.values()]))
 
 

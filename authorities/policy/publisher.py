@@ -16,9 +16,9 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import WorkloadError
 
 PATH = "/policy"
-"""Where the registry takes them."""
+"""The registry's path for the policies."""
 SECONDS_BETWEEN = 15
-"""After success: a registry that has forgotten them gets them again."""
+"""Seconds from a success to the next publication: a registry that has lost the policies gets them again."""
 SECONDS_AFTER_FAILURE = 1
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Publisher:
         if answer.status_code == 204:
             return
         why = f"the registry answers {answer.status_code}: {_refusal_reason(answer)}"
-        if answer.status_code in (409, 422):  # it has judged them; whatever else it answers is not about them
+        if answer.status_code in (409, 422):  # it has judged the policies; no other status is about them
             raise Denied(PolicyReason.POLICY_UNFIT, why, advice=why)
         raise Denied(PolicyReason.REGISTRY_UNAVAILABLE, why)
 
@@ -82,7 +82,7 @@ class Publisher:
                 pass
 
     def _statement(self, version: Version) -> str:
-        """Return the version signed with the current certificate, once for each: the registry knows the text again."""
+        """Return the version, signed once with each certificate, so that the registry recognizes the same text."""
         svid = self._identity()
         if self._signed is None or self._signed[:2] != (version.number, svid.certificate):
             text = sign_bundle(version.number, version.content.document, svid, now=self._clock())

@@ -1,4 +1,4 @@
-"""The refusals that operators ask about: what records tell of who asked for what.  Pure."""
+"""The refusals that operators ask about, with the facts that records have of each.  Pure."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ MOST_VERSIONS = 16
 MOST_NAMES = 100
 """Groups, and as many scopes, of the caller of a decision.  A token has a few."""
 MOST_ATTRIBUTES = 16
-"""Of a resource.  A document has four."""
+"""Attributes of a resource.  A document has four."""
 
 LONGEST_TEXT = 1_000
 """Characters of a name in such a decision.  They have some dozen."""
@@ -25,7 +25,7 @@ Names = Annotated[tuple[Text, ...], Field(max_length=MOST_NAMES)]
 
 
 VersionName = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}-[0-9a-f]{12}$")]
-"""As records have it: the number and the first digits of the digest."""
+"""A version's name in records: its number and the first digits of its digest."""
 
 
 class _Shape(BaseModel):

@@ -26,11 +26,11 @@ class Rule:
     scopes: frozenset[str]
     """The scopes that it names in its conditions."""
     conditions: tuple[pst.Expr, ...]
-    """What has to hold, all of it."""
+    """All conditions; each of them has to hold."""
     entities: frozenset[tuple[str, str]]
     """The parties and documents that it names, as kind and id."""
     place: str
-    """What a problem calls it: its id or its number; with its file where that is known."""
+    """Its name in a problem: its id or its number, with its file if that is known."""
 
     @property
     def unconditional(self) -> str:
@@ -102,7 +102,7 @@ def _scopes(nodes: list[Any]) -> Iterator[str]:
 
 
 def _below(*roots: Any) -> Iterator[Any]:
-    """Yield every node of some trees.  A list of what is left, not recursion: a tree can be deep."""
+    """Yield every node of some trees, without recursion, because a tree can be deep."""
     left = [*roots]
     while left:
         node = left.pop()

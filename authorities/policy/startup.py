@@ -1,4 +1,4 @@
-"""Which policies are in force after a start: those that are on record, tested as at an activation."""
+"""Decides which policies are in force after a start: those on record, tested as at an activation."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def target_of(version: Summary) -> Text:
-    """Return what records call a version."""
+    """Return the version's full name in records."""
     return sanitize(f"policy {version.number} {version.digest}")
 
 
@@ -32,10 +32,10 @@ def versions_on_record(journal: Path) -> frozenset[tuple[int, str]]:
 
     def read() -> Iterator[bytes]:
         for line in lines(journal):
-            yield line  # only once it is known to continue the chain, the next one is asked for
+            yield line  # `last_link` asks for the next one only if this one continues the chain
             if b'"administration"' in line and isinstance(change := event_of(line).data, RegistryChange):
                 for number, digest in _TARGET.findall(change.target):
-                    if change.action == "in_force":  # whatever is newer was withdrawn
+                    if change.action == "in_force":  # all newer ones were withdrawn
                         found.difference_update([one for one in found if one[0] > int(number)])
                     found.add((int(number), digest))
 
@@ -49,10 +49,10 @@ def versions_on_record(journal: Path) -> frozenset[tuple[int, str]]:
 
 
 def begin(versions: Versions, registry: Registry) -> None:
-    """Let the newest version that is on record stay in force, if it is fit; otherwise keep a further one.  Blocks.
+    """Put the newest version on record into force, if it is fit; otherwise what the system was set up with.  Blocks.
 
-    That one has the content of the newest on record, or else what the system was set up with.  Raises `VersionsError`
-    if neither may be published: then nothing is kept, so that the next start reads them anew.
+    It keeps a further version for that, unless the newest kept one is on record and fit.  Raises `VersionsError` if
+    neither may be published: then nothing is kept, so that the next start reads them anew.
     """
     why, active = FIRST, versions.active
     if refused := versions.refused:

@@ -1,4 +1,4 @@
-"""What keeps policies from being read at all: characters by which people would read another text.  Pure."""
+"""Finds the characters for which policies are not read at all: people would read another text than Cedar.  Pure."""
 
 import re
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from zerotrust.authority.visible import visible
 from zerotrust.policy import NO_CODE
 
 KEPT = "\n\t"
-"""What a text may have that is not visible."""
+"""The invisible characters that a text may have."""
 _SPARED = re.compile(rf"(@description\s*\(\s*)?(?:{NO_CODE.pattern})", re.DOTALL)
-"""A comment, a text, or a text that is a description, with what stands before it."""
+"""A comment or a text; of a description, also the annotation before it, as group 1."""
 _FOREIGN = re.compile(r"[^\x00-\x7F]")
 
 
 def check_text(content: Content) -> list[str]:
-    """Return why these policies are not even read, each with its file and line; or nothing."""
+    """Return the problems for which these policies are not even read, each with its file and line."""
     return (
         [*_characters(content)]  # control: policies-printable
         or [*_letters(content)]  # control: policies-ascii
@@ -38,7 +38,7 @@ def _characters(content: Content) -> Iterator[str]:
 def _letters(content: Content) -> Iterator[str]:
     """Yield, for each file, the first letter of a rule or of the schema that may look like another one, as U+0430 an a.
 
-    What people are told of a rule, its description and comments, may be in any language.
+    The description of a rule and comments are for people, and may be in any language.
     """
     for name, text in {**content.policies, SCHEMA: content.cedar_schema}.items():
         if foreign := _FOREIGN.search(_SPARED.sub(_blank_spared, text)):
@@ -47,5 +47,5 @@ def _letters(content: Content) -> Iterator[str]:
 
 
 def _blank_spared(found: re.Match[str]) -> str:
-    """Return what a comment or a text is for `_letters`: a text that is no description stays."""
+    """Return spaces for a comment or a description, and any other text as it is."""
     return " " * len(found[0]) if found[1] or found[0].startswith("/") else found[0]

@@ -1,7 +1,7 @@
 """The versions of the policies, each in a file that never changes; the newest is in force.  Blocks.
 
-A version is on the disk before anybody hears of it.  If that fails, the last one stays in force.  After a restart, the
-newest is in force of those that are on record.
+A version is on the disk before any party hears of it.  If that fails, the last one stays in force.  After a restart,
+the newest version on record is in force.
 """
 
 import logging
@@ -24,11 +24,11 @@ from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 
 MAX_BYTES = 2 * MAX_POLICY + MAX_TABLE
-"""Of all files, in UTF-8.  In JSON, where each takes two at most, an operator's client reads them."""
+"""Bytes of all files, in UTF-8.  An operator's client reads them as JSON, where each takes two at most."""
 KEPT = 200
 """Versions: years of changes.  Each has at most 0.4 MB, so all of them at most 80 MB."""
 MAX_WHY = 200
-"""Characters of what an operator gives as the reason; a record has as many."""
+"""Characters of an operator's reason; a record has as many."""
 LONGEST_NAME = 64
 """Characters of a file's name."""
 
@@ -39,7 +39,7 @@ Why = Annotated[str, StringConstraints(pattern=rf"^[^\x00-\x1f\x7f]{{1,{MAX_WHY}
 FIRST = "the policies that the system was set up with"
 """Why the first version is in force."""
 WITHDRAWN = ".withdrawn"
-"""Ends the name of a version that nobody has taken."""
+"""Ends the file name of a version that was put aside."""
 _NAME = re.compile(r"(\d{6,})\.(json|damaged|withdrawn)")
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Summary(_Shape):
 
     number: Annotated[int, Field(ge=1)]
     digest: Digest
-    """Of the document that services are sent."""
+    """The digest of the document that services are sent."""
     at: float
     """When it was activated, in seconds since the epoch."""
     by: str | None
@@ -95,7 +95,7 @@ class Summary(_Shape):
 
     @property
     def name(self) -> str:
-        """What records call it."""
+        """The version's name in records."""
         return f"{self.number}-{self.digest[:12]}"
 
 
@@ -112,7 +112,7 @@ class Version(Summary):
 
     @property
     def summary(self) -> Summary:
-        """It without its content."""
+        """The version without its content."""
         return Summary(**self.model_dump(exclude={"content"}))
 
 
@@ -157,7 +157,7 @@ class Versions:
         """
         self._folder, self.first, self._clock = folder, first, clock
         self.refused: Summary | None = None
-        """The newest version, if it is kept and not on record: whoever can write a file can write one."""
+        """The newest version, if it is kept and not on record: an intruder may have written it."""
         self._all: dict[int, Summary] = {}
         self._lasting: set[int] = set()
         """Numbers of the versions that are on record, or will be: the others are forgotten first."""
@@ -176,7 +176,7 @@ class Versions:
             raise _unusable_error(self._file(stated))
         self._last = stated
         self._last = max([stated, *aside])  # control: numbers-used-once
-        # Nobody uses numbers up by a file: the registry takes no version further above the one before.
+        # A planted file uses no numbers up: the registry takes no version further above the one before.
         self._last = max(number for number in (self._last, *files) if number < self._last + MAX_STEP)
         self.active = self._in_force(recorded) or self._next(first(), by=None, why=FIRST)
 
@@ -226,9 +226,9 @@ class Versions:
         return version
 
     def withdraw(self, version: Version) -> None:
-        """Put the newest version aside, which nobody has taken; the one before is in force again.
+        """Put the newest version aside, which the registry has not taken; the one before is in force again.
 
-        Its number stays used: somebody may know another version by it.  Raises `VersionsError` if that is impossible.
+        Its number stays used, so that it never names another version.  Raises `VersionsError` if that is impossible.
         """
         before = max(number for number in self._all if number < version.number)
         active, file = self.version(before), self._file(version.number)
@@ -247,11 +247,11 @@ class Versions:
                     older.unlink()
 
     def _in_force(self, recorded: Collection[tuple[int, str]]) -> Version | None:
-        """Return the newest version that is on record; note the newest one, if it is not."""
+        """Return the newest version that is on record; note the newest one, if it is not, in `refused`."""
         for summary in self.all():
             if summary.number in self._lasting:
                 return self.version(summary.number)
-            # Before anything is on record; later it could be planted over what an operator has activated.
+            # Only before anything is on record: later, such a file could be planted over an activated version.
             if not recorded and (version := self.version(summary.number)).content == self.first():
                 self._lasting.add(summary.number)
                 return version

@@ -1,1 +1,1 @@
-"""The registry: who takes part, and everything that is derived from that."""
+"""The registry: publishes the parties, their approvals, the policies and all revocations."""

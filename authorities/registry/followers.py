@@ -18,7 +18,7 @@ class Follower:
 
     def __init__(self) -> None:
         self.begun = False
-        """Whether it gets new lines: it has the state that they change."""
+        """Whether it gets new lines, because it has the state that they change."""
         self.over = False
         self._lines: asyncio.Queue[str] = asyncio.Queue(MAX_BEHIND)  # control: follower-queue-bounded
 

@@ -1,4 +1,4 @@
-"""How operators and attestation suspend and reinstate parties: the rules for the routes of `app.py`."""
+"""Suspends parties for operators and attestation, and reinstates them for operators: the rules for `app.py`."""
 
 import time
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ class Parties:
         """Revoke a party in the registry first, then at the realm.  Return the result of notifying the realm.
 
         Raises `Denied` for the client that operators sign in with and for the policy authority, because no operator
-        could reinstate it: when the policies that it has signed end, nothing is permitted to operators either.
+        could reinstate it.  When the policies that it has signed end, nothing is permitted to operators either.
         """
         party, authorities = self._party(name), self._stream.snapshot.registry.authorities
         if name == authorities.policy or (party and party.starts_chains and self._own in party.may_call):

@@ -31,7 +31,7 @@ KEPT = "policy.json"
 
 
 class Kept(BaseModel):
-    """The last bundle that was taken, and what it was: a later one is not older."""
+    """The last bundle that was taken, with its version and digest: an older one is never taken after it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,7 +67,7 @@ class Policies:
         """The last one that was taken; None before the first."""
 
     def verify(self, text: str, registry: Registry) -> Bundle:
-        """Return the content of a bundle that may be taken: it lives, and no newer one was taken.
+        """Return the content of a bundle that may be taken: its life has not ended, and no newer one was taken.
 
         A version far above the last one is refused: an authority that was compromised once could otherwise leave no
         number for a later version.  Raises `Denied`.
@@ -101,8 +101,8 @@ class Policies:
     def engine(self, bundle: Bundle, registry: Registry) -> PolicyInForce:
         """Return the engine for a bundle, for this party alone.  Raises `PolicyError` if it does not fit.
 
-        Here its life does not end.  There is no newer version anywhere than the last one that was taken here, and
-        operators have to reinstate a policy authority that can sign no more.
+        Here its life does not end: no party has a newer version than the last one that was taken here.  Operators must
+        be able to reinstate a policy authority that can no longer sign.
         """
         return PolicyInForce(policy_of(bundle.document, registry), bundle.name, until=lambda: inf, clock=self._clock)
 

@@ -1,4 +1,4 @@
-"""What the registry publishes, one change at a time: the registry itself, and the policy authority's policies."""
+"""Publishes the registry and the policy authority's policies, one change at a time."""
 
 import asyncio
 import logging
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class Published:
-    """The versions that all parties have, this one included."""
+    """The versions of registry and policies that all parties have, the registry included."""
 
     def __init__(self, service: Service, stream: Stream, read: Callable[[], RegistrySnapshot]) -> None:
         """`read` reads the registry's files again, and raises `RegistryError`.
 
-        Raises `RegistryError` if what was kept of the policies is damaged.
+        Raises `RegistryError` if the kept policies are damaged.
         """
         self._service, self._stream, self._read = service, stream, read
         self._policies = Policies(service.data, lambda: service.workload.svid)
@@ -72,9 +72,9 @@ class Published:
             return bundle if news else None
 
     async def start(self, suspended: str | None) -> None:
-        """Publish the registry, and what was kept of the policies.
+        """Publish the registry, and the kept policies.
 
-        `suspended`: why the policy authority is, or None.  Raises `RegistryError`, also if nobody could reinstate it.
+        `suspended`: why the policy authority is, or None.  Raises `RegistryError`, also if it cannot be reinstated.
         """
         misfit = ""
         try:
@@ -93,7 +93,7 @@ class Published:
                 log.info("the kept policies are not in force: %s", refusal)
 
     def lockout_advice(self, suspended: str | None, misfit: str = "") -> str | None:
-        """Return what to do if nobody can reinstate the policy authority, which is `suspended` for that cause."""
+        """Return what to do if no operator can reinstate the policy authority, which is `suspended` for that cause."""
         if self._policies.current:
             return None
         return _lockout_advice(self._service.registry.authorities.policy, suspended, misfit)
@@ -102,7 +102,7 @@ class Published:
 def _lockout_advice(party: str, cause: str | None, misfit: str = "") -> str | None:
     """Return what to do if the policy authority, `party`, is suspended for that cause; or None, if there is a way out.
 
-    It brings no policies then, and those that were brought before are gone, or do not fit (`misfit` says why).  The
+    A suspended authority brings no policies, and its earlier ones are gone, or do not fit (`misfit` says why).  The
     registry permits nothing by itself, and takes no policies of an authority that may run changed code.
     What Keycloak has suspended, Keycloak reinstates: that needs no policies.
     """

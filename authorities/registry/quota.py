@@ -7,7 +7,7 @@ from collections.abc import Callable
 from zerotrust.revocation_list import RETENTION, Kind, Revocable, Whose, time_of
 
 TOKENS = 20
-"""Revoked tokens of a user, issued to the same client, that have an entry each.  Nobody needs more in ten minutes, and
+"""Revoked tokens of a user, issued to the same client, that have an entry each.  No user needs more in ten minutes, and
 one user must not fill the list that every party holds."""
 SESSIONS = 1000
 """Revoked sessions of a user that have an entry each."""
@@ -26,7 +26,7 @@ class Quota:
     def take(self, kind: Kind, instead: Revocable, *, entries: int) -> bool:
         """Take room for one more entry of this kind; return False if there is none.  `entries`: their number in all.
 
-        `instead` is the time that could be revoked in its place, and names the user whose share counts.
+        `instead` is the time that could be revoked instead, and names the user whose share counts.
         """
         now = self._clock()
         while self._used and next(iter(self._used.values()))[-1] < now - max(RETENTION.values()):

@@ -24,12 +24,12 @@ NOT_FOR_TOKENS = f"{NOT_APPLICABLE}: every party refuses the token and what was 
 
 
 DRIFT = "drift: "
-"""The cause of a suspension for changed code begins with it."""
+"""The prefix of the cause of a suspension for changed code."""
 
 
 def _check_cause(cause: str) -> str:
-    """Refuse a cause that looks like that of a Keycloak event, whose revocations a later event may reinstate, or of
-    drift, after which operators reinstate a party once its files are restored.
+    """Refuse a cause that looks like Keycloak's, whose revocations a later event may reinstate, or like drift, after
+    which operators reinstate a party once its files are restored.
     """
     if cause.strip().casefold().startswith((OURS, DRIFT)):
         raise ValueError(f"begins with {OURS!r} or {DRIFT!r}")
@@ -70,7 +70,7 @@ class OperatorRevocations(Shielding):
         """Revoke, and return the result of notifying the realm.  Raises `Denied` if there is no such user.
 
         `operator` is the caller's user id.  Operators cannot revoke themselves, because the last one could not undo it.
-        So whoever revokes another one stays, and can reinstate.
+        So an operator who revokes another one stays, and can reinstate.
         """
         kind, name = revocation.kind, await self._id(revocation)
         if (kind, name) == ("user", operator):
@@ -81,12 +81,12 @@ class OperatorRevocations(Shielding):
 
     @shielded
     async def _change(self, kind: Kind, name: str, cause: str, operator: str) -> None:
-        """Revoke, unless the operator was revoked meanwhile.  Raises `Denied`.
+        """Revoke, unless the operator has been revoked since.  Raises `Denied`.
 
         Shielded, so that the next one waits until this is on the disk even if this caller is cut off.
         """
         async with self._one_at_a_time:
-            # Two operators who revoke each other at the same moment must not leave nobody.
+            # Of two operators who revoke each other at the same moment, one must stay.
             if ("user", operator) in self._kept.revoked:  # control: revoked-operator-revokes-nobody
                 raise Denied(Reason.REVOKED, f"user {operator}")
             await self._stream.change(kind, name, cause, pending=kind != "token")

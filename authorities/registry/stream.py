@@ -27,14 +27,14 @@ SOURCES = ("attestation", "keycloak")
 """The sources of revocations.  One that was never read counts as read when this machine was started."""
 
 ENDING = 1
-"""Seconds before the end of their life from which policies are not announced: it must not end on its way."""
+"""Seconds before the end of their life in which policies are not announced: they must not end on the way."""
 
 MAX_BATCH = 500
 """Changes that are written and applied at once."""
 CHANGES_IN_A_LINE = 100
 """Changes that one line has: a party needs a few milliseconds for each line."""
 ENTRIES_IN_A_LINE = 1000
-"""Entries of the whole state that one line has: the same."""
+"""Entries of the whole state that one line has: a party needs a few milliseconds for each line."""
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +232,7 @@ class Stream:
         ]
 
     def _current(self) -> dict[LineKind, Document]:
-        """Return the documents to announce: no policies whose life has ended, which nobody could verify any more."""
+        """Return the documents to announce: no policies whose life has ended, which no party could verify any more."""
         lives = self.policy and time.time() < self._policy_until - ENDING
         return {REGISTRY: self.snapshot} | ({POLICY: self.policy} if self.policy and lives else {})
 

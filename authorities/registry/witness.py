@@ -21,7 +21,7 @@ from zerotrust.tlog.tree import InvalidLog
 
 PATH, POLICY_PATH = "/add-checkpoint", "/audit-policy"
 _BEGUN = b"no checkpoint yet\n"
-"""What is kept before the key is made: a key without a file beside it has lost it, and was not made just now."""
+"""The kept file before the first checkpoint.  It is written before the key is made: a key without it has lost it."""
 
 Kept = tuple[VerifierKey, Checkpoint]
 
@@ -107,7 +107,7 @@ class Witness(Shielding):
 
 
 def add_witness_routes(app: FastAPI, witness: Witness) -> None:
-    """Add the door of the ledger, and the policy that everybody may read."""
+    """Add the route for the ledger, and the policy, which is public."""
 
     @app.post(PATH)
     async def add_checkpoint(asked: Request) -> Response:

@@ -1,7 +1,7 @@
-"""The models that may be behind the door: the script, or whatever a Llama Stack (OGX) server offers.
+"""The models behind the inference service: the script, or those of a Llama Stack (OGX) server.
 
-One fact chooses: if the registry says that this service reaches a server `llamastack`, that server is used, and
-otherwise the script.  No agent knows.
+The registry decides: if it says that this service reaches a server `llamastack`, that server is used, and otherwise the
+script.  No agent knows which.
 """
 
 from typing import Protocol
@@ -17,7 +17,7 @@ SERVER = "llamastack"
 
 
 class Backend(Protocol):
-    """What answers conversations."""
+    """Answers conversations."""
 
     async def models(self) -> list[str]:
         """Return the names of its models, the one behind the name `default` first.  Raises `Denied`."""
@@ -36,14 +36,14 @@ class Choice:
         """Raises `ClientMissing` if there is such a server, and its client is not installed."""
         self._service, self._settings = service, settings
         self._script, self._servers = Scripted(), dict[str, Backend]()
-        self.backend()  # what is missing is noticed at the start
+        self.backend()  # a missing client is noticed at the start
 
     def backend(self) -> Backend:
         """Return the backend for a request.  Raises `ClientMissing`."""
         if (origin := self._service.outside.get(SERVER)) is None:
             return self._script
         if origin not in self._servers:
-            # Its client costs half a second and 30 MB, which only who uses it should pay.
+            # Imported only where it is used: its client costs half a second and 30 MB.
             from inference.backends.llama_stack import LlamaStack  # noqa: PLC0415
 
             self._servers = {origin: LlamaStack(self._service, SERVER, origin, self._settings)}

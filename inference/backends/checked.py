@@ -1,7 +1,7 @@
-"""What a model's server may answer.  Anything else is refused, and what is passed on is built anew.  Pure.
+"""Checks the answers of a model's server: refuses a malformed one, and builds anew what is passed on.  Pure.
 
-The server is outside: its client library checks nothing, and a model may say anything.  A bad call of a tool costs
-itself and not the reply: it keeps its place, in a form in which nobody can make it.
+The server is outside: its client library checks nothing, and a model may say anything.  A bad call of a tool does not
+spoil the reply: it keeps its place, in a form in which no agent can make it.
 """
 
 import json
@@ -26,7 +26,7 @@ MAX_TOKENS = 100_000_000
 LONGEST_NAME = 128
 """Characters of a tool's name (MCP 2026-07-28)."""
 NO_NAME = "?"
-"""What no tool has in its name: in place of a name that is none, and of each character that a name cannot have."""
+"""A character that no tool's name has: it replaces each invalid one, a missing name and the end of a long one."""
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -40,7 +40,7 @@ def _name(given: Any) -> str:
 
 def _arguments(given: Any) -> str:
     text = given if isinstance(given, str) else "{}" if given is None else json.dumps(given)  # some send objects
-    return _NOT_UNICODE.sub("\0", text)  # which no JSON has
+    return _NOT_UNICODE.sub("\0", text)  # a character that no JSON has
 
 
 def _id(given: Any) -> str:
@@ -48,7 +48,7 @@ def _id(given: Any) -> str:
 
 
 def _function(given: Any) -> Any:
-    """Return a call of a function, whatever it was."""
+    """Return a call as a call of a function; a call of anything else gets the name `NO_NAME`."""
     if not isinstance(given, dict):
         return {}
     said = {name: value for name, value in given.items() if value is not None}
@@ -137,7 +137,7 @@ def completion(answer: Any) -> Reply:
 
 
 def models(listed: Any, is_name: Callable[[str], object]) -> list[str]:
-    """Return the language models of a list, without those whose name is none.  Raises `ValueError`."""
+    """Return the language models of a list, without those that have no valid name.  Raises `ValueError`."""
     if not isinstance(listed, list) or len(listed) > MAX_LISTED:
         raise ValueError("no list of models")
     found = [_Model.model_validate(_plain(model)) for model in listed]
@@ -156,5 +156,5 @@ def _finish(said: Finish, *, called: bool) -> Finish:
 
 
 def _plain(answer: Any) -> Any:
-    """Return what the client library made of an answer as what it was."""
+    """Return an answer as plain JSON, if the client library has made an object of it."""
     return answer.to_dict(mode="python", warnings=False) if hasattr(answer, "to_dict") else answer

@@ -1,8 +1,7 @@
 """A Llama Stack (OGX) server as a backend, through its own client.
 
-Each call has a token of its own for that server, which the caller's token was exchanged for: it opens one of the
-server's APIs, and ends with the caller's.  Nothing is tried twice, and nothing that the server says is passed on
-unchecked.
+Each call has a token of its own for that server, in exchange for the caller's token.  It is good for one of the
+server's APIs, and ends with the caller's.  No call is repeated, and no answer of the server is passed on unchecked.
 """
 
 import re
@@ -41,7 +40,7 @@ except ModuleNotFoundError as error:
 CHAT, MODELS = "llama.chat", "llama.models"
 """The scopes of the server's two APIs."""
 LASTING = 20
-"""Seconds that a call of the model may take, whatever is left of an earlier call's token: a model on a slow machine
+"""Seconds that a call of the model may take, whatever is left of an earlier call's token.  A model on a slow machine
 needs some, and a token lives for 30."""
 
 NO_DEFAULT = (
@@ -98,7 +97,7 @@ class LlamaStack:
     def model(self, asked: str) -> str:
         """Return a model's name; the server knows whether it has it.  Raises `Denied`."""
         if asked == DEFAULT and self._chosen is None:
-            # Who uses a model need not have the right to list them, so nobody's right is used for that here.
+            # A user of a model need not have the right to list the models, so the list is not fetched here.
             raise Denied(ModelReason.NO_DEFAULT_MODEL, advice=NO_DEFAULT, more={"param": "model"})
         if not re.fullmatch(MODEL_NAME, asked):
             raise unknown_model(asked, "GET /v1/models lists the models.")
@@ -131,7 +130,7 @@ class LlamaStack:
 
 @contextmanager
 def _translating_errors() -> Iterator[None]:
-    """Raise what goes wrong with the server as `Denied`, which quotes nothing of what it said."""
+    """Raise an error of the server as `Denied`, which quotes nothing of the server's answer."""
     try:
         yield
     except Denied:

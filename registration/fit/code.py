@@ -13,7 +13,7 @@ from zerotrust.routes import Requirement, Scope
 from zerotrust.tool.mcp_tools import McpTools
 
 _CALLERS = {"exchange": 0, "ToolClient": 1, "ModelClient": 1, "ask_agent": 1}
-"""What calls another party, and the position of the argument that names it."""
+"""The functions that call another party, each with the position of the argument that names it."""
 
 
 def call_problems(tree: ast.Module, registry: Registry, name: str) -> Iterator[str]:
@@ -37,7 +37,7 @@ def _problems(registry: Registry, name: str, callee: str, scopes: list[str]) -> 
 
 
 def _calls(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield line, callee and scopes of each call to another party, as far as they are literals or names of such."""
+    """Yield line, callee and scopes of each call to another party, if they are literals or names of literals."""
     constants = {
         target.id: node.value.value
         for node in tree.body

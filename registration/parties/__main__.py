@@ -21,7 +21,7 @@ usage: make new-agent NAME=auditor [TOOL=documents] [SCOPE=tool.read or NEW_SCOP
        make new-tool NAME=ledger"""
 
 OF_AGENT = "", "", ""
-"""What may follow its name: tool, scope, new scope; empty is as good as left out."""
+"""The arguments after an agent's name: tool, scope, new scope; an empty one counts as left out."""
 Change = Callable[[Project], None]
 
 

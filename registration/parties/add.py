@@ -18,7 +18,7 @@ SCOPE = r"tool\.[a-z]{1,20}"
 OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 """Words that are no texts where programs read YAML 1.1; `y` and `n` are shorter than a name."""
 MODEL = "inference.run, llama.chat"
-"""What an agent needs to use the model."""
+"""The scopes that an agent needs to use the model."""
 WITHOUT = {
     "agent": ["zerotrust/authority", "zerotrust/tool"],
     "tool": ["zerotrust/adapters", "zerotrust/agent", "zerotrust/authority"],
@@ -26,7 +26,7 @@ WITHOUT = {
 """The folders of the library that a party of this kind does not get."""
 FIRST_PORT, LAST_PORT = 8101, 8199
 JOURNALS = r"^(?=      - orchestrator:/journals/orchestrator:ro\n)"
-"""Before it, in each service that reads the journals, goes that of another party."""
+"""In each service that reads the journals, the line before which another party's journal is added."""
 
 
 def add_agent(project: Project, name: str, tool: str, scope: str, new_scope: str) -> None:
@@ -75,7 +75,7 @@ def _check_name(project: Project, name: str, party: str) -> None:
     taken = [other for other in project.registry.parties if name in other.split("/")]
     if taken:
         raise PartyError(f"There is a party {taken[0]} already: choose another name.")
-    # The party's volume and network get its name: it must not get those of somebody else.
+    # The party's volume and network get its name: no other service may have them.
     in_use = names_in_use(project.root, project.text(COMPOSE))
     for one in (name, f"to-{name}"):
         if one in in_use:

@@ -17,7 +17,7 @@ def agent_code(project: Project, name: str, server: str, scope: str) -> dict[str
     code, title = project.text(AGENT_TEMPLATE), name.capitalize()
     for old, new in (
         (r"Writer: [^\n]*", f"{title}: the agent that calls {server} with {scope}, and may do nothing else."),
-        (r"The writer, guarded\.", f"The {name}, guarded."),
+        (r"Return the writer, guarded\.", f"Return the {name}, guarded."),
         ('"agent/writer"', f'"agent/{name}"'),
         ('"tool/documents"', f'"{server}"'),
         (r'"tool\.write"', f'"{scope}"'),

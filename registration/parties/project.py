@@ -42,7 +42,7 @@ class Project:
     def edit(
         self, name: str, pattern: str, new: str | Callable[[re.Match[str]], str], what: str, *, times: int = 1
     ) -> None:
-        """Replace the first matches of `pattern`, or all if `times` is 0.  `what` says it.
+        """Replace the first matches of `pattern`, or all if `times` is 0.  `what` describes it.
 
         Raises `PartyError` if there is no match.
         """

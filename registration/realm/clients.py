@@ -13,7 +13,7 @@ ADMINISTRATION = ["view-events", "manage-users", "manage-clients"]
 # Keycloak makes these with every realm.  They are not needed here, and so disabled.
 _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admin-console"]
 
-# RFC 8628 section 3.2, in seconds: a code that somebody else was sent is of no use for long, and few wait for a poll.
+# RFC 8628 section 3.2, in seconds: a code that an attacker sends to a user expires soon, and a sign-in waits little.
 _DEVICE_GRANT = {"oauth2.device.code.lifespan": "300", "oauth2.device.polling.interval": "2"}
 
 # Operators are told who signed in, and records of what they did name them.
@@ -72,7 +72,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     if party.keycloak == "confidential":
         # Keycloak gives every confidential client a secret; with this authenticator it is not accepted.
         client["clientAuthenticatorType"] = "federated-jwt"
-        # The first is the identity provider's alias.
+        # `spiffe` is the identity provider's alias.
         client["attributes"] |= {"jwt.credential.issuer": "spiffe", "jwt.credential.sub": registry.id(name)}
     if party.starts_chains:
         client |= _sign_in(registry, name, party)
@@ -82,7 +82,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             # The page for the code shows this from the second time on: Keycloak remembers what was confirmed.
             client["attributes"]["consent.screen.text"] = " ".join(consent(registry, s) for s in party.delegates)
         if of_operators:  # its refresh token expires together with the access token
-            client["consentRequired"] = True  # a link of somebody else's leads to the same form (RFC 8252 section 8.6)
+            client["consentRequired"] = True  # an attacker's link leads to the same form (RFC 8252 section 8.6)
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
             client["protocolMappers"].append(_USERNAME)
     return client
@@ -99,7 +99,7 @@ def _audience(registry: Registry, name: str) -> dict[str, Any]:
         "directAccessGrantsEnabled": False,
         "serviceAccountsEnabled": False,
         "fullScopeAllowed": False,
-        # Nobody has an SVID for it, and the secret that Keycloak makes is not accepted.
+        # No workload has an SVID for it, and the secret that Keycloak makes is not accepted.
         "clientAuthenticatorType": "federated-jwt",
         "attributes": {
             "oauth2.device.authorization.grant.enabled": "false",

@@ -13,7 +13,7 @@ from zerotrust.decision import Resource
 MAX_TITLE, MAX_ID = 200, 64
 """Characters of each: a search returns twenty titles, and the id that a caller asks for is recorded."""
 INTERNAL = "internal"
-"""The class of a document that has no other, and of every draft."""
+"""The classification of a document that has no other, and of every draft."""
 MAX_TEXT = 64 * 1024
 """Bytes of a text as JSON, including its quotation marks.
 

@@ -21,7 +21,7 @@ ROUTES: Routes = {
 
 
 def create_app(service: Service) -> ASGIApp:
-    """The documents tool, guarded."""
+    """Return the documents tool, guarded."""
     store, server = Store(service.data / "documents.db"), tool_server(service, TOOLS)
     declare(server, service, store)
     return service.guard(tool_app(service, server, store.open()), ROUTES, **GUARD_ARGUMENTS)

@@ -46,7 +46,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         missing = ToolError(f"there is no document {name} that this call may {action.partition('.')[2]}")
         document = found or absent_document(name)
         resource, done = document.as_resource(), effect(document) if effect else None
-        # For whom an agent may read the document, it is told that a rule refuses; for anybody else, there is none.
+        # If the user may read the document, the agent is told that a rule refuses; otherwise, that there is none.
         known = await service.permitted("document.read", [document], Document.as_resource, scope=TOOLS["read"])
         # control: unreadable-document-unnamed
         refusal = ToolError(f"refused ({Reason.RESOURCE_DENIED})") if known else missing
@@ -58,7 +58,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
 
     @contextmanager
     def telling_failures() -> Iterator[None]:
-        """Record a failure of what was decided: the record of the decision says what it would have changed."""
+        """Record that a permitted change failed: the record of the decision says that it was to be made."""
         try:
             yield
         except ToolError:

@@ -1,6 +1,6 @@
-"""Whether a process can be attested: it is the main process of a container that cannot change what it runs.  Pure.
+"""Decides whether a process can be attested: the main process of a container that cannot change what it runs.  Pure.
 
-All facts are the kernel's (proc(5)), but for the hosts file, which Docker writes.  A user who may start containers can
+All facts are the kernel's (proc(5)), except the hosts file, which Docker writes.  A user who may start containers can
 lie about the command line and the environment, because a process can overwrite both; such a user is root on this
 machine anyway.
 """
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 COMMAND = ["python", "-I", "-B", "-u", "/app"]
-"""What every party is started with: the interpreter of the image, on the one folder with the party's code."""
+"""The command of every party: the interpreter of the image, on the one folder with the party's code."""
 SETTABLE = re.compile(
     r"PATH|HOSTNAME|HOME|LANG|TERM|GPG_KEY|PYTHON_VERSION|PYTHON_SHA256|SPIFFE_ENDPOINT_SOCKET|ZT_[A-Z0-9_]+"
 )
 """The variables that the base image, Docker and the compose file set.  None of them changes which code is loaded."""
 KINDS = {
     r"/proc": r"proc /",
-    # What Docker hides in it is covered by an empty folder in memory, or by `/dev/null`.
+    # Docker covers what it hides there with an empty folder in memory, or with `/dev/null`.
     r"/proc/.+": r"proc /.+|tmpfs /(null)?|devtmpfs /null",
     r"/sys": r"sysfs /",
     r"/sys/.+": r"tmpfs /|(sysfs|cgroup2?) /.*",
@@ -27,9 +27,9 @@ KINDS = {
     r"/dev/console": r"devpts /.+",
     r"/dev/mqueue": r"mqueue /",
 }
-"""The mount points of every container, each with the file systems that may be there, and the folder of them.
+"""The mount points of every container, each with the file systems that may be there, and their folder.
 
-Of a file system that the container has for itself, this is `/`; of one that is mounted elsewhere, it can be any.
+If the container has the file system for itself, that folder is `/`; if it is mounted elsewhere, it can be any.
 """
 KEPT = {
     **dict.fromkeys(("/data", "/data/log", "/run/identity"), "_data"),
@@ -40,10 +40,10 @@ last part of that path.  No code is loaded from them.
 """
 _NO_PROGRAMS = frozenset({"nosuid", "nodev", "noexec"})
 OPTIONS = {"/run/identity": frozenset({"ro"}), "/tmp": _NO_PROGRAMS, "/dev/shm": _NO_PROGRAMS}  # noqa: S108
-"""The options that a mount needs, where some are needed."""
+"""The options that some mounts need."""
 LOCAL = {("127.0.0.1", "localhost"), ("::1", "localhost")}
 OF_CONTAINER = re.compile(r"[0-9a-f]{12}|ip6-[a-z]+")
-"""Besides `LOCAL`, the names in the hosts file that Docker writes: the container's id, and some that nobody calls."""
+"""Besides `LOCAL`, the names in the hosts file that Docker writes: the container's id, and some that no party calls."""
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -76,7 +76,7 @@ class _Mount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What attestation has itself, and every party must have as well."""
+    """The variables and kept files of attestation, which every party must have as well."""
 
     variables: Mapping[str, str]
     """Variables, with their values."""
@@ -95,7 +95,7 @@ def problem(facts: Facts, own: Own) -> str | None:
 
 
 def problem_of_rights(text: str) -> str | None:
-    """Return the same of `/proc/PID/status` alone, which everybody can read."""
+    """Return why this `/proc/PID/status`, which every user can read, rules attestation out; None if it does not."""
     status = {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
     spaces = status["NSpid"].split()
     if len(spaces) < 2 or spaces[-1] != "1":  # control: main-process-of-container
@@ -180,7 +180,7 @@ def _of_hosts(hosts: bytes) -> str | None:
 
 
 def mount_points(mountinfo: bytes) -> frozenset[str]:
-    """Return everything that is mounted above the root: files below it are not those of the image."""
+    """Return every mount point below the root: the files there are not those of the image."""
     return frozenset(mount.point for mount in _mounts(mountinfo) if mount.point != "/")
 
 

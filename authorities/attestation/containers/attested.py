@@ -1,4 +1,4 @@
-"""The attested containers: who asks for an identity is examined once, and watched from then on."""
+"""Attests containers: examines a process once, when it asks for an identity, and watches it from then on."""
 
 import asyncio
 import errno
@@ -40,15 +40,15 @@ runpy.run_module("{module}", run_name="__main__", alter_sys=True)
 """`/app/__main__.py` of every party's image.
 
 What a party needs besides the base lies in `/app/packages`, measured with its code; most parties have none.  It comes
-last on the path, so that nothing in it takes the place of a package of the base.
+last on the path, so that it replaces no package of the base.
 """
 
 MOST_EXAMINED = 32
 """Examinations that wait or run; there are eight parties."""
 SECONDS_REFUSED = 10
-"""For which a process that was examined in vain is refused without another look at its files."""
+"""Seconds for which a process that was refused is refused again without a look at its files."""
 MOST_REFUSED = 256
-"""Refusals that are remembered for so long; with one more, all are forgotten, and only a second look is lost."""
+"""Refusals that are remembered; one more deletes them all, which costs only a second look."""
 MOST_OF_START = 64 * 1024
 """Bytes of a command line, of an environment, or of a hosts file: a party's have less than 1 KiB."""
 
@@ -72,8 +72,8 @@ def image(registry: Registry, party: str, folder: str, code: Mapping[str, str], 
 def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, str]]) -> list[Image]:
     """Return the image of each party that runs measured code; `further` has more files of a party, by its name.
 
-    Raises `RegistryError` if two parties have the same files, because in a container the code is all that tells who a
-    party is.
+    Raises `RegistryError` if two parties have the same files, because in a container only the code tells which party
+    runs.
     """
     found: list[Image] = []
     for name in registry.launched:
@@ -215,11 +215,11 @@ class Containers:
 def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str | None:
     """Return why this process, as it is now, cannot be attested, or None.
 
-    Raises `NotMeasuredError` if it ends, or if this machine lacks what it takes to know.
+    Raises `NotMeasuredError` if it ends, or if this machine lacks the memory or descriptors to find out.
     """
     try:
         status = (proc / "status").read_text(errors="replace")  # the process chooses its name, in any bytes
-        if why := problem_of_rights(status):  # before what another user's process hides
+        if why := problem_of_rights(status):  # first, because another user's process hides the rest
             return why
         facts = Facts(
             status=status,
@@ -238,7 +238,7 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str |
         why = str(failed := measure_error(error))
         if isinstance(failed, NotMeasuredError):
             raise failed from error
-    # Last, because only then all of that was about this process, whole, and not about one with the same id.
+    # Last: a process that has not ended now had this id until now, so all of these facts are its own.
     try:
         if not is_ending(pidfd, proc / "stat"):
             return why

@@ -1,7 +1,7 @@
 """Every file of a root file system, by path: of the image at its build, and of each container that runs from it.
 
 The build of the images ends with `python -m authorities.attestation.containers.image FILE`, which pins the base that
-all of them share; with `FILE FOLDER` it pins a folder that one party has besides.  It runs as the parties' user, so it
+all of them share.  With `FILE FOLDER` it pins a folder that one party has besides.  It runs as the parties' user, so it
 finds what a party finds.
 """
 
@@ -21,11 +21,11 @@ NOT_OF_IMAGE = frozenset(
 )
 """What Docker puts over or beside the image's files in every container.  No code is loaded from there."""
 MAX_FILES = 50_000
-"""And folders, of one root file system; ours has 15,000.  A container with more is not measured to its end."""
+"""Files and folders of one root file system; ours has 15,000.  A container with more is not measured to its end."""
 MAX_FILE = 256 * 1024 * 1024
 """Bytes; the largest of ours has 30 MB.  A larger file is not read."""
 CLOSED, SPECIAL, LARGE = "closed", "special", "too large"
-"""In place of a digest: what this user, and so a party, cannot read; what is no file; what is not read."""
+"""Instead of a digest: a file that this user, and so a party, cannot read; a special file; a file that is too large."""
 
 
 class ImageFiles:
@@ -63,7 +63,7 @@ class ImageFiles:
         return found
 
     def look_at(self, root: str, path: str, status: os.stat_result | None = None) -> str | None:
-        """Return a file's SHA-256 in hex, or a link's target, or why neither; None for a folder or nothing.
+        """Return a file's SHA-256 in hex, or a link's target, or why neither; None for a folder or a missing file.
 
         `status`: what lstat(2) has said of it just now, if that is known.
 
@@ -89,20 +89,20 @@ class ImageFiles:
                 digest = _read(f"{root}{path}")
             except PermissionError:
                 return CLOSED
-            if len(self._digests) >= MAX_FILES:  # of images that were replaced meanwhile
+            if len(self._digests) >= MAX_FILES:  # those of images that were replaced since
                 self._digests.clear()
             self._digests[key] = digest
         return digest
 
 
 def _entries(folder: str) -> list[tuple[str, os.stat_result]]:
-    """Return what is in a folder: relative to the open folder, because whole paths cost a third more."""
+    """Return the entries of a folder, read relative to the open folder, because whole paths cost a third more."""
     found = []
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with os.scandir(opened) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):  # removed in this moment
+                with suppress(FileNotFoundError):  # it was removed just now
                     found.append((entry.name, entry.stat(follow_symlinks=False)))
     finally:
         os.close(opened)

@@ -1,4 +1,4 @@
-"""The attestation authority as a container: examines who asks, issues SVIDs, and reports drift.  It launches nothing.
+"""The attestation authority as a container: examines callers, issues SVIDs, and reports drift.  It launches nothing.
 
 Its image holds `registry.yaml`, `registry.lock` and the pin of the base image.  Its volumes: `/keys`, which no other
 container mounts; `/run/identity` with the Workload API's socket; `/public` with the CA's certificate; `/keycloak-tls`
@@ -49,13 +49,13 @@ OF_POLICY = (
     *(f"{POLICIES}/{file.name}" for file in policy_files(ROOT / POLICIES)),
     *(f"{POLICIES}/{name}" for name in (SCHEMA, TABLE)),
 )
-"""What the images of these two have besides their code; the same files are in this image."""
+"""The files that the images of these two parties have besides their code; this image has the same."""
 
 
 Further = Callable[[Registry, Lock], list[Image]]
 """Returns images that are attested besides those of the registry's parties."""
 RENEWED_AFTER = DAYS * 86400 / 2
-"""Seconds after which this process ends, to be started again by Docker with new certificates of the same keys."""
+"""Seconds after which this process ends; Docker starts it again, with new certificates of the same keys."""
 
 
 def no_further_images(_registry: Registry, _lock: Lock) -> list[Image]:
@@ -112,9 +112,9 @@ def log(event: str, **fields: object) -> None:
 
 
 def publish(issuer: Issuer) -> None:
-    """Write what others read into volumes: the CA's certificate, and what Keycloak needs.  Raises `OSError`."""
+    """Write files for other containers: the CA's certificate, and what Keycloak needs.  Raises `OSError`."""
     (PUBLIC / "ca.pem").write_bytes(issuer.ca_pem)
-    # `keycloak`: to whom its keys alone matter, such as a Llama Stack server, it is not the issuer's name.
+    # `keycloak` is the name for clients that read only its keys, such as a Llama Stack server; the issuer's differs.
     key, chain = server_certificate(issuer, "localhost", "keycloak")
     for name, content in (("keycloak.crt", chain), ("keycloak.key", key), ("ca.pem", issuer.ca_pem)):
         file = KEYCLOAK / name
@@ -129,7 +129,7 @@ def server_certificate(issuer: Issuer, *dns_names: str) -> tuple[bytes, bytes]:
 
 
 class Source:
-    """What is reported to the registry (`verifier/report.py`), and as whom."""
+    """The source of the reports to the registry (`verifier/report.py`)."""
 
     def __init__(self, registry: Registry, issuer: Issuer, drift: Drift) -> None:
         self._registry, self._issuer, self._drift, self.log = registry, issuer, drift, log

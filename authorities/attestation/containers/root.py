@@ -1,4 +1,4 @@
-"""One container's root file system, held to what was built, together with how its main process runs."""
+"""Compares one container's root file system with its image, and checks how its main process runs."""
 
 from collections.abc import Callable, Iterable, Mapping
 

@@ -1,4 +1,4 @@
-"""What attestation and all parties have in common."""
+"""The settings that attestation and all parties have in common."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ OF_REGISTRY = {
     "ZT_DEPLOYMENT": "/app/start/containers.yaml",
 }
 OF_POLICY = {"ZT_POLICIES": "/app/policies"}
-"""From where these two read what they publish: from their images, where it is measured, and from nowhere else."""
+"""The places from which these two parties read what they publish: only their images, where it is measured."""
 
 
 class Settings(BaseSettings):
@@ -26,7 +26,7 @@ class Settings(BaseSettings):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The same, as variables, and what the registry and the policy authority have to have as well.
+        """The settings as variables, together with those that the registry and the policy authority need.
 
         The search path is that of the base image, which attestation shares with the parties.
         """

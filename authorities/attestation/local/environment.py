@@ -38,15 +38,15 @@ class Pin(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     python: str
-    """The interpreter's path in the virtual environment, which is what is run."""
+    """The interpreter's path in the virtual environment; parties are run by this path."""
     bytecode: str
     folders: list[str]
     single: list[str]
     """Files that Python looks for outside of these folders; some of them should not exist."""
     digest: Digest
-    """Over all files."""
+    """The digest over all files."""
     files: dict[str, tuple[int, int, int, Digest]]
-    """Inode, size, ctime in nanoseconds, SHA-256."""
+    """By path: inode, size, ctime in nanoseconds, SHA-256."""
 
 
 class Environment(SharedRoot):

@@ -45,7 +45,7 @@ class Launch:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # LD_PRELOAD and its like change what runs without changing what is measured.
+        # LD_PRELOAD and its like change the code that runs, and not the code that is measured.
         if unfit := [key for key in self.env if not re.fullmatch(r"ZT_[A-Z0-9_]+", key)]:
             raise LaunchError(f"{self.name}: only ZT_* can be set for a launched party, not {', '.join(unfit)}")
 

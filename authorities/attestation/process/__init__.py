@@ -1,1 +1,1 @@
-"""Processes: who is at the other end of a connection, and how a process is closed to others of the same user."""
+"""Identifies the process at the other end of a connection, and closes a process to others of the same user."""

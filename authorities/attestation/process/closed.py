@@ -1,14 +1,14 @@
 """Closes a process to other processes of the same user: those launched from here, and the one with the domain's keys.
 
-The kernel closes a process that it starts from a file that its user may not read, from the first instruction on
-(execve(2), ptrace(2)).  So launched processes run a copy of the interpreter in memory, which nobody may read
+If a user starts a process from a file that the user may not read, the kernel closes it from the first instruction on
+(execve(2), ptrace(2)).  So launched processes run a copy of the interpreter in memory, which no user may read
 (`Interpreter`).
 
 The process that holds the trust domain's keys was started by its user.  If it closed itself (`PR_SET_DUMPABLE`), it
-would have been open until then, and whoever opened `/proc/PID/mem` in that time could read every key that is made
-later.  So it replaces itself: execve(2) of such a copy gives it new memory.  A descriptor that was opened before refers
-to the old memory, which is gone.  A process that can write to the first program determines the second one.  So
-`start/run` calls `continue_closed` before anything else, and this module imports little.
+would be open until then, and a process that opened `/proc/PID/mem` in that time could read every later key.  So it
+replaces itself: execve(2) of such a copy gives it new memory.  A descriptor that was opened before refers to the old
+memory, which is gone.  A process that can write to the first program determines the second one.  So `start/run` calls
+`continue_closed` before anything else, and this module imports little.
 """
 
 import ctypes
@@ -22,13 +22,13 @@ _EXECUTABLE_BY_ALL = 0o111
 
 
 class Interpreter:
-    """A copy of the interpreter in memory that nobody may read, until it is closed."""
+    """A copy of the interpreter in memory that no user may read, until it is closed."""
 
     def __init__(self, path: str) -> None:
         """Copy the file at `path`.  Raises `OSError`."""
         with open(path, "rb") as program:
             content = program.read()
-        # Some find their library relative to their own path, which a copy in memory does not have.
+        # Some interpreters find their library relative to their own path, which a copy in memory does not have.
         found = os.path.realpath(f"{os.path.realpath(path)}/../../lib")
         self.env = {"LD_LIBRARY_PATH": found} if b"$ORIGIN" in content else {}
         writable = _create_memory_file()
@@ -83,7 +83,7 @@ class NotClosedError(Exception):
 
 
 def continue_closed() -> None:
-    """Return in a process that was closed from its start: this one, or the same command in its place.
+    """Return in a process that was closed from its start: this one, or one with the same command that replaces it.
 
     The new program has the same process id, descriptors and arguments, and the same environment without `_LOAD_CODE`.
     Call it before any key is made, and early, because everything is imported again.  If it is not possible, the process

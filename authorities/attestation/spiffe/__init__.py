@@ -1,4 +1,4 @@
-"""What a SPIFFE agent serves: the Workload API and the trust bundle, and the keys that it signs with.
+"""The services of a SPIFFE agent: the Workload API and the trust bundle, and the keys that it signs with.
 
 It does not know how a workload was started: `Processes` (`workload_api.py`) says which one is asking.
 """

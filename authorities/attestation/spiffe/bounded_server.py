@@ -1,6 +1,6 @@
 """The Workload API's server: no caller takes the descriptors, the memory or the time that others need.
 
-Who calls is examined only when a request is whole.  Until then, and afterwards, each caller has a share: a number of
+A caller is examined only when its request is whole.  Before and after that, each caller has a share: a number of
 connections, and bytes per second.  A container is one caller, however many processes it has.
 """
 
@@ -30,14 +30,14 @@ Caller = tuple[str, int]
 
 
 def process_caller(pid: int) -> Caller:
-    """Return the caller of one machine: each process is one."""
+    """Return the caller on one machine: the process."""
     return "process", pid
 
 
 def container_caller(pid: int) -> Caller:
-    """Return the caller of a container: its process namespace, which all its processes share.
+    """Return the caller in a container: its process namespace, which all its processes share.
 
-    Processes that hide theirs are one caller together: they get no identity in any case.
+    All processes that hide theirs count as one caller: they get no identity in any case.
     """
     try:
         return "namespace", os.stat(f"/proc/{pid}/ns/pid").st_ino  # noqa: PTH116 - a link of the kernel's
@@ -55,7 +55,7 @@ class BoundedServer(Server):
     """grpclib's server for a Unix socket, which closes the connections of a caller beyond its share."""
 
     def __init__(self, api: WorkloadApi, caller: Callable[[int], Caller]) -> None:
-        """`caller` tells by a process id whose share it is: `process_caller` or `container_caller`."""
+        """`caller` returns the caller of a process id: `process_caller` or `container_caller`."""
         super().__init__([api])
         self._caller, self._shares = caller, dict[Caller, _Share]()
 

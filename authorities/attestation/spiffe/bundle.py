@@ -1,7 +1,7 @@
 """Serves the trust bundle over HTTPS, for Keycloak: SPIFFE Federation section 5.2.1, profile `https_web`.
 
-Every process of this machine can connect.  So few connections are answered at a time, each with one answer
-(`zerotrust/hardening/accepting.py`).
+Every process of this machine can connect.  Therefore the number of connections at a time is limited, and each gets one
+answer (`zerotrust/hardening/accepting.py`).
 """
 
 import asyncio

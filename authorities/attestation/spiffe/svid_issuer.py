@@ -33,7 +33,7 @@ class Keys:
     def new(cls) -> Self:
         """Make keys with new names.
 
-        A reader that meets an unknown name fetches the bundle again; and if an older CA of the same name is trusted as
+        A reader that meets an unknown name fetches the bundle again.  If an older CA of the same name is trusted as
         well, Java tries that one's key and fails.
         """
         return cls(new_key(), secrets.token_hex(8), new_key(), f"trust domain CA {secrets.token_hex(8)}")
@@ -110,7 +110,7 @@ class Issuer:
     def bundle(self) -> bytes:
         """Return both public keys as a SPIFFE bundle, a JWK set (SPIFFE Trust Domain and Bundle section 4).
 
-        It omits the recommended `spiffe_refresh_hint`: Keycloak 26.7.5 reads a hint as an expiry that has passed,
+        It omits the recommended `spiffe_refresh_hint`.  Keycloak 26.7.5 reads a hint as an expiry that has passed,
         fetches the keys for nearly every request, and refuses valid SVIDs while this endpoint is down.
         """
         ca_key = ECAlgorithm.to_jwk(self._ca.key.public_key(), as_dict=True)

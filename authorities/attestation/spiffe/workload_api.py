@@ -27,9 +27,9 @@ from zerotrust.registry.model import Registry
 Request = TypeVar("Request")
 
 SECONDS_FOR_A_REQUEST = 5
-"""Until the message of a request, of less than 1 KiB, is whole."""
+"""Seconds until the message of a request, of less than 1 KiB, has to be whole."""
 REFUSALS_AT_ONCE, REFUSALS_PER_SECOND = 64, 1
-"""That are logged: the log is bounded, and one caller must not push out of it what others did."""
+"""Refusals that are logged: the log is bounded, and one caller must not push the refusals of others out of it."""
 
 
 class NotAttestedError(Exception):
@@ -49,7 +49,7 @@ class WorkloadApi:
     def __init__(  # noqa: PLR0913 - its dependencies
         self, registry: Registry, processes: Processes, drift: Drift, issuer: Issuer, log: Log, *, log_at: str = ""
     ) -> None:
-        """`log_at`: where `log` can be read, such as a command.  Whoever is refused is told that, and no reason."""
+        """`log_at`: where `log` can be read, such as a command.  A refused caller is told that, and no reason."""
         self._log_at = f": {log_at} says why" if log_at else ""
         self._registry, self._processes, self._drift, self._issuer, self._log = registry, processes, drift, issuer, log
         self._connections: set[asyncio.Transport] = set()
@@ -96,7 +96,7 @@ class WorkloadApi:
         if not request.audience or not all(request.audience):
             raise GRPCError(Status.INVALID_ARGUMENT, "audience must be specified")
         life = self._registry.freshness.svid
-        # Whoever renews its certificate at half of its life is looked at then, and needs no other look.
+        # A caller that renews its certificate at half of its life is measured then, and needs no other look.
         spiffe_id = (await self._measure_caller(stream, within=self._registry.freshness.x509_svid * 3 / 4)).party_id
         if request.spiffe_id not in ("", spiffe_id):  # control: jwt-svid-for-own-id
             raise self._no_identity("asked for another identity", party=spiffe_id)
@@ -142,7 +142,7 @@ class WorkloadApi:
     async def _measure_caller(self, stream: Stream[Any, Any], within: float = 0) -> Target:
         """Return the caller as `_attest_caller` does, after a look at every file that it could load.
 
-        A look within the last seconds, `within`, is enough.
+        A look within the last `within` seconds is enough.
         """
         target = await self._caller(stream)
         if self._drift.seconds_since_look(target) >= within:

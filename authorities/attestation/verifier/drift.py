@@ -16,12 +16,12 @@ from authorities.attestation.verifier.target import LargeRoot, Target
 from authorities.attestation.verifier.watch import Watch
 
 SECONDS_TO_GATHER = 0.005
-"""Between two looks: one save of an editor or of git makes many changes."""
+"""Seconds between two looks: one save of an editor or of git makes many changes."""
 
 Log = Callable[..., None]
 """Takes an event's name, and its fields by keyword."""
 LOGGER = "authorities.attestation"
-"""As whom attestation logs, whatever it attests."""
+"""The name of attestation's logger, on one machine and in containers."""
 
 
 class Drift:
@@ -104,7 +104,7 @@ class Drift:
     def check(self, target: Target) -> str:
         """Compare a target's small roots.  Return which files of all its roots have changed, or why that is unknown.
 
-        It is "" if none has.  What is unknown is no drift, and does not end one.
+        It is "" if none has.  An unknown state neither begins nor ends a drift.
         """
         if target not in self._found:
             return "not watched"

@@ -26,9 +26,9 @@ class MeasureError(Exception):
 
 
 class NotMeasuredError(MeasureError):
-    """Nothing is known about these files: no descriptor or memory is left, or the process has ended meanwhile.
+    """Nothing is known about these files: no descriptor or memory is left, or the process has ended.
 
-    It shows no change of a file, so it suspends nobody; and no certificate is issued without knowing.
+    That shows no change of a file, so it suspends no party; but no certificate is issued before the state is known.
     """
 
 
@@ -71,7 +71,7 @@ class Files:
     def look(self, folders: Iterable[str], single: Iterable[str] = ()) -> dict[str, str]:
         """Return the SHA-256, in hex, of each file in `folders`, and of the files in `single` that exist.
 
-        By paths relative to the root.  Raises `MeasureError`.
+        The keys are paths relative to the root.  Raises `MeasureError`.
         """
         try:
             found = {

@@ -36,7 +36,7 @@ class Source(Protocol):
 
 
 async def report(address: str, party: str, source: Source) -> None:
-    """Report to the registry at `address`, the party of that name, until cancelled."""
+    """Report to the registry at `address`, which is the party `party`, until cancelled."""
     svid = source.svid()
     connections = Connections(bootstrap_directory(address, party, svid.trust_domain), svid)
     renew_at = _half_life(svid)
@@ -65,7 +65,7 @@ async def report(address: str, party: str, source: Source) -> None:
 
 
 async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> dict[str, str]:
-    """Return the digests of the files that the registry has read.  Raises any error on the way."""
+    """Send a report; return the digests of the files that the registry has read.  Raises any error on the way."""
     state = {"drifted": dict(drifted), "at": time.time()}
     status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json=state)
     if status != 200:

@@ -38,7 +38,7 @@ class LargeRoot(Protocol):
         """Watch these files for changes.  Raises `OSError` if the kernel watches no more files."""
 
     def unwatch(self, watch: Watch) -> None:
-        """Take these watches back."""
+        """Stop watching these files."""
 
     def look(self) -> None:
         """Compare all files with the approved digests.  Blocks for a tenth of a second or more."""
@@ -93,7 +93,7 @@ class RegistryFiles:
         return changes(self._approved, self._files.look((), FILES))
 
     def was_reloaded(self, read_from: Mapping[str, str]) -> bool:
-        """Return whether the registry has read new files since, which are those that are here now.
+        """Return whether the registry has since read new files, and these are the files that are here now.
 
         `read_from`: SHA-256 by name, as the registry reports it.  Raises `MeasureError`.
         """

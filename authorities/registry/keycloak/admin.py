@@ -157,7 +157,7 @@ class _Connection(KeycloakOpenIDConnection):
             return await super().a_raw_get(*args, **kwargs)
 
     async def a_get_token(self) -> None:
-        """Get a token, unless a concurrent request has got one meanwhile."""
+        """Get a token, unless a concurrent request has just got one."""
         spent = self.token
         async with self._renewing:
             if self.token is spent:

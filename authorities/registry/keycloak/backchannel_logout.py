@@ -82,7 +82,7 @@ def logout_of(
         raise Denied(Reason.AUDIENCE_MISMATCH)
     if claims.events.keys() != {EVENT}:  # control: logout-token-event
         raise Denied(Reason.BAD_CLAIM, "events")
-    # By it an ID token would be taken for this (section 2.4).
+    # An ID token has a nonce, and must not be taken for a logout token (section 2.4).
     if "nonce" in said:  # control: logout-token-without-nonce
         raise Denied(Reason.BAD_CLAIM, "nonce")
     if claims.iat > now + CLOCK_SKEW:

@@ -1,6 +1,6 @@
 """Records each exchange of a token that Keycloak says it made, so that journals can be compared with it.
 
-It reads apart from what revokes something, so that many exchanges delay no revocation.
+It reads apart from the events that revoke something, so that many exchanges delay no revocation.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import event_of
 
 SECONDS_BETWEEN_READS = 2
-"""An alarm waits for a journal for longer than that; and what revokes something must not wait for Keycloak."""
+"""An alarm waits longer than that for a journal, and more reads could delay those that revoke something."""
 SECONDS_BETWEEN_RECORDS, SECONDS_ACTIVE = 5, 120
-"""Between two records without news, for so long after the last news: each says until when there is nothing else."""
+"""Seconds between two records without news, and for how long after news; each says until when there is nothing else."""
 SECONDS_IDLE = 60
-"""Between two records without news otherwise."""
+"""Seconds between two records without news after `SECONDS_ACTIVE`."""
 MOST = 1_000
 """New exchanges that are read at once, the oldest first: more than Keycloak makes in ten seconds."""
 IN_A_RECORD = 100
@@ -51,17 +51,17 @@ class Exchanges:
         since: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`recorded`: what the journal has of late.  `since`: where to begin if that is nothing; epoch seconds."""
+        """`recorded`: the journal's latest records; `since`: where to begin if there are none, in epoch seconds."""
         self._administration, self._recorder, self._clock = administration, recorder, clock
         self._newest, self._known = 0, dict[str, int]()
-        """By the issuer's clock, in milliseconds: up to when it was read, and the tokens from shortly before that."""
+        """In milliseconds of the issuer's clock: up to when it was read, and the tokens from shortly before that."""
         self._said = self._news = float("-inf")
         for issued in recorded:
             self._note(issued.tokens or (), issued.until // 1000)
         self._newest = self._newest or int(since * 1000)
 
     async def read(self) -> None:
-        """Read what is new, and record it.  Raises the errors of `asking`, and `OSError`: nothing is lost."""
+        """Read the new exchanges, and record them.  Raises the errors of `asking`, and `OSError`: nothing is lost."""
         while await self._read_some():
             pass
 
@@ -120,7 +120,7 @@ def token_of(event: Event) -> IssuedToken:
 
 
 def read_recorded(journal: Path) -> Iterator[Issued]:
-    """Yield what the two newest segments of the registry's journal have of exchanges, the oldest first.  Blocks."""
+    """Yield the records of exchanges in the two newest segments of the registry's journal, oldest first.  Blocks."""
     for segment in [*closed_segments(journal)[-1:], journal]:
         if not segment.exists():
             continue
@@ -130,7 +130,7 @@ def read_recorded(journal: Path) -> Iterator[Issued]:
 
 
 def _id(text: object) -> str:
-    """Return an id as it is recorded; "unknown" for one that Keycloak did not say, or not in the form of ids."""
+    """Return an id in the form of records, without spaces; "unknown" if Keycloak gives none."""
     found = sanitize(str(text or "")).replace(" ", "_")
     return found or "unknown"
 

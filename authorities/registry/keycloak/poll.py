@@ -38,7 +38,7 @@ from zerotrust.revocation_list import SESSION_LIFE, Revocable
 
 SECONDS_BETWEEN_READS = 0.4
 SECONDS_UNTIL_WARNED = 2.0
-"""After the last good read.  What is known stays fresh for 3 (`freshness.revocations`)."""
+"""Seconds after the last good read.  Revocations stay fresh for 3 (`freshness.revocations`)."""
 MOST_EVENTS = 2000
 """New events of a kind that are read at once, the oldest first.  The rest is read next, and until then the read is not
 complete."""
@@ -144,7 +144,7 @@ class Reader:
     async def _learn_clients(self, admin: KeycloakAdmin, events: Iterable[Event]) -> None:
         named = {str(e.get("resourcePath", "")).split("/")[-1] for e in events if e["resourceType"] == "CLIENT"}
         if not self._clients or not named <= self._clients.keys():
-            # One that was deleted meanwhile keeps its name.
+            # A client that was deleted since keeps its name.
             self._clients |= {client["id"]: client["clientId"] for client in await admin.a_get_clients()}
 
 
@@ -192,14 +192,14 @@ def change_applier(stream: Stream, note: Callable[[Change], Awaitable[object]]) 
         kind, name = change.subject
         await stream.change(kind, name, change.cause, where=takes_effect, instead=change.instead)
         if effective:
-            with suppress(OSError):  # it is in force, also without a record; who is asked next refuses
+            with suppress(OSError):  # it is in force, also without a record; the next call is refused
                 await note(change)
 
     return apply
 
 
 async def run_mappers(administration: Administration) -> None:
-    """Have Keycloak make up the claims of an exchanging client's token once, as its page "Evaluate" does, signing none.
+    """Have Keycloak evaluate the claims of an exchanging client's token once, as its page "Evaluate" does, unsigned.
 
     It loads the engine of the realm's script for that, which takes seconds of CPU time; on a busy machine the first
     exchange would take longer than its client waits.  Any answer will do.  Raises `AdministrationError` without one.
@@ -217,9 +217,9 @@ async def poll(
 ) -> None:
     """Read until cancelled; call `note_read` with the time at which each complete read began (`time.monotonic`).
 
-    Before the first read, `run_mappers`: nobody's revocations are known until then, so that no service is ready before
-    Keycloak is.  No later read waits for it: a Keycloak that is failing tells its revocations first.
-    `own` and `since` as for `Reader`: at the start, as far back as a revocation may still matter.
+    Before the first read, it runs the mappers: no revocations are known until then, so that no service is ready before
+    Keycloak is.  No later read waits for them: a failing Keycloak has to tell its revocations first.  `own` and `since`
+    as for `Reader`: at the start, as far back as a revocation may still matter.
     """
     reader = Reader(administration, apply, own=own, since=since)
     logged, read_once, good_at = "", False, time.monotonic()
