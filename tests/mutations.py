@@ -348,9 +348,10 @@ def _forked(work: Callable[[], int]) -> tuple[int, str]:
             finally:
                 sys.stdout.flush()
                 os._exit(code)
-        _, status = os.waitpid(child, 0)
-        with contextlib.suppress(ProcessLookupError):
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # until it is reaped, nobody else gets its number
+        with contextlib.suppress(ProcessLookupError):  # it may have ended before it had a group of its own
             os.killpg(child, signal.SIGKILL)  # whatever it started ends with it
+        _, status = os.waitpid(child, 0)
         output.seek(0)
         return os.waitstatus_to_exitcode(status), output.read()
 
