@@ -60,7 +60,7 @@ class Published:
             bundle, before = policies.verify(text, service.registry), policies.current
             news = not policies.knows(bundle)
             try:
-                same = before is not None and bundle.same_content(before)
+                same = before is not None and bundle.content == before.content
                 policy = None if same else policies.engine(bundle, service.registry)
             except PolicyError as error:
                 raise Denied(RegistryReason.BUNDLE_REFUSED, str(error), advice=sanitize(str(error))) from error

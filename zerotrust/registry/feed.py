@@ -22,7 +22,7 @@ from zerotrust.limits.answers import read
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.events import RevocationEvents, audience, read_heartbeat
 from zerotrust.registry.policy_bundle import Bundle, SignedPolicy, verify_bundle
-from zerotrust.registry.snapshot import RegistrySnapshot
+from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, KINDS, POLICY, REGISTRY, REVOCATIONS, LatestDocument, LineKind, Topic
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.spiffe.statement import InvalidStatement, statement_type, verify_statement
@@ -205,7 +205,7 @@ class RegistryFeed:
             self._verified = signed, signer, bundle
         policy = self._verified[2]
         # control: policy-not-older
-        if before and policy.version <= before.version and not policy.same_content(before):
+        if before and policy.version <= before.version and policy.content != before.content:
             raise Gap(f"policies {policy.name} are not newer than {before.name}")
         return policy
 
@@ -223,7 +223,7 @@ class RegistryFeed:
         A feed that was opened again sends the same versions again, and a bundle that was signed again has the same
         content: connections and caches can stay.
         """
-        if self._in_use and registry == self._in_use[0] and _same(policy, self._in_use[1]):
+        if self._in_use and registry == self._in_use[0] and _content(policy) == _content(self._in_use[1]):
             self._in_use = registry, policy
             return
         if self._use:
@@ -232,8 +232,8 @@ class RegistryFeed:
         self.revocations.bound = registry.registry.freshness.revocations
 
 
-def _same(policy: Bundle | None, before: Bundle | None) -> bool:
-    return policy is before or (policy is not None and before is not None and policy.same_content(before))
+def _content(policy: Bundle | None) -> tuple[int, PolicyDocument] | None:
+    return policy.content if policy else None
 
 
 async def _reason(answer: httpx.Response) -> str:

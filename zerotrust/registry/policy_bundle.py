@@ -68,9 +68,10 @@ class Bundle:
         """The version and the beginning of the digest, as records name the policies: `3-8f2a41d3c5a0`."""
         return f"{self.version}-{self.document.digest[:12]}"
 
-    def same_content(self, other: "Bundle") -> bool:
-        """Return whether both are the same version, so that the newer one only lives longer."""
-        return (self.version, self.document) == (other.version, other.document)
+    @property
+    def content(self) -> tuple[int, PolicyDocument]:
+        """What it says: of two bundles with the same content, the newer one only lives longer."""
+        return self.version, self.document
 
 
 class _Claims(BaseModel):

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.lock import Approved, Digest
-from zerotrust.registry.model import Name, Pin, Registry, dns_name
+from zerotrust.registry.model import Entry, Name, Pin, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
 """Characters of policies, or of their schema.  A party checks and parses them without a pause."""
@@ -41,10 +41,8 @@ class PolicyDocument(Document):
     cedar_schema: Annotated[str, Field(max_length=MAX_POLICY)]
 
 
-class OutsideServer(BaseModel):
+class OutsideServer(Entry):
     """Where an outside server is, and who it is there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     origin: str
     spki_sha256: Pin

@@ -59,7 +59,7 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
             assert isinstance(result, dict)  # noqa: S101 - as above
             result = {**result, "capabilities": {"tools": result["capabilities"]["tools"]}}
         if isinstance(result, dict):  # a place for the receipts, which the gate fills
-            result = {**result, "_meta": {**(result.get("_meta") or {}), META: ""}}
+            result = {**result, "_meta": {**result.get("_meta", {}), META: ""}}
         return result
 
     server = _Server(service.name, version=VERSION, subscriptions=False, middleware=[only_what_is_served])
