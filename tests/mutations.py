@@ -117,7 +117,8 @@ TESTS = {
     ),
     "checks": (
         "unit/test_gate_order unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay "
-        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp unit/test_counts services/test_receipts"
+        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp unit/test_counts services/test_receipts "
+        "docs/test_reference"
     ),
     "call": (
         "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller unit/test_gate_order "
@@ -150,7 +151,7 @@ TESTS = {
     "hardening.in_flight": "unit/test_in_flight unit/test_gate attacks/test_u_registration",
     "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-    "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_feed",
+    "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_policy_bundle unit/test_feed",
     "registry.lock": "unit/test_lock unit/test_register",
     "transport.logs": "input/test_values unit/test_logs faults/test_disk",
     "tool.mcp_tools": (
@@ -242,6 +243,8 @@ EXCUSED = {
     "hardening.server: isinstance(other, Protocol)": "for the type checker: there are no other connections",
     "routing: if (exact := self._exact.get((scope['method'], scope['path']))):": "it is quicker not to ask the router",
     "tool.mcp: type(one).__name__ != 'OpenTelemetryMiddleware'": "it is quicker without spans for nobody",
+    "routing: ''": "for the type checker: no row has a path that is none",
+    "registry.feed: if kind is None:": "whatever cannot be read has the same effect; this says what it was",
     "revocation_list: if not self._until:": "where there are no times, none is found; it is quicker not to look",
     "agent.a2a: given.get('jsonrpc') == '2.0'": "the SDK asks for it as well",
     "agent.agent_loop: not did": "no call of a tool that is not offered succeeds",

@@ -87,6 +87,15 @@ async def test_an_a2a_request_that_is_none_gets_the_protocols_error(
     assert target.issuer.exchanges == []  # nothing was begun
 
 
+async def test_an_mcp_request_that_is_none_gets_the_protocols_error(target: Target) -> None:
+    body = tool_call("read")
+    body["params"]["requestState"] = 7
+    tried = await target.send("tool/documents", target.token("tool/documents"), body=body)
+
+    assert (tried.answer.status_code, tried.answer.json()["error"]["code"]) == (400, -32602)
+    check_told(tried.answer.text)
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "wrong"),
     [

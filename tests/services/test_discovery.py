@@ -1,5 +1,6 @@
 """Who is asked is the one that was approved: agents by their signed card, tools by what they say of themselves."""
 
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,9 @@ from tests.support.system import System
 from tests.support.tasks import FILE_IT, READ_IT, worked
 from zerotrust import context
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, sign_card
-from zerotrust.adapters.agent_client import check_agent
+from zerotrust.adapters.agent_client import ask_agent, check_agent
 from zerotrust.decision import Denied, Reason
+from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.service import CHECKED
 
 READER, ORCHESTRATOR, TOOL = "agent/reader", "orchestrator", "tool/documents"
@@ -143,6 +145,17 @@ async def test_an_agent_that_cannot_answer_now_is_away_and_no_liar(system: Syste
         await check_agent(system.services[ORCHESTRATOR], READER)
 
     assert refused.value.reason is Reason.PEER_UNAVAILABLE
+
+
+async def test_an_agent_that_was_suspended_before_it_was_asked_leaves_nothing_unclear(
+    system: System, called: list[str]
+) -> None:
+    service, reader = system.services[ORCHESTRATOR], system.registry.id(READER)
+    await check_agent(service, READER)
+    system.revocations.change(1, ("party", reader), "drift")
+    with pytest.raises(Denied) as refused:
+        await ask_agent(service, READER, "?", ExchangedToken(reader, "id", time.time() + 60, "T"))
+    assert refused.value.reason is Reason.PEER_REVOKED
 
 
 async def test_an_agent_that_cannot_be_reached_is_unavailable_and_not_untrusted(

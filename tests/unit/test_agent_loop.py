@@ -6,12 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import httpx
 import pytest
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageContent, TextContent
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, ImageContent, TextContent, Tool, ToolAnnotations
 
 from zerotrust.adapters.answer import LONGEST_REFUSAL, NONSENSE, Answer, PeerError
 from zerotrust.adapters.model_choice import LONGEST_MODEL, model_name
@@ -251,6 +251,22 @@ async def test_arguments_that_a_tool_does_not_take_change_nothing_and_after_any_
     with pytest.raises(PeerError) as error:
         await tools(MCPError(INTERNAL_ERROR, "something")).call("read", {}, TOKEN)
     assert error.value.unclear
+
+
+@pytest.mark.parametrize(("reason", "outage"), [(Reason.BUSY, "unavailable"), (Reason.TOO_MANY_REQUESTS, "")])
+async def test_a_tool_that_cannot_answer_now_ends_the_task_and_nothing_is_unclear(reason: Reason, outage: str) -> None:
+    with pytest.raises(PeerError) as error:
+        await tools(MCPError(INVALID_PARAMS, "", {"reason": reason})).call("read", {}, TOKEN)
+    assert (error.value.outage, error.value.unclear) == (outage, False)
+
+
+async def test_a_tool_changes_nothing_only_if_it_says_so() -> None:
+    said = {"a": None, "b": ToolAnnotations(title="b"), "c": ToolAnnotations(read_only_hint=True)}
+    client: Any = tools(CallToolResult(content=[]))
+    listed = [Tool(name=name, input_schema={}, annotations=its) for name, its in said.items()]
+    client._client.list_tools = AsyncMock(return_value=SimpleNamespace(tools=listed))
+    with patch.object(client, "_check"):
+        assert (await client.list_tools(TOKEN)).read_only == {"c"}
 
 
 @pytest.mark.parametrize("code", [INTERNAL_ERROR, INVALID_PARAMS])

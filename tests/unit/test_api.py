@@ -314,6 +314,7 @@ HERE, NO, UNAVAILABLE = None, Reason.RESOURCE_DENIED, Reason.POLICY_UNAVAILABLE
         (CARELESSLY, "/looks-away", GRANTED, "done"),
         (CARELESSLY, "/looks-away", DENIED, NO),
         (CARELESSLY, "/looks-away", AWAY, UNAVAILABLE),
+        (CARELESSLY, "/looks-away", Decision(allowed=False, reason=Reason.EXPIRED), Reason.EXPIRED),
         (CARELESSLY, "/looks", DENIED, "refused in its own way"),
         (CARELESSLY, "/looks", AWAY, UNAVAILABLE),  # that nobody could decide is no denial
         (CARELESSLY, "/does-not-wait", GRANTED, Reason.FAILED),
@@ -350,6 +351,7 @@ async def test_what_an_engine_decides_is_answered_whatever_a_handler_makes_of_it
             status = 404 if path == "/hidden" else told.status
             assert (answer.status_code, answer.json()["reason"]) == (status, told)
             assert ("retry-after" in answer.headers) == (status == 503)
+            assert answer.json().get("begun", False) == (told is Reason.EXPIRED)  # which the gate says before, too
             assert answer.headers[HEADER]
         else:
             assert (answer.status_code, answer.json()) == (200, told)

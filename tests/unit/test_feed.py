@@ -252,12 +252,15 @@ def test_policies_that_their_authority_signed_are_used_unless_they_are_older_tha
     version: int, policy: PolicyDocument
 ) -> None:
     """The registry cannot bring back what was in force, though its line has the next number."""
-    feed = following(KNOWN)
-    for told in policy_line(STRICTER, 3), beat(policy=3), line(POLICY_TOPIC, document(ME, 4, signed(policy, version))):
+    feed, used = following(KNOWN), list[Bundle | None]()
+    feed.on_change(lambda _, policy: used.append(policy))
+    sent = signed(policy, version, by("authority/policy"))  # once more, where it is in force already
+    for told in policy_line(STRICTER, 3), beat(policy=3), line(POLICY_TOPIC, document(ME, 4, sent)):
         feed._take(told)
     if version == 4 or (version, policy) == (3, STRICTER):
         feed._take(beat(policy=4))
-        assert feed.policy == bundle_of(signed(policy, version))
+        assert feed.policy == bundle_of(sent)
+        assert len(used) == version - 2
     else:
         with pytest.raises(Gap, match="are not newer than"):
             feed._take(beat(policy=4))
@@ -288,7 +291,7 @@ async def test_without_policies_a_party_waits_for_them_unless_their_authority_is
         told = [
             event(one_change(ME, 2, reinstated, None)),
             registry_line(OTHER, 2),
-            beat(2, registry=2, policy=None),  # a new registry is used without policies, too: they are on their way
+            *[beat(2, registry=2, policy=None)] * 2,  # used without policies, too: they are on their way
             policy_line(POLICY, 1),
             beat(2, registry=2),
         ]
@@ -296,6 +299,13 @@ async def test_without_policies_a_party_waits_for_them_unless_their_authority_is
             there.lines.put_nowait(sent)
         await until(lambda: there.feed.policies)
         assert used == [(KNOWN, None), (OTHER, None), (OTHER, bundle_of(signed()))]
+
+
+def test_the_policy_authority_uses_its_own_policies_whatever_the_registry_sends() -> None:
+    feed, own = following(KNOWN), bundle_of(signed(STRICTER, 2))
+    feed._own = lambda: own
+    feed._take(beat())
+    assert feed.policy == own
 
 
 MOVES = st.lists(st.sampled_from(["registry", "policy", "change", "beat"]), max_size=8)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.ca import the_ca
-from tests.support.outside import Server, answering, snapshot_of
+from tests.support.outside import NAME, Server, answering, snapshot_of
 from tests.support.system import deployment
 from zerotrust.hardening.pools import Connections
 from zerotrust.registry.model import Registry
@@ -50,3 +50,9 @@ def test_the_registrys_own_pin_is_the_pin(registry: Registry) -> None:
     )
 
     assert snapshot.outside["llamastack"].spki_sha256 == "1" * 64
+
+
+def test_one_party_connects_to_it_and_a_token_is_for_it_only_if_it_takes_them(registry: Registry) -> None:
+    snapshot = snapshot_of(registry, "0" * 64, "https://o.test", "llamastack", NAME)
+    assert snapshot.callees() == {"llamastack": "https://o.test"}
+    assert [len(snapshot.outside_of(name)) for name in ("inference", "agent/reader")] == [2, 0]

@@ -150,7 +150,7 @@ def included(app: FastAPI) -> None:
 OTHERS: dict[str, Callable[[FastAPI], object]] = {
     "GET /quotes/export is served": lambda app: app.add_api_route("/quotes/export", handler),
     "PATCH /quotes is served": lambda app: app.add_api_route("/quotes", handler, methods=["PATCH"]),
-    "DELETE GET /v1 is served": lambda app: app.add_api_route("/v1", handler, methods=["GET", "DELETE"]),
+    "DELETE /quotes is served": lambda app: app.add_api_route("/quotes", handler, methods=["GET", "DELETE"]),
     "/v1/quotes/export is served": included,
     "/more/{path:path} is served": lambda app: app.mount("/more", Starlette()),
     " is served": lambda app: app.host("elsewhere.test", Starlette()),
@@ -212,8 +212,8 @@ def test_the_pages_that_fastapi_adds_must_be_in_the_table_as_well_and_each_row_m
     for pages in FastAPI(), FastAPI(docs_url=None, redoc_url=None):
         with pytest.raises(ValueError, match=re.escape("GET /openapi.json is served")):
             RouteTable({}, pages)
-    with pytest.raises(ValueError, match=r"not served: \[\('GET', '/nowhere'\)\]"):
-        RouteTable({**TABLE, ("GET", "/nowhere"): READ}, app_of(*TABLE))
+    with pytest.raises(ValueError, match=r"not served: \[\('GET', '/nowhere'\), \('PUT', '/quotes'\)\]"):
+        RouteTable({**TABLE, ("GET", "/nowhere"): READ, ("PUT", "/quotes"): READ}, app_of(*TABLE))
 
 
 def test_an_included_router_and_a_mounted_app_have_rows_of_their_own() -> None:

@@ -21,6 +21,7 @@ from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
 
 DEPLOYMENT = ROOT / "start" / "local.yaml"
+PIN = "ab" * 32
 KNOWN = RegistrySnapshot(
     registry=registry(),
     addresses={
@@ -100,6 +101,7 @@ def _without(name: str) -> Callable[[dict[str, Any]], Any]:
         lambda said: said.update(addresses={"Agent": "https://x"}),
         lambda said: said.update(addresses={"agent/reader": 7}),
         lambda said: said.update(places={"agent/reader": 7}),
+        lambda said: said.update(outside={"llamastack": {"origin": "https://x", "spki_sha256": PIN, "more": 1}}),
         lambda said: said["registry"]["parties"]["orchestrator"].update(may_call=["nobody"]),
         lambda said: said["registry"]["parties"]["orchestrator"].update(admin=True),
         lambda said: said["registry"]["freshness"].update(revocations=0),
@@ -134,9 +136,6 @@ def test_whoever_serves_something_can_be_called_and_nobody_else() -> None:
     assert snapshot.callees().keys() == {registry().id(name) for name in serving}  # no token is for the audit log
     assert snapshot.places["agent/reader"] == "https://127.0.0.1:8102"
     assert snapshot.callees()[registry().id("agent/reader")] == "https://reader.agent.agents.example"
-
-
-PIN = "ab" * 32
 
 
 def test_a_server_is_published_when_its_key_is_enrolled_and_not_before(tmp_path: Path) -> None:

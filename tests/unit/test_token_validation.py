@@ -140,6 +140,10 @@ def test_a_party_that_may_hold_no_token_is_refused(issuer: Issuer, key: RSAPubli
 # (10) the chain of actors
 
 
+def test_a_party_that_starts_no_chain_has_an_actor(issuer: Issuer, key: RSAPublicKey) -> None:
+    assert refusal(issuer.token(azp=READER), key) is Reason.ACTOR_MISSING
+
+
 def chained(issuer: Issuer, actors: list[str]) -> str:
     """A token with this chain, the reader first, and as many ancestors."""
     act: dict[str, Any] | None = None
