@@ -61,7 +61,7 @@ def told() -> list[Bound]:
 def bounds() -> list[Bound]:
     """Return all limits: those of `bounds.txt`, and those that are called one where others can reach them."""
     by_name = {(bound.file, bound.name): bound for bound in told()}
-    for file in (file for folder in SERVED for file in (ROOT / folder).rglob("*.py") if "testing" not in file.parts):
+    for file in (file for folder in SERVED for file in (ROOT / folder).rglob("*.py")):
         for name in filter(_LIMIT.fullmatch, documented(file)):
             bound = Bound(str(file.relative_to(ROOT)), name)
             if isinstance(bound.value, int | float):

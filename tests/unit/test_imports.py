@@ -216,7 +216,7 @@ def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_applicat
     assert modules["decision"] <= allowed
 
 
-def test_an_sdk_is_needed_by_adapters_alone() -> None:
+def test_an_sdk_is_needed_by_adapters_agent_and_tool_alone() -> None:
     for file in (ROOT / "zerotrust").rglob("*.py"):
         outside = {name.partition(".")[0] for name in imports(file)}
         assert not outside & SDKS or file.parent.name in {"adapters", "agent", "tool"}, file
