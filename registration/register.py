@@ -83,9 +83,12 @@ def approval_lines(registry: Registry, approved: Lock, found: Lock) -> list[str]
     lines = []
     for name in sorted(approved.parties.keys() | found.parties.keys()):
         gone, there = approved.parties.get(name, Approved()), found.parties.get(name, Approved())
-        own = registry.parties[name].code[:1] if name in registry.parties else []
+        party = registry.parties.get(name)
+        own = party.code[:1] if party else []
         sign, now = entries.get(f"parties.{name}"), found.rights.get(name, Rights())
+        runs = party and f"{sign} runs {', '.join(party.code)} without {', '.join(party.without) or 'nothing'}"
         details = [
+            *([runs] if runs and sign and gone.code != there.code else []),
             *_rights(approved.rights.get(name, Rights()), now),
             *(f"{files[path]} code {path}" for path in files_within(files, own)),
             *(f"{_sign(tool, gone.tools, there.tools)} tool {tool}" for tool in changes(gone.tools, there.tools)),

@@ -255,13 +255,14 @@ def staged(site: Site, user: dict[str, Any], main: str) -> Stage:
     return stage
 
 
-def test_a_stage_has_none_of_the_folders_that_the_party_runs_without(site: Site) -> None:
+async def test_a_party_has_none_of_the_folders_that_it_runs_without_and_the_log_names_them(site: Site) -> None:
     (site.root / "agents/reader/other").mkdir()
     (site.root / "agents/reader/other/tool.py").touch()
 
-    stage = Stage.build(site.root, ["agents/reader"], ["agents/reader/other"], parent=site.place, prefix="stage-")
-
-    assert {*stage.code} == {"agents/reader/main.py", "agents/reader/helper.py"}  # and all that is there was measured
+    async with site.authority() as authority:
+        stage = (await authority.probe()).launched.stage
+        assert {*stage.code} == {"agents/reader/main.py", "agents/reader/helper.py"}
+    assert [one["without"] for one in log_of(site.run_dir) if "without" in one] == [["agents/reader/other"]]
 
 
 def test_no_process_of_the_same_user_can_look_into_a_launched_one(

@@ -117,7 +117,7 @@ def project() -> Iterator[Path]:
         registry = yaml.safe_load((PROJECT / "registry.yaml").read_text())
         for party in registry["parties"].values():
             if "code" in party:
-                party |= {"code": ["agents/reader"], "without": []}
+                party |= {"code": ["agents/reader"], "without": ["agents/reader/other"]}
         (root / "registry.yaml").write_text(yaml.safe_dump(registry))
         deployment = yaml.safe_load((PROJECT / "start/local.yaml").read_text())
         with socket.create_server(("127.0.0.1", 0)) as free:

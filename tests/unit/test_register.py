@@ -139,20 +139,23 @@ def test_code_that_cannot_be_read_whole_is_not_approved(project: Path) -> None:
     assert "link.py: neither a file nor a folder" in str(check(project))
 
 
-def test_every_entry_that_differs_has_a_line_of_its_own(registry: Registry) -> None:
+def test_every_entry_that_differs_has_a_line_of_its_own_and_so_has_what_a_party_runs(registry: Registry) -> None:
+    reader = "agent/reader"
+    code = f"agents/reader, zerotrust without {', '.join(registry.parties[reader].without)}"
     approved = Lock(
         files=FILES,
-        parties={"a": Approved(code=ONE, card=ONE, tools={"read": ONE, "gone": ONE}), "b": Approved()},
-        registry={"parties.a": ONE, "parties.b": ONE, "freshness": ONE},
+        parties={reader: Approved(code=ONE, card=ONE, tools={"read": ONE, "gone": ONE}), "b": Approved()},
+        registry={f"parties.{reader}": ONE, "parties.b": ONE, "freshness": ONE},
     )
     found = Lock(
         files=FILES,
-        parties={"a": Approved(code=ONE, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()},
-        registry={"parties.a": OTHER, "parties.c": ONE, "freshness": ONE},
+        parties={reader: Approved(code=OTHER, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()},
+        registry={f"parties.{reader}": OTHER, "parties.c": ONE, "freshness": ONE},
     )
 
     assert approval_lines(registry, approved, found) == [
-        "~ party a",
+        f"~ party {reader}",
+        f"    ~ runs {code}",
         "    - tool gone",
         "    + tool new",
         "    ~ tool read",

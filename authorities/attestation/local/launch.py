@@ -159,8 +159,8 @@ class Launcher:
         launched = Launched(launch=launch, stage=stage, target=target, process=process, pidfd=pidfd, key=key)
         self._table[key] = launched
         asyncio.get_running_loop().add_reader(pidfd, self._on_end, launched)
-        digests = {"code": digest_of(stage.code), "environment": self._environment.digest}
-        self._log("launched", party=launch.party_id, pid=process.pid, folders=launch.code, **digests)
+        code = {"folders": launch.code, "without": launch.without, "code": digest_of(stage.code)}
+        self._log("launched", party=launch.party_id, pid=process.pid, **code, environment=self._environment.digest)
         return launched
 
     def _check_free(self, launch: Launch) -> None:
