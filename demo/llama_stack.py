@@ -15,7 +15,8 @@ from demo.ways import HELLO
 from start.llama_stack import LlamaStack
 from start.ogx import NAME
 from start.system import System
-from zerotrust.spiffe.tls import outside_context
+from zerotrust.registry.directory import Directory
+from zt.people.client import user_client
 
 CHAT, MODELS, RESPONSES = "/v1/chat/completions", "/v1/models", "/v1/responses"
 INFERENCE = "inference, at the Llama Stack server"
@@ -29,14 +30,12 @@ async def attempts_at_the_server(system: System, server: LlamaStack) -> AsyncIte
         alice = User("alice", intruder)
         chat = alice.exchange(alice.t3, "inference", NAME, "llama.chat")
         models = alice.exchange(alice.listing, "inference", NAME, "llama.models")
-        http = httpx.AsyncClient(
-            base_url=server.origin, verify=outside_context(server.spki_sha256), trust_env=False, timeout=60
-        )
-        await stack.enter_async_context(http)
+        directory = Directory({}, {}, outside={server.origin: server.spki_sha256})
+        http = await stack.enter_async_context(user_client(directory, system.ca_file))
 
         async def ask(token: Source | None, path: str, **body: Any) -> httpx.Response:
             headers = {"authorization": f"Bearer {await token()}"} if token else {}
-            return await http.request("POST" if body else "GET", path, headers=headers, **body)
+            return await http.request("POST" if body else "GET", f"{server.origin}{path}", headers=headers, **body)
 
         listed = await ask(models, MODELS)
         found = listed.json().get("data") or [{"id": "none"}]

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from start.system import HOST
 
@@ -68,12 +69,14 @@ async def _handshake(
     context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, received: Received
 ) -> None:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls, shaken = context.wrap_bio(incoming, outgoing, server_side=True), False
+    tls: Any = context.wrap_bio(incoming, outgoing, server_side=True)
+    shaken = False
     while data := await _receive(reader, received):
         incoming.write(data)
         try:
             if not shaken:
                 tls.do_handshake()
+                tls.watch(writer.transport.abort)
                 shaken = True
             while text := tls.read(MOST - len(received.read)):
                 received.read += text

@@ -48,6 +48,8 @@ class Wire:
         ids = {dns_name("orchestrator", TRUST_DOMAIN): f"spiffe://{TRUST_DOMAIN}/orchestrator"}
         tls = client_context(the_ca().svid(party, life=LONG), ids) if party else the_ca().for_users()
         reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=next(iter(ids)))
+        if party:
+            writer.get_extra_info("ssl_object").watch(writer.transport.abort)
         writer.write(sent.replace(b"TOKEN", self.token))
         return reader, writer
 

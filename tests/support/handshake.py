@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from tests.support.ca import TRUST_DOMAIN
 from zerotrust.registry.model import dns_name
+from zerotrust.spiffe.tls import ExpiringTLS
 
 READER, WRITER = "agent/reader", "agent/writer"
 READERS_NAME = dns_name(READER, TRUST_DOMAIN)
@@ -18,6 +19,9 @@ class Handshake:
         to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.server = server.wrap_bio(to_server, to_client, server_side=True)
         self.client = client.wrap_bio(to_client, to_server, server_hostname=READERS_NAME, session=session)
+        for end in (self.server, self.client):
+            if isinstance(end, ExpiringTLS):
+                end.watched[end] = end.unwatch  # without an event loop there is nothing to abort
 
     def done(self) -> "Handshake":
         for end in (self.client, self.server) * 3:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from zerotrust.registry.model import dns_name
-from zerotrust.spiffe.tls import server_context
+from zerotrust.spiffe.tls import ExpiringTLS, server_context
 
 NAME = "orchestrator"
 _HANDSHAKE, _DATA = 22, 23
@@ -28,7 +28,9 @@ class Stranger:
         """`folder`: for the secret of the connection."""
         self.to_service, back = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = server_context(the_ca().svid(NAME), certificate_needed=False)
-        self.service = tls.wrap_bio(self.to_service, back, server_side=True)
+        self.service = service = tls.wrap_bio(self.to_service, back, server_side=True)
+        assert isinstance(service, ExpiringTLS)
+        service.watched[service] = service.unwatch  # without an event loop there is nothing to abort
         context = the_ca().for_users()
         context.keylog_filename = str(folder / "secrets")
         client = context.wrap_bio(back, self.to_service, server_hostname=dns_name(NAME, TRUST_DOMAIN))

@@ -47,10 +47,21 @@ class Listening:
             writer.close()
 
 
+class Streams(asyncio.StreamReaderProtocol):
+    """Those of `asyncio.start_server`, over a connection that is watched before its first byte."""
+
+    def connection_made(self, transport: Any) -> None:
+        transport.get_extra_info("ssl_object").watch(transport.abort)
+        super().connection_made(transport)
+
+
 @asynccontextmanager
 async def listening(context: ssl.SSLContext) -> AsyncIterator[Listening]:
     there = Listening(context)
-    server = await asyncio.start_server(there._serve, "127.0.0.1", 0, ssl=context)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Streams(asyncio.StreamReader(), there._serve), "127.0.0.1", 0, ssl=context
+    )
     there.port = server.sockets[0].getsockname()[1]
     try:
         yield there
@@ -65,6 +76,8 @@ async def connected(
     there: Listening, context: ssl.SSLContext, name: str = READERS_NAME
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("127.0.0.1", there.port, ssl=context, server_hostname=name)
+    if isinstance(end := writer.get_extra_info("ssl_object"), tls.ExpiringTLS):
+        end.watch(writer.transport.abort)
     try:
         yield reader, writer
     finally:
@@ -210,6 +223,16 @@ def test_showing_a_certificate_leaves_nothing_open() -> None:
         use_svid(context, the_ca().svid(READER))
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_no_data_is_read_from_a_connection_whose_end_nobody_watches() -> None:
+    server = server_context(the_ca().svid(READER), certificate_needed=True)
+    joined = Handshake(server, client_context(the_ca().svid(WRITER), PARTIES)).done()
+    for end, other in ((joined.server, joined.client), (joined.client, joined.server)):
+        other.write(b"x")
+        end.unwatch()  # type: ignore[attr-defined]
+        with pytest.raises(ssl.SSLError, match="nobody watches"):
+            end.read(1)
 
 
 # an authority comes, and goes

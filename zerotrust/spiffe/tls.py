@@ -1,10 +1,10 @@
 """TLS 1.3 with SVIDs: the handshake identifies the peer before any data passes, and the connection ends at notAfter.
 
 Keys stay in memory.  Libraries check a certificate once, in the handshake, and keep the connection.  So whoever opens
-a connection lets `ExpiringTLS.watch` abort it.  Its time is counted by two clocks: the monotonic clock, so that nobody
-gains time by setting back the machine's; and the machine's clock, because the monotonic one stands still while the
-machine is suspended.  After that the connection ends within `LOOK` seconds, and no request on it passes the gate, which
-reads the clock with each (`checks.py`).
+a connection lets `ExpiringTLS.watch` abort it, and reads nothing from it before.  Its time is counted by two clocks:
+the monotonic clock, so that nobody gains time by setting back the machine's; and the machine's clock, because the
+monotonic one stands still while the machine is suspended.  After that the connection ends within `LOOK` seconds, and no
+request on it passes the gate, which reads the clock with each (`checks.py`).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from zerotrust.spiffe.records import CountingTLS
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, NO_PEER, NotAnSvid, Peer, Svid, id_and_validity
 
 LOOK = 1
-"""Seconds between two looks at the machine's clock for each open connection."""
+"""Seconds between two looks at the machine's clock.  A client can read an ended peer this long after a suspension."""
 
 _clock = NonDecreasingClock(time.time)
 
@@ -59,7 +59,7 @@ class ExpiringTLS(CountingTLS):
         chain = _verified_chain(self) if shown else []
         if shown and not chain:  # control: session-not-resumed
             raise ssl.SSLCertVerificationError("a resumed session, whose certificate was not verified again")
-        self.anchor = _anchor(chain[-1]) if chain else None
+        self.anchor = _anchor(x509.load_der_x509_certificate(chain[-1])) if chain else None
         if not self.trusted:  # OpenSSL can add authorities, and not remove any
             raise ssl.SSLCertVerificationError("the authority of the peer's certificate was removed")
         self.peer = peer
@@ -72,6 +72,12 @@ class ExpiringTLS(CountingTLS):
         if end - begin > self.longest:  # this limits what a stolen authority key is worth
             raise NotAnSvid(f"a certificate of {end - begin:.0f} s; the longest allowed is {self.longest:.0f} s")
         return Peer(name, min(self.local_not_after, end))
+
+    def read(self, *arguments: Any) -> Any:
+        got = super().read(*arguments)
+        if got and self not in self.watched:  # not before: an event loop reads once, for no data, before one can watch
+            raise ssl.SSLError("data on a connection whose end nobody watches")
+        return got
 
     def watch(self, abort: Callable[[], None]) -> Peer:
         """Return the peer.  Until `unwatch`, call `abort` as soon as the connection may not be used any more."""
@@ -105,7 +111,7 @@ def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
 
     Without `certificate_needed` a caller may have no certificate; if it shows one, that has to be valid.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER, _pem(svid), ExpiringTLS)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, _pem(svid.bundle), ExpiringTLS)
     context.verify_mode = ssl.CERT_REQUIRED if certificate_needed else ssl.CERT_OPTIONAL
     context.num_tickets = 0  # a resumed session would not be checked again  # control: no-tls-tickets
     use_svid(context, svid)
@@ -114,7 +120,7 @@ def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
 
 def client_context(svid: Svid, parties: Mapping[str, str]) -> ssl.SSLContext:
     """Return the context for calls to `parties` (DNS name to SPIFFE ID): another peer fails the handshake."""
-    context = user_context(_pem(svid), parties)
+    context = user_context(_pem(svid.bundle), parties)
     use_svid(context, svid)
     return context
 
@@ -139,7 +145,7 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
         def _peer_of(self, shown: Any) -> Peer:
             return Peer(None, min(self.local_not_after, ssl.cert_time_to_seconds(shown["notAfter"])))
 
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, _pem(svid), Issuer)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, _pem(svid.bundle), Issuer)
     use_svid(context, svid)
     return context
 
@@ -164,21 +170,16 @@ def outside_context(spki_sha256: str) -> ssl.SSLContext:
     return context
 
 
-def _pem(svid: Svid) -> str:
-    return _as_pem(svid.bundle).decode()
+def _pem(certificates: Iterable[x509.Certificate]) -> str:
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates).decode()
 
 
-def _as_pem(certificates: Iterable[x509.Certificate]) -> bytes:
-    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
-
-
-def _anchor(authority: bytes) -> bytes:
+def _anchor(authority: x509.Certificate) -> bytes:
     """Return an authority's name and key, which make the trust anchor (RFC 5280 section 6.1.1 (d)).
 
     Its certificate may be renewed.
     """
-    certificate = x509.load_der_x509_certificate(authority)
-    return certificate.subject.public_bytes() + _spki(certificate)
+    return authority.subject.public_bytes() + _spki(authority)
 
 
 def _spki(certificate: x509.Certificate) -> bytes:
@@ -210,10 +211,9 @@ def trust(context: ssl.SSLContext, svid: Svid) -> None:
     A new authority is trusted from the next handshake on.  An open connection whose authority was removed is aborted
     (SPIFFE Trust Domain and Bundle section 4.1.4: authorities change).
     """
-    context.load_verify_locations(cadata=_pem(svid))
-    anchors = frozenset(_anchor(authority.public_bytes(serialization.Encoding.DER)) for authority in svid.bundle)
+    context.load_verify_locations(cadata=_pem(svid.bundle))
     kind: Any = context.sslobject_class
-    kind.authorities = anchors
+    kind.authorities = frozenset(map(_anchor, svid.bundle))
     for connection, abort in [*kind.watched.items()]:
         if not connection.trusted:
             abort()
@@ -230,7 +230,7 @@ def use_svid(context: ssl.SSLContext, svid: Svid) -> None:
     # control: key-never-on-disk
     file = os.memfd_create("svid", os.MFD_CLOEXEC)  # `ssl` reads keys from files only; this one is never on a disk
     try:
-        os.write(file, key + _as_pem(svid.chain))
+        os.write(file, key + _pem(svid.chain).encode())
         context.load_cert_chain(f"/proc/self/fd/{file}")
     finally:
         os.close(file)
