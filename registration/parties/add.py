@@ -151,7 +151,7 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
     inside = "".join(f"      to-{service_of[callee]}: {{}}\n" for callee in callees)
     service = (
         f"  {name}:\n    <<: *party\n"
-        f"    build: {{ context: ., target: party, args: {{ <<: *bases, CODE: {folder_of(party)}, "
+        f"    build: {{ <<: *build, target: party, args: {{ <<: *bases, CODE: {folder_of(party)}, "
         f"WITHOUT: {' '.join(WITHOUT[kind])} }} }}\n"
         f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{name}\n"
         f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"

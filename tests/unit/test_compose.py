@@ -21,7 +21,7 @@ from zerotrust.registry.lock import REGISTRY as REGISTRY_FILE
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
+DOCKERFILE = (ROOT / "start" / "Dockerfile").read_text()
 REGISTRY, AUDIT = registry().authorities.registry, registry().authorities.audit
 POLICY = registry().authorities.policy
 TOOLS = {"walkthrough", "zt"}
