@@ -31,9 +31,10 @@ from start.program import paragraph, run_until_stopped
 from start.sign_in import print_token
 from start.system import ROOT, Running
 from testkit.browser import Person
+from zerotrust.authority.files.deployment import Deployment, load_deployment
+from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.issuer.discovery import Metadata, discover
-from zerotrust.registry.deployment import Deployment, load_deployment
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.model import Registry
 from zt.people.login import issuer_http
 
 CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")

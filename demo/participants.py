@@ -23,9 +23,9 @@ from evidence.verified_receipt import receipts_in
 from start.manual_steps import REQUEST
 from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running
+from zerotrust.authority.files.lock import LOCK, load_lock
 from zerotrust.receipts.carried import HEADER, embed_receipts, parse_answer
 from zerotrust.receipts.receipt import KIND, digest_of
-from zerotrust.registry.lock import LOCK, load_lock
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid

@@ -16,10 +16,10 @@ from start.manual_steps import REQUEST
 from start.ogx import NAME
 from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running, System
-from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Exchange, Request
 from zt.audit.diagram import diagram
+from zt.audit.journals import first_bad_record
 from zt.audit.trail import trail
 from zt.people.login import Login
 

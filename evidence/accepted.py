@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from zerotrust.registry.lock import Approved
-from zerotrust.registry.model import Registry
+from zerotrust.registry.model import Approved, Registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from evidence.unproven import Unproven
-from evidence.verified_receipt import VerifiedReceipt
+from evidence.verified_receipt import VerifiedReceipt, is_of
 from zerotrust.receipts.receipt import NOT_SENT, OUTSIDE, Asked
 
 MAX_DEPTH = 16
@@ -78,7 +78,7 @@ def _check_call(caller: VerifiedReceipt, asked: Asked, called: VerifiedReceipt) 
     for what, (one, other) in says.items():
         if one != other:  # control: receipt-fits-its-call
             raise Unproven(6, called.signer, f"{caller.signer} and its receipt differ in {what}")
-    if asked.request is None or not below.is_of(asked.request):  # control: receipt-request
+    if asked.request is None or not is_of(below, asked.request):  # control: receipt-request
         raise Unproven(7, called.signer, f"it received another request than {caller.signer} says to have sent")
     if asked.answer != below.answer:  # control: receipt-answer
         raise Unproven(7, caller.signer, f"it says to have received another answer than {called.signer} sent")

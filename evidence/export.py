@@ -16,7 +16,7 @@ from typing import BinaryIO
 import orjson
 
 from zerotrust.audit.record import MAX_LINE
-from zerotrust.authority.tiles import WIDTH, Read, decode_bundle, tile_path
+from zerotrust.authority.log.tiles import WIDTH, Read, decode_bundle, tile_path
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.note import Note, decode_base64, parse_note
 from zerotrust.tlog.tree import HASH, InvalidLog

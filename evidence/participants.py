@@ -14,7 +14,7 @@ from evidence.call_tree import build_call_tree
 from evidence.completeness import Comparison, check_complete
 from evidence.signing_time import check_logged, check_times
 from evidence.unproven import SOMEBODY, Unproven
-from evidence.verified_receipt import VerifiedReceipt, receipts_in, verify_receipt
+from evidence.verified_receipt import VerifiedReceipt, is_of, receipts_in, verify_receipt
 from zerotrust.receipts.carried import Carried, parse_answer
 from zerotrust.receipts.receipt import OUTSIDE, digest_of
 from zerotrust.tlog.proof import Evidence
@@ -128,7 +128,7 @@ def _check_mine(root: VerifiedReceipt, found: Carried, request: bytes | None, tr
     if hashlib.sha256(found.content).hexdigest() != root.receipt.answer:  # control: answer-is-mine
         raise Unproven(4, root.signer, f"this is not the answer that it signed; {EXACTLY}")
     # control: request-is-mine
-    if request is not None and not root.receipt.is_of(hashlib.sha256(request).hexdigest()):
+    if request is not None and not is_of(root.receipt, hashlib.sha256(request).hexdigest()):
         raise Unproven(4, root.signer, f"it answered another request; {EXACTLY}")
     if transaction is not None and transaction != root.receipt.txn:  # control: transaction-is-mine
         raise Unproven(4, root.signer, "it answered in another transaction")

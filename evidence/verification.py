@@ -13,7 +13,7 @@ from evidence.compact import CompactRange
 from evidence.export import IN_A_LINE, MOST_LEAVES, hashes_of, header_of
 from evidence.fault import EXPORT, LOG, Fault, Faulty, Hashes, JournalPositions, difference, identify, surplus
 from zerotrust.audit.record import Link
-from zerotrust.authority.leaf import Heads, Outline
+from zerotrust.authority.log.leaf import Heads, Outline
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.tree import HASH, InvalidLog, leaf_hash

@@ -3,12 +3,14 @@
 import base64
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import jwt
 from cryptography import x509
+from pydantic import TypeAdapter
 
 from evidence.unproven import SOMEBODY, Unproven
-from zerotrust.receipts.receipt import KIND, Receipt, digest_of, receipt_of
+from zerotrust.receipts.receipt import KIND, Receipt, digest_of
 from zerotrust.spiffe.statement import ALGORITHM, certificates, signer_of
 from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, life_of
 
@@ -59,3 +61,24 @@ def receipts_in(tree: VerifiedReceipt) -> Iterator[VerifiedReceipt]:
 
 def _first_line(error: ValueError) -> str:
     return str(error).partition("\n")[0]
+
+
+def receipt_of(raw: bytes) -> Receipt:
+    """Return the receipt of these canonical bytes.  Raises `ValueError` for anything else."""
+    found = _reader().validate_json(raw)
+    if found.payload() != raw:  # control: receipt-canonical
+        raise ValueError("not in canonical form")
+    if any((one.receipt is None) == (one.reason is None) for one in found.calls):
+        raise ValueError("a call has a receipt, or a reason why not")
+    return found
+
+
+@cache
+def _reader() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)
+
+
+def is_of(receipt: Receipt, request: str) -> bool:
+    """Whether it can be of the request with this digest: one that was refused was perhaps not read to its end."""
+    unread = receipt.request is None and receipt.verdict == "refused" and not receipt.calls
+    return unread or receipt.request == request

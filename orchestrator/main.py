@@ -14,8 +14,8 @@ from orchestrator.models import ModelList, Models
 from orchestrator.plan import Plan, Step, Task, make_plan, with_model
 from orchestrator.progress import Progress, answer_of, failure_event, naming
 from orchestrator.proofs import Proofs
-from zerotrust.adapters.agent_client import ask_agent
 from zerotrust.adapters.answer import TASK_LIFE
+from zerotrust.orchestrator.agent_client import ask_agent
 from zerotrust.routes import MAX_TEXT, Public, Routes, Scope
 from zerotrust.runtime import run
 from zerotrust.service import Service

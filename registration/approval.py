@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from authorities.attestation.verifier.measure import BYTECODE_CACHES, digest_of, measure_files
-from zerotrust.registry.lock import Approved, Lock
-from zerotrust.registry.model import Registry
+from zerotrust.authority.files.lock import Lock
+from zerotrust.registry.model import Approved, Registry
 
 
 def approved_files(registry: Registry, root: Path) -> dict[str, str]:

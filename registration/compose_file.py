@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from registration.names import COMPOSE
+from zerotrust.authority.files.strict_yaml import Loader
 from zerotrust.errors import ZeroTrustError
-from zerotrust.limits.strict_yaml import Loader
 
 OTHERS = "start/compose.*.yaml"
 """The files that are used together with `docker-compose.yml`, so that a name means the same in all of them."""

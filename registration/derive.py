@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+import orjson
 from mcp.server.mcpserver import MCPServer
 
 from authorities.attestation.verifier.measure import digest_of
@@ -14,9 +15,10 @@ from registration.fit import problems
 from registration.names import POLICIES
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest, tool_digest
-from zerotrust.registry.lock import REGISTRY, Approved, Lock, Rights, entries
-from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.reading import RegistryError
+from zerotrust.authority.files.lock import REGISTRY, Lock, Rights, entries
+from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.registry.model import Approved, Registry
 
 HOW = "Nothing is approved. What belongs where: docs/how-to/{}.md."
 
@@ -81,3 +83,12 @@ def load_current(root: Path) -> tuple[Registry, Lock]:
         for name in tool_servers(registry)
     }
     return registry, derive(registry, files, tools)
+
+
+def as_text(lock: Lock) -> str:
+    """Return the lock in the form of the committed file."""
+    return orjson.dumps(_plain(lock), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
+
+
+def _plain(lock: Lock) -> dict[str, Any]:
+    return lock.model_dump(exclude_defaults=True)

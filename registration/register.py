@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError
-from registration.derive import load_current
+from registration.derive import as_text, load_current
 from registration.run_lock import running_process
-from zerotrust.registry.lock import LOCK, Approved, Lock, Rights, as_text, changes, files_within, load_lock
-from zerotrust.registry.model import Registry
-from zerotrust.registry.reading import RegistryError
+from zerotrust.authority.files.lock import LOCK, Lock, Rights, changes, files_within, load_lock
+from zerotrust.authority.files.reading import RegistryError
+from zerotrust.registry.model import Approved, Registry
 
 ROOT = Path(__file__).parents[1]
 SUSPENDED = "A running party whose files changed is suspended until you reinstate it."

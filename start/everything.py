@@ -42,11 +42,12 @@ from start.progress import Say, reporting_progress
 from start.stopping import end_in_order
 from start.system import DEPLOYMENT, ROOT, System
 from start.waiting import exists, report_end, wait_until, wait_until_listening
+from zerotrust.authority.files.deployment import Deployment, load_deployment
+from zerotrust.authority.files.lock import load_lock
+from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.durable import write_file
 from zerotrust.limits.answers import ask
-from zerotrust.registry.deployment import Deployment, load_deployment
-from zerotrust.registry.lock import load_lock
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.model import Registry
 from zerotrust.tlog.note import MAX_NOTE
 
 SECONDS_BETWEEN_TRIES = 0.2

@@ -131,7 +131,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from registration.run_lock import RunError  # noqa: PLC0415
     from start.errors import KeycloakError  # noqa: PLC0415
     from start.llama_stack import LlamaStackError  # noqa: PLC0415
-    from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
+    from zerotrust.authority.files.reading import RegistryError  # noqa: PLC0415
     from zt.people.login import LoginError  # noqa: PLC0415
 
     ours = RunError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError

@@ -15,8 +15,8 @@ from start.manual_steps import RECEIPT_STEPS, steps
 from start.model import Model
 from start.program import FOLDER, console, paragraph, say
 from start.system import HOST, ROOT, System
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.durable import write_file
-from zerotrust.registry.reading import RegistryError
 
 ZT = ".venv/bin/zt --user olga"
 NOW = (

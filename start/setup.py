@@ -17,9 +17,9 @@ from pathlib import Path
 from registration.realm import to_json
 from registration.realm.users import USERS
 from start.ogx import NAME, Place, Provider, configuration, new_server_key
-from zerotrust.authority import snapshot_files as files
-from zerotrust.registry.lock import REGISTRY
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files import snapshot_files as files
+from zerotrust.authority.files.lock import REGISTRY
+from zerotrust.authority.files.snapshot_files import load_registry
 
 ROOT = Path(__file__).parents[1]
 KEYCLOAK, DATABASE, ACCOUNTS = Path("/setup/keycloak"), Path("/setup/database"), Path("/accounts")

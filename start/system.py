@@ -17,16 +17,16 @@ from start.earlier_runs import data_folder
 from start.keycloak import Keycloak
 from start.llama_stack import LlamaStack
 from testkit.browser import sign_in
-from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
+from zerotrust.authority.files.deployment import Deployment
+from zerotrust.authority.files.lock import Lock
+from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.files.snapshot_files import build_snapshot, load_registry
 from zerotrust.issuer.discovery import Metadata
-from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory
-from zerotrust.registry.lock import Lock
-from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.reading import RegistryError
-from zerotrust.registry.snapshot import build_snapshot
+from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
+from zt.audit.journals import events
 from zt.people.client import user_client
 from zt.people.login import Login
 

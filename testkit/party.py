@@ -14,16 +14,16 @@ from testkit.ca import CA
 from testkit.issuer import ISSUER, Issuer
 from testkit.registry import CLIENT, policies_of, registry_of
 from testkit.wire import FOREVER, MCPWire, Wire, fresh_revocations, lifespan
-from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
 from zerotrust.identity import Principal
-from zerotrust.registry.lock import Approved
+from zerotrust.registry.model import Approved
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.transport.egress import EgressClients
+from zt.audit.journals import events
 
 
 class Identity:

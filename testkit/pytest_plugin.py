@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def zt_stack(pytestconfig: pytest.Config) -> "Iterator[Stack]":
     """All containers, healthy; nothing of them is left at the end, unless they are kept."""
     from testkit.stack import NoDockerError, Stack  # noqa: PLC0415 - only where a test asks for it
-    from zerotrust.registry.reading import RegistryError  # noqa: PLC0415
+    from zerotrust.authority.files.reading import RegistryError  # noqa: PLC0415
 
     otherwise = pytestconfig.getini("zt_without_docker")
     if otherwise not in {"fail", "skip"}:

@@ -19,8 +19,8 @@ from docker.models.containers import Container
 from testcontainers.compose import DockerCompose
 from testcontainers.core.docker_client import DockerClient
 
+from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.errors import ZeroTrustError
-from zerotrust.registry.model import load_registry
 
 _log = logging.getLogger(__name__)
 ATTESTATION = "attestation"

@@ -54,7 +54,7 @@ TESTS = {
     "evidence.fault": "unit/test_verification unit/test_comparison unit/test_imports attacks/test_y_audit_log",
     "evidence.verification": "unit/test_verification unit/test_imports attacks/test_y_audit_log",
     "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
-    "authority.tiles": "unit/test_tlog_tree unit/test_ledger_log unit/test_imports",
+    "authority.log.tiles": "unit/test_tlog_tree unit/test_ledger_log unit/test_imports",
     "tlog.note": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
     "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
     "tlog.quorum": "unit/test_tlog_note unit/test_imports",
@@ -69,7 +69,7 @@ TESTS = {
         "services/test_orchestrator input/test_protocols attacks/test_j_a2a services/test_revocation "
         "input/test_values services/test_receipts attacks/test_d_replay"
     ),
-    "adapters.agent_client": (
+    "orchestrator.agent_client": (
         "services/test_discovery services/test_clients services/test_orchestrator faults/test_tasks "
         "attacks/test_j_a2a services/test_revocation services/test_receipts"
     ),
@@ -101,7 +101,7 @@ TESTS = {
     ),
     "evidence.participants": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
     "sealing": "unit/test_receipts unit/test_outcome unit/test_gate services/test_receipts",
-    "authority.leaf": "unit/test_leaf unit/test_imports",
+    "authority.log.leaf": "unit/test_leaf unit/test_imports",
     "authority.note_key": "unit/test_durable unit/test_imports",
     "durable": "unit/test_durable",
     "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
@@ -152,7 +152,7 @@ TESTS = {
     "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_policy_bundle unit/test_feed",
-    "registry.lock": "unit/test_lock unit/test_register",
+    "authority.files.lock": "unit/test_lock unit/test_register",
     "transport.logs": "input/test_values unit/test_logs faults/test_disk",
     "tool.mcp_tools": (
         "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers "
@@ -171,11 +171,11 @@ TESTS = {
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server"
     ),
-    "registry.deployment": "unit/test_deployment unit/test_snapshot",
+    "authority.files.deployment": "unit/test_deployment unit/test_snapshot",
     "registry.directory": "unit/test_pools unit/test_snapshot unit/test_imports",
-    "authority.snapshot_files": "unit/test_snapshot unit/test_register",
+    "authority.files.snapshot_files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
-    "registry.reading": "unit/test_registry unit/test_snapshot",
+    "authority.files.reading": "unit/test_registry unit/test_snapshot",
     "routing": "unit/test_routes unit/test_gate input/test_values attacks/test_a_credentials attacks/test_x_services",
     "routes": (
         "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority "
@@ -203,8 +203,8 @@ TESTS = {
     "spiffe.records": "unit/test_records unit/test_tls",
     "spiffe.statement": "unit/test_statement unit/test_agent_card",
     "revocation": "unit/test_revocation unit/test_callee unit/test_imports",
-    "limits.files": "unit/test_bounded_files unit/test_registry",
-    "limits.strict_yaml": "unit/test_strict_yaml unit/test_registry",
+    "authority.bounded_file": "unit/test_bounded_files unit/test_registry",
+    "authority.files.strict_yaml": "unit/test_strict_yaml unit/test_registry",
     "limits.strict_json": (
         "unit/test_strict_json unit/test_token_validation unit/test_gate fuzz/test_properties attacks/test_b_jose"
     ),
@@ -233,7 +233,7 @@ TESTS = {
 
 EXCUSED = {
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
-    "adapters.agent_client: streaming=False": "the card has said so already",
+    "orchestrator.agent_client: streaming=False": "the card has said so already",
     "call: self.last is not None": "for the type checker: nothing was sent last where nothing was sent first",
     "transport.responses: super().__init__(status_code=refusal.status)": (
         "nobody looks into an answer that sends itself"

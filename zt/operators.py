@@ -70,8 +70,8 @@ class Settings:
 
     def place(self) -> "Place":
         """Return the addresses of the system.  Raises `RegistryError`."""
-        from zerotrust.registry.deployment import load_deployment
-        from zerotrust.registry.model import load_registry
+        from zerotrust.authority.files.deployment import load_deployment
+        from zerotrust.authority.files.snapshot_files import load_registry
         from zt.people.authorities import Place
 
         registry = load_registry(self.system / "registry.yaml")
@@ -80,8 +80,8 @@ class Settings:
 
     def registry(self) -> "Registry | None":
         """Return the registry of the system; None, if it cannot be read."""
-        from zerotrust.registry.model import load_registry
-        from zerotrust.registry.reading import RegistryError
+        from zerotrust.authority.files.reading import RegistryError
+        from zerotrust.authority.files.snapshot_files import load_registry
 
         try:
             return load_registry(self.system / "registry.yaml")
@@ -101,7 +101,7 @@ class Settings:
 @contextmanager
 def reporting_errors() -> Iterator[None]:
     """Exit with a message if what the block asks for fails."""
-    from zerotrust.registry.reading import RegistryError
+    from zerotrust.authority.files.reading import RegistryError
     from zt.errors import CommandError
 
     try:

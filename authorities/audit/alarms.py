@@ -13,7 +13,7 @@ from authorities.audit.log import Log
 from authorities.audit.reconciliation import Reconciliation
 from zerotrust.audit.event import is_valid
 from zerotrust.audit.event_types import Alarm, Counts
-from zerotrust.authority.tiles import WIDTH, decode_bundle, tile_path
+from zerotrust.authority.log.tiles import WIDTH, decode_bundle, tile_path
 from zerotrust.tlog.tree import InvalidLog
 
 AGAIN = 40 * WIDTH

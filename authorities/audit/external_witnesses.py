@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authorities.audit.log import LogError
-from zerotrust.limits.files import file_content
+from zerotrust.authority.bounded_file import file_content
 from zerotrust.tlog.note import MAX_NOTE, VerifierKey
 from zerotrust.tlog.quorum import policy
 from zerotrust.tlog.tree import InvalidLog

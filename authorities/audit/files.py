@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from zerotrust.authority.tiles import HEIGHT, WIDTH, read_part, tile_path
+from zerotrust.authority.log.tiles import HEIGHT, WIDTH, read_part, tile_path
 from zerotrust.durable import sync_folder, write_file
 from zerotrust.tlog.note import MAX_NOTE, Note, parse_note
 

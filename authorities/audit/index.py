@@ -32,12 +32,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from authorities.audit.log import Log
 from authorities.audit.terms import Term, record_term, terms_of
-from zerotrust.authority.tiles import WIDTH, decode_bundle, node_reader, tile_path
+from zerotrust.authority.log.proofs import inclusion_proof
+from zerotrust.authority.log.tiles import WIDTH, decode_bundle, node_reader, tile_path
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.proof import Proof
-from zerotrust.tlog.tree import InvalidLog, inclusion_proof
+from zerotrust.tlog.tree import InvalidLog
 
 MOST_FOUND = 1_000
 """Leaves that one search finds, the latest first; each of them is read again."""

@@ -17,11 +17,11 @@ from authorities.audit.sent_lines import writers
 from authorities.audit.terms import record_term
 from zerotrust.audit.log_client import InLog, NotDelivered
 from zerotrust.audit.record import Link
-from zerotrust.authority.tiles import node_reader
+from zerotrust.authority.log.proofs import consistency_proof
+from zerotrust.authority.log.tiles import node_reader
 from zerotrust.decision import Denied
 from zerotrust.service import Service
 from zerotrust.tlog.checkpoint import checkpoint_of
-from zerotrust.tlog.tree import consistency_proof
 
 WITNESSES = "witnesses"
 """The file in the ledger's data that names further witnesses (c2sp.org/tlog-policy), each with its address.

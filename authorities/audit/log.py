@@ -25,14 +25,23 @@ from authorities.audit.recent import Recent
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import Link
 from zerotrust.authority.cosignature import Request
-from zerotrust.authority.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.authority.log.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.authority.log.proofs import consistency_proof
+from zerotrust.authority.log.tiles import (
+    WIDTH,
+    Edge,
+    append_entries,
+    decode_bundle,
+    node_reader,
+    restore_edge,
+    tile_path,
+)
 from zerotrust.authority.note_key import NoteKey, load_key, new_key
-from zerotrust.authority.tiles import WIDTH, Edge, append_entries, decode_bundle, node_reader, restore_edge, tile_path
 from zerotrust.errors import ZeroTrustError
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, sign_checkpoint
 from zerotrust.tlog.note import ED25519, MAX_NOTE, Note, Signature, VerifierKey
-from zerotrust.tlog.tree import InvalidLog, consistency_proof
+from zerotrust.tlog.tree import InvalidLog
 
 T = TypeVar("T")
 

@@ -5,13 +5,16 @@ import logging
 from collections.abc import Callable
 
 import httpx
+import orjson
 from cryptography import x509
 
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version
 from zerotrust.decision import Denied
 from zerotrust.limits.strict_json import strict_object
-from zerotrust.registry.policy_bundle import sign_bundle
+from zerotrust.registry.policy_bundle import TYPE
+from zerotrust.registry.snapshot import PolicyDocument
+from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -96,3 +99,20 @@ def _refusal_reason(answer: httpx.Response) -> str:
     except ValueError:
         return "no reason"
     return str(said.get("advice") or said.get("reason"))
+
+
+def sign_bundle(version: int, document: PolicyDocument, svid: Svid, *, now: float) -> str:
+    """Return a bundle of this version, a number from 1 to `MAX_VERSION`, signed at `now` (seconds since the epoch).
+
+    It lives until the signing certificate ends: an authority that lost its identity cannot keep its policies in force.
+    """
+    claims = {
+        "iss": svid.id,
+        "aud": f"spiffe://{svid.trust_domain}",
+        "iat": now,
+        "exp": svid.not_after,
+        "version": version,
+        "digest": document.digest,
+        **document.model_dump(mode="json"),
+    }
+    return sign(orjson.dumps(claims), svid, kind=TYPE)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from authorities.policy.versions import Content
-from zerotrust.authority.snapshot_files import SCHEMA
+from zerotrust.authority.files.snapshot_files import SCHEMA
 from zerotrust.authority.visible import visible
 from zerotrust.policy import NO_CODE
 

@@ -15,12 +15,12 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from authorities.policy.decisions import FILE, MAX_TABLE
-from zerotrust.authority.snapshot_files import MAX_POLICY_FILES, SCHEMA, policy_files
+from zerotrust.authority.files.reading import RegistryError, read_content
+from zerotrust.authority.files.snapshot_files import MAX_POLICY_FILES, SCHEMA, policy_files
 from zerotrust.durable import sync_folder, write_file
 from zerotrust.errors import ZeroTrustError
-from zerotrust.registry.lock import Digest
+from zerotrust.registry.model import Digest
 from zerotrust.registry.policy_bundle import MAX_STEP
-from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 
 MAX_BYTES = 2 * MAX_POLICY + MAX_TABLE

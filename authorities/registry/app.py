@@ -36,13 +36,13 @@ from zerotrust.audit.event_parts import Caller, Peer
 from zerotrust.audit.event_types import Action, RegistryChange
 from zerotrust.audit.forms import sanitize
 from zerotrust.authority.cosignature import MAX_REQUEST
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.context import REQUEST, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.model import Authorities
 from zerotrust.registry.policy_bundle import MAX_BUNDLE
-from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service

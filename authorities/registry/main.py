@@ -13,7 +13,7 @@ from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.events import Apply
 from authorities.registry.keycloak.exchanges import Exchanges, read_recorded
 from authorities.registry.keycloak.poll import poll
-from zerotrust.authority.snapshot_files import ENROLLED, load_snapshot
+from zerotrust.authority.files.snapshot_files import ENROLLED, load_snapshot
 from zerotrust.policy_in_force import NoPolicy
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations

@@ -12,14 +12,13 @@ from jwt.utils import base64url_decode
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from authorities.registry.reasons import RegistryReason
+from zerotrust.authority.files.reading import RegistryError, read_content
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import Denied
 from zerotrust.durable import sync_folder, write_file
 from zerotrust.policy_in_force import PolicyInForce
-from zerotrust.registry.lock import Digest
-from zerotrust.registry.model import Registry
+from zerotrust.registry.model import Digest, Registry
 from zerotrust.registry.policy_bundle import MAX_BUNDLE, MAX_STEP, Bundle, verify_bundle
-from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 from zerotrust.spiffe.statement import InvalidStatement

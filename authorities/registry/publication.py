@@ -9,11 +9,11 @@ from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import DRIFT
 from authorities.registry.stream import Stream
 from zerotrust.audit.forms import sanitize
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.policy_in_force import NoPolicy
 from zerotrust.registry.policy_bundle import Bundle, SignedPolicy
-from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 

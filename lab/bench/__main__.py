@@ -14,7 +14,7 @@ from lab.bench.variants import launch_folders, launches
 from start.everything import running
 from start.program import FOLDER, console, run_until_stopped, say, show
 from start.system import ROOT
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.snapshot_files import load_registry
 
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant runs in each")] = 30) -> None:

@@ -11,8 +11,9 @@ from lab.bench.party.main import PORTS, shift
 from start.before_start import check_port
 from start.launches import party_launches, settings
 from start.system import System
+from zerotrust.authority.files.snapshot_files import build_snapshot
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import RegistrySnapshot, build_snapshot
+from zerotrust.registry.snapshot import RegistrySnapshot
 
 PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
 """The parties that take part in the task."""

@@ -8,7 +8,7 @@ import hashlib
 from authorities.attestation.containers.attested import Image, image
 from authorities.attestation.containers.main import APP, main
 from registration.approval import approve
-from zerotrust.registry.lock import Lock
+from zerotrust.authority.files.lock import Lock
 from zerotrust.registry.model import Registry
 
 COMPROMISED = ("orchestrator", "agent/reader", "agent/writer")

@@ -22,7 +22,7 @@ from lab.load.users import Score
 from lab.load.watch import MOST_FILES, SLACK, Samples, Usage, leaks
 from start.everything import running
 from start.program import FOLDER, console, run_until_stopped, say, show
-from zerotrust.audit.chain import first_bad_record
+from zt.audit.journals import first_bad_record
 
 SHOWN = 20
 """Failures that are printed at most."""

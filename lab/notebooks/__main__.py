@@ -19,8 +19,8 @@ from lab.notebooks.normal import differences
 from lab.notebooks.own import Copy, run_command
 from start.everything import running
 from start.program import ROOT, run_until_stopped, say
-from zerotrust.registry.lock import REGISTRY
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.lock import REGISTRY
+from zerotrust.authority.files.snapshot_files import load_registry
 
 FOLDER = ROOT / "run" / "notebooks"
 FILE = FOLDER / NAME

@@ -18,10 +18,10 @@ from lab.before.one_token.realm import Realm
 from registration.run_lock import RunError
 from start.keycloak import Keycloak
 from start.system import DEPLOYMENT, ROOT, Running, System
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.lock import LOCK, REGISTRY, load_lock
+from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.issuer.discovery import discover
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
-from zerotrust.registry.model import load_registry
 
 NAME = "notebooks.json"
 VARIABLE = "ZT_NOTEBOOKS"

@@ -12,8 +12,8 @@ from lab.project_copy import copy_of_the_project
 from registration.realm import realm
 from start.llama_stack import end
 from start.program import ROOT
-from zerotrust.registry.lock import REGISTRY
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.lock import REGISTRY
+from zerotrust.authority.files.snapshot_files import load_registry
 
 COPY = ROOT / "run" / "notebooks" / "own"
 LONGEST = 1 << 20

@@ -3,9 +3,9 @@
 import re
 
 from orchestrator.plan import Step
-from zerotrust.adapters import agent_client
 from zerotrust.adapters.answer import Answer, PeerError
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.orchestrator import agent_client
 from zerotrust.service import Service
 
 TRIES = 5

@@ -4,8 +4,8 @@ from a2a.types import AgentCard
 from google.protobuf.json_format import Parse  # type: ignore[import-untyped]
 
 from zerotrust.adapters.agent_card import CARD_PATH
-from zerotrust.adapters.agent_client import MAX_CARD
 from zerotrust.limits.answers import ask
+from zerotrust.orchestrator.agent_client import MAX_CARD
 from zerotrust.service import Service
 
 

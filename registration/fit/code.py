@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from authorities.attestation.verifier.measure import MeasureError
-from zerotrust.registry.lock import REGISTRY
+from zerotrust.authority.files.lock import REGISTRY
 from zerotrust.registry.model import Registry
 from zerotrust.routes import Requirement, Scope
 from zerotrust.tool.mcp_tools import McpTools

@@ -6,9 +6,9 @@ from typing import Any
 
 from registration.compose_file import ComposeError, load_compose
 from registration.names import COMPOSE, PLACES
-from zerotrust.registry.deployment import load_deployment
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.registry.model import Registry
-from zerotrust.registry.reading import RegistryError
 
 DATA, JOURNALS = "/data", "/journals/"
 """Where a party's volume is in its container, and where others may read its journal."""

@@ -7,10 +7,10 @@ from authorities.policy.callers import caller, calls
 from authorities.policy.fit import problems
 from authorities.policy.versions import content_of
 from registration.names import POLICIES, SCHEMA
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import OPERATORS, Registry
-from zerotrust.registry.reading import RegistryError
 from zerotrust.runtime import policy_of
 
 

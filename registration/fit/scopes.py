@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from registration.names import PLAN, PLANNER
-from zerotrust.registry.lock import REGISTRY
+from zerotrust.authority.files.lock import REGISTRY
 from zerotrust.registry.model import Registry
 
 

@@ -10,7 +10,7 @@ from registration.compose_file import load_compose, names_in_use
 from registration.names import COMPOSE, CONTAINERS, LOCAL, PLAN, PLANNER, SCHEMA
 from registration.parties.code import agent_code, folder_of, tool_code
 from registration.parties.project import PartyError, Project
-from zerotrust.registry.lock import REGISTRY
+from zerotrust.authority.files.lock import REGISTRY
 from zerotrust.registry.model import Registry
 
 NAME = r"[a-z]{2,20}"
@@ -20,8 +20,8 @@ OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 MODEL = "inference.run, llama.chat"
 """The scopes that an agent needs to use the model."""
 WITHOUT = {
-    "agent": ["zerotrust/authority", "zerotrust/tool"],
-    "tool": ["zerotrust/adapters", "zerotrust/agent", "zerotrust/authority"],
+    "agent": ["zerotrust/authority", "zerotrust/orchestrator", "zerotrust/tool"],
+    "tool": ["zerotrust/adapters", "zerotrust/agent", "zerotrust/authority", "zerotrust/orchestrator"],
 }
 """The folders of the library that a party of this kind does not get."""
 FIRST_PORT, LAST_PORT = 8101, 8199

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from registration.compose_file import load_compose
 from registration.names import COMPOSE
+from zerotrust.authority.files.lock import REGISTRY
+from zerotrust.authority.files.reading import validate
+from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.errors import ZeroTrustError
-from zerotrust.registry.lock import REGISTRY
-from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.reading import validate
+from zerotrust.registry.model import Registry
 
 
 class PartyError(ZeroTrustError):

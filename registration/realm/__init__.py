@@ -11,7 +11,7 @@ from registration.realm import settings
 from registration.realm.clients import clients, role_mappings
 from registration.realm.scopes import client_scopes
 from registration.realm.users import groups, users
-from zerotrust.registry.deployment import Deployment
+from zerotrust.authority.files.deployment import Deployment
 from zerotrust.registry.model import Registry
 
 

@@ -36,7 +36,6 @@ from tests.support.ca import CA, FOREVER, NO_CERTIFICATE, the_ca
 from tests.support.door import NOW, Door
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import fresh_revocations
-from zerotrust.audit.chain import first_bad_record
 from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
@@ -45,6 +44,7 @@ from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation_list import Revocable
 from zerotrust.service import Service
 from zerotrust.transport.egress import EgressClients, calling_with
+from zt.audit.journals import first_bad_record
 
 ORCHESTRATOR, READER, WRITER, TOOL = "orchestrator", "agent/reader", "agent/writer", "tool/documents"
 ISSUER_AT = "https://issuer.test"

@@ -30,7 +30,7 @@ from tests.support.ca import LONG, the_ca
 from tests.support.launched import PROJECT, REALM, bundle, locked, project, validated
 from tests.support.launched import READER as PARTY
 from tests.support.spy import ORDINARY, Spy
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.snapshot_files import load_registry
 
 # The authority's own program, but that it waits for a line before it begins, and that some controls are missing.
 BOOTSTRAP = """

@@ -20,7 +20,8 @@ from start.manual_steps import steps
 from start.system import ROOT, System
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.spy import ORDINARY
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.registry.model import Registry
 
 PASSWORDS = {"alice": "a" * 32}
 """Of who signs in in the terminal; an operator does that in a browser."""

@@ -10,8 +10,8 @@ from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.records import records
 from tests.support.registry_authority import READER, READERS_ID, authority_in, told
-from zerotrust.audit.chain import first_bad_record
 from zerotrust.service import Service
+from zt.audit.journals import first_bad_record
 
 
 @dataclass

@@ -15,14 +15,14 @@ from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, snapshot_of
 from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
-from zerotrust.authority.snapshot_files import load_snapshot
+from zerotrust.authority.files.lock import FILES
+from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.files.snapshot_files import load_snapshot
 from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied
 from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.policy import CedarPolicy, PolicyError
-from zerotrust.registry.lock import FILES
-from zerotrust.registry.reading import RegistryError
 from zerotrust.service import Service
 from zerotrust.transport.egress import EgressClients, calling_with
 

@@ -22,8 +22,8 @@ from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, STATUS, Machine
 from tests.support.issuer import Issuer
 from tests.support.system import ROOT, registry
-from zerotrust.registry.lock import load_lock
-from zerotrust.registry.reading import RegistryError
+from zerotrust.authority.files.lock import load_lock
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.service import Service
 
 

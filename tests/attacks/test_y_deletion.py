@@ -9,10 +9,11 @@ from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.issuer import Issuer
 from tests.support.proving import LIES, Lying, Proving, delete
 from zerotrust.audit import segments
-from zerotrust.audit.chain import closed_segments, first_bad_record, lines
+from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import NotProven
 from zerotrust.audit.journal import Journal
 from zerotrust.service import Service
+from zt.audit.journals import first_bad_record
 
 
 class Delivered(Scene):

@@ -15,7 +15,6 @@ from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, ident
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
-from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Alarm, Issued, Refusal, RegistryChange
@@ -24,6 +23,7 @@ from zerotrust.audit.record import GENESIS, line_of, link_of
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.service import Service
+from zt.audit.journals import first_bad_record
 
 
 class Ledger(Audited, Scene):

@@ -20,13 +20,13 @@ from tests.support.ledger import ADDRESS, SERVICE, Registry, grow, lines, opened
 from tests.support.tlog import ORIGIN, Keys, witness
 from tests.support.tlog import Log as Made
 from zerotrust.authority.cosignature import NotCosigned, Request, parse_request
-from zerotrust.authority.leaf import Heads, heads_leaf
-from zerotrust.authority.tiles import Edge as Nothing
-from zerotrust.authority.tiles import append_entries, decode_bundle
+from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.log.proofs import consistency_proof
+from zerotrust.authority.log.tiles import Edge as Nothing
+from zerotrust.authority.log.tiles import append_entries, decode_bundle
 from zerotrust.service import Service
 from zerotrust.tlog.checkpoint import cosign_checkpoint
 from zerotrust.tlog.note import ED25519
-from zerotrust.tlog.tree import consistency_proof
 
 OTHER = "spiffe://agents.example/inference"
 

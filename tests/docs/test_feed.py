@@ -10,8 +10,8 @@ import pytest
 from tests.support.feed import ME
 from tests.support.policies import signed
 from tests.support.system import ROOT, registry
+from zerotrust.authority.files.lock import load_lock
 from zerotrust.registry.events import all_changes, document, heartbeat, one_change, state
-from zerotrust.registry.lock import load_lock
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, KINDS
 

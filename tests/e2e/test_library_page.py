@@ -16,7 +16,7 @@ from testkit.wire import FOREVER, MCPWire, Wire, fresh_revocations, lifespan
 from tests.support.library_page import block, registered
 from tests.support.real import imported
 from tests.support.svid import TrustDomain
-from zerotrust.registry.lock import Approved
+from zerotrust.registry.model import Approved
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer

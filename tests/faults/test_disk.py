@@ -17,7 +17,7 @@ from tests.support.door import Door
 from tests.support.issuer import Issuer
 from tests.support.records import records
 from tests.support.system import ROOT, System
-from zerotrust.audit.chain import first_bad_record
+from zt.audit.journals import first_bad_record
 
 Token = Callable[..., str]
 Stored = Callable[[], dict[str, dict[str, str]]]

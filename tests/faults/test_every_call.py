@@ -14,9 +14,9 @@ import pytest
 from tests.support.disk import FAULTS, NO_ROOM, Disk, Killed
 from tests.support.disk_scenarios import TRIES, Acknowledged, begun, check_ledger, ledger
 from zerotrust.audit import segments
-from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.chain import lines as lines_of
 from zerotrust.audit.segments import JournalError, Segments
+from zt.audit.journals import first_bad_record
 
 COMMITS = 9
 SAMPLE = {"ledger": 13, "journal": 2}

@@ -14,7 +14,7 @@ import pytest_asyncio
 from start.system import System
 from tests.support.real import relaunched
 from tests.support.real_processes import ended, finished, login, process, task
-from zerotrust.audit.chain import first_bad_record
+from zt.audit.journals import first_bad_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

@@ -10,8 +10,8 @@ from testkit import principal
 from tests.support.library_page import PAGE, block, example, merged, registered
 from tests.support.system import ROOT
 from tests.support.wheel import Install
+from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.decision import Decision
-from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.model import Registry
 
 

@@ -23,7 +23,7 @@ for package in zerotrust, evidence, zt, testkit:
 """
 NEEDS_AN_EXTRA = {
     **dict.fromkeys(
-        (f"zerotrust.{name}" for name in ("agent.a2a", "adapters.agent_card", "adapters.agent_client")), "a2a"
+        (f"zerotrust.{name}" for name in ("agent.a2a", "adapters.agent_card", "orchestrator.agent_client")), "a2a"
     ),
     **dict.fromkeys((f"zerotrust.{name}" for name in ("agent.agent_loop", "agent.tool_client", "tool.mcp")), "mcp"),
     **dict.fromkeys(

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.attack_cases import observers
 from tests.support.records import flat
-from zerotrust.audit.chain import events
+from zt.audit.journals import events
 
 KEPT = {"error", "reason", "scope", "supported", "requested", "status", "code", "isError", "role", "state", "verdict"}
 """Fields whose values are kept."""

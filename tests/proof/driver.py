@@ -33,13 +33,13 @@ from demo.intruder import Intruder, Source, User
 from start.system import EVERYTHING, ask_insider, insider_svid
 from testkit.browser import sign_in
 from tests.proof import asked
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.snapshot_files import build_snapshot, load_registry
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import digest_of
-from zerotrust.registry.deployment import load_deployment
 from zerotrust.registry.directory import Directory
-from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.snapshot import build_snapshot
+from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zt.people.client import user_client
 from zt.people.login import Login, issuer_http

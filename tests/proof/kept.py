@@ -18,9 +18,8 @@ from start.sign_in import ISSUER
 from start.system import EVERYTHING
 from testkit.browser import sign_in
 from tests.proof.asked import FRONT, TASK
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.model import load_registry
-from zerotrust.registry.snapshot import build_snapshot
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.snapshot_files import build_snapshot, load_registry
 from zt.people.client import user_client
 
 PASSWORD = re.compile(r"^ +(\w+) +password (\S+)", re.MULTILINE)

@@ -11,10 +11,10 @@ from authorities.policy.explain import Explanations
 from authorities.policy.rules import rules_of
 from authorities.policy.versions import content_of
 from tests.reference.may import May, of_party, of_person
-from zerotrust.authority.snapshot_files import policy_files
+from zerotrust.authority.files.snapshot_files import load_registry, policy_files
 from zerotrust.decision import Resource
 from zerotrust.policy import CedarPolicy
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.runtime import policy_of
 

@@ -17,7 +17,7 @@ from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Alarm, Data, Issued, IssuedToken, Refusal
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import GENESIS, Link, event_of, hash_of
-from zerotrust.authority.tiles import WIDTH
+from zerotrust.authority.log.tiles import WIDTH
 
 REGISTRY = "authority/registry"
 NOW = 1_795_600_000

@@ -52,7 +52,7 @@ from tests.support.launched import (
     site,
 )
 from tests.support.waiting import until
-from zerotrust.registry.lock import Lock
+from zerotrust.authority.files.lock import Lock
 from zerotrust.spiffe.workload import Workload, WorkloadError
 
 __all__ = ["authority", "probe", "site"]

@@ -18,7 +18,7 @@ from authorities.attestation.process import closed
 from authorities.attestation.process.closed import NotClosedError, check_closed
 from tests.support.launched import PROJECT, locked, project
 from tests.support.spy import ORDINARY
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.snapshot_files import load_registry
 
 PTRACE_SEIZE = 0x4206  # <linux/ptrace.h>
 

@@ -15,9 +15,9 @@ from tests.support.system import System
 from tests.support.tasks import FILE_IT, READ_IT, worked
 from zerotrust import context
 from zerotrust.adapters.agent_card import CARD_PATH, agent_card, sign_card
-from zerotrust.adapters.agent_client import ask_agent, check_agent
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.orchestrator.agent_client import ask_agent, check_agent
 from zerotrust.service import CHECKED
 
 READER, ORCHESTRATOR, TOOL = "agent/reader", "orchestrator", "tool/documents"

@@ -31,7 +31,7 @@ from tests.support.launched import (
     site,
 )
 from tests.support.waiting import until
-from zerotrust.registry.lock import FILES, LOCK, REGISTRY
+from zerotrust.authority.files.lock import FILES, LOCK, REGISTRY
 
 __all__ = ["authority", "probe", "site"]
 

@@ -20,11 +20,11 @@ from authorities.registry.keycloak.exchanges import (
     Exchanges,
     read_recorded,
 )
-from zerotrust.audit.chain import events
 from zerotrust.audit.event_types import Issued, IssuedToken
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
+from zt.audit.journals import events
 
 NOW = 1_795_600_000
 REGISTRY, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"

@@ -10,7 +10,8 @@ import pytest
 from start import stopping
 from start.stopping import end_in_order
 from tests.support.launched import Authority, Probe, launch_probe, locked, log_of, project
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.registry.model import Registry
 
 SLOWLY = "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), os._exit(0))); answer = 0"
 NOT_AT_ALL = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); answer = 0"

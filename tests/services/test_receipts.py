@@ -20,24 +20,24 @@ from tests.support.receipt_tree import names
 from tests.support.receipts import carried, receipts, told
 from tests.support.system import System, running
 from tests.support.tlog import ORIGIN, Keys, Log, witness
-from zerotrust.adapters.agent_client import LONGEST_ANSWER, TOO_LONG
 from zerotrust.adapters.answer import LONGEST_REFUSAL, Answer
 from zerotrust.agent.agent_loop import run_tool_loop
 from zerotrust.audit.event_types import Counts, Outcome
 from zerotrust.audit.record import event_of
-from zerotrust.authority.leaf import Heads, heads_leaf
+from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.log.proofs import inclusion_proof
 from zerotrust.decision import Denied, Reason
 from zerotrust.hardening.in_flight import OF_A_USER
 from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken, TokenRequest
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.limits.bounded import Bounded
+from zerotrust.orchestrator.agent_client import LONGEST_ANSWER, TOO_LONG
 from zerotrust.receipts.carried import MAX_VALUE
 from zerotrust.receipts.receipt import digest_of
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.proof import MAX_EVIDENCE, Proof
 from zerotrust.tlog.quorum import policy
-from zerotrust.tlog.tree import inclusion_proof
 
 FILE_IT = {"request": "Read the incident reports and file a summary."}
 KEYS, WITNESS = Keys(ORIGIN, ED25519), witness("registry")

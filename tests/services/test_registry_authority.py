@@ -30,11 +30,11 @@ from tests.support.registry_authority import (
 from tests.support.registry_authority import told as told_at_last
 from tests.support.system import svid_of
 from tests.support.waiting import until
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.decision import Reason
 from zerotrust.policy import PolicyError
 from zerotrust.registry.events import read_heartbeat
 from zerotrust.registry.feed import PATH
-from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT
 from zerotrust.revocation_list import Revocable

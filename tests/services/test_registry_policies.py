@@ -16,9 +16,9 @@ from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY, AUTHORITYS_ID, keep, signed
 from tests.support.registry_authority import NAME, Authority, authority_in
 from tests.support.system import POLICY, lifespan, svid_of
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.decision import Reason
 from zerotrust.registry.policy_bundle import MAX_STEP, MAX_VERSION, SignedPolicy
-from zerotrust.registry.reading import RegistryError
 from zerotrust.registry.topics import POLICY as POLICY_TOPIC
 
 POLICY_PARTY = "authority/policy"

@@ -17,7 +17,7 @@ from mcp.server.mcpserver import MCPServer
 from tests.support.clients import use
 from tests.support.system import POLICIES, System
 from tools.documents.tools import TOOLS, declare
-from zerotrust.authority.snapshot_files import SCHEMA
+from zerotrust.authority.files.snapshot_files import SCHEMA
 
 Token = Callable[..., str]
 STUB = """

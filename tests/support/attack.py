@@ -49,7 +49,6 @@ from tests.support.receipts import receipts
 from tests.support.records import counted_in, records
 from tests.support.system import System, Wire, problem_of, running
 from tests.support.waiting import until
-from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.event_types import Counts
 from zerotrust.decision import BEFORE_SIGNATURE, Denied, Reason, ReasonCode
 from zerotrust.gate import Gate
@@ -60,6 +59,7 @@ from zerotrust.revocation_list import Revocable
 from zerotrust.routes import Routes
 from zerotrust.service import Service
 from zerotrust.spiffe.svid import Peer
+from zt.audit.journals import first_bad_record
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",

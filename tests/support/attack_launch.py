@@ -14,7 +14,8 @@ from tests.support.attack import Attempt, Scene
 from tests.support.issuer import Issuer
 from tests.support.launched import FETCH, Authority, Probe, files_in, launch_probe, locked, project, refusals
 from tests.support.leaks import holds_token
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.registry.model import Registry
 from zerotrust.service import Service
 
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from authorities.attestation.local.authority import Authority
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.lock import LOCK, REGISTRY, load_lock
+from zerotrust.authority.files.snapshot_files import load_registry
 
 
 async def serve(root: Path, run_dir: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from authorities.attestation.local.launch import Launch
 from tests.support.launched import Authority
-from zerotrust.registry.lock import load_lock
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.lock import load_lock
+from zerotrust.authority.files.snapshot_files import load_registry
 
 
 async def main(root: Path, run_dir: Path, probe: Path) -> None:

@@ -24,7 +24,6 @@ from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer, Known
 from tests.support.records import flat, records
 from tests.support.system import POLICY, Wire, fresh_revocations
-from zerotrust.audit.chain import events
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.event_types import Counts
 from zerotrust.audit.journal import Journal
@@ -41,6 +40,7 @@ from zerotrust.service import expectations_of
 from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.tool.mcp_tools import ERA, McpTools
 from zerotrust.transport.jsonrpc import JSON_RPC
+from zt.audit.journals import events
 
 NOW = 1_800_000_000.0
 Headers = list[tuple[bytes, bytes]]

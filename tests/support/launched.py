@@ -19,11 +19,13 @@ from authorities.attestation.local.launch import Launch, Launched
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.measure import digest_of
 from registration.approval import approved_files
+from registration.derive import as_text
 from tests.support.ca import ATTESTATION_PARTY
 from tests.support.waiting import until
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import Approved, Lock, as_text
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.lock import Lock
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.registry.model import Approved, Registry
 
 PROJECT = Path(__file__).parents[2]
 READER = "spiffe://agents.example/agent/reader"

@@ -4,7 +4,7 @@ import pytest
 
 from tests.reference.pages import FOLDER, PAGES
 from tests.support.system import ROOT
-from zerotrust.registry.model import load_registry
+from zerotrust.authority.files.snapshot_files import load_registry
 
 GENERATED = {FOLDER / name for name in PAGES}
 """Each is compared byte for byte with what its generator returns: tests/docs."""

@@ -3,12 +3,13 @@
 from functools import cache
 from pathlib import Path
 
+from authorities.policy.publisher import sign_bundle
 from authorities.policy.versions import FIRST as FIRST_WHY
 from authorities.policy.versions import Content, Versions
 from authorities.registry.policies import KEPT, Kept
 from tests.support.ca import the_ca
 from tests.support.system import POLICY
-from zerotrust.registry.policy_bundle import Bundle, SignedPolicy, sign_bundle, verify_bundle
+from zerotrust.registry.policy_bundle import Bundle, SignedPolicy, verify_bundle
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.spiffe.svid import Svid
 

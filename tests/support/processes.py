@@ -11,6 +11,7 @@ import uvicorn
 
 from authorities.attestation.local.launch import Launch
 from authorities.attestation.verifier.report import report
+from registration.derive import as_text
 from registration.names import POLICIES
 from start.launches import settings
 from start.system import ROOT, System
@@ -21,8 +22,8 @@ from tests.support.issuer import Issuer
 from tests.support.launched import Authority
 from tests.support.system import deployment
 from tests.support.waiting import until
-from zerotrust.registry.deployment import Deployment
-from zerotrust.registry.lock import as_text, entries, load_lock
+from zerotrust.authority.files.deployment import Deployment
+from zerotrust.authority.files.lock import entries, load_lock
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 

@@ -9,9 +9,9 @@ from zerotrust.audit.chain import lines
 from zerotrust.audit.deletion import Deletion
 from zerotrust.audit.log_client import InLog, NotDelivered
 from zerotrust.audit.record import Link
+from zerotrust.authority.log.proofs import consistency_proof, inclusion_proof
 from zerotrust.tlog.note import ED25519, Note
 from zerotrust.tlog.proof import Proof
-from zerotrust.tlog.tree import consistency_proof, inclusion_proof
 
 
 class Proving:

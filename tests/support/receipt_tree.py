@@ -25,7 +25,8 @@ from zerotrust.audit.event_parts import Caller, Decided, Peer, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, Link, content_of, event_of, line_of, link_of
-from zerotrust.authority.leaf import Heads, heads_leaf
+from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.log.proofs import inclusion_proof
 from zerotrust.receipts.carried import MEMBER
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.spiffe.statement import sign
@@ -33,7 +34,6 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.proof import Evidence, Proof
 from zerotrust.tlog.quorum import TrustPolicy, policy
-from zerotrust.tlog.tree import inclusion_proof
 
 TRACE = "1" * 32
 SCOPES = {

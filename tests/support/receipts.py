@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import orjson
 
+from evidence.verified_receipt import receipt_of
 from zerotrust.receipts.carried import HEADER, MEMBER, Carried, parse_answer, parse_header
-from zerotrust.receipts.receipt import KIND, Receipt, receipt_of
+from zerotrust.receipts.receipt import KIND, Receipt
 from zerotrust.spiffe.statement import statement_type
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from zerotrust.audit.chain import events
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Counts, Outcome, Request
+from zt.audit.journals import events
 
 
 def records(journal: Path, *, by_certificate: bool = False) -> list[dict[str, Any]]:

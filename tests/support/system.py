@@ -21,11 +21,12 @@ from tests.support.ca import FOREVER, holder, the_ca
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.records import records
 from zerotrust.adapters.agent_card import CARD_PATH
+from zerotrust.authority.files.deployment import Deployment, load_deployment
+from zerotrust.authority.files.lock import load_lock
+from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.decision import PolicyEngine
 from zerotrust.hardening.pools import origin
-from zerotrust.registry.deployment import Deployment, load_deployment
-from zerotrust.registry.lock import load_lock
-from zerotrust.registry.model import Registry, load_registry
+from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.runtime import policy_of
 from zerotrust.service import Service

@@ -6,8 +6,8 @@ from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from zerotrust.authority import tiles
-from zerotrust.authority.tiles import HEIGHT, WIDTH
+from zerotrust.authority.log import tiles
+from zerotrust.authority.log.tiles import HEIGHT, WIDTH
 from zerotrust.tlog import tree
 from zerotrust.tlog.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zerotrust.limits.files import file_content
+from zerotrust.authority.bounded_file import file_content
 
 
 def test_a_file_has_a_bound(tmp_path: Path) -> None:

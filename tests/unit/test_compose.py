@@ -16,8 +16,8 @@ from authorities.attestation.containers.main import PACKAGES
 from registration import names
 from start.stopping import SECONDS
 from tests.support.system import ROOT, registry
-from zerotrust.registry.lock import LOCK, load_lock
-from zerotrust.registry.lock import REGISTRY as REGISTRY_FILE
+from zerotrust.authority.files.lock import LOCK, load_lock
+from zerotrust.authority.files.lock import REGISTRY as REGISTRY_FILE
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

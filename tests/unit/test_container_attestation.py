@@ -11,7 +11,7 @@ from authorities.attestation.containers import main
 from authorities.attestation.containers.settings import Settings
 from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, Keys
-from zerotrust.registry.reading import RegistryError
+from zerotrust.authority.files.reading import RegistryError
 
 
 @pytest.fixture(autouse=True)

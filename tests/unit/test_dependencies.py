@@ -38,7 +38,7 @@ def extra_of(file: Path) -> str:
             return "zt"
         case "testkit", *_:
             return "testbed"
-        case "zerotrust", "adapters" | "agent" | "tool", name if name in A2A | MCP:
+        case "zerotrust", "adapters" | "agent" | "orchestrator" | "tool", name if name in A2A | MCP:
             return "a2a" if name in A2A else "mcp"
     return BASE
 

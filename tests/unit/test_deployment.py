@@ -10,9 +10,9 @@ import yaml
 
 from tests.support.outside import with_server
 from tests.support.system import ROOT
-from zerotrust.registry.deployment import load_deployment
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.registry.model import Registry
-from zerotrust.registry.reading import RegistryError
 
 LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "start" / "local.yaml").read_text())
 HERE = {"host": "127.0.0.1", "port": 8199}

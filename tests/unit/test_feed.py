@@ -17,6 +17,7 @@ from tests.support.feed import ME, beat, following, line, policy_line, registry_
 from tests.support.policies import bundle_of, signed
 from tests.support.system import POLICY, ROOT, registry
 from tests.support.waiting import until
+from zerotrust.authority.files.lock import load_lock
 from zerotrust.decision import Reason
 from zerotrust.identity import Principal
 from zerotrust.registry import feed
@@ -30,7 +31,6 @@ from zerotrust.registry.events import (
     state,
 )
 from zerotrust.registry.feed import RegistryFeed
-from zerotrust.registry.lock import load_lock
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY, REVOCATIONS

@@ -15,7 +15,6 @@ from tests.support.ca import workload
 from tests.support.door import NOW, Door, Reply, for_the_tool, tool_call
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
-from zerotrust.audit.chain import events
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import MICROSECONDS
@@ -26,6 +25,7 @@ from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, M
 from zerotrust.tool.mcp_tools import ERA
 from zerotrust.transport.requests import MAX_MEMBERS, MAX_STATE, trace_state
 from zerotrust.transport.responses import DeniedResponse
+from zt.audit.journals import events
 
 TRACE = "0123456789abcdef0123456789abcdef"
 PARENT = "0123456789abcdef"

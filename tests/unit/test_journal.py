@@ -14,10 +14,10 @@ import orjson
 import pytest
 
 from tests.support.waiting import until
-from zerotrust.audit.chain import first_bad_record
 from zerotrust.audit.journal import MAX_RIDERS, PAUSE, SLOW, Journal
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import JournalError
+from zt.audit.journals import first_bad_record
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from zerotrust.registry.lock import Lock, changes, load_lock
-from zerotrust.registry.reading import RegistryError
+from zerotrust.authority.files.lock import Lock, changes, load_lock
+from zerotrust.authority.files.reading import RegistryError
 
 ONE, OTHER = "1" * 64, "2" * 64
 GOOD = {"files": {"inference/main.py": ONE}, "parties": {"inference": {"code": ONE}}}

@@ -8,9 +8,9 @@ import pytest
 from tests.support.ca import the_ca
 from tests.support.outside import NAME, Server, answering, snapshot_of
 from tests.support.system import deployment
+from zerotrust.authority.files.snapshot_files import build_snapshot
 from zerotrust.hardening.pools import Connections
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import build_snapshot
 
 
 async def asked(registry: Registry, pin: str, origin: str) -> int:

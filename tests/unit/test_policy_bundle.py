@@ -6,17 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
+from authorities.policy.publisher import sign_bundle
 from tests.support.ca import the_ca
 from tests.support.system import POLICY
-from zerotrust.registry.policy_bundle import (
-    MAX_BUNDLE,
-    MAX_VERSION,
-    TYPE,
-    Bundle,
-    SignedPolicy,
-    sign_bundle,
-    verify_bundle,
-)
+from zerotrust.registry.policy_bundle import MAX_BUNDLE, MAX_VERSION, TYPE, Bundle, SignedPolicy, verify_bundle
 from zerotrust.registry.snapshot import MAX_POLICY, PolicyDocument
 from zerotrust.spiffe.statement import InvalidStatement, sign
 from zerotrust.spiffe.svid import Svid

@@ -10,7 +10,7 @@ from authorities.policy.decisions import FILE
 from authorities.policy.text_checks import check_text
 from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, registry
-from zerotrust.authority.snapshot_files import SCHEMA
+from zerotrust.authority.files.snapshot_files import SCHEMA
 from zerotrust.policy import PolicyError
 
 CONTENT = content_of(POLICIES)

@@ -13,7 +13,7 @@ from authorities.policy.versions import MAX_WHY, Content, Versions, VersionsErro
 from tests.support.disk import FAULTS, Disk, Killed
 from tests.support.policies import ON_RECORD
 from tests.support.system import POLICIES
-from zerotrust.registry.reading import RegistryError
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.registry.snapshot import MAX_POLICY
 
 RULE = '@id("r")\npermit (principal, action, resource);'

@@ -25,11 +25,10 @@ from zerotrust.audit.event_parts import Decided, Resource, Trace
 from zerotrust.audit.event_types import Access, Counts, Data, Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, event_of, line_of
-from zerotrust.authority.leaf import Heads, heads_leaf
+from zerotrust.authority.log.leaf import Heads, heads_leaf
 from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import KIND
-from zerotrust.registry.lock import Approved
-from zerotrust.registry.model import Registry
+from zerotrust.registry.model import Approved, Registry
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.proof import MAX_EVIDENCE, evidence_of

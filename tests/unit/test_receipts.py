@@ -13,6 +13,7 @@ import orjson
 import pytest
 from starlette.types import Message
 
+from evidence.verified_receipt import is_of, receipt_of
 from testkit import principal
 from tests.support.ca import the_ca
 from tests.support.receipts import said
@@ -22,16 +23,7 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.limits.strict_json import EXACT
 from zerotrust.receipts.calls import Calls, OneCall, ReceiptBudget
 from zerotrust.receipts.carried import HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, parse_answer
-from zerotrust.receipts.receipt import (
-    MAX_CALLS,
-    MAX_RESOURCES,
-    MAX_SECONDS,
-    Asked,
-    Receipt,
-    Shown,
-    digest_of,
-    receipt_of,
-)
+from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, MAX_SECONDS, Asked, Receipt, Shown, digest_of
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -98,11 +90,11 @@ def test_anything_else_is_no_receipt(raw: bytes) -> None:
 def test_only_a_receipt_of_a_refusal_without_calls_may_leave_open_whose_request_it_answers() -> None:
     unread = replace(RECEIPT, request=None, verdict="refused", calls=())
 
-    assert RECEIPT.is_of(DIGEST)
-    assert unread.is_of("cd" * 32)
-    assert not RECEIPT.is_of("cd" * 32)
+    assert is_of(RECEIPT, DIGEST)
+    assert is_of(unread, "cd" * 32)
+    assert not is_of(RECEIPT, "cd" * 32)
     for changed in ({"verdict": "done"}, {"calls": RECEIPT.calls}, {"request": DIGEST}):
-        assert not replace(unread, **changed).is_of("cd" * 32)
+        assert not is_of(replace(unread, **changed), "cd" * 32)
 
 
 # in an answer

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of, measure_files
-from registration.derive import load_current
+from registration.derive import as_text, load_current
 from registration.register import approval_lines, check, write
 from tests.support.system import ROOT
 from zerotrust.adapters.agent_card import agent_card, as_json
 from zerotrust.adapters.digests import card_digest
-from zerotrust.registry.lock import Approved, Lock, as_text, entries, load_lock
-from zerotrust.registry.model import Registry
+from zerotrust.authority.files.lock import Lock, entries, load_lock
+from zerotrust.registry.model import Approved, Registry
 
 ONE, OTHER = "1" * 64, "2" * 64
 FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/gate.py": ONE}

@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from tests.support.system import ROOT
-from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.reading import MAX_FILE, RegistryError
+from zerotrust.authority.files.reading import MAX_FILE, RegistryError
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.registry.model import Registry
 from zerotrust.service import expectations_of
 
 COMMITTED: dict[str, Any] = yaml.safe_load((ROOT / "registry.yaml").read_text())

@@ -24,9 +24,9 @@ from tests.support.policies import AUTHORITY, keep
 from tests.support.system import POLICY, ROOT, registry
 from tests.support.waiting import until
 from zerotrust import runtime
+from zerotrust.authority.files.lock import load_lock
 from zerotrust.decision import Reason
 from zerotrust.hardening.server import server
-from zerotrust.registry.lock import load_lock
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations

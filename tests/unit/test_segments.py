@@ -19,12 +19,13 @@ from tests.support.proving import delete
 from tests.support.waiting import until
 from zerotrust.audit import segments as module
 from zerotrust.audit import tail
-from zerotrust.audit.chain import closed_segments, first_bad_record, lines, link_before_oldest
+from zerotrust.audit.chain import closed_segments, lines, link_before_oldest
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.record import GENESIS, MAX_LINE, link_of
 from zerotrust.audit.segments import JournalError, Segments
 from zerotrust.audit.tail import RecordGone, Tail
 from zerotrust.durable import sync_folder
+from zt.audit.journals import first_bad_record
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,11 @@ import pytest
 
 from authorities.policy.versions import content_of
 from tests.support.system import POLICIES, POLICY, ROOT, registry
-from zerotrust.authority import snapshot_files as files
-from zerotrust.authority.snapshot_files import MAX_ENROLLED, MAX_POLICY_FILES, load_snapshot
+from zerotrust.authority.files import snapshot_files as files
+from zerotrust.authority.files.lock import FILES, LOCK, REGISTRY, entries, load_lock
+from zerotrust.authority.files.reading import RegistryError, read_content
+from zerotrust.authority.files.snapshot_files import MAX_ENROLLED, MAX_POLICY_FILES, load_registry, load_snapshot
 from zerotrust.registry.events import document
-from zerotrust.registry.lock import FILES, LOCK, REGISTRY, entries, load_lock
-from zerotrust.registry.model import load_registry
-from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement

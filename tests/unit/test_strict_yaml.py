@@ -2,7 +2,7 @@
 
 import pytest
 
-from zerotrust.limits.strict_yaml import strict_yaml
+from zerotrust.authority.files.strict_yaml import strict_yaml
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from evidence.export import export_lines
 from evidence.fault import LOG as THE_LOG
 from evidence.fault import Faulty
 from evidence.verification import Verification
-from zerotrust.authority.tiles import WIDTH, decode_bundle, node_reader, tile_path
+from zerotrust.authority.log.proofs import inclusion_proof
+from zerotrust.authority.log.tiles import WIDTH, decode_bundle, node_reader, tile_path
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import Note, parse_note
 from zerotrust.tlog.proof import Proof, parse_proof
 from zerotrust.tlog.quorum import policy
-from zerotrust.tlog.tree import InvalidLog, inclusion_proof
+from zerotrust.tlog.tree import InvalidLog
 
 LOG = Path(__file__).parents[1] / "golden" / "log"
 READER = policy((LOG / "policy").read_text())

@@ -4,7 +4,9 @@ import base64
 
 import pytest
 
+from evidence.signing_time import quorum_time
 from tests.support.tlog import ORIGIN, Keys, Log, witness
+from zerotrust.authority.log.proofs import inclusion_proof
 from zerotrust.tlog.checkpoint import (
     Checkpoint,
     check_signed,
@@ -26,7 +28,7 @@ from zerotrust.tlog.note import (
 )
 from zerotrust.tlog.proof import FORMAT, MAX_EXTRA, Proof, parse_proof
 from zerotrust.tlog.quorum import MAX_LINES, policy
-from zerotrust.tlog.tree import InvalidLog, inclusion_proof
+from zerotrust.tlog.tree import InvalidLog
 
 VKEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 NOTE = (
@@ -339,7 +341,7 @@ def test_the_quorum_is_complete_with_the_last_witness_that_it_takes() -> None:
     known = "".join(f"witness {name} {key}\n" for name, key in keys.items())
     times = {"one": 30, "two": 10, "three": 20}
 
-    assert policy(f"{known}quorum two\n").since(times) == 10
-    assert policy(f"{known}group most 2 one two three\nquorum most\n").since(times) == 20
-    assert policy(f"{known}group every all one two three\nquorum every\n").since(times) == 30
-    assert policy(f"{known}quorum none\n").since(times) is None
+    assert quorum_time(policy(f"{known}quorum two\n"), times) == 10
+    assert quorum_time(policy(f"{known}group most 2 one two three\nquorum most\n"), times) == 20
+    assert quorum_time(policy(f"{known}group every all one two three\nquorum every\n"), times) == 30
+    assert quorum_time(policy(f"{known}quorum none\n"), times) is None

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.tlog import Log, mth, path, subproof
-from zerotrust.authority.tiles import (
+from zerotrust.authority.log.proofs import consistency_proof, inclusion_proof, root
+from zerotrust.authority.log.tiles import (
     WIDTH,
     Edge,
     append_entries,
@@ -17,18 +18,8 @@ from zerotrust.authority.tiles import (
     read_part,
     restore_edge,
 )
-from zerotrust.authority.tiles import tile_path as file
-from zerotrust.tlog.tree import (
-    EMPTY,
-    InvalidLog,
-    check_consistency,
-    check_inclusion,
-    consistency_proof,
-    inclusion_proof,
-    leaf_hash,
-    node_hash,
-    root,
-)
+from zerotrust.authority.log.tiles import tile_path as file
+from zerotrust.tlog.tree import EMPTY, InvalidLog, check_consistency, check_inclusion, leaf_hash, node_hash
 
 INPUTS = "", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"
 ROOTS = (

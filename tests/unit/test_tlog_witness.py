@@ -4,9 +4,9 @@ import pytest
 
 from tests.support.tlog import ORIGIN, Keys, Log
 from zerotrust.authority.cosignature import MAX_REQUEST, NotCosigned, Request, check_request, parse_request
+from zerotrust.authority.log.proofs import consistency_proof
 from zerotrust.tlog.checkpoint import Checkpoint, sign_checkpoint
 from zerotrust.tlog.note import ED25519, Note
-from zerotrust.tlog.tree import consistency_proof
 
 LOG = Log([b"entry %d" % number for number in range(20)])
 KNOWN = {ORIGIN: LOG.keys.public}

@@ -9,10 +9,11 @@ from authorities.registry.witness import Witness
 from tests.support.disk import Disk
 from tests.support.tlog import ORIGIN, Keys, Log
 from zerotrust.authority.cosignature import NotCosigned, Request
+from zerotrust.authority.log.proofs import consistency_proof
 from zerotrust.authority.note_key import NoteKeyError
 from zerotrust.durable import write_file
 from zerotrust.tlog.note import ED25519, Signature
-from zerotrust.tlog.tree import InvalidLog, consistency_proof
+from zerotrust.tlog.tree import InvalidLog
 
 AT = 1_795_741_378
 

@@ -10,16 +10,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO
 
-from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, event_of, last_link, link_before, link_of
+from zerotrust.audit.record import GENESIS, MAX_LINE, Link, link_before, link_of
 
 _DIGITS = 16
 """Of a segment's number, so that the order of names is the order of records."""
-
-
-def events(path: Path) -> Iterator[AuditEvent]:
-    """Yield the events of a journal, the oldest first.  Raises `ValueError` at one that is not of schema 1."""
-    return map(event_of, lines(path))
 
 
 def lines(path: Path) -> Iterator[bytes]:
@@ -89,23 +83,6 @@ def link_before_oldest(path: Path) -> Link:
     if segment_path(path, link.records + 1) != older[0]:
         raise ValueError(f"{older[0].name} does not begin with its record")
     return link if link.records else GENESIS
-
-
-def first_bad_record(path: Path) -> int:
-    """Return the number of the first record that was changed, or 0.
-
-    The last records cannot be checked: to detect that they were changed, rewritten or cut off takes an anchor outside
-    the journal.  Nor can the first ones, if they are here no longer: the audit log has them.
-    """
-    try:
-        before = link_before_oldest(path)
-    except ValueError:
-        return first_number(closed_segments(path)[0])
-    try:
-        last_link(before, lines(path))
-    except ChangedRecord as changed:
-        return changed.number
-    return 0
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -7,10 +7,9 @@ journal, so that both can be compared as they are.  `docs/reference/receipts.md`
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from zerotrust.audit.canonical import Shape, canonical
 from zerotrust.audit.forms import Id, SafeText, Sha256, SpiffeId
@@ -111,31 +110,11 @@ class Receipt(Shape):
     calls: Annotated[tuple[Asked, ...], Field(max_length=MAX_CALLS)]
     journal: Recorded | None = None
 
-    def is_of(self, request: str) -> bool:
-        """Whether it can be of the request with this digest: one that was refused was perhaps not read to its end."""
-        unread = self.request is None and self.verdict == "refused" and not self.calls
-        return unread or self.request == request
-
     def payload(self) -> bytes:
         """Return the canonical bytes."""
         return canonical(self)
 
 
-def receipt_of(raw: bytes) -> Receipt:
-    """Return the receipt of these canonical bytes.  Raises `ValueError` for anything else."""
-    found = _reader().validate_json(raw)
-    if found.payload() != raw:  # control: receipt-canonical
-        raise ValueError("not in canonical form")
-    if any((one.receipt is None) == (one.reason is None) for one in found.calls):
-        raise ValueError("a call has a receipt, or a reason why not")
-    return found
-
-
 def digest_of(receipt: str) -> str:
     """Return the digest that names a receipt, from its JWS."""
     return hashlib.sha256(receipt.encode()).hexdigest()
-
-
-@cache
-def _reader() -> TypeAdapter[Receipt]:
-    return TypeAdapter(Receipt)

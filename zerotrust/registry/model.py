@@ -3,12 +3,10 @@
 An invalid file is refused as a whole, with file, key and reason.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from zerotrust.registry.reading import read_content, validate
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
@@ -20,6 +18,8 @@ Department = Annotated[str, Field(pattern=r"^/[a-z]+$", max_length=64)]
 REDIRECT = r"^(https://[a-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]+)?/[a-z0-9/-]*$"
 """Over TLS, or to a program on the user's own machine (RFC 8252 section 7.3)."""
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""SHA-256, in hex."""
 
 OPERATORS = "/operators"
 """The group of users who may suspend, revoke and reinstate at the registry."""
@@ -89,6 +89,17 @@ class Outside(Entry):
     spki_sha256: Pin | None = None
     """Its key: the SHA-256, in hex, of the `SubjectPublicKeyInfo` of its certificate (RFC 7469 section 2.4).  Without
     it here, the key has to be enrolled at the registry (`snapshot_files.py`)."""
+
+
+class Approved(Entry):
+    """The approval of one party."""
+
+    code: Digest | None = None
+    """Of its files, if it runs measured code."""
+    card: Digest | None = None
+    """Of an agent's card, without its signatures."""
+    tools: dict[str, Digest] = Field(default={})
+    """Of the definition of each tool: its name, description, input and output."""
 
 
 class Freshness(Entry):
@@ -297,8 +308,3 @@ class Registry(Entry):
 def dns_name(name: str, trust_domain: str) -> str:
     """Return the DNS name in the certificate of the party `name`."""
     return ".".join([*reversed(name.split("/")), trust_domain])
-
-
-def load_registry(path: Path) -> Registry:
-    """Return the registry in a file.  Raises `RegistryError` naming the file, the key and the reason."""
-    return validate(Registry, read_content(path), path)

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zerotrust.registry.lock import Digest
-from zerotrust.registry.model import Registry
+from zerotrust.registry.model import Digest, Registry
 from zerotrust.registry.snapshot import Document, PolicyDocument
-from zerotrust.spiffe.statement import InvalidStatement, certificates, chain_of, sign, verify_statement
+from zerotrust.spiffe.statement import InvalidStatement, certificates, chain_of, verify_statement
 from zerotrust.spiffe.svid import Svid
 
 
@@ -85,23 +84,6 @@ class _Claims(BaseModel):
     digest: Digest
     policies: str
     cedar_schema: str
-
-
-def sign_bundle(version: int, document: PolicyDocument, svid: Svid, *, now: float) -> str:
-    """Return a bundle of this version, a number from 1 to `MAX_VERSION`, signed at `now` (seconds since the epoch).
-
-    It lives until the signing certificate ends: an authority that lost its identity cannot keep its policies in force.
-    """
-    claims = {
-        "iss": svid.id,
-        "aud": f"spiffe://{svid.trust_domain}",
-        "iat": now,
-        "exp": svid.not_after,
-        "version": version,
-        "digest": document.digest,
-        **document.model_dump(mode="json"),
-    }
-    return sign(orjson.dumps(claims), svid, kind=TYPE)
 
 
 def verify_bundle(text: str, *, signer: str, own: Svid, now: float) -> Bundle:

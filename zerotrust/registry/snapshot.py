@@ -13,10 +13,8 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from zerotrust.registry.deployment import Deployment
 from zerotrust.registry.directory import Directory, Endpoint
-from zerotrust.registry.lock import Approved, Digest
-from zerotrust.registry.model import Entry, Name, Pin, Registry, dns_name
+from zerotrust.registry.model import Approved, Digest, Entry, Name, Pin, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
 """Characters of policies, or of their schema.  A party checks and parses them without a pause."""
@@ -99,32 +97,6 @@ class RegistrySnapshot(Document):
         places = {registry.dns_name(name): _endpoint(self.places[name]) for name in callees & self.places.keys()}
         outside = {server.origin: server.spki_sha256 for server in reached.values()}
         return Directory(names, ids, places, outside)
-
-
-def build_snapshot(
-    deployment: Deployment,
-    registry: Registry,
-    *,
-    approved: Mapping[str, Approved],
-    enrolled: Mapping[str, str] = MappingProxyType({}),
-) -> RegistrySnapshot:
-    """Return the snapshot of a registry with this deployment.  `enrolled`: the pins that the registry does not have."""
-    pins = dict(enrolled) | {
-        name: server.spki_sha256 for name, server in registry.outside.items() if server.spki_sha256
-    }
-    places = {name: place.origin for name, place in deployment.parties.items() if registry.answers(name)}
-    addresses = {name: registry.address(name) for name in places}
-    return RegistrySnapshot(
-        registry=registry,
-        addresses=addresses,
-        places=places,
-        outside={
-            name: OutsideServer(origin=origin, spki_sha256=pins[name])
-            for name, origin in deployment.outside.items()
-            if name in pins
-        },
-        approved=dict(approved),
-    )
 
 
 def _endpoint(origin: str) -> Endpoint:

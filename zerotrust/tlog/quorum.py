@@ -60,13 +60,6 @@ class TrustPolicy:
                 met.add(name)
         return self.quorum in met
 
-    def since(self, times: Mapping[str, int]) -> int | None:
-        """Return when the quorum was complete, by the times of `check`; None if it takes no witness to complete it."""
-        in_order = sorted(times, key=lambda name: times[name])
-        counts = (number for number in range(len(in_order) + 1) if self.met_by(in_order[:number]))
-        least = next(counts, 0)
-        return times[in_order[least - 1]] if least else None
-
 
 def policy(text: str) -> TrustPolicy:
     """Parse a policy file.  Raises `InvalidLog`, and names the line."""

@@ -5,7 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from zerotrust.audit.chain import closed_segments, first_bad_record, lines, link_before_oldest
+from zerotrust.audit.chain import closed_segments, first_number, lines, link_before_oldest
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.record import ChangedRecord, event_of, last_link
 from zt.audit.query import NoRecordError, Query, Records, find_records
 from zt.errors import CommandError
 
@@ -79,3 +81,25 @@ def first_record(path: Path) -> int:
     """Return the number of a journal's first record: earlier segments are deleted, once the ledger has them."""
     older = closed_segments(path)
     return int(older[0].suffix.removeprefix(".")) if older else 1
+
+
+def events(path: Path) -> Iterator[AuditEvent]:
+    """Yield the events of a journal, the oldest first.  Raises `ValueError` at one that is not of schema 1."""
+    return map(event_of, lines(path))
+
+
+def first_bad_record(path: Path) -> int:
+    """Return the number of the first record that was changed, or 0.
+
+    The last records cannot be checked: to detect that they were changed, rewritten or cut off takes an anchor outside
+    the journal.  Nor can the first ones, if they are here no longer: the audit log has them.
+    """
+    try:
+        before = link_before_oldest(path)
+    except ValueError:
+        return first_number(closed_segments(path)[0])
+    try:
+        last_link(before, lines(path))
+    except ChangedRecord as changed:
+        return changed.number
+    return 0

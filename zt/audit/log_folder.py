@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zerotrust.authority.tiles import read_part
+from zerotrust.authority.log.tiles import read_part
 from zerotrust.tlog.note import Note, parse_note
 from zerotrust.tlog.tree import InvalidLog
 from zt.errors import CommandError

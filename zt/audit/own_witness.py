@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from zerotrust.authority.cosignature import NotCosigned, Request, check_request
+from zerotrust.authority.log.proofs import consistency_proof
+from zerotrust.authority.log.tiles import node_reader
 from zerotrust.authority.note_key import NoteKey, load_key, new_key
-from zerotrust.authority.tiles import node_reader
 from zerotrust.durable import sync_folder, write_file
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosign_checkpoint
 from zerotrust.tlog.note import COSIGNATURE, Signature, VerifierKey, parse_note
-from zerotrust.tlog.tree import InvalidLog, consistency_proof
+from zerotrust.tlog.tree import InvalidLog
 from zt.audit.log_folder import LogFolder
 from zt.errors import CommandError
 

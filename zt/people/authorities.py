@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zerotrust.registry.deployment import Deployment
+from zerotrust.authority.files.deployment import Deployment
+from zerotrust.authority.files.snapshot_files import build_snapshot
 from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.model import Registry
-from zerotrust.registry.snapshot import build_snapshot
 from zt.errors import CommandError
 
 ATTESTATIONS_LOG = "run/logs/authority-attestation.log"

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zerotrust.authority.snapshot_files import SCHEMA, policy_files
+from zerotrust.authority.files.reading import RegistryError, read_content
+from zerotrust.authority.files.snapshot_files import SCHEMA, policy_files
 from zerotrust.limits.answers import MAX_ANSWER
-from zerotrust.registry.reading import RegistryError, read_content
 from zt.errors import CommandError
 
 TABLE = "decisions.md"

@@ -94,7 +94,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     """
     from evidence import Unproven, verify
     from evidence.unproven import SOMEBODY, STEPS
-    from zerotrust.registry.lock import LOCK, REGISTRY
+    from zerotrust.authority.files.lock import LOCK, REGISTRY
     from zt.audit.exports import leaves, load_policy
     from zt.audit.own_witness import Witness, default_folder
     from zt.receipt.inputs import load_accepted, load_approved, load_authorities, load_evidence, read_answer

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from evidence import Accepted, Evidence, Party, approved, evidence_of
 from zerotrust.audit.forms import Sha256, SpiffeId
+from zerotrust.authority.files.lock import LOCK, REGISTRY, load_lock
+from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.authority.files.strict_yaml import strict_yaml
 from zerotrust.limits.answers import MAX_ANSWER
-from zerotrust.limits.strict_yaml import strict_yaml
-from zerotrust.registry.lock import LOCK, REGISTRY, load_lock
-from zerotrust.registry.model import load_registry
-from zerotrust.registry.reading import RegistryError
 from zerotrust.tlog.proof import MAX_EVIDENCE
 from zt.errors import CommandError
 

@@ -27,9 +27,9 @@ from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Drift, Log
 from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError, format_paths, measure_error
 from authorities.attestation.verifier.target import Target
-from zerotrust.registry.lock import Lock, changes
+from zerotrust.authority.files.lock import Lock, changes
+from zerotrust.authority.files.reading import RegistryError
 from zerotrust.registry.model import Registry
-from zerotrust.registry.reading import RegistryError
 
 MAIN = """\
 import runpy, sys

@@ -30,11 +30,11 @@ from authorities.attestation.verifier.drift import LOGGER, Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.report import report
 from authorities.policy.decisions import FILE as TABLE
-from zerotrust.authority.snapshot_files import SCHEMA, policy_files
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import LOCK, REGISTRY, Lock, load_lock
-from zerotrust.registry.model import Registry, load_registry
-from zerotrust.registry.reading import RegistryError
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.authority.files.lock import LOCK, REGISTRY, Lock, load_lock
+from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.files.snapshot_files import SCHEMA, load_registry, policy_files
+from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.logs import line_of
 

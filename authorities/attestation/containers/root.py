@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.verifier.measure import MeasureError, NotMeasuredError
 from authorities.attestation.verifier.watch import Watch
-from zerotrust.registry.lock import changes
+from zerotrust.authority.files.lock import changes
 
 
 class ContainerRoot:

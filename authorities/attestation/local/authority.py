@@ -22,9 +22,9 @@ from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import LOGGER, Drift
 from authorities.attestation.verifier.measure import MeasureError
 from authorities.attestation.verifier.target import RegistryFiles
-from zerotrust.registry.lock import LOCK, Lock, lock_of
+from zerotrust.authority.files.lock import LOCK, Lock, lock_of
+from zerotrust.authority.files.reading import RegistryError, read_content
 from zerotrust.registry.model import Registry
-from zerotrust.registry.reading import RegistryError, read_content
 from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.logs import line_of
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from authorities.attestation.local.installed import NEXT_STEP, PIN, leave_out
 from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, Stamp, digest_of, format_paths
 from authorities.attestation.verifier.target import SharedRoot
-from zerotrust.registry.lock import Digest
+from zerotrust.registry.model import Digest
 
 NOT_LOADED = ("__pycache__", "site-packages", "test", "tests", "idlelib", "lib2to3")
 """Folders whose bytecode is not needed."""

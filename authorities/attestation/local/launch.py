@@ -20,7 +20,7 @@ from authorities.attestation.spiffe.workload_api import NotAttestedError
 from authorities.attestation.verifier.drift import Log
 from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, digest_of, format_paths
 from authorities.attestation.verifier.target import Code, Copy, SmallRoot, Target
-from zerotrust.registry.lock import Lock, changes
+from zerotrust.authority.files.lock import Lock, changes
 from zerotrust.registry.model import Registry
 
 SECONDS_TO_END = 5

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from authorities.attestation.verifier.measure import Files, MeasuredFile, MeasureError, NotMeasuredError, Stamp, stamps
 from authorities.attestation.verifier.watch import Watch
-from zerotrust.registry.lock import FILES, changes
+from zerotrust.authority.files.lock import FILES, changes
 
 
 class SmallRoot(Protocol):

@@ -1,16 +1,18 @@
 """Reads `registry.yaml` and its approval `registry.lock`, and finds the files of policies."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import RootModel
 
+from zerotrust.authority.files.deployment import Deployment, load_deployment
+from zerotrust.authority.files.lock import FILES, LOCK, REGISTRY, changes, entries, lock_of
+from zerotrust.authority.files.reading import RegistryError, read_content, validate
 from zerotrust.limits.strict_json import strict_object
-from zerotrust.registry.deployment import load_deployment
-from zerotrust.registry.lock import FILES, LOCK, REGISTRY, changes, entries, lock_of
-from zerotrust.registry.model import Name, Pin, Registry
-from zerotrust.registry.reading import RegistryError, read_content, validate
-from zerotrust.registry.snapshot import RegistrySnapshot, build_snapshot
+from zerotrust.registry.model import Approved, Name, Pin, Registry
+from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 
 ENROLLED = "outside.json"
 """In the registry's own folder: pins of outside servers, by name, of whoever set up the deployment.
@@ -72,3 +74,34 @@ def policy_files(folder: Path) -> list[Path]:
     if not 0 < len(files) <= MAX_POLICY_FILES:
         raise RegistryError(f"{folder}: {len(files)} policy files (*.cedar), expected 1 to {MAX_POLICY_FILES}")
     return files
+
+
+def load_registry(path: Path) -> Registry:
+    """Return the registry in a file.  Raises `RegistryError` naming the file, the key and the reason."""
+    return validate(Registry, read_content(path), path)
+
+
+def build_snapshot(
+    deployment: Deployment,
+    registry: Registry,
+    *,
+    approved: Mapping[str, Approved],
+    enrolled: Mapping[str, str] = MappingProxyType({}),
+) -> RegistrySnapshot:
+    """Return the snapshot of a registry with this deployment.  `enrolled`: the pins that the registry does not have."""
+    pins = dict(enrolled) | {
+        name: server.spki_sha256 for name, server in registry.outside.items() if server.spki_sha256
+    }
+    places = {name: place.origin for name, place in deployment.parties.items() if registry.answers(name)}
+    addresses = {name: registry.address(name) for name in places}
+    return RegistrySnapshot(
+        registry=registry,
+        addresses=addresses,
+        places=places,
+        outside={
+            name: OutsideServer(origin=origin, spki_sha256=pins[name])
+            for name, origin in deployment.outside.items()
+            if name in pins
+        },
+        approved=dict(approved),
+    )

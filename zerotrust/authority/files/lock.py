@@ -6,33 +6,18 @@ The registry publishes it, signed; attestation compares it with what it launches
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
 
 import orjson
 from pydantic import Field
 
-from zerotrust.registry.model import Entry, Name, Registry
-from zerotrust.registry.reading import read_content, validate
+from zerotrust.authority.files.reading import read_content, validate
+from zerotrust.registry.model import Approved, Digest, Entry, Name, Registry
 
 FILES = REGISTRY, LOCK = "registry.yaml", "registry.lock"
 """The registry's files in the project's folder: the parties, and their approvals."""
 
 _SECTIONS = {"scopes", "parties", "outside"}
 """The sections that have an entry for each name."""
-
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-"""SHA-256, in hex."""
-
-
-class Approved(Entry):
-    """The approval of one party."""
-
-    code: Digest | None = None
-    """Of its files, if it runs measured code."""
-    card: Digest | None = None
-    """Of an agent's card, without its signatures."""
-    tools: dict[str, Digest] = Field(default={})
-    """Of the definition of each tool: its name, description, input and output."""
 
 
 class Rights(Entry):
@@ -79,15 +64,6 @@ def entries(registry: Registry) -> dict[str, str]:
             text = orjson.dumps(part, option=orjson.OPT_SORT_KEYS)
             found[f"{section}.{name}".rstrip(".")] = hashlib.sha256(text).hexdigest()
     return found
-
-
-def as_text(lock: Lock) -> str:
-    """Return the lock in the form of the committed file."""
-    return orjson.dumps(_plain(lock), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
-
-
-def _plain(lock: Lock) -> dict[str, Any]:
-    return lock.model_dump(exclude_defaults=True)
 
 
 def load_lock(path: Path) -> Lock:

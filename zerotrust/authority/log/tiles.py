@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from zerotrust.tlog.tree import EMPTY, HASH, InvalidLog, Node, leaf_hash, node_hash
+from zerotrust.authority.log.proofs import Node
+from zerotrust.tlog.tree import EMPTY, HASH, InvalidLog, leaf_hash, node_hash
 
 WIDTH, HEIGHT = 256, 8
 """Hashes in a full tile, and the levels of the tree that it spans."""

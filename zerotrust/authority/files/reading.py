@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from zerotrust.authority.bounded_file import file_content
+from zerotrust.authority.files.strict_yaml import strict_yaml
 from zerotrust.errors import ZeroTrustError
-from zerotrust.limits.files import file_content
-from zerotrust.limits.strict_yaml import strict_yaml
 
 MAX_FILE = 256 * 1024
 """Bytes of `registry.yaml`, of `registry.lock` and of a deployment.  YAML of this length takes 3 s to read."""

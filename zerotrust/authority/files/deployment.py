@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from zerotrust.authority.files.reading import RegistryError, read_content, validate
 from zerotrust.registry.model import Entry, Name, Registry
-from zerotrust.registry.reading import RegistryError, read_content, validate
 
 
 class Place(Entry):

@@ -1,0 +1,1 @@
+"""The files of the registry and of the policies.  Each is read strictly, or refused with file, key and reason."""

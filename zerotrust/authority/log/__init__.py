@@ -1,0 +1,1 @@
+"""What the audit log is made of: its leaves, its files, and its proofs."""

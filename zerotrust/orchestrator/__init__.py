@@ -1,0 +1,1 @@
+"""What a party runs that calls agents."""
