@@ -23,7 +23,7 @@ from importlib.machinery import ModuleSpec
 ROOT = __file__.removesuffix("/start/run.py")
 PACKAGES = frozenset(
     {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
-    | {"evidence", "zt", "registration", "start", "demo", "lab", "testkit", "tests"}
+    | {"authzen", "evidence", "zt", "registration", "start", "demo", "lab", "testkit", "tests"}
 )
 
 HOLD_SECRETS = ("zt", "start", "demo", "lab")

@@ -36,7 +36,7 @@ from lab.deletion import mutant, mutants
 from start.run import PACKAGES
 
 ROOT = Path(__file__).parents[1]
-LIBRARY = ROOT / "zerotrust", ROOT / "evidence"
+LIBRARY = ROOT / "zerotrust", ROOT / "authzen", ROOT / "evidence"
 
 
 def _module(file: Path) -> str:
@@ -48,7 +48,7 @@ SOURCES = {
 }
 TESTS = {
     "authority.visible": "unit/test_terminal unit/test_policy_unread unit/test_imports",
-    "authority.authzen": "unit/test_authzen_client services/test_authzen unit/test_imports",
+    "authzen.client": "unit/test_authzen_client services/test_authzen unit/test_imports",
     "evidence.compact": "unit/test_verification unit/test_export unit/test_imports",
     "evidence.export": "unit/test_verification unit/test_export unit/test_imports attacks/test_y_audit_log",
     "evidence.fault": "unit/test_verification unit/test_comparison unit/test_imports attacks/test_y_audit_log",

@@ -184,7 +184,7 @@ Question = tuple[str, str | Resource]
 class PolicyEngine(Protocol):
     """One version of the policies, in any policy language.  A decision depends on its arguments alone.
 
-    An engine in this process answers at once; one elsewhere (`authority/authzen.py`) answers with what has to be
+    An engine in this process answers at once; one elsewhere (`authzen/client.py`) answers with what has to be
     awaited.  None raises: where no decision is possible, the decision is a refusal that says why.
     """
 

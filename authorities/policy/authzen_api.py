@@ -16,10 +16,10 @@ from authorities.policy.authzen import (
     questions,
     semantic,
 )
-from zerotrust.authority.authzen import EVALUATION, EVALUATIONS
 
 METADATA = "/.well-known/authzen-configuration"
-"""The path of the metadata, below the authority's address (section 10.1)."""
+EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
+"""Its paths, below the authority's address (section 10.1)."""
 
 
 Turn = Callable[[], Awaitable[None]]

@@ -17,13 +17,14 @@ from authorities.policy.authzen import LONGEST_TEXT, Question
 from authorities.policy.authzen_api import Answer
 from authorities.policy.callers import caller
 from authorities.policy.versions import Version
-from zerotrust.authority.authzen import PARTY, USER
 from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS, Principal
 from zerotrust.policy import CedarPolicy, PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
 
+USER, PARTY = "user", "Party"
+"""The type of every subject, and of a resource that is a party."""
 MOST_NAMES = 20
 """Groups or scopes in one question.  A token has a few; a decision takes longer with each."""
 MOST_PROPERTIES = 16

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from authzen.client import AuthZEN
 from testkit import guarded
 from testkit.party import Guarded
 from tests.support.attack import Attempt, Scene, Tries, attack, reasons
 from tests.support.records import records
-from zerotrust.authority.authzen import AuthZEN
 from zerotrust.decision import Decision, PolicyEngine, Reason, Resource
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.service import Service

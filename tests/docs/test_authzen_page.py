@@ -3,9 +3,9 @@
 import json
 import re
 
+from authorities.policy.authzen_api import EVALUATION
 from tests.support.pdp import answered, point
 from tests.support.system import ROOT, registry
-from zerotrust.authority.authzen import EVALUATION
 
 PAGE = (ROOT / "docs" / "reference" / "authzen.md").read_text()
 QUESTION, ANSWER = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)

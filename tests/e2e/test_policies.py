@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 
 from authorities.policy.decisions import FILE, read_rows
+from authzen.client import AuthZEN
 from demo.intruder import Intruder, outcome
 from start.system import ROOT, System
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
-from zerotrust.authority.authzen import AuthZEN
 from zerotrust.decision import Resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

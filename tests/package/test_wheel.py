@@ -12,9 +12,9 @@ from zt.reasons import meaning
 
 # Imports every module and prints which of them cannot be, and why.
 IMPORT_ALL = """
-import evidence, importlib, pkgutil, testkit, zerotrust, zt
+import authzen, evidence, importlib, pkgutil, testkit, zerotrust, zt
 
-for package in zerotrust, evidence, zt, testkit:
+for package in zerotrust, authzen, evidence, zt, testkit:
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         try:
             importlib.import_module(module.name)
@@ -45,7 +45,7 @@ def test_the_wheel_holds_the_library_and_zt_and_nothing_else(wheel: Path) -> Non
     about = {name for name in held if ".dist-info/" in name}
     ours = {
         str(file.relative_to(ROOT))
-        for package in ("zerotrust", "evidence", "zt", "testkit")
+        for package in ("zerotrust", "authzen", "evidence", "zt", "testkit")
         for pattern in ("*.py", "py.typed")
         for file in (ROOT / package).rglob(pattern)
     }

@@ -15,13 +15,13 @@ from authorities.policy.authzen import MAX_EVALUATIONS, Question
 from authorities.policy.authzen_api import METADATA, Answer
 from authorities.policy.authzen_routes import IN_A_PASS, MAX_REQUEST
 from authorities.policy.decisions import Row
+from authzen.client import EVALUATION, EVALUATIONS, AuthZEN
 from testkit import principal
 from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import ANSWERED, REFUSED, asked
 from tests.support.issuer import Issuer
 from tests.support.pdp import PDP, PEP, authority, certificate, client, listening, point
 from tests.support.system import POLICIES, POLICY, System
-from zerotrust.authority.authzen import EVALUATION, EVALUATIONS, AuthZEN
 from zerotrust.decision import Decision, Reason, Resource
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of

@@ -6,7 +6,7 @@ its section; 7.1.2.1 is one of the API's own specification.  Its level Search is
 
 from typing import Any
 
-from zerotrust.authority.authzen import EVALUATION, EVALUATIONS
+from authorities.policy.authzen_api import EVALUATION, EVALUATIONS
 
 ALICE, BOB = {"type": "user", "id": "alice"}, {"type": "user", "id": "bob"}
 ADMIN = BOB | {"properties": {"role": "admin"}}

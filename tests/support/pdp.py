@@ -18,13 +18,13 @@ from authorities.policy.authzen_api import DecisionPoint, Response, respond
 from authorities.policy.authzen_routes import ROUTES, add_authzen_routes
 from authorities.policy.pdp import ServicePoint
 from authorities.policy.versions import Versions, content_of
+from authzen import client as authzen
+from authzen.client import AuthZEN
 from testkit.wire import Wire, lifespan
 from tests.support.ca import FOREVER, the_ca
 from tests.support.issuer import Issuer
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, POLICY, System
-from zerotrust.authority import authzen
-from zerotrust.authority.authzen import AuthZEN
 from zerotrust.hardening.server import server
 from zerotrust.hardening.turns import Turns
 from zerotrust.registry.model import Registry

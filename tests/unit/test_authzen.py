@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from authorities.policy import decisions, pdp
 from authorities.policy.authzen import LONGEST_TEXT
-from authorities.policy.authzen_api import Response
+from authorities.policy.authzen_api import EVALUATION, EVALUATIONS, Response
 from authorities.policy.decisions import Row
 from authorities.policy.pdp import PointInForce, ServicePoint
 from authorities.policy.versions import Version, content_of
@@ -20,7 +20,6 @@ from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import NO, asked
 from tests.support.pdp import answered
 from tests.support.system import POLICIES, POLICY, registry
-from zerotrust.authority.authzen import EVALUATION, EVALUATIONS
 from zerotrust.decision import Denied, Reason, Resource
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.runtime import policy_of

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from authzen.client import MAX_ANSWER, MAX_QUESTIONS, MAX_RULES, AuthZEN
 from testkit import principal
-from zerotrust.authority.authzen import MAX_ANSWER, MAX_QUESTIONS, MAX_RULES, AuthZEN
 from zerotrust.decision import Decision, Question, Reason, Resource
 
 WRITER, ORCHESTRATOR = "spiffe://test.example/agent/writer", "spiffe://test.example/orchestrator"
@@ -126,7 +126,7 @@ async def test_a_decision_point_that_is_busy_or_away_is_unavailable(status: int)
 
 
 async def test_a_slow_decision_point_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.authority.authzen.SECONDS", 0.02)
+    monkeypatch.setattr("authzen.client.SECONDS", 0.02)
     monkeypatch.setattr("zerotrust.limits.answers.SECONDS", 1_000)
 
     async def slow(_request: httpx.Request) -> httpx.Response:

@@ -24,7 +24,7 @@ DECLARED = {
     }.items()
 }
 DISTRIBUTIONS = packages_distributions()
-OURS = {"zerotrust", "evidence", "zt", "testkit"}
+OURS = {"zerotrust", "authzen", "evidence", "zt", "testkit"}
 
 
 A2A = {"a2a.py", "agent_card.py", "agent_client.py"}

@@ -56,7 +56,7 @@ PURE = [
 ]
 HOUSE = [
     {"zerotrust"},
-    {"evidence", "authorities", "orchestrator", "agents", "tools", "inference"},
+    {"authzen", "evidence", "authorities", "orchestrator", "agents", "tools", "inference"},
     {"zt", "registration"},
     {"testkit"},
     {"start"},
@@ -69,7 +69,7 @@ EVIDENCE = sorted(file.stem for file in (ROOT / "evidence").glob("*.py") if file
 """Evidence off line: all of it is pure, and no party runs it."""
 MODULES = sorted(
     ".".join(file.relative_to(ROOT).with_suffix("").parts)
-    for folder in ("zerotrust", "evidence")
+    for folder in ("zerotrust", "authzen", "evidence")
     for file in (ROOT / folder).rglob("*.py")
 )
 DOES_IO = {"asyncio", "fastapi", "httpx", "httpx2", "os", "pathlib", "socket", "spiffe", "starlette", "time", "uvicorn"}

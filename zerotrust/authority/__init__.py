@@ -1,1 +1,1 @@
-"""What authorities run.  Other parties are measured without it, unless they use `authzen`."""
+"""What authorities run.  Other parties are measured without it."""

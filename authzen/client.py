@@ -2,6 +2,8 @@
 
     service.decide_by(AuthZEN(http, "https://pdp.example"))
 
+A party whose engine it is has `authzen` in its `code`, so it is measured with it.
+
 Who decides has to be certain: `http` connects to that decision point alone, by mutual TLS.  Every question is asked
 anew, because an old yes may be none any more.  Whatever is no clear yes is a no: `policy_unavailable` (503) if the
 decision point does not answer, and `policy_error` if it answers something else than a decision.
