@@ -145,7 +145,7 @@ endif
 override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &
 
 # Made again each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
-.venv/ready: locks/requirements.lock locks/bootstrap.lock authorities/attestation/local/environment.py start/zt start/run start/run.py
+.venv/ready: locks/requirements.lock locks/bootstrap.lock registration/pin.py start/zt start/run start/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
 	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r locks/bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
@@ -154,7 +154,7 @@ override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
 	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python locks/requirements.lock || { echo "The packages of locks/requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@install -m 755 start/zt $(BIN)/zt
-	@$(RUN) authorities.attestation.local.environment
+	@$(RUN) registration.pin
 	@touch $@
 
 # A real model's server, in an environment of its own: it needs Python 3.12, and nothing of ours.

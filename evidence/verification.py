@@ -9,14 +9,40 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
-from evidence.compact import CompactRange
 from evidence.export import IN_A_LINE, MOST_LEAVES, hashes_of, header_of
 from evidence.fault import EXPORT, LOG, Fault, Faulty, Hashes, JournalPositions, difference, identify, surplus
 from zerotrust.audit.record import Link
 from zerotrust.authority.log.leaf import Heads, Outline
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import Note
-from zerotrust.tlog.tree import HASH, InvalidLog, leaf_hash
+from zerotrust.tlog.tree import EMPTY, HASH, InvalidLog, leaf_hash, node_hash
+
+
+class CompactRange:
+    """The leaves from the first on, of which only the roots of the largest perfect subtrees are kept.
+
+    They are 63 hashes at most, and enough for all its next roots.
+    """
+
+    def __init__(self) -> None:
+        self.size, self._hashes = 0, list[bytes]()
+
+    def add(self, leaf: bytes) -> None:
+        """Append the hash of a leaf."""
+        left = self.size
+        while left & 1:  # two subtrees of one size are one of twice that
+            leaf = node_hash(self._hashes.pop(), leaf)
+            left >>= 1
+        self._hashes.append(leaf)
+        self.size += 1
+
+    @property
+    def root(self) -> bytes:
+        """The root of these leaves (RFC 9162 section 2.1.1)."""
+        found = b""
+        for subtree in reversed(self._hashes):
+            found = node_hash(subtree, found) if found else subtree
+        return found or EMPTY
 
 
 class Trust(Protocol):

@@ -13,8 +13,8 @@ from authorities.attestation.verifier.measure import digest_of
 from registration.approval import approved_files
 from registration.fit import problems
 from registration.names import POLICIES
-from zerotrust.adapters.agent_card import agent_card, as_json
-from zerotrust.adapters.digests import card_digest, tool_digest
+from zerotrust.adapters.agent_card import agent_card, as_json, card_digest
+from zerotrust.agent.tool_client import tool_digest
 from zerotrust.authority.files.lock import REGISTRY, Lock, Rights, entries
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import load_registry

@@ -30,7 +30,7 @@ HOLD_SECRETS = ("zt", "start", "demo", "lab")
 """Modules, and packages with all their modules, whose process holds keys, or an operator's password and token."""
 
 NOWHERE = "/dev/null"
-MAKES_THE_PIN = "authorities.attestation.local.environment"
+MAKES_THE_PIN = "registration.pin"
 
 
 class Project:

@@ -23,8 +23,8 @@ from zerotrust.authority.files.lock import Lock
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import build_snapshot, load_registry
 from zerotrust.issuer.discovery import Metadata
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import Directory
 from zerotrust.spiffe.svid import Svid
 from zt.audit.journals import events
 from zt.people.client import user_client

@@ -15,7 +15,7 @@ import httpx
 from testkit.browser import Person
 from testkit.stack import ATTESTATION, Stack, StackError
 from zerotrust.hardening.pools import Connections
-from zerotrust.registry.directory import Directory, Endpoint
+from zerotrust.registry.snapshot import Directory, Endpoint
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import user_context
 from zt.people.login import Client, Login

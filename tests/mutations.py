@@ -49,7 +49,6 @@ SOURCES = {
 TESTS = {
     "authority.visible": "unit/test_terminal unit/test_policy_unread unit/test_imports",
     "authzen.client": "unit/test_authzen_client services/test_authzen unit/test_imports",
-    "evidence.compact": "unit/test_verification unit/test_export unit/test_imports",
     "evidence.export": "unit/test_verification unit/test_export unit/test_imports attacks/test_y_audit_log",
     "evidence.fault": "unit/test_verification unit/test_comparison unit/test_imports attacks/test_y_audit_log",
     "evidence.verification": "unit/test_verification unit/test_imports attacks/test_y_audit_log",
@@ -124,7 +123,7 @@ TESTS = {
         "unit/test_outcome unit/test_gate unit/test_binding unit/test_revoked_caller unit/test_gate_order "
         "services/test_receipts"
     ),
-    "adapters.agent_card": "unit/test_agent_card services/test_reader attacks/test_j_a2a",
+    "adapters.agent_card": "unit/test_agent_card unit/test_digests services/test_reader attacks/test_j_a2a",
     "clock": "faults/test_clock",
     "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
     "issuer.introspection": "unit/test_introspection services/test_revocation",
@@ -135,7 +134,6 @@ TESTS = {
     "context": "unit/test_gate unit/test_binding unit/test_imports",
     "decision": "unit/test_decision unit/test_imports unit/test_gate",
     "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
-    "adapters.digests": "unit/test_digests unit/test_imports unit/test_agent_card",
     "errors": "unit/test_decision",
     "issuer.exchange": (
         "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens"
@@ -151,7 +149,9 @@ TESTS = {
     "hardening.in_flight": "unit/test_in_flight unit/test_gate attacks/test_u_registration",
     "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
     "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-    "registry.snapshot": "unit/test_outside unit/test_snapshot unit/test_policy_bundle unit/test_feed",
+    "registry.snapshot": (
+        "unit/test_outside unit/test_snapshot unit/test_policy_bundle unit/test_feed unit/test_pools unit/test_imports"
+    ),
     "authority.files.lock": "unit/test_lock unit/test_register",
     "transport.logs": "input/test_values unit/test_logs faults/test_disk",
     "tool.mcp_tools": (
@@ -172,7 +172,6 @@ TESTS = {
         "services/test_orchestrator services/test_server"
     ),
     "authority.files.deployment": "unit/test_deployment unit/test_snapshot",
-    "registry.directory": "unit/test_pools unit/test_snapshot unit/test_imports",
     "authority.files.snapshot_files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
     "authority.files.reading": "unit/test_registry unit/test_snapshot",
@@ -213,8 +212,8 @@ TESTS = {
     "agent.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks unit/test_imports",
     "adapters.model_choice": "unit/test_agent_loop unit/test_imports services/test_reader",
     "agent.tool_client": (
-        "unit/test_agent_loop services/test_discovery services/test_reader services/test_writer faults/test_tasks "
-        "services/test_story attacks/test_l_model attacks/test_i_mcp unit/test_imports"
+        "unit/test_agent_loop unit/test_digests services/test_discovery services/test_reader services/test_writer "
+        "faults/test_tasks services/test_story attacks/test_l_model attacks/test_i_mcp unit/test_imports"
     ),
     "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools attacks/test_u_registration",
     "tool.mcp": (

@@ -19,11 +19,10 @@ from zerotrust.hardening.pools import Connections, Context, MCPConnections, orig
 from zerotrust.hardening.server import server
 from zerotrust.policy import CedarPolicy
 from zerotrust.policy_in_force import NoPolicy, PolicyInForce
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.feed import RegistryFeed
 from zerotrust.registry.model import Registry
 from zerotrust.registry.policy_bundle import Bundle, party_entities
-from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot, bootstrap_directory
+from zerotrust.registry.snapshot import Directory, PolicyDocument, RegistrySnapshot, bootstrap_directory
 from zerotrust.revocation import Revocations
 from zerotrust.service import Service
 from zerotrust.settings import Settings

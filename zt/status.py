@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from zerotrust.registry.directory import Endpoint
+from zerotrust.registry.snapshot import Endpoint
 from zerotrust.spiffe.tls import user_context
 from zt.names import short
 from zt.people.authorities import REGISTRY, Place

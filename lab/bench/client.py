@@ -19,7 +19,7 @@ import httpx
 
 from lab.bench.variants import snapshot_of
 from start.system import ROOT, System
-from zerotrust.registry.directory import Directory
+from zerotrust.registry.snapshot import Directory
 from zt.people.client import user_client
 
 MAX_LINE = 1 << 22

@@ -18,7 +18,7 @@ import sqlalchemy
 from a2a.server.routes import create_rest_routes
 from mcp.server.transport_security import TransportSecuritySettings
 
-from lab.weak import keeps_state, retrying, steps_up, trusts_cards
+from lab import weak
 from lab.without import Hook
 from start import program
 from tests.attacks.hooks import (
@@ -273,7 +273,7 @@ def initiating_client_first(principal: Any, expected: Any, peer: Any) -> Any:
 
 @at(calls, "request-sent-once")
 async def sent_twice(sending: Call, request: Any, **options: Any) -> Any:
-    return await retrying.send_twice(sending, request, options)
+    return await weak.send_twice(sending, request, options)
 
 
 @at(calls, "request-sent-once (sent wherever it leads)")
@@ -283,12 +283,12 @@ async def sent_wherever_it_leads(sending: Call, request: Any, **options: Any) ->
 
 @at(gives, "step-asked-once")
 async def asked_with_more_scopes(service: Any, step: Any, text: Any, token: Any) -> Any:
-    return await steps_up.ask_agent(service, step, text, token)
+    return await weak.ask_agent(service, step, text, token)
 
 
 @at(gives, "peer-address-from-registry")
 async def card_as_served(service: Any, name: str) -> Any:
-    return await trusts_cards.card_of(service, name)
+    return await weak.card_of(service, name)
 
 
 @at(calls, "card-remembered-by-content")
@@ -298,17 +298,17 @@ def remembered_of_any_content(get: Any, good: tuple[Any, ...], default: float) -
 
 @at(gives, "no-task-kept")
 def kept_task(context: Any, parts: Any) -> Any:
-    return keeps_state.as_task(context, parts)
+    return weak.as_task(context, parts)
 
 
 @at(calls, "no-conversation-kept", where=partial(call, 2))
 def with_what_was_said(get_user_input: Any, *, self: Any) -> str:
-    return keeps_state.with_history(self, get_user_input.__self__)
+    return weak.with_history(self, get_user_input.__self__)
 
 
 @at(calls, "no-push-notifications")
 def with_notifications(handler: Call, *, service: Any, **how: Any) -> Any:
-    return handler(**how, **keeps_state.push_options(service))
+    return handler(**how, **weak.push_options(service))
 
 
 @at(calls, "one-a2a-binding")

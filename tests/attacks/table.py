@@ -16,9 +16,7 @@ from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from lab import realm
 from lab.realm import RealmControl
-from lab.weak.forwards_token import Forwarding
-from lab.weak.gate_as_dependency import GateAsDependency
-from lab.weak.trusts_headers import BelievesHeaders
+from lab.weak import BelievesHeaders, Forwarding, GateAsDependency
 from lab.without import Control, delete, where
 from tests.attacks.instead import HOOKS
 from zerotrust.checks import STEPS

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab.weak.gate_as_dependency import GateAsDependency
+from lab.weak import GateAsDependency
 from tests.support.attack import DOORS, META, Attempt, Target, Tries, Watched, attack
 from tests.support.attack_wire import asked_once, request, served
 from tests.support.ca import the_ca

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.weak.forwards_token import Forwarding
+from lab.weak import Forwarding
 from tests.support.attack import DOORS, Target, Tried, Tries, Watched, attack, tool_call
 from tests.support.issuer import Issuer
 from tests.support.records import counted_in

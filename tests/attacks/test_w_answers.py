@@ -21,8 +21,8 @@ from zerotrust.context import REQUEST, RequestContext
 from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import MAX_ANSWER
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
+from zerotrust.registry.snapshot import Directory
 from zerotrust.service import Service
 from zerotrust.spiffe.tls import server_context
 from zerotrust.transport.egress import EgressClients, calling_with

@@ -21,7 +21,7 @@ PRODUCT = (
     "demo",
 )
 LISTED = {
-    ("_base_executable", "authorities/attestation/local/environment.py"): "services/test_attestation.py",  # sys
+    ("_base_executable", "registration/pin.py"): "services/test_attestation.py",  # sys
     ("_create", "zerotrust/spiffe/records.py"): "unit/test_records.py",  # ssl.SSLObject
     ("_generate_error_response", "zerotrust/agent/a2a.py"): "services/test_reader.py",  # a2a-sdk
     ("_pool", "zerotrust/hardening/pools.py"): "unit/test_pools.py",  # httpx, httpx2: AsyncHTTPTransport

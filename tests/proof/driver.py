@@ -38,8 +38,8 @@ from zerotrust.authority.files.snapshot_files import build_snapshot, load_regist
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import digest_of
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import Directory
 from zerotrust.spiffe.svid import Svid
 from zt.people.client import user_client
 from zt.people.login import Login, issuer_http

@@ -337,7 +337,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (elsewhere / "python").symlink_to("python-itself")  # as most environments have it: a link, and not the only one
     python.rename(elsewhere / "python-itself")
     python.symlink_to(elsewhere / "python")
-    command = [str(python), "-m", "authorities.attestation.local.environment"]
+    command = [str(python), "-m", "registration.pin"]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)  # noqa: S603
     return prefix
 

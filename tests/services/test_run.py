@@ -64,7 +64,7 @@ def test_whatever_holds_secrets_is_closed_first() -> None:
     assert [module for module in found if not run.holds_secrets(module)] == []
     for module in ("zt", "demo", "demo.__main__", "lab.load.soak"):
         assert run.holds_secrets(module)
-    for module in ("demonstration", "client", "authorities.attestation.local.environment", "pytest"):
+    for module in ("demonstration", "client", "registration.pin", "pytest"):
         assert not run.holds_secrets(module)
 
 

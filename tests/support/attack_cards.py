@@ -9,8 +9,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from tests.support.attack import FILE_IT, Target, Tried, answering_with
-from zerotrust.adapters.agent_card import CARD_PATH, agent_card, as_json
-from zerotrust.adapters.digests import canonical
+from zerotrust.adapters.agent_card import CARD_PATH, agent_card, as_json, canonical
 from zerotrust.spiffe.statement import chain_entry
 from zerotrust.spiffe.svid import Svid
 

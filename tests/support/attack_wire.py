@@ -16,8 +16,8 @@ from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.waiting import until
 from zerotrust.hardening.pools import Connections
 from zerotrust.hardening.server import server
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
+from zerotrust.registry.snapshot import Directory
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 

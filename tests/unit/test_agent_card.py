@@ -11,8 +11,7 @@ from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped
 from jwt.algorithms import ECAlgorithm
 
 from tests.support.ca import the_ca
-from zerotrust.adapters.agent_card import agent_card, as_json, check_card, sign_card
-from zerotrust.adapters.digests import card_digest
+from zerotrust.adapters.agent_card import agent_card, as_json, card_digest, check_card, sign_card
 from zerotrust.spiffe.statement import InvalidStatement
 
 READER = "spiffe://agents.example/agent/reader"

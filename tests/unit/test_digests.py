@@ -7,8 +7,8 @@ from a2a.types import AgentCard
 from a2a.utils.signing import create_agent_card_signer
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from zerotrust.adapters.agent_card import agent_card, as_json
-from zerotrust.adapters.digests import card_digest, tool_digest
+from zerotrust.adapters.agent_card import agent_card, as_json, card_digest
+from zerotrust.agent.tool_client import tool_digest
 
 TOOL: dict[str, Any] = {
     "name": "read",

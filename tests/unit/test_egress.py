@@ -22,7 +22,7 @@ from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import FEW_PIECES, MAX_ANSWER, MAX_ELEMENTS, REPORTING_MARGIN, SMALL_PIECE
 from zerotrust.limits.strict_json import MAX_DEPTH
-from zerotrust.registry.directory import Directory
+from zerotrust.registry.snapshot import Directory
 from zerotrust.transport import egress
 from zerotrust.transport.egress import EgressClients, calling_with
 

@@ -191,7 +191,7 @@ def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign
     needed = [
         "locks/requirements.lock",
         "locks/bootstrap.lock",
-        "authorities/attestation/local/environment.py",
+        "registration/pin.py",
         "start/run.py",
     ]
     programs = {"start/zt": "", "start/run": "#!/bin/sh\n", "bin/sleep": sleep, "bin/uv": UV}

@@ -28,8 +28,8 @@ from tests.support.waiting import until
 from zerotrust.hardening import pools
 from zerotrust.hardening.pools import _MOST_READ, MAX_HEAD, REUSE_MARGIN, Connections, MCPConnections, _backend
 from zerotrust.hardening.server import IDLE, LAST_CALL, server
-from zerotrust.registry.directory import Directory
 from zerotrust.registry.model import dns_name
+from zerotrust.registry.snapshot import Directory
 from zerotrust.spiffe import tls
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context, use_svid

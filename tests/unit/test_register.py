@@ -11,8 +11,7 @@ from authorities.attestation.verifier.measure import digest_of, measure_files
 from registration.derive import as_text, load_current
 from registration.register import approval_lines, check, write
 from tests.support.system import ROOT
-from zerotrust.adapters.agent_card import agent_card, as_json
-from zerotrust.adapters.digests import card_digest
+from zerotrust.adapters.agent_card import agent_card, as_json, card_digest
 from zerotrust.authority.files.lock import Lock, entries, load_lock
 from zerotrust.registry.model import Approved, Registry
 

@@ -5,11 +5,13 @@ from the registry.
 """
 
 import base64
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jwt
+import rfc8785
 from a2a.types import (
     AgentCapabilities,
     AgentCard,
@@ -23,7 +25,6 @@ from a2a.types import (
 )
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 
-from zerotrust.adapters.digests import canonical, card_digest
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.spiffe.statement import ALGORITHM, InvalidStatement, chain_entry, chain_of, trusted_key
 from zerotrust.spiffe.svid import Svid
@@ -82,6 +83,19 @@ def sign_card(card: AgentCard, svid: Svid) -> dict[str, Any]:
     header = {"typ": "JOSE", "kid": svid.id, "x5c": [chain_entry(one) for one in svid.chain]}
     protected, _, signature = jwt.PyJWS().encode(canonical(unsigned), svid.key, ALGORITHM, headers=header).split(".")
     return unsigned | {"signatures": [{"protected": protected, "signature": signature}]}
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """Return the canonical form of this JSON (RFC 8785).  Raises `ValueError` if it has none."""
+    return rfc8785.dumps(dict(value))
+
+
+def card_digest(card: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hex, of an agent's card as sent, without its signatures (A2A 1.0 section 8.4).
+
+    Whoever writes `registry.lock`, and a caller that compares with it, use the same function.
+    """
+    return hashlib.sha256(canonical({key: value for key, value in card.items() if key != "signatures"})).hexdigest()
 
 
 def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: float) -> float:

@@ -1,6 +1,7 @@
 """The client of a tool server (MCP): lists the tools, which must be as approved, and calls them with a given token."""
 
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Tool
 
+from zerotrust.adapters.agent_card import canonical
 from zerotrust.adapters.answer import LONGEST_REFUSAL, Outage, PeerError, no_effect
-from zerotrust.adapters.digests import tool_digest
 from zerotrust.decision import WHENEVER, Reason
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.bounded import cut
@@ -131,3 +132,12 @@ def _problem(error: MCPError) -> dict[str, Any]:
 
 def _reason(error: MCPError) -> str:
     return cut(str(_problem(error).get("reason", error.error.message)), LONGEST_REFUSAL)
+
+
+_DESCRIPTION = ("name", "description", "inputSchema", "outputSchema", "annotations")
+"""The members of a tool that a model reads, and that could manipulate it; and what an agent's loop goes by."""
+
+
+def tool_digest(tool: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hex, of what is approved of a tool, from its entry in `tools/list` (MCP 2026-07-28)."""
+    return hashlib.sha256(canonical({key: tool[key] for key in _DESCRIPTION if tool.get(key) is not None})).hexdigest()

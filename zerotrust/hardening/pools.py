@@ -20,7 +20,7 @@ import httpcore2
 import httpx
 import httpx2
 
-from zerotrust.registry.directory import Directory, Endpoint
+from zerotrust.registry.snapshot import Directory, Endpoint
 from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context, outside_context, trust
 

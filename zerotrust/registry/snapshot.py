@@ -1,4 +1,4 @@
-"""The documents of the registry's feed: the snapshot of the registry, and the policies.
+"""The documents of the registry's feed: the snapshot of the registry, and the policies.  Pure.
 
 Parties take them from the feed only, never from a file or from the party that they describe.
 """
@@ -6,6 +6,7 @@ Parties take them from the feed only, never from a file or from the party that t
 import hashlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -13,11 +14,27 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.model import Approved, Digest, Entry, Name, Pin, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
 """Characters of policies, or of their schema.  A party checks and parses them without a pause."""
+
+Endpoint = tuple[str, int]
+"""A host, by name or address, and a port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The parties and outside servers that can be called."""
+
+    names: Mapping[str, str]
+    """The DNS name of the party at each origin; calls to other origins are refused."""
+    parties: Mapping[str, str]
+    """The SPIFFE ID that belongs to each DNS name."""
+    places: Mapping[str, Endpoint] = field(default_factory=dict)
+    """The endpoint to connect to, for each DNS name that does not resolve to it."""
+    outside: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256, in hex, of the key of each outside server, by its origin."""
 
 
 class Document(BaseModel):

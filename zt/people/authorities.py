@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from zerotrust.authority.files.deployment import Deployment
 from zerotrust.authority.files.snapshot_files import build_snapshot
-from zerotrust.registry.directory import Directory, Endpoint
 from zerotrust.registry.model import Registry
+from zerotrust.registry.snapshot import Directory, Endpoint
 from zt.errors import CommandError
 
 ATTESTATIONS_LOG = "run/logs/authority-attestation.log"

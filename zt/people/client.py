@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from zerotrust.hardening.pools import Connections
-from zerotrust.registry.directory import Directory
+from zerotrust.registry.snapshot import Directory
 from zerotrust.spiffe.tls import user_context
 
 

@@ -19,7 +19,7 @@ import httpx
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
-from zerotrust.registry.directory import Endpoint
+from zerotrust.registry.snapshot import Endpoint
 
 SECONDS_TO_SIGN_OUT = 5
 """The command has been carried out by then; a session that is not ended now expires by itself."""
