@@ -23,7 +23,7 @@ from zt.errors import RefusedError
 from zt.people.authorities import POLICY_AUTHORITY
 from zt.people.authority_client import PolicyClient
 from zt.policy.explanation import explanations
-from zt.policy.show_explanation import explanation_lines
+from zt.policy.show import explanation_lines
 
 RULE, FILE = "create-draft-in-own-department", "documents.cedar"
 OPERATION, TOOL = "document.create", "tool/documents"

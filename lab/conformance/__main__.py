@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from demo.intruder import INSIDERS, Intruder
-from lab.conformance import logs, nodes, tck
+from lab.conformance import logs, suites
 from lab.conformance.bare import bare_tool
 from lab.conformance.expected import EXPECTED
 from lab.conformance.forwarder import ASK, READ, Hop, forwarding
@@ -42,9 +42,9 @@ class Places:
 
 
 SUITES: dict[str, Callable[[Places], Awaitable[Outcome]]] = {
-    "A2A compatibility kit": lambda at: tck.run_kit(HOME, at.agent),
+    "A2A compatibility kit": lambda at: suites.run_kit(HOME, at.agent),
     "ledger": lambda at: _ledger(at.system),
-    "MCP conformance suite": lambda at: nodes.run_mcp_suite(HOME, gated=at.tool, bare=at.bare),
+    "MCP conformance suite": lambda at: suites.run_mcp_suite(HOME, gated=at.tool, bare=at.bare),
 }
 """One for each protocol; the clients in Python are part of `make test`."""
 

@@ -28,7 +28,7 @@ from zt.audit.diagram import diagram
 from zt.output import console
 from zt.people.authority_client import AuthorityClient
 from zt.policy.explanation import decisions, explanations
-from zt.policy.show_explanation import explanation_lines
+from zt.policy.show import explanation_lines
 from zt.reasons import BY_RULES
 
 PARTIES = [spiffe_id(name) for name in ("orchestrator", "agent/reader", "tool/documents", "authority/registry")]

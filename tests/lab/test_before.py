@@ -9,9 +9,7 @@ import httpx
 import pytest
 
 from lab.before.llama_stack.attacks import ATTACKS, Run
-from lab.before.llama_stack.realm import representation
-from lab.before.llama_stack.running import PassThrough
-from lab.before.llama_stack.stack import config
+from lab.before.llama_stack.running import PassThrough, config, representation
 from lab.before.realm import Users
 from lab.before.tool import Documents
 from registration.realm.users import USERS

@@ -8,12 +8,12 @@ import pytest
 import typer
 
 from lab.conformance import __main__ as program
-from lab.conformance import nodes, running, tck
+from lab.conformance import running, suites
 from lab.conformance.expected import EXPECTED
 from lab.conformance.logs import FSCK, WITNESS
-from lab.conformance.nodes import SUITE
 from lab.conformance.outcome import Outcome
 from lab.conformance.running import Missing
+from lab.conformance.suites import SUITE
 from tests.support.system import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text()
@@ -60,12 +60,12 @@ async def a_program_that_hangs(_folder: Path) -> None:
 
 
 async def a_suite_that_says_nothing(folder: Path) -> None:
-    await nodes._checks(folder, folder / "out", "http://127.0.0.1:1")
+    await suites._checks(folder, folder / "out", "http://127.0.0.1:1")
 
 
 async def a_kit_that_says_nothing(folder: Path) -> None:
     (folder / "run_tck.py").touch()
-    await tck.run_kit(folder, "http://127.0.0.1:1")
+    await suites.run_kit(folder, "http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("broken", [a_program_that_hangs, a_suite_that_says_nothing, a_kit_that_says_nothing])
@@ -76,10 +76,9 @@ async def test_a_suite_that_does_not_run_to_its_end_has_failed(
         return tmp_path
 
     monkeypatch.setattr(running, "SECONDS", 0.05)
-    monkeypatch.setattr(tck, "environment", environment)
+    monkeypatch.setattr(suites, "environment", environment)
     monkeypatch.setenv("A2A_TCK", str(tmp_path))
-    for suite in nodes, tck:
-        monkeypatch.setattr(suite, "run", mute)
+    monkeypatch.setattr(suites, "run", mute)
 
     outcome = await program._run_suite("MCP conformance suite", lambda: broken(tmp_path))
 
@@ -93,7 +92,7 @@ async def test_a_suite_that_is_not_installed_is_skipped(
     monkeypatch.setattr("shutil.which", lambda _: None)
 
     with pytest.raises(Missing, match="npm is not installed") as skipped:
-        await program._run_suite("MCP conformance suite", lambda: nodes.run_mcp_suite(tmp_path, gated="", bare=""))
+        await program._run_suite("MCP conformance suite", lambda: suites.run_mcp_suite(tmp_path, gated="", bare=""))
 
     assert program._report([], {"MCP conformance suite": str(skipped.value)}) == 0
     said = capsys.readouterr().out

@@ -28,7 +28,7 @@ PORTS = {
     "start/keycloak_options.py": ("PORT", "HEALTH_PORT"),
     "start/ogx.py": ("PORT",),
     "start/llama_stack.py": ("SCRIPT_PORT",),
-    "lab/before/llama_stack/stack.py": ("PORT",),
+    "lab/before/llama_stack/running.py": ("PORT",),
 }
 KEYS: dict[str, type[BaseModel]] = {
     "": Registry,

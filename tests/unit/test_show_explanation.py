@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from zt.policy.explanation import deciding_versions
-from zt.policy.show_explanation import explanation_lines
+from zt.policy.show import explanation_lines
 
 STRICT, OPEN = "1-aaaaaaaaaaaa", "2-bbbbbbbbbbbb"
 LISTED = {

@@ -132,7 +132,7 @@ def explain(
     from zt.audit.journals import find
     from zt.audit.query import parse_query
     from zt.policy.explanation import decisions, explanations
-    from zt.policy.show_explanation import explanation_lines as explained_to_people
+    from zt.policy.show import explanation_lines as explained_to_people
 
     if not (what := parse_query(trace)) or what.kind != "id":
         output.fail(f"{trace} is no id: the answer of a task has its trace_id.", "malformed_id")

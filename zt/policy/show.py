@@ -1,12 +1,15 @@
 """Formats what the policy authority answers for people.  Pure: returns objects that rich prints."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from zt.names import short
 from zt.show import local_time, new_table
 
 Found = Mapping[str, Any]
@@ -78,3 +81,98 @@ def _answers(found: Found) -> Iterator[RenderableType]:
     if same := len(told) - len(rows):
         number = "1 row" if same == 1 else f"{same} rows"
         yield Text(f"Only the rule or the reason differs: {number} (`--json`).")
+
+
+def explanation_lines(answer: Found) -> Iterator[RenderableType]:
+    """Yield what `explanations` returned in words: the versions that decided, the decisions, the rules.
+
+    Refusals come first, and what is alike is one line with a count.
+    """
+    versions, found = answer["versions"], answer["decisions"]
+    yield from version_lines(versions)
+    users = dict.fromkeys(map(_user, found))
+    if len(users) == 1:
+        yield Text(f"For the user {next(iter(users))}:")
+    told = Counter[tuple[bool, str, tuple[str, ...]]]()
+    for one in found:
+        asked = _request_text(one, versions) + (f", for the user {_user(one)}" if len(users) > 1 else "")
+        told[one["allowed"], asked, tuple(_why(one))] += 1
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for (allowed, asked, why), times in sorted(told.items(), key=lambda line: line[0][0]):
+        table.add_row(
+            Text("yes", "green") if allowed else Text("no", "red"), Text(f"{times} x {asked}" if times > 1 else asked)
+        )
+        for line in why:
+            table.add_row("", Text(line))
+    yield table
+    rules = [*_rules(found)]
+    if rules:
+        yield Text("The rules:")
+        yield from (Padding(Text(line), (0, 0, 0, 2)) for line in rules)
+    if answer["left_out"]:
+        yield Text(f"{answer['left_out']} more refusals are not shown: ask with the id of a token.", "yellow")
+
+
+def version_lines(versions: Sequence[Found]) -> Iterator[Text]:
+    """Yield which versions decided, and what is in force now where that is another one."""
+    for one in versions:
+        if one["in_force"]:
+            life = f"in force since {local_time(one['since'])}"
+        elif one["since"] is None:
+            life = "which the policy authority does not keep"
+        else:
+            life = f"in force from {local_time(one['since'])}" + (
+                f" until {local_time(one['until'])}" if one["until"] else ""
+            )
+        yield Text(f"Decided by policy {one['name']}, {life}.")
+    if versions and not any(one["in_force"] for one in versions):
+        yield Text(f"Version {versions[0]['active']} is in force now.", "yellow")
+
+
+def _request_text(one: Found, versions: Sequence[Found]) -> str:
+    """Return who asked for what, and by which rules, of which version if several decided, it was permitted."""
+    what = f"{one['asked']} at {short(one['at'])}"
+    if thing := one["resource"]:
+        known = ", ".join(f"{name} {text or 'none'}" for name, text in thing.items() if name != "name")
+        what = f"{one['asked']} {thing['name']}" + (f" ({known})" if known else "")
+    by = " and ".join(rule["id"] for rule in one["rules"]) or ("no rule" if one["allowed"] else "")
+    of = f"policy {one['policy']}" if len(versions) > 1 and one["policy"] else ""
+    end = ", ".join(filter(None, [by, of]))
+    return f"{' > '.join(map(short, one['through']))} asked for {what}" + (f" ({end})" if end else "")
+
+
+def _why(one: Found) -> Iterator[str]:
+    """Yield why something was refused; nothing of what was permitted."""
+    if one["allowed"]:
+        return
+    if one["meaning"]:  # what the rules say of it today would not explain it
+        yield f"No rule decided this: {one['reason']}.  {one['meaning']}"
+    elif not one["fit"]:
+        yield f"{one['reason']}.  Its record has more, or longer names than a token can have: no rule was asked."
+    elif one["nearest"] is None:
+        yield f"{one['reason']}.  The rules of policy {one['policy']} are not kept, or do not fit today's registry."
+    else:
+        missed = {rule["id"]: ", and ".join(rule["missed"]) for rule in one["nearest"]}
+        near = "; ".join(f"{rule}, but {what}" if what else rule for rule, what in missed.items())
+        if one["now"]:
+            yield f"It was refused then.  By the registry of today, it would be permitted by rule {near}."
+        else:
+            none = f"No rule is about {one['asked']}, so nobody may do it."
+            yield f"No rule permits it.  Nearest: {near}." if near else none
+
+
+def _rules(found: Sequence[Found]) -> Iterator[str]:
+    """Yield each rule that was named with its sentence; with its version, where versions have different ones."""
+    named: dict[str, dict[str, str]] = {}
+    for one in sorted(found, key=lambda one: bool(one["allowed"])):
+        for rule in [*(one["nearest"] or ()), *one["rules"]]:
+            of = named.setdefault(rule["id"], {})
+            of[one["policy"]] = of.get(one["policy"]) or rule["sentence"]
+    for rule, sentences in named.items():
+        same = len({*sentences.values()}) == 1
+        for policy, sentence in [*sentences.items()][: 1 if same else None]:
+            yield f"{rule}{'' if same else f' (policy {policy})'}: {sentence or 'not kept any longer'}"
+
+
+def _user(one: Found) -> str:
+    return f"{one['user']['subject']} ({', '.join(one['user']['groups']) or 'no group'})"
