@@ -54,6 +54,7 @@ TESTS = {
     "evidence.verification": "unit/test_verification unit/test_imports attacks/test_y_audit_log",
     "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
     "authority.log.tiles": "unit/test_tlog_tree unit/test_ledger_log unit/test_imports",
+    "authority.log.proofs": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
     "tlog.note": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
     "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
     "tlog.quorum": "unit/test_tlog_note unit/test_imports",
