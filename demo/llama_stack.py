@@ -15,7 +15,7 @@ from demo.ways import HELLO
 from start.llama_stack import LlamaStack
 from start.ogx import NAME
 from start.system import System
-from zerotrust.registry.directory import Directory
+from zerotrust.registry.snapshot import Directory
 from zt.people.client import user_client
 
 CHAT, MODELS, RESPONSES = "/v1/chat/completions", "/v1/models", "/v1/responses"
