@@ -12,8 +12,8 @@ import httpx
 from demo.checks import ALLOWED, Attempt
 from demo.intruder import Intruder, Source, User, answer_to
 from demo.ways import HELLO
-from start.llama_stack import LlamaStack
-from start.ogx import NAME
+from start.llama_stack.ogx import NAME
+from start.llama_stack.server import LlamaStack
 from start.system import System
 from zerotrust.registry.snapshot import Directory
 from zt.people.client import user_client

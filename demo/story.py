@@ -12,8 +12,8 @@ from demo.intruder import outcome
 from demo.parts import NO, begin
 from demo.tokens import show_exchanges
 from registration.realm.users import USERS
+from start.llama_stack.ogx import NAME
 from start.manual_steps import REQUEST
-from start.ogx import NAME
 from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running, System
 from zerotrust.audit.event import AuditEvent

@@ -109,7 +109,7 @@ def check_this_machine() -> list[Finding]:
 def ports() -> list[tuple[str, int]]:
     """Return who needs which port.  Read with patterns, because the standard library has no YAML."""
     parties = re.findall(r"^  (\S+): \{.*port: (\d+)", text_of(ROOT / "start/local.yaml"), re.MULTILINE)
-    keycloak = re.findall(r"^(?:HEALTH_)?PORT = (\d+)", text_of(ROOT / "start/keycloak_options.py"), re.MULTILINE)
+    keycloak = re.findall(r"^(?:HEALTH_)?PORT = (\d+)", text_of(ROOT / "start/keycloak/options.py"), re.MULTILINE)
     return [*((party, int(port)) for party, port in parties), *(("Keycloak", int(port)) for port in keycloak)]
 
 

@@ -33,11 +33,11 @@ from start.earlier_runs import (
     put_aside,
     recording_failure,
 )
-from start.keycloak import Keycloak
-from start.keycloak_options import HEALTH_PORT, PORT
+from start.keycloak.options import HEALTH_PORT, PORT
+from start.keycloak.server import Keycloak
 from start.launches import INSIDER, Parties, insider_launch, party_launches
-from start.llama_stack import check_setup, enrol, prepare, serving
-from start.ogx import NAME, Provider
+from start.llama_stack.ogx import NAME, Provider
+from start.llama_stack.server import check_setup, enrol, prepare, serving
 from start.progress import Say, reporting_progress
 from start.stopping import end_in_order
 from start.system import DEPLOYMENT, ROOT, System

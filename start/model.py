@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from start.ogx import Provider
+    from start.llama_stack.ogx import Provider
 
 
 class Model(StrEnum):
@@ -18,7 +18,7 @@ class Model(StrEnum):
 
     def provider(self) -> "Provider | None":
         """Return the model server behind a Llama Stack server, or None without one.  Raises `LlamaStackError`."""
-        from start.llama_stack import provider_of  # noqa: PLC0415 - takes long, and not everybody needs it
+        from start.llama_stack.server import provider_of  # noqa: PLC0415 - takes long, and not everybody needs it
 
         return provider_of(os.environ) if self is Model.LLAMA_STACK else None
 

@@ -130,7 +130,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from authorities.attestation.verifier.measure import MeasureError  # noqa: PLC0415
     from registration.run_lock import RunError  # noqa: PLC0415
     from start.errors import KeycloakError  # noqa: PLC0415
-    from start.llama_stack import LlamaStackError  # noqa: PLC0415
+    from start.llama_stack.server import LlamaStackError  # noqa: PLC0415
     from zerotrust.authority.files.reading import RegistryError  # noqa: PLC0415
     from zt.people.login import LoginError  # noqa: PLC0415
 

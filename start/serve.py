@@ -10,7 +10,7 @@ from registration.realm.users import USERS
 from start.background import READY, detach
 from start.earlier_runs import HINTS
 from start.everything import running
-from start.keycloak_options import URL
+from start.keycloak.options import URL
 from start.manual_steps import RECEIPT_STEPS, steps
 from start.model import Model
 from start.program import FOLDER, console, paragraph, say

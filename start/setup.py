@@ -16,7 +16,7 @@ from pathlib import Path
 
 from registration.realm import to_json
 from registration.realm.users import USERS
-from start.ogx import NAME, Place, Provider, configuration, new_server_key
+from start.llama_stack.ogx import NAME, Place, Provider, configuration, new_server_key
 from zerotrust.authority.files import snapshot_files as files
 from zerotrust.authority.files.lock import REGISTRY
 from zerotrust.authority.files.snapshot_files import load_registry

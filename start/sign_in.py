@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from start.keycloak_options import URL
+from start.keycloak.options import URL
 from start.program import FOLDER
 from start.system import EVERYTHING
 from testkit.browser import Person

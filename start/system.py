@@ -14,8 +14,8 @@ import httpx
 
 from authorities.attestation.local.authority import Authority
 from start.earlier_runs import data_folder
-from start.keycloak import Keycloak
-from start.llama_stack import LlamaStack
+from start.keycloak.server import Keycloak
+from start.llama_stack.server import LlamaStack
 from testkit.browser import sign_in
 from zerotrust.audit.event import AuditEvent
 from zerotrust.authority.files.deployment import Deployment

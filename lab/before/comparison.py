@@ -18,7 +18,7 @@ from lab.before.one_token.running import one_token
 from lab.before.real import real
 from lab.before.system import System
 from start.everything import running
-from start.llama_stack import OGX
+from start.llama_stack.server import OGX
 from start.program import FOLDER, console, paragraph, progress_line, say
 
 NO_OGX = (

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from registration.realm.users import USERS, user
-from start.keycloak import Keycloak
-from start.keycloak_options import URL
+from start.keycloak.options import URL
+from start.keycloak.server import Keycloak
 from testkit.browser import Person
 from zt.people.login import Client, Login, sign_out
 

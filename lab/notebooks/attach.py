@@ -16,7 +16,7 @@ from authorities.attestation.local.authority import Authority
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from lab.before.one_token.realm import Realm
 from registration.run_lock import RunError
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from start.system import DEPLOYMENT, ROOT, Running, System
 from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.authority.files.lock import LOCK, REGISTRY, load_lock

@@ -21,7 +21,7 @@ from lab import realm as control
 from lab.realm import RealmControl, weaken
 from registration.realm import realm as derive
 from registration.realm.users import USERS
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
 from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, alive, attack
 from tests.support.real import AGENT_SCOPE, AGENTS, imported

@@ -15,7 +15,7 @@ from typing import cast
 import pytest
 
 from lab.without import Control
-from start.keycloak_instance import BUILT
+from start.keycloak.instance import BUILT
 from start.manual_steps import steps
 from start.system import ROOT, System
 from tests.support.attack import Attempt, Scene, Tries, attack
@@ -75,8 +75,8 @@ import asyncio, json, pickle, sys
 from pathlib import Path
 
 from authorities.attestation.process.closed import Interpreter
-from start.keycloak import Keycloak
-from start.java import find_java
+from start.keycloak.server import Keycloak
+from start.keycloak.java import find_java
 from lab.without import without
 
 WAIT = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=127.0.0.1:0"

@@ -11,12 +11,13 @@ from unittest import mock
 
 from lab.project_copy import copy_of_the_project
 from registration.realm.script import SCRIPT
-from start import java as local_java
-from start import keycloak_distribution, run
+from start import run
 from start.errors import KeycloakError
-from start.java import find_java
-from start.keycloak_distribution import find_distribution
-from start.keycloak_instance import BUILT, Instance
+from start.keycloak import distribution as keycloak_distribution
+from start.keycloak import java as local_java
+from start.keycloak.distribution import find_distribution
+from start.keycloak.instance import BUILT, Instance
+from start.keycloak.java import find_java
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.planted import MARK, ROOT, plant, said_by
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from start.ogx import NAME
+from start.llama_stack.ogx import NAME
 from testkit.stack import Stack, wait_until
 from testkit.users import User
 from tests.support.compose import CONNECT, PORTS, REACHED, works

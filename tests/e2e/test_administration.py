@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from authorities.registry.keycloak.admin import Administration, AdministrationError
 from registration.realm.users import USERS
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from tests.support.pki import CA
 from tests.support.realm import SERVER, Realm, claims, dead
 from zerotrust.decision import Denied, Reason

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from registration.realm import realm as derive
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import Person
 from tests.support.console import CONSOLE, REDIRECT, with_console
 from tests.support.real import imported

@@ -5,8 +5,8 @@ import ssl
 
 import pytest
 
-from start.keycloak import Keycloak
-from start.keycloak_options import MAX_BODY, MAX_CONNECTIONS, PORT
+from start.keycloak.options import MAX_BODY, MAX_CONNECTIONS, PORT
+from start.keycloak.server import Keycloak
 from tests.support.realm import Realm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from tests.support.realm import Realm, chain, claims
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

@@ -22,7 +22,7 @@ from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Change
 from authorities.registry.keycloak.poll import poll
 from registration.realm import realm as derive
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.pki import CA

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from registration.realm import realm as derive
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
 from testkit.ca import CA
 from testkit.party import Identity

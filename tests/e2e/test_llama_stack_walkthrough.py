@@ -15,8 +15,8 @@ from demo.checks import ALLOWED, Checks
 from demo.llama_stack import attempts_at_the_server
 from demo.revocation import sign_in_olga
 from demo.story import tell_story
-from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepare, serving
-from start.ogx import NAME
+from start.llama_stack.ogx import NAME
+from start.llama_stack.server import SCRIPTED, LlamaStack, enrol, prepare, serving
 from start.program import console
 from start.system import System
 from tests.support.model_server import needs_ogx

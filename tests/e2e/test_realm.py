@@ -18,7 +18,7 @@ from joserfc.jwk import KeySet
 from authorities.registry.keycloak.events import RECORDED
 from registration.realm import realm as derived
 from registration.realm.users import USERS
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import REDIRECT, sign_in
 from tests.support.real import EVERYTHING
 from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.realm import Realm, claims, dead

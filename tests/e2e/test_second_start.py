@@ -2,7 +2,7 @@
 
 import pytest
 
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
 from tests.support.real import EVERYTHING, LastTime
 from tests.support.realm import Realm

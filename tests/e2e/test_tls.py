@@ -8,8 +8,8 @@ import httpx
 import jwt
 import pytest
 
-from start.keycloak import Keycloak
-from start.keycloak_options import HEALTH_PORT, PORT
+from start.keycloak.options import HEALTH_PORT, PORT
+from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
 from tests.support.pki import CA
 from tests.support.realm import Realm, claims

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from registration.run_lock import RunError
-from start import keycloak_distribution
 from start.background import READY
 from start.errors import KeycloakError
 from start.everything import running
-from start.keycloak_distribution import find_distribution
+from start.keycloak import distribution as keycloak_distribution
+from start.keycloak.distribution import find_distribution
 from start.system import ROOT, System
 from tests.support.real import RUN
 

@@ -25,9 +25,9 @@ SERVICES: dict[str, type[BaseModel]] = {
     "inference, with a Llama Stack server": ModelSettings,
 }
 PORTS = {
-    "start/keycloak_options.py": ("PORT", "HEALTH_PORT"),
-    "start/ogx.py": ("PORT",),
-    "start/llama_stack.py": ("SCRIPT_PORT",),
+    "start/keycloak/options.py": ("PORT", "HEALTH_PORT"),
+    "start/llama_stack/ogx.py": ("PORT",),
+    "start/llama_stack/server.py": ("SCRIPT_PORT",),
     "lab/before/llama_stack/running.py": ("PORT",),
 }
 KEYS: dict[str, type[BaseModel]] = {

@@ -17,13 +17,13 @@ from lab.realm import LAB_SCRIPT
 from registration.realm import to_json
 from registration.realm.script import SCRIPT
 from start import child
-from start import keycloak as module
 from start.child import NoProgress
 from start.errors import KeycloakError
-from start.keycloak import Keycloak
-from start.keycloak_distribution import VERSION
-from start.keycloak_instance import BUILT, Instance
-from start.keycloak_options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
+from start.keycloak import server as module
+from start.keycloak.distribution import VERSION
+from start.keycloak.instance import BUILT, Instance
+from start.keycloak.options import IDLE, LOG_SIZE, LOGS_KEPT, MAX_BODY, MAX_CONNECTIONS, PATIENCE, THREADS
+from start.keycloak.server import Keycloak
 from start.program import FOLDER
 from tests.support.system import registry
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from start import llama_stack
-from start.llama_stack import SCRIPTED, LlamaStack, enrol, prepare, serving
-from start.ogx import Provider
+from start.llama_stack import server as llama_stack
+from start.llama_stack.ogx import Provider
+from start.llama_stack.server import SCRIPTED, LlamaStack, enrol, prepare, serving
 
 ORIGIN, ISSUER = "https://127.0.0.1:8321", "https://localhost:8443/realms/agents"
 

@@ -21,7 +21,7 @@ from syrupy.assertion import SnapshotAssertion
 from typer.testing import CliRunner
 
 import zt.commands as program
-from start.keycloak_options import URL
+from start.keycloak.options import URL
 from tests.support.audit_log import small
 from tests.support.operator import (
     NAMES,

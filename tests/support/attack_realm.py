@@ -24,7 +24,7 @@ import pytest
 
 from lab.realm import RealmControl, weaken
 from registration.realm import realm as derive
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit import Identity, principal
 from testkit.browser import sign_in
 from tests.attacks.table import ROWS, Missing

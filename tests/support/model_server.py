@@ -29,8 +29,8 @@ from starlette.types import ASGIApp
 from inference.answer import Head, Reply
 from inference.backends.scripted import Scripted
 from inference.chat import Conversation
-from start import scripted_model
-from start.ogx import Place, Provider, configuration, new_server_key
+from start.llama_stack import scripted_model
+from start.llama_stack.ogx import Place, Provider, configuration, new_server_key
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import ROOT
 from tests.support.waiting import until_started

@@ -24,8 +24,8 @@ from registration.realm import to_json, with_ports
 from registration.realm.script import SCRIPTS as OURS
 from start.earlier_runs import forget
 from start.everything import running
-from start.keycloak import Keycloak
-from start.keycloak_options import URL
+from start.keycloak.options import URL
+from start.keycloak.server import Keycloak
 from start.launches import settings
 from start.system import System
 from start.waiting import wait_until_listening

@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from authorities.attestation.verifier.measure import digest_of
-from start import java as local_java
-from start import keycloak_distribution
 from start.cache import cache_folder
 from start.errors import KeycloakError
-from start.java import find_java, is_program, java_fault
-from start.keycloak_distribution import find_distribution, unpack
+from start.keycloak import distribution as keycloak_distribution
+from start.keycloak import java as local_java
+from start.keycloak.distribution import find_distribution, unpack
+from start.keycloak.java import find_java, is_program, java_fault
 
 NEW = 'openjdk version "25.0.4" 2026-08-18 LTS'
 

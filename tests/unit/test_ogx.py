@@ -8,7 +8,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from start.ogx import DAYS, NAME, SCOPES, Place, Provider, configuration, new_server_key
+from start.llama_stack.ogx import DAYS, NAME, SCOPES, Place, Provider, configuration, new_server_key
 from tests.support.system import registry
 
 PLACE = Place(

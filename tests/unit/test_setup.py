@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from start import setup
-from start.ogx import NAME
+from start.llama_stack.ogx import NAME
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,10 @@ from lab.before.tool import Documents
 from lab.conformance.running import empty_folder
 from lab.conformance.serving import hosting
 from registration.run_lock import RunError
-from start import scripted_model
 from start.before_start import check_port
-from start.keycloak import Keycloak
-from start.llama_stack import HOST, OGX, end, start_program
+from start.keycloak.server import Keycloak
+from start.llama_stack import scripted_model
+from start.llama_stack.server import HOST, OGX, end, start_program
 from start.program import showing_progress
 from start.system import ROOT
 from testkit.browser import REDIRECT

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.conformance.serving import HOST
 from start.child import end_with
-from start.llama_stack import end
+from start.llama_stack.server import end
 
 SOURCE = Path(__file__).with_name("agent.py")
 MAIN = 'if __name__ == "__main__":'

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 
 from lab.before.realm import Users, audience, new_passwords, realm_of, temporary_realm
-from start.keycloak import Keycloak
+from start.keycloak.server import Keycloak
 from testkit.browser import REDIRECT
 
 NAME, PAGE, APP, AUDIENCE = "before-one-token", "page", "app", "platform"

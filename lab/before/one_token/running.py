@@ -14,7 +14,7 @@ from lab.before.one_token.use import OneToken
 from lab.before.tool import Documents
 from lab.conformance.running import empty_folder
 from lab.conformance.serving import hosting
-from start import scripted_model
+from start.llama_stack import scripted_model
 
 AGENTS = ("agent/reader", "agent/writer")
 KEY_HEADER = "x-api-key"

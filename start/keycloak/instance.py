@@ -5,8 +5,8 @@ the same clone.  `build.seal`, written once a build is complete, decides that: i
 output.  A build is not shared with other clones: its output differs each time, so no digest of it can be committed.
 
 All other files in the folder are made again at each start, from the distribution, whose digest has just been verified
-(`keycloak_distribution.py`), and from the scripts; any further file is removed, because Keycloak would load themes and
-more from there.  The database, too: the realm is imported at each start, so it never differs from the committed one,
+(`distribution.py`), and from the scripts; any further file is removed, because Keycloak would load themes and more
+from there.  The database, too: the realm is imported at each start, so it never differs from the committed one,
 and no key or password outlives the run.  Only the owner can read the folder, for a running database holds the realm's
 signing key.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError, digest_of, measure_files
 from registration.realm.script import build_jar
-from start.keycloak_distribution import VERSION
+from start.keycloak.distribution import VERSION
 
 # A certificate is optional: workloads have one, people have none.  One of another CA is refused.
 BUILD = [

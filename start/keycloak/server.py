@@ -5,7 +5,7 @@
             keycloak.issuer, "walkthrough", "alice", keycloak.passwords["alice"], "task.run", verify=keycloak.tls
         )
 
-`keycloak_instance.py` has its files, `keycloak_options.py` its options.
+`instance.py` has its files, `options.py` its options.
 
 Keycloak's arguments and environment have no secret, and no other process of this user can read its memory: Java runs
 from an unreadable copy (`closed.py`), does not allow attaching, and gets the first administrator's password in a
@@ -34,10 +34,10 @@ from registration.realm.users import USERS
 from start.before_start import check_port, check_private
 from start.child import NoProgress, create_memory_file, describe_activity, end_with, tail, wait_while_working
 from start.errors import KeycloakError
-from start.java import find_java
-from start.keycloak_distribution import find_distribution
-from start.keycloak_instance import BUILD, Instance
-from start.keycloak_options import HEALTH_PORT, JVM, PORT, RUN, URL
+from start.keycloak.distribution import find_distribution
+from start.keycloak.instance import BUILD, Instance
+from start.keycloak.java import find_java
+from start.keycloak.options import HEALTH_PORT, JVM, PORT, RUN, URL
 from start.program import FOLDER
 from start.progress import Say, reporting_progress
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover

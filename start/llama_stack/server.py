@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 from registration.run_lock import RunError
 from start.before_start import check_port
 from start.child import end_with, wait_for_process
-from start.ogx import NAME, Place, Provider, configuration, new_server_key
+from start.llama_stack.ogx import NAME, Place, Provider, configuration, new_server_key
 from start.progress import Say, reporting_progress
 from zerotrust.durable import write_file
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OGX = ROOT / ".ogx" / "bin" / "ogx"
 HOST, SCRIPT_PORT = "127.0.0.1", 8322
 """The scripted model behind the Llama Stack server."""
@@ -140,7 +140,7 @@ async def serving(server: LlamaStack, say: Say) -> AsyncIterator[list[tuple[str,
     Yields for each its name, what waits for its end, and its log.  Raises `LlamaStackError`.
     """
     command = [str(OGX), "run", str(server.folder / "config.yaml"), "--port", str(server.port)]
-    script = [str(ROOT / "start" / "run"), "start.scripted_model", HOST, str(SCRIPT_PORT)]
+    script = [str(ROOT / "start" / "run"), "start.llama_stack.scripted_model", HOST, str(SCRIPT_PORT)]
     async with AsyncExitStack() as stack:
         stack.callback(_forget_all_but_logs, server.folder)
         found = list[tuple[str, Ended, Path]]()

@@ -1,7 +1,7 @@
 """A model server without a model: our script behind OpenAI's API.  It checks no caller.
 
 It stands where the user's own model will be, behind the Llama Stack server, in a network with that server alone.
-`python -m start.scripted_model HOST PORT` serves it.
+`python -m start.llama_stack.scripted_model HOST PORT` serves it.
 """
 
 import secrets

@@ -1,0 +1,1 @@
+"""Finds or fetches Keycloak and its Java, builds it, and runs it on this machine."""
