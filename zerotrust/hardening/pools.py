@@ -203,7 +203,6 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
                 return
             if tls := self._writer.get_extra_info("ssl_object"):
                 tls.unwatch()
-            self._writer.close()
             self._writer.transport.abort()  # a peer that does not close its end keeps nothing open here
             # httpx's response refers to itself and to this stream, so both wait for the garbage collector, which comes
             # seldom.  The 260 KiB of TLS buffers do not.
@@ -224,7 +223,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
         def get_extra_info(self, info: str) -> Any:
             if self._closed:
-                return info == "is_readable" or None
+                return True if info == "is_readable" else None
             if info == "is_readable":  # the pool's question before it uses a connection again: has it ended?
                 ended = self._reader.at_eof() or self._writer.transport.is_closing()
                 return ended or self._reused_until <= time.time()

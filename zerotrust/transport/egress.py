@@ -62,8 +62,9 @@ def suspension_refusal(decision: Decision) -> Denied:
     return Denied(decision.reason, decision.detail, more=BEGUN)
 
 
-_token: ContextVar[ExchangedToken] = ContextVar("outgoing_token")
-_elements: ContextVar[int] = ContextVar("elements_of_an_answer", default=MAX_ELEMENTS)
+_outgoing: ContextVar[tuple[ExchangedToken, int]] = ContextVar("outgoing_token")
+"""The token of a call, and the elements that its answer may have."""
+_WITHOUT_TOKEN = None, MAX_ELEMENTS
 
 _LONGEST = 120
 """Seconds that a call may take, even if its token is valid for longer."""
@@ -85,22 +86,21 @@ def calling_with(token: ExchangedToken, *, elements: int = MAX_ELEMENTS) -> Iter
 
     `elements`: of the JSON of an answer, at most.
     """
-    before, most = _token.set(token), _elements.set(elements)
+    before = _outgoing.set((token, elements))
     try:
         yield
     finally:
-        _token.reset(before)
-        _elements.reset(most)
+        _outgoing.reset(before)
 
 
 def _time_left() -> asyncio.Timeout:
-    token = _token.get(None)
+    token, _ = _outgoing.get(_WITHOUT_TOKEN)
     return asyncio.timeout(min(_LONGEST, token.expires_at - time.time() - REPORTING_MARGIN) if token else _LONGEST)
 
 
 def _called_party() -> str:
     """Return the party that is called with a token; without one there is none."""
-    token = _token.get(None)
+    token, _ = _outgoing.get(_WITHOUT_TOKEN)
     return token.audience if token else ""
 
 
@@ -127,7 +127,7 @@ async def _send_whole(
             answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
             try:
                 body = await read(answer)
-                check_size(body, _elements.get())  # control: answer-elements
+                check_size(body, _outgoing.get(_WITHOUT_TOKEN)[1])  # control: answer-elements
             finally:
                 await answer.aclose()
     if call := request.extensions.get(_CALL):
@@ -166,7 +166,7 @@ class _Answering(httpx2.AsyncClient):
             lost = Reason.PEER_UNAVAILABLE if isinstance(error, _NOT_SENT) else Reason.ANSWER_LOST
             refusal = error if isinstance(error, Denied) else Denied(lost)
             problem = {"error": refusal.error, "reason": refusal.public_reason, **refusal.more}
-            content = error_body(refusal, problem, Form(parsed=True))
+            content = error_body(refusal, problem, Form())
             return httpx2.Response(refusal.status, json=content, request=request)
         return httpx2.Response(answer.status_code, headers=answer.headers, content=body, request=request)
 
@@ -184,7 +184,7 @@ class EgressClients:
         revocations: Revocations,
         transport: httpx.AsyncBaseTransport,
         mcp_transport: httpx2.AsyncBaseTransport,
-        to_authorities: httpx.AsyncBaseTransport | None = None,
+        to_authorities: Connections | None = None,
     ) -> None:
         """`addresses`: the origin of each party that may be called, by its SPIFFE ID.
 
@@ -196,8 +196,8 @@ class EgressClients:
             (transport, mcp_transport),
         )
         self.without_token = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=transport)
-        self._to_authorities = to_authorities or transport
-        self.authorities = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=self._to_authorities)
+        self._to_authorities = to_authorities
+        self.authorities = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=to_authorities or transport)
         """To the registry, the audit log and the policy authority, by certificate alone."""
         # The others have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
@@ -217,12 +217,13 @@ class EgressClients:
         for transport in self._transports:
             if isinstance(transport, Connections | MCPConnections):
                 transport.use(snapshot.directory(caller))
-        if isinstance(self._to_authorities, Connections) and self._to_authorities not in self._transports:
+        if self._to_authorities:
             self._to_authorities.use(snapshot.authorities())
 
     async def _attach_token(self, request: httpx.Request | httpx2.Request) -> None:
         party = self._audiences.get(origin(request.url))
-        if (token := _token.get()).audience != party:  # control: token-for-its-audience
+        token, _ = _outgoing.get()
+        if token.audience != party:  # control: token-for-its-audience
             raise Denied(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
         if not (status := self._revocations.of_peer(party)):  # control: no-call-to-suspended-peer
             raise Denied(status.reason, status.detail)

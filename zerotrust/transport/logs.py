@@ -63,14 +63,13 @@ _REPEATED = "repeated"
 """In a warning's line: how often the same one was left out before it."""
 
 
-class _Seldom(logging.Filter):
+class _Seldom:
     """Leaves out a warning that was logged just now, such as that of a loop that tries again each second.
 
     What belongs to a request is never left out, nor what has a stack trace.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
         self._clock = clock
         self._logged: dict[tuple[str, str], tuple[float, int]] = {}
 
