@@ -98,6 +98,14 @@ async def test_its_answer_is_not_taken_however_long_it_would_go_on_and_the_recei
     assert call.revocations._watches == {}
 
 
+@KINDS
+async def test_who_is_suspended_already_is_not_called(kind: str) -> None:
+    call = Call()
+    await call.suspend()
+    _, refusal = await call.made(kind)
+    assert (refusal["reason"], "begun" in refusal, call.noted) == (Reason.PEER_REVOKED, False, [])
+
+
 def test_a_watch_says_once_why_and_of_a_called_party_alone() -> None:
     revocations: Revocations = fresh_revocations()
     told = list[tuple[str, str]]()

@@ -3,13 +3,14 @@
 from importlib import import_module
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from tests.support.system import ROOT
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.errors import ZeroTrustError
-from zerotrust.transport.responses import headers_of
+from zerotrust.transport.responses import as_denied, headers_of, unwrap_group
 
 ALL: list[ReasonCode] = [*Reason, *RegistryReason, *ModelReason]
 
@@ -28,6 +29,13 @@ def test_a_reason_in_another_form_is_none() -> None:
 
 def test_a_refusal_says_its_detail_to_whoever_logs_it() -> None:
     assert str(Denied(Reason.BAD_CLAIM, "x")) == "bad_claim: x"
+
+
+def test_a_group_is_answered_as_one_refusal_where_it_has_nothing_else() -> None:
+    refusal, bug = Denied(Reason.EXPIRED), ValueError()
+    assert unwrap_group(ExceptionGroup("", [ExceptionGroup("", [refusal, HTTPException(404)])])) is refusal
+    assert unwrap_group(mixed := ExceptionGroup("", [refusal, bug])) is mixed
+    assert as_denied(bug).reason is Reason.FAILED
 
 
 def test_every_exception_of_the_library_has_one_root() -> None:

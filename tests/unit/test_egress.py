@@ -253,18 +253,25 @@ async def test_all_clients_are_closed(out: Out) -> None:
     assert out.egress.http.is_closed
     assert out.egress.mcp_http.is_closed
     assert out.egress.without_token.is_closed
+    assert out.egress.authorities.is_closed
+    assert out.egress.authorities._transport is out.egress.http._transport  # unless it gets another
 
 
 async def test_another_version_of_the_registry_says_whom_there_is_to_be_called(out: Out) -> None:
     nobody, reader = Directory({}, {}), the_ca().svid("agent/reader")
     transport, mcp_transport = Connections(nobody, reader), MCPConnections(nobody, reader)
-    egress = EgressClients({}, revocations=out.revocations, transport=transport, mcp_transport=mcp_transport)
+    other = Connections(nobody, reader)
+    egress = EgressClients(
+        {}, revocations=out.revocations, transport=transport, mcp_transport=mcp_transport, to_authorities=other
+    )
     snapshot = snapshot_of(registry(), "0" * 64, "https://llama.example").model_copy(
-        update={"addresses": {"agent/reader": "https://127.0.0.1:8102"}}
+        update={"addresses": {"agent/reader": "https://127.0.0.1:8102", "authority/audit": "https://127.0.0.1:8113"}}
     )
     egress.use(snapshot, "inference")
     await egress.close()
 
     assert transport._directory == mcp_transport._directory == snapshot.directory("inference") != nobody
+    assert (other._directory, egress.authorities._transport) == (snapshot.authorities(), other)
+    assert other._directory.names
     assert transport._directory.outside == {"https://llama.example": "0" * 64}
     assert snapshot.directory("agent/reader").outside == snapshot.directory().outside == {}

@@ -12,6 +12,7 @@ from tests.support.ca import workload
 from tests.support.door import NOW, Door
 from tests.support.issuer import Issuer
 from zerotrust.decision import Reason
+from zerotrust.receipts.calls import Calls
 
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 TEXT = (b"content-type", b"text/plain")
@@ -106,7 +107,11 @@ async def test_one_that_hangs_is_refused_and_ended_once_the_moment_is_over(
 
 
 @pytest.mark.usefixtures("no_last_words")
-async def test_a_stream_of_events_ends_with_one_that_says_why(door: Door, issuer: Issuer) -> None:
+async def test_a_stream_of_events_ends_with_one_that_says_why(
+    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And which has a place for receipts, because the headers are gone."""
+    monkeypatch.setattr("zerotrust.transport.responses.current_calls", Calls)
     Handler(door, first=b"event: started\r\ndata: {}\r\n\r\n", header=EVENTS)
 
     reply = await door.ask(issuer.token())
@@ -116,7 +121,7 @@ async def test_a_stream_of_events_ends_with_one_that_says_why(door: Door, issuer
     event, data = last["body"].decode().removesuffix("\r\n\r\n").split("\r\n")
     assert event == "event: error"
     trace_id = door.records[-1]["trace_id"]
-    told = {"error": "invalid_token", "reason": "revoked", "trace_id": trace_id, "begun": True}
+    told = {"error": "invalid_token", "reason": "revoked", "trace_id": trace_id, "begun": True, "receipts": ""}
     assert orjson.loads(data.removeprefix("data: ")) == told
     assert reply.body.startswith(b"event: started")
     assert b"what was done" not in reply.body
