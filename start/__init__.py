@@ -1,4 +1,8 @@
-"""Runs the whole system on one machine, without containers.
+"""Runs the whole system on one machine, without containers; `Dockerfile` and `setup.py` are for containers.
+
+`everything.py` runs the attestation authority, which launches every party from a measured copy.  Meanwhile it starts
+Keycloak, and with `MODEL=llama-stack` a model server.  It waits for the registry, the policy and the audit authority,
+and then for the services.
 
 `make up` keeps everything in `run`, and `make demo` in `run/walkthrough`, each in the same folders and files:
 

@@ -82,7 +82,7 @@ edited and not approved is not served. Comments and the order of keys do not mat
 def settings() -> str:
     """Return docs/reference/settings.md."""
     sections = {_SETTINGS: _of_services(), _MAKE: _of_make(), _COMPOSE: _of_compose(), _PORTS: _ports()}
-    folders = text_of(start).partition("\n\n")[2]
+    folders = text_of(start).split("\n\n", 2)[2]
     return "\n\n".join([*("\n".join([text, *rows]) for text, rows in sections.items()), "## Folders", f"{folders}\n"])
 
 
