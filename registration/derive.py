@@ -87,8 +87,5 @@ def load_current(root: Path) -> tuple[Registry, Lock]:
 
 def as_text(lock: Lock) -> str:
     """Return the lock in the form of the committed file."""
-    return orjson.dumps(_plain(lock), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
-
-
-def _plain(lock: Lock) -> dict[str, Any]:
-    return lock.model_dump(exclude_defaults=True)
+    plain = lock.model_dump(exclude_defaults=True)
+    return orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"

@@ -188,12 +188,7 @@ case "$*" in "pip sync"*) until [ $n = 1500 ] || [ "$(cat slept)" = 6 ]; do n=$(
 def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign_of_life(tmp_path: Path) -> None:
     """Here `sleep` takes no time, and installing ends once three signs were given."""
     sleep = '#!/bin/sh\nn=$(cat slept 2>/dev/null || echo 0); echo $((n + 1)) > slept; [ "$n" -lt 5 ]\n'
-    needed = [
-        "locks/requirements.lock",
-        "locks/bootstrap.lock",
-        "registration/pin.py",
-        "start/run.py",
-    ]
+    needed = ["locks/requirements.lock", "locks/bootstrap.lock", "registration/pin.py", "start/run.py"]
     programs = {"start/zt": "", "start/run": "#!/bin/sh\n", "bin/sleep": sleep, "bin/uv": UV}
     for name, text in {**dict.fromkeys(needed, ""), **programs}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ def records(folder: Path) -> Iterator[tuple[str, bytes]]:
 def first_record(path: Path) -> int:
     """Return the number of a journal's first record: earlier segments are deleted, once the ledger has them."""
     older = closed_segments(path)
-    return int(older[0].suffix.removeprefix(".")) if older else 1
+    return first_number(older[0]) if older else 1
 
 
 def events(path: Path) -> Iterator[AuditEvent]:
