@@ -86,7 +86,7 @@ def approval_lines(registry: Registry, approved: Lock, found: Lock) -> list[str]
         party = registry.parties.get(name)
         own = party.code[:1] if party else []
         sign, now = entries.get(f"parties.{name}"), found.rights.get(name, Rights())
-        runs = party and f"{sign} runs {', '.join(party.code)} without {', '.join(party.without) or 'nothing'}"
+        runs = party and f"runs {', '.join(party.code)} without {', '.join(party.without) or 'nothing'}"
         details = [
             *([runs] if runs and sign and gone.code != there.code else []),
             *_rights(approved.rights.get(name, Rights()), now),

@@ -154,7 +154,7 @@ def test_every_entry_that_differs_has_a_line_of_its_own_and_so_has_what_a_party_
 
     assert approval_lines(registry, approved, found) == [
         f"~ party {reader}",
-        f"    ~ runs {code}",
+        f"    runs {code}",
         "    - tool gone",
         "    + tool new",
         "    ~ tool read",
