@@ -13,7 +13,7 @@ an MCP server have theirs in `tool/mcp_tools.py`.
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from zerotrust.decision import Reason
@@ -51,9 +51,10 @@ class Requirement:
 
     max_body: int = MAX_BODY
     """Bytes that a body may have."""
-    raw_body: bool = False
-    """Whether the body is no JSON object; then the handler reads it."""
-    routine: bool = False
+    # The next two have no annotation, so they are no fields: only `MutualTLS` makes options of them.
+    raw_body = False
+    """Whether the handler reads the body as it is; otherwise the gate checks that it is one JSON object."""
+    routine = False
     """Whether a call that is admitted by its certificate is not recorded."""
 
     @property
@@ -80,7 +81,7 @@ class Public(Requirement):
 
     credential: ClassVar[Literal["nothing"]] = "nothing"
     max_body: int = MAX_PUBLIC_BODY
-    raw_body: bool = True
+    raw_body = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,14 @@ class MutualTLS(Requirement):
     """The certificate of one of these workloads, given by name; with `any_workload`, of any in the registry.
 
     `routine`: an admitted call is not recorded, because it only carries what is on record already.  A record of it
-    would be carried, too, and so an idle system would write for ever.  Refusals are recorded.  `raw_body`: the body
-    is no JSON object; the handler reads it.
+    would be carried, too, and so an idle system would write for ever.  Refusals are recorded.
     """
 
     credential: ClassVar[Literal["certificate"]] = "certificate"
     names: AbstractSet[str] = frozenset()
     any_workload: bool = False
+    raw_body: bool = field(default=False, kw_only=True)
+    routine: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.any_workload == bool(self.names):
