@@ -20,14 +20,6 @@ def test_the_check_is_gone_inside_and_there_again_outside() -> None:
         strict_object(TWICE)
 
 
-def test_it_is_there_again_when_the_block_fails() -> None:
-    with pytest.raises(ZeroDivisionError), without(NAMES_UNIQUE):
-        raise ZeroDivisionError
-
-    with pytest.raises(ValueError, match="twice"):
-        strict_object(TWICE)
-
-
 @pytest.mark.parametrize("control", [Control("never"), Control("json-names-unique", argument("never", DROP))])
 def test_what_is_not_there_is_not_taken_for_taken_away(control: Control) -> None:
     with pytest.raises(NoSuchControl, match=r"occurs 0 times|has no"), without(control):
