@@ -66,8 +66,11 @@ class GateAsDependency(Service):
     async def _admit(self, request: Request) -> None:
         call = Call(scope=request.scope, receive=_read_already, peer=request.scope["state"]["peer"])
         REQUEST.set(call)
-        with call.over:  # it is not recorded when it ends
+        try:
             await self._gate.admit(call)  # the app answers its exceptions
+        finally:
+            for give_back in call.at_end:  # it is not recorded when it ends
+                give_back()
 
 
 async def _read_already() -> Message:

@@ -130,7 +130,7 @@ def _weaken(file: Path, found: Iterable[tuple[int, Control]]) -> Iterator[tuple[
     module = import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
     for name in dict.fromkeys(_function(place) for place, *_ in gone):
         named: Any = reduce(getattr, name.split("."), module)
-        function = inspect.unwrap(getattr(named, "take", named))  # of a step of the gate
+        function = inspect.unwrap(named)
         assert isinstance(function, FunctionType), name  # noqa: S101 - each control is in a function
         yield function, next(code for code in codes if code.co_qualname == function.__qualname__)
 

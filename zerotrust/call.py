@@ -2,8 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -61,8 +60,8 @@ class Call(RequestContext):
     request_digest: Any = field(default_factory=hashlib.sha256)
     answer_digest: Any = field(default_factory=hashlib.sha256)
     """Digest of the content so far; of an answer, without its receipts."""
-    over: ExitStack = field(default_factory=ExitStack)
-    """What to do when the request ends."""
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """What to call when the request ends: it gives back what it has taken of the limits."""
 
     @property
     def unfinished_answer(self) -> Message | None:
@@ -75,8 +74,8 @@ class Call(RequestContext):
         """Who is counted: a party by its SPIFFE ID, an unknown caller by its address."""
         return self.peer.id or (self.scope["client"][0] if self.scope.get("client") else "unknown")
 
-    def know_caller(self) -> None:
-        """Begin what is done for a caller that is known only: notes for its receipt, its connection, its trace.
+    def note_caller(self) -> None:
+        """Begin what only a verified caller has: notes for its receipt, its name at its connection, and its trace.
 
         The trace of one of our workloads is continued.  Any other caller gets a new one, and the one it sent is noted.
         """
@@ -92,7 +91,7 @@ class Call(RequestContext):
             else:
                 self.span = replace(self.span, caller_trace_id=trace_id)
 
-    def parsed(self, message: Mapping[str, Any]) -> None:
+    def note_body(self, message: Mapping[str, Any]) -> None:
         """Note the body, which is one JSON object: refusals repeat the id that a request of JSON-RPC has there."""
         self.message = message
         self.form = Form(self.form.metadata_url, self.form.dialect, request_id(message), parsed=True)

@@ -5,9 +5,8 @@ Each step refuses a call by raising `Denied`, or notes in the `Call` what later 
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Self
+from functools import partial
 
 from zerotrust.audit.counts import CallCounter
 from zerotrust.audit.recorder import Recorder
@@ -24,28 +23,30 @@ from zerotrust.routing import RouteTable
 from zerotrust.token_validation import Expected, TokenCache
 from zerotrust.transport import requests
 
-PUBLIC, CERTIFICATE, TOKEN = {"nothing"}, {"certificate"}, {"token"}
+PUBLIC, CERTIFICATE, TOKEN = frozenset({"nothing"}), frozenset({"certificate"}), frozenset({"token"})
 """Routes, by the credential that they require."""
 ALL = PUBLIC | CERTIFICATE | TOKEN
-OF_TOKENS = {reason for reason in Reason if reason.error == "invalid_token"} - {Reason.NOT_BOUND, Reason.REVOKED}
+OF_CREDENTIALS = Reason.NO_TOKEN, Reason.UNSUPPORTED_SCHEME, Reason.MALFORMED_CREDENTIALS, Reason.TOKEN_TOO_LARGE
+OF_TOKENS = frozenset(reason for reason in Reason if reason.error == "invalid_token")
+OF_TOKENS -= {Reason.NOT_VERIFIED, Reason.NOT_BOUND, Reason.REVOKED}
 """What can be wrong with a token itself."""
-OF_POLICIES = {reason for reason in Reason if reason.startswith("policy_")} | {Reason.SCOPE_MISSING}
-OF_MESSAGES = {Reason.MALFORMED_BODY, Reason.LEGACY_ERA, Reason.UNKNOWN_METHOD}
+OF_REVOCATIONS = Reason.REVOKED, Reason.REVOCATION_UNKNOWN
+OF_POLICIES = frozenset(reason for reason in Reason if reason.startswith("policy_"))
+OF_POLICIES |= {Reason.SCOPE_MISSING, Reason.NO_PERMISSION_FOR_ROUTE}
+OF_ISSUERS = Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED, Reason.IDENTITY_UNAVAILABLE
+
+Method = Callable[["Checks", Call], Awaitable[None]]
 
 
 class Step:
-    """A step: a function, whose name is its id.  Its docstring says what it does, and then which rule it follows."""
+    """One check: a method of `Checks`, whose docstring says what it does and, after two spaces, which rule it follows.
 
-    take: Callable[["Checks", Call], Awaitable[None]]
+    A step for all routes also takes calls without a token: of the caller it may read `call.peer` only.
+    """
 
-    def __init__(self, routes: AbstractSet[str], *reasons: ReasonCode) -> None:
-        """`routes`: those that it is for; `reasons`: those for which it refuses."""
-        self.routes, self.reasons = routes, reasons
-
-    def __call__(self, take: Callable[["Checks", Call], Awaitable[None]]) -> Self:
-        """Be the step of that function."""
-        self.take = take
-        return self
+    def __init__(self, take: Method, routes: frozenset[str], *reasons: ReasonCode) -> None:
+        """`routes`: those that it is for; `reasons`: all those for which it refuses."""
+        self.id, self.take, self.routes, self.reasons = take.__name__, take, routes, frozenset(reasons)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -78,15 +79,14 @@ class Checks:
         for step in STEPS:
             if call.route.requires.credential in step.routes:
                 await step.take(self, call)
+        call.message = {}  # it may be large, and the handler, which may run for long, reads its own
 
-    @Step(ALL, Reason.MALFORMED_PATH)
     async def path(self, call: Call) -> None:
         """Refuses a path with a control character, and finds what the route requires.  RFC 3986 section 2."""
         call.route = self.routes.find(call.scope)
         if call.route.requires.credential not in ALL:
             raise RuntimeError(f"no step checks the credential that {call.route.name} requires")
 
-    @Step(ALL, Reason.CERTIFICATE_ENDED, Reason.NO_CERTIFICATE, Reason.UNKNOWN_PEER)
     async def peer(self, call: Call) -> None:
         """Refuses a certificate that has ended, none, or that of no registered party.  RFC 5280 section 6.1."""
         if call.peer.until <= self.clock():  # control: certificate-not-ended
@@ -96,12 +96,10 @@ class Checks:
         if call.peer.id is not None and call.peer.id not in self.expected.peers:  # control: peer-registered
             raise Denied(Reason.UNKNOWN_PEER, call.peer.id)
 
-    @Step(ALL)
     async def turn(self, call: Call) -> None:
         """Lets few requests of one sender start at once, and refuses none.  This project."""
         await self.turns[call.peer.id].wait()  # control: requests-by-turns
 
-    @Step(CERTIFICATE, Reason.UNKNOWN_PEER, Reason.REVOKED, Reason.REVOCATION_UNKNOWN)
     async def workload(self, call: Call) -> None:
         """Refuses a workload that the route does not name, and a suspended one.  RFC 8705 section 2."""
         name = self.expected.peers.get(str(call.peer.id))
@@ -111,7 +109,6 @@ class Checks:
         if not (status := self.revocations.of_party(str(call.peer.id))):  # control: peer-not-suspended
             raise Denied(status.reason, status.detail)
 
-    @Step(TOKEN, Reason.NO_TOKEN, Reason.UNSUPPORTED_SCHEME, Reason.MALFORMED_CREDENTIALS, Reason.TOKEN_TOO_LARGE)
     async def credentials(self, call: Call) -> None:
         """Refuses anything but one bearer token in one header.  RFC 6750 section 2.1."""
         call.permission = call.route.requires.hint
@@ -119,7 +116,6 @@ class Checks:
             call.scope["headers"], hint=call.permission
         )  # control: token-only-from-header
 
-    @Step(TOKEN, *OF_TOKENS, Reason.KEYS_UNAVAILABLE, Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED)
     async def verify(self, call: Call) -> None:
         """Refuses a wrong signature, type, issuer, audience, time or chain of actors.  RFC 9068 section 4."""
         kid = self.tokens.key_id(call.token)
@@ -127,9 +123,8 @@ class Checks:
         now = self.clock()
         call.principal = self.tokens.verify(call.token, kid=kid, key=key, expected=self.expected, now=now)
 
-    @Step(TOKEN, Reason.NOT_BOUND)
     async def bind(self, call: Call) -> None:
-        """Refuses a token that was not issued to the peer: `azp` names its holder.  RFC 8705 section 3.
+        """Refuses a token that was issued to another party than the peer: `azp` says to whom.  RFC 9700 section 2.2.1.
 
         A client that is named by a client ID has no certificate: its token is valid only on a connection without one.
         """
@@ -139,33 +134,31 @@ class Checks:
         if principal.party != holder:  # control: azp-is-peer
             presenter = peer.id or "a caller without a certificate"
             raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {presenter}")
-        call.know_caller()
 
-    @Step(TOKEN, Reason.REVOKED, Reason.REVOCATION_UNKNOWN)
+    async def note(self, call: Call) -> None:
+        """Notes the caller for its receipt, its connection and its trace, and refuses none.  This project."""
+        call.note_caller()
+
     async def revoked(self, call: Call) -> None:
-        """Refuses a revoked token, session, user or party, also further back in the chain.  RFC 7009 section 2."""
+        """Refuses a revoked token, session, user or party, also further back in the chain.  RFC 7009 section 3."""
         if not (status := self.revocations.of(call.caller)):  # control: caller-not-revoked
             raise Denied(status.reason, status.detail)
 
-    @Step(TOKEN, Reason.NO_PERMISSION_FOR_ROUTE)
     async def listed(self, call: Call) -> None:
         """Refuses a route that is not in the table.  NIST SP 800-207 section 2.1."""
         if call.route is UNLISTED:  # control: route-listed
             raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, call.scope["path"])
 
-    @Step(TOKEN, Reason.UNSUPPORTED_CONTENT)
     async def protocol(self, call: Call) -> None:
         """Refuses a body of another media type than the protocol of the route has.  RFC 9110 section 15.5.16."""
         call.form.dialect.check(call.scope["headers"])
 
-    @Step(TOKEN, *OF_POLICIES)
     async def decide_early(self, call: Call) -> None:
         """Refuses, before it reads the body, what no body would make permitted.  RFC 6750 section 3.1."""
         # control: decided-before-body
         if need := call.route.requires.need_before_body(call.scope["path"], call.caller.scopes):
             await self._decide(call, need)
 
-    @Step(CERTIFICATE | TOKEN, Reason.TOO_MANY_REQUESTS, Reason.BUSY)
     async def limits(self, call: Call) -> None:
         """Refuses more requests under way than a user or a party may have.  RFC 6585 section 4.
 
@@ -177,38 +170,32 @@ class Checks:
             most = OF_A_USER if call.principal.delegated else OF_A_PERSON  # control: calls-per-person
             if not self.of_users.take(user, most):  # control: calls-per-user
                 raise Denied(Reason.TOO_MANY_REQUESTS, f"this user has {most} under way, sent by {sender}")
-            call.over.callback(self.of_users.give_back, user)
+            call.at_end.append(partial(self.of_users.give_back, user))
         if not self.of_senders.take(sender, OF_A_PARTY):
             raise Denied(Reason.BUSY, f"{sender}: {OF_A_PARTY} under way")
-        call.over.callback(self.of_senders.give_back, sender)
+        call.at_end.append(partial(self.of_senders.give_back, sender))
 
-    @Step(ALL, Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW, Reason.MALFORMED_BODY)
     async def body(self, call: Call) -> None:
         """Refuses a body that is too large, too slow, or no strict JSON object.  RFC 9110 section 15.5.14."""
         read = requests.read_body if call.route.requires.raw_body else requests.read_json_body
         call.receive, found = await read(call.scope["headers"], call.receive, most=call.route.requires.max_body)
         if isinstance(found, dict):
-            call.parsed(found)
+            call.note_body(found)
 
-    @Step(TOKEN, *OF_POLICIES, *OF_MESSAGES, Reason.NO_PERMISSION_FOR_ROUTE)
     async def decide(self, call: Call) -> None:
         """Refuses what no policy permits this caller here.  NIST SP 800-207 section 3."""
-        message, call.message = call.message, {}  # it may be large, and a handler reads its own
-        need = call.route.requires.need(call.scope["path"], call.scope["headers"], message)
+        need = call.route.requires.need(call.scope["path"], call.scope["headers"], call.message)
         call.decision = await self._decide(call, need)
 
-    @Step(TOKEN, Reason.REVOKED, Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED, Reason.IDENTITY_UNAVAILABLE)
     async def introspect(self, call: Call) -> None:
         """Refuses a permission of high risk unless the issuer confirms the token now.  RFC 7662 section 2."""
         await self.confirm(call.caller, str(call.permission))  # control: high-risk-introspected
 
-    @Step(TOKEN, Reason.JOURNAL_UNAVAILABLE)
     async def record(self, call: Call) -> None:
         """Refuses a call whose decision cannot be written to the disk.  NIST SP 800-207 section 2.1."""
         await self.write(call, call.decision)  # control: recorded-before-served
         call.recorded = True
 
-    @Step(PUBLIC | CERTIFICATE)
     async def count(self, call: Call) -> None:
         """Counts a call without a token; the first ones by a certificate are recorded.  This project."""
         if not call.by_certificate:
@@ -243,7 +230,24 @@ class Checks:
         return self.counter.count_verified(subject, party, call.peer.id, reason, call.route.name)
 
 
-STEPS: tuple[Step, ...] = (Checks.path, Checks.peer, Checks.turn, Checks.workload)
-STEPS += (Checks.credentials, Checks.verify, Checks.bind, Checks.revoked)
-STEPS += (Checks.listed, Checks.protocol, Checks.decide_early, Checks.limits, Checks.body)
-STEPS += (Checks.decide, Checks.introspect, Checks.record, Checks.count)
+STEPS = (
+    Step(Checks.path, ALL, Reason.MALFORMED_PATH),
+    Step(Checks.peer, ALL, Reason.CERTIFICATE_ENDED, Reason.NO_CERTIFICATE, Reason.UNKNOWN_PEER),
+    Step(Checks.turn, ALL),
+    Step(Checks.workload, CERTIFICATE, Reason.UNKNOWN_PEER, *OF_REVOCATIONS),
+    Step(Checks.credentials, TOKEN, *OF_CREDENTIALS),
+    Step(Checks.verify, TOKEN, *OF_TOKENS, Reason.KEYS_UNAVAILABLE),
+    Step(Checks.bind, TOKEN, Reason.NOT_BOUND),
+    Step(Checks.note, TOKEN),
+    Step(Checks.revoked, TOKEN, *OF_REVOCATIONS),
+    Step(Checks.listed, TOKEN, Reason.NO_PERMISSION_FOR_ROUTE),
+    Step(Checks.protocol, TOKEN, Reason.UNSUPPORTED_CONTENT),
+    Step(Checks.decide_early, TOKEN, *OF_POLICIES),
+    Step(Checks.limits, CERTIFICATE | TOKEN, Reason.TOO_MANY_REQUESTS, Reason.BUSY),
+    Step(Checks.body, ALL, Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW, Reason.MALFORMED_BODY),
+    Step(Checks.decide, TOKEN, *OF_POLICIES, Reason.MALFORMED_BODY, Reason.LEGACY_ERA, Reason.UNKNOWN_METHOD),
+    Step(Checks.introspect, TOKEN, *OF_ISSUERS, Reason.REVOKED),
+    Step(Checks.record, TOKEN, Reason.JOURNAL_UNAVAILABLE),
+    Step(Checks.count, PUBLIC | CERTIFICATE),
+)
+"""The steps, in the order in which a call takes them."""

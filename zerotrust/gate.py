@@ -80,7 +80,8 @@ class Gate(Checks):
             log.exception("failed")
             await self._refuse(call, Denied(Reason.FAILED), sending)
         finally:
-            call.over.close()
+            for give_back in call.at_end:
+                give_back()
             if call.recorded:
                 self.recorder.append_lazily(call.outcome())
 
@@ -132,7 +133,7 @@ class Gate(Checks):
         # control: caller-not-revoked-when-served
         if not (found := self.revocations.of(principal)):  # it may have been revoked since the gate checked
             return Denied(found.reason, found.detail)
-        ending = Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
+        ending: Denied | None = None
         loop = asyncio.get_running_loop()
         end = loop.time() + left
 
@@ -152,7 +153,7 @@ class Gate(Checks):
         except TimeoutError:
             if not life.expired():
                 raise
-            return ending
+            return ending or Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
         return None
 
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:

@@ -62,7 +62,7 @@ def _sections() -> Iterator[str]:
 
 def _row(reason: str, texts: Mapping[str, str]) -> str:
     cells = [_linked(texts.get(name, "")) for name in ("meaning", "cause", "remedy")]
-    steps = ", ".join(f"[{step.take.__name__}](gate.md)" for step in STEPS if REASONS[reason] in step.reasons)
+    steps = ", ".join(f"[{step.id}](gate.md)" for step in STEPS if REASONS[reason] in step.reasons)
     return f"| `{reason}` | {REASONS[reason].status} | {steps} | {' | '.join(cells)} |"
 
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,14 @@ import pytest_asyncio
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
+from tests.reference.gate import reasons_in
 from tests.support.ca import FOREVER
 from tests.support.door import AT_THE_TOOL, NOW, Door, Reply
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
 from zerotrust import checks
-from zerotrust.checks import STEPS, TOKEN
+from zerotrust.call import Call
+from zerotrust.checks import STEPS, TOKEN, Checks, Step
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import Dialect
 from zerotrust.identity import Principal
@@ -129,11 +132,21 @@ KNOWN, DECLARED = REASONS.index(Reason.EXPIRED), REASONS.index(Reason.BODY_TOO_L
 
 
 def test_each_step_that_refuses_has_a_fault_in_its_order_and_says_for_which_reason() -> None:
-    ours = [step for step in STEPS if step.routes >= TOKEN and any(isinstance(one, Reason) for one in step.reasons)]
-    steps = {step.take.__name__: step.reasons for step in ours}
+    steps = {step.id: step.reasons for step in STEPS if step.routes >= TOKEN and step.reasons & {*Reason}}
 
     assert list(dict.fromkeys(fault.step for fault in FAULTS)) == list(steps)
     assert [fault for fault in FAULTS if fault.reason not in steps[fault.step]] == []
+
+
+def test_every_check_is_taken() -> None:
+    methods = {name: [*signature(it).parameters] for name, it in vars(Checks).items() if callable(it)}
+
+    assert [name for name in methods if methods[name] == ["self", "call"]] == ["admit", *(step.id for step in STEPS)]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.id)
+def test_a_step_says_all_the_reasons_that_its_code_has(step: Step) -> None:
+    assert step.reasons == reasons_in(step)
 
 
 @pytest_asyncio.fixture(params=["in process", "elsewhere"])
@@ -175,6 +188,19 @@ async def test_a_request_without_a_fault_is_on_record_before_its_handler_runs(se
 
     assert (await sent.send()).status == 200
     assert recorded == [Reason.GRANTED]
+
+
+async def test_each_step_after_the_body_has_it_until_the_last(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[Call, object]] = []
+
+    async def look(_checks: Checks, call: Call) -> None:
+        taken.append((call, call.message))
+
+    monkeypatch.setattr(checks, "STEPS", (*STEPS, Step(look, TOKEN)))
+    await sent.send()
+
+    [(call, message)] = taken
+    assert (message, call.message) == (orjson.loads(sent.body), {})
 
 
 @pytest.mark.parametrize(
