@@ -3,10 +3,10 @@
 The gate sets it and fills it in (`call.py`); all code that a handler calls may read it.
 """
 
-import secrets
 from collections.abc import Awaitable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from os import urandom
 
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
@@ -17,10 +17,10 @@ from zerotrust.spiffe.svid import NO_PEER, Peer
 class Span:
     """The handling of one request, as a node of a trace (W3C Trace Context); ids are lower-case hexadecimal."""
 
-    trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    trace_id: str = field(default_factory=lambda: urandom(16).hex())
     parent_id: str | None = None
     """The span of the party that sent the request; None at the root."""
-    span_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    span_id: str = field(default_factory=lambda: urandom(8).hex())
     caller_trace_id: str | None = None
     """The trace of a caller that may not continue it here; for the audit record."""
     state: str = ""

@@ -145,7 +145,6 @@ BEFORE_SIGNATURE = frozenset(
 )
 """Before its signature is verified, a token gets no explanation: the caller sees the same reason for all of these."""
 
-
 WHENEVER = frozenset({Reason.EXPIRED, Reason.REVOKED})
 """Reasons for which a request is refused before its handler runs, or cut off while it runs: the answer says which."""
 BEGUN: Mapping[str, Any] = {"begun": True}

@@ -5,7 +5,7 @@ without a heartbeat, it answers no to everyone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -122,32 +122,28 @@ class Revocations:
                 if not watches:
                     del self._watches[subject]
 
-    @contextmanager
-    def watching(self, principal: Principal, on_revoked: OnRevoked) -> Iterator[None]:
+    def watching(self, principal: Principal, on_revoked: OnRevoked) -> AbstractContextManager[None]:
         """Call `on_revoked` when this caller is revoked while the block runs; at once if it is revoked already."""
-        with self._watching(
-            _Watch(partial(self._find_revocation, principal), on_revoked, _subjects(principal))
-        ) as watch:
-            self._end((watch,))
-            yield
+        watch = _Watch(partial(self._find_revocation, principal), on_revoked, _subjects(principal))
+        return self._watching(watch, at_once=True)
 
-    @contextmanager
-    def watching_peer(self, party: str, on_revoked: OnRevoked) -> Iterator[None]:
+    def watching_peer(self, party: str, on_revoked: OnRevoked) -> AbstractContextManager[None]:
         """Call `on_revoked` when this party, which is called, is suspended while the block runs; see `of_peer`."""
         subjects: tuple[Revocable, ...] = (("party", party),)
 
         def told(decision: Decision) -> None:
             on_revoked(replace(decision, reason=Reason.PEER_REVOKED))
 
-        with self._watching(_Watch(partial(self._first_revoked, subjects), told, subjects)):
-            yield
+        return self._watching(_Watch(partial(self._first_revoked, subjects), told, subjects), at_once=False)
 
     @contextmanager
-    def _watching(self, watch: _Watch) -> Iterator[_Watch]:
+    def _watching(self, watch: _Watch, *, at_once: bool) -> Iterator[None]:
         for subject in watch.subjects:
             self._watches.setdefault(subject, set()).add(watch)
         try:
-            yield watch
+            if at_once:
+                self._end((watch,))
+            yield
         finally:
             self._unwatch(watch)
 

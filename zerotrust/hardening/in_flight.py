@@ -1,6 +1,5 @@
 """Limits the requests that each caller may have under way, so that none uses up the capacity of others.  Pure."""
 
-from collections import Counter
 from collections.abc import Hashable
 
 OF_A_PERSON = 10
@@ -13,7 +12,6 @@ OF_A_PARTY = 100
 """Requests of one party, for any user; and requests of all clients without a certificate together.  A party keeps no
 more connections than that (`pools.py`), and the last service in a chain has no more under way than the first admits."""
 
-
 PEOPLE = "people"
 """The sender under which all callers without a certificate are counted."""
 
@@ -22,14 +20,14 @@ class InFlight:
     """Counts the requests that each caller has under way."""
 
     def __init__(self) -> None:
-        self._held: Counter[Hashable] = Counter()
+        self._held: dict[Hashable, int] = {}
 
     def take(self, caller: Hashable, most: int) -> bool:
         """Count one more for this caller, unless it has `most` already.  Return whether it was counted."""
-        if self._held[caller] >= most:
-            return False
-        self._held[caller] += 1
-        return True
+        held = self._held.get(caller, 0)
+        if held < most:
+            self._held[caller] = held + 1
+        return held < most
 
     def give_back(self, caller: Hashable) -> None:
         """Count one less."""
