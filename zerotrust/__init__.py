@@ -25,7 +25,7 @@
 
 The gate has verified the token, decided, and put both on record before `quote` runs; an app with a route that is not in
 the table is not guarded.  `service.exchange` narrows the caller's token for the next hop.  SDKs are in `adapters`,
-`agent` and `tool`, what tests need is in `testkit`.  Each name is imported when it is first used.
+`agent`, `orchestrator` and `tool`, what tests need is in `testkit`.  Each name is imported when it is first used.
 '''
 
 from importlib import import_module

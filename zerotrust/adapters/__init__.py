@@ -1,1 +1,1 @@
-"""What speaking A2A needs on both sides: cards, answers, and the client with which one party calls an agent."""
+"""What an agent and its caller both need to speak A2A: cards, answers, and the name of a model."""

@@ -1,1 +1,1 @@
-"""The registry's model, lock and snapshots, and the feed that delivers them."""
+"""The registry's model and snapshots, and the feed that delivers them."""

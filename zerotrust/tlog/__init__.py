@@ -1,5 +1,5 @@
 """A transparency log as C2SP defines it (c2sp.org/tlog-tiles), so that programs of other projects read and verify it.
 
-`tree` has the hashes and proofs, `note` the signed text, `checkpoint` the log's head and its cosignatures, `quorum`
-which signatures are enough, and `proof` one entry's evidence.  Nothing of it does input or output by itself.
+`tree` has hashes and checks proofs, `note` is the signed text, `checkpoint` the head of the log and its cosignatures.
+`quorum` says which signatures are enough, and `proof` is one entry's evidence.  Nothing of it does input or output.
 """

@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 9162 (the same as RFC 6962's): hashes, and proofs that need no other entry.  Pure."""
+"""The Merkle tree of RFC 9162 (the same as RFC 6962's): hashes, and how proofs are checked.  Pure."""
 
 import hashlib
 from collections.abc import Sequence
