@@ -102,7 +102,7 @@ class Sealing:
             call.note_sent(start)
         has_length = _has_length(call.first)
         place = parse_answer(message.get("body", b"")) if calls.whole and (start or not has_length) else None
-        if place is None or place.receipts or (start and has_length and message.get("more_body")):
+        if place is None or place.receipts or (has_length and message.get("more_body")):
             call.note_sent(message)
             if start and calls.refusal and calls.brief and not message.get("more_body"):
                 start = self._with_header(start)
@@ -111,7 +111,7 @@ class Sealing:
         call.note_sent(message)
         self._over = True
         body = self._with_receipts(calls, place)
-        if start and has_length:
+        if start:
             headers = [
                 (name, b"%d" % len(body) if name.lower() == b"content-length" else value)
                 for name, value in start["headers"]

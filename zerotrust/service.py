@@ -218,9 +218,9 @@ class Service:
         own = current_principal().groups.intersection(self.registry.departments)
         if named is None and len(own) != 1:  # control: department-named
             choices = sorted(own)
-            advice = f"Name one of your departments in the field department: {', '.join(choices)}." if own else None
-            detail = f"one of {', '.join(choices) or 'none'}"
-            raise Denied(Reason.DEPARTMENT_NEEDED, detail, advice=advice, more={"departments": choices})
+            listed = ", ".join(choices)
+            advice = f"Name one of your departments in the field department: {listed}." if own else None
+            raise Denied(Reason.DEPARTMENT_NEEDED, listed, advice=advice, more={"departments": choices})
         if named is not None and named not in own:
             raise Denied(Reason.WOULD_WIDEN, named)
         return named or next(iter(own))
