@@ -19,6 +19,7 @@ from tests.support.system import ROOT, System, running
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
 from tools.documents.store import LONGEST_WORD, MOST_BYTES, MOST_DRAFTS, MOST_NAMED, MOST_WORDS, Store
 from zerotrust import VERSION
+from zerotrust.decision import Reason
 from zerotrust.limits.answers import MAX_ANSWER
 from zerotrust.tool.mcp_tools import ERA
 
@@ -253,8 +254,16 @@ async def test_a_users_drafts_have_so_many_bytes_and_no_more(system: System, wri
     for tool, given, others in (("create", {"title": "x"}, mine), ("replace", {"id": small["id"]}, mine[:-1])):
         result = await use(system, writing(), tool, text=longest, **given)
         assert said(result) == f"Error executing tool {tool}: {no_room(others)}"
+        assert system.reasons("tool/documents")[-1] == Reason.APPLICATION_ERROR
     assert stored()[small["id"]] == small
     assert not (await use(system, writing(sub="carol"), "create", title="x", text=longest)).is_error
+
+
+async def test_it_is_told_that_a_rule_refuses_only_where_the_user_may_read_the_document(
+    system: System, writing: Token
+) -> None:
+    for name, why in ("ENG-101", "refused (resource_denied)"), ("FIN-201", "there is no document FIN-201"):
+        assert f": {why}" in said(await use(system, writing(), "delete", id=name))
 
 
 def no_room(drafts: list[str]) -> str:

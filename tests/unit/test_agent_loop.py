@@ -251,13 +251,10 @@ async def test_arguments_that_a_tool_does_not_take_change_nothing_and_after_any_
     with pytest.raises(PeerError) as error:
         await tools(MCPError(INTERNAL_ERROR, "something")).call("read", {}, TOKEN)
     assert error.value.unclear
-
-
-@pytest.mark.parametrize(("reason", "outage"), [(Reason.BUSY, "unavailable"), (Reason.TOO_MANY_REQUESTS, "")])
-async def test_a_tool_that_cannot_answer_now_ends_the_task_and_nothing_is_unclear(reason: Reason, outage: str) -> None:
-    with pytest.raises(PeerError) as error:
-        await tools(MCPError(INVALID_PARAMS, "", {"reason": reason})).call("read", {}, TOKEN)
-    assert (error.value.outage, error.value.unclear) == (outage, False)
+    for reason, outage in (Reason.BUSY, "unavailable"), (Reason.TOO_MANY_REQUESTS, ""):
+        with pytest.raises(PeerError) as error:
+            await tools(MCPError(INVALID_PARAMS, "", {"reason": reason})).call("read", {}, TOKEN)
+        assert (error.value.outage, error.value.unclear) == (outage, False)
 
 
 async def test_a_tool_changes_nothing_only_if_it_says_so() -> None:

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import HTTPException
@@ -360,6 +361,12 @@ async def test_what_an_engine_decides_is_answered_whatever_a_handler_makes_of_it
             if decision is GRANTED:
                 assert {one.policy for one in accesses(quotes)} == {Policy(version="7-abc", rules=("a-rule",))}
         assert (await quotes.client().get("/health")).status_code == 200
+
+
+async def test_a_party_that_ends_delivers_its_last_records(quotes_of: Quotes) -> None:
+    async with quotes_of(decides_carelessly) as quotes:
+        quotes.service._delivery = delivery = AsyncMock()
+    delivery.finish.assert_awaited_once()
 
 
 async def test_an_engine_elsewhere_stays_when_the_registry_sends_other_policies(quotes_of: Quotes) -> None:

@@ -111,9 +111,10 @@ async def test_a_good_token_is_let_in_and_recorded_whole(door: Door, issuer: Iss
 
 async def test_a_public_route_needs_no_token_and_looks_at_none(door: Door) -> None:
     assert (await door.ask(method="GET", path="/health")).status == 200
-    assert (await door.ask("garbage", method="GET", path="/health")).status == 200
+    assert (await door.ask("garbage", method="GET", path="/health", peer=workload("agent/reader"))).status == 200
     assert door.handled == ["GET /health"] * 2
-    assert {seen["reason"] for seen in await door.counted(2)} == {"public"}
+    who = "192.0.2.1", "spiffe://agents.example/agent/reader"
+    assert {(seen["origin"], seen["reason"]) for seen in await door.counted(2)} == {(one, "public") for one in who}
 
 
 async def test_websockets_are_refused(door: Door, issuer: Issuer) -> None:

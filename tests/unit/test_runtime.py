@@ -9,6 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -27,6 +28,7 @@ from zerotrust import runtime
 from zerotrust.authority.files.lock import load_lock
 from zerotrust.decision import Reason
 from zerotrust.hardening.server import server
+from zerotrust.policy_in_force import NoPolicy
 from zerotrust.registry.policy_bundle import Bundle
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
@@ -89,6 +91,7 @@ def settings(snapshot: RegistrySnapshot, folder: Path, name: str = INFERENCE, **
         "registry": snapshot.places[REGISTRY_PARTY],
         "registry_party": REGISTRY_PARTY,
         "issuer": ISSUER,
+        "issuer_at": ISSUER,
         "host": "127.0.0.1",
         "port": httpx.URL(snapshot.places[name]).port,
         "data": folder,
@@ -169,7 +172,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
             assert feed.snapshot == snapshot
             service = composed(INFERENCE, feed.snapshot, tmp_path, workload, feed.revocations)
             async with serving(service, create_inference(service), workload):
-                assert gc.get_freeze_count() > 0
+                assert gc.get_threshold() == runtime.COLLECTED_AFTER
                 url = f"{snapshot.addresses[INFERENCE]}/health"
                 async with caller(snapshot, "agent/reader") as reader:
                     assert (await reader.get(url)).json() == {"status": "ok"}
@@ -189,12 +192,14 @@ class Coming(Revocations):
 
     def __init__(self, port: int) -> None:
         super().__init__(clock=time.monotonic)
-        self.port, self.listened = port, list[bool]()
+        self.port, self.listened, self.turned = port, list[bool](), list[None]()
 
     @property
     def fresh(self) -> bool:
         if len(self.listened) > 3:
             return True
+        assert len(self.turned) == len(self.listened)  # between two looks, the loop goes on
+        asyncio.get_running_loop().call_soon(self.turned.append, None)
         with socket.socket() as caller:
             self.listened.append(caller.connect_ex(("127.0.0.1", self.port)) == 0)
         return False
@@ -208,6 +213,8 @@ async def test_a_service_listens_once_it_knows_who_is_revoked_and_an_authority_a
     async with serving(service, create_inference(service), launched(INFERENCE)):
         assert coming.fresh
         assert not any(coming.listened)
+        assert service._delivery
+    await until(lambda: len(asyncio.all_tasks()) == 1)
     unknown = Revocations(clock=time.monotonic)
     service = composed(REGISTRY_PARTY, snapshot, tmp_path / "registry", launched(REGISTRY_PARTY), unknown)
     async with serving(service, create_inference(service), launched(REGISTRY_PARTY)):
@@ -237,32 +244,24 @@ async def test_what_a_party_calls_with_is_renewed_with_it(snapshot: RegistrySnap
 
     calling: list[Any] = [*service.egress._transports, service._identity_http._transport, alone._transport]
     assert [connections._svid for connections in calling] == [workload.svid] * 4
+    assert calling[2]._directory.places == {"127.0.0.1": ("127.0.0.1", 1)}
     for connections in calling:
         await connections.aclose()
 
 
-async def test_no_client_of_a_party_calls_who_is_suspended(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
-    """Nor an authority, which takes no token: AuthZEN goes that way."""
+async def test_no_client_of_a_party_calls_who_is_suspended_but_for_the_registry(
+    snapshot: RegistrySnapshot, tmp_path: Path
+) -> None:
+    """Nor an authority, which takes no token: AuthZEN goes that way.  Without the registry, everything would end."""
     revocations, own = Revocations(clock=time.monotonic), snapshot.registry
     service = composed("agent/reader", snapshot, tmp_path, launched("agent/reader"), revocations)
-    suspended = AUTHORITY, INFERENCE
-    revocations.replace(1, {("party", own.id(name)): "its code has changed" for name in suspended})
-    clients = (service.egress.authorities, suspended[0]), (service.egress.without_token, suspended[1])
-
-    for http, name in clients:
-        with pytest.raises(httpx.ConnectError, match="the party is suspended"):
-            await http.get(snapshot.addresses[name])
-    await service.egress.close()
-
-
-async def test_the_registry_is_called_also_while_it_is_suspended(snapshot: RegistrySnapshot, tmp_path: Path) -> None:
-    """Else the policy authority could publish nothing, the ledger had no cosignature, and everything would end."""
-    revocations = Revocations(clock=time.monotonic)
-    service = composed("agent/reader", snapshot, tmp_path, launched("agent/reader"), revocations)
-    revocations.replace(1, {("party", snapshot.registry.id(REGISTRY_PARTY)): "its code has changed"})
-
-    with pytest.raises(httpx.ConnectError, match="Connect call failed"):
-        await service.egress.authorities.get(snapshot.addresses[REGISTRY_PARTY])
+    to = service.egress
+    clients = {REGISTRY_PARTY: to.authorities, AUTHORITY: to.authorities, INFERENCE: to.without_token}
+    for why in "Connect call failed", "the party is suspended":
+        for name, http in clients.items():
+            with pytest.raises(httpx.ConnectError, match="Connect call failed" if name == REGISTRY_PARTY else why):
+                await http.get(snapshot.addresses[name])
+        revocations.replace(1, {("party", own.id(name)): "its code has changed" for name in clients})
     await service.egress.close()
 
 
@@ -272,7 +271,7 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
 ) -> None:
     """`run`, but for its two ends: a Workload API, and a registry to follow."""
     workload, revocations = launched(INFERENCE), Revocations(clock=time.monotonic)
-    news: list[Callable[[RegistrySnapshot, Bundle], None]] = []
+    news: list[Callable[[RegistrySnapshot, Bundle | None], None]] = []
     made, served = list[ASGIApp](), list[Service]()
 
     class Followed:
@@ -295,12 +294,14 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
         news[0](other, Bundle(2, stricter, 0.0, math.inf))
         assert service.snapshot == other
         assert service._decider.policy.version == f"2-{stricter.digest[:12]}"
+        news[0](other, None)
+        assert service._decider.policy.version == NoPolicy.version
         await service.egress.close()
 
     other = snapshot.model_copy(update={"read_from": {"registry.yaml": "0" * 64}})
     stricter = POLICY.model_copy(update={"policies": POLICY.policies + "// stricter"})
     told = settings(snapshot, tmp_path)
-    log: list[bool] = []
+    log: list[object] = []
     workload.running = opened  # type: ignore[method-assign] # it is open already
     for name, instead in {
         "Workload": lambda: workload,
@@ -308,6 +309,8 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
         "registry_feed": lambda given, _: Followed() if given is told else None,
         "serve": noted,
         "log_json_lines": lambda: log.append(True),
+        "os": SimpleNamespace(getpid=lambda: 1),
+        "signal": SimpleNamespace(SIGTERM="TERM", signal=lambda number, _: log.append(number)),
     }.items():
         monkeypatch.setattr(runtime, name, instead)
 
@@ -323,7 +326,7 @@ def test_a_party_is_composed_of_its_settings_and_what_the_registry_says(
     runtime.run(INFERENCE, create_app)
 
     assert [service.name for service in served] == [INFERENCE]
-    assert log == [True]
+    assert log == ["TERM", True]
 
 
 async def test_who_was_launched_as_somebody_else_does_not_serve(snapshot: RegistrySnapshot, tmp_path: Path) -> None:

@@ -15,15 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.ca import CA, LONG, the_ca
 from tests.support.issuer import encode
-from zerotrust.spiffe.statement import (
-    MAX_CHAIN,
-    InvalidStatement,
-    chain_entry,
-    chain_of,
-    sign,
-    statement_type,
-    verify_statement,
-)
+from zerotrust.spiffe import statement as module
+from zerotrust.spiffe.statement import MAX_CHAIN, InvalidStatement, chain_entry, sign, statement_type, verify_statement
 from zerotrust.spiffe.svid import Svid
 
 REGISTRY, READER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/agent/reader"
@@ -141,7 +134,7 @@ def test_a_header_has_certificates_and_none_that_leads_nowhere(registry: Svid) -
             check(forged(registry, x5c=chain))
     for header in [], [own] * (MAX_CHAIN + 1), {own: own}:
         with pytest.raises(ValueError, match=f"not 1 to {MAX_CHAIN} certificates"):
-            chain_of(header)
+            module.chain_of(header)
 
 
 @pytest.mark.parametrize("name", ["jku", "jwk", "kid", "x5u", "crit", "zip"])

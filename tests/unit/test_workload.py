@@ -41,7 +41,7 @@ class Client:
         assert default_timeout == module.SECONDS_TO_WAIT
         if Client.fails == "to open":
             raise PySpiffeError("no socket")
-        self.open, self.meanwhile = True, list[Callable[[], object]]()
+        self.open, self.followed, self.meanwhile = True, True, list[Callable[[], object]]()
         Client.opened.append(self)
 
     def fetch_jwt_svid(self, audience: set[str]) -> Any:
@@ -59,7 +59,7 @@ class Client:
             on_error(PySpiffeError("away"))
         else:
             on_success(context())
-        return SimpleNamespace(cancel=lambda: None)
+        return SimpleNamespace(cancel=lambda: setattr(self, "followed", False))
 
     def close(self) -> None:
         self.open = False
@@ -163,7 +163,8 @@ async def test_a_process_waits_for_its_first_certificate_and_says_why(
         assert Client.asked == 3
         assert time.monotonic() - before >= 2 * module.SECONDS_BETWEEN_TRIES
     assert caplog.messages == ["no SVID: away"] * 2
-    assert not any(client.open for client in opened)
+    await until(lambda: len(asyncio.all_tasks()) == 1)
+    assert [(client.open, client.followed) for client in opened] == [(False, False)] * 3
 
 
 async def test_whatever_is_sent_counts_at_once_and_whoever_asked_for_it_is_notified(opened: list[Client]) -> None:
@@ -188,18 +189,25 @@ async def test_whatever_is_sent_counts_at_once_and_whoever_asked_for_it_is_notif
     assert Client.asked == 1
 
 
-async def test_where_nothing_is_sent_any_more_another_one_is_asked_for_before_the_end() -> None:
+async def test_where_nothing_is_sent_any_more_another_one_is_asked_for_before_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     workload, Client.life = Workload(), 4.0
     async with workload.running():
         first = workload.svid
         await until(lambda: workload._svid is not first)
         assert time.time() < first.not_after
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-@pytest.mark.parametrize("amiss", ["no bundle", "a key of another kind", "too long a life"])
-async def test_what_nobody_could_use_is_no_identity(amiss: str, signing_key: RSAPrivateKey) -> None:
+@pytest.mark.parametrize("amiss", ["no bundle", "a key of another kind", "too long a life", "a mistake of ours"])
+async def test_what_nobody_could_use_is_no_identity(
+    amiss: str, signing_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     if amiss == "no bundle":
         Client.trusts = False
+    elif amiss == "a mistake of ours":
+        monkeypatch.setattr(module, "svid_of", None)
     elif amiss == "too long a life":
         Client.life = 121.0
     else:
@@ -207,6 +215,7 @@ async def test_what_nobody_could_use_is_no_identity(amiss: str, signing_key: RSA
     opening = asyncio.ensure_future(Workload().running().__aenter__())
     await until(lambda: Client.asked > 1)
     assert not opening.done()
+    assert caplog.messages
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
