@@ -34,6 +34,7 @@ OF_REVOCATIONS = Reason.REVOKED, Reason.REVOCATION_UNKNOWN
 OF_POLICIES = frozenset(reason for reason in Reason if reason.startswith("policy_"))
 OF_POLICIES |= {Reason.SCOPE_MISSING, Reason.NO_PERMISSION_FOR_ROUTE}
 OF_ISSUERS = Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED, Reason.IDENTITY_UNAVAILABLE
+"""Why introspection may be impossible."""
 
 Method = Callable[["Checks", Call], Awaitable[None]]
 
@@ -101,7 +102,7 @@ class Checks:
         await self.turns[call.peer.id].wait()  # control: requests-by-turns
 
     async def workload(self, call: Call) -> None:
-        """Refuses a workload that the route does not name, and a suspended one.  RFC 8705 section 2."""
+        """Refuses a workload that the route does not name, and a suspended one.  This project."""
         name = self.expected.peers.get(str(call.peer.id))
         call.by_certificate = name is not None
         if name is None or not call.route.requires.admits(name):  # control: peer-admitted-by-route
