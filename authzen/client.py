@@ -1,12 +1,12 @@
-"""Asks a policy decision point elsewhere, by the AuthZEN Authorization API 1.0, in the place of policies in process.
+"""Asks a policy decision point elsewhere, by the AuthZEN Authorization API 1.0, instead of policies in process.
 
     service.decide_by(AuthZEN(http, "https://pdp.example"))
 
 A party whose engine it is has `authzen` in its `code`, so it is measured with it.
 
-Who decides has to be certain: `http` connects to that decision point alone, by mutual TLS.  Every question is asked
-anew, because an old yes may be none any more.  Whatever is no clear yes is a no: `policy_unavailable` (503) if the
-decision point does not answer, and `policy_error` if it answers something else than a decision.
+`http` connects to that decision point alone, by mutual TLS, so that no other decides.  No decision is cached, because a
+permission may end.  Any answer but a clear yes is a refusal: `policy_unavailable` (503) if the decision point does not
+answer, and `policy_error` if its answer is no decision.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
 USER, PARTY = "user", "Party"
 """The type of every subject, and of a resource that is a party."""
 MAX_QUESTIONS = 100
-"""Questions in one request; there are as many requests as it takes."""
+"""Questions in one request; more questions take several requests."""
 SECONDS = 2
 """Seconds for one request; a decision takes a millisecond, and the caller waits for it."""
 MAX_ANSWER = 128 * 1024
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 class _NoDecision(ZeroTrustError):
-    """There is no answer, or none that is a decision."""
+    """There is no answer, or the answer is no decision."""
 
     def __init__(self, reason: Reason, why: str) -> None:
         super().__init__(why)
@@ -60,7 +60,7 @@ class AuthZEN:
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision | Awaitable[Decision]:
         """Decide whether this caller may use that permission (a scope) at this party.
 
-        What is not in the token is refused here: no decision point can add to it.
+        A scope that is not in the token is refused here: no decision point can add one.
         """
         if permission not in principal.scopes:  # control: scope-held-before-asking
             return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
@@ -116,7 +116,7 @@ class AuthZEN:
 
 
 def _caller_json(principal: Principal) -> dict[str, Any]:
-    """Return what is the same in all questions about a caller."""
+    """Return the members that all questions about a caller share."""
     properties = {"groups": sorted(principal.groups)}
     return {
         "subject": {"type": USER, "id": principal.subject, "properties": properties},
@@ -151,6 +151,6 @@ def _decision(answer: Any, question: Question) -> Decision:
 
 
 def _names(told: Any) -> tuple[str, ...]:
-    """Return the names in a list that records can have."""
+    """Return the texts in a list that records take as names."""
     listed = told[:MAX_RULES] if isinstance(told, list) else []
     return tuple(sorted(name for name in listed if isinstance(name, str) and _NAME.fullmatch(name)))

@@ -1,7 +1,7 @@
-"""For tests of a party: an issuer, a certificate authority, and the party behind its gate in this process.
+"""The kit for tests of a party: an issuer, a certificate authority, and the party behind its gate in this process.
 
-No service imports it.  It makes keys and tokens of its own, which no party trusts that is not configured to.
-The whole system in real containers is in `stack`, `users` and `rogue`, and as fixtures of pytest in `pytest_plugin`.
+No service imports it.  It makes keys and tokens of its own, which a party trusts only if it is configured to.
+`stack`, `users`, `intruders` and `rogue` have the system in real containers; `pytest_plugin` has fixtures for it.
 Each name here is imported when it is first used: pytest loads that plugin wherever this package is installed.
 """
 

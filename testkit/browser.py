@@ -1,6 +1,6 @@
 """Acts as a person with a browser, in tests and unattended runs: fills in Keycloak's own pages.
 
-Nobody else should: a program that asks for a password cannot be told from one that steals it (RFC 8252 section 8.12).
+No other program should: one that asks for a password cannot be told from one that steals it (RFC 8252 section 8.12).
 
 As the browser of another program (`BROWSER`), it opens an address as the person that a file names:
 
@@ -24,7 +24,7 @@ import httpx
 from zt.people.login import Client, Login, LoginError, Request, endpoints
 
 REDIRECT = "http://127.0.0.1:8000/callback"
-"""Where a sign-in ends that nobody listens for: the code is taken from the address."""
+"""The end of a sign-in without a listener: the code is taken from the address."""
 
 _MESSAGE = re.compile(r'(?:id="input-error-\w+"|class="instruction"|kc-feedback-text")[^>]*>\s*(?:<[^>]+>)?([^<]+)')
 
@@ -41,7 +41,7 @@ async def sign_in(  # noqa: PLR0913 - who, where, for what
 
 
 class Person:
-    """Somebody who knows a name and a password."""
+    """A person who knows a name and a password."""
 
     def __init__(self, username: str, password: str) -> None:
         self.username, self._password = username, password
@@ -84,7 +84,7 @@ class Person:
     async def visit(self, address: str, tls: ssl.SSLContext, *, confirm: bool = True) -> httpx.Response:
         """Open an address of Keycloak, or a page that leads to one, sign in, and go where that leads.
 
-        `confirm` what Keycloak asks for, or not.  Return the last page.
+        `confirm`: whether to confirm what Keycloak asks for.  Return the last page.
         """
         async with httpx.AsyncClient(verify=tls, trust_env=False, timeout=30) as browser:
             page = await _follow(browser, await browser.get(destination(address)))

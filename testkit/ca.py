@@ -20,7 +20,7 @@ from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.svid import Svid
 
 LONG = 3605
-"""Seconds for which a certificate is valid that outlives any test.  No verifier accepts a longer one than its own."""
+"""The lifetime in seconds of a certificate that outlives any test.  No verifier accepts a longer one than its own."""
 
 
 class CA:
@@ -72,7 +72,7 @@ class CA:
         """Return an SVID that was issued `age` seconds ago for `life` seconds; by default, it outlives any test.
 
         `left`: the seconds until it expires, instead of `age`.  `key`: a key of another type.  `signs`: whether its key
-        is for signatures; if not, for certificates; None is for neither.  `trusts`: the authorities of its bundle.
+        signs data; if not, it signs certificates; None: neither.  `trusts`: the authorities of its bundle.
         """
         age = age if left is None else life - left
         ids = [f"spiffe://{self.trust_domain}/{party}"] if ids is None else ids

@@ -1,7 +1,7 @@
-"""Intruders inside genuine workloads, in a test on real containers: they have their identity, and tokens of any hop.
+"""Acts as an intruder inside a genuine workload, in a test on real containers: with its identity and tokens of any hop.
 
-The compose file has to run them: containers with `ZT_INSIDER_SOCKET`, a Unix socket that answers with the certificate
-or an assertion of the party that `/app/inside` names.
+The compose file has to run the intruders: containers with `ZT_INSIDER_SOCKET`, a Unix socket that answers with the
+certificate or an assertion of the party that `/app/inside` names.
 """
 
 import base64
@@ -55,7 +55,7 @@ class Intruder:
         return str(answer.json()["access_token"])
 
     def exchange(self, token: str, audience: str, scope: str = "") -> httpx.Response:
-        """Return Keycloak's answer to the same request.  Raises `StackError` and `httpx.HTTPError`."""
+        """Return Keycloak's answer to the same request as `token` sends.  Raises `StackError` and `httpx.HTTPError`."""
         scopes = frozenset(scope.split()) or self._scopes(token, audience)
         form = TokenRequest(self.stack.registry.id(audience), scopes).form(token, self.assertion())
         tls, realm = ssl.create_default_context(cadata=authorities(self.stack)), issuer(self.stack)

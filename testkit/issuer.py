@@ -107,7 +107,7 @@ class Issuer:
         return self.token(**(self.chain(*chain) | changed))
 
     def chain(self, *chain: str) -> dict[str, Any]:
-        """Return the claims that only such a token has."""
+        """Return the claims that only a token after exchanges has."""
         act: dict[str, Any] | None = None
         for name in chain:
             act = {"sub": self.registry.id(name)} | ({"act": act} if act else {})
@@ -127,12 +127,11 @@ class Issuer:
 
     @property
     def key_set(self) -> dict[str, Any]:
-        """The JWKS."""
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         return {"keys": [public | {"kid": self.kid, "use": "sig", "alg": "RS256"}, *self.more_keys]}
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The issuer's HTTP side."""
+        """Serve the issuer's endpoints."""
         body, more = b"", True
         while more:
             message = await receive()

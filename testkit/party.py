@@ -27,7 +27,7 @@ from zt.audit.journals import events
 
 
 class Identity:
-    """Stands in for the Workload API: one SVID, and assertions that the issuer of `testkit` accepts."""
+    """Replaces the Workload API: one SVID, and assertions that the issuer of `testkit` accepts."""
 
     def __init__(self, svid: Svid) -> None:
         self.svid = svid
@@ -48,7 +48,7 @@ class Guarded:
     revocations: Revocations
 
     def token(self, **changed: Any) -> str:
-        """Return a user's token for this party, valid but for the claims that are `changed`; None leaves one out."""
+        """Return a user's token for this party, valid except for the `changed` claims; None leaves one out."""
         return self.issuer.token(**changed)
 
     def client(self, token: str | None = None, *, peer: str | None = None) -> httpx.AsyncClient:
@@ -107,7 +107,7 @@ async def guarded(  # noqa: PLR0913 - its dependencies, each by name
 
 
 def principal(**changed: Any) -> Principal:
-    """Return a verified caller, for tests of what is behind a gate: a user at their own client, but for `changed`.
+    """Return a verified caller, for tests of what is behind a gate: a user at their own client, except for `changed`.
 
     It was issued at 0, for a minute.  The party that presents it is the first of the `actors`, if there are any.
     """

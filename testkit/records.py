@@ -15,8 +15,8 @@ DATA = "ZT_DATA"
 def refusal_reasons(stack: Stack, answer: httpx.Response | str) -> dict[str, list[str]]:
     """Return the reasons of the refusals that are on record in an answer's trace, by the party that refused.
 
-    `answer` is any answer that names its trace, or a trace id.  A caller that no party can tell from others is only
-    counted (docs/reference/reasons.md): then there is none.  Raises `StackError`.
+    `answer` is any answer that names its trace, or a trace id.  Refusals of an unverified caller are only counted
+    (docs/reference/reasons.md): then there is no reason.  Raises `StackError`.
     """
     text = answer if isinstance(answer, str) else answer.text
     if not (named := re.search(r'(?:^|"trace_id": ?")([0-9a-f]{32})(?:"|$)', text)):

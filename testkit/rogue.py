@@ -1,4 +1,4 @@
-"""Containers that ask attestation for an identity: each like a party's own container, but for a test's changes."""
+"""Containers that ask attestation for an identity: each like a party's own container, except for a test's changes."""
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ SOCKETS = "/run/identity"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What attestation has decided about a container: one of the two."""
+    """Attestation's decision about a container: one of the two."""
 
     identity: str = ""
     """The SPIFFE ID that it got."""
@@ -39,8 +39,8 @@ def rogue(  # noqa: PLR0913 - what a test may change
 
     It has image, variables and rights of the service `like`, the socket of the Workload API, and no network.  A test
     changes that: `command`, `environment` and `volumes` are added, `options` (of `docker.containers.run`) replace what
-    is here: `image`, `user`, `cap_drop` ...  The command has to ask for an identity, and not to end by itself.
-    `stopped`: the service itself is stopped meanwhile, or a container that is as it was built would run twice.
+    is here: `image`, `user`, `cap_drop` ...  The command has to ask for an identity, and must not end by itself.
+    `stopped`: stop the service itself in that time; otherwise an unchanged container would run twice.
     Raises `StackError`, with what it printed, if it ends or does not ask.
     """
     party = stack.container(like).attrs

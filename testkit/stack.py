@@ -54,7 +54,7 @@ class Stack:
         try:
             self.docker = DockerClient().client
         except DockerException as error:
-            raise NoDockerError(f"no Docker answers: {error}") from None  # what `requests` and others made of it
+            raise NoDockerError(f"no Docker answers: {error}") from None  # without the exceptions of `requests`
         self.folder, self.compose = folder, DockerCompose(folder, list(files) or None)
         self.registry = load_registry(folder / "registry.yaml")
 
@@ -135,7 +135,7 @@ class Stack:
 
     @property
     def _ours(self) -> dict[str, Any]:
-        """What tells this project's things from others."""
+        """The filter that finds this project's containers, networks and volumes."""
         return {"label": f"com.docker.compose.project={self.project}"}
 
     def _networks_left(self) -> list[str]:

@@ -21,7 +21,7 @@ from zerotrust.spiffe.tls import user_context
 from zt.people.login import Client, Login
 
 SETUP, PASSWORDS = "setup", "/accounts/passwords.json"
-"""The service that has made the passwords, and where."""
+"""The service that makes the passwords, and their file."""
 
 Result = TypeVar("Result")
 
@@ -82,7 +82,7 @@ def send(  # noqa: PLR0913 - a request, by whom, and to whom
 
 
 def http_client(stack: Stack, svid: Svid | None = None) -> httpx.AsyncClient:
-    """Return the client that sends them, for tests that are `async` themselves."""
+    """Return a client for such requests, for tests that are `async` themselves."""
     pem = authorities(stack)
     person = Connections(directory(stack), None, lambda _, parties: user_context(pem, parties))
     return httpx.AsyncClient(transport=Connections(directory(stack), svid) if svid else person, timeout=60)
@@ -123,7 +123,7 @@ def passwords(stack: Stack) -> dict[str, str]:
 def file_of(stack: Stack, service: str, path: str) -> bytes:
     """Return a file of a container, which may have ended.  Raises `StackError`.
 
-    Not by `cat` in it: what a command prints is lost now and then on a busy machine, and Docker says that all is well.
+    It runs no `cat`: on a busy machine, Docker sometimes loses what a command prints, and reports no error.
     """
     chunks, _ = stack.container(service).get_archive(path)
     with tarfile.open(fileobj=BytesIO(b"".join(chunks))) as archive:

@@ -1,4 +1,4 @@
-'''What every service here is built from: verify, decide, record, narrow, act.  A whole party:
+'''The library that every service here is built from: verify, decide, record, narrow, act.  A whole party:
 
     """Quotes: answers with a price, to users who may read them."""
 

@@ -1,4 +1,4 @@
-"""The app that a party adds its routes to: `/health`, and a refusal for each exception of a handler."""
+"""Makes the app that a party adds its routes to, with `/health` and a refusal for each exception of a handler."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -40,14 +40,14 @@ def app_with(lifespan: Lifespan, recorder: Recorder) -> FastAPI:
 
 
 async def _refusal(error: Exception, recorder: Recorder) -> Response:
-    """Return the answer for what a handler has raised.  Raises it if it is a bug: the gate records and answers it."""
+    """Return the answer to a handler's exception.  Raises it again if it is a bug: the gate records and answers it."""
     raised = unwrap_group(error)
     refusal = as_denied(raised)
     if refusal.reason is Reason.FAILED:
         raise error
     undecided = REQUEST.get().undecided
     if any(raised is one for one in undecided.refusals):
-        undecided.clear()  # the answer is what was decided, and nothing that the handler has made
+        undecided.clear()  # the answer is that decision, and nothing that the handler has made
     if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
         decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
         try:

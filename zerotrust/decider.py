@@ -1,4 +1,4 @@
-"""Decides for handlers, by the policies in force, and puts it on record before they act.
+"""Decides for handlers by the policies in force, and records each decision before they act.
 
 The gate decides whether a caller may use a route; only a handler knows which resource the call is about.
 """
@@ -23,7 +23,7 @@ class Decider:
     """Decides about the resources of one party."""
 
     policy: PolicyEngine
-    """By which it decides from now on."""
+    """The policies by which it decides from now on."""
 
     def __init__(self, policy: PolicyEngine, revocations: Revocations, recorder: Recorder) -> None:
         self.policy, self._revocations, self._recorder = policy, revocations, recorder
@@ -63,8 +63,8 @@ class Decider:
     ) -> Coroutine[Any, Any, None]:
         """Note at once, for the gate, that a decision is to be awaited.
 
-        A no that another task awaits, as with `create_task` or `gather`, stays noted: nobody may look at that task.
-        If the handler lets it through, the refusal goes out all the same (`app.py`).
+        If another task awaits it (`create_task`, `gather`), a refusal stays noted, because the handler may ignore that
+        task.  If the handler raises the refusal, `app.py` answers with it.
         """
         undecided, pending, here = REQUEST.get().undecided, object(), asyncio.current_task()
         undecided.add(pending)
@@ -73,7 +73,7 @@ class Decider:
             raised = True
             try:
                 decision = await deciding
-                status = self._revocations.of(caller)  # it may have been revoked meanwhile
+                status = self._revocations.of(caller)  # it may have been revoked since
                 await conclude(decision if status else status)  # control: caller-not-revoked-when-decided
                 raised = False
             except Exception as refusal:
@@ -90,6 +90,6 @@ class Decider:
         decided = self.policy.decide_each(caller, questions)
         decisions = decided if isinstance(decided, Sequence) else await decided
         for decision in decisions:
-            if decision.reason.status == 503:  # a list of what could be decided would look like a whole one
+            if decision.reason.status == 503:  # a partial list would look like a whole one
                 raise Denied(decision.reason, decision.detail)
         return decisions

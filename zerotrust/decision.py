@@ -161,7 +161,7 @@ class Decision:
     rules: tuple[str, ...] = ()
     """The ids of the rules that permitted it, sorted; a refusal has none, because only permits exist."""
     policy: str = ""
-    """The version of the policies that decided, if only the answer tells it: of an engine in another process."""
+    """The version of the policies that decided; empty if it is the `version` of the engine."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -210,7 +210,7 @@ class Denied(ZeroTrustError):
     """
 
     again = True
-    """Whether it may help to send the same once more, later; with status 429 or 503, the answer then says when."""
+    """Whether it may help to send the same again later; with status 429 or 503, the answer then says when."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The protocol of a route: the media type that it accepts, and the format of its errors.  Pure.
+"""Describes the protocol of a route: the media type that it accepts, and the format of its errors.  Pure.
 
 JSON-RPC and other protocols define their own error formats, and their clients understand a refusal only in that format.
 """
@@ -35,7 +35,7 @@ PLAIN = Dialect(lambda refusal, problem, _form: problem | ({"advice": refusal.ad
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The form of refusals of one request, whether the gate refuses it or a handler."""
+    """The form of the refusals of one request, by the gate or by a handler."""
 
     metadata_url: str | None = None
     """The address of the resource metadata (RFC 9728), which says how to get a token; None if it is not published."""

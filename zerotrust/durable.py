@@ -1,15 +1,15 @@
-"""Files that are on the disk whole, or not at all, also after a crash at any moment.  Blocks."""
+"""Writes files that are on the disk whole, or not at all, also after a crash at any moment.  Blocks."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 UNFINISHED = ".new"
-"""Ends the name of a file that is being written.  What has it is of no account after a crash."""
+"""Ends the name of a file that is being written.  After a crash, such a file does not count."""
 
 
 def write_file(path: Path, content: bytes, *, by: Path | None = None) -> None:
-    """Write a file that only its owner may read, in place of an older one; its name is durable after `sync_folder`.
+    """Write a file that only its owner may read, and replace an older one; its name is durable after `sync_folder`.
 
     `by`: the unfinished file, on the same file system; otherwise it lies beside `path`.  Raises `OSError`, and then
     `path` is what it was.
@@ -30,7 +30,7 @@ def write_file(path: Path, content: bytes, *, by: Path | None = None) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Return when the names in a folder are on the disk.  Raises `OSError`, and then that is unknown."""
+    """Return when the names in a folder are on the disk.  Raises `OSError`, and then it is unknown whether they are."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -7,7 +7,7 @@ from typing import Any, NewType
 from zerotrust.errors import ZeroTrustError
 
 UnverifiedToken = NewType("UnverifiedToken", str)
-"""A bearer token as it arrived; all that may be done with it is to verify it."""
+"""A bearer token as it arrived; it may only be verified."""
 
 MAX_ACTORS = 8
 """The longest chain of actors that is accepted."""
@@ -61,7 +61,7 @@ class BrokenChain(ZeroTrustError, ValueError):
 def actor_chain(act: Any) -> tuple[str, ...]:
     """Return the actors of a (verified) `act` claim, the current one first (RFC 8693 section 4.1).
 
-    Only the first counts for access decisions; the others are history, and can only be a reason to refuse.
+    Only the first actor counts for access decisions; the others are history, and can only be a reason to refuse.
     Other members of `act` are ignored.  Raises `BrokenChain` if it is not a chain.
     """
     actors: list[str] = []

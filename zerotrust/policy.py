@@ -24,7 +24,7 @@ class Entities:
     """All entities of one version of the policies."""
 
     def __init__(self, entities: Iterable[Entity], named: Iterable[Uid] | None) -> None:
-        """Take the entities, and those that the policies name; None if that is unknown, so that they may name any."""
+        """`named`: the entities that the policies name; None if that is unknown, so that they may name any."""
         self._all = {_uid(entity["uid"]): entity for entity in entities}
         self._named = [*self._all] if named is None else [*named]
 
@@ -32,10 +32,10 @@ class Entities:
         return uid in self._all
 
     def about(self, *roots: Uid) -> list[Entity]:
-        """Return what a decision can read that is about `roots`: these, what the policies name, and what they refer to.
+        """Return what a decision about `roots` can read: these, the entities that policies name, and all referred to.
 
-        A policy gets from an entity to another one by an attribute, and by `in` to those above it.  It cannot take an
-        entity out of a set, so those are not followed: whom a party may call is only compared.
+        A policy gets from an entity to another one by an attribute, and to its parents by `in`.  It cannot take an
+        entity out of a set, so sets are not followed: the parties that a party may call are only compared.
         """
         found: dict[Uid, Entity] = {}
         left = [*roots, *self._named]
@@ -67,11 +67,11 @@ class PolicyError(ZeroTrustError):
 
 
 MAX_DEPTH = 32
-"""Of brackets, and of a path of attributes.  Cedar's parser recurses: a thousand levels end the process."""
+"""Levels of brackets, and attributes of a path.  Cedar's parser recurses: a thousand levels end the process."""
 MAX_JOINS = 200
-"""Of clauses, operators, calls and brackets in one policy.  A chain of 1,500 without a bracket ends the process too."""
+"""Clauses, operators, calls and brackets in one policy.  A chain of 1,500 without a bracket ends the process too."""
 NO_CODE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|//[^\n\r]*', re.DOTALL)
-"""Texts and comments.  A text that nothing closes is no Cedar, and goes to the end: else each quote in it is tried."""
+"""Strings and comments.  An unclosed string goes to the end of the text; otherwise each quote in it would be tried."""
 _JOIN = re.compile(r"&&|\|\||[-+*!.([]|[=<>]=?|\b(?:when|unless|if|in|is|has|like)\b")
 _LONG_PATH = re.compile(rf"(?:\.\s*\w+\s*){{{MAX_DEPTH + 1}}}")
 
@@ -95,7 +95,7 @@ def _check_depth(text: str, opening: str, closing: str, name: str) -> None:
 
 
 def _named_entities(policies: str) -> set[Uid] | None:
-    """Return the entities that policies name; None if they are nested deeper than cedarpy reads, which Cedar does."""
+    """Return the entities that policies name; None if they are nested too deep for cedarpy, though not for Cedar."""
     try:
         found = cedarpy.policies_to_pst(policies).static_policies.values()
     except ValueError:
@@ -110,7 +110,7 @@ class CedarPolicy:
     """
 
     MEMORY = 10_000
-    """Decisions that each service remembers, at about 1 KiB.  The policy authority remembers none, because its
+    """Decisions that each service caches, about 1 KiB each.  The policy authority caches none, because its
     callers make up each question."""
 
     def __init__(
@@ -124,7 +124,7 @@ class CedarPolicy:
     ) -> None:
         """Take policies and schema as Cedar text, entities as Cedar JSON, and the groups that are departments.
 
-        `memory`: how many decisions are remembered; 0 where whoever asks may write anything into a question.
+        `memory`: the number of decisions that are cached; 0 if callers may write anything into a question.
         Raises `PolicyError` if they do not fit together, or are nested too deep.
         """
         self._departments = frozenset(departments)
@@ -209,10 +209,10 @@ class CedarPolicy:
         return Decision(allowed=True, reason=Reason.GRANTED, rules=tuple(rules))
 
     def _entities_with(self, party: str, resource: Resource) -> cedarpy.Entities:
-        """Return the entities with the resource; of the others, what the decision can read, for adding copies them."""
-        key = party if ("Party", party) in self._some else ""  # about all others there is the same to read
+        """Return the resource with those entities that the decision can read; adding a resource copies all of them."""
+        key = party if ("Party", party) in self._some else ""  # decisions about all others read the same
         if (resource.kind, resource.name) in self._some:
-            about = self._entities  # which fails: nobody else says what it is like
+            about = self._entities  # this fails: a resource may not replace an entity
         elif (known := self._about.get(key)) is not None:
             about = known
         else:

@@ -1,4 +1,4 @@
-"""Decides only while the policies live: a service without recent word of the policy authority allows nothing.  Pure."""
+"""Decides only while the policies live: a service without a current bundle allows nothing.  Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ class PolicyInForce:
     def __init__(
         self, engine: CedarPolicy, version: str, *, until: Callable[[], float], clock: Callable[[], float]
     ) -> None:
-        """`until` returns when the life ends, which each new signature puts off, by `clock`: seconds since the epoch.
+        """`until` returns when the life ends, which each new signature puts off; `clock`: seconds since the epoch.
 
         `version` names the version in audit records.
         """
@@ -46,18 +46,15 @@ class PolicyInForce:
 
 
 class NoPolicy:
-    """Stands in a service that has no policies yet; a `PolicyEngine` that allows nothing."""
+    """The engine of a service that has no policies yet; a `PolicyEngine` that allows nothing."""
 
     version = "none"
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:  # noqa: ARG002
-        """Refuse."""
         return UNKNOWN
 
     def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:  # noqa: ARG002
-        """Refuse."""
         return UNKNOWN
 
     def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:  # noqa: ARG002
-        """Refuse each."""
         return [UNKNOWN] * len(questions)

@@ -1,7 +1,7 @@
-"""What is revoked, and how fresh this data is.  Pure, in memory, checked on every call.
+"""Keeps the revocations, and knows how fresh they are.  Pure, in memory, checked on every call.
 
-It fails closed: it answers yes only while it has received every change up to a recent enough moment.  After a gap, or
-without a heartbeat, it answers no to everyone.
+It fails closed: it allows calls only while it has received every change up to a recent enough moment.  After a gap, or
+without a heartbeat, it refuses every caller.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from zerotrust.identity import Principal
 from zerotrust.revocation_list import Revocable, RevocationList, time_of
 
 OnRevoked = Callable[[Decision], None]
-"""Called once, with the decision, when a caller is revoked, or the party that is called."""
+"""Called once, with the decision, when a caller or a called party is revoked."""
 
 _GOOD = Decision(allowed=True, reason=Reason.GRANTED)
 _UNKNOWN = Decision(allowed=False, reason=Reason.REVOCATION_UNKNOWN, detail="no recent heartbeat from the registry")
@@ -27,7 +27,7 @@ class Gap(ZeroTrustError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Watch:
-    """A call under way, which ends when its caller is revoked, or the party that is called."""
+    """A call under way, which ends when its caller or the called party is revoked."""
 
     revoked: Callable[[], Decision | None]
     on_revoked: OnRevoked
@@ -62,7 +62,7 @@ class Revocations:
 
     @property
     def revoked(self) -> Mapping[Revocable, str]:
-        """Everything that is revoked, with its cause."""
+        """All revoked subjects, each with its cause."""
         return self._all.causes
 
     def replace(self, number: int, revoked: Mapping[Revocable, str], part: int = 1, parts: int = 1) -> None:
@@ -173,12 +173,12 @@ class Revocations:
         return self.of_party(party).reason is Reason.REVOKED
 
     def of_peer(self, party: str) -> Decision:
-        """Decide whether a party that is about to be called is revoked: a reason that does not blame the caller."""
+        """Decide whether a party to be called is revoked, with a reason that does not blame the caller."""
         decision = self.of_party(party)
         return replace(decision, reason=Reason.PEER_REVOKED) if self.is_suspended(party) else decision
 
     def _decision(self, revoked: Decision | None) -> Decision:
-        if revoked is not None:  # first, because a known revocation counts even where the data is stale
+        if revoked is not None:  # first, because a known revocation counts even if the data is stale
             return revoked
         return _GOOD if self.fresh else _UNKNOWN  # control: revocations-fresh
 
@@ -199,7 +199,7 @@ class Revocations:
 
 
 def _subjects(principal: Principal) -> tuple[Revocable, ...]:
-    """Return the subjects whose revocation revokes this caller, besides times."""
+    """Return the subjects, other than times, whose revocation revokes this caller."""
     return (
         ("session", principal.session),  # control: session-not-revoked
         ("user", principal.subject),  # control: user-not-revoked

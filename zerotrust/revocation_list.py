@@ -1,4 +1,4 @@
-"""All revocations, by subject.  A change costs the same however many there are.  Pure."""
+"""Lists all revocations by subject.  A change costs the same however many there are.  Pure."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from typing import Literal
 Kind = Literal["party", "user", "session", "token", "before"]
 Revocable = tuple[Kind, str]
 """What can be revoked: a party, a user, a session, a token with all tokens derived from it, or all tokens issued before
-a time.  That time is in seconds since the epoch.  A user's id may follow it, and a party after that: then only that
+a time.  That time is in seconds since the epoch.  A user's id may follow it, and then a party.  Then only that
 user's tokens are revoked, and of those only the ones in whose chain that party takes part."""
 Whose = tuple[str, ...]
-"""Whose tokens a time revokes: everybody's, a user's, or a user's with a party in the chain."""
+"""Whose tokens a time revokes: all users', a user's, or a user's with a party in the chain."""
 
 LONGEST_LIFE = 300
 """The longest lifetime of a token in seconds (`registry.yaml` cannot set more); derived tokens end with it."""
@@ -95,6 +95,6 @@ def time_of(subject: Revocable) -> tuple[int, Whose]:
 
 
 def lasts(subject: Revocable) -> int | None:
-    """Return the seconds for which this is kept; None if until it is reinstated, or replaced by a later time."""
+    """Return the seconds for which this is kept; None if only a reinstatement or a later time ends it."""
     kind, name = subject
     return RETENTION["token"] if kind == "before" and " " in name else RETENTION.get(kind)

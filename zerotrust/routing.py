@@ -1,8 +1,8 @@
 """Finds what a request requires, by the routes of the app behind the gate.
 
-The router of the app and a second one of the gate's would differ somewhere, and then one route would be decided about
-and another one run.  So the gate asks the app's own routes which of them the router will run: for an exact path at the
-start, after which the app takes no more routes, and for any other with each request.
+A router of the gate's own would differ from the app's somewhere: the gate would decide about one route, and the app run
+another.  So the gate asks the app's own routes which one the router will run.  It asks for an exact path at the start,
+after which the app takes no more routes, and for any other with each request.
 """
 
 import re
@@ -26,10 +26,10 @@ _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class RouteTable:
-    """Finds what a request requires: what the table says of the route that the app's own router runs for it."""
+    """Finds what a request requires: the row of the route that the app's own router runs for it."""
 
     def __init__(self, routes: Routes, app: Starlette) -> None:
-        """Raise `ValueError` unless the app serves what is in the table and nothing else, each exact path by itself.
+        """Raise `ValueError` unless the app serves the table's routes and no others, each exact path by its own route.
 
         From then on the app takes no more routes: to add one raises `AttributeError`.
         """
@@ -46,7 +46,7 @@ class RouteTable:
             self._exact = {}  # what was proven above may change
 
     def find(self, scope: Scope) -> Route:
-        """Return the row for a request, or `UNLISTED`.  `Denied` for a path with a control character.
+        """Return the row for a request, or `UNLISTED`.  Raises `Denied` for a control character in a path.
 
         A pattern of the router that ends with `$` matches before a newline as well (Python's `re`).
         Raises `RuntimeError` if the app has other routes than at the start.

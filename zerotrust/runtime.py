@@ -32,9 +32,9 @@ from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
 
 LOOK = 0.1
-"""Seconds between two looks whether a service that starts knows who is revoked."""
+"""Seconds between two looks whether a service that starts knows the revocations."""
 COLLECTED_AFTER = 20_000, 20, 50
-"""Objects made and kept until the youngest are looked through, and how many such times until the older ones are."""
+"""Objects made and kept before the collector scans the youngest, and such scans before it scans the older ones."""
 
 
 def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
@@ -60,7 +60,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
 
 
 def end_if_first_process() -> None:
-    """End at SIGTERM as any other process does: for the first one of a container, the kernel has no default action."""
+    """End at SIGTERM, also as the first process of a container, for which the kernel has no default action."""
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
@@ -74,12 +74,12 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
     revocations: Revocations,
     kind: type[Service] = Service,
 ) -> Service:
-    """Return a party, composed of what the registry says and what its settings say."""
+    """Return a party, composed from the registry's snapshot and the party's settings."""
     directory = snapshot.directory(name)
     svid, registry = workload.svid, snapshot.registry.id(snapshot.registry.authorities.registry)
 
     def suspended(party: str) -> bool:
-        """Without the registry, nobody learns of a reinstatement, and everything ends: docs/explain/limits.md."""
+        """Return whether a party is suspended; the registry never is, as it reinstates (docs/explain/limits.md)."""
         return party != registry and revocations.is_suspended(party)
 
     calls = Connections(directory, svid, suspended=suspended)
@@ -107,7 +107,7 @@ def compose(  # noqa: PLR0913, PLR0917 - its dependencies
 
 
 def policy_of(document: PolicyDocument, registry: Registry, memory: int = CedarPolicy.MEMORY) -> CedarPolicy:
-    """Return the policy engine for a registry's parties, which remembers so many decisions.
+    """Return the policy engine for a registry's parties, which caches `memory` decisions.
 
     Raises `PolicyError` if the policies are invalid.
     """
@@ -124,7 +124,7 @@ def policy_of(document: PolicyDocument, registry: Registry, memory: int = CedarP
 def engine_for(bundle: Bundle | None, snapshot: RegistrySnapshot, feed: RegistryFeed) -> PolicyInForce | NoPolicy:
     """Return the engine for a version of the policies, for as long as the feed says that it lives.
 
-    Without any, it is one that allows nothing.  Raises `PolicyError` if they do not fit the registry.
+    Without a version, the engine allows nothing.  Raises `PolicyError` if they do not fit the registry.
     """
     if bundle is None:
         return NoPolicy()
@@ -158,8 +158,8 @@ def client(directory: Directory, workload: Workload, context: Context, *, second
 async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Settings) -> None:
     """Serve a party's app at the address in its settings, with its SVID.
 
-    A service listens once it knows who is revoked, for until then it would refuse everybody; an authority, at once.
-    A caller has to show an SVID as well, unless the party is for users too.
+    A service listens once it knows the revocations: before that it refuses every call.  An authority listens at once.
+    A caller has to show an SVID, too, unless the party is also for users.
     Raises `WorkloadError` if this process was launched as another party.
     """
     if workload.svid.id != service.registry.id(service.name):
@@ -178,7 +178,7 @@ async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Se
 
 
 async def _deliver(service: Service) -> None:
-    """Deliver a party's journal to the audit log; the audit authority takes its own itself."""
+    """Deliver a party's journal to the audit log; the audit authority takes its own without a call."""
     name = service.registry.authorities.audit
     if service.name != name:
         ledger = RemoteLedger(service.egress.authorities, service.registry.address(name))
@@ -186,10 +186,10 @@ async def _deliver(service: Service) -> None:
 
 
 def freeze_loaded() -> None:
-    """Let the garbage collector look at what is made from now on only, and more rarely.
+    """Let the garbage collector scan only objects that are made from now on, and less often.
 
-    A service keeps what it loads at its start; to look through it again and again is a pause of some milliseconds each
-    time.  Reference counts free nearly all that a request makes; the collector is for cycles.
+    A service keeps what it loads at its start; each scan of that is a pause of some milliseconds.  Reference counts
+    free nearly all that a request makes; the collector is for cycles.
     """
     gc.collect()
     gc.freeze()
@@ -197,5 +197,5 @@ def freeze_loaded() -> None:
 
 
 def without_slash(url: str) -> str:
-    """Return an address without its trailing slash, as addresses are compared."""
+    """Return an address without its trailing slash, so that addresses can be compared."""
     return url.rstrip("/")

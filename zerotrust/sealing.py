@@ -86,7 +86,7 @@ class Sealing:
     def pass_on(self, message: Message) -> list[Message]:
         """Note a message that the app sends; return what is to be sent now.
 
-        The piece with the place for receipts is the last one of an answer: nothing after it would be covered.
+        The piece with the place for receipts is the last one that is sent: no receipt would cover a later one.
         """
         call, calls = self._call, self._call.calls
         if self._over:
@@ -129,7 +129,7 @@ class Sealing:
         call = self._call
         own = self._sign(call)
         body = embed_receipts(place, [own, *calls.received_receipts]) if own else place.content
-        if len(body) > MAX_ANSWER:  # the caller would not read it; without a receipt it does
+        if len(body) > MAX_ANSWER:  # a caller reads no more than that; without a receipt, it reads the answer
             return place.content
         call.receipt = digest_of(own) if own else None
         return body

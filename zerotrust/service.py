@@ -57,7 +57,7 @@ T = TypeVar("T")
 JOURNAL = "journal.jsonl"
 """The file of a party's journal, in its folder."""
 CHECKED = 1_000
-"""Checks of other parties that are remembered: one for each agent, its card, and the trust bundle."""
+"""Checks of other parties that are remembered: one for each agent, card and trust bundle."""
 
 
 class Identity(Assertions, Protocol):
@@ -93,7 +93,7 @@ class Service:
         self._gates: list[Gate] = []
         self._delivery: Delivery | None = None
         self.before_end: Callable[[], Awaitable[None]] | None = None
-        """Is awaited when the process is asked to end, while it still answers everybody."""
+        """The server awaits it when it is asked to end, while it still answers all callers."""
         self.checked: MutableMapping[Hashable, float] = Bounded(CHECKED)
         """Until when each check of another party is valid, in seconds since the epoch."""
         self.journal = Journal(data / JOURNAL)
@@ -127,7 +127,7 @@ class Service:
     def outside(self) -> Mapping[str, str]:
         """The origin of each outside server that this party reaches now, by name.
 
-        For `egress.http` if it takes tokens, and otherwise for `egress.without_token`.
+        Call a server by `egress.http` if it takes tokens, and otherwise by `egress.without_token`.
         """
         return {name: server.origin for name, server in self.snapshot.outside_of(self.name).items()}
 
@@ -139,11 +139,11 @@ class Service:
 
     @property
     def for_users(self) -> bool:
-        """Whether clients without a certificate call this party, as those of people do."""
+        """Whether clients without a certificate, such as those of people, call this party."""
         return bool(self._expectations().without_certificate)
 
     def use(self, snapshot: RegistrySnapshot, policy: PolicyEngine) -> None:
-        """Switch to another registry snapshot, from the next request on."""
+        """Switch to another registry snapshot and policy engine, from the next request on."""
         policy = self._external_engine or policy
         self.snapshot, self._introspect.high_risk = snapshot, snapshot.registry.high_risk
         self._decider.policy = policy
@@ -195,14 +195,14 @@ class Service:
         return app
 
     def delivery(self, ledger: Ledger) -> Delivery:
-        """Return what delivers this party's journal to the audit log, also what is left when the app ends."""
+        """Return the delivery of this party's journal to the audit log; it also delivers the rest when the app ends."""
         registry, path = self.registry, self.data / JOURNAL
         published = partial(fetch_policy, self.egress.authorities, registry.address(registry.authorities.registry))
         self._delivery = Delivery(self.journal, path, ledger, Deletion(path, ledger, published))
         return self._delivery
 
     async def _hand_over(self) -> None:
-        """Deliver the last records: nothing writes any more, and others still run."""
+        """Deliver the last records: nothing writes any more, and the other parties still run."""
         if self._delivery:
             await self._delivery.finish()
 
@@ -212,8 +212,8 @@ class Service:
     def department(self, named: str | None = None) -> str:
         """Return the one department of the current caller's task: the one it names, or the user's only one.
 
-        Raises `Denied`: `department_needed` if the user belongs to several and names none, and then the answer lists
-        them; `would_widen` if the user does not belong to the one that is named.
+        Raises `Denied`: `department_needed` if the user belongs to several, which the answer lists, and names none;
+        `would_widen` if the user does not belong to the one that is named.
         """
         own = current_principal().groups.intersection(self.registry.departments)
         if named is None and len(own) != 1:  # control: department-named
@@ -236,8 +236,8 @@ class Service:
         """Exchange the current caller's token for one for `audience` (a name), with these scopes only (RFC 8693).
 
         `department`: the one group of the user that the new token names.  `lifetime`: seconds, if shorter than usual.
-        `lasting`: seconds that a token which was exchanged before must have left to be used again, unless it ends with
-        the caller's.  Raises `Denied`.
+        `lasting`: seconds that a cached token must have left to be used again, unless it ends with the caller's.
+        Raises `Denied`.
         """
         if audience not in {*self.registry.parties, *self.outside}:
             known = audience in self.registry.outside
@@ -250,7 +250,7 @@ class Service:
                 token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
             except Denied as refusal:
                 calls.note_exchange(wanted.audience, reason=str(refusal.reason))
-                return refusal  # perhaps nobody waits for it any more
+                return refusal  # not raised: the caller may have left
             calls.note_exchange(wanted.audience, token.token_id)
             return token
 
@@ -259,7 +259,7 @@ class Service:
         return token
 
     async def distrust(self, name: str, why: str) -> NoReturn:
-        """Record why a party is not trusted and so not called, and raise `Denied`."""
+        """Record why a party is not trusted, and raise `Denied` instead of calling it."""
         decision = Decision(allowed=False, reason=Reason.PEER_UNTRUSTED, detail=why)
         await self.recorder.write(UntrustedPeer(party=name, decision=Decided.of(decision)))
         raise Denied(decision.reason, f"{name}: {why}")
@@ -274,24 +274,24 @@ class Service:
     ) -> Coroutine[Any, Any, None]:
         """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 
-        If the caller may not, raises `Denied`, or `otherwise`, and that is on record before the answer.  It is raised
-        at once, so that a forgotten `await` admits no caller; with an engine in another process it is raised when
-        awaited, and a forgotten `await` lets the gate answer with a failure.  When awaited, raises `Denied` if the
-        record cannot be written.  `effect`: what the act changes; if it fails afterwards, tell `not_done`.
+        If the caller may not, raises `Denied` or `otherwise`, and records that before the answer.  It raises at once,
+        so that a forgotten `await` admits no caller.  With an engine in another process it raises when awaited, and
+        after a forgotten `await` the gate answers with a failure.  When awaited, raises `Denied` if the record cannot
+        be written.  `effect`: what the act changes; if it fails afterwards, tell `not_done`.
         """
         return self._decider.decide(current_principal(), action, resource, otherwise, effect)
 
     def not_done(self, why: str) -> None:
-        """Record that an act which was decided about has changed nothing; the answer waits for the record."""
+        """Record that a permitted act has changed nothing; the answer waits for the record."""
         decision = Decision(allowed=False, reason=Reason.APPLICATION_ERROR, detail=why)
         self.recorder.write_before_answer(Refusal(decision=Decided.of(decision)))
 
     async def permitted(
         self, action: str, things: Iterable[T], as_resource: Callable[[T], Resource], *, scope: str = ""
     ) -> list[T]:
-        """Return those of some things on which the caller may do this action, to filter a list; nothing is recorded.
+        """Return the things on which the caller may do this action, to filter a list; nothing is recorded.
 
-        `scope`: asked as if the caller's token had it as well.  Raises `Denied` if that cannot be decided now.
+        `scope`: decide as if the caller's token had it as well.  Raises `Denied` if that cannot be decided now.
         """
         things, caller = [*things], current_principal()
         if scope:
@@ -328,7 +328,7 @@ class Service:
 
 
 def expectations_of(name: str, registry: Registry, issuer: str) -> Expected:
-    """Return what the party of this name expects of its callers, by the registry; `issuer`: of all tokens."""
+    """Return what this party expects of its callers, by the registry; `issuer`: the issuer of all tokens."""
     parties = registry.parties
     callers = {registry.id(caller) for caller, party in parties.items() if name in party.may_call}
     return Expected(

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
 
     It has neither query nor fragment (RFC 8414 section 2)."""
     issuer_at: AnyHttpUrl | None = None
-    """Where to connect to for the issuer, if its name does not lead there.  Its certificate proves its name all the
+    """The issuer's address, if its name does not resolve to it.  Its certificate proves its name all the
     same."""
     host: str
     """The address to listen on."""

@@ -1,4 +1,4 @@
-"""Operations that run to their end even if their caller is cancelled, so that what they opened is closed."""
+"""Runs operations to their end even if their caller is cancelled, so that they close what they opened."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -33,7 +33,7 @@ TICK = 1
 """Seconds.  Keycloak reads its clock once for `iat` and once for `exp`, and a second may begin in between."""
 
 CAPACITY = 10_000
-"""Verified tokens that are cached, at about 2 KiB."""
+"""Verified tokens that are cached, about 2 KiB each."""
 
 _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]
@@ -60,7 +60,7 @@ class _Claims(BaseModel):
     nbf: _Seconds | None = None
     exp: _Seconds
     scope: str = ""
-    groups: list[str]  # a user in no group has an empty list; without it, the groups are not known
+    groups: list[str]  # a user in no group has an empty list; without a list, the groups are unknown
     lineage: list[_Text] = []
     txn: _Text | None = None
     root: _Root | None = None
@@ -129,7 +129,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
         raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
     except ValueError as error:  # a broken chain, or no object
         raise Denied(Reason.BAD_CLAIM, str(error)) from error
-    # RFC 9068 section 2.2 requires `client_id`; Keycloak calls it `azp`.  If the two differed, this validator and a
+    # RFC 9068 section 2.2 requires `client_id`; Keycloak calls it `azp`.  If they differed, this validator and a
     # standard one would each see another client.
     if claims.client_id != claims.azp:  # control: client-id-is-azp
         raise Denied(Reason.BAD_CLAIM, "client_id")
@@ -196,9 +196,9 @@ def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) 
 
 
 class TokenCache:
-    """Verified tokens: a signature is checked once, and what can change on every call.
+    """Caches verified tokens: it checks a signature once, and on every call what can change.
 
-    Keyed by the hash of the exact bytes; if the key has changed, the token is verified again.
+    It finds a token by the hash of its exact bytes; if the signing key has changed, it verifies the token again.
     A revocation removes nothing here: the gate checks revocation on every call, cached or not.
     """
 

@@ -1,7 +1,7 @@
 """Agent cards (A2A 1.0 section 8.4): each agent signs its own with its SVID.
 
-A caller uses a card only to check that the agent is still the approved one: its name, its address and all else come
-from the registry.
+A caller uses a card only to check that the agent is still the approved one.  The registry has its name, its address and
+all else.
 """
 
 import base64
@@ -65,7 +65,7 @@ def agent_card(name: str, address: str, scopes: Sequence[str]) -> AgentCard:
             ),
         },
         security_requirements=[
-            # Both.  A role for the certificate, too: the SDK leaves empty lists out of what it signs and verifies.
+            # Both together.  The certificate has a role because the SDK leaves empty lists out of what it signs.
             SecurityRequirement(schemes={"certificate": StringList(list=[ROLE]), "token": StringList(list=scopes)})
         ],
     )
@@ -99,7 +99,7 @@ def card_digest(card: Mapping[str, Any]) -> str:
 
 
 def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: float) -> float:
-    """Check that `signer` (a SPIFFE ID) signed its approved card; return until when the signature is valid.
+    """Check that `signer` (a SPIFFE ID) signed its approved card; return when the signature expires.
 
     `digest` is the approved one, `own` the reader's SVID; times are in seconds since the epoch.  Raises
     `InvalidStatement`: no signature, or several; another algorithm, party or trust domain; expired; or another card.
@@ -109,7 +109,7 @@ def check_card(sent: bytes, *, signer: str, digest: str | None, own: Svid, now: 
         (signature,) = card.pop("signatures")
         protected = str(signature["protected"])
         header = strict_object(base64.urlsafe_b64decode(protected + "=" * (-len(protected) % 4)))
-        # Who signed, the certificate says (never `kid`), and by which algorithm, we do.
+        # The certificate names the signer, `kid` does not; this party chooses the algorithm.
         if header.keys() != _HEADER:  # control: card-header
             raise InvalidStatement("its signature has more in its header than certificates, or none")
         key = trusted_key(header["x5c"], signer=signer, own=own, now=now)

@@ -12,18 +12,17 @@ from zerotrust.limits.bounded import cut
 
 NONSENSE = "answered with something else than one message"
 LONGEST_REFUSAL = 200
-"""Characters that are told of what another party, or a model, says when it refuses.  With all of it, an account could
-become longer than its reader accepts, and then nobody would learn what was done."""
+"""Characters that an account quotes of a refusal by another party or a model.  With all of it, an account could
+become longer than its reader accepts, and then no user would learn what was done."""
 TASK_LIFE = 60
-"""Seconds that a token for an agent should last when the agent is asked: its work, and the time to tell of it
-(`agent_loop.py`)."""
+"""Seconds that a token for an agent should last when the agent is called: its work and its report (`agent_loop.py`)."""
 UNTOUCHED = frozenset(Reason) - {Reason.ANSWER_LOST, Reason.FAILED, Reason.APPLICATION_ERROR}
 """Reasons for which a party refuses before it acts; with any other, the call may have taken effect."""
 
 
 Outage = Literal["", "unavailable", "no_answer", "late"]
-"""What kept a task from its end, if no rule and no model did: a party could not be reached or could not decide then; it
-gave no valid answer; or none in time."""
+"""Why a task did not end, if no rule and no model ended it.  A party could not be reached or could not decide; or it
+gave no valid answer; or it gave none in time."""
 
 
 class Answer(BaseModel):
@@ -54,7 +53,7 @@ class PeerError(ZeroTrustError):
 
 
 def outage_of(refusal: Denied) -> Outage:
-    """Return whether something refuses because it cannot decide or act now."""
+    """Return the outage behind a refusal: `unavailable` if the party cannot decide or act now."""
     return "unavailable" if refusal.status == 503 else ""
 
 

@@ -1,14 +1,14 @@
-"""The model for a task: what a model may be called, and the one that the caller of an agent asks for.  Pure.
+"""Checks the name of a model, and keeps the one that the caller of an agent asks for.  Pure.
 
-Whoever plans a task may name a model in its message; the agent passes the name on to the model's door, which serves
-that model or refuses.  A name gives no right: it is only text, so it is checked like text from outside.
+The caller of an agent may name a model in its message.  The agent passes the name on to the party that serves models,
+which serves that model or refuses.  A name gives no right, and is checked like any text from outside.
 """
 
 import re
 from contextvars import ContextVar
 
 DEFAULT_MODEL = "default"
-"""Whatever model the deployment has; the answer says which it was."""
+"""The model that the deployment has; the answer names it."""
 LONGEST_MODEL = 128
 """Characters of a model's name; those in use have up to 60."""
 

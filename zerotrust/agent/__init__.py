@@ -1,1 +1,1 @@
-"""What an agent runs: its A2A server, its loop, and its clients of the model and of tools."""
+"""The code of an agent: its A2A server, its loop, and its clients of the model and of tools."""

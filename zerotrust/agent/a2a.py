@@ -1,4 +1,4 @@
-"""An agent that others call (A2A 1.0, JSON-RPC), with the official SDK.  `agent_client.py` is the other side.
+"""Serves an agent to its callers (A2A 1.0, JSON-RPC), with the official SDK.  `agent_client.py` is the other side.
 
 An agent answers with a message, not with a stored task: nothing is stored after the answer.  The answer has an account
 of what the agent did, even if it did not finish.  Without an account, it is unclear what was done.
@@ -67,7 +67,7 @@ def agent_app(
 
     @app.get(CARD_PATH)
     async def signed() -> dict[str, Any]:
-        return sign_card(card, service.workload.svid)  # with the current SVID, with which the signature expires
+        return sign_card(card, service.workload.svid)  # the signature expires with the current SVID
 
     return app
 
@@ -116,8 +116,8 @@ def _parts(found: Answer, wanted: Collection[str]) -> list[Part]:
 
 class _Handler(DefaultRequestHandler):
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
-        """Do the same, for the model that the message names, but refuse a message with a part that cannot be read, or
-        that cannot be answered, or whose model has no name of one.
+        """Handle a message as the SDK does, for the model that it names.  Refuse it if this agent cannot read a part,
+        cannot answer in an accepted media type, or if the name is not that of a model.
         """
         readable = (part.HasField("text") and part.media_type in {"", *INPUT_MODES} for part in params.message.parts)
         answerable = (_accepts(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
@@ -137,7 +137,7 @@ _MEMBERS = {"jsonrpc", "id", "method", "params"}
 
 class _Dispatcher(JsonRpcDispatcher):
     async def handle_requests(self, request: Request) -> Response:
-        """Do the same, but refuse a request whose id cannot be echoed, and end the agent's work with the request."""
+        """Handle a request as the SDK does, but refuse a long id, and end the agent's work with the request."""
         if body := await request.body():
             given = json.loads(body)
             if len(str(given.get("id"))) > LONGEST_ID:
@@ -155,7 +155,7 @@ class _Dispatcher(JsonRpcDispatcher):
             raise
 
     def _form_error(self, given: Mapping[str, Any]) -> A2AError | None:
-        """Return the error in the form of a request (JSON-RPC 2.0 section 4), which the SDK would log verbatim."""
+        """Return the error if a request has another form (JSON-RPC 2.0 section 4); the SDK would log it verbatim."""
         method, params = given.get("method"), given.get("params", {})
         named = isinstance(method, str) and bool(method) and not method.startswith("rpc.")
         good = given.get("jsonrpc") == "2.0" and named and given.keys() <= _MEMBERS and request_id(given) is not None

@@ -1,7 +1,7 @@
 """The loop of an agent: a model chooses the tools to call, and the agent calls them with an exchanged token.
 
-The agent obeys the model.  That is deliberate: what limits a manipulated model is the rights of the token, not the
-agent's judgement.  What the loop bounds is what a task costs; and it does nothing twice.
+The agent obeys the model.  That is deliberate: the rights of the token limit a manipulated model, and the agent's
+judgement does not.  The loop bounds the cost of a task, and repeats no act that succeeded.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from zerotrust.limits.answers import REPORTING_MARGIN
 from zerotrust.limits.bounded import cut
 
 MAX_TURNS = 16
-"""Replies of a model after which a task is given up: the longest story here takes five."""
+"""Replies of a model after which a task is given up: the longest example here takes five."""
 MAX_IDLE = 3
 """Replies in a row, none of whose calls could be made, after which a task is given up."""
 MAX_CALLS = 64
@@ -34,7 +34,7 @@ MAX_SAME = 3
 MAX_TOKENS = 400_000
 """Tokens in one task: four conversations of the largest size, at four bytes a token."""
 BYTES_PER_TOKEN = 16
-"""A token is counted for so many bytes of a conversation at least, whatever the model's server says."""
+"""Bytes of a conversation for which at least one token is counted, whatever the model's server says."""
 SECONDS_TO_REPORT = 5
 """Seconds before the end of its caller's token at which a task ends, so that the caller is told what was done."""
 MAX_SECONDS = TASK_LIFE - SECONDS_TO_REPORT
@@ -42,9 +42,9 @@ MAX_SECONDS = TASK_LIFE - SECONDS_TO_REPORT
 MAX_CONVERSATION = 384 * 1024
 """Bytes of all messages of a task as JSON, with room for several documents of the largest size.
 
-The routes of the model and of the next agent do not accept more (`routes.py`)."""
+The routes of the model and of the next agent accept this much (`routes.py`)."""
 LONGEST, LONGEST_FAILURE = 100, 1000
-"""Characters that the account has of a call and of its result; and of a call that failed."""
+"""Characters of a call, and of its result, in the account; and of a failed call."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
 DONE, SAME = (
     "not called again: this call has been made, with success",
@@ -69,9 +69,9 @@ async def run_tool_loop(
     """Let the model work on `task` with the tools until it answers in words.
 
     `model_token` returns a token for the model, `tool_token` one for the tools; each is asked before each call, because
-    a model may take longer than a token lives.  The task ends before the current caller's token does.  Before any call,
-    raises `PeerError`, or `Denied` if there is no token or the tools are not as approved; a later error is reported in
-    the answer, with what was done by then.
+    a model may take longer than a token lives.  The task ends before the current caller's token does.  Raises
+    `PeerError` before the first call, and `Denied` if there is no token or the tools are not as approved.  The answer
+    reports a later error, with what was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]  # control: messages-of-one-task
     left = current_principal().expires_at - time.time() - SECONDS_TO_REPORT
@@ -164,7 +164,7 @@ class _Talk:
         self._add({"role": "tool", "tool_call_id": own, "content": content})
 
     async def _call(self, own: str, call: Call) -> bool:
-        """Make one call, unless it must not be made, and add what came of it to the messages; return whether it was."""
+        """Make one call if it may be made, and add the result to the messages.  Return whether it was made."""
         self._calls += 1
         if self._calls > MAX_CALLS:  # control: tool-calls-bounded
             self._answer(own, f"refused ({TOO_MANY})")
@@ -207,7 +207,7 @@ class _Talk:
     def _objection(self, call: Call) -> str:
         """Return why a call is not made, if it is not.
 
-        A call that changes something and has succeeded is not repeated: a model that asks for it again has forgotten
+        A call that changes something and has succeeded is not repeated.  A model that asks for it again has forgotten
         it, or was cut off, and the user wants one document, not two.  Only reading may bring something new.
         """
         if call.wrong:
@@ -223,7 +223,7 @@ class _Talk:
 async def _get_token(token: TokenSource, party: str) -> ExchangedToken:
     """Return a token for the next call of a party.
 
-    Raises `PeerError` where `Denied` would lose the account of what was done.
+    Raises `PeerError`, because `Denied` would lose the account of what was done.
     """
     try:
         return await token()
@@ -232,12 +232,12 @@ async def _get_token(token: TokenSource, party: str) -> ExchangedToken:
 
 
 def _key(call: Call) -> str:
-    """Return a call in a form that is the same for the same call."""
+    """Return a text that is the same for equal calls."""
     return f"{call.name} {json.dumps(call.arguments, sort_keys=True)}"
 
 
 def _plain(name: str) -> str:
-    """Return a tool's name as models may read it: some servers refuse a conversation with any other."""
+    """Return a tool's name as every model's server accepts it: some refuse a conversation with other characters."""
     return _NOT_IN_A_NAME.sub("_", name)
 
 

@@ -1,7 +1,7 @@
-"""The client of a model behind an OpenAI-compatible API, and what its answer means.
+"""Calls a model behind an OpenAI-compatible API, and reads its replies.
 
 A real model calls tools that do not exist, writes arguments that are no JSON, refuses, and stops in mid-sentence.  None
-of that is an error of the party that serves it.  A bad call of a tool costs that call and not the whole reply.
+of that is an error of the party that serves it.  A bad call of a tool invalidates that call and not the whole reply.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _STOPPED = {
     "length": "the model's answer was cut off at its limit of tokens",
     "content_filter": "the model's answer was withheld by a content filter",
 }
-"""What a `finish_reason` means that is not the end of an answer."""
+"""The meaning of each `finish_reason` that is not the end of an answer."""
 _IN_WORDS = {
     "context_length_exceeded": "the conversation is too long for this model",
     "budget_spent": "this sign-in has used up its budget for the model",
@@ -38,12 +38,12 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool that the model calls."""
+    """A model's call of a tool."""
 
     name: str
     arguments: dict[str, Any]
     wrong: str = ""
-    """Why it cannot be called like this, if it cannot."""
+    """Why this call cannot be made; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,16 @@ class Reply:
     text: str = ""
     calls: tuple[Call, ...] = ()
     stopped: str = ""
-    """Why this is no whole answer, if it is none; then no tool is to be called for it."""
+    """Why the reply is not whole; empty if it is.  No tool is called for a reply that is not."""
     tokens: int = 0
-    """What the call has cost, as the server says; 0 if it says nothing."""
+    """The tokens that the reply cost, as the server says; 0 if it says nothing."""
 
 
 class ModelClient:
     """A model behind an OpenAI-compatible API."""
 
     def __init__(self, service: Service, name: str) -> None:
-        """The party called `name` serves the API."""
+        """`name`: the party that serves the API."""
         self._service, self.name = service, name
 
     async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:
@@ -122,7 +122,7 @@ def _call(entry: Any) -> Call:
 
 
 def _refusal_error(party: str, answer: httpx.Response) -> PeerError:
-    """Return the error for a refusal, with words for what a user can understand."""
+    """Return the error for a refusal, in words that a user understands."""
     error = refusal_error(party, answer, acts=False)
     try:
         words = _IN_WORDS[answer.json()["error"]["code"]]

@@ -30,13 +30,12 @@ class Offer:
     """The tools that the holder of a token may call."""
 
     tools: list[dict[str, Any]]
-    """In the form for a model."""
+    """The tools, in the form for a model."""
     read_only: frozenset[str] = frozenset()
     """The names of those that change nothing, as their approved descriptions say (`readOnlyHint`)."""
 
     @property
     def names(self) -> list[str]:
-        """Their names."""
         return [tool["function"]["name"] for tool in self.tools]
 
 
@@ -47,13 +46,13 @@ class ToolClient:
         self._service, self.name = service, name
         self._client: Client | None = None
         self._checked: tuple[dict[str, str], list[Tool]] | None = None
-        """The approval and the tools that were compared last, and were the same."""
+        """The approval and the tools that matched last."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Open the client while the app runs; nothing is sent before the first call.
 
-        An answer that comes while the SDK closes finds its stream closed: no call waits for it any more.
+        An answer that comes while the SDK closes finds its stream closed, which does not matter: no call waits for it.
         """
         url = f"{self._service.addresses[self.name]}/mcp"
         transport = streamable_http_client(url, http_client=self._service.egress.mcp_http)

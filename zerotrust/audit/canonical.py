@@ -1,4 +1,4 @@
-"""What an event, a receipt and each of their parts have in common: a strict shape, and canonical bytes.  Pure.
+"""The base of events, receipts and their parts: a strict shape, and canonical bytes.  Pure.
 
 The bytes are JSON in the canonical form of RFC 8785, so that a verifier in any language gets the same digest from the
 same event.  A member that does not apply is left out: nothing is null.
@@ -16,7 +16,7 @@ class Shape:
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     __slots__: ClassVar[tuple[str, ...]] = ()
-    """The names of its fields: of all, because every shape derives from this class alone."""
+    """The names of all its fields, because every shape derives from this class alone."""
 
     def members(self) -> dict[str, Any] | orjson.Fragment:
         """Return the members that apply, or their canonical bytes."""

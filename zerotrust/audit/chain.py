@@ -1,7 +1,7 @@
-"""Reads a journal: its lines, from the oldest segment on, and whether each of them is what it was.
+"""Reads the lines of a journal, from the oldest segment on, and finds the first one that was changed.
 
-The newest segment is the file that the journal is named after.  The older ones lie beside it, each with the number of
-its first record behind that name; they never change.  The oldest are deleted when the audit log has them.
+The newest segment is the file that the journal is named after.  The older ones lie beside it under that name and the
+number of their first record; they never change.  The oldest are deleted when the audit log has them.
 """
 
 import os
@@ -13,12 +13,12 @@ from typing import IO
 from zerotrust.audit.record import GENESIS, MAX_LINE, Link, link_before, link_of
 
 _DIGITS = 16
-"""Of a segment's number, so that the order of names is the order of records."""
+"""Digits of a segment's number, so that the order of names is the order of records."""
 
 
 def lines(path: Path) -> Iterator[bytes]:
     """Yield the complete lines of a journal, the oldest first."""
-    with path.open("rb") as newest:  # before the others are listed: what is closed meanwhile is one of them
+    with path.open("rb") as newest:  # before the listing, which has it too if it is closed now
         for segment in closed_segments_before(path, newest):
             yield from segment_lines(segment)
         yield from _lines(newest)
@@ -37,13 +37,13 @@ def closed_segments(path: Path) -> list[Path]:
 
 
 def closed_segments_before(path: Path, newest: IO[bytes]) -> list[Path]:
-    """Return the segments before one that was opened as the newest; what follows it was begun after that."""
+    """Return the segments before the opened one; any that follow it were begun after it was opened."""
     opened = os.fstat(newest.fileno())
     return [*takewhile(lambda segment: not os.path.samestat(segment.stat(), opened), closed_segments(path))]
 
 
 def first_number(segment: Path) -> int:
-    """Return the number of an older segment's first record, which its name has."""
+    """Return the number of an older segment's first record, from its name."""
     return int(segment.suffix[1:])
 
 
@@ -53,9 +53,9 @@ def segment_path(path: Path, first: int) -> Path:
 
 
 def link_at_end(segment: Path) -> Link:
-    """Return where the chain stands at the end of an older segment, of which only the last line is read.
+    """Return where the chain stands at the end of an older segment.  Only its last line is read.
 
-    Raises `ValueError` if that is no record.
+    Raises `ValueError` if that line is no record.
     """
     try:
         return link_of(last_line(segment))
@@ -71,7 +71,7 @@ def last_line(segment: Path) -> bytes:
 
 
 def link_before_oldest(path: Path) -> Link:
-    """Return where the chain stood before the oldest record that is here, by that record's own word.
+    """Return where the chain stood before the oldest record in the journal, as that record says.
 
     That is the genesis, unless older segments were deleted because the audit log has them.  Raises `ValueError` if the
     oldest segment does not begin with the record that its name says.
@@ -88,7 +88,7 @@ def link_before_oldest(path: Path) -> Link:
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the complete lines of a segment.
 
-    One that is too long for a record comes in pieces, none of which is a record, so that it fills no memory.
+    A line that is too long for a record comes in pieces, so that it fills no memory; no piece is a record.
     """
     while line := file.readline(MAX_LINE + 1):
         if line.endswith(b"\n"):

@@ -3,8 +3,8 @@
 Calls of unverified callers are counted from the first.  A repeated call of a verified caller is recorded in full three
 times within a second and counted from then on: the thousandth record says no more than the third.
 
-A suspended party goes on asking for as long as it is suspended, for days if it likes.  Its refusals are counted for a
-minute, and while they go on, the next minute begins where this one ended: none is recorded in full again.
+A suspended party may go on calling for days.  Its refusals are counted for a minute.  While they go on, the count of
+the next minute continues this one, so that none is recorded in full again.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ IN_FULL = 3
 by the same certificate at the same route."""
 
 MAX_REPEATED = 1000
-"""Combinations of these that are counted apart within a second; the rest are counted together, by their reason."""
+"""Such combinations that are counted apart within a second; the rest are counted together, by their reason."""
 
 IN_A_RECORD = 100
-"""Counts in one record: it stays below `journal.MAX_LINE`."""
+"""Counts in one record: it stays below `record.MAX_LINE`."""
 
 
 What = tuple[str | None, str | None, str | None, str, str]
@@ -111,7 +111,7 @@ class CallCounter:
 
 
 def _count(counted: Counter[What], what: What) -> bool:
-    """Count a call.  Return whether as many like it were recorded in full as may be."""
+    """Count a call.  Return whether enough calls like it were recorded in full."""
     if what not in counted and len(counted) >= MAX_REPEATED:
         what = ("others", "others", "others", what[3], "others")
         counted.setdefault(what, IN_FULL)  # none of them is recorded in full

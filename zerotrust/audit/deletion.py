@@ -1,8 +1,8 @@
-"""Deletes the segments of a journal that the audit log has.  The ledger's word is not enough: it has to prove it.
+"""Deletes the segments of a journal that the audit log has.  The ledger has to prove that; its word is not enough.
 
-The proof is of the last record of a segment, under a checkpoint that the log and its witnesses signed, and that
-continues the checkpoint of the proof before it.  That record names all before it by their hashes.  A ledger that
-publishes it without them publishes a gap, which everybody finds, and for which the log is at fault.
+The proof is for the last record of a segment, which names all before it by their hashes.  The log and its witnesses
+signed its checkpoint, which continues that of the proof before.  If a ledger publishes that record without the others,
+every reader finds the gap, and the log is at fault.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import EMPTY, InvalidLog, check_consistency
 
 KEPT = 4
-"""Closed segments that stay although the log has them: 64 MiB, to look into without the log."""
+"""Closed segments that stay although the log has them: 64 MiB, to read without the log."""
 AGAIN = 60.0
-"""Seconds after a proof that failed, for which none is asked for."""
+"""Seconds from a proof that failed to the next request for one."""
 SEEN = "audit.seen"
 """The file beside a journal with the policy of the log, and the checkpoint of the last proof."""
 
@@ -38,7 +38,7 @@ class NotProven(ZeroTrustError):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Whom this party believes about the log, and what it has seen of it; `policy` is never replaced."""
+    """The policy of the log, which is never replaced, and the last checkpoint that this party saw."""
 
     policy: str
     checkpoint: str | None = None
@@ -48,13 +48,13 @@ class _Seen:
         return policy(self.policy)
 
     def last(self, origin: str) -> Checkpoint:
-        """Return the checkpoint of the last proof, of which the signatures were verified."""
+        """Return the checkpoint of the last proof, whose signatures were verified."""
         note = parse_note(self.checkpoint.encode()) if self.checkpoint else None
         return checkpoint_of(note) if note else Checkpoint(origin, 0, EMPTY)
 
 
 class Deletion:
-    """Of one journal."""
+    """Deletes the segments of one journal."""
 
     def __init__(
         self,
@@ -68,14 +68,14 @@ class Deletion:
         self._file, self._not_before = path.with_name(SEEN), 0.0
 
     def due(self, delivered: int) -> list[Path]:
-        """Return the closed segments whose records were all delivered, but for the newest `KEPT`.  Blocks."""
+        """Return the closed segments whose records were all delivered, except the newest `KEPT`.  Blocks."""
         if self._clock() < self._not_before:
             return []
         of_age = closed_segments(self._path)[: 1 - KEPT]
         return [segment for segment, next_one in pairwise(of_age) if first_number(next_one) - 1 <= delivered]
 
     async def delete(self, segment: Path) -> None:
-        """Delete a segment, if the log has it.  Raises `NotProven`, and then nothing is tried for some time."""
+        """Delete a segment, if the log has it.  Raises `NotProven`, and then nothing is due for `AGAIN` seconds."""
         try:
             await self._check(segment)
             await asyncio.to_thread(segment.unlink)
@@ -84,7 +84,7 @@ class Deletion:
             raise NotProven(f"{segment} is not deleted: {error}") from error
 
     async def _check(self, segment: Path) -> None:
-        """Raise an error unless the log has this segment, and goes on from where it was seen last."""
+        """Raise an error unless the log has this segment, and continues the last checkpoint seen."""
         seen = await asyncio.to_thread(self._read) or _Seen(await self._published())
         line, trust = await asyncio.to_thread(last_line, segment), seen.trust
         last = seen.last(trust.logs[0].name)

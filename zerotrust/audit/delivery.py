@@ -1,4 +1,4 @@
-"""Delivers a journal to the audit log: no request waits for that, and what is proven to be there is deleted.
+"""Delivers a journal to the audit log, while no request waits, and deletes the segments that are proven to be there.
 
 A commit wakes it.  It sends the next lines when the last ones are published, so that at most one request is under way.
 While the log is away, the journal keeps everything, and one line in the service's log says so.
@@ -16,16 +16,16 @@ from zerotrust.audit.record import Link, hash_of
 from zerotrust.audit.tail import RecordGone, Tail
 
 GATHER = 0.05
-"""Seconds between a commit that ends an idle time and the first delivery: what belongs together goes together."""
+"""Seconds between a commit that ends an idle time and the first delivery, so that related records go together."""
 BETWEEN = 0.3
-"""Seconds between the log's answer and the next delivery, unless there is more than one takes: shortly before the log
+"""Seconds between the log's answer and the next delivery, unless more waits than one takes.  It is just before the log
 makes its next batch (`authorities/audit/intake.py`), so that a delivery waits little and has much."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two attempts while the log does not take anything: doubled from the one to the other."""
+"""Seconds between two attempts while the log does not take anything: each is twice the one before."""
 LAST = 2.0
-"""Seconds for what is left when the process ends.  What then still remains is delivered after the next start."""
+"""Seconds to deliver what is left when the process ends.  The next start delivers what still remains."""
 LASTS = 4.0
-"""A pause from which on it is worth a warning: some seconds after the first attempt."""
+"""The pause from which on a failure is logged as a warning: some seconds after the first attempt."""
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Delivery:
             self._moved.set()
 
     async def finish(self) -> None:
-        """Write what is queued, and return when all of it is delivered, or cannot be now; `LAST` seconds at most."""
+        """Write what is queued.  Return when all is delivered, when an attempt fails, or after `LAST` seconds."""
         self._journal.flush()
         self._failed = False  # a pause between two attempts ends now
         self._hurry.set()
@@ -86,7 +86,7 @@ class Delivery:
         with closing(Tail(self._path, there.records)) as tail:
             while True:
                 self._committed.clear()
-                self._journal.on_commit(self._wake)  # before the look at what there is
+                self._journal.on_commit(self._wake)  # first, so that no commit is missed
                 if there.records == (last := self._journal.link.records):
                     self._delivered = last
                     self._note_progress()
@@ -101,7 +101,7 @@ class Delivery:
                     await asyncio.sleep(BETWEEN)
 
     async def _hand_over(self, lines: list[bytes], there: Link) -> Link:
-        """Hand lines over.  Raises `NotDelivered`, also if the log then says something else than that it has them."""
+        """Hand lines over.  Raises `NotDelivered`, also if the log acknowledges other records."""
         expected = Link(there.records + len(lines), hash_of(lines[-1]))
         if await self._ledger.take(lines) != expected:
             raise NotDelivered("it has acknowledged other records than it was sent")
@@ -118,8 +118,8 @@ class Delivery:
     async def _check(self, there: Link) -> None:
         """Compare the log's last record of this journal with the journal's own; show the log the one that differs.
 
-        Raises `NotDelivered`: this journal is not the one that was delivered, because a backup was restored, or
-        somebody rewrote it.  The log has it as it was.
+        Raises `NotDelivered`: a backup was restored or somebody rewrote the journal, so it is not the one that was
+        delivered.  The log has that one.
         """
         own = self._journal.link.records
         number = min(there.records, own)
@@ -136,7 +136,7 @@ class Delivery:
             )
 
     def _wake(self) -> None:
-        """Called by the journal, in the thread that commits."""
+        """Wake the delivery.  The journal calls this in the thread that commits."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._committed.set)
 
@@ -147,7 +147,7 @@ class Delivery:
         self._moved.set()
 
     def _note_stop(self, why: str) -> None:
-        """Say once why it stops, and once more if it lasts: one party starts before the other."""
+        """Log once why it stops, and once more, as a warning, if it lasts: a party may start before the log."""
         stopped = why, logging.INFO if self._pause < LASTS else logging.WARNING
         if stopped != self._stopped:
             log.log(stopped[1], "the journal is not delivered to the audit log, and keeps everything: %s", why)

@@ -27,7 +27,7 @@ class AuditEvent(Shape):
     time: Microseconds
     """When it was written."""
     service: SpiffeId
-    """Who writes it."""
+    """The party that writes it."""
     data: Annotated[Data, Field(discriminator="type")]
     """What happened; its `type` says which of the types it is."""
     trace: Trace | None = None
@@ -46,7 +46,7 @@ class AuditEvent(Shape):
         event = _reader().validate_json(raw)
         try:
             same = event.canonical() == raw
-        except TypeError as error:  # as of a number with more than 53 bits
+        except TypeError as error:  # such as a number with more than 53 bits
             raise ValueError(f"no canonical form: {error}") from error
         if not same:
             raise ValueError("not in canonical form")
@@ -64,7 +64,7 @@ _FORMS = {"attributes": NAME, "kind": NAME, "permission": NAME, "scopes": NAME, 
 def misnamed_field(part: Shape) -> str:
     """Return the first field of an event, or of a part of it, with a name that no party writes; empty if there is none.
 
-    Schema 1 has no form for names.  So the audit log asks this of what it takes, and readers of older records do not.
+    Schema 1 has no form for names.  So the audit log checks this in what it takes, and readers of older records do not.
     """
     for field in part.__slots__:
         value = getattr(part, field)
@@ -78,7 +78,7 @@ def misnamed_field(part: Shape) -> str:
 
 
 def is_valid(data: Data) -> bool:
-    """Return whether a record may say this: `AuditEvent.parse` takes only what has the forms of schema 1."""
+    """Return whether a record may have this data: `AuditEvent.parse` accepts only the forms of schema 1."""
     try:
         AuditEvent.parse(AuditEvent(schema=1, time=0, service="spiffe://any/service", data=data).canonical())
     except (TypeError, ValueError):

@@ -25,7 +25,7 @@ from zerotrust.decision import Decision
 from zerotrust.identity import Principal
 
 DESCRIBED = 1_000
-"""Callers whose description is remembered, which is the same in all records of a token."""
+"""Callers whose description is cached; it is the same in all records of a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +64,9 @@ class Caller(Shape):
     subject: Id
     """The user (`sub`)."""
     party: Id
-    """Who presents the token (`azp`): a SPIFFE ID, or the name of a user's client."""
+    """The party that presents the token (`azp`): a SPIFFE ID, or the name of a user's client."""
     actors: tuple[Id, ...]
-    """Who acts for the user (`act`), the current actor first."""
+    """The parties that act for the user (`act`), the current actor first."""
     audience: SpiffeId
     """The party that the token is for (`aud`)."""
     scopes: tuple[str, ...]
@@ -129,7 +129,7 @@ class Decided(Shape):
     detail: SafeText | None = None
     """More, for readers of the journal: no caller gets it."""
     policy: Policy | None = None
-    """If policies were asked, or would have been."""
+    """The policies that decided, or that would have if nothing before them had refused."""
 
     @classmethod
     def of(cls, decision: Decision, policy: str | None = None) -> "Decided":
@@ -151,7 +151,7 @@ class Resource(Shape):
     name: SafeText
     """Which one."""
     attributes: dict[str, SafeText] | None = None
-    """Of a refused one: what the policies were told of it, so that the refusal can be explained."""
+    """Of a refused one: the attributes that the policies were told, to explain the refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What happened: each type of an event's data, with the fields that only it has.  Pure.
+"""The types of an event's data, each with the fields that only it has.  Pure.
 
 `docs/reference/audit-events.md#what-happened` explains every type and field.
 """
@@ -31,16 +31,16 @@ class Request(Shape):
     """Method and path; at a tool, the MCP method and the tool's name."""
     decision: Decided
     peer: Peer | None = None
-    """Not for a user's own client, which has no certificate."""
+    """Absent for a user's own client, which has no certificate."""
     principal: Caller | None = None
-    """Not for a call by certificate alone."""
+    """Absent for a call by certificate alone."""
     permission: str | None = None
     """The scope that the decision was about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Shape):
-    """How a call ended that was admitted, and digests of its request and answer.
+    """How an admitted call ended, and digests of its request and answer.
 
     It is written with the next commit, or after a second.  If a request has none, the process ended before, or the
     journal could not be written.
@@ -88,7 +88,7 @@ class Exchange(Shape):
 
     type: Literal["exchange"] = "exchange"
     audience: Id
-    """Whom the new token is for."""
+    """The party that the new token is for."""
     scopes: tuple[str, ...]
     """Those that were asked for, sorted."""
     decision: Decided
@@ -101,7 +101,7 @@ class Exchange(Shape):
     department: SafeText | None = None
     """The group that was asked for."""
     lifetime: Microseconds | None = None
-    """That was asked for."""
+    """The lifetime that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ class Unverified(Shape):
     origin: str
     """The SPIFFE ID of the peer, else the address, else `others`."""
     reason: str
-    """Why they were refused; `public` for a public route."""
+    """Why the caller was refused; `public` for a public route."""
     times: Times
 
 
@@ -172,7 +172,7 @@ class Repeated(Shape):
     peer: Id | None = None
     """Its SPIFFE ID."""
     party: Id | None = None
-    """Whom the token was issued to; of alarms, their party."""
+    """The party that the token was issued to; for alarms, their party."""
     subject: Id | None = None
     """The user."""
 
@@ -191,23 +191,23 @@ class IssuedToken(Shape):
     """A token that the issuer says it has issued in exchange for another one."""
 
     client: Id
-    """Who asked for it: a party's SPIFFE ID."""
+    """The SPIFFE ID of the party that asked for it."""
     token_id: Id
     """The id of the new token."""
     time: Microseconds
     """By the issuer's clock."""
     audience: SafeText | None = None
-    """Whom the token is for."""
+    """The party that the token is for."""
     subject: Id | None = None
     """The user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued(Shape):
-    """What the issuer's own events say of exchanges: those that are new, and until when there is no other one.
+    """The new exchanges in the issuer's own events, and the time until which there is no other one.
 
     The registry writes one for each read that found any, with at most 100 tokens.  Without news it writes one every 5
-    seconds for two minutes, then one a minute: so a gap shows when nobody has read the events.
+    seconds for two minutes, then one a minute: so a gap shows when the events were not read.
     """
 
     type: Literal["issued"] = "issued"
@@ -220,8 +220,8 @@ class Issued(Shape):
 class Alarm(Shape):
     """The issuer's exchanges and those in the journals are not the same.
 
-    An exchange makes one alarm, or a `silent` one and later `explained` or `unexplained`.  Of one cause about a party,
-    ten in a minute are recorded, and the others are counted.
+    An exchange makes one alarm, or a `silent` one and later `explained` or `unexplained`.  Ten alarms a minute of one
+    cause about a party are recorded, and the others are counted.
     """
 
     type: Literal["alarm"] = "alarm"
@@ -230,7 +230,7 @@ class Alarm(Shape):
     `silent`: the journal has no later records either.  `unknown`: a journal has an exchange that the issuer did not
     make.  `explained`: the journal came late, and has it."""
     party: Id
-    """Who exchanged the token, as the issuer says, or as its own journal says if the issuer knows nothing of it."""
+    """The party that exchanged the token, as the issuer says; if the issuer does not know it, as its journal says."""
     token_id: Id
     at: Microseconds
     """When it was issued."""
@@ -240,7 +240,7 @@ class Alarm(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Shape):
-    """The audit log has records of this journal that it did not have, and the journal goes on behind them.
+    """The audit log has records that this journal did not have, and the journal continues after them.
 
     No program here writes it any more; journals and logs that have it stay valid.
     """
@@ -249,10 +249,10 @@ class Resumed(Shape):
     same: Annotated[int, Field(ge=0)]
     """Up to this record, the log has what the journal had."""
     foreign: Times
-    """So many records after that one, in the log, were not in the journal."""
+    """The number of records after that one that the log had and the journal did not."""
     cause: SafeText
     aside: Times | None = None
-    """So many of the journal's own records were set aside; their events follow again."""
+    """The number of the journal's own records that were set aside; their events follow again."""
     aside_sha256: Sha256 | None = None
     """Of the last one of these, whose chain names all of them."""
 

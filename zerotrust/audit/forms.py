@@ -24,10 +24,10 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Microseconds = Annotated[int, Field(ge=0)]
 """Of a time, since 1970-01-01 UTC, or of a duration."""
 Times = Annotated[int, Field(ge=1)]
-"""How often; what did not happen is not counted."""
+"""How often; it is never 0."""
 
 NAME = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-"""A name that a program chose: a scope has these characters (RFC 6749 section 3.3), and so have the others."""
+"""A name that a program chose, in the characters of a scope (RFC 6749 section 3.3)."""
 
 _TOKEN = re.compile(r"eyJ[\w.-]*")
 """A JWT: it begins with `{"` in base64."""
@@ -41,6 +41,6 @@ def as_name(text: str) -> str:
 def sanitize(text: str) -> Text:
     """Return text from outside in a form that is safe in a record: 200 characters of it, ASCII only, without tokens."""
     if text.isascii() and text.isprintable() and "\\" not in text and "eyJ" not in text:
-        return Text(text[:200])  # as almost all texts: what follows would change nothing else
+        return Text(text[:200])  # almost all texts: the rest would change nothing
     without = _TOKEN.sub("(a token)", text[:200])  # control: tokens-not-recorded
     return Text(without.encode("unicode_escape").decode())  # control: text-escaped

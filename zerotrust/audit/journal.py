@@ -21,20 +21,20 @@ MAX_RIDERS = 1_000
 """Events that may wait for a commit; beyond that, the oldest are lost.  Fewer calls than that are under way."""
 
 SLOW = 0.001
-"""Seconds that a commit may take for an event loop to make the next one: to hand it to a thread costs 0.03 ms."""
+"""Seconds that a commit may take if the event loop is to make the next one.  To hand one to a thread costs 0.03 ms."""
 
 PAUSE = 1.0
-"""Seconds for which a thread makes the commits after one that took longer."""
+"""Seconds for which a thread makes the commits after a slow one."""
 
 RIDE_WITHIN = 0.5
-"""Seconds after which waiting riders get a commit of their own, unless there was one; then they wait once more."""
+"""Seconds after which waiting riders get a commit of their own.  If there was another commit, they wait once more."""
 
 
 class Journal:
     """One party's journal, written by one process.
 
-    A commit is made where it costs least: while the disk is quick, by the event loop at the end of its turn, for all
-    records of that turn.  Otherwise a thread makes it, and the loop goes on meanwhile.
+    A commit is made where it costs least.  While the disk is quick, the event loop makes it at the end of its turn, for
+    all records of that turn.  Otherwise a thread makes it, and the loop goes on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,10 +49,10 @@ class Journal:
         self._writer.start()
 
     def append(self, event: bytes) -> asyncio.Future[Link]:
-        """Queue an event in canonical form.  The future is done when it is chained, in this order, and on the disk.
+        """Queue an event in canonical form.  The future is done when it is on the disk, chained in this order.
 
-        Its result is the record's number and hash.  It fails with `JournalError` if the record cannot be written: then
-        the chain has no gap, for the record was never part of it, and the next one is tried again.
+        Its result is the record's number and hash.  It fails with `JournalError` if the record cannot be written.  The
+        record is then no part of the chain, which has no gap, and the next one is tried.
         """
         done: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         if len(event) > MAX_EVENT:
@@ -118,7 +118,7 @@ class Journal:
             asyncio.get_running_loop().call_soon(self._commit_here)
 
     def _commit_here(self) -> None:
-        """Commit in the event loop, unless the thread does, or did when the journal was closed."""
+        """Commit in the event loop, unless the thread is committing, or has committed all."""
         self._soon = False
         if not self._committing.acquire(blocking=False):
             self._orders.put("commit")
@@ -144,7 +144,7 @@ class Journal:
                 loop.call_soon_threadsafe(settle)
 
     def _commit(self) -> tuple[asyncio.AbstractEventLoop | None, Callable[[], None]]:
-        """Commit all that waits.  Return how to settle the futures, and in which event loop."""
+        """Commit all that waits.  Return the event loop of the futures, and a function that settles them there."""
         asked = [self._asked.popleft() for _ in range(len(self._asked))]
         riders = [self._riders.popleft() for _ in range(len(self._riders))]
         futures = [done for _, done in asked]

@@ -1,4 +1,4 @@
-"""The audit log, as a party calls it to hand over its journal, and to have it proven that its records are there."""
+"""Calls the audit log: hands a party's journal over, and gets the proof that its records are there."""
 
 import base64
 import re
@@ -17,7 +17,7 @@ from zerotrust.tlog.proof import Proof, parse_proof
 
 PATH = "/journal"
 CHANGED = "journal_changed"
-"""The reason for which it takes nothing more of a journal: it has other records of it."""
+"""The reason for which the log takes nothing more of a journal: it has other records of it."""
 REPAIR = "Nothing more of it is delivered: docs/explain/failures.md says what to do"
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -29,26 +29,26 @@ class NotDelivered(ZeroTrustError):
     """The audit log does not take records now.  The text says why."""
 
     def __init__(self, why: str, after: float = 0.0) -> None:
-        """`after`: seconds that it asks to wait, if it does."""
+        """`after`: seconds that the log asks to wait; 0 if it does not ask."""
         super().__init__(why)
         self.after = after
 
 
 class InLog(NamedTuple):
-    """That a record is in the log, and that the log has grown out of what it was; nothing of it has been verified."""
+    """The proofs that a record is in the log, and that the log continues what it was; neither has been verified."""
 
     proof: Proof
     grown: tuple[bytes, ...]
     """The consistency proof (RFC 9162 section 2.1.4) from the size that the caller named."""
 
     def json(self) -> bytes:
-        """Return it as it travels."""
+        """Return it as it is sent."""
         grown = [base64.b64encode(one).decode() for one in self.grown]
         return orjson.dumps({"grown": grown, "proof": str(self.proof)})
 
 
 def parse_in_log(raw: bytes) -> InLog:
-    """Parse it as it travels.  Raises `ValueError`."""
+    """Parse what `InLog.json` returns.  Raises `ValueError`."""
     try:
         said = strict_object(raw)
         return InLog(parse_proof(said["proof"].encode()), tuple(map(decode_base64, said["grown"])))
@@ -63,7 +63,7 @@ class Ledger(Protocol):
         """Return where the log stands with the journal.  Raises `NotDelivered`."""
 
     async def take(self, lines: Sequence[bytes]) -> Link:
-        """Take further lines, and return where it stands when they are published.  Raises `NotDelivered`."""
+        """Take further lines, and return where the log stands when they are published.  Raises `NotDelivered`."""
 
     async def proof(self, number: int, since: int) -> InLog:
         """Return the proof of a record and of the growth since `since` leaves.  Raises `NotDelivered`, `ValueError`."""
@@ -80,7 +80,7 @@ class RemoteLedger:
         return await self._request(httpx.Request("GET", self._url))
 
     async def take(self, lines: Sequence[bytes]) -> Link:
-        """Send further lines, and return where it stands when they are published.  Raises `NotDelivered`."""
+        """Send further lines, and return where the log stands when they are published.  Raises `NotDelivered`."""
         body = b"".join(line + b"\n" for line in lines)
         headers = {"content-type": "application/jsonl"}
         return await self._request(httpx.Request("POST", self._url, content=body, headers=headers))
@@ -116,12 +116,12 @@ def _wait(answer: httpx.Response) -> float:
 
 
 async def fetch_policy(http: httpx.AsyncClient, registry: str) -> str:
-    """Return which log and witnesses to believe, as this registry says.  Raises `NotDelivered`, `ValueError`."""
+    """Return the policy of the log, as this registry publishes it.  Raises `NotDelivered`, `ValueError`."""
     return (await _get(http, f"{registry}/audit-policy", most=MAX_NOTE)).decode()
 
 
 async def _get(http: httpx.AsyncClient, url: str, most: int) -> bytes:
-    """Return what is there.  Raises `NotDelivered`, and `ValueError` for more than `most` bytes."""
+    """Return the content at this address.  Raises `NotDelivered`, and `ValueError` for more than `most` bytes."""
     try:
         status, answer = await ask(http, "GET", url, most=most)
     except httpx.HTTPError as error:

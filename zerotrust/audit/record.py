@@ -39,7 +39,7 @@ def next_link(link: Link, line: bytes) -> Link:
     if not record or int(record[2]) != link.records + 1:
         raise ChangedRecord(link.records + 1)
     if record[3].decode() != link.head:
-        raise ChangedRecord(max(link.records, 1))  # the one before is not that with the hash
+        raise ChangedRecord(max(link.records, 1))  # the record before is not the one that this line names
     return Link(link.records + 1, hash_of(line))
 
 
@@ -56,12 +56,12 @@ def last_link(link: Link, chain: Iterable[bytes]) -> Link:
 
 
 def link_of(line: bytes) -> Link:
-    """Return where the chain stands after a line that nobody compares with the one before.  Raises `ValueError`."""
+    """Return where the chain stands after a line, without a look at the one before.  Raises `ValueError`."""
     return Link(int(_match(line)[2]), hash_of(line))
 
 
 def link_before(line: bytes) -> Link:
-    """Return where the chain stood before a line, which nobody compares with the one before.  Raises `ValueError`."""
+    """Return where the chain stood before a line, as that line says.  Raises `ValueError`."""
     record = _match(line)
     return Link(int(record[2]) - 1, record[3].decode())
 

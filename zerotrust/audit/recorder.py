@@ -1,4 +1,4 @@
-"""The one way to write an event: adds the service, the time and the current request's trace, and journals it."""
+"""Writes an event, in the only way: adds the service, the time and the request's trace, and journals it."""
 
 import asyncio
 import time

@@ -1,6 +1,6 @@
 """The files of a journal: writes records in commits, each of which is on the disk or was never part of the chain.
 
-A segment that is full is closed, and a new one continues the chain: a start reads the newest alone.
+A full segment is closed, and a new one continues the chain, so that a start reads only the newest.
 """
 
 import errno
@@ -40,7 +40,7 @@ class Segments:
         try:
             self._first, self._link, self._end = _read_end(path, self._fd)
             os.ftruncate(self._fd, self._end)  # half a record at the end was never acknowledged
-            os.fdatasync(self._fd)  # for a process that ended before it did
+            os.fdatasync(self._fd)  # an earlier process may have ended before this step
             sync_folder(path.parent)
         except (ValueError, OSError) as error:
             _close(self._fd)
@@ -96,7 +96,7 @@ class Segments:
         _close(self._fd)
 
     def _rotate(self) -> None:
-        """Close the segment and begin another.  Where that fails, this one goes on, and the next commit tries again."""
+        """Close the segment and begin another.  If that fails, this one goes on, and the next commit tries again."""
         new, fd = self._path.with_name(f"{self._path.name}.new"), None
         try:
             new.unlink(missing_ok=True)
@@ -143,7 +143,7 @@ def _open_locked(path: Path) -> int:
 
 
 def _close(fd: int) -> None:
-    """Close a segment.  What that says is of no account: its records are on the disk, or were refused."""
+    """Close a segment.  An error is ignored: its records are on the disk, or were refused."""
     with suppress(OSError):
         os.close(fd)
 
@@ -153,7 +153,7 @@ def _link(path: Path, segment: Path) -> None:
     try:
         os.link(path, segment)
     except FileExistsError:
-        if not segment.samefile(path):  # otherwise of a try that failed later
+        if not segment.samefile(path):  # the same file: an earlier try failed later
             raise
 
 
@@ -164,7 +164,7 @@ def _read_end(path: Path, fd: int) -> tuple[int, Link, int]:
     """
     older = closed_segments(path)
     if older and os.path.samestat(older[-1].stat(), os.fstat(fd)):
-        older.pop().unlink()  # it was about to be closed
+        older.pop().unlink()  # an earlier process was about to close it
     before = link_at_end(older[-1]) if older else GENESIS
     complete = list(segment_lines(path))
     return before.records + 1, last_link(before, complete), sum(len(line) + 1 for line in complete)

@@ -22,7 +22,7 @@ class Tail:
     """The lines of one journal, in order, each once."""
 
     def __init__(self, path: Path, after: int) -> None:
-        """`after`: the number of the record before the first one to read, of which the first has number 1."""
+        """`after`: the number of the record before the first one to read; 0 to read all."""
         self._path, self._next = path, max(after, 0) + 1
         self._file: IO[bytes] | None = None
         self._held = b""
@@ -46,20 +46,19 @@ class Tail:
     async def lines(self, last: int) -> list[bytes]:
         """Return what `read` returns, read by a thread.
 
-        If the caller is cancelled, that thread ends first.  Cancelled once more, it leaves the thread, which may open a
-        file after `close`: that is closed when the thread has ended.
+        If the caller is cancelled, it waits for that thread.  If it is cancelled once more, it leaves the thread, which
+        may open a file after `close`; that file is closed when the thread ends.
         """
         reading = asyncio.get_running_loop().run_in_executor(None, self.read, last)
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
             reading.add_done_callback(lambda _: self.close())
-            reading.add_done_callback(asyncio.Future.exception)  # nobody else looks at it
+            reading.add_done_callback(asyncio.Future.exception)  # marks it as retrieved
             await asyncio.wait([reading])
             raise
 
     def close(self) -> None:
-        """Close the file."""
         if self._file:
             self._file.close()
             self._file = None
@@ -82,7 +81,7 @@ class Tail:
 
     def _segment(self) -> tuple[IO[bytes], int]:
         """Return the opened segment with the next record, and the number of its first one."""
-        newest = self._path.open("rb")  # before the others are listed: what is closed meanwhile is one of them
+        newest = self._path.open("rb")  # before the listing, which has it too if it is closed now
         older = closed_segments_before(self._path, newest)
         first = (link_at_end(older[-1]) if older else GENESIS).records + 1
         if self._next >= first:

@@ -1,4 +1,4 @@
-"""Reads a file as a whole, at a bounded cost: it blocks for nobody, and has a bounded length."""
+"""Reads a whole file of a bounded length, without waiting for a writer."""
 
 import errno
 import os

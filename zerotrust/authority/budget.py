@@ -1,4 +1,4 @@
-"""A budget that fills again with time: what one side may cost in a moment, and for as long as it likes."""
+"""A budget that fills again with time: it bounds the cost of one side at a moment, and in the long run."""
 
 import time
 from collections.abc import Callable
@@ -22,5 +22,5 @@ class Budget:
         return True
 
     def give_back(self, cost: float) -> None:
-        """Return what was taken, and not used."""
+        """Give back what was taken and not used."""
         self._left += cost

@@ -1,6 +1,6 @@
-"""What a witness signs (c2sp.org/tlog-witness): only a log that grew out of the one that it signed last.  Pure.
+"""Checks what a witness signs (c2sp.org/tlog-witness): only a log that continues the one that it signed last.  Pure.
 
-Whoever calls this persists the checkpoint before the cosignature leaves, in one step with reading the last one.
+The caller persists the checkpoint before it sends the cosignature, in one step with reading the last one.
 """
 
 import base64
@@ -35,7 +35,7 @@ class NotCosigned(InvalidLog):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A log asks for a cosignature; nothing of it has been verified."""
+    """A log's request for a cosignature; nothing in it has been verified."""
 
     old: int
     """The size that the witness signed last."""

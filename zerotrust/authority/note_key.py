@@ -1,4 +1,4 @@
-"""The key with which a log or a witness signs, in a file: it is the same for as long as the log lives.  Blocks.
+"""Keeps the key of a log or a witness in a file: it stays the same for as long as the log lives.  Blocks.
 
 A certificate of the trust domain lives two minutes, and SPIFFE has no long-lived key to hand out.
 """

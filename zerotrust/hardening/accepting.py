@@ -26,7 +26,7 @@ LONGEST_HELLO = 16 * 1024
 MOST_WAITING = 4096
 """Connections that the kernel queues until they are accepted, for a second at most; Linux's default limit."""
 SECONDS_WITHOUT_DESCRIPTORS = 0.1
-"""How long to wait after a failed `accept`, mostly for lack of a descriptor."""
+"""Seconds to wait after a failed `accept`: mostly, no descriptor was left."""
 
 Answer = Callable[[socket.socket], Coroutine[Any, Any, object]]
 """Takes over a connection whose ClientHello has come, and ends by itself.  An `OSError` is the peer's fault."""
@@ -43,14 +43,14 @@ def listen(host: str, port: int) -> socket.socket:
     """Listen on this address; `port` 0 takes any free port.  Raises `OSError` if the port is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=MOST_WAITING)
-    # For each connection that is accepted: otherwise the second packet of an answer waits 40 ms for the acknowledgement
-    # of the first, except with uvloop, which does the same.
+    # Accepted connections inherit this.  Without it, the second packet of an answer waits 40 ms for the acknowledgement
+    # of the first; uvloop sets it by itself.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
 class Accepting:
-    """Accepts TLS connections from the running event loop until it is closed.  Used by uvicorn as its server."""
+    """Accepts TLS connections from the running event loop until it is closed.  Uvicorn uses it as its server."""
 
     def __init__(self, listening: socket.socket, answer: Answer, *, most: int, patience: float) -> None:
         """`most`: connections that are answered at a time.  `patience`: seconds for the ClientHello to come."""
@@ -102,7 +102,7 @@ class Accepting:
     def _on_readable(self, connection: socket.socket) -> None:
         try:
             whole = _hello_is_whole(connection)
-        except OSError:  # it has ended, or sends something else: no other connection has to make room for it
+        except OSError:  # it has ended, or sends something else: no other connection makes room for it
             self._drop(connection)
             return
         if not whole:
@@ -132,7 +132,7 @@ class Accepting:
 
 
 def _hello_is_whole(connection: socket.socket) -> bool:
-    """Return whether the first TLS record has come (RFC 8446 section 5.1).  If not, do not wake until it has.
+    """Return whether the first TLS record has come (RFC 8446 section 5.1).  If not, wake us when it has.
 
     Raises `OSError` if the connection has ended, or begins with something other than a handshake.
     """

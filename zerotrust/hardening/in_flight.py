@@ -6,7 +6,7 @@ OF_A_PERSON = 10
 """Requests of one user, sent by the client that the user uses.  No person waits for more tasks at once."""
 
 OF_A_USER = 40
-"""Requests for one user, sent by one party: one for each task, and those of tasks that were cut off."""
+"""Requests for one user, sent by one party: one for each task, and those that remain of tasks that were cut off."""
 
 OF_A_PARTY = 100
 """Requests of one party, for any user; and requests of all clients without a certificate together.  A party keeps no

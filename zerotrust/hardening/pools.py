@@ -1,7 +1,7 @@
-"""Connections to other parties: mutual TLS, each party checked by name, none older than its certificates.
+"""Connects to other parties by mutual TLS, checks each party by name, and ends connections with their certificates.
 
-For httpx and httpx2 alike, which differ in name only.  TLS is that of the event loop, which is faster than theirs, and
-head and body of a request are sent in one record.
+It serves httpx and httpx2, which differ only in name.  It uses the TLS of the event loop, which is faster than theirs,
+and sends head and body of a request in one record.
 """
 
 import asyncio
@@ -25,17 +25,17 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import client_context, outside_context, trust
 
 REUSE_MARGIN = 2
-"""Seconds before the end of a connection's certificates from which no request is started on it in any case."""
+"""Seconds before the end of a connection's certificates from which on no request starts on it."""
 
 REUSED = 0.5
-"""Fraction of the lifetime that a connection's certificates have left when it is made, during which requests are
+"""Fraction of the lifetime that the certificates of a new connection have left, during which requests are
 started on it.  The last request has the rest to complete."""
 
 KEEP_ALIVE = 60
 """Seconds that an idle connection is kept: longer than a pause between calls, and less than the server's (75 s)."""
 
 MAX_CONNECTIONS = 100
-"""Connections to all other parties at once, for each certificate; a call waits for one of them."""
+"""Connections to all other parties at once, for each certificate; a further call waits for one of them."""
 
 MAX_HEAD = 8 * 1024
 """Bytes of an answer until its head is complete, including those of interim answers before it (1xx), which a peer could
@@ -49,7 +49,7 @@ _PARTIES = ""
 
 
 Context = Callable[[Any, Mapping[str, str]], ssl.SSLContext]
-"""Makes the TLS context for calls to these parties, with an SVID, or for a person with None."""
+"""Makes the TLS context for calls to these parties, with an SVID; with None, for a person."""
 
 
 class _RotatingPool:
@@ -90,7 +90,7 @@ class _RotatingPool:
         self._directory, self._svid, self._pools = directory, svid, self._new_pools(directory, svid)
 
     def _new_pools(self, directory: Directory, svid: Svid | None) -> dict[str, Any]:
-        """One for all parties, and one for each server outside."""
+        """Return a pool for all parties, and one for each outside server, by its origin."""
         context = self._context(svid, directory.parties)
         self._contexts.add(context)
         outside = {there: self._pool(outside_context(pin)) for there, pin in directory.outside.items()}
@@ -138,13 +138,13 @@ class _RotatingPool:
 
 
 class Connections(_RotatingPool, httpx.AsyncBaseTransport):
-    """For httpx."""
+    """The transport for httpx."""
 
     _library, _core = httpx, httpcore
 
 
 class MCPConnections(_RotatingPool, httpx2.AsyncBaseTransport):
-    """For httpx2, which the MCP SDK uses."""
+    """The transport for httpx2, which the MCP SDK uses."""
 
     _library, _core = httpx2, httpcore2
 
@@ -172,7 +172,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
 
         async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
             await self._flush(timeout)  # a read follows each request, so nothing stays unsent
-            if self._closed:  # meanwhile: a pool ends with its certificate, whatever is under way
+            if self._closed:  # a pool ends with its certificate, whatever is under way
                 raise core.ReadError("the connection is closed")
             if not self._left:
                 raise core.RemoteProtocolError("the head of the answer is too large")
@@ -183,7 +183,7 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             return data
 
         def head_has_come(self) -> None:
-            """From now on the body is read, which `limits/answers.py` bounds."""
+            """Stop bounding what is read: the body follows, which `limits/answers.py` bounds."""
             self._left = sys.maxsize
 
         async def _flush(self, seconds: float | None) -> None:
@@ -204,8 +204,8 @@ def _backend(core: Any, places: Callable[[], Mapping[str, Endpoint]]) -> Any:
             if tls := self._writer.get_extra_info("ssl_object"):
                 tls.unwatch()
             self._writer.transport.abort()  # a peer that does not close its end keeps nothing open here
-            # httpx's response refers to itself and to this stream, so both wait for the garbage collector, which comes
-            # seldom.  The 260 KiB of TLS buffers do not.
+            # httpx's response refers to itself and to this stream, so both wait for the garbage collector, which runs
+            # seldom.  The 260 KiB of TLS buffers need not wait.
             self._closed = True
             del self._reader, self._writer
 

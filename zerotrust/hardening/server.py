@@ -1,6 +1,6 @@
 """The HTTP server of every party: uvicorn, with a bound on everything that a caller can make it hold or wait for.
 
-The gate, which knows the sender, bounds the body; what comes before and after it is bounded here.
+The gate, which knows the sender, bounds the body; this module bounds everything before and after it.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from zerotrust.spiffe.tls import ExpiringTLS
 
 MAX_CONNECTIONS = 500
 """Connections of all callers without a certificate.  One more replaces a connection of the holder with the most: of a
-user, once the connection's user is known, and of an address before that.  The one that is replaced has been idle, or
+user, or of an address until the user is known.  The one that is replaced has been idle, or
 sending its request, for the longest time: a body that comes in slowly keeps no other caller out."""
 
 MAX_OF_A_PARTY = 128
-"""Connections of one party: as many as it may have requests under way, and some of its previous certificate, which take
+"""Connections of one party: one for each request that may be under way, and some of its last certificate, which take
 no new requests.  One more replaces one of the same party: parties, people and attestation do not compete."""
 
 MAX_HANDSHAKES = 512
@@ -68,7 +68,7 @@ class _Timer:
 
 @dataclass(slots=True)
 class _Holder:
-    """Who holds a connection: a party, an address, or the user whose requests come over it."""
+    """The holder of a connection: a party, an address, or the user whose requests come over it."""
 
     name: str
 
@@ -85,7 +85,7 @@ class Protocol(HttpToolsProtocol):
         self._tls: ExpiringTLS | None = transport.get_extra_info("ssl_object")
         peer = self._tls.watch(transport.abort) if self._tls else NO_PEER
         self._party, self._holder = peer.id, _Holder(peer.id or str(self.client and self.client[0]))
-        # Goes with every request.  What refers to this connection would refer to itself through it, and its 260 KiB
+        # It goes with every request.  If it referred to this connection, that would make a cycle, and the 260 KiB
         # would wait for the garbage collector.
         self.app_state = {**self.app_state, "peer": peer, "note_user": self._holder.note_user}
         self._end = self.loop.call_later(peer.until - LAST_CALL - time.time(), self.shutdown) if self._tls else None
@@ -112,7 +112,7 @@ class Protocol(HttpToolsProtocol):
         if self._tls:
             self._tls.unwatch()
         if self._end:
-            self._end.cancel()  # otherwise it would keep the connection in memory
+            self._end.cancel()  # the timer would keep the connection in memory
         super().connection_lost(exc)
 
     @property
@@ -213,7 +213,7 @@ def server(
 ) -> uvicorn.Server:
     """Return a server for one party's app.  Without TLS there is no peer, and a gate refuses every request.
 
-    `before_end` is awaited when it is asked to end, while it still serves.
+    The server awaits `before_end` when it is asked to end, and still serves then.
     """
     made = _Server(
         uvicorn.Config(

@@ -1,8 +1,8 @@
 """Gives every sender its turn in the event loop, so that one with very many requests does not delay others.
 
 A request runs in one pass of the event loop until it first awaits something, and all others wait for the end of that
-pass.  So few requests of one sender start in a pass; the others start in later ones, in the order in which they came.
-None is refused: a sender that sends faster waits longer for its answers.
+pass.  So only a few requests of one sender start in a pass; the others start in later ones, in the order in which they
+came.  None is refused: a sender that sends faster waits longer for its answers.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The issuer's endpoints, from its metadata (OpenID Connect Discovery 1.0, RFC 8414).
+"""Finds the issuer's endpoints in its metadata (OpenID Connect Discovery 1.0, RFC 8414).
 
 This document determines where keys are fetched and tokens are sent.  So it is accepted only if it is the issuer's own,
 and all endpoints are at the issuer's origin: assertions and users' tokens are sent nowhere else.
@@ -55,8 +55,8 @@ class Discovery:
     async def metadata(self, *needed: str) -> Metadata:
         """Return the metadata, with the endpoints of these names.
 
-        Raises `Denied`: `issuer_unavailable` if it returns none, `issuer_untrusted` if they are not its own,
-        or lack one.
+        Raises `Denied`: `issuer_unavailable` if the issuer returns none, `issuer_untrusted` if they are not its own or
+        lack an endpoint.
         """
         metadata = await self._fresh()
         try:
@@ -121,7 +121,7 @@ async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metada
 def check_document(document: bytes, issuer: str) -> Metadata:
     """Return the metadata of a document, which has to be this issuer's.  Raises `ValueError`.  Pure."""
     metadata = Metadata.model_validate(strict_object(document))
-    # Exactly: an issuer that could name another could impersonate it (RFC 8414 sections 3.3 and 6.2).
+    # The texts must be equal: an issuer that could name another could impersonate it (RFC 8414 sections 3.3 and 6.2).
     if metadata.issuer != issuer:  # control: metadata-issuer
         raise UntrustedMetadata(f"the issuer is {issuer} here, and {metadata.issuer} in its own metadata"[:200])
     origin = urlsplit(issuer)[:2]

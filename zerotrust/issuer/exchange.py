@@ -1,7 +1,7 @@
-"""Token exchange (RFC 8693): the caller's token for a narrower one for the next hop, with the chain of actors.
+"""Exchanges the caller's token for a narrower one for the next hop, with the chain of actors (RFC 8693).
 
 The authorization server decides; this module requests the token, caches it, and refuses a wrong one.  It catches our
-own mistakes.  Only the realm, not this module, limits a service that was compromised.
+own mistakes.  Only the realm limits a compromised service.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 MARGIN = 5
 """Seconds before its end from which a cached token is no longer used, because it has to outlast the call."""
 CAPACITY = 10_000
-"""Exchanged tokens that are cached, at about 2 KiB."""
+"""Exchanged tokens that are cached, about 2 KiB each."""
 
 Record = Callable[[Exchange], Awaitable[None]]
 
@@ -109,14 +109,14 @@ class Exchanger:
         self._clock = NonDecreasingClock(clock)
         self._tokens = Bounded[_Key, ExchangedToken](CAPACITY)
         self._flights = Bounded[_Key, asyncio.Task[ExchangedToken]](CAPACITY)
-        """The exchanges under way.  A task that is done would keep its request's context, with all its receipts."""
+        """The exchanges under way.  A finished one is dropped: it would keep its request's context and receipts."""
         self._revocations = revocations
 
     async def exchange(self, caller: Principal, wanted: TokenRequest, *, lasting: float = MARGIN) -> ExchangedToken:
         """Return a token of the same user for the audience, with exactly those scopes, and only in that department.
 
-        `lasting`: seconds that a cached token must have left, or it is exchanged anew.  One that ends with the caller's
-        is used to its last `MARGIN`, because no other lasts longer.
+        `lasting`: seconds that a cached token must have left to be used.  One that ends with the caller's token
+        is used until `MARGIN` before its end, because no other lasts longer.
         Raises `Denied`: revoked, peer revoked, revocation unknown, would widen, exchange refused, issuer or identity
         unavailable, issuer untrusted, journal unavailable.
         """
@@ -142,7 +142,7 @@ class Exchanger:
         return await asyncio.shield(flight)  # a caller that leaves must not cancel it for the others
 
     def _land(self, key: _Key, flight: asyncio.Task[ExchangedToken]) -> None:
-        if self._flights.get(key) is flight:  # otherwise there were too many, and it was forgotten
+        if self._flights.get(key) is flight:  # otherwise there were too many, and it was dropped
             del self._flights[key]
         if not flight.cancelled() and not flight.exception():
             self._tokens[key] = flight.result()
@@ -152,7 +152,7 @@ class Exchanger:
         try:
             async with asyncio.timeout(min(SECONDS, left)):
                 token = await self._ask(caller, wanted)
-            if not (status := self._revocations.of(caller)):  # revoked meanwhile: do not return a useless token
+            if not (status := self._revocations.of(caller)):  # revoked during the exchange: the token is useless
                 raise Denied(status.reason, status.detail)
         except (Denied, TimeoutError) as error:
             refusal = error if isinstance(error, Denied) else Denied(Reason.ISSUER_UNAVAILABLE, "no answer in time")

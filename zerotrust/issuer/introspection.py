@@ -1,7 +1,7 @@
-"""Introspection: tokens that are used for high-risk scopes are introspected on every call (RFC 7662).
+"""Introspects each token that is used for a high-risk scope, on every call (RFC 7662).
 
-The called party introspects with its own identity, because Keycloak answers only a token's audience.  Only `active` is
-read from the answer; the claims come from the signed token.
+The called party introspects with its own identity, because Keycloak answers only a token's audience.  It reads only
+`active` from the answer; the claims come from the signed token.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The issuer's signing keys: fetched, cached, and fetched again for an unknown key, at a bounded rate."""
+"""Fetches and caches the issuer's signing keys, and fetches them again for an unknown key, at a bounded rate."""
 
 import asyncio
 import json
@@ -82,7 +82,7 @@ class SigningKeys:
 
 
 def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
-    """Return the keys of a JWK set that may sign access tokens.  Raises `ValueError` if one is unusable, or none."""
+    """Return the keys of a JWK set that may sign access tokens.  Raises `ValueError` for none, or an unusable one."""
     try:
         entries = [entry for entry in document["keys"] if _signs(entry)]
         keys = {str(entry["kid"]): jwt.PyJWK(entry, ALGORITHM).key for entry in entries}
@@ -99,7 +99,7 @@ def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:
 def _signs(entry: Any) -> bool:
     """Return whether a key is for verifying access tokens.
 
-    What may be absent says nothing against it (RFC 7517 sections 4.2 to 4.4).
+    Optional members may be absent (RFC 7517 sections 4.2 to 4.4).
     """
     implied = ALGORITHM if entry["kty"] == "RSA" else None
     return (

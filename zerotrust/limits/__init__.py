@@ -1,1 +1,1 @@
-"""Bounds on what a caller, or an answer, can cost."""
+"""Bounds the cost of a caller, of an answer, and of a file."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import httpx
 
 MAX_ANSWER = 1 << 20
-"""Bytes of an answer: the longest document fits, which MCP sends twice."""
+"""Bytes of an answer, with room for the longest document, which MCP sends twice."""
 SECONDS = 10
 """Seconds that one answer may take, from the request to its last byte."""
 REPORTING_MARGIN = 1
@@ -19,7 +19,7 @@ MAX_ELEMENTS = 2_000
 """Elements of an answer's JSON (`strict_json.py`).  An SDK takes up to 10 microseconds for each, and more if there are
 more.  Answers here have a few hundred."""
 FEW_PIECES, SMALL_PIECE = 64, 256
-"""Pieces (reads, or chunks of RFC 9112 section 7.1) that an answer may come in: so many, and one for every so many
+"""Pieces (reads, or chunks of RFC 9112 section 7.1) that an answer may come in: `FEW_PIECES`, and one for every so many
 bytes.  Each costs some 20 microseconds, however small it is."""
 PLAIN = {"accept-encoding": "identity"}
 """Headers that ask for no compression: a compressed answer may expand a thousandfold."""
@@ -34,8 +34,8 @@ class _Answer(Protocol):
 async def read(answer: _Answer, most: int = MAX_ANSWER) -> bytes:
     """Return the body.
 
-    Raises `ValueError` if it has more than `most` bytes, or many pieces for its bytes, or is a stream of events
-    (WHATWG HTML section 9.2) or compressed, unasked.
+    Raises `ValueError` if it has more than `most` bytes, or many pieces for its bytes.  Also raises it for a compressed
+    body or a stream of events (WHATWG HTML section 9.2), which were not asked for.
     """
     if "content-encoding" in answer.headers:  # control: answer-uncompressed
         raise ValueError("the answer is compressed")

@@ -1,4 +1,4 @@
-"""Bounds what a party remembers, in entries, and what it tells, in characters."""
+"""Bounds the entries that a party keeps, and the characters of a text that it passes on."""
 
 from collections import OrderedDict
 from typing import TypeVar
@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class Bounded(OrderedDict[K, V]):
-    """A map of at most `most` entries: for a new one, the oldest is forgotten."""
+    """A map of at most `most` entries: a new one replaces the oldest."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -22,5 +22,5 @@ class Bounded(OrderedDict[K, V]):
 
 
 def cut(text: str, longest: int) -> str:
-    """Return a text with so many characters at most, and a sign where it was cut."""
+    """Return at most `longest` characters of a text, and a sign where it was cut."""
     return text if len(text) <= longest else f"{text[:longest]}…"

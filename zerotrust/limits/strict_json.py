@@ -20,7 +20,7 @@ its value.  Bodies here have a few dozen; a long conversation with a model has s
 
 
 class NotAnObject(ZeroTrustError, ValueError):
-    """The text is JSON, and no object."""
+    """The text is JSON, but no object."""
 
 
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -30,7 +30,7 @@ def strict_object(text: bytes, *, most: int | None = MAX_ELEMENTS) -> dict[str, 
     """Parse a JSON object: UTF-8, unique names, and only numbers and strings that all parsers read alike.
 
     `most`: the elements it may have; None only for a text whose signer is trusted.  Raises `ValueError` for any other
-    text; if it is nested too deep or has too many elements, before any of it is parsed.
+    text, and before it parses a text that is nested too deep or has too many elements.
     """
     check_size(text, most)  # control: json-size
     found = _DECODER.decode(text.decode())
@@ -51,7 +51,7 @@ def check_size(text: bytes, most: int | None) -> None:
         raise ValueError("not UTF-8")
     opened, closed = text.count(b"{") + text.count(b"["), text.count(b"}") + text.count(b"]")
     if closed <= opened <= MAX_DEPTH and (most is None or opened + text.count(b",") + text.count(b":") <= most):
-        return  # as most texts: they would not be too many if all of them were outside strings
+        return  # most texts end here: even if all were outside strings, they would not be too many
     unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"")  # each quote that is left begins or ends a string
     if most is not None and unescaped.count(b'"') > 2 * most:  # each string is an element, or the name of one
         raise ValueError("too many elements")
@@ -61,7 +61,7 @@ def check_size(text: bytes, most: int | None) -> None:
     depth = 0
     for bracket in outside.translate(None, _ALL_BUT_BRACKETS):
         depth += 1 if bracket in b"{[" else -1
-        if not 0 <= depth <= MAX_DEPTH:  # so this loop ends early, too, where brackets are closed without end
+        if not 0 <= depth <= MAX_DEPTH:  # below 0, too, so that the loop ends early at many closing brackets
             raise ValueError("nested too deep")
 
 

@@ -1,4 +1,4 @@
-"""Calls an agent (A2A 1.0, JSON-RPC), with the official SDK, once its card was checked.  `a2a.py` is the other side."""
+"""Checks an agent's card, then calls the agent (A2A 1.0, JSON-RPC) with the SDK.  `a2a.py` is the other side."""
 
 import httpx
 from a2a.client import A2AClientError, ClientConfig, ClientFactory
@@ -21,7 +21,7 @@ MAX_CARD = 64 * 1024
 """Bytes of an agent's card."""
 LONGEST_ANSWER = 160 * 1024
 """Bytes of an agent's answer as JSON, with its account.  A task's answer has those of two agents and the last text once
-more.  As much again is for the receipts (`MAX_VALUE`): without room for them, step 10 could not decide."""
+more.  As much again is for the receipts (`MAX_VALUE`), which step 10 of a verification, completeness, needs."""
 TOO_LONG = f"answered with more than {LONGEST_ANSWER:,} bytes"
 
 
@@ -60,7 +60,7 @@ async def ask_agent(
 
     `model`: the model that the agent is to ask for; it is the member `model` of the message's metadata.
     Raises `Denied` if the card is not as approved, and `PeerError`: with the agent's account if it did not finish, and
-    `unclear` if there is no account.
+    `unclear` if the call may have taken effect.
     """
     await check_agent(service, name)  # control: peer-card-checked
     config = ClientConfig(streaming=False, httpx_client=service.egress.http)

@@ -1,1 +1,1 @@
-"""Signed receipts: each party says what it did for a request.  Who verifies them is in `evidence`."""
+"""Signed receipts, in which each party says what it did for a request.  `evidence` verifies them."""

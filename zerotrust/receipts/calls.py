@@ -1,7 +1,7 @@
-"""What the request being handled has asked of others so far, for its receipt.
+"""Notes the calls that the current request has made to other parties so far, for its receipt.
 
-The gate begins it, `service.py` notes each token that was asked for, and `transport/egress.py` each call.  Where no
-gate has begun it, nothing is noted.
+The gate begins the notes, `service.py` adds each token that was asked for, and `transport/egress.py` each call.
+Without a gate, nothing is noted.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class OneCall:
         self._request = hashlib.sha256(content).hexdigest()
         self._answer: str | None = None
         self.receipts: tuple[str, ...] = ()
-        """Those that came with its answer: that of the party that was called first."""
+        """The receipts that came with its answer; the first is that of the called party."""
         self._reason = NO_ANSWER
 
     def note_reason(self, reason: str) -> None:
@@ -63,7 +63,7 @@ class OneCall:
         return left
 
     def drop(self) -> int:
-        """Leave its receipts out, because there is no room; return how much they were."""
+        """Leave its receipts out, because there is no room; return their size."""
         size, self.receipts = self.size, ()
         self.note_reason(NO_ROOM)
         return size
@@ -87,7 +87,7 @@ class OneCall:
 
 @dataclass(slots=True)
 class _Share:
-    """What one party has sent, as far as it is not left out."""
+    """The receipts of one party that are not left out."""
 
     calls: list["OneCall"] = field(default_factory=list)
     """In the order in which they were made."""
@@ -96,14 +96,14 @@ class _Share:
 
     @property
     def usage(self) -> float:
-        """How much of the room it takes up, by bytes or by number."""
+        """The fraction of the room that it takes up, by bytes or by number."""
         return max(self.size / MOST, self.many / MAX_RECEIPTS)
 
 
 class ReceiptBudget:
-    """Which receipts of others have room in an answer: of each party at least its share, whatever the others send.
+    """Chooses the receipts of others for an answer: of each party at least its share, whatever others send.
 
-    Nothing is summed up anew for each answer: a request may have made 256 calls.
+    It keeps running sums, because a request may make 256 calls.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class ReceiptBudget:
     def take(self, call: "OneCall") -> None:
         """Take in the receipts of one more call, each call once.
 
-        If there is no room for all, the latest of the party that sent the most are left out, until there is.
+        While there is no room for all, it leaves out the latest of the party that sent the most.
         """
         if not call.receipts:
             return
@@ -132,12 +132,12 @@ class ReceiptBudget:
 
 
 class Calls(Shielding):
-    """Of one request.  What is under way is an exchange, which is noted when it ends."""
+    """The calls of one request.  Exchanges run to their end, and are then noted."""
 
     def __init__(self) -> None:
         super().__init__()
         self.refusal: Denied | None = None
-        """Why the request itself was refused, if it was."""
+        """The refusal of the request itself, if it was refused."""
         self.denied: ReasonCode | None = None
         """Why a resource was denied, if one was."""
         self.whole = True
@@ -160,12 +160,12 @@ class Calls(Shielding):
 
     @property
     def brief(self) -> bool:
-        """Whether the receipt fits into a header: nobody was asked, and nothing but one resource was looked at."""
+        """Whether the receipt fits into a header: no party was called, and at most one resource was looked at."""
         return self.whole and not self._calls and not self._exchanges and len(self._resources) <= 1
 
     @property
     def received_receipts(self) -> list[str]:
-        """The receipts that came with answers, as far as there is room; one that came twice is named for both calls."""
+        """The receipts that came with answers, as far as there is room; a receipt that came twice is there once."""
         return [*dict.fromkeys(receipt for call in self._calls for receipt in call.receipts)]
 
     def note_resource(self, resource: Text, denied: ReasonCode | None) -> None:
@@ -195,6 +195,6 @@ class Calls(Shielding):
 
 
 def current_calls() -> Calls | None:
-    """Return what the request being handled has asked of others; None where no gate has begun to note it."""
+    """Return the notes of the current request; None if no gate has begun any."""
     request = REQUEST.get(None)
     return request.calls if request and isinstance(request.calls, Calls) else None

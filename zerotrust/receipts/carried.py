@@ -1,4 +1,4 @@
-"""Receipts in the content of an answer: one string among its members, which the digests leave out.  Pure.
+"""Puts receipts into an answer and takes them out: one string among its members, which the digests leave out.  Pure.
 
 The string has the receipt of the party that answers, and then those that it received, joined by `~`.  An app puts the
 member there empty, and the gate fills it.  Everything is done on bytes: no reader has to write JSON as its sender did.
@@ -19,7 +19,7 @@ META = "zerotrust/receipts"
 MEMBER = "receipts"
 """Its name in any other JSON object."""
 HEADER = "zerotrust-receipt"
-"""The header for the one receipt of a refusal that was sent before anybody else was asked."""
+"""The header for the one receipt of a refusal that was sent before any other party was called."""
 MAX_RECEIPTS = 256
 """Receipts in one answer: those of two agents' tasks with as many calls as an agent may make (`agent_loop.py`)."""
 MAX_VALUE = 512 * 1024
@@ -29,18 +29,18 @@ MAX_OWN = 128 * 1024
 """Bytes of these that the receipt of the party itself may take: it names each of its calls, in 400 bytes."""
 
 _OPENINGS = tuple(f'"{name}":"'.encode() for name in (EXTENSION, META, MEMBER))
-"""Without white space, so that there is one spelling.  Within a string of JSON its quotation marks are escaped."""
+"""The only spelling, without white space.  No string has one inside, because its quotes are escaped."""
 _NAMED = re.compile(rb'"receipt":"([0-9a-f]{64})"')
-"""How a receipt names another one, in canonical form."""
+"""The form in which a receipt names another one."""
 _BYTES = (string.ascii_letters + string.digits + "-_.").encode()
-"""Those of a receipt."""
+"""The bytes of a receipt."""
 
 
 class Carried(NamedTuple):
     """An answer whose receipts were taken out."""
 
     content: bytes
-    """With the value emptied: what the digests are of."""
+    """The content with the value emptied, of which digests are made."""
     at: int
     """Where the value was."""
     receipts: tuple[str, ...]
@@ -63,14 +63,14 @@ def parse_answer(content: bytes) -> Carried | None:
 
 
 def parse_header(value: str | None) -> tuple[str, ...]:
-    """Return the receipt in a header's value; none unless it has the form of one."""
+    """Return the receipt in a header's value; empty unless it has the form of one."""
     # control: header-holds-one-receipt
     fits = value and len(value) <= MAX_OWN and not value.encode().translate(None, _BYTES) and _is_jws(value)
     return (value,) if value and fits else ()
 
 
 def keep_named(receipts: Sequence[str]) -> tuple[str, ...]:
-    """Return the first receipt, and those that one before them names: what nobody names is not passed on."""
+    """Return the first receipt, and each other one that a receipt before it names."""
     known, found = set[bytes](), list[str]()
     for receipt in receipts:
         if found and hashlib.sha256(receipt.encode()).hexdigest().encode() not in known:  # control: receipts-named

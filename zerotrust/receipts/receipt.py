@@ -1,8 +1,8 @@
-"""A receipt: what one party says of one request that it answered, and the bytes of that.  Pure.
+"""The form of a receipt: the statement of one party about one request that it answered.  Pure.
 
-The payload of a JWS (`spiffe/statement.py`), whose certificate alone says who signed it.  It is canonical JSON
-(RFC 8785), and a member that does not apply is left out.  A digest is a SHA-256 in hexadecimal, as in a record of a
-journal, so that both can be compared as they are.  `docs/reference/receipts.md` explains every field.
+It is the payload of a JWS (`spiffe/statement.py`), whose certificate alone names the signer.  It is canonical JSON (RFC
+8785), and a member that does not apply is left out.  A digest is a SHA-256 in hexadecimal, as in a record of a journal,
+so that both can be compared as they are.  `docs/reference/receipts.md` explains every field.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from zerotrust.audit.forms import Id, SafeText, Sha256, SpiffeId
 from zerotrust.limits.strict_json import EXACT
 
 KIND = "receipt+jwt"
-"""The type in the header of a receipt: nothing else that is signed here has it (RFC 8725 section 3.11)."""
+"""The type in the header of a receipt: no other statement has it (RFC 8725 section 3.11)."""
 MAX_CALLS = 256
 """Calls and exchanges in one receipt.  An agent makes some 80 calls for a task at most (`agent_loop.py`)."""
 MAX_RESOURCES = 256
 """Resources in one receipt."""
 MAX_SECONDS = 253_402_300_799
-"""The last second of the year 9999: no date of Python, and none of a certificate (RFC 5280), is later."""
+"""The last second of the year 9999, which is the last of Python's dates and of a certificate (RFC 5280)."""
 
 NOT_CALLED, NOT_SENT, NO_ANSWER, OUTSIDE, NONE, NO_ROOM = (
     "not_called",  # the token was not used
@@ -69,12 +69,12 @@ class Asked(Shape):
     receipt: Sha256 | None = None
     """Of the receipt that came with the answer."""
     reason: Code | None = None
-    """Why there is no receipt; in place of `receipt`."""
+    """Why there is no receipt; it replaces `receipt`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded(Shape):
-    """Where the signer's journal has the admission of the call."""
+    """The record of the call's admission in the signer's journal."""
 
     n: Annotated[int, Field(ge=1, le=EXACT)]
     sha256: Sha256
@@ -82,7 +82,7 @@ class Recorded(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt(Shape):
-    """What one party says of one request."""
+    """The statement of one party about one request."""
 
     id: CallId
     txn: Id
@@ -106,7 +106,7 @@ class Receipt(Shape):
     """Those that the policies were asked about, as `kind name`."""
     policy: str
     code: Sha256 | None = None
-    """Of the approved code of the signer, as its attestation has measured it."""
+    """Of the approved code of the signer."""
     calls: Annotated[tuple[Asked, ...], Field(max_length=MAX_CALLS)]
     journal: Recorded | None = None
 

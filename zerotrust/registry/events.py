@@ -1,4 +1,4 @@
-"""The payloads of the registry's feed: how they are written and read (`docs/reference/feed.md`).
+"""Writes and reads the payloads of the registry's feed (`docs/reference/feed.md`).
 
 Revocations are security event tokens (RFC 8417).  A single change has an event type of CAEP, RISC or OAuth; all others
 have types of our own, under the trust domain's name.  This is not an SSF stream: `feed.py` defines the delivery, not
@@ -33,7 +33,7 @@ def document(issuer: str, number: int, version: Document) -> bytes:
 
 
 def one_change(issuer: str, number: int, subject: Revocable, cause: str | None) -> bytes:
-    """Return the payload of one change: a subject was revoked, or without a cause reinstated."""
+    """Return the payload of one change: a subject was revoked; or reinstated, if there is no cause."""
     kind, name = subject
     event = {"cause": cause} if cause else {}
     sub_id = {"format": "opaque", "id": f"{kind} {name}"}
@@ -41,7 +41,7 @@ def one_change(issuer: str, number: int, subject: Revocable, cause: str | None) 
 
 
 def all_changes(issuer: str, number: int, changes: Sequence[tuple[Revocable, str | None]]) -> bytes:
-    """Return the payload of several changes: `number` is that of the first, and each further one has the next."""
+    """Return the payload of several changes.  `number` is that of the first; each further one has the next number."""
     if len(changes) == 1:
         return one_change(issuer, number, *changes[0])
     event = {"changes": [[*subject, cause] for subject, cause in changes]}
@@ -74,7 +74,7 @@ def _own_type(audience: str, name: str) -> str:
 
 
 def _line(issuer: str, **claims: Any) -> bytes:
-    """`iat` has fractions of a second (RFC 7519 section 2), because the delay of a heartbeat counts."""
+    """Return a payload.  `iat` has fractions (RFC 7519 section 2), because the delay of a heartbeat counts."""
     envelope = {"iss": issuer, "aud": audience(issuer), "iat": time.time(), "jti": secrets.token_hex(8)}
     return orjson.dumps(envelope | claims)
 

@@ -3,8 +3,8 @@
 Each line is signed, and numbered within its topic.  After any error the feed is opened again, and begins with the whole
 of every topic.  Until all of that has been received, nothing is fresh, and so nothing is allowed.
 
-The policies in it are the policy authority's: signed by it, and verified here.  While that authority is
-suspended, there may be none: nothing is allowed then, but whoever follows the feed does not wait for an operator.
+The policy authority signs the policies in it, and this module verifies them.  While that authority is suspended, there
+may be none.  Then nothing is allowed, but a party that starts does not wait for an operator.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ MOST_OF_A_REFUSAL = 4096
 """Bytes of an answer that is no feed: it has to hold a reason code."""
 
 Use = Callable[[RegistrySnapshot, Bundle | None], None]
-"""Replaces the versions in use, both at once; None: there are no policies."""
+"""Replaces both versions in use at once; None means that there are no policies."""
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class RegistryFeed:
     ) -> None:
         """`party` is the registry's name; `http` connects to the registry only; `identity` returns the current SVID.
 
-        `own`: at the policy authority, its own policies; whatever the registry sends of them is not for it.
+        `own`: at the policy authority, its own policies, which it uses instead of those that the registry sends.
         """
         self._url, self._party, self._http, self._identity = f"{address}{PATH}", party, http, identity
         self.revocations, self._own = revocations, own
@@ -88,7 +88,7 @@ class RegistryFeed:
 
     @property
     def policy(self) -> Bundle:
-        """The version of the policies that is in use, and until when: each new signature of it puts that off."""
+        """The version of the policies in use, and when its life ends: each new signature puts that off."""
         policy = self.policies
         assert policy  # noqa: S101 - for those who know that there is one
         return policy
@@ -101,7 +101,7 @@ class RegistryFeed:
     async def running(self) -> AsyncIterator[None]:
         """Wait, without a limit, until everything has been received once; then follow it for a block.
 
-        For policies, only while they can come: none do while their authority is suspended.
+        It does not wait for policies while their authority is suspended, because none come then.
         """
         following = asyncio.create_task(self._follow())
         try:
@@ -117,7 +117,7 @@ class RegistryFeed:
             level = logging.WARNING
             try:
                 await self._listen()
-                # It ends with the certificates of its connection, which is no news.
+                # It ends with the certificates of its connection, which needs no log line.
                 why = "" if loop.time() >= next_try else "the feed has ended at once"
             except FeedRefused as refusal:
                 why = str(refusal)
@@ -129,12 +129,12 @@ class RegistryFeed:
             if why and (why, level) != logged:
                 log.log(level, "nothing new from %s: %s", self._url, why)
             logged = why, level
-            # Where it has lasted that long, at once: a revocation just then must not be delayed.
+            # If it has lasted that long, there is no pause: a revocation just then must not be delayed.
             await asyncio.sleep(next_try - loop.time())
 
     def _level_of_absence(self) -> int:
-        """Return how loudly to say that the registry is away: not at all while what is known is fresh."""
-        if not self._complete.is_set():  # one starts before the other
+        """Return the level at which to log that the registry is away: DEBUG while what is known is fresh."""
+        if not self._complete.is_set():  # a party may start before the registry
             return logging.INFO
         return logging.DEBUG if self.revocations.fresh else logging.WARNING
 
@@ -154,11 +154,11 @@ class RegistryFeed:
                 await asyncio.sleep(0)  # let other tasks run, also if the next line is here already
 
     def _refusal(self, status: int, reason: str) -> str:
-        """Return a sentence for the log, with what helps if it is known."""
+        """Return a sentence for the log, with the commands that help if they are known."""
         own = self._identity().id
         name = own.removeprefix(f"{audience(own)}/")
         said = f"{self._party} refuses {name}: {reason or f'status {status}'}"
-        if reason == Reason.REVOKED:  # a party without a token can be revoked by itself alone
+        if reason == Reason.REVOKED:  # without a token, only the party itself can be revoked
             said += f", it is suspended; `zt party show {name}` says why, `zt party reinstate {name}` ends it"
         return said
 
@@ -177,7 +177,7 @@ class RegistryFeed:
             self._topics[kind].take(claims)
 
     def _confirm(self, numbers: dict[str, int], oldest: float) -> None:
-        """Use what was received, if it is all up to these numbers: only then do the topics match each other."""
+        """Use what was received, if its numbers are these: only then do the topics match each other."""
         announced = {kind for kind in self._topics if kind is not POLICY or POLICY.name in numbers}
         here = {kind.name: self._topics[kind].number for kind in announced}
         if numbers != here:  # control: topics-as-announced
@@ -192,7 +192,7 @@ class RegistryFeed:
             self._complete.set()
 
     def _policies(self, registry: RegistrySnapshot, *, announced: bool) -> Bundle | None:
-        """Return the policies to use.  Without word of them from the registry, those in use, until their life ends."""
+        """Return the policies to use.  If the registry announces none, they are those in use, until their life ends."""
         if self._own:
             return self._own()
         before = self._in_use[1] if self._in_use else None
@@ -210,7 +210,7 @@ class RegistryFeed:
         return policy
 
     def _policy_suspended(self, registry: RegistrySnapshot) -> bool:
-        """Return whether the policy authority is suspended, and say so: nobody else would say why nothing works."""
+        """Return whether the policy authority is suspended, and log it: no other line says why all is refused."""
         party = registry.registry.authorities.policy
         if not self.revocations.is_suspended(registry.registry.id(party)):
             return False
@@ -218,7 +218,7 @@ class RegistryFeed:
         return True
 
     def _take_up(self, registry: RegistrySnapshot, policy: Bundle | None) -> None:
-        """Use what differs from what is in use.
+        """Use the versions that differ from those in use.
 
         A feed that was opened again sends the same versions again, and a bundle that was signed again has the same
         content: connections and caches can stay.

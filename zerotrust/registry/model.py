@@ -1,4 +1,4 @@
-"""The registry's model, `registry.yaml`: the parties, the scopes that they may hold, and the calls that are allowed.
+"""Reads the registry, `registry.yaml`: the parties, the scopes that they may hold, and the calls that are allowed.
 
 An invalid file is refused as a whole, with file, key and reason.
 """
@@ -34,8 +34,7 @@ class Entry(BaseModel):
 class Scope(Entry):
     """A permission at one kind of API.
 
-    If it is of `high_risk`, tokens are introspected each time that it is used, and only a party with a SPIFFE ID may
-    use it.
+    If it is of `high_risk`, each use of it introspects the token, and only a party with a SPIFFE ID may use it.
     """
 
     served_by: list[Name] = Field(min_length=1)
@@ -45,7 +44,7 @@ class Scope(Entry):
 
 
 class Party(Entry):
-    """A party.  How it is named, whether it starts chains and which client it is at Keycloak are independent facts."""
+    """A party.  Its kind of name, whether it starts chains, and its client at Keycloak are independent."""
 
     id: Literal["spiffe", "client"]
     """How it is named.  With a SPIFFE ID, its tokens work only over a certificate with that ID (`azp` is the peer).
@@ -108,7 +107,7 @@ class Freshness(Entry):
     keys: Annotated[int, Field(ge=1, le=300)]
     """Of the issuer's signing keys."""
     keys_cooldown: PositiveInt
-    """Between two requests for them because a token names an unknown one."""
+    """Between two requests for them, when tokens name unknown ones."""
     svid: Annotated[int, Field(ge=1, le=LONGEST_JWT_SVID)]
     """The lifetime of a JWT-SVID."""
     x509_svid: Annotated[int, Field(ge=4, le=LONGEST_X509_SVID)]
@@ -134,7 +133,7 @@ class Registry(Entry):
     """The entries of the file; they must be consistent."""
 
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
-    """Of all SPIFFE IDs, and the end of the DNS names in certificates."""
+    """The trust domain of all SPIFFE IDs, and the end of the DNS names in certificates."""
     realm: Annotated[str, Field(pattern=r"^[a-z]+$")]
     """The realm at Keycloak."""
     authorities: Authorities
@@ -174,7 +173,7 @@ class Registry(Entry):
 
     @property
     def without_certificate(self) -> frozenset[str]:
-        """The parties that are named by a client ID, and so present their tokens without a certificate."""
+        """The parties with a client ID, which therefore present their tokens without a certificate."""
         return frozenset(name for name, party in self.parties.items() if party.id == "client")
 
     @property
@@ -231,7 +230,7 @@ class Registry(Entry):
         return found
 
     def takes_tokens(self, name: str) -> bool:
-        """Return whether tokens are issued for it: it is a resource server, of ours or outside."""
+        """Return whether tokens are issued for it: it is a resource server, a party or outside."""
         server = self.outside.get(name)
         return self.serves(name) or (server is not None and server.takes_tokens)
 

@@ -1,4 +1,4 @@
-"""Policy bundles: one version of the policies, signed by the policy authority for as long as its certificate lives.
+"""Signs and verifies policy bundles: versions of the policies that live as long as their signer's certificate.
 
 A bundle is a statement (`spiffe/statement.py`).  The registry passes it on unread, and each service verifies the policy
 authority's signature itself.  So the registry can withhold policies, but can neither write nor alter any.
@@ -17,7 +17,7 @@ from zerotrust.spiffe.svid import Svid
 
 
 def party_entities(registry: Registry) -> list[dict[str, Any]]:
-    """Return the parties as Cedar entities: what each delegates, whom it may call, what it serves."""
+    """Return the parties as Cedar entities: the scopes of each, and the parties that it may call."""
 
     def reference(name: str) -> dict[str, str]:
         return {"type": "Party", "id": registry.id(name)}
@@ -37,17 +37,17 @@ def party_entities(registry: Registry) -> list[dict[str, Any]]:
 
 
 TYPE = "policy-bundle+jwt"
-"""The `typ` in its header (RFC 8725 section 3.11), so that no other statement passes as a bundle."""
+"""The `typ` in a bundle's header (RFC 8725 section 3.11), so that no other statement passes as a bundle."""
 MAX_BUNDLE = 1_100_000
 """Characters of a bundle: the longest policies and schema, escaped and in base64, and the certificates."""
 MAX_VERSION = 999_999_999
-"""The last version: with one a second, it would come into force in 31 years."""
+"""The last version; at one a second, it comes in 31 years."""
 MAX_STEP = 1_000
-"""How far a version may be above the one before: numbers are skipped only where versions were put aside."""
+"""The largest step from one version to the next: numbers are skipped only if versions were put aside."""
 
 
 class SignedPolicy(Document):
-    """A bundle as the feed sends it: as it was signed."""
+    """A bundle as the feed sends it."""
 
     bundle: Annotated[str, Field(max_length=MAX_BUNDLE)]
 
@@ -69,7 +69,7 @@ class Bundle:
 
     @property
     def content(self) -> tuple[int, PolicyDocument]:
-        """What it says: of two bundles with the same content, the newer one only lives longer."""
+        """The version and the policies.  Of two bundles with the same content, the newer one only lives longer."""
         return self.version, self.document
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zerotrust.registry.model import Approved, Digest, Entry, Name, Pin, Registry, dns_name
 
 MAX_POLICY = 64 * 1024
-"""Characters of policies, or of their schema.  A party checks and parses them without a pause."""
+"""Characters of policies, or of their schema.  A party checks and parses them in one pass of its event loop."""
 
 Endpoint = tuple[str, int]
 """A host, by name or address, and a port."""
@@ -57,7 +57,7 @@ class PolicyDocument(Document):
 
 
 class OutsideServer(Entry):
-    """Where an outside server is, and who it is there."""
+    """Where an outside server is, and the key that identifies it."""
 
     origin: str
     spki_sha256: Pin
@@ -73,7 +73,7 @@ class RegistrySnapshot(Document):
     places: dict[Name, str] = {}
     """Where a party listens, `https://host:port`, if its name does not resolve to that: only to connect to."""
     outside: dict[Name, OutsideServer] = {}
-    """The outside servers whose keys are known; nobody connects to any other."""
+    """The outside servers whose keys are known; no party connects to any other."""
     approved: dict[Name, Approved]
     read_from: dict[str, Digest] = {}
     """The SHA-256 of each file that this was read from, by name."""
@@ -122,6 +122,6 @@ def _endpoint(origin: str) -> Endpoint:
 
 
 def bootstrap_directory(address: str, party: str, trust_domain: str) -> Directory:
-    """Return a directory of the registry alone, the party of that name, for use before it has sent any."""
+    """Return a directory of the registry alone, for use before it sends a snapshot."""
     name = dns_name(party, trust_domain)
     return Directory({address: name}, {name: f"spiffe://{trust_domain}/{party}"})

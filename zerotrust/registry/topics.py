@@ -1,8 +1,8 @@
-"""The topics of the registry's feed, and the rule for those whose lines are whole documents.
+"""Defines the topics of the registry's feed, and receives those whose lines are whole documents.
 
-A line is accepted if it is the next of its topic, or the whole topic and not older than what was received before.
-Revocations are sent as changes or whole, the other topics always whole.  The heartbeat names the last number of every
-topic, and so confirms that nothing is missing and that everything is fresh.
+A line is accepted if it is the next of its topic, or is the whole topic and not older than the last.  Revocations are
+sent as changes or whole; the other topics are always sent whole.  The heartbeat names the last number of every topic,
+and so confirms that nothing is missing and that everything is fresh.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ KINDS = {kind.type: kind for kind in (REGISTRY, POLICY, REVOCATIONS, HEARTBEAT)}
 
 
 class Topic(Protocol):
-    """What was received of one topic."""
+    """The lines that were received of one topic."""
 
     @property
     def number(self) -> int | None:
@@ -53,7 +53,7 @@ class Topic(Protocol):
 
 
 class LatestDocument(Generic[AnyDocument]):
-    """A topic of which every line is the whole document."""
+    """A topic whose every line is the whole document."""
 
     def __init__(self, model: type[AnyDocument]) -> None:
         self._model = model
@@ -61,7 +61,7 @@ class LatestDocument(Generic[AnyDocument]):
         self.document: AnyDocument | None = None
 
     def take(self, claims: Mapping[str, Any]) -> None:
-        """Apply a version; see `Topic`.  The same one again is no error: a feed that was opened again sends it."""
+        """Apply a version; see `Topic`.  The same version again is no error: a feed that is opened again sends it."""
         try:
             number, document = int(claims["number"]), self._model.model_validate_json(orjson.dumps(claims["document"]))
         except ValidationError as error:

@@ -1,7 +1,7 @@
 """Gives OpenSSL one TLS record at a time, and ends a connection that brings many of them and little data.
 
-In one call, OpenSSL works through all that has come until a record brings data, and it has no bound on those that bring
-none, such as KeyUpdate (RFC 8446 section 4.6.3): 27 bytes, and some microseconds for which everything else waits.
+In one call, OpenSSL works through all that has come until a record brings data.  It has no bound on records that bring
+none, such as KeyUpdate (RFC 8446 section 4.6.3): each has 27 bytes, and all else waits some microseconds for it.
 """
 
 import ssl
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 FEW_RECORDS, SMALL_RECORD = 64, 32
-"""Records that a connection may bring without data in all its life; and of all records so many, and one for every so
-many bytes of data.  A handshake has about six, a request one or two."""
+"""Records that a connection may bring without data in all its life; and of all records so many, and one for each
+`SMALL_RECORD` bytes of data.  A handshake has about six, a request one or two."""
 
 _HEAD = 5  # RFC 8446 section 5.1: the last two bytes are the length of the rest
 
@@ -20,14 +20,14 @@ class CountingTLS(ssl.SSLObject):
 
     _come: ssl.MemoryBIO
     _given: ssl.MemoryBIO
-    """What has come, and what OpenSSL has of it."""
+    """The bytes that have come, and those that OpenSSL has of them."""
     _head, _left = b"", 0
     """Of the current record: its head as far as it has come, and the bytes that are still missing."""
     _records, _empty, _data = 0, 0, 0
 
     @classmethod
     def _create(cls, incoming: ssl.MemoryBIO, *others: Any, **options: Any) -> Any:
-        """Called by `SSLContext.wrap_bio`."""
+        """Return a new object; `SSLContext.wrap_bio` calls this."""
         self: Any = super()._create(given := ssl.MemoryBIO(), *others, **options)  # type: ignore[misc]
         self._come, self._given = incoming, given
         return self

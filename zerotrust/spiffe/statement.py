@@ -1,6 +1,6 @@
-"""Statements that a party signs with its SVID: the lines of the feed, agent cards.  Pure.
+"""Signs and verifies the statements of a party with its SVID: lines of the feed, policy bundles, receipts.  Pure.
 
-A compact JWS (RFC 7515) whose header has the signer's certificate and the intermediates up to an authority (`x5c`).
+A statement is a compact JWS (RFC 7515) with the signer's certificate and the intermediates up to an authority (`x5c`).
 It is valid if the chain leads to an authority of our trust domain and the certificate is an SVID of the expected
 signer, and only until the certificate expires.
 """
@@ -29,7 +29,7 @@ MAX_CHAIN = 4
 HEADERS = 4
 """Encoded headers that are remembered: a party signs with one SVID at a time, and statements of one or two kinds."""
 _ES256, _BYTES = ECDSA(hashes.SHA256()), 32
-"""The algorithm, and the bytes of each of the two numbers that are a signature (RFC 7518 section 3.4)."""
+"""The algorithm, and the bytes of each of the two numbers of a signature (RFC 7518 section 3.4)."""
 
 
 class InvalidStatement(ZeroTrustError, ValueError):
@@ -46,7 +46,7 @@ def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
 
 @lru_cache(HEADERS)
 def _header_of(chain: tuple[x509.Certificate, ...], kind: str) -> bytes:
-    """Return the encoded header of all that is signed with this chain: most of a statement, and the same each time."""
+    """Return the encoded header of all statements with this chain: most of a statement, and always the same."""
     header = {"alg": ALGORITHM, "typ": kind, "x5c": [chain_entry(one) for one in chain]}
     return _base64url(json.dumps(header, separators=(",", ":")).encode())
 
@@ -74,7 +74,7 @@ def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: 
 
 def certificates(statement: str, *, kind: str) -> Any:
     """Return the `x5c` of a statement of that kind, not verified.  Raises `ValueError`."""
-    brought = _header(statement)  # `typ` has one spelling here, for `sign` alone writes it
+    brought = _header(statement)  # `typ` has one spelling, because only `sign` writes it
     if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
         raise InvalidStatement(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
     return brought["x5c"]
@@ -111,10 +111,10 @@ def chain_of(header: Any) -> list[x509.Certificate]:
 def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticCurvePublicKey:
     """Return the key of the first certificate of an `x5c` header, if it is a valid SVID of `signer`.
 
-    Valid at `now`, in seconds since the epoch, means: the certificates lead to an authority in the bundle of `own`, the
-    reader's SVID (RFC 5280 section 6); the first is a leaf for signing with exactly one SPIFFE ID (SPIFFE X509-SVID
-    section 5); it has not expired, since a signature is valid until then; and its lifetime is not longer than the
-    reader's, since the authority issues no longer one.  Raises `InvalidStatement`.
+    It is valid at `now`, in seconds since the epoch, on four conditions.  The certificates lead to an authority in the
+    bundle of `own`, the reader's SVID (RFC 5280 section 6).  The first is a leaf for signing with exactly one SPIFFE ID
+    (SPIFFE X509-SVID section 5).  It has not expired, since a signature is valid until then.  Its lifetime is not
+    longer than the reader's, since the authority issues no longer one.  Raises `InvalidStatement`.
     """
     name, leaf, key = signer_of(header, bundle=own.bundle, at=now)
     if name != signer:  # control: statement-signer
@@ -127,7 +127,7 @@ def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticC
 def signer_of(
     header: Any, *, bundle: Collection[x509.Certificate], at: float
 ) -> tuple[str, x509.Certificate, EllipticCurvePublicKey]:
-    """Return the SPIFFE ID, the certificate and the key of whoever an `x5c` header names, if it was valid at that time.
+    """Return the SPIFFE ID, the certificate and the key of an `x5c` header's signer, if they were valid at that time.
 
     `bundle`: the authorities that are trusted; `at`: seconds since the epoch.  Raises `InvalidStatement`.
     """

@@ -1,4 +1,4 @@
-"""X.509-SVIDs: this process's own, and the peer of a connection by its SVID (X509-SVID sections 2 to 5).  Pure."""
+"""Reads X.509-SVIDs: this process's own, and those of peers (X509-SVID sections 2 to 5).  Pure."""
 
 import re
 import ssl
@@ -15,7 +15,7 @@ from zerotrust.errors import ZeroTrustError
 LONGEST_X509_SVID = 120
 """Seconds from issue to end.  `freshness` in registry.yaml can only be shorter."""
 LONGEST_JWT_SVID = 60
-"""The same: a thief of a JWT-SVID can authenticate as its party at Keycloak."""
+"""The same for a JWT-SVID, whose thief can authenticate as its party at Keycloak."""
 SECONDS_BACK = 5
 """Seconds by which notBefore lies before the time of issue, to tolerate clock differences."""
 LONGEST_CERTIFICATE = LONGEST_X509_SVID + SECONDS_BACK
@@ -57,7 +57,7 @@ class Svid:
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
-        """What is sent to peers: the certificate and the intermediates."""
+        """The certificates that are sent to peers: its own and the intermediates."""
         return self.certificate, *self.intermediates
 
     @property

@@ -1,10 +1,10 @@
-"""TLS 1.3 with SVIDs: the handshake identifies the peer before any data passes, and the connection ends at notAfter.
+"""Makes TLS 1.3 with SVIDs: the handshake identifies the peer before any data, and the connection ends at notAfter.
 
-Keys stay in memory.  Libraries check a certificate once, in the handshake, and keep the connection.  So whoever opens
-a connection lets `ExpiringTLS.watch` abort it, and reads nothing from it before.  Its time is counted by two clocks:
-the monotonic clock, so that nobody gains time by setting back the machine's; and the machine's clock, because the
-monotonic one stands still while the machine is suspended.  After that the connection ends within `LOOK` seconds, and no
-request on it passes the gate, which reads the clock with each (`checks.py`).
+Keys stay in memory.  Libraries check a certificate once, in the handshake, and keep the connection.  So the code that
+opens a connection lets `ExpiringTLS.watch` abort it, and reads nothing before.  Two clocks count its time: the
+monotonic clock, because the machine's can be set back; and the machine's, because the monotonic one stops while the
+machine is suspended.  After a suspension the connection ends within `LOOK` seconds, and until then the gate, which
+reads the clock for each request (`checks.py`), lets none pass.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class ExpiringTLS(CountingTLS):
     """One connection, aborted once either certificate has expired, or the peer's authority was removed."""
 
     watched: ClassVar[dict["ExpiringTLS", Callable[[], None]]]
-    """How to abort each open connection of the same context."""
+    """The function that aborts, for each open connection of the same context."""
     svid_not_after = float("inf")
     """When this end's certificate for new connections expires, if it has one."""
     longest = LONGEST_CERTIFICATE
@@ -45,11 +45,11 @@ class ExpiringTLS(CountingTLS):
     local_not_after = 0.0
     """When the certificate of this end on this connection expires."""
     peer = NO_PEER
-    """The peer.  Before the handshake it is nobody, and the connection counts as expired."""
+    """The peer.  Before the handshake it has no identity, and the connection counts as expired."""
     _due: asyncio.TimerHandle | None = None
 
     def do_handshake(self) -> None:
-        if not self.local_not_after:  # the certificate at the start of a handshake is the one that it uses
+        if not self.local_not_after:  # a handshake uses the certificate at its start
             self.local_not_after = type(self).svid_not_after
         super().do_handshake()
         try:
@@ -60,7 +60,7 @@ class ExpiringTLS(CountingTLS):
         if shown and not chain:  # control: session-not-resumed
             raise ssl.SSLCertVerificationError("a resumed session, whose certificate was not verified again")
         self.anchor = _anchor(x509.load_der_x509_certificate(chain[-1])) if chain else None
-        if not self.trusted:  # OpenSSL can add authorities, and not remove any
+        if not self.trusted:  # OpenSSL can add authorities, but cannot remove any
             raise ssl.SSLCertVerificationError("the authority of the peer's certificate was removed")
         self.peer = peer
 
@@ -69,7 +69,7 @@ class ExpiringTLS(CountingTLS):
             return Peer(None, self.local_not_after)
         name, begin, end = id_and_validity(shown)
         # control: certificate-lifetime
-        if end - begin > self.longest:  # this limits what a stolen authority key is worth
+        if end - begin > self.longest:  # this limits the use of a stolen authority key
             raise NotAnSvid(f"a certificate of {end - begin:.0f} s; the longest allowed is {self.longest:.0f} s")
         return Peer(name, min(self.local_not_after, end))
 
@@ -109,7 +109,7 @@ class ExpiringTLS(CountingTLS):
 def server_context(svid: Svid, *, certificate_needed: bool) -> ssl.SSLContext:
     """Return the context of a server.  Renew it in place with `use_svid`.
 
-    Without `certificate_needed` a caller may have no certificate; if it shows one, that has to be valid.
+    Without `certificate_needed`, a caller may show no certificate; one that it shows has to be valid.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, _pem(svid.bundle), ExpiringTLS)
     context.verify_mode = ssl.CERT_REQUIRED if certificate_needed else ssl.CERT_OPTIONAL
@@ -126,7 +126,7 @@ def client_context(svid: Svid, parties: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext:
-    """Return the same for a caller without a certificate; `authorities` is the trust domain's bundle, in PEM."""
+    """Return that context for a caller without a certificate; `authorities` is the trust domain's bundle, in PEM."""
 
     class Pinned(ExpiringTLS):
         def _peer_of(self, shown: Any) -> Peer:
@@ -151,9 +151,9 @@ def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def outside_context(spki_sha256: str) -> ssl.SSLContext:
-    """The context of calls to a server outside the trust domain, which has the key of this SHA-256, in hex.
+    """Return the context for calls to a server outside the trust domain, whose key has this SHA-256, in hex.
 
-    Only the pin identifies it, no authority; and it is shown no certificate.
+    Only the pin identifies the server, and no authority.  The context shows it no certificate.
     """
 
     class Outside(ExpiringTLS):
@@ -200,7 +200,7 @@ def _context(protocol: int, authorities: str | None, kind: type[ExpiringTLS]) ->
     context.minimum_version = ssl.TLSVersion.TLSv1_3  # control: tls-1-3
     if authorities:
         context.load_verify_locations(cadata=authorities)
-    # A class for this context alone: its attributes must not affect another context.
+    # This context gets its own class, whose attributes must not affect another context.
     context.sslobject_class = type(kind.__name__, (kind,), {"watched": {}})
     return context
 

@@ -1,4 +1,4 @@
-"""This process's own identity, from the SPIFFE Workload API at `SPIFFE_ENDPOINT_SOCKET`.
+"""Gets this process's own identity from the SPIFFE Workload API at `SPIFFE_ENDPOINT_SOCKET`.
 
 The API sends an X.509-SVID with the trust bundle, and again whenever one of them changes (SPIFFE Workload API section
 5.2.1).
@@ -38,7 +38,7 @@ class WorkloadError(ZeroTrustError):
 
 
 class Workload:
-    """Fetches SVIDs.  One per process: its client keeps a connection."""
+    """Fetches SVIDs.  A process has one, because its client keeps a connection."""
 
     def __init__(self) -> None:
         self._client: WorkloadApiClient | None = None
@@ -70,7 +70,7 @@ class Workload:
             self.close()
 
     async def _follow(self) -> None:
-        """Use what the authority sends; ask again if the stream ends, cannot be used, or is overdue."""
+        """Use each SVID that is sent; ask again if the stream ends or is overdue, or an SVID cannot be used."""
         while True:
             client = None
             try:
@@ -118,11 +118,11 @@ class Workload:
     def _with_client(self, fetch: Callable[[WorkloadApiClient], Found]) -> Found:
         client = None
         try:
-            with self._lock:  # the client blocks, so this is another thread
+            with self._lock:  # several threads may be here, because the client blocks
                 client = self._client = self._client or WorkloadApiClient(default_timeout=SECONDS_TO_WAIT)
             return fetch(client)
         except PySpiffeError as error:
-            # A gRPC channel by itself takes up to a minute to reconnect to an authority that was down.  It has to be
+            # A gRPC channel takes up to a minute to reconnect by itself to an authority that was down.  It has to be
             # closed as well: while it is open, new channels to the same address share its back-off.
             self._close(client)
             raise WorkloadError(f"no SVID: {error}") from error
@@ -151,7 +151,7 @@ class _Latest:
             self._loop.call_soon_threadsafe(self._put, latest)
 
     def fail(self, error: Exception) -> None:
-        """Pass an error with what the authority said: the client leaves it out, but calls this while handling it."""
+        """Pass an error on with the authority's words, which the client leaves out but has while it calls this."""
         said = getattr(sys.exception(), "details", str)()
         self.put(WorkloadError(f"{error}: {said}" if said else str(error)))
 

@@ -1,4 +1,4 @@
-"""The head of a log (c2sp.org/tlog-checkpoint), and what witnesses say of it (c2sp.org/tlog-cosignature).  Pure."""
+"""Reads and signs the head of a log (c2sp.org/tlog-checkpoint), and cosignatures (c2sp.org/tlog-cosignature).  Pure."""
 
 import base64
 import re
@@ -27,12 +27,12 @@ class Checkpoint:
 
     @property
     def text(self) -> str:
-        """What is signed.  Extension lines are left out, because no auditor could check them."""
+        """The text that is signed.  It has no extension lines, because no auditor could check them."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
 def checkpoint_of(note: Note) -> Checkpoint:
-    """Return what a note says of a log; its signatures have to be verified.  Raises `InvalidLog`."""
+    """Return the checkpoint in a note, whose signatures have to be verified.  Raises `InvalidLog`."""
     origin, *lines = note.text.removesuffix("\n").split("\n")
     if len(lines) != _LINES - 1 or not origin or not _SIZE.fullmatch(lines[0]):
         raise InvalidLog("not a checkpoint: origin, size, root")
@@ -61,12 +61,12 @@ def check_signed(note: Note, key: VerifierKey) -> Checkpoint:
 
 
 def cosign_checkpoint(text: str, key: VerifierKey, signer: Ed25519PrivateKey, now: int) -> Signature:
-    """Return what a witness adds to a checkpoint; `now` in seconds since the epoch."""
+    """Return a witness's cosignature of a checkpoint; `now` in seconds since the epoch."""
     return Signature(key.name, key.key_id, now.to_bytes(8, "big") + signer.sign(_statement(text, now)))
 
 
 def cosignature_time(note: Note, key: VerifierKey) -> int | None:
-    """Return when a witness cosigned a checkpoint, or None if it did not: seconds since the epoch, and the earliest.
+    """Return when a witness first cosigned a checkpoint, in seconds since the epoch; None if it did not.
 
     Raises `InvalidLog` if a signature in its name is not its own.
     """

@@ -1,4 +1,4 @@
-"""Signed notes and verifier keys (c2sp.org/signed-note): text, and signatures that each name their key.  Pure."""
+"""Parses verifier keys and signed notes (c2sp.org/signed-note): text, and signatures that name their keys.  Pure."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ _NAME = r"[^\s+]{1,200}"
 _LINE = re.compile(rf"— ({_NAME}) ([A-Za-z0-9+/=]+)\n")
 _VKEY = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+([A-Za-z0-9+/=]+)")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
-"""No note has one, but the newline."""
+"""No note has one of these; the newline is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def parse_verifier_key(text: str) -> VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature line of a note; nobody has verified it."""
+    """A signature line of a note; it has not been verified."""
 
     name: str
     key_id: bytes
@@ -77,13 +77,13 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A text, and signatures of which none has been verified."""
+    """A text and its signatures; none has been verified."""
 
     text: str
     signatures: tuple[Signature, ...]
 
     def by(self, key: VerifierKey) -> Iterator[bytes]:
-        """Yield what claims to be a signature by a key; each has to be verified."""
+        """Yield the signatures that name a key; each has to be verified."""
         return (one.value for one in self.signatures if (one.name, one.key_id) == (key.name, key.key_id))
 
     def __str__(self) -> str:

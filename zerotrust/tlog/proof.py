@@ -1,4 +1,4 @@
-"""The evidence for one entry, verified without the log (c2sp.org/tlog-proof).  Pure."""
+"""Checks the proof of one entry without the log (c2sp.org/tlog-proof).  Pure."""
 
 import base64
 import re
@@ -15,14 +15,14 @@ FORMAT = "c2sp.org/tlog-proof@v1"
 MAX_EXTRA = 16_384
 """Bytes of a line of extra data, which nothing authenticates and nothing here reads."""
 MAX_EVIDENCE = 256 * 1024
-"""Bytes of an entry and its proof: an entry has 64 KiB at most, and a proof a checkpoint of as many."""
+"""Bytes of an entry and its proof: an entry has at most 64 KiB, and so has the checkpoint in a proof."""
 
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """That an entry is in a log, from the checkpoint of that log; nothing of it has been verified."""
+    """The proof that an entry is in a log, with the log's checkpoint; nothing of it has been verified."""
 
     index: int
     hashes: tuple[bytes, ...]

@@ -1,4 +1,4 @@
-"""Which log, and which of its witnesses are enough (c2sp.org/tlog-policy).  Pure."""
+"""Decides whether a checkpoint is of a known log, and has enough witnesses (c2sp.org/tlog-policy).  Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey, parse_v
 from zerotrust.tlog.tree import InvalidLog
 
 MAX_LINES = 1_000
-"""Of a policy: many times the 96 names that every implementation should support."""
+"""Lines of a policy: many times the 96 names that every implementation should support."""
 
 NONE = "none"
 _BLANKS = re.compile(r"[ \t]+")
@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """So many of these witnesses and groups have to have cosigned."""
+    """At least `least` of these witnesses and groups have to cosign."""
 
     least: int
     members: tuple[str, ...]
@@ -33,7 +33,7 @@ class TrustPolicy:
     groups: Mapping[str, Group]
     quorum: str
     addresses: Mapping[str, str] = field(default_factory=dict)
-    """Where witnesses are asked, by name, as far as the policy says."""
+    """The addresses of witnesses, by name, as far as the policy has them."""
 
     def check(self, note: Note) -> tuple[Checkpoint, dict[str, int]]:
         """Return the checkpoint in a note, and when each witness cosigned it (seconds since the epoch).

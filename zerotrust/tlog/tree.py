@@ -72,7 +72,7 @@ def check_consistency(old: int, old_root: bytes, size: int, new_root: bytes, pro
 
 
 def _climb_while_even(here: int, last: int) -> tuple[int, int]:
-    """Return the place where this subtree is a right one: up to there, it has no neighbour."""
+    """Return the first place, from here up, that is a right subtree."""
     while here and not here & 1:
         here, last = here >> 1, last >> 1
     return here, last

@@ -1,1 +1,1 @@
-"""What a tool runs: its MCP server."""
+"""The code of a tool: its MCP server."""

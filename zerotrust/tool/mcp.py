@@ -1,4 +1,4 @@
-"""A tool server (MCP 2026-07-28) behind the gate, over the official SDK."""
+"""Serves tools (MCP 2026-07-28) behind the gate, with the official SDK."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -34,7 +34,7 @@ class _Server(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Do the same, but report invalid arguments without quoting them or pydantic."""
+        """Call a tool as the SDK does, but report invalid arguments without quoting them or pydantic."""
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -63,7 +63,7 @@ def tool_server(service: Service, tools: Mapping[str, str]) -> MCPServer[Any]:
         return result
 
     server = _Server(service.name, version=VERSION, subscriptions=False, middleware=[only_what_is_served])
-    # Nobody would collect its spans: the spans of a trace are in the journals.
+    # It would make spans for no collector: the spans of a trace are in the journals.
     server.middleware[:] = [one for one in server.middleware if type(one).__name__ != "OpenTelemetryMiddleware"]
     return server
 
@@ -94,17 +94,17 @@ def tool_app(service: Service, server: MCPServer[Any], *resources: AbstractAsync
 
 
 class _Refusing:
-    """The app, with every error answer of its transport that is not JSON raised as a refusal.
+    """Wraps the app, and raises a refusal for each error answer of its transport that is not JSON.
 
-    The transport compares `Host` byte by byte, so it gets our name as we write it, without a port that is ours.
+    The transport compares `Host` byte by byte, so it gets our name as we write it, without a port of ours.
     """
 
     def __init__(self, app: ASGIApp, name: str) -> None:
         self._app, self._name = app, name.encode()
 
     def _is_ours(self, host: bytes, scope: Scope) -> bool:
-        """Whether a `Host` is our name in any case (RFC 9110 section 4.2.3), without a port or with one of ours (7.2):
-        the one that the connection came in at, or the default of https.
+        """Return whether a `Host` is our name in any case (RFC 9110 section 4.2.3), without a port or with one of ours
+        (7.2).  Ours are the port of the connection, and the default of https.
         """
         name, colon, port = host.partition(b":")
         ours = {443, *(scope.get("server") or ())[1:]}

@@ -1,4 +1,4 @@
-"""Which permission an MCP request needs (MCP 2026-07-28).  Pure: it reads the body, never the convenience headers.
+"""Finds the permission that an MCP request needs (MCP 2026-07-28).  Pure: it reads the body, no convenience headers.
 
 The SDK's own authorization is not used.  The SDK chooses the era by the header and cannot be limited to one, so a
 request of any other era is refused here.
@@ -27,7 +27,7 @@ _REVISION = re.compile(r"[0-9A-Za-z.-]{1,32}")
 
 @dataclass(frozen=True, slots=True)
 class McpTools(Requirement):
-    """A user's token with the scope of the called tool; any other tool does not exist."""
+    """Requires a user's token with the scope of the called tool; any other tool does not exist."""
 
     tools: Mapping[str, str]
     """Name to scope."""
@@ -46,7 +46,7 @@ class McpTools(Requirement):
         return Need(self.permissions, path) if scopes.isdisjoint(self.permissions) else None
 
     def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
-        """Return what this message needs; an empty tuple of permissions means that none would be enough.
+        """Return what this message needs; with an empty tuple of permissions, none would be enough.
 
         Raises `Denied` for another era and for a message that is not one request.
         """

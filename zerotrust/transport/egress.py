@@ -1,7 +1,7 @@
-"""Calls to other parties.  A token is sent only with the call that it was exchanged for, and only to its audience.
+"""Calls other parties.  It sends a token only with the call that it was exchanged for, and only to its audience.
 
-The connection is to that party (`hardening/pools.py`), and the party is not revoked: a call ends when it is, and with
-its token at the latest.
+The connection leads to that party (`hardening/pools.py`), which is not revoked.  A call ends when the party is revoked,
+and with its token at the latest.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ from zerotrust.transport.jsonrpc import error_body
 async def while_trusted(party: str, revocations: Revocations, life: asyncio.Timeout) -> AsyncIterator[None]:
     """Run the block, in which `party` is called or answers, until `life` ends.
 
-    If the party is suspended meanwhile, the block ends at once and raises `Denied`: `peer_revoked`, and the call may
-    have taken effect (`begun`).  There is no time to go on in, as a caller's handler has (`gate.py`): a
+    If the party is suspended in that time, the block ends at once and raises `Denied`: `peer_revoked`, and the call may
+    have taken effect (`begun`).  It gets no time to go on, as a caller's handler does (`gate.py`), because a
     compromised party would answer in it.  Raises `TimeoutError` when `life` ends.
     """
     ending: Denied | None = None
@@ -53,7 +53,7 @@ async def while_trusted(party: str, revocations: Revocations, life: asyncio.Time
         if ending:
             raise ending from error
         raise
-    if ending:  # the answer was complete in that moment
+    if ending:  # the answer was complete at that moment
         raise ending
 
 
@@ -77,14 +77,14 @@ _NOT_SENT = tuple(
 )
 
 _CALL = "zerotrust.call"
-"""The extension of a request that has what is noted of it for the receipt."""
+"""The extension of a request with the notes for the receipt."""
 
 
 @contextmanager
 def calling_with(token: ExchangedToken, *, elements: int = MAX_ELEMENTS) -> Iterator[None]:
     """Send `token` with the calls of this block.  Other tasks, and so other users, are not affected.
 
-    `elements`: of the JSON of an answer, at most.
+    `elements`: the most that the JSON of an answer may have.
     """
     before = _outgoing.set((token, elements))
     try:
@@ -99,7 +99,7 @@ def _time_left() -> asyncio.Timeout:
 
 
 def _called_party() -> str:
-    """Return the party that is called with a token; without one there is none."""
+    """Return the party that is called with a token; empty if there is no token."""
     token, _ = _outgoing.get(_WITHOUT_TOKEN)
     return token.audience if token else ""
 
@@ -153,7 +153,7 @@ class _Bounded(httpx.AsyncClient):
 
 
 class _Answering(httpx2.AsyncClient):
-    """Does the same, and answers errors itself: an exception would end the MCP client, which all users share."""
+    """Does the same, and answers instead of raising errors, which would end the MCP client that all users share."""
 
     def __init__(self, revocations: Revocations, **options: Any) -> None:
         super().__init__(**options)
@@ -172,7 +172,7 @@ class _Answering(httpx2.AsyncClient):
 
 
 class EgressClients:
-    """HTTP clients that attach the current call's token, one for each library that the SDKs use; and one without.
+    """HTTP clients that attach the current call's token, one for each library of the SDKs; and two that attach none.
 
     All read each answer to its end.
     """
@@ -188,7 +188,7 @@ class EgressClients:
     ) -> None:
         """`addresses`: the origin of each party that may be called, by its SPIFFE ID.
 
-        `to_authorities`: connects to the authorities; by default `transport`, which then has to.
+        `to_authorities`: connects to the authorities; by default, `transport` does.
         """
         self._audiences, self._revocations, self._transports = (
             _by_origin(addresses),
@@ -198,8 +198,8 @@ class EgressClients:
         self.without_token = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=transport)
         self._to_authorities = to_authorities
         self.authorities = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=to_authorities or transport)
-        """To the registry, the audit log and the policy authority, by certificate alone."""
-        # The others have no timeout of their own: each call ends with its token.
+        """The client for the registry, the audit log and the policy authority, by certificate alone."""
+        # The next two have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
             revocations, headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
         )

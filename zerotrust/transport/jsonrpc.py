@@ -1,9 +1,9 @@
-"""Refusals in JSON-RPC 2.0, for the routes that use it (MCP and A2A).  Pure.
+"""Writes refusals in JSON-RPC 2.0, for the routes that use it (MCP and A2A).  Pure.
 
-Error codes: the one that JSON-RPC or the protocol defines, if it defines one, otherwise one of three of our own.  Those
-are in the range that both protocols leave to implementations (MCP 2026-07-28: -32000 to -32019; A2A 1.0 section 5.4
-ends at -32009), and no official SDK uses them: -32000 and -32001, for example, are a closed connection and a timeout in
-the MCP SDKs.
+A refusal gets the error code that JSON-RPC or the protocol defines for it, or else one of three of our own.  Those are
+in the range that both protocols leave to implementations (MCP 2026-07-28: -32000 to -32019; A2A 1.0 section 5.4 ends at
+-32009).  No official SDK uses them: -32000 and -32001, for example, are a closed connection and a timeout in the MCP
+SDKs.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def code(refusal: Denied, *, parsed: bool) -> int:
 
 
 def error_body(refusal: Denied, problem: dict[str, Any], form: Form) -> dict[str, Any]:
-    """Return a refusal as a JSON-RPC error; of another body the SDKs' clients would report an error of their own.
+    """Return a refusal as a JSON-RPC error; for another body, the SDKs' clients would report an error of their own.
 
     `problem` (`responses.problem`) becomes `error.data`.
     """

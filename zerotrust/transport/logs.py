@@ -1,4 +1,4 @@
-"""The log of a process.  It never holds headers or bodies.  Decisions are in the journal (`audit/journal.py`)."""
+"""Writes the log of a process, without headers or bodies.  Decisions are in the journal (`audit/journal.py`)."""
 
 import contextlib
 import datetime as dt
@@ -18,13 +18,13 @@ MOST_CAUSES = 10
 
 
 SECONDS_REPEATED = 60
-"""For which a warning that was logged is not logged again."""
+"""Seconds for which a warning that was logged is not logged again."""
 MOST_REPEATED = 64
-"""Warnings that are remembered for it; with one more, all are forgotten."""
+"""Warnings that are remembered for that; one more deletes them all."""
 
 
 def line_of(event: str, fields: Mapping[str, object], *, logger: str, at: float, level: str = "INFO") -> str:
-    """Return one line of a log, as all our services write it: `at`, in seconds since 1970, is there in ISO 8601."""
+    """Return one line of a log, as all our services write it; it has `at`, in seconds since 1970, in ISO 8601."""
     told = {"time": dt.datetime.fromtimestamp(at, dt.UTC).isoformat(), "level": level, "logger": logger, "event": event}
     return json.dumps(
         {**told, **fields}
@@ -60,13 +60,13 @@ class _JsonLines(logging.Formatter):
 
 
 _REPEATED = "repeated"
-"""In a warning's line: how often the same one was left out before it."""
+"""The member of a warning's line that says how often the same one was left out before it."""
 
 
 class _Seldom:
     """Leaves out a warning that was logged just now, such as that of a loop that tries again each second.
 
-    What belongs to a request is never left out, nor what has a stack trace.
+    It leaves out no warning of a request, and none with a stack trace.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -102,7 +102,7 @@ def log_json_lines() -> None:
     handler.setFormatter(_JsonLines())
     handler.addFilter(_Seldom())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # They log every call with its URL, and every malformed request or header; the journal has the calls, bounded.
+    # These log every call with its URL, and every malformed request or header; the journal has the calls, bounded.
     noisy = [("httpx", "WARNING"), ("httpx2", "WARNING"), ("uvicorn.error", "ERROR"), ("opentelemetry", "ERROR")]
     for chatty, level in noisy:
         logging.getLogger(chatty).setLevel(level)

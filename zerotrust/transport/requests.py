@@ -82,7 +82,7 @@ def trace_state(headers: Headers) -> str:
     if len(members) > MAX_MEMBERS:
         return ""
     keys = {found[1] for member in members if (found := _MEMBER.fullmatch(member))}
-    if len(keys) != len(members):  # one is malformed, or a key comes twice
+    if len(keys) != len(members):  # a member is malformed, or a key comes twice
         return ""
     while len(state := ",".join(members)) > MAX_STATE:
         members.pop()
@@ -115,7 +115,7 @@ async def read_body(headers: Headers, receive: Receive, *, most: int) -> tuple[R
     again: list[Message] = [{"type": "http.request", "body": read, "more_body": False}]
 
     async def replay() -> Message:
-        return again.pop() if again else await receive()  # afterwards the real one, which reports a disconnect
+        return again.pop() if again else await receive()  # the real one follows, which reports a disconnect
 
     return replay, read
 

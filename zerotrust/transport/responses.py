@@ -19,7 +19,7 @@ RETRY_AFTER = 1
 
 
 class ApplicationError(Denied):
-    """An error status that a handler chose (`HTTPException`): the application's own answer, not a decision of ours.
+    """An error status that a handler chose (`HTTPException`): the application's own answer, no decision of ours.
 
     The status stays.  The text is fixed for each status, because the handler's own may quote the caller.
     """
@@ -45,8 +45,8 @@ def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[b
 def problem(refusal: Denied, trace_id: str, *, begun: bool = False) -> dict[str, Any]:
     """Return the problem object that a refused caller gets.
 
-    A verified caller's has a place for receipts, unless the only one fits into a header: clients print what is here.
-    `begun`: the headers have been sent.
+    A verified caller's has a place for receipts, unless the only one fits into a header, because clients print the
+    object.  `begun`: the headers have been sent.
     """
     error, scope = refusal.error or "unauthorized", {"scope": refusal.scope} if refusal.scope else {}
     # control: refusal-detail-hidden
@@ -83,14 +83,14 @@ async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message)
 
 
 def unwrap_group(error: Exception) -> Exception:
-    """Return the first of a group of answers that handlers raise, as of a task group; of any other error, itself."""
-    while isinstance(error, ExceptionGroup) and error.split((Denied, HTTPException))[1] is None:  # of nothing else
+    """Return the first of a group of handlers' answers, as a task group raises it; of any other error, itself."""
+    while isinstance(error, ExceptionGroup) and error.split((Denied, HTTPException))[1] is None:  # it has nothing else
         error = error.exceptions[0]
     return error
 
 
 def as_denied(error: Exception) -> Denied:
-    """Return what a handler or its framework raised as a refusal; their own answers would quote the caller or code."""
+    """Return the refusal for what a handler or its framework raised, whose text would quote the caller or code."""
     if isinstance(error, Denied):
         return error
     if isinstance(error, RequestValidationError):

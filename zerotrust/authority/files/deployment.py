@@ -1,4 +1,4 @@
-"""The deployment, `start/local.yaml`: where parties run.  It is not trusted: a server proves who it is.
+"""Reads the deployment, `start/local.yaml`: where parties run.  It is not trusted: a server proves its identity.
 
 An invalid file is refused with file, key and reason.
 """

@@ -1,4 +1,4 @@
-"""The lock, `registry.lock`: the approval of each party, as digests.  `make register` writes it.
+"""Reads and writes the lock, `registry.lock`: the approval of each party, as digests.  `make register` writes it.
 
 The registry publishes it, signed; attestation compares it with what it launches.
 """
@@ -39,7 +39,7 @@ class Lock(Entry):
     """Of each party that has any, in order: the next approval shows what has changed."""
 
     def files_of(self, folders: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]:
-        """Return the approved files in these folders, but for those in the folders `without`."""
+        """Return the approved files in these folders, except those in the folders `without`."""
         left_out = files_within(self.files, without)
         return {path: digest for path, digest in files_within(self.files, folders).items() if path not in left_out}
 
@@ -51,7 +51,7 @@ def files_within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, 
 
 
 def changes(approved: Mapping[str, object], found: Mapping[str, object]) -> list[str]:
-    """Return the paths that differ from what was approved: changed, added or missing, in order."""
+    """Return the names that differ from what was approved: changed, added or missing, in order."""
     return sorted(path for path in approved.keys() | found.keys() if approved.get(path) != found.get(path))
 
 

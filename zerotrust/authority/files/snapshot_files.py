@@ -15,9 +15,9 @@ from zerotrust.registry.model import Approved, Name, Pin, Registry
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 
 ENROLLED = "outside.json"
-"""In the registry's own folder: pins of outside servers, by name, of whoever set up the deployment.
+"""In the registry's own folder: the pins of outside servers, by name, from the person who set up the deployment.
 
-Nobody else writes there, and whoever does could as well change what is revoked.
+No other user writes there; one who could might as well change the revocations.
 """
 MAX_ENROLLED = 64 * 1024
 """Bytes of that file: several hundred servers, of which a deployment has a few."""

@@ -1,4 +1,4 @@
-"""Parses YAML in which no name occurs twice; whatever is wrong with it is a `ValueError`.  Pure."""
+"""Parses YAML in which no name occurs twice; any fault is a `ValueError`.  Pure."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ class Loader(yaml.SafeLoader):
 
 
 class _StrictLoader(Loader):
-    """A duplicate name is an error, and overwrites nothing."""
+    """Refuses a duplicate name, which would overwrite the first."""
 
 
 def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     names = [(loader.construct_object(key), key.start_mark) for key, _ in node.value]
-    found = loader.construct_mapping(node)  # fails if a name cannot be one
+    found = loader.construct_mapping(node)  # fails if something cannot be a name
     seen = set()
     for name, mark in names:
         if name in seen:

@@ -1,7 +1,7 @@
 """The leaves of the audit log: lines of journals, and where all journals stand.  Pure.
 
 A line is in the log as it is in the journal, byte for byte.  Each batch ends with a leaf of the ledger itself, which
-has the heads of all journals: so the last leaf of a log says where it stands, and no start reads another one.
+has the heads of all journals.  So the last leaf says where the log stands, and a start reads no other one.
 """
 
 import re
@@ -23,7 +23,7 @@ _OUTLINE = re.compile(
     rb'\{"event":\{.*"schema":1,"service":"(spiffe://[\w./-]+)","time":[0-9]+(?:,"trace":\{[^{}]*\})?\},'
     rb'"n":([1-9][0-9]{0,15}),"prev":"([0-9a-f]{64})"\}'
 )
-"""From the end: no other text of a record can stand there, for a quotation mark within a string is escaped."""
+"""Matches the end of a record.  No string can imitate it, because quotation marks in strings are escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A line of a journal, by itself: that it continues its journal has to be checked."""
+    """A line of a journal.  The reader has to check that it continues its journal."""
 
     link: Link
     """Where the journal stands after it."""
@@ -45,7 +45,7 @@ class Record:
 
 
 class Outline(NamedTuple):
-    """What a record says of its journal."""
+    """The place of a record in its journal, as the record says."""
 
     service: str
     number: int
@@ -86,7 +86,7 @@ def heads_of(entry: bytes) -> Heads:
 
 
 def outline(leaf: bytes) -> Outline | Heads:
-    """Return whose record a leaf is, or the heads of all journals.  Raises `ValueError` if it is neither."""
+    """Return the place of a record, or the heads of all journals.  Raises `ValueError` if the leaf is neither."""
     if record := _OUTLINE.fullmatch(leaf):
         return Outline(record[1].decode(), int(record[2]), record[3].decode())
     return heads_of(leaf)

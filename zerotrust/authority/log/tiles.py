@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 256, 8
 """Hashes in a full tile, and the levels of the tree that it spans."""
 
 MAX_ENTRY = 65_535
-"""Bytes of an entry: its length is a uint16.  The records of a journal are as long at most (`record.MAX_LINE`)."""
+"""Bytes of an entry: its length is a uint16.  No record of a journal is longer (`record.MAX_LINE`)."""
 
 CACHED = 64
 """Tiles that a reader keeps: a proof needs one for each of at most eight levels."""
@@ -40,7 +40,7 @@ def encode_bundle(entries: Iterable[bytes]) -> bytes:
 
 
 def decode_bundle(raw: bytes, count: int) -> list[bytes]:
-    """Return the entries of a bundle.  Raises `InvalidLog` unless there are so many, and nothing else."""
+    """Return the entries of a bundle.  Raises `InvalidLog` unless it has exactly `count`."""
     found, at = list[bytes](), 0
     for _ in range(count):
         start, length = at + 2, int.from_bytes(raw[at : at + 2], "big")
@@ -52,9 +52,9 @@ def decode_bundle(raw: bytes, count: int) -> list[bytes]:
 
 
 def read_part(read: Read, name: str) -> bytes:
-    """Return a file of a log; a partial one that is gone is taken from the full one, by which it was replaced.
+    """Return a file of a log; a partial file that is gone is cut from the full one, which replaced it.
 
-    `read` raises `FileNotFoundError` for a file that is not there.  Raises `InvalidLog` for a bundle that is none.
+    `read` raises `FileNotFoundError` for a file that is not there.  Raises `InvalidLog` for an invalid bundle.
     """
     try:
         return read(name)
@@ -69,9 +69,9 @@ def read_part(read: Read, name: str) -> bytes:
 
 
 def node_reader(read: Read, size: int) -> Node:
-    """Return the hashes of a log of so many entries, from its tiles.  What is read is not verified: a root does that.
+    """Return a function that reads the hashes of a log of `size` entries from its tiles.  Only a root verifies them.
 
-    The result raises `InvalidLog` for a tile that is too short or too long, and what `read` raises.
+    That function raises `InvalidLog` for a tile of another length, and what `read` raises.
     """
 
     @lru_cache(CACHED)
@@ -94,7 +94,7 @@ def node_reader(read: Read, size: int) -> Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """All of a log that more entries change: its last tiles, and its last bundle."""
+    """The parts of a log that more entries change: its last tiles, and its last bundle."""
 
     size: int = 0
     bundle: tuple[bytes, ...] = ()
@@ -104,7 +104,6 @@ class Edge:
 
     @property
     def root(self) -> bytes:
-        """The root of the log."""
         found = b""
         for hashes in self.tiles:
             for part in reversed(list(_perfect_subtrees(hashes))):
@@ -127,7 +126,7 @@ def append_entries(edge: Edge, entries: Sequence[bytes]) -> tuple[Edge, dict[str
 
 
 def restore_edge(read: Read, size: int) -> Edge:
-    """Return the edge of a log of so many entries, from its files.  Raises `InvalidLog`, and what `read` raises.
+    """Return the edge of a log of `size` entries, from its files.  Raises `InvalidLog`, and what `read` raises.
 
     It reads one tile a level, however long the log is.  Compare its root with the checkpoint.
     """
@@ -156,7 +155,7 @@ def _add_files(
 
 
 def _perfect_root(hashes: list[bytes]) -> bytes:
-    """Return the hash over a power of two of subtrees."""
+    """Return the hash over subtrees, whose number is a power of two."""
     while len(hashes) > 1:
         hashes = [*map(node_hash, hashes[::2], hashes[1::2])]
     return hashes[0]
