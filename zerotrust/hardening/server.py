@@ -84,7 +84,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._tls: ExpiringTLS | None = transport.get_extra_info("ssl_object")
         peer = self._tls.watch(transport.abort) if self._tls else NO_PEER
-        self._party, self._holder = peer.id, _Holder(peer.id or str(self.client and self.client[0]))
+        self._party, self._holder = peer.id, _Holder(peer.id or (self.client[0] if self.client else ""))
         # It goes with every request.  If it referred to this connection, that would make a cycle, and the 260 KiB
         # would wait for the garbage collector.
         self.app_state = {**self.app_state, "peer": peer, "note_user": self._holder.note_user}
