@@ -11,10 +11,11 @@ from unittest.mock import Mock
 import pytest
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import Server, ServerState
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import running
-from zerotrust.hardening.server import _Timer, server
+from zerotrust.hardening.server import Protocol, _Timer, server
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.tls import server_context
 
@@ -39,15 +40,20 @@ async def talk(request: str, app: ASGIApp = who_came_before) -> str:
     async with asyncio.timeout(10):
         while not running.started:
             await asyncio.sleep(0.01)
-        host, port = running.servers[0].sockets[0].getsockname()
-        reader, writer = await asyncio.open_connection(
-            host, port, ssl=the_ca().for_users(), server_hostname=dns_name("orchestrator", TRUST_DOMAIN)
-        )
-        writer.write(request.encode())
-        answer = await reader.read()
-        writer.close()
+        answer = await ask(running, request)
         running.should_exit = True
         await serving
+    return answer
+
+
+async def ask(there: Server, request: str) -> str:
+    host, port = there.servers[0].sockets[0].getsockname()
+    reader, writer = await asyncio.open_connection(
+        host, port, ssl=the_ca().for_users(), server_hostname=dns_name("orchestrator", TRUST_DOMAIN)
+    )
+    writer.write(request.encode())
+    answer = await reader.read()
+    writer.close()
     return answer.decode()
 
 
@@ -110,6 +116,28 @@ def test_a_handshake_that_comes_to_no_end_is_broken_off(kind: Any, monkeypatch: 
     kind.run(silent())
 
 
+async def test_a_crowd_from_one_address_makes_room_by_itself_and_no_answer_is_waited_for_in_vain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zerotrust.hardening.server.MAX_CONNECTIONS", 3)
+    config, state = server(who_came_before, host="", port=0, tls=None).config, ServerState()
+    config.load()
+
+    def connect(address: str) -> Any:
+        its_socket = Mock(getpeername=lambda: (address, 1), getsockname=lambda: ("192.0.2.9", 1))
+        one = Protocol(config, state, {})
+        one.connection_made(Mock(get_extra_info={"socket": its_socket}.get, is_closing=lambda: False))
+        return one
+
+    first, busy, idle = connect("192.0.2.1"), connect("192.0.2.2"), connect("192.0.2.2")
+    busy.cycle = Mock(response_complete=False, more_body=False)
+    connect("192.0.2.3")
+    assert [one.transport.abort.called for one in (first, busy, idle)] == [False, False, True]
+    first._for_head.stop()
+    first.data_received(b"GET")  # half a head, of a further request
+    assert first._for_head._due
+
+
 async def test_a_timer_that_is_started_twice_is_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zerotrust.hardening.server.PATIENCE", 0)
     transport = Mock()
@@ -127,13 +155,7 @@ async def test_who_is_asked_to_end_goes_on_answering_until_it_is_ready_to() -> N
     answers: list[str] = []
 
     async def last_request() -> None:
-        host, port = ending.servers[0].sockets[0].getsockname()
-        reader, writer = await asyncio.open_connection(
-            host, port, ssl=the_ca().for_users(), server_hostname=dns_name("orchestrator", TRUST_DOMAIN)
-        )
-        writer.write(f"{GET}{LAST}".encode())
-        answers.append((await reader.read()).decode())
-        writer.close()
+        answers.append(await ask(ending, f"{GET}{LAST}"))
 
     tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
     ending = server(who_came_before, host="127.0.0.1", port=0, tls=tls, before_end=last_request)

@@ -604,7 +604,6 @@ def test_nothing_is_hidden_behind_the_request_for_a_proof(task: Task) -> None:
     for party, hidden in (
         ("orchestrator", logged("orchestrator", exchanged("T0.other"), "2" * 32)),
         ("orchestrator", logged("orchestrator", exchanged("T0.other"), span=f"{1:016x}")),
-        ("agent/writer", logged("agent/writer", called(), "2" * 32)),
         ("agent/writer", logged("agent/writer", again)),
     ):
         assert fails(task, answer, leaves=[*leaves, hidden, task.heads], evidence=None) == (10, party)
