@@ -430,7 +430,7 @@ def test_while_a_journal_waits_for_its_share_the_answer_is_not_complete(task: Ta
     answer, over = task.answer(), task.now + LONGEST_TASK + LATE
     hidden = [line for line in task.entries if b"tool/documents" in line]
     seen = [line for line in task.entries if line not in hidden]
-    other = sent_away("agent/writer", task.now, "tool/documents", "scope_missing")
+    other = sent_away("tool/documents", task.now, reason="journal_of_another")
     leaves = [sent_away("tool/documents", task.now - AGAIN), other, *seen]
 
     waiting = task.verified(answer, leaves=[*leaves, task.heads], evidence=None).compared
