@@ -39,7 +39,6 @@ from tests.support.attack_cases import (
     cases,
     check_that_half_succeed,
     check_what_they_are_about,
-    observed,
 )
 from tests.support.ca import holder, workload
 from tests.support.door import Clock
@@ -491,7 +490,6 @@ def attack(
                     tries = [tried async for tried in try_it(*scene)]
                     target.check_journals()
                     assert missing or not target.leaks
-            observed(tries, tmp_path)
             assert tries
             check_log(caplog)
             if missing:

@@ -33,7 +33,6 @@ from tests.support.attack_cases import (
     cases,
     check_that_half_succeed,
     check_what_they_are_about,
-    observed,
 )
 from tests.support.issuer import Known
 from tests.support.leaks import holds_token
@@ -209,7 +208,6 @@ def attack(number: int, fixture: str = "") -> Callable[[Callable[[Target], Tries
                 target = Target(attacked, keycloak, known, trust_domain)
                 before = {} if missing else await target.events()
                 tries = [tried async for tried in try_it(target)]
-                observed(tries)
                 assert tries
                 if missing:
                     check_that_half_succeed(tries, missing, record_property)
