@@ -39,7 +39,6 @@ IDS = st.sampled_from(
 NAMES = st.sampled_from(["span_id", "trace", "Document", "task.run", TRACE[:16], "[/red]"]) | st.from_regex(
     r"[\x21\x23-\x5b\x5d-\x7e]+", fullmatch=True
 )
-COUNTS = st.integers(0, EXACT)
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "service": st.sampled_from(PARTIES),
     "audience": st.sampled_from(PARTIES),

@@ -1,9 +1,6 @@
 """A log of journals in memory, and exports of it."""
 
-from collections.abc import Sequence
-from io import BytesIO
-
-from evidence.export import export_lines, lines_of
+from evidence.export import export_lines
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Trace
@@ -63,10 +60,6 @@ def record(service: str, link: Link, operation: str = "GET /health", number: int
     event = AuditEvent(schema=1, time=START + link.records, service=service, data=data, trace=trace)
     count = number or link.records + 1
     return b'{"event":%b,"n":%d,"prev":"%b"}' % (event.canonical(), count, link.head.encode())
-
-
-def opened(raw: bytes) -> "Sequence[bytes] | list[bytes]":
-    return list(lines_of(BytesIO(raw)))
 
 
 def small(batches: int = 6) -> Ledger:

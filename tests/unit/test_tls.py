@@ -100,10 +100,6 @@ async def refused(there: Listening, context: ssl.SSLContext, name: str = READERS
     assert there.received == []
 
 
-def without_certificate() -> ssl.SSLContext:
-    return the_ca().for_users()
-
-
 def plain_client(svid: Svid, authority: CA | None = None) -> ssl.SSLContext:
     """A client of another make, which shows this certificate and believes our authority."""
     context = (authority or the_ca()).for_users()
