@@ -9,7 +9,6 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolUnionParam
 
-from inference.answer import PIECE
 from tests.support.ca import holder
 from tests.support.issuer import Issuer
 from tests.support.system import MCPWire, System
@@ -60,25 +59,6 @@ async def test_an_answer_has_every_member_that_openais_schema_requires(client: o
     assert (choice.finish_reason, choice.message.role) == ("stop", "assistant")
     another = await client.chat.completions.create(model="scripted", messages=LONG)
     assert another.id != answer.id
-
-
-@pytest.mark.parametrize("messages", [HELLO, LONG])
-async def test_a_stream_says_the_same_as_the_whole_answer(
-    client: openai.AsyncOpenAI, messages: list[ChatCompletionMessageParam]
-) -> None:
-    whole = await client.chat.completions.create(model="scripted", messages=messages, tools=TOOLS)
-    async with client.chat.completions.stream(model="scripted", messages=messages, tools=TOOLS) as stream:
-        streamed = await stream.get_final_completion()
-
-    [said], [told] = whole.choices, streamed.choices
-    assert (told.message.content or None, told.finish_reason) == (said.message.content, said.finish_reason)
-    called = [(call.id, call.function.name, call.function.arguments) for call in told.message.tool_calls or []]
-    assert called == [
-        (call.id, call.function.name, call.function.arguments)
-        for call in said.message.tool_calls or []
-        if call.type == "function"
-    ]
-    assert called or len(told.message.content or "") > PIECE
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -47,11 +47,3 @@ def test_anything_else_is_a_question_for_the_reader_also_almost_the_name_of_an_a
     (step,) = make_plan(request_, "/finance")
 
     assert (step.agent, step.instruction, step.note) == ("agent/reader", request_, note)
-
-
-def test_the_note_names_an_agent_and_never_what_the_user_wrote() -> None:
-    reading, writing = make_plan("Wrigter: file this", "/finance")
-
-    assert "Writer:" in reading.note
-    assert "rigt" not in reading.note
-    assert writing.note == ""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from demo.catalogue import ATTEMPTS, BY_NAME
 from demo.checks import Attempt, Checks
-from demo.story import TRIED, TaskRun, _show_poisoned_report, injected_attempts
+from demo.story import TRIED, TaskRun, injected_attempts
 from demo.tokens import tokens_of
 from start.program import console
 from tests.support.told_task import WAYS, event, registry, task
@@ -41,19 +41,6 @@ def test_what_the_poisoned_report_tried_counts_only_if_the_right_agent_was_refus
     assert not outcome(token, "granted")
     assert not outcome(token, "no_token")
     assert not outcome(replace(token, party=of.id("agent/writer")), "scope_missing")
-
-
-def test_what_the_model_did_not_ask_for_counts_only_where_it_obeys_whatever_it_reads() -> None:
-    told = {}
-    for obeys in (True, False):
-        checks = Checks()
-        with console.capture() as printed:
-            _show_poisoned_report([], checks, obeys=obeys)
-        text = " ".join(printed.get().split())  # whatever the width
-        told[obeys] = (len(checks.made), len(checks.failures), "the model did not ask for it" in text)
-        assert ("both agents obeyed" in text) == obeys
-
-    assert told == {True: (4, 4, False), False: (0, 0, True)}
 
 
 def test_only_the_script_obeys_whatever_it_reads() -> None:
