@@ -1,27 +1,19 @@
 """Starting where something is in the way: one sentence with the cause and the next step, status 1, no stack trace."""
 
-import asyncio
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
 from registration.run_lock import RunError
 from start.background import READY
-from start.errors import KeycloakError
 from start.everything import running
-from start.keycloak import distribution as keycloak_distribution
-from start.keycloak.distribution import find_distribution
 from start.system import ROOT, System
 from tests.support.real import RUN
-
-Usage = namedtuple("Usage", "total used free")
 
 UNTIL_STOPPED = """
 import asyncio, sys
@@ -31,34 +23,6 @@ async def main():
     await asyncio.sleep(600)
 sys.exit(run_until_stopped(main()))
 """
-
-
-@pytest.fixture
-def full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 1 << 30, 3 << 20))
-
-
-@pytest.mark.usefixtures("full")
-async def test_a_run_folder_without_room_is_named_before_anything_is_started(tmp_path: Path) -> None:
-    with pytest.raises(KeycloakError) as failed:
-        async with running(tmp_path / "run", say=print):
-            pass
-
-    assert str(failed.value) == f"{tmp_path}/run has 3 MB of free space and 100 MB are needed: make room there."
-    assert list((tmp_path / "run").iterdir()) == []
-
-
-@pytest.mark.usefixtures("full")
-def test_a_cache_without_room_is_named_before_anything_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("KEYCLOAK_HOME", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(keycloak_distribution, "_download", None)
-    monkeypatch.setattr(keycloak_distribution, "_fetch_with_maven", None)
-
-    with pytest.raises(KeycloakError, match=f"^{tmp_path}/zero-trust-agents has 3 MB of free space and 400 MB"):
-        find_distribution(print)
 
 
 @pytest.mark.parametrize(
@@ -174,20 +138,3 @@ async def test_a_second_start_in_the_same_clone_is_told_which_process_is_the_fir
     with pytest.raises(RunError, match=r"^It runs already, as process \d+: `make down` ends it\.$"):
         async with running(RUN, say=print):
             pass
-
-
-@pytest.mark.e2e
-@pytest.mark.asyncio(loop_scope="session")
-async def test_a_second_clone_is_told_whose_port_it_is_and_how_to_find_who_has_it(real: System, tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    left_out = shutil.ignore_patterns(".venv", ".ogx", ".notebooks", ".git", "run", "__pycache__")
-    shutil.copytree(ROOT, clone, ignore=left_out)
-
-    done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "demo"], cwd=clone, capture_output=True, text=True
-    )
-
-    assert done.returncode == 1
-    said = " ".join(done.stdout.split())
-    assert "Port 8101 is in use and orchestrator needs it: stop what listens there (`ss -ltnp` names it" in said
-    assert "Traceback" not in done.stdout + done.stderr

@@ -6,10 +6,9 @@ import pytest
 
 from lab.before import attacks
 from lab.before.attacks import Outcome
-from lab.before.comparison import Row, show_end
+from lab.before.comparison import Row
 from lab.before.expected import EXPECTED, Expected
 from lab.without import Control, where
-from start.program import console
 from tests.support.pages import PRINCIPLES
 from tests.support.system import ROOT
 
@@ -56,15 +55,6 @@ def test_a_row_says_where_it_is_not_as_expected(before: Outcome, after: Outcome,
     expected = Expected(attacks.go_on_after_sign_out, "it goes on", PRINCIPLES[2], "401 revoked", "caller-not-revoked")
 
     assert Row(expected, before, after).wrong == wrong
-
-
-def test_an_answer_that_is_not_as_expected_is_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "_width", 80)
-    with console.capture() as told:
-        show_end([Row(EXPECTED[0], got("5 of 5 open"), got("5 of 5 open"))])
-
-    assert "not as expected" in told.get()
-    assert "after: succeeded" in told.get()
 
 
 def test_the_page_in_the_docs_has_each_answer_and_each_check() -> None:

@@ -454,20 +454,6 @@ def test_a_system_that_does_not_run_is_reported(place: Place, monkeypatch: pytes
     assert failed(zt("party", "list")) == f"There is no {place.ca}: is the system running? {STARTED_BY}"
 
 
-def test_a_certificate_authority_that_is_none_is_reported(
-    place: Place, monkeypatch: pytest.MonkeyPatch, ca: CA
-) -> None:
-    zt = program_at(monkeypatch, place, 1, ca)
-    told = f"{place.ca} cannot be read as a certificate authority in PEM ("
-
-    place.ca.write_text("-----")
-    assert failed(zt("party", "list")).startswith(told)
-
-    place.ca.unlink()
-    place.ca.mkdir()
-    assert failed(zt("party", "list")).startswith(told)
-
-
 # --- whom it tells nothing --------------------------------------------------------------------------------------------
 
 

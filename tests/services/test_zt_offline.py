@@ -108,12 +108,6 @@ def test_an_id_that_no_record_names_is_reported(tmp_path: Path) -> None:
     assert "names nobody.  Records name a user by the subject of their tokens, not by the name" in told
 
 
-def test_where_there_are_no_journals_it_is_said_where_others_are(tmp_path: Path) -> None:
-    for command in ("show", TRACE), ("verify",):
-        told = failed(zt("--system", str(tmp_path), "audit", *command))
-        assert told.startswith(f"There are no journals in {tmp_path}/run/data.")
-
-
 def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wanted, "MOST_SHOWN", 2)
     journal(tmp_path, event(at=3), event(at=1))

@@ -3,10 +3,9 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +67,6 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
 
 
-@pytest.fixture
-def taken() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield int(listener.getsockname()[1])
-
-
 async def suspend(file: Path) -> None:
     state = State(file)
     async with state.open():
@@ -85,15 +78,6 @@ def test_without_a_fault_it_says_so_and_writes_nothing(tree: Tree) -> None:
 
     assert tree.ask()[0] == 0
     assert sorted(tree.root.rglob("*")) == before
-
-
-def test_a_port_that_somebody_has_is_named_unless_the_system_runs(tree: Tree, taken: int) -> None:
-    (tree.root / "start" / "local.yaml").write_text(f"parties:\n  orchestrator: {{ host: x, port: {taken} }}\n")
-    status, said = tree.ask()
-
-    assert (status, f"port {taken} is taken" in said) == (1, True)
-    with exclusive_run(tree.root / "run"):
-        assert tree.ask()[0] == 0
 
 
 def test_all_ports_of_this_machine_are_read_from_the_projects_files() -> None:

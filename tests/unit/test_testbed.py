@@ -133,21 +133,6 @@ def test_a_rogue_is_answered_by_what_attestation_logs_of_its_process_and_removed
     assert stack.started["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_a_rogue_can_be_alone_while_the_service_that_it_resembles_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    stack, did = with_party(event("refused", why="it runs as root")), list[str]()
-    begin = stack.run
-
-    def run(*command: str, **options: Any) -> Asked:
-        did.append(" ".join(command) or "the rogue")
-        return stack if command else begin(**options)
-
-    monkeypatch.setattr(stack, "run", run)
-    monkeypatch.setattr(stack, "start", lambda: did.append("start"), raising=False)
-
-    assert rogue(cast("Stack", stack), "reader", stopped=True).refusal == "it runs as root"
-    assert did == ["stop reader", "the rogue", "start"]
-
-
 def test_a_rogue_that_never_asks_is_an_error_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = with_party()
     monkeypatch.setattr(rogues, "wait_until", lambda found: bool(found()))
@@ -262,48 +247,6 @@ def test_a_network_that_docker_does_not_let_go_of_yet_is_removed_a_moment_later_
     assert ("the empty network project_authorities" in caplog.text) is not removed
     with pytest.raises(StackError, match=r"project_authorities is left, with a-stranger in it: what down printed"):
         stopped(Network(1000, "a-stranger"), monkeypatch)
-
-
-def test_if_not_all_become_healthy_the_error_has_what_attestation_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Unhealthy(Stack):
-        def __init__(self, said: str) -> None:
-            self._said = said
-
-        def run(self, *command: str, **_: object) -> subprocess.CompletedProcess[str]:
-            raise StackError(" ".join(command))
-
-        def log(self, service: str) -> str:
-            if not self._said:
-                raise StackError(f"{service} has no container")
-            return self._said
-
-    class Starting(Unhealthy):
-        def run(self, *command: str, **_: object) -> subprocess.CompletedProcess[str]:
-            return subprocess.CompletedProcess(command, 0)
-
-        def containers(self) -> dict[str, Any]:
-            return {"reader": SimpleNamespace(attrs={"State": {"Running": True, "Health": {"Status": "starting"}}})}
-
-    monkeypatch.setattr(stacks, "wait_until", lambda found, _: bool(found()))
-    with pytest.raises(StackError, match="not healthy after 600 s: reader"):
-        Starting("").start()
-    for said, notes in ("it has capabilities", ["it has capabilities"]), ("", []):
-        with pytest.raises(StackError, match="up --build --detach") as failed:
-            Unhealthy(said).start()
-        assert getattr(failed.value, "__notes__", []) == notes
-
-
-def test_why_attestation_refused_is_read_from_its_log() -> None:
-    lines = [{"event": "ready"}, {"event": "refused", "why": "first"}, {"event": "refused", "why": "last"}]
-
-    class Logged(Stack):
-        def __init__(self) -> None:
-            pass
-
-        def log(self, service: str) -> str:  # noqa: ARG002
-            return "\n".join(["no JSON", *map(json.dumps, lines)])
-
-    assert Logged().refusals() == ["first", "last"]
 
 
 def with_file(service: str, path: str, content: bytes) -> "Stack":

@@ -12,7 +12,7 @@ from authorities.policy.versions import content_of
 from registration.realm.users import USERS
 from start.background import READY
 from start.manual_steps import RECEIPT_STEPS
-from start.serve import last_lines, other_policies, suspensions
+from start.serve import last_lines, other_policies
 from start.system import ROOT
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, deployment, registry
@@ -34,17 +34,6 @@ def system(tmp_path: Path) -> Any:
         suspended={"agent/writer": "compromised"},
         data=lambda _name: tmp_path,
     )
-
-
-def test_who_stays_suspended_is_told_at_the_end_with_the_command_that_reinstates_it(system: Any) -> None:
-    assert [notice.plain for notice in suspensions(system)] == [
-        "\nagent/writer is suspended since an earlier run (compromised), and does nothing until:\n  " + ZT_REINSTATES
-    ]
-    system.suspended = {"authority/policy": "drift"}
-    [notice] = suspensions(system)
-    assert "party reinstate authority/policy\nUntil then, only operators are permitted anything" in notice.plain
-    system.suspended = {}
-    assert list(suspensions(system)) == []
 
 
 def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: Path) -> None:
