@@ -1,6 +1,7 @@
 """The checks of the gate, and their order: `STEPS`, at the end.  docs/how-to/add-a-check.md adds one.
 
-Each step refuses a call by raising `Denied`, or notes in the `Call` what later steps need.
+Each step refuses a call by raising `Denied`, or prepares what later steps, the record or the receipt need.
+`# control: id` marks what a test takes away, to show that the attack then succeeds (docs/reference/attacks.md).
 """
 
 from collections import defaultdict
@@ -26,14 +27,14 @@ from zerotrust.transport import requests
 PUBLIC, CERTIFICATE, TOKEN = frozenset({"nothing"}), frozenset({"certificate"}), frozenset({"token"})
 """Routes, by the credential that they require."""
 ALL = PUBLIC | CERTIFICATE | TOKEN
-OF_CREDENTIALS = Reason.NO_TOKEN, Reason.UNSUPPORTED_SCHEME, Reason.MALFORMED_CREDENTIALS, Reason.TOKEN_TOO_LARGE
-OF_TOKENS = frozenset(reason for reason in Reason if reason.error == "invalid_token")
-OF_TOKENS -= {Reason.NOT_VERIFIED, Reason.NOT_BOUND, Reason.REVOKED}
+CREDENTIAL_REASONS = Reason.NO_TOKEN, Reason.UNSUPPORTED_SCHEME, Reason.MALFORMED_CREDENTIALS, Reason.TOKEN_TOO_LARGE
+TOKEN_REASONS = frozenset(reason for reason in Reason if reason.error == "invalid_token")
+TOKEN_REASONS -= {Reason.NOT_VERIFIED, Reason.NOT_BOUND, Reason.REVOKED}
 """What can be wrong with a token itself."""
-OF_REVOCATIONS = Reason.REVOKED, Reason.REVOCATION_UNKNOWN
-OF_POLICIES = frozenset(reason for reason in Reason if reason.startswith("policy_"))
-OF_POLICIES |= {Reason.SCOPE_MISSING, Reason.NO_PERMISSION_FOR_ROUTE}
-OF_ISSUERS = Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED, Reason.IDENTITY_UNAVAILABLE
+REVOCATION_REASONS = Reason.REVOKED, Reason.REVOCATION_UNKNOWN
+POLICY_REASONS = frozenset(reason for reason in Reason if reason.startswith("policy_"))
+POLICY_REASONS |= {Reason.SCOPE_MISSING, Reason.NO_PERMISSION_FOR_ROUTE}
+ISSUER_REASONS = Reason.ISSUER_UNAVAILABLE, Reason.ISSUER_UNTRUSTED, Reason.IDENTITY_UNAVAILABLE
 """Why introspection may be impossible."""
 
 Method = Callable[["Checks", Call], Awaitable[None]]
@@ -107,15 +108,14 @@ class Checks:
         call.by_certificate = name is not None
         if name is None or not call.route.requires.admits(name):  # control: peer-admitted-by-route
             raise Denied(Reason.UNKNOWN_PEER, str(call.peer.id))
-        if not (status := self.revocations.of_party(str(call.peer.id))):  # control: peer-not-suspended
+        if not (status := self.revocations.check_party(str(call.peer.id))):  # control: peer-not-suspended
             raise Denied(status.reason, status.detail)
 
     async def credentials(self, call: Call) -> None:
         """Refuses anything but one bearer token in one header.  RFC 6750 section 2.1."""
         call.permission = call.route.requires.hint
-        call.token = requests.bearer_token(
-            call.scope["headers"], hint=call.permission
-        )  # control: token-only-from-header
+        # control: token-only-from-header
+        call.token = requests.bearer_token(call.scope["headers"], hint=call.permission)
 
     async def verify(self, call: Call) -> None:
         """Refuses a wrong signature, type, issuer, audience, time or chain of actors.  RFC 9068 section 4."""
@@ -142,7 +142,7 @@ class Checks:
 
     async def revoked(self, call: Call) -> None:
         """Refuses a revoked token, session, user or party, also further back in the chain.  RFC 7009 section 3."""
-        if not (status := self.revocations.of(call.caller)):  # control: caller-not-revoked
+        if not (status := self.revocations.check(call.caller)):  # control: caller-not-revoked
             raise Denied(status.reason, status.detail)
 
     async def listed(self, call: Call) -> None:
@@ -198,7 +198,7 @@ class Checks:
         call.recorded = True
 
     async def count(self, call: Call) -> None:
-        """Counts a call without a token; the first ones by a certificate are recorded.  This project."""
+        """Counts a call without a token; the first by a certificate are recorded, routine ones not.  This project."""
         if not call.by_certificate:
             self.counter.count(call.origin, "public")
         elif not call.route.requires.routine and not self.repeated(call, Reason.GRANTED):
@@ -235,19 +235,19 @@ STEPS = (
     Step(Checks.path, ALL, Reason.MALFORMED_PATH),
     Step(Checks.peer, ALL, Reason.CERTIFICATE_ENDED, Reason.NO_CERTIFICATE, Reason.UNKNOWN_PEER),
     Step(Checks.turn, ALL),
-    Step(Checks.workload, CERTIFICATE, Reason.UNKNOWN_PEER, *OF_REVOCATIONS),
-    Step(Checks.credentials, TOKEN, *OF_CREDENTIALS),
-    Step(Checks.verify, TOKEN, *OF_TOKENS, Reason.KEYS_UNAVAILABLE),
+    Step(Checks.workload, CERTIFICATE, Reason.UNKNOWN_PEER, *REVOCATION_REASONS),
+    Step(Checks.credentials, TOKEN, *CREDENTIAL_REASONS),
+    Step(Checks.verify, TOKEN, *TOKEN_REASONS, Reason.KEYS_UNAVAILABLE),
     Step(Checks.bind, TOKEN, Reason.NOT_BOUND),
     Step(Checks.note, TOKEN),
-    Step(Checks.revoked, TOKEN, *OF_REVOCATIONS),
+    Step(Checks.revoked, TOKEN, *REVOCATION_REASONS),
     Step(Checks.listed, TOKEN, Reason.NO_PERMISSION_FOR_ROUTE),
     Step(Checks.protocol, TOKEN, Reason.UNSUPPORTED_CONTENT),
-    Step(Checks.decide_early, TOKEN, *OF_POLICIES),
+    Step(Checks.decide_early, TOKEN, *POLICY_REASONS),
     Step(Checks.limits, CERTIFICATE | TOKEN, Reason.TOO_MANY_REQUESTS, Reason.BUSY),
     Step(Checks.body, ALL, Reason.BODY_TOO_LARGE, Reason.BODY_TOO_SLOW, Reason.MALFORMED_BODY),
-    Step(Checks.decide, TOKEN, *OF_POLICIES, Reason.MALFORMED_BODY, Reason.LEGACY_ERA, Reason.UNKNOWN_METHOD),
-    Step(Checks.introspect, TOKEN, *OF_ISSUERS, Reason.REVOKED),
+    Step(Checks.decide, TOKEN, *POLICY_REASONS, Reason.MALFORMED_BODY, Reason.LEGACY_ERA, Reason.UNKNOWN_METHOD),
+    Step(Checks.introspect, TOKEN, *ISSUER_REASONS, Reason.REVOKED),
     Step(Checks.record, TOKEN, Reason.JOURNAL_UNAVAILABLE),
     Step(Checks.count, PUBLIC | CERTIFICATE),
 )

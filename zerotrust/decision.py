@@ -118,7 +118,7 @@ class Reason(ReasonCode):
     FAILED = "failed", (500, "server_error")
 
     # what cannot be decided or done now
-    BUSY = "busy", _UNKNOWN  # all callers together have too many requests under way
+    BUSY = "busy", _UNKNOWN  # one party, or all clients without a certificate, has too many under way
     POLICY_ERROR = "policy_error", _DENIED
     POLICY_UNAVAILABLE = "policy_unavailable", _UNKNOWN
     POLICY_UNKNOWN = "policy_unknown", _UNKNOWN
@@ -161,7 +161,7 @@ class Decision:
     rules: tuple[str, ...] = ()
     """The ids of the rules that permitted it, sorted; a refusal has none, because only permits exist."""
     policy: str = ""
-    """The version of the policies that decided; empty if it is the `version` of the engine."""
+    """The version of the policies that decided; if empty, the engine's `version`."""
 
     def __bool__(self) -> bool:
         return self.allowed

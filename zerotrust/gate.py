@@ -1,10 +1,11 @@
 """The gate: checks a call, and runs its handler for as long as token, connection and caller stay valid.
 
 One pure ASGI wrapper around the whole application, because a framework's dependencies do not run on routes that an
-SDK registers.  `checks.py` has the steps, in their order.
+SDK registers.  `checks.py` has the steps, in their order.  A call comes from `hardening/server.py`, which knows its
+connection's peer; its answer goes out through `sealing.py`.
 
-The gate reads a body only after it has decided that the caller may use the route.  Where the body determines the
-permission (`routes.py`), it reads the body only of callers who could use the route at all, and decides again after it.
+The gate reads a body only of callers who could use the route at all.  It decides again after the body, which may
+determine the permission (`routes.py`); and the policies may have changed meanwhile.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, eq=False)
 class Gate(Checks):
-    """The enforcement point around one application, whose routes are those in `routes`."""
+    """The enforcement point around one application.  It inherits the steps, and what they need."""
 
     app: Starlette
     metadata_url: str | None = None
@@ -131,7 +132,7 @@ class Gate(Checks):
         if left <= 0:  # receiving or recording the request took too long
             return Denied(Reason.EXPIRED, "before it was used")
         # control: caller-not-revoked-when-served
-        if not (found := self.revocations.of(principal)):  # it may have been revoked since the gate checked
+        if not (found := self.revocations.check(principal)):  # it may have been revoked since the gate checked
             return Denied(found.reason, found.detail)
         ending: Denied | None = None
         loop = asyncio.get_running_loop()

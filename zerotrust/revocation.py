@@ -128,7 +128,7 @@ class Revocations:
         return self._watching(watch, at_once=True)
 
     def watching_peer(self, party: str, on_revoked: OnRevoked) -> AbstractContextManager[None]:
-        """Call `on_revoked` when this party, which is called, is suspended while the block runs; see `of_peer`."""
+        """Call `on_revoked` when this party, which is called, is suspended while the block runs; see `check_peer`."""
         subjects: tuple[Revocable, ...] = (("party", party),)
 
         def told(decision: Decision) -> None:
@@ -160,21 +160,21 @@ class Revocations:
         """Mark the data as stale, until the whole state and a heartbeat have been received again."""
         self._good_until, self._whole = float("-inf"), False  # control: gap-ends-freshness
 
-    def of(self, principal: Principal) -> Decision:
+    def check(self, principal: Principal) -> Decision:
         """Decide whether a caller is revoked: session, user, client, every actor, the token and its ancestors."""
         return self._decision(self._find_revocation(principal))
 
-    def of_party(self, party: str) -> Decision:
+    def check_party(self, party: str) -> Decision:
         """Decide whether a party that calls without a token is revoked."""
         return self._decision(self._first_revoked((("party", party),)))
 
     def is_suspended(self, party: str) -> bool:
         """Return whether a party is known to be suspended, however old that news is."""
-        return self.of_party(party).reason is Reason.REVOKED
+        return self.check_party(party).reason is Reason.REVOKED
 
-    def of_peer(self, party: str) -> Decision:
+    def check_peer(self, party: str) -> Decision:
         """Decide whether a party to be called is revoked, with a reason that does not blame the caller."""
-        decision = self.of_party(party)
+        decision = self.check_party(party)
         return replace(decision, reason=Reason.PEER_REVOKED) if self.is_suspended(party) else decision
 
     def _decision(self, revoked: Decision | None) -> Decision:

@@ -42,7 +42,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
 
     `create_app` returns what `Service.guard` returned.
     """
-    end_if_first_process()
+    handle_sigterm()
     log_json_lines()
     settings = Settings()
 
@@ -59,7 +59,7 @@ def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:
     uvloop.run(live())
 
 
-def end_if_first_process() -> None:
+def handle_sigterm() -> None:
     """End at SIGTERM, also as the first process of a container, for which the kernel has no default action."""
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())

@@ -13,7 +13,7 @@ from authorities.policy.app import create_app
 from authorities.policy.startup import begin, versions_on_record
 from authorities.policy.versions import Versions, content_of
 from zerotrust.registry.policy_bundle import Bundle
-from zerotrust.runtime import compose, end_if_first_process, engine_for, registry_feed, serve
+from zerotrust.runtime import compose, engine_for, handle_sigterm, registry_feed, serve
 from zerotrust.service import JOURNAL
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
@@ -55,6 +55,6 @@ def bundle_in_force(versions: Versions) -> Bundle:
 
 
 if __name__ == "__main__":
-    end_if_first_process()
+    handle_sigterm()
     log_json_lines()
     uvloop.run(live(PolicySettings()))

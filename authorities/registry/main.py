@@ -18,7 +18,7 @@ from zerotrust.policy_in_force import NoPolicy
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import RETENTION
-from zerotrust.runtime import compose, end_if_first_process, issuer_client, serve
+from zerotrust.runtime import compose, handle_sigterm, issuer_client, serve
 from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.logs import log_json_lines
@@ -59,6 +59,6 @@ async def live(settings: RegistrySettings) -> None:
 
 
 if __name__ == "__main__":
-    end_if_first_process()
+    handle_sigterm()
     log_json_lines()
     uvloop.run(live(RegistrySettings()))

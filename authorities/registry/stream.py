@@ -188,7 +188,7 @@ class Stream:
         with self._followers.following(party) as follower:
             await self._followers.wait_turn(party, follower)  # control: follows-by-turns
             # control: suspended-party-may-not-follow
-            if follower.over or self._revocations.of_party(party).reason is Reason.REVOKED:  # since it was admitted
+            if follower.over or self._revocations.check_party(party).reason is Reason.REVOKED:  # since it was admitted
                 return
             async for line in self._lines(follower, until):
                 yield f"{line}\n"

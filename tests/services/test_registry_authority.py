@@ -99,14 +99,14 @@ async def test_a_suspended_party_stands_no_more_here_first_and_at_the_realm_seco
     assert told["keycloak"] == "notified"
     assert (told["party"]["state"], told["party"]["cause"]) == ("suspended", "a theft (operator olivia)")
     assert told["party"]["since"] == pytest.approx(time.time(), abs=60)
-    assert authority.revocations.of_party(READERS_ID).reason is Reason.REVOKED
+    assert authority.revocations.check_party(READERS_ID).reason is Reason.REVOKED
     assert authority.realm.told == [("disable", READERS_ID, False)]  # it did not stand any more when that was told
     assert authority.events == [("suspend", READER)]
 
     told = await authority.operate("POST", f"/parties/{READER}/reinstate", {})
 
     assert (told["party"]["state"], told["party"]["cause"], told["keycloak"]) == ("active", None, "notified")
-    assert authority.revocations.of_party(READERS_ID)
+    assert authority.revocations.check_party(READERS_ID)
     assert authority.realm.told[1:] == [("enable", READERS_ID, False)]
     assert authority.events == [("suspend", READER), ("reinstate", READER)]
 
@@ -116,12 +116,12 @@ async def test_a_server_outside_that_takes_tokens_is_suspended_like_a_party(auth
     told = await authority.operate("POST", f"/parties/{SERVER}/suspend", {"cause": "it leaks"})
 
     assert (told["keycloak"], told["party"]["state"], told["party"]["id"]) == ("notified", "suspended", SERVER)
-    assert authority.revocations.of_peer(SERVER).reason is Reason.PEER_REVOKED
+    assert authority.revocations.check_peer(SERVER).reason is Reason.PEER_REVOKED
     assert authority.realm.told == [("disable", SERVER, False)]
 
     told = await authority.operate("POST", f"/parties/{SERVER}/reinstate", {})
 
-    assert authority.revocations.of_peer(SERVER)
+    assert authority.revocations.check_peer(SERVER)
     assert authority.realm.told[1:] == [("enable", SERVER, False)]
     assert told["party"]["state"] == "not enrolled"
     snapshot, pin = authority.system.snapshot, "0" * 64
@@ -198,7 +198,7 @@ async def test_who_is_suspended_again_while_the_realm_hears_of_the_reinstatement
     await asyncio.gather(*meanwhile)
 
     assert told["party"]["state"] == again
-    assert not authority.revocations.of_party(READERS_ID)
+    assert not authority.revocations.check_party(READERS_ID)
     async with asyncio.timeout(5):  # what was decided last is what the realm hears last
         while [what for what, *_ in authority.realm.told][:3] != ["disable", "enable", "disable"]:
             await asyncio.sleep(0)

@@ -164,7 +164,7 @@ async def test_a_party_follows_the_registry_and_is_served_and_called_by_its_svid
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3), feed.running():
                 pass
-        assert feed.revocations.of_party(workload.svid.id).reason is Reason.REVOCATION_UNKNOWN
+        assert feed.revocations.check_party(workload.svid.id).reason is Reason.REVOCATION_UNKNOWN
 
         await report(snapshot)
         feed = registry_feed(settings(snapshot, tmp_path), workload)

@@ -69,9 +69,9 @@ async def run_tool_loop(
     """Let the model work on `task` with the tools until it answers in words.
 
     `model_token` returns a token for the model, `tool_token` one for the tools; each is asked before each call, because
-    a model may take longer than a token lives.  The task ends before the current caller's token does.  Raises
-    `PeerError` before the first call, and `Denied` if there is no token or the tools are not as approved.  The answer
-    reports a later error, with what was done by then.
+    a model may take longer than a token lives.  The task ends before the current caller's token does.
+    Before the first call, raises `PeerError`, or `Denied` if there is no token or the tools are not as approved.  The
+    answer reports a later error, with what was done by then.
     """
     messages: list[dict[str, Any]] = [{"role": "user", "content": task}]  # control: messages-of-one-task
     left = current_principal().expires_at - time.time() - SECONDS_TO_REPORT

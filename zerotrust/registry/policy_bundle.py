@@ -17,7 +17,7 @@ from zerotrust.spiffe.svid import Svid
 
 
 def party_entities(registry: Registry) -> list[dict[str, Any]]:
-    """Return the parties as Cedar entities: the scopes of each, and the parties that it may call."""
+    """Return the parties as Cedar entities: the scopes that each delegates and serves, and whom it may call."""
 
     def reference(name: str) -> dict[str, str]:
         return {"type": "Party", "id": registry.id(name)}

@@ -1,8 +1,8 @@
-"""Signs and verifies the statements of a party with its SVID: lines of the feed, policy bundles, receipts.  Pure.
+"""Signs and verifies the statements of a party with its SVID: feed, policy bundles, agent cards, receipts.  Pure.
 
 A statement is a compact JWS (RFC 7515) with the signer's certificate and the intermediates up to an authority (`x5c`).
 It is valid if the chain leads to an authority of our trust domain and the certificate is an SVID of the expected
-signer, and only until the certificate expires.
+signer.  `verify_statement` takes it until its certificate expires; a receipt is judged at the time of its signing.
 """
 
 import base64

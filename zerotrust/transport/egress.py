@@ -225,7 +225,7 @@ class EgressClients:
         token, _ = _outgoing.get()
         if token.audience != party:  # control: token-for-its-audience
             raise Denied(Reason.WOULD_WIDEN, "a token is for one party, and this call goes to another")
-        if not (status := self._revocations.of_peer(party)):  # control: no-call-to-suspended-peer
+        if not (status := self._revocations.check_peer(party)):  # control: no-call-to-suspended-peer
             raise Denied(status.reason, status.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
         request.headers["traceparent"] = (span := REQUEST.get().span).traceparent

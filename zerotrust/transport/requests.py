@@ -1,6 +1,6 @@
 """Reads a request: one bearer token, a trace to continue, and a body that is one strict JSON object.
 
-It only reads; the gate decides.
+It refuses what is malformed or too large; the gate decides the rest.
 """
 
 import asyncio
