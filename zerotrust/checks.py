@@ -78,10 +78,12 @@ class Checks:
 
     async def admit(self, call: Call) -> None:
         """Take the steps in order.  Raises `Denied`."""
-        for step in STEPS:
-            if call.route.requires.credential in step.routes:
-                await step.take(self, call)
-        call.message = {}  # it may be large, and the handler, which may run for long, reads its own
+        try:
+            for step in STEPS:
+                if call.route.requires.credential in step.routes:
+                    await step.take(self, call)
+        finally:
+            call.message = {}  # it may be large, and the handler, which may run for long, reads its own
 
     async def path(self, call: Call) -> None:
         """Refuses a path with a control character, and finds what the route requires.  RFC 3986 section 2."""
@@ -142,7 +144,7 @@ class Checks:
 
     async def revoked(self, call: Call) -> None:
         """Refuses a revoked token, session, user or party, also further back in the chain.  RFC 7009 section 3."""
-        if not (status := self.revocations.check(call.caller)):  # control: caller-not-revoked
+        if not (status := self.revocations.check_caller(call.caller)):  # control: caller-not-revoked
             raise Denied(status.reason, status.detail)
 
     async def listed(self, call: Call) -> None:

@@ -53,7 +53,7 @@ class Decider:
             return self._recorder.write(event)
 
         decision: Decision | Awaitable[Decision]
-        decision = self._revocations.check(caller)  # control: caller-not-revoked-at-decision
+        decision = self._revocations.check_caller(caller)  # control: caller-not-revoked-at-decision
         if decision:  # the caller may have been revoked since the gate checked
             decision = self.policy.decide_on(caller, action, resource)
         return conclude(decision) if isinstance(decision, Decision) else self._await(decision, caller, conclude)
@@ -73,7 +73,7 @@ class Decider:
             raised = True
             try:
                 decision = await deciding
-                status = self._revocations.check(caller)  # it may have been revoked since
+                status = self._revocations.check_caller(caller)  # it may have been revoked since
                 await conclude(decision if status else status)  # control: caller-not-revoked-when-decided
                 raised = False
             except Exception as refusal:

@@ -81,6 +81,7 @@ class Gate(Checks):
             log.exception("failed")
             await self._refuse(call, Denied(Reason.FAILED), sending)
         finally:
+            call.receive = receive  # otherwise a body that no handler read waits for the garbage collector
             for give_back in call.at_end:
                 give_back()
             if call.recorded:
@@ -132,7 +133,7 @@ class Gate(Checks):
         if left <= 0:  # receiving or recording the request took too long
             return Denied(Reason.EXPIRED, "before it was used")
         # control: caller-not-revoked-when-served
-        if not (found := self.revocations.check(principal)):  # it may have been revoked since the gate checked
+        if not (found := self.revocations.check_caller(principal)):  # it may have been revoked since the gate checked
             return Denied(found.reason, found.detail)
         ending: Denied | None = None
         loop = asyncio.get_running_loop()

@@ -160,7 +160,7 @@ class Revocations:
         """Mark the data as stale, until the whole state and a heartbeat have been received again."""
         self._good_until, self._whole = float("-inf"), False  # control: gap-ends-freshness
 
-    def check(self, principal: Principal) -> Decision:
+    def check_caller(self, principal: Principal) -> Decision:
         """Decide whether a caller is revoked: session, user, client, every actor, the token and its ancestors."""
         return self._decision(self._find_revocation(principal))
 

@@ -117,10 +117,10 @@ async def test_a_user_revokes_their_own_tokens_without_end(target: Registry) -> 
     yield Attempt(f"{entries} entries", entries > 2 * TOKENS)
     for number in range(500):
         for who in caller(number), caller(number, "eve", READER, ORCHESTRATOR):
-            if target.revocations.check(who):
+            if target.revocations.check_caller(who):
                 yield Attempt("let in", succeeded=True)
-    assert target.revocations.check(caller(1, "alice"))  # nobody else's
-    assert target.revocations.check(caller(500))  # and what she got since is good
+    assert target.revocations.check_caller(caller(1, "alice"))  # nobody else's
+    assert target.revocations.check_caller(caller(500))  # and what she got since is good
 
 
 @attack(151, registry_alone)
@@ -145,8 +145,8 @@ async def test_an_agent_revokes_what_it_was_given_so_that_its_users_lose_what_th
     await target.told([revoked(number, "alice", READER) for number in range(500)])
     for who in caller(3, "alice"), caller(3, "alice", WRITER, ORCHESTRATOR):
         own = replace(who, token_id="T", lineage=("T0",) if who.actors else ())
-        yield Attempt("stands", not target.revocations.check(own))
-    assert not target.revocations.check(caller(400, "alice", READER, ORCHESTRATOR))
+        yield Attempt("stands", not target.revocations.check_caller(own))
+    assert not target.revocations.check_caller(caller(400, "alice", READER, ORCHESTRATOR))
 
 
 @attack(153, registry_alone)
@@ -218,7 +218,7 @@ async def test_the_state_of_what_is_revoked_with_a_part_left_out(target: Registr
                 if part != left_out:
                     revocations.replace(8, {subject: "a theft"}, part + 1, len(subjects))
             revocations.confirm(8, 0.0)
-        yield Attempt("not heard", bool(revocations.check(caller(1, "eve"))) or revocations.number == 8)
+        yield Attempt("not heard", bool(revocations.check_caller(caller(1, "eve"))) or revocations.number == 8)
 
 
 @attack(158, registry_alone)

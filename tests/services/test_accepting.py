@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -124,3 +125,17 @@ async def test_handshakes_begin_a_few_in_a_pass(door: Door) -> None:
     assert max(passes) <= HANDSHAKES_IN_A_PASS
     for _, writer in begun:
         writer.close()
+
+
+@pytest.mark.parametrize(("error", "logged"), [(OSError(), 0), (ValueError(), 1)])
+async def test_a_connection_that_an_answer_gives_up_is_closed_and_a_bug_is_logged(
+    door: Door, caplog: pytest.LogCaptureFixture, error: Exception, logged: int
+) -> None:
+    door.accepting._answer = AsyncMock(side_effect=error)
+    reader, writer = await door.connect("127.0.0.1", HELLO)
+    async with asyncio.timeout(HANG):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    assert len(caplog.records) == logged
+    assert door.accepting.sockets[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    writer.close()

@@ -125,7 +125,7 @@ async def test_a_party_does_not_start_on_half_of_it_nor_on_what_is_old_already(l
     there = Registry([*whole(KNOWN)[:3], beat(sources={"attestation": age})][:lines])
 
     await does_not_start(there)
-    assert there.revocations.check(caller()).reason is Reason.REVOCATION_UNKNOWN
+    assert there.revocations.check_caller(caller()).reason is Reason.REVOCATION_UNKNOWN
 
 
 async def does_not_start(there: Registry) -> None:
@@ -177,15 +177,15 @@ async def test_after_any_error_nothing_is_fresh_until_the_whole_state_has_come_a
     there, now = Registry(whole(KNOWN), []), time.monotonic()
     monkeypatch.setattr(there.revocations, "_clock", lambda: now)  # nothing ages
     async with there.feed.running():
-        assert there.revocations.check(caller())
+        assert there.revocations.check_caller(caller())
         there.lines.put_nowait(spoiled())
         await until(lambda: len(there.asked) == 2)
 
-        assert there.revocations.check(caller()).reason is Reason.REVOCATION_UNKNOWN
+        assert there.revocations.check_caller(caller()).reason is Reason.REVOCATION_UNKNOWN
         assert said_in(caplog)
         for again in whole(KNOWN, 1):
             there.lines.put_nowait(again)
-        await until(lambda: there.revocations.check(caller()))
+        await until(lambda: there.revocations.check_caller(caller()))
 
 
 def said_in(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -200,7 +200,7 @@ async def test_silence_means_stale_data_and_a_new_connection() -> None:
         assert there.revocations.bound == 1
         await until(lambda: len(there.asked) == 2)  # nothing was heard for a second
 
-        assert there.revocations.check(caller()).reason is Reason.REVOCATION_UNKNOWN
+        assert there.revocations.check_caller(caller()).reason is Reason.REVOCATION_UNKNOWN
 
 
 @pytest.mark.parametrize("trouble", [503, 301, httpx.ConnectError("nobody there"), OSError("void"), 60.0])
@@ -210,7 +210,7 @@ async def test_a_registry_that_is_away_or_does_not_even_refuse_is_asked_again_an
         there.revocations.bound = 0.01  # s, for which it is waited for an answer
     async with asyncio.timeout(5), there.feed.running():
         assert len(there.asked) == 3
-        assert trouble == 60.0 or there.revocations.check(caller())
+        assert trouble == 60.0 or there.revocations.check_caller(caller())
 
 
 async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_them() -> None:

@@ -1,8 +1,11 @@
 """The gate: real verification, policy and journal, in front of a handler that must not run too early, or at all."""
 
 import asyncio
+import gc
 import re
+import tracemalloc
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +239,25 @@ async def test_the_body_is_handed_on_byte_for_byte_and_then_the_real_stream(tool
         {"type": "http.request", "body": raw, "more_body": False},
         {"type": "http.disconnect"},  # so a handler notices when its caller leaves
     ]
+
+
+async def test_a_refused_call_leaves_no_body_for_the_garbage_collector(tool_door: Door, issuer: Issuer) -> None:
+    """Otherwise a caller fills the memory: a refusal gives its place among the calls under way back at once."""
+    body, calls = orjson.dumps(tool_call("create", text="x" * (MAX_MESSAGE // 2))), 10
+    ask = partial(tool_door.ask, for_the_tool(issuer), path="/mcp", headers=[ERA_HEADER])
+    await ask(body=body)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        replies = [await ask(body=bytes(bytearray(body))) for _ in range(calls)]
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert {reply.status for reply in replies} == {403}
+    assert left < calls * len(body) / 4
 
 
 BODIES = [(b"{", -32700), (b"[]", -32600), (b"7", -32600), (b"null", -32600), (b"{}", -32600), (b"", -32600)]

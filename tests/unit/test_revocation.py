@@ -64,13 +64,13 @@ def test_a_party_that_is_called_or_calls_by_itself_stands_or_not(revocations: Re
 def test_at_first_nothing_is_fresh_and_so_nothing_is_allowed(clock: Clock) -> None:
     revocations = Revocations(clock=clock)
 
-    assert revocations.check(CALLER).reason is Reason.REVOCATION_UNKNOWN
+    assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN
     with pytest.raises(Gap):
         revocations.change(1, ("user", "alice"), "a theft")
     revocations.replace(0, {})
-    assert revocations.check(CALLER).reason is Reason.REVOCATION_UNKNOWN  # the state may be old
+    assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN  # the state may be old
     revocations.confirm(0, 0.0)
-    assert revocations.check(CALLER)
+    assert revocations.check_caller(CALLER)
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_what_does_not_follow_is_a_gap_and_neither_reinstates_anybody_nor_makes_
 
     with pytest.raises(Gap):
         attempt(revocations)
-    assert revocations.check(CALLER).reason is Reason.REVOKED
+    assert revocations.check_caller(CALLER).reason is Reason.REVOKED
     assert not revocations.fresh
 
 
 def test_what_was_invalidated_is_not_fresh_until_the_whole_state_has_come_again(revocations: Revocations) -> None:
     revocations.forget()
-    assert revocations.check(CALLER).reason is Reason.REVOCATION_UNKNOWN
+    assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN
     with pytest.raises(Gap):  # what was told in between may have been missed, whatever the number
         revocations.confirm(0, 0.0)
 
     revocations.replace(0, {})
     revocations.confirm(0, 0.0)
 
-    assert revocations.check(CALLER)
+    assert revocations.check_caller(CALLER)
 
 
 # what was issued before a time
@@ -172,11 +172,11 @@ def test_nothing_of_a_state_counts_before_its_last_part(revocations: Revocations
         revocations.replace(7, {("user", "alice"): "a theft"}, 1, 3)
         revocations.replace(7, {("user", "bob"): "a theft"}, 2, 3)
         assert (revocations.number, revocations.revoked, told) == (0, {}, [])
-        assert revocations.check(CALLER)
+        assert revocations.check_caller(CALLER)
         clock.now += 4
         with pytest.raises(Gap):
             revocations.confirm(7, 0.0)
-        assert revocations.check(CALLER).reason is Reason.REVOCATION_UNKNOWN
+        assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN
 
         revocations.replace(7, {("user", "carol"): "a theft"}, 3, 3)
 
@@ -197,7 +197,7 @@ def test_a_part_that_is_not_the_next_one_is_a_gap(revocations: Revocations, part
     with pytest.raises(Gap):
         revocations.replace(number, {("user", "alice"): "a theft"}, part, of)
 
-    assert revocations.check(CALLER)
+    assert revocations.check_caller(CALLER)
 
 
 def test_a_state_that_is_begun_anew_has_nothing_of_the_one_that_was_broken_off(revocations: Revocations) -> None:
@@ -218,14 +218,14 @@ def test_what_ends_by_itself_is_forgotten_when_no_token_of_its_can_be_alive_and_
     revocations.change(1, subject, "a theft")
     clock.now += lasts(subject) or max(RETENTION.values())
     revocations.change(2, ("user", "bob"), "another's")
-    assert revocations.check(CALLER).reason is Reason.REVOKED  # to the second
+    assert revocations.check_caller(CALLER).reason is Reason.REVOKED  # to the second
 
     clock.now += 0.001
     revocations.change(3, ("user", "carol"), "another's")
     revocations.confirm(3, 0.0)
 
     passes = subject[0] in RETENTION or subject == ("before", "5 alice")
-    assert bool(revocations.check(CALLER)) is passes is (lasts(subject) is not None)
+    assert bool(revocations.check_caller(CALLER)) is passes is (lasts(subject) is not None)
     assert ("user", "bob") in revocations.revoked
 
 
@@ -463,7 +463,7 @@ class Told(RuleBasedStateMachine):
     @invariant()
     def it_says_what_it_was_expected(self) -> None:
         stands_on = [s for s in self.known if loses(s)]
-        answer = self.revocations.check(CALLER)
+        answer = self.revocations.check_caller(CALLER)
         if stands_on:
             assert answer.reason is Reason.REVOKED
             assert any(answer.detail.endswith(f": {self.known[s]}") for s in stands_on)
@@ -483,7 +483,7 @@ class Told(RuleBasedStateMachine):
     @invariant()
     def nobody_is_let_in_longer_than_the_bound_after_being_revoked(self) -> None:
         """But for sessions and tokens so long after that none of theirs can be alive."""
-        if self.revocations.check(CALLER):
+        if self.revocations.check_caller(CALLER):
             for subject in filter(loses, self.since):
                 dead = self.clock.now - self.last[subject] > (lasts(subject) or float("inf"))
                 assert dead or self.clock.now - self.since[subject] <= self.revocations.bound

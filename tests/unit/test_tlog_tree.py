@@ -100,6 +100,8 @@ def test_no_log_shrinks_and_no_entry_outside_of_one_is_in_it() -> None:
             consistency_proof(old, size, LOG.node)
         with pytest.raises(InvalidLog):
             check_consistency(old, EMPTY, size, EMPTY, [])
+    with pytest.raises(InvalidLog):
+        check_consistency(0, bytes(32), 0, bytes(32), [])
     for index in -1, 5:
         with pytest.raises(InvalidLog):
             inclusion_proof(index, 5, LOG.node)

@@ -122,7 +122,7 @@ class Exchanger:
         """
         # The caller may have been revoked since the gate checked, and the gate did not check the audience.
         # control: no-exchange-for-suspended-audience
-        for status in self._revocations.check(caller), self._revocations.check_peer(wanted.audience):
+        for status in self._revocations.check_caller(caller), self._revocations.check_peer(wanted.audience):
             if not status:  # control: no-exchange-if-revoked
                 await self._note(caller, wanted, status.reason, detail=status.detail)
                 raise Denied(status.reason, status.detail)
@@ -152,7 +152,9 @@ class Exchanger:
         try:
             async with asyncio.timeout(min(SECONDS, left)):
                 token = await self._ask(caller, wanted)
-            if not (status := self._revocations.check(caller)):  # revoked during the exchange: the token is useless
+            if not (
+                status := self._revocations.check_caller(caller)
+            ):  # revoked during the exchange: the token is useless
                 raise Denied(status.reason, status.detail)
         except (Denied, TimeoutError) as error:
             refusal = error if isinstance(error, Denied) else Denied(Reason.ISSUER_UNAVAILABLE, "no answer in time")

@@ -52,7 +52,7 @@ def check_consistency(old: int, old_root: bytes, size: int, new_root: bytes, pro
     if not 0 <= old <= size:
         raise InvalidLog(f"a log of {old} entries cannot become one of {size}")
     if old in {0, size}:
-        if proof or old_root != (new_root if old == size else EMPTY):
+        if proof or old_root != (new_root if old else EMPTY) or (not size and new_root != EMPTY):
             raise InvalidLog(f"these are not two roots of one log of {old} entries")
         return
     first, *others = [*([] if old & (old - 1) else [old_root]), *proof] or [b""]
