@@ -1,4 +1,4 @@
-"""The realm on the real Keycloak: the six tokens as drawn, and everything that Keycloak itself refuses.
+"""The realm on the real Keycloak: the six tokens as drawn, and much of what Keycloak itself refuses.
 
 No client and no service of ours stands in between: a party that was taken over gets no further than shown here.
 What needs another realm is in `test_realm_edited.py`.

@@ -42,8 +42,8 @@ HEAD = (
     "that no agent can forge. As shipped, owners read none either: no client that users sign in with may call the "
     "documents tool.\n\n"
     "An agent's token for a user of two departments is refused, and with one of them it is permitted. "
-    "That gains nothing, because the party that can exchange the token may ask "
-    "for one of one department anyway, and a user who leaves a group is signed out.\n\n"
+    "So a party gains nothing by dropping a department: it may ask for a token of one department anyway. And a user "
+    "who leaves a group is signed out.\n\n"
     "## The rules\n"
 )
 

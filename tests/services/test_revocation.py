@@ -90,7 +90,7 @@ async def test_who_is_refused_from_the_start_is_told_that_it_failed_and_not_that
     orchestrator = system.services["orchestrator"]
     exchange = orchestrator.exchange
 
-    async def narrowing(audience: str, *scopes: str, **wishes: Any) -> Any:
+    async def exchanging(audience: str, *scopes: str, **wishes: Any) -> Any:
         token = await exchange(audience, *scopes, **wishes)
         if kind == "party":
             revoke(system, "party", ORCHESTRATOR)
@@ -98,7 +98,7 @@ async def test_who_is_refused_from_the_start_is_told_that_it_failed_and_not_that
             revoke(system, "token", token.token_id)
         return token
 
-    monkeypatch.setattr(orchestrator, "exchange", narrowing)
+    monkeypatch.setattr(orchestrator, "exchange", exchanging)
     _, last = await worked(system, issuer.token())
 
     assert (last["event"], last["text"]) == ("failed", "agent/reader: refused with 401, revoked")

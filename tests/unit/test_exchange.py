@@ -1,4 +1,4 @@
-"""narrow(): what is asked of the issuer, what is believed of its answer, and who has to wait for whom."""
+"""exchange(): what is asked of the issuer, what is believed of its answer, and who has to wait for whom."""
 
 import asyncio
 import gc

@@ -97,7 +97,7 @@ def test_what_does_not_follow_is_a_gap_and_neither_reinstates_anybody_nor_makes_
     assert not revocations.fresh
 
 
-def test_what_was_invalidated_is_not_fresh_until_the_whole_state_has_come_again(revocations: Revocations) -> None:
+def test_what_was_forgotten_is_not_fresh_until_the_whole_state_has_come_again(revocations: Revocations) -> None:
     revocations.forget()
     assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN
     with pytest.raises(Gap):  # what was told in between may have been missed, whatever the number
