@@ -31,7 +31,7 @@ def snapshot_of(system: System, name: str) -> RegistrySnapshot:
 
 def launch_folders(registry: Registry) -> dict[str, tuple[str, ...]]:
     """Return the folders that each launch runs: those of the party, and those of the benchmark."""
-    own = "lab/bench/party", "testkit"
+    own = "lab/bench/party", "testkit", "zt"
     return {f"{name}/{party}": (*own, *registry.parties[party].code) for name in PORTS for party in PARTIES}
 
 

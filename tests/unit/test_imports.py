@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lab.bench.variants import launch_folders
 from tests.support.system import ROOT, registry
 
 PURE = [
@@ -207,6 +208,13 @@ def test_each_party_is_measured_with_the_folders_that_it_needs() -> None:
         needed |= own
     measured = {file for file in (ROOT / "zerotrust").rglob("*.py") if file.name != "__init__.py"}
     assert measured - needed == set()
+
+
+def test_each_party_of_the_bench_runs_from_folders_that_have_all_its_imports() -> None:
+    for name, folders in launch_folders(registry()).items():
+        own = set[Path]()
+        reached("lab.bench.party.main", own)
+        assert [file for file in own if not {ROOT / folder for folder in folders} & {*file.parents}] == [], name
 
 
 def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_application() -> None:
