@@ -7,7 +7,8 @@ import tracemalloc
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -21,10 +22,13 @@ from tests.support.pdp import engine
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.call import Call
 from zerotrust.context import REQUEST, Span
 from zerotrust.decision import Denied, PolicyEngine, Reason
+from zerotrust.dialect import PLAIN
 from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Routes, Scope
+from zerotrust.sealing import Notary
 from zerotrust.tool.mcp_tools import ERA
 from zerotrust.transport.requests import MAX_MEMBERS, MAX_STATE, trace_state
 from zerotrust.transport.responses import DeniedResponse
@@ -258,6 +262,19 @@ async def test_a_refused_call_leaves_no_body_for_the_garbage_collector(tool_door
 
     assert {reply.status for reply in replies} == {403}
     assert left < calls * len(body) / 4
+
+
+def test_a_receipt_names_the_policies_that_decided_or_else_those_in_force(door: Door) -> None:
+    gate, decided, undecided = door.gate, SimpleNamespace(policy="decided"), SimpleNamespace(policy="")
+    assert gate._sign(cast("Call", decided)) is None  # this party signs none
+    gate.notary = cast("Notary", SimpleNamespace(sign=lambda _, **given: given["policy"]))
+
+    assert gate._sign(cast("Call", decided)) == "decided"
+    assert gate._sign(cast("Call", undecided)) == gate.policy.version
+
+
+def test_a_path_that_only_begins_like_a_protocols_has_not_its_errors(tool_door: Door) -> None:
+    assert [tool_door.gate._dialect(path) is PLAIN for path in ("/mcp", "/mcp-other")] == [False, True]
 
 
 BODIES = [(b"{", -32700), (b"[]", -32600), (b"7", -32600), (b"null", -32600), (b"{}", -32600), (b"", -32600)]
