@@ -24,7 +24,7 @@ from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.call import Call
 from zerotrust.context import REQUEST, Span
-from zerotrust.decision import Denied, PolicyEngine, Reason
+from zerotrust.decision import Decision, Denied, PolicyEngine, Reason
 from zerotrust.dialect import PLAIN
 from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Routes, Scope
@@ -271,6 +271,14 @@ def test_a_receipt_names_the_policies_that_decided_or_else_those_in_force(door: 
 
     assert gate._sign(cast("Call", decided)) == "decided"
     assert gate._sign(cast("Call", undecided)) == gate.policy.version
+
+
+async def test_a_receipt_names_the_same_policies_as_the_record(door: Door, issuer: Issuer) -> None:
+    named, decision = list[str](), Decision(allowed=True, reason=Reason.GRANTED, policy="decided")
+    door.gate.policy = cast("PolicyEngine", SimpleNamespace(version="in force", decide=lambda *_: decision))
+    door.gate.notary = cast("Notary", SimpleNamespace(sign=lambda _, **given: named.append(given["policy"])))
+    await door.ask(issuer.token(), body=b'{"receipts":""}')
+    assert [door.records[0]["policy"], *named] == ["decided", "decided"]
 
 
 def test_a_path_that_only_begins_like_a_protocols_has_not_its_errors(tool_door: Door) -> None:
