@@ -81,24 +81,24 @@ class AuthZEN:
         return [next(found) if one else missing for one in held]
 
     async def _ask_one(self, principal: Principal, question: Question) -> Decision:
-        told = {**_caller_json(principal), **_question_json(question)}
+        fields = {**_caller_json(principal), **_question_json(question)}
         try:
-            return _decision(await self._answer(EVALUATION, told), question)
+            return _decision(await self._answer(EVALUATION, fields), question)
         except _NoDecision as error:
             return Decision(allowed=False, reason=error.reason, detail=str(error))
 
     async def _ask_several(self, principal: Principal, questions: Sequence[Question]) -> list[Decision]:
-        told = {**_caller_json(principal), "evaluations": [_question_json(question) for question in questions]}
+        fields = {**_caller_json(principal), "evaluations": [_question_json(question) for question in questions]}
         try:
-            answers = (await self._answer(EVALUATIONS, told)).get("evaluations")
+            answers = (await self._answer(EVALUATIONS, fields)).get("evaluations")
             if not isinstance(answers, list) or len(answers) != len(questions):
                 raise _NoDecision(Reason.POLICY_ERROR, "not as many decisions as questions")
             return [*map(_decision, answers, questions)]
         except _NoDecision as error:
             return [Decision(allowed=False, reason=error.reason, detail=str(error))] * len(questions)
 
-    async def _answer(self, path: str, told: Mapping[str, Any]) -> dict[str, Any]:
-        content, headers = orjson.dumps(told), {"content-type": "application/json"}
+    async def _answer(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        content, headers = orjson.dumps(fields), {"content-type": "application/json"}
         try:
             async with asyncio.timeout(SECONDS):
                 status, answer = await ask(
@@ -135,13 +135,13 @@ def _question_json(question: Question) -> dict[str, Any]:
 
 def _decision(answer: Any, question: Question) -> Decision:
     """Return the decision in an answer; only the JSON value true is a yes.  Raises `_NoDecision`."""
-    told = answer.get("decision") if isinstance(answer, dict) else None
-    if not isinstance(told, bool):  # control: decision-boolean
+    allowed = answer.get("decision") if isinstance(answer, dict) else None
+    if not isinstance(allowed, bool):  # control: decision-boolean
         raise _NoDecision(Reason.POLICY_ERROR, "the decision point's answer has no decision")
     context = answer.get("context")
     around: Mapping[str, Any] = context if isinstance(context, dict) else {}
     version = next(iter(_names([around.get("policy")])), "")
-    if told:
+    if allowed:
         return Decision(allowed=True, reason=Reason.GRANTED, rules=_names(around.get("rules")), policy=version)
     action, at = question
     denied, name = (Reason.RESOURCE_DENIED, at.name) if isinstance(at, Resource) else (Reason.POLICY_DENIED, at)
@@ -150,7 +150,7 @@ def _decision(answer: Any, question: Question) -> Decision:
     return Decision(allowed=False, reason=reason, detail=f"{detail}{action} at {name}", policy=version)
 
 
-def _names(told: Any) -> tuple[str, ...]:
+def _names(value: Any) -> tuple[str, ...]:
     """Return the texts in a list that records take as names."""
-    listed = told[:MAX_RULES] if isinstance(told, list) else []
+    listed = value[:MAX_RULES] if isinstance(value, list) else []
     return tuple(sorted(name for name in listed if isinstance(name, str) and _NAME.fullmatch(name)))

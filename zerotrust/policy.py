@@ -50,16 +50,16 @@ class Entities:
 def _references(value: Any) -> Iterator[Uid]:
     """Yield the entities in an attribute, or in a record of attributes; with a schema, they need no `__entity`."""
     if isinstance(value, dict):
-        told = value.get("__entity", value)
-        if isinstance(told.get("type"), str) and isinstance(told.get("id"), str):
-            yield told["type"], told["id"]
+        fields = value.get("__entity", value)
+        if isinstance(fields.get("type"), str) and isinstance(fields.get("id"), str):
+            yield fields["type"], fields["id"]
         for inner in value.values():
             yield from _references(inner)
 
 
-def _uid(told: Mapping[str, Any]) -> Uid:
-    told = told.get("__entity", told)
-    return told["type"], told["id"]
+def _uid(fields: Mapping[str, Any]) -> Uid:
+    fields = fields.get("__entity", fields)
+    return fields["type"], fields["id"]
 
 
 class PolicyError(ZeroTrustError):

@@ -131,10 +131,10 @@ class Revocations:
         """Call `on_revoked` when this party, which is called, is suspended while the block runs; see `check_peer`."""
         subjects: tuple[Revocable, ...] = (("party", party),)
 
-        def told(decision: Decision) -> None:
+        def on_suspended(decision: Decision) -> None:
             on_revoked(replace(decision, reason=Reason.PEER_REVOKED))
 
-        return self._watching(_Watch(partial(self._first_revoked, subjects), told, subjects), at_once=False)
+        return self._watching(_Watch(partial(self._first_revoked, subjects), on_suspended, subjects), at_once=False)
 
     @contextmanager
     def _watching(self, watch: _Watch, *, at_once: bool) -> Iterator[None]:

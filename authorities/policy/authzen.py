@@ -65,48 +65,48 @@ def body_of(content_type: str, body: bytes) -> dict[str, Any]:
         raise BadRequest(f"the body is not a JSON object: {error}") from error
 
 
-def question(told: Mapping[str, Any]) -> Question:
+def question(fields: Mapping[str, Any]) -> Question:
     """Return the question of an access evaluation request.  Raises `BadRequest`."""
-    return Question(entity(told, "subject"), action(told), entity(told, "resource"), context(told))
+    return Question(entity(fields, "subject"), action(fields), entity(fields, "resource"), context(fields))
 
 
-def entity(told: Mapping[str, Any], key: str) -> Entity:
+def entity(fields: Mapping[str, Any], key: str) -> Entity:
     """Return the subject or the resource of a request.  Raises `BadRequest`."""
-    found = _object(told, key)
+    found = _object(fields, key)
     return Entity(_text(found, key, "type"), _text(found, key, "id"), _properties(found, key))
 
 
-def action(told: Mapping[str, Any]) -> Action:
+def action(fields: Mapping[str, Any]) -> Action:
     """Return the action of a request.  Raises `BadRequest`."""
-    found = _object(told, "action")
+    found = _object(fields, "action")
     return Action(_text(found, "action", "name"), _properties(found, "action"))
 
 
-def context(told: Mapping[str, Any]) -> Mapping[str, Any]:
+def context(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the context of a request, which is optional.  Raises `BadRequest`."""
-    return _object(told, "context") if "context" in told else {}
+    return _object(fields, "context") if "context" in fields else {}
 
 
-def questions(told: Mapping[str, Any]) -> list[Question | BadRequest] | None:
+def questions(fields: Mapping[str, Any]) -> list[Question | BadRequest] | None:
     """Return the questions of a batch, each with the defaults of the whole request, or what is wrong with it.
 
     None if it is no batch: without `evaluations`, or with none of them, it is one question (section 7.1).
     Raises `BadRequest` if the request is wrong as a whole.
     """
-    batch = told.get("evaluations", [])
+    batch = fields.get("evaluations", [])
     if not isinstance(batch, list):
         raise BadRequest("evaluations is not an array")
     if not batch:
         return None
     if len(batch) > MAX_EVALUATIONS:
         raise BadRequest(f"evaluations has {len(batch)} elements, at most {MAX_EVALUATIONS} are answered")
-    defaults = {key: _object(told, key) for key in (*REQUIRED, "context") if key in told}
+    defaults = {key: _object(fields, key) for key in (*REQUIRED, "context") if key in fields}
     return [_read_evaluation(defaults, number, each) for number, each in enumerate(batch)]
 
 
-def semantic(told: Mapping[str, Any]) -> str:
+def semantic(fields: Mapping[str, Any]) -> str:
     """Return how a batch is to be answered.  Raises `BadRequest`."""
-    options = _object(told, "options") if "options" in told else {}
+    options = _object(fields, "options") if "options" in fields else {}
     if (found := options.get("evaluations_semantic", EXECUTE_ALL)) not in SEMANTICS:
         raise BadRequest(f"options.evaluations_semantic is not one of {', '.join(SEMANTICS)}")
     return str(found)
@@ -130,10 +130,10 @@ def _complete(defaults: Mapping[str, Any], each: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _object(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    if key not in told:
+def _object(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    if key not in fields:
         raise BadRequest(f"{key} is missing")
-    if not isinstance(found := told[key], dict):
+    if not isinstance(found := fields[key], dict):
         raise BadRequest(f"{key} is not an object")
     return found
 

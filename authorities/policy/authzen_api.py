@@ -61,27 +61,27 @@ async def respond(  # noqa: PLR0913 - what a request has
     if path not in {EVALUATION, EVALUATIONS}:
         return Response(404, "no such endpoint", headers)
     try:
-        told = body_of(content_type, body)
+        fields = body_of(content_type, body)
         if path == EVALUATION:
-            return Response(200, evaluation(point, told), headers)
-        return Response(200, await evaluations(point, told, turn), headers)
+            return Response(200, evaluation(point, fields), headers)
+        return Response(200, await evaluations(point, fields, turn), headers)
     except BadRequest as error:
         return Response(400, str(error), headers)
 
 
-def evaluation(point: DecisionPoint, told: Mapping[str, Any]) -> dict[str, Any]:
+def evaluation(point: DecisionPoint, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Answer one question (section 6).  Raises `BadRequest`."""
-    return point.decide(question(told)).as_json()
+    return point.decide(question(fields)).as_json()
 
 
-async def evaluations(point: DecisionPoint, told: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
+async def evaluations(point: DecisionPoint, fields: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
     """Answer a batch, in its order (section 7).  Raises `BadRequest` if it is wrong as a whole.
 
     A question that is wrong by itself is answered with no.
     """
-    stop = {DENY_FIRST: False, PERMIT_FIRST: True}.get(semantic(told))
-    if (batch := questions(told)) is None:
-        return evaluation(point, told)
+    stop = {DENY_FIRST: False, PERMIT_FIRST: True}.get(semantic(fields))
+    if (batch := questions(fields)) is None:
+        return evaluation(point, fields)
     found: list[dict[str, Any]] = []
     for one in batch:
         await turn()

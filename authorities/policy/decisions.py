@@ -93,44 +93,44 @@ class _Reader:
         if len(cells) != len(header):
             expected = " | ".join(header) or "first a heading, such as: " + " | ".join(PEOPLE)
             raise ValueError(f"{len(cells)} cells, expected {expected}")
-        told = dict(zip(header, cells, strict=True))
-        for name, cell in told.items():
+        fields = dict(zip(header, cells, strict=True))
+        for name, cell in fields.items():
             if name != "because" and len(cell) > LONGEST_CELL:
                 raise ValueError(f"{name} has {len(cell)} characters, and may have {LONGEST_CELL}")
             if name != "because" and not _PLAIN.fullmatch(cell):  # control: table-cells-plain
                 raise ValueError(f"{name} is {cell!r}: it may have letters and digits of ASCII, spaces and {_SIGNS}")
         if header == PEOPLE:
-            _add("user", told["user"], frozenset(told["groups"].split()), self.groups)
+            _add("user", fields["user"], frozenset(fields["groups"].split()), self.groups)
             return None
         if header == DOCUMENTS:
-            attributes = tuple((name, told[name]) for name in DOCUMENTS[1:])
-            _add("document", told["document"], Resource("Document", told["document"], attributes), self.documents)
+            attributes = tuple((name, fields[name]) for name in DOCUMENTS[1:])
+            _add("document", fields["document"], Resource("Document", fields["document"], attributes), self.documents)
             return None
-        if (answer := told["answer"]) not in SAID.values():
+        if (answer := fields["answer"]) not in SAID.values():
             raise ValueError(f"the answer is {answer!r}, expected yes or no")
         if header == APIS:
-            action: str = told["asks for"]
-            at: str | Resource = self._id(told["at"])
+            action: str = fields["asks for"]
+            at: str | Resource = self._id(fields["at"])
         else:
-            action, at = told["does"], _look_up("document", told["document"], self.documents)
-        return Row(line, self._caller(told), action, at, answer == "yes", told["by"], told["because"])
+            action, at = fields["does"], _look_up("document", fields["document"], self.documents)
+        return Row(line, self._caller(fields), action, at, answer == "yes", fields["by"], fields["because"])
 
-    def _caller(self, told: Mapping[str, str]) -> Principal:
+    def _caller(self, fields: Mapping[str, str]) -> Principal:
         """Return the caller; `orchestrator > agent/writer` is the writer, whom the orchestrator has called.
 
         A client that users sign in with, alone, is the user in person.
         """
-        names = told["agent"].split(" > ")
+        names = fields["agent"].split(" > ")
         if len(names) > MAX_ACTORS:
             raise ValueError(f"{len(names)} agents, and a token names {MAX_ACTORS}")
         in_person = len(names) == 1 and names[0] in self.registry.initiating_clients
         ids = [self._id(name) for name in reversed(names)]
         return caller(
             ids[0],
-            subject=told["user"],
+            subject=fields["user"],
             actors=() if in_person else tuple(ids),
-            scopes=told["scopes"].split(),
-            groups=_look_up("user", told["user"], self.groups),
+            scopes=fields["scopes"].split(),
+            groups=_look_up("user", fields["user"], self.groups),
         )
 
     def _id(self, name: str) -> str:
