@@ -1,7 +1,8 @@
-// Who acts for whom: the nested `act` claim (RFC 8693 section 4.1), which Keycloak 26.7 does not write by itself.
+// Who acts for whom: the nested `act` claim (RFC 8693 section 4.1), which Keycloak 26.7 does not write by itself. The
+// realm's attribute `chain_claim` can give it another name: Keycloak 26.8 exchanges no token with `act` at its top.
 //
 // Keycloak runs this for every token that a workload gets by exchange, after it has verified the subject token and the
-// workload's own credential, and before it signs. The value of the last line becomes the claim `act`. Besides:
+// workload's own credential, and before it signs. The value of the last line becomes that claim. Besides:
 //
 //   lineage   the ids of the tokens this one comes from, root first: revoke any of them and this one falls too
 //   txn       the first of them, which names the whole transaction
@@ -11,7 +12,7 @@
 //   groups    no group that the subject token does not name; and one alone where `requested_department` asks for it
 //   exp       never past the subject token's end, and earlier still where `requested_lifetime` asks for it
 //
-// A script that throws does not stop Keycloak: the token goes out all the same, without `act`. Whoever holds it could
+// A script that throws does not stop Keycloak: the token goes out all the same, without the claim. Whoever holds it could
 // exchange it again, and the result would look as if nobody had been in the chain before. So the token is dead first,
 // and comes alive in the last step, after every check. A dead one opens nothing, and Keycloak will not exchange it.
 
@@ -21,6 +22,7 @@ var LinkedHashMap = Java.type("java.util.LinkedHashMap");
 
 var EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
 var MAX_ACTORS = 8;
+var CHAIN = keycloakSession.getContext().getRealm().getAttribute("chain_claim");
 
 var context = keycloakSession.getContext();
 var form = context.getHttpRequest().getDecodedFormParameters();
@@ -69,7 +71,7 @@ function delegate() {
 
   var subject = decoded("subject_token");
   var holder = subject.getIssuedFor();
-  var before = subject.getOtherClaims().get("act");
+  var before = subject.getOtherClaims().get(CHAIN);
   var ancestors = subject.getOtherClaims().get("lineage");
   var actors = actorsOf(before);
   var actor = context.getClient().getClientId();
@@ -122,7 +124,7 @@ function repeat() {
     var value = asked.getOtherClaims().get(claim);
     if (value != null) token.getOtherClaims().put(claim, value);
   });
-  return asked.getOtherClaims().get("act");
+  return asked.getOtherClaims().get(CHAIN);
 }
 
 // An ID token opens nothing here. But Keycloak ends the session that it names for anybody who shows it (OpenID Connect

@@ -62,6 +62,7 @@ class Issuer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.registry, self.kid, self.clock = registry, kid, clock
+        self.chain_claim = registry.chain_claim
         self.key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.down = False
         self.inactive: set[str] = set()
@@ -113,7 +114,13 @@ class Issuer:
             act = {"sub": self.registry.id(name)} | ({"act": act} if act else {})
         lineage = [f"ancestor-{number}" for number in range(len(chain))]
         root = {"azp": self.registry.id(self._login), "iat": int(self.clock())}
-        return {"azp": self.registry.id(chain[-1]), "act": act, "lineage": lineage, "txn": lineage[0], "root": root}
+        return {
+            "azp": self.registry.id(chain[-1]),
+            self.chain_claim: act,
+            "lineage": lineage,
+            "txn": lineage[0],
+            "root": root,
+        }
 
     def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
         """Return a token with any claims."""
@@ -178,7 +185,7 @@ class Issuer:
             "jti": str(uuid.uuid4()),
             "iat": now,
             "exp": min(parent["exp"], now + life),
-            "act": {"sub": me} | ({"act": parent["act"]} if "act" in parent else {}),
+            self.chain_claim: {"sub": me} | ({"act": parent[self.chain_claim]} if self.chain_claim in parent else {}),
             "lineage": lineage,
             "txn": lineage[0],
             "root": parent.get("root", {"azp": parent["azp"], "iat": parent["iat"]}),

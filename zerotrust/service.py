@@ -104,6 +104,7 @@ class Service:
         self.keys = SigningKeys(realm, http=identity_http, freshness=self.registry.freshness, clock=time.monotonic)
         self._exchanger = Exchanger(
             issuer=realm,
+            chain_claim=self.registry.chain_claim,
             workload=workload,
             revocations=revocations,
             http=identity_http,
@@ -334,6 +335,7 @@ def expectations_of(name: str, registry: Registry, issuer: str) -> Expected:
     return Expected(
         issuer=issuer,
         audience=registry.id(name),
+        chain_claim=registry.chain_claim,
         max_ttls={registry.id(holder): party.max_ttl for holder, party in parties.items() if party.max_ttl},
         initiating_clients=registry.initiating_clients & callers,
         without_certificate=registry.without_certificate & callers,

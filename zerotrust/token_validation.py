@@ -65,6 +65,7 @@ class _Claims(BaseModel):
     txn: _Text | None = None
     root: _Root | None = None
     act: Any = None
+    zt_act: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,8 @@ class Expected:
     issuer: str
     audience: str
     """This party alone."""
+    chain_claim: str
+    """The claim that names the chain of actors: `act`, or `zt_act`, which has the same form."""
     max_ttls: Mapping[str, int]
     """The longest lifetime, in seconds, of a token issued to each party that may hold one."""
     initiating_clients: frozenset[str]
@@ -124,7 +127,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
     # (6)
     try:
         claims = _Claims.model_validate(strict_object(signed))  # control: claims-valid
-        actors = actor_chain(claims.act)
+        actors = actor_chain(getattr(claims, expected.chain_claim))
     except ValidationError as error:
         raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
     except ValueError as error:  # a broken chain, or no object

@@ -22,7 +22,7 @@ def realm(registry: Registry) -> dict[str, Any]:
         "enabled": True,
         **settings.sign_in(),
         **settings.sessions(registry),
-        **settings.events(),
+        **settings.events(registry),
         "clientScopes": client_scopes(registry),
         "defaultDefaultClientScopes": [],
         "defaultOptionalClientScopes": [],

@@ -12,7 +12,7 @@ def client_scopes(registry: Registry) -> list[dict[str, Any]]:
     """Return the scopes: for the claims of every token, for each audience, and the registry's."""
     callees = {callee for party in registry.parties.values() for callee in party.may_call}
     return [
-        *_claim_scopes(),
+        *_claim_scopes(registry),
         *(_audience_scope(registry, name) for name in [*registry.parties, *registry.outside] if name in callees),
         *(
             {
@@ -61,7 +61,7 @@ def _client_scope(name: str, *mappers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _claim_scopes() -> list[dict[str, Any]]:
+def _claim_scopes(registry: Registry) -> list[dict[str, Any]]:
     return [
         _client_scope("basic", mapper("sub", "oidc-sub-mapper")),
         # The full path: `/x/finance` is not `/finance`.
@@ -72,7 +72,13 @@ def _claim_scopes() -> list[dict[str, Any]]:
         ),
         _client_scope(
             "delegation",
-            mapper("act", "script-delegation.js", claim_name="act", jsonType_label="JSON", id_token_claim="true"),  # noqa: S106
+            mapper(
+                "chain",
+                "script-delegation.js",
+                claim_name=registry.chain_claim,
+                jsonType_label="JSON",
+                id_token_claim="true",
+            ),  # noqa: S106
         ),
     ]
 

@@ -47,8 +47,8 @@ def sessions(registry: Registry) -> dict[str, Any]:
     }
 
 
-def events() -> dict[str, Any]:
-    """Return the events that Keycloak records, for the registry to poll."""
+def events(registry: Registry) -> dict[str, Any]:
+    """Return the events that Keycloak records, for the registry to poll, and the attributes of the realm."""
     return {
         "eventsEnabled": True,
         "eventsListeners": [],  # a listener writes a line into the log for each request that a stranger makes
@@ -56,7 +56,10 @@ def events() -> dict[str, Any]:
         "eventsExpiration": KEPT_FOR,
         "adminEventsEnabled": True,
         "adminEventsDetailsEnabled": True,
-        "attributes": {"adminEventsExpiration": str(KEPT_FOR)},
+        "attributes": {
+            "adminEventsExpiration": str(KEPT_FOR),
+            "chain_claim": registry.chain_claim,
+        },  # for delegation.js
     }
 
 

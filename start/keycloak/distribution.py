@@ -13,7 +13,7 @@ from start.errors import KeycloakError
 from start.progress import Say
 
 VERSION = "26.7.5"
-"""Exactly this one: from 26.8 on Keycloak refuses to exchange a token that carries `act`."""
+"""The version that is tested.  From 26.8 on, Keycloak refuses to exchange a token that carries `act`."""
 
 SHA256 = "30ef87fb7101c43d29688d1ae80c0588ff4a151b3330e9f664bf9692d398658a"
 """The distribution's zip, wherever it comes from."""

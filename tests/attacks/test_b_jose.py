@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.support.attack import DOORS, Target, Tries, attack
 from tests.support.issuer import ISSUER, encode, metadata
 from tests.support.svid import TrustDomain
+from tests.support.system import CHAIN
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.limits.strict_json import MAX_DEPTH
@@ -234,7 +235,7 @@ async def test_what_two_parsers_would_read_differently(target: Target) -> Tries:
             good[:-1] + b', "sub": "bob"}',
             good[:-1] + b', "s\\u0075b": "bob"}',
             b'{"sub": "bob", ' + good[1:],
-            good[:-1] + b', "act": {"sub": "a", "sub": "b"}}',
+            good[:-1] + b', "%s": {"sub": "a", "sub": "b"}}' % CHAIN.encode(),
         ):
             tried = await target.send(party, target.issuer.sign_bytes(header(), payload), reason=Reason.BAD_CLAIM)
             yield tried.stopped_by("json-names-unique")
@@ -302,10 +303,10 @@ async def test_claims_of_another_type(target: Target) -> Tries:
             ("sub", ["alice"]),
             ("iss", [ISSUER]),
             ("jti", 7),
-            ("act", "orchestrator"),
-            ("act", ["orchestrator"]),
-            ("act", {}),
-            ("act", {"sub": ["orchestrator"]}),
+            (CHAIN, "orchestrator"),
+            (CHAIN, ["orchestrator"]),
+            (CHAIN, {}),
+            (CHAIN, {"sub": ["orchestrator"]}),
             ("lineage", "ancestor-0"),
             ("txn", 7),
         ):
@@ -333,9 +334,9 @@ async def test_a_token_that_is_nested_deep(target: Target) -> Tries:
             for number in range(1, actors - 1):
                 act = {"sub": f"actor-{number}", "act": act}
             lineage = [f"ancestor-{number}" for number in range(MAX_ACTORS + 1)]
-            nested: dict[str, Any] = {"act": {"sub": azp, "act": act}, "lineage": lineage, "txn": lineage[0]}
+            nested: dict[str, Any] = {CHAIN: {"sub": azp, "act": act}, "lineage": lineage, "txn": lineage[0]}
             yield await target.send(party, target.token(party, **nested), by="chain-depth")
-        nested["act"] = {"sub": azp, "act": {"sub": "one too many", "act": act}}
+        nested[CHAIN] = {"sub": azp, "act": {"sub": "one too many", "act": act}}
         yield await target.send(party, target.token(party, **nested), reason=Reason.BAD_CLAIM, by="json-size")
         for deep in (b"[" * 4000, b'{"a":' * 900):
             payload = claims(target, party)[:-1] + b', "x": ' + deep

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.support.attack import DOORS, Target, Tries, attack, tool_call
 from tests.support.issuer import ISSUER, metadata
+from tests.support.system import CHAIN
 from zerotrust.decision import Reason
 from zerotrust.token_validation import CLOCK_SKEW
 
@@ -173,7 +174,7 @@ async def test_a_token_that_was_issued_to_somebody_else_than_who_acts(target: Ta
             chains: list[dict[str, Any]] = [{"sub": name}, {"sub": name, "act": {"sub": holder}}]
             for act in chains if name != holder else []:
                 lineage = ["ancestor-0", "ancestor-1"][: 2 if "act" in act else 1]
-                token = target.token(party, act=act, lineage=lineage, txn="ancestor-0")
+                token = target.token(party, **{CHAIN: act}, lineage=lineage, txn="ancestor-0")
                 yield await target.send(party, token)
 
 

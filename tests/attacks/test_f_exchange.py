@@ -27,6 +27,7 @@ from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, a
 from tests.support.real import AGENT_SCOPE, AGENTS, imported
 from tests.support.realm import EXCHANGE, SERVER, TOKEN_TYPE, Realm, chain, claims
 from tests.support.svid import TrustDomain
+from tests.support.system import CHAIN
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry
@@ -123,15 +124,15 @@ async def _written(target: Target) -> Tries:
     nicer = json.dumps({"sub": name(WRITER)})
     honest = chain(name(READER), name("orchestrator"))
     for wish in (
-        {"act": nicer},
-        {"claims": json.dumps({"access_token": {"act": {"value": nicer}}})},
+        {CHAIN: nicer},
+        {"claims": json.dumps({"access_token": {CHAIN: {"value": nicer}}})},
         {"actor": name(WRITER)},
         {"actor_token": await target.t1(WRITER), "actor_token_type": f"{TOKEN_TYPE}access_token"},
         {"may_act": nicer, "lineage": "[]", "txn": "other", "root": json.dumps({"azp": "zt", "iat": 1})},
     ):
         answer = await target.realm.exchange(READER, t1, audience=DOCUMENTS, scope="tool.read", **wish)
         assert alive(answer)
-        tried = Tried(answer, _said(answer)["act"] != honest, Reason.ACTOR_MISMATCH)
+        tried = Tried(answer, _said(answer)[CHAIN] != honest, Reason.ACTOR_MISMATCH)
         yield tried.stopped_by(str(control.ACTOR) if "actor" in wish else "Keycloak: no such parameter")
     for forged in _forged(t1):
         answer = await target.realm.exchange(READER, forged, audience=DOCUMENTS, scope="tool.read")
@@ -141,7 +142,7 @@ async def _written(target: Target) -> Tries:
 def _forged(token: str) -> list[str]:
     """The same token with a shorter chain, as somebody makes it who has not the realm's key."""
     head, _, signature = token.split(".")
-    header, shorter = jwt.get_unverified_header(token), {**claims(token), "act": None, "lineage": []}
+    header, shorter = jwt.get_unverified_header(token), {**claims(token), CHAIN: None, "lineage": []}
     by_somebody = jwt.encode(shorter, rsa.generate_private_key(public_exponent=65537, key_size=2048), "RS256", header)
     body = by_somebody.split(".")[1]
     unsigned = urlsafe_b64encode(json.dumps({**header, "alg": "none"}).encode()).rstrip(b"=").decode()
@@ -153,7 +154,7 @@ async def _started_in_the_middle(target: Target) -> Tries:
     t2 = await target.t2()
     for audience, scope in [("inference", None), (DOCUMENTS, "tool.read")]:
         answer = await target.realm.exchange(READER, t2, audience=audience, scope=scope)
-        lost = "act" not in _said(answer)
+        lost = CHAIN not in _said(answer)
         tried = Tried(answer, alive(answer), Reason.ACTOR_MISSING if lost else Reason.ACTOR_REPEATED)
         yield tried.stopped_by(str(control.DEAD_FIRST), str(control.OWN_TOKEN))
 
@@ -292,10 +293,10 @@ async def test_a_chain_that_never_ends(target: Target) -> Tries:
 def _faithful(parent: str, child: str) -> bool:
     """Whether a token adds its own party to its parent's chain, and the parent to its lineage, and changes no more."""
     before, after = claims(parent), claims(child)
-    act = {"sub": after["azp"]} | ({"act": before["act"]} if "act" in before else {})
+    act = {"sub": after["azp"]} | ({"act": before[CHAIN]} if CHAIN in before else {})
     lineage = [*before.get("lineage", []), before["jti"]]
     root = before.get("root", {"azp": before["azp"], "iat": before["iat"]})
-    same = after["act"] == act and after["lineage"] == lineage and after["txn"] == lineage[0]
+    same = after[CHAIN] == act and after["lineage"] == lineage and after["txn"] == lineage[0]
     return bool(same and after["root"] == root)
 
 

@@ -12,11 +12,11 @@ from lab.weak import Forwarding
 from tests.support.attack import DOORS, Target, Tried, Tries, Watched, attack, tool_call
 from tests.support.issuer import Issuer
 from tests.support.records import counted_in
-from tests.support.system import running
+from tests.support.system import CHAIN, running
 from zerotrust.decision import Reason
 
 READER, WRITER, DOCUMENTS, INFERENCE = "agent/reader", "agent/writer", "tool/documents", "inference"
-NO_CHAIN = {"act": None, "lineage": None, "txn": None, "root": None}
+NO_CHAIN = {CHAIN: None, "lineage": None, "txn": None, "root": None}
 
 
 def _handled(target: Target, *parties: str) -> int:
@@ -58,7 +58,7 @@ async def test_rights_that_stand_in_the_chain(target: Target) -> Tries:
     """An actor has a name; whatever else an `act` says of it is not read (RFC 8693 section 4.1)."""
 
     def token(more: dict[str, Any], **changed: Any) -> str:
-        return target.token(DOCUMENTS, **{"act": target.claims(DOCUMENTS)["act"] | more} | changed)
+        return target.token(DOCUMENTS, **{CHAIN: target.claims(DOCUMENTS)[CHAIN] | more} | changed)
 
     tried = await target.send(DOCUMENTS, token({"scope": "tool.read"}, scope="inference.run"))
     yield tried.stopped_by("scopes-of-token (the actor's too)")

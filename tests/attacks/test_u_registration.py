@@ -14,7 +14,7 @@ from tests.support.console import CONSOLE, with_console
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, snapshot_of
-from tests.support.system import POLICY, ROOT, fresh_revocations, registry, running
+from tests.support.system import CHAIN, POLICY, ROOT, fresh_revocations, registry, running
 from zerotrust.authority.files.lock import FILES
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import load_snapshot
@@ -51,7 +51,7 @@ async def test_a_consoles_token_in_other_hands(target: Target) -> Tries:
 @attack(196, with_a_console)
 async def test_a_consoles_token_at_a_door_that_it_may_not_call(target: Target) -> Tries:
     """Who starts chains does so where the registry lets it."""
-    first = dict.fromkeys(("act", "lineage", "txn", "root")) | {"azp": target.issuer.registry.id(CONSOLE)}
+    first = dict.fromkeys((CHAIN, "lineage", "txn", "root")) | {"azp": target.issuer.registry.id(CONSOLE)}
     for party in ("agent/reader", "tool/documents", "inference"):
         yield await target.send(party, target.token(party, **first), peer=workload(CONSOLE))
 

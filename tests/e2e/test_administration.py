@@ -15,6 +15,7 @@ from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
 from tests.support.pki import CA
 from tests.support.realm import SERVER, Realm, claims, dead
+from tests.support.system import CHAIN
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.registry.model import Registry
@@ -220,7 +221,7 @@ async def test_its_own_token_names_no_audience_no_user_and_nobody_who_acts(realm
     assert token["sub"] not in {identifier for identifier, _ in USERS.values()}
     assert token["exp"] - token["iat"] == registry.freshness.svid
     assert token["scope"] == ""
-    named = {"aud", "act", "lineage", "txn", "root", "sid", "groups", "realm_access", "resource_access"}
+    named = {"aud", CHAIN, "lineage", "txn", "root", "sid", "groups", "realm_access", "resource_access"}
     assert not named & token.keys()
     assert token["azp"] not in registry.initiating_clients
 
@@ -234,6 +235,7 @@ async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keyc
         expected = Expected(
             issuer=keycloak.issuer,
             audience=registry.id(name),
+            chain_claim=CHAIN,
             max_ttls={registry.id(n): party.max_ttl for n, party in registry.parties.items() if party.max_ttl},
             initiating_clients=registry.initiating_clients,
             without_certificate=registry.without_certificate,

@@ -13,6 +13,7 @@ from tests.support.console import CONSOLE, REDIRECT, with_console
 from tests.support.real import imported
 from tests.support.realm import Realm, asked_at, claims, code_in, redeeming
 from tests.support.svid import TrustDomain
+from tests.support.system import CHAIN
 from zerotrust.registry.model import Registry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -46,8 +47,8 @@ async def test_its_tokens_start_a_chain_that_says_so(keycloak: Keycloak, console
 
     first, id_ = claims(t0), console.id(CONSOLE)
     assert (first["azp"], first["client_id"], first["aud"]) == (id_, id_, console.id("orchestrator"))
-    assert not first.keys() & {"act", "lineage", "root"}
-    assert t1["act"] == {"sub": console.id("orchestrator")}
+    assert not first.keys() & {CHAIN, "lineage", "root"}
+    assert t1[CHAIN] == {"sub": console.id("orchestrator")}
     assert (t1["root"]["azp"], t1["lineage"]) == (id_, [first["jti"]])
 
 

@@ -4,12 +4,13 @@ import pytest
 
 from start.keycloak.server import Keycloak
 from tests.support.realm import Realm, chain, claims
+from tests.support.system import CHAIN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 WALL = (
     "From Keycloak 26.8 on, standard token exchange refuses every subject token that carries `act`, so no agent can "
-    "pass on what it was given: stay on 26.7, or move the chain to Keycloak's own delegation."
+    "pass on what it was given: stay on 26.7, or set `chain_claim: zt_act` in registry.yaml."
 )
 
 
@@ -22,7 +23,7 @@ async def test_keycloak_is_one_that_exchanges_tokens_with_a_chain(keycloak: Keyc
 
 async def test_a_token_that_carries_act_is_exchanged(realm: Realm, t0: str) -> None:
     t1 = await realm.exchanged("orchestrator", t0, audience="agent/reader", scope="agent.invoke tool.read")
-    assert claims(t1)["act"] == chain(realm.id("orchestrator"))
+    assert claims(t1)[CHAIN] == chain(realm.id("orchestrator"))
 
     answer = await realm.exchange("agent/reader", t1, audience="tool/documents", scope="tool.read")
 

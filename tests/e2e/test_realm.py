@@ -23,7 +23,7 @@ from testkit.browser import REDIRECT, sign_in
 from tests.support.real import EVERYTHING
 from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead
 from tests.support.revocation_page import ADMIN_ROWS, USER_TYPES
-from tests.support.system import registry
+from tests.support.system import CHAIN, registry
 from zerotrust.registry.model import Registry
 from zerotrust.token_validation import TICK
 from zt.people.login import Login, LoginError, Pkce
@@ -89,7 +89,7 @@ async def test_a_token_is_as_drawn(realm: Realm, story: dict[str, str], name: st
     assert said["azp"] == (drawn.azp if drawn.azp == "walkthrough" else realm.id(drawn.azp))
     assert said["aud"] == realm.id(drawn.aud)
     assert set(said["scope"].split()) == set(drawn.scope.split())
-    assert said.get("act") == chain(*map(realm.id, drawn.actors))
+    assert said.get(CHAIN) == chain(*map(realm.id, drawn.actors))
     assert 0 < said["exp"] - said["iat"] <= drawn.life + TICK
     assert (said["sub"], said["groups"]) == (USERS["alice"][0], ["/engineering"])
     assert said["sid"] == claims(story["T0"])["sid"]
@@ -456,8 +456,8 @@ async def test_introspection_repeats_the_chain_to_the_audience(realm: Realm, sto
     answer = await realm.introspected("tool/documents", story["T2"])
 
     assert answer["active"] is True
-    assert {name: answer[name] for name in ("act", "lineage", "txn", "root", "sub")} == {
-        name: claims(story["T2"])[name] for name in ("act", "lineage", "txn", "root", "sub")
+    assert {name: answer[name] for name in (CHAIN, "lineage", "txn", "root", "sub")} == {
+        name: claims(story["T2"])[name] for name in (CHAIN, "lineage", "txn", "root", "sub")
     }
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from tests.support.door import NOW, TOOLS
 from tests.support.issuer import ISSUER, Issuer
-from tests.support.system import registry
+from tests.support.system import CHAIN, registry
 from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS, Principal, UnverifiedToken
 from zerotrust.limits.strict_json import strict_object
@@ -41,6 +41,7 @@ def expected() -> Expected:
     return Expected(
         issuer=ISSUER,
         audience=audience,
+        chain_claim=CHAIN,
         max_ttls=max_ttls,
         initiating_clients=starters,
         without_certificate=starters,
@@ -131,7 +132,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 def seeds(target: str) -> list[bytes]:
     """Valid examples to begin with, and a few that are nearly so."""
-    login = good_claims() | {"azp": "walkthrough", "act": None, "lineage": [], "txn": None}
+    login = good_claims() | {"azp": "walkthrough", CHAIN: None, "lineage": [], "txn": None}
     examples: dict[str, list[Any]] = {
         "header": [HEADER, *(HEADER | {name: "x"} for name in ("jku", "jwk", "crit", "alg", "typ"))],
         "claims": [good_claims(), login, good_claims() | {"aud": [expected().audience], "nbf": int(NOW)}],

@@ -17,7 +17,7 @@ from inference import budget
 from inference.main import MAX_SHOWN
 from tests.support.issuer import Issuer
 from tests.support.model_server import needs_client
-from tests.support.system import System, running
+from tests.support.system import CHAIN, System, running
 from tests.support.waiting import until
 from zerotrust.hardening.pools import MAX_CONNECTIONS
 from zerotrust.limits.answers import MAX_ELEMENTS
@@ -140,7 +140,7 @@ async def test_it_is_asked_with_a_token_of_its_own_that_opens_one_of_its_apis(
     claims = server.claims
     assert (claims["aud"], claims["scope"]) == ("llamastack", "llama.chat")
     assert claims["exp"] - claims["iat"] <= 30
-    actors = [claims["act"]["sub"], claims["act"]["act"]["sub"]]
+    actors = [claims[CHAIN]["sub"], claims[CHAIN]["act"]["sub"]]
     assert actors == [issuer.registry.id("inference"), issuer.registry.id("agent/reader")]
     assert sent not in str(server.asked[-1].headers)
     server.answers({"data": []})

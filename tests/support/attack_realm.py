@@ -39,7 +39,7 @@ from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported
 from tests.support.realm import Realm, claims
 from tests.support.svid import TrustDomain
-from tests.support.system import POLICY, fresh_revocations, svid_of
+from tests.support.system import CHAIN, POLICY, fresh_revocations, svid_of
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import UnverifiedToken
 from zerotrust.issuer.exchange import Exchanger, TokenRequest
@@ -138,6 +138,7 @@ class Target:
         expected = Expected(
             issuer=self.realm.issuer,
             audience=audience[0] if isinstance(audience, list) else audience,
+            chain_claim=CHAIN,
             max_ttls={self.registry.id(name): party.max_ttl for name, party in parties.items() if party.max_ttl},
             initiating_clients=frozenset(),
             without_certificate=frozenset(),
@@ -167,6 +168,7 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
     async with httpx.AsyncClient(transport=transport) as http:
         exchanger = Exchanger(
             issuer=Known(),
+            chain_claim=CHAIN,
             revocations=fresh_revocations(),
             workload=Identity(svid_of("orchestrator")),
             http=http,

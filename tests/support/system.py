@@ -50,6 +50,10 @@ def registry() -> Registry:
     return load_registry(ROOT / "registry.yaml")
 
 
+CHAIN: str = registry().chain_claim
+"""The claim of a token that names the chain of actors; all tests hold with either."""
+
+
 @cache
 def svid_of(party: str) -> Svid:
     """The one certificate that a party has in all tests."""

@@ -50,6 +50,7 @@ class Bench:
         self.revocations = fresh_revocations()
         self.exchanger = Exchanger(
             issuer=Known(),
+            chain_claim="act",
             revocations=self.revocations,
             workload=self.proof,
             http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),

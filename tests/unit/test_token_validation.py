@@ -39,6 +39,7 @@ def key(signing_key: RSAPrivateKey) -> RSAPublicKey:
 FRONT_DOOR = Expected(
     issuer=ISSUER,
     audience=ORCHESTRATOR,
+    chain_claim="act",
     max_ttls={"walkthrough": 300, ORCHESTRATOR: 120, READER: 60},
     initiating_clients=frozenset({"walkthrough"}),
     without_certificate=frozenset({"walkthrough"}),
@@ -138,6 +139,21 @@ def test_a_party_that_may_hold_no_token_is_refused(issuer: Issuer, key: RSAPubli
 
 
 # (10) the chain of actors
+
+
+@pytest.mark.parametrize(("claim", "other"), [("act", "zt_act"), ("zt_act", "act")])
+def test_the_chain_is_read_from_the_claim_that_the_registry_names(
+    issuer: Issuer, key: RSAPublicKey, claim: str, other: str
+) -> None:
+    expected = replace(TOOL_DOOR, chain_claim=claim)
+    chain = issuer.chain("orchestrator", "agent/reader")
+    act = chain.pop(issuer.chain_claim)
+
+    there = at_the_tool(issuer, **chain, **{issuer.chain_claim: None, claim: act})
+    elsewhere = at_the_tool(issuer, **chain, **{issuer.chain_claim: None, other: act})
+
+    assert check(there, key, expected).actors == (READER, ORCHESTRATOR)
+    assert refusal(elsewhere, key, expected) is Reason.ACTOR_MISSING
 
 
 def chained(issuer: Issuer, actors: list[str]) -> str:

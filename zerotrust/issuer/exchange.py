@@ -99,6 +99,7 @@ class Exchanger:
         self,
         *,
         issuer: Discovery,
+        chain_claim: str,
         workload: Assertions,
         revocations: Revocations,
         http: httpx.AsyncClient,
@@ -106,7 +107,7 @@ class Exchanger:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
-        self._clock = NonDecreasingClock(clock)
+        self._chain_claim, self._clock = chain_claim, NonDecreasingClock(clock)
         self._tokens = Bounded[_Key, ExchangedToken](CAPACITY)
         self._flights = Bounded[_Key, asyncio.Task[ExchangedToken]](CAPACITY)
         """The exchanges under way.  A finished one is dropped: it would keep its request's context and receipts."""
@@ -196,7 +197,7 @@ class Exchanger:
             same = claims["sub"] == caller.subject and claims["aud"] in (wanted.audience, [wanted.audience])
             less = granted == wanted.scopes and groups <= ({wanted.department} if wanted.department else caller.groups)
             # The script issues an expired token (`exp` 1) if a check of the chain failed.
-            if not same or not less or "act" not in claims or not self._clock() < claims["exp"]:
+            if not same or not less or self._chain_claim not in claims or not self._clock() < claims["exp"]:
                 raise Denied(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
             return ExchangedToken(wanted.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
         except (KeyError, TypeError, jwt.InvalidTokenError) as error:

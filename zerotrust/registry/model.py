@@ -137,6 +137,9 @@ class Registry(Entry):
     realm: Annotated[str, Field(pattern=r"^[a-z]+$")]
     """The realm at Keycloak."""
     authorities: Authorities
+    chain_claim: Literal["act", "zt_act"] = "act"
+    """The claim that names the chain of actors.  Keycloak 26.8 exchanges no token that has `act` (RFC 8693 section 4.1)
+    at its top; it does not look at a claim of ours, which has the same form."""
     departments: list[Department] = Field(min_length=1)
     """The groups of users that a task can be about."""
     scopes: dict[ScopeName, Scope]
