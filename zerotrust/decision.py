@@ -58,6 +58,9 @@ class Reason(ReasonCode):
     UNSUPPORTED_SCHEME = "unsupported_scheme", _MISSING
     MALFORMED_CREDENTIALS = "malformed_credentials", _BAD_REQUEST
     TOKEN_TOO_LARGE = "token_too_large", _BAD_REQUEST
+    NO_PROOF = "no_proof", _MISSING
+    BAD_PROOF = "bad_proof", (401, "invalid_dpop_proof")  # RFC 9449 section 7.1
+    PROOF_USED = "proof_used", (401, "invalid_dpop_proof")
 
     # before the signature is verified; a caller sees NOT_VERIFIED for each of them
     NOT_VERIFIED = "not_verified", _BAD_TOKEN

@@ -1,0 +1,137 @@
+"""A request comes from the holder of the key that its token is bound to, or it is refused (RFC 9449 section 4.3)."""
+
+import base64
+import hashlib
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from zerotrust.decision import Denied, Reason
+from zerotrust.identity import UnverifiedToken
+from zerotrust.possession import AHEAD, LIFE, MAX_KEYS, MAX_PROOFS, Proof, UsedProofs, check_proof, thumbprint
+from zt.people.key import Key
+
+TOKEN, URL, NOW = UnverifiedToken("a.b.c"), "https://orchestrator.agents.example/tasks", 1_800_000_000
+PRIVATE = ec.generate_private_key(ec.SECP256R1())
+JWK = {
+    name: jwt.algorithms.ECAlgorithm.to_jwk(PRIVATE.public_key(), as_dict=True)[name]
+    for name in ("kty", "crv", "x", "y")
+}
+ATH = base64.urlsafe_b64encode(hashlib.sha256(TOKEN.encode()).digest()).rstrip(b"=").decode()
+CLAIMS = {"jti": "proof-1", "htm": "POST", "htu": URL, "iat": NOW, "ath": ATH}
+
+
+def made(header: dict[str, Any] | None = None, *, key: Any = PRIVATE, **changed: Any) -> str:
+    """A proof, right but for what is given; None leaves a claim or a member of the header out."""
+    said = {name: value for name, value in (CLAIMS | changed).items() if value is not None}
+    head = {"typ": "dpop+jwt", "jwk": JWK} | (header or {})
+    return jwt.encode(said, key, str(head.pop("alg", "ES256")), {name: value for name, value in head.items() if value})
+
+
+def checked(proof: str, *, key: str = thumbprint(JWK), now: float = NOW) -> Proof:
+    return check_proof(proof, token=TOKEN, key=key, method="POST", url=URL, now=now)
+
+
+def reason(proof: str, **changed: Any) -> str:
+    with pytest.raises(Denied) as refused:
+        checked(proof, **changed)
+    return refused.value.reason
+
+
+def test_a_right_proof_is_taken() -> None:
+    assert checked(made()) == Proof(thumbprint(JWK), "proof-1", NOW + LIFE)
+
+
+def test_the_example_of_the_standard_has_the_thumbprint_that_it_says() -> None:
+    """RFC 7638 section 3.1 has RSA; RFC 9449 section 6.1 has this one."""
+    public = {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+        "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
+    }
+
+    assert thumbprint(public) == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+
+def test_a_clients_own_proof_is_taken() -> None:
+    key = Key(clock=lambda: NOW)
+    proof = key.prove("POST", f"{URL}?a=b", TOKEN)
+
+    assert check_proof(proof, token=TOKEN, key=key.thumbprint, method="POST", url=URL, now=NOW).key == key.thumbprint
+
+
+def test_ed25519_does_as_well() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    public = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    proof = made({"alg": "EdDSA", "jwk": public | {"kid": "mine", "use": "sig"}}, key=key)
+
+    assert checked(proof, key=thumbprint(public)).id == "proof-1"
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        pytest.param(made({"typ": "JWT"}), id="another type"),
+        pytest.param(made({"crit": ["x"], "x": 1}), id="critical"),
+        pytest.param(made({"jwk": None}), id="no key"),
+        pytest.param(made({"jwk": JWK | {"d": "x"}}), id="a private key"),
+        pytest.param(made({"jwk": JWK | {"crv": "P-384"}}), id="another curve"),
+        pytest.param(made(key=ec.generate_private_key(ec.SECP256R1())), id="signed by another key"),
+        pytest.param(made({"alg": "HS256"}, key="x" * 32), id="HMAC"),
+        pytest.param(made({"alg": "none"}, key=None), id="unsigned"),
+        pytest.param("a.b.c", id="garbage"),
+        pytest.param(TOKEN, id="the token"),
+        pytest.param(made(jti=None), id="no id"),
+        pytest.param(made(jti=""), id="an empty id"),
+        pytest.param(made(jti="x" * 129), id="a long id"),
+        pytest.param(made(htm="GET"), id="another method"),
+        pytest.param(made(htu="https://elsewhere.example/tasks"), id="another address"),
+        pytest.param(made(ath=None), id="no token"),
+        pytest.param(made(ath=ATH[::-1]), id="another token"),
+        pytest.param(made(iat=None), id="no time"),
+        pytest.param(made(iat=float(NOW)), id="a time that is no integer"),
+        pytest.param(made(iat=NOW - LIFE - 1), id="old"),
+        pytest.param(made(iat=NOW + AHEAD + 1), id="of the future"),
+    ],
+)
+def test_any_other_proof_is_refused(proof: str) -> None:
+    assert reason(proof) == Reason.BAD_PROOF
+
+
+def test_a_proof_by_another_key_than_the_tokens_is_refused_before_its_signature_is_checked() -> None:
+    assert reason(made()[:-4], key=Key().thumbprint) == Reason.BAD_PROOF
+
+
+def test_a_proof_is_good_once() -> None:
+    used = UsedProofs(since=NOW)
+    used.use(Proof("key", "1", NOW + LIFE), NOW)
+    used.use(Proof("key", "2", NOW + LIFE), NOW)
+    used.use(Proof("other", "1", NOW + LIFE), NOW)
+
+    with pytest.raises(Denied) as refused:
+        used.use(Proof("key", "1", NOW + LIFE), NOW)
+
+    assert refused.value.reason is Reason.PROOF_USED
+
+
+def test_a_proof_from_before_the_start_is_refused_because_its_use_is_not_remembered() -> None:
+    with pytest.raises(Denied) as refused:
+        UsedProofs(since=NOW).use(Proof("key", "1", NOW - 1 + LIFE), NOW)
+
+    assert refused.value.reason is Reason.BAD_PROOF
+
+
+@pytest.mark.parametrize(("keys", "each"), [(1, MAX_PROOFS), (MAX_KEYS, 1)])
+def test_a_full_memory_refuses_and_forgets_only_what_is_too_old_to_be_used(keys: int, each: int) -> None:
+    used = UsedProofs(since=NOW)
+    for number in range(keys * each):
+        used.use(Proof(f"key-{number % keys}", str(number), NOW + LIFE), NOW)
+    more = Proof("key-0" if keys == 1 else "one more", "new", NOW + LIFE + 9)
+
+    with pytest.raises(Denied) as refused:
+        used.use(more, NOW + LIFE)
+    assert refused.value.reason is Reason.BUSY
+    used.use(more, NOW + LIFE + 1)

@@ -1,0 +1,59 @@
+"""The key that a sign-in binds its tokens to (DPoP, RFC 9449).  It is made in memory, and never leaves the process."""
+
+import base64
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Generator
+from functools import cached_property
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from zerotrust.possession import thumbprint
+
+ALGORITHM = "ES256"
+
+
+class Key:
+    """A key of a public client, for one sign-in."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock, self._private = clock, ec.generate_private_key(ec.SECP256R1())
+
+    @cached_property
+    def _public(self) -> dict[str, Any]:
+        return jwt.algorithms.ECAlgorithm.to_jwk(self._private.public_key(), as_dict=True)
+
+    @property
+    def thumbprint(self) -> str:
+        """What tokens are bound to (RFC 7638), and the parameter `dpop_jkt` (RFC 9449 section 10)."""
+        return thumbprint(self._public)
+
+    def prove(self, method: str, url: str, token: str | None = None) -> str:
+        """Return a proof for one request, with the token if it carries one (RFC 9449 section 4.2)."""
+        claims: dict[str, Any] = {
+            "jti": secrets.token_urlsafe(16),
+            "htm": method,
+            "htu": url.partition("?")[0],
+            "iat": int(self._clock()),
+        }
+        if token:
+            digest = hashlib.sha256(token.encode()).digest()
+            claims["ath"] = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return jwt.encode(claims, self._private, ALGORITHM, headers={"typ": "dpop+jwt", "jwk": self._public})
+
+
+class BoundToken(httpx.Auth):
+    """Adds a token and a proof for it to each request (RFC 9449 section 7.1)."""
+
+    def __init__(self, key: Key, token: str) -> None:
+        self._key, self._token = key, token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Return the request with both headers."""
+        request.headers["authorization"] = f"DPoP {self._token}"
+        request.headers["dpop"] = self._key.prove(request.method, str(request.url), self._token)
+        yield request
