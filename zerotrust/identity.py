@@ -39,6 +39,8 @@ class Principal:
     issued_at: int
     expires_at: int
     """Seconds since the epoch, like `issued_at` and `chain_started_at`."""
+    key: str | None = None
+    """The thumbprint of the key whose holder alone may use the token (RFC 7638), if the token names one."""
 
     token: str = field(repr=False, compare=False)
     """The token itself, to be exchanged for a narrower one.  Never forward it, and never log it."""

@@ -46,6 +46,14 @@ class _Root(BaseModel):
     iat: _Seconds
 
 
+class _Confirmation(BaseModel):
+    """The key that a token is bound to (RFC 9449 section 6.1)."""
+
+    model_config = ConfigDict(strict=True)
+
+    jkt: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+
+
 class _Claims(BaseModel):
     model_config = ConfigDict(strict=True)  # exp "9999999999" is no number
 
@@ -66,6 +74,9 @@ class _Claims(BaseModel):
     root: _Root | None = None
     act: Any = None
     zt_act: Any = None
+    cnf: _Confirmation | None = None
+    zt_cnf: _Confirmation | None = None
+    """As `cnf`, in a token that Keycloak is to exchange: it exchanges none with `cnf`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +177,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
         audience=expected.audience,
         scopes=frozenset(claims.scope.split(" ")) - {""},  # control: scopes-of-token
         groups=frozenset(claims.groups),  # control: groups-of-token
+        key=bound.jkt if (bound := claims.cnf or claims.zt_cnf) else None,
         token_id=claims.jti,
         lineage=tuple(claims.lineage),
         client=root.azp,

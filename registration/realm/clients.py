@@ -43,6 +43,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     exchanges = bool(party.may_call) and not party.starts_chains
     administrator, lifespan = registry.authorities.registry, party.max_ttl
     of_operators = bool({administrator, registry.authorities.policy} & {*party.may_call})
+    proves_key = party.starts_chains and party.keycloak == "public"  # DPoP: it has no certificate that would bind
     if name == administrator:  # its own token lives as long as the SVID that it was issued for
         lifespan = registry.freshness.svid
     client: dict[str, Any] = {
@@ -58,6 +59,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             "access.token.header.type.rfc9068": "true",  # `typ` at+jwt: no ID token is ever taken for an access token
             "oauth2.device.authorization.grant.enabled": "true" if party.device_grant else "false",
             "oidc.ciba.grant.enabled": "false",
+            "dpop.bound.access.tokens": "true" if proves_key else "false",
             "standard.token.exchange.enabled": "true" if exchanges else "false",
             **({"access.token.lifespan": str(lifespan)} if lifespan else {}),
         },
@@ -65,6 +67,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             "basic",
             *(["groups"] if party.may_call else []),
             *(["delegation"] if exchanges else []),
+            *(["binding"] if proves_key and not of_operators else []),  # nobody exchanges an operator's token
             *(f"aud:{callee}" for callee in party.may_call),
         ],
         "optionalClientScopes": party.delegates,

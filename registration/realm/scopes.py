@@ -70,6 +70,7 @@ def _claim_scopes(registry: Registry) -> list[dict[str, Any]]:
             mapper("groups", "oidc-group-membership-mapper", claim_name="groups", full_path="true"),
             mapper("no groups", "script-groups.js", claim_name="groups"),
         ),
+        _client_scope("binding", mapper("key", "script-binding.js", claim_name="zt_cnf", jsonType_label="JSON")),
         _client_scope(
             "delegation",
             mapper(

@@ -1,4 +1,4 @@
-"""Our scripts in Keycloak: they write the chain of actors, an empty list of groups, and ask for consent."""
+"""Our scripts in Keycloak: they write the chain of actors, the key of a token, no groups, and ask for consent."""
 
 import json
 import zipfile
@@ -7,7 +7,7 @@ from pathlib import Path
 _FOLDER = Path(__file__).parents[2] / "keycloak-realm"
 SCRIPT = _FOLDER / "delegation.js"
 """The mapper that writes the chain of actors."""
-SCRIPTS = (SCRIPT, _FOLDER / "groups.js", _FOLDER / "consent.js")
+SCRIPTS = (SCRIPT, _FOLDER / "binding.js", _FOLDER / "groups.js", _FOLDER / "consent.js")
 """All that the committed realm uses."""
 
 
