@@ -47,6 +47,7 @@ from tests.attacks.hooks import (
     unless,
     with_arguments,
 )
+from tests.support.system import CHAIN
 from zerotrust.decision import Decision, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.routes import Public, Route
@@ -250,12 +251,12 @@ def split_at_any_space(_set: Call, words: Iterable[str]) -> frozenset[str]:
 
 @at(gives, "scopes-of-token (the actor's too)")
 def scopes_of_the_actor_too(claims: Any) -> frozenset[str]:
-    return frozenset(f"{claims.scope} {(claims.act or {}).get('scope', '')}".split(" ")) - {""}
+    return frozenset(f"{claims.scope} {(getattr(claims, CHAIN) or {}).get('scope', '')}".split(" ")) - {""}
 
 
 @at(gives, "groups-of-token")
 def groups_of_the_actor_too(claims: Any) -> frozenset[str]:
-    return frozenset([*claims.groups, *(claims.act or {}).get("groups", [])])
+    return frozenset([*claims.groups, *(getattr(claims, CHAIN) or {}).get("groups", [])])
 
 
 @at(gives, "certificate-before-public-client")

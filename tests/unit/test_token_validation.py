@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from tests.support.issuer import ISSUER, Issuer
+from tests.support.system import CHAIN
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.registry.model import Registry
@@ -39,7 +40,7 @@ def key(signing_key: RSAPrivateKey) -> RSAPublicKey:
 FRONT_DOOR = Expected(
     issuer=ISSUER,
     audience=ORCHESTRATOR,
-    chain_claim="act",
+    chain_claim=CHAIN,
     max_ttls={"walkthrough": 300, ORCHESTRATOR: 120, READER: 60},
     initiating_clients=frozenset({"walkthrough"}),
     without_certificate=frozenset({"walkthrough"}),
