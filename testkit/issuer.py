@@ -16,16 +16,20 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+import httpx
 import jwt
 import orjson
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.types import Receive, Scope, Send
 
 from zerotrust.issuer.discovery import WELL_KNOWN
 from zerotrust.issuer.exchange import ACCESS_TOKEN
 from zerotrust.registry.model import Registry
+from zerotrust.spiffe.svid import Peer
+from zt.people.key import Key
 
 ISSUER = "https://issuer.test/realms/agents"
+USERS_PRIVATE_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def metadata(issuer: str = ISSUER, **changed: str) -> dict[str, str]:
@@ -97,6 +101,8 @@ class Issuer:
             "scope": " ".join(client.delegates),
             "groups": self.registry.departments[:1],
         }
+        if good["client_id"] in self.registry.without_certificate:
+            good["zt_cnf"] = {"jkt": self.user_key.thumbprint}
         return {name: value for name, value in (good | changed).items() if value is not None}
 
     def token(self, *, header: dict[str, Any] | None = None, **changed: Any) -> str:
@@ -121,6 +127,24 @@ class Issuer:
             "txn": lineage[0],
             "root": root,
         }
+
+    @property
+    def user_key(self) -> Key:
+        """The key that all users' tokens are bound to."""
+        return Key(self.clock, USERS_PRIVATE_KEY)
+
+    def headers(self, token: str, peer: Peer, method: str, url: str) -> dict[str, str]:
+        """Return the headers with which `peer` presents a token: a user with a proof, a workload without one."""
+        return {"authorization": f"Bearer {token}"} if peer.id else self.user_key.headers(method, url, token)
+
+    def presenting(self, token: str, peer: Peer) -> Callable[[httpx.Request], httpx.Request]:
+        """Return what presents a token with each request of an HTTP client (`auth=`)."""
+
+        def present(request: httpx.Request) -> httpx.Request:
+            request.headers.update(self.headers(token, peer, request.method, str(request.url)))
+            return request
+
+        return present
 
     def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
         """Return a token with any claims."""
@@ -176,7 +200,7 @@ class Issuer:
         now = int(self.clock())
         lineage = [*parent.get("lineage", []), parent["jti"]]
         life = next(p.max_ttl for name, p in self.registry.parties.items() if self.registry.id(name) == me) or 0
-        claims = parent | {
+        claims = {name: value for name, value in parent.items() if name != "zt_cnf"} | {
             "azp": me,
             "client_id": me,
             "aud": form["audience"],

@@ -54,9 +54,9 @@ class Guarded:
     def client(self, token: str | None = None, *, peer: str | None = None) -> httpx.AsyncClient:
         """Return a client of this party; `peer` is the name of the party whose certificate it shows, if any."""
         shown = Peer(self.service.registry.id(peer), FOREVER) if peer else Peer(None, FOREVER)
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        auth = self.issuer.presenting(token, shown) if token else None
         address = self.service.addresses[self.service.name]
-        return httpx.AsyncClient(transport=Wire(self.apps, shown), base_url=address, headers=headers)
+        return httpx.AsyncClient(transport=Wire(self.apps, shown), base_url=address, auth=auth)
 
     def records(self) -> list[AuditEvent]:
         """Return the events of this party's journal."""

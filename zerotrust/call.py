@@ -13,7 +13,6 @@ from zerotrust.audit.forms import as_name, sanitize
 from zerotrust.audit.record import Link
 from zerotrust.context import RequestContext, Span
 from zerotrust.decision import Decision, Reason
-from zerotrust.dialect import Form
 from zerotrust.identity import UnverifiedToken
 from zerotrust.receipts.calls import Calls
 from zerotrust.routes import UNLISTED, Route
@@ -94,7 +93,7 @@ class Call(RequestContext):
     def note_body(self, message: Mapping[str, Any]) -> None:
         """Note the body, which is one JSON object: refusals repeat the id that a request of JSON-RPC has there."""
         self.message = message
-        self.form = Form(self.form.metadata_url, self.form.dialect, request_id(message), parsed=True)
+        self.form = replace(self.form, request_id=request_id(message), parsed=True)
 
     def note_received(self, message: Message) -> None:
         """Note a message that was received."""

@@ -18,6 +18,7 @@ from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER, PE
 from zerotrust.hardening.turns import Turns
 from zerotrust.identity import Principal
 from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.possession import UsedProofs, check_proof
 from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need
 from zerotrust.routing import RouteTable
@@ -31,6 +32,7 @@ CREDENTIAL_REASONS = Reason.NO_TOKEN, Reason.UNSUPPORTED_SCHEME, Reason.MALFORME
 TOKEN_REASONS = frozenset(reason for reason in Reason if reason.error == "invalid_token")
 TOKEN_REASONS -= {Reason.NOT_VERIFIED, Reason.NOT_BOUND, Reason.REVOKED}
 """What can be wrong with a token itself."""
+PROOF_REASONS = Reason.NO_PROOF, Reason.BAD_PROOF, Reason.PROOF_USED
 REVOCATION_REASONS = Reason.REVOKED, Reason.REVOCATION_UNKNOWN
 POLICY_REASONS = frozenset(reason for reason in Reason if reason.startswith("policy_"))
 POLICY_REASONS |= {Reason.SCOPE_MISSING, Reason.NO_PERMISSION_FOR_ROUTE}
@@ -63,6 +65,8 @@ class Checks:
     confirm: Callable[[Principal, str], Awaitable[None]]
     """Introspects the token of a caller, if the permission in use is of high risk.  Raises `Denied`."""
     recorder: Recorder
+    address: str
+    """The origin at which callers reach this party: their proofs name it."""
     clock: Callable[[], float]
     tokens: TokenCache = field(default_factory=TokenCache)
     turns: defaultdict[str | None, Turns] = field(default_factory=lambda: defaultdict(Turns))
@@ -71,6 +75,7 @@ class Checks:
 
     def __post_init__(self) -> None:
         self.clock, self.counter = NonDecreasingClock(self.clock), CallCounter(self.recorder)
+        self.proofs = UsedProofs(self.clock())
 
     def use(self, *, expected: Expected, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, and drop the tokens that were verified under the previous one."""
@@ -114,10 +119,14 @@ class Checks:
             raise Denied(status.reason, status.detail)
 
     async def credentials(self, call: Call) -> None:
-        """Refuses anything but one bearer token in one header.  RFC 6750 section 2.1."""
+        """Refuses anything but one token in one header: `Bearer` over a certificate, else `DPoP`.  RFC 9449 section 7.
+
+        A client that only speaks `Bearer` needs a certificate: no setting lets it in without one.
+        """
         call.permission = call.route.requires.hint
+        scheme = b"bearer" if call.peer.id else b"dpop"  # control: scheme-by-certificate
         # control: token-only-from-header
-        call.token = requests.bearer_token(call.scope["headers"], hint=call.permission)
+        call.token = requests.read_token(call.scope["headers"], scheme=scheme, hint=call.permission)
 
     async def verify(self, call: Call) -> None:
         """Refuses a wrong signature, type, issuer, audience, time or chain of actors.  RFC 9068 section 4."""
@@ -137,6 +146,18 @@ class Checks:
         if principal.party != holder:  # control: azp-is-peer
             presenter = peer.id or "a caller without a certificate"
             raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}, presented by {presenter}")
+
+    async def prove(self, call: Call) -> None:
+        """Refuses a token without a certificate unless its key has signed this request.  RFC 9449 section 4.3."""
+        key = call.caller.key
+        if call.peer.id and not key:  # `bind` has compared it with the certificate
+            return
+        if not key:  # control: key-required
+            raise Denied(Reason.NOT_BOUND, "the token names no key")
+        scope, now = call.scope, self.clock()
+        url, proof = self.address + scope["raw_path"].decode("latin-1"), requests.read_proof(scope["headers"])
+        checked = check_proof(proof, token=call.token, key=key, method=scope["method"], url=url, now=now)
+        self.proofs.use(checked, user=call.caller.subject, now=now)  # control: proof-remembered
 
     async def note(self, call: Call) -> None:
         """Notes the caller for its receipt, its connection and its trace, and refuses none.  This project."""
@@ -241,6 +262,7 @@ STEPS = (
     Step(Checks.credentials, TOKEN, *CREDENTIAL_REASONS),
     Step(Checks.verify, TOKEN, *TOKEN_REASONS, Reason.KEYS_UNAVAILABLE),
     Step(Checks.bind, TOKEN, Reason.NOT_BOUND),
+    Step(Checks.prove, TOKEN, Reason.NOT_BOUND, *PROOF_REASONS, Reason.TOO_MANY_REQUESTS, Reason.BUSY),
     Step(Checks.note, TOKEN),
     Step(Checks.revoked, TOKEN, *REVOCATION_REASONS),
     Step(Checks.listed, TOKEN, Reason.NO_PERMISSION_FOR_ROUTE),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zerotrust.decision import Denied, Reason
+from zerotrust.possession import KEYS
 
 ErrorBody = Callable[[Denied, dict[str, Any], "Form"], dict[str, Any]]
 """Makes the body of an error from a refusal, its problem object (`responses.problem`) and the request's form."""
@@ -29,6 +30,9 @@ class Dialect:
             raise Denied(Reason.UNSUPPORTED_CONTENT, b", ".join(given).decode("latin-1"))
 
 
+BEARER, DPOP = 'Bearer realm="zero-trust"', f'DPoP realm="zero-trust", algs="{" ".join(KEYS)}"'
+"""The challenges for callers with and without a certificate (RFC 6750 section 3, RFC 9449 section 7.1)."""
+
 PLAIN = Dialect(lambda refusal, problem, _form: problem | ({"advice": refusal.advice} if refusal.advice else {}))
 """The problem object itself, with the advice, if there is any."""
 
@@ -43,3 +47,5 @@ class Form:
     request_id: str | int | None = None
     parsed: bool = False
     """Whether the request's body was read and is a JSON object."""
+    challenge: str = BEARER
+    """What credentials the caller has to send (RFC 9110 section 11.6.1)."""

@@ -22,7 +22,7 @@ from zerotrust.call import Call
 from zerotrust.checks import Checks
 from zerotrust.context import REQUEST
 from zerotrust.decision import BEGUN, Decision, Denied, Reason
-from zerotrust.dialect import PLAIN, Dialect, Form
+from zerotrust.dialect import BEARER, DPOP, PLAIN, Dialect, Form
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.svid import NO_PEER
 from zerotrust.transport.responses import cut_off, send_refusal
@@ -65,11 +65,13 @@ class Gate(Checks):
             call.note_received(message)
             return message
 
+        peer = scope.get("state", {}).get("peer", NO_PEER)
+        challenge = BEARER if peer.id else DPOP
         call = Call(
             scope=scope,
             receive=receiving,
-            peer=scope.get("state", {}).get("peer", NO_PEER),
-            form=Form(self.metadata_url, self._dialect(scope["path"])),
+            peer=peer,
+            form=Form(self.metadata_url, self._dialect(scope["path"]), challenge=challenge),
             noting=self.notary is not None,
         )
         answer = Sealing(call, self._sign)

@@ -20,18 +20,16 @@ from zerotrust.limits.strict_json import strict_object
 
 KEYS = {"ES256": ("EC", "P-256", ("x", "y")), "EdDSA": ("OKP", "Ed25519", ("x",))}
 """For each algorithm that a proof may have: type, curve and members of its key (RFC 7518 section 6.2, RFC 8037)."""
-MAX_PROOF = 2 * 1024
-"""Bytes of a proof; one has about 500."""
 LIFE, AHEAD = 30, 5
 """Seconds for which a proof is good, and by which the client's clock may be ahead of ours."""
-MAX_KEYS, MAX_PROOFS = 10_000, 1_000
-"""Keys whose proofs are remembered, each of which costs a sign-in, and proofs of one key."""
+OF_A_USER, OF_ALL = 5_000, 100_000
+"""Used proofs that are remembered from `LIFE + AHEAD` seconds: of a user, 140 a second; and of all, in about 20 MB."""
 
 
 class _Claims(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    jti: Annotated[str, Field(min_length=1, max_length=128)]
+    jti: Annotated[str, Field(min_length=1, max_length=64)]
     htm: str
     htu: str
     iat: int
@@ -40,11 +38,11 @@ class _Claims(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof that was checked: its key's thumbprint, its id, and the second after which it is refused as old."""
+    """A proof that was checked: its key's thumbprint, its id, and when it was made, in seconds since the epoch."""
 
     key: str
     id: str
-    until: int
+    made: int
 
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
@@ -84,34 +82,39 @@ def check_proof(  # noqa: PLR0913 - a request, and when
         raise Denied(Reason.BAD_PROOF, "for another token")
     if not now - LIFE <= claims.iat <= now + AHEAD:  # control: proof-fresh
         raise Denied(Reason.BAD_PROOF, f"made {now - claims.iat:.0f} s ago")
-    return Proof(key, claims.jti, claims.iat + LIFE)
+    return Proof(key, claims.jti, claims.iat)
 
 
 class UsedProofs:
     """The proofs that were used, until they are too old to be used again (RFC 9449 section 11.1).
 
-    Only proofs by the right key get here, so strangers cannot fill it.  What is full refuses, and forgets nothing.
+    Only proofs by the key of a verified token get here, so strangers cannot fill it.  What is full refuses, and forgets
+    nothing.
     """
 
     def __init__(self, since: float) -> None:
         """`since`: the start, in seconds since the epoch; what was used before it is not known."""
-        self._since = since
-        self._used: dict[str, dict[str, int]] = {}
+        self._since = self._begun = since
+        self._used, self._used_before = dict[str, set[str]](), dict[str, set[str]]()
+        """By user: since `_begun`, and in at least `LIFE + AHEAD` seconds before."""
+        self._number = 0
 
-    def use(self, proof: Proof, now: float) -> None:
-        """Remember a proof.  Raises `Denied` if it was used before, or if its key, or all, have used too many."""
-        if proof.until - LIFE < int(self._since):  # control: proof-since-start
+    def use(self, proof: Proof, *, user: str, now: float) -> None:
+        """Remember a proof.  Raises `Denied` if it was used before, or if its user, or all, have used too many."""
+        if proof.made < int(self._since):  # control: proof-since-start
             raise Denied(Reason.BAD_PROOF, "made before this party started")
-        used = self._used.get(proof.key, {})
-        if proof.id in used:  # control: proof-used-once
+        if now - self._begun > LIFE + AHEAD:
+            self._used, self._used_before = {}, self._used
+            self._begun, self._number = now, 0
+        name, used = f"{proof.key}.{proof.id}", self._used.get(user, set())
+        if name in used or name in self._used_before.get(user, ()):  # control: proof-used-once
             raise Denied(Reason.PROOF_USED)
-        if len(used) >= MAX_PROOFS:
-            used = self._used[proof.key] = {name: until for name, until in used.items() if until >= now}
-        if len(self._used) >= MAX_KEYS and proof.key not in self._used:
-            self._used = {key: ids for key, ids in self._used.items() if any(until >= now for until in ids.values())}
-        if len(used) >= MAX_PROOFS or (len(self._used) >= MAX_KEYS and proof.key not in self._used):
-            raise Denied(Reason.BUSY, "too many proofs are remembered")
-        self._used.setdefault(proof.key, used)[proof.id] = proof.until
+        if len(used) >= OF_A_USER:  # control: proofs-per-user
+            raise Denied(Reason.TOO_MANY_REQUESTS, f"{OF_A_USER} proofs of this user are remembered")
+        if self._number >= OF_ALL:
+            raise Denied(Reason.BUSY, f"{OF_ALL} proofs are remembered")
+        self._used.setdefault(user, used).add(name)
+        self._number += 1
 
 
 def _base64url(digest: bytes) -> str:

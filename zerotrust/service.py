@@ -180,6 +180,7 @@ class Service:
             revocations=self.revocations,
             confirm=self._introspect,
             recorder=self.recorder,
+            address=self.addresses[self.name],
             clock=self.clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
             dialects=dialects or {},

@@ -78,8 +78,8 @@ def _claim_scopes(registry: Registry) -> list[dict[str, Any]]:
                 "script-delegation.js",
                 claim_name=registry.chain_claim,
                 jsonType_label="JSON",
-                id_token_claim="true",
-            ),  # noqa: S106
+                id_token_claim="true",  # noqa: S106 - no secret
+            ),
         ),
     ]
 

@@ -19,7 +19,7 @@ from zerotrust.limits.strict_json import strict_object
 from zerotrust.token_validation import CLOCK_SKEW, Expected, key_id, verify_token
 from zerotrust.tool.mcp_tools import ERA, McpTools
 from zerotrust.transport.jsonrpc import LONGEST_ID, request_id
-from zerotrust.transport.requests import bearer_token
+from zerotrust.transport.requests import read_token
 
 HEADER = {"alg": "RS256", "typ": "at+jwt", "kid": "k1"}
 CALL: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "read"}}
@@ -79,7 +79,7 @@ def principal_of(token: str) -> Principal | None:
 def credentials(value: bytes) -> None:
     """Any value of the header `Authorization`: whoever gets in is the caller of the good token."""
     try:
-        token = bearer_token([(b"authorization", value)], hint=None)
+        token = read_token([(b"authorization", value)], scheme=b"bearer", hint=None)
     except Denied:
         return
     if found := principal_of(token):

@@ -348,10 +348,12 @@ class Target(Scene):
         changed = {name for name, _ in headers}
         given = [(name, value) for name, value in good if name not in changed]
         given += [(name, value) for name, value in headers if value is not None]
-        if token is not None:
-            given.append((b"authorization", f"Bearer {token}".encode()))
         url = f"{self.system.addresses[party]}{door.path if path is None else path}{query}"
-        async with httpx.AsyncClient(transport=Wire(self.system.apps, peer or _holder(token, party))) as http:
+        peer = peer or _holder(token, party)
+        if token is not None:
+            presented = self.issuer.headers(token, peer, method, url).items()
+            given += [(name.encode(), value.encode()) for name, value in presented if name.encode() not in changed]
+        async with httpx.AsyncClient(transport=Wire(self.system.apps, peer)) as http:
             request = httpx.Request(method, url, headers=given, content=content)
             answer = await http.send(request)
         ran = len(watched.handled) > handled

@@ -49,11 +49,12 @@ def request(party: str, token: str) -> bytes:
     """A good request for a party's door, as it goes over the wire."""
     door = DOORS[party]
     body = orjson.dumps(door.body)
+    presented = {"authorization": f"Bearer {token}"}
     headers = [
         (b"host", b"x"),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"authorization", f"Bearer {token}".encode()),
+        *((name.encode(), value.encode()) for name, value in presented.items()),
         *door.headers,
     ]
     head = b"".join(b"%s: %s\r\n" % header for header in headers)

@@ -20,6 +20,7 @@ from starlette.routing import Route as Served
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
+from testkit.issuer import USERS_PRIVATE_KEY
 from tests.support.ca import holder
 from tests.support.issuer import ISSUER, Issuer, Known
 from tests.support.records import flat, records
@@ -41,8 +42,9 @@ from zerotrust.spiffe.svid import NO_PEER, Peer
 from zerotrust.tool.mcp_tools import ERA, McpTools
 from zerotrust.transport.jsonrpc import JSON_RPC
 from zt.audit.journals import events
+from zt.people.key import Key
 
-NOW = 1_800_000_000.0
+NOW, ADDRESS = 1_800_000_000.0, "https://door.test"
 Headers = list[tuple[bytes, bytes]]
 
 TOOLS = {"search": "tool.read", "read": "tool.read", "create": "tool.write", "replace": "tool.write"}
@@ -127,6 +129,7 @@ class Door:
         self._party, self.revocations = party, fresh_revocations()
         self.confirm: Callable[[Principal, str], Awaitable[None]] | None = None
         self.folder, self.clock, self.key_clock = folder, Clock(), Clock()
+        self.user_key = Key(self.clock, USERS_PRIVATE_KEY)
         self.handled: list[str] = []
         self.noted: list[str] = []
         """The users whom the server was told about: their connections are theirs."""
@@ -149,6 +152,7 @@ class Door:
             ),
             policy=policy or policy_of(POLICY, registry),
             recorder=self.recorder,
+            address=ADDRESS,
             clock=self.clock,
             metadata_url=metadata_url,
             dialects=dialects or {"/mcp": JSON_RPC},
@@ -199,15 +203,21 @@ class Door:
         `receive` stands for a caller that sends its body in its own way; `peer` is who is at the other end, by default
         whom the token was issued to.
         """
-        given = [*headers] if token is None else [(b"authorization", f"Bearer {token}".encode()), *headers]
+        peer = peer or holder(token, at=self._party)
+        given = [*headers]
+        if token is not None:
+            by_key = self.user_key.headers(method, ADDRESS + path, token)
+            presented = {"authorization": f"Bearer {token}"} if peer.id else by_key
+            given = [*((name.encode(), value.encode()) for name, value in presented.items()), *headers]
         scope = {
             "type": "http",
             "method": method,
             "path": path,
+            "raw_path": path.encode(),
             "headers": given,
             "query_string": query,
             "client": (address, 40000),
-            "state": {"peer": peer or holder(token, at=self._party), "note_user": self.noted.append},
+            "state": {"peer": peer, "note_user": self.noted.append},
         }
         chunks = body if isinstance(body, list) else [body]
         waiting: list[Message] = [

@@ -129,9 +129,9 @@ class Authority:
         self, method: str, path: str, body: Any = None, *, token: str | None = None, peer: Peer = NO_CERTIFICATE
     ) -> httpx.Response:
         """One request, by whoever is at the other end."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        async with httpx.AsyncClient(transport=Wire({ADDRESS: self.app}, peer), base_url=ADDRESS) as http:
-            return await http.request(method, path, json=body, headers=headers)
+        auth = self.issuer.presenting(token, peer) if token else None
+        async with httpx.AsyncClient(transport=Wire({ADDRESS: self.app}, peer), base_url=ADDRESS, auth=auth) as http:
+            return await http.request(method, path, json=body)
 
     async def operate(self, method: str, path: str, body: Any = None) -> Any:
         """One request of an operator's, which succeeds."""

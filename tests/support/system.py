@@ -119,9 +119,9 @@ class System:
 
     def client(self, name: str, token: str | None = None, *, peer: Peer | None = None) -> httpx.AsyncClient:
         """A client of that party, with a token or without; in the hands of whom the token was issued to."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        wire = Wire(self.apps, peer or holder(token, at=name))
-        return httpx.AsyncClient(transport=wire, base_url=self.addresses[name], headers=headers)
+        peer = peer or holder(token, at=name)
+        auth = self.issuer.presenting(token, peer) if token else None
+        return httpx.AsyncClient(transport=Wire(self.apps, peer), base_url=self.addresses[name], auth=auth)
 
     def behind_its_card(self, name: str, app: ASGIApp) -> None:
         """Let `app` answer in the place of that agent, which goes on showing its card: else nobody would ask it."""

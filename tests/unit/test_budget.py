@@ -10,6 +10,7 @@ from inference.chat import ModelReason
 from testkit.party import principal
 from tests.support.door import Clock
 from zerotrust.decision import Denied
+from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.transport.responses import headers_of
 
@@ -52,7 +53,7 @@ def test_who_has_spent_all_is_not_told_to_come_again(budgets: Budgets) -> None:
         budgets.enter(caller())
 
     assert refused.value.reason is ModelReason.BUDGET_SPENT
-    assert headers_of(refused.value) == []
+    assert headers_of(refused.value, Form()) == []
     assert "new token" in str(refused.value.advice)
 
 

@@ -9,6 +9,7 @@ from authorities.registry.reasons import RegistryReason
 from inference.chat import ModelReason
 from tests.support.system import ROOT
 from zerotrust.decision import Denied, Reason, ReasonCode
+from zerotrust.dialect import Form
 from zerotrust.errors import ZeroTrustError
 from zerotrust.transport.responses import as_denied, headers_of, unwrap_group
 
@@ -69,11 +70,11 @@ def test_every_exception_of_the_library_has_one_root() -> None:
 def test_the_challenge_is_rfc_6750s_and_says_where_to_find_out_more(
     refusal: Denied, url: str | None, expected: str | None
 ) -> None:
-    challenge = dict(headers_of(refusal, url)).get(b"www-authenticate")
+    challenge = dict(headers_of(refusal, Form(url))).get(b"www-authenticate")
 
     assert challenge == (expected and expected.replace("realm", 'realm="zero-trust"').encode())
 
 
 def test_what_cannot_be_decided_says_when_to_come_back() -> None:
     for reason in (Reason.JOURNAL_UNAVAILABLE, Reason.BUSY, Reason.TOO_MANY_REQUESTS):
-        assert dict(headers_of(Denied(reason))) == {b"retry-after": b"1"}
+        assert dict(headers_of(Denied(reason), Form())) == {b"retry-after": b"1"}

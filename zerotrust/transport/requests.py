@@ -1,4 +1,4 @@
-"""Reads a request: one bearer token, a trace to continue, and a body that is one strict JSON object.
+"""Reads a request: one token, its proof, a trace to continue, and a body that is one strict JSON object.
 
 It refuses what is malformed or too large; the gate decides the rest.
 """
@@ -18,8 +18,12 @@ from zerotrust.limits.strict_json import strict_object
 
 MAX_TOKEN = 8 * 1024
 """Bytes of a token: one with the deepest chain has about 3 KiB."""
+MAX_PROOF = 2 * 1024
+"""Bytes of a proof; one has about 500."""
 MAX_BODY_SECONDS = 10
 """Seconds that receiving the body of a request may take: enough for the largest one at 100 KiB a second."""
+
+ONLY_DPOP = "Without a client certificate, send Authorization: DPoP and a proof (RFC 9449): Bearer is refused."
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -37,10 +41,11 @@ _MEMBER = re.compile(
 )
 
 
-def bearer_token(headers: Headers, *, hint: str | None) -> UnverifiedToken:
-    """Return the one bearer token of a request (RFC 6750 section 2.1); one in a query or a body is ignored.
+def read_token(headers: Headers, *, scheme: bytes, hint: str | None) -> UnverifiedToken:
+    """Return the one token of a request (RFC 6750 section 2.1); one in a query or a body is ignored.
 
-    `hint`: the scope to name if there is no token.  Raises `Denied`.
+    `scheme`: `bearer`, or `dpop` (RFC 9449 section 7.1).  `hint`: the scope to name if there is no token.
+    Raises `Denied`.
     """
     given = [value for name, value in headers if name == b"authorization"]  # control: authorization-header-alone
     if not given:
@@ -48,13 +53,26 @@ def bearer_token(headers: Headers, *, hint: str | None) -> UnverifiedToken:
     if len(given) > 1:  # control: one-authorization-header
         raise Denied(Reason.MALFORMED_CREDENTIALS, "more than one Authorization header")
     kind, _, token = given[0].partition(b" ")  # control: header-holds-one-token
-    if kind.lower() != b"bearer":  # control: bearer-scheme
-        raise Denied(Reason.UNSUPPORTED_SCHEME, scope=hint)
+    if kind.lower() != scheme:  # control: token-scheme
+        advice = ONLY_DPOP if scheme == b"dpop" else None
+        raise Denied(Reason.UNSUPPORTED_SCHEME, scope=hint, advice=advice)
     if len(token) > MAX_TOKEN:  # control: token-size
         raise Denied(Reason.TOKEN_TOO_LARGE)
     if not token or token.translate(None, _TOKEN_BYTES):  # control: token-characters
         raise Denied(Reason.MALFORMED_CREDENTIALS)
     return UnverifiedToken(token.decode())
+
+
+def read_proof(headers: Headers) -> str:
+    """Return the one proof of a request, as it was sent (RFC 9449 section 4.3, check 1).  Raises `Denied`."""
+    given = [value for name, value in headers if name == b"dpop"]
+    if not given:
+        raise Denied(Reason.NO_PROOF)
+    if len(given) > 1:  # control: one-proof
+        raise Denied(Reason.BAD_PROOF, "more than one DPoP header")
+    if len(given[0]) > MAX_PROOF:  # control: proof-size
+        raise Denied(Reason.BAD_PROOF, "too large")
+    return given[0].decode("latin-1")
 
 
 def trace(headers: Headers) -> tuple[str, str] | None:

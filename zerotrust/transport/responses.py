@@ -31,15 +31,15 @@ class ApplicationError(Denied):
         self.status, self.error = status, known.get(status, by_class)
 
 
-def headers_of(refusal: Denied, metadata_url: str | None = None) -> list[tuple[bytes, bytes]]:
+def headers_of(refusal: Denied, form: Form) -> list[tuple[bytes, bytes]]:
     """Return a refusal's own headers: a challenge (RFC 6750 section 3, RFC 9728 section 5.1), or `Retry-After`."""
     if refusal.status in (429, 503):
         return [(b"retry-after", b"%d" % RETRY_AFTER)] if refusal.again else []
     if refusal.status not in (400, 401, 403) or refusal.error == "access_denied":
         return []
-    fields = {"error": refusal.error, "scope": refusal.scope, "resource_metadata": metadata_url}
+    fields = {"error": refusal.error, "scope": refusal.scope, "resource_metadata": form.metadata_url}
     given = "".join(f', {name}="{value}"' for name, value in fields.items() if value)
-    return [(b"www-authenticate", f'Bearer realm="zero-trust"{given}'.encode())]
+    return [(b"www-authenticate", f"{form.challenge}{given}".encode())]
 
 
 def problem(refusal: Denied, trace_id: str, *, begun: bool = False) -> dict[str, Any]:
@@ -65,7 +65,7 @@ async def send_refusal(refusal: Denied, trace_id: str, send: Send, form: Form) -
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
-        *headers_of(refusal, form.metadata_url),
+        *headers_of(refusal, form),
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

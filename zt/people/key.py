@@ -20,8 +20,10 @@ ALGORITHM = "ES256"
 class Key:
     """A key of a public client, for one sign-in."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock, self._private = clock, ec.generate_private_key(ec.SECP256R1())
+    def __init__(
+        self, clock: Callable[[], float] = time.time, private: ec.EllipticCurvePrivateKey | None = None
+    ) -> None:
+        self._clock, self._private = clock, private or ec.generate_private_key(ec.SECP256R1())
 
     @cached_property
     def _public(self) -> dict[str, Any]:
@@ -45,6 +47,10 @@ class Key:
             claims["ath"] = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         return jwt.encode(claims, self._private, ALGORITHM, headers={"typ": "dpop+jwt", "jwk": self._public})
 
+    def headers(self, method: str, url: str, token: str) -> dict[str, str]:
+        """Return the headers of one request that presents a token (RFC 9449 section 7.1)."""
+        return {"authorization": f"DPoP {token}", "dpop": self.prove(method, url, token)}
+
 
 class BoundToken(httpx.Auth):
     """Adds a token and a proof for it to each request (RFC 9449 section 7.1)."""
@@ -54,6 +60,5 @@ class BoundToken(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Return the request with both headers."""
-        request.headers["authorization"] = f"DPoP {self._token}"
-        request.headers["dpop"] = self._key.prove(request.method, str(request.url), self._token)
+        request.headers.update(self._key.headers(request.method, str(request.url), self._token))
         yield request
