@@ -14,6 +14,7 @@ from lab.before.realm import Users
 from lab.before.tool import Documents
 from registration.realm.users import USERS
 from tests.support.system import ROOT
+from zt.people.key import Key
 from zt.people.login import Login
 
 
@@ -21,7 +22,8 @@ class _Users:
     """Everybody signs in."""
 
     async def sign_in(self, user: str) -> Login:
-        return Login(access_token=f"token of {user}", refresh_token="r", id_token=None, expires_in=60)
+        token = f"token of {user}"
+        return Login(access_token=token, refresh_token="r", id_token="i", expires_in=60, key=Key())
 
     async def sign_out(self, _login: Login) -> None:
         pass

@@ -16,14 +16,16 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
+import jwt
 import pytest
 
 from testkit.browser import destination
 from testkit.issuer import ISSUER, metadata
+from zerotrust.possession import thumbprint
 from zt.people import browser, device
 from zt.people.login import MOST_PARAMETERS, Client, LoginError, Request
 
-TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 60}
+TOKENS = {"access_token": "a", "refresh_token": "r", "id_token": "i", "expires_in": 60, "token_type": "dpop"}
 PENDING, SLOW_DOWN = {"error": "authorization_pending"}, {"error": "slow_down"}
 BEGUN = {
     "device_code": "secret",
@@ -40,6 +42,8 @@ class Keycloak:
 
     def __init__(self) -> None:
         self.asked: list[dict[str, str]] = []
+        self.proven: list[tuple[str, str]] = []
+        """Thumbprint and id of each proof at the token endpoint."""
         self.answers: list[dict[str, Any]] = [TOKENS]
         self.begun: dict[str, Any] = BEGUN
 
@@ -50,8 +54,18 @@ class Keycloak:
         if request.url.path.endswith("/device"):
             answer = self.begun
         else:
+            self.proven.append(proof_of(request))
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return httpx.Response(400 if "error" in answer else 200, json=answer)
+
+
+def proof_of(request: httpx.Request) -> tuple[str, str]:
+    """Return thumbprint and id of the proof for this request (RFC 9449 section 4.2)."""
+    [proof] = request.headers.get_list("dpop")
+    header = jwt.get_unverified_header(proof)
+    claims = jwt.decode(proof, jwt.PyJWK(header["jwk"]), algorithms=["ES256"])
+    assert (header["typ"], claims["htm"], claims["htu"]) == ("dpop+jwt", request.method, str(request.url))
+    return thumbprint(header["jwk"]), claims["jti"]
 
 
 @pytest.fixture
@@ -136,7 +150,7 @@ async def test_the_code_of_the_redirect_is_redeemed_with_the_verifier(keycloak: 
     assert text.endswith(facts["uri"])
     assert facts == {"sign_in": "browser", "uri": facts["uri"], "expires_in": 120}
     assert seen["address"].startswith(f"{ISSUER}/authorize?")
-    assert (seen["client_id"], seen["scope"], seen["response_type"]) == ("zt", "registry.admin", "code")
+    assert (seen["client_id"], seen["scope"], seen["response_type"]) == ("zt", "openid registry.admin", "code")
     assert (seen["login_hint"], seen["code_challenge_method"]) == ("olga", "S256")
     where = urlsplit(seen["redirect_uri"])
     assert (where.scheme, where.hostname, where.path) == ("http", "127.0.0.1", "/callback")
@@ -144,6 +158,7 @@ async def test_the_code_of_the_redirect_is_redeemed_with_the_verifier(keycloak: 
     assert (asked["grant_type"], asked["code"]) == ("authorization_code", "c")
     assert asked["redirect_uri"] == seen["redirect_uri"]
     assert challenge_of(asked["code_verifier"]) == seen["code_challenge"]
+    assert [key for key, _ in keycloak.proven] == [seen["dpop_jkt"]] == [login.key.thumbprint]
 
 
 async def test_no_two_requests_have_the_same_secrets(keycloak: Keycloak) -> None:
@@ -156,7 +171,7 @@ async def test_no_two_requests_have_the_same_secrets(keycloak: Keycloak) -> None
     for _ in range(2):
         await in_browser(visit)
 
-    for name in ("state", "code_challenge"):
+    for name in ("state", "code_challenge", "dpop_jkt"):
         assert seen[0][name] != seen[1][name]
         assert len(seen[0][name]) > 20
 
@@ -252,6 +267,7 @@ def test_a_page_that_leads_nowhere_is_said_to(tmp_path: Path) -> None:
         ({"error": "invalid_grant", "error_description": "PKCE"}, "not exchanged for a token: invalid_grant: PKCE"),
         ({"access_token": "a"}, "no token answer"),
         (TOKENS | {"expires_in": "soon"}, "no token answer"),
+        (TOKENS | {"token_type": "Bearer"}, "not bound to our key"),
         ({"error": "a\n\x1bb", "error_description": "x" * 300}, "for a token: a  b: x{194}$"),
     ],
 )
@@ -420,10 +436,16 @@ async def test_a_code_that_is_confirmed_brings_the_tokens_to_who_has_the_verifie
     assert login.access_token == "a"
     assert clock.slept == [2, 2, 2]
     begun, *polls = keycloak.asked
-    assert (begun["client_id"], begun["scope"], begun["code_challenge_method"]) == ("zt", "registry.admin", "S256")
+    assert (begun["client_id"], begun["scope"], begun["code_challenge_method"]) == (
+        "zt",
+        "openid registry.admin",
+        "S256",
+    )
     for poll in polls:
         assert (poll["grant_type"], poll["client_id"], poll["device_code"]) == (device.GRANT, "zt", "secret")
         assert challenge_of(poll["code_verifier"]) == begun["code_challenge"]
+    assert {key for key, _ in keycloak.proven} == {login.key.thumbprint}
+    assert len({proof for _, proof in keycloak.proven}) == len(polls) == 3
     [(text, facts)] = told
     for shown in (f"{ISSUER}/device ", "ABCD-EFGH within 300 s", f"{ISSUER}/device?user_code=ABCD-EFGH"):
         assert shown in text
@@ -471,7 +493,7 @@ async def test_where_there_is_no_code_it_is_said_why(keycloak: Keycloak, begun: 
 
 
 DEEP = b'{"a":' + b"[" * 200_000
-INFINITE = b'{"access_token": "a", "refresh_token": "r", "expires_in": 1e999}'
+INFINITE = b'{"access_token": "a", "expires_in": 1e999}'
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"x" * (2 << 20), DEEP, INFINITE])

@@ -150,11 +150,12 @@ signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_h
 import jwt
 from zt import __main__ as program; from zt.people import browser, sign_in as signing_in
 from zt.people.authority_client import AuthorityClient
+from zt.people.key import Key
 from zt.people.login import Login
 
 async def sign_in(*_, **__):
     token = jwt.encode({"preferred_username": "olga"}, "", algorithm="none")
-    return Login(access_token=token, refresh_token="", id_token=None, expires_in=60)
+    return Login(access_token=token, refresh_token="", id_token="", expires_in=60, key=Key())
 
 async def sign_out(*_):
     if again:
@@ -302,7 +303,7 @@ def test_each_command_asks_the_registry_once_and_tells_its_answer(
     registered.answers = {route: (200, answer) for route, _, answer in COMMANDS.values()}
 
     assert session(zt, *COMMANDS) == snapshot
-    assert registered.asked == [(route, sent, f"Bearer {OLGAS}") for route, sent, _ in COMMANDS.values()]
+    assert registered.asked == [(route, sent, f"DPoP {OLGAS}") for route, sent, _ in COMMANDS.values()]
     approved = rf"code +{'1' * 64} *\ncard +{'2' * 64} *\ntools +read {'3' * 64}"
     assert re.search(approved, zt("party", "show", "agent/reader").stdout)
 

@@ -3,6 +3,7 @@
 import contextlib
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,11 +20,17 @@ import zt.commands as program
 from tests.support.pki import CA
 from tests.support.system import System
 from tests.support.waiting import until_started
+from zerotrust.identity import UnverifiedToken
+from zerotrust.possession import check_proof
 from zt.operators import Settings
 from zt.people import browser
 from zt.people import sign_in as module
 from zt.people.authorities import REGISTRY, Authority, Place
+from zt.people.key import Key
 from zt.people.login import Client, Login, Say
+
+KEY = Key()
+"""What everybody's tokens are bound to."""
 
 
 def token_of(user: str | None) -> str:
@@ -31,7 +38,7 @@ def token_of(user: str | None) -> str:
 
 
 def login_of(user: str | None) -> Login:
-    return Login(access_token=token_of(user), refresh_token="", id_token=None, expires_in=60)
+    return Login(access_token=token_of(user), refresh_token="", id_token="", expires_in=60, key=KEY)
 
 
 NAMES = ("registry.authority.agents.example", "spiffe://agents.example/authority/registry")
@@ -49,6 +56,10 @@ class Registered:
         headers = dict(scope["headers"])
         what = f"{scope['method']} {scope['path']}"
         token = headers.get(b"authorization", b"").decode()
+        if token:
+            url = f"https://{headers[b'host'].decode()}{scope['path']}"
+            proof, bound = headers[b"dpop"].decode(), UnverifiedToken(token.removeprefix("DPoP "))
+            check_proof(proof, token=bound, key=KEY.thumbprint, method=scope["method"], url=url, now=time.time())
         self.asked.append((what, orjson.loads(body) if body else None, token))
         status, answer = self.answers.get(what, (404, {"error": "not_found", "reason": "unknown_party"}))
         raw = answer if isinstance(answer, bytes) else orjson.dumps(answer)

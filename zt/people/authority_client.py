@@ -1,7 +1,7 @@
 """A client of an authority, for operators: the registry, or the policy authority.
 
-A token is sent only to that authority: in the TLS handshake, the server has to show a certificate of our CA with the
-authority's name and its SPIFFE ID.  Nothing is sent before.
+A token is sent only to that authority, with a proof of its key: in the TLS handshake, the server has to show a
+certificate of our CA with the authority's name and its SPIFFE ID.  Nothing is sent before.
 """
 
 import ssl
@@ -15,6 +15,7 @@ from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
 from zt.errors import CommandError, RefusedError, not_running
 from zt.people.authorities import POLICY_AUTHORITY, Authority
+from zt.people.key import BoundToken
 from zt.reasons import meaning, remedy
 
 EXPIRED = 10
@@ -29,18 +30,14 @@ class AuthorityClient:
 
     door: ClassVar[Authority]
 
-    def __init__(self, address: str, http: httpx.AsyncClient, user: str, token: str) -> None:
-        self._address, self._http, self.user, self._token = address, http, user, token
-
-    def _authorized(self, request: httpx.Request) -> httpx.Request:
-        request.headers["authorization"] = f"Bearer {self._token}"
-        return request
+    def __init__(self, address: str, http: httpx.AsyncClient, user: str, auth: BoundToken | None) -> None:
+        self._address, self._http, self.user, self._auth = address, http, user, auth
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the authority's answer."""
         options: dict[str, Any] = {} if body is None else {"json": body}
         try:
-            status, answer = await self.answer(method, path, auth=self._authorized, **options)
+            status, answer = await self.answer(method, path, auth=self._auth, **options)
             content = strict_object(answer, most=None)  # the number of revocations is not bounded
         except ValueError as error:
             why = f"{self._title} did not answer with JSON ({error}): see {self.door.log}."

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from zt.people.key import Key
 from zt.people.login import Client, Login, LoginError, Pkce, Say, endpoints, parse_login, post_form, refusal
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -47,10 +48,10 @@ async def sign_in(
     clock: Callable[[], float] = time.monotonic,
 ) -> Login:
     """Sign a person in, and return the tokens.  Raises `LoginError` and `httpx.HTTPError`."""
-    pkce = Pkce()
+    pkce, key = Pkce(), Key()
     async with client.http() as http:
         metadata = await endpoints(client, http, "device_authorization_endpoint", "token_endpoint")
-        asked = {"client_id": client.client_id, "scope": client.scope, **pkce.challenge}
+        asked = client.asked | pkce.challenge
         status, answer = await post_form(http, metadata.device_authorization_endpoint, asked)
         if status != 200:
             raise LoginError(f"Keycloak gives no code: {refusal(answer)}")
@@ -74,9 +75,9 @@ async def sign_in(
         interval, end = begun.interval, clock() + seconds
         while clock() + interval < end:
             await sleep(interval)
-            status, answer = await post_form(http, metadata.token_endpoint, form)
+            status, answer = await post_form(http, metadata.token_endpoint, form, key)
             if status == 200:
-                return parse_login(answer)
+                return parse_login(answer, key)
             why = str(answer.get("error"))
             if why == "slow_down":
                 interval += SLOWER

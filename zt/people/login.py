@@ -1,6 +1,7 @@
 """Signs a person in at Keycloak: the common part of signing in by browser (`browser.py`) and by code (`device.py`).
 
-Both bind the tokens to this process by PKCE (RFC 7636, S256): the verifier never leaves it but for the token endpoint.
+Both bind the sign-in to this process by PKCE (RFC 7636, S256), whose verifier goes to the token endpoint alone, and its
+tokens by a key (DPoP, RFC 9449), which goes nowhere.
 """
 
 import base64
@@ -20,6 +21,7 @@ from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.snapshot import Endpoint
+from zt.people.key import BoundToken, Key
 
 SECONDS_TO_SIGN_OUT = 5
 """The command has been carried out by then; a session that is not ended now expires by itself."""
@@ -46,10 +48,16 @@ class Login:
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    id_token: str | None = field(repr=False)
-    """Present only if the scope has `openid`."""
+    id_token: str = field(repr=False)
     expires_in: int
     """Seconds."""
+    key: Key = field(repr=False)
+    """Both tokens are bound to it."""
+
+    @property
+    def auth(self) -> BoundToken:
+        """What a request needs, as the argument `auth` of httpx."""
+        return BoundToken(self.key, self.access_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,11 @@ class Client:
     scope: str
     tls: ssl.SSLContext
     """It trusts the issuer's CA."""
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """The parameters of a request that begins a sign-in; `openid` brings the ID token that ends it."""
+        return {"client_id": self.client_id, "scope": f"openid {self.scope}".rstrip()}
 
     def http(self, *, seconds: float = 30) -> httpx.AsyncClient:
         """Return an HTTP client for the issuer."""
@@ -125,16 +138,17 @@ class Request:
     """The name of the person who is expected, for the form."""
     state: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     pkce: Pkce = field(default_factory=Pkce)
+    key: Key = field(default_factory=Key, repr=False)
 
     def address(self, metadata: Metadata) -> str:
         """Return the address to open in a browser."""
         asked = {
-            "client_id": self.client.client_id,
+            **self.client.asked,
             "response_type": "code",
             "redirect_uri": self.redirect,
-            "scope": self.client.scope,
             "state": self.state,
             **self.pkce.challenge,
+            "dpop_jkt": self.key.thumbprint,  # the code is for the holder of this key (RFC 9449 section 10)
             **({"login_hint": self.hint} if self.hint else {}),
         }
         return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
@@ -171,22 +185,22 @@ class Request:
             "redirect_uri": self.redirect,
             "code_verifier": self.pkce.verifier,
         }
-        status, answer = await post_form(http, metadata.token_endpoint, form)
+        status, answer = await post_form(http, metadata.token_endpoint, form, self.key)
         if status != 200:
             raise LoginError(f"the code was not exchanged for a token: {refusal(answer)}")
-        return parse_login(answer)
+        return parse_login(answer, self.key)
 
 
 async def sign_out(client: Client, login: Login) -> None:
-    """End the session of a sign-in, and so all its tokens.
+    """End the session of a sign-in, and so all its tokens (OpenID Connect RP-Initiated Logout 1.0).
 
     Raises `LoginError` if Keycloak refuses, and `httpx.TransportError`.
     """
-    form = {"client_id": client.client_id, "refresh_token": login.refresh_token}
+    form = {"client_id": client.client_id, "id_token_hint": login.id_token}
     async with client.http(seconds=SECONDS_TO_SIGN_OUT) as http:
         metadata = await endpoints(client, http, "end_session_endpoint")
         answer = await http.post(metadata.end_session_endpoint, data=form)
-    if answer.status_code != 204:
+    if answer.status_code != 200:
         raise LoginError(f"the session did not end: status {answer.status_code}")
 
 
@@ -198,27 +212,36 @@ async def endpoints(client: Client, http: httpx.AsyncClient, *needed: str) -> Me
         raise LoginError(f"{client.issuer} cannot be trusted: {error}") from error
 
 
-async def post_form(http: httpx.AsyncClient, url: str, form: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-    """Send a form, and return status and JSON of the answer.
+async def post_form(
+    http: httpx.AsyncClient, url: str, form: Mapping[str, str], key: Key | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Send a form, with a proof of `key` where tokens are asked for, and return status and JSON of the answer.
 
     Raises `LoginError` if that is no JSON object, and `httpx.HTTPError`.
     """
     status = 0
+    headers = {"dpop": key.prove("POST", url)} if key else {}
     try:
-        status, answer = await ask(http, "POST", url, most=MAX_ANSWER, data=form)
+        status, answer = await ask(http, "POST", url, most=MAX_ANSWER, headers=headers, data=form)
         return status, strict_object(answer)
     except ValueError as error:
         raise LoginError(f"Keycloak did not answer with JSON (status {status}; {error})") from error
 
 
-def parse_login(answer: Mapping[str, Any]) -> Login:
-    """Return the tokens of a token endpoint's answer.  Raises `LoginError` if some are missing."""
+def parse_login(answer: Mapping[str, Any], key: Key) -> Login:
+    """Return the tokens of a token endpoint's answer.
+
+    Raises `LoginError` if some are missing, or if they are not bound to `key` (RFC 9449 section 5).
+    """
     try:
+        if str(answer["token_type"]).lower() != "dpop":
+            raise ValueError("its token is not bound to our key")
         return Login(
             access_token=str(answer["access_token"]),
             refresh_token=str(answer["refresh_token"]),
-            id_token=answer.get("id_token"),
+            id_token=str(answer["id_token"]),
             expires_in=int(answer["expires_in"]),
+            key=key,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LoginError(f"Keycloak's answer is no token answer: {error}") from error

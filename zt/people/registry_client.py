@@ -49,7 +49,9 @@ async def audit_policy(place: Place) -> str:
     client_at(place.issuer, "", "", ca=place.ca)  # which says what is wrong with that file
     try:
         async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
-            status, answer = await RegistryClient(place.address(REGISTRY), http, "", "").answer("GET", "/audit-policy")
+            status, answer = await RegistryClient(place.address(REGISTRY), http, "", None).answer(
+                "GET", "/audit-policy"
+            )
         text = answer.decode()
     except ValueError as error:
         why = f"The registry did not answer with a policy ({error}): see {REGISTRY.log}."

@@ -55,7 +55,7 @@ async def operator_session(kind: type[C], place: Place, way: SignIn, expected: s
             why = f"{user} signed in, not {expected}: nothing was done.  Sign in as {expected}, or give --user {user}."
             raise CommandError(why, "not_signed_in")
         async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
-            yield kind(address, http, user, login.access_token)
+            yield kind(address, http, user, login.auth)
     finally:
         # If Keycloak is down by now, the command still took effect, and the tokens expire within a minute.
         with suppress(LoginError, httpx.HTTPError, OSError):
