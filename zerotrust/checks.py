@@ -124,7 +124,7 @@ class Checks:
         A client that only speaks `Bearer` needs a certificate: no setting lets it in without one.
         """
         call.permission = call.route.requires.hint
-        scheme = b"bearer" if call.peer.id else b"dpop"  # control: scheme-by-certificate
+        scheme = b"bearer" if call.peer.id else b"dpop"
         # control: token-only-from-header
         call.token = requests.read_token(call.scope["headers"], scheme=scheme, hint=call.permission)
 
@@ -155,9 +155,10 @@ class Checks:
         if not key:  # control: key-required
             raise Denied(Reason.NOT_BOUND, "the token names no key")
         scope, now = call.scope, self.clock()
-        url, proof = self.address + scope["raw_path"].decode("latin-1"), requests.read_proof(scope["headers"])
-        checked = check_proof(proof, token=call.token, key=key, method=scope["method"], url=url, now=now)
-        self.proofs.use(checked, user=call.caller.subject, now=now)  # control: proof-remembered
+        url = self.address + scope["raw_path"].decode("latin-1")
+        sent = requests.read_proof(scope["headers"])  # control: possession-proven
+        proof = check_proof(sent, token=call.token, key=key, method=scope["method"], url=url, now=now)
+        self.proofs.use(proof, user=call.caller.subject, now=now)
 
     async def note(self, call: Call) -> None:
         """Notes the caller for its receipt, its connection and its trace, and refuses none.  This project."""

@@ -30,7 +30,8 @@ class Dialect:
             raise Denied(Reason.UNSUPPORTED_CONTENT, b", ".join(given).decode("latin-1"))
 
 
-BEARER, DPOP = 'Bearer realm="zero-trust"', f'DPoP realm="zero-trust", algs="{" ".join(KEYS)}"'
+_ALGORITHMS = " ".join(algorithm for algorithm, _ in KEYS.values())
+BEARER, DPOP = 'Bearer realm="zero-trust"', f'DPoP realm="zero-trust", algs="{_ALGORITHMS}"'
 """The challenges for callers with and without a certificate (RFC 6750 section 3, RFC 9449 section 7.1)."""
 
 PLAIN = Dialect(lambda refusal, problem, _form: problem | ({"advice": refusal.advice} if refusal.advice else {}))

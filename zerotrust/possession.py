@@ -18,12 +18,15 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.limits.strict_json import strict_object
 
-KEYS = {"ES256": ("EC", "P-256", ("x", "y")), "EdDSA": ("OKP", "Ed25519", ("x",))}
-"""For each algorithm that a proof may have: type, curve and members of its key (RFC 7518 section 6.2, RFC 8037)."""
+KEYS = {("EC", "P-256"): ("ES256", ("x", "y")), ("OKP", "Ed25519"): ("EdDSA", ("x",))}
+"""For each type and curve of a key: the algorithm of its proofs, and its members (RFC 7518 section 6.2, RFC 8037)."""
 LIFE, AHEAD = 30, 5
 """Seconds for which a proof is good, and by which the client's clock may be ahead of ours."""
 OF_A_USER, OF_ALL = 5_000, 100_000
 """Used proofs that are remembered from `LIFE + AHEAD` seconds: of a user, 140 a second; and of all, in about 20 MB."""
+
+
+_jws = jwt.PyJWS([algorithm for algorithm, _ in KEYS.values()])
 
 
 class _Claims(BaseModel):
@@ -47,8 +50,8 @@ class Proof:
 
 def thumbprint(jwk: Mapping[str, Any]) -> str:
     """Return the thumbprint of a public key (RFC 7638 section 3).  Raises `KeyError` for a key of no known type."""
-    members = {kty: ("crv", "kty", *names) for kty, _, names in KEYS.values()}[jwk["kty"]]
-    text = json.dumps({name: jwk[name] for name in sorted(members)}, separators=(",", ":"))
+    _, members = KEYS[jwk["kty"], jwk["crv"]]
+    text = json.dumps({name: jwk[name] for name in ("crv", "kty", *members)}, separators=(",", ":"))
     return _base64url(hashlib.sha256(text.encode()).digest())
 
 
@@ -62,17 +65,18 @@ def check_proof(  # noqa: PLR0913 - a request, and when
     """
     try:
         header = strict_object(base64url_decode(proof.split(".", 1)[0]))
-        kty, curve, members = KEYS[header["alg"]]  # control: proof-algorithm
         public = header["jwk"]
+        algorithm, members = KEYS[public["kty"], public["crv"]]
+        if header["alg"] != algorithm:  # control: proof-algorithm
+            raise ValueError("alg")
         if header["typ"] != "dpop+jwt" or "crit" in header:  # control: proof-type
             raise ValueError("typ or crit")
-        if (public["kty"], public["crv"]) != (kty, curve) or "d" in public:  # control: proof-key-public
-            raise ValueError("jwk")
+        if "d" in public:  # control: proof-key-public
+            raise ValueError("a private key")
         if thumbprint(public) != key:  # control: proof-key-of-token
             raise ValueError("another key than the token's")
-        ours = jwt.PyJWK({"kty": kty, "crv": curve, **{name: public[name] for name in members}}, header["alg"])
-        # control: proof-signature
-        signed = jwt.PyJWS([header["alg"]]).decode(proof, ours, algorithms=[header["alg"]])
+        verifying = jwt.PyJWK({name: public[name] for name in ("kty", "crv", *members)}, algorithm)
+        signed = _jws.decode(proof, verifying, algorithms=[algorithm])  # control: proof-signature
         claims = _Claims.model_validate(strict_object(signed))
     except (jwt.PyJWTError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise Denied(Reason.BAD_PROOF, f"{type(error).__name__}: {error}") from error
