@@ -25,6 +25,8 @@ function bind() {
   keycloakSession.setAttribute("dpop-binding-only-refresh-token", java.lang.Boolean.TRUE);
   token.setConfirmation(null);
   token.type("DPoP"); // `token_type` of the answer
+  // `openid` has brought the ID token; an agent that got it by exchange could ask for one, too.
+  token.setScope(token.getScope().split(" ").filter(function (scope) { return scope != "openid"; }).join(" "));
   var confirmation = new LinkedHashMap();
   confirmation.put("jkt", thumbprint);
   token.exp(end); // alive

@@ -21,9 +21,9 @@ from urllib.request import url2pathname
 
 import httpx
 
-from zt.people.login import Client, Login, LoginError, Request, endpoints
+from zt.people.login import SIGNED_OUT, Client, Login, LoginError, Request, endpoints
 
-REDIRECT = "http://127.0.0.1:8000/callback"
+REDIRECT = SIGNED_OUT
 """The end of a sign-in without a listener: the code is taken from the address."""
 
 _MESSAGE = re.compile(r'(?:id="input-error-\w+"|class="instruction"|kc-feedback-text")[^>]*>\s*(?:<[^>]+>)?([^<]+)')

@@ -23,7 +23,8 @@ from testkit.browser import destination
 from testkit.issuer import ISSUER, metadata
 from zerotrust.possession import thumbprint
 from zt.people import browser, device
-from zt.people.login import MOST_PARAMETERS, Client, LoginError, Request
+from zt.people.key import Key
+from zt.people.login import MOST_PARAMETERS, SIGNED_OUT, Client, LoginError, Request, parse_login, sign_out
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "id_token": "i", "expires_in": 60, "token_type": "dpop"}
 PENDING, SLOW_DOWN = {"error": "authorization_pending"}, {"error": "slow_down"}
@@ -98,6 +99,32 @@ async def test_a_proxy_of_the_environment_has_no_part_in_a_sign_in(monkeypatch: 
         proxy.setblocking(False)  # noqa: FBT003
         with pytest.raises(BlockingIOError):
             proxy.accept()
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended"),
+    [
+        (httpx.Response(302, headers={"location": SIGNED_OUT}), True),
+        (httpx.Response(302, headers={"location": f"{ISSUER}/confirm"}), False),
+        (httpx.Response(200, text="Do you want to log out?"), False),
+        (httpx.Response(400), False),
+    ],
+)
+async def test_a_session_has_ended_where_keycloak_leads_back_and_only_there(
+    monkeypatch: pytest.MonkeyPatch, answer: httpx.Response, ended: bool
+) -> None:
+    sent: list[dict[str, str]] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        sent.append(dict(parse_qsl(request.content.decode())))
+        return answer if request.method == "POST" else httpx.Response(200, json=metadata())
+
+    transport = httpx.MockTransport(answered)
+    monkeypatch.setattr(Client, "http", lambda _, **__: httpx.AsyncClient(transport=transport))
+
+    with contextlib.nullcontext() if ended else pytest.raises(LoginError, match="the session did not end"):
+        await sign_out(CLIENT, parse_login(TOKENS, Key()))
+    assert sent[-1] == {"client_id": "zt", "id_token_hint": "i", "post_logout_redirect_uri": SIGNED_OUT}
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import httpx
 import jwt
 
 from testkit.browser import REDIRECT
+from zt.people.key import Key
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"
@@ -38,9 +39,10 @@ class Realm:
         """What a workload authenticates with."""
         return {"client_assertion_type": SPIFFE, "client_assertion": self._assertion_for(party)}
 
-    async def token(self, **form: Any) -> httpx.Response:
-        """Ask the token endpoint."""
-        return await self.http.post(f"{self.endpoint}/token", data=form)
+    async def token(self, key: Key | None = None, **form: Any) -> httpx.Response:
+        """Ask the token endpoint, with a proof of this key (RFC 9449 section 5)."""
+        url = f"{self.endpoint}/token"
+        return await self.http.post(url, data=form, headers={"dpop": key.prove("POST", url)} if key else {})
 
     def form(self, party: str, token: str, *, audience: str | None, scope: str | None) -> dict[str, Any]:
         """The request of a workload that exchanges a token (RFC 8693 section 2.1)."""
