@@ -1,4 +1,4 @@
-"""A bearer token as it arrived, and the principal that a verified one describes.  Pure."""
+"""A token as it arrived, and the principal that a verified one describes.  Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, NewType
 from zerotrust.errors import ZeroTrustError
 
 UnverifiedToken = NewType("UnverifiedToken", str)
-"""A bearer token as it arrived; it may only be verified."""
+"""A token as it arrived; it may only be verified."""
 
 MAX_ACTORS = 8
 """The longest chain of actors that is accepted."""

@@ -43,7 +43,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     exchanges = bool(party.may_call) and not party.starts_chains
     administrator, lifespan = registry.authorities.registry, party.max_ttl
     of_operators = bool({administrator, registry.authorities.policy} & {*party.may_call})
-    proves_key = party.starts_chains and party.keycloak == "public"  # DPoP: it has no certificate that would bind
+    proves_key = party.id == "client"  # it has no certificate that would bind its tokens
     if name == administrator:  # its own token lives as long as the SVID that it was issued for
         lifespan = registry.freshness.svid
     client: dict[str, Any] = {

@@ -170,7 +170,7 @@ class _Dispatcher(JsonRpcDispatcher):
 
 
 class _Context(DefaultServerCallContextBuilder):
-    """Removes the bearer token from the SDK's context, into which the SDK copies every header."""
+    """Removes the token from the SDK's context, into which the SDK copies every header."""
 
     def build(self, request: Request) -> ServerCallContext:
         context = super().build(request)

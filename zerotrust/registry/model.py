@@ -48,7 +48,8 @@ class Party(Entry):
 
     id: Literal["spiffe", "client"]
     """How it is named.  With a SPIFFE ID, its tokens work only over a certificate with that ID (`azp` is the peer).
-    With a client ID, it is a program of a person without a certificate, and its tokens are bearer tokens."""
+    With a client ID, it is a program of a person without a certificate, and its tokens work only with a proof by the
+    key of the sign-in (RFC 9449)."""
     starts_chains: bool = False
     """Whether users sign in with it, with PKCE: its tokens name no actor, and it cannot exchange any."""
     keycloak: Literal["public", "confidential", "none"]
@@ -298,7 +299,7 @@ class Registry(Entry):
         if not set(self.scopes_at(callee)) & set(caller.delegates):
             return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
         risky = self.high_risk.intersection(self.scopes_at(callee), caller.delegates)
-        if risky and caller.id == "client":  # its token is a bearer token
+        if risky and caller.id == "client":  # nobody attests a person's machine
             found = ", ".join(sorted(risky))
             return [f"{key}: {callee!r} serves {found}, of high risk, which only a party with a SPIFFE ID may use"]
         if target and target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
