@@ -4,14 +4,19 @@ An attempt that needs more than a stranger has is made like an intruder inside a
 the workload's own identity and the tokens that it receives.
 """
 
+from typing import Any
+
 from demo.checks import ALLOWED
-from demo.intruder import NO_CONNECTION
-from demo.ways import HELLO, OTHERS, Try, call, exchange, read, task, tool
+from demo.intruder import NO_CONNECTION, tool_call
+from demo.ways import HELLO, OTHERS, TASK, Try, call, exchange, read, repeat, stolen, task, tool
+from zt.people.authorities import REGISTRY
 
 TOO_BIG = {"request": "x" * (1 << 20)}
 BROKEN = (b'{"request"', b'{"request":"a","request":"b"}', b"\xff\xfe{\x00", b"[" * 9000)
 PARTIES = {"the orchestrator": "orchestrator", "the reader": "agent/reader", "the writer": "agent/writer"}
 """Whose certificate is shown; no other caller has one."""
+SUSPEND: dict[str, Any] = {"path": "/parties/agent/writer/suspend", "json": {"cause": "the walkthrough tries it"}}
+READ = {"path": "/mcp", **tool_call("read", id="ENG-101")}
 ATTEMPTS: dict[str, tuple[Try, ...]] = {
     "a stranger": (Try("runs a task without a token", "gate: credentials", "401 no_token", task(None)),),
     "a user": (
@@ -33,10 +38,46 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
             lambda user, who: task("t0", content=user.chance.choice(BROKEN))(user, who),
         ),
     ),
-    "a script of the same user": (
-        Try("reads a document with the reader's token", "mutual TLS", NO_CONNECTION, read("t2")),
+    "a thief of T0 and of olga's token": (
         Try(
-            "takes a stolen T1 to the reader", "mutual TLS", NO_CONNECTION, call("agent/reader", "/a2a", "t1", json={})
+            "runs a task with T0, as a bearer token",
+            "gate: proof by its key",
+            "401 unsupported_scheme",
+            stolen("t0", "orchestrator", "/tasks", json=TASK),
+        ),
+        Try(
+            "runs a task with T0 and a proof by its own key",
+            "gate: proof by its key",
+            "401 bad_proof",
+            stolen("t0", "orchestrator", "/tasks", json=TASK, proven=True),
+        ),
+        Try("sends a whole request of the user's again", "gate: proof, once", "401 proof_used", repeat),
+        Try(
+            "suspends the writer with olga's token, as a bearer token",
+            "gate: proof by its key",
+            "401 unsupported_scheme",
+            stolen("olgas", REGISTRY.party, **SUSPEND),
+        ),
+        Try(
+            "suspends the writer with it and a proof by its own key",
+            "gate: proof by its key",
+            "401 bad_proof",
+            stolen("olgas", REGISTRY.party, **SUSPEND, proven=True),
+        ),
+    ),
+    "a thief of T1 and T2": (
+        Try("takes T1 to the reader", "mutual TLS", NO_CONNECTION, stolen("t1", "agent/reader", "/a2a", json={})),
+        Try(
+            "reads a document with T2, as a bearer token",
+            "mutual TLS",
+            NO_CONNECTION,
+            stolen("t2", "tool/documents", **READ),
+        ),
+        Try(
+            "reads a document with T2 and a proof by its own key",
+            "mutual TLS",
+            NO_CONNECTION,
+            stolen("t2", "tool/documents", **READ, proven=True),
         ),
     ),
     "the orchestrator": (
@@ -130,7 +171,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
         ),
     ),
 }
-OF_USERS = ("a stranger", "a user", "a user in a department")
+OF_USERS = ("a stranger", "a user", "a user in a department", "a thief of T0 and of olga's token")
 BY_NAME = {
     "eve": ("eve, in no department", Try("runs a task", "policy", "403 policy_denied", task("t0"))),
     "olga": ("olga, an operator, in no department", Try("runs a task", "policy", "403 policy_denied", task("t0"))),

@@ -149,9 +149,9 @@ async def suspension(system: Running, checks: Checks) -> None:
 
 async def _run_task(system: Running, http: httpx.AsyncClient) -> str:
     """Have alice's task run.  Return the answer."""
-    headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
+    alice = (await system.sign_in("alice")).auth
     return await answer_to(
-        http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
+        http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, auth=alice, timeout=60)
     )
 
 

@@ -33,7 +33,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
     await _relaunch(system, "orchestrator")
     async with AsyncExitStack() as stack:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
-        headers = {"authorization": f"Bearer {await intruder.login('alice')}"}
+        alice = (await intruder.sign_in("alice")).auth
         (reader,) = [one for one in system.authority.running if one.launch.name == "agent/reader"]
         await reader.end()
         card = agent_card("agent/reader", system.registry.address("agent/reader"), ["agent.invoke"])
@@ -55,7 +55,7 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
             ),
         ):
             async with _impostor(system, await system.svid(inside), shown) as received:
-                answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, headers=headers)
+                answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, auth=alice)
             text = str(answer.json()["result"]["text"]).removeprefix("agent/reader: ")
             requests = ", ".join(received)
             answered = f"{text}, {RECEIVED.get(requests, requests)}"

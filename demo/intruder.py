@@ -14,6 +14,8 @@ import jwt
 from start.system import EVERYTHING, Running
 from zerotrust.hardening.pools import Connections
 from zerotrust.issuer.exchange import TokenRequest
+from zt.people.authorities import REGISTRY
+from zt.people.key import BoundToken
 from zt.people.login import Login, issuer_http
 
 INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
@@ -41,6 +43,8 @@ class Intruder:
         self._clients: dict[str | None, httpx.AsyncClient] = {}
         self._held: dict[str, tuple[Connections, float]] = {}
         self._connecting, self._signing_in = asyncio.Lock(), defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self.olgas = Token(lambda: self.login("olga", REGISTRY.scope, REGISTRY.client))
+        """An operator's token."""
 
     async def exchange(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> httpx.Response:
         """Exchange a token at Keycloak as the workload `who`.  `more`: `lifetime` in seconds, or other form fields."""
@@ -55,14 +59,14 @@ class Intruder:
         """Return the token of an exchange."""
         return str((await self.exchange(who, token, audience, scopes, **more)).json()["access_token"])
 
-    async def login(self, user: str, scope: str = EVERYTHING) -> str:
-        """Return the token of a user's own client, for what users try themselves."""
-        return (await self.sign_in(user, scope)).access_token
+    async def login(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> str:
+        """Return the token of a user's own client, without its key: at a gate it is good for nothing."""
+        return (await self.sign_in(user, scope, client)).access_token
 
-    async def sign_in(self, user: str, scope: str = EVERYTHING) -> Login:
+    async def sign_in(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> Login:
         """Sign a user in; the sessions of one user begin one after the other."""
         async with self._signing_in[user]:
-            return await self.system.sign_in(user, scope)
+            return await self.system.sign_in(user, scope, client)
 
     async def call_tool(self, who: str | None, token: str, tool: str, **arguments: str) -> httpx.Response:
         """Call a tool of the documents server by hand."""
@@ -71,7 +75,7 @@ class Intruder:
     async def send(
         self, who: str | None, name: str, path: str, token: str | None, *, method: str = "POST", **more: Any
     ) -> httpx.Response:
-        """Send a request to a party, with a token or without."""
+        """Send a request to a party: with a token alone, as workloads do, or with what else `more` has."""
         headers = more.pop("headers", {}) | ({"authorization": f"Bearer {token}"} if token else {})
         http = await self.client(who)
         return await http.request(method, f"{self.system.address(name)}{path}", headers=headers, **more)
@@ -137,6 +141,7 @@ class User:
         )
         self.renewed = self.exchange(self.t2, "agent/reader", "tool/documents", "tool.read")
         """By its own holder, which would shorten the chain."""
+        self.olgas = intruder.olgas
         self._ended = ""
 
     def exchange(self, token: Source, who: str, audience: str, scopes: str, **more: Any) -> Token:
@@ -161,7 +166,10 @@ class User:
         return self._ended
 
     async def send(self, who: str | None, name: str, path: str, token: Source | None, **more: Any) -> httpx.Response:
-        """Send a request to a party: as the workload `who`, or as the user's own client."""
+        """Send a request to a party: as the workload `who`, or as the user's own client, which proves its key."""
+        if token and not who:
+            held = await token()
+            return await self.intruder.send(None, name, path, None, auth=BoundToken(self.login.key, held), **more)
         return await self.intruder.send(who, name, path, token and await token(), **more)
 
     async def _sign_in(self) -> str:

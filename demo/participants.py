@@ -31,6 +31,7 @@ from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zt.names import short
+from zt.people.login import Login
 from zt.receipt.commands import tree
 
 FORGER, CHOOSY = "a forger, before alice has her answer", "alice, who accepts less than before"
@@ -100,16 +101,15 @@ async def run_task(system: Running) -> tuple[Reader, str]:
     """Return what alice has after a task, and the receipt of a call of hers that was refused."""
     registry = system.registry
     login = await system.sign_in("alice")
-    headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
         at = system.address("orchestrator")
         published = await http.get(f"{system.address(registry.authorities.registry)}/audit-policy")
         task = await post_task(http, at, login)
-        refused = await http.post(f"{at}/tasks", json={"request": REQUEST, "department": "/finance"}, headers=headers)
+        refused = await http.post(f"{at}/tasks", json={"request": REQUEST, "department": "/finance"}, auth=login.auth)
         found, other = parse_answer(task.content), refused.headers.get(HEADER)
         if not found or not other:
             raise ValueError("an answer without receipts")
-        evidence = await _fetch_proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", headers)
+        evidence = await _fetch_proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", login)
     return Reader(
         task.content,
         task.request.content,
@@ -120,13 +120,13 @@ async def run_task(system: Running) -> tuple[Reader, str]:
     ), other
 
 
-async def _fetch_proof(http: httpx.AsyncClient, url: str, headers: dict[str, str]) -> Evidence:
-    answer = await http.get(url, headers=headers)
+async def _fetch_proof(http: httpx.AsyncClient, url: str, login: Login) -> Evidence:
+    answer = await http.get(url, auth=login.auth)
     for _ in range(TRIES):
         if answer.status_code == httpx.codes.OK:
             break
         await asyncio.sleep(BETWEEN)
-        answer = await http.get(url, headers=headers)
+        answer = await http.get(url, auth=login.auth)
     return evidence_of(answer.raise_for_status().content)
 
 

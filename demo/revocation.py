@@ -21,8 +21,8 @@ SECONDS_TO_WAIT = 60
 
 async def sign_in_olga(system: Running, http: httpx.AsyncClient) -> RegistryClient:
     """Sign olga in."""
-    token = (await system.sign_in("olga", REGISTRY.scope, REGISTRY.client)).access_token
-    return RegistryClient(system.address(system.registry.authorities.registry), http, "olga", token)
+    login = await system.sign_in("olga", REGISTRY.scope, REGISTRY.client)
+    return RegistryClient(system.address(system.registry.authorities.registry), http, "olga", login.auth)
 
 
 async def revocations(system: System) -> AsyncIterator[Attempt]:

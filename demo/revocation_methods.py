@@ -47,10 +47,10 @@ class Use:
 
     def calls(self) -> Mapping[str, Callable[[], Awaitable[httpx.Response]]]:
         """Return a cheap call for each service, as the holder of its token makes it."""
-        ask = self.intruder.send
+        ask, alice = self.intruder.send, self.login.auth
         unknown_model = {"model": "none", "messages": [{"role": "user", "content": "?"}]}
         return {
-            "orchestrator": lambda: ask(None, "orchestrator", "/plan", self.login.access_token, json=PLAN),
+            "orchestrator": lambda: ask(None, "orchestrator", "/plan", None, auth=alice, json=PLAN),
             self.agent: lambda: ask("orchestrator", self.agent, "/a2a", self.t1, json={}),
             "tool/documents": lambda: ask(self.agent, "tool/documents", "/mcp", self.t2, **mcp_request("tools/list")),
             "inference": lambda: ask(self.agent, "inference", "/v1/chat/completions", self.t3, json=unknown_model),
@@ -73,7 +73,7 @@ async def _post_to_realm(use: Use, url: str, **form: str) -> None:
 
 async def logout(use: Use) -> None:
     """Alice signs out."""
-    await _post_to_realm(use, use.system.keycloak.metadata.end_session_endpoint, refresh_token=use.login.refresh_token)
+    await _post_to_realm(use, use.system.keycloak.metadata.end_session_endpoint, id_token_hint=use.login.id_token)
 
 
 async def revoke_session(use: Use) -> None:

@@ -39,8 +39,8 @@ Draft = Callable[[], Awaitable[object]]
 
 async def sign_in_policy_operator(system: Running, http: httpx.AsyncClient) -> PolicyClient:
     """Sign olga in at the policy authority."""
-    token = (await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)).access_token
-    return PolicyClient(system.address(system.registry.authorities.policy), http, "olga", token)
+    login = await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)
+    return PolicyClient(system.address(system.registry.authorities.policy), http, "olga", login.auth)
 
 
 def with_stricter_rule(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,9 +157,8 @@ async def post_task(http: httpx.AsyncClient, orchestrator: str, login: Login) ->
 
     Raises `httpx.HTTPStatusError` if it has not begun.
     """
-    headers = {"authorization": f"Bearer {login.access_token}"}
     for _ in range(TRIES):
-        answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, headers=headers, timeout=60)
+        answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, auth=login.auth, timeout=60)
         if "retry-after" not in answer.headers:
             break
         say(f"refused for now ({outcome(answer)}): a service did not answer in time, so alice asks again")

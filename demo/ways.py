@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import httpx
 
 from demo.intruder import User, tool_call
+from zt.people.key import BoundToken, Key
 
 TASK = {"request": "Summarise the incident reports."}
 HELLO = {"model": "default", "messages": [{"role": "user", "content": "Hello"}]}
@@ -14,8 +15,8 @@ OWN, OTHERS = {"alice": "ENG-101", "bob": "FIN-201"}, {"alice": "FIN-201", "bob"
 
 Ask = Callable[[User, str | None], Awaitable[httpx.Response]]
 """Sends a request for a user, as a workload or, without one, as a program without a certificate."""
-Name = Literal["t0", "t0_reading", "t1", "t2", "t3", "listing", "forged", "ended", "id_token", "renewed"]
-"""Of a user's token."""
+Name = Literal["t0", "t0_reading", "t1", "t2", "t3", "listing", "forged", "ended", "id_token", "renewed", "olgas"]
+"""Of a token: one of the user's, or olga's."""
 
 
 class Try(NamedTuple):
@@ -32,6 +33,27 @@ class Try(NamedTuple):
 def call(to: str, path: str, token: Name | None, **more: Any) -> Ask:
     """Send a request to a party."""
     return lambda user, who: user.send(who, to, path, token and getattr(user, token), **more)
+
+
+def stolen(token: Name, to: str, path: str, *, proven: bool = False, **more: Any) -> Ask:
+    """Send a request with a copy of a token; `proven`: with a proof by a key of the thief's own."""
+
+    async def ask(user: User, _who: str | None) -> httpx.Response:
+        held, send = await getattr(user, token)(), user.intruder.send
+        if proven:
+            return await send(None, to, path, None, auth=BoundToken(Key(), held), **more)
+        return await send(None, to, path, held, **more)
+
+    return ask
+
+
+async def repeat(user: User, _who: str | None) -> httpx.Response:
+    """Send a whole request of the user's once more, with its token and its proof."""
+    first = await user.send(None, "orchestrator", "/models", user.t0, method="GET")
+    if first.is_server_error:  # it may have come to nothing before the proof was used
+        return first
+    copied = {name: first.request.headers[name] for name in ("authorization", "dpop")}
+    return await user.intruder.send(None, "orchestrator", "/models", None, method="GET", headers=copied)
 
 
 def task(token: Name | None, **more: Any) -> Ask:

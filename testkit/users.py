@@ -36,12 +36,12 @@ class User:
 
     @property
     def token(self) -> str:
-        """The access token: that of the first hop."""
+        """The access token: that of the first hop, where it is good for nothing without this user's key."""
         return self.login.access_token
 
     def send(self, party: str, path: str, *, method: str = "POST", **more: Any) -> httpx.Response:
-        """Send a request with this user's token; `more`: as `httpx` has it.  Raises `httpx.HTTPError`."""
-        return send(self.stack, party, path, self.token, method=method, **more)
+        """Send a request with this user's token and a proof; `more`: as `httpx` has it.  Raises `httpx.HTTPError`."""
+        return send(self.stack, party, path, method=method, auth=self.login.auth, **more)
 
 
 def sign_in(stack: Stack, name: str, scope: str = "", client: str = "") -> User:

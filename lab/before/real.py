@@ -21,6 +21,7 @@ from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Request
 from zerotrust.decision import Reason
+from zt.people.key import BoundToken, Key
 from zt.people.login import Client, Login, sign_out
 from zt.people.registry_client import RegistryClient
 
@@ -53,6 +54,7 @@ class Real:
     operator: Callable[[], Awaitable[RegistryClient]]
     """Signs an operator in, whose token is good for a minute."""
     logins: dict[str, Login] = field(default_factory=dict, repr=False)
+    """By the token, whose key only the user's own client has."""
     trace: str = ""
     """Of the last task."""
     patience: float = 60
@@ -60,16 +62,19 @@ class Real:
 
     async def sign_in(self, user: str) -> Session:
         """Sign a user in at the walkthrough's client."""
-        login = self.logins[user] = await self.intruder.sign_in(user)
+        login = await self.intruder.sign_in(user)
+        self.logins[login.access_token] = login
         return Session(user, _bearer(login.access_token), login.expires_in)
 
     async def sign_out(self, session: Session) -> None:
         """End the user's session at Keycloak."""
         keycloak = self.system.keycloak
-        await sign_out(Client(keycloak.issuer, "walkthrough", "", keycloak.tls), self.logins[session.user])
+        await sign_out(
+            Client(keycloak.issuer, "walkthrough", "", keycloak.tls), self.logins[_token(session.credentials)]
+        )
 
     async def task(self, credentials: Credentials, request: str) -> Answer:
-        """Ask the orchestrator, as a program without a certificate."""
+        """Ask the orchestrator, as a program without a certificate; only a user's client can prove a token's key."""
         return await self._ask_again(lambda: self._task(credentials, request))
 
     async def credentials(self, session: Session, holder: str, target: str) -> Credentials:
@@ -162,7 +167,11 @@ class Real:
     async def _send(
         self, who: str | None, name: str, path: str, credentials: Credentials, **more: Any
     ) -> httpx.Response:
-        return await self.intruder.send(who, name, path, _token(credentials) or None, **more)
+        token = _token(credentials) or None
+        if who or not token:
+            return await self.intruder.send(who, name, path, token, **more)
+        auth = self.logins[token].auth if token in self.logins else BoundToken(Key(), token)
+        return await self.intruder.send(None, name, path, None, auth=auth, **more)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lab.bench.measure import TASK, measure, measure_throughput
+from lab.bench.measure import TASK, measure, measure_proofs, measure_throughput
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.variants import launch_folders, launches
 from start.everything import running
@@ -24,6 +24,7 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant 
     async def work() -> int:
         async with running(folder, say=say, parties=launches, unregistered=code) as system:
             measured = await measure(system, rounds=rounds, say=say)
+            measured.proofs = measure_proofs()
             say("Many clients at once")
             await measure_throughput(system, measured)
             say("Everything ends")
@@ -46,7 +47,8 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
     )
 
     def ms(name: str) -> list[str]:
-        return [f"{numbers[key]:.1f}" if (key := f"{name}_ms_{p}") in numbers else "" for p in ("p50", "p99")]
+        found = [numbers.get(f"{name}_ms_{p}") for p in ("p50", "p99")]
+        return ["" if value is None else f"{value:.{1 if value >= 1 else 2}f}" for value in found]
 
     show(
         ("", "p50 ms", "p99 ms", "times none: median of pairs (range)", "wanted"),
@@ -62,6 +64,7 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
                 ("cpu_none", "no security, time on a core", "", ""),
                 ("cpu_tls", "mutual TLS, time on a core", "tls_cpu_ratio", ""),
                 ("cpu_warm", "zero trust, warm, time on a core", "warm_cpu_ratio", ""),
+                ("cpu_proof", "of it, the check of a proof of possession", "", "≤ 0.40"),
             )
         ),
         right=True,

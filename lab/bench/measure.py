@@ -15,6 +15,9 @@ from lab.bench.party.main import PORTS
 from lab.bench.variants import cpu_seconds, snapshot_of
 from start.progress import Say
 from start.system import System
+from zerotrust.identity import UnverifiedToken
+from zerotrust.possession import UsedProofs, check_proof
+from zt.people.key import Key
 from zt.people.login import Login
 
 TASK = "What do we know about the leaked key?"
@@ -52,7 +55,10 @@ VARIANTS = (
 
 
 class Client:
-    """A user's client.  A new token is in no cache, so every hop of its task is a cold one."""
+    """A user's client.  A new token is in no cache, so every hop of its task is a cold one.
+
+    It proves its key for each request, before the time of the request begins.
+    """
 
     def __init__(
         self, system: System, sets: Remote, keycloak: httpx.AsyncClient, login: Login, *, department: str | None = None
@@ -60,14 +66,15 @@ class Client:
         """`sets` and `keycloak`: the HTTP clients for these; `department`: of a user who has several."""
         self._more = {"department": department} if department else {}
         self._system, self._sets, self._keycloak, self._refresh = system, sets, keycloak, login.refresh_token
-        self._token, self._until = login.access_token, time.monotonic() + login.expires_in - MARGIN
+        self._key, self._token = login.key, login.access_token
+        self._until = time.monotonic() + login.expires_in - MARGIN
         self._answers: set[str] = set()
 
     async def run(self, variant: Variant) -> float:
         """Run the task once; return its seconds.  Raises `RuntimeError` unless it ends as everywhere else."""
         token = await self.fresh_token() if variant.fresh else self._token
         url = f"{snapshot_of(self._system, variant.at).addresses['orchestrator']}/tasks"
-        body, headers = {"request": variant.task, **self._more}, {"authorization": f"Bearer {token}"}
+        body, headers = {"request": variant.task, **self._more}, self._key.headers("POST", url, token)
         took, answer = await self._sets.post(variant.at, url, body, headers)
         result = json.loads(answer).get("result", {})
         self._answers.add(str(result.get("text")))
@@ -84,7 +91,8 @@ class Client:
     async def fresh_token(self) -> str:
         """Return another token of the same session (RFC 6749 section 6)."""
         form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": self._refresh}
-        answer = await self._keycloak.post(self._system.keycloak.metadata.token_endpoint, data=form)
+        url = self._system.keycloak.metadata.token_endpoint
+        answer = await self._keycloak.post(url, data=form, headers={"dpop": self._key.prove("POST", url)})
         answer.raise_for_status()
         tokens = answer.json()
         self._refresh = tokens["refresh_token"]  # it is valid once
@@ -114,6 +122,19 @@ async def measure(system: System, *, rounds: int, say: Say) -> Durations:
                 measured.tasks[one.name].append([await client.run(one) for _ in range(one.times)])
                 measured.on_core[one.name].append((cpu_seconds(system, one.at) - before) / one.times)
     return measured
+
+
+def measure_proofs() -> list[float]:
+    """Return the CPU time of each of 1,000 checks of a proof, in seconds; the gate makes one for each such request."""
+    key, token, url, now = Key(), UnverifiedToken("t" * 1500), "https://orchestrator.agents.example/tasks", time.time()
+    proofs, bound_to, used = [key.prove("POST", url, token) for _ in range(1000)], key.thumbprint, UsedProofs(now)
+    took = []
+    for proof in proofs:
+        began = time.thread_time()
+        checked = check_proof(proof, token=token, key=bound_to, method="POST", url=url, now=now)
+        used.use(checked, user="alice", now=now)
+        took.append(time.thread_time() - began)
+    return took
 
 
 USERS = {"alice": None, "dana": "/engineering"}

@@ -26,6 +26,8 @@ class Durations:
     """The CPU time of one task, by variant and round."""
     per_second: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Tasks a second of many clients, by variant and turn."""
+    proofs: list[float] = field(default_factory=list)
+    """The CPU time of each check of a proof of possession."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def summarise(measured: Durations) -> tuple[dict[str, float], dict[str, Ratio]]:
     for name, rounds in on_core.items():
         numbers[f"cpu_{name}_ms_p50"] = median(chain.from_iterable(rounds)) * 1000
         ratios[f"{name}_cpu_ratio"] = paired_ratio(zip(rounds, on_core["none"], strict=True))
+    numbers |= {f"cpu_proof_ms_p{p}": percentile(measured.proofs, p) * 1000 for p in (50, 99) if measured.proofs}
     turns = {name: [[count] for count in counts] for name, counts in measured.per_second.items()}
     for name, counts in turns.items():
         numbers[f"throughput_{name}_per_s"] = median(chain.from_iterable(counts))

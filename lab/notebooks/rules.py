@@ -78,8 +78,8 @@ def edit(content: Content, old: str, new: str, registry: Registry) -> tuple[Cont
 async def governing(system: System) -> AsyncIterator[PolicyClient]:
     """Sign olga in for policies, for a block.  Her token lives a minute."""
     async with system.user() as http:
-        token = (await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)).access_token
-        yield PolicyClient(system.address(system.registry.authorities.policy), http, "olga", token)
+        login = await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)
+        yield PolicyClient(system.address(system.registry.authorities.policy), http, "olga", login.auth)
 
 
 async def put_back(system: System) -> None:

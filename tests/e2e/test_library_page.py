@@ -57,9 +57,8 @@ async def test_alice_gets_a_quote_with_a_token_for_it_and_with_no_other_one(
         async def asked(client: str, scope: str) -> tuple[int, Any]:
             password = keycloak.passwords["alice"]
             login = await sign_in(realm.issuer, client, "alice", password, scope, verify=keycloak.tls)
-            headers = {"authorization": f"Bearer {login.access_token}"}
             async with httpx.AsyncClient(transport=wire) as browser:
-                answer = await browser.get(f"{here}/quotes/tea", headers=headers)
+                answer = await browser.get(f"{here}/quotes/tea", auth=login.auth)
             return answer.status_code, answer.json().get("reason") or answer.json()["price"]
 
         async with lifespan(app):

@@ -21,6 +21,7 @@ from start.program import console
 from start.system import System
 from tests.support.model_server import needs_ogx
 from zerotrust.audit.event_types import Exchange
+from zt.people.key import BoundToken
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 needs_ogx()
@@ -33,14 +34,14 @@ async def known(system: System, server: LlamaStack | None) -> None:
     async with system.user() as http:
         olga = await sign_in_olga(system, http)
         await olga.ask("POST", "/reload")
-        headers = {"authorization": f"Bearer {(await system.sign_in('alice')).access_token}"}
+        alice = (await system.sign_in("alice")).auth
         async with asyncio.timeout(120):
-            while not await _answers_so(http, f"{system.address('orchestrator')}/models", headers, server):
+            while not await _answers_so(http, f"{system.address('orchestrator')}/models", alice, server):
                 await asyncio.sleep(0.05)
 
 
-async def _answers_so(http: httpx.AsyncClient, url: str, headers: dict[str, str], server: LlamaStack | None) -> bool:
-    answer = await http.get(url, headers=headers)
+async def _answers_so(http: httpx.AsyncClient, url: str, auth: BoundToken, server: LlamaStack | None) -> bool:
+    answer = await http.get(url, auth=auth)
     return answer.is_success and (answer.json()["models"] == ["scripted"]) == (server is None)
 
 

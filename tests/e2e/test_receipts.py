@@ -20,10 +20,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 async def proof(system: System, receipt: str) -> bytes:
     """The log's proof of a receipt, as a client gets it: the log is published a moment after the answer."""
     login = await system.sign_in("alice")
-    headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http, asyncio.timeout(30):
         while True:
-            answer = await http.get(f"{system.address('orchestrator')}/receipts/{receipt}", headers=headers)
+            answer = await http.get(f"{system.address('orchestrator')}/receipts/{receipt}", auth=login.auth)
             if answer.status_code == httpx.codes.OK:
                 return answer.content
             assert answer.status_code in {404, 503}, answer.text

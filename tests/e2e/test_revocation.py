@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,7 @@ from tests.support.records import records
 from zerotrust.hardening.pools import Connections
 from zerotrust.spiffe.svid import Svid
 from zt.errors import RefusedError
+from zt.people.login import Login
 from zt.people.registry_client import RegistryClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -45,17 +47,17 @@ async def t2(intruder: Intruder) -> str:
     return await intruder.token(READER, t1, "tool/documents", "tool.read")
 
 
-async def run(intruder: Intruder, t0: str) -> dict[str, str]:
+async def run(intruder: Intruder, alice: Login) -> dict[str, str]:
     """What comes of a task, or of the attempt to start one."""
-    answer = await intruder.send(None, "orchestrator", "/tasks", t0, json=TASK)
+    answer = await intruder.send(None, "orchestrator", "/tasks", None, auth=alice.auth, json=TASK)
     result: dict[str, str] = answer.json().get("result", {"event": outcome(answer)})
     return result
 
 
-async def finished_again(intruder: Intruder, t0: str) -> bool:
+async def finished_again(intruder: Intruder, alice: Login) -> bool:
     """Whether a task is finished at last: parties that were away for long have to hear from the registry first."""
     end = time.monotonic() + 60
-    while (event := (await run(intruder, t0))["event"]) != "finished" and time.monotonic() < end:
+    while (event := (await run(intruder, alice))["event"]) != "finished" and time.monotonic() < end:
         await asyncio.sleep(0.1)
     return event == "finished"
 
@@ -81,15 +83,16 @@ def zt(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
 async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_nothing_until_it_is_reinstated(
     system: System, intruder: Intruder, zt: Callable[..., str]
 ) -> None:
-    reading, t0, fresh = await t2(intruder), await intruder.login("alice"), await intruder.login("alice")
-    t1 = await intruder.token("orchestrator", t0, READER, "agent.invoke tool.read")
-    assert (await run(intruder, t0))["event"] == "finished"
+    reading, alice, fresh = await t2(intruder), await intruder.sign_in("alice"), await intruder.sign_in("alice")
+    t1 = await intruder.token("orchestrator", alice.access_token, READER, "agent.invoke tool.read")
+    assert (await run(intruder, alice))["event"] == "finished"
     assert outcome(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
     shown = await asyncio.to_thread(zt, "party", "suspend", READER, "--because", "it was seen")
     try:
         # With a token for which another was exchanged before, and with a new one.
-        called = [await intruder.send(None, "orchestrator", "/tasks", t, json=TASK) for t in (t0, fresh)]
+        asking = partial(intruder.send, None, "orchestrator", "/tasks", None, json=TASK)
+        called = [await asking(auth=one.auth) for one in (alice, fresh)]
         heard = await intruder.call_tool(READER, reading, "read", id="ENG-101")
         given = await intruder.exchange(READER, t1, "tool/documents", "tool.read")
         listed = await asyncio.to_thread(zt, "party", "list")
@@ -101,7 +104,7 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
     assert outcome(heard) == "401 revoked"
     assert outcome(given) == "401 invalid_client"
     assert "it was seen" in listed
-    assert await finished_again(intruder, t0)
+    assert await finished_again(intruder, alice)
     assert outcome(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
 
@@ -145,7 +148,7 @@ async def test_a_registry_whose_files_change_is_drifted_until_an_operator_has_it
         finally:
             file.write_bytes(before)
             system.authority._launcher.lock = system.lock  # what a lab launches besides is in no file
-    assert await finished_again(intruder, await intruder.login("alice"))
+    assert await finished_again(intruder, await intruder.sign_in("alice"))
 
 
 async def test_policies_that_are_activated_count_at_every_party(

@@ -23,6 +23,7 @@ from tests.support.processes import launched, svid_of
 from tests.support.waiting import until
 from zerotrust.hardening.pools import Connections
 from zerotrust.registry.model import Registry
+from zt.people.key import BoundToken
 
 pytestmark = pytest.mark.e2e
 
@@ -58,7 +59,7 @@ async def test_after_it_is_reinstated_everything_goes_on_by_itself(again: System
         "groups": ["/operators"],
         "sub": "olivia",
     }
-    olivia = {"authorization": f"Bearer {issuer.token(iss=iss, scope='registry.admin', **operators)}"}
+    olivia = BoundToken(issuer.user_key, issuer.token(iss=iss, scope="registry.admin", **operators))
     async with (
         httpx.AsyncClient(transport=Connections(again.directory, svid_of(again, READER)), timeout=30) as reader,
         again.user() as operator,
@@ -70,10 +71,10 @@ async def test_after_it_is_reinstated_everything_goes_on_by_itself(again: System
         parties = f"{again.address(REGISTRY_PARTY)}/parties"
         for _ in range(3):
             assert await answered() == "503 policy_unknown"
-        shown = (await operator.get(f"{parties}/{party}", headers=olivia)).json()
+        shown = (await operator.get(f"{parties}/{party}", auth=olivia)).json()
         assert (shown["state"], shown["cause"]) == ("suspended", "drift: authorities/policy/planted.py")
 
-        reinstated = await operator.post(f"{parties}/{party}/reinstate", headers=olivia)
+        reinstated = await operator.post(f"{parties}/{party}/reinstate", auth=olivia)
         assert reinstated.status_code == 200, reinstated.text
         async with asyncio.timeout(60):
             while (now := await answered()) != "200 ok":

@@ -15,6 +15,7 @@ from start.system import System
 from tests.support.real import relaunched
 from tests.support.real_processes import ended, finished, login, process, task
 from zt.audit.journals import first_bad_record
+from zt.people.login import Login
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -34,9 +35,9 @@ async def _until(met: Any, seconds: float = 90) -> None:
 async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_one_is_found(
     real: System, user: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    token, writer = await login(real), process(real, "agent/writer")
+    alice, writer = await login(real), process(real, "agent/writer")
     await relaunched(real, "orchestrator")
-    assert ended(await task(real, user, token)) == "finished"  # now it knows the writer's card, and will for a minute
+    assert ended(await task(real, user, alice)) == "finished"  # now it knows the writer's card, and will for a minute
     writer.process.send_signal(signal.SIGSTOP)
 
     async def asked() -> bool:  # the kernel has taken the question for it
@@ -44,7 +45,7 @@ async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return any(row[1].endswith(port) and row[3] == "01" and int(row[4][9:], 16) for row in rows)
 
-    working = asyncio.create_task(task(real, user, token))
+    working = asyncio.create_task(task(real, user, alice))
     await _until(asked)
     writer.process.send_signal(signal.SIGKILL)
     told = (await working).json()
@@ -58,14 +59,14 @@ async def test_an_agent_that_is_killed_in_mid_step_may_have_done_it_and_another_
     assert told["result"]["text"] == "agent/writer: gave no answer; it may have been done"
 
     await _until(partial(_said, capsys, "agent/writer has ended by itself"))
-    again = (await task(real, user, token)).json()["result"]
+    again = (await task(real, user, alice)).json()["result"]
     assert (again["event"], again["text"]) == ("failed", "agent/writer: could not be reached")
     await relaunched(real, "agent/writer")
-    await _until(partial(finished, real, user, token))
+    await _until(partial(finished, real, user, alice))
 
 
-async def _refused_for(real: System, user: httpx.AsyncClient, token: str, reason: str) -> bool:
-    answer = await task(real, user, token)
+async def _refused_for(real: System, user: httpx.AsyncClient, alice: Login, reason: str) -> bool:
+    answer = await task(real, user, alice)
     return answer.status_code == 503 and answer.json().get("reason") == reason  # a task that has begun has no reason
 
 

@@ -26,6 +26,7 @@ def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_
         {name: [[took], [2 * took]] for name, took in ends.items()},
         {name: [took / 2, took] for name, took in ends.items()},
     )
+    measured.proofs = [0.0002, 0.0003]
     measured.per_second |= {"none": [100.0, 90.0, 80.0], "warm": [80.0, 81.0, 80.0]}
     numbers, ratios = summarise(measured)
     report(numbers, ratios)
@@ -40,6 +41,7 @@ def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_
     assert ratios["warm_cpu_ratio"].median == pytest.approx(1.2)
     assert (numbers["task_warm_ms_p50"], numbers["task_warm_ms_p99"]) == (1200, 2400)
     assert numbers["cpu_warm_ms_p50"] == pytest.approx(900)
+    assert (numbers["cpu_proof_ms_p50"], numbers["cpu_proof_ms_p99"]) == pytest.approx((0.2, 0.3))
     assert json.loads(json.dumps(numbers)).keys() == numbers.keys()
 
 

@@ -5,15 +5,15 @@ import httpx
 from authorities.attestation.local.launch import Launched
 from start.manual_steps import REQUEST
 from start.system import System
+from zt.people.login import Login
 
 
-async def login(system: System) -> str:
-    return (await system.sign_in("alice")).access_token
+async def login(system: System) -> Login:
+    return await system.sign_in("alice")
 
 
-async def task(system: System, user: httpx.AsyncClient, token: str) -> httpx.Response:
-    headers = {"authorization": f"Bearer {token}"}
-    return await user.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, headers=headers)
+async def task(system: System, user: httpx.AsyncClient, alice: Login) -> httpx.Response:
+    return await user.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, auth=alice.auth)
 
 
 def ended(answer: httpx.Response) -> str:
@@ -22,8 +22,8 @@ def ended(answer: httpx.Response) -> str:
     return "finished" if answer.status_code == 200 and result["event"] == "finished" else answer.text
 
 
-async def finished(system: System, user: httpx.AsyncClient, token: str) -> bool:
-    return ended(await task(system, user, token)) == "finished"
+async def finished(system: System, user: httpx.AsyncClient, alice: Login) -> bool:
+    return ended(await task(system, user, alice)) == "finished"
 
 
 def process(system: System, name: str) -> Launched:

@@ -27,11 +27,10 @@ DRAWN = {
 async def asked(system: System, user: str, request: str = REQUEST, **more: str) -> httpx.Response:
     """Ask for a task as a user's client would: again, where a service cannot tell yet, as on a busy machine."""
     login = await system.sign_in(user)
-    headers = {"authorization": f"Bearer {login.access_token}"}
     async with system.user() as http:
         body = {"request": request, **more}
         for _ in range(TRIES):
-            answer = await http.post(f"{system.address('orchestrator')}/tasks", json=body, headers=headers)
+            answer = await http.post(f"{system.address('orchestrator')}/tasks", json=body, auth=login.auth)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
