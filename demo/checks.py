@@ -29,7 +29,6 @@ class Attempt:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the answer is the expected one."""
         return self.answered == self.expected
 
 
@@ -45,11 +44,9 @@ class Checks:
 
     @property
     def failures(self) -> list[Attempt]:
-        """Those with another answer than expected."""
         return [attempt for attempt in self.made if not attempt.as_expected]
 
     async def make_all(self, trying: AsyncIterator[Attempt]) -> None:
-        """Make all attempts, and show them."""
         with showing_progress("The attempts are made"):
             made = [attempt async for attempt in trying]
         self.show(made)

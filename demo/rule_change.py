@@ -137,7 +137,6 @@ def _draft_attempt(who: str, control: str, expected: str, event: AuditEvent) -> 
 
 
 async def _activate(olga: PolicyClient, content: dict[str, Any], after: int, what: str, expected: str) -> Attempt:
-    """Have olga activate policies."""
     try:
         version = await olga.ask("POST", "/versions", {"content": content, "why": WHY, "after": after})
         answered = f"version {version['number']}"

@@ -1,6 +1,6 @@
 """What the reader of receipts accepts: parties, with the code and the scopes that each may have had.  Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zerotrust.registry.model import Approved, Registry
@@ -33,18 +33,14 @@ class Accepted:
 
 def approved(registry: Registry, lock: Mapping[str, Approved]) -> Accepted:
     """Return what a registry and its lock approve; `lock`: by name of the party."""
+    calls = {registry.id(name): party.may_call for name, party in registry.parties.items() if party.starts_chains}
     parties = {
         registry.id(name): Party(
-            frozenset({found.code}), frozenset(registry.scopes_at(name)), frozenset(_clients(registry, name))
+            frozenset({found.code}),
+            frozenset(registry.scopes_at(name)),
+            frozenset(client for client, called in calls.items() if name in called),
         )
         for name, found in lock.items()
         if found.code
     }
     return Accepted(parties, frozenset(registry.outside), registry.id(registry.authorities.audit))
-
-
-def _clients(registry: Registry, name: str) -> Iterator[str]:
-    """Yield the clients that users sign in with to call this party."""
-    for client, party in registry.parties.items():
-        if party.starts_chains and name in party.may_call:
-            yield registry.id(client)

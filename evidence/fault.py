@@ -197,7 +197,6 @@ class MissingRecords:
         return f"; gone are {', '.join(several)}" if len(several) > 1 else ""
 
     def read(self, line: bytes | None) -> None:
-        """Note the record, or the heads, in a line."""
         try:
             content = outline(line or b"")
         except ValueError:
@@ -224,7 +223,6 @@ class LoggedRecords:
 
     @property
     def last(self) -> int:
-        """The number of the last one."""
         return len(self.leaves)
 
     def add(self, leaf: int, head: str) -> None:

@@ -28,7 +28,6 @@ class CompactRange:
         self.size, self._hashes = 0, list[bytes]()
 
     def add(self, leaf: bytes) -> None:
-        """Append the hash of a leaf."""
         left = self.size
         while left & 1:  # two subtrees of one size are one of twice that
             leaf = node_hash(self._hashes.pop(), leaf)

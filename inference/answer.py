@@ -25,7 +25,6 @@ class Usage:
 
     @property
     def total(self) -> int:
-        """All of them."""
         return self.prompt + self.completion
 
     def as_json(self) -> dict[str, int]:
@@ -56,7 +55,6 @@ class Head:
     model: str
 
     def whole(self, reply: Reply) -> dict[str, Any]:
-        """Return the answer as one object."""
         message: dict[str, Any] = {"role": "assistant", "content": reply.content, "refusal": reply.refusal}
         if reply.calls:
             message["tool_calls"] = list(reply.calls)
@@ -86,7 +84,6 @@ class Head:
 
 
 def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
-    """Yield the parts of a message."""
     yield {"role": "assistant", "content": None if reply.content is None else ""}
     for start in range(0, len(reply.content or ""), PIECE):
         yield {"content": (reply.content or "")[start : start + PIECE]}

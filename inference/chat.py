@@ -170,7 +170,6 @@ class Conversation(BaseModel):
 
     @property
     def wants_usage(self) -> bool:
-        """Whether a stream is to end with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
     def option(self, name: str) -> Any:

@@ -31,17 +31,14 @@ class Place:
 
     @property
     def parent(self) -> ast.AST:
-        """The parent."""
         return self.above[0].node
 
     @property
     def lines(self) -> range:
-        """The lines of the source that it covers."""
         node: Any = self.node
         return range(node.lineno, node.end_lineno + 1) if hasattr(node, "lineno") else range(0)
 
     def is_in(self, other: "Place") -> bool:
-        """Return whether it is a part of another."""
         return any(place.node is other.node for place in self.above)
 
     @property

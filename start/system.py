@@ -160,12 +160,10 @@ class System(Running):
         return self.deployment.parties[name].origin
 
     def port(self, name: str) -> int:
-        """The port at which a party listens."""
         return self.deployment.parties[name].port
 
     @property
     def endpoint(self) -> str:
-        """The address of the Workload API."""
         return self.authority.endpoint
 
     @property
@@ -178,13 +176,10 @@ class System(Running):
         return self.folder / "logs" / f"{name.replace('/', '-')}.log"
 
     def journal(self, name: str) -> Path:
-        """Return the path of a party's journal."""
         return self.data(name) / "journal.jsonl"
 
     def data(self, name: str) -> Path:
-        """Return the folder of a party's data."""
         return data_folder(self.folder, name)
 
     def insider_socket(self, name: str) -> Path:
-        """Return the socket of the intruder inside the workload `name`."""
         return self.folder / "insiders" / f"{name.replace('/', '-')}.sock"

@@ -96,12 +96,10 @@ class Call(RequestContext):
         self.form = replace(self.form, request_id=request_id(message), parsed=True)
 
     def note_received(self, message: Message) -> None:
-        """Note a message that was received."""
         self.request_digest.update(message.get("body", b""))
         self.request_read |= message["type"] == "http.request" and not message.get("more_body")
 
     def note_sent(self, message: Message) -> None:
-        """Note a message that is about to be sent."""
         self.first, self.last = self.first or message, message
         self.answer_digest.update(message.get("body", b""))
 
@@ -116,7 +114,6 @@ class Call(RequestContext):
         )
 
     def outcome(self) -> event_types.Outcome:
-        """Return the event for how this request ended."""
         whole = self.first is not None and not self.unfinished_answer
         return event_types.Outcome(
             ended="cut_off" if self.ended == "complete" and not whole else self.ended,

@@ -104,7 +104,6 @@ class MutualTLS(Requirement):
         object.__setattr__(self, "names", frozenset(self.names))
 
     def admits(self, workload: str) -> bool:
-        """Return whether it is one of them."""
         return self.any_workload or workload in self.names
 
 

@@ -90,7 +90,6 @@ class Settings:
 
     @property
     def way(self) -> "SignIn":
-        """How the operator signs in."""
         from zt.people import browser, device
 
         if self.device or not browser.is_usable():

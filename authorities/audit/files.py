@@ -31,7 +31,6 @@ class Files:
         self._durable = {folder}  # folders whose names are known to be on the disk
 
     def close(self) -> None:
-        """Unlock the folder."""
         with suppress(OSError):
             os.close(self._lock)
 

@@ -123,7 +123,6 @@ class Index(Shielding):
         return await asyncio.to_thread(self._proof, leaf, by or self._log.note)
 
     async def close(self) -> None:
-        """Close the index when the calls under way have ended."""
         await self.wait_until_done()
         self._dispose()
 

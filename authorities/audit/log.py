@@ -90,7 +90,6 @@ class _Standing:
 
     @property
     def text(self) -> str | None:
-        """What its checkpoint says."""
         return self.note.text if self.note else None
 
 
@@ -191,7 +190,6 @@ class Log(Shielding):
             self._finished = True
 
     async def close(self) -> None:
-        """Finish the step that is under way, then give the folder back."""
         await self.wait_until_done()
         self._files.close()
 

@@ -61,7 +61,6 @@ class Row:
     """The reason in words, where it is not obvious."""
 
     def ask(self, engine: CedarPolicy) -> Decision:
-        """Ask the policies."""
         if isinstance(self.at, Resource):
             return engine.decide_on(self.who, self.action, self.at)
         return engine.decide(self.who, self.action, self.at)

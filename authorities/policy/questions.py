@@ -56,12 +56,10 @@ class Asked(_Shape):
 
     @property
     def who(self) -> Principal:
-        """The caller."""
         return caller(self.party, subject=self.subject, actors=self.actors, scopes=self.scopes, groups=self.groups)
 
     @property
     def resource(self) -> str | Resource:
-        """What the policies are asked about."""
         if isinstance(self.at, str):
             return self.at
         return Resource(self.at.kind, self.at.name, tuple(sorted(self.at.attributes.items())))

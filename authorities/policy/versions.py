@@ -112,7 +112,6 @@ class Version(Summary):
 
     @property
     def summary(self) -> Summary:
-        """The version without its content."""
         return Summary(**self.model_dump(exclude={"content"}))
 
 

@@ -51,8 +51,6 @@ class Notifier:
         return result
 
     def notify_later(self, subject: Revocable) -> None:
-        """Notify the realm in the background."""
-
         async def until_notified() -> None:
             while (await self._once(subject)).startswith(UNCONFIRMED):  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(SECONDS_BETWEEN_TRIES)

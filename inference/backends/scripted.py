@@ -15,7 +15,6 @@ class Scripted:
     """The one scripted model."""
 
     async def models(self) -> list[str]:
-        """Return its name."""
         return [MODEL]
 
     def model(self, asked: str) -> str:

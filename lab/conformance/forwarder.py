@@ -43,7 +43,6 @@ class Forwarder:
         self._token = way.token(User("alice", intruder))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Forward one request."""
         if scope["type"] != "http":
             return
         request = Request(scope, receive)

@@ -36,7 +36,6 @@ class Project:
         return self.texts.get(name) or (self.root / name).read_text()
 
     def create(self, name: str, text: str) -> None:
-        """Add a file."""
         self.texts[name] = text
         self.done[name] = ["+ new"]
 

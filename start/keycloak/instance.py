@@ -61,7 +61,6 @@ class Instance:
             return False
 
     def seal(self) -> None:
-        """Seal the build, once it is complete."""
         (self.home / _SEAL).write_text(self._digest(self.home))
 
     def write_hosts(self) -> Path:

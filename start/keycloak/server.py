@@ -102,7 +102,6 @@ class Keycloak:
 
     @property
     def log(self) -> Path:
-        """The path of Keycloak's log."""
         return self._instance.home / "keycloak.log"
 
     async def __aenter__(self) -> Self:
@@ -131,12 +130,10 @@ class Keycloak:
 
     @property
     def pid(self) -> int:
-        """The id of the running process."""
         assert self._process  # noqa: S101 - it was started
         return self._process.pid
 
     async def wait_until_ended(self) -> None:
-        """Wait until the process has ended, for any reason."""
         assert self._process  # noqa: S101 - it was started
         await self._process.wait()
 

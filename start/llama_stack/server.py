@@ -77,12 +77,10 @@ class LlamaStack:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
         return _port(self.origin)
 
     @property
     def log(self) -> Path:
-        """The path of its log."""
         return self.folder / "server.log"
 
     def settings(self, variables: Mapping[str, str]) -> dict[str, str]:

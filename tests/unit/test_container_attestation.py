@@ -46,7 +46,7 @@ async def test_it_is_not_healthy_by_the_socket_of_an_earlier_run(
     settings = Settings(registry="x", registry_party="x", issuer="x", issuer_at="x")
 
     with pytest.raises(RegistryError):
-        await main.serve(settings, main.no_further_images)
+        await main.serve(settings, lambda _registry, _lock: [])
     assert not earlier.exists()
 
 

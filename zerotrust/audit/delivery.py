@@ -44,7 +44,6 @@ class Delivery:
         self._moved, self._hurry = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
         self._loop, self._running = asyncio.get_running_loop(), True
         try:
             await self._run()

@@ -42,7 +42,6 @@ class InLog(NamedTuple):
     """The consistency proof (RFC 9162 section 2.1.4) from the size that the caller named."""
 
     def json(self) -> bytes:
-        """Return it as it is sent."""
         grown = [base64.b64encode(one).decode() for one in self.grown]
         return orjson.dumps({"grown": grown, "proof": str(self.proof)})
 

@@ -22,5 +22,4 @@ class Budget:
         return True
 
     def give_back(self, cost: float) -> None:
-        """Give back what was taken and not used."""
         self._left += cost

@@ -30,7 +30,6 @@ class InFlight:
         return held < most
 
     def give_back(self, caller: Hashable) -> None:
-        """Count one less."""
         self._held[caller] -= 1
         if not self._held[caller]:
             del self._held[caller]  # keep no entry for a caller with nothing under way

@@ -74,7 +74,6 @@ class OneCall:
         return sum(len(receipt) + 1 for receipt in self.receipts)
 
     def entry(self) -> Asked:
-        """Return what the receipt says of it."""
         return Asked(
             aud=self.audience,
             token=self.token,

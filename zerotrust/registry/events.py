@@ -100,7 +100,6 @@ class RevocationEvents:
 
     @property
     def number(self) -> int | None:
-        """The number of the last change."""
         return self._revocations.number
 
     def take(self, claims: Mapping[str, Any]) -> None:

@@ -162,7 +162,6 @@ class Registry(Entry):
         return f"https://{self.dns_name(name)}"
 
     def scopes_at(self, name: str) -> list[str]:
-        """Return the scopes that this party serves."""
         return [scope for scope, entry in self.scopes.items() if name in entry.served_by]
 
     @property

@@ -236,7 +236,6 @@ class EgressClients:
             request.extensions = {**request.extensions, _CALL: noted}
 
     async def close(self) -> None:
-        """Close all of them."""
         await self.without_token.aclose()
         await self.authorities.aclose()
         await self.http.aclose()

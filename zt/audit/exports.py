@@ -102,7 +102,6 @@ class Verified:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
         content = {name: getattr(self, name) for name in ("cosigned", "records", "not_delivered")}
         head = {"origin": self.checkpoint.origin, "size": self.checkpoint.size, "root": self.checkpoint.root.hex()}
         return head | {name: value for name, value in content.items() if value is not None}

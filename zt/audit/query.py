@@ -32,7 +32,6 @@ class Query:
     name: str
 
     def matches(self, event: AuditEvent) -> bool:
-        """Return whether an event names it."""
         return self.name in _NAMES[self.kind](event)
 
 
@@ -48,7 +47,6 @@ class Records:
 
     @property
     def omitted(self) -> int:
-        """How many were left out."""
         return sum(self.left_out.values())
 
 

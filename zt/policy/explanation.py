@@ -114,7 +114,6 @@ def _is_fit(question: Question) -> bool:
 
 
 def _refused_by_rules(data: Request | Access) -> bool:
-    """Whether rules refused it."""
     return not data.decision.allowed and _by_rules(data.decision)
 
 

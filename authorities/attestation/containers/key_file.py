@@ -4,7 +4,6 @@ Keycloak's certificate and truststore are of this CA: with new keys everything w
 """
 
 import json
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from authorities.attestation.spiffe.certificates import Key
 from authorities.attestation.spiffe.svid_issuer import Keys
+from zerotrust.durable import write_file
 
 FILE = "keys.json"
 
@@ -30,7 +30,8 @@ def load_keys(folder: Path) -> Keys:
     file = folder / FILE
     if not file.exists():
         keys = Keys.new()
-        _write(file, {"jwt": _pem(keys.jwt), "jwt_name": keys.jwt_name, "ca": _pem(keys.ca), "ca_name": keys.ca_name})
+        kept = {"jwt": _pem(keys.jwt), "jwt_name": keys.jwt_name, "ca": _pem(keys.ca), "ca_name": keys.ca_name}
+        write_file(file, json.dumps(kept).encode())
         return keys
     if (mode := file.stat().st_mode & 0o777) != 0o600:  # control: kept-keys-private
         raise KeysError(f"{file} has mode {mode:o}: others may have read it.  `docker compose down -v` removes it.")
@@ -39,17 +40,6 @@ def load_keys(folder: Path) -> Keys:
         return Keys(_key(kept["jwt"]), str(kept["jwt_name"]), _key(kept["ca"]), str(kept["ca_name"]))
     except (ValueError, LookupError, TypeError) as error:
         raise KeysError(f"{file} is damaged ({type(error).__name__}): `docker compose down -v` removes it.") from error
-
-
-def _write(file: Path, content: object) -> None:
-    """Write a private file, which exists whole or not at all, also after a crash."""
-    unfinished = file.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        json.dump(content, out)
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.rename(file)
 
 
 def _pem(key: Key) -> str:

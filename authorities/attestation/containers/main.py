@@ -58,11 +58,6 @@ RENEWED_AFTER = DAYS * 86400 / 2
 """Seconds after which this process ends; Docker starts it again, with new certificates of the same keys."""
 
 
-def no_further_images(_registry: Registry, _lock: Lock) -> list[Image]:
-    """Attest the registry's parties alone."""
-    return []
-
-
 async def serve(settings: Settings, further: Further) -> None:
     """Serve until cancelled, or until the certificates made at the start need to be renewed.
 
@@ -142,7 +137,6 @@ class Source:
         """Do nothing: what the registry reads is in its image, and measured there."""
 
     def svid(self) -> Svid:
-        """Return a new SVID of attestation itself."""
         return own_svid(self._registry, self._issuer)
 
 
@@ -154,8 +148,8 @@ async def _main(further: Further) -> None:
         await serving
 
 
-def main(further: Further = no_further_images) -> None:
-    """Run until ended; exit with a message if that is not possible."""
+def main(further: Further = lambda _registry, _lock: []) -> None:
+    """Run until ended; exit with a message if that is not possible.  By default, the registry's parties alone."""
     continue_closed()
     try:
         asyncio.run(_main(further))

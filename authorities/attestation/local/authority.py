@@ -63,7 +63,6 @@ class Authority:
 
     @property
     def running(self) -> list[Launched]:
-        """The launched processes that have not ended."""
         return self._launcher.running
 
     @property
@@ -108,7 +107,10 @@ class Authority:
         be read, and `LaunchError` if the environment is not as installed, so that nothing can be launched.
         """
         allow_open_files()
-        environment = self._environment()
+        try:
+            environment = Environment.load(self._prefix)
+        except EnvironmentPinError as error:
+            raise LaunchError(str(error)) from error
         async with AsyncExitStack() as stack:
             self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
             # First, because a second authority fails here, before it removes the files of the first one.
@@ -155,12 +157,6 @@ class Authority:
             launched.process.kill()
             raise LaunchError(f"{launch.name}: {error}") from error
         return launched
-
-    def _environment(self) -> Environment:
-        try:
-            return Environment.load(self._prefix)
-        except EnvironmentPinError as error:
-            raise LaunchError(str(error)) from error
 
     def log(self, event: str, **fields: object) -> None:
         """Append an event to the authority's own log; a failure to write is ignored, so that watching continues."""

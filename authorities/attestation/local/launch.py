@@ -56,7 +56,6 @@ class Launch:
 
     @property
     def file_name(self) -> str:
-        """The name, fit for a log file."""
         return self.name.replace("/", "-")
 
     @classmethod
@@ -85,7 +84,6 @@ class Launched:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def end(self) -> None:
-        """Ask it to end, and return when it is gone."""
         self.send_signal(signal.SIGTERM)
         await self.ended.wait()
 

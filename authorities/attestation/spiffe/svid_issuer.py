@@ -51,12 +51,10 @@ class Issuer:
 
     @property
     def ca_pem(self) -> bytes:
-        """The CA's certificate, for a file."""
         return self._ca.certificate.public_bytes(Encoding.PEM)
 
     @property
     def ca_der(self) -> bytes:
-        """The CA's certificate, for the Workload API."""
         return self._ca.certificate.public_bytes(Encoding.DER)
 
     def x509_svid(self, spiffe_id: str, dns_name: str, *, now: dt.datetime, life: int) -> tuple[bytes, bytes]:

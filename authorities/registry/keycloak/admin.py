@@ -107,10 +107,7 @@ class Administration:
 
     async def _set_enabled(self, client_id: str, *, enabled: bool) -> None:
         async with self.asking() as admin:
-            known_as = await admin.a_get_client_id(client_id)
-            if known_as is None:
-                raise UnknownError(f"it has no client {client_id}")
-            await admin.a_update_client(known_as, {"enabled": enabled})
+            await admin.a_update_client(await self.identity(client_id), {"enabled": enabled})
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[KeycloakAdmin]:
@@ -129,7 +126,6 @@ class Administration:
             raise AdministrationError(f"Keycloak: {str(error) or type(error).__name__}"[:300]) from error
 
     async def aclose(self) -> None:
-        """Close the connections."""
         await self._connection.aclose()
 
 

@@ -54,7 +54,6 @@ class Unguarded(Service):
         return open_door
 
     async def exchange(self, audience: str, *scopes: str, **wishes: Any) -> ExchangedToken:  # noqa: ARG002
-        """Return a token that no peer requires."""
         return ExchangedToken(self.registry.id(audience), "", float("inf"), "")
 
     async def decide(
@@ -63,7 +62,6 @@ class Unguarded(Service):
         """Yes."""
 
     def department(self, named: str | None = None) -> str:  # noqa: ARG002
-        """The one of anybody."""
         return DEPARTMENT
 
     async def permitted(
@@ -74,9 +72,7 @@ class Unguarded(Service):
         *,
         scope: str = "",  # noqa: ARG002
     ) -> list[T]:
-        """All of them."""
         return [*things]
 
     async def usable(self, permissions: Iterable[str]) -> frozenset[str]:
-        """All of them."""
         return frozenset(permissions)
