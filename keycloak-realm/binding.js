@@ -29,6 +29,7 @@ function bind() {
   token.setScope(token.getScope().split(" ").filter(function (scope) { return scope != "openid"; }).join(" "));
   var confirmation = new LinkedHashMap();
   confirmation.put("jkt", thumbprint);
+  token.getOtherClaims().put(CLAIM, confirmation);
   token.exp(end); // alive
   return confirmation;
 }

@@ -1,6 +1,6 @@
 """The realm without one control, for the lab only.
 
-A control of the realm is a setting of Keycloak, or a line of `delegation.js`.  `weaken(realm, control)` is the same
+A control of the realm is a setting of Keycloak, or a line of one of our scripts.  `weaken(realm, control)` is the same
 realm without it, for a Keycloak that has `LAB_SCRIPT` built in.
 """
 
@@ -38,20 +38,20 @@ def weaken(derived: Json, *controls: RealmControl) -> Json:
     return realm
 
 
-def _script(take: str, put: str = "", *, where: str | None = None) -> RealmControl:
-    """Return the control that is a piece of `delegation.js`, named by the message that it throws."""
+def _script(take: str, put: str = "", *, where: str | None = None, script: Path = SCRIPT) -> RealmControl:
+    """Return the control that is a piece of the script of a scope, named by the message that it throws."""
     where = where or re.findall(r'"([^"]+)"', take)[-1]
 
     def remove(realm: Json) -> None:
         attributes = realm.setdefault("attributes", {})
-        attributes.setdefault("script", SCRIPT.read_text())
+        attributes.setdefault("script", script.read_text())
         if (times := attributes["script"].count(take)) != 1:
-            raise NoSuchControl(f"delegation.js: {take!r} occurs {times} times")
+            raise NoSuchControl(f"{script.name}: {take!r} occurs {times} times")
         attributes["script"] = attributes["script"].replace(take, put)
-        (delegation,) = (scope for scope in realm["clientScopes"] if scope["name"] == "delegation")
-        delegation["protocolMappers"][0]["protocolMapper"] = f"script-{LAB_SCRIPT.name}"
+        (scope,) = (scope for scope in realm["clientScopes"] if scope["name"] == script.stem)
+        scope["protocolMappers"][0]["protocolMapper"] = f"script-{LAB_SCRIPT.name}"
 
-    return RealmControl(f"delegation.js: {where}", remove)
+    return RealmControl(f"{script.name}: {where}", remove)
 
 
 def _without_executor(name: str) -> RealmControl:
@@ -139,6 +139,11 @@ PKCE = _setting(
     lambda realm: [c["attributes"] for c in realm["clients"] if c.get("publicClient")],
     {"pkce.code.challenge.method": None},
 )
+BOUND = _setting(
+    "dpop.bound.access.tokens",
+    lambda realm: [c["attributes"] for c in realm["clients"] if c.get("publicClient")],
+    {"dpop.bound.access.tokens": None},
+)
 DEVICE_GRANT = _setting(
     "oauth2.device.authorization.grant.enabled for zt and zt-policy alone",
     lambda realm: [client["attributes"] for client in realm["clients"] if "attributes" in client],
@@ -155,6 +160,13 @@ ASSERTION_AGE = _setting(
 )
 BUILT_IN_DISABLED = RealmControl("realm: built-in clients disabled", _built_in_clients)
 
+BINDING = SCRIPT.with_name("binding.js")
+BOUND_OR_DEAD = _script("token.exp(1);", where="dead first", script=BINDING)
+REFRESH_BOUND = _script(
+    'keycloakSession.setAttribute("dpop-binding-only-refresh-token", java.lang.Boolean.TRUE);',
+    where="the refresh token stays bound",
+    script=BINDING,
+)
 DEAD_FIRST = _script("token.exp(1);", where="dead first")
 OWN_TOKEN = _script('require(holder != actor, "own token");')
 CHAIN_MISSING = _script('require(before != null || !mayExchange(holder), "chain missing");')

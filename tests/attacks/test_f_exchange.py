@@ -32,6 +32,7 @@ from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry
 from zerotrust.token_validation import TICK
+from zt.people.key import Key
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -230,7 +231,7 @@ async def test_a_token_that_was_given_to_somebody_else(target: Target) -> Tries:
         answer = await target.realm.exchange(party, stolen, audience=DOCUMENTS, scope=None)
         yield Tried(answer, alive(answer))
     public = {"client_id": "walkthrough", "subject_token": t0, "subject_token_type": f"{TOKEN_TYPE}access_token"}
-    answer = await target.realm.token(grant_type=EXCHANGE, **public)
+    answer = await target.realm.token(Key(), grant_type=EXCHANGE, **public)
     yield Tried(answer, alive(answer))
 
 

@@ -3,15 +3,19 @@
 import httpx
 import pytest
 
-from lab.realm import PKCE
+from lab.realm import BOUND, BOUND_OR_DEAD, PKCE, REFRESH_BOUND
 from testkit.browser import Person, sign_in
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
-from tests.support.realm import VERIFIER, asked_at, claims, code_in, redeeming
+from tests.support.realm import VERIFIER, asked_at, claims, code_in, code_of, redeeming
 from zt.people.device import GRANT
+from zt.people.key import Key
 from zt.people.login import LoginError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+
+SIGN_INS = (("walkthrough", EVERYTHING), ("zt", "registry.admin"))
 
 
 async def _signs_in(target: Target, password: str) -> httpx.Response:
@@ -31,6 +35,11 @@ async def _after_signing_in(target: Target, action: str) -> str:
     async with _browser(target) as browser:
         page = await browser.get("/auth", params=request)
         return str((await Person("alice", target.password).fill_in(browser, page)).headers["Location"])
+
+
+async def _code(target: Target, asked: dict[str, str]) -> str | None:
+    """The code for alice, by an authorization request that anybody can make."""
+    return await code_of(Person("alice", target.password), target.realm, target.keycloak.tls, asked)
 
 
 def _browser(target: Target) -> httpx.AsyncClient:
@@ -74,11 +83,11 @@ async def test_a_link_has_a_browser_that_is_signed_in_send_a_code_to_whoever_lis
         page = await browser.get("/auth", params=asked_at("walkthrough", "task.run"))
         signed_in = await Person("alice", target.password).fill_in(browser, page)
         assert "code=" in signed_in.headers["Location"]
-        for client, scope in (("zt", "registry.admin"), ("walkthrough", EVERYTHING)):
+        for client, scope in SIGN_INS:
             for more in ({}, {"prompt": "none"}, {"max_age": "3600"}, {"login_hint": "alice"}):
                 link = await browser.get("/auth", params=asked_at(client, scope) | more)
                 code = code_in(link)
-                got = code is not None and alive(await target.realm.token(**redeeming(client, code)))
+                got = code is not None and alive(await target.realm.token(Key(), **redeeming(client, code)))
                 answer = httpx.Response(200, json={"access_token": await target.t0()})
                 yield Tried(answer, got)
 
@@ -88,14 +97,12 @@ async def test_a_link_of_somebody_else_asks_an_operator_for_the_password_and_for
     """The page is Keycloak's own, and Keycloak remembers what the operator has confirmed at `zt` before."""
     person = Person("alice", target.password)
     for client, scope in (("zt", "registry.admin"), ("zt-policy", "policy.admin")):
-        async with _browser(target) as browser:
-            page = await browser.get("/auth", params=asked_at(client, scope))
-            assert code_in(await person.confirm(browser, await person.fill_in(browser, page)))
+        assert await _code(target, asked_at(client, scope))
         for more in ({}, {"prompt": "login"}, {"prompt": "none"}):
             async with _browser(target) as browser:
                 page = await browser.get("/auth", params=asked_at(client, scope) | more)
                 code = code_in(await person.fill_in(browser, page))
-                got = code is not None and alive(await target.realm.token(**redeeming(client, code)))
+                got = code is not None and alive(await target.realm.token(Key(), **redeeming(client, code)))
             answer = httpx.Response(200, json={"access_token": await target.t0()})
             yield Tried(answer, got)
 
@@ -107,13 +114,37 @@ async def test_a_code_without_the_verifier(target: Target) -> Tries:
     linked = {name: value for name, value in asked.items() if not name.startswith("code_challenge")}
     checked = "Keycloak: the verifier is checked"
     for link, verifier, by in ((asked, "", checked), (asked, "x" * 43, checked), (linked, "", str(PKCE))):
-        async with _browser(target) as browser:
-            page = await browser.get("/auth", params=link)
-            person = Person("alice", target.password)
-            code = code_in(await person.confirm(browser, await person.fill_in(browser, page)))
+        code = await _code(target, link)
         assert code or link is linked
         form = redeeming("zt", code or "none") | {"code_verifier": verifier}
-        answer = await target.realm.token(**{name: value for name, value in form.items() if value})
+        answer = await target.realm.token(Key(), **{name: value for name, value in form.items() if value})
+        yield Tried(answer, alive(answer)).stopped_by(by)
+
+
+@attack(440)
+async def test_a_code_with_its_verifier_and_a_key_of_the_thiefs_own(target: Target) -> Tries:
+    """Somebody reads both in what the user's client sends, which named its key when it began (RFC 9449 section 10)."""
+    for client, scope in SIGN_INS:
+        code = await _code(target, asked_at(client, scope) | {"dpop_jkt": Key().thumbprint})
+        answer = await target.realm.token(Key(), **redeeming(client, str(code)))
+        yield Tried(answer, alive(answer))
+
+
+@attack(441)
+async def test_a_sign_in_whose_token_is_bound_to_no_key(target: Target) -> Tries:
+    """Where the setting is gone, the script that writes the key still ends the token that has none."""
+    for (client, scope), by in zip(SIGN_INS, (f"{BOUND} and {BOUND_OR_DEAD}", str(BOUND)), strict=True):
+        code = await _code(target, asked_at(client, scope))
+        answer = await target.realm.token(**redeeming(client, str(code)))
+        yield Tried(answer, alive(answer)).stopped_by(by)
+
+
+@attack(442)
+async def test_a_refresh_token_without_its_key(target: Target) -> Tries:
+    login = await target.login()
+    form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": login.refresh_token}
+    for key, by in ((None, "Keycloak: a proof is required"), (Key(), str(REFRESH_BOUND))):
+        answer = await target.realm.token(key, **form)
         yield Tried(answer, alive(answer)).stopped_by(by)
 
 
@@ -134,7 +165,7 @@ async def test_a_device_code_for_a_client_that_needs_none(target: Target) -> Tri
             begun = answer.json()
             await Person("alice", target.password).visit(begun["verification_uri_complete"], target.keycloak.tls)
             poll = {"grant_type": GRANT, "device_code": begun["device_code"], "code_verifier": VERIFIER}
-            answer = await target.realm.token(**poll, **credential())
+            answer = await target.realm.token(Key(), **poll, **credential())
         yield Tried(answer, alive(answer))
 
 

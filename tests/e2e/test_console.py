@@ -11,7 +11,7 @@ from start.keycloak.server import Keycloak
 from testkit.browser import Person
 from tests.support.console import CONSOLE, REDIRECT, with_console
 from tests.support.real import imported
-from tests.support.realm import Realm, asked_at, claims, code_in, redeeming
+from tests.support.realm import Realm, asked_at, claims, code_of, redeeming
 from tests.support.svid import TrustDomain
 from tests.support.system import CHAIN
 from zerotrust.registry.model import Registry
@@ -32,9 +32,7 @@ async def console(
 async def code(keycloak: Keycloak, realm: Realm) -> dict[str, str]:
     """The form that redeems a code of alice's sign-in at the console."""
     asked = asked_at(realm.id(CONSOLE), SCOPE) | {"redirect_uri": REDIRECT}
-    async with httpx.AsyncClient(base_url=realm.endpoint, verify=keycloak.tls, trust_env=False, timeout=30) as browser:
-        page = await browser.get("/auth", params=asked)
-        found = code_in(await Person("alice", keycloak.passwords["alice"]).fill_in(browser, page))
+    found = await code_of(Person("alice", keycloak.passwords["alice"]), realm, keycloak.tls, asked)
     assert found
     return redeeming(realm.id(CONSOLE), found) | {"redirect_uri": REDIRECT}
 

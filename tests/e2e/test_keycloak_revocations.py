@@ -33,7 +33,7 @@ from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import Revocable
-from zt.people.login import Login, LoginError
+from zt.people.login import Client, Login, LoginError, sign_out
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -187,7 +187,7 @@ async def test_a_logout_is_pushed_and_polled_and_taken_once(place: Place, heard:
     session = claims(login.access_token)["sid"]
     before = len(place.pushed)
 
-    await place.tell("logout", refresh_token=login.refresh_token)
+    await sign_out(Client(place.realm.issuer, "walkthrough", "", place.keycloak.tls), login)
 
     assert await heard.of("session", session) == "keycloak: logout"
     await heard.until(lambda: len(place.pushed) > before)

@@ -291,8 +291,7 @@ async def test_an_id_token_got_by_exchange_opens_nothing(realm: Realm, id_token:
 
 @pytest.mark.parametrize("kind", ["refresh_token", "id_token"])
 async def test_no_other_token_of_a_login_can_be_exchanged(realm: Realm, keycloak: Keycloak, kind: str) -> None:
-    scope = f"openid {EVERYTHING}"
-    login = await signed_in(realm, keycloak, "alice", scope)
+    login = await signed_in(realm, keycloak, "alice", EVERYTHING)
 
     answer = await realm.exchange("orchestrator", getattr(login, kind), audience="agent/reader", scope=READING)
 
@@ -422,9 +421,9 @@ async def test_no_other_way_to_sign_in_is_open(realm: Realm, path: str) -> None:
 async def test_a_refresh_token_is_good_once(realm: Realm, keycloak: Keycloak) -> None:
     login = await signed_in(realm, keycloak, "alice")
     form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": login.refresh_token}
-    assert (await realm.token(**form)).status_code == 200
+    assert (await realm.token(login.key, **form)).status_code == 200
 
-    again = await realm.token(**form)
+    again = await realm.token(login.key, **form)
 
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
 

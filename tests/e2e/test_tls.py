@@ -85,7 +85,8 @@ async def test_an_operator_gets_a_token_for_the_registry_and_nothing_else(
 
     assert token["aud"] == registry.id("authority/registry")
     assert token["azp"] == token["client_id"] == "zt"
-    assert token["scope"] == "registry.admin"
+    assert token["scope"] == "openid registry.admin"
+    assert token["cnf"]["jkt"] == login.key.thumbprint
     assert token["groups"] == ["/operators"]
     assert 0 < token["exp"] - token["iat"] <= 60  # a second may end in between
     assert CHAIN not in token

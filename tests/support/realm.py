@@ -1,5 +1,6 @@
 """Talks to a realm as its parties do, without any of our own clients in between: what Keycloak refuses, it refuses."""
 
+import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import jwt
 
-from testkit.browser import REDIRECT
+from testkit.browser import REDIRECT, Person
 from zt.people.key import Key
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -39,7 +40,7 @@ class Realm:
         """What a workload authenticates with."""
         return {"client_assertion_type": SPIFFE, "client_assertion": self._assertion_for(party)}
 
-    async def token(self, key: Key | None = None, **form: Any) -> httpx.Response:
+    async def token(self, key: Key | None = None, /, **form: Any) -> httpx.Response:
         """Ask the token endpoint, with a proof of this key (RFC 9449 section 5)."""
         url = f"{self.endpoint}/token"
         return await self.http.post(url, data=form, headers={"dpop": key.prove("POST", url)} if key else {})
@@ -115,6 +116,13 @@ def code_in(answer: httpx.Response) -> str | None:
     """The code that a redirect carries, if it carries one."""
     found = parse_qs(urlsplit(answer.headers.get("Location", "")).query).get("code", [])
     return found[0] if found else None
+
+
+async def code_of(person: Person, realm: Realm, tls: ssl.SSLContext, asked: dict[str, str]) -> str | None:
+    """The code that such a request brings once this person has signed in, in a browser that nobody is signed in in."""
+    async with httpx.AsyncClient(base_url=realm.endpoint, verify=tls, trust_env=False, timeout=30) as browser:
+        page = await browser.get("/auth", params=asked)
+        return code_in(await person.confirm(browser, await person.fill_in(browser, page)))
 
 
 def redeeming(client: str, code: str) -> dict[str, str]:
