@@ -85,7 +85,7 @@ def token(
     scope: Annotated[str, typer.Option(help="what the token may be used for; by default, everything")] = "",
     client: Annotated[str, typer.Option(help="the party that the user signs in with")] = "walkthrough",
 ) -> None:
-    """Sign a user of the demo in at the running system, without a browser, and print the access token.
+    """Sign a user of the demo in at the running system, without a browser, and print the access token and its key.
 
     The password is prompted for, or read from standard input.
     """

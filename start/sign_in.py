@@ -1,4 +1,6 @@
-"""Signs a user in at the running system, without a browser, and prints the access token: `start/run start token`.
+"""Signs a user in at the running system, without a browser, and prints access token and key: `start/run start token`.
+
+Both are for a variable of the shell, from which `start/ask` and `start/proof` read them.
 
 The password is typed at a terminal without echo, or is a line of standard input.  It is never an argument or a
 variable: a process of the same user can read those of every process that is not closed (`/proc/PID/cmdline`,
@@ -42,12 +44,15 @@ def ask_password() -> str:
 def print_token(
     person: Person, scope: str = "", client: str = "walkthrough", *, issuer: str = ISSUER, ca: Path = CA
 ) -> int:
-    """Print a user's token with these scopes, by default all, or say why there is none.  Return the exit status."""
+    """Print a user's token with these scopes, by default all, and its key in one line, or say why there is none.
+
+    Return the exit status.
+    """
     try:
         login = asyncio.run(sign_in_at(client_at(issuer, client, scope or EVERYTHING, ca=ca), person.sign_in))
     except CommandError as error:
-        # On standard error, because the token is expected on standard output.
+        # On standard error, because the line is expected on standard output.
         Terminal(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
         return 1
-    print(login.access_token)
+    print(login.access_token, login.key.private)
     return 0

@@ -22,10 +22,11 @@ from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.spy import ORDINARY
 from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.registry.model import Registry
+from zt.people.key import Key
 
 PASSWORDS = {"alice": "a" * 32}
 """Of who signs in in the terminal; an operator does that in a browser."""
-TOKEN = "eyJhbGciOiJ.eyJzdWIi.c2lnbmVk"
+TOKEN, KEY = "eyJhbGciOiJ.eyJzdWIi.c2lnbmVk", Key().private
 
 # Stands for curl, zt and whatever else is run: notes its arguments and variables, and apart from these what it reads.
 STAND_IN = """#!/bin/sh
@@ -34,17 +35,24 @@ for argument; do case "$argument" in @*) cat "${argument#@}" >> GIVEN;; esac; do
 case "$0" in *curl) ;; *) cat >> GIVEN;; esac
 echo TOKEN
 """
+OPENSSL = """#!/bin/sh
+{ printf '%s\\n' "$@"; env; } >> SEEN
+exec REAL "$@"
+"""
 
 
 def typed(place: Path, registry: Registry) -> tuple[str, str]:
     """Type what `make up` prints.  Returns what every process could see of those that were run, and what they read."""
     seen, given = place / "seen", place / "given"
-    text = STAND_IN.replace("SEEN", str(seen)).replace("GIVEN", str(given)).replace("TOKEN", TOKEN)
-    for name in ("bin/curl", "start/run", ".venv/bin/zt", "bin/sleep"):
+    text = STAND_IN.replace("SEEN", str(seen)).replace("GIVEN", str(given)).replace("TOKEN", f"{TOKEN} {KEY}")
+    programs = dict.fromkeys(("bin/curl", "start/run", ".venv/bin/zt", "bin/sleep"), text)
+    programs["bin/openssl"] = OPENSSL.replace("SEEN", str(seen)).replace("REAL", str(shutil.which("openssl")))
+    for name, program in programs.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_text(text)
+        (place / name).write_text(program)
         (place / name).chmod(0o755)
-    shutil.copy(ROOT / "start" / "ask", place / "start")
+    for name in ("ask", "proof"):
+        shutil.copy(ROOT / "start" / name, place / "start")
     (place / "agents" / "writer").mkdir(parents=True)
     keycloak = SimpleNamespace(passwords=PASSWORDS)
     journal = ROOT / "run" / "journal.jsonl"
@@ -61,7 +69,7 @@ async def test_a_secret_among_the_arguments_of_what_a_person_types(target: Scene
     """The command line is open to every user of the machine, the variables to every process of the same user."""
     seen, given = typed(target.place, load_registry(ROOT / "registry.yaml"))
     secrets = [*PASSWORDS.values(), TOKEN]
-    found = [secret for secret in secrets if secret in seen]
+    found = [secret for secret in (*secrets, KEY) if secret in seen]
     if not found:
         assert all(secret in given for secret in secrets)
     yield Attempt("not seen", bool(found))

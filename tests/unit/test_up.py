@@ -1,6 +1,7 @@
 """What `make up` prints when everything runs: who is where, who stays suspended, and what to do now."""
 
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,10 @@ from start.serve import last_lines, other_policies
 from start.system import ROOT
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, deployment, registry
+from zerotrust.identity import UnverifiedToken
+from zerotrust.possession import check_proof
 from zt.commands import app
+from zt.people.key import Key
 
 ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
 
@@ -48,6 +52,26 @@ def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: P
 
     assert [one.stdout for one in shown] == ['{"receipts":"…"}\n', ""]
     assert (tmp_path / "saved").read_text() == whole
+
+
+def test_the_headers_for_another_program_are_good_for_the_one_request() -> None:
+    key, url = Key(), "https://orchestrator.agents.example/plan"
+    program = [str(ROOT / "start" / "proof"), "POST", f"{url}?a=b#c"]
+    given = f"T0 {key.private}\n"
+
+    done = subprocess.run(program, check=True, input=given, capture_output=True, text=True)  # noqa: S603
+
+    authorization, proof = done.stdout.splitlines()
+    assert authorization == "Authorization: DPoP T0"
+    token, now = UnverifiedToken("T0"), time.time()
+    check_proof(proof.removeprefix("DPoP: "), token=token, key=key.thumbprint, method="POST", url=url, now=now)
+
+
+def test_without_a_key_nothing_is_asked() -> None:
+    done = subprocess.run([ROOT / "start" / "ask", "/plan"], check=False, input="T0\n", capture_output=True, text=True)  # noqa: S603
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "sign in again" in done.stderr
 
 
 def test_the_steps_to_verify_who_took_part_are_commands_that_there_are(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The key that a sign-in binds its tokens to (DPoP, RFC 9449).  It is made in memory, and never leaves the process."""
+"""The key that a sign-in binds its tokens to (DPoP, RFC 9449).  It is made in memory, and kept nowhere."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from zerotrust.possession import thumbprint
 
@@ -33,6 +34,12 @@ class Key:
     def thumbprint(self) -> str:
         """What tokens are bound to (RFC 7638), and the parameter `dpop_jkt` (RFC 9449 section 10)."""
         return thumbprint(self._public)
+
+    @property
+    def private(self) -> str:
+        """The key itself (PKCS #8, DER, base64), for another program of its holder."""
+        der = self._private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return base64.b64encode(der).decode()
 
     def prove(self, method: str, url: str, token: str | None = None) -> str:
         """Return a proof for one request, with the token if it carries one (RFC 9449 section 4.2)."""
