@@ -101,13 +101,18 @@ def _and(words: Sequence[str]) -> str:
 
 
 def _reasons(table: Sequence[Row], explained: Explanations, registry: Registry) -> Iterator[str]:
-    rows = [row for row in table if row.because and not row.allowed]
+    examples = dict[str, Row]()
+    for row in table:
+        if row.because and not row.allowed:
+            near = explained.nearest(row.who, row.action, row.at)
+            told = "; ".join(f"`{one.rule.id}`: {', '.join(one.missed)}" for one in near)
+            examples.setdefault(told or "no rule is about this action", row)
     yield "## Why not\n"
     yield (
         "These questions are from [the decision table](../../policies/decisions.md), which has all questions and "
-        "answers. Each of these is refused. The people and the documents are examples:\n"
+        "answers. Each of these is refused, and each for another reason. The people and the documents are examples:\n"
     )
-    yield from _examples(rows)
+    yield from _examples([*examples.values()])
     yield (
         "The column **through** has the parties that act for the user, in order; the last one asks: `orchestrator > "
         "agent/reader` is the reader, called by the orchestrator. The last column has the nearest rules, and the "
@@ -115,10 +120,8 @@ def _reasons(table: Sequence[Row], explained: Explanations, registry: Registry) 
     )
     yield "| user | through | with the scopes | wants | the answer is no, because | nearest |"
     yield "|---|---|---|---|---|---|"
-    for row in rows:
+    for told, row in examples.items():
         user, through, scopes, action, at = row.words(registry)
-        near = [f"`{one.rule.id}`: {', '.join(one.missed)}" for one in explained.nearest(row.who, row.action, row.at)]
-        told = "; ".join(near) or "no rule is about this action"
         yield f"| {user} | {through} | {scopes or 'none'} | `{action}`: {at} | {row.because} | {told} |"
 
 
