@@ -5,6 +5,7 @@ import pytest
 
 from lab.realm import BINDING, _script, weaken
 from registration.realm import realm as derive
+from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
 from testkit.browser import Person, sign_in
 from tests.support.real import EVERYTHING, imported
@@ -100,6 +101,24 @@ async def test_a_refresh_token_of_a_bound_token_ends_no_session_and_the_id_token
 
     assert dead(await exchanged(realm, login.access_token))
     assert (await refreshed(realm, login, login.key)).status_code == 400
+
+
+@pytest.mark.parametrize(("client", "scope"), [("zt", "registry.admin"), ("zt-policy", "policy.admin")])
+async def test_a_command_of_an_operator_leaves_no_session(
+    realm: Realm, keycloak: Keycloak, client: str, scope: str
+) -> None:
+    async def sessions() -> set[str]:
+        async with keycloak.administration() as admin:
+            return {one["id"] for one in await admin.a_get_sessions(USERS["olga"][0])}
+
+    at = Client(realm.issuer, client, scope, keycloak.tls)
+    login = await Person("olga", keycloak.passwords["olga"]).sign_in(at)
+    begun = claims(login.access_token)["sid"]
+    assert begun in await sessions()
+
+    await sign_out(at, login)
+
+    assert begun not in await sessions()
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
