@@ -161,7 +161,7 @@ ASSERTION_AGE = _setting(
 BUILT_IN_DISABLED = RealmControl("realm: built-in clients disabled", _built_in_clients)
 
 BINDING = SCRIPT.with_name("binding.js")
-BOUND_OR_DEAD = _script("token.exp(1);", where="dead first", script=BINDING)
+BINDING_DEAD_FIRST = _script("token.exp(1);", where="dead first", script=BINDING)
 REFRESH_BOUND = _script(
     'keycloakSession.setAttribute("dpop-binding-only-refresh-token", java.lang.Boolean.TRUE);',
     where="the refresh token stays bound",

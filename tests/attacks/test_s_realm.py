@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from lab.realm import BOUND, BOUND_OR_DEAD, PKCE, REFRESH_BOUND
+from lab.realm import BINDING_DEAD_FIRST, BOUND, PKCE, REFRESH_BOUND
 from testkit.browser import Person, sign_in
 from tests.support.attack_realm import Target, Tried, Tries, alive, attack
 from tests.support.real import EVERYTHING
@@ -123,7 +123,7 @@ async def test_a_code_without_the_verifier(target: Target) -> Tries:
 
 @attack(440)
 async def test_a_code_with_its_verifier_and_a_key_of_the_thiefs_own(target: Target) -> Tries:
-    """Somebody reads both in what the user's client sends, which named its key when it began (RFC 9449 section 10)."""
+    """The user's client named its own key in the authorization request (RFC 9449 section 10)."""
     for client, scope in SIGN_INS:
         code = await _code(target, asked_at(client, scope) | {"dpop_jkt": Key().thumbprint})
         answer = await target.realm.token(Key(), **redeeming(client, str(code)))
@@ -133,7 +133,7 @@ async def test_a_code_with_its_verifier_and_a_key_of_the_thiefs_own(target: Targ
 @attack(441)
 async def test_a_sign_in_whose_token_is_bound_to_no_key(target: Target) -> Tries:
     """Where the setting is gone, the script that writes the key still ends the token that has none."""
-    for (client, scope), by in zip(SIGN_INS, (f"{BOUND} and {BOUND_OR_DEAD}", str(BOUND)), strict=True):
+    for (client, scope), by in zip(SIGN_INS, (f"{BOUND} and {BINDING_DEAD_FIRST}", str(BOUND)), strict=True):
         code = await _code(target, asked_at(client, scope))
         answer = await target.realm.token(**redeeming(client, str(code)))
         yield Tried(answer, alive(answer)).stopped_by(by)

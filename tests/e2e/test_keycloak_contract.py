@@ -125,7 +125,7 @@ async def test_a_command_of_an_operator_leaves_no_session(
 async def test_whoever_holds_a_token_of_a_public_client_can_revoke_it(
     realm: Realm, keycloak: Keycloak, kind: str
 ) -> None:
-    """RFC 7009 asks a public client for no proof.  The other way round, somebody who found a token can end it."""
+    """RFC 7009 asks a public client for no proof, so a thief can end a session, and gains nothing by it."""
     login = await signed_in(realm, keycloak)
     form = {"client_id": "walkthrough", "token": getattr(login, kind)}
 

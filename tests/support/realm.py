@@ -119,7 +119,7 @@ def code_in(answer: httpx.Response) -> str | None:
 
 
 async def code_of(person: Person, realm: Realm, tls: ssl.SSLContext, asked: dict[str, str]) -> str | None:
-    """The code that such a request brings once this person has signed in, in a browser that nobody is signed in in."""
+    """The code that such a request brings once this person has signed in, in a browser of their own."""
     async with httpx.AsyncClient(base_url=realm.endpoint, verify=tls, trust_env=False, timeout=30) as browser:
         page = await browser.get("/auth", params=asked)
         return code_in(await person.confirm(browser, await person.fill_in(browser, page)))
