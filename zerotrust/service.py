@@ -180,7 +180,7 @@ class Service:
             revocations=self.revocations,
             confirm=self._introspect,
             recorder=self.recorder,
-            address=self.addresses[self.name],
+            address=self.addresses.get(self.name, self.registry.address(self.name)),  # no snapshot has an authority
             clock=self.clock,
             metadata_url=self.addresses[self.name] + metadata_path if metadata_path else None,
             dialects=dialects or {},

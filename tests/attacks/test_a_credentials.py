@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lab.weak import GateAsDependency
 from tests.support.attack import DOORS, META, Attempt, Target, Tries, Watched, attack
-from tests.support.attack_wire import asked_once, request, served
+from tests.support.attack_wire import asked_once, request, served, with_certificate
 from tests.support.ca import the_ca
 from tests.support.issuer import Issuer
 from tests.support.system import running
@@ -61,65 +61,73 @@ async def test_a_token_in_the_query_or_in_a_form(target: Target) -> Tries:
     """Addresses end up in logs, histories and referrers (RFC 9700 section 4.3.2)."""
     form = [(b"content-type", b"application/x-www-form-urlencoded")]
     for party in DOORS:
-        presented = f"access_token={target.token(party)}"
-        yield await target.send(party, None, query=f"?{presented}")
-        yield await target.send(party, None, headers=form, body=presented.encode())
+        token = target.token(party)
+        presented = f"access_token={token}"
+        yield await target.send(party, None, query=f"?{presented}", proven=token)
+        yield await target.send(party, None, headers=form, body=presented.encode(), proven=token)
 
 
 @attack(4)
 async def test_two_authorization_headers(target: Target) -> Tries:
     """Whoever stands in between may look at the one, and the service at the other."""
     for party in DOORS:
-        good = f"Bearer {target.token(party)}".encode()
+        token, scheme = target.token(party), target.scheme(party)
+        good = scheme + f" {token}".encode()
         for first, second in (
             (good, good),
-            (good, f"Bearer {target.token(party, sub='bob', groups=['/finance'])}".encode()),
+            (good, scheme + f" {target.token(party, sub='bob', groups=['/finance'])}".encode()),
             (good, b"Basic YWxpY2U6c2VjcmV0"),
             (b"Basic YWxpY2U6c2VjcmV0", good),
             (b"", good),
         ):
-            yield await target.send(party, None, headers=[(b"authorization", first), (b"authorization", second)])
+            both = [(b"authorization", first), (b"authorization", second)]
+            yield await target.send(party, None, headers=both, proven=token)
 
 
 @attack(5)
 async def test_credentials_that_are_spelled_in_another_way(target: Target) -> Tries:
     for party in DOORS:
-        token = target.token(party).encode()
-        served = await target.send(party, None, headers=[(b"authorization", b"bEARER " + token)])
+        good, scheme = target.token(party), target.scheme(party)
+        token = good.encode()
+        swapped = [(b"authorization", scheme.swapcase() + b" " + token)]
+        served = await target.send(party, None, headers=swapped, proven=good)
         assert served.handled  # a scheme has no case (RFC 9110 section 11.1)
         for by, spellings in {
             "header-holds-one-token": (
-                b"Bearer " + token + b", Bearer " + token,
-                b"Bearer  " + token,
-                b"Bearer " + token + b" ",
-                b"Bearer " + token + b"\t",
+                scheme + b" " + token + b", " + scheme + b" " + token,
+                scheme + b"  " + token,
+                scheme + b" " + token + b" ",
+                scheme + b" " + token + b"\t",
             ),
-            "token-characters": (b"Bearer " + token + b"==",),  # padded base64: the same token for many a parser
+            "token-characters": (scheme + b" " + token + b"==",),  # padded base64: the same token for many a parser
             "PyJWT: not a token": (
-                b"Bearer " + token + b"," + token,
-                b"Bearer " + token + b" x",
-                b'Bearer "' + token + b'"',
-                b"Bearer token=" + token,
+                scheme + b" " + token + b"," + token,
+                scheme + b" " + token + b" x",
+                scheme + b' "' + token + b'"',
+                scheme + b" token=" + token,
             ),
         }.items():
             for spelled in spellings:
-                yield await target.send(party, None, headers=[(b"authorization", spelled)], by=by)
-        for scheme in (b"Bearer\t", b""):
-            headers = [(b"authorization", scheme + token)]
-            tried = await target.send(party, None, headers=headers, reason=Reason.UNSUPPORTED_SCHEME)
+                yield await target.send(party, None, headers=[(b"authorization", spelled)], by=by, proven=good)
+        for before in (scheme + b"\t", b""):
+            headers = [(b"authorization", before + token)]
+            tried = await target.send(party, None, headers=headers, reason=Reason.UNSUPPORTED_SCHEME, proven=good)
             yield tried.stopped_by("header-holds-one-token")
 
 
 @attack(6)
 async def test_another_scheme_and_bearers_of_nothing(target: Target) -> Tries:
     for party in DOORS:
-        token = target.token(party).encode()
-        for scheme in (b"Basic", b"DPoP", b"Token", b"GNAP", b"Bearer-Token", b"Bea\0rer", b"\xc2\xa0Bearer"):
-            yield await target.send(party, None, headers=[(b"authorization", scheme + b" " + token)])
-        for scheme in (b"Bearer:", b"Bearer\xa0"):
+        good, ours = target.token(party), target.scheme(party)
+        token = good.encode()
+        others = {b"Basic", b"DPoP", b"Bearer", b"Token", b"GNAP", ours + b"-Token", ours + b"\0", b"\xc2\xa0" + ours}
+        for scheme in sorted(others - {ours}):
+            headers = [(b"authorization", scheme + b" " + token)]
+            yield await target.send(party, None, headers=headers, proven=good)
+        for scheme in (ours + b":", ours + b"\xa0"):
             yield await target.send(party, None, headers=[(b"authorization", scheme + token)])
-        for nothing in (b"Bearer", b"Bearer ", b"Bearer \0", b"Bearer \xff\xfe", b"Bearer " + token + "é".encode()):
-            tried = [(b"authorization", nothing)]
+        for nothing in (b"", b" ", b" \0", b" \xff\xfe", b" " + token + "é".encode()):
+            tried = [(b"authorization", ours + nothing)]
             yield await target.send(party, None, headers=tried, reason=Reason.MALFORMED_CREDENTIALS)
 
 
@@ -127,9 +135,11 @@ async def test_another_scheme_and_bearers_of_nothing(target: Target) -> Tries:
 async def test_a_token_or_an_identity_in_headers_that_only_a_proxy_may_set(target: Target) -> Tries:
     """Nobody stands in front of these services whose word for somebody's identity would count."""
     for party in DOORS:
-        token = target.token(party).encode()
+        good = target.token(party)
+        token = good.encode()
         for name in (b"x-forwarded-access-token", b"x-forwarded-authorization", b"proxy-authorization"):
-            yield await target.send(party, None, headers=[(name, b"Bearer " + token)], by="authorization-header-alone")
+            headers = [(name, target.scheme(party) + b" " + token)]
+            yield await target.send(party, None, headers=headers, by="authorization-header-alone", proven=good)
         for name, value in (
             (b"x-auth-request-access-token", token),
             (b"cookie", b"access_token=" + token),
@@ -197,17 +207,17 @@ async def test_what_a_refusal_tells_about_a_forged_token(target: Target) -> Trie
 @attack(8)
 async def test_one_request_inside_another(target: Target) -> Tries:
     """What a proxy and we could read differently (RFC 9112 section 11.2) is read by nobody, and ends the connection."""
-    party = "orchestrator"
+    party = "agent/reader"
     token = target.token(party)
     watched = target.system.services[party]
     assert isinstance(watched, Watched)
-    whole = request(party, token)
+    whole = request(target, party, token)
     head, _, body = whole.partition(b"\r\n\r\n")
     inside = b"0\r\n\r\n" + whole
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     without_length = b"\r\n".join(line for line in head.split(b"\r\n") if not line.startswith(b"content-length"))
     async with served(target, party) as port:
-        tls = the_ca().for_users()
+        tls = with_certificate(the_ca().svid("orchestrator"))
         assert b" 200 " in await asked_once(port, party, tls, whole)
         by_llhttp, by_us = "llhttp: one length, and one way to give it", "one-host-header"
         for sent, by in (

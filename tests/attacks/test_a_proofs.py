@@ -16,6 +16,7 @@ from zerotrust import possession
 from zerotrust.decision import Reason
 from zerotrust.gate import Gate
 from zerotrust.possession import AHEAD, LIFE, UsedProofs
+from zerotrust.transport.requests import MAX_PROOF
 
 FRONT = "orchestrator"
 THIEFS_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -94,9 +95,10 @@ async def test_a_proof_that_nobody_needs_a_key_for(target: Target) -> Tries:
 
 
 @attack(433)
-async def test_a_proof_that_gives_its_private_key_away(target: Target) -> Tries:
+async def test_a_proof_that_gives_its_private_key_away_or_is_too_large(target: Target) -> Tries:
     token, private = target.token(FRONT), jwt.algorithms.ECAlgorithm.to_jwk(USERS_PRIVATE_KEY, as_dict=True)
-    yield await _sent(target, token, _proof(target, token, header={"jwk": private}))
+    yield await _sent(target, token, _proof(target, token, header={"jwk": private}), by="proof-key-public")
+    yield await _sent(target, token, _proof(target, token, header={"kid": "x" * MAX_PROOF}), by="proof-size")
 
 
 @attack(434)

@@ -78,7 +78,7 @@ async def test_another_certificate(target: Target) -> Tries:
     name = good.id
     ours = dns_name("orchestrator", TRUST_DOMAIN)
     async with served(target, READER) as port:
-        sent = request(READER, target.token(READER))
+        sent = request(target, READER, target.token(READER))
         assert b" 200 " in await asked_once(port, READER, with_certificate(good), sent)
         by_openssl = "OpenSSL: a certificate, of one authority, and until its end"
         for shown, by in (
@@ -113,7 +113,7 @@ async def test_a_recorded_request_is_sent_again(target: Target) -> Tries:
         recorded: list[bytes] = []
         async with _listening(port, recorded) as tapped:
             genuine = with_certificate(the_ca().svid("orchestrator"))
-            sent = request(READER, target.token(READER))
+            sent = request(target, READER, target.token(READER))
             assert b" 200 " in await asked_once(tapped, READER, genuine, sent)
         assert sent not in b"".join(recorded)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -274,13 +274,13 @@ async def test_a_connection_from_before(target: Target) -> Tries:
         yield Attempt("not resumed", resumed).stopped_by("session-not-resumed")
 
         reader, writer = await connected(port, READER, mine)
-        assert b" 200 " in await asked(reader, writer, request(READER, target.token(READER)))
+        assert b" 200 " in await asked(reader, writer, request(target, READER, target.token(READER)))
         target.clock.now += 7200
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(zerotrust.spiffe.tls, "_clock", target.clock)
             with contextlib.suppress(TimeoutError):  # without it, the connection does not end
                 await asyncio.wait_for(reader.read(1), 3 * zerotrust.spiffe.tls.LOOK)
-            answer = await asked(reader, writer, request(READER, target.token(READER)))
+            answer = await asked(reader, writer, request(target, READER, target.token(READER)))
             yield _attempt(answer).stopped_by("connection-ends-with-certificate")
         writer.close()
 

@@ -97,7 +97,7 @@ TOO_LONG = LONG + 1
 async def test_a_certificate_of_a_long_life(target: Target) -> Tries:
     """At a door, in a party's place, and on a card: each names the right party, and is signed by the right key."""
     async with served(target, READER) as port:
-        sent, caller = request(READER, target.token(READER)), "orchestrator"
+        sent, caller = request(target, READER, target.token(READER)), "orchestrator"
         assert b" 200 " in await asked_once(port, READER, with_certificate(the_ca().svid(caller)), sent)
         answer = await asked_once(port, READER, with_certificate(the_ca().svid(caller, life=TOO_LONG)), sent)
         tried = Attempt(answer[9:12].decode() or "no connection", answer.startswith(b"HTTP/1.1 200 "))

@@ -74,8 +74,12 @@ async def test_a_costly_body_of_a_user_with_rights(target: Target) -> Tries:
 async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
     """Whoever opens one too many loses one of its own."""
     ways = {"reader": with_certificate(the_ca().svid(READER)), "writer": with_certificate(the_ca().svid(WRITER))}
-    used = {user: request(ORCHESTRATOR, target.token(ORCHESTRATOR, sub=user)) for user in ("alice", "bob")}
-    stranger = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    def sent_by(who: str) -> bytes:
+        if who in ways:
+            return b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+        return request(target, ORCHESTRATOR, target.token(ORCHESTRATOR, sub=who))
+
     own, any_ = "connections-of-own-party and most-connections-give-way", "most-connections-give-way"
     for attacker, victim, by in (
         ("reader", "writer", own),
@@ -88,12 +92,12 @@ async def test_connections_until_nobody_else_gets_one(target: Target) -> Tries:
 
                 async def opened(who: str, port: int = port) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
                     connection = await connected(port, ORCHESTRATOR, ways.get(who) or the_ca().for_users())
-                    assert await asked(*connection, used.get(who, stranger))
+                    assert await asked(*connection, sent_by(who))
                     return connection
 
                 theirs = await opened(victim)
                 crowd = [await opened(attacker) for _ in range(8)]
-                left = await asked(*theirs, used.get(victim, stranger))
+                left = await asked(*theirs, sent_by(victim))
                 for _, writer in (theirs, *crowd):
                     writer.close()
                 yield Attempt("the end of one of its own", succeeded=not left).stopped_by(by)

@@ -172,7 +172,7 @@ async def test_the_tools_name_is_its_name_in_any_case_and_at_its_own_port(
     tls = with_certificate(the_ca().svid("agent/reader"))
     async with served(target, party) as port:
         named = f"host: {host.replace('PORT', str(port))}\r\nmcp-method: tools/call\r\nmcp-name: read\r\n"
-        asked = request(party, target.token(party)).replace(b"host: x\r\n", named.encode())
+        asked = request(target, party, target.token(party)).replace(b"host: x\r\n", named.encode())
 
         answer = await asked_once(port, party, tls, asked)
 

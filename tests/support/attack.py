@@ -308,6 +308,10 @@ class Target(Scene):
         """A token for that party's door, good but for what is `changed`."""
         return self.issuer.sign(self.claims(party, **changed), header=header)
 
+    def scheme(self, party: str) -> bytes:
+        """The scheme of the holder of a good token for that party's door."""
+        return b"Bearer" if _door(party).chain else b"DPoP"
+
     def writing(self, **changed: Any) -> str:
         """A token that the writer holds for the documents tool."""
         return self.token(
@@ -325,6 +329,7 @@ class Target(Scene):
         headers: Sequence[tuple[bytes, bytes | None]] = (),
         body: Mapping[str, Any] | bytes | None = None,
         query: str = "",
+        proven: str | None = None,
         peer: Peer | None = None,
         by: str | tuple[str, ...] = (),
         on_record_at: str = "",
@@ -333,7 +338,8 @@ class Target(Scene):
 
         A header that is given stands for the good one of that name; None leaves it out.  `peer` is who is at the other
         end, by default whom the token was issued to, or who else may hold a good one for this door: but for the rows
-        that are about the binding, each is about what that one can do.
+        that are about the binding, each is about what that one can do.  `proven`: the token that a proof is for, where it
+        is sent in another way.
         `by`: what stops this try (`Try.about`).  `on_record_at`: whose records count, if not the door's.
         """
         door, watched = _door(party), self.system.services[party]
@@ -350,9 +356,10 @@ class Target(Scene):
         given += [(name, value) for name, value in headers if value is not None]
         url = f"{self.system.addresses[party]}{door.path if path is None else path}{query}"
         peer = peer or _holder(token, party)
-        if token is not None:
-            presented = self.issuer.headers(token, peer, method, url).items()
-            given += [(name.encode(), value.encode()) for name, value in presented if name.encode() not in changed]
+        if (shown := proven or token) is not None:
+            presented = self.issuer.headers(shown, peer, method, url)
+            left_out = changed if token else {*changed, b"authorization"}
+            given += [(name.encode(), presented[name].encode()) for name in presented if name.encode() not in left_out]
         async with httpx.AsyncClient(transport=Wire(self.system.apps, peer)) as http:
             request = httpx.Request(method, url, headers=given, content=content)
             answer = await http.send(request)

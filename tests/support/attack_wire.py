@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.attack import DOORS, Target
-from tests.support.ca import TRUST_DOMAIN, the_ca
+from tests.support.ca import TRUST_DOMAIN, holder, the_ca
 from tests.support.waiting import until
 from zerotrust.hardening.pools import Connections
 from zerotrust.hardening.server import server
@@ -45,11 +45,12 @@ def as_server(svid: Svid) -> ssl.SSLContext:
     return showing(svid, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
 
 
-def request(party: str, token: str) -> bytes:
-    """A good request for a party's door, as it goes over the wire."""
+def request(target: Target, party: str, token: str) -> bytes:
+    """A good request for a party's door, as it goes over the wire, by whom the token was issued to."""
     door = DOORS[party]
+    url = target.system.addresses[party] + door.path
     body = orjson.dumps(door.body)
-    presented = {"authorization": f"Bearer {token}"}
+    presented = target.issuer.headers(token, holder(token, at=party), "POST", url)
     headers = [
         (b"host", b"x"),
         (b"content-type", b"application/json"),
