@@ -38,11 +38,8 @@ async def test_a_client_of_others_signs_alice_in_calls_refreshes_and_signs_out(s
         second = (await posted(known["token_endpoint"], **refresh)).json()
         assert [await called(one["access_token"]) for one in (first, second)] == [200, 200]
 
-        end = known["end_session_endpoint"]
-        refused = await posted(end, client_id=CLIENT, refresh_token=second["refresh_token"])
-        assert (refused.status_code, await called(second["access_token"])) == (400, 200)
         hint = {"id_token_hint": second["id_token"], "post_logout_redirect_uri": REDIRECT}
-        ended = await posted(end, client_id=CLIENT, **hint)
+        ended = await posted(known["end_session_endpoint"], client_id=CLIENT, **hint)
         assert ended.headers["location"] == REDIRECT
         again = await posted(known["token_endpoint"], **refresh | {"refresh_token": second["refresh_token"]})
         assert again.json()["error"] == "invalid_grant"
