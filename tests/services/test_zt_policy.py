@@ -19,7 +19,7 @@ from authorities.policy.callers import caller
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.versions import content_of
-from tests.support.operator import NAMES, Registered, Zt, failed, program_at, served
+from tests.support.operator import NAMES, Registered, Zt, check_proven, failed, program_at, served
 from tests.support.pki import CA
 from tests.support.policies import versions_in
 from tests.support.printed import session
@@ -73,7 +73,7 @@ class Authority:
             return JSONResponse(told, refusal.status)
 
         async def as_olga(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-            assert request.headers["authorization"].startswith("Bearer ")
+            check_proven(request)
             olga = replace(caller("zt-policy", subject="olga", scopes=["policy.admin"]), audience=CALLER.audience)
             olga = replace(olga, token_id="t", client="zt-policy", session="s", lineage=())
             REQUEST.set(RequestContext(principal=olga))

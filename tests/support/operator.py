@@ -13,6 +13,7 @@ import jwt
 import orjson
 import pytest
 import uvicorn
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner, Result
 
@@ -41,6 +42,14 @@ def login_of(user: str | None) -> Login:
     return Login(access_token=token_of(user), refresh_token="", id_token="", expires_in=60, key=KEY)
 
 
+def check_proven(request: Request) -> None:
+    """Raise `Denied` unless the request has a proof by the key of everybody's tokens."""
+    token = UnverifiedToken(request.headers["authorization"].removeprefix("DPoP "))
+    url = f"https://{request.headers['host']}{request.url.path}"
+    proof = request.headers["dpop"]
+    check_proof(proof, token=token, key=KEY.thumbprint, method=request.method, url=url, now=time.time())
+
+
 NAMES = ("registry.authority.agents.example", "spiffe://agents.example/authority/registry")
 
 
@@ -57,9 +66,7 @@ class Registered:
         what = f"{scope['method']} {scope['path']}"
         token = headers.get(b"authorization", b"").decode()
         if token:
-            url = f"https://{headers[b'host'].decode()}{scope['path']}"
-            proof, bound = headers[b"dpop"].decode(), UnverifiedToken(token.removeprefix("DPoP "))
-            check_proof(proof, token=bound, key=KEY.thumbprint, method=scope["method"], url=url, now=time.time())
+            check_proven(Request(scope))
         self.asked.append((what, orjson.loads(body) if body else None, token))
         status, answer = self.answers.get(what, (404, {"error": "not_found", "reason": "unknown_party"}))
         raw = answer if isinstance(answer, bytes) else orjson.dumps(answer)
