@@ -15,13 +15,15 @@
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from demo.intruder import User, claims_of
+from demo.intruder import User, answer_to, claims_of
+from lab.before.system import Answer
 from lab.notebooks.attach import attach
 from lab.notebooks.exchange import chain, exchange, show_answer, show_tokens
 from lab.notebooks.figure import Arrow
 from lab.notebooks.use import as_attacker, bearer, close, curl, curl_variables, explain, token_of
 from zerotrust.issuer.exchange import TokenRequest
 from zt.audit.sequence import sequence
+from zt.people.key import BoundToken, Key
 
 sequence(
     "Figure 2: each hop has a token of its own",
@@ -229,18 +231,22 @@ for by in "agent/reader", "agent/writer", None:
     print(f"{by or 'a program':<13} {explain(answer)}")
 
 # %% [markdown]
-# T0 is the exception. People's clients have no certificate, so T0 is a bearer token: whoever has it can use it. Here it works for `curl`, at the orchestrator.
+# People's clients have no certificate. So T0 is bound to a key, which alice's client made when she signed in. With each request, the client sends a proof that this key has signed, for this one request (DPoP, RFC 9449).
+#
+# So T0 works for her client. It does not work for a thief that has copied it: neither with a proof that a key of the thief's own has signed, nor alone, as a bearer token.
 
 # %%
-await curl(
-    "curl $AT $ORCHESTRATOR/plan -H @<(printf 'Authorization: Bearer %s' \"$TOKEN\")"
-    """ --json '{"request": "Read ENG-101"}'""",
-    token=await way.t0(),
-    **where,
-)
+copied = await way.t0()
+for who, how in (
+    ("alice", {"auth": BoundToken(way.login.key, copied)}),
+    ("a thief", {"auth": BoundToken(Key(), copied)}),
+    ("T0 alone", {"headers": bearer(copied)}),
+):
+    asked = real.intruder.send(None, "orchestrator", "/plan", None, json={"request": "Read ENG-101"}, **how)
+    print(f"{who:<13} {explain(Answer(await answer_to(asked)))}")
 
 # %% [markdown]
-# But a workload must not use T0. It would hide who acts.
+# And a workload must not use T0. It would hide who acts.
 
 # %%
 print(explain(await real.call("orchestrator", bearer(await way.t0()), by="agent/reader")))
