@@ -130,7 +130,6 @@ def _version(data: Access) -> str:
 
 
 def _draft_attempt(who: str, control: str, expected: str, event: AuditEvent) -> Attempt:
-    """Return what the tool has recorded of a draft."""
     data = cast("Access", event.data)
     answered = f"{'yes' if data.decision.allowed else 'no'}, by version {_version(data).partition('-')[0]}"
     return Attempt(who, "files a draft", control, expected, answered)

@@ -72,12 +72,8 @@ class _Call:
 
         Any other answer may have been too long for a receipt, or have made more calls than one names.
         """
-        proof = asks_for_proof(self.operation) and not self.receipts
+        proof = self.operation.startswith(PROOF) and not self.receipts
         return not (proof and any(end.complete for end in self.ends))
-
-    def ended_before(self, leaf: int) -> bool:
-        """Return whether its end is on record before this leaf."""
-        return any(end.leaf < leaf for end in self.ends)
 
 
 class _FirstExchange(NamedTuple):
@@ -162,7 +158,7 @@ def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], le
         if token not in used and got.by in others and others[got.by].receipts:
             return False
         # A front door may use a token again, in answers that had not ended when it got that one.
-        open_then = {got.by, *(key for key, call in others.items() if not call.ended_before(got.leaf))}
+        open_then = {got.by, *(key for key, call in others.items() if all(end.leaf >= got.leaf for end in call.ends))}
         may = {key for key in open_then & others.keys() if others[key].may_have_called}
         undecided.update(may)
         return not may and whole(door)  # before, its record of another answer may still come
@@ -182,11 +178,6 @@ def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], le
     late, changed = (tuple(sorted(said.not_taken[reason])) for reason in (TOO_FAST, CHANGED))
     complete = not undecided and not away and until >= over  # control: export-not-too-early
     return Comparison(len(others), operations, maybe, late, changed, until, over, complete)
-
-
-def asks_for_proof(operation: str) -> bool:
-    """Return whether a request was for the proof of a receipt."""
-    return operation.startswith(PROOF)
 
 
 def _read(

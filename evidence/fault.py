@@ -231,7 +231,6 @@ class LoggedRecords:
         self.hashes += bytes.fromhex(head)
 
     def fault(self, what: What, record: int, why: str) -> Fault:
-        """Return a fault of the service at a record."""
         leaf = self.leaves[record - 1] if record <= self.last else None
         return Fault(what, self.service, why, leaf, self.service, record)
 

@@ -36,7 +36,7 @@ def verify_receipt(text: str, authorities: Collection[x509.Certificate]) -> Veri
         _, payload, _ = text.split(".")
         receipt = receipt_of(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except ValueError as error:
-        raise Unproven(1, SOMEBODY, f"not a receipt: {_first_line(error)}") from error
+        raise Unproven(1, SOMEBODY, f"not a receipt: {error}".splitlines()[0]) from error
     claimed, which = receipt.token.aud, f"in its receipt of {receipt.operation}"
     try:
         signer, leaf, key = signer_of(x5c, bundle=authorities, at=receipt.iat)
@@ -57,10 +57,6 @@ def receipts_in(tree: VerifiedReceipt) -> Iterator[VerifiedReceipt]:
     yield tree
     for one in tree.below:
         yield from receipts_in(one)
-
-
-def _first_line(error: ValueError) -> str:
-    return str(error).partition("\n")[0]
 
 
 def receipt_of(raw: bytes) -> Receipt:

@@ -38,9 +38,6 @@ class Place:
         node: Any = self.node
         return range(node.lineno, node.end_lineno + 1) if hasattr(node, "lineno") else range(0)
 
-    def is_in(self, other: "Place") -> bool:
-        return any(place.node is other.node for place in self.above)
-
     @property
     def is_check(self) -> bool:
         """Whether it is a check, as defined above."""

@@ -146,7 +146,8 @@ def _target(tree: ast.AST, line: int) -> Place:
     statement = _statement(tree, line)
     parts = [*places(statement.node, statement, *statement.above, but=ast.stmt)]
     alone = [part for part in parts if part.field in _SEVERAL and part.lines == range(line, line + 1)]
-    outer = [part for part in alone if not any(part.is_in(other) for other in alone)]
+    nodes = {part.node for part in alone}
+    outer = [part for part in alone if not any(above.node in nodes for above in part.above)]
     return outer[0] if statement.lines[0] != line and len(outer) == 1 else statement
 
 

@@ -43,7 +43,7 @@ def install() -> Pin:
         folders=folders,
         single=single,
         digest=digest_of(table),
-        files={name: (*(file.stamp or Stamp(0, 0, 0)), file.digest) for name, file in files.measured_files().items()},
+        files={name: (*(file.stamp or Stamp(0, 0, 0)), file.digest) for name, file in files.measured.items()},
     )
     (prefix / PIN).write_text(pin.model_dump_json())
     return pin

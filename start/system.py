@@ -41,13 +41,6 @@ async def ask_insider(socket: Path, request: str) -> dict[str, Any]:
     return answer
 
 
-async def insider_svid(socket: Path) -> Svid:
-    """Return the workload's certificate and key, valid for 120 s.  Raises `OSError`."""
-    answer = await ask_insider(socket, "x509")
-    key, own, *bundle = (base64.b64decode(part) for part in [answer["key"], *answer["certificates"]])
-    return Svid.from_der(key, own, bundle)
-
-
 def all_scopes(registry: Path) -> str:
     """Return the scopes that the walkthrough's client can get; none if the file is invalid, which each start says."""
     try:
@@ -128,7 +121,6 @@ class Running(ABC):
         return await sign_in(keycloak.issuer, client, user, keycloak.passwords[user], scope, verify=keycloak.tls)
 
     def events(self, name: str) -> list[AuditEvent]:
-        """Return the events of a party's journal."""
         return list(events(self.journal(name)))
 
     async def assertion(self, name: str) -> str:
@@ -137,7 +129,9 @@ class Running(ABC):
 
     async def svid(self, name: str) -> Svid:
         """Return what an intruder inside the workload `name` can get: its certificate and key, valid for 120 s."""
-        return await insider_svid(self.insider_socket(name))
+        answer = await ask_insider(self.insider_socket(name), "x509")
+        key, own, *bundle = (base64.b64decode(part) for part in [answer["key"], *answer["certificates"]])
+        return Svid.from_der(key, own, bundle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +150,6 @@ class System(Running):
     """The parties that were suspended in an earlier run, each with its cause: they do nothing until reinstated."""
 
     def place(self, name: str) -> str:
-        """Return the address that a party listens on."""
         return self.deployment.parties[name].origin
 
     def port(self, name: str) -> int:

@@ -230,5 +230,4 @@ class Denied(ZeroTrustError):
 
     @property
     def public_reason(self) -> ReasonCode:
-        """The reason that is sent to the caller."""
         return Reason.NOT_VERIFIED if self.reason in BEFORE_SIGNATURE else self.reason

@@ -161,7 +161,6 @@ class CedarPolicy:
         return decision
 
     def decide_each(self, principal: Principal, questions: Sequence[Question]) -> list[Decision]:
-        """Decide several questions about this caller."""
         return [
             self.decide_on(principal, action, at) if isinstance(at, Resource) else self.decide(principal, action, at)
             for action, at in questions

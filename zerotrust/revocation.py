@@ -62,7 +62,6 @@ class Revocations:
 
     @property
     def revoked(self) -> Mapping[Revocable, str]:
-        """All revoked subjects, each with its cause."""
         return self._all.causes
 
     def replace(self, number: int, revoked: Mapping[Revocable, str], part: int = 1, parts: int = 1) -> None:

@@ -115,7 +115,6 @@ class Scope(Requirement):
 
     @property
     def hint(self) -> str:
-        """The scope itself."""
         return self.name
 
     def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002

@@ -86,7 +86,6 @@ class RouteTable:
 
 
 def _runs_in_thread(handler: Any) -> bool:
-    """Return whether a framework runs that handler in a thread."""
     if isclass(handler):  # an `HTTPEndpoint` has a handler for each method
         handlers = (getattr(handler, method.lower(), None) for method in HTTPMethod)
         return any(_runs_in_thread(one) for one in handlers if one)

@@ -17,7 +17,6 @@ class Shielding:
         self.under_way: set[asyncio.Task[Any]] = set()
 
     async def wait_until_done(self) -> None:
-        """Return when every operation that was started has ended."""
         if self.under_way:
             await asyncio.wait(self.under_way)
 

@@ -92,7 +92,6 @@ class Cosigners:
         return policy(answer.decode())
 
     async def _ask_other(self, other: ExternalWitness, growth: Growth) -> list[Signature]:
-        """Return the cosignature of a witness, or nothing."""
         if self._clock() < self._paused.get(other.address, 0.0) or not self._others_http:
             return []
         try:

@@ -131,7 +131,6 @@ class Log(Shielding):
 
     @property
     def size(self) -> int:
-        """How many leaves the published checkpoint has."""
         return self._published.edge.size
 
     @property
@@ -150,7 +149,6 @@ class Log(Shielding):
 
     @property
     def key(self) -> VerifierKey:
-        """The key that verifies the log's own signatures."""
         return self._key.public
 
     def read(self, name: str) -> bytes:

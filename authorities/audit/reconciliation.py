@@ -191,7 +191,6 @@ class Reconciliation:
                 yield alarm
 
     def _compare(self, now: int) -> Iterator[Alarm]:
-        """Compare after a batch that was written at `now`."""
         if not self._begun and not self._whole:
             self._left_out = now + AFTER_A_PAUSE
         if not self._begun or (self._oldest is not None and now - self._oldest > HELD_UP):

@@ -21,7 +21,6 @@ class Inquiries:
     """Answers from the versions that are kept."""
 
     def __init__(self, versions: Versions, registry: Callable[[], Registry]) -> None:
-        """`registry`: returns the one in force."""
         self.versions, self._registry, self._turn = versions, registry, asyncio.Lock()
 
     async def version(self, number: int) -> Version:

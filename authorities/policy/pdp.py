@@ -36,7 +36,6 @@ class ServicePoint:
     """Decides with one version of the policies."""
 
     def __init__(self, engine: CedarPolicy, name: str) -> None:
-        """`name`: the version's name in records."""
         self._engine, self._name = engine, name
 
     def decide(self, question: Question) -> Answer:
@@ -59,7 +58,6 @@ class PointInForce:
     """Returns the decision point of the version in force."""
 
     def __init__(self, active: Callable[[], Version], registry: Callable[[], Registry]) -> None:
-        """`active` and `registry` return those in force."""
         self._active, self._registry = active, registry
         self._made: tuple[int, Registry, ServicePoint | str] | None = None
 

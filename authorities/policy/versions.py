@@ -95,7 +95,6 @@ class Summary(_Shape):
 
     @property
     def name(self) -> str:
-        """The version's name in records."""
         return f"{self.number}-{self.digest[:12]}"
 
 

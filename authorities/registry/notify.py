@@ -58,7 +58,6 @@ class Notifier:
         self._in_background(until_notified())
 
     async def _notify_new_realm(self) -> None:
-        """Notify a realm that was imported again of all revocations."""
         while True:
             try:
                 realm = await self._realm.identity(self._own)

@@ -106,7 +106,6 @@ class Parties:
         return NOTIFIED
 
     def cause(self, name: str) -> str | None:
-        """Return why a party is suspended; None if it is not."""
         return self._kept.revoked.get(self._subject(name))
 
     def since(self, name: str) -> float | None:

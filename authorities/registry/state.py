@@ -81,7 +81,6 @@ class State(Shielding):
 
     @property
     def revoked(self) -> dict[Revocable, str]:
-        """All revoked subjects, each with its cause."""
         return self._all.causes
 
     @property
@@ -182,7 +181,6 @@ class State(Shielding):
 
     @shielded
     async def note_notified(self, kind: Kind, name: str) -> None:
-        """Note that the realm has been notified of a revocation."""
         self.pending.discard((kind, name))
         async with self._engine.begin() as connection:
             await connection.execute(_delete(_pending), _parameters([(kind, name)]))

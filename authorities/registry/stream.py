@@ -170,7 +170,6 @@ class Stream:
             self._followers.send(line)
 
     async def beat(self) -> None:
-        """Send heartbeats until cancelled."""
         self._revocations.replace(self._kept.number, self._kept.revoked)
         while True:
             self._revocations.confirm(self._kept.number, 0.0)

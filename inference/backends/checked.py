@@ -76,9 +76,6 @@ class _Usage(BaseModel):
     def _none_is_zero(cls, given: Any) -> Any:
         return given or 0
 
-    def as_usage(self) -> Usage:
-        return Usage(self.prompt_tokens, self.completion_tokens)
-
 
 class _Function(BaseModel):
     name: ToolName = NO_NAME
@@ -128,11 +125,11 @@ def completion(answer: Any) -> Reply:
         raise TooLong
     return Reply(
         message.content,
-        tuple(call.model_dump() | {"id": call.id or call_id(index)} for index, call in enumerate(calls)),
+        tuple(call.model_dump() | {"id": call.id or f"call-{n}-of-this-reply"} for n, call in enumerate(calls, 1)),
         message.refusal,
         # control: half-a-reply-stays-half
         _finish(choice.finish_reason, called=bool(calls)),
-        found.usage.as_usage() if found.usage else None,
+        Usage(found.usage.prompt_tokens, found.usage.completion_tokens) if found.usage else None,
     )
 
 
@@ -143,11 +140,6 @@ def models(listed: Any, is_name: Callable[[str], object]) -> list[str]:
     found = [_Model.model_validate(_plain(model)) for model in listed]
     kinds = {model.id: (model.custom_metadata or _Metadata()).model_type or "llm" for model in found}
     return [name for name, kind in kinds.items() if kind == "llm" and is_name(name)]
-
-
-def call_id(index: int) -> str:
-    """Return an id for a call that came without a usable one."""
-    return f"call-{index + 1}-of-this-reply"
 
 
 def _finish(said: Finish, *, called: bool) -> Finish:

@@ -72,7 +72,6 @@ class LlamaStack:
     """The models of one server."""
 
     def __init__(self, service: Service, name: str, origin: str, settings: ModelSettings) -> None:
-        """`name`: the server's in the registry."""
         self._service, self._name = service, name
         self._chosen = settings.model
         self._shares = Shares()
@@ -104,7 +103,6 @@ class LlamaStack:
         return self._chosen if asked == DEFAULT and self._chosen else asked
 
     async def reply(self, model: str, conversation: Conversation) -> Reply:
-        """Return the model's next message.  Raises `Denied`."""
         request = self._request(model, conversation)
         token = await self._service.exchange(self._name, CHAT, lasting=LASTING)
         with self._one_more(), _translating_errors():

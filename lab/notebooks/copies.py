@@ -29,11 +29,6 @@ def restore(folder: Path) -> bool:
     return True
 
 
-def with_copy(launch: Launch, folder: Path) -> Launch:
-    """Return the registry's launch, with the copy instead of the original.  Pure."""
-    return replace(launch, env={**launch.env, "ZT_DEPLOYMENT": str(folder / PLACES)})
-
-
 def launches_with_copy(system: System) -> dict[str, Launch]:
     """Return the launches of all parties, with a registry that reads the copy.
 
@@ -42,4 +37,5 @@ def launches_with_copy(system: System) -> dict[str, Launch]:
     PLANTED.unlink(missing_ok=True)
     restore(folder := folder_of(system))
     launches, registry = party_launches(system), system.place(system.registry.authorities.registry)
-    return launches | {registry: with_copy(launches[registry], folder)}
+    original = launches[registry]
+    return launches | {registry: replace(original, env={**original.env, "ZT_DEPLOYMENT": str(folder / PLACES)})}

@@ -34,12 +34,7 @@ class Change:
 
 def rule(name: str) -> str:
     """Return the text of a rule of this project.  Raises `KeyError`."""
-    return rules_in(content_of(ROOT / POLICIES).document.policies)[name]
-
-
-def rules_in(text: str) -> dict[str, str]:
-    """Return the text of each rule by its `@id`.  Pure."""
-    return {found[1]: found[0] for found in _RULE.finditer(text)}
+    return {found[1]: found[0] for found in _RULE.finditer(content_of(ROOT / POLICIES).document.policies)}[name]
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import keyword
 import re
-from typing import Any
 
 import yaml
 
@@ -137,16 +136,11 @@ def delegators(registry: Registry) -> list[str]:
     return [PLANNER, *(name for name, party in parties if party.starts_chains and PLANNER in party.may_call)]
 
 
-def services_of(project: Project) -> dict[str, Any]:
-    """Return the services by name.  Raises `ComposeError`."""
-    found: dict[str, Any] = load_compose(project.text(COMPOSE))["services"]
-    return found
-
-
 def add_container(project: Project, party: str, *, callers: list[str], callees: list[str]) -> None:
     """Add a party's container, in the networks that its rights need.  Raises `PartyError`."""
     (kind, _, name), host = party.partition("/"), project.registry.dns_name(party)
-    by_code = {entry.get("build", {}).get("args", {}).get("CODE"): key for key, entry in services_of(project).items()}
+    services = load_compose(project.text(COMPOSE))["services"]
+    by_code = {entry.get("build", {}).get("args", {}).get("CODE"): key for key, entry in services.items()}
     service_of = {other: by_code[entry.code[0]] for other, entry in project.registry.parties.items() if entry.code}
     inside = "".join(f"      to-{service_of[callee]}: {{}}\n" for callee in callees)
     service = (

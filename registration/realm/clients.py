@@ -115,7 +115,6 @@ def _audience(registry: Registry, name: str) -> dict[str, Any]:
 
 
 def _sign_in(registry: Registry, name: str, party: Party) -> dict[str, Any]:
-    """Return the settings of a client that users sign in with."""
     # RFC 9068 section 2.2.  In exchanged tokens, `delegation.js` sets this claim.
     claim = {"claim_name": "client_id", "claim_value": registry.id(name), "jsonType_label": "String"}
     return {

@@ -124,7 +124,6 @@ class Store(Shielding):
 
     @shielded
     async def find(self, name: str) -> Document | None:
-        """Return the document with that id, or None."""
         async with self._engine.connect() as connection:
             # control: document-id-is-data
             row = (await connection.execute(_by_id, {"name": name})).first()

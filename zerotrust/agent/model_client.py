@@ -62,7 +62,6 @@ class ModelClient:
     """A model behind an OpenAI-compatible API."""
 
     def __init__(self, service: Service, name: str) -> None:
-        """`name`: the party that serves the API."""
         self._service, self.name = service, name
 
     async def reply(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], token: ExchangedToken) -> Reply:

@@ -92,7 +92,9 @@ class Deletion:
         checkpoint, _ = found.proof.check(line, trust)  # control: deleted-when-proven
         # control: deleted-log-continues
         check_consistency(last.size, last.root, checkpoint.size, checkpoint.root, found.grown)
-        await asyncio.to_thread(self._keep, _Seen(seen.policy, str(found.proof.checkpoint)))
+        kept = orjson.dumps(_Seen(seen.policy, str(found.proof.checkpoint)))
+        await asyncio.to_thread(write_file, self._file, kept)
+        await asyncio.to_thread(sync_folder, self._file.parent)
 
     def _read(self) -> _Seen | None:
         try:
@@ -101,7 +103,3 @@ class Deletion:
             return None
         except (TypeError, ValueError) as error:
             raise InvalidLog(f"{self._file} is not what this program wrote: remove it") from error
-
-    def _keep(self, seen: _Seen) -> None:
-        write_file(self._file, orjson.dumps(seen))
-        sync_folder(self._file.parent)

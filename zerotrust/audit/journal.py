@@ -66,11 +66,9 @@ class Journal:
 
     @property
     def link(self) -> Link:
-        """Where the chain stands on the disk."""
         return self._segments.link
 
     def on_commit(self, wake: Callable[[], None]) -> None:
-        """Call `wake` after the next commit, once, from any thread."""
         self._segments.on_commit(wake)
 
     def append_lazily(self, event: bytes) -> None:

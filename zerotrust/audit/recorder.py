@@ -49,7 +49,6 @@ class Recorder:
         self._journal.append_lazily(self._event(data))
 
     def close(self) -> None:
-        """Write the queued events, then stop."""
         self._journal.close()
 
     def _event(self, data: Data) -> bytes:

@@ -8,7 +8,6 @@ class Budget:
     """At most `burst` at once, and `per_second` from then on."""
 
     def __init__(self, burst: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` counts seconds and never goes back."""
         self._burst, self._per_second, self._clock = burst, per_second, clock
         self._left, self._at = burst, clock()
 

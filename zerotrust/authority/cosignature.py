@@ -28,7 +28,6 @@ class NotCosigned(InvalidLog):
     """A witness does not sign; `status` is the HTTP answer, and `held` the size that a conflict names."""
 
     def __init__(self, status: int, why: str, *, held: int | None = None) -> None:
-        """`why` says it in words."""
         super().__init__(why)
         self.status, self.held = status, held
 

@@ -73,7 +73,6 @@ class _Holder:
     name: str
 
     def note_user(self, user: str) -> None:
-        """Note the user whose requests come over this connection."""
         self.name = f"user {user}"
 
 
@@ -194,7 +193,6 @@ class _Server(uvicorn.Server):
 async def _create_server(
     protocol: Callable[[], asyncio.Protocol], *, host: str, port: int, ssl: ssl.SSLContext, **_: object
 ) -> Accepting:
-    """Serve as `loop.create_server` does."""
     loop = asyncio.get_running_loop()
 
     async def handshake(connection: socket.socket) -> None:

@@ -47,7 +47,6 @@ class Discovery:
     """One issuer's metadata: fetched on demand, once for all that wait, and cached for `MAX_AGE`."""
 
     def __init__(self, issuer: str, *, http: httpx.AsyncClient, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` counts seconds and never goes back."""
         self.issuer, self._http, self._clock = issuer, http, clock
         self._known: tuple[float, Metadata] | None = None
         self._reading: asyncio.Task[Metadata] | None = None

@@ -227,6 +227,5 @@ class Exchanger:
 
 
 def _expires_soon(token: ExchangedToken, now: float, lasting: float, latest: float) -> bool:
-    """Return whether a token is about to expire."""
     end = token.expires_at
     return end - (min(lasting, MARGIN) if end >= latest else lasting) <= now

@@ -96,7 +96,6 @@ async def ask_agent(
 
 
 def _invalid_answer_error(name: str, error: A2AClientError) -> PeerError:
-    """Return the error for a party that gave no valid answer."""
     cause = error.__cause__
     if isinstance(cause, httpx.TransportError):
         return no_answer_error(name, cause)

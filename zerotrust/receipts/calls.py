@@ -43,7 +43,6 @@ class OneCall:
         self._reason = NO_ANSWER
 
     def note_reason(self, reason: str) -> None:
-        """Note why there is no receipt."""
         self._reason = reason
 
     def note_answer(self, content: bytes, header: str | None = None) -> bytes:
@@ -183,7 +182,6 @@ class Calls(Shielding):
 
     @property
     def resources(self) -> tuple[Text, ...]:
-        """The resources, each once."""
         return tuple(self._resources)
 
     def entries(self) -> tuple[Asked, ...]:

@@ -111,7 +111,6 @@ class Receipt(Shape):
     journal: Recorded | None = None
 
     def payload(self) -> bytes:
-        """Return the canonical bytes."""
         return canonical(self)
 
 

@@ -76,7 +76,6 @@ class RegistryFeed:
 
     @property
     def snapshot(self) -> RegistrySnapshot:
-        """The version of the registry that is in use."""
         assert self._in_use  # noqa: S101 - `running` waits for it
         return self._in_use[0]
 

@@ -53,7 +53,6 @@ class TrustPolicy:
         return found, times
 
     def met_by(self, witnesses: Iterable[str]) -> bool:
-        """Return whether these witnesses are enough."""
         met = {NONE, *witnesses}
         for name, group in self.groups.items():  # in the order of the file: members come first
             if len(met.intersection(group.members)) >= group.least:

@@ -106,7 +106,6 @@ def _called_party() -> str:
 
 @contextmanager
 def _noting_failure(request: Any) -> Iterator[None]:
-    """Note for the receipt why a call had no answer."""
     try:
         yield
     except (*_NOT_SENT, Denied) as error:

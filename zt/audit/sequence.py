@@ -112,7 +112,6 @@ def sequence(
 
 
 def _places(order: dict[str, int], boxes: list[int], steps: Sequence[Arrow], said: list[str]) -> list[int]:
-    """Return where the lines are."""
     gaps = [max(APART, (left + right) // 2 + 20) for left, right in pairwise(boxes)]
     for step, text in zip(steps, said, strict=True):
         first, last = sorted((order[step.start], order[step.end]))

@@ -76,7 +76,6 @@ class Authority:
         return self._drift.drifted
 
     def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield `drifted` now, and again each time that it has changed."""
         return self._drift.changes()
 
     def svid(self) -> Svid:

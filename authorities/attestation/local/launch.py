@@ -51,7 +51,6 @@ class Launch:
 
     @property
     def party(self) -> str:
-        """The party's name in the registry."""
         return self.party_id.removeprefix("spiffe://").partition("/")[2]
 
     @property

@@ -74,7 +74,6 @@ class Stage:
             raise MeasureError(str(error)) from error
 
     def remove(self) -> None:
-        """Delete the copy, as far as possible."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -42,7 +42,6 @@ class Interpreter:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the copy."""
         import hashlib  # noqa: PLC0415 - takes time, which `continue_closed` must not lose
 
         return hashlib.sha256(os.pread(self.fd, os.fstat(self.fd).st_size, 0)).hexdigest()

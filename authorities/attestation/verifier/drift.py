@@ -77,7 +77,6 @@ class Drift:
         self.check(target)
 
     def remove(self, target: Target) -> None:
-        """Stop watching a target, because it has ended."""
         self._looked.pop(target, None)
         if self._found.pop(target, ""):
             self._publish()
@@ -134,7 +133,6 @@ class Drift:
         self.check_all()
 
     def seconds_since_look(self, target: Target) -> float:
-        """Return how long ago all files of a target were compared."""
         return time.monotonic() - self._looked.get(target, -math.inf)
 
     async def _look(self, root: LargeRoot) -> None:

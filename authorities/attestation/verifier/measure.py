@@ -66,7 +66,7 @@ class Files:
     ) -> None:
         """`leave_out` holds folders to skip, by name or whole path; `links`: whether links are followed, or refused."""
         self.root, self.leave_out, self._links = root, leave_out, links
-        self._measured = dict(measured or {})
+        self.measured = dict(measured or {})
 
     def look(self, folders: Iterable[str], single: Iterable[str] = ()) -> dict[str, str]:
         """Return the SHA-256, in hex, of each file in `folders`, and of the files in `single` that exist.
@@ -96,14 +96,10 @@ class Files:
         except OSError as error:
             raise measure_error(error) from error
 
-    def measured_files(self) -> dict[str, MeasuredFile]:
-        """Return the files that were read so far, to be stored."""
-        return dict(self._measured)
-
     def _digest(self, name: str, stamp: Stamp) -> str:
-        measured = self._measured.get(name)
+        measured = self.measured.get(name)
         if measured is None or measured.stamp != stamp:
-            measured = self._measured[name] = _read(self.root / name)
+            measured = self.measured[name] = _read(self.root / name)
         return measured.digest
 
 

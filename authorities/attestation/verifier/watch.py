@@ -50,7 +50,6 @@ class Watch:
         os.close(self._fd)
 
     def fileno(self) -> int:
-        """Return the descriptor, for the event loop."""
         return self._fd
 
     def folder(self, path: str, *, leave_out: Collection[str] = (), links: bool = True) -> None:

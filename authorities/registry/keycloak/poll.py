@@ -23,7 +23,6 @@ from authorities.registry.keycloak.events import (
     READ,
     Apply,
     Change,
-    Event,
     Sessions,
     done_by,
     of_admin_event,
@@ -138,14 +137,11 @@ class Reader:
     async def _admin_events(self, admin: KeycloakAdmin, kept_since: int) -> Found:
         """Read the admin events, and then the names of their clients, of which one may have just been created."""
         found = await self._admins.read(admin.a_get_admin_events, MOST_EVENTS, kept_since)
-        await self._learn_clients(admin, found.new)
-        return found
-
-    async def _learn_clients(self, admin: KeycloakAdmin, events: Iterable[Event]) -> None:
-        named = {str(e.get("resourcePath", "")).split("/")[-1] for e in events if e["resourceType"] == "CLIENT"}
+        named = {str(e.get("resourcePath", "")).split("/")[-1] for e in found.new if e["resourceType"] == "CLIENT"}
         if not self._clients or not named <= self._clients.keys():
             # A client that was deleted since keeps its name.
             self._clients |= {client["id"]: client["clientId"] for client in await admin.a_get_clients()}
+        return found
 
 
 @asynccontextmanager
