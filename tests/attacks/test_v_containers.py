@@ -43,9 +43,9 @@ class Target(Scene):
             return Attempt("no identity", succeeded=False, recorded=[why] if why in str(error) else [], reason=why)
         return Attempt("an identity", succeeded=True)
 
-    async def with_(self, *changes: tuple[str, str | bytes, str, str]) -> Tries:
-        """Start one container for each change of a fact, and have it ask; each with the control that is about it."""
-        for name, content, why, by in changes:
+    async def with_(self, name: str, *changes: tuple[str | bytes, str, str]) -> Tries:
+        """Start a container for each content of a file about it, and have it ask; each with the control about that."""
+        for content, why, by in changes:
             pid = self.machine.start()
             file = self.machine.file(name)
             file.write_bytes(content) if isinstance(content, bytes) else file.write_text(content)
@@ -67,97 +67,63 @@ async def machine(_folder: Path, _issuer: Issuer, _kind: type[Service]) -> Async
 @attack(200, machine)
 def test_a_process_beside_the_main_one(target: Target) -> Tries:
     """What `docker exec` starts, and what a party's process forks: process 1 of the container, and nobody else."""
-    return target.with_(
-        ("status", STATUS.replace("7089\t1", "7089\t890"), "not the main process", "main-process-of-container"),
-        (
-            "status",
-            STATUS.replace("7089\t1", "7089"),
-            "not the main process",
-            "main-process-of-container",
-        ),  # of the machine itself
-    )
+    beside, of_the_machine = STATUS.replace("7089\t1", "7089\t890"), STATUS.replace("7089\t1", "7089")
+    why, by = "not the main process", "main-process-of-container"
+    return target.with_("status", (beside, why, by), (of_the_machine, why, by))
 
 
 @attack(201, machine)
 def test_a_container_with_more_rights(target: Target) -> Tries:
+    gaining = STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0")
     return target.with_(
-        ("status", STATUS.replace("CapBnd:\t0000", "CapBnd:\t00a8"), "capabilities", "container-without-capabilities"),
-        (
-            "status",
-            STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"),
-            "can gain privileges",
-            "container-no-new-privileges",
-        ),
-        ("status", STATUS.replace("Seccomp:\t2", "Seccomp:\t0"), "no seccomp filter", "container-seccomp"),
-        ("status", STATUS.replace("Uid:\t47823", "Uid:\t0"), "runs as root", "container-not-root"),
+        "status",
+        (STATUS.replace("CapBnd:\t0000", "CapBnd:\t00a8"), "capabilities", "container-without-capabilities"),
+        (gaining, "can gain privileges", "container-no-new-privileges"),
+        (STATUS.replace("Seccomp:\t2", "Seccomp:\t0"), "no seccomp filter", "container-seccomp"),
+        (STATUS.replace("Uid:\t47823", "Uid:\t0"), "runs as root", "container-not-root"),
     )
 
 
 @attack(202, machine)
 def test_a_container_that_could_change_what_it_runs(target: Target) -> Tries:
+    sockets = MOUNTS.replace("/run/identity ro", "/run/identity rw")
     return target.with_(
-        ("mountinfo", MOUNTS.replace("/ / ro,", "/ / rw,"), "root is writable", "container-root-read-only"),
-        ("mountinfo", MOUNTS.replace("overlay overlay", "btrfs /dev/vda"), "root is btrfs", "container-root-overlay"),
-        (
-            "mountinfo",
-            MOUNTS.replace("/data rw", "/usr/six.py ro"),
-            "mounted at /usr/six.py",
-            "container-nothing-mounted",
-        ),
-        (
-            "mountinfo",
-            MOUNTS.replace("/run/identity ro", "/run/identity rw"),
-            "is mounted without ro",
-            "container-mount-options",
-        ),
+        "mountinfo",
+        (MOUNTS.replace("/ / ro,", "/ / rw,"), "root is writable", "container-root-read-only"),
+        (MOUNTS.replace("overlay overlay", "btrfs /dev/vda"), "root is btrfs", "container-root-overlay"),
+        (MOUNTS.replace("/data rw", "/usr/six.py ro"), "mounted at /usr/six.py", "container-nothing-mounted"),
+        (sockets, "is mounted without ro", "container-mount-options"),
     )
 
 
 @attack(203, machine)
-def test_an_approved_image_that_runs_something_else(target: Target) -> Tries:
-    return target.with_(
-        ("cmdline", COMMAND.replace(b"/app", b"/tmp"), "was started as", "container-command"),
-        ("environ", ENVIRON + b"LD_PRELOAD=/data/x.so\0", "LD_PRELOAD", "container-environment"),
-        (
-            "environ",
-            ENVIRON.replace(b"https://issuer", b"https://mine"),
-            "ZT_ISSUER is not that of attestation",
-            "container-settings",
-        ),
-        ("environ", b"ZT_ISSUER=https://mine\0" + ENVIRON, "a variable twice", "container-once-set"),
-        (
-            "environ",
-            ENVIRON + b"ZT_POLICIES=/data/mine\0",
-            "ZT_POLICIES is not that of attestation",
-            "container-settings",
-        ),
-    )
+async def test_an_approved_image_that_runs_something_else(target: Target) -> Tries:
+    other = COMMAND.replace(b"/app", b"/tmp")
+    async for tried in target.with_("cmdline", (other, "was started as", "container-command")):
+        yield tried
+    mine, not_ours = ENVIRON.replace(b"https://issuer", b"https://mine"), "is not that of attestation"
+    async for tried in target.with_(
+        "environ",
+        (ENVIRON + b"LD_PRELOAD=/data/x.so\0", "LD_PRELOAD", "container-environment"),
+        (mine, f"ZT_ISSUER {not_ours}", "container-settings"),
+        (b"ZT_ISSUER=https://mine\0" + ENVIRON, "a variable twice", "container-once-set"),
+        (ENVIRON + b"ZT_POLICIES=/data/mine\0", f"ZT_POLICIES {not_ours}", "container-settings"),
+    ):
+        yield tried
 
 
 @attack(204, machine)
-def test_an_image_with_other_files(target: Target) -> Tries:
-    return target.with_(
-        (
-            "root/app/planted.py",
-            "import os",
-            "code that is not approved: /app/planted.py",
-            "container-code and container-as-built",
-        ),
-        (
-            "root/app/packages/client/__init__.py",
-            "import os",
-            "not approved: /app/packages/client/__init__.py",
-            "container-code and container-as-built",
-        ),
-        (
-            "root/app/packages/planted.py",
-            "import os",
-            "not approved: /app/packages/planted.py",
-            "container-code and container-as-built",
-        ),
-        ("root/usr/libc.so", "another libc", "not what was built: /usr/libc.so", "container-as-built"),
-        ("root/usr/six.py", "import os", "not what was built: /usr/six.py", "container-as-built"),
-    )
+async def test_an_image_with_other_files(target: Target) -> Tries:
+    planted, other = "container-code and container-as-built", "container-as-built"
+    for file, content, why, by in (
+        ("/app/planted.py", "import os", "code that is not approved", planted),
+        ("/app/packages/client/__init__.py", "import os", "not approved", planted),
+        ("/app/packages/planted.py", "import os", "not approved", planted),
+        ("/usr/libc.so", "another libc", "not what was built", other),
+        ("/usr/six.py", "import os", "not what was built", other),
+    ):
+        async for tried in target.with_(f"root{file}", (content, f"{why}: {file}", by)):
+            yield tried
 
 
 @attack(205, machine)
@@ -201,7 +167,7 @@ async def test_a_change_that_attestation_cannot_see_for_want_of_descriptors(targ
 @attack(426, machine)
 def test_a_container_with_another_search_path(target: Target) -> Tries:
     elsewhere = ENVIRON.replace(b"PATH=/usr/local/bin", b"PATH=/data:/usr/local/bin")
-    return target.with_(("environ", elsewhere, "its PATH is not that of attestation", "container-settings"))
+    return target.with_("environ", (elsewhere, "its PATH is not that of attestation", "container-settings"))
 
 
 @attack(427, machine)
@@ -209,36 +175,22 @@ def test_a_container_with_names_of_its_own(target: Target) -> Tries:
     name, file = "registry.authority.agents.example", "root/etc/hosts"
     lines = [f"10.0.0.9\t{before}{name}\n" for before in ("", "ip6-a ", "ip6-a\v", "ip6-a\f", "ip6-a\r")]
     # The C library takes each of these for a space.
-    return target.with_(
-        *((file, HOSTS + line.encode(), f"leads '{name}' to '10.0.0.9'", "container-hosts") for line in lines)
-    )
+    why, by = f"leads '{name}' to '10.0.0.9'", "container-hosts"
+    return target.with_(file, *((HOSTS + line.encode(), why, by) for line in lines))
 
 
 @attack(428, machine)
 def test_a_container_with_other_mounts_at_the_same_points(target: Target) -> Tries:
     kind, options, kept = "container-mount-kind", "container-mount-options", "container-kept-by-docker"
+    elsewhere = "is not what Docker keeps"
     return target.with_(
-        ("mountinfo", MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"), "/tmp is ext4", kind),
-        (
-            "mountinfo",
-            MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"),
-            "/tmp is mounted without nodev",
-            options,
-        ),
-        ("mountinfo", MOUNTS.replace("/v/data/_data", "/home/mallory"), "/data is not what Docker keeps", kept),
-        (
-            "mountinfo",
-            MOUNTS.replace("/c/1f/hosts", "/home/mallory/hosts"),
-            "/etc/hosts is not what Docker keeps",
-            kept,
-        ),
-        (
-            "mountinfo",
-            MOUNTS.replace("0:80 / /tmp", "0:22 /x /tmp"),
-            "/tmp is tmpfs /x",
-            kind,
-        ),  # `/run/x` of the machine
-        ("mountinfo", MOUNTS.replace("0:71 / /dev", "0:22 /x /dev"), "/dev is tmpfs /x", kind),
+        "mountinfo",
+        (MOUNTS.replace("noexec - tmpfs tmpfs", "noexec - ext4 /dev/vda"), "/tmp is ext4", kind),
+        (MOUNTS.replace("/tmp rw,nosuid,nodev,noexec", "/tmp rw"), "/tmp is mounted without nodev", options),
+        (MOUNTS.replace("/v/data/_data", "/home/mallory"), f"/data {elsewhere}", kept),
+        (MOUNTS.replace("/c/1f/hosts", "/home/mallory/hosts"), f"/etc/hosts {elsewhere}", kept),
+        (MOUNTS.replace("0:80 / /tmp", "0:22 /x /tmp"), "/tmp is tmpfs /x", kind),  # `/run/x` of the machine
+        (MOUNTS.replace("0:71 / /dev", "0:22 /x /dev"), "/dev is tmpfs /x", kind),
     )
 
 

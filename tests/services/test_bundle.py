@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.spiffe import bundle
-from authorities.attestation.spiffe.bundle import MOST_ANSWERED, MOST_OF_A_REQUEST
+from authorities.attestation.spiffe.bundle import MOST_OF_A_REQUEST
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
-from tests.support.waiting import until
 from zerotrust.hardening import accepting
 from zerotrust.hardening.accepting import MOST_SILENT
 from zerotrust.service import Service
@@ -39,23 +38,6 @@ async def test_the_oldest_silent_connection_makes_room_for_the_newest(door: Keys
         assert [await ended(one) for one in ends[:2]] == [b"", b""]
         assert await door.keys() == 2
         assert not any(one.at_eof() for one in ends[3:])  # one more made room for the request for the keys
-
-
-@pytest.mark.parametrize(
-    "saying", [b"GET /bundle HTTP/1.1\r\n\r\n", b"\x15", None], ids=["http", "an alert", "the end"]
-)
-async def test_what_is_no_handshake_takes_no_place_among_those(door: KeysDoor, saying: bytes | None) -> None:
-    async with door.connections(1, saying=client_hello()) as [begun]:
-        await until(lambda: door.held == (0, 1))
-        async with door.connections(MOST_ANSWERED + 1, saying=saying or b"") as ends:
-            if saying is None:
-                for one in ends:
-                    one._transport.abort()  # type: ignore[attr-defined]
-            else:
-                for one in ends:
-                    assert await ended(one) == b""
-            await until(lambda: door.held == (0, 1))
-        assert not begun.at_eof()
 
 
 @pytest.mark.parametrize("saying", [b"", client_hello(), client_hello()[:20]], ids=["nothing", "hello", "half of it"])

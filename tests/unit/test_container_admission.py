@@ -26,13 +26,8 @@ def told(
 @pytest.mark.parametrize(
     ("was", "instead", "why"),
     [
-        ("NSpid:	7089	1", "NSpid:	7089", "not the main process"),  # on the machine itself
-        ("NSpid:	7089	1", "NSpid:	7089	890", "not the main process"),  # `docker exec`, a fork
         ("NSpid:	7089	1", "NSpid:	1", "not the main process"),  # the machine's first process
         *[(f"Cap{name}:	0", f"Cap{name}:	1", "capabilities") for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
-        ("NoNewPrivs:	1", "NoNewPrivs:	0", "can gain privileges"),
-        ("Seccomp:	2", "Seccomp:	0", "no seccomp filter"),
-        ("Uid:	47823", "Uid:	0", "runs as root"),
         ("47823	47823\nNSpid", "47823	0\nNSpid", "runs as root"),
     ],
 )
@@ -43,7 +38,6 @@ def test_a_process_with_other_rights_is_not(was: str, instead: str, why: str) ->
 @pytest.mark.parametrize(
     ("was", "instead", "why"),
     [
-        ("/data rw", "/usr/local/lib/python3.13/site-packages/six.py rw", "mounted at /usr/local"),
         ("/data rw", "/data/other rw", "mounted at /data/other"),
         ("/data rw", "/app/zerotrust ro", "mounted at /app/zerotrust"),
         ("/dev/pts rw", "/dev/../usr rw", "mounted at /dev/../usr"),

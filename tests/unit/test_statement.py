@@ -48,11 +48,6 @@ def said(party: str = "authority/registry", kind: str = KIND, **svid: Any) -> st
 
 ANOTHER: dict[str, tuple[Callable[[], str], str]] = {
     "of another kind": (lambda: said(kind="secevent+jwt"), "not a statement of kind agents-registry"),
-    "of another party": (lambda: said("agent/reader"), f"signed by {READER}, not by {REGISTRY}"),
-    "of another authority": (
-        lambda: sign(SAID, CA().svid("authority/registry"), kind=KIND),
-        "not of this trust domain's authority",
-    ),
     "by another key": (
         lambda: forged(the_ca().svid("authority/registry"), key=the_ca().svid("authority/registry").key),
         "the signature is not that of",
