@@ -338,7 +338,7 @@ class Target(Scene):
 
         A header that is given stands for the good one of that name; None leaves it out.  `peer` is who is at the other
         end, by default whom the token was issued to, or who else may hold a good one for this door: but for the rows
-        that are about the binding, each is about what that one can do.  `proven`: the token that a proof is for, where it
+        that are about the binding, each is about what that one can do.  `proven`: the token that a proof is for, if it
         is sent in another way.
         `by`: what stops this try (`Try.about`).  `on_record_at`: whose records count, if not the door's.
         """
