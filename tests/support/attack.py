@@ -433,8 +433,8 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
     assert isinstance(reason, ReasonCode)
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
     assert (tried.answer.status_code, tried.problem["reason"]) == (reason.status, told)
-    more = {"supported", "requested"} if reason is Reason.LEGACY_ERA else set()  # as MCP wants it
-    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more}  # and no word more
+    more = {Reason.LEGACY_ERA: {"supported", "requested"}, Reason.UNSUPPORTED_SCHEME: {"advice"}}  # as MCP wants it
+    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more.get(reason, ())}  # and no word more
     if HEADER in tried.answer.headers:  # a caller whose token was verified: one, of this refusal
         [own] = receipts(tried.answer)
         assert (own.verdict, own.reason, own.resources, own.calls) == ("refused", told, (), ())

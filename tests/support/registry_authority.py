@@ -22,7 +22,7 @@ from tests.support.ca import NO_CERTIFICATE, the_ca, workload
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY as POLICY_AUTHORITY
 from tests.support.policies import keep, signed
-from tests.support.system import System, Wire, lifespan, svid_of
+from tests.support.system import System, Wire, lifespan, registry, svid_of
 from zerotrust.registry.events import RevocationEvents
 from zerotrust.registry.feed import PATH
 from zerotrust.registry.policy_bundle import SignedPolicy
@@ -44,7 +44,7 @@ READERS_ID = "spiffe://agents.example/agent/reader"
 ME = "spiffe://agents.example/authority/registry"
 
 
-ADDRESS = "https://127.0.0.1:8106"
+ADDRESS = registry().address("authority/registry")
 
 
 FOLLOWER = "spiffe://agents.example/inference"
