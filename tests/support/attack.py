@@ -433,8 +433,11 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
     assert isinstance(reason, ReasonCode)
     told = Reason.NOT_VERIFIED if reason in BEFORE_SIGNATURE else reason
     assert (tried.answer.status_code, tried.problem["reason"]) == (reason.status, told)
-    more = {Reason.LEGACY_ERA: {"supported", "requested"}, Reason.UNSUPPORTED_SCHEME: {"advice"}}  # as MCP wants it
-    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more.get(reason, ())}  # and no word more
+    more: dict[ReasonCode, set[str]] = {
+        Reason.LEGACY_ERA: {"supported", "requested"},  # as MCP wants it
+        Reason.UNSUPPORTED_SCHEME: {"advice"},
+    }
+    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more.get(reason, set())}  # and no word more
     if HEADER in tried.answer.headers:  # a caller whose token was verified: one, of this refusal
         [own] = receipts(tried.answer)
         assert (own.verdict, own.reason, own.resources, own.calls) == ("refused", told, (), ())
