@@ -38,7 +38,10 @@ class Users:
         return Client(self.issuer, self.client, "openid", self.tls)
 
     async def sign_in(self, user: str) -> Login:
-        """Sign a user in.  Raises `LoginError` and `httpx.TransportError`."""
+        """Sign a user in; the token names our key (`cnf`), and nobody in these systems looks at that.
+
+        Raises `LoginError` and `httpx.TransportError`.
+        """
         return await Person(user, self.passwords[user]).sign_in(self.page)
 
     async def sign_out(self, login: Login) -> None:
