@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.types import Receive, Scope, Send
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
-from tests.support.door import NOW, Door
+from tests.support.door import ADDRESS, NOW, Door
 from tests.support.issuer import Issuer
 from tests.support.waiting import until
 from zerotrust.hardening.server import MAX_HEAD, Protocol, server
@@ -19,7 +19,7 @@ from zerotrust.registry.model import Registry, dns_name
 from zerotrust.spiffe.tls import client_context, server_context
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: x\r\n"
-POST = b"POST /tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer TOKEN\r\n"
+POST = b"POST /tasks HTTP/1.1\r\nHost: x\r\nAuthorization: DPoP TOKEN\r\nDPoP: PROOF\r\n"
 STRANGER = b"POST /tasks HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 UPGRADE = HEAD + b"Connection: Upgrade\r\nUpgrade: "
@@ -36,7 +36,6 @@ class Wire:
 
     def __init__(self, door: Door, issuer: Issuer) -> None:
         self.door, self.issuer = door, issuer
-        self.token = issuer.token().encode()
         tls = server_context(the_ca().svid("orchestrator", life=LONG), certificate_needed=False)
         self.server = server(door.gate, host="127.0.0.1", port=0, tls=tls)
 
@@ -50,8 +49,16 @@ class Wire:
         reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=next(iter(ids)))
         if party:
             writer.get_extra_info("ssl_object").watch(writer.transport.abort)
-        writer.write(sent.replace(b"TOKEN", self.token))
+        writer.write(self.filled_in(sent))
         return reader, writer
+
+    def filled_in(self, sent: bytes, user: str = "alice") -> bytes:
+        """The bytes, with a token of that user, and a proof of its own for each request."""
+        token = self.issuer.token(sub=user)
+        while b"PROOF" in sent:
+            proof = self.door.user_key.prove("POST", f"{ADDRESS}/tasks", token)
+            sent = sent.replace(b"PROOF", proof.encode(), 1)
+        return sent.replace(b"TOKEN", token.encode())
 
     async def talk(self, sent: bytes) -> bytes:
         """Send these bytes, and return what comes back until the server closes."""
@@ -175,7 +182,7 @@ async def test_a_trailer_is_no_header(wire: Wire) -> None:
     answer = await wire.talk(chunked + b"X-User: bob\r\nAuthorization: Bearer another\r\n\r\n")
 
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert seen == [b"host", b"authorization", b"connection", b"transfer-encoding"]
+    assert seen == [b"host", b"authorization", b"dpop", b"connection", b"transfer-encoding"]
 
 
 # nothing waits for ever
@@ -431,20 +438,20 @@ async def test_people_who_open_many_connections_take_places_from_no_party(crowde
 
 async def test_a_user_with_many_connections_takes_no_place_from_one_with_few(crowded: Wire) -> None:
     """Bob's is the one that waits longest; but most are alice's."""
-    bob, alice = (
-        POST.replace(b"TOKEN", crowded.issuer.token(sub=user).encode()) + b"Content-Length: 2\r\n\r\n{}"
-        for user in ("bob", "alice")
-    )
+
+    async def served(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], user: str) -> bool:
+        return await answered(connection, crowded.filled_in(POST, user) + b"Content-Length: 2\r\n\r\n{}") == OK
+
     bobs = await crowded.connect()
-    assert await answered(bobs, bob) == OK
+    assert await served(bobs, "bob")
     opened = [await crowded.connect() for _ in range(2)]
     for connection in opened:
-        assert await answered(connection, alice) == OK
+        assert await served(connection, "alice")
     for _ in range(6):
         opened.append(await crowded.connect())
-        assert await answered(opened[-1], alice) == OK
+        assert await served(opened[-1], "alice")
 
-    assert await answered(bobs, bob) == OK
+    assert await served(bobs, "bob")
     for _, stream in (bobs, *opened):
         stream.close()
 

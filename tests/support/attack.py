@@ -437,7 +437,13 @@ def check_refused(tried: Tried | Attempt, row: Row) -> None:
         Reason.LEGACY_ERA: {"supported", "requested"},  # as MCP wants it
         Reason.UNSUPPORTED_SCHEME: {"advice"},
     }
-    assert tried.problem.keys() <= {"error", "reason", "trace_id", "scope", *more.get(reason, set())}  # and no word more
+    assert tried.problem.keys() <= {
+        "error",
+        "reason",
+        "trace_id",
+        "scope",
+        *more.get(reason, set()),
+    }  # and no word more
     if HEADER in tried.answer.headers:  # a caller whose token was verified: one, of this refusal
         [own] = receipts(tried.answer)
         assert (own.verdict, own.reason, own.resources, own.calls) == ("refused", told, (), ())
