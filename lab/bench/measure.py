@@ -125,7 +125,7 @@ async def measure(system: System, *, rounds: int, say: Say) -> Durations:
 
 
 def measure_proofs() -> list[float]:
-    """Return the CPU time of each of 1,000 checks of a proof, in seconds; a gate makes one for each request of a person."""
+    """Return the CPU time of each of 1,000 checks of a proof, in seconds; each request of a person needs one."""
     key, token, url, now = Key(), UnverifiedToken("t" * 1500), "https://orchestrator.agents.example/tasks", time.time()
     proofs, bound_to, used = [key.prove("POST", url, token) for _ in range(1000)], key.thumbprint, UsedProofs(now)
     took = []
