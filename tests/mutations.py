@@ -47,19 +47,19 @@ SOURCES = {
     _module(file): file for folder in LIBRARY for file in sorted(folder.rglob("*.py")) if file.stem != "__init__"
 }
 TESTS = {
-    "authority.visible": "unit/test_terminal unit/test_policy_unread unit/test_imports",
-    "authzen.client": "unit/test_authzen_client services/test_authzen unit/test_imports",
-    "evidence.export": "unit/test_verification unit/test_export unit/test_imports attacks/test_y_audit_log",
-    "evidence.fault": "unit/test_verification unit/test_comparison unit/test_imports attacks/test_y_audit_log",
-    "evidence.verification": "unit/test_verification unit/test_imports attacks/test_y_audit_log",
-    "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
-    "authority.log.tiles": "unit/test_tlog_tree unit/test_ledger_log unit/test_imports",
-    "authority.log.proofs": "unit/test_tlog_tree unit/test_tlog_witness unit/test_imports",
-    "tlog.note": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
-    "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness unit/test_imports",
-    "tlog.quorum": "unit/test_tlog_note unit/test_imports",
-    "tlog.proof": "unit/test_tlog_note unit/test_tlog_golden unit/test_receipt_verification unit/test_imports",
-    "authority.cosignature": "unit/test_tlog_witness unit/test_imports",
+    "authority.visible": "unit/test_terminal unit/test_policy_unread",
+    "authzen.client": "unit/test_authzen_client services/test_authzen",
+    "evidence.export": "unit/test_verification attacks/test_y_audit_log",
+    "evidence.fault": "unit/test_verification unit/test_comparison attacks/test_y_audit_log",
+    "evidence.verification": "attacks/test_y_audit_log",
+    "tlog.tree": "unit/test_tlog_tree unit/test_tlog_witness",
+    "authority.log.tiles": "unit/test_tlog_tree unit/test_ledger_log",
+    "authority.log.proofs": "unit/test_tlog_tree unit/test_tlog_witness",
+    "tlog.note": "unit/test_tlog_note unit/test_tlog_witness",
+    "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness",
+    "tlog.quorum": "unit/test_tlog_note",
+    "tlog.proof": "unit/test_tlog_note unit/test_tlog_golden unit/test_receipt_verification",
+    "authority.cosignature": "unit/test_tlog_witness",
     "hardening.accepting": (
         "services/test_bundle services/test_accepting services/test_server attacks/test_o_keys_door "
         "attacks/test_o_costs input/test_wire"
@@ -73,115 +73,91 @@ TESTS = {
         "services/test_discovery services/test_clients services/test_orchestrator faults/test_tasks "
         "attacks/test_j_a2a services/test_revocation services/test_receipts"
     ),
-    "adapters.answer": (
-        "unit/test_answer unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks"
-    ),
-    "audit.counts": "unit/test_counts unit/test_binding unit/test_gate faults/test_disk",
+    "adapters.answer": "unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks",
+    "audit.counts": "unit/test_binding unit/test_gate faults/test_disk",
     "audit.forms": "unit/test_event input/test_values",
     "audit.canonical": "unit/test_event",
-    "audit.event_parts": "unit/test_event unit/test_gate unit/test_imports unit/test_api",
-    "audit.event_types": "unit/test_event unit/test_gate unit/test_imports",
-    "audit.event": "unit/test_event unit/test_gate unit/test_imports",
+    "audit.event_parts": "unit/test_event unit/test_gate unit/test_api",
+    "audit.event_types": "unit/test_event unit/test_gate",
+    "audit.event": "unit/test_gate",
     "audit.tail": "unit/test_segments unit/test_delivery",
-    "audit.delivery": "unit/test_delivery unit/test_segments",
-    "audit.deletion": "unit/test_deletion unit/test_imports attacks/test_y_deletion",
+    "audit.delivery": "unit/test_segments",
+    "audit.deletion": "attacks/test_y_deletion",
     "audit.log_client": "unit/test_delivery unit/test_deletion services/test_audit_authority",
     "audit.chain": "unit/test_journal unit/test_segments faults/test_disk services/test_zt_offline",
-    "audit.record": "unit/test_journal unit/test_segments unit/test_leaf unit/test_imports services/test_zt_offline",
-    "receipts.receipt": "unit/test_receipts unit/test_imports",
-    "receipts.carried": "unit/test_receipts unit/test_imports attacks/test_z_receipts",
+    "audit.record": "unit/test_journal unit/test_segments unit/test_leaf services/test_zt_offline",
+    "receipts.receipt": "unit/test_receipts",
+    "receipts.carried": "unit/test_receipts attacks/test_z_receipts",
     "receipts.calls": "unit/test_receipts services/test_receipts",
     "evidence.unproven": "unit/test_receipt_verification",
-    "evidence.verified_receipt": "unit/test_receipt_verification attacks/test_z_receipts unit/test_imports",
-    "evidence.accepted": "unit/test_receipt_verification services/test_receipts unit/test_imports",
-    "evidence.call_tree": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
+    "evidence.verified_receipt": "unit/test_receipt_verification attacks/test_z_receipts",
+    "evidence.accepted": "unit/test_receipt_verification services/test_receipts",
+    "evidence.call_tree": "unit/test_receipt_verification attacks/test_z_receipts",
     "evidence.signing_time": "unit/test_receipt_verification attacks/test_z_receipts",
-    "evidence.completeness": (
-        "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts services/test_receipts"
-    ),
-    "evidence.participants": "unit/test_receipt_verification unit/test_imports attacks/test_z_receipts",
+    "evidence.completeness": "unit/test_receipt_verification attacks/test_z_receipts services/test_receipts",
+    "evidence.participants": "unit/test_receipt_verification attacks/test_z_receipts",
     "sealing": "unit/test_receipts unit/test_outcome unit/test_gate services/test_receipts",
-    "authority.log.leaf": "unit/test_leaf unit/test_imports",
-    "authority.note_key": "unit/test_durable unit/test_imports",
-    "durable": "unit/test_durable",
-    "audit.journal": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
-    "audit.segments": "unit/test_journal unit/test_segments faults/test_disk unit/test_gate faults/test_every_call",
+    "authority.note_key": "unit/test_durable",
+    "audit.journal": "unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
+    "audit.segments": "unit/test_journal faults/test_disk unit/test_gate faults/test_every_call",
     "audit.recorder": (
         "unit/test_outcome unit/test_gate unit/test_api faults/test_disk unit/test_gate_order services/test_server"
     ),
     "authority.budget": "unit/test_containers services/test_audit_authority",
-    "limits.bounded": "unit/test_bounded unit/test_exchange unit/test_policy services/test_discovery",
+    "limits.bounded": "unit/test_exchange unit/test_policy services/test_discovery",
     "limits.answers": (
         "unit/test_jwks faults/test_issuer unit/test_exchange unit/test_egress unit/test_introspection "
         "services/test_discovery"
     ),
     "checks": (
-        "unit/test_gate_order unit/test_binding unit/test_gate unit/test_imports attacks/test_d_replay "
-        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp unit/test_counts services/test_receipts "
-        "docs/test_reference"
+        "unit/test_gate_order unit/test_binding unit/test_gate attacks/test_d_replay attacks/test_o_costs "
+        "attacks/test_a_credentials attacks/test_i_mcp unit/test_counts services/test_receipts docs/test_reference"
     ),
     "call": (
         "unit/test_outcome unit/test_gate unit/test_binding unit/test_receipts unit/test_revoked_caller "
         "unit/test_gate_order services/test_receipts services/test_documents"
     ),
-    "adapters.agent_card": "unit/test_agent_card unit/test_digests services/test_reader attacks/test_j_a2a",
+    "adapters.agent_card": "unit/test_digests services/test_reader attacks/test_j_a2a",
     "clock": "faults/test_clock",
-    "issuer.discovery": "unit/test_discovery attacks/test_k_keys",
-    "issuer.introspection": "unit/test_introspection services/test_revocation",
-    "hardening.pools": (
-        "unit/test_pools unit/test_outside unit/test_imports unit/test_runtime attacks/test_u_registration "
-        "attacks/test_w_answers"
-    ),
-    "context": "unit/test_gate unit/test_binding unit/test_imports",
-    "decision": "unit/test_decision unit/test_imports unit/test_gate",
-    "dialect": "unit/test_dialect unit/test_imports input/test_protocols unit/test_gate attacks/test_i_mcp",
+    "issuer.discovery": "attacks/test_k_keys",
+    "issuer.introspection": "services/test_revocation",
+    "hardening.pools": "unit/test_outside unit/test_runtime attacks/test_u_registration attacks/test_w_answers",
+    "context": "unit/test_gate unit/test_binding",
+    "decision": "unit/test_gate",
+    "dialect": "input/test_protocols unit/test_gate attacks/test_i_mcp",
     "errors": "unit/test_decision",
-    "issuer.exchange": (
-        "unit/test_exchange unit/test_imports faults/test_clock faults/test_issuer attacks/test_f_tokens"
-    ),
+    "issuer.exchange": "faults/test_clock faults/test_issuer attacks/test_f_tokens",
     "gate": (
-        "unit/test_gate unit/test_api unit/test_revoked_caller unit/test_binding unit/test_decision "
-        "unit/test_outcome unit/test_counts unit/test_imports input/test_handlers input/test_values "
-        "attacks/test_o_costs attacks/test_a_credentials attacks/test_i_mcp attacks/test_d_replay "
-        "unit/test_gate_order services/test_receipts services/test_revocation"
+        "unit/test_api unit/test_revoked_caller unit/test_binding unit/test_decision unit/test_outcome "
+        "unit/test_counts input/test_handlers input/test_values attacks/test_o_costs attacks/test_a_credentials "
+        "attacks/test_i_mcp attacks/test_d_replay unit/test_gate_order services/test_receipts "
+        "services/test_revocation"
     ),
-    "identity": "unit/test_identity unit/test_imports unit/test_token_validation unit/test_gate",
+    "identity": "unit/test_token_validation unit/test_gate",
     "transport.requests": "unit/test_gate input/test_wire attacks/test_a_credentials unit/test_gate_order",
-    "hardening.in_flight": "unit/test_in_flight unit/test_gate attacks/test_u_registration",
-    "transport.jsonrpc": "unit/test_jsonrpc unit/test_gate input/test_protocols attacks/test_i_mcp",
-    "issuer.jwks": "unit/test_jwks faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
-    "registry.snapshot": (
-        "unit/test_outside unit/test_snapshot unit/test_policy_bundle unit/test_feed unit/test_pools unit/test_imports"
-    ),
-    "authority.files.lock": "unit/test_lock unit/test_register",
-    "transport.logs": "input/test_values unit/test_logs faults/test_disk",
-    "tool.mcp_tools": (
-        "unit/test_mcp_tools unit/test_routes unit/test_imports unit/test_gate input/test_handlers "
-        "attacks/test_i_mcp attacks/test_e_scope"
-    ),
+    "hardening.in_flight": "unit/test_gate attacks/test_u_registration",
+    "transport.jsonrpc": "unit/test_gate input/test_protocols attacks/test_i_mcp",
+    "issuer.jwks": "faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
+    "registry.snapshot": "unit/test_outside unit/test_policy_bundle unit/test_feed unit/test_pools",
+    "authority.files.lock": "unit/test_register",
+    "transport.logs": "input/test_values faults/test_disk",
+    "tool.mcp_tools": "unit/test_routes unit/test_gate input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
     "transport.egress": (
-        "unit/test_egress unit/test_callee faults/test_tasks services/test_story services/test_revocation "
-        "attacks/test_w_answers services/test_receipts"
+        "unit/test_callee faults/test_tasks services/test_story services/test_revocation attacks/test_w_answers "
+        "services/test_receipts"
     ),
     "policy_in_force": "services/test_registry_policies attacks/test_t_policies",
-    "policy": (
-        "unit/test_policy unit/test_entities unit/test_policy_fit unit/test_policy_unread unit/test_imports "
-        "unit/test_gate attacks/test_e_scope"
-    ),
+    "policy": "unit/test_entities unit/test_policy_fit unit/test_policy_unread unit/test_gate attacks/test_e_scope",
     "transport.responses": (
         "unit/test_gate unit/test_revoked_caller unit/test_decision input/test_handlers input/test_values "
         "services/test_orchestrator services/test_server services/test_receipts"
     ),
-    "authority.files.deployment": "unit/test_deployment unit/test_snapshot",
+    "authority.files.deployment": "unit/test_snapshot",
     "authority.files.snapshot_files": "unit/test_snapshot unit/test_register",
     "registry.model": "unit/test_outside unit/test_registry unit/test_realm",
     "authority.files.reading": "unit/test_registry unit/test_snapshot",
     "routing": "unit/test_routes unit/test_gate input/test_values attacks/test_a_credentials attacks/test_x_services",
-    "routes": (
-        "unit/test_routes unit/test_imports unit/test_binding unit/test_gate services/test_registry_authority "
-        "attacks/test_a_credentials"
-    ),
-    "runtime": "unit/test_runtime",
+    "routes": "unit/test_binding unit/test_gate services/test_registry_authority attacks/test_a_credentials",
     "hardening.server": "services/test_server unit/test_pools input/test_wire",
     "app": "services/test_orchestrator input/test_handlers input/test_values unit/test_api",
     "decider": (
@@ -193,43 +169,39 @@ TESTS = {
         "input/test_handlers services/test_documents input/test_values attacks/test_g_feed unit/test_api "
         "attacks/test_x_services unit/test_registry services/test_every_party services/test_receipts"
     ),
-    "settings": "unit/test_settings",
     "registry.events": "unit/test_feed services/test_registry_authority",
-    "registry.feed": (
-        "unit/test_feed unit/test_snapshot_used_once services/test_registry_authority attacks/test_t_policies"
-    ),
-    "registry.policy_bundle": "unit/test_policy_bundle unit/test_policy unit/test_imports",
-    "registry.topics": "unit/test_feed unit/test_snapshot unit/test_imports",
-    "spiffe.records": "unit/test_records unit/test_tls",
-    "spiffe.statement": "unit/test_statement unit/test_agent_card",
-    "revocation": "unit/test_revocation unit/test_callee unit/test_imports",
+    "registry.feed": "unit/test_snapshot_used_once services/test_registry_authority attacks/test_t_policies",
+    "registry.policy_bundle": "unit/test_policy",
+    "registry.topics": "unit/test_feed unit/test_snapshot",
+    "spiffe.records": "unit/test_tls",
+    "spiffe.statement": "unit/test_agent_card",
+    "revocation": "unit/test_callee",
     "authority.bounded_file": "unit/test_bounded_files unit/test_registry",
-    "authority.files.strict_yaml": "unit/test_strict_yaml unit/test_registry",
-    "limits.strict_json": (
-        "unit/test_strict_json unit/test_token_validation unit/test_gate fuzz/test_properties attacks/test_b_jose"
-    ),
-    "spiffe.svid": "unit/test_svid unit/test_tls unit/test_statement unit/test_imports",
-    "agent.agent_loop": "unit/test_agent_loop services/test_reader services/test_writer attacks/test_l_model",
-    "agent.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks unit/test_imports",
-    "adapters.model_choice": "unit/test_agent_loop unit/test_imports services/test_reader",
+    "authority.files.strict_yaml": "unit/test_registry",
+    "limits.strict_json": "unit/test_token_validation unit/test_gate fuzz/test_properties attacks/test_b_jose",
+    "spiffe.svid": "unit/test_tls unit/test_statement",
+    "agent.agent_loop": "services/test_reader services/test_writer attacks/test_l_model",
+    "agent.model_client": "unit/test_agent_loop services/test_orchestrator faults/test_tasks",
+    "adapters.model_choice": "unit/test_agent_loop services/test_reader",
     "agent.tool_client": (
         "unit/test_agent_loop unit/test_digests services/test_discovery services/test_reader services/test_writer "
-        "faults/test_tasks services/test_story attacks/test_l_model attacks/test_i_mcp unit/test_imports"
+        "faults/test_tasks services/test_story attacks/test_l_model attacks/test_i_mcp"
     ),
-    "spiffe.tls": "unit/test_tls unit/test_outside unit/test_pools attacks/test_u_registration",
+    "spiffe.tls": "unit/test_outside unit/test_pools attacks/test_u_registration",
     "tool.mcp": (
         "services/test_documents input/test_handlers input/test_protocols attacks/test_i_mcp attacks/test_e_scope"
     ),
-    "shielded": "unit/test_shielded services/test_notify services/test_documents",
-    "hardening.turns": "unit/test_turns attacks/test_o_costs",
+    "shielded": "services/test_notify services/test_documents",
+    "hardening.turns": "attacks/test_o_costs",
     "token_validation": (
-        "unit/test_token_validation unit/test_imports unit/test_gate unit/test_revoked_caller faults/test_clock "
-        "attacks/test_c_claims attacks/test_b_jose"
+        "unit/test_gate unit/test_revoked_caller faults/test_clock attacks/test_c_claims attacks/test_b_jose"
     ),
     "revocation_list": "unit/test_revocation services/test_operator_revocations",
-    "spiffe.workload": "unit/test_workload services/test_attestation",
+    "spiffe.workload": "services/test_attestation",
 }
-"""The tests of each module, the likeliest to notice first.  What none of them notices, nobody does."""
+"""The tests of each module, beside those that have its name and `unit/test_imports`; the likeliest to notice first.
+
+What none of them notices, nobody does."""
 
 EXCUSED = {
     "adapters.answer: super().__init__(message)": "Python keeps what an exception is made with before that is called",
@@ -402,8 +374,10 @@ def recorded(files: list[str], each: Callable[[Iterable[Callable[[], int]]], For
 
 
 def files_of(module: str) -> list[str]:
-    """The files of its tests."""
-    return [f"tests/{name}.py" for name in TESTS[module].split()]
+    """The files of its tests, the one of its name first."""
+    own = f"unit/test_{module.rpartition('.')[2]}"
+    found = [f"tests/{name}.py" for name in (own, *TESTS.get(module, "").split(), "unit/test_imports")]
+    return found if (ROOT / found[0]).exists() else found[1:]
 
 
 def who_may_notice(module: str, lines: range, data: CoverageData) -> list[str]:

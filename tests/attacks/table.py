@@ -29,8 +29,6 @@ Missing = Control | RealmControl | type[Service]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One attack."""
-
     attack: str
     reason: ReasonCode | str | None
     """None where there is nothing to refuse, a text where it is not one of our services that refuses."""

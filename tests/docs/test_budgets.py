@@ -44,7 +44,6 @@ def is_test(file: Path) -> bool:
 
 
 def size(pages: Iterable[str]) -> int:
-    """Return how many bytes pages have."""
     return sum(len((ROOT / page).read_bytes()) for page in pages)
 
 

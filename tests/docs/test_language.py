@@ -38,7 +38,6 @@ def sentences(page: str) -> list[str]:
 
 
 def too_long(page: Path) -> list[str]:
-    """Return the sentences of a page that have too many words."""
     return [one for one in sentences(page.read_text()) if len(re.findall(r"\S*\w\S*", one)) > LONGEST]
 
 

@@ -34,7 +34,6 @@ class Olga:
         return {"state": "drifted" if self.file.exists() else "suspended" if self.suspended else "active"}
 
     async def reinstate(self, name: str) -> None:
-        """Reinstate the writer."""
         assert (await self.party(name))["state"] == "suspended"
         self.suspended = False
 

@@ -40,7 +40,6 @@ class Bound(NamedTuple):
 
     @property
     def value(self) -> object:
-        """What the constant is."""
         found: object = import_module(self.file.removesuffix(".py").replace("/", "."))
         for part in self.name.split("."):
             found = getattr(found, part)
@@ -53,7 +52,6 @@ class Bound(NamedTuple):
 
 
 def told() -> list[Bound]:
-    """Return the limits of `bounds.txt`."""
     lines = [map(str.strip, line.replace(" ", "|", 1).split("|")) for line in TABLE.read_text().splitlines()]
     return [Bound(file, name, beyond, tuple(tests.split())) for file, name, beyond, tests in lines]
 
@@ -70,7 +68,6 @@ def bounds() -> list[Bound]:
 
 
 def is_there(bound: Bound) -> bool:
-    """Return whether the source still has the constant."""
     return (ROOT / bound.file).exists() and bound.name in documented(ROOT / bound.file)
 
 
@@ -93,7 +90,6 @@ def drop_what_is_gone() -> None:
 
 
 def page() -> str:
-    """Return docs/reference/bounds.md."""
     return "\n".join([_INTRODUCTION, *_sections()])
 
 

@@ -48,7 +48,6 @@ An error's `reason` is the [reason](reasons.md) that an authority gave, or `step
 
 
 def page() -> str:
-    """Return docs/reference/zt.md."""
     program: Any = typer.main.get_command(app)
     return "\n".join([_INTRODUCTION, *_options(program.params), *_commands(program, "zt"), _REASONS, *_reasons(), ""])
 

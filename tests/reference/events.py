@@ -77,7 +77,6 @@ def shapes(module: Any) -> list[Any]:
 
 
 def page() -> str:
-    """Return docs/reference/audit-events.md."""
     return "\n".join([_INTRODUCTION, *_sections()])
 
 

@@ -71,7 +71,6 @@ def reasons_in(step: Step) -> set[ReasonCode]:
 
 
 def page() -> str:
-    """Return docs/reference/gate.md."""
     return "\n".join([_INTRODUCTION, *map(_row, STEPS), ""])
 
 

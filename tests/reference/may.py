@@ -33,8 +33,6 @@ Where the name says nothing of a class, it is internal; nothing of a department,
 
 @dataclass(frozen=True, slots=True)
 class May:
-    """What somebody may do."""
-
     uses: tuple[tuple[str, str], ...] = ()
     """Scopes, each with the party at which it may be used."""
     documents: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -42,7 +40,6 @@ class May:
 
 
 def of_party(name: str, engine: CedarPolicy, rules: Sequence[Rule], registry: Registry) -> May:
-    """Return what the party of that name may do."""
     who = _callers(name, registry)
     uses = tuple(
         (scope, callee)

@@ -43,7 +43,6 @@ reason, which is in the last table.
 
 
 def page() -> str:
-    """Return docs/reference/reasons.md."""
     return "\n".join([_INTRODUCTION, *_sections()])
 
 

@@ -82,8 +82,6 @@ async def test_a_request_is_bounded(tmp_path: Path, registry: Registry) -> None:
 
 
 class Counting(FixturePoint):
-    """Counts its decisions."""
-
     decided = 0
 
     def decide(self, question: Question) -> Answer:

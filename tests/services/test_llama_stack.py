@@ -44,7 +44,6 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
 
 def whole(finish: str = "stop", **message: Any) -> dict[str, Any]:
-    """An answer."""
     choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"} | message, "finish_reason": finish}
     return {
         "id": SECRET,
@@ -71,12 +70,9 @@ class Server(httpx.AsyncBaseTransport):
         return self.answer()
 
     def answers(self, content: Any, status: int = 200) -> None:
-        """Answer with this JSON."""
         self.answer = lambda: httpx.Response(status, json=content)
 
     def fails(self, error: Exception) -> None:
-        """Fail with this."""
-
         def failing() -> httpx.Response:
             raise error
 

@@ -199,7 +199,6 @@ async def test_operators_see_the_latest_of_more_than_can_be_shown(
 
 
 def rows(folder: Path) -> list[tuple[int, str, str]]:
-    """What is on the disk."""
     with contextlib.closing(sqlite3.connect(folder / "revocations.db")) as database:
         return list(database.execute("select number, kind, name from changes order by number"))
 

@@ -13,8 +13,6 @@ from tests.attacks.table import Missing, Row, described
 
 @dataclass(kw_only=True)
 class Try:
-    """One try of an attack."""
-
     about: tuple[str, ...] = ()
     """What of its row stops this one, where that is not each of the row's controls."""
 

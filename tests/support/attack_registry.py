@@ -81,5 +81,4 @@ async def with_registry(folder: Path, issuer: Issuer, kind: type[Service]) -> As
 
 
 def spiffe_id(name: str) -> str:
-    """A party's SPIFFE ID."""
     return f"spiffe://{TRUST_DOMAIN}/{name}"

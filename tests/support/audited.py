@@ -26,7 +26,6 @@ AUDIT, READER, WRITER = "authority/audit", "agent/reader", "agent/writer"
 
 
 def identity(party: str) -> str:
-    """Its SPIFFE ID."""
     return f"spiffe://agents.example/{party}"
 
 
@@ -43,7 +42,6 @@ def written(party: str, count: int, after: Link = GENESIS, origin: str = "10.0.0
 
 
 def body(lines: list[bytes]) -> bytes:
-    """A request's body with these lines."""
     return b"".join(line + b"\n" for line in lines)
 
 

@@ -38,7 +38,6 @@ class FixturePoint:
     """Decides about the fixture; what a request says of somebody counts before what is known."""
 
     def decide(self, question: Question) -> Answer:
-        """Decide with Cedar."""
         request = {
             "principal": {"type": question.subject.type, "id": question.subject.id},
             "action": {"type": "Action", "id": question.action.name},

@@ -67,7 +67,6 @@ class Logs:
         return log
 
     async def close(self, *names: str) -> None:
-        """Close these logs, or all."""
         for name in names or [*self._open]:
             if log := self._open.pop(name, None):
                 await log.close()

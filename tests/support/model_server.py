@@ -96,7 +96,6 @@ class Model:
     """Headers and body of each request."""
 
     def app(self) -> FastAPI:
-        """Its HTTP side."""
         app = FastAPI()
 
         @app.get("/v1/models")
@@ -135,8 +134,6 @@ async def _sensible(conversation: Conversation) -> Reply:
 
 @dataclass
 class ModelServer:
-    """The running server."""
-
     origin: str
     pin: str
     model: Model

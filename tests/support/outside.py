@@ -42,7 +42,6 @@ class Server:
         self.pin = hashlib.sha256(self.key.public_key().public_bytes(serialization.Encoding.DER, form)).hexdigest()
 
     def context(self) -> ssl.SSLContext:
-        """Its TLS."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         key = self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

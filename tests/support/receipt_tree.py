@@ -285,7 +285,6 @@ def _merged(true: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
 
 
 def names(proven: Proven) -> Iterator[str]:
-    """The parties of a tree, by name."""
     left = [proven.root]
     while left:
         one = left.pop()

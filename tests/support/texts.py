@@ -43,14 +43,12 @@ class Texts(AmberSnapshotExtension):
     file_extension = "txt"
 
     def serialize(self, data: object, **_options: object) -> str:
-        """Return what a section holds."""
         assert isinstance(data, str)
         assert data.strip(), "an empty text needs no snapshot"
         lines = (line.rstrip() for line in data.strip("\n").splitlines())
         return masked("\n".join(line for line in lines if line.strip(" ─") or not line))  # no lines of tables
 
     def diff_lines(self, serialized_data: str | bytes, snapshot_data: str | bytes) -> Iterator[str]:
-        """Yield the difference, and how to accept it."""
         yield from super().diff_lines(serialized_data, snapshot_data)
         yield f"If this is meant: {WRITES_ANEW} FILE"
 

@@ -44,7 +44,6 @@ def extra_of(file: Path) -> str:
 
 
 def imported(file: Path) -> Iterator[str]:
-    """Yield each package of others that a module imports."""
     for node in ast.walk(ast.parse(file.read_text())):
         modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

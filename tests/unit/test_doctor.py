@@ -49,7 +49,6 @@ class Tree:
             esac""")
 
     def ask(self, *arguments: str) -> tuple[int, str]:
-        """Run the program; return its exit status and its output."""
         done = subprocess.run(  # noqa: S603 - the program under test
             [sys.executable, "-I", self.root / "start" / "doctor.py", *arguments],
             env={"PATH": str(self._bin)},

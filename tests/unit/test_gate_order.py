@@ -56,7 +56,6 @@ class Sent:
     """The reasons on record when the answer began."""
 
     async def send(self) -> Reply:
-        """Send it."""
         registry = self.issuer.registry
         token = self.issuer.delegated(
             "orchestrator", READER, **({"aud": registry.id(TOOL), "scope": "tool.read"} | self.claims)

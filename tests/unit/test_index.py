@@ -54,7 +54,6 @@ async def index(tmp_path: Path, log: Log) -> AsyncIterator[Index]:
 
 
 async def add(log: Log, *data: Data) -> list[bytes]:
-    """Add lines of one journal."""
     link, some = log.heads.get(SERVICE, GENESIS), []
     for one in data:
         some.append(line(one, link))

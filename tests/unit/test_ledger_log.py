@@ -24,7 +24,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of the ledger."""
     return tmp_path / "ledger"
 
 

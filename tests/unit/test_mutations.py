@@ -4,7 +4,8 @@ from tests.mutations import ROOT, SOURCES, TESTS, files_of
 
 
 def test_every_module_has_tests_that_are_to_notice() -> None:
-    assert set(TESTS) == set(SOURCES)
+    assert TESTS.keys() <= SOURCES.keys()
+    assert [module for module in SOURCES if len(files_of(module)) < 2] == []
 
 
 def test_every_test_it_names_exists() -> None:

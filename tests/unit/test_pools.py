@@ -67,7 +67,6 @@ class Party:
 
     @property
     def address(self) -> str:
-        """Its origin."""
         return f"https://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
 
 

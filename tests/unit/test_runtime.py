@@ -68,7 +68,6 @@ def launched(party: str) -> Workload:
 
 @pytest.fixture
 def ports() -> dict[str, int]:
-    """Free ones."""
     found = {}
     for name in (REGISTRY_PARTY, AUTHORITY, INFERENCE):
         with socket.socket() as free:
