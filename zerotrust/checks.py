@@ -149,7 +149,7 @@ class Checks:
 
     async def prove(self, call: Call) -> None:
         """Refuses a token without a certificate unless its key has signed this request.  RFC 9449 section 4.3."""
-        key = call.caller.key
+        key = call.caller.key_thumbprint
         if call.peer.id and not key:  # `bind` has compared it with the certificate
             return
         if not key:  # control: key-required
@@ -158,7 +158,7 @@ class Checks:
         url = self.address + scope["raw_path"].decode("latin-1")
         sent = requests.read_proof(scope["headers"])  # control: possession-proven
         proof = check_proof(sent, token=call.token, key=key, method=scope["method"], url=url, now=now)
-        self.proofs.use(proof, user=call.caller.subject, now=now)
+        self.proofs.remember(proof, user=call.caller.subject, now=now)
 
     async def note(self, call: Call) -> None:
         """Notes the caller for its receipt, its connection and its trace, and refuses none.  This project."""

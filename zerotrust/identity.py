@@ -39,7 +39,7 @@ class Principal:
     issued_at: int
     expires_at: int
     """Seconds since the epoch, like `issued_at` and `chain_started_at`."""
-    key: str | None = None
+    key_thumbprint: str | None = None
     """The thumbprint of the key whose holder alone may use the token (RFC 7638), if the token names one."""
 
     token: str = field(repr=False, compare=False)

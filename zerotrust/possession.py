@@ -103,7 +103,7 @@ class UsedProofs:
         """By user: since `_begun`, and in at least `LIFE + AHEAD` seconds before."""
         self._number = 0
 
-    def use(self, proof: Proof, *, user: str, now: float) -> None:
+    def remember(self, proof: Proof, *, user: str, now: float) -> None:
         """Remember a proof.  Raises `Denied` if it was used before, or if its user, or all, have used too many."""
         if proof.made < int(self._since):  # control: proof-since-start
             raise Denied(Reason.BAD_PROOF, "made before this party started")

@@ -177,7 +177,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
         audience=expected.audience,
         scopes=frozenset(claims.scope.split(" ")) - {""},  # control: scopes-of-token
         groups=frozenset(claims.groups),  # control: groups-of-token
-        key=bound.jkt if (bound := claims.cnf or claims.zt_cnf) else None,
+        key_thumbprint=bound.jkt if (bound := claims.cnf or claims.zt_cnf) else None,
         token_id=claims.jti,
         lineage=tuple(claims.lineage),
         client=root.azp,

@@ -177,9 +177,8 @@ def token_of_the_query(call: Any) -> UnverifiedToken:
 
 
 @at(calls, "header-holds-one-token")
-def last_word(partition: Any, _separator: bytes) -> tuple[bytes, bytes, bytes]:
-    scheme, *_, token = partition.__self__.split()
-    return scheme if scheme in (b"Bearer", b"DPoP") else b"bearer", b"", token
+def last_word(partition: Any, _separator: bytes, *, scheme: bytes) -> tuple[bytes, bytes, bytes]:
+    return scheme, b"", partition.__self__.split()[-1]
 
 
 @at(gives, "authorization-header-alone", where=condition)

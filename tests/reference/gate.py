@@ -20,12 +20,24 @@ from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.policy import CedarPolicy
 from zerotrust.policy_in_force import NoPolicy, PolicyInForce
+from zerotrust.possession import UsedProofs
 from zerotrust.revocation import Revocations
 from zerotrust.routing import RouteTable
 from zerotrust.token_validation import TokenCache
 from zerotrust.tool.mcp_tools import McpTools
 
-_CLASSES = [Checks, RouteTable, Dialect, McpTools, SigningKeys, Discovery, TokenCache, Revocations, Recorder]
+_CLASSES = [
+    Checks,
+    RouteTable,
+    Dialect,
+    McpTools,
+    SigningKeys,
+    Discovery,
+    TokenCache,
+    UsedProofs,
+    Revocations,
+    Recorder,
+]
 _CLASSES += [CedarPolicy, PolicyInForce, NoPolicy, AuthZEN]
 _METHODS: list[tuple[str, Any]] = [
     (name, it) for kind in _CLASSES for name, it in vars(kind).items() if isinstance(it, FunctionType)

@@ -112,6 +112,7 @@ FAULTS = (
     Fault("credentials", Reason.NO_TOKEN, put(with_token=False)),
     Fault("verify", Reason.EXPIRED, lambda sent: sent.claims.update(exp=int(NOW))),
     Fault("bind", Reason.NOT_BOUND, put(presenter=WRITER)),
+    Fault("prove", Reason.NO_PROOF, lambda sent: sent.claims.update(cnf={"jkt": "x" * 43})),
     Fault("revoked", Reason.REVOKED, suspend_the_party),
     Fault("listed", Reason.NO_PERMISSION_FOR_ROUTE, lambda sent: put(path=sent.path.replace("mcp", "else"))(sent)),
     Fault("protocol", Reason.UNSUPPORTED_CONTENT, lambda sent: sent.headers.update({b"content-type": b"text/plain"})),

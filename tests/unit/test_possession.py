@@ -60,7 +60,10 @@ def test_a_clients_own_proof_is_taken() -> None:
     key = Key(clock=lambda: NOW)
     proof = key.prove("POST", f"{URL}?a=b", TOKEN)
 
-    assert check_proof(proof, token=TOKEN, key=key.thumbprint, method="POST", url=URL, now=NOW).key == key.thumbprint
+    assert (
+        check_proof(proof, token=TOKEN, key=key.thumbprint, method="POST", url=URL, now=NOW).thumbprint
+        == key.thumbprint
+    )
 
 
 def test_ed25519_does_as_well() -> None:
@@ -108,18 +111,18 @@ def test_a_proof_by_another_key_than_the_tokens_is_refused_before_its_signature_
 def test_a_proof_is_good_once() -> None:
     used = UsedProofs(since=NOW)
     for proof in [Proof("key", "1", NOW), Proof("key", "2", NOW), Proof("other", "1", NOW)]:
-        used.use(proof, user="alice", now=NOW)
+        used.remember(proof, user="alice", now=NOW)
 
     for later in (0, LIFE + AHEAD, LIFE + AHEAD + 1):  # then the memory begins anew, and still has the last ones
         with pytest.raises(Denied) as refused:
-            used.use(Proof("key", "1", NOW), user="alice", now=NOW + later)
+            used.remember(Proof("key", "1", NOW), user="alice", now=NOW + later)
 
         assert refused.value.reason is Reason.PROOF_USED
 
 
 def test_a_proof_from_before_the_start_is_refused_because_its_use_is_not_remembered() -> None:
     with pytest.raises(Denied) as refused:
-        UsedProofs(since=NOW).use(Proof("key", "1", NOW - 1), user="alice", now=NOW)
+        UsedProofs(since=NOW).remember(Proof("key", "1", NOW - 1), user="alice", now=NOW)
 
     assert refused.value.reason is Reason.BAD_PROOF
 
@@ -130,17 +133,17 @@ def test_a_proof_from_before_the_start_is_refused_because_its_use_is_not_remembe
 def test_a_full_memory_refuses_until_what_it_has_is_too_old_to_be_used(users: int, most: int, why: Reason) -> None:
     used = UsedProofs(since=NOW)
     for number in range(most):
-        used.use(Proof("key", str(number), NOW), user=f"user-{number % users}", now=NOW)
+        used.remember(Proof("key", str(number), NOW), user=f"user-{number % users}", now=NOW)
 
     with pytest.raises(Denied) as refused:
-        used.use(Proof("key", "new", NOW), user="user-0", now=NOW)
+        used.remember(Proof("key", "new", NOW), user="user-0", now=NOW)
     assert refused.value.reason is why
-    used.use(Proof("key", "new", NOW + LIFE), user="user-0", now=NOW + LIFE + AHEAD + 1)
+    used.remember(Proof("key", "new", NOW + LIFE), user="user-0", now=NOW + LIFE + AHEAD + 1)
 
 
 def test_a_user_who_has_used_too_many_costs_another_nothing() -> None:
     used = UsedProofs(since=NOW)
     for number in range(OF_A_USER):
-        used.use(Proof("key", str(number), NOW), user="alice", now=NOW)
+        used.remember(Proof("key", str(number), NOW), user="alice", now=NOW)
 
-    used.use(Proof("another", "1", NOW), user="bob", now=NOW)
+    used.remember(Proof("another", "1", NOW), user="bob", now=NOW)

@@ -93,6 +93,7 @@ def test_a_login_token_becomes_a_principal(issuer: Issuer, key: RSAPublicKey) ->
         session="session-1",
         issued_at=NOW,
         expires_at=NOW + 60,
+        key_thumbprint=issuer.user_key.thumbprint,
         token=token,
     )
 
