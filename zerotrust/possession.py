@@ -43,7 +43,7 @@ class _Claims(BaseModel):
 class Proof:
     """A proof that was checked: its key's thumbprint, its id, and when it was made, in seconds since the epoch."""
 
-    key: str
+    thumbprint: str
     id: str
     made: int
 
@@ -110,7 +110,7 @@ class UsedProofs:
         if now - self._begun > LIFE + AHEAD:
             self._used, self._used_before = {}, self._used
             self._begun, self._number = now, 0
-        name, used = f"{proof.key}.{proof.id}", self._used.get(user, set())
+        name, used = f"{proof.thumbprint}.{proof.id}", self._used.get(user, set())
         if name in used or name in self._used_before.get(user, ()):  # control: proof-used-once
             raise Denied(Reason.PROOF_USED)
         if len(used) >= OF_A_USER:  # control: proofs-per-user

@@ -26,19 +26,8 @@ from zerotrust.routing import RouteTable
 from zerotrust.token_validation import TokenCache
 from zerotrust.tool.mcp_tools import McpTools
 
-_CLASSES = [
-    Checks,
-    RouteTable,
-    Dialect,
-    McpTools,
-    SigningKeys,
-    Discovery,
-    TokenCache,
-    UsedProofs,
-    Revocations,
-    Recorder,
-]
-_CLASSES += [CedarPolicy, PolicyInForce, NoPolicy, AuthZEN]
+_CLASSES = [Checks, RouteTable, Dialect, McpTools, SigningKeys, Discovery, TokenCache, UsedProofs, Revocations]
+_CLASSES += [Recorder, CedarPolicy, PolicyInForce, NoPolicy, AuthZEN]
 _METHODS: list[tuple[str, Any]] = [
     (name, it) for kind in _CLASSES for name, it in vars(kind).items() if isinstance(it, FunctionType)
 ]
