@@ -22,7 +22,7 @@ KEYS = {("EC", "P-256"): ("ES256", ("x", "y")), ("OKP", "Ed25519"): ("EdDSA", ("
 """For each type and curve of a key: the algorithm of its proofs, and its members (RFC 7518 section 6.2, RFC 8037)."""
 LIFE, AHEAD = 30, 5
 """Seconds for which a proof is good, and by which the client's clock may be ahead of ours."""
-OF_A_USER, OF_ALL = 5_000, 100_000
+MAX_OF_A_USER, MAX_OF_ALL = 5_000, 100_000
 """Used proofs that are remembered from `LIFE + AHEAD` seconds: of a user, 140 a second; and of all, in about 20 MB."""
 
 
@@ -113,10 +113,10 @@ class UsedProofs:
         name, used = f"{proof.thumbprint}.{proof.id}", self._used.get(user, set())
         if name in used or name in self._used_before.get(user, ()):  # control: proof-used-once
             raise Denied(Reason.PROOF_USED)
-        if len(used) >= OF_A_USER:  # control: proofs-per-user
-            raise Denied(Reason.TOO_MANY_REQUESTS, f"{OF_A_USER} proofs of this user are remembered")
-        if self._number >= OF_ALL:
-            raise Denied(Reason.BUSY, f"{OF_ALL} proofs are remembered")
+        if len(used) >= MAX_OF_A_USER:  # control: proofs-per-user
+            raise Denied(Reason.TOO_MANY_REQUESTS, f"{MAX_OF_A_USER} proofs of this user are remembered")
+        if self._number >= MAX_OF_ALL:
+            raise Denied(Reason.BUSY, f"{MAX_OF_ALL} proofs are remembered")
         self._used.setdefault(user, used).add(name)
         self._number += 1
 

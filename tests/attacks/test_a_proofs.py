@@ -146,7 +146,7 @@ async def test_a_proof_again(target: Target) -> Tries:
 async def test_a_flood_of_proofs(target: Target) -> Tries:
     """By a thief of alice's token, and by bob: neither costs alice her place in the memory."""
     alices, bobs = target.token(FRONT), target.token(FRONT, sub="bob")
-    with _limits(OF_A_USER=3, OF_ALL=5):
+    with _limits(MAX_OF_A_USER=3, MAX_OF_ALL=5):
         for _ in range(4):
             thiefs = _proof(target, alices, key=THIEFS_KEY, header={"jwk": _jwk(THIEFS_KEY)})
             tried = await _sent(target, alices, thiefs, reason=Reason.BAD_PROOF)

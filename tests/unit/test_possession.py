@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
-from zerotrust.possession import AHEAD, LIFE, OF_A_USER, OF_ALL, Proof, UsedProofs, check_proof, thumbprint
+from zerotrust.possession import AHEAD, LIFE, MAX_OF_A_USER, MAX_OF_ALL, Proof, UsedProofs, check_proof, thumbprint
 from zt.people.key import Key
 
 TOKEN, URL, NOW = UnverifiedToken("a.b.c"), "https://orchestrator.agents.example/tasks", 1_800_000_000
@@ -128,7 +128,7 @@ def test_a_proof_from_before_the_start_is_refused_because_its_use_is_not_remembe
 
 
 @pytest.mark.parametrize(
-    ("users", "most", "why"), [(1, OF_A_USER, Reason.TOO_MANY_REQUESTS), (OF_ALL, OF_ALL, Reason.BUSY)]
+    ("users", "most", "why"), [(1, MAX_OF_A_USER, Reason.TOO_MANY_REQUESTS), (MAX_OF_ALL, MAX_OF_ALL, Reason.BUSY)]
 )
 def test_a_full_memory_refuses_until_what_it_has_is_too_old_to_be_used(users: int, most: int, why: Reason) -> None:
     used = UsedProofs(since=NOW)
@@ -143,7 +143,7 @@ def test_a_full_memory_refuses_until_what_it_has_is_too_old_to_be_used(users: in
 
 def test_a_user_who_has_used_too_many_costs_another_nothing() -> None:
     used = UsedProofs(since=NOW)
-    for number in range(OF_A_USER):
+    for number in range(MAX_OF_A_USER):
         used.remember(Proof("key", str(number), NOW), user="alice", now=NOW)
 
     used.remember(Proof("another", "1", NOW), user="bob", now=NOW)
