@@ -82,7 +82,6 @@ class Budgets:
         spent.calls += 1
 
     def spend(self, caller: Principal, tokens: int) -> None:
-        """Count the tokens of a call, when they are known."""
         if spent := self._spent.get(caller.transaction):
             spent.tokens += max(0, tokens)
 
@@ -120,15 +119,10 @@ def tokens(asked: int, reply: Reply | None) -> int:
     """
     if not reply:
         return asked // UNCOUNTED + UNSAID  # the model may have worked for it  # control: failed-calls-cost
-    size = asked + _bytes(reply)
+    functions: list[dict[str, Any]] = [call["function"] for call in reply.calls]
+    called = [function[name] for function in functions for name in ("name", "arguments")]
+    size = asked + sum(len((text or "").encode()) for text in (reply.content, reply.refusal, *called))
     if not reply.usage:
         return size // UNCOUNTED
     most = min(reply.usage.total, size + UNSAID)  # control: model-tokens-at-most
     return max(most, size // BYTES_PER_TOKEN)  # control: model-tokens-at-least
-
-
-def _bytes(reply: Reply) -> int:
-    """Return the bytes of what a reply says, the calls of tools included."""
-    functions: list[dict[str, Any]] = [call["function"] for call in reply.calls]
-    called = [function[name] for function in functions for name in ("name", "arguments")]
-    return sum(len((text or "").encode()) for text in (reply.content, reply.refusal, *called))

@@ -49,7 +49,8 @@ def reply(messages: list[Message], tools: Mapping[str, Sequence[str] | None]) ->
     `tools`: the parameters that each offered tool requires, by its name, if all of them are texts; otherwise None.
     """
     task = str(messages[0]["content"])
-    messages = [_with_json(message) for message in messages]
+    parsed = [_parse(str(message["content"])) if message["role"] == "tool" else None for message in messages]
+    messages = [message | {"found": found} for message, found in zip(messages, parsed, strict=True)]
     done = dict.fromkeys(_calls(messages))
     if orders := [call for call in dict.fromkeys(_orders(messages)) if call not in done]:
         return _ask_for(orders, len(done))
@@ -131,11 +132,6 @@ def _orders(messages: list[Message]) -> Iterator[Call]:
     for name, arguments in islice(found, MAX_ORDERS):  # control: orders-bounded
         if (given := _parse(arguments)) is not None:
             yield _call(name, **given)
-
-
-def _with_json(message: Message) -> Message:
-    """Return a message with the parsed JSON of a tool's answer, so that each is parsed once."""
-    return message | {"found": _parse(str(message["content"])) if message["role"] == "tool" else None}
 
 
 def _text(message: Message) -> str:

@@ -118,7 +118,6 @@ class Scope(Requirement):
         return self.name
 
     def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
-        """Return the scope, whatever was sent."""
         return Need((self.name,), path)
 
 

@@ -38,5 +38,4 @@ def text_of(policy: dict[str, Any]) -> str:
 
 
 def _number(name: str) -> int:
-    """Return the place of a policy, by the name that Cedar gives it."""
     return int(name.removeprefix("policy"))

@@ -45,8 +45,8 @@ class ServicePoint:
             return _UNKNOWN
         if resource.type == PARTY:
             decision = self._engine.decide(who, question.action.name, resource.id)
-        elif _are_attributes(resource.properties):
-            known = tuple(resource.properties.items())
+        elif len(found := resource.properties) <= MOST_PROPERTIES and all(map(_is_text, [*found, *found.values()])):
+            known = tuple(found.items())
             decision = self._engine.decide_on(who, question.action.name, Resource(resource.type, resource.id, known))
         else:
             return _UNKNOWN
@@ -101,11 +101,6 @@ def _names(told: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     if not isinstance(found, list) or len(found) > MOST_NAMES or not all(map(_is_text, found)):
         return None
     return tuple(found)
-
-
-def _are_attributes(properties: Mapping[str, Any]) -> bool:
-    """Return whether properties are what a policy may read: texts by their names, and at most `MOST_PROPERTIES`."""
-    return len(properties) <= MOST_PROPERTIES and all(map(_is_text, [*properties, *properties.values()]))
 
 
 def _is_text(found: Any) -> TypeGuard[str]:

@@ -61,7 +61,6 @@ class Content(_Shape):
 
     @property
     def files(self) -> dict[str, str]:
-        """The text of each file, by its name in the folder."""
         return {**self.policies, SCHEMA: self.cedar_schema, FILE: self.table}
 
     @property

@@ -49,7 +49,6 @@ class Followers:
 
     @property
     def parties(self) -> set[str]:
-        """The SPIFFE IDs of the parties that follow now."""
         return set(self._all)
 
     @contextmanager

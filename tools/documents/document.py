@@ -50,7 +50,6 @@ class Entry(BaseModel):
     """Who may read it: `public`, `internal` or `restricted`; the policies say what that means."""
 
     def as_resource(self) -> Resource:
-        """Return the resource that the policies decide about."""
         named = ("department", "state", "owner", "classification")
         return Resource("Document", self.id, tuple((name, getattr(self, name)) for name in named))
 

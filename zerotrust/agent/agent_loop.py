@@ -112,7 +112,6 @@ class _Talk:
             self._reserve(message)
 
     def account(self, *, text: str = "", broken: str = "", outage: Outage = "") -> Answer:
-        """Return the answer, with the account of the calls."""
         undone = (f"{self._calls - MAX_CALLS} more: {TOO_MANY}",) if self._calls > MAX_CALLS else ()
         done, failed, unclear = tuple(self._done), (*self._failed, *undone), tuple(self._unclear)
         return Answer(text=text, done=done, failed=failed, unclear=unclear, broken=broken, outage=outage)

@@ -106,7 +106,6 @@ def read_reply(answer: bytes) -> Reply:
 
 
 def _call(entry: Any) -> Call:
-    """Return a call of a tool as the model wrote it."""
     function = entry.get("function") if isinstance(entry, dict) else None
     function = function if isinstance(function, dict) else {}
     name, given = function.get("name"), function.get("arguments")

@@ -34,7 +34,6 @@ class Delivery:
     """Delivers one journal, from where the log stands with it."""
 
     def __init__(self, journal: Journal, path: Path, ledger: Ledger, deletion: Deletion) -> None:
-        """`path`: where `journal` writes."""
         self._journal, self._path, self._ledger, self._deletion = journal, path, ledger, deletion
         self._committed = asyncio.Event()
         self._pause = SHORTEST_PAUSE

@@ -89,20 +89,15 @@ def check_needed(metadata: Metadata, needed: Iterable[str]) -> None:
         raise UntrustedMetadata(f"its metadata lack {', '.join(lacking)}")
 
 
-def well_known_url(issuer: str) -> str:
-    """Return the address of an issuer's metadata (OpenID Connect Discovery 1.0 section 4.1)."""
-    return issuer.removesuffix("/") + WELL_KNOWN
-
-
 async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metadata:
-    """Fetch an issuer's metadata, with the endpoints of these names.
+    """Fetch an issuer's metadata (OpenID Connect Discovery 1.0 section 4.1), with the endpoints of these names.
 
     Raises `UntrustedMetadata`, and `httpx.HTTPError` if it returns none.
     """
     if urlsplit(issuer).scheme != "https":
         raise UntrustedMetadata(f"the issuer {issuer} is no https address (RFC 8414 section 2)")
     try:
-        status, answer = await ask(http, "GET", well_known_url(issuer), most=MAX_METADATA)
+        status, answer = await ask(http, "GET", issuer.removesuffix("/") + WELL_KNOWN, most=MAX_METADATA)
         if status != 200:
             raise httpx.RemoteProtocolError(f"status {status}")
         metadata = check_document(answer, issuer)

@@ -38,7 +38,6 @@ class McpTools(Requirement):
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """Every scope of the tools, once."""
         return tuple(dict.fromkeys(self.tools.values()))
 
     def need_before_body(self, path: str, scopes: AbstractSet[str]) -> Need | None:

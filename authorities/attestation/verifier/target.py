@@ -100,7 +100,6 @@ class RegistryFiles:
         return read_from != self._approved and read_from == self._files.look((), FILES)
 
     def use(self, read_from: Mapping[str, str]) -> None:
-        """Approve these files from now on."""
         self._approved = dict(read_from)
 
 
