@@ -315,6 +315,28 @@ async def test_a_body_that_is_too_large_is_refused(
     assert reply.body == body if status == 200 else reply.reason == Reason.BODY_TOO_LARGE
 
 
+@pytest.mark.parametrize(
+    ("presented", "error"),
+    [
+        ([], ""),
+        ([(b"authorization", b"Bearer TOKEN")], ""),
+        ([(b"authorization", b"DPoP TOKEN")], ""),
+        ([(b"authorization", b"DPoP TOKEN"), (b"dpop", b"a.b.c")], ', error="invalid_dpop_proof"'),
+    ],
+)
+async def test_a_caller_without_a_certificate_is_told_to_prove_its_key(
+    door: Door, issuer: Issuer, presented: list[tuple[bytes, bytes]], error: str
+) -> None:
+    token = issuer.token().encode()
+    given = [(name, value.replace(b"TOKEN", token)) for name, value in presented]
+
+    reply = await door.ask(headers=given)
+
+    challenge = reply.headers["www-authenticate"].replace(', scope="task.run"', "")
+    assert (reply.status, challenge) == (401, f'DPoP realm="zero-trust", algs="ES256 EdDSA"{error}')
+    assert ("advice" in reply.json()) is (reply.reason == Reason.UNSUPPORTED_SCHEME)
+
+
 async def test_a_refusal_on_mcp_is_json_rpc_with_the_scope_that_would_help(tool_door: Door, issuer: Issuer) -> None:
     reply = await tool_door.call(for_the_tool(issuer), tool_call("replace", "request-7"))
 
