@@ -14,7 +14,7 @@ from demo.revocation_delays import measure_all
 from demo.revocation_methods import EVERYWHERE, REVOCATION_METHODS
 from demo.rule_change import drafting, show_rule_change
 from demo.story import tell_story
-from demo.who import certificates, show_certificates, show_who_is_who
+from demo.who import identities, show_who_is_who
 from start.program import console, paragraph, show, showing_progress
 from start.system import ROOT, Running, System
 
@@ -45,11 +45,6 @@ async def walk(system: S, parts: Iterable[Callable[[S, Checks], Awaitable[None]]
 async def who_is_who(system: Running, _checks: Checks) -> None:
     """People, parties and authorities."""
     show_who_is_who(system.registry)
-
-
-async def identities(system: System, _checks: Checks) -> None:
-    """The certificate of each party."""
-    show_certificates(system, await certificates(system))
 
 
 async def impostors(system: System, checks: Checks) -> None:

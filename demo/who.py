@@ -3,10 +3,10 @@
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import Mapping
 
 from cryptography import x509
 
+from demo.checks import Checks
 from demo.parts import NO, begin
 from registration.realm.users import USERS
 from start.program import paragraph, show
@@ -61,12 +61,12 @@ def show_who_is_who(registry: Registry) -> None:
     )
 
 
-def show_certificates(system: System, shown: Mapping[str, x509.Certificate]) -> None:
+async def identities(system: System, _checks: Checks) -> None:
     """Show each party's certificate, and the code digest it was issued for."""
     life = system.registry.freshness.x509_svid
     paragraph(f"Each running party has a certificate, issued to its approved code, for at most {life} s:")
     rows = []
-    for name, certificate in shown.items():
+    for name, certificate in (await certificates(system)).items():
         left = certificate.not_valid_after_utc - dt.datetime.now(dt.UTC)
         code = system.lock.parties[name].code or ""
         rows.append((short(id_of(certificate)), f"{left.total_seconds():.0f} s", f"{code[:16]}…"))

@@ -226,7 +226,6 @@ class LoggedRecords:
         return len(self.leaves)
 
     def add(self, leaf: int, head: str) -> None:
-        """Note the next record, by its leaf and its hash."""
         self.leaves.append(leaf)
         self.hashes += bytes.fromhex(head)
 

@@ -136,7 +136,6 @@ def _weaken(file: Path, found: Iterable[tuple[int, Control]]) -> Iterator[tuple[
 
 
 def _statement(tree: ast.AST, line: int) -> Place:
-    """Return the innermost statement that covers that line."""
     statements = [place for place in places(tree) if isinstance(place.node, ast.stmt)]
     return [place for place in statements if line in place.lines][-1]
 

@@ -42,7 +42,7 @@ from start.progress import Say, reporting_progress
 from start.stopping import end_in_order
 from start.system import DEPLOYMENT, ROOT, System
 from start.waiting import exists, report_end, wait_until, wait_until_listening
-from zerotrust.authority.files.deployment import Deployment, load_deployment
+from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.authority.files.lock import load_lock
 from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.durable import write_file
@@ -132,7 +132,10 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive_run(folder))
         runs = stack.enter_context(recording_failure(folder))
-        _check_ports(deployment)
+        for name, place in deployment.parties.items():
+            check_port(place.port, name)
+        for port in (PORT, HEALTH_PORT):
+            check_port(port)
         put_away = _prepare_folders(folder, keep=keep)
         own = registry.authorities.attestation
         port = deployment.parties[own].port
@@ -200,13 +203,6 @@ def start_order(launched: Mapping[str, Launched], registry: Registry) -> list[tu
     own = registry.authorities
     turn = {own.registry: 0, own.policy: 1, own.audit: 2}
     return sorted(launched.items(), key=lambda one: turn.get(one[1].launch.name, len(turn)))
-
-
-def _check_ports(deployment: Deployment) -> None:
-    for name, place in deployment.parties.items():
-        check_port(place.port, name)
-    for port in (PORT, HEALTH_PORT):
-        check_port(port)
 
 
 def _prepare_folders(folder: Path, *, keep: bool) -> Path | None:

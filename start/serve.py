@@ -56,7 +56,9 @@ def hints(system: System) -> str:
     with console.capture() as printed:
         _show_addresses(system)
         console.print(steps(system), soft_wrap=True)
-        _show_what_next()
+        paragraph("It runs in the background. Now try (TRACE is the trace_id of an answer):")
+        for what, how in NOW:
+            paragraph(f"{what:<17} {how}", indent=2, hanging=18)
         console.print(RECEIPT_STEPS, soft_wrap=True)
     return printed.get()
 
@@ -72,12 +74,6 @@ def _show_addresses(system: System) -> None:
     console.print(f"  {admin:<8} password {password}  for the admin page")
     for user, secret in keycloak.passwords.items():
         console.print(f"  {user:<8} password {secret}  {', '.join(USERS[user][1]) or 'in no group'}")
-
-
-def _show_what_next() -> None:
-    paragraph("It runs in the background. Now try (TRACE is the trace_id of an answer):")
-    for what, how in NOW:
-        paragraph(f"{what:<17} {how}", indent=2, hanging=18)
 
 
 def last_lines(system: System) -> Iterator[Text]:

@@ -22,7 +22,6 @@ class Output:
     as_json = False
 
     def show(self, document: Any, *shown: RenderableType) -> None:
-        """Print the JSON document, or what people are shown."""
         if self.as_json:
             # ASCII: a terminal finds nothing in it to obey.  Flushed now: a reader that has gone is no traceback here.
             print(json.dumps(document), flush=True)

@@ -57,7 +57,6 @@ async def check_parties(place: Place, by_name: ssl.SSLContext) -> list[Status]:
 
 
 async def _state(name: str, at: Endpoint, context: ssl.SSLContext) -> State:
-    """Return the state of the party of that DNS name."""
     try:
         async with asyncio.timeout(SECONDS):
             _, writer = await asyncio.open_connection(*at, ssl=context, server_hostname=name)

@@ -61,12 +61,9 @@ def verify_export(lines: Iterable[bytes], policy: TrustPolicy) -> None:
 
 def around_record(lines: list[bytes], party: str) -> tuple[list[bytes], bytes, list[bytes]]:
     """Return the lines before the first access that a party permitted, that line, and those after it."""
-    at = next(n for n, line in enumerate(lines) if _is_access(line) and f"/{party}".encode() in line)
+    permitted = b'"type":"access"', b'"allowed":true', f"/{party}".encode()
+    at = next(n for n, line in enumerate(lines) if all(part in line for part in permitted))
     return lines[:at], lines[at], lines[at + 1 :]
-
-
-def _is_access(line: bytes) -> bool:
-    return b'"type":"access"' in line and b'"allowed":true' in line
 
 
 def _named(found: dict[str, Any]) -> dict[str, Any]:

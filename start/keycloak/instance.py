@@ -54,7 +54,6 @@ class Instance:
 
     @property
     def built(self) -> bool:
-        """Whether the build in this folder is current."""
         try:
             return (self.home / _SEAL).read_text() == self._digest(self.home)
         except (OSError, MeasureError):

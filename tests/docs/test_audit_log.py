@@ -75,7 +75,7 @@ def test_each_example_prints_what_the_page_says(folder: Path, example: str) -> N
 
 
 def test_every_kind_of_fault_is_on_the_page() -> None:
-    [table] = re.findall(r"^## Faults\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
+    table = PAGE.partition("\n## Faults\n")[2]
 
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(What))
 

@@ -118,7 +118,6 @@ def _refused_by_rules(data: Request | Access) -> bool:
 
 
 def _decided_by_rules(decided: Decided) -> bool:
-    """Whether rules gave the answer, a yes or a no."""
     return bool(decided.policy and decided.policy.rules) if decided.allowed else _by_rules(decided)
 
 

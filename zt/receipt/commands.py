@@ -145,7 +145,6 @@ def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
 
 
 def _comparison(proven: "Proven") -> Iterator[Text | Padding]:
-    """Yield what the log says of others."""
     if not (found := proven.compared):
         yield Text("Did another party take part? `zt audit export --to FILE`, then --export FILE.", "dim")
         return
