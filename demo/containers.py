@@ -1,6 +1,6 @@
 """The walkthrough in containers: `docker compose run --rm walkthrough`.
 
-With `passwords`, it prints the people's passwords instead; with `token alice`, an access token of alice; with
+With `passwords`, it prints the people's passwords instead; with `token alice`, her access token and its key; with
 `attempts`, on `start/compose.intruders.yaml`, it makes those of intruders inside three genuine containers.
 
 It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the machine uses.  It is no party and has no

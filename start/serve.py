@@ -23,7 +23,7 @@ NOW = (
     ("who answers", ".venv/bin/zt status  (no sign-in)"),
     ("who is suspended", f"{ZT} party list  (in a browser)"),
     ("what is wrong", "make doctor"),
-    ("a token", "start/run start token alice  (asks for it)"),
+    ("a token", "TOKEN=$(start/run start token alice)"),
     ("the policies", f"{ZT} policy list  (in a browser)"),
     ("why a refusal", f"{ZT} policy explain TRACE  (in a browser)"),
     ("who did what", ".venv/bin/zt audit show TRACE  (no sign-in)"),

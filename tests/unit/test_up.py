@@ -1,6 +1,7 @@
 """What `make up` prints when everything runs: who is where, who stays suspended, and what to do now."""
 
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from authorities.policy.versions import content_of
 from registration.realm.users import USERS
+from start.__main__ import token
 from start.background import READY
 from start.manual_steps import RECEIPT_STEPS
 from start.serve import last_lines, other_policies
@@ -63,8 +65,16 @@ def test_the_headers_for_another_program_are_good_for_the_one_request() -> None:
 
     authorization, proof = done.stdout.splitlines()
     assert authorization == "Authorization: DPoP T0"
-    token, now = UnverifiedToken("T0"), time.time()
-    check_proof(proof.removeprefix("DPoP: "), token=token, key=key.thumbprint, method="POST", url=url, now=now)
+    now = time.time()
+    proof = proof.removeprefix("DPoP: ")
+    check_proof(proof, token=UnverifiedToken("T0"), key=key.thumbprint, method="POST", url=url, now=now)
+
+
+def test_a_token_and_its_key_are_not_shown_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    with pytest.raises(SystemExit, match=r"TOKEN=\$\(start/run start token alice\)"):
+        token("alice")
 
 
 def test_without_a_key_nothing_is_asked() -> None:
