@@ -54,8 +54,8 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
     paragraph("These tokens, decoded. A dropped value is struck through and marked by -, a new one is marked by +.")
     console.print(claims_table(chain))
     paragraph(
-        "All tokens of the task. Only the party on the left can use a token, for it has the key that T0 is bound to, "
-        "or the certificate that all others are; and only the party on the right accepts it."
+        "All tokens of the task. Only the party on the left can use a token: T0 needs a proof by the client's key, and "
+        "every other one the party's certificate. Only the party on the right accepts it."
     )
     rows = [
         (Text(name, "bold"), f"{short(token.party)} → {short(token.audience)}", ", ".join(token.scopes), _life(token))
