@@ -95,11 +95,6 @@ def _provider() -> Provider:
     return Provider(url, key, (model,))
 
 
-def remove_llama_stack() -> None:
-    """Remove the enrolment: then no party connects to the server, whatever answers under its name."""
-    ENROLLED.unlink(missing_ok=True)
-
-
 def with_passwords(realm: dict[str, list[dict[str, object]]], passwords: dict[str, str]) -> dict[str, object]:
     """Return the realm, each person of it with a password.  Pure."""
     users = [
@@ -130,7 +125,10 @@ def main(arguments: list[str]) -> None:
     if arguments not in ([], ["llama-stack"]):
         sys.exit(f"start.setup knows no {' '.join(arguments)!r}")
     set_up()
-    set_up_llama_stack() if arguments else remove_llama_stack()
+    if arguments:
+        set_up_llama_stack()
+    else:  # then no party connects to the server, whatever answers under its name
+        ENROLLED.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
