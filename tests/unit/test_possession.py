@@ -104,8 +104,8 @@ def test_any_other_proof_is_refused(proof: str) -> None:
     assert reason(proof) == Reason.BAD_PROOF
 
 
-def test_a_proof_by_another_key_than_the_tokens_is_refused_before_its_signature_is_checked() -> None:
-    assert reason(made()[:-4], key=Key().thumbprint) == Reason.BAD_PROOF
+def test_a_proof_by_another_key_than_the_tokens_is_refused() -> None:
+    assert reason(made(), key=Key().thumbprint) == Reason.BAD_PROOF
 
 
 def test_a_proof_is_good_once() -> None:
