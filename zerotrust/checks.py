@@ -4,6 +4,7 @@ Each step refuses a call by raising `Denied`, or prepares what later steps, the 
 `# control: id` marks what a test takes away, to show that the attack then succeeds (docs/reference/attacks.md).
 """
 
+from asyncio import sleep
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -158,7 +159,9 @@ class Checks:
         url = self.address + scope["raw_path"].decode("latin-1")
         sent = requests.read_proof(scope["headers"])  # control: possession-proven
         proof = check_proof(sent, token=call.token, key=key, method=scope["method"], url=url, now=now)
-        self.proofs.remember(proof, user=call.caller.subject, now=now)
+        if proof.made > now:  # by a clock ahead of ours: after a restart, it would look new once more
+            await sleep(proof.made - now)  # control: proof-not-ahead
+        self.proofs.remember(proof, user=call.caller.subject, now=self.clock())
 
     async def note(self, call: Call) -> None:
         """Notes the caller for its receipt, its connection and its trace, and refuses none.  This project."""

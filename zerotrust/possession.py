@@ -23,7 +23,7 @@ KEYS = {("EC", "P-256"): ("ES256", ("x", "y")), ("OKP", "Ed25519"): ("EdDSA", ("
 LIFE, AHEAD = 30, 5
 """Seconds for which a proof is good, and by which the client's clock may be ahead of ours."""
 MAX_OF_A_USER, MAX_OF_ALL = 5_000, 100_000
-"""Used proofs that are remembered from `LIFE + AHEAD` seconds: of a user, 140 a second; and of all, in about 20 MB."""
+"""Used proofs that are remembered from `LIFE + AHEAD` seconds: of a user, 140 a second; and of all, in about 25 MB."""
 
 
 _jws = jwt.PyJWS([algorithm for algorithm, _ in KEYS.values()])
@@ -98,7 +98,7 @@ class UsedProofs:
     def __init__(self, since: float) -> None:
         """`since`: the start, in seconds since the epoch; what was used before it is not known."""
         self._since = self._begun = since
-        self._used, self._used_before = dict[str, set[str]](), dict[str, set[str]]()
+        self._used, self._used_before = dict[str, set[bytes]](), dict[str, set[bytes]]()
         """By user: since `_begun`, and in at least `LIFE + AHEAD` seconds before."""
         self._number = 0
 
@@ -109,7 +109,8 @@ class UsedProofs:
         if now - self._begun > LIFE + AHEAD:
             self._used, self._used_before = {}, self._used
             self._begun, self._number = now, 0
-        name, used = f"{proof.thumbprint}.{proof.id}", self._used.get(user, set())
+        name = hashlib.sha256(f"{proof.thumbprint}.{proof.id}".encode()).digest()  # of one size, whatever the id is
+        used = self._used.get(user, set())
         if name in used or name in self._used_before.get(user, ()):  # control: proof-used-once
             raise Denied(Reason.PROOF_USED)
         if len(used) >= MAX_OF_A_USER:  # control: proofs-per-user

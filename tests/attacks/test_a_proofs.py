@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import jwt
 import pytest
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from testkit.issuer import USERS_PRIVATE_KEY, encode
 from tests.support.attack import DOORS, Target, Tried, Tries, attack
-from zerotrust import possession
+from zerotrust import checks, possession
 from zerotrust.decision import Reason
 from zerotrust.gate import Gate
 from zerotrust.possession import AHEAD, LIFE, UsedProofs
@@ -140,6 +141,16 @@ async def test_a_proof_again(target: Target) -> Tries:
     assert isinstance(gate, Gate)
     gate.proofs = UsedProofs(target.clock())  # what is left after a restart
     yield await _sent(target, token, captured, by="proof-since-start", reason=Reason.BAD_PROOF)
+    made_ahead = _proof(target, token, iat=int(target.clock()) + AHEAD)
+
+    async def pass_(seconds: float) -> None:
+        target.clock.now += seconds
+
+    with patch.object(checks, "sleep", pass_):
+        assert (await _sent(target, token, made_ahead)).handled
+    target.clock.now += 1
+    gate.proofs = UsedProofs(target.clock())
+    yield await _sent(target, token, made_ahead, by="proof-not-ahead", reason=Reason.BAD_PROOF)
     two = _proof(target, token), _proof(target, token)
     yield await _sent(target, token, *two, by="one-proof", reason=Reason.BAD_PROOF)
 

@@ -93,7 +93,7 @@ async def test_a_proxy_of_the_environment_has_no_part_in_a_sign_in(monkeypatch: 
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        async with CLIENT.http(seconds=5) as http:
+        async with CLIENT.http() as http:
             with pytest.raises(httpx.ConnectError):
                 await http.get(f"https://127.0.0.1:{nobody.getsockname()[1]}")
         proxy.setblocking(False)  # noqa: FBT003

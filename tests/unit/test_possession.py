@@ -139,11 +139,3 @@ def test_a_full_memory_refuses_until_what_it_has_is_too_old_to_be_used(users: in
         used.remember(Proof("key", "new", NOW), user="user-0", now=NOW)
     assert refused.value.reason is why
     used.remember(Proof("key", "new", NOW + LIFE), user="user-0", now=NOW + LIFE + AHEAD + 1)
-
-
-def test_a_user_who_has_used_too_many_costs_another_nothing() -> None:
-    used = UsedProofs(since=NOW)
-    for number in range(MAX_OF_A_USER):
-        used.remember(Proof("key", str(number), NOW), user="alice", now=NOW)
-
-    used.remember(Proof("another", "1", NOW), user="bob", now=NOW)

@@ -4,6 +4,7 @@ Both bind the sign-in to this process by PKCE (RFC 7636, S256), whose verifier g
 tokens by a key (DPoP, RFC 9449), which goes nowhere.
 """
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -77,9 +78,9 @@ class Client:
         """The parameters of a request that begins a sign-in; `openid` brings the ID token that ends it."""
         return {"client_id": self.client_id, "scope": f"openid {self.scope}".rstrip()}
 
-    def http(self, *, seconds: float = 30) -> httpx.AsyncClient:
+    def http(self) -> httpx.AsyncClient:
         """Return an HTTP client for the issuer."""
-        return issuer_http(self.tls, seconds=seconds)
+        return issuer_http(self.tls)
 
 
 def issuer_endpoint() -> Endpoint | None:
@@ -88,7 +89,7 @@ def issuer_endpoint() -> Endpoint | None:
     return (at.host, at.port or 443) if at.host else None
 
 
-def issuer_http(tls: ssl.SSLContext, *, seconds: float = 30) -> httpx.AsyncClient:
+def issuer_http(tls: ssl.SSLContext) -> httpx.AsyncClient:
     """Return an HTTP client for the issuer, whose name `tls` verifies wherever it is.
 
     A proxy of the environment has no part in it.
@@ -96,7 +97,7 @@ def issuer_http(tls: ssl.SSLContext, *, seconds: float = 30) -> httpx.AsyncClien
     transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
     if at := issuer_endpoint():
         transport._pool._network_backend = _FixedEndpoint(at)  # httpx has no other way
-    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=seconds)
+    return httpx.AsyncClient(transport=transport, trust_env=False, timeout=30)
 
 
 class _FixedEndpoint(httpcore.AnyIOBackend):
@@ -196,14 +197,14 @@ class Request:
 async def sign_out(client: Client, login: Login) -> None:
     """End the session of a sign-in, and so all its tokens (OpenID Connect RP-Initiated Logout 1.0).
 
-    Raises `LoginError` if Keycloak refuses, and `httpx.TransportError`.
+    Raises `LoginError` if Keycloak refuses, `TimeoutError` after `SECONDS_TO_SIGN_OUT`, and `httpx.TransportError`.
     """
     form = {"client_id": client.client_id, "id_token_hint": login.id_token, "post_logout_redirect_uri": SIGNED_OUT}
-    async with client.http(seconds=SECONDS_TO_SIGN_OUT) as http:
+    async with asyncio.timeout(SECONDS_TO_SIGN_OUT), client.http() as http:
         metadata = await endpoints(client, http, "end_session_endpoint")
-        answer = await http.post(metadata.end_session_endpoint, data=form)
-    if answer.headers.get("location") != SIGNED_OUT:  # a page may ask for a confirmation
-        raise LoginError(f"the session did not end: status {answer.status_code}")
+        async with http.stream("POST", metadata.end_session_endpoint, data=form) as answer:
+            if answer.headers.get("location") != SIGNED_OUT:  # a page may ask for a confirmation
+                raise LoginError(f"the session did not end: status {answer.status_code}")
 
 
 async def endpoints(client: Client, http: httpx.AsyncClient, *needed: str) -> Metadata:
