@@ -120,10 +120,7 @@ class Checks:
             raise Denied(status.reason, status.detail)
 
     async def credentials(self, call: Call) -> None:
-        """Refuses anything but one token in one header: `Bearer` over a certificate, else `DPoP`.  RFC 9449 section 7.
-
-        A client that only speaks `Bearer` needs a certificate: no setting lets it in without one.
-        """
+        """Refuses all but one token in one header: `Bearer` over a certificate, else `DPoP`.  RFC 9449 section 7."""
         call.permission = call.route.requires.hint
         scheme = b"bearer" if call.peer.id else b"dpop"
         # control: token-only-from-header

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import jwt
 from jwt.utils import base64url_decode
@@ -32,7 +33,7 @@ _jws = jwt.PyJWS([algorithm for algorithm, _ in KEYS.values()])
 class _Claims(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    jti: Annotated[str, Field(min_length=1, max_length=64)]
+    jti: Annotated[str, Field(min_length=1, max_length=128)]
     htm: str
     htu: str
     iat: int
@@ -77,9 +78,10 @@ def check_proof(  # noqa: PLR0913 - a request, and when
         # PyJWT compares `alg` with this one algorithm, and refuses `crit` (RFC 7515 section 4.1.11).
         signed = _jws.decode(proof, verifying, algorithms=[algorithm])  # control: proof-signature
         claims = _Claims.model_validate(strict_object(signed))
+        place = _place(claims.htu)
     except (jwt.PyJWTError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise Denied(Reason.BAD_PROOF, f"{type(error).__name__}: {error}") from error
-    if (claims.htm, claims.htu.partition("?")[0]) != (method, url):  # control: proof-for-this-request
+    if (claims.htm, place) != (method, _place(url)):  # control: proof-for-this-request
         raise Denied(Reason.BAD_PROOF, "for another request")
     if claims.ath != _base64url(hashlib.sha256(token.encode()).digest()):  # control: proof-for-this-token
         raise Denied(Reason.BAD_PROOF, "for another token")
@@ -91,8 +93,7 @@ def check_proof(  # noqa: PLR0913 - a request, and when
 class UsedProofs:
     """The proofs that were used, until they are too old to be used again (RFC 9449 section 11.1).
 
-    Only proofs by the key of a verified token get here, so strangers cannot fill it.  What is full refuses, and forgets
-    nothing.
+    Only proofs by the key of a verified token get here, so strangers cannot fill it.  A full one refuses.
     """
 
     def __init__(self, since: float) -> None:
@@ -119,6 +120,12 @@ class UsedProofs:
             raise Denied(Reason.BUSY, f"{MAX_OF_ALL} proofs are remembered")
         self._used.setdefault(user, used).add(name)
         self._number += 1
+
+
+def _place(url: str) -> tuple[str, str, str]:
+    """Return scheme, host (with a port other than 443) and path, normalized (RFC 3986 section 6.2)."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower().removesuffix(":443"), parts.path
 
 
 def _base64url(digest: bytes) -> str:

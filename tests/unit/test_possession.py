@@ -15,10 +15,7 @@ from zt.people.key import Key
 
 TOKEN, URL, NOW = UnverifiedToken("a.b.c"), "https://orchestrator.agents.example/tasks", 1_800_000_000
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
-JWK = {
-    name: jwt.algorithms.ECAlgorithm.to_jwk(PRIVATE.public_key(), as_dict=True)[name]
-    for name in ("kty", "crv", "x", "y")
-}
+JWK = jwt.algorithms.ECAlgorithm.to_jwk(PRIVATE.public_key(), as_dict=True)
 ATH = base64.urlsafe_b64encode(hashlib.sha256(TOKEN.encode()).digest()).rstrip(b"=").decode()
 CLAIMS = {"jti": "proof-1", "htm": "POST", "htu": URL, "iat": NOW, "ath": ATH}
 
@@ -66,6 +63,12 @@ def test_a_clients_own_proof_is_taken() -> None:
     )
 
 
+def test_an_address_is_the_same_however_it_is_spelled() -> None:
+    other = URL.replace("https://orchestrator", "HTTPS://Orchestrator").replace(".example", ".example:443")
+    for named in (f"{URL}?a=b#c", f"{URL}#c", other):
+        assert checked(made(htu=named)).id == "proof-1"
+
+
 def test_ed25519_does_as_well() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     public = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
@@ -89,9 +92,10 @@ def test_ed25519_does_as_well() -> None:
         pytest.param(TOKEN, id="the token"),
         pytest.param(made(jti=None), id="no id"),
         pytest.param(made(jti=""), id="an empty id"),
-        pytest.param(made(jti="x" * 65), id="a long id"),
+        pytest.param(made(jti="x" * 129), id="a long id"),
         pytest.param(made(htm="GET"), id="another method"),
         pytest.param(made(htu="https://elsewhere.example/tasks"), id="another address"),
+        pytest.param(made(htu="https://["), id="no address"),
         pytest.param(made(ath=None), id="no token"),
         pytest.param(made(ath=ATH[::-1]), id="another token"),
         pytest.param(made(iat=None), id="no time"),

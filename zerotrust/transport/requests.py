@@ -44,8 +44,7 @@ _MEMBER = re.compile(
 def read_token(headers: Headers, *, scheme: bytes, hint: str | None) -> UnverifiedToken:
     """Return the one token of a request (RFC 6750 section 2.1); one in a query or a body is ignored.
 
-    `scheme`: `bearer`, or `dpop` (RFC 9449 section 7.1).  `hint`: the scope to name if there is no token.
-    Raises `Denied`.
+    `scheme`: `bearer` or `dpop` (RFC 9449 section 7.1).  `hint`: the scope to name without a token.  Raises `Denied`.
     """
     given = [value for name, value in headers if name == b"authorization"]  # control: authorization-header-alone
     if not given:
