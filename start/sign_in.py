@@ -48,6 +48,8 @@ def print_token(
 
     Return the exit status.
     """
+    if sys.stdout.isatty():
+        sys.exit("A token and its key belong in a variable, and on no screen: put TOKEN=$(…) around the command.")
     try:
         login = asyncio.run(sign_in_at(client_at(issuer, client, scope or EVERYTHING, ca=ca), person.sign_in))
     except CommandError as error:

@@ -107,10 +107,11 @@ async def test_a_proof_that_gives_its_private_key_away_or_is_too_large(target: T
 @attack(434)
 async def test_a_captured_proof_for_something_else(target: Target) -> Tries:
     token, other = target.token(FRONT), target.token(FRONT)
-    elsewhere = target.system.addresses["inference"] + DOORS[FRONT].path
-    for name, value in (("htm", "GET"), ("htm", "post"), ("htu", elsewhere), ("htu", f"{elsewhere}s")):
+    own, host = target.system.addresses[FRONT], "attacker.test"
+    for name, value in (("htm", "GET"), ("htm", "post"), ("htu", f"{own}/tasks"), ("htu", f"https://{host}/plan")):
         proof = _proof(target, token, **{name: value})  # type: ignore[arg-type]
-        yield await _sent(target, token, proof, by="proof-for-this-request")
+        headers = [(b"dpop", proof.encode()), (b"host", host.encode())]  # what a caller says of the host is not asked
+        yield await target.send(FRONT, token, headers=headers, by="proof-for-this-request")
     yield await _sent(target, token, _proof(target, other), by="proof-for-this-token")
 
 

@@ -27,7 +27,7 @@ from tests.support.attack_realm import READING, WRITING, Target, Tried, Tries, a
 from tests.support.real import AGENT_SCOPE, AGENTS, imported
 from tests.support.realm import EXCHANGE, SERVER, TOKEN_TYPE, Realm, chain, claims
 from tests.support.svid import TrustDomain
-from tests.support.system import CHAIN
+from tests.support.system import CHAIN, OTHER_CHAIN
 from zerotrust.decision import Reason
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry
@@ -294,10 +294,10 @@ async def test_a_chain_that_never_ends(target: Target) -> Tries:
 def _faithful(parent: str, child: str) -> bool:
     """Whether a token adds its own party to its parent's chain, and the parent to its lineage, and changes no more."""
     before, after = claims(parent), claims(child)
-    act = {"sub": after["azp"]} | ({"act": before[CHAIN]} if CHAIN in before else {})
+    act = {"sub": after["azp"]} | ({"act": before[OTHER_CHAIN]} if OTHER_CHAIN in before else {})
     lineage = [*before.get("lineage", []), before["jti"]]
     root = before.get("root", {"azp": before["azp"], "iat": before["iat"]})
-    same = after[CHAIN] == act and after["lineage"] == lineage and after["txn"] == lineage[0]
+    same = after[OTHER_CHAIN] == act and after["lineage"] == lineage and after["txn"] == lineage[0]
     return bool(same and after["root"] == root)
 
 

@@ -14,7 +14,7 @@ from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
 from tests.support.real import AGENT_SCOPE as SCOPE
 from tests.support.realm import Realm, claims, dead
-from tests.support.system import CHAIN
+from tests.support.system import OTHER_CHAIN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -106,10 +106,10 @@ def _hard_coded(claim: str, value: object) -> dict[str, Any]:
     "claimed",
     [
         {},
-        {CHAIN: {"sub": "spiffe://agents.example/agent/z"}, "lineage": ["made up"], "root": ROOT},
-        {CHAIN: {"sub": "spiffe://agents.example/agent/b"}, "root": ROOT},
-        {CHAIN: {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made", "up"], "root": ROOT},
-        {CHAIN: {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made up"]},
+        {OTHER_CHAIN: {"sub": "spiffe://agents.example/agent/z"}, "lineage": ["made up"], "root": ROOT},
+        {OTHER_CHAIN: {"sub": "spiffe://agents.example/agent/b"}, "root": ROOT},
+        {OTHER_CHAIN: {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made", "up"], "root": ROOT},
+        {OTHER_CHAIN: {"sub": "spiffe://agents.example/agent/b"}, "lineage": ["made up"]},
     ],
     ids=["no chain", "somebody else's chain", "no lineage", "a lineage of another length", "no root"],
 )
@@ -144,4 +144,4 @@ async def test_an_invented_subject_token_makes_no_chain_in_another_grant(
     answer = await long.token(grant_type="client_credentials", subject_token=root, **long.credential("agent/a"))
 
     assert answer.status_code == 200
-    assert not {CHAIN, "lineage", "txn", "root"} & claims(answer.json()["access_token"]).keys()
+    assert not {OTHER_CHAIN, "lineage", "txn", "root"} & claims(answer.json()["access_token"]).keys()

@@ -130,8 +130,7 @@ async def ask(client: httpx.AsyncClient, **changed: Any) -> httpx.Response:
 async def test_it_is_asked_with_a_token_of_its_own_that_opens_one_of_its_apis(
     thinking: httpx.AsyncClient, listing: httpx.AsyncClient, server: Server, issuer: Issuer
 ) -> None:
-    sent = thinking.headers["authorization"]
-    await ask(thinking)
+    sent = (await ask(thinking)).request.headers["authorization"]
 
     claims = server.claims
     assert (claims["aud"], claims["scope"]) == ("llamastack", "llama.chat")

@@ -138,7 +138,7 @@ class Target:
         expected = Expected(
             issuer=self.realm.issuer,
             audience=audience[0] if isinstance(audience, list) else audience,
-            chain_claim=CHAIN,
+            chain_claim=self.registry.chain_claim,
             max_ttls={self.registry.id(name): party.max_ttl for name, party in parties.items() if party.max_ttl},
             initiating_clients=frozenset(),
             without_certificate=frozenset(),

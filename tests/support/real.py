@@ -34,7 +34,7 @@ from tests.support.launched import Authority
 from tests.support.pki import CA
 from tests.support.realm import Realm
 from tests.support.svid import TrustDomain
-from tests.support.system import CHAIN, deployment
+from tests.support.system import OTHER_CHAIN, deployment
 from tests.support.system import registry as committed
 from zerotrust.registry.model import Registry
 from zt.people.login import Login
@@ -190,7 +190,7 @@ def long_registry() -> Registry:
         {
             "trust_domain": "agents.example",
             "realm": "long",
-            "chain_claim": CHAIN,
+            "chain_claim": OTHER_CHAIN,
             "authorities": {
                 "registry": "authority/registry",
                 "attestation": "authority/attestation",

@@ -52,6 +52,8 @@ def registry() -> Registry:
 
 CHAIN: str = registry().chain_claim
 """The claim of a token that names the chain of actors; all tests hold with either."""
+OTHER_CHAIN = "zt_act" if CHAIN == "act" else "act"
+"""That of the realm of long chains: so a real Keycloak has both."""
 
 
 @cache
