@@ -544,7 +544,7 @@ class Waiting:
 
     async def until(self, inside: int) -> None:
         """Wait until so many are there."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while self.inside < inside:
                 await asyncio.sleep(0.002)
 
