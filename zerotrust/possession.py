@@ -33,7 +33,7 @@ _jws = jwt.PyJWS([algorithm for algorithm, _ in KEYS.values()])
 class _Claims(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    jti: Annotated[str, Field(min_length=1, max_length=128)]
+    jti: Annotated[str, Field(max_length=128)]
     htm: str
     htu: str
     iat: int

@@ -104,10 +104,7 @@ def refused_kind(who: str, attempt: Try) -> Kind:
 
 
 def kinds_of(name: str) -> dict[str, Kind]:
-    """Return all actions of a user.
-
-    None needs olga, who signs in elsewhere: of two first sign-ins at once, Keycloak keeps two consents, and fails.
-    """
+    """Return all actions of a user, without those that need olga, who signs in elsewhere."""
     tried = [(who, one) for who in (ATTEMPTS if name in OWN else BY_ANYBODY) for one in ATTEMPTS[who]]
     tried = [(who, one) for who, one in tried if "olga" not in one.what]
     tried += [BY_NAME[name]] if name in BY_NAME else []

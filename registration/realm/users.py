@@ -22,9 +22,15 @@ def groups(registry: Registry) -> list[dict[str, Any]]:
 
 def users(registry: Registry) -> list[dict[str, Any]]:
     """Return all accounts."""
+    # A consent to each client: Keycloak keeps two first ones that are given at once, and refuses the user from then on.
+    given = [
+        {"clientId": registry.id(name), "grantedClientScopes": party.delegates}
+        for name, party in registry.parties.items()
+        if party.starts_chains
+    ]
     return [
         # Without passwords: after the import, they are set through the Admin API.
-        *({"id": identifier, **user(name, groups)} for name, (identifier, groups) in USERS.items()),
+        *({"id": id_, "clientConsents": given, **user(name, groups)} for name, (id_, groups) in USERS.items()),
         _service_account(registry.id(registry.authorities.registry)),
     ]
 

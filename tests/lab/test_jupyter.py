@@ -19,6 +19,9 @@ from lab.notebooks.execute import PREFIX, execute_notebook
 from lab.notebooks.jupyter import copy_notebooks, jupyterlab
 from start.system import ROOT
 
+PATIENT = {"all://": httpx.AsyncHTTPTransport(retries=8, trust_env=False)}
+"""For JupyterLab, which says where it listens just before it does."""
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -43,7 +46,11 @@ def children(process: int) -> list[int]:
 
 
 async def test_it_asks_for_its_token_and_listens_on_this_machine_alone(file: Path, tmp_path: Path) -> None:
-    async with jupyterlab(file, copy_notebooks(tmp_path / "copies")) as lab, httpx.AsyncClient(trust_env=False) as http:
+    patient = httpx.AsyncHTTPTransport(retries=8, trust_env=False)  # it says where it listens just before it does
+    async with (
+        jupyterlab(file, copy_notebooks(tmp_path / "copies")) as lab,
+        httpx.AsyncClient(transport=patient) as http,
+    ):
         url, token = await told(lab)
         stranger = await http.get(f"{url}api/contents/notebooks")
         known = await http.get(f"{url}api/contents/notebooks", headers={"Authorization": f"token {token}"})
@@ -68,13 +75,13 @@ sys.path.insert(0, {str(ROOT)!r})
 import httpx
 from start.program import run_until_stopped
 from lab.notebooks.jupyter import copy_notebooks, jupyterlab
-from tests.lab.test_jupyter import children, told
+from tests.lab.test_jupyter import PATIENT, children, told
 
 async def main():
     folder = Path(sys.argv[1])
     async with jupyterlab(folder / "none.json", copy_notebooks(folder / "copies")) as lab:
         url, token = await told(lab)
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        async with httpx.AsyncClient(mounts=PATIENT, timeout=60) as http:
             kernel, known = {{"name": "zero-trust"}}, {{"Authorization": "token " + token}}
             (await http.post(url + "api/kernels", json=kernel, headers=known)).raise_for_status()
         print(lab.pid, *children(lab.pid), flush=True)

@@ -89,3 +89,4 @@ def test_operators_are_a_group_that_no_user_of_the_story_is_in(derived: Json) ->
 
     assert derived["groups"] == [{"name": "engineering"}, {"name": "finance"}, {"name": "operators"}]
     assert members == ["olga"]
+    assert all(len(user["clientConsents"]) == 3 for user in derived["users"] if "id" in user)
