@@ -165,7 +165,7 @@ async def sign_out(*_):
 
 async def ask(*_):
     print("asked", flush=True)
-    await asyncio.Event().wait()
+    await asyncio.sleep(30)  # a signal that comes just before the loop waits is seen when it wakes
 
 browser.is_usable, browser.sign_in = lambda: True, sign_in
 signing_in.client_at, signing_in.sign_out = lambda *_, **__: None, sign_out
