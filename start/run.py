@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec
 
 ROOT = __file__.removesuffix("/start/run.py")
 PACKAGES = frozenset(
-    {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
+    {"zerotrust", "orchestrator", "agents", "console", "tools", "inference", "authorities"}
     | {"authzen", "evidence", "zt", "registration", "start", "demo", "lab", "testkit", "tests"}
 )
 

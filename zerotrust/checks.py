@@ -101,7 +101,8 @@ class Checks:
         """Refuses a certificate that has ended, none, or that of no registered party.  RFC 5280 section 6.1."""
         if call.peer.until <= self.clock():  # control: certificate-not-ended
             raise Denied(Reason.CERTIFICATE_ENDED)
-        if call.peer.id is None and not self.expected.without_certificate:  # control: certificate-required
+        # control: certificate-required
+        if call.peer.id is None and not (self.expected.without_certificate or self.expected.browsers):
             raise Denied(Reason.NO_CERTIFICATE)
         if call.peer.id is not None and call.peer.id not in self.expected.peers:  # control: peer-registered
             raise Denied(Reason.UNKNOWN_PEER, call.peer.id)

@@ -87,7 +87,7 @@ class Service:
     ) -> None:
         self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
         self.revocations, self.workload, self.snapshot = revocations, workload, snapshot
-        self.clock, self._identity_http = clock, identity_http
+        self.clock, self.issuer_http = clock, identity_http
         self._external_engine: PolicyEngine | None = None
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
@@ -141,7 +141,8 @@ class Service:
     @property
     def for_users(self) -> bool:
         """Whether clients without a certificate, such as those of people, call this party."""
-        return bool(self._expectations().without_certificate)
+        expected = self._expectations()
+        return bool(expected.without_certificate) or expected.browsers
 
     def use(self, snapshot: RegistrySnapshot, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot and policy engine, from the next request on."""
@@ -319,7 +320,7 @@ class Service:
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
             async with AsyncExitStack() as stack:
                 stack.callback(self.recorder.close)
-                stack.push_async_callback(self._identity_http.aclose)
+                stack.push_async_callback(self.issuer_http.aclose)
                 stack.push_async_callback(self.egress.close)
                 stack.push_async_callback(self._hand_over)
                 for resource in resources:
@@ -341,4 +342,5 @@ def expectations_of(name: str, registry: Registry, issuer: str) -> Expected:
         initiating_clients=registry.initiating_clients & callers,
         without_certificate=registry.without_certificate & callers,
         peers={registry.id(peer): peer for peer in parties if peer not in registry.without_certificate},
+        browsers=parties[name].starts_chains,
     )

@@ -96,6 +96,8 @@ class Expected:
     """The parties whose tokens are valid here without a client certificate."""
     peers: Mapping[str, str]
     """The parties that may show a certificate, SPIFFE ID to name."""
+    browsers: bool = False
+    """Whether people's browsers connect here, which have no certificate."""
 
 
 def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:

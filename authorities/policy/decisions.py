@@ -29,7 +29,10 @@ SAID = {True: "yes", False: "no"}
 PEOPLE = "user", "groups"
 DOCUMENTS = "document", "department", "state", "owner", "classification"
 APIS = "user", "agent", "scopes", "asks for", "at", "answer", "by", "because"
-ACCESS = "user", "agent", "scopes", "does", "document", "answer", "by", "because"
+TASKS = "task", "owner"
+ACCESS, OF_TASKS = (
+    ("user", "agent", "scopes", "does", resource, "answer", "by", "because") for resource in ("document", "task")
+)
 _SIGNS = "_ .,:;/'>*@+-"
 _PLAIN = re.compile(rf"[\w{_SIGNS}]*", re.ASCII)
 """The text of a cell, except the reason in words: no sign that a page shows as something else."""
@@ -51,9 +54,9 @@ class Row:
     line: int
     who: Principal
     action: str
-    """The scope that is asked for, or the action on the document."""
+    """The scope that is asked for, or the action on the document or task."""
     at: str | Resource
-    """The identifier of the party that is called, or the document."""
+    """The identifier of the party that is called, or the document or task."""
     allowed: bool
     by: str
     """The id of the rule that says yes, or the reason of a no."""
@@ -86,9 +89,10 @@ class _Reader:
     registry: Registry
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     documents: dict[str, Resource] = field(default_factory=dict)
+    tasks: dict[str, Resource] = field(default_factory=dict)
 
     def row(self, line: int, header: tuple[str, ...], cells: list[str]) -> Row | None:
-        """Return a question; note a person or a document, and return None."""
+        """Return a question; note a person, a document or a task, and return None."""
         if len(cells) != len(header):
             expected = " | ".join(header) or "first a heading, such as: " + " | ".join(PEOPLE)
             raise ValueError(f"{len(cells)} cells, expected {expected}")
@@ -105,11 +109,17 @@ class _Reader:
             attributes = tuple((name, fields[name]) for name in DOCUMENTS[1:])
             _add("document", fields["document"], Resource("Document", fields["document"], attributes), self.documents)
             return None
+        if header == TASKS:
+            task = Resource("Task", fields["task"], (("owner", fields["owner"]),))
+            _add("task", fields["task"], task, self.tasks)
+            return None
         if (answer := fields["answer"]) not in SAID.values():
             raise ValueError(f"the answer is {answer!r}, expected yes or no")
         if header == APIS:
             action: str = fields["asks for"]
             at: str | Resource = self._id(fields["at"])
+        elif header == OF_TASKS:
+            action, at = fields["does"], _look_up("task", fields["task"], self.tasks)
         else:
             action, at = fields["does"], _look_up("document", fields["document"], self.documents)
         return Row(line, self._caller(fields), action, at, answer == "yes", fields["by"], fields["because"])
@@ -122,7 +132,7 @@ class _Reader:
         names = fields["agent"].split(" > ")
         if len(names) > MAX_ACTORS:
             raise ValueError(f"{len(names)} agents, and a token names {MAX_ACTORS}")
-        in_person = len(names) == 1 and names[0] in self.registry.initiating_clients
+        in_person = len(names) == 1 and self._id(names[0]) in self.registry.initiating_clients
         ids = [self._id(name) for name in reversed(names)]
         return caller(
             ids[0],
@@ -145,7 +155,7 @@ def read_rows(text: str, registry: Registry) -> list[Row]:
         try:
             if not (cells := _cells(written)):
                 continue
-            if tuple(cells) in {PEOPLE, DOCUMENTS, APIS, ACCESS}:
+            if tuple(cells) in {PEOPLE, DOCUMENTS, TASKS, APIS, ACCESS, OF_TASKS}:
                 header = tuple(cells)
             elif row := reader.row(line, header, cells):
                 found.append(row)

@@ -16,7 +16,7 @@ _BUILT_IN = ["account", "account-console", "admin-cli", "broker", "security-admi
 # RFC 8628 section 3.2, in seconds: a code that an attacker sends to a user expires soon, and a sign-in waits little.
 _DEVICE_GRANT = {"oauth2.device.code.lifespan": "300", "oauth2.device.polling.interval": "2"}
 
-# Operators are told who signed in, and records of what they did name them.
+# Operators, and people at the console, are told who signed in.
 _USERNAME = mapper(
     "username", "oidc-usermodel-attribute-mapper", user_attribute="username", claim_name="preferred_username"
 )
@@ -87,6 +87,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         if of_operators:  # its refresh token expires together with the access token
             client["consentRequired"] = True  # an attacker's link leads to the same form (RFC 8252 section 8.6)
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
+        if of_operators or not proves_key:
             client["protocolMappers"].append(_USERNAME)
     return client
 

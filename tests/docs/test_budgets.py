@@ -25,7 +25,7 @@ def is_product(file: Path) -> bool:
     return file.parts[0] not in {"docs", "tests", "notebooks", "LICENSE"}
 
 
-INNER = {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities"}
+INNER = {"zerotrust", "orchestrator", "agents", "tools", "inference", "authorities", "console"}
 """The folders of what parties and authorities run.  All else is around it, and changes no party's digest."""
 
 

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = (
     "zerotrust",
     "authzen",
+    "console",
     "orchestrator",
     "agents",
     "tools",

@@ -15,7 +15,7 @@ def test_every_reason_is_explained_once_and_nothing_else() -> None:
 
 
 def test_no_service_has_reasons_that_are_not_explained() -> None:
-    folders = ("agents", "authorities", "inference", "orchestrator", "tools", "zerotrust")
+    folders = ("agents", "authorities", "console", "inference", "orchestrator", "tools", "zerotrust")
     sources = [file.read_text() for folder in folders for file in (ROOT / folder).rglob("*.py")]
     found = {name for text in sources for name in re.findall(r"^class (\w+)\(ReasonCode\):", text, re.MULTILINE)}
 

@@ -16,7 +16,7 @@ from tests.reference.source import documented
 from tests.support.system import ROOT
 
 TABLE = Path(__file__).with_name("bounds.txt")
-SERVED = ("zerotrust", "authzen", "orchestrator", "agents", "tools", "inference", "authorities")
+SERVED = ("zerotrust", "authzen", "orchestrator", "agents", "console", "tools", "inference", "authorities")
 """The folders of what others can reach: whatever is called a limit there is on the page."""
 _LIMIT = re.compile(r"(?:\w+\.)?(?:_?[A-Z]+_)*_?(?:MAX|MOST|LONGEST|CAPACITY)(?:_[A-Z_]+)?")
 _INTRODUCTION = """\

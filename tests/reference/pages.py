@@ -17,4 +17,5 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "registry-yaml.md": settings.registry,
     "settings.md": settings.settings,
     "zt.md": commands.page,
+    "../../console/static/reasons.json": reasons.words,
 }

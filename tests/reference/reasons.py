@@ -1,21 +1,26 @@
-"""docs/reference/reasons.md: every reason, with its status from the code and its explanation from `zt/reasons.yaml`."""
+"""docs/reference/reasons.md: every reason, with its status from the code and its explanation from `zt/reasons.yaml`.
 
+And the same explanations for the console.
+"""
+
+import json
 import re
 from collections.abc import Iterator, Mapping
 
 from authorities.audit.reasons import AuditReason
 from authorities.policy.reasons import PolicyReason
 from authorities.registry.reasons import RegistryReason
+from console.reasons import ConsoleReason
 from inference.chat import ModelReason
 from orchestrator.proofs import ProofReason
 from tests.reference.gate import told
 from zerotrust.checks import STEPS
 from zerotrust.decision import Reason, ReasonCode
-from zt.reasons import reason_texts
+from zt.reasons import meanings, reason_texts
 
 OF_STEPS = {reason: step for step in STEPS for reason in step.reasons}
 KINDS: dict[type[ReasonCode], None] = dict.fromkeys(
-    [Reason, RegistryReason, PolicyReason, AuditReason, ModelReason, ProofReason, *map(type, OF_STEPS)]
+    [Reason, RegistryReason, PolicyReason, AuditReason, ConsoleReason, ModelReason, ProofReason, *map(type, OF_STEPS)]
 )
 REASONS = {str(reason): reason for kind in KINDS for reason in kind}
 _INTRODUCTION = """\
@@ -44,6 +49,11 @@ reason, which is in the last table.
 
 def page() -> str:
     return "\n".join([_INTRODUCTION, *_sections()])
+
+
+def words() -> str:
+    """Return what each reason means, for the console's pages."""
+    return json.dumps(meanings(), indent=0, sort_keys=True) + "\n"
 
 
 def all_explained() -> Mapping[str, Mapping[str, Mapping[str, str]]]:

@@ -57,7 +57,7 @@ PURE = [
 ]
 HOUSE = [
     {"zerotrust"},
-    {"authzen", "evidence", "authorities", "orchestrator", "agents", "tools", "inference"},
+    {"authzen", "evidence", "authorities", "orchestrator", "agents", "tools", "inference", "console"},
     {"zt", "registration"},
     {"testkit"},
     {"start"},
@@ -78,7 +78,7 @@ SDKS = {"a2a", "google", "mcp", "mcp_types", "typer", "rich"}
 """What is installed with an extra (`pyproject.toml`)."""
 ENGINE = {"policy", "policy_in_force", "runtime"}
 """Who may know which policy language it is: the engine, and who composes a service with it."""
-SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference"]
+SERVICES = ["orchestrator", "agents/reader", "agents/writer", "tools/documents", "inference", "console"]
 
 
 def imports(file: Path) -> set[str]:

@@ -4,6 +4,7 @@ An invalid file is refused as a whole, with file, key and reason.
 """
 
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
@@ -157,6 +158,11 @@ class Registry(Entry):
         """Return the DNS name in a party's certificate: `quotes.agent.<trust domain>` for `agent/quotes`."""
         return dns_name(name, self.trust_domain)
 
+    def dns_names(self, name: str) -> list[str]:
+        """Return all DNS names in a party's certificate: that one, and those at which browsers reach it."""
+        hosts = [_host(uri) for uri in self.parties[name].redirect_uris if uri.startswith("https:")]
+        return [self.dns_name(name), *hosts]
+
     def address(self, name: str) -> str:
         """Return a party's origin, with its name in certificates: it does not depend on where the party runs."""
         return f"https://{self.dns_name(name)}"
@@ -266,6 +272,9 @@ class Registry(Entry):
                 found.append(f"{key}.may_call: one party with starts_chains, because a token has one audience")
             if party.starts_chains != bool(party.redirect_uris):
                 found.append(f"{key}.redirect_uris: required with starts_chains, and only with it")
+            others = {self.dns_name(other) for other in self.parties.keys() - {name}}
+            for host in others.intersection(map(_host, party.redirect_uris)):  # control: redirect-host-own
+                found.append(f"{key}.redirect_uris: {host} is another party's name in certificates")
             if party.device_grant and party.id != "client":
                 found.append(f"{key}.device_grant: only for a program of a person, which has no certificate")
             if party.id == "spiffe" and party.keycloak != "none" and not party.code:
@@ -305,6 +314,10 @@ class Registry(Entry):
             longer = f"{target.max_ttl} s is longer than the {caller.max_ttl} s of its caller {name!r}"
             return [f"parties.{callee}.max_ttl: {longer}"]
         return []
+
+
+def _host(uri: str) -> str:
+    return str(urlsplit(uri).hostname)
 
 
 def dns_name(name: str, trust_domain: str) -> str:

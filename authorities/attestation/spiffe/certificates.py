@@ -34,13 +34,13 @@ class CA:
     certificate: x509.Certificate
 
     def workload(
-        self, key: ec.EllipticCurvePublicKey, spiffe_id: str, dns_name: str, now: dt.datetime, life: int
+        self, key: ec.EllipticCurvePublicKey, spiffe_id: str, dns_names: Sequence[str], now: dt.datetime, life: int
     ) -> x509.Certificate:
-        """Return a workload's certificate: exactly one URI (X509-SVID section 2), one DNS name; client and server.
+        """Return a workload's certificate: exactly one URI (X509-SVID section 2), DNS names; client and server.
 
         `life` is in seconds from `now`; no leaf is valid for longer than its CA.
         """
-        names = [x509.UniformResourceIdentifier(spiffe_id), x509.DNSName(dns_name)]
+        names = [x509.UniformResourceIdentifier(spiffe_id), *map(x509.DNSName, dns_names)]
         return self._leaf(key, names, [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH], now, life)
 
     def server(

@@ -57,13 +57,13 @@ class Issuer:
     def ca_der(self) -> bytes:
         return self._ca.certificate.public_bytes(Encoding.DER)
 
-    def x509_svid(self, spiffe_id: str, dns_name: str, *, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
+    def x509_svid(self, spiffe_id: str, *dns_names: str, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
         """Return a new key (PKCS#8) and its certificate (SPIFFE X509-SVID), both in DER.
 
         `life` is in seconds from `now`.
         """
         key = new_key()
-        certificate = self._ca.workload(key.public_key(), spiffe_id, dns_name, now, life)
+        certificate = self._ca.workload(key.public_key(), spiffe_id, dns_names, now, life)
         return _private(key, Encoding.DER), certificate.public_bytes(Encoding.DER)
 
     def server_certificate(self, *dns_names: str, now: dt.datetime, life: int) -> tuple[bytes, bytes]:

@@ -78,8 +78,8 @@ class WorkloadApi:
         life = self._registry.freshness.x509_svid
         while True:
             target = await self._measure_caller(stream)
-            spiffe_id, dns_name = target.party_id, self._registry.dns_name(target.party)
-            key, chain = self._issuer.x509_svid(spiffe_id, dns_name, now=dt.datetime.now(dt.UTC), life=life)
+            spiffe_id, names = target.party_id, self._registry.dns_names(target.party)
+            key, chain = self._issuer.x509_svid(spiffe_id, *names, now=dt.datetime.now(dt.UTC), life=life)
             svid = pb.X509SVID(spiffe_id=spiffe_id, x509_svid=chain, x509_svid_key=key, bundle=self._issuer.ca_der)
             await stream.send_message(pb.X509SVIDResponse(svids=[svid]))
             await self._drift.wait_until_drifted(target, life / 2)

@@ -1,0 +1,1 @@
+"""The console: what happens in the system, in a browser."""

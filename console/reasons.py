@@ -1,0 +1,12 @@
+"""What the console itself refuses to a browser, before any policy is asked."""
+
+from zerotrust.decision import ReasonCode
+
+
+class ConsoleReason(ReasonCode):
+    """A reason for the refusal of a browser's request."""
+
+    NOT_SIGNED_IN = "not_signed_in", (401, None)
+    FORGED_REQUEST = "forged_request", (403, "invalid_request")
+    SIGN_IN_REFUSED = "sign_in_refused", (400, "invalid_request")
+    TOO_MANY_STREAMS = "too_many_streams", (429, "temporarily_unavailable")

@@ -1,0 +1,66 @@
+"""Runs a person's task at the orchestrator, with their own token, and keeps the answer for them."""
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+
+from console.issuer import Issuer
+from console.sessions import Session
+from zerotrust.context import current_trace
+from zerotrust.decision import Denied
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.strict_json import strict_object
+from zerotrust.service import Service
+from zerotrust.transport.egress import calling_with
+
+LASTING = 120
+"""Seconds that the user's token should have left when a task begins."""
+
+log = logging.getLogger(__name__)
+
+
+class Runs:
+    """The tasks that are under way."""
+
+    def __init__(self, service: Service, issuer: Issuer) -> None:
+        self._service, self._issuer = service, issuer
+        self._under_way = set[asyncio.Task[None]]()
+
+    async def start(self, session: Session, request: str, department: str | None) -> str:
+        """Start a task, and return the trace under which it was sent.  Raises `Denied`."""
+        await self._issuer.renew(session, LASTING)
+        trace = current_trace()
+        session.runs[trace] = None
+        running = asyncio.create_task(self._run(session, trace, {"request": request, "department": department}))
+        self._under_way.add(running)
+        running.add_done_callback(self._under_way.discard)
+        return trace
+
+    async def _run(self, session: Session, trace: str, task: dict[str, str | None]) -> None:
+        principal, front = session.tokens.principal, self._issuer.front
+        token = ExchangedToken(principal.audience, principal.token_id, principal.expires_at, principal.token)
+        try:
+            with calling_with(token):
+                url = f"{self._service.addresses[front]}/tasks"
+                answer = (await self._service.egress.http.post(url, json=task)).content
+        except (httpx.HTTPError, Denied) as error:
+            log.warning("a task got no answer: %s", type(error).__name__)
+            answer = b'{"error": "no answer"}'
+        if trace in session.runs:  # otherwise the session has had too many since
+            session.runs[trace] = answer
+
+
+def result_of(answer: bytes) -> dict[str, Any]:
+    """Return what the answer of a task tells its user: a text, what was refused, or the reason of a refusal."""
+    try:
+        content = strict_object(answer)
+    except ValueError:
+        return {"error": "an answer that cannot be read"}
+    result = content.get("result")
+    if isinstance(result, dict):
+        steps = [*(one for one in content.get("steps", ()) if isinstance(one, dict)), result]
+        refused = [str(each) for one in steps for each in one.get("refused", ())]
+        return {"event": str(result.get("event")), "text": str(result.get("text", "")), "refused": refused}
+    return {"error": str(content.get("reason") or content.get("error") or "unknown")}

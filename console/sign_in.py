@@ -1,0 +1,74 @@
+"""Signing in and out: what a browser does, and the two cookies that it has."""
+
+from secrets import compare_digest
+from typing import Literal
+
+from fastapi import FastAPI, Request, Response
+from starlette.responses import RedirectResponse
+
+from console.issuer import Issuer
+from console.pages import page
+from console.reasons import ConsoleReason
+from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, cookie_of, new_secret, state_of
+from zerotrust.audit.counts import CallCounter
+from zerotrust.decision import Denied
+from zerotrust.service import Service
+
+
+def session_of(request: Request) -> Session | None:
+    """Return the session of a request, if it has one; the door has let it pass."""
+    found: Session | None = request.state.session
+    return found
+
+
+def session_needed(request: Request) -> Session:
+    """Return the session of a request.  Raises `Denied`."""
+    if (session := session_of(request)) is None:
+        raise Denied(ConsoleReason.NOT_SIGNED_IN)
+    return session
+
+
+def add_sign_in_routes(
+    app: FastAPI, service: Service, sessions: Sessions, issuer: Issuer, counter: CallCounter
+) -> None:
+    """Add `/sign-in`, `/callback` and `/sign-out`."""
+
+    @app.get("/sign-in")
+    async def sign_in() -> Response:
+        secret = new_secret()
+        answer = RedirectResponse(await issuer.address(secret), 303)
+        # The redirect from Keycloak comes from another site, so it is not Strict.
+        _set(answer, SIGN_IN, secret, "lax", SECONDS_TO_SIGN_IN)
+        return answer
+
+    @app.get("/callback")
+    async def callback(request: Request) -> Response:
+        secret, back = cookie_of(request.scope["headers"], SIGN_IN), request.query_params
+        # control: callback-of-this-browser
+        if secret is None or not compare_digest(back.get("state", "").encode(), state_of(secret).encode()):
+            return page("refused", 400, why="This answer belongs to no sign-in of this browser.")
+        if back.get("iss") != service.issuer:  # control: callback-of-the-issuer
+            return page("refused", 400, why="This answer is not Keycloak's.")
+        try:
+            tokens = await issuer.redeem(back.get("code", ""), secret)
+        except Denied as refusal:
+            counter.count("sign-in", refusal.reason)
+            return page("refused", refusal.status, why="Keycloak did not confirm this sign-in.")
+        # A page, and no redirect: that would still come from Keycloak's site, and a Strict cookie would not go with it.
+        answer = page("entered")
+        _set(answer, SESSION, sessions.begin(tokens), "strict")  # control: new-session-id
+        _set(answer, SIGN_IN, "", "lax", 0)
+        return answer
+
+    @app.post("/sign-out")
+    async def sign_out(request: Request) -> Response:
+        session = session_needed(request)
+        sessions.end(session)
+        answer = RedirectResponse("/", 303)
+        _set(answer, SESSION, "", "strict", 0)
+        await issuer.sign_out(session)
+        return answer
+
+
+def _set(answer: Response, name: str, value: str, same_site: Literal["lax", "strict"], age: int | None = None) -> None:
+    answer.set_cookie(name, value, age, path="/", secure=True, httponly=True, samesite=same_site)

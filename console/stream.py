@@ -1,0 +1,70 @@
+"""The hops of one task to one browser, as they become records: server-sent events (WHATWG HTML section 9.2).
+
+A stream ends with the task, with the person's session or token, and with the connection.  The browser then asks again
+and says which hop it had last.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
+
+from console.log import EVERY, LogReader
+from console.reasons import ConsoleReason
+from console.run import result_of
+from console.sessions import Session
+from console.tasks import Task, Tasks
+from zerotrust.decision import Denied
+from zerotrust.revocation import Revocations
+
+MOST_OF_A_SESSION = 6
+"""Streams of one session: a browser opens six connections to a host."""
+RETRY = 500
+"""Milliseconds after which a browser asks again."""
+LATE = 3.0
+"""Seconds for which the last records of a task that has ended are waited for."""
+LONGEST = 600.0
+"""Seconds for which a task is waited for, or followed."""
+
+Admit = Callable[[Task], Awaitable[bool]]
+"""Decides whether the person may see this task, or raises; returns whether with the details of refusals."""
+
+
+class Streams:
+    """Follows tasks for browsers."""
+
+    def __init__(self, reader: LogReader, tasks: Tasks, revocations: Revocations) -> None:
+        self._reader, self._tasks, self._revocations = reader, tasks, revocations
+
+    def follow(self, session: Session, id_: str, after: int, admit: Admit) -> EventSourceResponse:
+        """Return the stream of a task; `after`: the number of the last hop that the browser has.  Raises `Denied`."""
+        if session.streams >= MOST_OF_A_SESSION:  # control: streams-of-a-session-bounded
+            raise Denied(ConsoleReason.TOO_MANY_STREAMS)
+        return EventSourceResponse(self._events(session, id_, after, admit), ping=15)
+
+    async def _events(self, session: Session, id_: str, after: int, admit: Admit) -> AsyncIterator[JSONServerSentEvent]:
+        loop, principal = asyncio.get_running_loop(), session.tokens.principal
+        end, shown, explained, told = loop.time() + LONGEST, after, None, False
+        session.streams += 1
+        try:
+            with self._reader.watching():
+                while loop.time() < end and session.open:  # control: stream-ends-with-session
+                    if not self._revocations.check_caller(principal):  # control: stream-ends-when-revoked
+                        break
+                    if task := self._tasks.find(id_):
+                        if explained is None:
+                            explained = await admit(task)  # what it raises ends the stream
+                        for hop in self._tasks.hops(task, after=shown, explained=explained):
+                            shown = hop["n"]
+                            yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
+                            if hop.get("last") or (not task.allowed and hop["span"] == task.span):
+                                end = min(end, loop.time() + LATE)
+                    if not told and (answer := session.runs.get(id_)):
+                        told = True
+                        yield JSONServerSentEvent(result_of(answer), event="answer", retry=RETRY)
+                        end = min(end, loop.time() + LATE) if not task else end
+                    await asyncio.sleep(EVERY)
+                if loop.time() >= end:
+                    yield JSONServerSentEvent({"problem": self._reader.problem}, event="end")
+        finally:
+            session.streams -= 1
