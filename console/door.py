@@ -32,7 +32,6 @@ HOME = "/"
 MAX_FORM, MOST_FIELDS = 2 * MAX_TEXT, 8
 """Bytes and fields of a form: a request of 10,000 characters has up to 120 KB, as a form encodes them."""
 HEADERS = {
-    # control: pages-run-own-scripts
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'",
@@ -53,7 +52,7 @@ class Door:
     ) -> None:
         self._app, self._sessions, self._issuer = app, sessions, issuer
         self._revocations, self._counter = revocations, counter
-        self._headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+        self._headers = {name.encode(): value.encode() for name, value in HEADERS.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,7 +61,8 @@ class Door:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+                own = [one for one in message.get("headers", ()) if one[0] not in self._headers]
+                message = {**message, "headers": [*own, *self._headers.items()]}  # control: pages-run-own-scripts
             await send(message)
 
         try:
@@ -81,7 +81,7 @@ class Door:
         if session is None:
             if scope["path"] == HOME and scope["method"] == "GET":
                 return receive
-            raise Denied(ConsoleReason.NOT_SIGNED_IN)  # control: session-required
+            raise Denied(ConsoleReason.NOT_SIGNED_IN)
         if scope["method"] != "GET":
             receive = await self._check_form(scope, receive, session)
         scope["state"]["session"] = session
@@ -100,12 +100,11 @@ class Door:
                 raise
             self._sessions.end(session)  # Keycloak has ended it, or the user
             return None
-        standing = self._revocations.check_caller(session.tokens.principal)  # control: person-not-revoked
-        if standing.reason is Reason.REVOKED:
+        if not (standing := self._revocations.check_caller(session.tokens.principal)):  # control: person-not-revoked
+            if standing.reason is not Reason.REVOKED:
+                raise Denied(standing.reason, standing.detail)
             self._sessions.end(session)
             return None
-        if not standing:
-            raise Denied(standing.reason, standing.detail)
         return session
 
     async def _check_form(self, scope: Scope, receive: Receive, session: Session) -> Receive:

@@ -82,7 +82,8 @@ class LogReader:
                 self.problem = "The audit log cannot be read or verified now, so nothing new is shown."
 
     async def _read(self) -> None:
-        found = await self._checkpoint()
+        if not (found := await self._checkpoint()):
+            return
         edge = self._edge or await self._begin(max(0, found.size - WINDOW) // WIDTH * WIDTH)
         if found.size < edge.size:
             raise InvalidLog(f"a checkpoint of {found.size} entries, and {edge.size} are known")
@@ -94,12 +95,16 @@ class LogReader:
         for number, entry in enumerate(entries, edge.size):
             self._take(number, entry)
 
-    async def _checkpoint(self) -> Checkpoint:
+    async def _checkpoint(self) -> Checkpoint | None:
+        """Return the newest checkpoint, or None before the first one."""
         registry = self._service.registry
         if not self._trust:
             address = registry.address(registry.authorities.registry)
             self._trust = policy(await fetch_policy(self._service.egress.authorities, address))
-        checkpoint, _ = self._trust.check(parse_note(await self._file("checkpoint", MAX_NOTE)))
+        status, note = await self._get("checkpoint", MAX_NOTE)
+        if status == 404 and not self._edge:
+            return None
+        checkpoint, _ = self._trust.check(parse_note(note))
         return checkpoint
 
     async def _begin(self, size: int) -> Edge:
@@ -118,10 +123,13 @@ class LogReader:
             entries += decode_bundle(await self._file(tile_path("entries", bundle, width)), width)
         return entries[begin % WIDTH :]
 
-    async def _file(self, path: str, most: int = MOST_BYTES) -> bytes:
-        registry = self._service.registry
-        url = f"{registry.address(registry.authorities.audit)}/log/{path}"
-        status, answer = await ask(self._service.egress.log, "GET", url, most=most)
+    async def _file(self, path: str) -> bytes:
+        status, content = await self._get(path, MOST_BYTES)
         if status != 200:
             raise InvalidLog(f"{path}: status {status}")
-        return answer
+        return content
+
+    async def _get(self, path: str, most: int) -> tuple[int, bytes]:
+        registry = self._service.registry
+        url = f"{registry.address(registry.authorities.audit)}/log/{path}"
+        return await ask(self._service.egress.log, "GET", url, most=most)

@@ -5,7 +5,7 @@ the policies, and it calls the orchestrator with that person's own token.
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 from starlette.exceptions import HTTPException
@@ -88,21 +88,22 @@ def create_app(service: Service) -> ASGIApp:
     @app.get("/tasks/{id}/hops")
     async def hops(request: Request, id: str, last_event_id: Annotated[str, Header()] = "") -> Response:
         session = session_needed(request)
-        if not tasks.find(id) and id not in session.runs:
-            raise HTTPException(404)
         after = int(last_event_id) if re.fullmatch(r"[0-9]{1,15}", last_event_id) else -1
-        return streams.follow(session, id, after, admit)
+        explained = await admit(task) if (task := tasks.find(id)) else None
+        if not task and id not in session.runs:
+            raise HTTPException(404)
+        return streams.follow(session, id, after, admit, explained=explained)
 
     @app.get("/static/{name}")
     async def file(name: str) -> Response:
         return static(name)
 
-    door = {"sessions": sessions, "issuer": issuer, "revocations": service.revocations, "counter": counter}
-    app.add_middleware(Door, **door)
+    standing = service.revocations
+    app.add_middleware(Door, sessions=sessions, issuer=issuer, revocations=standing, counter=counter)
     return service.guard(app, ROUTES)
 
 
-def _page(name: str, session: Session, **values: object) -> Response:
+def _page(name: str, session: Session, **values: Any) -> Response:
     return page(name, user=session.tokens.name, form_token=session.form_token, **values)
 
 

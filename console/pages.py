@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 _HERE = Path(__file__).parent
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
-    autoescape=True,  # control: pages-escaped
+    autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

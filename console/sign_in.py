@@ -44,7 +44,6 @@ def add_sign_in_routes(
     @app.get("/callback")
     async def callback(request: Request) -> Response:
         secret, back = cookie_of(request.scope["headers"], SIGN_IN), request.query_params
-        # control: callback-of-this-browser
         if secret is None or not compare_digest(back.get("state", "").encode(), state_of(secret).encode()):
             return page("refused", 400, why="This answer belongs to no sign-in of this browser.")
         if back.get("iss") != service.issuer:  # control: callback-of-the-issuer
@@ -56,7 +55,7 @@ def add_sign_in_routes(
             return page("refused", refusal.status, why="Keycloak did not confirm this sign-in.")
         # A page, and no redirect: that would still come from Keycloak's site, and a Strict cookie would not go with it.
         answer = page("entered")
-        _set(answer, SESSION, sessions.begin(tokens), "strict")  # control: new-session-id
+        _set(answer, SESSION, sessions.begin(tokens), "strict")
         _set(answer, SIGN_IN, "", "lax", 0)
         return answer
 

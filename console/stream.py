@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
+from starlette.exceptions import HTTPException
 
 from console.log import EVERY, LogReader
 from console.reasons import ConsoleReason
@@ -36,33 +37,43 @@ class Streams:
     def __init__(self, reader: LogReader, tasks: Tasks, revocations: Revocations) -> None:
         self._reader, self._tasks, self._revocations = reader, tasks, revocations
 
-    def follow(self, session: Session, id_: str, after: int, admit: Admit) -> EventSourceResponse:
-        """Return the stream of a task; `after`: the number of the last hop that the browser has.  Raises `Denied`."""
+    def follow(
+        self, session: Session, id_: str, after: int, admit: Admit, *, explained: bool | None
+    ) -> EventSourceResponse:
+        """Return the stream of a task; `after`: the number of the last hop that the browser has.  Raises `Denied`.
+
+        `explained`: what `admit` returned; None for a task of this session of which there is no record yet.
+        """
         if session.streams >= MOST_OF_A_SESSION:  # control: streams-of-a-session-bounded
             raise Denied(ConsoleReason.TOO_MANY_STREAMS)
-        return EventSourceResponse(self._events(session, id_, after, admit), ping=15)
+        return EventSourceResponse(self._events(session, id_, after, admit, explained=explained), ping=15)
 
-    async def _events(self, session: Session, id_: str, after: int, admit: Admit) -> AsyncIterator[JSONServerSentEvent]:
+    async def _events(
+        self, session: Session, id_: str, after: int, admit: Admit, *, explained: bool | None
+    ) -> AsyncIterator[JSONServerSentEvent]:
         loop, principal = asyncio.get_running_loop(), session.tokens.principal
-        end, shown, explained, told = loop.time() + LONGEST, after, None, False
+        end, shown, told, refused = loop.time() + LONGEST, after, False, False
         session.streams += 1
         try:
             with self._reader.watching():
                 while loop.time() < end and session.open:  # control: stream-ends-with-session
                     if not self._revocations.check_caller(principal):  # control: stream-ends-when-revoked
                         break
-                    if task := self._tasks.find(id_):
-                        if explained is None:
-                            explained = await admit(task)  # what it raises ends the stream
+                    if (task := self._tasks.find(id_)) and not refused:
+                        try:
+                            explained = await admit(task) if explained is None else explained
+                        except (HTTPException, Denied):
+                            refused = True  # a person who sees no tasks, not even their own, is told the answer only
+                            continue
                         for hop in self._tasks.hops(task, after=shown, explained=explained):
                             shown = hop["n"]
                             yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
-                            if hop.get("last") or (not task.allowed and hop["span"] == task.span):
-                                end = min(end, loop.time() + LATE)
+                        if self._tasks.ended(task):
+                            end = min(end, loop.time() + LATE)
                     if not told and (answer := session.runs.get(id_)):
                         told = True
                         yield JSONServerSentEvent(result_of(answer), event="answer", retry=RETRY)
-                        end = min(end, loop.time() + LATE) if not task else end
+                        end = min(end, loop.time() + LATE) if refused or not task else end
                     await asyncio.sleep(EVERY)
                 if loop.time() >= end:
                     yield JSONServerSentEvent({"problem": self._reader.problem}, event="end")

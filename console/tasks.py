@@ -113,6 +113,13 @@ class Tasks:
         """Return the tasks, the newest first."""
         return [one.task for one in reversed(self._begun.values()) if one.task]
 
+    def ended(self, task: Task) -> bool:
+        """Return whether the party that people call has refused the task, or answered it."""
+        found = self._begun.get(task.id)
+        here = [one for _, one in found.events if one.service == self._front] if found else []
+        spans = {one.trace.span_id for one in here if one.trace and isinstance(one.data, Outcome)}
+        return not found or not task.allowed or task.span in spans
+
     def hops(self, task: Task, *, after: int = -1, explained: bool = False) -> list[dict[str, Any]]:
         """Return the hops of a task as JSON, each with its number in the log as `n`.
 
@@ -137,7 +144,7 @@ def _hops(task: Task, events: list[tuple[int, AuditEvent]], *, explained: bool, 
         if number > after and (hop := _hop(event, scopes)):
             if not explained:  # control: details-for-operators
                 hop.pop("detail", None)
-            yield {"n": number, **hop, **({"last": True} if hop["kind"] == "ended" and span[1] == task.span else {})}
+            yield {"n": number, **hop}
 
 
 def _hop(event: AuditEvent, scopes: dict[str, tuple[str, ...]]) -> dict[str, Any] | None:

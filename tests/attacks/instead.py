@@ -57,6 +57,10 @@ from zerotrust.transport import requests
 Call = Callable[..., Any]
 
 
+def all_tasks(tasks: Any) -> Any:
+    return tasks.latest()
+
+
 HOOKS: dict[str, Hook] = {
     "alarm-of-the-ledger": HOLDS,
     "alarms-bounded": operand(1, DROP),
@@ -101,6 +105,7 @@ HOOKS: dict[str, Hook] = {
     "kept-version-tested": gives([]),
     "key-set-status": HOLDS,
     "keycloak-build-measured": element(-1, DROP),
+    "listed-as-permitted": gives(all_tasks),
     "listed-tools-permitted": condition(DROP),
     "log-call-on-receipt": GO_ON,
     "log-exchange-on-receipt": GO_ON,
@@ -117,6 +122,7 @@ HOOKS: dict[str, Hook] = {
     "outside-for-one-party": condition(DROP),
     "policy-lives": TRUE,
     "receipt-fits-its-call": SKIP,
+    "records-of-a-party-bounded": HOLDS,
     "receipt-of-one-call": PASS_OVER,
     "receipt-within-its-caller": SKIP,
     "receipts-complete": PASS_OVER,
@@ -128,6 +134,7 @@ HOOKS: dict[str, Hook] = {
     "revoked-for-its-client": argument(1, DROP),
     "revoked-operator-revokes-nobody": SKIP,
     "search-own-department": argument(0, DROP),
+    "stream-ends-with-session": operand(1, DROP),
     "search-own-drafts": call(1, argument(1, DROP)),
     "search-owners-by-turns": gives(0),
     "search-result-permitted": gives_argument(1),

@@ -10,7 +10,7 @@ import httpx
 
 from tests.support.attack import Attempt, Scene, Target, Tried, Tries, attack
 from tests.support.ca import NO_CERTIFICATE, the_ca, workload
-from tests.support.console import CONSOLE, with_console
+from tests.support.console import CONSOLE
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
 from tests.support.outside import NAME, Server, answering, snapshot_of
@@ -31,12 +31,10 @@ MODEL_SERVER = "llamastack"
 
 @asynccontextmanager
 async def with_a_console(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Target]:
-    """All services, and a console that is registered."""
-    known, clock = with_console(issuer.registry), Clock(time.time())
-    its = Issuer(known, key=issuer.key)
-    names = registry().services
-    async with running(folder, *names, issuer=its, registered=known, kind=kind, clock=clock) as system:
-        yield Target(system, its, clock)
+    """All services."""
+    clock = Clock(time.time())
+    async with running(folder, issuer=issuer, kind=kind, clock=clock) as system:
+        yield Target(system, issuer, clock)
 
 
 @attack(195, with_a_console)

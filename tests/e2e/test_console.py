@@ -9,7 +9,7 @@ import pytest_asyncio
 from registration.realm import realm as derive
 from start.keycloak.server import Keycloak
 from testkit.browser import Person
-from tests.support.console import CONSOLE, REDIRECT, with_console
+from tests.support.console import CONSOLE, REDIRECT
 from tests.support.real import imported
 from tests.support.realm import Realm, asked_at, claims, code_of, redeeming
 from tests.support.svid import TrustDomain
@@ -25,7 +25,7 @@ SCOPE = "task.run agent.invoke tool.read"
 async def console(
     keycloak: Keycloak, trust_domain: TrustDomain, http: httpx.AsyncClient, registry: Registry
 ) -> AsyncIterator[Realm]:
-    async with imported(keycloak, http, trust_domain, derive(with_console(registry)) | {"realm": "console"}) as realm:
+    async with imported(keycloak, http, trust_domain, derive(registry) | {"realm": "console"}) as realm:
         yield realm
 
 

@@ -1,14 +1,194 @@
-"""A web console: a workload with a certificate, by which users sign in, and so the first party of a chain."""
+"""The console in process, with all that it reads and calls: a browser without a certificate, and a realm.
+The realm here gives codes and tokens, and refuses only a wrong verifier; the real one is tried in `tests/e2e`.
+"""
 
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import orjson
+import pytest
+from starlette.types import ASGIApp
+
+from authorities.audit import intake
+from console import log, stream
+from testkit.issuer import ISSUER
+from testkit.wire import Wire, lifespan
+from tests.support.audited import ledger_of
+from tests.support.ca import NO_CERTIFICATE
+from tests.support.issuer import Issuer
+from tests.support.registry_authority import NAME as REGISTRY_NAME
+from tests.support.registry_authority import authority_in
+from tests.support.system import System
+from zerotrust.audit.log_client import RemoteLedger
 from zerotrust.registry.model import Registry
 
-CONSOLE = "console"
-REDIRECT = "https://console.example/callback"
+CONSOLE, AT = "console", "https://console.localhost:8109"
+REDIRECT = f"{AT}/callback"
+FRONT = "orchestrator"
+PEOPLE = {"alice": ["/engineering"], "bob": ["/finance"], "eve": [], "olga": ["/operators"]}
 
 
-def with_console(registry: Registry) -> Registry:
-    """The registry, and a console that may call the orchestrator as the walkthrough does."""
-    raw = registry.model_dump()
-    like = {name: raw["parties"]["walkthrough"][name] for name in ("may_call", "delegates", "max_ttl", "starts_chains")}
-    facts = {"id": "spiffe", "keycloak": "confidential", "redirect_uris": [REDIRECT], "code": ["console"]}
-    return Registry.model_validate(raw | {"parties": raw["parties"] | {CONSOLE: like | facts}})
+def _form(body: bytes) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(body.decode()).items()}
+
+
+class Realm(Issuer):
+    """An issuer at which people sign in at the console."""
+
+    def __init__(self, registry: Registry, **how: Any) -> None:
+        super().__init__(registry, **how)
+        self.codes: dict[str, tuple[str, str]] = {}
+        """Who signed in, and the challenge, by code."""
+        self.refresh: dict[str, str] = {}
+        """Whose the refresh tokens are that have not been used."""
+        self.signed_out: list[str] = []
+        self.life = 300
+        self.spoilt: dict[str, Any] = {}
+        """Claims of people's tokens that replace the right ones."""
+
+    def t0(self, user: str) -> str:
+        own, now = self.registry.id(CONSOLE), int(self.clock())
+        good = {"sub": user, "azp": own, "client_id": own, "sid": f"session of {user}".replace(" ", "-")}
+        good |= {"groups": PEOPLE[user], "preferred_username": user, "zt_cnf": None, "exp": now + self.life}
+        return self.token(**(good | self.spoilt))
+
+    def answer(self, path: str, body: bytes) -> tuple[int, Any]:
+        form = _form(body) if body.startswith(b"grant_type=") or b"refresh_token" in body else {}
+        if path.endswith("/logout"):
+            self.signed_out.append(self.refresh.pop(form["refresh_token"], ""))
+            return 204, None
+        kind = form.get("grant_type", "")
+        if kind not in ("authorization_code", "refresh_token"):
+            return super().answer(path, body)
+        if form["client_assertion"] != f"assertion of {self.registry.id(CONSOLE)}":
+            return 401, {"error": "invalid_client"}
+        if kind == "refresh_token":
+            user = self.refresh.pop(form["refresh_token"], "")
+        else:
+            user, challenge = self.codes.pop(form["code"], ("", ""))
+            digest = hashlib.sha256(form["code_verifier"].encode()).digest()
+            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge:
+                user = ""
+        if not user:
+            return 400, {"error": "invalid_grant"}
+        self.refresh[again := f"refresh-{len(self.refresh)}-{id(form)}"] = user
+        return 200, {"access_token": self.t0(user), "refresh_token": again, "token_type": "Bearer", "expires_in": 300}
+
+
+class Browser:
+    """A person's browser: it has cookies, and no certificate."""
+
+    def __init__(self, apps: dict[str, ASGIApp], realm: Realm) -> None:
+        self.http = httpx.AsyncClient(transport=Wire(apps, NO_CERTIFICATE), base_url=AT, timeout=30)
+        self._realm = realm
+
+    async def begin(self) -> dict[str, str]:
+        """Begin a sign-in, and return what Keycloak is asked."""
+        answer = await self.http.get("/sign-in")
+        assert answer.status_code == 303, answer.text
+        assert answer.headers["location"].startswith(f"{ISSUER}/authorize?")
+        return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
+
+    def code(self, user: str, asked: dict[str, str]) -> str:
+        """The code that Keycloak gives when that user has signed in."""
+        self._realm.codes[code := f"code-{len(self._realm.codes)}-{user}"] = user, asked["code_challenge"]
+        return code
+
+    async def back(self, **query: str) -> httpx.Response:
+        """Come back from Keycloak."""
+        return await self.http.get(f"/callback?{urlencode(query)}")
+
+    async def sign_in(self, user: str) -> "Browser":
+        asked = await self.begin()
+        answer = await self.back(code=self.code(user, asked), state=asked["state"], iss=ISSUER)
+        assert answer.status_code == 200, answer.text
+        return self
+
+    async def form_token(self) -> str:
+        found = re.search(r'name="form_token" value="([^"]+)"', (await self.http.get("/")).text)
+        assert found
+        return found[1]
+
+    async def send(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form of one of the console's own pages."""
+        form = {"form_token": await self.form_token()} | fields
+        return await self.http.post(path, data=form, headers={"origin": AT})
+
+    async def start(self, request: str) -> str:
+        """Start a task, and return the path of its page."""
+        answer = await self.send("/tasks", request=request)
+        assert answer.status_code == 303, answer.text
+        return str(answer.headers["location"])
+
+    async def hops(self, path: str, **headers: str) -> list[dict[str, Any]]:
+        """The events of a task's stream, until it ends; each with its kind as `event`."""
+        answer = await self.http.get(f"{path}/hops", headers=headers)
+        assert answer.status_code == 200, answer.text
+        return events_of(answer.text)
+
+
+def events_of(text: str) -> list[dict[str, Any]]:
+    """The events in a stream."""
+    found = []
+    for block in re.split(r"\r?\n\r?\n", text):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and line[0] != ":")
+        if "data" in fields:
+            found.append(orjson.loads(fields["data"]) | {"event": fields.get("event", "")})
+    return found
+
+
+class Consoled:
+    """The console, alive, with all that it needs."""
+
+    def __init__(self, system: System, realm: Realm) -> None:
+        self.system, self.realm = system, realm
+
+    def browser(self) -> Browser:
+        return Browser(self.system.apps, self.realm)
+
+    async def person(self, user: str) -> Browser:
+        """The browser of a user who is signed in."""
+        return await self.browser().sign_in(user)
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Have records published, and streams ended, without the pauses that spare a real system."""
+    with pytest.MonkeyPatch.context() as patch:
+        for pause in ("EVERY", "GATHER", "SHORTEST_PAUSE", "LONGEST_PAUSE"):
+            patch.setattr(intake, pause, 0.002)
+        patch.setattr(log, "EVERY", 0.01)
+        patch.setattr(stream, "EVERY", 0.01)
+        patch.setattr(stream, "LATE", 0.3)
+        yield
+
+
+@asynccontextmanager
+async def consoled(folder: Path, realm: Realm) -> AsyncIterator[Consoled]:
+    """All services with the registry and the audit authority, to which they deliver."""
+    with quick():
+        async with authority_in(folder, realm) as authority, AsyncExitStack() as stack:
+            system = authority.system
+            system.apps[system.registry.address(REGISTRY_NAME)] = authority.app
+            await stack.enter_async_context(ledger_of(system))
+            ledger = system.registry.address(system.registry.authorities.audit)
+            for name in system.registry.services:
+                module = import_module(system.registry.parties[name].code[0].replace("/", ".") + ".main")
+                service = system.service(name)
+                app = service.app_from(module.create_app)
+                system.apps[AT if name == CONSOLE else system.addresses[name]] = app
+                await stack.enter_async_context(lifespan(app))
+                delivering = asyncio.create_task(
+                    service.delivery(RemoteLedger(service.egress.authorities, ledger)).run()
+                )
+                stack.callback(delivering.cancel)
+            yield Consoled(system, realm)

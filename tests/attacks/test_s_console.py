@@ -1,0 +1,284 @@
+"""S. The console: what a browser, another site, a stranger, a party or a thief gets from it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+
+from console.log import LogReader
+from console.sessions import MOST, Sessions, Tokens
+from console.stream import MOST_OF_A_SESSION, Streams
+from console.tasks import MOST_OF_A_PARTY, Tasks
+from testkit.issuer import ISSUER
+from testkit.party import principal
+from testkit.wire import fresh_revocations
+from tests.support.attack import Attempt, Scene, Tries, attack
+from tests.support.audit_log import Ledger, record
+from tests.support.console import AT, CONSOLE, Consoled, Realm, consoled
+from tests.support.issuer import Issuer
+from tests.support.records import CALLER
+from tests.support.system import registry
+from zerotrust.audit.event import AuditEvent
+from zerotrust.audit.event_parts import Caller, Decided, Trace
+from zerotrust.audit.event_types import Data, Refusal, Request
+from zerotrust.audit.forms import Text
+from zerotrust.audit.record import GENESIS
+from zerotrust.authority.log.tiles import decode_bundle, encode_bundle
+from zerotrust.decision import Denied
+from zerotrust.registry.model import Registry
+from zerotrust.service import Service
+
+TASK = "Read the incident reports and file a summary."
+FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestrator", "agent/reader", CONSOLE))
+TRACE = "4b" * 16
+
+
+class Consoles(Scene):
+    """The console with all that it needs."""
+
+    def __init__(self, alive: Consoled) -> None:
+        super().__init__(alive.system.folder)
+        self.alive, self.system, self.realm = alive, alive.system, alive.realm
+
+
+@asynccontextmanager
+async def with_console(folder: Path, issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Consoles]:
+    async with consoled(folder, Realm(issuer.registry, key=issuer.key)) as alive:
+        yield Consoles(alive)
+
+
+@attack(443, with_console)
+async def test_a_form_of_another_site(consoles: Consoles) -> Tries:
+    """The browser sends the person's cookie; one that knows `SameSite=Strict` does not."""
+    alice, other = await consoles.alive.person("alice"), await consoles.alive.person("bob")
+    own, foreign = await alice.form_token(), await other.form_token()
+    for origin, token, by in (
+        ("https://attacker.test", "", ("form-from-own-origin and form-token",)),
+        ("https://attacker.test", own, ("form-from-own-origin",)),
+        (AT, foreign, ("form-token",)),
+    ):
+        form = {"request": TASK, **({"form_token": token} if token else {})}
+        answer = await alice.http.post("/tasks", data=form, headers={"origin": origin})
+        yield Attempt(answer.text[:80], answer.status_code == 303).stopped_by(*by)
+
+
+@attack(444, with_console)
+async def test_an_answer_of_another_issuer(consoles: Consoles) -> Tries:
+    """RFC 9207: a code of one issuer is not sent to another."""
+    for iss in ({"iss": "https://attacker.test"}, {}):
+        browser = consoles.alive.browser()
+        asked = await browser.begin()
+        answer = await browser.back(code=browser.code("alice", asked), state=asked["state"], **iss)
+        yield Attempt(str(answer.status_code), answer.status_code == 200)
+
+
+@attack(445, with_console)
+async def test_a_token_of_another_client(consoles: Consoles) -> Tries:
+    """A realm that is set up wrongly gives the console a token that another program may use."""
+    consoles.realm.spoilt = {"azp": "walkthrough", "client_id": "walkthrough"}
+    browser = consoles.alive.browser()
+    asked = await browser.begin()
+    answer = await browser.back(code=browser.code("alice", asked), state=asked["state"], iss=ISSUER)
+    yield Attempt(str(answer.status_code), answer.status_code == 200)
+
+
+@attack(446, with_console)
+async def test_a_person_whose_session_was_revoked(consoles: Consoles) -> Tries:
+    alice = await consoles.alive.person("alice")
+    consoles.system.revocations.change(1, ("session", "session-of-alice"), "signed out elsewhere")
+    page = (await alice.http.get("/")).text
+    yield Attempt("the way in", "Signed in as" in page)
+
+
+@attack(447, with_console)
+async def test_another_users_task(consoles: Consoles) -> Tries:
+    """By its address, in the stream, and in the list."""
+    alice, bob = await consoles.alive.person("alice"), await consoles.alive.person("bob")
+    await alice.hops(await alice.start(TASK))
+    path = (await alice.http.get("/")).text.split('href="')
+    [task] = [one[:39] for one in path if one.startswith("/tasks/")]
+    rules = "task-of-its-owner", "all-tasks-for-operators"
+    for address in (task, f"{task}/hops"):
+        answer = await bob.http.get(address)
+        yield Attempt(str(answer.status_code), answer.status_code == 200).stopped_by("task-as-permitted", *rules)
+    yield Attempt("not in the list", task in (await bob.http.get("/")).text).stopped_by("listed-as-permitted", *rules)
+
+
+@attack(448, with_console)
+async def test_the_details_of_a_refusal(consoles: Consoles) -> Tries:
+    """Records name the rule that was missed and the resource; no caller gets that."""
+    alice = await consoles.alive.person("alice")
+    hops = await alice.hops(await alice.start(TASK))
+    assert any(one.get("reason") == "resource_denied" for one in hops)
+    yield Attempt("reasons only", any("detail" in one for one in hops))
+
+
+@attack(449, with_console)
+async def test_a_script_in_a_page(consoles: Consoles) -> Tries:
+    """In a user's name, and by way of anything else that a page shows."""
+    consoles.realm.spoilt = {"preferred_username": "<script>alert(1)</script>"}
+    alice = await consoles.alive.person("alice")
+    answer = await alice.http.get("/")
+    yield Attempt("as text", "<script>alert" in answer.text).stopped_by("Jinja2: autoescape")
+    for path in ("/", "/callback", "/static/console.js", "/tasks/none"):
+        headers = (await alice.http.get(path)).headers
+        loose = "default-src 'none'" not in headers.get("content-security-policy", "")
+        yield Attempt("nothing else runs", loose)
+
+
+class Records(Scene):
+    """Records of a task of alice's, and those that a lying party adds."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.tasks, self.number = Tasks(FRONT, OURS), 0
+
+    def take(self, service: str, data: Data, span: str = "1", trace: str = TRACE) -> None:
+        spans = Trace(trace_id=trace, span_id=span * 16)
+        event = AuditEvent(schema=1, time=1, service=service, data=data, trace=spans).canonical()
+        self.number += 1
+        self.tasks.take(self.number, b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode()))
+
+    def call(self, operation: str, **changed: Any) -> Request:
+        said = {name: getattr(CALLER, name) for name in CALLER.__slots__} | {"subject": "alice", "transaction": "T0"}
+        return Request(
+            operation=Text(operation),
+            decision=Decided(allowed=True, reason="granted"),
+            principal=Caller(**(said | changed)),
+            permission="task.run",
+        )
+
+    @property
+    def shown(self) -> list[str]:
+        return [hop["what"] for task in self.tasks.latest() for hop in self.tasks.hops(task) if "what" in hop]
+
+
+@attack(450, Records)
+async def test_a_party_that_writes_into_anothers_task(records: Records) -> Tries:
+    """Or that begins one in a user's name."""
+    records.take(FRONT, records.call("POST /tasks"))
+    records.take(READER, records.call("planted", subject="bob"), "2")
+    yield Attempt("not shown", "planted" in records.shown).stopped_by("hop-of-its-task")
+    records.take(READER, Refusal(decision=Decided(allowed=False, reason="planted")), "3")
+    yield Attempt("not shown", len(records.shown) > 1).stopped_by("hop-of-a-known-span")
+    records.take(READER, records.call("invented"), "4", "5c" * 16)
+    yield Attempt("not shown", "invented" in records.shown).stopped_by("task-begins-at-the-front-door")
+
+
+@attack(451, Records)
+async def test_a_party_that_floods_a_task(records: Records) -> Tries:
+    records.take(FRONT, records.call("POST /tasks"))
+    for _ in range(2 * MOST_OF_A_PARTY):
+        records.take(READER, records.call("again"), "2")
+    yield Attempt("a part is shown", records.shown.count("again") > MOST_OF_A_PARTY)
+
+
+class Signed(Scene):
+    """Sessions, and a stream of one."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.sessions, self.revocations = Sessions(), fresh_revocations()
+        reader: Any = LogReader(SimpleNamespace(), lambda *_: None)  # type: ignore[arg-type]
+        self.streams = Streams(reader, Tasks(FRONT, OURS), self.revocations)
+
+    def sign_in(self, user: str) -> str:
+        return self.sessions.begin(Tokens(principal(subject=user, expires_at=2**40), user, ""))
+
+
+async def _admitted(_task: object) -> bool:
+    return True
+
+
+@attack(452, Signed)
+async def test_a_user_who_signs_in_without_end(signed: Signed) -> Tries:
+    cookie = signed.sign_in("alice")
+    for _ in range(MOST):
+        signed.sign_in("mallory")
+    yield Attempt("the other is still signed in", signed.sessions.find(cookie) is None)
+
+
+@attack(453, Signed)
+async def test_streams_without_end(signed: Signed) -> Tries:
+    session = signed.sessions.find(signed.sign_in("mallory"))
+    assert session
+    session.streams = MOST_OF_A_SESSION
+    try:
+        signed.streams.follow(session, TRACE, -1, _admitted, explained=None)
+    except Denied as refusal:
+        yield Attempt(str(refusal.reason), succeeded=False)
+    else:
+        yield Attempt("one more", succeeded=True)
+
+
+@attack(454, Signed)
+async def test_a_stream_that_stays_open(signed: Signed) -> Tries:
+    """After a sign-out, and after the user was revoked."""
+
+    async def goes_on(end: Callable[[Any], None]) -> bool:
+        session = signed.sessions.find(signed.sign_in("alice"))
+        assert session
+        events = signed.streams._events(session, TRACE, -1, _admitted, explained=None)
+        following = asyncio.create_task(anext(events, None))
+        await asyncio.sleep(0.05)
+        end(session)
+        done, _ = await asyncio.wait([following], timeout=1)
+        following.cancel()
+        return not done
+
+    yield Attempt("it ends", await goes_on(signed.sessions.end)).stopped_by("stream-ends-with-session")
+    revoke = lambda _session: signed.revocations.change(1, ("user", "alice"), "revoked")  # noqa: E731
+    yield Attempt("it ends", await goes_on(revoke)).stopped_by("stream-ends-when-revoked")
+
+
+class Forged(Scene):
+    """A log whose files a thief of the ledger changes, and the console that reads it."""
+
+    async def read(self) -> list[bytes]:
+        """What the console takes in."""
+        ledger, taken = Ledger(), list[bytes]()
+        ledger.batch(FRONT, READER)
+        planted = record(FRONT, GENESIS, "planted")
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            path = request.url.path.removeprefix("/log/")
+            if path == "/audit-policy":
+                return httpx.Response(200, content=ledger.policy_text)
+            if path == "checkpoint":
+                return httpx.Response(200, content=str(ledger.log.note(*ledger.witnesses)))
+            content = ledger.log.files[path]
+            if path.startswith("tile/entries"):
+                entries = decode_bundle(content, int(path.rpartition("/")[2]))
+                content = encode_bundle([planted, *entries[1:]])
+            return httpx.Response(200, content=content)
+
+        http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        service: Any = SimpleNamespace(registry=registry(), egress=SimpleNamespace(log=http, authorities=http))
+        await LogReader(service, lambda _, entry: taken.append(entry)).catch_up()
+        return [entry for entry in taken if entry == planted]
+
+
+@attack(455, Forged)
+async def test_a_thief_of_the_ledger_shows_other_records(forged: Forged) -> Tries:
+    yield Attempt("nothing is shown", bool(await forged.read()))
+
+
+class Registering(Scene):
+    """Who writes the registry."""
+
+
+@attack(456, Registering)
+async def test_a_party_that_people_reach_by_the_name_of_another() -> Tries:
+    """It would get that name in its certificate."""
+    raw = registry().model_dump()
+    raw["parties"][CONSOLE]["redirect_uris"] = ["https://registry.authority.agents.example/callback"]
+    told = ""
+    try:
+        Registry.model_validate(raw)
+    except ValueError as error:
+        told = str(error)
+    yield Attempt(told, "another party's name" not in told)

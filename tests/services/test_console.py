@@ -1,0 +1,152 @@
+"""The console in process: signing in, a task hop by hop, and who sees which."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from console.door import HEADERS
+from console.sessions import SESSION, SIGN_IN
+from testkit.issuer import ISSUER
+from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled
+from tests.support.leaks import holds_token
+from zerotrust.registry.model import Registry
+
+TASK = "Read the incident reports and file a summary."
+
+
+@pytest.fixture
+async def here(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Consoled]:
+    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
+        yield alive
+
+
+async def test_a_person_signs_in_and_the_browser_has_a_cookie_and_no_token(here: Consoled) -> None:
+    browser = here.browser()
+    asked = await browser.begin()
+    answer = await browser.back(code=browser.code("alice", asked), state=asked["state"], iss=ISSUER)
+
+    assert asked["client_id"] == here.system.registry.id(CONSOLE)
+    assert asked["code_challenge_method"] == "S256"
+    session, spent = answer.headers.get_list("set-cookie")
+    assert session.startswith(f"{SESSION}=")
+    assert {part.strip() for part in session.split(";")[1:]} == {"HttpOnly", "Path=/", "SameSite=strict", "Secure"}
+    assert spent.startswith(f'{SIGN_IN}=""')
+    assert 'http-equiv="refresh"' in answer.text
+    home = await browser.http.get("/")
+    assert "Signed in as <b>alice</b>" in home.text
+    assert not holds_token(home.text + answer.text + str(answer.headers))
+
+
+async def test_a_task_is_shown_hop_by_hop_while_it_runs(here: Consoled) -> None:
+    alice = await here.person("alice")
+
+    events = await alice.hops(await alice.start(TASK))
+
+    hops = [one for one in events if one["event"] == "hop"]
+    calls = [(one["from"], one["to"], one["token"]["name"]) for one in hops if one["kind"] == "call"]
+    assert calls[0] == (CONSOLE, FRONT, "T0")
+    assert (FRONT, "agent/reader", "T1") in calls
+    assert ("agent/reader", "tool/documents", "T2") in calls
+    [first] = [one for one in hops if one.get("to") == "agent/reader" and one["kind"] == "call"]
+    assert "task.run" in first["token"]["dropped"]
+    refused = [one for one in hops if one.get("allowed") is False]
+    assert {one["reason"] for one in refused} >= {"resource_denied", "scope_missing"}
+    assert not any("detail" in one for one in hops)
+    assert [one["event"] for one in events[-1:]] == ["end"]
+    assert [one["text"] for one in events if one["event"] == "answer"] != [""]
+    assert not holds_token(str(events))
+
+
+async def test_a_stream_goes_on_after_the_hop_that_the_browser_had(here: Consoled) -> None:
+    alice = await here.person("alice")
+    path = await alice.start(TASK)
+    numbers = [one["n"] for one in await alice.hops(path) if one["event"] == "hop"]
+
+    again = await alice.hops(path, **{"last-event-id": str(numbers[-3])})
+
+    assert [one["n"] for one in again if one["event"] == "hop"][:2] == numbers[-2:]  # later records may have come since
+
+
+async def test_alice_sees_her_tasks_and_an_operator_all_with_the_details_and_others_none(here: Consoled) -> None:
+    alice, bob, eve, olga = [await here.person(user) for user in ("alice", "bob", "eve", "olga")]
+    await alice.hops(await alice.start(TASK))
+
+    pages = {user: (await browser.http.get("/")).text for user, browser in [("alice", alice), ("olga", olga)]}
+    _, id_ = pages["alice"].split(chr(34) + "/tasks/")
+    path = f"/tasks/{id_[:32]}"
+
+    assert path in pages["olga"]
+    assert [(await one.http.get(path)).status_code for one in (alice, olga, bob, eve)] == [200, 200, 404, 404]
+    assert [(await one.http.get(f"{path}/hops")).status_code for one in (bob, eve)] == [404, 404]
+    lists = [(await one.http.get("/")).text for one in (bob, eve)]
+    assert not any(path in one for one in lists)
+    details = [one["detail"] for one in await olga.hops(path) if "detail" in one]
+    assert any("FIN-201" in detail for detail in details)
+    seen = [(one["subject"], one["reason"]) for one in here.system.records(CONSOLE) if one["event"] == "access"]
+    assert ("olga", "granted") in seen
+    assert ("bob", "resource_denied") in seen
+
+
+async def test_a_refused_task_is_shown_with_the_reason(here: Consoled) -> None:
+    eve = await here.person("eve")
+
+    answer = await eve.http.get(f"{await eve.start(TASK)}/hops")
+
+    assert "policy_denied" in answer.text
+
+
+async def test_signing_out_ends_the_session_here_and_at_keycloak_and_the_streams(here: Consoled) -> None:
+    alice = await here.person("alice")
+    path = await alice.start(TASK)
+    cookie = alice.http.cookies[SESSION]
+    following = asyncio.create_task(alice.http.get(f"{path}/hops"))
+    await asyncio.sleep(0.05)
+
+    answer = await alice.send("/sign-out")
+
+    assert answer.status_code == 303
+    assert here.realm.signed_out == ["alice"]
+    await asyncio.wait_for(following, 5)
+    alice.http.cookies.set(SESSION, cookie, domain="console.localhost")
+    assert (await alice.http.get(path)).status_code == 401
+
+
+async def test_a_token_that_ends_is_renewed_and_a_session_without_one_ends(here: Consoled) -> None:
+    here.realm.life = 4
+    alice = await here.person("alice")
+    assert "Signed in as" in (await alice.http.get("/")).text
+    here.realm.refresh.clear()
+
+    assert "Sign in at Keycloak" in (await alice.http.get("/")).text
+
+
+async def test_every_answer_says_what_may_run_in_it(here: Consoled) -> None:
+    alice = await here.person("alice")
+    for path in ("/", "/tasks/" + "0" * 32, "/static/console.js", "/static/console.css", "/callback"):
+        answer = await alice.http.get(path)
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS, path
+
+
+async def test_a_stranger_sees_the_way_in_and_nothing_else(here: Consoled) -> None:
+    stranger = here.browser().http
+    assert "Sign in at Keycloak" in (await stranger.get("/")).text
+    html = {"accept": "text/html"}
+    answers = [await stranger.get("/tasks/" + "0" * 32, headers=how) for how in ({}, html)]
+    answers += [await stranger.post("/tasks", data={"request": TASK}, headers={"origin": AT})]
+
+    assert [(one.status_code, one.headers.get("location")) for one in answers] == [(401, None), (303, "/"), (401, None)]
+    assert answers[0].json()["reason"] == "not_signed_in"
+    assert (await stranger.get("/static/../main.py")).status_code in (404, 401)
+
+
+async def test_nothing_new_is_shown_while_the_log_cannot_be_read(here: Consoled) -> None:
+    alice = await here.person("alice")
+    ledger = here.system.registry.address(here.system.registry.authorities.audit)
+    app = here.system.apps.pop(ledger)
+
+    assert "cannot be read or verified" in (await alice.http.get("/")).text
+    here.system.apps[ledger] = app
+    assert "cannot be read or verified" not in (await alice.http.get("/")).text
