@@ -25,6 +25,7 @@ from zerotrust.token_validation import key_id, verify_token
 LASTING = 5
 """Seconds that a token must have left to be used again."""
 LONGEST_NAME = 64
+"""Characters of a user's name that are shown."""
 
 
 class Issuer:

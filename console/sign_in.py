@@ -1,5 +1,6 @@
 """Signing in and out: what a browser does, and the two cookies that it has."""
 
+from contextlib import suppress
 from secrets import compare_digest
 from typing import Literal
 
@@ -65,7 +66,8 @@ def add_sign_in_routes(
         sessions.end(session)
         answer = RedirectResponse("/", 303)
         _set(answer, SESSION, "", "strict", 0)
-        await issuer.sign_out(session)
+        with suppress(Denied):  # Keycloak's own session ends by itself, and this one has ended
+            await issuer.sign_out(session)
         return answer
 
 

@@ -1,7 +1,7 @@
 """The hops of one task to one browser, as they become records: server-sent events (WHATWG HTML section 9.2).
 
-A stream ends with the task, with the person's session or token, and with the connection.  The browser then asks again
-and says which hop it had last.
+A stream ends with the task, with the person's session, when they are revoked, and with the connection.  The browser
+then asks again, and says which hop it had last.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from console.log import EVERY, LogReader
 from console.reasons import ConsoleReason
@@ -31,6 +32,21 @@ Admit = Callable[[Task], Awaitable[bool]]
 """Decides whether the person may see this task, or raises; returns whether with the details of refusals."""
 
 
+class _Stream(EventSourceResponse):
+    """One stream, which counts for its session from the time when it was granted."""
+
+    def __init__(self, session: Session, content: AsyncIterator[JSONServerSentEvent], *, ping: int) -> None:
+        super().__init__(content, ping=ping)
+        self._session = session
+        session.streams += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._session.streams -= 1
+
+
 class Streams:
     """Follows tasks for browsers."""
 
@@ -46,36 +62,32 @@ class Streams:
         """
         if session.streams >= MOST_OF_A_SESSION:  # control: streams-of-a-session-bounded
             raise Denied(ConsoleReason.TOO_MANY_STREAMS)
-        return EventSourceResponse(self._events(session, id_, after, admit, explained=explained), ping=15)
+        return _Stream(session, self._events(session, id_, after, admit, explained=explained), ping=15)
 
     async def _events(
         self, session: Session, id_: str, after: int, admit: Admit, *, explained: bool | None
     ) -> AsyncIterator[JSONServerSentEvent]:
         loop, principal = asyncio.get_running_loop(), session.tokens.principal
         end, shown, told, refused = loop.time() + LONGEST, after, False, False
-        session.streams += 1
-        try:
-            with self._reader.watching():
-                while loop.time() < end and session.open:  # control: stream-ends-with-session
-                    if not self._revocations.check_caller(principal):  # control: stream-ends-when-revoked
-                        break
-                    if (task := self._tasks.find(id_)) and not refused:
-                        try:
-                            explained = await admit(task) if explained is None else explained
-                        except (HTTPException, Denied):
-                            refused = True  # a person who sees no tasks, not even their own, is told the answer only
-                            continue
-                        for hop in self._tasks.hops(task, after=shown, explained=explained):
-                            shown = hop["n"]
-                            yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
-                        if self._tasks.ended(task):
-                            end = min(end, loop.time() + LATE)
-                    if not told and (answer := session.runs.get(id_)):
-                        told = True
-                        yield JSONServerSentEvent(result_of(answer), event="answer", retry=RETRY)
-                        end = min(end, loop.time() + LATE) if refused or not task else end
-                    await asyncio.sleep(EVERY)
-                if loop.time() >= end:
-                    yield JSONServerSentEvent({"problem": self._reader.problem}, event="end")
-        finally:
-            session.streams -= 1
+        with self._reader.watching():
+            while loop.time() < end and session.open:  # control: stream-ends-with-session
+                if not self._revocations.check_caller(principal):  # control: stream-ends-when-revoked
+                    break
+                if (task := self._tasks.find(id_)) and not refused:
+                    try:
+                        explained = await admit(task) if explained is None else explained
+                    except (HTTPException, Denied):
+                        refused = True  # a person who sees no tasks, not even their own, is told the answer only
+                        continue
+                    for hop in self._tasks.hops(task, after=shown, explained=explained):
+                        shown = hop["n"]
+                        yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
+                    if self._tasks.ended(task):
+                        end = min(end, loop.time() + LATE)
+                if not told and (answer := session.runs.get(id_)):
+                    told = True
+                    yield JSONServerSentEvent(result_of(answer), event="answer", retry=RETRY)
+                    end = min(end, loop.time() + LATE) if refused or not task else end
+                await asyncio.sleep(EVERY)
+            if loop.time() >= end:
+                yield JSONServerSentEvent({"problem": self._reader.problem}, event="end")

@@ -62,9 +62,12 @@ function show(hop) {
   made.dataset.kind = hop.kind;
   made.append(arrow(hop.lanes), told(hop));
   if (hop.kind === "call") shown.set(span, made);
-  made.hidden = hops.children.length >= last;
-  hops.append(made);
-  tell();
+  // Parties deliver their records one after the other: a later one may be of an earlier hop.
+  made.dataset.at = hop.at;
+  const earlier = [...hops.children].findLast((one) => Number(one.dataset.at) <= hop.at);
+  if (earlier) earlier.after(made);
+  else hops.prepend(made);
+  until(last);
 }
 
 function tell(text = "") {

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from console.door import HEADERS
+from console.door import HEADERS, MAX_FORM, MOST_FIELDS
+from console.issuer import LONGEST_NAME
 from console.sessions import SESSION, SIGN_IN
 from testkit.issuer import ISSUER
 from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled
@@ -150,3 +151,20 @@ async def test_nothing_new_is_shown_while_the_log_cannot_be_read(here: Consoled)
     assert "cannot be read or verified" in (await alice.http.get("/")).text
     here.system.apps[ledger] = app
     assert "cannot be read or verified" not in (await alice.http.get("/")).text
+
+
+async def test_a_form_has_a_bound_in_bytes_and_in_fields(here: Consoled) -> None:
+    alice = await here.person("alice")
+
+    assert (await alice.send("/tasks", request="x" * MAX_FORM)).status_code == 413
+    many = {f"field{number}": "x" for number in range(MOST_FIELDS)}
+    assert (await alice.send("/tasks", request=TASK, **many)).status_code == 400
+    assert (await alice.send("/tasks", request=" ")).status_code == 400
+
+
+async def test_of_a_long_name_the_beginning_is_shown(here: Consoled) -> None:
+    here.realm.spoilt = {"preferred_username": "n" * (LONGEST_NAME + 1)}
+
+    page = (await (await here.person("alice")).http.get("/")).text
+
+    assert f"<b>{'n' * LONGEST_NAME}</b>" in page

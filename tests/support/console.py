@@ -57,7 +57,12 @@ class Realm(Issuer):
 
     def t0(self, user: str) -> str:
         own, now = self.registry.id(CONSOLE), int(self.clock())
-        good = {"sub": user, "azp": own, "client_id": own, "sid": f"session of {user}".replace(" ", "-")}
+        good: dict[str, Any] = {
+            "sub": user,
+            "azp": own,
+            "client_id": own,
+            "sid": f"session of {user}".replace(" ", "-"),
+        }
         good |= {"groups": PEOPLE[user], "preferred_username": user, "zt_cnf": None, "exp": now + self.life}
         return self.token(**(good | self.spoilt))
 

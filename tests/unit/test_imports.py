@@ -205,7 +205,7 @@ def test_each_party_is_measured_with_the_folders_that_it_needs() -> None:
         assert [file for file in own if folders & {*file.parents}] == [], name
         assert all(folder.is_dir() for folder in folders), name
         has = {file for code in party.code for file in (ROOT / code).rglob("*.py") if not folders & {*file.parents}}
-        assert sum(file.read_text().count("\n") for file in has - own) < 260, name
+        assert sum(file.read_text().count("\n") for file in has - own) < 300, name
         needed |= own
     measured = {file for file in (ROOT / "zerotrust").rglob("*.py") if file.name != "__init__.py"}
     assert measured - needed == set()

@@ -31,7 +31,9 @@ def test_no_secret_and_no_password_is_in_it(registry: Registry) -> None:
 
 def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> None:
     for name, client in clients.items():
-        assert client["standardFlowEnabled"] is (name in ("walkthrough", "zt", "zt-policy"))
+        assert client["standardFlowEnabled"] is (
+            name in ("walkthrough", "zt", "zt-policy", "spiffe://agents.example/console")
+        )
         assert not client["implicitFlowEnabled"]
         assert not client["directAccessGrantsEnabled"]
         assert client["serviceAccountsEnabled"] is (name == "spiffe://agents.example/authority/registry")

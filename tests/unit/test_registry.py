@@ -33,14 +33,16 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.id("agent/reader") == "spiffe://agents.example/agent/reader"
     assert registry.id("walkthrough") == "walkthrough"
     assert registry.id("zt") == "zt"
-    assert registry.initiating_clients == registry.without_certificate == {"walkthrough", "zt", "zt-policy"}
+    assert registry.without_certificate == {"walkthrough", "zt", "zt-policy"}
+    assert registry.initiating_clients == registry.without_certificate | {"spiffe://agents.example/console"}
+    assert registry.dns_names("console") == ["console.agents.example", "console.localhost"]
     assert registry.launched == [*registry.services, "authority/registry", "authority/policy", "authority/audit"]
     assert registry.dns_name("orchestrator") == "orchestrator.agents.example"
     assert registry.dns_name("agent/reader") == "reader.agent.agents.example"
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
     assert registry.high_risk == {"tool.write"}
     silent = {name for name in registry.parties if not registry.answers(name)}
-    assert silent == {"authority/attestation", *registry.without_certificate}
+    assert silent == {"authority/attestation", "console", *registry.without_certificate}
 
 
 GONE = object()
