@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from urllib.parse import urljoin
 
 from rich.text import Text
 
@@ -67,7 +68,9 @@ def _show_addresses(system: System) -> None:
     keycloak = system.keycloak
     admin, password = keycloak.admin
     for name in system.registry.services:
-        console.print(f"  {name:<16} {system.address(name)}  at {HOST}:{system.port(name)}")
+        by_browser = [urljoin(uri, "/") for uri in system.registry.parties[name].redirect_uris]
+        address = by_browser[0] if by_browser else system.address(name)
+        console.print(f"  {name:<16} {address}  at {HOST}:{system.port(name)}")
     console.print(f"  {'Keycloak':<16} {keycloak.issuer}")
     console.print(f"  {'its admin page':<16} {URL}/admin")
     console.print()
