@@ -115,5 +115,6 @@ class Issuer:
         principal = verify_token(token, key=key, expected=expected, now=self._service.clock())
         if principal.party != self._id or principal.actors:  # control: console-token-own
             raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}")
+        # It is verified by now; `Principal` has no name for people.
         named = jwt.decode(token, options={"verify_signature": False}).get("preferred_username", "")
         return Tokens(principal, str(named)[:LONGEST_NAME] or principal.subject, refresh_token)

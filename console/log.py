@@ -40,6 +40,8 @@ class LogReader:
         self._edge: Edge | None = None
         self._trust: TrustPolicy | None = None
         self._turn, self._watched, self._viewers = asyncio.Lock(), asyncio.Event(), 0
+        self._next = 0.0
+        """Before this time of the loop, nothing is read again."""
         self.problem = ""
         """Why nothing new is shown, for people; empty while the log can be read."""
 
@@ -71,11 +73,17 @@ class LogReader:
             await asyncio.sleep(EVERY)
 
     async def catch_up(self) -> None:
-        """Take in what has been published by now.  If that fails, `problem` says so, and the next call tries again."""
+        """Take in what has been published by now, unless somebody has just done so.
+
+        If that fails, `problem` says so, and the next call tries again.
+        """
+        loop = asyncio.get_running_loop()
         async with self._turn:
+            if loop.time() < self._next:
+                return
             try:
                 await self._read()
-                self.problem = ""
+                self.problem, self._next = "", loop.time() + EVERY / 2
             except (httpx.HTTPError, NotDelivered, OSError, ValueError) as error:  # `InvalidLog` is a `ValueError`
                 if not self.problem:
                     log.warning("the audit log cannot be followed: %s", error)

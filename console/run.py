@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -27,6 +29,13 @@ class Runs:
     def __init__(self, service: Service, issuer: Issuer) -> None:
         self._service, self._issuer = service, issuer
         self._under_way = set[asyncio.Task[None]]()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take tasks during the block; those that are under way at its end get no answer."""
+        yield
+        for running in self._under_way:
+            running.cancel()
 
     async def start(self, session: Session, request: str, department: str | None) -> str:
         """Start a task, and return the trace under which it was sent.  Raises `Denied`."""

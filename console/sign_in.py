@@ -52,7 +52,7 @@ def add_sign_in_routes(
         try:
             tokens = await issuer.redeem(back.get("code", ""), secret)
         except Denied as refusal:
-            counter.count("sign-in", refusal.reason)
+            counter.count(request.client.host if request.client else "unknown", refusal.reason)
             return page("refused", refusal.status, why="Keycloak did not confirm this sign-in.")
         # A page, and no redirect: that would still come from Keycloak's site, and a Strict cookie would not go with it.
         answer = page("entered")

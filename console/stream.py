@@ -67,11 +67,12 @@ class Streams:
     async def _events(
         self, session: Session, id_: str, after: int, admit: Admit, *, explained: bool | None
     ) -> AsyncIterator[JSONServerSentEvent]:
-        loop, principal = asyncio.get_running_loop(), session.tokens.principal
+        loop = asyncio.get_running_loop()
         end, shown, told, refused = loop.time() + LONGEST, after, False, False
         with self._reader.watching():
             while loop.time() < end and session.open:  # control: stream-ends-with-session
-                if not self._revocations.check_caller(principal):  # control: stream-ends-when-revoked
+                # control: stream-ends-when-revoked
+                if not self._revocations.check_caller(session.tokens.principal):
                     break
                 if (task := self._tasks.find(id_)) and not refused:
                     try:

@@ -57,8 +57,8 @@ from zerotrust.transport import requests
 Call = Callable[..., Any]
 
 
-def all_tasks(tasks: Any) -> Any:
-    return tasks.latest()
+def all_owners(latest: Any) -> Any:
+    return [task.owner for task in latest]
 
 
 HOOKS: dict[str, Hook] = {
@@ -105,7 +105,7 @@ HOOKS: dict[str, Hook] = {
     "kept-version-tested": gives([]),
     "key-set-status": HOLDS,
     "keycloak-build-measured": element(-1, DROP),
-    "listed-as-permitted": gives(all_tasks),
+    "listed-as-permitted": gives(all_owners),
     "listed-tools-permitted": condition(DROP),
     "log-call-on-receipt": GO_ON,
     "log-exchange-on-receipt": GO_ON,
