@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp
 
-from console.door import MAX_FORM, Door
+from console.admission import MAX_FORM, Admission
 from console.issuer import Issuer
 from console.log import LogReader
 from console.pages import page, static
@@ -27,7 +27,7 @@ from zerotrust.routes import Public, Routes
 from zerotrust.runtime import run
 from zerotrust.service import Service
 
-ROUTES: Routes = {  # the gate knows no credential of a browser: `door.py` says who may pass
+ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` says who may pass
     ("GET", "/"): Public(),
     ("GET", "/health"): Public(),
     ("GET", "/sign-in"): Public(),
@@ -103,7 +103,7 @@ def create_app(service: Service) -> ASGIApp:
         return static(name)
 
     standing = service.revocations
-    app.add_middleware(Door, sessions=sessions, issuer=issuer, revocations=standing, counter=counter)
+    app.add_middleware(Admission, sessions=sessions, issuer=issuer, revocations=standing, counter=counter)
     return service.guard(app, ROUTES)
 
 

@@ -17,7 +17,7 @@ from zerotrust.service import Service
 
 
 def session_of(request: Request) -> Session | None:
-    """Return the session of a request, if it has one; the door has let it pass."""
+    """Return the session of a request, if it has one."""
     found: Session | None = request.state.session
     return found
 

@@ -91,7 +91,7 @@ class Tasks:
         data, trace = event.data, event.trace
         if not (isinstance(data, Request) and trace and data.principal and data.permission == "task.run"):
             return None
-        if event.service != self._front:  # control: task-begins-at-the-front-door
+        if event.service != self._front:  # control: task-begins-where-people-call
             return None
         ours = data.peer is not None and data.peer.id == self._console
         return Task(

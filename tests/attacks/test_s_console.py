@@ -166,7 +166,7 @@ async def test_a_party_that_writes_into_anothers_task(records: Records) -> Tries
     records.take(READER, Refusal(decision=Decided(allowed=False, reason="planted")), "3")
     yield Attempt("not shown", len(records.shown) > 1).stopped_by("hop-of-a-known-span")
     records.take(READER, records.call("invented"), "4", "5c" * 16)
-    yield Attempt("not shown", "invented" in records.shown).stopped_by("task-begins-at-the-front-door")
+    yield Attempt("not shown", "invented" in records.shown).stopped_by("task-begins-where-people-call")
 
 
 @attack(451, Records)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from console.door import HEADERS, MAX_FORM, MOST_FIELDS
+from console.admission import HEADERS, MAX_FORM, MOST_FIELDS
 from console.issuer import LONGEST_NAME
 from console.sessions import SESSION, SIGN_IN
 from testkit.issuer import ISSUER

@@ -1,7 +1,7 @@
 """Lets a browser's request pass, or refuses it, before any page is made.
 
 The gate in front takes requests without any credential here, because browsers have none that it knows; it bounds and
-counts them.  This door, between the gate and the pages, asks for a session at every path but a few, in these steps:
+counts them.  Between the gate and the pages, the admission asks for a session at all paths but a few, in these steps:
 
 (1) session  (2) token, renewed if need be  (3) standing  (4) for a form: sent by one of our own pages.
 
@@ -44,7 +44,7 @@ HEADERS = {
 """The headers of every answer: only the page's own files run or show, and no other page frames it."""
 
 
-class Door:
+class Admission:
     """The app behind the gate, for people who are signed in."""
 
     def __init__(
