@@ -48,7 +48,7 @@ async def test_a_task_is_shown_hop_by_hop_while_it_runs(here: Consoled) -> None:
 
     hops = [one for one in events if one["event"] == "hop"]
     calls = [(one["from"], one["to"], one["token"]["name"]) for one in hops if one["kind"] == "call"]
-    assert calls[0] == (CONSOLE, FRONT, "T0")
+    assert (CONSOLE, FRONT, "T0") in calls
     assert (FRONT, "agent/reader", "T1") in calls
     assert ("agent/reader", "tool/documents", "T2") in calls
     [first] = [one for one in hops if one.get("to") == "agent/reader" and one["kind"] == "call"]
