@@ -86,11 +86,13 @@ def test_the_image_installs_what_is_tested() -> None:
     assert set[str]().union(*needed) <= installed.keys()
 
 
-def test_the_inference_service_alone_installs_what_its_client_of_a_model_server_needs() -> None:
-    own, tested = pinned("locks/requirements.inference.lock"), pinned("locks/requirements.lock")
+@pytest.mark.parametrize(("lock", "client"), [("inference", "llama-stack-client"), ("traces", "opentelemetry-sdk")])
+def test_one_image_alone_installs_what_its_client_needs(lock: str, client: str) -> None:
+    """Inference its client of a model server, and the exporter of traces OpenTelemetry's SDK, which no party has."""
+    own, tested = pinned(f"locks/requirements.{lock}.lock"), pinned("locks/requirements.lock")
 
     assert own.items() <= tested.items()
-    assert "llama-stack-client" in own
+    assert client in own
     assert own.keys().isdisjoint(pinned("locks/requirements.run.lock"))
 
 
