@@ -101,20 +101,21 @@ class Spans:
         """Return the name of a request's span, and the attributes that say what was asked of this party."""
         method, _, target = operation.partition(" ")
         rpc, _, tool = target.partition(" ")
-        found: Found = {"http.request.method": method if method in METHODS else "_OTHER", "error.type": "no_outcome"}
+        verb = method if method in METHODS else "_OTHER"  # control: span-method-known
+        found: Found = {"http.request.method": verb, "error.type": "no_outcome"}
         if rpc in {"tools/list", "tools/call", "server/discover"}:
-            known = tool if tool in self._tools.get(party, ()) else None
+            known = tool if tool in self._tools.get(party, ()) else None  # control: span-tool-approved
             kind = "execute_tool" if rpc == "tools/call" else None
             found |= {"mcp.method.name": rpc, "gen_ai.operation.name": kind, "gen_ai.tool.name": known}
             return f"{rpc} {known}" if known else rpc, found
-        route = found["http.route"] = target if target in ROUTES else None
+        route = found["http.route"] = target if target in ROUTES else None  # control: span-route-listed
         if route == "/a2a":
             agent = party.rpartition("/")[2]
             found |= {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent}
             return f"invoke_agent {agent}", found
         if route == "/v1/chat/completions":
             return "chat", found | {"gen_ai.operation.name": "chat"}
-        return " ".join(filter(None, (method if method in METHODS else "HTTP", route))), found
+        return " ".join(filter(None, ("HTTP" if verb == "_OTHER" else verb, route))), found
 
 
 def _span(begun: _Begun, kind: SpanKind = SpanKind.SERVER, end: Record | None = None) -> ReadableSpan:
@@ -138,7 +139,6 @@ def _span(begun: _Begun, kind: SpanKind = SpanKind.SERVER, end: Record | None = 
         SpanContext(ids[0], ids[1], is_remote=True),
         SpanContext(ids[0], ids[2], is_remote=True) if ids[2] else None,
         Resource({"service.name": party, "service.namespace": event.service.split("/")[2]}, SCHEMA),
-        # control: spans-have-listed-attributes
         {key: value for key in ATTRIBUTES if (value := found.get(key)) is not None},
         kind=kind,
         status=Status(StatusCode.ERROR if found.get("error.type") else StatusCode.UNSET),

@@ -567,3 +567,21 @@ def share_of_the_latest_call(_max: Call, shares: Iterable[Any], **_how: object) 
 @at(gives, "log-call-on-receipt (in the same trace)", where=partial(operand, 2))
 def in_the_same_trace(key: Any, others: Any) -> bool:
     return key[1].trace_id in {other[1].trace_id for other in others}
+
+
+# Traces
+
+
+@at(gives, "span-method-known")
+def method_as_sent(method: str) -> str:
+    return method
+
+
+@at(gives, "span-route-listed")
+def path_as_sent(target: str) -> str:
+    return target
+
+
+@at(gives, "span-tool-approved")
+def tool_as_named(tool: str) -> str:
+    return tool

@@ -8,11 +8,14 @@ from typing import Any, cast
 
 import orjson
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-from tests.support.attack import Attempt, Target, Tries, Watched, attack, in_process, tool_call
+from start.traces.spans import Spans
+from tests.support.attack import Attempt, Scene, Target, Tries, Watched, attack, in_process, tool_call
 from tests.support.disk import no_room_beyond
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
+from tests.support.traced import KNOWN, line
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Policy
 from zerotrust.audit.event_types import Request
@@ -112,3 +115,18 @@ async def test_refusals_that_are_invented_so_that_a_genuine_one_is_not_explained
     found = await explanations(cast("AuthorityClient", Explainer()), decisions([*invented, genuine]), by)
     explained = any(one["asked"] == "tool.write" for one in found["decisions"])
     yield Attempt("explained" if explained else "left out", not explained, ["explained"] * explained, "explained")
+
+
+@attack(470, Scene)
+async def test_a_caller_who_writes_into_the_trace_of_others(scene: Scene) -> Tries:
+    """Jaeger has no sign-in, so whoever reaches its page sees every span."""
+    for operation, control in {
+        "ALICE /tasks": "span-method-known",
+        "GET /tasks/alice": "span-route-listed",
+        "POST Summarise what alice wrote": "span-route-listed",
+        "POST tools/call alice": "span-tool-approved",
+    }.items():
+        refused = Request(operation=sanitize(operation), decision=Decided(allowed=False, reason="no_permission"))
+        [span] = Spans(KNOWN).take(0, line(refused))
+        sent = encode_spans([span]).SerializeToString()
+        yield Attempt(span.name, b"alice" in sent.lower()).stopped_by(control)

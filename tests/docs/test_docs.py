@@ -35,8 +35,8 @@ def test_every_port_that_is_named_is_a_partys_or_keycloaks(text: Path) -> None:
     named = {int(port) for port in re.findall(r"(?:localhost|127\.0\.0\.1):(\d+)", text.read_text())}
     placed = {int(port) for port in re.findall(r"port: (\d+)", text.read_text())}  # a party that the text adds
 
-    ollama, opa = 11434, 8181
-    known = {place.port for place in deployment().parties.values()} | {8000, 8443, 9000, ollama, opa} | placed
+    ollama, opa, jaeger = 11434, 8181, 16686
+    known = {place.port for place in deployment().parties.values()} | {8000, 8443, 9000, ollama, opa, jaeger} | placed
     assert named <= known
 
 
