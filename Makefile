@@ -145,40 +145,40 @@ endif
 override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); test $$n -lt $$next || { echo "$(1): $$n s so far"; next=$$((2 * n)); }; done) &
 
 # Made again each time, and from copies: what shares its inodes with uv's cache could be changed there, unnoticed.
-.venv/ready: locks/requirements.lock locks/bootstrap.lock registration/pin.py start/zt start/run start/run.py
+.venv/ready: start/locks/requirements.lock start/locks/bootstrap.lock registration/pin.py start/zt start/run start/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
-	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r locks/bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r start/locks/bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
 	@rm -rf .venv/bin .venv/lib .venv/bytecode .venv/environment.json
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python locks/requirements.lock || { echo "The packages of locks/requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python start/locks/requirements.lock || { echo "The packages of start/locks/requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@install -m 755 start/zt $(BIN)/zt
 	@$(RUN) registration.pin
 	@touch $@
 
 # A real model's server, in an environment of its own: it needs Python 3.12, and nothing of ours.
-.ogx/ready: locks/requirements.ogx.lock start/newer-python | .venv/ready
+.ogx/ready: start/locks/requirements.ogx.lock start/newer-python | .venv/ready
 	@python=$$(start/newer-python) || exit 1; rm -rf .ogx; $(UV) venv -q --python "$$python" .ogx
 	@echo "Setting up the OGX server's environment"
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .ogx/bin/python locks/requirements.ogx.lock || { echo "The packages of locks/requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .ogx/bin/python start/locks/requirements.ogx.lock || { echo "The packages of start/locks/requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
 # JupyterLab and its kernel, which imports the demo: attestation measures .venv, and nothing of this has to be in it.
-.notebooks/ready: locks/requirements.notebooks.lock | .venv/ready
+.notebooks/ready: start/locks/requirements.notebooks.lock | .venv/ready
 	@rm -rf .notebooks; $(UV) venv -q --python $(BIN)/python .notebooks
 	@echo "Setting up the notebooks' environment"
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .notebooks/bin/python locks/requirements.notebooks.lock || { echo "The packages of locks/requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .notebooks/bin/python start/locks/requirements.notebooks.lock || { echo "The packages of start/locks/requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
-# locks/requirements.inference.lock is what the inference service alone installs beside locks/requirements.run.lock, and
-# locks/requirements.traces.lock what the exporter of traces does;
-# locks/requirements.ogx.lock is the OGX server's own environment, and locks/requirements.notebooks.lock that of the notebooks.
+# start/locks/requirements.inference.lock is what the inference service alone installs beside start/locks/requirements.run.lock, and
+# start/locks/requirements.traces.lock what the exporter of traces does;
+# start/locks/requirements.ogx.lock is the OGX server's own environment, and start/locks/requirements.notebooks.lock that of the notebooks.
 lock:  ## Resolve the dependencies again
-	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o locks/bootstrap.lock
-	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group traces --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c locks/requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.run.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.inference.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group traces -c locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.traces.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group notebooks -c locks/requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.notebooks.lock
-	@printf 'ogx==1.5.0\nogx-client==1.5.0\n' | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o locks/requirements.ogx.lock
+	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o start/locks/bootstrap.lock
+	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group traces --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c start/locks/requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.run.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c start/locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' start/locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.inference.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group traces -c start/locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' start/locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.traces.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group notebooks -c start/locks/requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.notebooks.lock
+	@printf 'ogx==1.5.0\nogx-client==1.5.0\n' | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.ogx.lock

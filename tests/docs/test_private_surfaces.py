@@ -1,6 +1,6 @@
 """Each private name of another package that the code uses is listed here, with the test that notices its change.
 
-A release of the package may change it; `locks/requirements.lock` pins the versions.
+A release of the package may change it; `start/locks/requirements.lock` pins the versions.
 """
 
 import re

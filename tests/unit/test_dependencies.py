@@ -76,7 +76,7 @@ def pinned(lock: str) -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def test_the_image_installs_what_is_tested() -> None:
-    installed, tested = pinned("locks/requirements.run.lock"), pinned("locks/requirements.lock")
+    installed, tested = pinned("start/locks/requirements.run.lock"), pinned("start/locks/requirements.lock")
 
     assert installed.items() <= tested.items()
     needed = [
@@ -89,15 +89,15 @@ def test_the_image_installs_what_is_tested() -> None:
 @pytest.mark.parametrize(("lock", "client"), [("inference", "llama-stack-client"), ("traces", "opentelemetry-sdk")])
 def test_one_image_alone_installs_what_its_client_needs(lock: str, client: str) -> None:
     """Inference its client of a model server, and the exporter of traces OpenTelemetry's SDK, which no party has."""
-    own, tested = pinned(f"locks/requirements.{lock}.lock"), pinned("locks/requirements.lock")
+    own, tested = pinned(f"start/locks/requirements.{lock}.lock"), pinned("start/locks/requirements.lock")
 
     assert own.items() <= tested.items()
     assert client in own
-    assert own.keys().isdisjoint(pinned("locks/requirements.run.lock"))
+    assert own.keys().isdisjoint(pinned("start/locks/requirements.run.lock"))
 
 
 def test_a_notebook_imports_the_demo_with_the_packages_that_are_tested() -> None:
-    kernels, tested = pinned("locks/requirements.notebooks.lock"), pinned("locks/requirements.lock")
+    kernels, tested = pinned("start/locks/requirements.notebooks.lock"), pinned("start/locks/requirements.lock")
 
     needed = {canonicalize_name(Requirement(one).name) for one in PROJECT["dependency-groups"]["demo"]}
     needed = needed.union(*(declared for part, declared in DECLARED.items() if part != "testbed"))

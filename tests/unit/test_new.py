@@ -188,7 +188,7 @@ case "$*" in "pip sync"*) until [ $n = 1500 ] || [ "$(cat slept)" = 6 ]; do n=$(
 def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign_of_life(tmp_path: Path) -> None:
     """Here `sleep` takes no time, and installing ends once three signs were given."""
     sleep = '#!/bin/sh\nn=$(cat slept 2>/dev/null || echo 0); echo $((n + 1)) > slept; [ "$n" -lt 5 ]\n'
-    needed = ["locks/requirements.lock", "locks/bootstrap.lock", "registration/pin.py", "start/run.py"]
+    needed = ["start/locks/requirements.lock", "start/locks/bootstrap.lock", "registration/pin.py", "start/run.py"]
     programs = {"start/zt": "", "start/run": "#!/bin/sh\n", "bin/sleep": sleep, "bin/uv": UV}
     for name, text in {**dict.fromkeys(needed, ""), **programs}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +205,7 @@ def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign
 
     venv, sync = (tmp_path / "notes").read_text().splitlines()
     assert venv.startswith("1 venv ")
-    assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python locks/requirements.lock"
+    assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python start/locks/requirements.lock"
     told = [line for line in done.stdout.splitlines() if line.endswith(" s so far")]
     assert told == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4, 8)]
 
