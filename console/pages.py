@@ -8,6 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
+SCREENS = [("/", "Tasks")]
+"""The address and the name of each screen in the header; a page names its own by `{% set screen = … %}`."""
+
 _HERE = Path(__file__).parent
 _TEMPLATES = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -16,6 +19,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.globals["screens"] = SCREENS
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
 """The files that pages refer to, as they were when this process started."""
 

@@ -17,7 +17,7 @@ function element(name, text = "", kind = "") {
 
 // A token as a chip: its name and audience, its scopes, those that it lost, and the seconds that it had left.
 function chip(token, at) {
-  const made = element("span", "", "token");
+  const made = element("span", "", "chip");
   made.append(element("b", token.name), ` for ${token.for}: ${token.scopes.join(" ")} `);
   for (const scope of token.dropped) made.append(element("s", scope), " ");
   if (token.ends) made.append(element("small", `${Math.max(0, Math.round(token.ends - at))} s left`));
