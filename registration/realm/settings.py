@@ -58,8 +58,8 @@ def events(registry: Registry) -> dict[str, Any]:
         "adminEventsDetailsEnabled": True,
         "attributes": {
             "adminEventsExpiration": str(KEPT_FOR),
-            "chain_claim": registry.chain_claim,
-        },  # for delegation.js
+            "chain_claim": registry.chain_claim,  # for delegation.js
+        },
     }
 
 
