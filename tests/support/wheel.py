@@ -33,7 +33,8 @@ def install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Install:
         subprocess.run([uv, "venv", "-q", "--python", sys.executable, place], check=True)  # noqa: S603
         # Of the locked versions: no release of a package that comes tomorrow makes this fail.
         wanted = f"zero-trust-agents[{extras}] @ {wheel.as_uri()}"
-        command = [uv, "pip", "install", "-q", "--python", place, "-c", ROOT / "start/locks/requirements.lock", wanted, *more]
+        locked = ROOT / "start/locks/requirements.lock"
+        command = [uv, "pip", "install", "-q", "--python", place, "-c", locked, wanted, *more]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode and any(why in done.stderr for why in ("Failed to fetch", "Could not connect", "dns error")):
             pytest.skip("no way to a package index")
