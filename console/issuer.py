@@ -34,30 +34,37 @@ class Issuer:
     def __init__(self, service: Service) -> None:
         self._service, self._http = service, service.issuer_http
         self._discovery = Discovery(service.issuer, http=self._http)
-        party = service.registry.parties[service.name]
-        self._id, self._scope = service.registry.id(service.name), " ".join(party.delegates)
-        [self.redirect], [self.front] = party.redirect_uris, party.may_call
+        party, self.operated = service.registry.parties[service.name], service.registry.authorities.registry
+        self._id, [self.redirect] = service.registry.id(service.name), party.redirect_uris
+        [self.front] = {*party.may_call} - {self.operated}
         self.origin = f"https://{urlsplit(self.redirect).netloc}"
         """The address of this console."""
 
-    async def address(self, secret: str) -> str:
-        """Return where a browser with this secret is sent to sign in.  Raises `Denied`."""
+    def _scope(self, audience: str) -> str:
+        """Return what a sign-in for this party asks for: it is the audience, and operators' scopes are for theirs."""
+        registry = self._service.registry
+        held, operators = registry.parties[self._service.name].delegates, registry.scopes_at(self.operated)
+        wanted = [one for one in held if (one in operators) == (audience == self.operated)]
+        return " ".join([*wanted, f"aud:{audience}"])
+
+    async def address(self, secret: str, audience: str) -> str:
+        """Return where a browser with this secret is sent to sign in, for this party.  Raises `Denied`."""
         metadata = await self._discovery.metadata("authorization_endpoint")
         asked = {
             "client_id": self._id,
             "response_type": "code",
             "redirect_uri": self.redirect,
-            "scope": self._scope,
+            "scope": self._scope(audience),
             "state": state_of(secret),
             "code_challenge": challenge_of(secret),
             "code_challenge_method": "S256",
         }
         return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
 
-    async def redeem(self, code: str, secret: str) -> Tokens:
-        """Return the tokens for a code (RFC 6749 section 4.1.3).  Raises `Denied`."""
+    async def redeem(self, code: str, secret: str, audience: str) -> Tokens:
+        """Return the tokens for a code (RFC 6749 section 4.1.3), which are for this party.  Raises `Denied`."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect}
-        return await self._ask(form | {"code_verifier": verifier_of(secret)})
+        return await self._ask(form | {"code_verifier": verifier_of(secret)}, audience)
 
     async def renew(self, session: Session, lasting: float = LASTING) -> None:
         """Get new tokens for a session if the old one does not last so many seconds.  Raises `Denied`."""
@@ -66,7 +73,7 @@ class Issuer:
                 return
             before = session.tokens
             form = {"grant_type": "refresh_token", "refresh_token": before.refresh_token}
-            tokens = await self._ask(form)
+            tokens = await self._ask(form, self.front)
             if tokens.principal.subject != before.principal.subject:
                 raise Denied(ConsoleReason.SIGN_IN_REFUSED, "another user's token")
             session.tokens = tokens
@@ -79,7 +86,7 @@ class Issuer:
         metadata = await self._discovery.metadata("end_session_endpoint")
         await self._post(metadata.end_session_endpoint, {"refresh_token": session.tokens.refresh_token})
 
-    async def _ask(self, form: dict[str, str]) -> Tokens:
+    async def _ask(self, form: dict[str, str], audience: str) -> Tokens:
         metadata = await self._discovery.metadata("token_endpoint")
         status, answer = await self._post(metadata.token_endpoint, form)
         try:
@@ -90,7 +97,7 @@ class Issuer:
             raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}")
         if status != 200:
             raise Denied(ConsoleReason.SIGN_IN_REFUSED, str(content.get("error", status)))
-        return await self._verified(content)
+        return await self._verified(content, audience)
 
     async def _post(self, url: str, form: dict[str, str]) -> tuple[int, bytes]:
         try:
@@ -103,14 +110,14 @@ class Issuer:
         except (httpx.HTTPError, ValueError) as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
 
-    async def _verified(self, content: dict[str, Any]) -> Tokens:
-        """Return the tokens of an answer, verified as the party does that people call.  Raises `Denied`."""
+    async def _verified(self, content: dict[str, Any], audience: str) -> Tokens:
+        """Return the tokens of an answer, verified as the party does that they are for.  Raises `Denied`."""
         registry = self._service.registry
         try:
             token, refresh_token = UnverifiedToken(str(content["access_token"])), str(content["refresh_token"])
         except KeyError as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, f"an answer without {error}") from error
-        expected = expectations_of(self.front, registry, self._service.issuer)
+        expected = expectations_of(audience, registry, self._service.issuer)
         key = await self._service.keys.key(key_id(token))
         principal = verify_token(token, key=key, expected=expected, now=self._service.clock())
         if principal.party != self._id or principal.actors:  # control: console-token-own

@@ -31,6 +31,7 @@ ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` 
     ("GET", "/"): Public(),
     ("GET", "/health"): Public(),
     ("GET", "/sign-in"): Public(),
+    ("GET", "/operate/sign-in"): Public(),
     ("GET", "/callback"): Public(),
     ("POST", "/sign-out"): Public(),
     ("POST", "/tasks"): Public(max_body=MAX_FORM),

@@ -43,6 +43,10 @@ class Session:
     tokens: Tokens
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     """What each form of its pages carries."""
+    operator: Tokens | None = None
+    """What a second sign-in gave for the registry, without a refresh token: it ends with the token."""
+    signing_in: str = ""
+    """The `state` of that sign-in, while it is under way."""
     open: bool = True
     runs: Bounded[str, bytes | None] = field(default_factory=lambda: Bounded(MOST_RUNS))
     """The answers of its tasks by the trace under which they were sent; None until there is one."""
@@ -72,6 +76,13 @@ class Sessions:
 
     def find(self, cookie: str | None) -> Session | None:
         return self._all.get(_digest(cookie)) if cookie else None
+
+    def signing_in(self, secret: str) -> Session | None:
+        """Return the session whose person signs in a second time with this secret: its own cookie does not come along.
+
+        That is Strict, and the answer comes from Keycloak's site.
+        """
+        return next((one for one in self._all.values() if one.signing_in == state_of(secret)), None)
 
     def end(self, session: Session) -> None:
         session.open = False

@@ -1,10 +1,12 @@
 """Signing in and out: what a browser does, and the two cookies that it has."""
 
 from contextlib import suppress
+from dataclasses import replace
 from secrets import compare_digest
 from typing import Literal
 
 from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from console.issuer import Issuer
@@ -12,7 +14,7 @@ from console.pages import page
 from console.reasons import ConsoleReason
 from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, cookie_of, new_secret, state_of
 from zerotrust.audit.counts import CallCounter
-from zerotrust.decision import Denied
+from zerotrust.decision import Denied, Resource
 from zerotrust.service import Service
 
 
@@ -29,18 +31,33 @@ def session_needed(request: Request) -> Session:
     return session
 
 
+async def admit_operator(service: Service) -> None:
+    """Record that the person sees all parties, or raise."""
+    here = Resource("Party", service.registry.id(service.name))
+    await service.decide("party.view", here, otherwise=HTTPException(404))  # control: parties-as-permitted
+
+
 def add_sign_in_routes(
     app: FastAPI, service: Service, sessions: Sessions, issuer: Issuer, counter: CallCounter
 ) -> None:
-    """Add `/sign-in`, `/callback` and `/sign-out`."""
+    """Add `/sign-in`, `/operate/sign-in`, `/callback` and `/sign-out`."""
 
-    @app.get("/sign-in")
-    async def sign_in() -> Response:
-        secret = new_secret()
-        answer = RedirectResponse(await issuer.address(secret), 303)
+    async def leave(secret: str, audience: str) -> Response:
+        answer = RedirectResponse(await issuer.address(secret, audience), 303)
         # The redirect from Keycloak comes from another site, so it is not Strict.
         _set(answer, SIGN_IN, secret, "lax", SECONDS_TO_SIGN_IN)
         return answer
+
+    @app.get("/sign-in")
+    async def sign_in() -> Response:
+        return await leave(new_secret(), issuer.front)
+
+    @app.get("/operate/sign-in")
+    async def sign_in_to_operate(request: Request) -> Response:
+        await admit_operator(service)
+        session, secret = session_needed(request), new_secret()
+        session.signing_in = state_of(secret)
+        return await leave(secret, issuer.operated)
 
     @app.get("/callback")
     async def callback(request: Request) -> Response:
@@ -49,14 +66,20 @@ def add_sign_in_routes(
             return page("refused", 400, why="This answer belongs to no sign-in of this browser.")
         if back.get("iss") != service.issuer:  # control: callback-of-the-issuer
             return page("refused", 400, why="This answer is not Keycloak's.")
+        operating = sessions.signing_in(secret)
         try:
-            tokens = await issuer.redeem(back.get("code", ""), secret)
+            tokens = await issuer.redeem(back.get("code", ""), secret, issuer.operated if operating else issuer.front)
         except Denied as refusal:
             counter.count(request.client.host if request.client else "unknown", refusal.reason)
             return page("refused", refusal.status, why="Keycloak did not confirm this sign-in.")
         # A page, and no redirect: that would still come from Keycloak's site, and a Strict cookie would not go with it.
-        answer = page("entered")
-        _set(answer, SESSION, sessions.begin(tokens), "strict")
+        answer = page("entered", to="/parties" if operating else "/")
+        if not operating:
+            _set(answer, SESSION, sessions.begin(tokens), "strict")
+        elif tokens.principal.subject == operating.tokens.principal.subject:  # control: operator-is-who-signed-in
+            operating.operator, operating.signing_in = replace(tokens, refresh_token=""), ""
+        else:
+            return page("refused", 403, why="Somebody else has signed in than the person whose session this is.")
         _set(answer, SIGN_IN, "", "lax", 0)
         return answer
 

@@ -124,7 +124,7 @@ NO_LOCK_OUT = _setting("bruteForceProtected is off", _realm, LOCK_OUT)
 NO_REQUIRED_ACTIONS = _setting("requiredActions is empty", _realm, {"requiredActions": None})
 ASKS_EACH_TIME = _setting("browserFlow asks for the password each time", _realm, {"browserFlow": None})
 CONFIRMED = _setting(
-    "consentRequired of zt and zt-policy",
+    "consentRequired where operators sign in",
     lambda realm: [client for client in realm["clients"] if client.get("consentRequired")],
     {"consentRequired": False},
 )

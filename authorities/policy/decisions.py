@@ -30,8 +30,9 @@ PEOPLE = "user", "groups"
 DOCUMENTS = "document", "department", "state", "owner", "classification"
 APIS = "user", "agent", "scopes", "asks for", "at", "answer", "by", "because"
 TASKS = "task", "owner"
-ACCESS, OF_TASKS = (
-    ("user", "agent", "scopes", "does", resource, "answer", "by", "because") for resource in ("document", "task")
+ACCESS, OF_TASKS, OF_PARTIES = (
+    ("user", "agent", "scopes", "does", resource, "answer", "by", "because")
+    for resource in ("document", "task", "party")
 )
 _SIGNS = "_ .,:;/'>*@+-"
 _PLAIN = re.compile(rf"[\w{_SIGNS}]*", re.ASCII)
@@ -54,9 +55,9 @@ class Row:
     line: int
     who: Principal
     action: str
-    """The scope that is asked for, or the action on the document or task."""
+    """The scope that is asked for, or the action on the document, task or party."""
     at: str | Resource
-    """The identifier of the party that is called, or the document or task."""
+    """The identifier of the party that is called, or the document, task or party that the action is on."""
     allowed: bool
     by: str
     """The id of the rule that says yes, or the reason of a no."""
@@ -73,8 +74,8 @@ class Row:
         names = {registry.id(name): name for name in registry.parties}
         chain = [names.get(actor, actor) for actor in reversed(self.who.actors)]
         through = " > ".join(chain) or names.get(self.who.party, self.who.party)
-        at = self.at.name if isinstance(self.at, Resource) else names.get(self.at, self.at)
-        return self.who.subject, through, " ".join(sorted(self.who.scopes)), self.action, at
+        at = self.at.name if isinstance(self.at, Resource) else self.at
+        return self.who.subject, through, " ".join(sorted(self.who.scopes)), self.action, names.get(at, at)
 
     def differs(self, decision: Decision) -> str:
         """Return how a decision differs from the row, or nothing."""
@@ -120,6 +121,8 @@ class _Reader:
             at: str | Resource = self._id(fields["at"])
         elif header == OF_TASKS:
             action, at = fields["does"], _look_up("task", fields["task"], self.tasks)
+        elif header == OF_PARTIES:
+            action, at = fields["does"], Resource("Party", self._id(fields["party"]))
         else:
             action, at = fields["does"], _look_up("document", fields["document"], self.documents)
         return Row(line, self._caller(fields), action, at, answer == "yes", fields["by"], fields["because"])
@@ -155,7 +158,7 @@ def read_rows(text: str, registry: Registry) -> list[Row]:
         try:
             if not (cells := _cells(written)):
                 continue
-            if tuple(cells) in {PEOPLE, DOCUMENTS, TASKS, APIS, ACCESS, OF_TASKS}:
+            if tuple(cells) in {PEOPLE, DOCUMENTS, TASKS, APIS, ACCESS, OF_TASKS, OF_PARTIES}:
                 header = tuple(cells)
             elif row := reader.row(line, header, cells):
                 found.append(row)

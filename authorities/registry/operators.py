@@ -55,11 +55,11 @@ class Parties:
     async def suspend(self, name: str, cause: str) -> str:
         """Revoke a party in the registry first, then at the realm.  Return the result of notifying the realm.
 
-        Raises `Denied` for the client that operators sign in with and for the policy authority, because no operator
+        Raises `Denied` for the program that operators sign in with and for the policy authority, because no operator
         could reinstate it.  When the policies that it has signed end, nothing is permitted to operators either.
         """
         party, authorities = self._party(name), self._stream.snapshot.registry.authorities
-        if name == authorities.policy or (party and party.starts_chains and self._own in party.may_call):
+        if name == authorities.policy or (party and party.id == "client" and self._own in party.may_call):
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         await self._revoke(name, cause)
         if name == authorities.attestation:

@@ -43,6 +43,8 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     exchanges = bool(party.may_call) and not party.starts_chains
     administrator, lifespan = registry.authorities.registry, party.max_ttl
     of_operators = bool({administrator, registry.authorities.policy} & {*party.may_call})
+    audiences = [f"aud:{callee}" for callee in party.may_call]
+    names_one = party.starts_chains and len(audiences) > 1  # a sign-in names the one that its token is for
     proves_key = party.id == "client"  # it has no certificate that would bind its tokens
     if name == administrator:  # its own token lives as long as the SVID that it was issued for
         lifespan = registry.freshness.svid
@@ -68,9 +70,9 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             *(["groups"] if party.may_call else []),
             *(["delegation"] if exchanges else []),
             *(["binding"] if proves_key and not of_operators else []),  # nobody exchanges an operator's token
-            *(f"aud:{callee}" for callee in party.may_call),
+            *([] if names_one else audiences),
         ],
-        "optionalClientScopes": party.delegates,
+        "optionalClientScopes": [*party.delegates, *(audiences if names_one else [])],
     }
     if party.keycloak == "confidential":
         # Keycloak gives every confidential client a secret; with this authenticator it is not accepted.
@@ -84,8 +86,9 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             client["attributes"] |= _DEVICE_GRANT
             # The page for the code shows this from the second time on: Keycloak remembers what was confirmed.
             client["attributes"]["consent.screen.text"] = " ".join(consent(registry, s) for s in party.delegates)
-        if of_operators:  # its refresh token expires together with the access token
+        if of_operators:
             client["consentRequired"] = True  # an attacker's link leads to the same form (RFC 8252 section 8.6)
+        if of_operators and proves_key:  # its refresh token expires together with the access token
             client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
         if of_operators or not proves_key:
             client["protocolMappers"].append(_USERNAME)

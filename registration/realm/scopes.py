@@ -14,14 +14,19 @@ def client_scopes(registry: Registry) -> list[dict[str, Any]]:
     return [
         *_claim_scopes(registry),
         *(_audience_scope(registry, name) for name in [*registry.parties, *registry.outside] if name in callees),
-        *(
-            {
-                **_client_scope(name),
-                "attributes": {"include.in.token.scope": "true", "consent.screen.text": consent(registry, name)},
-            }
-            for name in registry.scopes
-        ),
+        *(_permission(registry, name) for name in registry.scopes),
     ]
+
+
+def _permission(registry: Registry, scope: str) -> dict[str, Any]:
+    """Return a scope that is a permission.  Keycloak asks people to confirm those of operators only."""
+    confirmed = {registry.authorities.registry, registry.authorities.policy} & {*registry.scopes[scope].served_by}
+    attributes = {
+        "include.in.token.scope": "true",
+        "display.on.consent.screen": "true" if confirmed else "false",
+        "consent.screen.text": consent(registry, scope),
+    }
+    return {**_client_scope(scope), "attributes": attributes}
 
 
 def consent(registry: Registry, scope: str) -> str:

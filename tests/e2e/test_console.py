@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -15,14 +16,14 @@ from start.system import HOST, System
 from testkit.browser import Person
 from tests.support.console import AT, CONSOLE, REDIRECT, events_of
 from tests.support.real import imported
-from tests.support.realm import Realm, asked_at, claims, code_of, redeeming
+from tests.support.realm import Realm, asked_at, claims, code_in, code_of, redeeming
 from tests.support.svid import TrustDomain
 from tests.support.system import CHAIN
 from zerotrust.registry.model import Registry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-SCOPE = "task.run agent.invoke tool.read"
+SCOPE = "task.run agent.invoke tool.read aud:orchestrator"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -60,6 +61,33 @@ async def test_nobody_else_redeems_its_codes(keycloak: Keycloak, console: Realm,
 
     assert answer.status_code in (400, 401)
     assert "access_token" not in answer.json()
+
+
+async def test_an_operator_signs_in_a_second_time_for_the_registry(keycloak: Keycloak, console: Realm) -> None:
+    """In the same browser: it is one session, and the first sign-in's tokens live on."""
+    olga, own = Person("olga", keycloak.passwords["olga"]), console.credential(CONSOLE)
+    async with httpx.AsyncClient(
+        base_url=console.endpoint, verify=keycloak.tls, trust_env=False, timeout=30
+    ) as browser:
+
+        async def signed_in(scope: str, *, asked: bool) -> dict[str, Any]:
+            page = await browser.get("/auth", params=asked_at(console.id(CONSOLE), scope) | {"redirect_uri": REDIRECT})
+            filled = await olga.fill_in(browser, page)
+            assert ("required-action" in filled.headers["Location"]) is asked
+            form = redeeming(console.id(CONSOLE), str(code_in(await olga.confirm(browser, filled))))
+            return dict((await console.token(**form | {"redirect_uri": REDIRECT}, **own)).json())
+
+        first = await signed_in("task.run aud:orchestrator", asked=False)
+        second = await signed_in("registry.admin aud:authority/registry", asked=True)
+        form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+        renewed = await console.token(**form, client_id=console.id(CONSOLE), **own)
+        both = await signed_in("task.run registry.admin aud:orchestrator aud:authority/registry", asked=True)
+
+    told = [claims(one["access_token"]) for one in (first, second, renewed.json(), both)]
+    front, registry = console.id("orchestrator"), console.id("authority/registry")
+    assert [one["aud"] for one in told] == [front, registry, front, [front, registry]]  # every gate refuses the last
+    assert [one["scope"] for one in told[:3]] == ["task.run", "registry.admin", "task.run"]
+    assert len({one["sid"] for one in told}) == 1
 
 
 async def test_it_exchanges_nothing(keycloak: Keycloak, console: Realm) -> None:

@@ -46,18 +46,21 @@ class Realm(Issuer):
 
     def __init__(self, registry: Registry, **how: Any) -> None:
         super().__init__(registry, **how)
-        self.codes: dict[str, tuple[str, str]] = {}
-        """Who signed in, and the challenge, by code."""
-        self.refresh: dict[str, str] = {}
-        """Whose the refresh tokens are that have not been used."""
+        self.codes: dict[str, tuple[str, str, str]] = {}
+        """Who signed in, the challenge, and the scopes, by code."""
+        self.refresh: dict[str, tuple[str, str]] = {}
+        """Whose the refresh tokens are that have not been used, and their scopes."""
         self.signed_out: list[str] = []
         self.life = 300
         self.spoilt: dict[str, Any] = {}
         """Claims of people's tokens that replace the right ones."""
 
-    def t0(self, user: str) -> str:
+    def t0(self, user: str, scope: str) -> str:
         own, now = self.registry.id(CONSOLE), int(self.clock())
+        audiences = [self.registry.id(one[4:]) for one in scope.split() if one.startswith("aud:")]
         good: dict[str, Any] = {
+            "aud": audiences,
+            "scope": " ".join(one for one in scope.split() if not one.startswith("aud:")),
             "sub": user,
             "azp": own,
             "client_id": own,
@@ -69,7 +72,7 @@ class Realm(Issuer):
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         form = _form(body) if body.startswith(b"grant_type=") or b"refresh_token" in body else {}
         if path.endswith("/logout"):
-            self.signed_out.append(self.refresh.pop(form["refresh_token"], ""))
+            self.signed_out.append(self.refresh.pop(form["refresh_token"], ("", ""))[0])
             return 204, None
         kind = form.get("grant_type", "")
         if kind not in ("authorization_code", "refresh_token"):
@@ -77,16 +80,17 @@ class Realm(Issuer):
         if form["client_assertion"] != f"assertion of {self.registry.id(CONSOLE)}":
             return 401, {"error": "invalid_client"}
         if kind == "refresh_token":
-            user = self.refresh.pop(form["refresh_token"], "")
+            user, scope = self.refresh.pop(form["refresh_token"], ("", ""))
         else:
-            user, challenge = self.codes.pop(form["code"], ("", ""))
+            user, challenge, scope = self.codes.pop(form["code"], ("", "", ""))
             digest = hashlib.sha256(form["code_verifier"].encode()).digest()
             if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge:
                 user = ""
         if not user:
             return 400, {"error": "invalid_grant"}
-        self.refresh[again := f"refresh-{len(self.refresh)}-{id(form)}"] = user
-        return 200, {"access_token": self.t0(user), "refresh_token": again, "token_type": "Bearer", "expires_in": 300}
+        self.refresh[again := f"refresh-{len(self.refresh)}-{id(form)}"] = user, scope
+        t0 = self.t0(user, scope)
+        return 200, {"access_token": t0, "refresh_token": again, "token_type": "Bearer", "expires_in": 300}
 
 
 class Browser:
@@ -96,24 +100,25 @@ class Browser:
         self.http = httpx.AsyncClient(transport=Wire(apps, NO_CERTIFICATE), base_url=AT, timeout=30)
         self._realm = realm
 
-    async def begin(self) -> dict[str, str]:
+    async def begin(self, at: str = "/sign-in") -> dict[str, str]:
         """Begin a sign-in, and return what Keycloak is asked."""
-        answer = await self.http.get("/sign-in")
+        answer = await self.http.get(at)
         assert answer.status_code == 303, answer.text
         assert answer.headers["location"].startswith(f"{ISSUER}/authorize?")
         return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
 
     def code(self, user: str, asked: dict[str, str]) -> str:
         """The code that Keycloak gives when that user has signed in."""
-        self._realm.codes[code := f"code-{len(self._realm.codes)}-{user}"] = user, asked["code_challenge"]
+        code = f"code-{len(self._realm.codes)}-{user}"
+        self._realm.codes[code] = user, asked["code_challenge"], asked["scope"]
         return code
 
     async def back(self, **query: str) -> httpx.Response:
         """Come back from Keycloak."""
         return await self.http.get(f"/callback?{urlencode(query)}")
 
-    async def sign_in(self, user: str) -> "Browser":
-        asked = await self.begin()
+    async def sign_in(self, user: str, at: str = "/sign-in") -> "Browser":
+        asked = await self.begin(at)
         answer = await self.back(code=self.code(user, asked), state=asked["state"], iss=ISSUER)
         assert answer.status_code == 200, answer.text
         return self

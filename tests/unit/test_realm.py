@@ -83,6 +83,23 @@ def test_the_authorities_are_the_parties_that_the_registry_names(registry: Regis
     assert provider["config"]["bundleEndpoint"].startswith("https://documents.tool.agents.example/")
 
 
+def test_a_sign_in_names_the_audience_where_there_are_two(clients: dict[str, Json]) -> None:
+    """And confirms what is for operators."""
+    console = clients["spiffe://agents.example/console"]
+
+    assert {"aud:orchestrator", "aud:authority/registry"} <= {*console["optionalClientScopes"]}
+    assert not [scope for scope in console["defaultClientScopes"] if scope.startswith("aud:")]
+    assert console["consentRequired"]
+
+
+def test_people_confirm_the_scopes_of_operators_alone(derived: Json) -> None:
+    shown = [
+        scope["name"] for scope in derived["clientScopes"] if scope["attributes"]["display.on.consent.screen"] == "true"
+    ]
+
+    assert shown == ["registry.admin", "policy.admin"]
+
+
 # --- who acts at Keycloak for itself ----------------------------------------------------------------------------------
 
 
@@ -91,4 +108,4 @@ def test_operators_are_a_group_that_no_user_of_the_story_is_in(derived: Json) ->
 
     assert derived["groups"] == [{"name": "engineering"}, {"name": "finance"}, {"name": "operators"}]
     assert members == ["olga"]
-    assert all(len(user["clientConsents"]) == 3 for user in derived["users"] if "id" in user)
+    assert all(len(user["clientConsents"]) == 4 for user in derived["users"] if "id" in user)

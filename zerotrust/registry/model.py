@@ -65,7 +65,8 @@ class Party(Entry):
     """Whether users may also sign in by a code that they confirm in a browser elsewhere (RFC 8628)."""
     may_call: list[Name] = []
     """The only parties that it connects to, and the only audiences that Keycloak issues to it.  With `starts_chains`
-    it is one: a sign-in names no audience, so its token would name all of them, and be refused everywhere."""
+    a public client has one.  Each sign-in at a confidential one names the audience that it is for: a token that names
+    two is refused everywhere."""
     delegates: list[ScopeName] = []
     """The scopes that it may ask for.  Those that callers need at this party itself are not among them."""
     max_ttl: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
@@ -267,8 +268,8 @@ class Registry(Entry):
                 found.append(f"{key}.starts_chains: required for a public client, which cannot exchange tokens")
             if party.keycloak == "none" and (party.may_call or party.starts_chains):
                 found.append(f"{key}.keycloak: must not be none, because calls need tokens")
-            if party.starts_chains and len(party.may_call) != 1:
-                # A sign-in names no audience, so Keycloak puts each of them into the token.
+            if party.starts_chains and (not party.may_call or (party.keycloak == "public" and len(party.may_call) > 1)):
+                # A program of a person names no audience when they sign in, and the token of two is refused everywhere.
                 found.append(f"{key}.may_call: one party with starts_chains, because a token has one audience")
             if party.starts_chains != bool(party.redirect_uris):
                 found.append(f"{key}.redirect_uris: required with starts_chains, and only with it")
