@@ -27,6 +27,7 @@ def refusal_reasons(stack: Stack, answer: httpx.Response | str) -> dict[str, lis
         variables = dict(line.split("=", 1) for line in container.attrs["Config"]["Env"])
         if DATA not in variables:
             continue
+        # A party that nobody has called yet has an empty journal.
         *lines, _unfinished = file_of(stack, service, f"{variables[DATA]}/journal.jsonl").split(b"\n")
         for event in (event_of(line) for line in lines if named[1].encode() in line):
             decision = getattr(event.data, "decision", None)

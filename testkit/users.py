@@ -128,9 +128,9 @@ def file_of(stack: Stack, service: str, path: str) -> bytes:
     chunks, _ = stack.container(service).get_archive(path)
     with tarfile.open(fileobj=BytesIO(b"".join(chunks))) as archive:
         file = archive.extractfile(archive.getmembers()[0])
-        if not file or not (content := file.read()):
-            raise StackError(f"{path} of {service} is empty, or no file")
-        return content
+        if not file:
+            raise StackError(f"{path} of {service} is no file")
+        return file.read()
 
 
 def result_of(work: Coroutine[Any, Any, Result]) -> Result:
