@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp
 
 from console.admission import MAX_FORM, Admission
+from console.comparison import add_comparison_route
 from console.issuer import Issuer
 from console.log import LogReader
 from console.pages import page, static
@@ -37,6 +38,7 @@ ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` 
     ("POST", "/tasks"): Public(max_body=MAX_FORM),
     ("GET", "/tasks/{id}"): Public(),
     ("GET", "/tasks/{id}/hops"): Public(),
+    ("GET", "/before"): Public(),
     ("GET", "/static/{name}"): Public(),
 }
 SHOWN = 50
@@ -65,6 +67,7 @@ def create_app(service: Service) -> ASGIApp:
         return _page("home", session, tasks=seen[:SHOWN], departments=departments, problem=reader.problem)
 
     add_sign_in_routes(app, service, sessions, issuer, counter)
+    add_comparison_route(app, service)
 
     @app.post("/tasks")
     async def start(request: Request) -> Response:

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
-SCREENS = [("/", "Tasks")]
+SCREENS = [("/", "Tasks"), ("/before", "Before and after")]
 """The address and the name of each screen in the header; a page names its own by `{% set screen = … %}`."""
 
 _HERE = Path(__file__).parent

@@ -15,5 +15,6 @@ and then for the services.
 - `audit.policy`: which log and which witness one trusts, for `zt audit verify`, until `make fresh`.  Then it is
   `audit.policy.before` until the next one.
 - `ca.pem`: the certificate authority of this run, until the next start.
+- `browser`: with `start/run start browser`, the profile of a browser that trusts that authority.
 - `hints`: what `make up` printed, passwords included, for `make hints`, until it ends.
 """

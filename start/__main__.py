@@ -4,9 +4,14 @@
 # ruff: noqa: PLC0415
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import urljoin
 
 import typer
 from rich.text import Text
@@ -18,6 +23,8 @@ from start.model import Model, ModelOption
 from start.program import FOLDER, ROOT, console, run_until_stopped, showing_progress
 
 SECONDS_TO_END = 60
+OF_CHROMIUM = Path.home() / ".pki" / "nssdb"
+"""What Chromium and Chrome look at on Linux, whatever the profile is."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -93,6 +100,54 @@ def token(
     from testkit.browser import Person
 
     sys.exit(print_token(Person(user, ask_password()), scope, client))
+
+
+@app.command()
+def browser() -> None:
+    """Open the console in a browser's profile that trusts the authority of this run, and is for nothing else."""
+    from start.browser import profile
+
+    with _trusting() as (address, authority):
+        command, environment = profile(FOLDER / "browser", authority, address)
+        sys.exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603
+
+
+@app.command()
+def trust(
+    database: Annotated[
+        Path, typer.Argument(help="the folder of a Firefox profile, instead of what Chromium and Chrome look at")
+    ] = OF_CHROMIUM,
+    *,
+    forget: Annotated[bool, typer.Option("--forget", help="undo it")] = False,
+) -> None:
+    """Have a browser of yours trust the authority of this run, in place of that of an earlier one.
+
+    That authority could sign for any site, so undo it afterwards.
+    """
+    from start import browser
+
+    with _trusting() as (address, authority):
+        if forget:
+            browser.forget(database)
+        else:
+            browser.trust(database, authority)
+            console.print(f"Start the browser anew, and open {address}.  To undo it: the same command with --forget.")
+
+
+@contextmanager
+def _trusting() -> Iterator[tuple[str, Path]]:
+    """Yield the console's address and the run's authority; exit with a message if there is none, or it is refused."""
+    from start.sign_in import CA
+    from zerotrust.authority.files.snapshot_files import load_registry
+
+    if not CA.exists():
+        sys.exit(f"There is no {CA}: `make up` makes it.")
+    try:
+        yield urljoin(load_registry(ROOT / "registry.yaml").parties["console"].redirect_uris[0], "/"), CA
+    except FileNotFoundError as error:
+        sys.exit(f"{error}.  Needed are Chromium, Chrome or Firefox, and certutil (Debian: libnss3-tools).")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"certutil failed: {error}")
 
 
 async def _serve(model: Model) -> int:

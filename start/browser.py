@@ -1,7 +1,7 @@
-"""Makes browsers trust the authority of this run: `start/run start trust` and `start/run start browser`.
+"""Makes a browser trust the authority of the run in `run`: `start/run start trust` and `start/run start browser`.
 
-On Linux, Chromium keeps what its user trusts in `~/.pki/nssdb`, whatever its profile, and Firefox keeps it in each
-profile.  Both are databases of NSS, which its `certutil` writes (Debian: `libnss3-tools`).
+On Linux, Chromium and Chrome keep what their user trusts in `~/.pki/nssdb`, whatever the profile is, and Firefox keeps
+it in each profile.  Both are databases of NSS, which its `certutil` writes (Debian: the package `libnss3-tools`).
 """
 
 import os
@@ -9,29 +9,47 @@ import shutil
 import subprocess
 from pathlib import Path
 
+NICKNAME = "Zero trust for agents: one run"
+"""The authority's name in a database: one run's takes the place of that of the run before."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-NICKNAME = "Zero trust for agents: the authority of one run"
-OF_CHROMIUM = Path(".pki", "nssdb")
-"""Where Chromium looks, below the home of its user."""
+FIREFOX = ("firefox", "firefox-esr")
 
 
 def trust(database: Path, authority: Path) -> None:
-    """Have browsers that use this database trust `authority` for servers, in place of that of an earlier run.
+    """Have browsers that use this database trust `authority` for servers.
 
-    Raises `FileNotFoundError` without `certutil`, and `subprocess.CalledProcessError` if it refuses.
+    Raises `FileNotFoundError` without `certutil`, and `subprocess.CalledProcessError` if that fails.
     """
     database.mkdir(mode=0o700, parents=True, exist_ok=True)
-    at = ["-d", f"sql:{database}"]
     if not (database / "cert9.db").exists():
-        _certutil(*at, "-N", "--empty-password")
-    _certutil(*at, "-D", "-n", NICKNAME, check=False)
-    _certutil(*at, "-A", "-t", "C,,", "-n", NICKNAME, "-i", str(authority))
+        _certutil(database, "-N", "--empty-password")
+    forget(database)
+    _certutil(database, "-A", "-t", "C,,", "-n", NICKNAME, "-i", str(authority))
 
 
-def environment(home: Path) -> dict[str, str | float | bool]:
-    """Return the environment of a browser that has this home."""
-    return {**os.environ, "HOME": str(home)}
+def forget(database: Path) -> None:
+    """Undo `trust`, if that was done.  Raises `FileNotFoundError` without `certutil`."""
+    while _certutil(database, "-D", "-n", NICKNAME, check=False):
+        pass
 
 
-def _certutil(*arguments: str, check: bool = True) -> None:
-    subprocess.run([shutil.which("certutil") or "certutil", *arguments], check=check, capture_output=not check)  # noqa: S603
+def profile(home: Path, authority: Path, address: str) -> tuple[list[str], dict[str, str]]:
+    """Make a browser's profile that trusts `authority`, and return the command that opens an address in it, and its
+    environment.
+
+    `home` is a folder for that profile alone.  Raises as `trust`, and `FileNotFoundError` where there is no browser.
+    """
+    program = next((found for name in CHROMIUM + FIREFOX if (found := shutil.which(name))), None)
+    if program is None:
+        raise FileNotFoundError(f"no browser: {', '.join(CHROMIUM + FIREFOX)}")
+    environment: dict[str, str] = {**os.environ, "HOME": str(home)}
+    if Path(program).name in FIREFOX:
+        trust(home, authority)
+        return [program, "--new-instance", "--profile", str(home), address], environment
+    trust(home / ".pki" / "nssdb", authority)
+    return [program, f"--user-data-dir={home}", "--no-first-run", address], environment
+
+
+def _certutil(database: Path, *arguments: str, check: bool = True) -> bool:
+    command = ["certutil", arguments[0], "-d", f"sql:{database}", *arguments[1:]]
+    return not subprocess.run(command, check=check, capture_output=not check).returncode  # noqa: S603

@@ -21,6 +21,7 @@ from zerotrust.durable import write_file
 
 ZT = ".venv/bin/zt --user olga"
 NOW = (
+    ("the console", "start/run start browser  (as alice)"),
     ("who answers", ".venv/bin/zt status  (no sign-in)"),
     ("who is suspended", f"{ZT} party list  (in a browser)"),
     ("what is wrong", "make doctor"),

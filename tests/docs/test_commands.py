@@ -61,7 +61,7 @@ def _of_compose(words: list[str]) -> str | None:
     named = [word for word in words if not word.startswith("-")]
     if named[0] not in {"up", "down", "run", "logs", "cp", "exec", "ps", "build", "restart", "start", "stop", "kill"}:
         return named[0]
-    service = named[1].partition(":")[0] if len(named) > 1 else None
+    service = next((word for word in named[1:] if ":" in word), "".join(named[1:2])).partition(":")[0]
     return service if service and service not in SERVICES | {"SERVICE"} else None
 
 

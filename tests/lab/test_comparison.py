@@ -1,13 +1,17 @@
 """The comparison, without a system: what is said of its rows, and that nothing is called as expected that is not."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from console.comparison import FILE, MOST, Seen, last
 from lab.before import attacks
 from lab.before.attacks import Outcome
-from lab.before.comparison import Row
+from lab.before.comparison import SAME, Row, store
 from lab.before.expected import EXPECTED, Expected
+from lab.before.llama_stack.attacks import ATTACKS
+from lab.before.llama_stack.attacks import Outcome as OutcomeOfFigure3
 from lab.without import Control, where
 from tests.support.pages import PRINCIPLES
 from tests.support.system import ROOT
@@ -67,3 +71,28 @@ def test_the_page_in_the_docs_has_each_answer_and_each_check() -> None:
 
 def _as_told(check: str) -> str:
     return "may_call in registry.yaml" if check == "registry.yaml: may_call" else check
+
+
+def test_the_console_shows_what_was_stored(tmp_path: Path) -> None:
+    one, what = EXPECTED[0], next(what for what, run in SAME.items() if run is EXPECTED[0].run)
+    store([Row(one, got("200 ok"), refused("no"))], {what: OutcomeOfFigure3(succeeded=True, happened="it")}, tmp_path)
+
+    found = last(tmp_path)
+
+    assert found
+    [row] = found.attacks
+    assert (row.what, row.check, row.figure_1.happened, row.here.succeeded) == (one.what, one.check, "200 ok", False)
+    assert row.figure_3 == Seen(succeeded=True, happened="it")
+
+
+@pytest.mark.parametrize("spaces", [0, MOST])
+@pytest.mark.parametrize(("at", "right"), [("2026-11-30T19:00:00Z", True), ("2026-11-30T19:00:00", False)])
+def test_a_file_that_is_too_long_or_no_comparison_is_none(tmp_path: Path, spaces: int, at: str, *, right: bool) -> None:
+    (tmp_path / FILE).write_text(f'{{"at": "{at}", "attacks": []{" " * spaces}}}')
+
+    assert (last(tmp_path) is not None) == (right and not spaces)
+
+
+def test_each_attack_on_figure_3_has_its_place() -> None:
+    assert [*SAME] == [*ATTACKS]
+    assert {*SAME.values()} <= {one.run for one in EXPECTED}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
-from start.browser import CHROMIUM, environment, trust
+from start.browser import CHROMIUM, profile
 from start.system import System
 from tests.support.console import AT
 
@@ -31,11 +31,11 @@ PATIENCE = 30_000
 @asynccontextmanager
 async def chromium(folder: Path, authority: Path) -> AsyncIterator[Browser]:
     """Start Chromium with a home of its own, in which `authority` is trusted."""
-    trust(folder / ".pki" / "nssdb", authority)
+    _, environment = profile(folder, authority, AT)
     expect.set_options(timeout=PATIENCE)
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
-        yield await playwright.chromium.launch(executable_path=PROGRAM, args=sandbox, env=environment(folder))
+        yield await playwright.chromium.launch(executable_path=PROGRAM, args=sandbox, env={**environment})
 
 
 class Person:

@@ -120,27 +120,27 @@ ATTACKS: dict[str, Run] = {
 """What is tried, each on fresh documents."""
 
 
-async def run_attacks(system: System) -> None:
-    """Start the pass-through beside a running Keycloak, and attack it."""
+async def run_attacks(system: System) -> dict[str, Outcome]:
+    """Start the pass-through beside a running Keycloak, attack it, and return what came of each attack."""
     say("The Llama Stack server starts")
     async with pass_through(system.keycloak, system.authority.ca_file, system.folder / "llama-stack") as there:
-        await attack_all(there)
+        return await attack_all(there)
 
 
-async def attack_all(there: PassThrough) -> int:
-    """Try all attacks, show what came of each, and return how many succeeded."""
+async def attack_all(there: PassThrough) -> dict[str, Outcome]:
+    """Try all attacks, show what came of each, and return that."""
     begin("What happens there")
-    succeeded = 0
+    outcomes = dict[str, Outcome]()
     for what, attack in ATTACKS.items():
         there.documents.reset()
         with showing_progress("The attack is made"):
-            seen = await attack(there)
-        succeeded += seen.succeeded
+            outcomes[what] = seen = await attack(there)
         verdict = ("succeeded", "red") if seen.succeeded else ("did not succeed", "green")
         paragraph(Text(what, "bold"))
         paragraph(Text.assemble(verdict, f"; {seen.happened}"), indent=2)
+    succeeded = sum(one.succeeded for one in outcomes.values())
     paragraph(f"{succeeded} of {len(ATTACKS)} attacks succeeded there.")
-    return succeeded
+    return outcomes
 
 
 async def _task(system: PassThrough, user: str, request: str = REQUEST) -> httpx.Response:

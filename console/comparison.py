@@ -1,0 +1,58 @@
+"""Screen d: the same attacks on the systems of figures 1 and 3 and on this one, as the last `make before` saw them."""
+
+import asyncio
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from pydantic import AwareDatetime, BaseModel
+
+from console.pages import page
+from console.sign_in import session_needed
+from zerotrust.service import Service
+
+FILE = "before.json"
+"""In the console's own folder; `make before` writes it."""
+MOST = 65_536
+"""Bytes of it that are read: twelve attacks take some 5,000."""
+
+
+class Seen(BaseModel):
+    """What came of an attack on one system."""
+
+    succeeded: bool
+    happened: str
+
+
+class Attack(BaseModel):
+    """One attack; `check` is what refuses it here, and `figure_3` is None where it was not tried there."""
+
+    what: str
+    check: str
+    figure_1: Seen
+    figure_3: Seen | None
+    here: Seen
+
+
+class Comparison(BaseModel):
+    """All attacks, and when they were made."""
+
+    at: AwareDatetime
+    attacks: list[Attack]
+
+
+def last(folder: Path) -> Comparison | None:
+    """Return the last comparison, or None if there is none that can be read."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            return Comparison.model_validate_json(file.read(MOST))  # what is cut off is no JSON any more
+    except (OSError, ValueError):
+        return None
+
+
+def add_comparison_route(app: FastAPI, service: Service) -> None:
+    """Add `/before`."""
+
+    @app.get("/before")
+    async def before(request: Request) -> Response:
+        session, found = session_needed(request), await asyncio.to_thread(last, service.data)
+        return page("comparison", user=session.tokens.name, form_token=session.form_token, found=found)
