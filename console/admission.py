@@ -11,10 +11,10 @@ Then `current_principal()` is the person, as behind the gate of any other party.
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
-from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.issuer import Issuer
+from console.pages import refused
 from console.reasons import ConsoleReason
 from console.sessions import SESSION, Session, Sessions, cookie_of
 from zerotrust.audit.counts import CallCounter
@@ -23,7 +23,6 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.revocation import Revocations
 from zerotrust.routes import MAX_TEXT
 from zerotrust.transport.requests import read_body
-from zerotrust.transport.responses import DeniedResponse
 
 OPEN = {"/health", "/sign-in", "/callback"}
 """Paths for which nobody has to be signed in; and everything below `/static/`."""
@@ -71,7 +70,7 @@ class Admission:
                 receive = await self._admit(scope, receive)
         except Denied as refusal:
             self._counter.count(_origin(scope), refusal.reason)
-            await _refusal(refusal, scope)(scope, receive, sending)
+            await refused(refusal, scope)(scope, receive, sending)
             return
         await self._app(scope, receive, sending)
 
@@ -121,13 +120,6 @@ class Admission:
             raise Denied(ConsoleReason.FORGED_REQUEST, "no token of this session")
         scope["state"]["form"] = {name: values[0] for name, values in fields.items() if len(values) == 1}
         return receive
-
-
-def _refusal(refusal: Denied, scope: Scope) -> Response:
-    """Return the answer: a browser that opens a page is led to the way in, and everybody else is told the reason."""
-    if refusal.reason is ConsoleReason.NOT_SIGNED_IN and "text/html" in Headers(scope=scope).get("accept", ""):
-        return RedirectResponse(HOME, 303)
-    return DeniedResponse(refusal)
 
 
 def _origin(scope: Scope) -> str:

@@ -4,9 +4,16 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
+import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+from console.sessions import Session
+from zerotrust.decision import Denied, Reason
+from zerotrust.transport.responses import DeniedResponse
 
 SCREENS = [("/", "Tasks"), ("/before", "Before and after")]
 """The address and the name of each screen in the header; a page names its own by `{% set screen = … %}`."""
@@ -23,10 +30,28 @@ _TEMPLATES.globals["screens"] = SCREENS
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
 """The files that pages refer to, as they were when this process started."""
 
+_REASONS = orjson.loads(_STATIC["reasons.json"])
+
+_NEXT = {
+    400: "Go back, and send it again in another form.",
+    401: "Sign in. What you have sent was not taken.",
+    403: "Open the page again, and send its form from there.",
+    404: "No page has this address, or it is a task of somebody else, or an older one. Choose one from the list.",
+    413: "Go back, and shorten it: a request has at most 10,000 characters.",
+    429: "Wait a few seconds, then load the page again.",
+    503: "Try again in a moment.",
+}
+"""What a person does next, by the status of a refusal."""
+
 
 def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page."""
     return HTMLResponse(_TEMPLATES.get_template(f"{name}.html").render(values), status)
+
+
+def shown_to(session: Session | None) -> dict[str, Any]:
+    """Return what the header of a page tells the person of a session."""
+    return {"user": session.tokens.name, "form_token": session.form_token} if session else {}
 
 
 def static(name: str) -> Response:
@@ -34,3 +59,12 @@ def static(name: str) -> Response:
     if (content := _STATIC.get(name)) is None:
         raise HTTPException(404)
     return Response(content, media_type=mimetypes.types_map.get(Path(name).suffix, "application/octet-stream"))
+
+
+def refused(refusal: Denied, scope: Scope) -> Response:
+    """Return a refusal: to a browser that opens a page as a page, and to a script as the problem object."""
+    if "text/html" not in Headers(scope=scope).get("accept", ""):
+        return DeniedResponse(refusal)
+    reason, session = refusal.public_reason, scope.get("state", {}).get("session")
+    why = "" if reason is Reason.APPLICATION_ERROR else _REASONS.get(reason, "")
+    return page("refused", refusal.status, **shown_to(session), why=why, next=_NEXT.get(refusal.status, ""))

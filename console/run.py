@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 class Runs:
     """The tasks that are under way."""
 
-    def __init__(self, service: Service, issuer: Issuer) -> None:
-        self._service, self._issuer = service, issuer
+    def __init__(self, service: Service, issuer: Issuer, answered: Callable[[], None]) -> None:
+        """`answered` is called when there is an answer."""
+        self._service, self._issuer, self._answered = service, issuer, answered
         self._under_way = set[asyncio.Task[None]]()
 
     @asynccontextmanager
@@ -59,6 +60,7 @@ class Runs:
             answer = b'{"error": "no answer"}'
         if trace in session.runs:  # otherwise the session has had too many since
             session.runs[trace] = answer
+        self._answered()
 
 
 def result_of(answer: bytes) -> dict[str, Any]:

@@ -6,12 +6,13 @@ then asks again, and says which hop it had last.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from console.log import EVERY, LogReader
+from console.log import LogReader
 from console.reasons import ConsoleReason
 from console.run import result_of
 from console.sessions import Session
@@ -23,6 +24,8 @@ MOST_OF_A_SESSION = 6
 """Streams of one session: a browser opens six connections to a host."""
 RETRY = 500
 """Milliseconds after which a browser asks again."""
+LOOK = 0.5
+"""Seconds between two looks at the person's session, while nothing comes."""
 LATE = 3.0
 """Seconds for which the last records of a task that has ended are waited for."""
 LONGEST = 600.0
@@ -30,6 +33,18 @@ LONGEST = 600.0
 
 Admit = Callable[[Task], Awaitable[bool]]
 """Decides whether the person may see this task, or raises; returns whether with the details of refusals."""
+
+
+class News:
+    """Wakes all streams at once, so that none has to look by itself."""
+
+    def __init__(self) -> None:
+        self.coming = asyncio.Event()
+        """Set as soon as there is something new: then the next news have another one."""
+
+    def tell(self) -> None:
+        self.coming.set()
+        self.coming = asyncio.Event()
 
 
 class _Stream(EventSourceResponse):
@@ -50,8 +65,8 @@ class _Stream(EventSourceResponse):
 class Streams:
     """Follows tasks for browsers."""
 
-    def __init__(self, reader: LogReader, tasks: Tasks, revocations: Revocations) -> None:
-        self._reader, self._tasks, self._revocations = reader, tasks, revocations
+    def __init__(self, reader: LogReader, tasks: Tasks, revocations: Revocations, news: News) -> None:
+        self._reader, self._tasks, self._revocations, self._news = reader, tasks, revocations, news
 
     def follow(
         self, session: Session, id_: str, after: int, admit: Admit, *, explained: bool | None
@@ -70,25 +85,33 @@ class Streams:
         loop = asyncio.get_running_loop()
         end, shown, told, refused = loop.time() + LONGEST, after, False, False
         with self._reader.watching():
-            while loop.time() < end and session.open:  # control: stream-ends-with-session
-                # control: stream-ends-when-revoked
-                if not self._revocations.check_caller(session.tokens.principal):
-                    break
+            while loop.time() < end and self._goes_on(session):
+                coming = self._news.coming
                 if (task := self._tasks.find(id_)) and not refused:
                     try:
                         explained = await admit(task) if explained is None else explained
-                    except (HTTPException, Denied):
-                        refused = True  # a person who sees no tasks, not even their own, is told the answer only
-                        continue
-                    for hop in self._tasks.hops(task, after=shown, explained=explained):
-                        shown = hop["n"]
-                        yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
-                    if self._tasks.ended(task):
-                        end = min(end, loop.time() + LATE)
+                    except (HTTPException, Denied) as refusal:
+                        # A person who sees no tasks, not even their own, is told the answer only.
+                        refused = not (isinstance(refusal, Denied) and refusal.status == 503)
+                    else:
+                        for hop in self._tasks.hops(task, after=shown, explained=explained):
+                            if not self._goes_on(session):
+                                return
+                            shown = hop["n"]
+                            yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
+                        if self._tasks.ended(task):
+                            end = min(end, loop.time() + LATE)
                 if not told and (answer := session.runs.get(id_)):
                     told = True
                     yield JSONServerSentEvent(result_of(answer), event="answer", retry=RETRY)
-                    end = min(end, loop.time() + LATE) if refused or not task else end
-                await asyncio.sleep(EVERY)
+                if told and (refused or not task):
+                    end = min(end, loop.time() + LATE)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(coming.wait(), LOOK)
             if loop.time() >= end:
                 yield JSONServerSentEvent({"problem": self._reader.problem}, event="end")
+
+    def _goes_on(self, session: Session) -> bool:
+        if not session.open:  # control: stream-ends-with-session
+            return False
+        return bool(self._revocations.check_caller(session.tokens.principal))  # control: stream-ends-when-revoked

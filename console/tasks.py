@@ -1,31 +1,30 @@
-"""The tasks in the records, hop by hop, as a page shows them.  Pure.
+"""The tasks in the records, hop by hop.  Pure.
 
 A task begins with a record of the party that people call, and belongs to the user in that record.  Each other record of
 its trace belongs to it only if its token comes from the same sign-in of the same user: any party can write another
 one's trace into its own journal.  A record without a token belongs to the request of its span.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from console.hops import Known, hop_of
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
-from zerotrust.audit.event_types import Access, Exchange, Outcome, Refusal, Request, UntrustedPeer
-from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.audit.event_types import Outcome, Request
 from zerotrust.authority.log.leaf import Record, leaf_of
+from zerotrust.decision import Resource
 from zerotrust.limits.bounded import Bounded
 
-MOST_TASKS = 1_000
-"""Tasks that are kept; and traces of which the beginning has not come yet."""
+MOST_RECORDS = 20_000
+"""Records of all tasks: some 40 MB."""
+MOST_EARLY = 2_000
+"""Records of traces of which the beginning has not come yet: it comes within a second."""
 MOST_OF_A_PARTY = 500
-"""Records of one party in a trace: a call of the documents tool has six."""
-DIGITS = 12
-"""Of a digest of code that people are shown."""
-ISSUER = "Keycloak"
-LANES = {"orchestrator": 1, "agent": 2, "tool": 3, "inference": 4, "llamastack": 4, "authority": 5, ISSUER: 5}
-"""The lane of a party, by the first part of its name; all others are people's clients, in lane 0."""
+"""Records of one party in a task: a call of the documents tool has six."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +45,82 @@ class Task:
 
 
 @dataclass(slots=True)
-class _Trace:
-    """The records of a trace, in the order of the log; each with its number."""
+class _Hops:
+    """What has come of a task, in the order of the log."""
 
-    task: Task | None = None
-    events: list[tuple[int, AuditEvent]] = field(default_factory=list)
+    task: Task
+    hops: list[dict[str, Any]] = field(default_factory=list)
+    ended: bool = False
     of_party: Counter[str] = field(default_factory=Counter)
+    spans: set[tuple[str, str]] = field(default_factory=set)
+    tokens: dict[str, Caller] = field(default_factory=dict)
+    """By their ids, as the parties say that they are for: only these have verified them."""
 
-    def add(self, number: int, event: AuditEvent) -> None:
+    def __len__(self) -> int:
+        return len(self.hops)
+
+    def add(self, number: int, event: AuditEvent, known: Known) -> bool:
+        """Add a record, and return whether it is a hop of this task."""
+        span = event.service, event.trace.span_id if event.trace else ""
+        token: Caller | None = getattr(event.data, "principal", None)
+        same = token and (token.subject, token.transaction) == (self.task.owner, self.task.transaction)
+        if token and not same:  # control: hop-of-its-task
+            return False
+        if not token and span not in self.spans:  # control: hop-of-a-known-span
+            return False
         self.of_party[event.service] += 1
-        if self.of_party[event.service] <= MOST_OF_A_PARTY:  # control: records-of-a-party-bounded
-            self.events.append((number, event))
+        if self.of_party[event.service] > MOST_OF_A_PARTY:  # control: records-of-a-party-bounded
+            return False
+        if token:
+            self.spans.add(span)
+            if token.audience == event.service:
+                self.tokens.setdefault(token.token_id, token)
+        if hop := hop_of(event, self.tokens, known):
+            self.hops.append({"n": number, **hop})
+        self.ended |= isinstance(event.data, Outcome) and event.trace is not None and span[1] == self.task.span
+        return hop is not None
+
+
+T = TypeVar("T", bound=Sized)
+
+
+class Shares(Generic[T]):
+    """Traces of several holders, of so many records in all: one more replaces the oldest of whoever has the most."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._size = most, Counter[str]()
+        self.of: dict[str, dict[str, T]] = {}
+
+    def find(self, id_: str) -> T | None:
+        return next((own[id_] for own in self.of.values() if id_ in own), None)
+
+    def grow(self, holder: str, id_: str, one: T) -> None:
+        """Keep a trace that has one record more now."""
+        own = self.of.setdefault(holder, {})
+        self._size[holder] += 1 if id_ in own else len(one)
+        own[id_] = one
+        while self._size.total() > self._most:
+            largest = max(self._size, key=self._size.__getitem__)  # control: share-of-an-owner
+            self.drop(largest, next(iter(self.of[largest])))
+
+    def drop(self, holder: str, id_: str) -> T:
+        one = self.of[holder].pop(id_)
+        self._size[holder] -= len(one)
+        if not self.of[holder]:
+            del self.of[holder], self._size[holder]
+        return one
 
 
 class Tasks:
     """The latest tasks."""
 
-    def __init__(self, front: str, console: str) -> None:
-        """`front`: the SPIFFE ID of the party that people call; `console`: our own."""
-        self._front, self._console = front, console
-        self._begun, self._waiting = Bounded[str, _Trace](MOST_TASKS), Bounded[str, _Trace](MOST_TASKS)
-        self._started = Bounded[str, str](MOST_TASKS)
+    def __init__(self, front: str, console: str, known: Callable[[], Known]) -> None:
+        """`front`: the SPIFFE ID of the party that people call; `console`: our own; `known`: what explains records."""
+        self._front, self._console, self._known = front, console, known
+        self._begun = Shares[_Hops](MOST_RECORDS)
+        self._waiting = Shares[list[tuple[int, AuditEvent]]](MOST_EARLY)
+        """By the party that wrote them: none displaces the records of another one."""
+        self._started = Bounded[str, str](MOST_RECORDS)
         """The trace of a task, by that under which this console sent it."""
 
     def take(self, number: int, entry: bytes) -> None:
@@ -75,17 +129,27 @@ class Tasks:
             leaf = leaf_of(entry)
         except ValueError:
             return
-        if not isinstance(leaf, Record) or not (trace := leaf.event.trace):
+        if not isinstance(leaf, Record) or not leaf.event.trace or leaf.event.service == self._console:
             return
-        known = self._begun.get(trace.trace_id) or self._waiting.get(trace.trace_id)
-        if known is None:
-            known = self._waiting[trace.trace_id] = _Trace()
-        known.add(number, leaf.event)
-        if not known.task and (task := self._beginning(leaf.event)):
-            known.task = task
-            self._begun[task.id] = self._waiting.pop(task.id)
+        event, id_ = leaf.event, leaf.event.trace.trace_id
+        if begun := self._begun.find(id_):
+            self._add(begun, [(number, event)])
+        elif task := self._beginning(event):
+            own = [self._waiting.drop(party, id_) for party, all_ in [*self._waiting.of.items()] if id_ in all_]
+            before = sorted((one for some in own for one in some), key=lambda one: one[0])
+            self._add(_Hops(task), [*before, (number, event)])
             if task.started_as:
-                self._started[task.started_as] = task.id
+                self._started[task.started_as] = id_
+        elif getattr(event.data, "principal", None) or id_ in self._waiting.of.get(event.service, ()):
+            waiting = self._waiting.of.get(event.service, {}).get(id_, [])
+            waiting.append((number, event))
+            self._waiting.grow(event.service, id_, waiting)
+
+    def _add(self, to: _Hops, events: Iterable[tuple[int, AuditEvent]]) -> None:
+        known = self._known()
+        for number, event in events:
+            if to.add(number, event, known):
+                self._begun.grow(to.task.owner, to.task.id, to)
 
     def _beginning(self, event: AuditEvent) -> Task | None:
         data, trace = event.data, event.trace
@@ -106,123 +170,49 @@ class Tasks:
 
     def find(self, id_: str) -> Task | None:
         """Return the task with this trace, or the one that this console sent under it."""
-        found = self._begun.get(self._started.get(id_, id_))
+        found = self._begun.find(self._started.get(id_, id_))
         return found.task if found else None
 
-    def latest(self) -> list[Task]:
-        """Return the tasks, the newest first."""
-        return [one.task for one in reversed(self._begun.values()) if one.task]
+    @property
+    def owners(self) -> set[str]:
+        """Everybody who has tasks here."""
+        return {*self._begun.of}
+
+    def latest(self, owners: Iterable[str]) -> list[Task]:
+        """Return the tasks of these users, the newest first."""
+        found = [one.task for owner in owners for one in self._begun.of.get(owner, {}).values()]
+        return sorted(found, key=lambda task: task.began, reverse=True)
 
     def ended(self, task: Task) -> bool:
         """Return whether the party that people call has refused the task, or answered it."""
-        found = self._begun.get(task.id)
-        here = [one for _, one in found.events if one.service == self._front] if found else []
-        spans = {one.trace.span_id for one in here if one.trace and isinstance(one.data, Outcome)}
-        return not found or not task.allowed or task.span in spans
+        found = self._begun.find(task.id)
+        return not found or not task.allowed or found.ended
+
+    def tokens(self, task: Task) -> list[Caller]:
+        """Return what the tokens of a task say, each once, in the order in which they were used first."""
+        found = self._begun.find(task.id)
+        return [*found.tokens.values()] if found else []
+
+    def size(self, task: Task) -> tuple[int, int]:
+        """Return how many decisions a task has, and how many of them are refusals."""
+        found = self._begun.find(task.id)
+        decided = [hop["allowed"] for hop in found.hops if "allowed" in hop] if found else []
+        return len(decided), decided.count(False)
 
     def hops(self, task: Task, *, after: int = -1, explained: bool = False) -> list[dict[str, Any]]:
         """Return the hops of a task as JSON, each with its number in the log as `n`.
 
         `after`: only those with a higher number.  `explained`: with the details of refusals.
         """
-        found = self._begun.get(task.id)
-        return [*_hops(task, found.events, explained=explained, after=after)] if found else []
-
-
-def _hops(task: Task, events: list[tuple[int, AuditEvent]], *, explained: bool, after: int) -> Iterator[dict[str, Any]]:
-    spans, scopes = set[tuple[str, str]](), dict[str, tuple[str, ...]]()
-    for number, event in events:
-        data, span = event.data, (event.service, event.trace.span_id if event.trace else "")
-        token: Caller | None = getattr(data, "principal", None)
-        if token and (token.subject, token.transaction) != (task.owner, task.transaction):  # control: hop-of-its-task
-            continue
-        if token:
-            spans.add(span)
-            scopes[token.token_id] = token.scopes
-        elif span not in spans:  # control: hop-of-a-known-span
-            continue
-        if number > after and (hop := _hop(event, scopes)):
-            if not explained:  # control: details-for-operators
+        found = self._begun.find(task.id)
+        new = found.hops[bisect_right(found.hops, after, key=lambda hop: hop["n"]) :] if found else []
+        hops = [{**hop} for hop in new]
+        if not explained:  # control: details-for-operators
+            for hop in hops:
                 hop.pop("detail", None)
-            yield {"n": number, **hop}
+        return hops
 
 
-def _hop(event: AuditEvent, scopes: dict[str, tuple[str, ...]]) -> dict[str, Any] | None:
-    """Return what one record tells, or None for a record that is no part of a task."""
-    data, here = event.data, short(event.service)
-    told: dict[str, Any]
-    match data:
-        case Request():
-            sender = short(data.peer.id) if data.peer else data.principal.party if data.principal else "a user"
-            told = _way(sender, here) | _told("call", data.operation, data, scopes)
-        case Exchange():
-            what = f"a token for {short(data.audience)}"
-            told = _way(here, ISSUER) | _told("exchange", what, data, scopes) | {"new": _new_token(data)}
-        case Access():
-            told = _way(here, here) | _told("access", f"{data.operation} {data.resource.name}", data, scopes)
-        case Refusal():
-            told = _way(here, here) | _told("refusal", f"refused by {here}", data, scopes)
-        case UntrustedPeer():
-            told = _way(here, here) | _told("distrust", f"does not trust {short(data.party)}", data, scopes)
-        case Outcome():
-            told = {"kind": "ended", "ended": data.ended, "status": data.status, "took": data.duration / 1000}
-        case _:
-            return None
-    span, code = event.trace.span_id if event.trace else "", (event.measurement or "")[:DIGITS]
-    return {"at": event.time / MICROSECONDS, "span": span, "by": here, "code": code} | told
-
-
-def _way(sender: str, receiver: str) -> dict[str, Any]:
-    return {"from": sender, "to": receiver, "lanes": [lane(sender), lane(receiver)]}
-
-
-def _told(
-    kind: str,
-    what: str,
-    data: Request | Exchange | Access | Refusal | UntrustedPeer,
-    scopes: dict[str, tuple[str, ...]],
-) -> dict[str, Any]:
-    decision, token = data.decision, getattr(data, "principal", None)
-    told: dict[str, Any] = {
-        "kind": kind,
-        "what": what,
-        "allowed": decision.allowed,
-        "reason": decision.reason,
-        "detail": decision.detail or "",
-        "rules": (decision.policy.rules or ()) if decision.policy else (),
-        "policy": decision.policy.version if decision.policy else "",
-    }
-    return told | ({"token": _token(token, scopes)} if token else {})
-
-
-def _token(token: Caller, scopes: dict[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Return what a token says; `scopes`: those of the tokens before it."""
-    parent = scopes.get(token.lineage[-1], ()) if token.lineage else ()
-    return {
-        "name": f"T{len(token.actors)}",
-        "id": token.token_id,
-        "for": short(token.audience),
-        "scopes": token.scopes,
-        "dropped": sorted({*parent} - {*token.scopes}),
-        "ends": token.expires_at // MICROSECONDS,
-    }
-
-
-def _new_token(data: Exchange) -> dict[str, Any]:
-    return {
-        "name": f"T{len(data.principal.actors) + 1}",
-        "id": data.token_id,
-        "for": short(data.audience),
-        "scopes": data.scopes,
-        "dropped": sorted({*data.principal.scopes} - {*data.scopes}),
-    }
-
-
-def short(party: str) -> str:
-    """Return a party's name without its trust domain."""
-    return party.removeprefix("spiffe://").partition("/")[2] if party.startswith("spiffe://") else party
-
-
-def lane(name: str) -> int:
-    """Return the lane in which a party is drawn."""
-    return LANES.get(name.partition("/")[0], 0)
+def as_resource(task: Task) -> Resource:
+    """Return a task as the policies know it."""
+    return Resource("Task", task.id, (("owner", task.owner),))

@@ -24,13 +24,13 @@ from start.manual_steps import REQUEST
 from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running
 from zerotrust.authority.files.lock import LOCK, load_lock
+from zerotrust.authority.names import short
 from zerotrust.receipts.carried import HEADER, embed_receipts, parse_answer
 from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.statement import sign
 from zerotrust.spiffe.svid import Svid
 from zerotrust.tlog.quorum import TrustPolicy, policy
-from zt.names import short
 from zt.people.login import Login
 from zt.receipt.commands import tree
 

@@ -17,8 +17,8 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Exchange, Request
 from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.authority.names import short, token_name
 from zerotrust.registry.model import Registry
-from zt.names import short, token_name
 
 
 def tokens_of(registry: Registry, events: Iterable[AuditEvent]) -> dict[str, Caller]:

@@ -11,9 +11,9 @@ from demo.parts import NO, begin
 from registration.realm.users import USERS
 from start.program import paragraph, show
 from start.system import HOST, System
+from zerotrust.authority.names import short
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import id_of
-from zt.names import short
 
 PEOPLE = {
     "alice": "asks for the task",

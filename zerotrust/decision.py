@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
@@ -177,6 +177,15 @@ class Resource:
     kind: str
     name: str
     attributes: tuple[tuple[str, str], ...] = ()
+
+
+class Rule(NamedTuple):
+    """One rule, for people."""
+
+    sentence: str
+    """What it permits: its `@description`."""
+    actions: frozenset[str]
+    """The actions that it names, or their group; none: every action."""
 
 
 Question = tuple[str, str | Resource]

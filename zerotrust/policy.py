@@ -4,12 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import cedarpy
 from cedarpy import pst
 
-from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust.decision import Decision, Question, Reason, Resource, Rule
 from zerotrust.errors import ZeroTrustError
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
@@ -103,6 +104,16 @@ def _named_entities(policies: str) -> set[Uid] | None:
     return {(str(uid.type), uid.id) for policy in found for uid in pst.entity_uids(policy)}
 
 
+def _actions(constraint: pst.ActionConstraint) -> frozenset[str]:
+    match constraint:
+        case pst.ActionEq(entity):
+            return frozenset({entity.id})
+        case pst.ActionIn(entities):
+            return frozenset(entity.id for entity in entities)
+        case _:
+            return frozenset()
+
+
 class CedarPolicy:
     """One version of the policies, parsed once.
 
@@ -138,11 +149,23 @@ class CedarPolicy:
             self._some = Entities(entities, _named_entities(policies))
         except ValueError as error:
             raise PolicyError(str(error)) from error
-        self._schema = cedarpy.Schema.from_str(schema)
+        self._schema, self._text = cedarpy.Schema.from_str(schema), policies
         content = "\0".join([policies, schema, json.dumps(entities), *sorted(self._departments)])
         self.version = hashlib.sha256(content.encode()).hexdigest()[:12]
         self._memory = Bounded[tuple[object, ...], Decision](memory)
         self._about: dict[str, cedarpy.Entities] = {}
+
+    @cached_property
+    def rules(self) -> Mapping[str, Rule]:
+        """The rules by their `@id`; none if they are nested too deep for cedarpy, though not for Cedar."""
+        try:
+            found = cedarpy.policies_to_pst(self._text).static_policies.values()
+        except ValueError:
+            return {}
+        return {
+            one.annotations.get("id", ""): Rule(one.annotations.get("description", ""), _actions(one.action))
+            for one in found
+        }
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission (a scope) at this party.

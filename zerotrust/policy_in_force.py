@@ -1,9 +1,9 @@
 """Decides only while the policies live: a service without a current bundle allows nothing.  Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust.decision import Decision, Question, Reason, Resource, Rule
 from zerotrust.identity import Principal
 from zerotrust.policy import CedarPolicy
 
@@ -21,6 +21,11 @@ class PolicyInForce:
         `version` names the version in audit records.
         """
         self._engine, self.version, self._until, self._clock = engine, version, until, clock
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """The rules by their ids, for people."""
+        return self._engine.rules
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission at this party, while the policies live."""

@@ -32,7 +32,7 @@ from zerotrust.audit.log_client import Ledger, fetch_policy
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import current_principal
 from zerotrust.decider import Decider
-from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
+from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource, Rule
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
 from zerotrust.issuer.discovery import Discovery
@@ -131,6 +131,12 @@ class Service:
         Call a server by `egress.http` if it takes tokens, and otherwise by `egress.without_token`.
         """
         return {name: server.origin for name, server in self.snapshot.outside_of(self.name).items()}
+
+    @property
+    def rules(self) -> tuple[str, Mapping[str, Rule]]:
+        """The version of the policies that decide here, and its rules by their ids; none of an engine elsewhere."""
+        engine = self._decider.policy
+        return engine.version, getattr(engine, "rules", {})
 
     @property
     def _measurement(self) -> str | None:

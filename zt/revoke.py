@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from zt.names import IDS
+from zerotrust.authority.names import IDS
 from zt.operators import NOTIFIED_AGAIN, Because, Settings, run_as_operator, show_done
 from zt.output import Json, output
 

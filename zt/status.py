@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from zerotrust.authority.names import short
 from zerotrust.registry.snapshot import Endpoint
 from zerotrust.spiffe.tls import user_context
-from zt.names import short
 from zt.people.authorities import REGISTRY, Place
 from zt.people.authority_client import EXPIRED
 from zt.people.login import issuer_endpoint

@@ -1,125 +1,243 @@
 // Draws the hops of a task as they come.  All that comes is text: nothing here makes markup of it.
 
-const STEP = 900; // milliseconds between two hops that are played again
-const hops = document.getElementById("hops");
-const state = document.getElementById("state");
+const STEP = 900; // milliseconds between two hops that are played
+const LANES = { orchestrator: 1, agent: 2, tool: 3, inference: 4, llamastack: 4, authority: 5, Keycloak: 5 };
+const VERBS = { call: "calls", exchange: "asks", access: "decides", refusal: "refuses", distrust: "refuses" };
+const by = (id) => document.getElementById(id);
+const hops = by("hops");
 const reasons = hops ? await (await fetch("/static/reasons.json")).json() : {};
-const shown = new Map(); // the elements of calls by the party that recorded them and its span
-let last = Infinity; // the number of hops that are shown while they are played again
-let playing = 0;
 
-function element(name, text = "", kind = "") {
+function element(name, kind, ...children) {
   const made = document.createElement(name);
-  made.textContent = text;
   if (kind) made.className = kind;
+  made.append(...children);
   return made;
 }
 
-// A token as a chip: its name and audience, its scopes, those that it lost, and the seconds that it had left.
-function chip(token, at) {
-  const made = element("span", "", "chip");
-  made.append(element("b", token.name), ` for ${token.for}: ${token.scopes.join(" ")} `);
-  for (const scope of token.dropped) made.append(element("s", scope), " ");
-  if (token.ends) made.append(element("small", `${Math.max(0, Math.round(token.ends - at))} s left`));
-  if (token.id) made.title = token.id;
+// The lane of a party, by the first part of its name; all others are people's clients.
+const lane = (name) => {
+  const first = name.split("/")[0];
+  return Object.hasOwn(LANES, first) ? LANES[first] : 0;
+};
+const list = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
+const acting = (token) => {
+  const through = token.through.slice(0, -1);
+  return `for ${hops.dataset.owner}${through.length ? `, through ${list(through)}` : ""}`;
+};
+
+const scopes = new Map(); // of the tokens so far, by their ids
+const orphans = []; // chips whose token came before the one that it was exchanged from
+
+// What a token lost, as its parent's record says; that one may come later.
+function lost(token) {
+  const made = element("span", "");
+  const strike = (gone) => { for (const scope of gone) made.append(" ", element("s", "", scope)); };
+  strike(token.dropped);
+  if (token.parent && !token.dropped.length && !scopes.has(token.parent)) orphans.push({ token, strike });
   return made;
 }
 
-function arrow(lanes) {
-  const [from, to] = lanes;
-  const made = element("div", "", from === to ? "arrow here" : from < to ? "arrow" : "arrow left");
-  made.style.gridColumn = `${Math.min(from, to) + 1} / ${Math.max(from, to) + 2}`;
-  return made;
-}
-
-function told(hop) {
-  const made = element("div", "", "told");
-  const head = element("span", "", hop.allowed ? "granted" : "refused");
-  const way = hop.from === hop.to ? hop.to : `${hop.from} → ${hop.to}`;
-  head.append(element("b", way), ` ${hop.what} `);
-  made.append(head, element("span", "", "took"));
-  if (!hop.allowed) {
-    const rule = reasons[hop.reason] ?? "The party that refused has declared this reason.";
-    made.append(element("div", `${hop.reason}: ${rule}`, "why"));
-    if (hop.detail) made.append(element("div", hop.detail, "why"));
+function learn(token) {
+  if (!token || !token.own || scopes.has(token.id)) return;
+  scopes.set(token.id, token.scopes);
+  for (const { token: child, strike } of orphans.filter((one) => one.token.parent === token.id)) {
+    strike(token.scopes.filter((scope) => !child.scopes.includes(scope)));
   }
-  if (hop.token) made.append(chip(hop.token, hop.at));
-  if (hop.new && hop.allowed) made.append("→ ", chip(hop.new, hop.at));
-  const by = [`recorded by ${hop.by}`, hop.code && `code ${hop.code}`, hop.policy && `policy ${hop.policy}`];
-  if (hop.rules.length) by.push(`by the rule ${hop.rules.join(", ")}`);
-  made.append(element("div", by.filter(Boolean).join(" · "), "by"));
+}
+
+function chip(token, at, brief = false) {
+  const left = token.ends ? [element("small", "", ` ${Math.max(0, Math.round(token.ends - at))} s left`)] : [];
+  const says = brief ? [] : [`for ${token.for}: ${token.scopes.join(" ") || "no scope"}`, lost(token)];
+  return element("span", "chip", element("b", "", token.name), ...says, ...left);
+}
+
+// Why it was refused, or by which rules it was granted, in words; and who says so.
+function why(hop) {
+  const made = element("div", "why");
+  if (!hop.allowed) {
+    const meaning = Object.hasOwn(reasons, hop.reason) ? reasons[hop.reason].replaceAll("`", "") : "A reason of that party's own.";
+    const needs = hop.reason === "scope_missing" && hop.needs ? ` It needs ${hop.needs}.` : "";
+    made.append(element("p", "", element("code", "", hop.reason), ` ${meaning}${needs}`));
+    if (hop.detail) made.append(element("p", "faint", hop.detail));
+  }
+  if (hop.rules.length) {
+    const all = element("ul", "");
+    for (const rule of hop.rules) {
+      const says = rule.says || "Its sentence was in an earlier version of the policies.";
+      all.append(element("li", "", says, " ", element("code", "", rule.id)));
+    }
+    made.append(element("p", "", hop.allowed ? "By the rule:" : "No rule permits it. For such a call, these are all rules:"), all);
+  }
+  const code = `code ${hop.code || "unknown"}, ${hop.approved ? "as approved" : "not what is approved now"}`;
+  const token = hop.token ? `${acting(hop.token)}, token ${hop.token.id}` : "";
+  const strange = hop.token && !hop.token.own ? "this token is for another party, which has not said so itself" : "";
+  const policy = hop.policy && `policies ${hop.policy}`;
+  made.append(element("p", "faint", [token, `recorded by ${hop.by}`, code, policy, strange].filter(Boolean).join(" · ")));
+  return made;
+}
+
+const calls = new Map(); // where the end of a call is told, by its party and span
+const codes = new Map(); // the line of each party's code
+const chains = new Map(); // the line of each chain of actors, and the parties at its end
+let began = 0; // when the first hop was recorded
+let last = Infinity; // how many hops are shown while they are played
+let playing = 0;
+let telling = 0;
+
+function row(hop) {
+  const [from, to] = [lane(hop.from), lane(hop.to)];
+  const [left, right] = [Math.min(from, to), Math.max(from, to)];
+  const made = element("li", hop.allowed ? "hop" : "hop no");
+  const verdict = element("span", hop.allowed ? "granted" : "refused", hop.allowed ? "" : `refused by ${hop.by}: `);
+  const whom = from === to && !hop.allowed ? "" : `${hop.from} ${VERBS[hop.kind]} ${hop.from === hop.to ? "" : hop.to} `;
+  const end = element("span", "faint");
+  const label = element("p", "label", element("span", "", verdict, element("b", "", whom), `${hop.kind === "exchange" ? "for " : ""}${hop.what}`, end));
+  const arrow = element("div", from === to ? "arrow self" : from < to ? "arrow" : "arrow left");
+  const told = element("div", "told");
+  if (hop.token) told.append(chip(hop.token, hop.at, hop.kind === "access"));
+  if (hop.new && hop.allowed) told.append(" → ", chip(hop.new, hop.at));
+  const more = element("details", "", element("summary", "", hop.allowed ? "more" : "why"), why(hop));
+  more.open = !hop.allowed;
+  told.append(more);
+  // Each lane has two columns, so that an arrow goes from the middle of one to the middle of another.
+  arrow.style.gridColumn = from === to ? `${2 * from + 1} / span 2` : `${2 * left + 2} / ${2 * right + 2}`;
+  const ends = left >= (from === to ? 3 : 4);
+  label.style.gridColumn = ends ? `2 / ${2 * right + 2}` : `${2 * left + 2} / -1`;
+  told.style.gridColumn = hop.allowed ? label.style.gridColumn : "2 / -1";
+  if (ends) made.classList.add("ends");
+  made.append(element("span", "when faint"), label, arrow, told);
+  if (hop.kind === "call") calls.set(`${hop.by} ${hop.span}`, end);
   return made;
 }
 
 function show(hop) {
-  const span = `${hop.by} ${hop.span}`;
+  learn(hop.token);
   if (hop.kind === "ended") {
-    const took = shown.get(span)?.querySelector(".took");
-    if (took) took.textContent = `${hop.status ?? "no answer"}${hop.ended === "complete" ? "" : ", " + hop.ended}, ${hop.took} ms`;
+    const how = hop.ended === "complete" ? hop.status : `${hop.status ?? "no answer"}, ${hop.ended.replace("_", " ")}`;
+    calls.get(`${hop.by} ${hop.span}`)?.append(` · ${how}, ${Math.round(hop.took)} ms`);
     return;
   }
-  const made = element("li", "", hop.allowed ? "new" : "new bad");
-  made.dataset.kind = hop.kind;
-  made.append(arrow(hop.lanes), told(hop));
-  if (hop.kind === "call") shown.set(span, made);
-  // Parties deliver their records one after the other: a later one may be of an earlier hop.
+  const made = row(hop);
+  made.id = `hop-${hop.n}`;
   made.dataset.at = hop.at;
+  // Parties deliver their records one after the other: a later one may be of an earlier hop.
   const earlier = [...hops.children].findLast((one) => Number(one.dataset.at) <= hop.at);
   if (earlier) earlier.after(made);
   else hops.prepend(made);
-  until(last);
+  sum(hop);
+  telling ||= setTimeout(() => { telling = 0; until(last); }, 100);
 }
 
-function tell(text = "") {
-  const all = hops.children.length;
-  const refused = hops.querySelectorAll(".bad").length;
-  state.textContent = text || `${Math.min(last, all)} of ${all} hops, ${refused} refused`;
+// The three boxes above the picture.
+function sum(hop) {
+  if (hop.token && hop.kind === "call") {
+    const chain = hop.token.through.join(" ");
+    if (!chains.has(chain)) {
+      chains.set(chain, { line: by("chains").appendChild(element("li", "")), at: new Set() });
+    }
+    const { line, at } = chains.get(chain);
+    at.add(hop.by);
+    const who = hop.token.through.at(-1) ?? `${hops.dataset.owner} in person, by ${hop.from},`;
+    line.replaceChildren(element("b", "", who), hop.token.through.length ? ` ${acting(hop.token)}` : "", ` at ${list([...at])}`);
+  }
+  if (!hop.allowed) {
+    const link = element("a", "", hop.kind === "call" ? `${hop.from}: ${hop.what}` : hop.what);
+    link.href = `#hop-${hop.n}`;
+    link.addEventListener("click", () => { last = Infinity; until(last); });
+    by("refusals").append(element("li", "", element("span", "refused", `refused by ${hop.by}`), ": ", link, " ", element("code", "", hop.reason)));
+  }
+  if (hop.code && !codes.has(`${hop.by} ${hop.code}`)) {
+    const approved = hop.approved ? "the approved code" : "not the code that is approved now";
+    const line = element("li", "", element("b", "", hop.by), " ", element("code", "", hop.code), ` ${approved}`);
+    codes.set(`${hop.by} ${hop.code}`, by("code").appendChild(line));
+  }
 }
 
 // Shows the first hops only, and gives back whether there are more.
 function until(number) {
-  last = Math.max(0, number);
-  [...hops.children].forEach((one, index) => { one.hidden = index >= last; });
-  tell();
-  return last < hops.children.length;
+  const all = [...hops.children];
+  last = number >= all.length ? Infinity : Math.max(0, number);
+  all.forEach((one, index) => {
+    one.hidden = index >= last;
+    one.classList.toggle("now", index === last - 1);
+    began ||= Number(one.dataset.at);
+    one.querySelector(".when").textContent = `${index + 1} · ${Math.max(0, Number(one.dataset.at) - Number(all[0].dataset.at)).toFixed(2)} s`;
+  });
+  const now = Number.isFinite(last) && last > 0 ? all[last - 1] : null;
+  now?.scrollIntoView({ block: "nearest" });
+  const refused = hops.querySelectorAll(".no").length;
+  by("state").textContent = Number.isFinite(last)
+    ? `${last} of ${all.length}${now ? `: ${now.querySelector(".label").textContent}` : ""}`
+    : `${all.length} hops, ${refused} refused`;
+  return Number.isFinite(last);
+}
+
+function pause() {
+  clearInterval(playing);
+  playing = 0;
+  by("play").textContent = "Play";
 }
 
 function play() {
-  clearInterval(playing);
-  until(0);
-  playing = setInterval(() => { if (!until(last + 1)) stop(); }, STEP);
+  if (playing) return pause();
+  by("play").textContent = "Pause";
+  if (!Number.isFinite(last)) until(0);
+  playing = setInterval(() => { if (!until(last + 1)) pause(); }, STEP);
 }
 
-function stop() {
-  clearInterval(playing);
-  if (last >= hops.children.length) last = Infinity;
+function step(way) {
+  pause();
+  until(Math.min(last, hops.children.length) + way);
 }
 
 function follow() {
   const source = new EventSource(hops.dataset.source);
-  source.addEventListener("hop", (event) => show(JSON.parse(event.data)));
-  source.addEventListener("answer", (event) => {
-    const answer = JSON.parse(event.data);
-    const refused = answer.refused?.length ? `\n\nRefused: ${answer.refused.join("; ")}` : "";
-    document.getElementById("text").textContent = (answer.text ?? `Refused: ${answer.error}`) + refused;
-    document.getElementById("answer").hidden = false;
+  const on = (kind, act) => source.addEventListener(kind, (event) => act(event.data && JSON.parse(event.data)));
+  on("hop", show);
+  on("log", ({ cosigned, problem }) => {
+    by("log").textContent = problem || `Its witnesses cosigned it at ${new Date(cosigned * 1000).toLocaleTimeString()}.`;
   });
-  source.addEventListener("end", (event) => {
+  on("answer", ({ text, error, refused }) => {
+    const also = refused?.length ? `\n\nRefused: ${refused.join("; ")}` : "";
+    by("text").textContent = (text ?? `Refused: ${error}`) + also;
+    by("answer").hidden = false;
+  });
+  on("end", ({ problem }) => {
     source.close();
-    const { problem } = JSON.parse(event.data);
-    if (problem) tell(problem);
+    if (problem) by("state").textContent = problem;
     else document.body.dataset.ended = "yes";
+  });
+  source.addEventListener("error", () => {
+    if (source.readyState !== EventSource.CLOSED) return; // the browser asks again by itself
+    by("state").textContent = "Not followed any more: you were signed out, or the console refused.";
+    by("again").hidden = false;
   });
 }
 
 for (const time of document.querySelectorAll("time")) {
-  time.textContent = new Date(Number(time.dataset.at)).toLocaleTimeString();
+  time.textContent = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
 }
+
+// What was written is there again after a sign-in; and so is the task that was asked for.
+const request = by("request");
+if (request) {
+  const [user, draft] = JSON.parse(sessionStorage.getItem("draft") ?? "[]");
+  if (user === request.dataset.user) request.value = draft;
+  request.addEventListener("input", () => {
+    sessionStorage.setItem("draft", JSON.stringify([request.dataset.user, request.value]));
+  });
+}
+const asked = sessionStorage.getItem("asked") ?? "";
+if (document.querySelector("main a[href='/sign-in']")) sessionStorage.setItem("asked", location.pathname);
+else sessionStorage.removeItem("asked");
+if (request && /^\/tasks\/[0-9a-f]{32}$/.test(asked)) location.replace(asked);
+
 if (hops) {
-  const shownNow = () => Math.min(last, hops.children.length);
-  document.getElementById("replay").addEventListener("click", play);
-  document.getElementById("step").addEventListener("click", () => { clearInterval(playing); until(shownNow() + 1); });
-  document.getElementById("back").addEventListener("click", () => { clearInterval(playing); until(shownNow() - 1); });
-  document.getElementById("all").addEventListener("click", () => { clearInterval(playing); last = Infinity; until(last); });
+  sessionStorage.removeItem("draft");
+  by("play").addEventListener("click", play);
+  by("step").addEventListener("click", () => step(1));
+  by("back").addEventListener("click", () => step(-1));
+  by("all").addEventListener("click", () => { pause(); until(Infinity); });
+  by("again").addEventListener("click", () => location.reload());
   follow();
 }

@@ -18,7 +18,7 @@ from zerotrust.audit.event_types import Access, Exchange, Outcome, Refusal, Regi
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import hash_of
 from zerotrust.authority.log.leaf import Heads, Record, leaf_of
-from zt.names import short
+from zerotrust.authority.names import short
 
 SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 """The semantic conventions: the last version that has those for HTTP, GenAI, agents and MCP together."""

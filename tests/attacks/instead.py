@@ -57,8 +57,12 @@ from zerotrust.transport import requests
 Call = Callable[..., Any]
 
 
-def all_owners(latest: Any) -> Any:
-    return [task.owner for task in latest]
+def all_owners(tasks: Any) -> Any:
+    return tasks.owners
+
+
+def first_holder(self: Any) -> Any:
+    return next(iter(self.of))
 
 
 HOOKS: dict[str, Hook] = {
@@ -122,7 +126,6 @@ HOOKS: dict[str, Hook] = {
     "outside-for-one-party": condition(DROP),
     "policy-lives": TRUE,
     "receipt-fits-its-call": SKIP,
-    "records-of-a-party-bounded": HOLDS,
     "receipt-of-one-call": PASS_OVER,
     "receipt-within-its-caller": SKIP,
     "receipts-complete": PASS_OVER,
@@ -134,10 +137,11 @@ HOOKS: dict[str, Hook] = {
     "revoked-for-its-client": argument(1, DROP),
     "revoked-operator-revokes-nobody": SKIP,
     "search-own-department": argument(0, DROP),
-    "stream-ends-with-session": operand(1, DROP),
+    "stream-ends-when-revoked": TRUE,
     "search-own-drafts": call(1, argument(1, DROP)),
     "search-owners-by-turns": gives(0),
     "search-result-permitted": gives_argument(1),
+    "share-of-an-owner": gives(first_holder),
     "search-word-escaped": argument("autoescape", DROP),
     "search-word-printable": operand(1, DROP),
     "sent-away-says-the-ledger": HOLDS,

@@ -1,6 +1,7 @@
 """S. The console: what a browser, another site, a stranger, a party or a thief gets from it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import httpx
 
+from console.hops import Known
 from console.log import LogReader
+from console.pages import page, static
 from console.sessions import MOST, Sessions, Tokens
-from console.stream import MOST_OF_A_SESSION, Streams
-from console.tasks import MOST_OF_A_PARTY, Tasks
+from console.stream import MOST_OF_A_SESSION, News, Streams
+from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
 from testkit.issuer import ISSUER
 from testkit.party import principal
 from testkit.wire import fresh_revocations
@@ -35,6 +38,11 @@ from zerotrust.service import Service
 TASK = "Read the incident reports and file a summary."
 FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestrator", "agent/reader", CONSOLE))
 TRACE = "4b" * 16
+SCRIPT = "<script>alert(1)</script>"
+MARKUP = re.compile(
+    r"\.(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\b|new Function|createContextualFragment"
+)
+"""What makes markup of text in a script."""
 
 
 class Consoles(Scene):
@@ -130,12 +138,16 @@ async def test_a_script_in_a_page(consoles: Consoles) -> Tries:
         yield Attempt("nothing else runs", loose)
 
 
+def known() -> Known:
+    return Known({}, {}, "", {})
+
+
 class Records(Scene):
     """Records of a task of alice's, and those that a lying party adds."""
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
-        self.tasks, self.number = Tasks(FRONT, OURS), 0
+        self.tasks, self.number = Tasks(FRONT, OURS, known), 0
 
     def take(self, service: str, data: Data, span: str = "1", trace: str = TRACE) -> None:
         spans = Trace(trace_id=trace, span_id=span * 16)
@@ -154,7 +166,12 @@ class Records(Scene):
 
     @property
     def shown(self) -> list[str]:
-        return [hop["what"] for task in self.tasks.latest() for hop in self.tasks.hops(task) if "what" in hop]
+        return [
+            hop["what"]
+            for task in self.tasks.latest(self.tasks.owners)
+            for hop in self.tasks.hops(task)
+            if "what" in hop
+        ]
 
 
 @attack(450, Records)
@@ -177,6 +194,39 @@ async def test_a_party_that_floods_a_task(records: Records) -> Tries:
     yield Attempt("a part is shown", records.shown.count("again") > MOST_OF_A_PARTY)
 
 
+@attack(467, Records)
+async def test_a_user_who_fills_the_console_with_tasks(records: Records) -> Tries:
+    """Refused ones, too: nobody needs a right for these."""
+    records.tasks._begun = Shares(100)
+    records.take(FRONT, records.call("POST /tasks"))
+    for number in range(200):
+        records.take(FRONT, records.call("again", subject="eve"), trace=f"{number:032x}")
+    yield Attempt("the other's task is still there", "alice" not in records.tasks.owners)
+
+
+@attack(468, Records)
+async def test_a_script_in_what_the_console_shows(records: Records) -> Tries:
+    """In a request, a record, a party's name or a rule: it comes as data, and the page makes text of it."""
+    records.take(FRONT, records.call(SCRIPT))
+    task = records.tasks.find(TRACE)
+    shown = page(
+        "task", id=SCRIPT, owner=SCRIPT, task=task, time=SCRIPT, own=False, jaeger="", user=SCRIPT, form_token=""
+    )
+    yield Attempt("as text", SCRIPT.encode() in bytes(shown.body)).stopped_by("Jinja2: autoescape")
+    written = bytes(static("console.js").body).decode()
+    yield Attempt("as text", bool(MARKUP.search(written))).stopped_by("DOM: textContent")
+
+
+@attack(469, Records)
+async def test_a_party_that_invents_traces_until_records_of_a_task_are_forgotten(records: Records) -> Tries:
+    """Those that came before the record with which the task begins."""
+    records.take(READER, records.call("early"), "2")
+    for number in range(2 * MOST_EARLY):
+        records.take("spiffe://agents.example/agent/writer", records.call("invented"), trace=f"{number:032x}")
+    records.take(FRONT, records.call("POST /tasks"))
+    yield Attempt("it is shown", "early" not in records.shown)
+
+
 class Signed(Scene):
     """Sessions, and a stream of one."""
 
@@ -184,7 +234,7 @@ class Signed(Scene):
         super().__init__(place)
         self.sessions, self.revocations = Sessions(), fresh_revocations()
         reader: Any = LogReader(SimpleNamespace(), lambda *_: None)  # type: ignore[arg-type]
-        self.streams = Streams(reader, Tasks(FRONT, OURS), self.revocations)
+        self.streams = Streams(reader, Tasks(FRONT, OURS, known), self.revocations, News())
 
     def sign_in(self, user: str) -> str:
         return self.sessions.begin(Tokens(principal(subject=user, expires_at=2**40), user, ""))

@@ -17,9 +17,9 @@ from tests.support.real_tasks import DRAWN, asked, task, traced
 from tests.support.records import flat
 from zerotrust.audit.event_types import Outcome
 from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.authority.names import short
 from zerotrust.token_validation import TICK
 from zt.audit.journals import first_bad_record
-from zt.names import short
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 

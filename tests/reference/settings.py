@@ -11,6 +11,7 @@ from pydantic import BaseModel
 import start
 from authorities.policy.main import PolicySettings
 from authorities.registry.main import RegistrySettings
+from console.settings import ConsoleSettings
 from inference.settings import ModelSettings
 from tests.reference.bounds import Bound
 from tests.reference.source import documented, text_of
@@ -23,6 +24,7 @@ SERVICES: dict[str, type[BaseModel]] = {
     "the registry": RegistrySettings,
     "the policy authority": PolicySettings,
     "inference, with a Llama Stack server": ModelSettings,
+    "the console": ConsoleSettings,
 }
 PORTS = {
     "start/keycloak/options.py": ("PORT", "HEALTH_PORT"),

@@ -54,6 +54,12 @@ async def test_a_task_is_shown_hop_by_hop_while_it_runs(here: Consoled) -> None:
     [first] = [one for one in hops if one.get("to") == "agent/reader" and one["kind"] == "call"]
     assert "task.run" in first["token"]["dropped"]
     refused = [one for one in hops if one.get("allowed") is False]
+    [finance] = [one for one in refused if one["what"] == "document.read FIN-201"]
+    assert {rule["id"] for rule in finance["rules"]} >= {"read-own-department", "read-public"}
+    assert all(rule["says"] for one in hops for rule in one.get("rules", ()))
+    assert finance["token"]["through"] == ["orchestrator", "agent/reader"]
+    assert {one["new"]["name"] for one in hops if "new" in one} >= {"T1", "T1w", "T2", "T2w"}
+    assert all(one["approved"] for one in hops if one["code"])
     assert {one["reason"] for one in refused} >= {"resource_denied", "scope_missing"}
     assert not any("detail" in one for one in hops)
     assert [one["event"] for one in events[-1:]] == ["end"]
@@ -138,7 +144,9 @@ async def test_a_stranger_sees_the_way_in_and_nothing_else(here: Consoled) -> No
     answers = [await stranger.get("/tasks/" + "0" * 32, headers=how) for how in ({}, html)]
     answers += [await stranger.post("/tasks", data={"request": TASK}, headers={"origin": AT})]
 
-    assert [(one.status_code, one.headers.get("location")) for one in answers] == [(401, None), (303, "/"), (401, None)]
+    assert [one.status_code for one in answers] == [401, 401, 401]
+    assert "You are not signed in" in answers[1].text
+    assert 'href="/sign-in"' in answers[1].text
     assert answers[0].json()["reason"] == "not_signed_in"
     assert (await stranger.get("/static/../main.py")).status_code in (404, 401)
 
@@ -151,6 +159,45 @@ async def test_nothing_new_is_shown_while_the_log_cannot_be_read(here: Consoled)
     assert "cannot be read or verified" in (await alice.http.get("/")).text
     here.system.apps[ledger] = app
     assert "cannot be read or verified" not in (await alice.http.get("/")).text
+
+
+async def test_a_browser_that_opens_a_page_is_told_in_words_why_it_does_not_get_it(here: Consoled) -> None:
+    alice, html = await here.person("alice"), {"accept": "text/html"}
+
+    missing = await alice.http.get("/tasks/none", headers=html)
+    forged = await alice.http.post("/tasks", data={"request": TASK, "form_token": "x"}, headers=html | {"origin": AT})
+
+    assert [missing.status_code, forged.status_code] == [404, 403]
+    assert "No page has this address" in missing.text
+    assert "The form was not sent by a page of the console in this session." in forged.text
+    assert "Signed in as" in missing.text
+    assert (await alice.http.get("/tasks/none")).json()["reason"] == "application_error"
+
+
+async def test_a_task_is_found_by_its_id_and_the_prepared_one_is_a_button(here: Consoled) -> None:
+    alice = await here.person("alice")
+    answer = await alice.send("/tasks", prepared="yes", request="")
+    assert any(one.get("what") == "document.read FIN-201" for one in await alice.hops(answer.headers["location"]))
+    home = (await alice.http.get("/")).text
+    [id_] = {one[:32] for one in home.split('href="/tasks/')[1:]}
+
+    assert "<b>you</b>" in home
+    found = await alice.http.get("/tasks", params={"id": f" {id_.upper()} "})
+    assert (found.status_code, found.headers["location"]) == (303, f"/tasks/{id_}")
+    assert (await alice.http.get("/tasks", params={"id": "//attacker.test"})).status_code == 404
+    assert "A task for alice" in (await alice.http.get(f"/tasks/{id_}")).text
+
+
+async def test_who_belongs_to_no_department_is_told_so_and_an_operator_sees_whose_tasks_there_are(
+    here: Consoled,
+) -> None:
+    alice, eve, olga = [await here.person(user) for user in ("alice", "eve", "olga")]
+    await alice.http.get("/")
+    await alice.hops(await alice.start(TASK))
+
+    assert "You belong to no department" in (eves := (await eve.http.get("/")).text)
+    assert "<textarea" not in eves
+    assert "<b>alice</b>" in (await olga.http.get("/")).text.partition("<main")[2]
 
 
 async def test_a_form_has_a_bound_in_bytes_and_in_fields(here: Consoled) -> None:

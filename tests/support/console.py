@@ -177,7 +177,7 @@ def quick() -> Iterator[None]:
         for pause in ("EVERY", "GATHER", "SHORTEST_PAUSE", "LONGEST_PAUSE"):
             patch.setattr(intake, pause, 0.002)
         patch.setattr(log, "EVERY", 0.01)
-        patch.setattr(stream, "EVERY", 0.01)
+        patch.setattr(stream, "LOOK", 0.01)
         patch.setattr(stream, "LATE", 0.3)
         yield
 

@@ -1,4 +1,4 @@
-"""start/compose.traces.yaml adds Jaeger and its exporter, which read the published log alone; it changes no service."""
+"""start/compose.traces.yaml adds Jaeger and its exporter, which read the published log alone, and a link to Jaeger."""
 
 from typing import Any
 
@@ -9,10 +9,12 @@ from tests.support.system import ROOT
 
 OVERLAY: dict[str, Any] = yaml.safe_load((ROOT / "start/compose.traces.yaml").read_text())
 BASE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = OVERLAY["services"]
+CONSOLE, SERVICES = OVERLAY["services"]["console"], {**OVERLAY["services"]}
+del SERVICES["console"]
 
 
 def test_nothing_that_is_there_changes_and_nobody_there_is_reached() -> None:
+    assert CONSOLE == {"environment": {"ZT_JAEGER": "http://127.0.0.1:${ZT_JAEGER_PORT:-16686}"}}
     assert SERVICES.keys().isdisjoint(BASE["services"])
     assert OVERLAY["networks"].keys().isdisjoint(BASE["networks"])
     assert {name: service["networks"] for name, service in SERVICES.items()} == {

@@ -1,6 +1,7 @@
-"""What the console keeps and reads has a bound, and its records become hops."""
+"""What the console keeps and reads has a bound, and records become hops."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,22 +10,30 @@ import pytest
 
 from console import log as module
 from console import stream
+from console import tasks as module_of_tasks
+from console.hops import Known, hop_of
 from console.log import LogReader
 from console.sessions import MOST_RUNS, Session, Tokens, challenge_of, cookie_of, state_of, verifier_of
-from console.stream import Streams
-from console.tasks import MOST_TASKS, Tasks, lane
+from console.stream import News, Streams
+from console.tasks import MOST_EARLY, Shares, Tasks
 from testkit.party import principal
 from testkit.wire import fresh_revocations
 from tests.support.audit_log import Ledger
 from tests.support.records import CALLER
 from tests.support.system import registry
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Caller, Decided, Trace
-from zerotrust.audit.event_types import Outcome, Request
-from zerotrust.audit.forms import Text
+from zerotrust.audit.event_parts import Caller, Decided, Policy, Resource, Trace
+from zerotrust.audit.event_types import Access, Outcome, Request
+from zerotrust.audit.forms import Text, sanitize
 from zerotrust.audit.record import GENESIS
+from zerotrust.decision import Rule
 
 FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestrator", "agent/reader", "console"))
+
+
+def known() -> Known:
+    rules = {"read": Rule("Who may read.", frozenset({"document.read"})), "use": Rule("Who may.", frozenset({"use"}))}
+    return Known({}, {"agent/reader": "ab" * 32}, "1-abc", rules)
 
 
 def entry(data: Request | Outcome, trace: int = 1, service: str = FRONT) -> bytes:
@@ -45,9 +54,9 @@ def ended() -> Outcome:
 
 
 def test_a_task_begins_and_ends() -> None:
-    tasks = Tasks(FRONT, OURS)
+    tasks = Tasks(FRONT, OURS, known)
     tasks.take(1, entry(begun()))
-    [task] = tasks.latest()
+    [task] = tasks.latest(tasks.owners)
     assert not tasks.ended(task)
     tasks.take(2, entry(ended()))
 
@@ -56,22 +65,68 @@ def test_a_task_begins_and_ends() -> None:
     assert [hop["n"] for hop in tasks.hops(task, after=1)] == [2]
 
 
-def test_the_latest_tasks_are_kept_and_what_is_no_record_is_no_task() -> None:
-    tasks = Tasks(FRONT, OURS)
-    for number in range(MOST_TASKS + 1):
-        tasks.take(number, entry(begun(), number + 1))
+def test_what_is_no_record_is_no_task() -> None:
+    tasks = Tasks(FRONT, OURS, known)
     for wrong in (b"", b"{}", b'{"heads":{},"time":1}'):
         tasks.take(0, wrong)
 
-    assert len(tasks.latest()) == MOST_TASKS
+    assert not tasks.owners
+
+
+def test_of_all_tasks_together_so_many_records_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module_of_tasks, "MOST_RECORDS", 10)
+    tasks = Tasks(FRONT, OURS, known)
+    for number in range(11):
+        tasks.take(number, entry(begun(), number + 1))
+
+    assert len(tasks.latest(tasks.owners)) == 10
     assert tasks.find(f"{1:032x}") is None
 
 
-@pytest.mark.parametrize(
-    ("name", "number"), [("walkthrough", 0), ("agent/writer", 2), ("inference", 4), ("Keycloak", 5)]
-)
-def test_each_party_has_a_lane(name: str, number: int) -> None:
-    assert lane(name) == number
+def test_whoever_has_the_most_loses_their_oldest() -> None:
+    kept = Shares[str](6)
+    for holder, id_, one in [("alice", "1", "a"), ("eve", "2", "bcd"), ("eve", "3", "e"), ("bob", "4", "fg")]:
+        kept.grow(holder, id_, one)
+
+    assert [kept.find(id_) for id_ in "1234"] == ["a", None, "e", "fg"]
+    kept.grow("bob", "4", "fgh")
+    kept.grow("bob", "4", "fghi")
+    assert [kept.find(id_) for id_ in "134"] == ["a", "e", "fghi"]
+    kept.grow("bob", "4", "fghij")
+    assert kept.of == {"alice": {"1": "a"}, "eve": {"3": "e"}}
+
+
+def test_records_that_come_before_the_beginning_are_of_the_task_too() -> None:
+    """Each party has a share of what waits, and what has no token is of no task that is not known."""
+    tasks, other = Tasks(FRONT, OURS, known), "spiffe://agents.example/agent/writer"
+    tasks.take(1, entry(begun(), service=READER))
+    tasks.take(2, entry(ended(), 9, READER))
+    for number in range(MOST_EARLY):
+        tasks.take(number + 3, entry(begun(), number + 10, other))
+    tasks.take(9_999, entry(begun()))
+    tasks.take(10_000, entry(begun(), 9))
+
+    assert [[hop["n"] for hop in tasks.hops(task)] for task in tasks.latest(tasks.owners)] == [[1, 9_999], [10_000]]
+
+
+def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None:
+    asked = Resource(kind="Document", name=sanitize("FIN-201"))
+    token = replace(begun().principal or CALLER, scopes=("tool.read",), lineage=("before",), audience=READER)
+    refused = Decided(allowed=False, reason="resource_denied", policy=Policy(version="1-abc"))
+    access = Access(operation=sanitize("document.read"), resource=asked, decision=refused, principal=token)
+    event = AuditEvent(schema=1, time=1_500_000, service=READER, data=access, measurement="ab" * 32)
+    before = replace(token, scopes=("agent.invoke", "tool.read"))
+
+    hop = hop_of(event, {"before": before}, known())
+    assert hop
+    assert (hop["by"], hop["what"], hop["reason"]) == ("agent/reader", "document.read FIN-201", "resource_denied")
+    assert hop["rules"] == [{"id": "read", "says": "Who may read."}]
+    assert (hop["code"], hop["approved"]) == ("ab" * 6, True)
+    assert (hop["token"]["scopes"], hop["token"]["dropped"]) == (("tool.read",), ["agent.invoke"])
+
+    other = replace(event, measurement="cd" * 32, data=replace(access, decision=replace(refused, policy=None)))
+    assert (hop := hop_of(other, {}, known()))
+    assert (hop["rules"], hop["approved"], hop["token"]["dropped"]) == ([], False, [])
 
 
 def test_a_session_keeps_the_answers_of_its_last_tasks() -> None:
@@ -106,7 +161,9 @@ async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -
     async def admit(_task: object) -> bool:
         return True
 
-    events = Streams(reader, Tasks(FRONT, OURS), fresh_revocations())._events(session, "x", -1, admit, explained=None)
+    events = Streams(reader, Tasks(FRONT, OURS, known), fresh_revocations(), News())._events(
+        session, "x", -1, admit, explained=None
+    )
     async with asyncio.timeout(5):
         assert [one.event async for one in events] == ["end"]
 

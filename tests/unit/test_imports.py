@@ -31,6 +31,7 @@ PURE = [
     "hardening.in_flight",
     "authority.files.strict_yaml",
     "authority.visible",
+    "authority.names",
     "spiffe.svid",
     "spiffe.statement",
     "adapters.model_choice",

@@ -24,10 +24,10 @@ from zt.output import Json, output
 if TYPE_CHECKING:
     from evidence.fault import Fault
     from evidence.verification import Verification
+    from zerotrust.authority.names import Calls
     from zerotrust.tlog.note import Note
     from zt.audit.log_folder import LogFolder
     from zt.audit.query import Query, Records
-    from zt.names import Calls
 
 audit = typer.Typer(no_args_is_help=True)
 

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, Counts, Exchange, Issued, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.authority.names import Calls, short, token_name
 from zt.audit.sequence import Arrow, Svg, sequence
 from zt.audit.trail import DIGITS, code_digests, decision_of, describe, join_names, token_of, users
-from zt.names import Calls, short, token_name
 
 MOST_STEPS = 200
 """Steps of a diagram: nobody looks through more, and a picture of them is 9,000 pixels high."""

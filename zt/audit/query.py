@@ -11,7 +11,7 @@ from typing import Literal
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access, Alarm, Exchange, Issued, Outcome, Refusal, RegistryChange, UntrustedPeer
 from zerotrust.audit.record import event_of
-from zt.names import IDS, short
+from zerotrust.authority.names import IDS, short
 
 MOST_SHOWN = 10_000
 """Records that are shown, of all who wrote them together."""

@@ -6,7 +6,7 @@ from rich.box import HORIZONTALS
 from rich.table import Table
 from rich.text import Text
 
-from zt.names import short
+from zerotrust.authority.names import short
 from zt.show import utc_time
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ from zerotrust.audit.event_types import (
     UntrustedPeer,
 )
 from zerotrust.audit.forms import MICROSECONDS, sanitize
+from zerotrust.authority.names import Calls, short, token_name
 from zerotrust.identity import MAX_ACTORS
 from zt.audit.query import Records
-from zt.names import Calls, short, token_name
 from zt.reasons import BY_RULES
 from zt.show import new_table, utc_time
 

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from zt.names import short
+from zerotrust.authority.names import short
 from zt.show import local_time, new_table
 
 Found = Mapping[str, Any]

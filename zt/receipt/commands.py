@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.text import Text
 from rich.tree import Tree
 
+from zerotrust.authority.names import short
 from zt.audit.commands import POLICY, PolicyFile, explaining_faults
-from zt.names import short
 from zt.operators import Settings
 from zt.output import Json, output
 from zt.show import utc_time

@@ -1,0 +1,108 @@
+"""The pages of tasks: the list, the form that starts one, and one of them hop by hop."""
+
+import datetime as dt
+import re
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from console.log import LogReader
+from console.pages import page, shown_to
+from console.run import Runs
+from console.sessions import MOST
+from console.sign_in import session_needed, session_of
+from console.stream import Admit, Streams
+from console.tasks import Task, Tasks, as_resource
+from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.decision import Resource
+from zerotrust.limits.bounded import Bounded
+from zerotrust.registry.model import OPERATORS
+from zerotrust.service import Service
+
+SHOWN = 50
+"""Tasks in the list of a person."""
+PREPARED = "Summarise the incident reports of my department and file the result."
+"""The request of the walkthrough: in engineering, one of these reports is poisoned."""
+
+
+def admit_by(service: Service) -> Admit:
+    """Return what records that a person sees a task, or raises."""
+
+    async def admit(task: Task) -> bool:
+        missing = HTTPException(404)  # another user's task and no task look the same
+        await service.decide("task.view", as_resource(task), otherwise=missing)  # control: task-as-permitted
+        return bool(await service.permitted("task.explain", [task], as_resource))
+
+    return admit
+
+
+def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
+    app: FastAPI, service: Service, reader: LogReader, tasks: Tasks, runs: Runs, streams: Streams, jaeger: str
+) -> None:
+    """Add `/` and `/tasks`.  `jaeger`: where traces are shown; empty if nowhere."""
+    names, admit = Bounded[str, str](MOST), admit_by(service)
+
+    @app.get("/")
+    async def home(request: Request) -> Response:
+        if (session := session_of(request)) is None:
+            return page("welcome")
+        person = session.tokens.principal
+        names[person.subject] = session.tokens.name
+        await reader.catch_up()
+        # All that the policies know of a task is its owner, so each owner is asked about once.
+        # control: listed-as-permitted
+        owners = await service.permitted("task.view", tasks.owners, _tasks_of)
+        seen = [
+            (task, _time(task), "you" if task.owner == person.subject else names.get(task.owner, ""), *tasks.size(task))
+            for task in tasks.latest(owners)[:SHOWN]
+        ]
+        departments = sorted(person.groups.intersection(service.registry.departments))
+        shown: dict[str, Any] = {"tasks": seen, "departments": departments, "operates": OPERATORS in person.groups}
+        shown |= {"problem": reader.problem, "prepared": PREPARED}
+        return page("home", **shown_to(session), **shown)
+
+    @app.get("/tasks")
+    async def by_id(id: str = "") -> Response:
+        if not re.fullmatch(r"[0-9a-f]{32}", found := id.strip().lower()):
+            raise HTTPException(404)
+        return RedirectResponse(f"/tasks/{found}", 303)
+
+    @app.post("/tasks")
+    async def start(request: Request) -> Response:
+        form = request.state.form
+        if not (text := PREPARED if "prepared" in form else form.get("request", "").strip()):
+            raise HTTPException(400)
+        trace = await runs.start(session_needed(request), text, form.get("department") or None)
+        return RedirectResponse(f"/tasks/{trace}", 303)
+
+    @app.get("/tasks/{id}")
+    async def show(request: Request, id: str) -> Response:
+        session = session_needed(request)
+        await reader.catch_up()
+        if task := tasks.find(id):
+            await admit(task)
+        elif id not in session.runs:
+            raise HTTPException(404)
+        own = task is None or task.owner == session.tokens.principal.subject
+        shown: dict[str, Any] = {"id": task.id if task else id, "task": task, "time": task and _time(task)}
+        shown["owner"] = session.tokens.name if own or not task else names.get(task.owner, task.owner)
+        return page("task", **shown_to(session), **shown, own=own, jaeger=jaeger)
+
+    @app.get("/tasks/{id}/hops")
+    async def hops(request: Request, id: str, last_event_id: Annotated[str, Header()] = "") -> Response:
+        session = session_needed(request)
+        after = int(last_event_id) if re.fullmatch(r"[0-9]{1,15}", last_event_id) else -1
+        explained = await admit(task) if (task := tasks.find(id)) else None
+        if not task and id not in session.runs:
+            raise HTTPException(404)
+        return streams.follow(session, id, after, admit, explained=explained)
+
+
+def _time(task: Task) -> str:
+    return dt.datetime.fromtimestamp(task.began / MICROSECONDS, dt.UTC).isoformat(timespec="seconds")
+
+
+def _tasks_of(owner: str) -> Resource:
+    return Resource("Task", f"any of {owner}", (("owner", owner),))
