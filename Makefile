@@ -14,6 +14,7 @@ MODEL ?= script
 # PYTHON is left out: it names a program to run.  What is not meant to be given is overridden.
 # docs/reference/settings.md has what follows of each, of PYTHON, and of the variables of the machine:
 #   PYTHON: the Python to use, 3.11 or newer; another version than before makes .venv again
+#   INTRUDERS: of make up: anything, such as 1, also starts intruders and a thief, whom the console asks to use tokens
 #   MODEL: what answers behind inference: script (the default), or llama-stack, for Python 3.12 or newer
 #   OPENAI_BASE_URL: with MODEL=llama-stack, a server with OpenAI's API; by default one that answers by our script
 #   OPENAI_MODEL: its models that are offered, separated by spaces; agents get the first (without it, set ZT_MODEL)
@@ -29,7 +30,7 @@ MODEL ?= script
 #   JAVA_HOME: the Java to run Keycloak with, 21 or newer; without it, make finds or fetches one
 #   KEYCLOAK_HOME: an unpacked Keycloak of the version that this project needs; without it, make fetches one
 #   XDG_CACHE_HOME: the folder of what is fetched; by default ~/.cache
-override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL WAY TESTS FUZZ_SECONDS A2A_TCK \
+override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL INTRUDERS WAY TESTS FUZZ_SECONDS A2A_TCK \
 	OPENAI_BASE_URL OPENAI_MODEL OPENAI_API_KEY_FILE
 override GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))
 $(foreach one,$(GIVEN),$(eval override $(one) := $$(value $(one))))
@@ -50,7 +51,7 @@ demo: .venv/ready $(SERVER)  ## Run the walkthrough: start, one task, attacks, s
 
 up: .venv/ready $(SERVER)  ## Start everything and leave it running
 	@$(FIRST)
-	@$(RUN) start up --model "$$MODEL"
+	@$(RUN) $(if $(INTRUDERS),lab.thief,start) up --model "$$MODEL"
 
 hints: .venv/ready  ## Print again what `make up` printed: passwords, commands
 	@$(RUN) start hints

@@ -1,7 +1,9 @@
 """What `make up` leaves running, and what it prints when everything runs: who, where, and what to do now."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 from urllib.parse import urljoin
 
 from rich.text import Text
@@ -37,9 +39,14 @@ WITHOUT_POLICIES = (
 )
 
 
-async def serve(model: Model) -> int:
-    """Run everything until stopped; say how to use it, and let the terminal go."""
-    async with running(FOLDER, say=say, provider=model.provider(), keep=True) as system:
+async def serve(
+    model: Model, *, beside: Callable[[System], AbstractAsyncContextManager[object]] = nullcontext, **how: Any
+) -> int:
+    """Run everything until stopped; say how to use it, and let the terminal go.
+
+    `beside`: what runs beside it; `how`: more options of `running`.
+    """
+    async with running(FOLDER, say=say, provider=model.provider(), keep=True, **how) as system, beside(system):
         told, file = hints(system), FOLDER / HINTS
         write_file(file, told.encode())
         try:
