@@ -23,6 +23,7 @@ from console.sign_in import add_sign_in_routes
 from console.stream import News, Streams
 from console.task_pages import add_task_routes
 from console.tasks import Tasks
+from console.tokens import add_token_routes
 from zerotrust.audit.counts import CallCounter
 from zerotrust.routes import Public, Routes
 from zerotrust.runtime import run
@@ -40,6 +41,8 @@ ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` 
     ("POST", "/tasks"): Public(max_body=MAX_FORM),
     ("GET", "/tasks/{id}"): Public(),
     ("GET", "/tasks/{id}/hops"): Public(),
+    ("GET", "/tasks/{id}/tokens"): Public(),
+    ("POST", "/tasks/{id}/tokens"): Public(max_body=MAX_FORM),
     ("GET", "/before"): Public(),
     ("GET", "/static/{name}"): Public(),
 }
@@ -66,6 +69,7 @@ def create_app(service: Service) -> ASGIApp:
     add_comparison_route(app, service)
     jaeger = str(ConsoleSettings().jaeger or "").rstrip("/")
     add_task_routes(app, service, reader, tasks, runs, streams, jaeger)
+    add_token_routes(app, service, reader, tasks)
 
     @app.get("/static/{name}")
     async def file(name: str) -> Response:

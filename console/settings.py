@@ -1,5 +1,7 @@
 """The settings of the console alone.  None of them weakens a check."""
 
+from pathlib import Path
+
 from pydantic import AnyHttpUrl
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -11,3 +13,6 @@ class ConsoleSettings(BaseSettings):
 
     jaeger: AnyHttpUrl | None = None
     """Where a browser finds Jaeger.  If it is set, each task has a link to its trace there."""
+    thief_socket: Path | None = None
+    """The Unix socket of the lab's thief. `make up INTRUDERS=1` and `start/compose.intruders.yaml` set it. Without
+    it, the page of a task's tokens has no buttons."""

@@ -3,12 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import jwt
 
 from console.hops import Known
 from console.log import LogReader
@@ -16,15 +17,17 @@ from console.pages import page, static
 from console.sessions import MOST, Sessions, Tokens
 from console.stream import MOST_OF_A_SESSION, News, Streams
 from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
+from console.thief import MOST_LINES, Thief
 from testkit.issuer import ISSUER
 from testkit.party import principal
 from testkit.wire import fresh_revocations
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.audit_log import Ledger, record
-from tests.support.console import AT, CONSOLE, Consoled, Realm, consoled
+from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from tests.support.system import registry
+from tests.support.thief import USED, FakeThief, fake_thief
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Trace
 from zerotrust.audit.event_types import Data, Refusal, Request
@@ -332,3 +335,69 @@ async def test_a_party_that_people_reach_by_the_name_of_another() -> Tries:
     except ValueError as error:
         told = str(error)
     yield Attempt(told, "another party's name" not in told)
+
+
+class Thieves(Consoles):
+    """The console, and a thief whose answers are in the attacker's hands."""
+
+    thief: FakeThief
+
+
+@asynccontextmanager
+async def with_thief(folder: Path, issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Thieves]:
+    async with fake_thief() as thief, consoled(folder, Realm(issuer.registry, key=issuer.key)) as alive:
+        scene = Thieves(alive)
+        scene.thief = thief
+        yield scene
+
+
+async def _page_of_tokens(alice: Browser) -> str:
+    path = await alice.start(TASK)
+    await alice.hops(path)
+    return f"{path}/tokens"
+
+
+@attack(471, with_thief)
+async def test_a_token_in_the_thiefs_answer(thieves: Thieves) -> Tries:
+    """By mistake of the lab's: its answers are shown in a page."""
+    alice = await thieves.alive.person("alice")
+    stolen = jwt.encode({"sub": "alice"}, thieves.realm.key, "RS256")
+    thieves.thief.answer = {**USED, "sent": {**USED["sent"], "address": f"https://tool/?token={stolen}"}}
+    answer = await alice.send(await _page_of_tokens(alice), way="another-process")
+    yield Attempt(answer.text[:80], stolen in answer.text)
+
+
+@attack(472, with_thief)
+async def test_an_attack_for_another_users_task(thieves: Thieves) -> Tries:
+    alice, bob = await thieves.alive.person("alice"), await thieves.alive.person("bob")
+    answer = await bob.send(await _page_of_tokens(alice), way="another-process")
+    yield Attempt(str(answer.status_code), bool(thieves.thief.orders))
+
+
+@attack(473, with_thief)
+async def test_the_thief_for_oneself(thieves: Thieves) -> Tries:
+    """One request after the other, and several at once by two people."""
+    alice, olga, thief = await thieves.alive.person("alice"), await thieves.alive.person("olga"), thieves.thief
+    path = await _page_of_tokens(alice)
+    thief.may_answer.clear()
+    first, second = [asyncio.create_task(one.send(path, way="another-process")) for one in (alice, olga)]
+    await asyncio.wait([first, second], timeout=2, return_when=asyncio.FIRST_COMPLETED)
+    thief.may_answer.set()
+    answers = [one.status_code for one in await asyncio.gather(first, second)]
+    yield Attempt(str(answers), answers == [200, 200]).stopped_by("one-use-at-a-time")
+    for _ in range(2):
+        again = await alice.send(path, way="another-process")
+    yield Attempt(again.text[:80], again.status_code == 200).stopped_by("pause-between-uses")
+
+
+class Answering(Scene):
+    """A thief alone."""
+
+
+@attack(474, Answering)
+async def test_a_thief_that_answers_without_end() -> Tries:
+    async with fake_thief() as thief:
+        thief.times = 2 * MOST_LINES
+        async with aclosing(Thief().lines({"order": "probe"})) as lines:
+            taken = [line async for line in lines]
+    yield Attempt("a part", len(taken) > MOST_LINES)

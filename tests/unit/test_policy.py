@@ -169,7 +169,7 @@ def test_the_schema_knows_exactly_the_scopes_of_our_own_doors() -> None:
     actions = set(re.findall(r'"([a-z]+\.[a-z]+)"', SCHEMA))
 
     of_apis = {action for action in actions if not action.startswith("document.")}
-    assert of_apis == EVERYTHING | {"party.view", "task.explain", "task.view"}
+    assert of_apis == EVERYTHING | {"party.view", "task.attack", "task.explain", "task.view"}
 
 
 PERMIT = "permit(principal, action, resource) when { %s };"

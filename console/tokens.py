@@ -1,0 +1,149 @@
+"""What the tokens of a task can do: T0, T1, T2 side by side from the records, and what a thief of the last one gets.
+
+Each way of using it is told in words, from the steps of the gate and the catalogue of attacks.  Where the thief of the
+lab runs, a person may have it use one of its own tokens in that way (`console/thief.py`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from console.log import LogReader
+from console.pages import page, shown_to, static
+from console.sessions import Session
+from console.sign_in import session_needed
+from console.task_pages import admit_by
+from console.tasks import Task, Tasks, as_resource
+from console.thief import Thief
+from zerotrust.audit.event_parts import Caller
+from zerotrust.audit.forms import MICROSECONDS
+from zerotrust.authority.names import short, token_name
+from zerotrust.checks import STEPS, TOKEN
+from zerotrust.service import Service
+
+
+class Way(NamedTuple):
+    """A way to use a token: the end of the button's words, what the thief does, and the row of the catalogue."""
+
+    label: str
+    told: str
+    row: str
+
+
+WAYS = {
+    "another-service": Way(
+        "at another service", "The thief controls the reader, and sends T2 for the documents tool to the model.", "27"
+    ),
+    "another-process": Way(
+        "from another process", "The thief controls the writer, and sends the reader's T2 to the documents tool.", "36"
+    ),
+    "too-late": Way(
+        "a second too late", "The thief controls the reader, and sends T2 when its time is over by a second.", "30"
+    ),
+    "more-scope": Way(
+        "with one scope more", "The thief controls the reader, and asks Keycloak for a T2 that may also write.", "58"
+    ),
+    "after-sign-out": Way(
+        "after the sign-out",
+        "The thief controls the reader, and still sends T2 once the user has signed out.",
+        "81",
+    ),
+}
+ROWS = orjson.loads(bytes(static("attacks.json").body))
+"""The rows of the catalogue (`tests/attacks/catalogue.md`)."""
+REASONS = orjson.loads(bytes(static("reasons.json").body))
+STEP_OF = {
+    str(reason): (number, step.id, (step.take.__doc__ or "").partition(".  ")[0].replace("`", ""))
+    for number, step in reversed([*enumerate(STEPS, 1)])
+    if step.routes >= TOKEN
+    for reason in step.reasons
+}
+"""The first step of the gate that refuses a token for a reason: its number and id, and what it does."""
+TOLD: dict[str, Callable[[Caller], str]] = {
+    "for": lambda token: short(token.audience),
+    "taken from": lambda token: f"{short(token.party)} alone",
+    "on behalf of": lambda token: token.subject,
+    "through": lambda token: ", ".join(map(short, reversed(token.actors))) or "nobody: in person",
+    "lifetime": lambda token: f"{(token.expires_at - token.issued_at) // MICROSECONDS} s",
+    "id": lambda token: token.token_id,
+}
+"""What a token says, beside its scopes."""
+
+
+class Cell(NamedTuple):
+    """What one token says, beside what the one before it says."""
+
+    text: str
+    changed: bool
+    lost: Sequence[str] = ()
+
+
+def to_a_tool(tokens: Sequence[Caller]) -> list[Caller]:
+    """Return the tokens of the way to the first tool that was called, from T0 on; without one, of the longest way."""
+    known = {token.token_id: token for token in tokens}
+    of_tools = [token for token in tokens if short(token.audience).startswith("tool/")]
+    last = max(of_tools[:1] or tokens, key=lambda token: len(token.lineage), default=None)
+    return [known[id_] for id_ in (*last.lineage, last.token_id) if id_ in known] if last else []
+
+
+def side_by_side(chain: Sequence[Caller]) -> Iterator[tuple[str, list[Cell]]]:
+    """Yield the lines of a table: what it tells, and a cell for each token."""
+    for what, tell in TOLD.items():
+        texts = [tell(token) for token in chain]
+        yield what, [Cell(text, number > 0 and text != texts[number - 1]) for number, text in enumerate(texts)]
+    lost = [(), *(sorted({*before.scopes} - {*after.scopes}) for before, after in pairwise(chain))]
+    yield "scopes", [Cell(" ".join(one.scopes), bool(gone), gone) for one, gone in zip(chain, lost, strict=True)]
+
+
+def explained(reason: str) -> dict[str, Any]:
+    """Return what a reason means, and which step of the gate refuses for it; None if no step does."""
+    return {"reason": reason, "meaning": REASONS.get(reason, ""), "step": STEP_OF.get(reason), "steps": len(STEPS)}
+
+
+def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: Tasks) -> None:
+    """Add the page of a task's tokens."""
+    thief, admit = Thief(), admit_by(service)
+
+    def find(id_: str) -> Task:
+        if not (task := tasks.find(id_)):
+            raise HTTPException(404)
+        return task
+
+    def shown(session: Session, task: Task, used: Mapping[str, Any] | None = None) -> Response:
+        chain = to_a_tool(tasks.tokens(task))
+        calls = {name: party.may_call for name, party in service.registry.parties.items()}
+        return page(
+            "tokens",
+            **shown_to(session),
+            me=session.tokens.principal.subject,
+            task=task,
+            names=[token_name(calls, token) for token in chain],
+            table=[*side_by_side(chain)],
+            last=chain[-1] if chain else None,
+            short=short,
+            ways={id_: (way, ROWS[way.row], explained(ROWS[way.row]["outcome"])) for id_, way in WAYS.items()},
+            thief=thief.socket is not None,
+            used=used,
+            outcome=used and explained(used["reason"]),
+        )
+
+    @app.get("/tasks/{id}/tokens")
+    async def tokens(request: Request, id: str) -> Response:
+        session = session_needed(request)
+        await reader.catch_up()
+        task = find(id)
+        await admit(task)
+        return shown(session, task)
+
+    @app.post("/tasks/{id}/tokens")
+    async def use(request: Request, id: str) -> Response:
+        session, task, way = session_needed(request), find(id), request.state.form.get("way", "")
+        if way not in WAYS or thief.socket is None:
+            raise HTTPException(404)
+        # control: attack-as-permitted
+        await service.decide("task.attack", as_resource(task), otherwise=HTTPException(404))
+        return shown(session, task, await thief.use(way, session.tokens.principal.subject))
