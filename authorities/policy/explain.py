@@ -40,7 +40,7 @@ MISSED = {
     'resource.classification == "restricted"': "the document is not restricted",
     'resource.classification == "internal"': "the document is not internal",
     'resource.classification == "public"': "the document is not public",
-    "resource.owner == context.subject": "the document does not belong to the user",
+    "resource.owner == context.subject": "it does not belong to the user",
     'resource.state == "draft"': "the document is not a draft",
     'resource.state == "published"': "the document is not published",
 }

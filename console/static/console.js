@@ -94,7 +94,7 @@ function row(hop) {
   const label = element("p", "label", element("span", "", verdict, element("b", "", whom), `${hop.kind === "exchange" ? "for " : ""}${hop.what}`, end));
   const arrow = element("div", from === to ? "arrow self" : from < to ? "arrow" : "arrow left");
   const told = element("div", "told");
-  if (hop.token) told.append(chip(hop.token, hop.at, hop.kind === "access"));
+  if (hop.token) told.append(chip(hop.token, hop.at, hop.kind !== "call"));
   if (hop.new && hop.allowed) told.append(" → ", chip(hop.new, hop.at));
   const more = element("details", "", element("summary", "", hop.allowed ? "more" : "why"), why(hop));
   more.open = !hop.allowed;
@@ -137,8 +137,9 @@ function sum(hop) {
     }
     const { line, at } = chains.get(chain);
     at.add(hop.by);
-    const who = hop.token.through.at(-1) ?? `${hops.dataset.owner} in person, by ${hop.from},`;
-    line.replaceChildren(element("b", "", who), hop.token.through.length ? ` ${acting(hop.token)}` : "", ` at ${list([...at])}`);
+    const who = hop.token.through.at(-1) ?? hops.dataset.owner;
+    const how = hop.token.through.length ? `acted ${acting(hop.token)}` : `in person, by ${hop.from}`;
+    line.replaceChildren(element("b", "", who), ` ${how}, at ${list([...at])}`);
   }
   if (!hop.allowed) {
     const link = element("a", "", hop.kind === "call" ? `${hop.from}: ${hop.what}` : hop.what);

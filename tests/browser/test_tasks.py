@@ -17,7 +17,7 @@ async def test_a_person_runs_a_task_sees_its_hops_and_signs_out(browser: Browser
 
         page = alice.page
         assert await page.locator("#hops > li").count() > 10
-        await expect(page.locator("#hops > li.bad").first).to_be_visible()
+        await expect(page.locator("#hops > li.no").first).to_be_visible()
         cookies = {one["name"]: one for one in await page.context.cookies(AT)}
         assert cookies["__Host-session"]["sameSite"] == "Strict"
         assert "__Host-session" not in await page.evaluate("document.cookie")

@@ -132,7 +132,7 @@ def _examples(rows: Sequence[Row]) -> Iterator[str]:
     yield from (f"| {name} | {groups} |" for name, groups in people.items())
     yield "\n| document | department | state | owner | class |\n|---|---|---|---|---|"
     documents = {
-        row.at.name: dict(row.at.attributes) for row in rows if isinstance(row.at, Resource) and row.at.kind != "Party"
+        row.at.name: dict(row.at.attributes) for row in rows if isinstance(row.at, Resource) and row.at.kind == "Document"
     }
     for name, has in documents.items():
         columns = (has.get(one) or "none" for one in ("department", "state", "owner", "classification"))

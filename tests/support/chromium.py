@@ -50,7 +50,8 @@ class Person:
         page.on("dialog", lambda dialog: self.complaints.append(f"a dialog: {dialog.message}"))
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        refused = message.text.startswith("Failed to load resource") and message.location.get("url") == self.page.url
+        if message.type in ("error", "warning") and not refused:  # a page that says no has such a status
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     async def sign_in(self) -> None:
@@ -67,7 +68,7 @@ class Person:
         await self.page.goto(AT)
         if request:
             await self.page.locator("#request").fill(request)
-        await self.page.get_by_role("button", name="Start").click()
+        await self.page.get_by_role("button", name="Start the task" if request else "Start the poisoned task").click()
         await expect(self.page.locator("#hops > li").first).to_be_visible()
         return self.page.url
 
