@@ -19,6 +19,8 @@ from zerotrust.transport.egress import calling_with
 
 LASTING = 120
 """Seconds that the user's token should have left when a task begins."""
+KEPT = 1_800.0
+"""Seconds for which an answer is kept, also of a session that nobody uses any more."""
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Runs:
             answer = b'{"error": "no answer"}'
         if trace in session.runs:  # otherwise the session has had too many since
             session.runs[trace] = answer
+            asyncio.get_running_loop().call_later(KEPT, session.runs.pop, trace, None)
         self._answered()
 
 

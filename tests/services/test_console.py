@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from console import run
 from console.admission import HEADERS, MAX_FORM, MOST_FIELDS
 from console.issuer import LONGEST_NAME
 from console.sessions import SESSION, SIGN_IN
@@ -65,6 +66,16 @@ async def test_a_task_is_shown_hop_by_hop_while_it_runs(here: Consoled) -> None:
     assert [one["event"] for one in events[-1:]] == ["end"]
     assert [one["text"] for one in events if one["event"] == "answer"] != [""]
     assert not holds_token(str(events))
+
+
+async def test_an_answer_is_kept_for_so_long(here: Consoled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "KEPT", 0.0)
+    alice = await here.person("alice")
+    path = await alice.start(TASK)
+    first = [one["event"] for one in await alice.hops(path)]
+
+    assert "hop" in first
+    assert "answer" not in [one["event"] for one in await alice.hops(path)]
 
 
 async def test_a_stream_goes_on_after_the_hop_that_the_browser_had(here: Consoled) -> None:
