@@ -131,9 +131,8 @@ def _examples(rows: Sequence[Row]) -> Iterator[str]:
     people = {row.who.subject: ", ".join(sorted(row.who.groups)) or "none" for row in rows}
     yield from (f"| {name} | {groups} |" for name, groups in people.items())
     yield "\n| document | department | state | owner | class |\n|---|---|---|---|---|"
-    documents = {
-        row.at.name: dict(row.at.attributes) for row in rows if isinstance(row.at, Resource) and row.at.kind == "Document"
-    }
+    named = [row.at for row in rows if isinstance(row.at, Resource) and row.at.kind == "Document"]
+    documents = {one.name: dict(one.attributes) for one in named}
     for name, has in documents.items():
         columns = (has.get(one) or "none" for one in ("department", "state", "owner", "classification"))
         yield f"| {name} | {' | '.join(columns)} |"
