@@ -63,6 +63,13 @@ class Person:
         await self.page.get_by_role("button", name="Sign In").click()
         await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
 
+    async def sign_out(self) -> None:
+        """Sign out, if that has not been done: a user has few sessions."""
+        await self.page.goto(AT)
+        if await (button := self.page.get_by_role("button", name="Sign out")).count():
+            await button.click()
+        await expect(self.page.get_by_role("link", name="Sign in")).to_be_visible()
+
     async def start(self, request: str = "") -> str:
         """Start a task, by default the one that the page proposes, and return the address of its page."""
         await self.page.goto(AT)
@@ -82,5 +89,6 @@ async def person(browser: Browser, system: System, user: str, **how: Any) -> Asy
         someone = Person(system, user, await context.new_page())
         await someone.sign_in()
         yield someone
+        await someone.sign_out()
     finally:
         await context.close()

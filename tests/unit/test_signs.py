@@ -30,7 +30,7 @@ def test_the_console_has_these_colours_and_no_others_by_their_names() -> None:
 
 def test_the_console_marks_each_outcome() -> None:
     marks = dict(
-        re.findall(r'^\.([a-z]+)::before \{ content: "(.+) "; \}$', CSS.replace(r"\fe0e", "\ufe0e"), re.MULTILINE)
+        re.findall(r'^\.([a-z]+)::before \{ content: "(.+) "; \}$', CSS.replace(r"\fe0e ", "\ufe0e"), re.MULTILINE)
     )
     assert marks == {name: sign.mark for name, sign in SIGNS.items() if sign.mark}
 

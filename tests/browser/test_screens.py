@@ -1,0 +1,124 @@
+"""Every screen for everybody: `axe` finds nothing, in light and dark, wide and narrow; and the pictures of the docs."""
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from console.comparison import FILE
+from lab.before.attacks import Outcome
+from lab.before.comparison import Row, store
+from lab.before.expected import EXPECTED
+from start.program import FOLDER
+from start.system import ROOT, System, data_folder
+from tests.support.axe import violations
+from tests.support.chromium import BROWSER, Person, person
+from tests.support.console import AT, CONSOLE
+
+pytestmark = [pytest.mark.e2e, *BROWSER]
+
+PICTURES = ROOT / "docs" / "pictures"
+MOST_BYTES = 150_000
+"""Of a picture: a page of the docs has several."""
+WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compared(real: System) -> None:
+    """The last `make before` of this machine; where there is none, one that says that it is no measurement."""
+    folder = data_folder(real.folder, CONSOLE)
+    if (own := data_folder(FOLDER, CONSOLE) / FILE).exists():
+        (folder / FILE).write_bytes(own.read_bytes())
+    else:
+        got, refused = (Outcome(one, "not measured: an example", 0) for one in (True, False))
+        store([Row(one, got, refused) for one in EXPECTED], {}, folder)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def task(alice: Person) -> str:
+    """The address of a task of alice's that has ended."""
+    address = await alice.start()
+    await expect(alice.page.locator("#answer")).to_be_visible()
+    return address
+
+
+async def screens(page: Page) -> dict[str, str]:
+    """The address of each screen in the header, by its name."""
+    await page.goto(AT)
+    return {
+        await one.inner_text(): AT + (await one.get_attribute("href") or "")
+        for one in await page.locator("nav a").all()
+    }
+
+
+async def open_page(page: Page, address: str) -> None:
+    """Open a page, and wait for what its script draws."""
+    await page.goto(address)
+    if await page.locator("#hops").count():
+        await expect(page.locator("#hops > li").nth(20)).to_be_visible()
+
+
+@pytest.mark.parametrize("user", ["alice", "olga", "eve"])
+@pytest.mark.parametrize(("window", "scheme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+async def test_axe_finds_nothing(
+    browser: Browser, real: System, task: str, user: str, window: dict[str, int], scheme: str
+) -> None:
+    # What is still fading in has too little contrast.
+    how = {"viewport": window, "color_scheme": scheme, "reduced_motion": "reduce"}
+    async with person(browser, real, user, **how) as someone:
+        page = someone.page
+        for address in [*(await screens(page)).values(), *([] if user == "eve" else [task])]:
+            await open_page(page, address)
+            assert (address, await violations(page)) == (address, [])
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} is too wide"
+            for kind in ("granted", "refused", "revoked", "tampered"):
+                for sign in await page.locator(f".{kind}:visible").all():
+                    told = "one => [getComputedStyle(one, '::before').content, one.innerText]"
+                    before, text = await sign.evaluate(told)
+                    assert before not in ("none", '""'), f"{address}: {kind} is told by its colour alone: {text}"
+        assert someone.complaints == []
+
+
+@pytest.mark.parametrize("user", ["", "alice"])
+async def test_axe_finds_nothing_on_what_is_no_screen(browser: Browser, alice: Person, user: str) -> None:
+    page = alice.page if user else await browser.new_page()
+    await page.goto(AT)
+    assert await violations(page) == []
+    await page.goto(f"{AT}/tasks/{'0' * 32}")
+    assert await violations(page) == []
+    if not user:
+        await page.context.close()
+
+
+async def focus_by_keyboard(page: Page, name: str) -> None:
+    """Press Tab until the control with this name has the focus, and shows that it does."""
+    for _ in range(60):
+        await page.keyboard.press("Tab")
+        focused = page.locator(":focus-visible")
+        if await focused.count() and name in (await focused.inner_text() or await focused.get_attribute("id") or ""):
+            assert await focused.evaluate("one => getComputedStyle(one).outlineStyle") != "none"
+            return
+    pytest.fail(f"{name} is not reached by Tab")
+
+
+async def test_everything_of_a_task_works_with_the_keyboard_alone(browser: Browser, real: System) -> None:
+    async with person(browser, real, "alice", reduced_motion="reduce") as alice:
+        page, hops = alice.page, alice.page.locator("#hops > li:visible")
+        await page.goto(AT)
+        await focus_by_keyboard(page, "Skip to the content")
+        await focus_by_keyboard(page, "request")
+        await focus_by_keyboard(page, "Start")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#answer")).to_be_visible()
+        assert await page.evaluate("document.getAnimations().length") == 0, "something moves"
+
+        await focus_by_keyboard(page, "Step back")
+        everything = await hops.count()
+        await page.keyboard.press("Enter")
+        await expect(hops).to_have_count(everything - 1)
+        await focus_by_keyboard(page, "Show all")
+        await page.keyboard.press("Space")
+        await expect(hops).to_have_count(everything)
+
+        await focus_by_keyboard(page, "Sign out")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
