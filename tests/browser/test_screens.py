@@ -66,7 +66,7 @@ async def test_axe_finds_nothing(
     how = {"viewport": window, "color_scheme": scheme, "reduced_motion": "reduce"}
     async with person(browser, real, user, **how) as someone:
         page = someone.page
-        for address in [*(await screens(page)).values(), *([] if user == "eve" else [task])]:
+        for address in [*(await screens(page)).values(), *([] if user == "eve" else [task, f"{task}/tokens"])]:
             await open_page(page, address)
             assert (address, await violations(page)) == (address, [])
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{address} is too wide"
@@ -106,18 +106,17 @@ async def test_everything_of_a_task_works_with_the_keyboard_alone(browser: Brows
         await page.goto(AT)
         await focus_by_keyboard(page, "Skip to the content")
         await focus_by_keyboard(page, "request")
-        await focus_by_keyboard(page, "Start")
+        await focus_by_keyboard(page, "Start the poisoned task")
         await page.keyboard.press("Enter")
         await expect(page.locator("#answer")).to_be_visible()
         assert await page.evaluate("document.getAnimations().length") == 0, "something moves"
 
-        await focus_by_keyboard(page, "Step back")
-        everything = await hops.count()
+        await focus_by_keyboard(page, "Back")
         await page.keyboard.press("Enter")
-        await expect(hops).to_have_count(everything - 1)
+        shown = await hops.count()
         await focus_by_keyboard(page, "Show all")
         await page.keyboard.press("Space")
-        await expect(hops).to_have_count(everything)
+        await expect(hops.nth(shown)).to_be_visible()
 
         await focus_by_keyboard(page, "Sign out")
         await page.keyboard.press("Enter")
