@@ -15,7 +15,9 @@ from console.comparison import add_comparison_route
 from console.hops import Known
 from console.issuer import Issuer
 from console.log import LogReader
+from console.oversight import Oversight
 from console.pages import refused, static
+from console.parties import Desk, add_operator_routes
 from console.run import Runs
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
@@ -23,6 +25,7 @@ from console.sign_in import add_sign_in_routes
 from console.stream import News, Streams
 from console.task_pages import add_task_routes
 from console.tasks import Tasks
+from console.thief import Thief
 from console.tokens import add_token_routes
 from zerotrust.audit.counts import CallCounter
 from zerotrust.routes import Public, Routes
@@ -44,6 +47,10 @@ ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` 
     ("GET", "/tasks/{id}/tokens"): Public(),
     ("POST", "/tasks/{id}/tokens"): Public(max_body=MAX_FORM),
     ("GET", "/before"): Public(),
+    ("GET", "/parties"): Public(),
+    ("GET", "/parties/events"): Public(),
+    ("POST", "/operate"): Public(max_body=MAX_FORM),
+    ("POST", "/probe"): Public(max_body=MAX_FORM),
     ("GET", "/static/{name}"): Public(),
 }
 
@@ -53,13 +60,17 @@ def create_app(service: Service) -> ASGIApp:
     sessions, issuer, counter = Sessions(), Issuer(service), CallCounter(service.recorder)
     news, tasks = News(), Tasks(service.registry.id(issuer.front), service.registry.id(service.name), _knowing(service))
 
+    oversight = Oversight(service.registry)
+
     def take(number: int, entry: bytes) -> None:
         tasks.take(number, entry)
+        oversight.take(number, entry)
         news.tell()
 
     reader = LogReader(service, take)
     runs, streams = Runs(service, issuer, news.tell), Streams(reader, tasks, service.revocations, news)
-    app = service.app(reader.running(), runs.running())
+    desk = Desk(service, oversight, sessions, Thief())
+    app = service.app(reader.running(), runs.running(), desk.running())
 
     @app.exception_handler(HTTPException)
     async def answer(request: Request, error: HTTPException) -> Response:
@@ -70,6 +81,7 @@ def create_app(service: Service) -> ASGIApp:
     jaeger = str(ConsoleSettings().jaeger or "").rstrip("/")
     add_task_routes(app, service, reader, tasks, runs, streams, jaeger)
     add_token_routes(app, service, reader, tasks)
+    add_operator_routes(app, service, reader, oversight, desk)
 
     @app.get("/static/{name}")
     async def file(name: str) -> Response:

@@ -15,7 +15,7 @@ from console.sessions import Session
 from zerotrust.decision import Denied, Reason
 from zerotrust.transport.responses import DeniedResponse
 
-SCREENS = [("/", "Tasks"), ("/before", "Before and after")]
+SCREENS = [("/", "Tasks"), ("/parties", "Parties"), ("/before", "Before and after")]
 """The address and the name of each screen in the header; a page names its own by `{% set screen = … %}`."""
 
 _HERE = Path(__file__).parent

@@ -64,12 +64,15 @@ class Sessions:
 
     def __init__(self) -> None:
         self._all = Bounded[bytes, Session](MOST)
+        self.names = Bounded[str, str](MOST)
+        """The names of people who have signed in, by their ids."""
 
     def begin(self, tokens: Tokens) -> str:
         """Begin a session, and return its cookie, which no browser had before."""
         own = [key for key, one in self._all.items() if one.tokens.principal.subject == tokens.principal.subject]
         for key in own[: len(own) + 1 - MOST_OF_A_USER]:  # control: sessions-of-a-user-bounded
             self._all.pop(key).open = False
+        self.names[tokens.principal.subject] = tokens.name
         cookie = secrets.token_urlsafe(32)
         self._all[_digest(cookie)] = Session(tokens)
         return cookie

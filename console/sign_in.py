@@ -72,14 +72,15 @@ def add_sign_in_routes(
         except Denied as refusal:
             counter.count(request.client.host if request.client else "unknown", refusal.reason)
             return page("refused", refusal.status, why="Keycloak did not confirm this sign-in.")
+        subject = tokens.principal.subject
+        if operating and subject != operating.tokens.principal.subject:  # control: operator-is-who-signed-in
+            return page("refused", 403, why="Somebody else has signed in than the person whose session this is.")
         # A page, and no redirect: that would still come from Keycloak's site, and a Strict cookie would not go with it.
         answer = page("entered", to="/parties" if operating else "/")
-        if not operating:
-            _set(answer, SESSION, sessions.begin(tokens), "strict")
-        elif tokens.principal.subject == operating.tokens.principal.subject:  # control: operator-is-who-signed-in
+        if operating:
             operating.operator, operating.signing_in = replace(tokens, refresh_token=""), ""
         else:
-            return page("refused", 403, why="Somebody else has signed in than the person whose session this is.")
+            _set(answer, SESSION, sessions.begin(tokens), "strict")
         _set(answer, SIGN_IN, "", "lax", 0)
         return answer
 

@@ -62,6 +62,13 @@ class _Stream(EventSourceResponse):
             self._session.streams -= 1
 
 
+def counted(session: Session, content: AsyncIterator[JSONServerSentEvent]) -> EventSourceResponse:
+    """Return a stream of this session.  Raises `Denied` if it has too many."""
+    if session.streams >= MOST_OF_A_SESSION:  # control: streams-of-a-session-bounded
+        raise Denied(ConsoleReason.TOO_MANY_STREAMS)
+    return _Stream(session, content, ping=15)
+
+
 class Streams:
     """Follows tasks for browsers."""
 
@@ -75,9 +82,7 @@ class Streams:
 
         `explained`: what `admit` returned; None for a task of this session of which there is no record yet.
         """
-        if session.streams >= MOST_OF_A_SESSION:  # control: streams-of-a-session-bounded
-            raise Denied(ConsoleReason.TOO_MANY_STREAMS)
-        return _Stream(session, self._events(session, id_, after, admit, explained=explained), ping=15)
+        return counted(session, self._events(session, id_, after, admit, explained=explained))
 
     async def _events(
         self, session: Session, id_: str, after: int, admit: Admit, *, explained: bool | None

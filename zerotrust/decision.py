@@ -186,6 +186,8 @@ class Rule(NamedTuple):
     """What it permits: its `@description`."""
     actions: frozenset[str]
     """The actions that it names, or their group; none: every action."""
+    conditions: object = ()
+    """As Cedar has them: only to be compared with those of another version."""
 
 
 Question = tuple[str, str | Resource]

@@ -163,7 +163,9 @@ class CedarPolicy:
         except ValueError:
             return {}
         return {
-            one.annotations.get("id", ""): Rule(one.annotations.get("description", ""), _actions(one.action))
+            one.annotations.get("id", ""): Rule(
+                one.annotations.get("description", ""), _actions(one.action), one.clauses
+            )
             for one in found
         }
 

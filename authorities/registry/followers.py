@@ -16,7 +16,9 @@ MAX_BEHIND = 1000
 class Follower:
     """One stream, and the lines to be sent on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float = 0.0) -> None:
+        """`until`: the end of the stream with the party's certificate, in seconds since the epoch."""
+        self.until = until
         self.begun = False
         """Whether it gets new lines, because it has the state that they change."""
         self.over = False
@@ -52,12 +54,12 @@ class Followers:
         return set(self._all)
 
     @contextmanager
-    def following(self, party: str) -> Iterator[Follower]:
+    def following(self, party: str, until: float = 0.0) -> Iterator[Follower]:
         """Open a stream of this party for this block; if there are too many, end the party's oldest."""
         streams = self._all.setdefault(party, [])
         if len(streams) >= STREAMS_EACH:  # control: streams-per-party
             streams.pop(0).end()
-        streams.append(follower := Follower())
+        streams.append(follower := Follower(until))
         try:
             yield follower
         finally:
@@ -82,6 +84,10 @@ class Followers:
             for follower in streams:
                 if follower.begun and not follower.over:
                     follower.put(line)
+
+    def until(self, party: str) -> float | None:
+        """Return when the last stream of this party ends; None if it follows nothing."""
+        return max((follower.until for follower in self._all.get(party, ())), default=None)
 
     def end(self, party: str) -> None:
         """End every stream of this party, after its queued lines."""

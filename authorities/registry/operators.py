@@ -131,6 +131,7 @@ class Parties:
             "state": "drifted" if name in self._drifted else "suspended" if cause else otherwise,
             "cause": self._drifted.get(name) or cause,
             "since": self.since(name),
+            "follows_until": self._stream.follows_until(self._id(name)),
             "code": approved.code if approved else None,
             "card": approved.card if approved else None,
             "tools": dict(approved.tools) if approved else {},

@@ -184,7 +184,7 @@ class Stream:
 
         `party` is the follower's SPIFFE ID; `until` is in seconds since the epoch.
         """
-        with self._followers.following(party) as follower:
+        with self._followers.following(party, until) as follower:
             await self._followers.wait_turn(party, follower)  # control: follows-by-turns
             # control: suspended-party-may-not-follow
             if follower.over or self._revocations.check_party(party).reason is Reason.REVOKED:  # since it was admitted
@@ -234,6 +234,10 @@ class Stream:
         """Return the documents to announce: no policies whose life has ended, which no party could verify any more."""
         lives = self.policy and time.time() < self._policy_until - ENDING
         return {REGISTRY: self.snapshot} | ({POLICY: self.policy} if self.policy and lives else {})
+
+    def follows_until(self, party: str) -> float | None:
+        """Return when a party's certificate ends, with which it follows; None if it does not follow."""
+        return self._followers.until(party)
 
     def ages(self) -> dict[str, float]:
         """Return how many seconds ago each source was read."""

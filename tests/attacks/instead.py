@@ -65,6 +65,10 @@ def first_holder(self: Any) -> Any:
     return next(iter(self.of))
 
 
+def any_token(session: Any) -> Any:
+    return session.operator or session.tokens
+
+
 HOOKS: dict[str, Hook] = {
     "alarm-of-the-ledger": HOLDS,
     "alarms-bounded": operand(1, DROP),
@@ -122,6 +126,7 @@ HOOKS: dict[str, Hook] = {
     "no-act-without-record": SKIP,
     "no-exchange-for-suspended-audience": element(1, DROP),
     "one-of-each-witness": WHOLE,
+    "operator-signs-in-again": gives(any_token),
     "orders-bounded": gives_argument(0),
     "outside-for-one-party": condition(DROP),
     "policy-lives": TRUE,

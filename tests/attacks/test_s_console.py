@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ import jwt
 
 from console.hops import Known
 from console.log import LogReader
+from console.oversight import Oversight
 from console.pages import page, static
 from console.sessions import MOST, Sessions, Tokens
 from console.stream import MOST_OF_A_SESSION, News, Streams
@@ -20,9 +21,10 @@ from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
 from console.thief import MOST_LINES, Thief
 from testkit.issuer import ISSUER
 from testkit.party import principal
-from testkit.wire import fresh_revocations
+from testkit.wire import Wire, fresh_revocations
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.audit_log import Ledger, record
+from tests.support.ca import workload
 from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
@@ -30,7 +32,7 @@ from tests.support.system import registry
 from tests.support.thief import USED, FakeThief, fake_thief
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Trace
-from zerotrust.audit.event_types import Data, Refusal, Request
+from zerotrust.audit.event_types import Alarm, Data, Refusal, RegistryChange, Request
 from zerotrust.audit.forms import Text
 from zerotrust.audit.record import GENESIS
 from zerotrust.authority.log.tiles import decode_bundle, encode_bundle
@@ -150,13 +152,15 @@ class Records(Scene):
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
-        self.tasks, self.number = Tasks(FRONT, OURS, known), 0
+        self.tasks, self.oversight, self.number = Tasks(FRONT, OURS, known), Oversight(registry()), 0
 
     def take(self, service: str, data: Data, span: str = "1", trace: str = TRACE) -> None:
         spans = Trace(trace_id=trace, span_id=span * 16)
         event = AuditEvent(schema=1, time=1, service=service, data=data, trace=spans).canonical()
         self.number += 1
-        self.tasks.take(self.number, b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode()))
+        entry = b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
+        self.tasks.take(self.number, entry)
+        self.oversight.take(self.number, entry)
 
     def call(self, operation: str, **changed: Any) -> Request:
         said = {name: getattr(CALLER, name) for name in CALLER.__slots__} | {"subject": "alice", "transaction": "T0"}
@@ -401,3 +405,70 @@ async def test_a_thief_that_answers_without_end() -> Tries:
         async with aclosing(Thief().lines({"order": "probe"})) as lines:
             taken = [line async for line in lines]
     yield Attempt("a part", len(taken) > MOST_LINES)
+
+
+SUSPEND = {"act": "suspend", "kind": "party", "name": "agent/reader", "cause": "a try"}
+FOR_REGISTRY = "/operate/sign-in"
+
+
+def suspended(consoles: Consoles) -> bool:
+    return not consoles.system.revocations.check_party(READER)
+
+
+@attack(475, with_console)
+async def test_another_persons_sign_in_for_the_registry(consoles: Consoles) -> Tries:
+    """At a browser that an operator has left: the session stays that of its person."""
+    omar = await consoles.alive.person("omar")
+    asked = await omar.begin(FOR_REGISTRY)
+    answer = await omar.back(code=omar.code("olga", asked), state=asked["state"], iss=ISSUER)
+    await omar.send("/operate", **SUSPEND)
+    yield Attempt(str(answer.status_code), suspended(consoles))
+
+
+@attack(476, with_console)
+async def test_an_order_without_the_second_sign_in(consoles: Consoles) -> Tries:
+    consoles.realm.spoilt = {"scope": "task.run registry.admin"}
+    olga = await consoles.alive.person("olga")
+    answer = await olga.send("/operate", **SUSPEND)
+    yield Attempt(answer.text[:80], suspended(consoles))
+
+
+@attack(477, with_console)
+async def test_a_user_who_is_no_operator(consoles: Consoles) -> Tries:
+    alice = await consoles.alive.person("alice")
+    for path in ("/parties", "/parties/events"):
+        answer = await alice.http.get(path)
+        shown = "agent/reader" in answer.text
+        yield Attempt(str(answer.status_code), shown).stopped_by("parties-as-permitted", "all-parties-for-operators")
+    with suppress(AssertionError):  # she gets no sign-in
+        await alice.sign_in("alice", FOR_REGISTRY)
+    await alice.send("/operate", **SUSPEND)
+    yield Attempt("not suspended", suspended(consoles)).stopped_by("parties-as-permitted and operator-in-group")
+
+
+@attack(478, with_console)
+async def test_another_site_suspends_a_party(consoles: Consoles) -> Tries:
+    olga = await (await consoles.alive.person("olga")).sign_in("olga", FOR_REGISTRY)
+    answer = await olga.http.post("/operate", data=SUSPEND, headers={"origin": "https://attacker.test"})
+    yield Attempt(answer.text[:80], suspended(consoles))
+
+
+@attack(479, with_console)
+async def test_a_stolen_token_of_an_operator(consoles: Consoles) -> Tries:
+    token = consoles.realm.t0("olga", "registry.admin aud:authority/registry")
+    registry_at = consoles.system.registry.address("authority/registry")
+    for peer in map(workload, ("agent/writer", "orchestrator")):
+        async with httpx.AsyncClient(transport=Wire(consoles.system.apps, peer), base_url=registry_at) as http:
+            headers = consoles.realm.headers(token, peer, "POST", f"{registry_at}/parties/agent/reader/suspend")
+            answer = await http.post("/parties/agent/reader/suspend", json={"cause": "a try"}, headers=headers)
+        yield Attempt(answer.text[:80], answer.status_code == 200)
+
+
+@attack(480, Records)
+async def test_a_party_that_invents_what_authorities_did(records: Records) -> Tries:
+    """In an operator's name: "olga has reinstated me"."""
+    records.take(READER, RegistryChange(action="reinstate", target=Text("agent/reader"), principal=CALLER))
+    records.take(READER, RegistryChange(action="activate", target=Text("policy 2 00"), principal=CALLER))
+    records.take(READER, Alarm(cause="unknown", party="agent/writer", token_id="T1", at=1))
+    for shown in (records.oversight.changes, records.oversight.rules, records.oversight.alarms):
+        yield Attempt(str(shown), len(shown) > 0)

@@ -19,7 +19,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from authorities.audit import intake
-from console import log, stream
+from console import log, parties, stream
 from testkit.issuer import ISSUER
 from testkit.wire import Wire, lifespan
 from tests.support.audited import ledger_of
@@ -34,7 +34,7 @@ from zerotrust.registry.model import Registry
 CONSOLE, AT = "console", "https://console.localhost:8109"
 REDIRECT = f"{AT}/callback"
 FRONT = "orchestrator"
-PEOPLE = {"alice": ["/engineering"], "bob": ["/finance"], "eve": [], "olga": ["/operators"]}
+PEOPLE = {"alice": ["/engineering"], "bob": ["/finance"], "eve": [], "olga": ["/operators"], "omar": ["/operators"]}
 
 
 def _form(body: bytes) -> dict[str, str]:
@@ -179,6 +179,7 @@ def quick() -> Iterator[None]:
         patch.setattr(log, "EVERY", 0.01)
         patch.setattr(stream, "LOOK", 0.01)
         patch.setattr(stream, "LATE", 0.3)
+        patch.setattr(parties, "LONGEST", 0.5)
         yield
 
 
@@ -191,14 +192,13 @@ async def consoled(folder: Path, realm: Realm) -> AsyncIterator[Consoled]:
             system.apps[system.registry.address(REGISTRY_NAME)] = authority.app
             await stack.enter_async_context(ledger_of(system))
             ledger = system.registry.address(system.registry.authorities.audit)
-            for name in system.registry.services:
-                module = import_module(system.registry.parties[name].code[0].replace("/", ".") + ".main")
-                service = system.service(name)
-                app = service.app_from(module.create_app)
-                system.apps[AT if name == CONSOLE else system.addresses[name]] = app
-                await stack.enter_async_context(lifespan(app))
-                delivering = asyncio.create_task(
-                    service.delivery(RemoteLedger(service.egress.authorities, ledger)).run()
-                )
-                stack.callback(delivering.cancel)
+            for name in (*system.registry.services, REGISTRY_NAME):
+                if name != REGISTRY_NAME:
+                    module = import_module(system.registry.parties[name].code[0].replace("/", ".") + ".main")
+                    app = system.service(name).app_from(module.create_app)
+                    system.apps[AT if name == CONSOLE else system.addresses[name]] = app
+                    await stack.enter_async_context(lifespan(app))
+                service = system.services[name]
+                delivery = service.delivery(RemoteLedger(service.egress.authorities, ledger))
+                stack.callback(asyncio.create_task(delivery.run()).cancel)
             yield Consoled(system, realm)

@@ -89,8 +89,10 @@ class System:
         self.apps: dict[str, ASGIApp] = {"https://issuer.test": issuer.app}
         self.addresses = {name: registry.address(name) for name in registry.services}
         approved = load_lock(ROOT / "registry.lock").parties
+        operated = registry.authorities.registry  # the console calls it with the tokens of operators
+        addresses = self.addresses | {operated: registry.address(operated)}
         self.snapshot = RegistrySnapshot(
-            registry=registry, addresses=self.addresses, approved=approved, outside=dict(outside)
+            registry=registry, addresses=addresses, approved=approved, outside=dict(outside)
         )
         self.reaching: dict[str, httpx.AsyncBaseTransport] = {}
         """What leads to the servers outside, by origin."""

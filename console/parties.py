@@ -1,0 +1,245 @@
+"""The parties, and what operators do about them: orders to the registry, stopwatches, and what is on record.
+
+What the page shows is known to the console as to every party, by the registry's feed and the log.  An order goes to the
+registry with the operator's own token, of a second sign-in: the registry decides about it and records it in the
+operator's name, and so the console can do nothing that its user could not.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request, Response
+from sse_starlette import JSONServerSentEvent
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from console.log import EVERY, LogReader
+from console.oversight import REVOKED, WITHDRAWS, Change, Oversight, Withdrawal
+from console.pages import page, shown_to
+from console.reasons import ConsoleReason
+from console.sessions import Session, Sessions
+from console.sign_in import admit_operator, session_needed
+from console.stream import LONGEST, RETRY, counted
+from console.thief import Thief
+from zerotrust.decision import Denied, Reason
+from zerotrust.identity import Principal
+from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.limits.strict_json import strict_object
+from zerotrust.service import Service
+from zerotrust.transport.egress import calling_with
+
+LONGEST_CAUSE = 80
+"""Characters: a record has 200 for the subject, the cause and the operator."""
+PROBED = 60
+"""Seconds for which the thief calls: its tokens live as long."""
+SHOWN = 20
+"""Lines of each list."""
+AGENTS = "agent/reader", "agent/writer"
+"""Through whom the thief has got its tokens."""
+Sign = tuple[str, str]
+"""A text, and its sign: granted, revoked, tampered, or none."""
+
+log = logging.getLogger(__name__)
+
+
+class Desk:
+    """What operators see, and the thief's calls that are under way."""
+
+    def __init__(self, service: Service, oversight: Oversight, sessions: Sessions, thief: Thief) -> None:
+        self._service, self._oversight, self._sessions, self.thief = service, oversight, sessions, thief
+        self._probing: asyncio.Task[None] | None = None
+        self._began: dict[str, Any] = {}
+        """The ids of the thief's session, token and user; empty if it calls nobody."""
+        self._serves = dict[str, bool]()
+        """Whether each service served the thief last."""
+        self._view: tuple[float, dict[str, Any]] = 0.0, {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take the thief's answers during the block."""
+        yield
+        if self._probing:
+            self._probing.cancel()
+
+    def probe(self, agent: str) -> None:
+        """Have the thief call every service with genuine tokens for a minute, unless it does already."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe(agent))
+
+    async def _probe(self, agent: str) -> None:
+        order = {"order": "probe", "agent": agent, "seconds": PROBED}
+        try:
+            async with aclosing(self.thief.lines(order)) as lines:
+                async for line in lines:
+                    if line["event"] == "began":
+                        self._began = line
+                    elif line["event"] == "answer":
+                        name = str(line["service"])
+                        self._serves[name] = not line["refused"]
+                        if line["reason"] in REVOKED:
+                            self._oversight.refusals.append((name, float(line["at"]), "", "the thief"))
+        except (Denied, LookupError, TypeError, ValueError) as error:
+            log.warning("the thief has ended: %s", error)
+        finally:
+            self._began, self._serves = {}, {}
+
+    def operator_of(self, session: Session) -> Principal:
+        """Return who may send orders from a session, with the token for that.  Raises `Denied`."""
+        operator = session.operator  # control: operator-signs-in-again
+        if operator is None or operator.principal.expires_at <= self._service.clock():
+            raise Denied(ConsoleReason.OPERATOR_NOT_SIGNED_IN)
+        return operator.principal
+
+    async def ask(self, who: Principal, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        """Return what the registry answers to an operator.  Raises `Denied`."""
+        registry = self._service.registry
+        try:
+            with calling_with(ExchangedToken(who.audience, who.token_id, who.expires_at, who.token)):
+                url = f"{registry.address(registry.authorities.registry)}{path}"
+                answer = await self._service.egress.http.request(method, url, json=body)
+            return answer.status_code, strict_object(answer.content)
+        except (httpx.HTTPError, ValueError) as error:
+            raise Denied(Reason.PEER_UNAVAILABLE, type(error).__name__) from error
+
+    def view(self) -> dict[str, Any]:
+        """Return what the page shows: `signs` by the name of a place, and the lines of each of the `lists`.
+
+        All who watch share one view.
+        """
+        if time.monotonic() - self._view[0] > EVERY / 2:
+            self._view = time.monotonic(), self._make_view()
+        return self._view[1]
+
+    def _make_view(self) -> dict[str, Any]:
+        seen, registry = self._oversight, self._service.registry
+        seen.note_rules(*self._service.rules)
+        revoked, signs = self._service.revocations.revoked, dict[str, Sign]()
+        for name in (*registry.parties, *registry.outside):
+            cause = revoked.get(("party", registry.id(name)), "")
+            signs |= {f"state {name}": _state(cause), f"why {name}": (self._named(cause), "")}
+        last, took = seen.withdrawals[-1] if seen.withdrawals else None, seen.first_refusals()
+        signs["last"] = f"{last.kind} {last.name}: {self._named(last.cause)}" if last else "", ""
+        for name in registry.services:
+            sign = "not called since by anybody whom it concerns", ""
+            if name in took:
+                sign = f"revoked after {took[name][0]:,} ms, as {took[name][1]} shows", "revoked"
+            elif last and self._serves.get(name):
+                sign = f"granted, {time.time() - last.asked:.1f} s so far", "granted"
+            signs[f"point {name}"] = sign
+        lists = {
+            "thief": [f"{kind} {self._began[kind]}" for kind in ("session", "token", "user") if self._began],
+            "revoked": [f"{kind} {name}: {cause}" for (kind, name), cause in revoked.items()],
+            "versions": [f"{name}: {version} since {_at(at)}" for name, (version, at) in seen.decides_by.items()],
+            "rules": [self._line(one) for one in reversed(seen.rules)],
+            "changes": [self._line(one) for one in reversed(seen.changes)],
+            "alarms": [self._line(one) for one in reversed(seen.alarms)],
+        }
+        return {"signs": signs, "lists": {key: [*map(self._named, lines[:SHOWN])] for key, lines in lists.items()}}
+
+    def _line(self, change: Change) -> str:
+        by = f" by {change.by}" if change.by else ""
+        differ = self._oversight.differences.get(change.target.split()[1], "") if " " in change.target else ""
+        return f"{_at(change.at)}: {change.action} {change.target}{by}: {change.cause}{differ and f' ({differ})'}"
+
+    def _named(self, text: str) -> str:
+        """Return a text with the names of the people in it who have signed in here."""
+        for subject, name in self._sessions.names.items():
+            text = text.replace(subject, name)
+        return text
+
+
+def _state(cause: str) -> Sign:
+    if not cause:
+        return "active", ""
+    return ("drifted", "tampered") if cause.startswith("drift: ") else ("suspended", "revoked")
+
+
+def _at(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _order(form: Mapping[str, str], parties: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return the path and the body of what a form orders.  Raises `HTTPException` for anything else."""
+    act, kind, name, cause = (form.get(one, "").strip() for one in ("act", "kind", "name", "cause"))
+    if act in WITHDRAWS and not 0 < len(cause) <= LONGEST_CAUSE:
+        raise HTTPException(400)
+    match act, kind:
+        case (("suspend" | "reinstate"), "party") if name in parties:
+            return f"/parties/{name}/{act}", {"cause": cause} if act == "suspend" else {}
+        case "revoke", ("user" | "session" | "token") if name:
+            return "/revocations", {"kind": kind, "name": name, "cause": cause}
+        case "reinstate", "user" if name:
+            return "/reinstatements", {"kind": kind, "name": name}
+    raise HTTPException(400)
+
+
+def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, oversight: Oversight, desk: Desk) -> None:
+    """Add `/parties` with its events, `/operate` and `/probe`."""
+    registry = service.registry
+
+    async def shown(session: Session, told: str = "", status: int = 200) -> Response:
+        parties = {name: {"id": registry.id(name)} for name in registry.parties}
+        until = 0
+        with suppress(Denied):  # without an operator's token, there is less to show
+            _, answer = await desk.ask(operator := desk.operator_of(session), "GET", "/parties")
+            parties, until = {one["name"]: one for one in answer["parties"]}, operator.expires_at
+        values: dict[str, Any] = {
+            "view": desk.view(),
+            "parties": parties,
+            "approved": service.snapshot.approved,
+            "agents": AGENTS,
+        }
+        values |= {"services": registry.services, "at": _at, "until": until, "told": told, "problem": reader.problem}
+        return page("parties", status, **shown_to(session), **values, thief=desk.thief.socket is not None)
+
+    @app.get("/parties")
+    async def parties(request: Request) -> Response:
+        await admit_operator(service)
+        await reader.catch_up()
+        return await shown(session_needed(request))
+
+    @app.get("/parties/events")
+    async def events(request: Request) -> Response:
+        await admit_operator(service)
+        return counted(session := session_needed(request), views(session))
+
+    async def views(session: Session) -> AsyncIterator[JSONServerSentEvent]:
+        before, end = None, time.monotonic() + LONGEST
+        with reader.watching():
+            while time.monotonic() < end and session.open:
+                if not service.revocations.check_caller(session.tokens.principal):
+                    return
+                if (view := desk.view()) != before:
+                    yield JSONServerSentEvent(before := view, event="view", retry=RETRY)
+                await asyncio.sleep(EVERY)
+
+    @app.post("/operate")
+    async def operate(request: Request) -> Response:
+        session, form = session_needed(request), request.state.form
+        await admit_operator(service)
+        path, body = _order(form, {*registry.parties, *registry.outside})
+        kind, name = form["kind"], form["name"].strip()
+        cause = f"{body.get('cause')} (operator {session.tokens.principal.subject})"  # as the registry has it
+        asked = Withdrawal(time.time(), kind, registry.id(name) if kind == "party" else name, cause)
+        operator = desk.operator_of(session)
+        if withdraws := form["act"] in WITHDRAWS:  # now, because its first effect comes before the answer
+            oversight.withdrawals.append(asked)
+        status, answer = await desk.ask(operator, "POST", path, body)
+        if status == 200 and answer.get("keycloak") == "notified":
+            return RedirectResponse("/parties", 303)
+        if status != 200 and withdraws:
+            oversight.withdrawals.remove(asked)
+        why = answer.get("advice") or answer.get("reason")
+        return await shown(session, f"Keycloak: {answer['keycloak']}" if status == 200 else f"Refused: {why}", status)
+
+    @app.post("/probe")
+    async def probe(request: Request) -> Response:
+        await admit_operator(service)
+        desk.probe(request.state.form.get("agent", ""))
+        return RedirectResponse("/parties", 303)
