@@ -1,10 +1,13 @@
 """Attestation that also gives the identities of three parties to intruders, for `start/compose.intruders.yaml` alone.
 
+And it lets the console have one mount more: the folder with the thief's socket.
+
 Only the image of that file's attestation holds this code.  The registry's attestation has no setting for it.
 """
 
 import hashlib
 
+from authorities.attestation.containers.admission import KEPT
 from authorities.attestation.containers.attested import Image, image
 from authorities.attestation.containers.main import APP, main
 from registration.approval import approve
@@ -25,4 +28,5 @@ def intruders(registry: Registry, lock: Lock) -> list[Image]:
 
 
 if __name__ == "__main__":
+    KEPT["/thief"] = KEPT["/data"]
     main(intruders)

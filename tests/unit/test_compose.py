@@ -255,6 +255,9 @@ def test_no_image_of_the_parties_holds_an_intruder() -> None:
     targets = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
 
     labs = {stage: set(re.findall(r"lab/\w+", text)) for _, stage, text in stages if "lab/" in text}
-    assert labs == {"attestation-with-intruders": {"lab/compromised_workload", "lab/containers"}}
-    assert not {"intruder", "attestation-with-intruders"} & (targets | {base for base, _, _ in stages})
+    assert labs == {
+        "attestation-with-intruders": {"lab/compromised_workload", "lab/containers"},
+        "thief": {"lab/thief"},
+    }
+    assert not {"intruder", "attestation-with-intruders", "thief"} & (targets | {base for base, _, _ in stages})
     assert not any("lab/" in str(service) for service in SERVICES.values())
