@@ -48,9 +48,7 @@ WAYS = {
         "with one scope more", "The thief controls the reader, and asks Keycloak for a T2 that may also write.", "58"
     ),
     "after-sign-out": Way(
-        "after the sign-out",
-        "The thief controls the reader, and still sends T2 once the user has signed out.",
-        "81",
+        "after the sign-out", "The thief controls the reader, and still sends T2 after the user's sign-out.", "81"
     ),
 }
 ROWS = orjson.loads(bytes(static("attacks.json").body))
@@ -146,4 +144,5 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
             raise HTTPException(404)
         # control: attack-as-permitted
         await service.decide("task.attack", as_resource(task), otherwise=HTTPException(404))
-        return shown(session, task, await thief.use(way, session.tokens.principal.subject))
+        used = await thief.use(way, session.tokens.principal.subject)
+        return shown(session, task, {**used, "way": way})
