@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from console.admission import MAX_FORM, Admission
+from console.answers import add_answer_routes
 from console.comparison import add_comparison_route
 from console.hops import Known
 from console.issuer import Issuer
@@ -46,6 +47,8 @@ ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` 
     ("GET", "/tasks/{id}/hops"): Public(),
     ("GET", "/tasks/{id}/tokens"): Public(),
     ("POST", "/tasks/{id}/tokens"): Public(max_body=MAX_FORM),
+    ("GET", "/tasks/{id}/answer"): Public(),
+    ("GET", "/tasks/{id}/answer/files"): Public(),
     ("GET", "/before"): Public(),
     ("GET", "/parties"): Public(),
     ("GET", "/parties/events"): Public(),
@@ -82,6 +85,7 @@ def create_app(service: Service) -> ASGIApp:
     add_task_routes(app, service, reader, tasks, runs, streams, jaeger)
     add_token_routes(app, service, reader, tasks)
     add_operator_routes(app, service, reader, oversight, desk)
+    add_answer_routes(app, service, issuer, tasks)
 
     @app.get("/static/{name}")
     async def file(name: str) -> Response:

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import httpx
 
 from console.issuer import Issuer
-from console.sessions import Session
+from console.sessions import Answered, Session
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied
+from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.service import Service
@@ -51,19 +52,23 @@ class Runs:
         return trace
 
     async def _run(self, session: Session, trace: str, task: dict[str, str | None]) -> None:
-        principal, front = session.tokens.principal, self._issuer.front
-        token = ExchangedToken(principal.audience, principal.token_id, principal.expires_at, principal.token)
         try:
-            with calling_with(token):
-                url = f"{self._service.addresses[front]}/tasks"
-                answer = (await self._service.egress.http.post(url, json=task)).content
+            with calling_as(session.tokens.principal):
+                url = f"{self._service.addresses[self._issuer.front]}/tasks"
+                answer = await self._service.egress.http.post(url, json=task)
+            answered = Answered(answer.request.content, answer.content)
         except (httpx.HTTPError, Denied) as error:
             log.warning("a task got no answer: %s", type(error).__name__)
-            answer = b'{"error": "no answer"}'
+            answered = Answered(b"", b'{"error": "no answer"}')
         if trace in session.runs:  # otherwise the session has had too many since
-            session.runs[trace] = answer
+            session.runs[trace] = answered
             asyncio.get_running_loop().call_later(KEPT, session.runs.pop, trace, None)
         self._answered()
+
+
+def calling_as(principal: Principal) -> AbstractContextManager[None]:
+    """Have the calls in the block made with a person's own token."""
+    return calling_with(ExchangedToken(principal.audience, principal.token_id, principal.expires_at, principal.token))
 
 
 def result_of(answer: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
@@ -36,6 +37,13 @@ class Tokens:
     refresh_token: str = field(repr=False)
 
 
+class Answered(NamedTuple):
+    """A task that was answered: what was sent and what came, byte for byte."""
+
+    request: bytes
+    answer: bytes
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """One person in one browser."""
@@ -48,7 +56,7 @@ class Session:
     signing_in: str = ""
     """The `state` of that sign-in, while it is under way."""
     open: bool = True
-    runs: Bounded[str, bytes | None] = field(default_factory=lambda: Bounded(MOST_RUNS))
+    runs: Bounded[str, Answered | None] = field(default_factory=lambda: Bounded(MOST_RUNS))
     """The answers of its tasks by the trace under which they were sent; None until there is one."""
     streams: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)

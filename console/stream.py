@@ -106,9 +106,9 @@ class Streams:
                             yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
                         if self._tasks.ended(task):
                             end = min(end, loop.time() + LATE)
-                if not told and (answer := session.runs.get(id_)):
+                if not told and (answered := session.runs.get(id_)):
                     told = True
-                    yield JSONServerSentEvent(result_of(answer), event="answer", retry=RETRY)
+                    yield JSONServerSentEvent(result_of(answered.answer), event="answer", retry=RETRY)
                 if told and (refused or not task):
                     end = min(end, loop.time() + LATE)
                 with suppress(TimeoutError):

@@ -13,7 +13,7 @@ from console import stream
 from console import tasks as module_of_tasks
 from console.hops import Known, hop_of
 from console.log import LogReader
-from console.sessions import MOST_RUNS, Session, Tokens, challenge_of, cookie_of, state_of, verifier_of
+from console.sessions import MOST_RUNS, Answered, Session, Tokens, challenge_of, cookie_of, state_of, verifier_of
 from console.stream import News, Streams
 from console.tasks import MOST_EARLY, Shares, Tasks
 from testkit.party import principal
@@ -132,7 +132,7 @@ def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None
 def test_a_session_keeps_the_answers_of_its_last_tasks() -> None:
     session = Session(Tokens(principal(), "alice", ""))
     for number in range(MOST_RUNS + 1):
-        session.runs[str(number)] = b"{}"
+        session.runs[str(number)] = Answered(b"", b"{}")
 
     assert len(session.runs) == MOST_RUNS
     assert "0" not in session.runs

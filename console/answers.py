@@ -1,0 +1,90 @@
+"""The answer of a task with all that it takes to verify it, as it came: for the session that started the task alone.
+
+Nothing is verified here.  `static/verify.js` does that in the browser, from these bytes.
+"""
+
+import base64
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.serialization import Encoding
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from console.issuer import Issuer
+from console.pages import page, shown_to
+from console.run import calling_as
+from console.sessions import Answered, Session
+from console.sign_in import session_needed
+from console.tasks import Tasks
+from zerotrust.audit.log_client import NotDelivered, fetch_policy
+from zerotrust.decision import Denied, Reason
+from zerotrust.receipts.carried import parse_answer
+from zerotrust.receipts.receipt import digest_of
+from zerotrust.service import Service
+
+
+def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, tasks: Tasks) -> None:
+    """Add `/tasks/{id}/answer`, and its files."""
+
+    def answered_in(session: Session, id_: str) -> Answered | None:
+        """Return the answer of a task that this session has started; None if it has none."""
+        task = tasks.find(id_)
+        return session.runs.get(task.started_as or id_ if task else id_)
+
+    @app.get("/tasks/{id}/answer")
+    async def show(request: Request, id: str) -> Response:
+        session = session_needed(request)
+        here = answered_in(session, id) is not None
+        return page("answer", 200 if here else 404, id=id, here=here, **shown_to(session))
+
+    @app.get("/tasks/{id}/answer/files")
+    async def files(request: Request, id: str) -> Response:
+        session = session_needed(request)
+        if (answered := answered_in(session, id)) is None:
+            raise HTTPException(404)
+        registry = service.registry
+        try:
+            policy = await fetch_policy(service.egress.authorities, registry.address(registry.authorities.registry))
+        except (NotDelivered, ValueError) as error:
+            raise Denied(Reason.PEER_UNAVAILABLE, str(error)) from error
+        return JSONResponse(
+            {
+                "request": base64.b64encode(answered.request).decode(),
+                "answer": base64.b64encode(answered.answer).decode(),
+                "proof": await proof_of(session, answered.answer),
+                "authorities": "".join(one.public_bytes(Encoding.PEM).decode() for one in service.workload.svid.bundle),
+                "policy": policy,
+                "accepted": accepted(service),
+            }
+        )
+
+    async def proof_of(session: Session, answer: bytes) -> str | None:
+        """Return the proof of the answer's first receipt; None if there is none, or none yet."""
+        carried = parse_answer(answer)
+        if not carried or not carried.receipts:
+            return None
+        try:
+            with calling_as(session.tokens.principal):
+                url = f"{service.addresses[issuer.front]}/receipts/{digest_of(carried.receipts[0])}"
+                found = await service.egress.http.get(url)
+        except (httpx.HTTPError, Denied):
+            return None
+        return found.text if found.status_code == 200 else None
+
+
+def accepted(service: Service) -> dict[str, Any]:
+    """Return whom the registry approves, in the form in which `verify.js` takes it."""
+    registry = service.registry
+    calls = {registry.id(name): party.may_call for name, party in registry.parties.items() if party.starts_chains}
+    parties = {
+        registry.id(name): {
+            "code": [approved.code],
+            "permissions": sorted(registry.scopes_at(name)),
+            "clients": [client for client, called in calls.items() if name in called],
+        }
+        for name, approved in service.snapshot.approved.items()
+        if approved.code
+    }
+    return {"parties": parties, "outside": sorted(registry.outside)}
