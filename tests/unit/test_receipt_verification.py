@@ -303,7 +303,8 @@ def test_a_party_and_a_server_outside_that_are_not_accepted(task: Task) -> None:
 def test_a_registry_and_its_lock_approve_who_has_code_and_clients_that_users_sign_in_with(registry: Registry) -> None:
     lock = {name: Approved(code=digest(name)) for name in ALL} | {"agent/writer": Approved()}
     clients = {one: {*party.clients} for one, party in approved(registry, lock).parties.items()}
-    assert clients == {spiffe_id(name): {"walkthrough"} if name == "orchestrator" else set() for name in ALL}
+    own = {"walkthrough", spiffe_id("console")}
+    assert clients == {spiffe_id(name): own if name == "orchestrator" else set() for name in ALL}
 
 
 # 10: complete
