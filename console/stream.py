@@ -99,12 +99,12 @@ class Streams:
                         # A person who sees no tasks, not even their own, is told the answer only.
                         refused = not (isinstance(refusal, Denied) and refusal.status == 503)
                     else:
-                        for hop in self._tasks.hops(task, after=shown, explained=explained):
+                        for hop in task.hops(after=shown, explained=explained):
                             if not self._goes_on(session):
                                 return
                             shown = hop["n"]
                             yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
-                        if self._tasks.ended(task):
+                        if task.ended:
                             end = min(end, loop.time() + LATE)
                 if not told and (answered := session.runs.get(id_)):
                     told = True

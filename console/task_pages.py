@@ -55,7 +55,7 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         # control: listed-as-permitted
         owners = await service.permitted("task.view", tasks.owners, _tasks_of)
         seen = [
-            (task, _time(task), "you" if task.owner == person.subject else names.get(task.owner, ""), *tasks.size(task))
+            (task, _time(task), "you" if task.owner == person.subject else names.get(task.owner, ""))
             for task in tasks.latest(owners)[:SHOWN]
         ]
         departments = sorted(person.groups.intersection(service.registry.departments))

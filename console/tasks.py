@@ -7,7 +7,7 @@ one's trace into its own journal.  A record without a token belongs to the reque
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -27,7 +27,7 @@ MOST_OF_A_PARTY = 500
 """Records of one party in a task: a call of the documents tool has six."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Task:
     """What one request of a user led to."""
 
@@ -38,57 +38,65 @@ class Task:
     """The id of the user's token."""
     began: int
     """In microseconds since the epoch."""
-    span: str
-    allowed: bool
+    span: tuple[str, str]
+    """The party that people call, and its span of the request."""
+    ended: bool
+    """Whether that party has refused the task, or answered it."""
     started_as: str | None
     """The trace under which this console sent it, if it did."""
-
-
-@dataclass(slots=True)
-class _Hops:
-    """What has come of a task, in the order of the log."""
-
-    task: Task
-    hops: list[dict[str, Any]] = field(default_factory=list)
-    ended: bool = False
-    of_party: Counter[str] = field(default_factory=Counter)
-    spans: set[tuple[str, str]] = field(default_factory=set)
     tokens: dict[str, Caller] = field(default_factory=dict)
     """By their ids, as the parties say that they are for: only these have verified them."""
-
-    def __len__(self) -> int:
-        return len(self.hops)
+    _hops: list[dict[str, Any]] = field(default_factory=list)
+    """In the order of the log."""
+    _spans: set[tuple[str, str]] = field(default_factory=set)
+    _of_party: Counter[str] = field(default_factory=Counter)
 
     def add(self, number: int, event: AuditEvent, known: Known) -> bool:
         """Add a record, and return whether it is a hop of this task."""
         span = event.service, event.trace.span_id if event.trace else ""
         token: Caller | None = getattr(event.data, "principal", None)
-        same = token and (token.subject, token.transaction) == (self.task.owner, self.task.transaction)
+        same = token and (token.subject, token.transaction) == (self.owner, self.transaction)
         if token and not same:  # control: hop-of-its-task
             return False
-        if not token and span not in self.spans:  # control: hop-of-a-known-span
+        if not token and span not in self._spans:  # control: hop-of-a-known-span
             return False
-        self.of_party[event.service] += 1
-        if self.of_party[event.service] > MOST_OF_A_PARTY:  # control: records-of-a-party-bounded
+        self._of_party[event.service] += 1
+        if self._of_party[event.service] > MOST_OF_A_PARTY:  # control: records-of-a-party-bounded
             return False
         if token:
-            self.spans.add(span)
+            self._spans.add(span)
             if token.audience == event.service:
                 self.tokens.setdefault(token.token_id, token)
         if hop := hop_of(event, self.tokens, known):
-            self.hops.append({"n": number, **hop})
-        self.ended |= isinstance(event.data, Outcome) and event.trace is not None and span[1] == self.task.span
+            self._hops.append({"n": number, **hop})
+        self.ended |= isinstance(event.data, Outcome) and span == self.span
         return hop is not None
 
+    def hops(self, *, after: int = -1, explained: bool = False) -> list[dict[str, Any]]:
+        """Return the hops as JSON, each with its number in the log as `n`.
 
-T = TypeVar("T", bound=Sized)
+        `after`: only those with a higher number.  `explained`: with the details of refusals.
+        """
+        hops = [{**hop} for hop in self._hops[bisect_right(self._hops, after, key=lambda hop: hop["n"]) :]]
+        if not explained:  # control: details-for-operators
+            for hop in hops:
+                hop.pop("detail", None)
+        return hops
+
+    @property
+    def decided(self) -> list[bool]:
+        """All decisions: whether they were a yes."""
+        return [hop["allowed"] for hop in self._hops if "allowed" in hop]
+
+
+T = TypeVar("T")
 
 
 class Shares(Generic[T]):
     """Traces of several holders, of so many records in all: one more replaces the oldest of whoever has the most."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._size = most, Counter[str]()
+        self._most, self._size, self._of_trace = most, Counter[str](), Counter[tuple[str, str]]()
         self.of: dict[str, dict[str, T]] = {}
 
     def find(self, id_: str) -> T | None:
@@ -96,16 +104,16 @@ class Shares(Generic[T]):
 
     def grow(self, holder: str, id_: str, one: T) -> None:
         """Keep a trace that has one record more now."""
-        own = self.of.setdefault(holder, {})
-        self._size[holder] += 1 if id_ in own else len(one)
-        own[id_] = one
+        self.of.setdefault(holder, {})[id_] = one
+        self._size[holder] += 1
+        self._of_trace[holder, id_] += 1
         while self._size.total() > self._most:
             largest = max(self._size, key=self._size.__getitem__)  # control: share-of-an-owner
             self.drop(largest, next(iter(self.of[largest])))
 
     def drop(self, holder: str, id_: str) -> T:
         one = self.of[holder].pop(id_)
-        self._size[holder] -= len(one)
+        self._size[holder] -= self._of_trace.pop((holder, id_))
         if not self.of[holder]:
             del self.of[holder], self._size[holder]
         return one
@@ -117,7 +125,7 @@ class Tasks:
     def __init__(self, front: str, console: str, known: Callable[[], Known]) -> None:
         """`front`: the SPIFFE ID of the party that people call; `console`: our own; `known`: what explains records."""
         self._front, self._console, self._known = front, console, known
-        self._begun = Shares[_Hops](MOST_RECORDS)
+        self._begun = Shares[Task](MOST_RECORDS)
         self._waiting = Shares[list[tuple[int, AuditEvent]]](MOST_EARLY)
         """By the party that wrote them: none displaces the records of another one."""
         self._started = Bounded[str, str](MOST_RECORDS)
@@ -137,7 +145,7 @@ class Tasks:
         elif task := self._beginning(event):
             own = [self._waiting.drop(party, id_) for party, all_ in [*self._waiting.of.items()] if id_ in all_]
             before = sorted((one for some in own for one in some), key=lambda one: one[0])
-            self._add(_Hops(task), [*before, (number, event)])
+            self._add(task, [*before, (number, event)])
             if task.started_as:
                 self._started[task.started_as] = id_
         elif getattr(event.data, "principal", None) or id_ in self._waiting.of.get(event.service, ()):
@@ -145,11 +153,11 @@ class Tasks:
             waiting.append((number, event))
             self._waiting.grow(event.service, id_, waiting)
 
-    def _add(self, to: _Hops, events: Iterable[tuple[int, AuditEvent]]) -> None:
+    def _add(self, to: Task, events: Iterable[tuple[int, AuditEvent]]) -> None:
         known = self._known()
         for number, event in events:
             if to.add(number, event, known):
-                self._begun.grow(to.task.owner, to.task.id, to)
+                self._begun.grow(to.owner, to.id, to)
 
     def _beginning(self, event: AuditEvent) -> Task | None:
         data, trace = event.data, event.trace
@@ -163,15 +171,14 @@ class Tasks:
             owner=data.principal.subject,
             transaction=data.principal.transaction,
             began=event.time,
-            span=trace.span_id,
-            allowed=data.decision.allowed,
+            span=(event.service, trace.span_id),
+            ended=not data.decision.allowed,
             started_as=trace.caller_trace_id if ours else None,
         )
 
     def find(self, id_: str) -> Task | None:
         """Return the task with this trace, or the one that this console sent under it."""
-        found = self._begun.find(self._started.get(id_, id_))
-        return found.task if found else None
+        return self._begun.find(self._started.get(id_, id_))
 
     @property
     def owners(self) -> set[str]:
@@ -180,37 +187,8 @@ class Tasks:
 
     def latest(self, owners: Iterable[str]) -> list[Task]:
         """Return the tasks of these users, the newest first."""
-        found = [one.task for owner in owners for one in self._begun.of.get(owner, {}).values()]
+        found = [one for owner in owners for one in self._begun.of.get(owner, {}).values()]
         return sorted(found, key=lambda task: task.began, reverse=True)
-
-    def ended(self, task: Task) -> bool:
-        """Return whether the party that people call has refused the task, or answered it."""
-        found = self._begun.find(task.id)
-        return not found or not task.allowed or found.ended
-
-    def tokens(self, task: Task) -> list[Caller]:
-        """Return what the tokens of a task say, each once, in the order in which they were used first."""
-        found = self._begun.find(task.id)
-        return [*found.tokens.values()] if found else []
-
-    def size(self, task: Task) -> tuple[int, int]:
-        """Return how many decisions a task has, and how many of them are refusals."""
-        found = self._begun.find(task.id)
-        decided = [hop["allowed"] for hop in found.hops if "allowed" in hop] if found else []
-        return len(decided), decided.count(False)
-
-    def hops(self, task: Task, *, after: int = -1, explained: bool = False) -> list[dict[str, Any]]:
-        """Return the hops of a task as JSON, each with its number in the log as `n`.
-
-        `after`: only those with a higher number.  `explained`: with the details of refusals.
-        """
-        found = self._begun.find(task.id)
-        new = found.hops[bisect_right(found.hops, after, key=lambda hop: hop["n"]) :] if found else []
-        hops = [{**hop} for hop in new]
-        if not explained:  # control: details-for-operators
-            for hop in hops:
-                hop.pop("detail", None)
-        return hops
 
 
 def as_resource(task: Task) -> Resource:

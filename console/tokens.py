@@ -112,7 +112,7 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         return task
 
     def shown(session: Session, task: Task, used: Mapping[str, Any] | None = None) -> Response:
-        chain = to_a_tool(tasks.tokens(task))
+        chain = to_a_tool([*task.tokens.values()])
         calls = {name: party.may_call for name, party in service.registry.parties.items()}
         return page(
             "tokens",

@@ -173,12 +173,7 @@ class Records(Scene):
 
     @property
     def shown(self) -> list[str]:
-        return [
-            hop["what"]
-            for task in self.tasks.latest(self.tasks.owners)
-            for hop in self.tasks.hops(task)
-            if "what" in hop
-        ]
+        return [hop["what"] for task in self.tasks.latest(self.tasks.owners) for hop in task.hops() if "what" in hop]
 
 
 @attack(450, Records)

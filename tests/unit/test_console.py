@@ -57,12 +57,12 @@ def test_a_task_begins_and_ends() -> None:
     tasks = Tasks(FRONT, OURS, known)
     tasks.take(1, entry(begun()))
     [task] = tasks.latest(tasks.owners)
-    assert not tasks.ended(task)
+    assert not task.ended
     tasks.take(2, entry(ended()))
 
-    assert tasks.ended(task)
-    assert [hop["kind"] for hop in tasks.hops(task)] == ["call", "ended"]
-    assert [hop["n"] for hop in tasks.hops(task, after=1)] == [2]
+    assert task.ended
+    assert [hop["kind"] for hop in task.hops()] == ["call", "ended"]
+    assert [hop["n"] for hop in task.hops(after=1)] == [2]
 
 
 def test_what_is_no_record_is_no_task() -> None:
@@ -85,15 +85,15 @@ def test_of_all_tasks_together_so_many_records_are_kept(monkeypatch: pytest.Monk
 
 def test_whoever_has_the_most_loses_their_oldest() -> None:
     kept = Shares[str](6)
-    for holder, id_, one in [("alice", "1", "a"), ("eve", "2", "bcd"), ("eve", "3", "e"), ("bob", "4", "fg")]:
-        kept.grow(holder, id_, one)
+    for holder, id_ in [*2 * [("eve", "1")], ("alice", "2"), ("eve", "3"), *2 * [("bob", "4")]]:
+        kept.grow(holder, id_, id_)
 
-    assert [kept.find(id_) for id_ in "1234"] == ["a", None, "e", "fg"]
-    kept.grow("bob", "4", "fgh")
-    kept.grow("bob", "4", "fghi")
-    assert [kept.find(id_) for id_ in "134"] == ["a", "e", "fghi"]
-    kept.grow("bob", "4", "fghij")
-    assert kept.of == {"alice": {"1": "a"}, "eve": {"3": "e"}}
+    assert [*map(kept.find, "1234")] == ["1", "2", "3", "4"]
+    kept.grow("bob", "5", "5")
+    assert [*map(kept.find, "12345")] == [None, "2", "3", "4", "5"]
+    kept.grow("bob", "5", "5")
+    kept.grow("alice", "2", "2")
+    assert [*map(kept.find, "2345")] == ["2", "3", None, "5"]
 
 
 def test_records_that_come_before_the_beginning_are_of_the_task_too() -> None:
@@ -106,7 +106,7 @@ def test_records_that_come_before_the_beginning_are_of_the_task_too() -> None:
     tasks.take(9_999, entry(begun()))
     tasks.take(10_000, entry(begun(), 9))
 
-    assert [[hop["n"] for hop in tasks.hops(task)] for task in tasks.latest(tasks.owners)] == [[1, 9_999], [10_000]]
+    assert [[hop["n"] for hop in task.hops()] for task in tasks.latest(tasks.owners)] == [[1, 9_999], [10_000]]
 
 
 def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None:
