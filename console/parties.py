@@ -8,7 +8,7 @@ operator's name, and so the console can do nothing that its user could not.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from console.log import EVERY, LogReader
-from console.oversight import REVOKED, WITHDRAWS, Change, Oversight, Withdrawal
+from console.oversight import REVOKED, Change, Oversight, Withdrawal
 from console.pages import page, shown_to
 from console.reasons import ConsoleReason
 from console.sessions import Session, Sessions
@@ -124,9 +124,12 @@ class Desk:
             cause = revoked.get(("party", registry.id(name)), "")
             signs |= {f"state {name}": _state(cause), f"why {name}": (self._named(cause), "")}
         last, took = seen.withdrawals[-1] if seen.withdrawals else None, seen.first_refusals()
-        signs["last"] = f"{last.kind} {last.name}: {self._named(last.cause)}" if last else "", ""
+        signs["last"] = (
+            f"{_at(last.asked)}: {last.kind} {last.name}: {self._named(last.cause)}" if last else "nothing",
+            "",
+        )
         for name in registry.services:
-            sign = "not called since by anybody whom it concerns", ""
+            sign = "", ""  # not called since by anybody whom it concerns
             if name in took:
                 sign = f"revoked after {took[name][0]:,} ms, as {took[name][1]} shows", "revoked"
             elif last and self._serves.get(name):
@@ -164,18 +167,17 @@ def _at(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _order(form: Mapping[str, str], parties: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Return the path and the body of what a form orders.  Raises `HTTPException` for anything else."""
-    act, kind, name, cause = (form.get(one, "").strip() for one in ("act", "kind", "name", "cause"))
-    if act in WITHDRAWS and not 0 < len(cause) <= LONGEST_CAUSE:
-        raise HTTPException(400)
-    match act, kind:
-        case (("suspend" | "reinstate"), "party") if name in parties:
-            return f"/parties/{name}/{act}", {"cause": cause} if act == "suspend" else {}
-        case "revoke", ("user" | "session" | "token") if name:
-            return "/revocations", {"kind": kind, "name": name, "cause": cause}
-        case "reinstate", "user" if name:
-            return "/reinstatements", {"kind": kind, "name": name}
+def _order(kind: str, name: str, cause: str | None, parties: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return path and body of an order: to withdraw for this cause; without one, to reinstate.
+
+    Raises `HTTPException` for anything else.
+    """
+    body = {} if cause is None else {"cause": cause}
+    if cause is None or 0 < len(cause) <= LONGEST_CAUSE:
+        if kind == "party" and name in parties:
+            return f"/parties/{name}/{'reinstate' if cause is None else 'suspend'}", body
+        if name and kind in ("user", "session", "token"):
+            return "/reinstatements" if cause is None else "/revocations", {"kind": kind, "name": name, **body}
     raise HTTPException(400)
 
 
@@ -184,18 +186,14 @@ def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, overs
     registry = service.registry
 
     async def shown(session: Session, told: str = "", status: int = 200) -> Response:
-        parties = {name: {"id": registry.id(name)} for name in registry.parties}
+        parties = {name: {"id": registry.id(name), "follows_until": None} for name in registry.parties}
         until = 0
         with suppress(Denied):  # without an operator's token, there is less to show
             _, answer = await desk.ask(operator := desk.operator_of(session), "GET", "/parties")
             parties, until = {one["name"]: one for one in answer["parties"]}, operator.expires_at
-        values: dict[str, Any] = {
-            "view": desk.view(),
-            "parties": parties,
-            "approved": service.snapshot.approved,
-            "agents": AGENTS,
-        }
-        values |= {"services": registry.services, "at": _at, "until": until, "told": told, "problem": reader.problem}
+        values: dict[str, Any] = {"view": desk.view(), "parties": parties, "approved": service.snapshot.approved}
+        values |= {"people": registry.without_certificate, "at": _at, "until": until, "told": told}
+        values |= {"agents": AGENTS, "problem": reader.problem}
         return page("parties", status, **shown_to(session), **values, thief=desk.thief.socket is not None)
 
     @app.get("/parties")
@@ -223,12 +221,14 @@ def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, overs
     async def operate(request: Request) -> Response:
         session, form = session_needed(request), request.state.form
         await admit_operator(service)
-        path, body = _order(form, {*registry.parties, *registry.outside})
-        kind, name = form["kind"], form["name"].strip()
-        cause = f"{body.get('cause')} (operator {session.tokens.principal.subject})"  # as the registry has it
-        asked = Withdrawal(time.time(), kind, registry.id(name) if kind == "party" else name, cause)
+        withdraws, what = "withdraw" in form, form.get("withdraw") or form.get("reinstate", "")
+        kind, _, name = (form.get("what", "") if what == "what" else what).strip().partition(" ")
+        cause = form.get("cause", "").strip() if withdraws else None
+        path, body = _order(kind, name, cause, {*registry.parties, *registry.outside})
+        by = f"{cause} (operator {session.tokens.principal.subject})"  # as the registry has it
+        asked = Withdrawal(time.time(), kind, registry.id(name) if kind == "party" else name, by)
         operator = desk.operator_of(session)
-        if withdraws := form["act"] in WITHDRAWS:  # now, because its first effect comes before the answer
+        if withdraws:  # now, because its first effect comes before the answer
             oversight.withdrawals.append(asked)
         status, answer = await desk.ask(operator, "POST", path, body)
         if status == 200 and answer.get("keycloak") == "notified":

@@ -402,7 +402,7 @@ async def test_a_thief_that_answers_without_end() -> Tries:
     yield Attempt("a part", len(taken) > MOST_LINES)
 
 
-SUSPEND = {"act": "suspend", "kind": "party", "name": "agent/reader", "cause": "a try"}
+SUSPEND = {"withdraw": "party agent/reader", "cause": "a try"}
 FOR_REGISTRY = "/operate/sign-in"
 
 

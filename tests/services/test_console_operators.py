@@ -34,7 +34,7 @@ async def operator(here: Consoled) -> Browser:
 async def test_a_suspension_goes_to_the_registry_in_the_operators_name(here: Consoled) -> None:
     olga = await operator(here)
 
-    answer = await olga.send("/operate", act="suspend", kind="party", name=READER, cause="seen reading a forecast")
+    answer = await olga.send("/operate", withdraw=f"party {READER}", cause="seen reading a forecast")
 
     assert answer.status_code == 303, answer.text
     page = (await olga.http.get("/parties")).text
@@ -43,7 +43,7 @@ async def test_a_suspension_goes_to_the_registry_in_the_operators_name(here: Con
     [change] = [one for one in here.system.records(REGISTRY) if one["event"] == "administration"]
     assert (change["action"], change["target"], change["subject"]) == ("suspend", READER, "olga")
     assert not holds_token(page)
-    await olga.send("/operate", act="reinstate", kind="party", name=READER)
+    await olga.send("/operate", reinstate=f"party {READER}")
     assert here.system.revocations.check_party(here.system.registry.id(READER))
 
 
@@ -73,7 +73,7 @@ async def view_with(olga: Browser, line: str) -> dict[str, Any]:
 
 async def test_the_first_refusal_of_each_service_is_shown_and_who_ordered_it(here: Consoled) -> None:
     olga, alice = await operator(here), await here.person("alice")
-    await olga.send("/operate", act="suspend", kind="party", name=READER, cause="a theft")
+    await olga.send("/operate", withdraw=f"party {READER}", cause="a theft")
     await alice.hops(await alice.start(TASK))
 
     view = await view_with(olga, "suspend agent/reader by olga: a theft")
@@ -88,10 +88,10 @@ async def test_users_sessions_and_tokens_are_revoked_too(here: Consoled) -> None
     olga = await operator(here)
 
     told = [
-        await olga.send("/operate", act="revoke", kind=kind, name=name, cause="a theft")
+        await olga.send("/operate", withdraw="what", what=f"{kind} {name}", cause="a theft")
         for kind, name in (("user", "alice"), ("session", "s-1"), ("token", "t-1"), ("user", "nobody"))
     ]
-    await olga.send("/operate", act="reinstate", kind="user", name="alice")
+    await olga.send("/operate", reinstate="what", what="user alice")
 
     assert [one.status_code for one in told] == [303, 303, 200, 400]  # Keycloak ends no token, and knows no nobody
     assert "not applicable" in told[2].text
@@ -102,8 +102,13 @@ async def test_users_sessions_and_tokens_are_revoked_too(here: Consoled) -> None
 
 async def test_what_is_no_order_is_refused_and_so_is_an_operator_whose_sign_in_has_ended(here: Consoled) -> None:
     olga = await operator(here)
-    good = {"act": "suspend", "kind": "party", "name": READER, "cause": "a theft"}
-    for wrong in ({"act": "reload"}, {"name": "nobody/../reload"}, {"cause": ""}, {"cause": "x" * (LONGEST_CAUSE + 1)}):
+    good = {"withdraw": f"party {READER}", "cause": "a theft"}
+    for wrong in (
+        {"withdraw": "party nobody/../reload"},
+        {"withdraw": "registry"},
+        {"cause": ""},
+        {"cause": "x" * (LONGEST_CAUSE + 1)},
+    ):
         assert (await olga.send("/operate", **(good | wrong))).status_code == 400
     here.realm.life = 1
     await olga.sign_in("olga", FOR_REGISTRY)
@@ -118,7 +123,7 @@ async def test_the_thiefs_ids_are_shown_and_when_a_service_first_refused_it(
 ) -> None:
     async with fake_thief() as thief, consoled(tmp_path, Realm(registry, key=signing_key)) as here:
         olga = await operator(here)
-        await olga.send("/operate", act="suspend", kind="party", name=READER, cause="a theft")
+        await olga.send("/operate", withdraw=f"party {READER}", cause="a theft")
         refused = {"event": "answer", "service": "inference", "at": time.time() + 0.1, "reason": "revoked"}
         thief.answer = refused | {"status": 401, "refused": True}
         await olga.send("/probe", agent=READER)
