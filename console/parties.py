@@ -131,7 +131,7 @@ class Desk:
         for name in registry.services:
             sign = "", ""  # not called since by anybody whom it concerns
             if name in took:
-                sign = f"revoked after {took[name][0]:,} ms, as {took[name][1]} shows", "revoked"
+                sign = f"refused after {took[name][0]:,} ms, as {took[name][1]} shows", "refused"
             elif last and self._serves.get(name):
                 sign = f"granted, {time.time() - last.asked:.1f} s so far", "granted"
             signs[f"point {name}"] = sign

@@ -79,7 +79,7 @@ async def test_the_first_refusal_of_each_service_is_shown_and_who_ordered_it(her
     view = await view_with(olga, "suspend agent/reader by olga: a theft")
 
     text, sign = view["signs"]["point orchestrator"]
-    assert (text.split(" ms")[0].rpartition(" ")[0], sign) == ("revoked after", "revoked")
+    assert (text.split(" ms")[0].rpartition(" ")[0], sign) == ("refused after", "refused")
     assert view["signs"][f"state {READER}"] == ["suspended", "revoked"]
     assert view["signs"]["state agent/writer"] == ["active", ""]
 
