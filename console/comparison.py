@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from pydantic import AwareDatetime, BaseModel
 
-from console.pages import page
+from console.pages import page, shown_to
 from console.sign_in import session_needed
 from zerotrust.service import Service
 
@@ -55,4 +55,4 @@ def add_comparison_route(app: FastAPI, service: Service) -> None:
     @app.get("/before")
     async def before(request: Request) -> Response:
         session, found = session_needed(request), await asyncio.to_thread(last, service.data)
-        return page("comparison", user=session.tokens.name, form_token=session.form_token, found=found)
+        return page("comparison", **shown_to(session), found=found)

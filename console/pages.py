@@ -13,10 +13,12 @@ from starlette.types import Scope
 
 from console.sessions import Session
 from zerotrust.decision import Denied, Reason
+from zerotrust.registry.model import OPERATORS
 from zerotrust.transport.responses import DeniedResponse
 
 SCREENS = [("/", "Tasks"), ("/parties", "Parties"), ("/before", "Before and after")]
 """The address and the name of each screen in the header; a page names its own by `{% set screen = … %}`."""
+OF_OPERATORS = {"/parties"}
 
 _HERE = Path(__file__).parent
 _TEMPLATES = Environment(
@@ -26,7 +28,6 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals["screens"] = SCREENS
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
 """The files that pages refer to, as they were when this process started."""
 
@@ -51,7 +52,11 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 
 def shown_to(session: Session | None) -> dict[str, Any]:
     """Return what the header of a page tells the person of a session."""
-    return {"user": session.tokens.name, "form_token": session.form_token} if session else {}
+    if session is None:
+        return {}
+    operator = OPERATORS in session.tokens.principal.groups
+    screens = [one for one in SCREENS if operator or one[0] not in OF_OPERATORS]
+    return {"user": session.tokens.name, "form_token": session.form_token, "screens": screens}
 
 
 def static(name: str) -> Response:

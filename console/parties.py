@@ -189,8 +189,9 @@ def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, overs
         parties = {name: {"id": registry.id(name), "follows_until": None} for name in registry.parties}
         until = 0
         with suppress(Denied):  # without an operator's token, there is less to show
-            _, answer = await desk.ask(operator := desk.operator_of(session), "GET", "/parties")
-            parties, until = {one["name"]: one for one in answer["parties"]}, operator.expires_at
+            found, answer = await desk.ask(operator := desk.operator_of(session), "GET", "/parties")
+            if found == 200:
+                parties, until = {one["name"]: one for one in answer["parties"]}, operator.expires_at
         values: dict[str, Any] = {"view": desk.view(), "parties": parties, "approved": service.snapshot.approved}
         values |= {"people": registry.without_certificate, "at": _at, "until": until, "told": told}
         values |= {"agents": AGENTS, "problem": reader.problem}
