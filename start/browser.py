@@ -9,8 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-NICKNAME = "Zero trust for agents: one run"
-"""The authority's name in a database: one run's takes the place of that of the run before."""
+NICKNAME = "Zero trust for agents, one run"
+"""The authority's name in a database, without a colon: before one, NSS expects the name of a token."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FIREFOX = ("firefox", "firefox-esr")
 

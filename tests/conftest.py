@@ -60,6 +60,7 @@ settings.load_profile("tests")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--table", action="store_true", help="print at the end which attacks were answered how")
+    parser.addoption("--pictures", action="store_true", help="make the console's pictures in docs/pictures again")
 
 
 @pytest.hookimpl(optionalhook=True)

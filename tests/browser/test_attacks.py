@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -9,7 +10,8 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from console.comparison import FILE
 from console.sessions import SESSION
-from start.system import System, data_folder
+from start.earlier_runs import data_folder
+from start.system import System
 from tests.support.chromium import BROWSER, Person, person
 from tests.support.console import AT, CONSOLE
 
@@ -112,7 +114,7 @@ async def test_no_other_page_sends_its_forms(alice: Person, origin: str) -> None
 async def test_a_session_that_somebody_planted_is_nobodys(browser: Browser, real: System) -> None:
     planted = "A" * 43
     cookie = {"name": SESSION, "value": planted, "domain": "console.localhost", "path": "/", "secure": True}
-    state = {"cookies": [cookie | {"httpOnly": True, "sameSite": "Strict", "expires": -1}], "origins": []}
+    state: Any = {"cookies": [cookie | {"httpOnly": True, "sameSite": "Strict", "expires": -1}], "origins": []}
     async with person(browser, real, "alice", storage_state=state) as alice:
         [own] = [one["value"] for one in await alice.page.context.cookies(AT) if one["name"] == SESSION]
         assert own != planted

@@ -8,15 +8,17 @@ from console.comparison import FILE
 from lab.before.attacks import Outcome
 from lab.before.comparison import Row, store
 from lab.before.expected import EXPECTED
+from start.earlier_runs import data_folder
 from start.program import FOLDER
-from start.system import ROOT, System, data_folder
+from start.system import ROOT, System
 from tests.support.axe import violations
 from tests.support.chromium import BROWSER, Person, person
 from tests.support.console import AT, CONSOLE
 
 pytestmark = [pytest.mark.e2e, *BROWSER]
 
-PICTURES = ROOT / "docs" / "pictures"
+PICTURES = {"task": "{task}", "tokens": "{task}/tokens", "before": f"{AT}/before"}
+"""The address of each screen of which the docs have a picture."""
 MOST_BYTES = 150_000
 """Of a picture: a page of the docs has several."""
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -76,6 +78,17 @@ async def test_axe_finds_nothing(
                     before, text = await sign.evaluate(told)
                     assert before not in ("none", '""'), f"{address}: {kind} is told by its colour alone: {text}"
         assert someone.complaints == []
+
+
+@pytest.mark.parametrize("name", PICTURES)
+async def test_a_picture_can_be_made(alice: Person, task: str, name: str, pytestconfig: pytest.Config) -> None:
+    await alice.page.set_viewport_size({"width": 1280, "height": 800})
+    await open_page(alice.page, PICTURES[name].format(task=task))
+    made = await alice.page.screenshot(animations="disabled")
+
+    assert len(made) < MOST_BYTES
+    if pytestconfig.getoption("--pictures"):
+        (ROOT / "docs" / "pictures" / f"console-{name}.png").write_bytes(made)
 
 
 @pytest.mark.parametrize("user", ["", "alice"])
