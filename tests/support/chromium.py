@@ -58,10 +58,21 @@ class Person:
         """Sign in at Keycloak's own page, from the console's first one."""
         await self.page.goto(AT)
         await self.page.get_by_role("link", name="Sign in").click()
+        await self._fill_in()
+        await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
+
+    async def sign_in_for_the_registry(self) -> None:
+        """As an operator: sign in once more, and confirm at Keycloak what that is for."""
+        await self.page.goto(f"{AT}/parties")
+        await self.page.get_by_role("link", name="Sign in for the registry").click()
+        await self._fill_in()
+        await self.page.get_by_role("button", name="Yes").click()
+        await expect(self.page.get_by_text("You are signed in for the registry")).to_be_visible()
+
+    async def _fill_in(self) -> None:
         await self.page.get_by_label("Username").fill(self.user)
         await self.page.get_by_label("Password", exact=True).fill(self._password)
         await self.page.get_by_role("button", name="Sign In").click()
-        await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
 
     async def sign_out(self) -> None:
         """Sign out, if that has not been done: a user has few sessions."""
