@@ -62,7 +62,6 @@ STEP_OF = {
 }
 """The first step of the gate that refuses a token for a reason: its number and id, and what it does."""
 TOLD: dict[str, Callable[[Caller], str]] = {
-    "for": lambda token: short(token.audience),
     "taken from": lambda token: f"{short(token.party)} alone",
     "on behalf of": lambda token: token.subject,
     "through": lambda token: ", ".join(map(short, reversed(token.actors))) or "nobody: in person",
@@ -90,11 +89,11 @@ def to_a_tool(tokens: Sequence[Caller]) -> list[Caller]:
 
 def side_by_side(chain: Sequence[Caller]) -> Iterator[tuple[str, list[Cell]]]:
     """Yield the lines of a table: what it tells, and a cell for each token."""
+    lost = [(), *(sorted({*before.scopes} - {*after.scopes}) for before, after in pairwise(chain))]
+    yield "scopes", [Cell(" ".join(one.scopes), bool(gone), gone) for one, gone in zip(chain, lost, strict=True)]
     for what, tell in TOLD.items():
         texts = [tell(token) for token in chain]
         yield what, [Cell(text, number > 0 and text != texts[number - 1]) for number, text in enumerate(texts)]
-    lost = [(), *(sorted({*before.scopes} - {*after.scopes}) for before, after in pairwise(chain))]
-    yield "scopes", [Cell(" ".join(one.scopes), bool(gone), gone) for one, gone in zip(chain, lost, strict=True)]
 
 
 def explained(reason: str) -> dict[str, Any]:
@@ -119,7 +118,7 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
             **shown_to(session),
             me=session.tokens.principal.subject,
             task=task,
-            names=[token_name(calls, token) for token in chain],
+            names=[(token_name(calls, token), short(token.audience)) for token in chain],
             table=[*side_by_side(chain)],
             last=chain[-1] if chain else None,
             short=short,
