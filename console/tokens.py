@@ -27,29 +27,23 @@ from zerotrust.service import Service
 
 
 class Way(NamedTuple):
-    """A way to use a token: the end of the button's words, what the thief does, and the row of the catalogue."""
+    """A way to use a token: the row of the catalogue, the end of the button's words, and what the thief does."""
 
+    row: str
     label: str
     told: str
-    row: str
 
 
 WAYS = {
-    "another-service": Way(
-        "at another service", "The thief controls the reader, and sends T2 for the documents tool to the model.", "27"
-    ),
+    "another-service": Way("27", "at another service", "A thief inside the reader sends T2 to the model."),
     "another-process": Way(
-        "from another process", "The thief controls the writer, and sends the reader's T2 to the documents tool.", "36"
+        "36", "from another process", "A thief inside the writer sends the reader's T2 to the tool."
     ),
-    "too-late": Way(
-        "a second too late", "The thief controls the reader, and sends T2 when its time is over by a second.", "30"
-    ),
+    "too-late": Way("30", "a second too late", "A thief inside the reader sends T2 one second after its end."),
     "more-scope": Way(
-        "with one scope more", "The thief controls the reader, and asks Keycloak for a T2 that may also write.", "58"
+        "58", "with one scope more", "A thief inside the reader asks Keycloak for a T2 that may also write."
     ),
-    "after-sign-out": Way(
-        "after the sign-out", "The thief controls the reader, and still sends T2 after the user's sign-out.", "81"
-    ),
+    "after-sign-out": Way("81", "after the sign-out", "A thief inside the reader sends T2 after the user's sign-out."),
 }
 ROWS = orjson.loads(bytes(static("attacks.json").body))
 """The rows of the catalogue (`tests/attacks/catalogue.md`)."""
@@ -62,21 +56,13 @@ STEP_OF = {
 }
 """The first step of the gate that refuses a token for a reason: its number and id, and what it does."""
 TOLD: dict[str, Callable[[Caller], str]] = {
-    "taken from": lambda token: f"{short(token.party)} alone",
+    "taken from": lambda token: f"{short(token.party)}, by its {'certificate' if '://' in token.party else 'key'}",
     "on behalf of": lambda token: token.subject,
     "through": lambda token: ", ".join(map(short, reversed(token.actors))) or "nobody: in person",
     "lifetime": lambda token: f"{(token.expires_at - token.issued_at) // MICROSECONDS} s",
     "id": lambda token: token.token_id,
 }
 """What a token says, beside its scopes."""
-
-
-class Cell(NamedTuple):
-    """What one token says, beside what the one before it says."""
-
-    text: str
-    changed: bool
-    lost: Sequence[str] = ()
 
 
 def to_a_tool(tokens: Sequence[Caller]) -> list[Caller]:
@@ -87,13 +73,13 @@ def to_a_tool(tokens: Sequence[Caller]) -> list[Caller]:
     return [known[id_] for id_ in (*last.lineage, last.token_id) if id_ in known] if last else []
 
 
-def side_by_side(chain: Sequence[Caller]) -> Iterator[tuple[str, list[Cell]]]:
-    """Yield the lines of a table: what it tells, and a cell for each token."""
+def side_by_side(chain: Sequence[Caller]) -> Iterator[tuple[str, list[tuple[str, bool, Sequence[str]]]]]:
+    """Yield the lines of a table, each with a cell for each token: a text, whether it changed, and the scopes lost."""
     lost = [(), *(sorted({*before.scopes} - {*after.scopes}) for before, after in pairwise(chain))]
-    yield "scopes", [Cell(" ".join(one.scopes), bool(gone), gone) for one, gone in zip(chain, lost, strict=True)]
+    yield "scopes", [(" ".join(one.scopes), bool(gone), gone) for one, gone in zip(chain, lost, strict=True)]
     for what, tell in TOLD.items():
         texts = [tell(token) for token in chain]
-        yield what, [Cell(text, number > 0 and text != texts[number - 1]) for number, text in enumerate(texts)]
+        yield what, [(text, number > 0 and text != texts[number - 1], ()) for number, text in enumerate(texts)]
 
 
 def explained(reason: str) -> dict[str, Any]:

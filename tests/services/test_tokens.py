@@ -55,7 +55,9 @@ async def test_the_tokens_of_a_way_are_side_by_side_with_what_changed(here: Cons
     rows = {one[0]: one[1:] for one in cells if one}
     assert re.findall("<b>(T[0-9])</b>", page) == ["T0", "T1", "T2"]
     assert re.findall("</b>for ([a-z/]+)<", page) == ["orchestrator", "agent/reader", "tool/documents"]
-    assert rows["taken from"] == ["console alone", "orchestrator alone", "agent/reader alone"]
+    assert rows["taken from"] == [
+        f"{party}, by its certificate" for party in ("console", "orchestrator", "agent/reader")
+    ]
     assert rows["on behalf of"] == ["you"] * 3
     assert re.search(r'<td class="changed">tool.read.*<s>inference.run</s>', page)
     assert "Alone, nothing." in page
