@@ -27,7 +27,10 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,
 )
+for _name in _TEMPLATES.list_templates():
+    _TEMPLATES.get_template(_name)  # as it is when this process starts, like the files below
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
 """The files that pages refer to, as they were when this process started."""
 

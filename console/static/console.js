@@ -79,7 +79,6 @@ function why(hop) {
 const calls = new Map(); // where the end of a call is told, by its party and span
 const codes = new Map(); // the line of each party's code
 const chains = new Map(); // the line of each chain of actors, and the parties at its end
-let began = 0; // when the first hop was recorded
 let last = Infinity; // how many hops are shown while they are played
 let playing = 0;
 let telling = 0;
@@ -158,11 +157,11 @@ function sum(hop) {
 function until(number) {
   const all = [...hops.children];
   last = number >= all.length ? Infinity : Math.max(0, number);
+  const began = Number(all[0]?.dataset.at);
   all.forEach((one, index) => {
     one.hidden = index >= last;
     one.classList.toggle("now", index === last - 1);
-    began ||= Number(one.dataset.at);
-    one.querySelector(".when").textContent = `${index + 1} · ${Math.max(0, Number(one.dataset.at) - Number(all[0].dataset.at)).toFixed(2)} s`;
+    one.querySelector(".when").textContent = `${index + 1} · ${(Number(one.dataset.at) - began).toFixed(2)} s`;
   });
   const now = Number.isFinite(last) && last > 0 ? all[last - 1] : null;
   now?.scrollIntoView({ block: "nearest" });
@@ -188,7 +187,8 @@ function play() {
 
 function step(way) {
   pause();
-  until(Math.min(last, hops.children.length) + way);
+  const all = way > 0 ? 0 : hops.children.length; // a step after all are shown is the first one again
+  until((Number.isFinite(last) ? last : all) + way);
 }
 
 function follow() {
