@@ -55,7 +55,7 @@ function chip(token, at, brief = false) {
 function why(hop) {
   const made = element("div", "why");
   if (!hop.allowed) {
-    const meaning = Object.hasOwn(reasons, hop.reason) ? reasons[hop.reason].replaceAll("`", "") : "A reason of that party's own.";
+    const meaning = Object.hasOwn(reasons, hop.reason) ? reasons[hop.reason].replace(/; `.*/, ".").replaceAll("`", "") : "A reason of that party's own.";
     const needs = hop.reason === "scope_missing" && hop.needs ? ` It needs ${hop.needs}.` : "";
     made.append(element("p", "", element("code", "", hop.reason), ` ${meaning}${needs}`));
     if (hop.detail) made.append(element("p", "faint", hop.detail));

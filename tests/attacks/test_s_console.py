@@ -14,8 +14,8 @@ import jwt
 from console.hops import Known
 from console.log import LogReader
 from console.oversight import Oversight
-from console.pages import page, static
-from console.sessions import MOST, Sessions, Tokens
+from console.pages import page, shown_to
+from console.sessions import MOST, Session, Sessions, Tokens
 from console.stream import MOST_OF_A_SESSION, News, Streams
 from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
 from console.thief import MOST_LINES, Thief
@@ -28,7 +28,7 @@ from tests.support.ca import workload
 from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
-from tests.support.system import registry
+from tests.support.system import ROOT, registry
 from tests.support.thief import USED, FakeThief, fake_thief
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Trace
@@ -210,13 +210,12 @@ async def test_a_user_who_fills_the_console_with_tasks(records: Records) -> Trie
 async def test_a_script_in_what_the_console_shows(records: Records) -> Tries:
     """In a request, a record, a party's name or a rule: it comes as data, and the page makes text of it."""
     records.take(FRONT, records.call(SCRIPT))
-    task = records.tasks.find(TRACE)
-    shown = page(
-        "task", id=SCRIPT, owner=SCRIPT, task=task, time=SCRIPT, own=False, jaeger="", user=SCRIPT, form_token=""
-    )
+    names: dict[str, Any] = dict.fromkeys(("id", "owner", "time", "jaeger"), SCRIPT)
+    session = Session(Tokens(principal(), SCRIPT, ""))
+    shown = page("task", task=records.tasks.find(TRACE), own=False, **names, **shown_to(session))
     yield Attempt("as text", SCRIPT.encode() in bytes(shown.body)).stopped_by("Jinja2: autoescape")
-    written = bytes(static("console.js").body).decode()
-    yield Attempt("as text", bool(MARKUP.search(written))).stopped_by("DOM: textContent")
+    for script in (ROOT / "console" / "static").glob("*.js"):
+        yield Attempt(script.name, bool(MARKUP.search(script.read_text()))).stopped_by("DOM: textContent")
 
 
 @attack(469, Records)
