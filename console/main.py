@@ -63,7 +63,7 @@ def create_app(service: Service) -> ASGIApp:
     sessions, issuer, counter = Sessions(), Issuer(service), CallCounter(service.recorder)
     news, tasks = News(), Tasks(service.registry.id(issuer.front), service.registry.id(service.name), _knowing(service))
 
-    oversight = Oversight(service.registry)
+    oversight = Oversight(lambda: service.registry)
 
     def take(number: int, entry: bytes) -> None:
         tasks.take(number, entry)

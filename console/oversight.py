@@ -5,13 +5,14 @@ Only the authority that does a thing says that it was done: the registry, the po
 
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, RegistryChange
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.authority.log.leaf import Heads, Record, leaf_of, outline
+from zerotrust.authority.names import short
 from zerotrust.decision import Reason, Rule
 from zerotrust.registry.model import Registry
 
@@ -62,10 +63,9 @@ class Withdrawal:
 class Oversight:
     """The latest of each kind."""
 
-    def __init__(self, registry: Registry) -> None:
-        own = registry.authorities
-        self._names = {registry.id(name): name for name in registry.parties}
-        self._registry, self._policy, self._audit = map(registry.id, (own.registry, own.policy, own.audit))
+    def __init__(self, registry: Callable[[], Registry]) -> None:
+        """`registry` returns the one in force."""
+        self._registry = registry
         self.changes, self.rules, self.alarms = (deque[Change](maxlen=MOST) for _ in range(3))
         self.withdrawals = deque[Withdrawal](maxlen=MOST)
         self.refusals = deque[tuple[str, float, str, str]](maxlen=MOST_REFUSALS)
@@ -88,17 +88,18 @@ class Oversight:
         """Take an entry of the log.  Only what tells something new is parsed."""
         try:
             place = outline(entry)
-            if isinstance(place, Heads) or not (name := self._names.get(place.service)):
+            if isinstance(place, Heads):
                 return
             version = _VERSION.search(entry)
-            new = version and version[1].decode() != self.decides_by.get(name, ("", 0.0))[0]
+            new = version and version[1].decode() != self.decides_by.get(short(place.service), ("", 0.0))[0]
             if (new or _EVENTS.search(entry)) and isinstance(leaf := leaf_of(entry), Record):
-                self._take(name, leaf.event)
-        except ValueError:  # no record of this schema
+                self._take(leaf.event)
+        except (ValueError, LookupError):  # no record of this schema, or about a party that is no longer registered
             return
 
-    def _take(self, name: str, event: AuditEvent) -> None:
-        at, data, decision = event.time / MICROSECONDS, event.data, getattr(event.data, "decision", None)
+    def _take(self, event: AuditEvent) -> None:
+        name, at = short(event.service), event.time / MICROSECONDS
+        data, decision = event.data, getattr(event.data, "decision", None)
         if isinstance(data, Alarm | RegistryChange) and event.service != self._author(data):
             return  # control: told-by-its-authority
         if isinstance(data, Alarm):
@@ -111,21 +112,22 @@ class Oversight:
             self.decides_by[name] = decision.policy.version, at
 
     def _author(self, data: Alarm | RegistryChange) -> str:
+        registry = self._registry()
         if isinstance(data, Alarm):
-            return self._audit
-        return self._policy if data.action in POLICY_CHANGES else self._registry
+            return registry.id(registry.authorities.audit)
+        of_policies = data.action in POLICY_CHANGES
+        return registry.id(registry.authorities.policy if of_policies else registry.authorities.registry)
 
     def _change(self, at: float, data: RegistryChange) -> None:
         if not data.principal and not data.peer:  # Keycloak, when anybody signs out; or no change (`in_force`)
             return
-        by = data.principal.subject if data.principal else self._names.get(data.peer.id, "") if data.peer else ""
+        by = data.principal.subject if data.principal else short(data.peer.id) if data.peer else ""
         change = Change(at, data.action, data.target, data.cause or "", by)
         (self.rules if data.action in POLICY_CHANGES else self.changes).append(change)
         if data.action in WITHDRAWS:
             kind, _, name = data.target.rpartition(" ")
-            party = next((id_ for id_, known in self._names.items() if known == name), name)
             cause = f"{change.cause} (operator {by})" if data.principal else change.cause
-            found = Withdrawal(at, kind or "party", name if kind else party, cause)
+            found = Withdrawal(at, kind or "party", name if kind else self._registry().id(name), cause)
             mine = [one for one in self.withdrawals if (one.kind, one.name) == (found.kind, found.name)]
             if not any(at - one.asked < SAME for one in mine):
                 self.withdrawals.append(found)

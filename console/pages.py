@@ -29,6 +29,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
+_TEMPLATES.globals["screens"] = SCREENS
 for _name in _TEMPLATES.list_templates():
     _TEMPLATES.get_template(_name)  # as it is when this process starts, like the files below
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}

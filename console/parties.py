@@ -7,10 +7,12 @@ operator's name, and so the console can do nothing that its user could not.
 
 import asyncio
 import logging
+import re
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -40,6 +42,8 @@ PROBED = 60
 """Seconds for which the thief calls: its tokens live as long."""
 SHOWN = 20
 """Lines of each list."""
+BY_OPERATOR = " (operator "
+"""Before the id of an operator, in the registry's causes."""
 AGENTS = "agent/reader", "agent/writer"
 """Through whom the thief has got its tokens."""
 Sign = tuple[str, str]
@@ -85,9 +89,8 @@ class Desk:
                         if line["reason"] in REVOKED:
                             self._oversight.refusals.append((name, float(line["at"]), "", "the thief"))
         except (Denied, LookupError, TypeError, ValueError) as error:
-            log.warning("the thief has ended: %s", error)
-        finally:
-            self._began, self._serves = {}, {}
+            log.warning("the thief has failed: %s", error)
+        self._began, self._serves = {}, {}
 
     def operator_of(self, session: Session) -> Principal:
         """Return who may send orders from a session, with the token for that.  Raises `Denied`."""
@@ -124,10 +127,8 @@ class Desk:
             cause = revoked.get(("party", registry.id(name)), "")
             signs |= {f"state {name}": _state(cause), f"why {name}": (self._named(cause), "")}
         last, took = seen.withdrawals[-1] if seen.withdrawals else None, seen.first_refusals()
-        signs["last"] = (
-            f"{_at(last.asked)}: {last.kind} {last.name}: {self._named(last.cause)}" if last else "nothing",
-            "",
-        )
+        told = f"{_at(last.asked)}: {last.kind} {last.name}: {self._named(last.cause)}" if last else "nothing"
+        signs["last"] = told, ""
         for name in registry.services:
             sign = "", ""  # not called since by anybody whom it concerns
             if name in took:
@@ -135,15 +136,16 @@ class Desk:
             elif last and self._serves.get(name):
                 sign = f"granted, {time.time() - last.asked:.1f} s so far", "granted"
             signs[f"point {name}"] = sign
-        lists = {
-            "thief": [f"{kind} {self._began[kind]}" for kind in ("session", "token", "user") if self._began],
-            "revoked": [f"{kind} {name}: {cause}" for (kind, name), cause in revoked.items()],
-            "versions": [f"{name}: {version} since {_at(at)}" for name, (version, at) in seen.decides_by.items()],
-            "rules": [self._line(one) for one in reversed(seen.rules)],
-            "changes": [self._line(one) for one in reversed(seen.changes)],
-            "alarms": [self._line(one) for one in reversed(seen.alarms)],
+        of_operators = {one: why for one, why in revoked.items() if one[0] in ("party", "user") or BY_OPERATOR in why}
+        lists: dict[str, Iterable[str]] = {
+            "thief": (f"{kind} {self._began[kind]}" for kind in ("session", "token", "user") if self._began),
+            "revoked": (f"{kind} {name}: {why}" for (kind, name), why in reversed(of_operators.items())),
+            "versions": (f"{name}: {version} since {_at(at)}" for name, (version, at) in seen.decides_by.items()),
+            "rules": map(self._line, reversed(seen.rules)),
+            "changes": map(self._line, reversed(seen.changes)),
+            "alarms": map(self._line, reversed(seen.alarms)),
         }
-        return {"signs": signs, "lists": {key: [*map(self._named, lines[:SHOWN])] for key, lines in lists.items()}}
+        return {"signs": signs, "lists": {key: [*map(self._named, islice(all_, SHOWN))] for key, all_ in lists.items()}}
 
     def _line(self, change: Change) -> str:
         by = f" by {change.by}" if change.by else ""
@@ -152,9 +154,7 @@ class Desk:
 
     def _named(self, text: str) -> str:
         """Return a text with the names of the people in it who have signed in here."""
-        for subject, name in self._sessions.names.items():
-            text = text.replace(subject, name)
-        return text
+        return re.sub(r"[^\s()]+", lambda word: self._sessions.names.get(word[0], word[0]), text)
 
 
 def _state(cause: str) -> Sign:
@@ -183,11 +183,10 @@ def _order(kind: str, name: str, cause: str | None, parties: Collection[str]) ->
 
 def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, oversight: Oversight, desk: Desk) -> None:
     """Add `/parties` with its events, `/operate` and `/probe`."""
-    registry = service.registry
 
     async def shown(session: Session, told: str = "", status: int = 200) -> Response:
+        registry, until = service.registry, 0
         parties = {name: {"id": registry.id(name), "follows_until": None} for name in registry.parties}
-        until = 0
         with suppress(Denied):  # without an operator's token, there is less to show
             found, answer = await desk.ask(operator := desk.operator_of(session), "GET", "/parties")
             if found == 200:
@@ -222,13 +221,14 @@ def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, overs
     async def operate(request: Request) -> Response:
         session, form = session_needed(request), request.state.form
         await admit_operator(service)
-        withdraws, what = "withdraw" in form, form.get("withdraw") or form.get("reinstate", "")
+        registry, withdraws = service.registry, "withdraw" in form
+        what = form.get("withdraw") or form.get("reinstate", "")
         kind, _, name = (form.get("what", "") if what == "what" else what).strip().partition(" ")
         cause = form.get("cause", "").strip() if withdraws else None
         path, body = _order(kind, name, cause, {*registry.parties, *registry.outside})
-        by = f"{cause} (operator {session.tokens.principal.subject})"  # as the registry has it
-        asked = Withdrawal(time.time(), kind, registry.id(name) if kind == "party" else name, by)
         operator = desk.operator_of(session)
+        told = f"{cause}{BY_OPERATOR}{operator.subject})"
+        asked = Withdrawal(time.time(), kind, registry.id(name) if kind == "party" else name, told)
         if withdraws:  # now, because its first effect comes before the answer
             oversight.withdrawals.append(asked)
         status, answer = await desk.ask(operator, "POST", path, body)

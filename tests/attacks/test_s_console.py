@@ -152,7 +152,7 @@ class Records(Scene):
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
-        self.tasks, self.oversight, self.number = Tasks(FRONT, OURS, known), Oversight(registry()), 0
+        self.tasks, self.oversight, self.number = Tasks(FRONT, OURS, known), Oversight(registry), 0
 
     def take(self, service: str, data: Data, span: str = "1", trace: str = TRACE) -> None:
         spans = Trace(trace_id=trace, span_id=span * 16)

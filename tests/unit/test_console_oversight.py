@@ -31,7 +31,7 @@ def suspended(cause: str = "a theft") -> RegistryChange:
 
 
 def taking(*entries: bytes) -> Oversight:
-    oversight = Oversight(REGISTRY)
+    oversight = Oversight(registry)
     for number, one in enumerate(entries):
         oversight.take(number, one)
     return oversight
@@ -52,7 +52,7 @@ def test_the_first_refusal_counts_whatever_comes_first_in_the_log() -> None:
 
 
 def test_a_withdrawal_that_was_asked_for_here_is_not_counted_anew_when_its_record_comes() -> None:
-    found = Oversight(REGISTRY)
+    found = Oversight(registry)
     found.withdrawals.append(asked := Withdrawal(9.9, "party", READER, f"a theft (operator {OPERATOR})"))
     found.take(1, entry("authority/registry", suspended()))
     assert [*found.withdrawals] == [asked]
