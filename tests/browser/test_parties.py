@@ -13,7 +13,7 @@ async def test_an_operator_pulls_the_plug_of_a_party(browser: Browser, real: Sys
     async with person(browser, real, "olga") as olga:
         await olga.sign_in_for_the_registry()
         reader = olga.page.get_by_role("region", name="agent/reader")
-        await reader.get_by_label("Because").fill("It reads too much.")
+        await olga.page.get_by_label("Because").fill("It reads too much.")
         await reader.get_by_role("button", name="Suspend").click()
         await expect(reader.get_by_text("It reads too much.")).to_be_visible()
 
