@@ -39,12 +39,17 @@ function element(name, text = "", kind = "") {
 
 // What the page shows
 
+let turn = 0; // who clicks twice sees what came of the last click
+
 async function show(given) {
+  const own = ++turn;
   const [found, fault] = await verify(given).then((proven) => [proven, null], (error) => [null, error]);
+  const items = await treeItems(given.answer, fault);
+  if (own !== turn) return;
   const verdict = element("strong", found ? "Proven. " : "Not proven. ", found ? "granted" : "tampered");
   at("verdict").replaceChildren(verdict, found ? toldOf(found) : whyNot(fault));
   at("steps").replaceChildren(...STEPS.map((text, index) => stepItem(index + 1, text, fault)));
-  at("tree").replaceChildren(...(await treeItems(given.answer, fault)));
+  at("tree").replaceChildren(...items);
 }
 
 function toldOf({root, at: seen}) {
@@ -190,8 +195,13 @@ async function showAnchors(given, changed) {
   for (const [name, digest, compare, read] of rows) {
     const item = element("li");
     const input = Object.assign(element("input"), {type: "file", ariaLabel: `Your own ${name}`});
-    input.addEventListener("change", () => changed(name, async () => read(await input.files[0].text())));
-    item.append(element("b", name), ": ", element("code", digest), "; compare: ", element("code", compare));
+    const shown = element("code", digest);
+    input.addEventListener("change", () => changed(name, async () => {
+      const text = await input.files[0].text();
+      shown.textContent = await sha256(text);
+      return read(text);
+    }));
+    item.append(element("b", name), ": ", shown, "; compare: ", element("code", compare));
     item.append("; or take your own: ", input);
     at("anchors").append(item);
   }

@@ -15,10 +15,11 @@ from cryptography import x509
 from playwright.async_api import Page, Route, async_playwright, expect
 
 from console.admission import HEADERS
+from console.pages import SCREENS, static
 from console.pages import page as rendered
-from console.pages import static
 from evidence import approved, evidence_of
-from tests.support.chromium import BROWSER, PROGRAM
+from tests.support.axe import violations
+from tests.support.chromium import BROWSER, PROGRAM, Person
 from tests.support.console import AT
 from tests.support.receipt_cases import FILE, given
 from tests.support.system import ROOT
@@ -67,7 +68,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 
 @asynccontextmanager
-async def shown(files: dict[str, Any], told: str = "Proven. ") -> AsyncIterator[Page]:
+async def shown(files: dict[str, Any], told: str = "Proven. ", **how: Any) -> AsyncIterator[Page]:
     """The page of an answer, as the console sends it, with these files; it tells this first."""
 
     async def serve(route: Route) -> None:
@@ -82,7 +83,7 @@ async def shown(files: dict[str, Any], told: str = "Proven. ") -> AsyncIterator[
     async with async_playwright() as playwright:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = await playwright.chromium.launch(executable_path=PROGRAM, args=sandbox)
-        page = await browser.new_page()
+        page = await browser.new_page(**how)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.route("**/*", serve)
@@ -94,7 +95,7 @@ async def shown(files: dict[str, Any], told: str = "Proven. ") -> AsyncIterator[
 
 
 def _page() -> Any:
-    return rendered("answer", id="1" * 32, here=True, user="alice", form_token="")
+    return rendered("answer", id="1" * 32, here=True, user="alice", form_token="", screens=SCREENS)
 
 
 async def test_the_browser_names_the_step_and_the_party_that_python_names(
@@ -154,3 +155,25 @@ async def test_files_are_saved_and_anchors_of_ones_own_replace_the_consoles(
 async def test_an_answer_without_receipts_is_unproven(kept: dict[str, Any]) -> None:
     async with shown(kept | {"answer": base64.b64encode(b"{}").decode()}, "Step 1 of 10"):
         pass
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+async def test_axe_finds_nothing_and_nothing_is_too_wide(kept: dict[str, Any], width: int, scheme: str) -> None:
+    how = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    async with shown(kept, **how) as page:
+        for button in "Leave out", "Forge":
+            await page.get_by_role("button", name=button).click()
+            await expect(page.locator("#verdict")).to_contain_text("Not proven. ")
+            assert await violations(page) == []
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.e2e
+async def test_an_answer_of_the_running_system_is_proven(alice: Person) -> None:
+    task = await alice.start()
+    await expect(alice.page.locator("#answer")).to_be_visible()
+    await alice.page.get_by_role("link", name="Who took part").click()
+    await expect(alice.page.locator("#verdict")).to_contain_text("Proven. ")
+    assert alice.page.url == f"{task}/answer"
+    assert await alice.page.locator("#tree li").count() > 10
+    assert alice.complaints == []

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -104,7 +106,7 @@ def found(answer: bytes, **believed: Any) -> tuple[int, str] | None:
 def _certificates() -> Iterator[Callable[[], object]]:
     """The model's certificate is another one."""
     root = CA(path_length=2)
-    deep = CA(above=CA(above=CA(above=CA(above=CA(path_length=3), path_length=2), path_length=1)))
+    deep = CA(above=CA(above=CA(above=CA(above=CA(path_length=4), path_length=3), path_length=2), path_length=1))
     issuers = [CA(above=root), CA(above=CA(above=root, path_length=1)), CA(above=CA(above=CA())), deep]
     own, two = "spiffe://agents.example", ["spiffe://agents.example/inference", "spiffe://agents.example/other"]
     how: list[dict[str, Any]] = [{"ids": ids} for ids in ([], two, ["https://agents.example/inference"], [own])]
@@ -121,8 +123,19 @@ def _certificates() -> Iterator[Callable[[], object]]:
         [between, leaf],
     )
     shown += [replace(shown[len(how)], intermediates=tuple(chain)) for chain in chains]
+    shown += [_with_extension(shown[len(how) - 1], critical=critical) for critical in (False, True)]
     bundle = [one for ca in (the_ca(), *issuers) for one in ca.bundle]
     return (partial(_with_model, svid, bundle) for svid in shown)
+
+
+def _with_extension(svid: Svid, *, critical: bool) -> Svid:
+    """The same with an extension that nobody knows."""
+    old, unknown = svid.certificate, x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    valid = old.not_valid_before_utc, old.not_valid_after_utc
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), old.serial_number, *valid)
+    for one in old.extensions:
+        builder = builder.add_extension(one.value, one.critical)
+    return replace(svid, certificate=builder.add_extension(unknown, critical).sign(the_ca().key, SHA256()))
 
 
 def _with_model(svid: Svid, authorities: list[Any]) -> None:
