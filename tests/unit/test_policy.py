@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from testkit import principal
 from tests.support import system as support
 from tests.support.system import registry
-from zerotrust.decision import Decision, Reason, Resource
+from zerotrust.decision import Decision, Reason, Resource, Rule
 from zerotrust.identity import Principal
 from zerotrust.policy import NO_CODE, CedarPolicy, PolicyError
 from zerotrust.registry.policy_bundle import party_entities
@@ -200,6 +200,13 @@ def test_what_is_nested_less_is_for_cedar_to_judge() -> None:
     text = TEXT + PERMIT % ("(" * 30 + '"((((((((((((((((((((((((((((((((((((" == "x"' + ")" * 30) + " // ((((((((((((("
 
     cedar(text, entities=[])
+
+
+def test_its_rules_are_told_to_people_unless_cedarpy_cannot_read_them() -> None:
+    rule = '@id("any") @description("Anybody may.") permit (principal, action in [Action::"use"], resource);'
+    assert cedar(rule, entities=[]).rules == {"any": Rule("Anybody may.", frozenset({"use"}))}
+    assert [one.actions for one in cedar(PERMIT % "true", entities=[]).rules.values()] == [frozenset()]
+    assert cedar(PERMIT % " && ".join(["true"] * 150), entities=[]).rules == {}
 
 
 CHAINS = {
