@@ -20,7 +20,7 @@ SESSION, SIGN_IN = "__Host-session", "__Host-sign-in"
 """Cookies.  With this prefix a browser takes them from this very host alone, over TLS (RFC 6265bis section 4.1.3.2)."""
 SECONDS_TO_SIGN_IN = 300
 MOST, MOST_OF_A_USER = 1_000, 5
-"""Sessions in all, and of one user.  One more replaces the user's oldest one first."""
+"""Sessions in all, and of one user.  One more ends the user's oldest one, and otherwise the oldest of all."""
 MOST_RUNS = 20
 """Answers of tasks that a session keeps."""
 
@@ -71,15 +71,17 @@ class Sessions:
     """All sessions, by the SHA-256 of their cookies."""
 
     def __init__(self) -> None:
-        self._all = Bounded[bytes, Session](MOST)
+        self._all: dict[bytes, Session] = {}
         self.names = Bounded[str, str](MOST)
         """The names of people who have signed in, by their ids."""
 
     def begin(self, tokens: Tokens) -> str:
         """Begin a session, and return its cookie, which no browser had before."""
-        own = [key for key, one in self._all.items() if one.tokens.principal.subject == tokens.principal.subject]
-        for key in own[: len(own) + 1 - MOST_OF_A_USER]:  # control: sessions-of-a-user-bounded
-            self._all.pop(key).open = False
+        own = [one for one in self._all.values() if one.tokens.principal.subject == tokens.principal.subject]
+        for one in own[: 1 - MOST_OF_A_USER]:  # control: sessions-of-a-user-bounded
+            self.end(one)
+        for one in [*self._all.values()][: 1 - MOST]:
+            self.end(one)
         self.names[tokens.principal.subject] = tokens.name
         cookie = secrets.token_urlsafe(32)
         self._all[_digest(cookie)] = Session(tokens)

@@ -13,7 +13,19 @@ from console import stream
 from console import tasks as module_of_tasks
 from console.hops import Known, hop_of
 from console.log import LogReader
-from console.sessions import MOST_RUNS, Answered, Session, Tokens, challenge_of, cookie_of, state_of, verifier_of
+from console.sessions import (
+    MOST,
+    MOST_OF_A_USER,
+    MOST_RUNS,
+    Answered,
+    Session,
+    Sessions,
+    Tokens,
+    challenge_of,
+    cookie_of,
+    state_of,
+    verifier_of,
+)
 from console.stream import News, Streams
 from console.tasks import MOST_EARLY, Shares, Tasks
 from testkit.party import principal
@@ -136,6 +148,20 @@ def test_a_session_keeps_the_answers_of_its_last_tasks() -> None:
 
     assert len(session.runs) == MOST_RUNS
     assert "0" not in session.runs
+
+
+def test_the_newest_sessions_of_a_user_stay_open_and_the_oldest_of_all_gives_way() -> None:
+    sessions = Sessions()
+    own = [sessions.begin(Tokens(principal(), "alice", "")) for _ in range(MOST_OF_A_USER + 1)]
+    first = sessions.find(own[1])
+    assert [sessions.find(one) is not None for one in own] == [False] + [True] * MOST_OF_A_USER
+
+    for number in range(MOST - MOST_OF_A_USER + 1):
+        sessions.begin(Tokens(principal(subject=f"user-{number}"), "", ""))
+
+    assert [sessions.find(one) is not None for one in own[1:]] == [False] + [True] * (MOST_OF_A_USER - 1)
+    assert first
+    assert not first.open
 
 
 def test_what_a_sign_in_needs_is_derived_from_the_secret_of_the_browser() -> None:
