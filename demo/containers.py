@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 
@@ -46,6 +47,7 @@ NEXT = (
     ("make attacks-compose", "tries attacks from inside the containers"),
     ("docker compose down -v", "removes all of it but the images"),
 )
+PAGE = "the console, in a browser; passwords: docker compose run --rm walkthrough passwords"
 MORE = "`make demo` and `make attacks-compose` also try what needs an intruder inside a workload."
 
 
@@ -155,9 +157,11 @@ async def _run_task(system: Running, http: httpx.AsyncClient) -> str:
     )
 
 
-async def next_steps(_system: Running, _checks: Checks) -> None:
+async def next_steps(system: Running, _checks: Checks) -> None:
     """Where the records are, and what to try next."""
-    show_next_steps("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", NEXT)
+    parties = system.registry.parties
+    pages = [(urljoin(uri, "/"), PAGE) for name in system.registry.services for uri in parties[name].redirect_uris]
+    show_next_steps("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", (*pages, *NEXT))
 
 
 async def refusals_to_intruders(system: Running, checks: Checks) -> None:

@@ -16,8 +16,9 @@ NAME = r"^[a-z]+(-[a-z]+)*(/[a-z]+)?$"
 Name = Annotated[str, Field(pattern=NAME)]
 ScopeName = Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$")]
 Department = Annotated[str, Field(pattern=r"^/[a-z]+$", max_length=64)]
-REDIRECT = r"^(https://[a-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]+)?/[a-z0-9/-]*$"
-"""Over TLS, or to a program on the user's own machine (RFC 8252 section 7.3)."""
+REDIRECT = r"^(https://[a-z0-9-]+(\.[a-z0-9-]+)+|http://127\.0\.0\.1)(:[0-9]+)?/[a-z0-9/-]*$"
+"""Over TLS, to a host that is a full name, because it is in the party's certificate; or to a program on the user's own
+machine (RFC 8252 section 7.3)."""
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hex."""
@@ -159,10 +160,13 @@ class Registry(Entry):
         """Return the DNS name in a party's certificate: `quotes.agent.<trust domain>` for `agent/quotes`."""
         return dns_name(name, self.trust_domain)
 
+    def browser_hosts(self, name: str) -> list[str]:
+        """Return the hosts at which browsers reach a party, by its redirect URIs; none if they do not."""
+        return [str(urlsplit(uri).hostname) for uri in self.parties[name].redirect_uris if uri.startswith("https:")]
+
     def dns_names(self, name: str) -> list[str]:
         """Return all DNS names in a party's certificate: that one, and those at which browsers reach it."""
-        hosts = [_host(uri) for uri in self.parties[name].redirect_uris if uri.startswith("https:")]
-        return [self.dns_name(name), *hosts]
+        return [self.dns_name(name), *self.browser_hosts(name)]
 
     def address(self, name: str) -> str:
         """Return a party's origin, with its name in certificates: it does not depend on where the party runs."""
@@ -273,9 +277,9 @@ class Registry(Entry):
                 found.append(f"{key}.may_call: one party with starts_chains, because a token has one audience")
             if party.starts_chains != bool(party.redirect_uris):
                 found.append(f"{key}.redirect_uris: required with starts_chains, and only with it")
-            others = {self.dns_name(other) for other in self.parties.keys() - {name}}
-            for host in others.intersection(map(_host, party.redirect_uris)):  # control: redirect-host-own
-                found.append(f"{key}.redirect_uris: {host} is another party's name in certificates")
+            parties_own = [host for host in self.browser_hosts(name) if f".{host}".endswith(f".{self.trust_domain}")]
+            # control: redirect-host-own
+            found += [f"{key}.redirect_uris: {host} is in the trust domain, for parties" for host in parties_own]
             if party.device_grant and party.id != "client":
                 found.append(f"{key}.device_grant: only for a program of a person, which has no certificate")
             if party.id == "spiffe" and party.keycloak != "none" and not party.code:
@@ -315,10 +319,6 @@ class Registry(Entry):
             longer = f"{target.max_ttl} s is longer than the {caller.max_ttl} s of its caller {name!r}"
             return [f"parties.{callee}.max_ttl: {longer}"]
         return []
-
-
-def _host(uri: str) -> str:
-    return str(urlsplit(uri).hostname)
 
 
 def dns_name(name: str, trust_domain: str) -> str:

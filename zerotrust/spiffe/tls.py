@@ -139,10 +139,15 @@ def user_context(authorities: str, parties: Mapping[str, str]) -> ssl.SSLContext
 
 
 def issuer_context(svid: Svid, _parties: Mapping[str, str]) -> ssl.SSLContext:
-    """Return the context for calls to the issuer, a server without a SPIFFE ID: its certificate has its DNS name."""
+    """Return the context for calls to the issuer, a server without a SPIFFE ID: its certificate has its DNS name.
+
+    A party may have further DNS names (`Registry.dns_names`), and is refused whatever they are.
+    """
 
     class Issuer(ExpiringTLS):
         def _peer_of(self, shown: Any) -> Peer:
+            if any(kind == "URI" for kind, _ in shown["subjectAltName"]):  # control: issuer-is-no-party
+                raise NotAnSvid("the certificate of a party, and not of the issuer")
             return Peer(None, min(self.local_not_after, ssl.cert_time_to_seconds(shown["notAfter"])))
 
     context = _context(ssl.PROTOCOL_TLS_CLIENT, _pem(svid.bundle), Issuer)
