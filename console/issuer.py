@@ -4,36 +4,34 @@ The user's token stays in this process.  It names this console (`azp`), and the 
 this console's certificate alone.  It is verified here exactly as there.
 """
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import httpx
 import jwt
 
 from console.reasons import ConsoleReason
 from console.sessions import Session, Tokens, challenge_of, state_of, verifier_of
 from zerotrust.decision import Denied, Reason
+from zerotrust.hardening.in_flight import InFlight
 from zerotrust.identity import UnverifiedToken
-from zerotrust.issuer.discovery import Discovery
-from zerotrust.issuer.exchange import CLIENT_ASSERTION
-from zerotrust.limits.answers import MAX_ANSWER, ask
-from zerotrust.limits.strict_json import strict_object
 from zerotrust.service import Service, expectations_of
-from zerotrust.spiffe.workload import WorkloadError
 from zerotrust.token_validation import key_id, verify_token
 
 LASTING = 5
 """Seconds that a token must have left to be used again."""
 LONGEST_NAME = 64
 """Characters of a user's name that are shown."""
+MOST_CODES, MOST_CODES_OF_AN_ADDRESS = 10, 3
+"""Codes that are redeemed at once, in all and for browsers at one address: strangers can send any, and each one is a
+request to Keycloak, over the connections that renewals need, too."""
 
 
 class Issuer:
     """The realm, as this console uses it."""
 
     def __init__(self, service: Service) -> None:
-        self._service, self._http = service, service.issuer_http
-        self._discovery = Discovery(service.issuer, http=self._http)
+        self._service, self._keycloak, self._codes = service, service.at_issuer, InFlight()
         party, self.operated = service.registry.parties[service.name], service.registry.authorities.registry
         self._id, [self.redirect] = service.registry.id(service.name), party.redirect_uris
         [self.front] = {*party.may_call} - {self.operated}
@@ -49,7 +47,7 @@ class Issuer:
 
     async def address(self, secret: str, audience: str) -> str:
         """Return where a browser with this secret is sent to sign in, for this party.  Raises `Denied`."""
-        metadata = await self._discovery.metadata("authorization_endpoint")
+        metadata = await self._keycloak.realm.metadata("authorization_endpoint")
         asked = {
             "client_id": self._id,
             "response_type": "code",
@@ -61,19 +59,32 @@ class Issuer:
         }
         return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
 
-    async def redeem(self, code: str, secret: str, audience: str) -> Tokens:
-        """Return the tokens for a code (RFC 6749 section 4.1.3), which are for this party.  Raises `Denied`."""
+    async def redeem(self, code: str, secret: str, audience: str, sender: str) -> Tokens:
+        """Return the tokens for a code (RFC 6749 section 4.1.3), which are for this party.  Raises `Denied`.
+
+        `sender`: the address that the code came from.
+        """
+        limits = {sender: MOST_CODES_OF_AN_ADDRESS, "all": MOST_CODES}
+        taken = [one for one, most in limits.items() if self._codes.take(one, most)]
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect}
-        return await self._ask(form | {"code_verifier": verifier_of(secret)}, audience)
+        try:
+            if len(taken) < len(limits):  # control: codes-at-once-bounded
+                raise Denied(Reason.BUSY, "codes")
+            return await self._verified(await self._ask(form | {"code_verifier": verifier_of(secret)}), audience)
+        finally:
+            for one in taken:
+                self._codes.give_back(one)
 
     async def renew(self, session: Session, lasting: float = LASTING) -> None:
         """Get new tokens for a session if the old one does not last so many seconds.  Raises `Denied`."""
         async with session.turn:
-            if session.tokens.principal.expires_at - self._service.clock() > lasting:
-                return
             before = session.tokens
-            form = {"grant_type": "refresh_token", "refresh_token": before.refresh_token}
-            tokens = await self._ask(form, self.front)
+            if before.principal.expires_at - self._service.clock() > lasting:
+                return
+            content = await self._ask({"grant_type": "refresh_token", "refresh_token": before.refresh_token})
+            # The old one was good once; so the new one is kept, even if the access token cannot be verified now.
+            session.tokens = replace(before, refresh_token=str(content.get("refresh_token")))
+            tokens = await self._verified(content, self.front)
             if tokens.principal.subject != before.principal.subject:
                 raise Denied(ConsoleReason.SIGN_IN_REFUSED, "another user's token")
             session.tokens = tokens
@@ -81,34 +92,22 @@ class Issuer:
     async def sign_out(self, session: Session) -> None:
         """End the session at Keycloak, and so all its tokens (OpenID Connect RP-Initiated Logout 1.0).
 
-        Raises `Denied` if Keycloak cannot be asked.
+        Raises `Denied` unless Keycloak confirms that.
         """
-        metadata = await self._discovery.metadata("end_session_endpoint")
-        await self._post(metadata.end_session_endpoint, {"refresh_token": session.tokens.refresh_token})
+        async with session.turn:  # a renewal under way replaces the refresh token
+            form = {"refresh_token": session.tokens.refresh_token}
+            status, content = await self._keycloak.post("end_session_endpoint", form)
+        if status != 204:
+            raise Denied(ConsoleReason.SIGN_IN_REFUSED, f"{status} {content.get('error')}")
 
-    async def _ask(self, form: dict[str, str], audience: str) -> Tokens:
-        metadata = await self._discovery.metadata("token_endpoint")
-        status, answer = await self._post(metadata.token_endpoint, form)
-        try:
-            content = strict_object(answer)
-        except ValueError as error:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}") from error
-        if status >= 500:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}")
-        if status != 200:
-            raise Denied(ConsoleReason.SIGN_IN_REFUSED, str(content.get("error", status)))
-        return await self._verified(content, audience)
-
-    async def _post(self, url: str, form: dict[str, str]) -> tuple[int, bytes]:
-        try:
-            assertion = await self._service.workload.assertion(self._discovery.issuer)
-        except WorkloadError as error:
-            raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
-        own = {"client_id": self._id, "client_assertion_type": CLIENT_ASSERTION, "client_assertion": assertion}
-        try:
-            return await ask(self._http, "POST", url, most=MAX_ANSWER, data=form | own)
-        except (httpx.HTTPError, ValueError) as error:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
+    async def _ask(self, form: dict[str, str]) -> dict[str, Any]:
+        """Return what the token endpoint answers.  Raises `Denied`: `sign_in_refused` for this code or token alone."""
+        status, content = await self._keycloak.post("token_endpoint", form)
+        if status == 200:
+            return content
+        # RFC 6749 section 5.2; any other error is about this console, or about the moment.
+        wrong = content.get("error") == "invalid_grant"
+        raise Denied(ConsoleReason.SIGN_IN_REFUSED if wrong else Reason.ISSUER_UNAVAILABLE, str(content.get("error")))
 
     async def _verified(self, content: dict[str, Any], audience: str) -> Tokens:
         """Return the tokens of an answer, verified as the party does that they are for.  Raises `Denied`."""

@@ -114,11 +114,6 @@ def cookie_of(headers: Iterable[tuple[bytes, bytes]], name: str) -> str | None:
     return found[0] if len(found) == 1 and _COOKIE.fullmatch(found[0]) else None
 
 
-def new_secret() -> str:
-    """Return what a browser keeps while a person signs in."""
-    return secrets.token_urlsafe(32)
-
-
 def state_of(secret: str) -> str:
     """Return the `state` of the sign-in with this secret (RFC 6749 section 10.12)."""
     return _derived("state", secret)

@@ -1,8 +1,10 @@
-"""Signing in and out: what a browser does, and the two cookies that it has."""
+"""Signing in and out: what a browser does, and the two cookies that it has.
 
-from contextlib import suppress
+Keycloak asks for the password each time (`registration/realm`), so nobody is signed in by a link, nor after a sign-out.
+"""
+
 from dataclasses import replace
-from secrets import compare_digest
+from secrets import compare_digest, token_urlsafe
 from typing import Literal
 
 from fastapi import FastAPI, Request, Response
@@ -12,8 +14,7 @@ from starlette.responses import RedirectResponse
 from console.issuer import Issuer
 from console.pages import page
 from console.reasons import ConsoleReason
-from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, cookie_of, new_secret, state_of
-from zerotrust.audit.counts import CallCounter
+from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, cookie_of, state_of
 from zerotrust.decision import Denied, Resource
 from zerotrust.service import Service
 
@@ -37,9 +38,7 @@ async def admit_operator(service: Service) -> None:
     await service.decide("party.view", here, otherwise=HTTPException(404))  # control: parties-as-permitted
 
 
-def add_sign_in_routes(
-    app: FastAPI, service: Service, sessions: Sessions, issuer: Issuer, counter: CallCounter
-) -> None:
+def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issuer: Issuer) -> None:
     """Add `/sign-in`, `/operate/sign-in`, `/callback` and `/sign-out`."""
 
     async def leave(secret: str, audience: str) -> Response:
@@ -50,28 +49,27 @@ def add_sign_in_routes(
 
     @app.get("/sign-in")
     async def sign_in() -> Response:
-        return await leave(new_secret(), issuer.front)
+        return await leave(token_urlsafe(32), issuer.front)
 
     @app.get("/operate/sign-in")
     async def sign_in_to_operate(request: Request) -> Response:
         await admit_operator(service)
-        session, secret = session_needed(request), new_secret()
+        session, secret = session_needed(request), token_urlsafe(32)
         session.signing_in = state_of(secret)
         return await leave(secret, issuer.operated)
 
     @app.get("/callback")
     async def callback(request: Request) -> Response:
         secret, back = cookie_of(request.scope["headers"], SIGN_IN), request.query_params
+        # control: callback-of-this-browser
         if secret is None or not compare_digest(back.get("state", "").encode(), state_of(secret).encode()):
             return page("refused", 400, why="This answer belongs to no sign-in of this browser.")
         if back.get("iss") != service.issuer:  # control: callback-of-the-issuer
             return page("refused", 400, why="This answer is not Keycloak's.")
-        operating = sessions.signing_in(secret)
-        try:
-            tokens = await issuer.redeem(back.get("code", ""), secret, issuer.operated if operating else issuer.front)
-        except Denied as refusal:
-            counter.count(request.client.host if request.client else "unknown", refusal.reason)
-            return page("refused", refusal.status, why="Keycloak did not confirm this sign-in.")
+        if not (code := back.get("code")):  # cancelled, or refused by Keycloak (RFC 6749 section 4.1.2.1)
+            return page("refused", 400, why="Nobody has signed in.")
+        operating, sender = sessions.signing_in(secret), request.client.host if request.client else "unknown"
+        tokens = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
         subject = tokens.principal.subject
         if operating and subject != operating.tokens.principal.subject:  # control: operator-is-who-signed-in
             return page("refused", 403, why="Somebody else has signed in than the person whose session this is.")
@@ -88,10 +86,12 @@ def add_sign_in_routes(
     async def sign_out(request: Request) -> Response:
         session = session_needed(request)
         sessions.end(session)
-        answer = RedirectResponse("/", 303)
-        _set(answer, SESSION, "", "strict", 0)
-        with suppress(Denied):  # Keycloak's own session ends by itself, and this one has ended
+        try:
             await issuer.sign_out(session)
+            answer: Response = RedirectResponse("/", 303)
+        except Denied:
+            answer = page("refused", 503, why="Keycloak did not confirm it: your session there ends by itself.")
+        _set(answer, SESSION, "", "strict", 0)
         return answer
 
 

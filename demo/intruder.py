@@ -13,6 +13,7 @@ import jwt
 
 from start.system import EVERYTHING, Running
 from zerotrust.hardening.pools import Connections
+from zerotrust.issuer.client import credential
 from zerotrust.issuer.exchange import TokenRequest
 from zt.people.authorities import REGISTRY
 from zt.people.key import BoundToken
@@ -51,7 +52,7 @@ class Intruder:
         wanted = TokenRequest(
             self.system.registry.id(audience), frozenset(scopes.split()), lifetime=more.pop("lifetime", None)
         )
-        form = wanted.form(token, await self.system.assertion(who))
+        form = wanted.form(token) | credential(await self.system.assertion(who))
         async with issuer_http(self.system.keycloak.tls) as http:
             return await http.post(self.system.keycloak.metadata.token_endpoint, data=form | more)
 

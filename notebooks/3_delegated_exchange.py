@@ -21,6 +21,7 @@ from lab.notebooks.attach import attach
 from lab.notebooks.exchange import chain, exchange, show_answer, show_tokens
 from lab.notebooks.figure import Arrow
 from lab.notebooks.use import as_attacker, bearer, close, curl, curl_variables, explain, token_of
+from zerotrust.issuer.client import credential
 from zerotrust.issuer.exchange import TokenRequest
 from zt.audit.sequence import sequence
 from zt.people.key import BoundToken, Key
@@ -66,7 +67,8 @@ await curl("curl $ISSUER/.well-known/openid-configuration | grep -o 'urn:[a-z:-]
 # %%
 scopes = "agent.invoke inference.run llama.chat tool.read"
 wanted = TokenRequest(audience=system.registry.id("agent/reader"), scopes=frozenset(scopes.split()))
-for field, value in wanted.form("<T0>", "<the orchestrator's JWT-SVID>").items():
+form = wanted.form("<T0>") | credential("<the orchestrator's JWT-SVID>")
+for field, value in form.items():
     print(f"{field:<22}{value}")
 
 # %% [markdown]

@@ -16,6 +16,7 @@ import jwt
 
 from testkit.stack import Stack, StackError
 from testkit.users import User, authorities, issuer, result_of, send
+from zerotrust.issuer.client import credential
 from zerotrust.issuer.discovery import discover
 from zerotrust.issuer.exchange import TokenRequest
 from zerotrust.spiffe.svid import Svid
@@ -57,7 +58,7 @@ class Intruder:
     def exchange(self, token: str, audience: str, scope: str = "") -> httpx.Response:
         """Return Keycloak's answer to the same request as `token` sends.  Raises `StackError` and `httpx.HTTPError`."""
         scopes = frozenset(scope.split()) or self._scopes(token, audience)
-        form = TokenRequest(self.stack.registry.id(audience), scopes).form(token, self.assertion())
+        form = TokenRequest(self.stack.registry.id(audience), scopes).form(token) | credential(self.assertion())
         tls, realm = ssl.create_default_context(cadata=authorities(self.stack)), issuer(self.stack)
 
         async def request() -> httpx.Response:

@@ -121,6 +121,7 @@ TESTS = {
     "clock": "faults/test_clock",
     "issuer.discovery": "attacks/test_k_keys",
     "issuer.introspection": "services/test_revocation",
+    "issuer.client": "unit/test_exchange unit/test_introspection faults/test_issuer services/test_administration",
     "hardening.pools": "unit/test_outside unit/test_runtime attacks/test_u_registration attacks/test_w_answers",
     "context": "unit/test_gate unit/test_binding",
     "decision": "unit/test_gate",

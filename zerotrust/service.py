@@ -35,8 +35,9 @@ from zerotrust.decider import Decider
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource, Rule
 from zerotrust.dialect import Dialect
 from zerotrust.gate import Gate
+from zerotrust.issuer.client import Assertions, IssuerClient
 from zerotrust.issuer.discovery import Discovery
-from zerotrust.issuer.exchange import MARGIN, Assertions, ExchangedToken, Exchanger, TokenRequest
+from zerotrust.issuer.exchange import MARGIN, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.limits.bounded import Bounded
@@ -87,7 +88,7 @@ class Service:
     ) -> None:
         self.name, self.issuer, self.data, self.egress = name, issuer, data, egress
         self.revocations, self.workload, self.snapshot = revocations, workload, snapshot
-        self.clock, self.issuer_http = clock, identity_http
+        self.clock, self._identity_http = clock, identity_http
         self._external_engine: PolicyEngine | None = None
         self._id = self.registry.id(name)
         self._gates: list[Gate] = []
@@ -102,17 +103,15 @@ class Service:
         self._decider = Decider(policy, revocations, self.recorder)
         realm = Discovery(issuer, http=identity_http)
         self.keys = SigningKeys(realm, http=identity_http, freshness=self.registry.freshness, clock=time.monotonic)
+        self.at_issuer = IssuerClient(realm, workload, identity_http)
         self._exchanger = Exchanger(
-            issuer=realm,
+            issuer=self.at_issuer,
             chain_claim=self.registry.chain_claim,
-            workload=workload,
             revocations=revocations,
-            http=identity_http,
             record=self.recorder.write,
             clock=clock,
         )
-        high_risk = self.registry.high_risk
-        self._introspect = Introspector(issuer=realm, workload=workload, http=identity_http, high_risk=high_risk)
+        self._introspect = Introspector(self.at_issuer, self.registry.high_risk)
 
     @property
     def registry(self) -> Registry:
@@ -326,7 +325,7 @@ class Service:
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
             async with AsyncExitStack() as stack:
                 stack.callback(self.recorder.close)
-                stack.push_async_callback(self.issuer_http.aclose)
+                stack.push_async_callback(self._identity_http.aclose)
                 stack.push_async_callback(self.egress.close)
                 stack.push_async_callback(self._hand_over)
                 for resource in resources:
@@ -348,5 +347,5 @@ def expectations_of(name: str, registry: Registry, issuer: str) -> Expected:
         initiating_clients=registry.initiating_clients & callers,
         without_certificate=registry.without_certificate & callers,
         peers={registry.id(peer): peer for peer in parties if peer not in registry.without_certificate},
-        browsers=parties[name].starts_chains,
+        browsers=bool(registry.browser_hosts(name)),
     )

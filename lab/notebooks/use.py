@@ -18,6 +18,7 @@ from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
 from start.system import Running
+from zerotrust.issuer.client import credential
 from zerotrust.issuer.exchange import TokenRequest
 from zt.reasons import meanings
 
@@ -90,7 +91,7 @@ async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, 
     """
     keycloak, registry = real.system.keycloak, real.system.registry
     wanted = TokenRequest(f"spiffe://{registry.trust_domain}/{target}", frozenset(scopes.split()))
-    form = wanted.form(token_of(has), await real.system.assertion(holder))
+    form = wanted.form(token_of(has)) | credential(await real.system.assertion(holder))
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
         answer = await http.post(keycloak.metadata.token_endpoint, data=form)
     said = answer.json()

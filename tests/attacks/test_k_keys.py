@@ -118,7 +118,7 @@ async def test_metadata_of_another_issuer_or_that_lead_elsewhere(target: Target)
     target.issuer.metadata = metadata()
     assert (await target.send(READER, target.token(READER))).handled  # its keys are known
     target.issuer.metadata = metadata(token_endpoint=f"{LURES[0]}/token")
-    target.system.services[READER]._exchanger._issuer._known = None
+    target.system.services[READER]._exchanger._issuer.realm._known = None
     with target.answered_by(mallory.app, at=LURES[0]):
         tried = await target.give(READER)
     tried.effect = bool(taken)

@@ -59,7 +59,7 @@ async def test_a_service_that_goes_where_it_is_sent_is_heard_there(tmp_path: Pat
     async with running(tmp_path, "orchestrator", issuer=issuer) as system:
         target = Target(system, issuer)
         for address in LURES:
-            await system.services["orchestrator"].issuer_http.get(f"{address}/keys")
+            await system.services["orchestrator"]._identity_http.get(f"{address}/keys")
 
     assert target.lured == ["attacker.test/keys", "169.254.169.254/keys"]
 

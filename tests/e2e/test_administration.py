@@ -298,6 +298,6 @@ async def test_no_identity_is_reported(keycloak: Keycloak, verify_context: ssl.S
 
     administration = Administration(keycloak.issuer, Assertions(REGISTRY, none), http=client(verify_context))
 
-    with pytest.raises(AdministrationError, match=r"^no identity to show to Keycloak: no identity issued$"):
+    with pytest.raises(AdministrationError, match=r"^Keycloak: identity_unavailable: no identity issued$"):
         await administration.enable_client("spiffe://agents.example/agent/reader")
     await administration.aclose()

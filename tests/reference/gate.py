@@ -15,6 +15,7 @@ from zerotrust.audit.recorder import Recorder
 from zerotrust.checks import ALL, STEPS, Checks, Step
 from zerotrust.decision import Decision, Reason, ReasonCode
 from zerotrust.dialect import Dialect
+from zerotrust.issuer.client import IssuerClient
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
@@ -31,7 +32,7 @@ _CLASSES += [Recorder, CedarPolicy, PolicyInForce, NoPolicy, AuthZEN]
 _METHODS: list[tuple[str, Any]] = [
     (name, it) for kind in _CLASSES for name, it in vars(kind).items() if isinstance(it, FunctionType)
 ]
-_METHODS += [("confirm", Introspector.__call__)]
+_METHODS += [("confirm", Introspector.__call__), ("post", IssuerClient.post)]
 """What a step may call on an object, by name."""
 _CAUGHT = frozenset({SigningKeys._read})
 """What refuses nobody: a reason is only noted."""

@@ -172,7 +172,7 @@ async def test_what_a_party_stands_on_is_closed_with_it(tmp_path: Path) -> None:
     async with running(tmp_path, "inference") as system:
         service = system.services["inference"]
 
-    clients = (service.egress.http, service.egress.mcp_http, service.issuer_http)
+    clients = (service.egress.http, service.egress.mcp_http, service._identity_http)
     assert [client.is_closed for client in clients] == [True, True, True]
     assert not service.recorder._journal._writer.is_alive()
 

@@ -42,6 +42,7 @@ from tests.support.svid import TrustDomain
 from tests.support.system import CHAIN, POLICY, fresh_revocations, svid_of
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import UnverifiedToken
+from zerotrust.issuer.client import IssuerClient
 from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
@@ -167,11 +168,9 @@ async def our_own_client_says(answer: httpx.Response) -> ReasonCode:
     transport = httpx.MockTransport(lambda _: httpx.Response(answer.status_code, content=answer.content))
     async with httpx.AsyncClient(transport=transport) as http:
         exchanger = Exchanger(
-            issuer=Known(),
+            issuer=IssuerClient(Known(), Identity(svid_of("orchestrator")), http),
             chain_claim=CHAIN,
             revocations=fresh_revocations(),
-            workload=Identity(svid_of("orchestrator")),
-            http=http,
             record=note,
         )
         with pytest.raises(Denied):

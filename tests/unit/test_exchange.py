@@ -24,6 +24,7 @@ from zerotrust.audit.event_types import Exchange
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
 from zerotrust.issuer import exchange
+from zerotrust.issuer.client import IssuerClient, credential
 from zerotrust.issuer.exchange import ACCESS_TOKEN, MARGIN, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.limits.answers import REPORTING_MARGIN
 from zerotrust.spiffe.workload import WorkloadError
@@ -49,11 +50,9 @@ class Bench:
         self.open.set()
         self.revocations = fresh_revocations()
         self.exchanger = Exchanger(
-            issuer=Known(),
+            issuer=IssuerClient(Known(), self.proof, httpx.AsyncClient(transport=httpx.MockTransport(self._answer))),
             chain_claim="act",
             revocations=self.revocations,
-            workload=self.proof,
-            http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
             record=self._note,
             clock=self.clock,
         )
@@ -125,24 +124,22 @@ def held(bench: Bench) -> Iterator[None]:
 # what is asked
 
 
-def test_the_form_is_the_one_of_rfc_8693_with_a_jwt_svid_for_a_secret() -> None:
+def test_the_form_is_the_one_of_rfc_8693() -> None:
     scopes = frozenset({"tool.write", "tool.read"})
 
-    form = TokenRequest(DOCUMENTS, scopes).form("T1", "SVID")
+    form = TokenRequest(DOCUMENTS, scopes).form("T1")
 
     assert form == {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
-        "client_assertion": "SVID",
         "subject_token": "T1",
         "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
         "audience": DOCUMENTS,
         "scope": "tool.read tool.write",
     }
-    shorter = TokenRequest(DOCUMENTS, scopes, lifetime=5).form("T1", "SVID")
+    shorter = TokenRequest(DOCUMENTS, scopes, lifetime=5).form("T1")
     assert shorter == form | {"requested_lifetime": "5"}
-    one = TokenRequest(DOCUMENTS, scopes, "/finance").form("T1", "SVID")
+    one = TokenRequest(DOCUMENTS, scopes, "/finance").form("T1")
     assert one == form | {"requested_department": "/finance"}
 
 
@@ -157,7 +154,7 @@ async def test_the_callers_own_token_is_exchanged_at_the_issuer_with_a_fresh_pro
 
     assert str(bench.requests[0].url) == metadata()["token_endpoint"]
     wanted = TokenRequest(DOCUMENTS, READ, lifetime=30)
-    assert bench.forms == [wanted.form("alice.token.1", "proof-of-the-reader")]
+    assert bench.forms == [wanted.form("alice.token.1") | credential("proof-of-the-reader")]
     assert bench.proof.asked == [ISSUER]
     assert (token.audience, token.token_id, token.expires_at) == (DOCUMENTS, "narrowed-1", NOW + 60)
     assert jwt.decode(token.value, options={"verify_signature": False})["scope"] == "tool.read"

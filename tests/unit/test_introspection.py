@@ -9,7 +9,7 @@ import pytest
 from tests.support.exchanging import Proof, caller
 from tests.support.issuer import ISSUER, Known, metadata
 from zerotrust.decision import Denied, Reason
-from zerotrust.issuer.exchange import CLIENT_ASSERTION
+from zerotrust.issuer.client import CLIENT_ASSERTION, IssuerClient
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.spiffe.workload import WorkloadError
 
@@ -20,12 +20,8 @@ class Asked:
     def __init__(self) -> None:
         self.proof, self.requests = Proof(), list[httpx.Request]()
         self.answer: httpx.Response | Exception = httpx.Response(200, json={"active": True})
-        self.confirm = Introspector(
-            issuer=Known(),
-            workload=self.proof,
-            http=httpx.AsyncClient(transport=httpx.MockTransport(self._answer)),
-            high_risk=frozenset({"tool.write"}),
-        )
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        self.confirm = Introspector(IssuerClient(Known(), self.proof, http), frozenset({"tool.write"}))
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -118,7 +114,7 @@ async def test_nobody_waits_for_ever_for_an_issuer_that_is_slow(asked: Asked, mo
         await asyncio.Event().wait()
         raise AssertionError("waited for ever")
 
-    asked.confirm._http = httpx.AsyncClient(transport=httpx.MockTransport(never))
+    asked.confirm._issuer._http = httpx.AsyncClient(transport=httpx.MockTransport(never))
 
     async with asyncio.timeout(30):
         assert (await asked.refusal()).reason is Reason.ISSUER_UNAVAILABLE

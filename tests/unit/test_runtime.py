@@ -241,7 +241,7 @@ async def test_what_a_party_calls_with_is_renewed_with_it(snapshot: RegistrySnap
     alone = runtime.client(snapshot.directory(), workload, client_context, seconds=5)
     cast("Launched", workload).renew(the_ca().svid(INFERENCE))
 
-    calling: list[Any] = [*service.egress._transports, service.issuer_http._transport, alone._transport]
+    calling: list[Any] = [*service.egress._transports, service._identity_http._transport, alone._transport]
     assert [connections._svid for connections in calling] == [workload.svid] * 4
     assert calling[2]._directory.places == {"127.0.0.1": ("127.0.0.1", 1)}
     for connections in calling:

@@ -6,14 +6,12 @@ own mistakes.  Only the realm limits a compromised service.
 
 import asyncio
 import hashlib
-import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-import httpx
 import jwt
 
 from zerotrust.audit.event_parts import Caller, Decided
@@ -22,15 +20,13 @@ from zerotrust.audit.forms import MICROSECONDS, as_name, sanitize
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import Decision, Denied, Reason, ReasonCode
 from zerotrust.identity import Principal
-from zerotrust.issuer.discovery import Discovery
-from zerotrust.limits.answers import MAX_ANSWER, REPORTING_MARGIN, SECONDS, ask
+from zerotrust.issuer.client import IssuerClient
+from zerotrust.limits.answers import REPORTING_MARGIN, SECONDS
 from zerotrust.limits.bounded import Bounded
 from zerotrust.revocation import Revocations
-from zerotrust.spiffe.workload import WorkloadError
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
-CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 
 MARGIN = 5
 """Seconds before its end from which a cached token is no longer used, because it has to outlast the call."""
@@ -38,13 +34,6 @@ CAPACITY = 10_000
 """Exchanged tokens that are cached, about 2 KiB each."""
 
 Record = Callable[[Exchange], Awaitable[None]]
-
-
-class Assertions(Protocol):
-    """Authenticates this workload."""
-
-    async def assertion(self, audience: str) -> str:
-        """Return a JWT-SVID for `audience`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +61,10 @@ class TokenRequest:
         if self.lifetime is not None and self.lifetime <= 0:
             raise ValueError("a lifetime is at least one second")
 
-    def form(self, subject_token: str, assertion: str) -> dict[str, str]:
-        """Return the request of RFC 8693 section 2.1, of a client that authenticates with a JWT-SVID."""
+    def form(self, subject_token: str) -> dict[str, str]:
+        """Return the request of RFC 8693 section 2.1, without the credential of the client."""
         form = {
             "grant_type": GRANT,
-            "client_assertion_type": CLIENT_ASSERTION,
-            "client_assertion": assertion,
             "subject_token": subject_token,
             "subject_token_type": ACCESS_TOKEN,
             "requested_token_type": ACCESS_TOKEN,
@@ -95,18 +82,16 @@ _Key = tuple[bytes, TokenRequest]
 class Exchanger:
     """Exchanges tokens for one party; concurrent requests for the same token share one exchange."""
 
-    def __init__(  # noqa: PLR0913 - its dependencies, each by name
+    def __init__(
         self,
         *,
-        issuer: Discovery,
+        issuer: IssuerClient,
         chain_claim: str,
-        workload: Assertions,
         revocations: Revocations,
-        http: httpx.AsyncClient,
         record: Record,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._issuer, self._workload, self._http, self._record = issuer, workload, http, record
+        self._issuer, self._record = issuer, record
         self._chain_claim, self._clock = chain_claim, NonDecreasingClock(clock)
         self._tokens = Bounded[_Key, ExchangedToken](CAPACITY)
         self._flights = Bounded[_Key, asyncio.Task[ExchangedToken]](CAPACITY)
@@ -165,19 +150,7 @@ class Exchanger:
         return token
 
     async def _ask(self, caller: Principal, wanted: TokenRequest) -> ExchangedToken:
-        try:
-            assertion = await self._workload.assertion(self._issuer.issuer)
-        except WorkloadError as error:
-            raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
-        form = wanted.form(caller.token, assertion)
-        try:
-            url = (await self._issuer.metadata("token_endpoint")).token_endpoint
-            status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
-            content = json.loads(answer)
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
-        if not isinstance(content, dict) or status >= 500:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}")
+        status, content = await self._issuer.post("token_endpoint", wanted.form(caller.token))
         if status != 200:
             raise Denied(Reason.EXCHANGE_REFUSED, f"{content.get('error')}: {content.get('error_description')}")
         return self._check_issued(content, caller, wanted)

@@ -6,7 +6,6 @@ The realm gives that token the right to read events, manage users and manage cli
 """
 
 import asyncio
-import json
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -24,10 +23,9 @@ from keycloak import (
 from keycloak.exceptions import raise_error_from_response
 
 from zerotrust.decision import Denied
+from zerotrust.issuer.client import Assertions, IssuerClient
 from zerotrust.issuer.discovery import Discovery
-from zerotrust.issuer.exchange import CLIENT_ASSERTION, Assertions
-from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.limits.answers import SECONDS
 
 # `OSError`: if Keycloak refuses our certificate, the error comes while its answer is read, and httpx does not wrap it.
 _NO_ANSWER = (Denied, KeycloakError, httpx.HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError)
@@ -120,8 +118,6 @@ class Administration:
                 yield self._admin
         except TimeoutError as error:
             raise AdministrationError(f"Keycloak gave no answer within {SECONDS} s") from error
-        except WorkloadError as error:
-            raise AdministrationError(f"no identity to show to Keycloak: {error}") from error
         except _NO_ANSWER as error:
             raise AdministrationError(f"Keycloak: {str(error) or type(error).__name__}"[:300]) from error
 
@@ -133,7 +129,7 @@ class _Connection(KeycloakOpenIDConnection):
     """python-keycloak's connection, with its own way to get a token, before the old one expires."""
 
     def __init__(self, issuer: str, assertions: Assertions, http: httpx.AsyncClient) -> None:
-        self._issuer, self._assertions = Discovery(issuer, http=http), assertions
+        self._issuer = IssuerClient(Discovery(issuer, http=http), assertions, http)
         server, _, realm = issuer.rpartition("/realms/")
         super().__init__(
             server_url=server,
@@ -160,16 +156,7 @@ class _Connection(KeycloakOpenIDConnection):
                 await self._new_token()
 
     async def _new_token(self) -> None:
-        form = {
-            "grant_type": "client_credentials",
-            "client_assertion_type": CLIENT_ASSERTION,
-            "client_assertion": await self._assertions.assertion(self._issuer.issuer),
-        }
-        url = (await self._issuer.metadata("token_endpoint")).token_endpoint
-        status, answer = await ask(self.async_s, "POST", url, most=MAX_ANSWER, data=form)
-        content = json.loads(answer)
-        if not isinstance(content, dict):
-            raise ValueError(f"no token, but status {status} and other content")
+        status, content = await self._issuer.post("token_endpoint", {"grant_type": "client_credentials"})
         if status != 200:
             raise ValueError(f"no token: {status}, {content.get('error')}: {content.get('error_description')}")
         self.token = {"access_token": content["access_token"], "expires_in": content["expires_in"]}
