@@ -6,10 +6,11 @@ import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -27,7 +28,7 @@ from tests.support.ca import NO_CERTIFICATE
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import NAME as REGISTRY_NAME
 from tests.support.registry_authority import authority_in
-from tests.support.system import System
+from tests.support.system import System, registry
 from zerotrust.audit.log_client import RemoteLedger
 from zerotrust.registry.model import Registry
 
@@ -72,8 +73,9 @@ class Realm(Issuer):
     def answer(self, path: str, body: bytes) -> tuple[int, Any]:
         form = _form(body) if body.startswith(b"grant_type=") or b"refresh_token" in body else {}
         if path.endswith("/logout"):
-            self.signed_out.append(self.refresh.pop(form["refresh_token"], ("", ""))[0])
-            return 204, None
+            user, _ = self.refresh.pop(form["refresh_token"], ("", ""))
+            self.signed_out += [user] if user else []
+            return (204, {}) if user else (400, {"error": "invalid_grant"})
         kind = form.get("grant_type", "")
         if kind not in ("authorization_code", "refresh_token"):
             return super().answer(path, body)
@@ -170,6 +172,13 @@ class Consoled:
         return await self.browser().sign_in(user)
 
 
+def reading(answer: Callable[[httpx.Request], httpx.Response]) -> Any:
+    """What a reader of the log needs of its service, if the authorities answer so."""
+    transport = httpx.MockTransport(answer)
+    egress = SimpleNamespace(to_authorities=transport, authorities=httpx.AsyncClient(transport=transport))
+    return SimpleNamespace(registry=registry(), egress=egress)
+
+
 @contextmanager
 def quick() -> Iterator[None]:
     """Have records published, and streams ended, without the pauses that spare a real system."""
@@ -177,6 +186,7 @@ def quick() -> Iterator[None]:
         for pause in ("EVERY", "GATHER", "SHORTEST_PAUSE", "LONGEST_PAUSE"):
             patch.setattr(intake, pause, 0.002)
         patch.setattr(log, "EVERY", 0.01)
+        patch.setattr(log, "AGAIN", 0)
         patch.setattr(stream, "LOOK", 0.01)
         patch.setattr(stream, "LATE", 0.3)
         patch.setattr(parties, "LONGEST", 0.5)

@@ -2,8 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
@@ -31,8 +29,8 @@ from console.tasks import MOST_EARLY, Shares, Tasks
 from testkit.party import principal
 from testkit.wire import fresh_revocations
 from tests.support.audit_log import Ledger
+from tests.support.console import reading
 from tests.support.records import CALLER
-from tests.support.system import registry
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Outcome, Request
@@ -181,7 +179,7 @@ def test_a_cookie_of_another_form_or_sent_twice_is_none(sent: str) -> None:
 
 async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LONGEST", 0.05)
-    reader: Any = LogReader(SimpleNamespace(), lambda *_: None)  # type: ignore[arg-type]
+    reader = LogReader(reading(lambda _: httpx.Response(404)), lambda *_: None)
     session = Session(Tokens(principal(), "alice", ""))
 
     async def admit(_task: object) -> bool:
@@ -196,6 +194,7 @@ async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_file_of_the_log_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 10)
+    monkeypatch.setattr(module, "AGAIN", 0)
     ledger, taken = Ledger(), list[bytes]()
     ledger.batch(FRONT)
 
@@ -204,9 +203,7 @@ async def test_a_file_of_the_log_that_is_too_large_is_not_read(monkeypatch: pyte
         known = {"/audit-policy": ledger.policy_text, "checkpoint": str(ledger.log.note(*ledger.witnesses))}
         return httpx.Response(200, content=known[path] if path in known else ledger.log.files[path])
 
-    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    service: Any = SimpleNamespace(registry=registry(), egress=SimpleNamespace(log=http, authorities=http))
-    reader = LogReader(service, lambda _, one: taken.append(one))
+    reader = LogReader(reading(answer), lambda _, one: taken.append(one))
     await reader.catch_up()
     assert (taken, bool(reader.problem)) == ([], True)
 

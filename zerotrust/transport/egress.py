@@ -171,9 +171,9 @@ class _Answering(httpx2.AsyncClient):
 
 
 class EgressClients:
-    """HTTP clients that attach the current call's token, one for each library of the SDKs; and three that attach none.
+    """HTTP clients that attach the current call's token, one for each library of the SDKs; and two that attach none.
 
-    All but `log` read each answer to its end.
+    All read each answer to its end.
     """
 
     def __init__(
@@ -195,11 +195,9 @@ class EgressClients:
             (transport, mcp_transport),
         )
         self.without_token = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=transport)
-        self._to_authorities = to_authorities
-        self.authorities = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=to_authorities or transport)
+        self._to_authorities, self.to_authorities = to_authorities, to_authorities or transport
+        self.authorities = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=self.to_authorities)
         """The client for the registry, the audit log and the policy authority, by certificate alone."""
-        self.log = httpx.AsyncClient(headers=PLAIN, timeout=SECONDS, transport=to_authorities or transport)
-        """The client for the files of the audit log, which may be large: each read has its own bound (`ask`)."""
         # The next two have no timeout of their own: each call ends with its token.
         self.http = _Bounded(
             revocations, headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
@@ -239,7 +237,6 @@ class EgressClients:
     async def close(self) -> None:
         await self.without_token.aclose()
         await self.authorities.aclose()
-        await self.log.aclose()
         await self.http.aclose()
         await self.mcp_http.aclose()
 
