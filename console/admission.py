@@ -3,11 +3,13 @@
 The gate in front takes requests without any credential here, because browsers have none that it knows; it bounds and
 counts them.  Between the gate and the pages, the admission asks for a session at all paths but a few, in these steps:
 
-(1) session  (2) token, renewed if need be  (3) standing  (4) for a form: sent by one of our own pages.
+(1) session  (2) token, renewed if need be  (3) limits  (4) for a form: sent by one of our own pages.
 
-Then `current_principal()` is the person, as behind the gate of any other party.
+Then `current_principal()` is the person, as behind the gate of any other party.  The gate's own methods bound what a
+person has under way, end an answer with the person's token or rights, and record or count what is refused.
 """
 
+from typing import cast
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -17,17 +19,20 @@ from console.issuer import Issuer
 from console.pages import refused
 from console.reasons import ConsoleReason
 from console.sessions import SESSION, Session, Sessions, cookie_of
-from zerotrust.audit.counts import CallCounter
+from zerotrust.call import Call
 from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
-from zerotrust.revocation import Revocations
+from zerotrust.gate import Gate
 from zerotrust.routes import MAX_TEXT
 from zerotrust.transport.requests import read_body
+from zerotrust.transport.responses import cut_off
 
 OPEN = {"/health", "/sign-in", "/callback"}
 """Paths for which nobody has to be signed in; and everything below `/static/`."""
-HOME = "/"
-"""The one page that is another one for a person who is signed in."""
+HOME, SIGN_OUT = "/", "/sign-out"
+"""The one page that is another one for a person who is signed in; and the form that no other request delays."""
+ENDED = {ConsoleReason.SIGN_IN_REFUSED, Reason.REVOKED}
+"""Refusals with which a session ends: Keycloak or an operator has ended it, or the user elsewhere."""
 MAX_FORM, MOST_FIELDS = 2 * MAX_TEXT, 8
 """Bytes and fields of a form: a request of 10,000 characters has up to 120 KB, as a form encodes them."""
 HEADERS = {
@@ -40,17 +45,15 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""The headers of every answer: only the page's own files run or show, and no other page frames it."""
+"""Headers of each answer but the gate's own refusals: only the page's own files run, and no other page frames it."""
 
 
 class Admission:
     """The app behind the gate, for people who are signed in."""
 
-    def __init__(
-        self, app: ASGIApp, *, sessions: Sessions, issuer: Issuer, revocations: Revocations, counter: CallCounter
-    ) -> None:
-        self._app, self._sessions, self._issuer = app, sessions, issuer
-        self._revocations, self._counter = revocations, counter
+    def __init__(self, app: ASGIApp, *, gate: Gate, sessions: Sessions, issuer: Issuer) -> None:
+        """`app` raises the `Denied` of its handlers; `gate` is the one in front of it."""
+        self._app, self._gate, self._sessions, self._issuer = app, gate, sessions, issuer
         self._headers = {name.encode(): value.encode() for name, value in HEADERS.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,54 +67,51 @@ class Admission:
                 message = {**message, "headers": [*own, *self._headers.items()]}  # control: pages-run-own-scripts
             await send(message)
 
+        call = cast("Call", REQUEST.get())
+        scope["state"] = {**scope.get("state", {}), "session": None}
         try:
-            scope["state"] = {**scope.get("state", {}), "session": None}
             if scope["path"] not in OPEN and not scope["path"].startswith("/static/"):
-                receive = await self._admit(scope, receive)
-        except Denied as refusal:
-            self._counter.count(_origin(scope), refusal.reason)
-            await refused(refusal, scope)(scope, receive, sending)
-            return
-        await self._app(scope, receive, sending)
+                await self._admit(call, scope)
+            refusal = await self._gate.run(call, self._app, sending)
+        except Denied as raised:
+            refusal = raised
+        if refusal:
+            await self._refuse(call, refusal, scope, sending)
 
-    async def _admit(self, scope: Scope, receive: Receive) -> Receive:
-        """Return what the handler reads the body with.  Raises `Denied`."""
-        session = await self._session(scope)
+    async def _refuse(self, call: Call, refusal: Denied, scope: Scope, send: Send) -> None:
+        session: Session | None = scope["state"]["session"]
+        if session and refusal.reason in ENDED:
+            self._sessions.end(session)
+            scope["state"]["session"] = None
+            refusal = Denied(ConsoleReason.NOT_SIGNED_IN, str(refusal))
+        if call.last is None:
+            refusal = await self._gate.note_refusal(call, refusal)
+            await refused(refusal, scope)(scope, call.receive, send)
+        elif first := call.unfinished_answer:
+            await cut_off(refusal, call.span.trace_id, send, first=first)
+
+    async def _admit(self, call: Call, scope: Scope) -> None:
+        """Have a request go on in the name of a person, or as that of a stranger at `HOME`.  Raises `Denied`."""
+        session = scope["state"]["session"] = self._sessions.find(cookie_of(scope["headers"], SESSION))
         if session is None:
             if scope["path"] == HOME and scope["method"] == "GET":
-                return receive
+                return
             raise Denied(ConsoleReason.NOT_SIGNED_IN)
+        await self._issuer.renew(session)
+        call.principal = session.tokens.principal
+        if note_user := scope["state"].get("note_user"):
+            note_user(call.principal.subject)
+        if scope["path"] != SIGN_OUT:
+            await self._gate.limits(call)
         if scope["method"] != "GET":
-            receive = await self._check_form(scope, receive, session)
-        scope["state"]["session"] = session
-        REQUEST.get().principal = session.tokens.principal
-        return receive
+            await self._check_form(call, scope, session)
 
-    async def _session(self, scope: Scope) -> Session | None:
-        """Return the session of a request, while its user may go on (1 to 3).  Raises `Denied` if that is unknown."""
-        session = self._sessions.find(cookie_of(scope["headers"], SESSION))
-        if session is None:
-            return None
-        try:
-            await self._issuer.renew(session)
-        except Denied as refusal:
-            if refusal.status == 503:
-                raise
-            self._sessions.end(session)  # Keycloak has ended it, or the user
-            return None
-        if not (standing := self._revocations.check_caller(session.tokens.principal)):  # control: person-not-revoked
-            if standing.reason is not Reason.REVOKED:
-                raise Denied(standing.reason, standing.detail)
-            self._sessions.end(session)
-            return None
-        return session
-
-    async def _check_form(self, scope: Scope, receive: Receive, session: Session) -> Receive:
+    async def _check_form(self, call: Call, scope: Scope, session: Session) -> None:
         """Refuse a form that none of our own pages sent (4).  Raises `Denied`."""
         sent = Headers(scope=scope).getlist("origin")
         if sent != [self._issuer.origin]:  # control: form-from-own-origin
             raise Denied(ConsoleReason.FORGED_REQUEST, "another origin")
-        receive, raw = await read_body(scope["headers"], receive, most=MAX_FORM)
+        call.receive, raw = await read_body(scope["headers"], call.receive, most=MAX_FORM)
         try:
             fields = parse_qs(raw.decode("ascii"), max_num_fields=MOST_FIELDS)
         except ValueError as error:
@@ -119,8 +119,3 @@ class Admission:
         if not session.owns(fields.pop("form_token", [])):  # control: form-token
             raise Denied(ConsoleReason.FORGED_REQUEST, "no token of this session")
         scope["state"]["form"] = {name: values[0] for name, values in fields.items() if len(values) == 1}
-        return receive
-
-
-def _origin(scope: Scope) -> str:
-    return str(scope["client"][0]) if scope.get("client") else "unknown"

@@ -28,7 +28,8 @@ from console.task_pages import add_task_routes
 from console.tasks import Tasks
 from console.thief import Thief
 from console.tokens import add_token_routes
-from zerotrust.audit.counts import CallCounter
+from zerotrust.decision import Denied
+from zerotrust.gate import Gate
 from zerotrust.routes import Public, Routes
 from zerotrust.runtime import run
 from zerotrust.service import Service
@@ -60,7 +61,7 @@ ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` 
 
 def create_app(service: Service) -> ASGIApp:
     """Return the console, guarded."""
-    sessions, issuer, counter = Sessions(), Issuer(service), CallCounter(service.recorder)
+    sessions, issuer = Sessions(), Issuer(service)
     news, tasks = News(), Tasks(service.registry.id(issuer.front), service.registry.id(service.name), _knowing(service))
 
     oversight = Oversight(lambda: service.registry)
@@ -74,12 +75,14 @@ def create_app(service: Service) -> ASGIApp:
     runs, streams = Runs(service, issuer, news.tell), Streams(reader, tasks, service.revocations, news)
     desk = Desk(service, oversight, sessions, Thief())
     app = service.app(reader.running(), runs.running(), desk.running())
+    # The admission answers for what handlers refuse, and only counts it if nobody is signed in.
+    del app.exception_handlers[Denied]  # control: strangers-only-counted
 
     @app.exception_handler(HTTPException)
     async def answer(request: Request, error: HTTPException) -> Response:
         return refused(ApplicationError(error.status_code), request.scope)
 
-    add_sign_in_routes(app, service, sessions, issuer, counter)
+    add_sign_in_routes(app, service, sessions, issuer)
     add_comparison_route(app, service)
     jaeger = str(ConsoleSettings().jaeger or "").rstrip("/")
     add_task_routes(app, service, reader, tasks, runs, streams, jaeger)
@@ -91,9 +94,10 @@ def create_app(service: Service) -> ASGIApp:
     async def file(name: str) -> Response:
         return static(name)
 
-    standing = service.revocations
-    app.add_middleware(Admission, sessions=sessions, issuer=issuer, revocations=standing, counter=counter)
-    return service.guard(app, ROUTES)
+    gate = service.guard(app, ROUTES)
+    assert isinstance(gate, Gate)  # noqa: S101 - for the type checker
+    app.add_middleware(Admission, gate=gate, sessions=sessions, issuer=issuer)
+    return gate
 
 
 def _knowing(service: Service) -> Callable[[], Known]:

@@ -250,6 +250,22 @@ class Checks:
         await self.recorder.wait_until_written([record])
         call.record = record.result()
 
+    async def note_refusal(self, call: Call, refusal: Denied) -> Denied:
+        """Record or count a refusal.  Return it, or, in its place, the refusal that it cannot be recorded."""
+        decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
+        if call.principal is None and not call.by_certificate:
+            self.counter.count(call.origin, refusal.reason)
+        elif self.repeated(call, refusal.reason):
+            pass
+        elif call.principal is None:
+            self.recorder.append_lazily(call.request_event(decision))
+        else:
+            try:
+                await self.write(call, decision)
+            except Denied as unrecorded:
+                return unrecorded
+        return refusal
+
     def repeated(self, call: Call, reason: ReasonCode) -> bool:
         """Return whether to count this call only, because as many like it were just recorded in full as may be."""
         subject, party = (call.principal.subject, call.principal.party) if call.principal else (None, None)

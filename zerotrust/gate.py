@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from starlette.applications import Starlette
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zerotrust.call import Call
 from zerotrust.checks import Checks
@@ -115,21 +115,21 @@ class Gate(Checks):
         except Denied as refusal:
             await self._refuse(call, refusal, send)
             return
-        if ending := await self._run(call, send):
+        if ending := await self.run(call, self.app, send):
             await self._refuse(call, ending, send)
             if first := call.unfinished_answer:
                 await cut_off(ending, call.span.trace_id, send, first=first)
         else:
             call.ended = "complete"
 
-    async def _run(self, call: Call, send: Send) -> Denied | None:
+    async def run(self, call: Call, app: ASGIApp, send: Send) -> Denied | None:
         """Run the handler while its caller's token and connection are valid: no answer, and no stream, outlives them.
 
         Return None when it has ended, or why it was not started or was cut off.
         """
         principal = call.principal
         if principal is None:  # a public route, or a workload identified by its certificate
-            await self.app(call.scope, call.receive, send)
+            await app(call.scope, call.receive, send)
             return None
         left = min(principal.expires_at, call.peer.until) - self.clock()  # control: answer-ends-with-token
         if left <= 0:  # receiving or recording the request took too long
@@ -153,7 +153,7 @@ class Gate(Checks):
         try:
             async with asyncio.timeout(left) as life:  # control: answer-has-an-end
                 with self.revocations.watching(principal, on_revoked):  # control: revocation-ends-answer
-                    await self.app(call.scope, call.receive, send)
+                    await app(call.scope, call.receive, send)
         except TimeoutError:
             if not life.expired():
                 raise
@@ -162,17 +162,6 @@ class Gate(Checks):
 
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:
         """Record or count a refusal, and answer with it."""
-        decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
-        if call.principal is None and not call.by_certificate:
-            self.counter.count(call.origin, refusal.reason)
-        elif self.repeated(call, refusal.reason):
-            pass
-        elif call.principal is None:
-            self.recorder.append_lazily(call.request_event(decision))
-        else:
-            try:
-                await self.write(call, decision)
-            except Denied as unrecorded:
-                refusal = unrecorded
+        refusal = await self.note_refusal(call, refusal)
         if call.last is None:  # otherwise an answer has begun, and can only be cut off
             await send_refusal(refusal, call.span.trace_id, send, call.form)

@@ -61,13 +61,15 @@ def service_problems(services: Mapping[str, Any], registry: Registry) -> list[st
     for name in running.keys() - everybodys:
         alias = registry.dns_name(name)
         networks = services[running[name]]["networks"]
-        here = [one for one, how in networks.items() if alias in (how or {}).get("aliases", [])]
+        here = [one for one in networks if alias in _aliases(services[running[name]], one)]
         if not here:
             found.append(f"{COMPOSE}: services.{running[name]}.networks: none has the alias {alias}")
             continue
         for other in sorted(running.keys() - {name} - everybodys):
             inside = here[0] in services[running[other]]["networks"]
             allowed = name in registry.parties[other].may_call
+            if inside and registry.dns_name(other) in _aliases(services[running[other]], here[0]):
+                continue  # the one that publishes ports is the own network of each party that people reach
             if inside != allowed:
                 what = "missing, and" if allowed else "too much:"
                 may = "may" if allowed else "may not"
@@ -75,6 +77,10 @@ def service_problems(services: Mapping[str, Any], registry: Registry) -> list[st
                     f"{COMPOSE}: services.{running[other]}.networks: {here[0]} is {what} {other} {may} call {name}"
                 )
     return sorted([*found, *_data_problems(services, running, registry)])
+
+
+def _aliases(service: Mapping[str, Any], network: str) -> list[str]:
+    return list((service["networks"][network] or {}).get("aliases", []))
 
 
 def _data_problems(services: Mapping[str, Any], running: Mapping[str, str], registry: Registry) -> Iterator[str]:

@@ -2,30 +2,35 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import jwt
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from console.hops import Known
+from console.issuer import MOST_CODES, MOST_CODES_OF_AN_ADDRESS
 from console.log import LogReader
 from console.oversight import Oversight
 from console.pages import page, shown_to
-from console.sessions import MOST, Session, Sessions, Tokens
+from console.sessions import MOST, SESSION, Session, Sessions, Tokens
 from console.stream import MOST_OF_A_SESSION, News, Streams
 from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
 from console.thief import MOST_LINES, Thief
 from testkit.issuer import ISSUER
 from testkit.party import principal
 from testkit.wire import Wire, fresh_revocations
-from tests.support.attack import Attempt, Scene, Tries, attack
+from tests.support.attack import Attempt, Scene, Target, Tries, attack, in_process
 from tests.support.audit_log import Ledger, record
-from tests.support.ca import workload
-from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
+from tests.support.ca import the_ca, workload
+from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled, reading
+from tests.support.handshake import READER as READER_NAME
+from tests.support.handshake import Handshake
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from tests.support.system import ROOT, registry
@@ -37,8 +42,10 @@ from zerotrust.audit.forms import Text
 from zerotrust.audit.record import GENESIS
 from zerotrust.authority.log.tiles import decode_bundle, encode_bundle
 from zerotrust.decision import Denied
+from zerotrust.hardening.in_flight import OF_A_PERSON
 from zerotrust.registry.model import Registry
 from zerotrust.service import Service
+from zerotrust.spiffe.tls import issuer_context, server_context
 
 TASK = "Read the incident reports and file a summary."
 FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestrator", "agent/reader", CONSOLE))
@@ -234,7 +241,7 @@ class Signed(Scene):
     def __init__(self, place: Path) -> None:
         super().__init__(place)
         self.sessions, self.revocations = Sessions(), fresh_revocations()
-        reader: Any = LogReader(SimpleNamespace(), lambda *_: None)  # type: ignore[arg-type]
+        reader = LogReader(reading(lambda _: httpx.Response(404)), lambda *_: None)
         self.streams = Streams(reader, Tasks(FRONT, OURS, known), self.revocations, News())
 
     def sign_in(self, user: str) -> str:
@@ -307,9 +314,7 @@ class Forged(Scene):
                 content = encode_bundle([planted, *entries[1:]])
             return httpx.Response(200, content=content)
 
-        http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-        service: Any = SimpleNamespace(registry=registry(), egress=SimpleNamespace(log=http, authorities=http))
-        await LogReader(service, lambda _, entry: taken.append(entry)).catch_up()
+        await LogReader(reading(answer), lambda _, entry: taken.append(entry)).catch_up()
         return [entry for entry in taken if entry == planted]
 
 
@@ -324,15 +329,147 @@ class Registering(Scene):
 
 @attack(456, Registering)
 async def test_a_party_that_people_reach_by_the_name_of_another() -> Tries:
-    """It would get that name in its certificate."""
+    """It would get that name in its certificate.  Keycloak is `localhost` here, and `keycloak` in containers."""
     raw = registry().model_dump()
-    raw["parties"][CONSOLE]["redirect_uris"] = ["https://registry.authority.agents.example/callback"]
-    told = ""
+    for host in ("registry.authority.agents.example", "new.agents.example", "agents.example"):
+        raw["parties"][CONSOLE]["redirect_uris"] = [f"https://{host}/callback"]
+        yield Attempt("not approved", not refused_by(raw, "in the trust domain"))
+    beside = "REDIRECT: a full name, without a final dot"
+    for host in ("registry.authority.agents.example.", "localhost", "keycloak"):
+        raw["parties"][CONSOLE]["redirect_uris"] = [f"https://{host}/callback"]
+        yield Attempt("not approved", not refused_by(raw, "redirect_uris.0")).stopped_by(beside)
+
+
+def refused_by(raw: Any, why: str) -> bool:
     try:
         Registry.model_validate(raw)
     except ValueError as error:
-        told = str(error)
-    yield Attempt(told, "another party's name" not in told)
+        return why in str(error)
+    return False
+
+
+@attack(457, with_console)
+async def test_strangers_fill_the_disk_while_keycloak_is_away(consoles: Consoles) -> Tries:
+    """A record is synced to the disk, and takes its place in the log that all parties share."""
+    stranger, consoles.realm.down = consoles.alive.browser().http, True
+    for _ in range(100):
+        assert (await stranger.get("/sign-in")).status_code == 503
+    refusals = [one for one in consoles.system.records(CONSOLE) if one["event"] in {"refusal", "request"}]
+    yield Attempt("counted", bool(refusals))
+
+
+@attack(458, with_console)
+async def test_codes_without_end(consoles: Consoles) -> Tries:
+    stranger, apps, at_once = consoles.alive.browser(), consoles.system.apps, list[int]()
+    asked, [issuer] = await stranger.begin(), [one for one in apps if ISSUER.startswith(one)]
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        at_once.append(len(under_way) + 1)
+        under_way.append(1)
+        await asyncio.sleep(0.2)
+        under_way.pop()
+        await realm(scope, receive, send)
+
+    under_way, realm, apps[issuer] = list[int](), apps[issuer], slow
+    sent = (stranger.back(code="x", state=asked["state"], iss=ISSUER) for _ in range(2 * MOST_CODES))
+    answers = [one.status_code for one in await asyncio.gather(*sent)]
+    yield Attempt("few at once", max(at_once) > MOST_CODES_OF_AN_ADDRESS or 503 not in answers)
+
+
+@attack(459, with_console)
+async def test_a_sign_in_of_anothers_account(consoles: Consoles) -> Tries:
+    """A person who does not notice would work in the attacker's account."""
+    victim, attacker = consoles.alive.browser(), consoles.alive.browser()
+    asked, own = await victim.begin(), await attacker.begin()
+    answer = await victim.back(code=attacker.code("eve", own), state=own["state"], iss=ISSUER)
+    yield Attempt(str(answer.status_code), answer.status_code == 200).stopped_by("Keycloak: the verifier is checked")
+    # Whoever has seen the victim's challenge can sign in with it, but does not have the victim's state.
+    answer = await victim.back(code=attacker.code("eve", asked), state=own["state"], iss=ISSUER)
+    yield Attempt(str(answer.status_code), answer.status_code == 200)
+
+
+@attack(460, with_console)
+async def test_a_frame_around_the_console(consoles: Consoles) -> Tries:
+    """In which a person clicks what they do not see."""
+    for path in ("/", "/callback", "/tasks/none"):
+        headers = (await (await consoles.alive.person("alice")).http.get(path)).headers
+        yield Attempt("no frame", "frame-ancestors 'none'" not in headers.get("content-security-policy", ""))
+
+
+@attack(461, with_console)
+async def test_a_form_or_a_cookie_from_before_the_sign_in(consoles: Consoles) -> Tries:
+    alice, thief = await consoles.alive.person("alice"), consoles.alive.browser()
+    old, planted = await alice.form_token(), "p" * 43
+    await alice.send("/sign-out")
+    for browser in (alice, thief):
+        browser.http.cookies.set(SESSION, planted, domain="console.localhost", path="/")
+    await alice.sign_in("alice")
+    answer = await alice.http.post("/tasks", data={"request": TASK, "form_token": old}, headers={"origin": AT})
+    yield Attempt(answer.text[:80], answer.status_code == 303).stopped_by("form-token")
+    page = (await thief.http.get("/")).text
+    yield Attempt("a stranger", "Signed in as" in page).stopped_by("sessions.py: a new cookie at each sign-in")
+
+
+@attack(462, with_console)
+async def test_one_person_takes_the_capacity_of_others(consoles: Consoles) -> Tries:
+    """From two browsers, each with fewer streams than a session may have."""
+    front, going_on = consoles.system.addresses["orchestrator"], asyncio.Event()
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        await going_on.wait()
+        await Response("{}", 503)(scope, receive, send)
+
+    consoles.system.apps[front] = busy
+    browsers = [await consoles.alive.person("alice"), await consoles.alive.person("alice")]
+    paths = [await one.start(TASK) for one in browsers]
+    streams = [
+        asyncio.create_task(one.http.get(f"{path}/hops"))
+        for one, path in zip(browsers, paths, strict=True)
+        for _ in range(OF_A_PERSON // 2)
+    ]
+    await asyncio.sleep(0.2)
+    answer = await browsers[0].http.get("/")
+    yield Attempt(answer.text[:80], answer.status_code == 200)
+    assert (await (await consoles.alive.person("bob")).http.get("/")).status_code == 200
+    going_on.set()
+    await asyncio.gather(*streams)
+
+
+@attack(463, Registering)
+async def test_a_party_in_the_place_of_the_issuer() -> Tries:
+    """As if the name at which browsers reach it was the issuer's."""
+    party = server_context(the_ca().svid(READER_NAME), certificate_needed=False)
+    try:
+        Handshake(party, issuer_context(the_ca().svid(CONSOLE), {})).done()
+    except ssl.SSLError as error:
+        yield Attempt(str(error), succeeded=False)
+    else:
+        yield Attempt("the issuer", succeeded=True)
+
+
+@asynccontextmanager
+async def without_pages(folder: Path, issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Consoles]:
+    """The same party, if nobody reached it by a browser."""
+    raw = issuer.registry.model_dump()
+    raw["parties"][CONSOLE]["redirect_uris"] = ["http://127.0.0.1/callback"]
+    async with consoled(folder, Realm(Registry.model_validate(raw), key=issuer.key)) as alive:
+        yield Consoles(alive)
+
+
+@attack(464, without_pages)
+async def test_a_stranger_at_a_party_without_pages(consoles: Consoles) -> Tries:
+    answer = await consoles.alive.browser().http.get("/")
+    told = str(answer.json()["reason"]) if answer.is_error else "a page"
+    yield Attempt(told, not answer.is_error, recorded=[told], reason=told)
+
+
+@attack(465, in_process)
+async def test_a_compromised_console(target: Target) -> Tries:
+    """It has the tokens of those who are signed in, and uses them as they could; elsewhere they are worth nothing."""
+    token = target.token("orchestrator", azp=OURS)
+    assert (await target.send("orchestrator", token, peer=workload(CONSOLE))).handled
+    for party in ("agent/reader", "agent/writer", "tool/documents", "inference"):
+        yield await target.send(party, token, peer=workload(CONSOLE))
 
 
 class Thieves(Consoles):

@@ -80,7 +80,7 @@ def test_without_a_fault_it_says_so_and_writes_nothing(tree: Tree) -> None:
 
 
 def test_all_ports_of_this_machine_are_read_from_the_projects_files() -> None:
-    numbers = {8101, 8102, 8103, 8104, 8105, 8106, 8107, 8108, 8443, 8543, 9000}
+    numbers = {8101, 8102, 8103, 8104, 8105, 8106, 8107, 8108, 8109, 8443, 8543, 9000}
 
     assert {port for _, port in doctor.ports()} == numbers
 
