@@ -109,7 +109,8 @@ function receiptItem({token, operation, resources, verdict, reason, permission, 
   chip.append(element("b", `T${token.lineage.length}`), permission ?? "no scope");
   const kind = {done: "granted", refused: "refused"}[verdict] ?? "faint";
   const says = element("span", `${KINDS[verdict]}${reason ? ` (${reason})` : ""}`, kind);
-  item.append(element("span", short(token.aud), "workload"), ` ${[operation, ...resources].join(" ")} `, chip, " ", says);
+  const done = [operation, ...resources].join(" ");
+  item.append(element("span", short(token.aud), "workload"), ` ${done} `, chip, " ", says);
   const digest = element("code", code?.slice(0, DIGITS) ?? "none");
   digest.title = code ?? "";
   const facts = element("div", `acting for ${forWhom.join(", for ")}; code `, "faint");
@@ -172,7 +173,8 @@ const TAMPER = {
     const forged = `${signed}.${base64url(new Uint8Array(signature))}`;
     const answer = withReceipts(carried, carried.receipts.with(which, forged));
     const was = reason ? `was refused (${reason})` : "was answered";
-    return [{...given, answer}, `A call of ${short(said.token.aud)} ${was}. Its receipt now says “done”, by another key.`];
+    const what = `A call of ${short(said.token.aud)} ${was}. Its receipt now says “done”, signed with another key.`;
+    return [{...given, answer}, what];
   },
 
   code(given) {
@@ -190,7 +192,7 @@ async function showAnchors(given, changed) {
   const rows = [
     ["ca.pem", await sha256(given.authorities), "sha256sum run/ca.pem", (authorities) => ({authorities})],
     ["audit.policy", await sha256(given.policy), "zt audit policy | sha256sum", (policy) => ({policy})],
-    ["registry.lock", many, "code of each party in registry.lock", (text) => ({accepted: codeOf(text, given.accepted)})],
+    ["registry.lock", many, "parties in your registry.lock", (text) => ({accepted: codeOf(text, given.accepted)})],
   ];
   for (const [name, digest, compare, read] of rows) {
     const item = element("li");
@@ -207,10 +209,11 @@ async function showAnchors(given, changed) {
   }
 }
 
-/** Return whom to accept with the code that a registry.lock approves; what each may do stays as it was. */
+/** Return whom a registry.lock approves, with its code; what each may do stays as it was. */
 function codeOf(lock, {parties, outside}) {
   const approved = JSON.parse(lock).parties;
-  const own = Object.entries(parties).map(([id, party]) => [id, {...party, code: [approved[short(id)]?.code]}]);
+  const known = Object.entries(parties).filter(([id]) => approved[short(id)]?.code);
+  const own = known.map(([id, party]) => [id, {...party, code: [approved[short(id)].code]}]);
   return {parties: Object.fromEntries(own), outside};
 }
 
@@ -261,4 +264,5 @@ async function start(place) {
 }
 
 const place = at("receipts");
-if (place) start(place).catch((error) => at("verdict").replaceChildren(`The receipts cannot be shown: ${error.message}`));
+const failed = (error) => at("verdict").replaceChildren(`The receipts cannot be shown: ${error.message}`);
+if (place) start(place).catch(failed);

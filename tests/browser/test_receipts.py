@@ -137,11 +137,14 @@ async def test_files_are_saved_and_anchors_of_ones_own_replace_the_consoles(
     lock = json.loads((KEPT / "registry.lock").read_text())
     lock["parties"]["inference"]["code"] = "0" * 64
     (other := tmp_path / "registry.lock").write_text(json.dumps(lock))
+    del lock["parties"]["inference"]
+    (without := tmp_path / "without.lock").write_text(json.dumps(lock))
 
     async with shown(kept | {"authorities": ""}, "Step 2 of 10") as page:
         for name, file, told in (
             ("ca.pem", KEPT / "ca.pem", "Proven. "),
             ("registry.lock", other, "Step 8 of 10"),
+            ("registry.lock", without, "Step 9 of 10"),
             ("registry.lock", KEPT / "registry.lock", "Proven. "),
             ("audit.policy", KEPT / "audit.policy", "Proven. "),
         ):
