@@ -56,8 +56,8 @@ class Withdrawal:
     def explains(self, detail: str) -> bool:
         """Return whether a refusal is for this reason; `detail`: as `Revocations` has it, or its beginning."""
         subject, _, cause = detail.partition(": ")
-        user = self.kind == "user" and subject.startswith("user ") and self.cause.startswith(cause)
-        return user or subject == f"{self.kind} {self.name}"
+        user = self.kind == "user" and subject.startswith("user ") and cause and self.cause.startswith(cause)
+        return bool(user) or subject == f"{self.kind} {self.name}"
 
 
 class Oversight:

@@ -46,6 +46,8 @@ BY_OPERATOR = " (operator "
 """Before the id of an operator, in the registry's causes."""
 AGENTS = "agent/reader", "agent/writer"
 """Through whom the thief has got its tokens."""
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+"""Of a version of the policies; people are shown the first digits."""
 Sign = tuple[str, str]
 """A text, and its sign: granted, revoked, tampered, or none."""
 
@@ -150,7 +152,8 @@ class Desk:
     def _line(self, change: Change) -> str:
         by = f" by {change.by}" if change.by else ""
         differ = self._oversight.differences.get(change.target.split()[1], "") if " " in change.target else ""
-        return f"{_at(change.at)}: {change.action} {change.target}{by}: {change.cause}{differ and f' ({differ})'}"
+        target = DIGEST.sub(r"\1", change.target)
+        return f"{_at(change.at)}: {change.action} {target}{by}: {change.cause}{differ and f'; changed: {differ}'}"
 
     def _named(self, text: str) -> str:
         """Return a text with the names of the people in it who have signed in here."""

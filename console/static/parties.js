@@ -14,8 +14,8 @@ new EventSource("/parties/events").addEventListener("view", (event) => {
     const lines = view.lists[list.dataset.lines];
     if (list.dataset.shown === JSON.stringify(lines)) continue;
     list.dataset.shown = JSON.stringify(lines);
-    list.replaceChildren(...(lines.length ? lines : [list.dataset.none]).map((line) => {
-      const made = document.createElement("li");
+    list.replaceChildren(...(lines.length ? lines : [list.dataset.none ?? ""]).map((line) => {
+      const made = document.createElement(list.localName === "datalist" ? "option" : "li");
       made.textContent = line;
       return made;
     }));
