@@ -49,6 +49,8 @@ class LogReader:
         self._reading: asyncio.Task[None] | None = None
         self._watched, self._viewers, self._next = asyncio.Event(), 0, 0.0
         """`_next`: before this time of the loop, nothing is read again."""
+        self.cosigned = 0
+        """When the last of the witnesses signed the newest checkpoint that is taken in, in seconds since the epoch."""
         self.problem = ""
         """Why nothing new is shown, for people; empty while the log can be read."""
 
@@ -106,7 +108,7 @@ class LogReader:
         if not self._trust or now > self._trust[0]:
             address = registry.address(registry.authorities.registry)
             self._trust = now + TRUSTED, policy(await fetch_policy(self._service.egress.authorities, address))
-        found, _ = self._trust[1].check(parse_note(await self._file("checkpoint", MAX_NOTE)))
+        found, times = self._trust[1].check(parse_note(await self._file("checkpoint", MAX_NOTE)))
         if found.size < edge.size:
             raise InvalidLog(f"a checkpoint of {found.size} entries, and {edge.size} are known")
         if found.size - edge.size > WINDOW:
@@ -115,7 +117,7 @@ class LogReader:
         after, _ = tiles.append_entries(edge, entries)
         if after.root != found.root:  # control: shown-as-in-the-log
             raise InvalidLog("the entries are not those of the checkpoint")
-        self._edge = after
+        self._edge, self.cosigned = after, max(times.values(), default=0)
         for number, entry in enumerate(entries, edge.size):
             try:
                 self._take(number, entry)

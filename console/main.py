@@ -72,7 +72,7 @@ def create_app(service: Service) -> ASGIApp:
         news.tell()
 
     reader = LogReader(service, take)
-    runs, streams = Runs(service, issuer, news.tell), Streams(reader, tasks, service.revocations, news)
+    runs, streams = Runs(service, issuer, news.tell), Streams(reader, tasks, news)
     desk = Desk(service, oversight, sessions, Thief())
     app = service.app(reader.running(), runs.running(), desk.running())
     # The admission answers for what handlers refuse, and only counts it if nobody is signed in.

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI, Request, Response
-from sse_starlette import JSONServerSentEvent
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
@@ -27,7 +27,7 @@ from console.pages import page, shown_to
 from console.reasons import ConsoleReason
 from console.sessions import Session, Sessions
 from console.sign_in import admit_operator, session_needed
-from console.stream import LONGEST, RETRY, counted
+from console.stream import LONGEST, PING, RETRY
 from console.thief import Thief
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
@@ -208,14 +208,12 @@ def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, overs
     @app.get("/parties/events")
     async def events(request: Request) -> Response:
         await admit_operator(service)
-        return counted(session := session_needed(request), views(session))
+        return EventSourceResponse(views(session_needed(request)), ping=PING)
 
     async def views(session: Session) -> AsyncIterator[JSONServerSentEvent]:
         before, end = None, time.monotonic() + LONGEST
         with reader.watching():
             while time.monotonic() < end and session.open:
-                if not service.revocations.check_caller(session.tokens.principal):
-                    return
                 if (view := desk.view()) != before:
                     yield JSONServerSentEvent(before := view, event="view", retry=RETRY)
                 await asyncio.sleep(EVERY)

@@ -10,6 +10,5 @@ class ConsoleReason(ReasonCode):
     FORGED_REQUEST = "forged_request", (403, "invalid_request")
     SIGN_IN_REFUSED = "sign_in_refused", (400, "invalid_request")
     OPERATOR_NOT_SIGNED_IN = "operator_not_signed_in", (403, "insufficient_scope")
-    TOO_MANY_STREAMS = "too_many_streams", (429, "temporarily_unavailable")
     THIEF_BUSY = "thief_busy", (429, "temporarily_unavailable")
     THIEF_UNAVAILABLE = "thief_unavailable", (503, "temporarily_unavailable")

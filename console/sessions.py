@@ -58,7 +58,6 @@ class Session:
     open: bool = True
     runs: Bounded[str, Answered | None] = field(default_factory=lambda: Bounded(MOST_RUNS))
     """The answers of its tasks by the trace under which they were sent; None until there is one."""
-    streams: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Of who refreshes its tokens: a refresh token can be used once."""
 

@@ -5,6 +5,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
+from sse_starlette import EventSourceResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
@@ -13,7 +14,7 @@ from console.pages import page, shown_to
 from console.run import Runs
 from console.sessions import MOST
 from console.sign_in import session_needed, session_of
-from console.stream import Admit, Streams
+from console.stream import PING, Admit, Streams
 from console.tasks import Task, Tasks, as_resource
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.decision import Resource
@@ -97,7 +98,7 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         explained = await admit(task) if (task := tasks.find(id)) else None
         if not task and id not in session.runs:
             raise HTTPException(404)
-        return streams.follow(session, id, after, admit, explained=explained)
+        return EventSourceResponse(streams.follow(session, id, after, admit, explained=explained), ping=PING)
 
 
 def _time(task: Task) -> str:

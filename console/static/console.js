@@ -1,5 +1,6 @@
 // Draws the hops of a task as they come.  All that comes is text: nothing here makes markup of it.
 
+const STALE = 120; // seconds after which the log should have had something new: some records come each minute
 const STEP = 900; // milliseconds between two hops that are played
 const LANES = { orchestrator: 1, agent: 2, tool: 3, inference: 4, llamastack: 4, authority: 5, Keycloak: 5 };
 const VERBS = { call: "calls", exchange: "asks", access: "decides", refusal: "refuses", distrust: "refuses" };
@@ -195,18 +196,23 @@ function follow() {
   const source = new EventSource(hops.dataset.source);
   const on = (kind, act) => source.addEventListener(kind, (event) => act(event.data && JSON.parse(event.data)));
   on("hop", show);
-  on("log", ({ cosigned, problem }) => {
-    by("log").textContent = problem || `Its witnesses cosigned it at ${new Date(cosigned * 1000).toLocaleTimeString()}.`;
-  });
+  let told = {};
+  const age = setInterval(() => {
+    const seconds = Math.round((Date.now() - told.signed) / 1000);
+    const old = seconds > STALE ? " Nothing new has come since then: see whether it is held back." : "";
+    by("log").textContent = told.problem || (told.signed ? `Its witnesses cosigned it ${seconds} s ago.${old}` : "");
+    by("log").className = told.problem || old ? "problem" : "";
+  }, 1000);
+  on("log", (log) => { told = { problem: log.problem, signed: Date.now() - log.age * 1000 }; });
   on("answer", ({ text, error, refused }) => {
     const also = refused?.length ? `\n\nRefused: ${refused.join("; ")}` : "";
     by("text").textContent = (text ?? `Refused: ${error}`) + also;
     by("answer").hidden = false;
   });
-  on("end", ({ problem }) => {
+  on("end", () => {
     source.close();
-    if (problem) by("state").textContent = problem;
-    else document.body.dataset.ended = "yes";
+    clearInterval(age);
+    document.body.dataset.ended = "yes";
   });
   source.addEventListener("error", () => {
     if (source.readyState !== EventSource.CLOSED) return; // the browser asks again by itself

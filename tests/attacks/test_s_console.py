@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,11 @@ from console.log import LogReader
 from console.oversight import Oversight
 from console.pages import page, shown_to
 from console.sessions import MOST, SESSION, Session, Sessions, Tokens
-from console.stream import MOST_OF_A_SESSION, News, Streams
 from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
 from console.thief import MOST_LINES, Thief
 from testkit.issuer import ISSUER
 from testkit.party import principal
-from testkit.wire import Wire, fresh_revocations
+from testkit.wire import Wire
 from tests.support.attack import Attempt, Scene, Target, Tries, attack, in_process
 from tests.support.audit_log import Ledger, record
 from tests.support.ca import the_ca, workload
@@ -41,7 +40,6 @@ from zerotrust.audit.event_types import Alarm, Data, Refusal, RegistryChange, Re
 from zerotrust.audit.forms import Text
 from zerotrust.audit.record import GENESIS
 from zerotrust.authority.log.tiles import decode_bundle, encode_bundle
-from zerotrust.decision import Denied
 from zerotrust.hardening.in_flight import OF_A_PERSON
 from zerotrust.registry.model import Registry
 from zerotrust.service import Service
@@ -236,20 +234,14 @@ async def test_a_party_that_invents_traces_until_records_of_a_task_are_forgotten
 
 
 class Signed(Scene):
-    """Sessions, and a stream of one."""
+    """Sessions."""
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
-        self.sessions, self.revocations = Sessions(), fresh_revocations()
-        reader = LogReader(reading(lambda _: httpx.Response(404)), lambda *_: None)
-        self.streams = Streams(reader, Tasks(FRONT, OURS, known), self.revocations, News())
+        self.sessions = Sessions()
 
     def sign_in(self, user: str) -> str:
         return self.sessions.begin(Tokens(principal(subject=user, expires_at=2**40), user, ""))
-
-
-async def _admitted(_task: object) -> bool:
-    return True
 
 
 @attack(452, Signed)
@@ -260,37 +252,30 @@ async def test_a_user_who_signs_in_without_end(signed: Signed) -> Tries:
     yield Attempt("the other is still signed in", signed.sessions.find(cookie) is None)
 
 
-@attack(453, Signed)
-async def test_streams_without_end(signed: Signed) -> Tries:
-    session = signed.sessions.find(signed.sign_in("mallory"))
-    assert session
-    session.streams = MOST_OF_A_SESSION
-    try:
-        signed.streams.follow(session, TRACE, -1, _admitted, explained=None)
-    except Denied as refusal:
-        yield Attempt(str(refusal.reason), succeeded=False)
-    else:
-        yield Attempt("one more", succeeded=True)
-
-
-@attack(454, Signed)
-async def test_a_stream_that_stays_open(signed: Signed) -> Tries:
+@attack(454, with_console)
+async def test_a_stream_that_stays_open(consoles: Consoles) -> Tries:
     """After a sign-out, and after the user was revoked."""
 
-    async def goes_on(end: Callable[[Any], None]) -> bool:
-        session = signed.sessions.find(signed.sign_in("alice"))
-        assert session
-        events = signed.streams._events(session, TRACE, -1, _admitted, explained=None)
-        following = asyncio.create_task(anext(events, None))
-        await asyncio.sleep(0.05)
-        end(session)
-        done, _ = await asyncio.wait([following], timeout=1)
+    async def busy(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await asyncio.sleep(60)
+
+    consoles.system.apps[consoles.system.addresses["orchestrator"]] = busy
+
+    async def goes_on(user: str, end: Callable[[Browser], Awaitable[object]]) -> bool:
+        browser = await consoles.alive.person(user)
+        following = asyncio.create_task(browser.http.get(f"{await browser.start(TASK)}/hops"))
+        await asyncio.sleep(0.1)
+        await end(browser)
+        done, _ = await asyncio.wait([following], timeout=2)
         following.cancel()
         return not done
 
-    yield Attempt("it ends", await goes_on(signed.sessions.end)).stopped_by("stream-ends-with-session")
-    revoke = lambda _session: signed.revocations.change(1, ("user", "alice"), "revoked")  # noqa: E731
-    yield Attempt("it ends", await goes_on(revoke)).stopped_by("stream-ends-when-revoked")
+    async def revoke(_browser: Browser) -> None:
+        consoles.system.revocations.change(1, ("user", "bob"), "revoked")
+
+    signs_out = await goes_on("alice", lambda browser: browser.send("/sign-out"))
+    yield Attempt("it ends", signs_out).stopped_by("stream-ends-with-session")
+    yield Attempt("it ends", await goes_on("bob", revoke)).stopped_by("revocation-ends-answer")
 
 
 class Forged(Scene):

@@ -27,7 +27,6 @@ from console.sessions import (
 from console.stream import News, Streams
 from console.tasks import MOST_EARLY, Shares, Tasks
 from testkit.party import principal
-from testkit.wire import fresh_revocations
 from tests.support.audit_log import Ledger
 from tests.support.console import reading
 from tests.support.records import CALLER
@@ -185,11 +184,9 @@ async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -
     async def admit(_task: object) -> bool:
         return True
 
-    events = Streams(reader, Tasks(FRONT, OURS, known), fresh_revocations(), News())._events(
-        session, "x", -1, admit, explained=None
-    )
+    events = Streams(reader, Tasks(FRONT, OURS, known), News()).follow(session, "x", -1, admit, explained=None)
     async with asyncio.timeout(5):
-        assert [one.event async for one in events] == ["end"]
+        assert [one.event async for one in events] == ["log", "end"]
 
 
 async def test_a_file_of_the_log_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
