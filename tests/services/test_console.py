@@ -14,6 +14,7 @@ from console.sessions import SESSION, SIGN_IN
 from testkit.issuer import ISSUER
 from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled
 from tests.support.leaks import holds_token
+from zerotrust.decision import Denied, Reason
 from zerotrust.registry.model import Registry
 
 TASK = "Read the incident reports and file a summary."
@@ -130,6 +131,44 @@ async def test_signing_out_ends_the_session_here_and_at_keycloak_and_the_streams
     await asyncio.wait_for(following, 5)
     alice.http.cookies.set(SESSION, cookie, domain="console.localhost")
     assert (await alice.http.get(path)).status_code == 401
+
+
+async def test_a_sign_out_that_keycloak_does_not_confirm_is_told(here: Consoled) -> None:
+    alice = await here.person("alice")
+    token = await alice.form_token()
+    here.realm.refresh.clear()
+
+    answer = await alice.http.post("/sign-out", data={"form_token": token}, headers={"origin": AT})
+
+    assert (answer.status_code, "did not confirm" in answer.text) == (503, True)
+    assert "Sign in at Keycloak" in (await alice.http.get("/")).text
+
+
+async def test_a_session_outlives_what_is_not_about_it(here: Consoled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keycloak does not know the console now; or nobody has the key of the new token, and the old one is spent."""
+    here.realm.life = 4
+    alice = await here.person("alice")
+
+    async def no_key(_kid: str) -> None:
+        raise Denied(Reason.KEYS_UNAVAILABLE)
+
+    for at, name, fault in (
+        (here.realm, "answer", lambda *_: (401, {"error": "invalid_client"})),
+        (here.system.services[CONSOLE].keys, "key", no_key),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(at, name, fault)
+            assert (await alice.http.get("/")).status_code == 503
+        assert "Signed in as" in (await alice.http.get("/")).text
+
+
+async def test_a_sign_in_that_is_cancelled_asks_keycloak_nothing(here: Consoled) -> None:
+    browser = here.browser()
+    asked, here.realm.down = await browser.begin(), True
+
+    answer = await browser.back(error="access_denied", state=asked["state"], iss=ISSUER)
+
+    assert (answer.status_code, "Nobody has signed in" in answer.text) == (400, True)
 
 
 async def test_a_token_that_ends_is_renewed_and_a_session_without_one_ends(here: Consoled) -> None:

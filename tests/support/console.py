@@ -172,7 +172,7 @@ class Consoled:
         return await self.browser().sign_in(user)
 
 
-def reading(answer: Callable[[httpx.Request], httpx.Response]) -> Any:
+def reading(answer: Callable[[httpx.Request], Any]) -> Any:
     """What a reader of the log needs of its service, if the authorities answer so."""
     transport = httpx.MockTransport(answer)
     egress = SimpleNamespace(to_authorities=transport, authorities=httpx.AsyncClient(transport=transport))

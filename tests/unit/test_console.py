@@ -1,6 +1,7 @@
 """What the console keeps and reads has a bound, and records become hops."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import httpx
@@ -30,11 +31,13 @@ from testkit.party import principal
 from tests.support.audit_log import Ledger
 from tests.support.console import reading
 from tests.support.records import CALLER
+from tests.support.tlog import witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Outcome, Request
 from zerotrust.audit.forms import Text, sanitize
 from zerotrust.audit.record import GENESIS
+from zerotrust.authority.log.tiles import WIDTH
 from zerotrust.decision import Rule
 
 FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestrator", "agent/reader", "console"))
@@ -194,16 +197,69 @@ async def test_a_file_of_the_log_that_is_too_large_is_not_read(monkeypatch: pyte
     monkeypatch.setattr(module, "AGAIN", 0)
     ledger, taken = Ledger(), list[bytes]()
     ledger.batch(FRONT)
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/log/")
-        known = {"/audit-policy": ledger.policy_text, "checkpoint": str(ledger.log.note(*ledger.witnesses))}
-        return httpx.Response(200, content=known[path] if path in known else ledger.log.files[path])
-
-    reader = LogReader(reading(answer), lambda _, one: taken.append(one))
+    reader = LogReader(reading(published(ledger)), lambda _, one: taken.append(one))
     await reader.catch_up()
     assert (taken, bool(reader.problem)) == ([], True)
 
     monkeypatch.setattr(module, "MOST_BYTES", 100_000)
     await reader.catch_up()
     assert (len(taken), reader.problem) == (2, "")
+
+
+def published(ledger: Ledger) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/log/")
+        known = {"/audit-policy": ledger.policy_text, "checkpoint": str(ledger.log.note(*ledger.witnesses))}
+        return httpx.Response(200, content=known[path] if path in known else ledger.log.files[path])
+
+    return answer
+
+
+async def test_of_a_log_that_grew_by_much_at_once_the_end_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no file for the size at which the reader begins, and one entry cannot be taken."""
+    monkeypatch.setattr(module, "WINDOW", 2 * WIDTH)
+    monkeypatch.setattr(module, "EVERY", 0)
+    ledger, taken = Ledger(), list[int]()
+
+    def take(number: int, _entry: bytes) -> None:
+        if number == 3 * WIDTH:
+            raise ValueError("no entry of ours")
+        taken.append(number)
+
+    reader = LogReader(reading(published(ledger)), take)
+    for size in (1_000, 2_000):
+        ledger.log.grow(*(b"entry" for _ in range(1_000)))
+        await reader.catch_up()
+        assert reader.problem == ""
+        begun = (size - 2 * WIDTH) // WIDTH * WIDTH
+        assert [one for one in taken if one >= size - 1_000] == [one for one in range(begun, size) if one != 3 * WIDTH]
+
+
+async def test_a_change_of_the_witnesses_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for pause in ("EVERY", "AGAIN"):
+        monkeypatch.setattr(module, pause, 0)
+    ledger, problems = Ledger(), list[bool]()
+    reader = LogReader(reading(published(ledger)), lambda *_: None)
+    for witnesses in (ledger.witnesses, (witness("another"),)):
+        ledger.witnesses = witnesses
+        ledger.batch(FRONT)
+        for _ in range(2):
+            await reader.catch_up()
+            problems.append(bool(reader.problem))
+
+    assert problems == [False, False, True, False]
+
+
+async def test_a_ledger_that_is_slow_is_asked_once_and_stops_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    asked = list[str]()
+
+    async def never(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    reader = LogReader(reading(never), lambda *_: None)
+    async with asyncio.timeout(5), reader.running():
+        await asyncio.gather(*(reader.catch_up() for _ in range(10)))
+    assert (len(asked), bool(reader.problem)) == (1, True)
