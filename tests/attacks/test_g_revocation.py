@@ -144,8 +144,8 @@ async def test_those_who_would_have_to_say_no_say_nothing(target: Target) -> Tri
             patch.setattr("zerotrust.limits.answers.SECONDS", 0.05)
             with _at_the_issuer(target, answer):
                 unheard = await target.send(TOOL, target.writing(), body=WRITE, reason=Reason.ISSUER_UNAVAILABLE)
-                by = ["introspection-active"] if answer in unclear else []
-                yield _with_retry(unheard).stopped_by("high-risk-introspected", *by)
+                alone = ["introspection-active"] if answer in unclear else []
+                yield _with_retry(unheard).stopped_by("high-risk-introspected", *alone)
 
 
 def _with_retry(tried: Tried) -> Tried:

@@ -422,7 +422,7 @@ async def test_one_person_takes_the_capacity_of_others(consoles: Consoles) -> Tr
 
 @attack(463, Registering)
 async def test_a_party_in_the_place_of_the_issuer() -> Tries:
-    """As if the name at which browsers reach it was the issuer's."""
+    """As if the name at which browsers reach it were the issuer's."""
     party = server_context(the_ca().svid(READER_NAME), certificate_needed=False)
     try:
         Handshake(party, issuer_context(the_ca().svid(CONSOLE), {})).done()

@@ -138,9 +138,8 @@ class Exchanger:
         try:
             async with asyncio.timeout(min(SECONDS, left)):
                 token = await self._ask(caller, wanted)
-            if not (
-                status := self._revocations.check_caller(caller)
-            ):  # revoked during the exchange: the token is useless
+            # If it was revoked during the exchange, the token is useless.
+            if not (status := self._revocations.check_caller(caller)):
                 raise Denied(status.reason, status.detail)
         except (Denied, TimeoutError) as error:
             refusal = error if isinstance(error, Denied) else Denied(Reason.ISSUER_UNAVAILABLE, "no answer in time")

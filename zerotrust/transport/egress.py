@@ -189,26 +189,16 @@ class EgressClients:
 
         `to_authorities`: connects to the authorities; by default, `transport` does.
         """
-        self._audiences, self._revocations, self._transports = (
-            _by_origin(addresses),
-            revocations,
-            (transport, mcp_transport),
-        )
+        self._audiences, self._revocations = _by_origin(addresses), revocations
+        self._transports = transport, mcp_transport
         self.without_token = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=transport)
         self._to_authorities, self.to_authorities = to_authorities, to_authorities or transport
         self.authorities = _Bounded(revocations, headers=PLAIN, timeout=SECONDS, transport=self.to_authorities)
         """The client for the registry, the audit log and the policy authority, by certificate alone."""
         # The next two have no timeout of their own: each call ends with its token.
-        self.http = _Bounded(
-            revocations, headers=PLAIN, timeout=None, transport=transport, event_hooks={"request": [self._attach_token]}
-        )
-        self.mcp_http = _Answering(
-            revocations,
-            headers=PLAIN,
-            timeout=None,
-            transport=mcp_transport,
-            event_hooks={"request": [self._attach_token]},
-        )
+        how: dict[str, Any] = {"headers": PLAIN, "timeout": None, "event_hooks": {"request": [self._attach_token]}}
+        self.http = _Bounded(revocations, transport=transport, **how)
+        self.mcp_http = _Answering(revocations, transport=mcp_transport, **how)
 
     def use(self, snapshot: RegistrySnapshot, caller: str) -> None:
         """Switch to another registry snapshot, as the party of that name."""
@@ -235,10 +225,8 @@ class EgressClients:
             request.extensions = {**request.extensions, _CALL: noted}
 
     async def close(self) -> None:
-        await self.without_token.aclose()
-        await self.authorities.aclose()
-        await self.http.aclose()
-        await self.mcp_http.aclose()
+        for client in (self.without_token, self.authorities, self.http, self.mcp_http):
+            await client.aclose()
 
 
 def _by_origin(addresses: Mapping[str, str]) -> dict[str, str]:
