@@ -52,13 +52,17 @@ function chip(token, at, brief = false) {
   return element("span", "chip", element("b", "", token.name), ...says, ...left);
 }
 
+function meaning(hop) {
+  const says = Object.hasOwn(reasons, hop.reason) ? reasons[hop.reason] : "A reason of that party's own.";
+  const needs = hop.reason === "scope_missing" && hop.needs ? ` It needs ${hop.needs}.` : "";
+  return says.replace(/; `.*/, ".").replaceAll("`", "") + needs;
+}
+
 // Why it was refused, or by which rules it was granted, in words; and who says so.
 function why(hop) {
   const made = element("div", "why");
   if (!hop.allowed) {
-    const meaning = Object.hasOwn(reasons, hop.reason) ? reasons[hop.reason].replace(/; `.*/, ".").replaceAll("`", "") : "A reason of that party's own.";
-    const needs = hop.reason === "scope_missing" && hop.needs ? ` It needs ${hop.needs}.` : "";
-    made.append(element("p", "", element("code", "", hop.reason), ` ${meaning}${needs}`));
+    made.append(element("p", "", element("code", "", hop.reason), ` ${meaning(hop)}`));
     if (hop.detail) made.append(element("p", "faint", hop.detail));
   }
   if (hop.rules.length) {
@@ -67,11 +71,11 @@ function why(hop) {
       const says = rule.says || "Its sentence was in an earlier version of the policies.";
       all.append(element("li", "", says, " ", element("code", "", rule.id)));
     }
-    made.append(element("p", "", hop.allowed ? "By the rule:" : "No rule permits it. For such a call, these are all rules:"), all);
+    made.append(element("p", "", hop.allowed ? "By the rule:" : "No rule permits it. These are all the rules for such a call:"), all);
   }
   const code = `code ${hop.code || "unknown"}, ${hop.approved ? "as approved" : "not what is approved now"}`;
   const token = hop.token ? `${acting(hop.token)}, token ${hop.token.id}` : "";
-  const strange = hop.token && !hop.token.own ? "this token is for another party, which has not said so itself" : "";
+  const strange = hop.token && !hop.token.own ? "the token is for another party, so this one has not verified it" : "";
   const policy = hop.policy && `policies ${hop.policy}`;
   made.append(element("p", "faint", [token, `recorded by ${hop.by}`, code, policy, strange].filter(Boolean).join(" · ")));
   return made;
@@ -145,7 +149,7 @@ function sum(hop) {
     const link = element("a", "", hop.kind === "call" ? `${hop.from}: ${hop.what}` : hop.what);
     link.href = `#hop-${hop.n}`;
     link.addEventListener("click", () => { last = Infinity; until(last); });
-    by("refusals").append(element("li", "", element("span", "refused", `refused by ${hop.by}`), ": ", link, " ", element("code", "", hop.reason)));
+    by("refusals").append(element("li", "", element("span", "refused", `refused by ${hop.by}`), ": ", link, `. ${meaning(hop)}`));
   }
   if (hop.code && !codes.has(`${hop.by} ${hop.code}`)) {
     const approved = hop.approved ? "the approved code" : "not the code that is approved now";
