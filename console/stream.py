@@ -77,7 +77,7 @@ class Streams:
                             shown = hop["n"]
                             yield JSONServerSentEvent(hop, event="hop", id=str(shown), retry=RETRY)
                         end = min(end, loop.time() + LATE) if task.ended else end
-                if not told and (answered := session.runs.get(id_)):
+                if not told and (answered := session.runs.get(task.started_as or id_ if task else id_)):
                     told = True
                     yield JSONServerSentEvent(result_of(answered.answer), event="answer", retry=RETRY)
                 if told and (refused or not task):

@@ -234,6 +234,7 @@ async def test_a_task_is_found_by_its_id_and_the_prepared_one_is_a_button(here: 
     [id_] = {one[:32] for one in home.split('href="/tasks/')[1:]}
 
     assert "<b>you</b>" in home
+    assert "answer" in [one["event"] for one in await alice.hops(f"/tasks/{id_}")]
     found = await alice.http.get("/tasks", params={"id": f" {id_.upper()} "})
     assert (found.status_code, found.headers["location"]) == (303, f"/tasks/{id_}")
     assert (await alice.http.get("/tasks", params={"id": "//attacker.test"})).status_code == 404
