@@ -1,6 +1,6 @@
 """What operators look after, from records in any order."""
 
-from console.oversight import SAME, Change, Oversight, Withdrawal
+from console.oversight import MOST, MOST_REFUSALS, SAME, Change, Oversight, Withdrawal
 from tests.support.records import CALLER
 from tests.support.system import registry
 from zerotrust.audit.event import AuditEvent
@@ -101,3 +101,12 @@ def test_drift_changed_policies_alarms_and_versions_are_told_apart() -> None:
     assert len(found.alarms) == 1
     assert found.decides_by == {TOOL: ("2-0123456789ab", 12.0)}
     assert found.differences["2"] == "read"
+
+
+def test_so_many_changes_and_refusals_are_kept() -> None:
+    changes = [entry("authority/registry", suspended(str(number)), 10 + number) for number in range(MOST + 1)]
+    refusals = [entry(TOOL, refused("x"), 10 + number) for number in range(MOST_REFUSALS + 1)]
+    found = taking(*changes, *refusals)
+
+    assert [len(found.changes), len(found.refusals)] == [MOST, MOST_REFUSALS]
+    assert [found.changes[0].cause, found.refusals[0][1]] == ["1", 11.0]
