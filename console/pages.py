@@ -38,7 +38,7 @@ _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()
 _REASONS = orjson.loads(_STATIC["reasons.json"])
 
 _NEXT = {
-    400: "Go back, and send it again in another form.",
+    400: "Begin again: what was sent cannot be used.",
     401: "Sign in. What you have sent was not taken.",
     403: "Open the page again, and send its form from there.",
     404: "No page has this address, or it is a task of somebody else, or an older one. Choose one from the list.",

@@ -63,11 +63,11 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
         secret, back = cookie_of(request.scope["headers"], SIGN_IN), request.query_params
         # control: callback-of-this-browser
         if secret is None or not compare_digest(back.get("state", "").encode(), state_of(secret).encode()):
-            return page("refused", 400, why="This answer belongs to no sign-in of this browser.")
+            return page("refused", 400, why="This sign-in was begun in another browser, or too long ago.")
         if back.get("iss") != service.issuer:  # control: callback-of-the-issuer
-            return page("refused", 400, why="This answer is not Keycloak's.")
+            return page("refused", 400, why="The answer did not come from Keycloak.")
         if not (code := back.get("code")):  # cancelled, or refused by Keycloak (RFC 6749 section 4.1.2.1)
-            return page("refused", 400, why="Nobody has signed in.")
+            return page("refused", 400, why="The sign-in was cancelled.")
         operating, sender = sessions.signing_in(secret), request.client.host if request.client else "unknown"
         tokens = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
         subject = tokens.principal.subject

@@ -168,7 +168,7 @@ async def test_a_sign_in_that_is_cancelled_asks_keycloak_nothing(here: Consoled)
 
     answer = await browser.back(error="access_denied", state=asked["state"], iss=ISSUER)
 
-    assert (answer.status_code, "Nobody has signed in" in answer.text) == (400, True)
+    assert (answer.status_code, "The sign-in was cancelled" in answer.text) == (400, True)
 
 
 async def test_a_token_that_ends_is_renewed_and_a_session_without_one_ends(here: Consoled) -> None:
