@@ -21,7 +21,7 @@ MOST_LINES = 1000
 """Of an answer: a probe has one for each change of a service's answer."""
 SECONDS = 70
 """For the next line: a probe in which nothing changes takes a minute."""
-PAUSE = 5.0
+PAUSE = 3.0
 """Seconds between two uses for one person: each is a sign-in and three exchanges."""
 MOST_PEOPLE = 1000
 """People of whom the last use is remembered; one more displaces the oldest, who may then press sooner."""

@@ -2,19 +2,14 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import typer
 
-from authorities.attestation.local.launch import Launch
 from start.background import leave_running
-from start.launches import party_launches
 from start.model import Model, ModelOption
 from start.program import ROOT, run_until_stopped, showing_progress
-from start.system import System
 
-CONSOLE, VARIABLE = "console", "ZT_THIEF_SOCKET"
 IN_A_CONTAINER = Path("/data/thief.sock")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -38,24 +33,13 @@ def listen() -> None:
     sys.exit(run_until_stopped(_listen()))
 
 
-def at(system: System) -> Path:
-    """Return the socket of the thief, in a folder that only this user can read."""
-    return system.insider_socket("thief")
-
-
-def launches(system: System) -> dict[str, Launch]:
-    """Return the launch of every party; the console is told where the thief listens."""
-    found, place = party_launches(system), system.place(CONSOLE)
-    return found | {place: replace(found[place], env={**found[place].env, VARIABLE: str(at(system))})}
-
-
 async def _serve(model: Model) -> int:
     with showing_progress("The program is loaded"):
         from demo.intruder import INSIDERS  # noqa: PLC0415 - takes seconds
-        from lab.thief.listening import listening  # noqa: PLC0415
+        from lab.thief.listening import beside, launches  # noqa: PLC0415
         from start.serve import serve  # noqa: PLC0415
 
-    return await serve(model, beside=lambda here: listening(here, at(here)), insiders=INSIDERS, parties=launches)
+    return await serve(model, beside=beside, insiders=INSIDERS, parties=launches)
 
 
 async def _listen() -> int:

@@ -4,14 +4,18 @@ import asyncio
 import json
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from authorities.attestation.local.launch import Launch
 from lab.thief.thief import Thief
-from start.system import Running
+from start.launches import party_launches
+from start.system import Running, System
 
+CONSOLE, VARIABLE = "console", "ZT_THIEF_SOCKET"
 MOST_BYTES = 1024
 """Of an order."""
 
@@ -23,6 +27,21 @@ async def listening(system: Running, socket: Path) -> AsyncIterator[None]:
         server = await asyncio.start_unix_server(partial(_serve, Thief(system, stack)), socket, limit=MOST_BYTES)
         stack.callback(server.close)
         yield
+
+
+def beside(system: System) -> AbstractAsyncContextManager[None]:
+    """Return the same for the system on this machine, with the socket in a folder that only this user can read."""
+    return listening(system, _socket(system))
+
+
+def launches(system: System) -> dict[str, Launch]:
+    """Return the launch of every party there; the console is told where the thief listens."""
+    found, place = party_launches(system), system.place(CONSOLE)
+    return found | {place: replace(found[place], env={**found[place].env, VARIABLE: str(_socket(system))})}
+
+
+def _socket(system: System) -> Path:
+    return system.insider_socket("thief")
 
 
 async def _serve(thief: Thief, reader: StreamReader, writer: StreamWriter) -> None:

@@ -11,7 +11,6 @@ import pytest_asyncio
 from console.thief import Thief
 from console.tokens import WAYS
 from demo.revocation_methods import EVERYWHERE
-from lab.thief.listening import listening
 from start.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -27,10 +26,8 @@ ANSWERS = {
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def thief(system: System) -> AsyncIterator[Thief]:
-    socket = system.insider_socket("thief")
-    async with listening(system, socket):
-        with patch.dict(os.environ, ZT_THIEF_SOCKET=str(socket)):
-            yield Thief()
+    with patch.dict(os.environ, ZT_THIEF_SOCKET=str(system.insider_socket("thief"))):
+        yield Thief()
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -19,6 +19,7 @@ from authorities.attestation.local.launch import Launch
 from demo.intruder import INSIDERS
 from lab.bench.variants import launch_folders
 from lab.realm import LAB_SCRIPT
+from lab.thief.listening import beside, launches
 from registration.realm import realm as derive
 from registration.realm import to_json, with_ports
 from registration.realm.script import SCRIPTS as OURS
@@ -99,15 +100,19 @@ async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[
     It comes after `last_time`, if that was asked for, and starts from nothing otherwise.
     """
     bench = launch_folders(registry)
-    async with running(
-        RUN,
-        say=print,
-        insiders=(*INSIDERS, "inference"),  # the last for the tokens that it holds for a model server
-        scripts=SCRIPTS,
-        unregistered=bench,
-        attestation=Authority,
-        keep=last_time is not None,
-    ) as everything:
+    async with (
+        running(
+            RUN,
+            say=print,
+            insiders=(*INSIDERS, "inference"),  # the last for the tokens that it holds for a model server
+            scripts=SCRIPTS,
+            unregistered=bench,
+            attestation=Authority,
+            parties=launches,
+            keep=last_time is not None,
+        ) as everything,
+        beside(everything),
+    ):
         yield everything
 
 

@@ -1,0 +1,26 @@
+"""Screen b in a real browser: a person has the lab's thief really use a token, and reads what refused it."""
+
+import pytest
+from playwright.async_api import expect
+
+from console.thief import PAUSE
+from console.tokens import WAYS
+from tests.support.chromium import BROWSER, Person
+
+pytestmark = [pytest.mark.e2e, *BROWSER]
+
+
+async def test_a_thiefs_token_is_refused_in_each_way(alice: Person) -> None:
+    page, task = alice.page, await alice.start()
+    await expect(page.locator("#answer")).to_be_visible()
+    await page.goto(f"{task}/tokens")
+    assert await page.locator(".chip b").all_inner_texts() == ["T0", "T1", "T2"]
+
+    for way in WAYS.values():
+        await page.get_by_role("button", name=f"Really try it {way.label}").click()
+        await expect(page.get_by_role("heading", name=f"Tried: a stolen token, {way.label}")).to_be_focused()
+        used = page.locator("#used")
+        await expect(used.locator(".refused")).to_be_visible()
+        await expect(used).to_contain_text(f"Row {way.row} of the catalogue")
+        await page.wait_for_timeout(1000 * PAUSE)
+    assert alice.complaints == []
