@@ -208,3 +208,12 @@ async def test_of_sessions_too_one_time_does_for_the_rest(stream: Stream, monkey
         await apply(Change(("session", f"s-{n}"), "keycloak: logout", of_user_until(n, "eve")))
 
     assert list(stream._kept.revoked) == [*(("session", f"s-{n}") for n in range(3)), ("before", "9 eve")]
+
+
+async def test_it_is_known_until_when_a_party_follows(stream: Stream) -> None:
+    assert stream.follows_until(READERS_ID) is None
+    lines, now = await begun(stream), time.time()
+
+    assert now + 500 < (stream.follows_until(READERS_ID) or 0) < now + 600
+    await lines.aclose()
+    assert stream.follows_until(READERS_ID) is None
