@@ -69,7 +69,7 @@ class Issuer:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect}
         try:
             if len(taken) < len(limits):  # control: codes-at-once-bounded
-                raise Denied(Reason.BUSY, "codes")
+                raise Denied(Reason.BUSY, "other codes are being redeemed")
             return await self._verified(await self._ask(form | {"code_verifier": verifier_of(secret)}), audience)
         finally:
             for one in taken:

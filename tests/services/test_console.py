@@ -1,21 +1,27 @@
 """The console in process: signing in, a task hop by hop, and who sees which."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from console import run
 from console.admission import HEADERS, MAX_FORM, MOST_FIELDS
 from console.issuer import LONGEST_NAME
 from console.sessions import SESSION, SIGN_IN
 from testkit.issuer import ISSUER
+from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled
 from tests.support.leaks import holds_token
 from zerotrust.decision import Denied, Reason
 from zerotrust.registry.model import Registry
+from zerotrust.spiffe.svid import Peer
 
 TASK = "Read the incident reports and file a summary."
 
@@ -131,6 +137,39 @@ async def test_signing_out_ends_the_session_here_and_at_keycloak_and_the_streams
     await asyncio.wait_for(following, 5)
     alice.http.cookies.set(SESSION, cookie, domain="console.localhost")
     assert (await alice.http.get(path)).status_code == 401
+
+
+async def test_a_connection_is_held_in_the_persons_name(here: Consoled) -> None:
+    """So that those of one person give way first if there are too many (`hardening/server.py`)."""
+    alice, noted, app = await here.person("alice"), list[str](), here.system.apps[AT]
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {**scope["state"], "note_user": noted.append}}, receive, send)
+
+    here.system.apps[AT] = noting
+    await alice.http.get("/")
+
+    assert noted == ["alice"]
+
+
+async def test_a_stream_ends_with_its_connections_certificate(here: Consoled) -> None:
+    alice, done = await here.person("alice"), asyncio.Event()
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        await done.wait()
+        await Response("{}", 503)(scope, receive, send)
+
+    here.system.apps[here.system.addresses[FRONT]] = busy
+    path = await alice.start(TASK)
+    ending = Wire(here.system.apps, Peer(None, time.time() + 0.5))
+    async with (
+        asyncio.timeout(20),
+        httpx.AsyncClient(transport=ending, base_url=AT, cookies=alice.http.cookies, timeout=30) as browser,
+    ):
+        told = (await browser.get(f"{path}/hops")).text
+    done.set()
+
+    assert '"reason":"expired"' in told
 
 
 async def test_a_sign_out_that_keycloak_does_not_confirm_is_told(here: Consoled) -> None:
