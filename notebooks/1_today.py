@@ -14,40 +14,20 @@
 # Where `make notebooks` runs, each code cell calls the running system, and you can change a cell and run it again. Elsewhere, as on a page that shows the file, you see what the cells printed.
 
 # %%
+from lab.notebooks.figure import figure
+
+figure("today")
+
+# %%
 import json
 
 from lab.before import attacks
 from lab.before.attacks import try_attack
 from lab.before.system import DOORS
 from lab.notebooks.attach import attach
-from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.use import close, curl, show_outcome, show_token, start_figure_1, token_of
 from start.manual_steps import REQUEST
 
-figure(
-    "Figure 1: today, with the names of the five doors",
-    {
-        "alice": (0, 1),
-        "A: application": (1, 1),
-        "B: orchestrator": (2, 1),
-        "B: agent/reader": (3, 0),
-        "B: agent/writer": (3, 2),
-        "C: tool/documents": (4, 0),
-        "inference": (4, 2),
-    },
-    [
-        Arrow("alice", "A: application", "signs in"),
-        Arrow("A: application", "B: orchestrator", "one token"),
-        Arrow("B: orchestrator", "B: agent/reader", "same token"),
-        Arrow("B: orchestrator", "B: agent/writer", "same token"),
-        Arrow("B: agent/reader", "inference", ""),
-        Arrow("B: agent/writer", "C: tool/documents", ""),
-        Arrow("B: agent/reader", "C: tool/documents", "same, and key"),
-        Arrow("B: agent/writer", "inference", "same token"),
-    ],
-)
-
-# %%
 system = await attach()
 before = await start_figure_1(system)
 

@@ -29,31 +29,16 @@
 # More are in the [glossary](../docs/reference/glossary.md).
 
 # %%
+from lab.notebooks.figure import figure
+
+figure("doors")
+
+# %%
 from demo.intruder import claims_of
 from lab.before.system import DOORS
 from lab.notebooks.attach import attach
-from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.use import as_attacker, close, explain, show_token, token_of
 from zerotrust.audit.event_types import Access
-
-figure(
-    "Five doors, and a token for each",
-    {
-        "alice's client": (0, 1),
-        "orchestrator": (1, 1),
-        "agent/reader": (2, 0),
-        "agent/writer": (2, 2),
-        "inference": (3, 0),
-        "tool/documents": (3, 1),
-    },
-    [
-        Arrow("alice's client", "orchestrator", "T0"),
-        Arrow("orchestrator", "agent/reader", "T1"),
-        Arrow("orchestrator", "agent/writer", "T1w"),
-        Arrow("agent/reader", "inference", "T3"),
-        Arrow("agent/reader", "tool/documents", "T2"),
-    ],
-)
 
 # %% [markdown]
 # The cell below plays an intruder who is inside the orchestrator and inside both agents. Such an intruder can use their certificates, and can get every token that they could get.

@@ -12,6 +12,11 @@
 # This is figure 2. T0 is the token that alice gets when she signs in. T1 and T2 come from it by exchange.
 
 # %%
+from lab.notebooks.figure import figure
+
+figure("exchange")
+
+# %%
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -19,28 +24,10 @@ from demo.intruder import User, answer_to, claims_of
 from lab.before.system import Answer
 from lab.notebooks.attach import attach
 from lab.notebooks.exchange import chain, exchange, show_answer, show_tokens
-from lab.notebooks.figure import Arrow
 from lab.notebooks.use import as_attacker, bearer, close, curl, curl_variables, explain, token_of
 from zerotrust.issuer.client import credential
 from zerotrust.issuer.exchange import TokenRequest
-from zt.audit.sequence import sequence
 from zt.people.key import BoundToken, Key
-
-sequence(
-    "Figure 2: each hop has a token of its own",
-    ["alice's client", "orchestrator", "agent/reader", "tool/documents", "Keycloak"],
-    [
-        Arrow("alice's client", "Keycloak", "alice signs in"),
-        Arrow("Keycloak", "alice's client", "T0"),
-        Arrow("alice's client", "orchestrator", "T0"),
-        Arrow("orchestrator", "Keycloak", "T0: exchange for aud=reader"),
-        Arrow("Keycloak", "orchestrator", "T1"),
-        Arrow("orchestrator", "agent/reader", "T1"),
-        Arrow("agent/reader", "Keycloak", "T1: exchange for aud=tool"),
-        Arrow("Keycloak", "agent/reader", "T2"),
-        Arrow("agent/reader", "tool/documents", "T2"),
-    ],
-)
 
 # %% [markdown]
 # The cells act for the orchestrator and for the agents: they have the identities of these parties. Here alice signs in, and her client gets T0.
@@ -207,19 +194,7 @@ print(explain(await real.tool("read", bearer(dead), by="agent/reader", id="ENG-1
 # Figure 4 adds attestation. A token is not enough to call a party. The caller also has to prove which code it is.
 
 # %%
-sequence(
-    "Figure 4: the exchange with attestation of the workload",
-    ["attestation", "agent/reader", "tool/documents", "Keycloak"],
-    [
-        Arrow("attestation", "Keycloak", "attestation's public keys"),
-        Arrow("attestation", "agent/reader", "measures its code"),
-        Arrow("attestation", "agent/reader", "JWT-SVID, certificate"),
-        Arrow("agent/reader", "Keycloak", "T1 and JWT-SVID"),
-        Arrow("Keycloak", "agent/reader", "T2, issued to the reader"),
-        Arrow("agent/reader", "tool/documents", "T2 and certificate"),
-        Arrow("tool/documents", "tool/documents", "name in certificate = azp of T2?"),
-    ],
-)
+figure("proof")
 
 # %% [markdown]
 # The certificate has the reader's name, and its private key goes to that one process. Parties show their certificates to each other when they connect (mutual TLS). The tool compares the name in the caller's certificate with the party that T2 was issued to, which is in its claim `azp`.

@@ -14,44 +14,20 @@
 # The registry learns of a sign-out because Keycloak pushes it. Everything else at Keycloak it reads from Keycloak's events, every 0.4 s. What attestation reports is for [notebook 5](5_workload_attestation.ipynb).
 
 # %%
+from lab.notebooks.figure import figure
+
+figure("revocation")
+
+# %%
 import asyncio
 
 from demo.intruder import User, answer_to, claims_of
 from demo.revocation_methods import REVOCATION_METHODS as BY
 from lab.notebooks.attach import attach
 from lab.notebooks.exchange import show_recorded
-from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.revocation import T1, USER, ask_all, measure_revocation, sign_in
 from lab.notebooks.use import as_attacker, bearer, close, explain, run_task, token_of
 
-figure(
-    "Who says that something is revoked, and who is told",
-    {
-        "Keycloak": (0, 0),
-        "Keycloak's events": (0, 1),
-        "olga, an operator": (0, 2),
-        "attestation": (0, 3),
-        "registry": (1, 2),
-        "orchestrator": (2, 0),
-        "agent/reader": (2, 1),
-        "agent/writer": (2, 2),
-        "tool/documents": (2, 3),
-        "inference": (2, 4),
-    },
-    [
-        Arrow("Keycloak", "registry", "pushes sign-outs"),
-        Arrow("Keycloak's events", "registry", "read every 0.4 s"),
-        Arrow("olga, an operator", "registry", "zt revoke"),
-        Arrow("attestation", "registry", "changed code"),
-        Arrow("registry", "orchestrator", "signed feed"),
-        Arrow("registry", "agent/reader", "signed feed"),
-        Arrow("registry", "agent/writer", "signed feed"),
-        Arrow("registry", "tool/documents", "signed feed"),
-        Arrow("registry", "inference", "signed feed"),
-    ],
-)
-
-# %%
 system = await attach()
 real = await as_attacker(system)
 

@@ -9,7 +9,12 @@
 #
 # *Attestation* says that. An authority outside the workloads measures their code, compares it with the code that was approved, and gives a certificate only to a workload whose code is the same. Figure 4 draws the token exchange with this check.
 #
-# This notebook changes files while the system runs, so it needs `make notebooks`. Each cell undoes its own change, and the first cell undoes whatever an interrupted run has left.
+# This notebook changes files while the system runs, so it needs `make notebooks`. Each cell undoes its own change, and the cell below the figure undoes whatever an interrupted run has left.
+
+# %%
+from lab.notebooks.figure import figure
+
+figure("attestation")
 
 # %%
 from dataclasses import replace
@@ -20,7 +25,6 @@ from demo.who import certificates, name_of
 from lab.before.system import Refused
 from lab.notebooks.attach import attach
 from lab.notebooks.claims import describe_certificate
-from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.impostor import UNREACHED, listening
 from lab.notebooks.temporary import added_file, attestations_log, moving, put_right, reload, wait_for_log, wait_until
 from lab.notebooks.use import as_attacker, close, explain
@@ -34,26 +38,6 @@ from zt.errors import RefusedError
 system = await attach()
 real = await as_attacker(system)
 await put_right(system)
-
-figure(
-    "Figure 4: attestation of the workload",
-    {
-        "attestation": (0, 0),
-        "orchestrator": (0, 1),
-        "agent/writer": (1, 1),
-        "registry": (1, 0),
-        "Keycloak": (2, 0),
-        "tool/documents": (2, 1),
-    },
-    [
-        Arrow("attestation", "registry", "changed code"),
-        Arrow("attestation", "agent/writer", "certificate"),
-        Arrow("orchestrator", "agent/writer", "T1"),
-        Arrow("registry", "Keycloak", "suspended"),
-        Arrow("agent/writer", "Keycloak", "T1, proof"),
-        Arrow("agent/writer", "tool/documents", "T2"),
-    ],
-)
 
 # %% [markdown]
 # ## The certificate

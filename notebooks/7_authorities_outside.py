@@ -7,14 +7,18 @@
 #
 # In figure 5 of the post, the orchestrator *enforces* decisions and does not make them. Who somebody is, what the rules are, and which code runs is decided by authorities outside of it. So a rule can change without any change to the orchestrator.
 #
-# This notebook changes one rule while the system runs, so it needs `make notebooks`. It changes no file: it does what `zt policy activate` does, and each cell undoes its own change. The first cell undoes whatever an interrupted run has left.
+# This notebook changes one rule while the system runs, so it needs `make notebooks`. It changes no file: it does what `zt policy activate` does, and each cell undoes its own change. The cell below the figure undoes whatever an interrupted run has left.
+
+# %%
+from lab.notebooks.figure import figure
+
+figure("authorities")
 
 # %%
 import asyncio
 
 from lab.notebooks.attach import attach
 from lab.notebooks.command import zt
-from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.rules import changed_rule
 from lab.notebooks.rules import rule as rule_called
 from lab.notebooks.temporary import processes, put_right, wait_until
@@ -25,27 +29,6 @@ from zt.errors import RefusedError
 system = await attach()
 real = await as_attacker(system)
 await put_right(system)
-
-figure(
-    "Figure 5: authorities outside",
-    {
-        "Keycloak": (0, 0),
-        "policy authority": (0, 1),
-        "registry": (0, 2),
-        "attestation": (0, 3),
-        "orchestrator": (1, 1),
-        "agents": (2, 1),
-        "tool, inference": (3, 1),
-    },
-    [
-        Arrow("Keycloak", "orchestrator", "tokens"),
-        Arrow("policy authority", "orchestrator", "rules"),
-        Arrow("registry", "orchestrator", "parties"),
-        Arrow("attestation", "orchestrator", "certificates"),
-        Arrow("orchestrator", "agents", "T1"),
-        Arrow("agents", "tool, inference", "T2, T3"),
-    ],
-)
 
 # %% [markdown]
 # Keycloak issues the tokens. The policy authority has the rules, and the registry knows all parties. Attestation measures code and issues certificates. Each of them is a process of its own. The agents, the tool and inference get the same from them as the orchestrator.

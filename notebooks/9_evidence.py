@@ -10,33 +10,17 @@
 # Two things make it possible. Each party signs a *receipt* of each call that it answers. And all records of all parties are in one *log*, which others have cosigned: nobody can change it later without being found out.
 
 # %%
+from lab.notebooks.figure import figure
+
+figure("receipts")
+
+# %%
 import dataclasses
 
 from demo.participants import alterations, run_task
 from lab.notebooks.attach import attach
-from lab.notebooks.figure import Arrow, figure
 from lab.notebooks.receipt_cells import around_record, export_of, receipt_of, show_receipt, show_tree, verify_export
 
-figure(
-    "Calls go from left to right, and receipts come back with the answers",
-    {
-        "alice": (0, 1),
-        "orchestrator": (1, 1),
-        "agent/reader": (2, 0),
-        "agent/writer": (2, 2),
-        "tool/documents": (3, 0),
-        "inference": (3, 2),
-    },
-    [
-        Arrow("alice", "orchestrator", "T0"),
-        Arrow("orchestrator", "agent/reader", "T1"),
-        Arrow("orchestrator", "agent/writer", "T1w"),
-        Arrow("agent/reader", "tool/documents", "T2"),
-        Arrow("agent/writer", "inference", "T3w"),
-    ],
-)
-
-# %%
 system = await attach()
 
 # %% [markdown]

@@ -36,30 +36,32 @@ PAGE = {
     "faint": Sign("#59636e", "#a5b0bb"),
     "line": Sign("#c4ccd4", "#414b55"),
 }
-_SHEET = Template("""
-text{font:12px -apple-system,"Segoe UI","Helvetica Neue",Arial,"DejaVu Sans",sans-serif;fill:$ink}
-.name,.head,.chip{font-weight:bold}.name{font-size:13px}.middle,.chip{text-anchor:middle}.end{text-anchor:end}
-.cell,.soft,.head,.says,.halo,.chip{font-size:11px}.soft,.head{fill:$faint}
+_SHAPES = """
+text{font:12px -apple-system,"Segoe UI","Helvetica Neue",Arial,"DejaVu Sans",sans-serif}
+.name,.head,.chip,tspan{font-weight:bold}.name{font-size:13px}.middle,.chip{text-anchor:middle}.end{text-anchor:end}
+.cell,.soft,.head,.says,.halo,.chip{font-size:11px}.hop,.cross{fill:none;stroke-width:2}.thin{stroke-width:1.2}
 .phone text{font-size:13px}.phone .name{font-size:14px}.phone .soft,.phone .says,.phone .chip{font-size:12px}
-.page,.inner{fill:$paper}.frame{fill:$raised;stroke:$line}.life{stroke:$line;stroke-dasharray:3 3}
-.workload,.outside{fill:$paper;stroke:$workload}.person{fill:$paper;stroke:$person}
-.authority,.inner{fill:$paper;stroke:$authority}.outside{stroke-dasharray:5 4}
-.gate{fill:$workload}.wash{fill-opacity:.1}.wash.person{fill:$person}.wash.authority,.gate.authority{fill:$authority}
-.token{fill:$token}tspan{fill:$token;font-weight:bold}.chip{fill:$paper}
-.hop,.cross{fill:none;stroke:$ink;stroke-width:2}.cross{stroke-width:2.6}.thin{stroke-width:1.2}.tip{fill:$ink}
-.signal .hop{stroke:$authority;stroke-width:1.4}.signal .tip,.signal .says{fill:$authority}
+.life{stroke-dasharray:3 3}.outside{stroke-dasharray:5 4}.wash{fill-opacity:.1}.halo{stroke-width:4px}
+.signal .hop{stroke-width:1.4}.revoked .hop{stroke-dasharray:6 4}.tampered .hop{stroke-dasharray:2 3}
+"""
+_COLOURS = Template("""\
+text,.tip{fill:$ink}.soft,.head{fill:$faint}.page,.inner,.chip{fill:$paper}.halo{fill:$paper;stroke:$paper}
+.frame{fill:$raised;stroke:$line}.life{stroke:$line}.hop,.cross{stroke:$ink}.token,tspan{fill:$token}
+.workload,.outside{fill:$paper;stroke:$workload}.person{fill:$paper;stroke:$person}.gate{fill:$workload}
+.authority,.inner{fill:$paper;stroke:$authority}.wash.person{fill:$person}.wash.authority,.gate.authority{fill:$authority}
+.signal .hop{stroke:$authority}.signal .tip,.signal .says{fill:$authority}
 .granted .hop{stroke:$granted}.granted .tip{fill:$granted}
-.refused .hop,.refused .cross{stroke:$refused}.refused .says,.refused .tip,.refused .token{fill:$refused}
-.revoked .hop{stroke:$revoked;stroke-dasharray:6 4}.revoked .says,.revoked .tip{fill:$revoked}
-.tampered .hop{stroke:$tampered;stroke-dasharray:2 3}.tampered .says,.tampered .tip{fill:$tampered}
-.halo{fill:$paper;stroke:$paper;stroke-width:4px}
+.refused .hop,.refused .cross{stroke:$refused}.refused .tip,.refused .says,.refused .token{fill:$refused}
+.revoked .hop{stroke:$revoked}.revoked .tip,.revoked .says{fill:$revoked}
+.tampered .hop{stroke:$tampered}.tampered .tip,.tampered .says{fill:$tampered}
 """)
 
 
-LIGHT, DARK = (
-    _SHEET.substitute({name: getattr(sign, page) for name, sign in (SIGNS | PAGE).items()})
+_light, _dark = (
+    _COLOURS.substitute({name: getattr(sign, page) for name, sign in (SIGNS | PAGE).items()})
     for page in ("light", "dark")
 )
+LIGHT, DARK = _SHAPES + _light, _SHAPES + _dark
 """The style of a picture that is made for such a page."""
-EITHER = f"{LIGHT}@media (prefers-color-scheme:dark){{{DARK}}}\n"
+EITHER = f"{LIGHT}@media (prefers-color-scheme:dark){{\n{_dark}}}\n"
 """The style of a picture of which there is one: light, where a program does not know what the reader prefers."""

@@ -20,7 +20,7 @@ from tests.support.system import System
 from zerotrust.audit.chain import lines
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Trace
-from zerotrust.audit.event_types import Alarm, Issued, IssuedToken, Outcome, Request
+from zerotrust.audit.event_types import Action, Alarm, Issued, IssuedToken, Outcome, RegistryChange, Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import link_of
 from zerotrust.audit.segments import Segments
@@ -28,7 +28,7 @@ from zerotrust.gate import Gate
 from zerotrust.receipts.carried import HEADER
 from zt.audit import query as wanted
 from zt.audit import trail
-from zt.audit.diagram import MOST_STEPS
+from zt.audit.diagram import MOST_STEPS, diagram
 from zt.audit.journals import find, journals
 from zt.commands import app
 from zt.output import console
@@ -121,6 +121,11 @@ async def test_an_export_shows_what_the_journals_show_once_it_is_verified(
     assert re.search(r"record \d+ of tool/documents \(leaf \d+\) is changed: ", told.stderr)
 
 
+def said_in(group: Xml.Element) -> list[str]:
+    """Return the lines that a step of a diagram says."""
+    return ["".join(one.itertext()) for one in group.iter(f"{SVG}text") if "says" in one.get("class", "")]
+
+
 async def test_the_diagram_has_every_step_and_nothing_from_outside(
     system: System, issuer: Issuer, tmp_path: Path
 ) -> None:
@@ -129,29 +134,37 @@ async def test_the_diagram_has_every_step_and_nothing_from_outside(
     assert audit("show", system, trace, "--svg", str(tmp_path / "task.svg")).exit_code == 0
     text = (tmp_path / "task.svg").read_text()
     picture = Xml.fromstring(text)  # noqa: S314 - our own
-    says = [one.text or "" for one in picture.iter(f"{SVG}text") if "halo" not in one.get("class", "")]
+    says = ["".join(one.itertext()) for one in picture.iter(f"{SVG}text") if "halo" not in one.get("class", "")]
+    steps = {" ".join(said_in(group)): group.get("class") for group in picture.iter(f"{SVG}g") if group.get("class")}
 
     assert re.fullmatch(rf"{trace}, 20[0-9 :-]+Z, for user alice \(/engineering\): \d+ steps, 4 refused", says[0])
     agents = "agent/reader", "agent/writer", "tool/documents"
     for party in "walkthrough", "orchestrator", *agents, "inference", "keycloak":
         assert says.count(party) == 1
     for step in r"T2: POST tools/call read → 200, \d+ ms", r"exchange T0 → T1 for agent/reader, without .*task\.run.*":
-        assert any(re.fullmatch(rf"\d+\. {step}", one) for one in says), step
-    red = [one for group in picture.iter(f"{SVG}g") if group.get("class") == "no" for one in group.iter(f"{SVG}text")]
-    assert len(red) == 2 * 4
-    assert "resource_denied" in "".join(one.text or "" for one in red)
+        assert "granted" in [sign for one, sign in steps.items() if re.fullmatch(rf"\d+\. {step}", one)], step
+    refused = [one for one, sign in steps.items() if sign == "refused"]
+    assert [bool(re.match(r"\d+\. ✕ refused: ", one)) for one in refused] == [True] * 4
+    assert "resource_denied" in "".join(refused)
     assert re.findall(r"(?:href|src|url\()", text) == []
+
+
+@pytest.mark.parametrize(("action", "sign"), [("suspend", "revoked"), ("drift", "tampered"), ("reload", "granted")])
+def test_the_diagram_marks_what_was_revoked_and_whose_code_was_tampered_with(action: Action, sign: str) -> None:
+    change = RegistryChange(action=action, target=sanitize("agent/writer"))
+    event = AuditEvent(schema=1, time=1, service="spiffe://agents.example/authority/registry", data=change)
+
+    assert f'<g class="{sign}">' in diagram("x", [event])
 
 
 def test_a_diagram_of_many_steps_says_that_it_has_only_the_first(tmp_path: Path) -> None:
     from tests.support.audit_log import SERVICES
     from zerotrust.audit.record import event_of
-    from zt.audit.diagram import diagram
 
     ledger = Ledger()
     found = [event_of(ledger.record(SERVICES[0])) for _ in range(MOST_STEPS + 1)]
-    assert f"the first {MOST_STEPS} of {MOST_STEPS + 1} steps" in diagram("x", found).heading
-    assert f"{MOST_STEPS} steps" in diagram("x", found[1:]).heading
+    assert f"the first {MOST_STEPS} of {MOST_STEPS + 1} steps" in diagram("x", found)
+    assert f": {MOST_STEPS} steps" in diagram("x", found[1:])
 
 
 def test_for_whom_when_and_with_which_code_is_shown_in_80_columns(
@@ -274,7 +287,9 @@ def test_an_alarm_about_a_token_is_found_by_it_by_its_party_and_by_its_user(tmp_
         words = ["--journals", str(tmp_path), "audit", "show", asked]
         shown = CliRunner().invoke(app, [*words, "--svg", str(tmp_path / "alarm.svg")])
         assert f"alarm: unexplained exchange of agent/writer: {token}" in shown.stdout
-        assert "alarm: unexplained exchange of agent/writer" in (tmp_path / "alarm.svg").read_text()
+        picture = Xml.fromstring((tmp_path / "alarm.svg").read_text())  # noqa: S314 - our own
+        alarmed = next(group for group in picture.iter(f"{SVG}g") if group.get("class") == "tampered")
+        assert " ".join(said_in(alarmed)).startswith("1. ⚠\ufe0e tampered: alarm: unexplained exchange of agent/writer")
         assert kinds(events(CliRunner().invoke(app, [*words, "--json"]))) == {"alarm", "issued"}
 
 
