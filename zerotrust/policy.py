@@ -104,16 +104,6 @@ def _named_entities(policies: str) -> set[Uid] | None:
     return {(str(uid.type), uid.id) for policy in found for uid in pst.entity_uids(policy)}
 
 
-def _actions(constraint: pst.ActionConstraint) -> frozenset[str]:
-    match constraint:
-        case pst.ActionEq(entity):
-            return frozenset({entity.id})
-        case pst.ActionIn(entities):
-            return frozenset(entity.id for entity in entities)
-        case _:
-            return frozenset()
-
-
 class CedarPolicy:
     """One version of the policies, parsed once.
 
@@ -157,17 +147,13 @@ class CedarPolicy:
 
     @cached_property
     def rules(self) -> Mapping[str, Rule]:
-        """The rules by their `@id`; none if they are nested too deep for cedarpy, though not for Cedar."""
-        try:
-            found = cedarpy.policies_to_pst(self._text).static_policies.values()
-        except ValueError:
-            return {}
-        return {
-            one.annotations.get("id", ""): Rule(
-                one.annotations.get("description", ""), _actions(one.action), one.clauses
-            )
-            for one in found
-        }
+        """The rules by their `@id`, for people."""
+        found = dict[str, Rule]()
+        for one in json.loads(cedarpy.policies_to_json_str(self._text))["staticPolicies"].values():
+            notes, on = one.get("annotations", {}), one["action"]
+            named = on.get("entities", [on["entity"]] if "entity" in on else [])
+            found[notes.get("id", "")] = Rule(notes.get("description", ""), frozenset(uid["id"] for uid in named))
+        return found
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
         """Decide whether this caller may use that permission (a scope) at this party.
