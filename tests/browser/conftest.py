@@ -20,5 +20,5 @@ async def browser(real: System, tmp_path_factory: pytest.TempPathFactory) -> Asy
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def alice(browser: Browser, real: System) -> AsyncIterator[Person]:
     """alice, of engineering, signed in."""
-    async with person(browser, real, "alice") as signed_in:
+    async with person(browser, real, "alice", reduced_motion="reduce") as signed_in:
         yield signed_in

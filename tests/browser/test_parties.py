@@ -1,8 +1,11 @@
-"""Screen c in a real browser: an operator suspends a party and reinstates it."""
+"""Screen c in a real browser: an operator pulls the plug of a party, and sees how long each service still serves it."""
+
+import re
 
 import pytest
 from playwright.async_api import Browser, expect
 
+from lab.thief.listening import listening
 from start.system import System
 from tests.support.chromium import BROWSER, person
 
@@ -10,13 +13,18 @@ pytestmark = [pytest.mark.e2e, *BROWSER]
 
 
 async def test_an_operator_pulls_the_plug_of_a_party(browser: Browser, real: System) -> None:
-    async with person(browser, real, "olga") as olga:
+    async with listening(real, real.insider_socket("thief")), person(browser, real, "olga") as olga:
+        page, reader = olga.page, olga.page.get_by_role("region", name="agent/reader")
         await olga.sign_in_for_the_registry()
-        reader = olga.page.get_by_role("region", name="agent/reader")
-        await olga.page.get_by_label("Because").fill("It reads too much.")
-        await reader.get_by_role("button", name="Suspend").click()
-        await expect(reader.get_by_text("It reads too much.")).to_be_visible()
-
-        await reader.get_by_role("button", name="Reinstate").click()
-        await expect(reader.get_by_role("button", name="Suspend")).to_be_visible()
+        await page.get_by_role("button", name="Have it call").click()
+        await expect(page.get_by_text("It calls nobody now.")).to_have_count(0)
+        await page.get_by_label("Because").fill("It reads too much.")
+        await page.get_by_role("button", name="Suspend agent/reader").click()
+        try:
+            await expect(reader.get_by_text("It reads too much.")).to_be_visible()
+            documents = page.get_by_role("region", name="tool/documents")
+            await expect(documents.get_by_text(re.compile(r"refused after [\d,]+ ms"))).to_be_visible()
+        finally:
+            await page.get_by_role("button", name="Reinstate agent/reader").click()
+        await expect(page.get_by_role("button", name="Suspend agent/reader")).to_be_visible()
         assert olga.complaints == []

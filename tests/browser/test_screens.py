@@ -1,5 +1,7 @@
 """Every screen for everybody: `axe` finds nothing, in light and dark, wide and narrow; and the pictures of the docs."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
@@ -18,8 +20,9 @@ from tests.support.pictures import picture
 
 pytestmark = [pytest.mark.e2e, *BROWSER]
 
-PICTURES = {"task": "{task}", "tokens": "{task}/tokens", "parties": f"{AT}/parties", "before": f"{AT}/before"}
-"""The address of each screen of which the docs have a picture; an operator sees the parties."""
+PICTURES = {name: "{task}" + path for name, path in (("task", ""), ("tokens", "/tokens"), ("answer", "/answer"))}
+PICTURES |= {name: f"{AT}/{name}" for name in ("parties", "before")}
+"""The address of each screen of which the docs have a picture; operators alone see the parties."""
 MOST_BYTES = 150_000
 """Of a picture: a page of the docs has several."""
 TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll("main *")]
@@ -61,6 +64,8 @@ async def open_page(page: Page, address: str) -> None:
     await page.goto(address)
     if await page.locator("#hops").count():
         await expect(page.locator("#hops > li").nth(20)).to_be_visible()
+    if await page.locator("#verdict").count():
+        await expect(page.locator("#verdict")).not_to_have_text("Verifying")
 
 
 @pytest.mark.parametrize("user", ["alice", "olga", "eve"])
@@ -72,7 +77,10 @@ async def test_axe_finds_nothing(
     how = {"viewport": window, "color_scheme": scheme, "reduced_motion": "reduce"}
     async with person(browser, real, user, **how) as someone:
         page = someone.page
-        for address in [*(await screens(page)).values(), *([] if user == "eve" else [task, f"{task}/tokens"])]:
+        for address in [
+            *(await screens(page)).values(),
+            *([] if user == "eve" else [task, f"{task}/tokens", f"{task}/answer"]),
+        ]:
             await open_page(page, address)
             assert (address, await violations(page)) == (address, [])
             assert (address, await page.evaluate(TOO_WIDE)) == (address, [])
@@ -86,12 +94,15 @@ async def test_axe_finds_nothing(
 
 @pytest.mark.parametrize("name", PICTURES)
 async def test_a_picture_can_be_made(
-    browser: Browser, real: System, task: str, name: str, pytestconfig: pytest.Config
+    browser: Browser, real: System, alice: Person, task: str, name: str, pytestconfig: pytest.Config
 ) -> None:
-    async with person(browser, real, "olga" if name == "parties" else "alice", reduced_motion="reduce") as someone:
+    async with AsyncExitStack() as stack:
+        someone = alice
         if name == "parties":
+            someone = await stack.enter_async_context(person(browser, real, "olga"))
             await someone.sign_in_for_the_registry()
         await open_page(someone.page, PICTURES[name].format(task=task))
+        assert await violations(someone.page) == []
         made = await picture(someone.page)
 
     assert len(made) < MOST_BYTES
