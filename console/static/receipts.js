@@ -106,7 +106,7 @@ async function treeItems(answer, fault) {
 function receiptItem({token, operation, resources, verdict, reason, permission, code}, forWhom, state) {
   const item = element("li");
   const chip = element("span", "", "chip");
-  chip.append(element("b", `T${token.lineage.length}`), permission ?? "no scope");
+  chip.append(element("b", `T${token.lineage.length}`), element("span", permission ?? "no scope"));
   const kind = {done: "granted", refused: "refused"}[verdict] ?? "faint";
   const says = element("span", `${KINDS[verdict]}${reason ? ` (${reason})` : ""}`, kind);
   const done = [operation, ...resources].join(" ");

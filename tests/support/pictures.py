@@ -22,7 +22,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 async def picture(page: Page) -> bytes:
-    """Return what the window shows as a PNG (ISO/IEC 15948) without filters, which make flat surfaces larger."""
+    """Return what a usual window shows as a PNG (ISO/IEC 15948) without filters, which make flat surfaces larger."""
+    await page.set_viewport_size({"width": 1280, "height": 720})
     shown = base64.b64encode(await page.screenshot(animations="disabled")).decode()
     width, height, pixels = await page.evaluate(PIXELS, shown)
     rgba = base64.b64decode(pixels)
