@@ -5,7 +5,6 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from lab.thief.listening import listening
 from start.system import System
 from tests.support.chromium import BROWSER, person
 
@@ -13,7 +12,7 @@ pytestmark = [pytest.mark.e2e, *BROWSER]
 
 
 async def test_an_operator_pulls_the_plug_of_a_party(browser: Browser, real: System) -> None:
-    async with listening(real, real.insider_socket("thief")), person(browser, real, "olga") as olga:
+    async with person(browser, real, "olga") as olga:
         page, reader = olga.page, olga.page.get_by_role("region", name="agent/reader")
         await olga.sign_in_for_the_registry()
         await page.get_by_role("button", name="Have it call").click()

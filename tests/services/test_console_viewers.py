@@ -37,8 +37,7 @@ async def test_fifty_viewers_ask_the_parties_no_more_than_one(
         here.system.apps[ledger] = counting
         monkeypatch.setattr(log, "EVERY", EVERY)
         monkeypatch.setattr(stream, "LATE", 1.0)
-        monkeypatch.setattr(stream, "MOST_OF_A_SESSION", VIEWERS)  # here they are one person's, in place of many
-        monkeypatch.setattr(checks, "OF_A_PERSON", VIEWERS)
+        monkeypatch.setattr(checks, "OF_A_PERSON", VIEWERS)  # here they are one person, in place of many
         loop = asyncio.get_running_loop()
         for viewers in (1, VIEWERS):
             asked.clear()
