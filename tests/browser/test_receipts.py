@@ -172,5 +172,5 @@ async def test_an_answer_of_the_running_system_is_proven(alice: Person) -> None:
     await alice.page.get_by_role("link", name="Who took part").click()
     await expect(alice.page.locator("#verdict")).to_contain_text("Proven. ")
     assert alice.page.url == f"{task}/answer"
-    assert await alice.page.locator("#tree li").count() > 10
+    await expect(alice.page.locator("#tree")).to_contain_text("agent/reader")
     assert alice.complaints == []
