@@ -37,8 +37,7 @@ figure("doors")
 from demo.intruder import claims_of
 from lab.before.system import DOORS
 from lab.notebooks.attach import attach
-from lab.notebooks.use import as_attacker, close, explain, show_token, token_of
-from zerotrust.audit.event_types import Access
+from lab.notebooks.use import as_attacker, close, explain, show_decision, show_token, token_of
 
 # %% [markdown]
 # The cell below plays an intruder who is inside the orchestrator and inside both agents. Such an intruder can use their certificates, and can get every token that they could get.
@@ -91,8 +90,7 @@ for name, arguments in {"read": {"id": "ENG-101"}, "create": {"title": "A draft"
 
 # %%
 print(f"read     {explain(await real.tool('read', token, by='agent/reader', id='FIN-201'))}")
-*_, decided = [event.data for event in system.events("tool/documents") if isinstance(event.data, Access)]
-print(f"on record: {decided.decision.reason}, for {decided.resource.kind} {decided.resource.name}")
+decided = show_decision(system)
 
 # %%
 await close()

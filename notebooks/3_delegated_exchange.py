@@ -17,6 +17,8 @@ from lab.notebooks.figure import figure
 figure("exchange")
 
 # %%
+from functools import partial
+
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -214,13 +216,10 @@ for by in "agent/reader", "agent/writer", None:
 
 # %%
 copied = await way.t0()
-for who, how in (
-    ("alice", {"auth": BoundToken(way.login.key, copied)}),
-    ("a thief", {"auth": BoundToken(Key(), copied)}),
-    ("T0 alone", {"headers": bearer(copied)}),
-):
-    asked = real.intruder.send(None, "orchestrator", "/plan", None, json={"request": "Read ENG-101"}, **how)
-    print(f"{who:<13} {explain(Answer(await answer_to(asked)))}")
+plan = partial(real.intruder.send, None, "orchestrator", "/plan", None, json={"request": "Read ENG-101"})
+print("alice        ", explain(Answer(await answer_to(plan(auth=BoundToken(way.login.key, copied))))))
+print("a thief      ", explain(Answer(await answer_to(plan(auth=BoundToken(Key(), copied))))))
+print("T0 alone     ", explain(Answer(await answer_to(plan(headers=bearer(copied))))))
 
 # %% [markdown]
 # And a workload must not use T0. It would hide who acts.

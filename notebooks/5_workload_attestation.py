@@ -17,7 +17,6 @@ from lab.notebooks.figure import figure
 figure("attestation")
 
 # %%
-from dataclasses import replace
 from functools import partial
 
 from demo.revocation import PLANTED, wait_until_restored
@@ -25,14 +24,13 @@ from demo.who import certificates, name_of
 from lab.before.system import Refused
 from lab.notebooks.attach import attach
 from lab.notebooks.claims import describe_certificate
-from lab.notebooks.impostor import UNREACHED, listening
-from lab.notebooks.temporary import added_file, attestations_log, moving, put_right, reload, wait_for_log, wait_until
+from lab.notebooks.impostor import take_the_readers_place
+from lab.notebooks.temporary import added_file, attestations_log, put_right, wait_for_log, wait_until
 from lab.notebooks.use import as_attacker, close, explain
 from start.manual_steps import REQUEST
 from start.system import ROOT
 from testkit.ca import CA
 from zerotrust.audit.event_types import RegistryChange
-from zerotrust.spiffe.tls import server_context
 from zt.errors import RefusedError
 
 system = await attach()
@@ -92,17 +90,11 @@ for who in "agent/writer", "agent/reader", None:
 #
 # The writer uses the model at the same time, with a token that is good and a certificate that has not expired.
 
-
 # %%
-async def the_writers_call():
-    """Return a call of the model: for alice, with the writer's token and certificate.  It is admitted now."""
-    token = await real.credentials(await real.sign_in("alice"), "agent/writer", "inference")
-    call = partial(real.call, "inference", token, by="agent/writer")
-    await wait_until("200 ok", call)
-    return call
-
-
-use_the_model = await the_writers_call()
+alice = await real.sign_in("alice")
+token = await real.credentials(alice, "agent/writer", "inference")
+use_the_model = partial(real.call, "inference", token, by="agent/writer")
+await wait_until("200 ok", use_the_model)
 print("before:", explain(await use_the_model()))
 async with added_file(system):
     took = await wait_until("401 revoked", use_the_model)
@@ -115,7 +107,10 @@ print(f"That took {took:.0f} ms, from {PLANTED.relative_to(ROOT)} to the first r
 # The cell below makes the same change, and looks at both authorities.
 
 # %%
-use_the_model, known = await the_writers_call(), len(attestations_log(system))
+alice, known = await real.sign_in("alice"), len(attestations_log(system))
+token = await real.credentials(alice, "agent/writer", "inference")
+use_the_model = partial(real.call, "inference", token, by="agent/writer")
+await wait_until("200 ok", use_the_model)
 async with added_file(system) as olga:
     await wait_until("401 revoked", use_the_model)
     writer = await olga.party("agent/writer")
@@ -127,7 +122,10 @@ async with added_file(system) as olga:
 # Nobody calls the writer, either. alice asks for a task, which needs the reader first, and then the writer. The orchestrator calls the reader, and stops.
 
 # %%
-use_the_model, alice = await the_writers_call(), await real.sign_in("alice")
+alice = await real.sign_in("alice")
+token = await real.credentials(alice, "agent/writer", "inference")
+use_the_model = partial(real.call, "inference", token, by="agent/writer")
+await wait_until("200 ok", use_the_model)
 async with added_file(system):
     await wait_until("401 revoked", use_the_model)
     print("alice is told:", explain(await real.task(alice.credentials, REQUEST)))
@@ -138,7 +136,10 @@ async with added_file(system):
 # olga is an operator. While the file is there, even she cannot reinstate the writer. When it is gone, the writer stays suspended until she does.
 
 # %%
-use_the_model = await the_writers_call()
+alice = await real.sign_in("alice")
+token = await real.credentials(alice, "agent/writer", "inference")
+use_the_model = partial(real.call, "inference", token, by="agent/writer")
+await wait_until("200 ok", use_the_model)
 async with added_file(system) as olga:
     await wait_until("401 revoked", use_the_model)
     try:
@@ -167,23 +168,23 @@ for change in [one for one in changes if one.target == "agent/writer"][-2:]:
 # Until now, callers had to prove their code. The party that is called has to prove it as well, before it gets anything.
 #
 # Three programs take the reader's place, one after the other. The registry is made to tell all parties that the reader listens at another port, where one of the programs waits. Then alice asks for a task, and the genuine orchestrator calls that port.
+#
+# The first program has no certificate.
 
 # %%
-place = f"port: {system.port('agent/reader')} "
-self_made = CA(system.registry.trust_domain).svid("agent/reader", life=100)
-programs = {
-    "without a certificate": None,
-    "with a certificate that it has made itself": server_context(self_made, certificate_needed=False),
-    "with the writer's certificate": server_context(await system.svid("agent/writer"), certificate_needed=False),
-}
-alice, impatient = await real.sign_in("alice"), replace(real, patience=0)
-for program, tls in programs.items():
-    async with listening(tls) as (port, received), moving(system, place, f"port: {port} ") as olga:
-        await reload(olga)
-        while not received.connections:
-            answer = await impatient.task(alice.credentials, REQUEST)
-    told_alice = "the reader cannot be reached" if answer.said in UNREACHED else answer.said
-    print(f"a program {program}\n  received:      {received}\n  alice is told: {told_alice}")
+await take_the_readers_place(system, real, None)
+
+# %% [markdown]
+# The second one has a certificate with the reader's name, which it has made itself.
+
+# %%
+await take_the_readers_place(system, real, CA(system.registry.trust_domain).svid("agent/reader", life=100))
+
+# %% [markdown]
+# The third one has a genuine certificate: the writer's.
+
+# %%
+await take_the_readers_place(system, real, await system.svid("agent/writer"))
 
 # %% [markdown]
 # An address proves nothing. The orchestrator opens a connection (that is the TLS greeting), and waits for a certificate that has the reader's name and was signed by attestation. None of the three has one. So the orchestrator sends neither the request nor a token.

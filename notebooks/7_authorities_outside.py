@@ -16,14 +16,14 @@ figure("authorities")
 
 # %%
 import asyncio
+from functools import partial
 
 from lab.notebooks.attach import attach
 from lab.notebooks.command import zt
 from lab.notebooks.rules import changed_rule
 from lab.notebooks.rules import rule as rule_called
 from lab.notebooks.temporary import processes, put_right, wait_until
-from lab.notebooks.use import as_attacker, close, explain
-from zerotrust.audit.event_types import Access
+from lab.notebooks.use import as_attacker, close, explain, show_decision
 from zt.errors import RefusedError
 
 system = await attach()
@@ -46,30 +46,11 @@ print(rule)
 #
 # alice works in engineering, and report ENG-101 is of engineering. The reader reads it for her.
 
-
 # %%
-async def as_the_reader():
-    """Return alice's token for the tool, as the reader gets it."""
-    return await real.credentials(await real.sign_in("alice"), "agent/reader", "tool/documents")
-
-
-async def read():
-    """Read the report, with the reader's own certificate."""
-    return await real.tool("read", token, by="agent/reader", id="ENG-101")
-
-
-def on_record():
-    """Print the last decision about a document that the tool has recorded; return its rules' version, and its trace."""
-    *_, last = [event for event in system.events("tool/documents") if isinstance(event.data, Access)]
-    decision = last.data.decision
-    rules = ", ".join(decision.policy.rules or ["no rule"])
-    print(f"on record: {last.data.operation} {last.data.resource.name}: {decision.reason} ({rules})")
-    return decision.policy.version, last.trace.trace_id
-
-
-token = await as_the_reader()
+token = await real.credentials(await real.sign_in("alice"), "agent/reader", "tool/documents")
+read = partial(real.tool, "read", token, by="agent/reader", id="ENG-101")
 print("the reader is told:", explain(await read()))
-before, _ = on_record()
+before, _ = show_decision(system)
 
 # %% [markdown]
 # ## The rule changes
@@ -88,7 +69,9 @@ print(stricter)
 # The reader goes on calling the tool meanwhile, with the same token.
 
 # %%
-token, running = await as_the_reader(), processes(system)
+token = await real.credentials(await real.sign_in("alice"), "agent/reader", "tool/documents")
+read = partial(real.tool, "read", token, by="agent/reader", id="ENG-101")
+running = processes(system)
 async with changed_rule(system, rule, stricter) as change:
     print("rows of the table that say otherwise:", change.rows)
     print("before olga activates it:", explain(await read()))
@@ -97,7 +80,7 @@ async with changed_rule(system, rule, stricter) as change:
     await activating
     print(f"olga has activated it: {took:.0f} ms later the reader is refused.")
     print("the reader is told:", explain(await read()))
-    after, trace = on_record()
+    after, trace = show_decision(system)
 print("by the rules of before:", "yes" if after == before else "no")
 
 # %% [markdown]
@@ -119,10 +102,11 @@ for party, process in processes(system).items():
 # The cell above has ended, so its change is undone: the old rule is back, as a new version, for what was in force stays on record.
 
 # %%
-token = await as_the_reader()
+token = await real.credentials(await real.sign_in("alice"), "agent/reader", "tool/documents")
+read = partial(real.tool, "read", token, by="agent/reader", id="ENG-101")
 await wait_until("200 ok", read)
 print("the reader is told:", explain(await read()))
-before, _ = on_record()
+before, _ = show_decision(system)
 
 # %% [markdown]
 # ## A rule that is wrong
@@ -131,14 +115,15 @@ before, _ = on_record()
 
 # %%
 wrong = stricter.replace("context.delegated", "context.delegate")
-token = await as_the_reader()
+token = await real.credentials(await real.sign_in("alice"), "agent/reader", "tool/documents")
+read = partial(real.tool, "read", token, by="agent/reader", id="ENG-101")
 async with changed_rule(system, rule, wrong) as change:
     try:
         await change.activate()
     except RefusedError as refused:
         print("\n".join(str(refused).splitlines()[:2]))
     print("\nthe reader is told:", explain(await read()))
-    after, _ = on_record()
+    after, _ = show_decision(system)
 print("by the rules of before:", "yes" if after == before else "no")
 
 # %% [markdown]

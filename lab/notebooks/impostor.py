@@ -5,10 +5,15 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from start.system import HOST
+from lab.before.real import Real
+from lab.notebooks.temporary import moving, reload
+from start.manual_steps import REQUEST
+from start.system import HOST, System
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.tls import server_context
 
 MOST = 64 * 1024
 """Bytes that are kept of a connection: far more than a handshake and a request have."""
@@ -57,6 +62,21 @@ async def listening(context: ssl.SSLContext | None) -> AsyncIterator[tuple[int, 
 
     async with await asyncio.start_server(connected, HOST, 0) as serving:
         yield serving.sockets[0].getsockname()[1], received
+
+
+async def take_the_readers_place(system: System, real: Real, svid: Svid | None) -> None:
+    """Have a program listen where the reader should, and alice ask for a task; print what the two of them get."""
+    context = server_context(svid, certificate_needed=False) if svid else None
+    alice, impatient = await real.sign_in("alice"), replace(real, patience=0)
+    async with (
+        listening(context) as (port, received),
+        moving(system, f"port: {system.port('agent/reader')} ", f"port: {port} ") as olga,
+    ):
+        await reload(olga)
+        while not received.connections:
+            said = (await impatient.task(alice.credentials, REQUEST)).said
+    print("the program received:", received)
+    print("alice is told:", "the reader cannot be reached" if said in UNREACHED else said)
 
 
 async def _receive(reader: asyncio.StreamReader, received: Received) -> bytes:

@@ -18,6 +18,7 @@ from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
 from lab.notebooks.normal import normal
 from start.system import Running
+from zerotrust.audit.event_types import Access
 from zerotrust.issuer.client import credential
 from zerotrust.issuer.exchange import TokenRequest
 from zt.reasons import meanings
@@ -82,6 +83,16 @@ def explain(answer: Answer) -> str:
     if _ADMITTED.fullmatch(answer.said):
         return f"{'200 ok':<24} The gate let it in; the empty request itself is then rejected."
     return f"{answer.said:<24} {meanings().get(answer.said.rpartition(' ')[2], '')}".rstrip()
+
+
+def show_decision(system: Running) -> tuple[str, str]:
+    """Print the tool's last decision on record about a document; return its rules' version, and its trace."""
+    found = [(event, event.data) for event in system.events("tool/documents") if isinstance(event.data, Access)]
+    event, access = found[-1]
+    policy = access.decision.policy
+    rules = ", ".join((policy and policy.rules) or ["no rule"])
+    print(f"on record: {access.operation} {access.resource.name}: {access.decision.reason} ({rules})")
+    return policy.version if policy else "", event.trace.trace_id if event.trace else ""
 
 
 async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, scopes: str) -> Credentials | None:
