@@ -157,7 +157,7 @@ class Desk:
 
     def _named(self, text: str) -> str:
         """Return a text with the names of the people in it who have signed in here."""
-        return re.sub(r"[^\s()]+", lambda word: self._sessions.names.get(word[0], word[0]), text)
+        return re.sub(r"[^\s():]+", lambda word: self._sessions.names.get(word[0], word[0]), text)
 
 
 def _state(cause: str) -> Sign:
