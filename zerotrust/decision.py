@@ -186,7 +186,7 @@ class Rule(NamedTuple):
     """What it permits: its `@description`."""
     actions: frozenset[str]
     """The actions that it names, or their group; none: every action."""
-    conditions: object = ()
+    conditions: str = ""
     """As Cedar has them: only to be compared with those of another version."""
 
 

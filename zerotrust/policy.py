@@ -152,7 +152,8 @@ class CedarPolicy:
         for one in json.loads(cedarpy.policies_to_json_str(self._text))["staticPolicies"].values():
             notes, on = one.get("annotations", {}), one["action"]
             named = on.get("entities", [on["entity"]] if "entity" in on else [])
-            found[notes.get("id", "")] = Rule(notes.get("description", ""), frozenset(uid["id"] for uid in named))
+            actions = frozenset(uid["id"] for uid in named)
+            found[notes.get("id", "")] = Rule(notes.get("description", ""), actions, json.dumps(one["conditions"]))
         return found
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:
