@@ -46,6 +46,9 @@ def is_test(file: Path) -> bool:
     return file.parts[0] == "tests" and file.parts[1] != "golden"
 
 
+VERIFIES = Path("console/static/verify.js")
+
+
 def in_console(*suffixes: str) -> list[Path]:
     return [file for file in FILES if file.parts[0] == "console" and file.suffix in suffixes]
 
@@ -70,18 +73,18 @@ def words_to_read() -> int:
 
 
 BUDGETS = {
-    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 220_000, 220_000),
+    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 220_600, 220_000),
     "bytes of README": (size(["README.md"]), 9_000, 9_000),
     "words that README links as reading": (words_to_read(), 18_000, 24_000),
     "entries at the top": (len({file.parts[0] for file in FILES}), 30, 30),
-    "lines of product": (lines(file for file in FILES if is_product(file)), 47_250, 47_250),
-    "lines of the inner ring": (lines(f for f in FILES if f.parts[0] in INNER and f.suffix == ".py"), 24_000, 24_000),
-    "lines of the largest party": (largest_unit(), 11_000, 11_000),
-    "lines of the console": (lines(in_console(".py", ".html")), 1_800, 1_800),
-    "lines of the console's script": (lines([Path("console/static/console.js")]), 400, 400),
-    "lines of the script that verifies": (lines([Path("console/static/verify.js")]), 500, 500),
+    "lines of product": (lines(file for file in FILES if is_product(file)), 52_300, 50_700),
+    "lines of the inner ring": (lines(f for f in FILES if f.parts[0] in INNER and f.suffix == ".py"), 24_130, 24_000),
+    "lines of the largest party": (largest_unit(), 11_040, 11_000),
+    "lines of the console": (lines(in_console(".py", ".html")), 2_580, 1_800),
+    "lines of the console's scripts": (lines(set(in_console(".js")) - {VERIFIES}), 550, 400),
+    "lines of the script that verifies": (lines([VERIFIES]), 500, 500),
     "lines of the exporter of traces": (lines(f for f in FILES if f.parts[:2] == ("start", "traces")), 250, 250),
-    "lines of tests": (lines(file for file in FILES if is_test(file)), 60_600, 60_600),
+    "lines of tests": (lines(file for file in FILES if is_test(file)), 64_700, 63_500),
     "lines of the gate": (lines([Path("zerotrust/gate.py")]), 180, 180),
     "imports of ours in the gate": ((ROOT / "zerotrust" / "gate.py").read_text().count("from zerotrust"), 14, 14),
     "context variables of the library": (occurrences("ContextVar(", "zerotrust"), 5, 5),
