@@ -34,7 +34,7 @@ def session_needed(request: Request) -> Session:
 
 async def admit_operator(service: Service) -> None:
     """Record that the person sees all parties, or raise."""
-    here = Resource("Party", service.registry.id(service.name))
+    here = Resource("Console", service.registry.id(service.name))
     await service.decide("party.view", here, otherwise=HTTPException(404))  # control: parties-as-permitted
 
 

@@ -28,7 +28,8 @@ def refusal_reasons(stack: Stack, answer: httpx.Response | str) -> dict[str, lis
         if DATA not in variables:
             continue
         # A party that nobody has called yet has an empty journal.
-        *lines, _unfinished = file_of(stack, service, f"{variables[DATA]}/journal.jsonl").split(b"\n")
+        journal = file_of(stack, service, f"{variables[DATA]}/journal.jsonl", may_be_empty=True)
+        *lines, _unfinished = journal.split(b"\n")
         for event in (event_of(line) for line in lines if named[1].encode() in line):
             decision = getattr(event.data, "decision", None)
             if decision and not decision.allowed and event.trace and event.trace.trace_id == named[1]:

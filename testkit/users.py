@@ -120,7 +120,7 @@ def passwords(stack: Stack) -> dict[str, str]:
     return dict(json.loads(file_of(stack, SETUP, PASSWORDS)))
 
 
-def file_of(stack: Stack, service: str, path: str) -> bytes:
+def file_of(stack: Stack, service: str, path: str, *, may_be_empty: bool = False) -> bytes:
     """Return a file of a container, which may have ended.  Raises `StackError`.
 
     It runs no `cat`: on a busy machine, Docker sometimes loses what a command prints, and reports no error.
@@ -128,9 +128,10 @@ def file_of(stack: Stack, service: str, path: str) -> bytes:
     chunks, _ = stack.container(service).get_archive(path)
     with tarfile.open(fileobj=BytesIO(b"".join(chunks))) as archive:
         file = archive.extractfile(archive.getmembers()[0])
-        if not file:
-            raise StackError(f"{path} of {service} is no file")
-        return file.read()
+        content = file.read() if file else b""
+        if not content and not may_be_empty:
+            raise StackError(f"{path} of {service} is empty, or no file")
+        return content
 
 
 def result_of(work: Coroutine[Any, Any, Result]) -> Result:

@@ -47,6 +47,7 @@ SOURCES = {
     _module(file): file for folder in LIBRARY for file in sorted(folder.rglob("*.py")) if file.stem != "__init__"
 }
 TESTS = {
+    "authority.names": "unit/test_console services/test_console",
     "authority.visible": "unit/test_terminal unit/test_policy_unread",
     "authzen.client": "unit/test_authzen_client services/test_authzen",
     "evidence.export": "unit/test_verification attacks/test_y_audit_log",

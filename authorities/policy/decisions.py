@@ -122,7 +122,7 @@ class _Reader:
         elif header == OF_TASKS:
             action, at = fields["does"], _look_up("task", fields["task"], self.tasks)
         elif header == OF_PARTIES:
-            action, at = fields["does"], Resource("Party", self._id(fields["party"]))
+            action, at = fields["does"], Resource("Console", self._id(fields["party"]))
         else:
             action, at = fields["does"], _look_up("document", fields["document"], self.documents)
         return Row(line, self._caller(fields), action, at, answer == "yes", fields["by"], fields["because"])

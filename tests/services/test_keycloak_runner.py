@@ -153,7 +153,7 @@ async def test_keycloak_finds_itself_and_whom_it_tells_of_logouts_and_nobody_els
     address, *names = Path(option.partition("=")[2]).read_text().split()
     parties = {f"{name}.authority.agents.example" for name in ("registry", "attestation")}
     assert address == "127.0.0.1"
-    assert set(names) == {"localhost", socket.gethostname(), *parties}
+    assert set(names) == {"localhost", "console.localhost", socket.gethostname(), *parties}
 
 
 @pytest.mark.parametrize(("building", "doing"), [(True, "is being built"), (False, "is starting")])
