@@ -1,6 +1,7 @@
 """Every screen for everybody: `axe` finds nothing, in light and dark, wide and narrow; and the pictures of the docs."""
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -74,7 +75,7 @@ async def test_axe_finds_nothing(
     browser: Browser, real: System, task: str, user: str, window: dict[str, int], scheme: str
 ) -> None:
     # What is still fading in has too little contrast.
-    how = {"viewport": window, "color_scheme": scheme, "reduced_motion": "reduce"}
+    how: dict[str, Any] = {"viewport": window, "color_scheme": scheme, "reduced_motion": "reduce"}
     async with person(browser, real, user, **how) as someone:
         page = someone.page
         for address in [

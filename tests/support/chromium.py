@@ -92,14 +92,20 @@ class Person:
 
 
 @asynccontextmanager
-async def person(browser: Browser, system: System, user: str, **how: Any) -> AsyncIterator[Person]:
-    """Have a browser for a block in which a user is signed in; `how`: as Playwright's `new_context`."""
+async def person(
+    browser: Browser, system: System, user: str, *, stays: bool = False, **how: Any
+) -> AsyncIterator[Person]:
+    """Have a browser for a block in which a user is signed in; `how`: as Playwright's `new_context`.
+
+    `stays`: without a sign-out at its end: at the end of all tests, nobody renews the console's certificate any more.
+    """
     context: BrowserContext = await browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | how))
     context.set_default_timeout(PATIENCE)
     try:
         someone = Person(system, user, await context.new_page())
         await someone.sign_in()
         yield someone
-        await someone.sign_out()
+        if not stays:
+            await someone.sign_out()
     finally:
         await context.close()
