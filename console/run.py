@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 import httpx
@@ -62,7 +63,8 @@ class Runs:
             answered = Answered(b"", b'{"error": "no answer"}')
         if trace in session.runs:  # otherwise the session has had too many since
             session.runs[trace] = answered
-            asyncio.get_running_loop().call_later(KEPT, session.runs.pop, trace, None)
+            # Without a context of its own, the timer would keep the request, its form and its token as long.
+            asyncio.get_running_loop().call_later(KEPT, session.runs.pop, trace, None, context=Context())
         self._answered()
 
 

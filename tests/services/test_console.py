@@ -1,6 +1,7 @@
 """The console in process: signing in, a task hop by hop, and who sees which."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from testkit.issuer import ISSUER
 from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled
 from tests.support.leaks import holds_token
+from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Peer
@@ -83,6 +85,17 @@ async def test_an_answer_is_kept_for_so_long(here: Consoled, monkeypatch: pytest
 
     assert "hop" in first
     assert "answer" not in [one["event"] for one in await alice.hops(path)]
+
+
+async def test_a_kept_answer_keeps_nothing_of_its_request(here: Consoled) -> None:
+    eve = await here.person("eve")
+    for _ in range(5):
+        await eve.hops(await eve.start(TASK))
+    gc.collect()
+
+    sent = "/tasks", (b"host", AT.removeprefix("https://").encode())
+    calls = [one.scope for one in gc.get_objects() if isinstance(one, Call)]
+    assert [one for one in calls if sent[0] == one["path"] and sent[1] in one["headers"]] == []
 
 
 async def test_a_stream_goes_on_after_the_hop_that_the_browser_had(here: Consoled) -> None:
