@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.serialization import Encoding
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from console.issuer import Issuer
-from console.pages import page, shown_to
+from console.pages import page
 from console.run import calling_as
 from console.sessions import Answered, Session
-from console.sign_in import session_needed
+from console.sign_in import Signed
 from console.tasks import Tasks
 from zerotrust.audit.log_client import NotDelivered, fetch_policy
 from zerotrust.decision import Denied, Reason
@@ -34,14 +34,12 @@ def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, tasks: Tas
         return session.runs.get(task.started_as or id_ if task else id_)
 
     @app.get("/tasks/{id}/answer")
-    async def show(request: Request, id: str) -> Response:
-        session = session_needed(request)
+    async def show(session: Signed, id: str) -> Response:
         here = answered_in(session, id) is not None
-        return page("answer", 200 if here else 404, id=id, here=here, **shown_to(session))
+        return page(session, "answer", 200 if here else 404, id=id, here=here)
 
     @app.get("/tasks/{id}/answer/files")
-    async def files(request: Request, id: str) -> Response:
-        session = session_needed(request)
+    async def files(session: Signed, id: str) -> Response:
         if (answered := answered_in(session, id)) is None:
             raise HTTPException(404)
         registry = service.registry

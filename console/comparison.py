@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from pydantic import AwareDatetime, BaseModel
 
-from console.pages import page, shown_to
-from console.sign_in import session_needed
+from console.pages import page
+from console.sign_in import Signed
 from zerotrust.service import Service
 
 FILE = "before.json"
@@ -53,6 +53,5 @@ def add_comparison_route(app: FastAPI, service: Service) -> None:
     """Add `/before`."""
 
     @app.get("/before")
-    async def before(request: Request) -> Response:
-        session, found = session_needed(request), await asyncio.to_thread(last, service.data)
-        return page("comparison", **shown_to(session), found=found)
+    async def before(session: Signed) -> Response:
+        return page(session, "comparison", found=await asyncio.to_thread(last, service.data))

@@ -29,7 +29,6 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-_TEMPLATES.globals["screens"] = SCREENS
 for _name in _TEMPLATES.list_templates():
     _TEMPLATES.get_template(_name)  # as it is when this process starts, like the files below
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
@@ -49,18 +48,13 @@ _NEXT = {
 """What a person does next, by the status of a refusal."""
 
 
-def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a page."""
+def page(session: Session | None, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page, with the header for the person of a session, or for a stranger."""
+    if session:
+        operator = OPERATORS in session.tokens.principal.groups
+        values["screens"] = [one for one in SCREENS if operator or one[0] not in OF_OPERATORS]
+        values |= {"user": session.tokens.name, "form_token": session.form_token}
     return HTMLResponse(_TEMPLATES.get_template(f"{name}.html").render(values), status)
-
-
-def shown_to(session: Session | None) -> dict[str, Any]:
-    """Return what the header of a page tells the person of a session."""
-    if session is None:
-        return {}
-    operator = OPERATORS in session.tokens.principal.groups
-    screens = [one for one in SCREENS if operator or one[0] not in OF_OPERATORS]
-    return {"user": session.tokens.name, "form_token": session.form_token, "screens": screens}
 
 
 def static(name: str) -> Response:
@@ -76,4 +70,4 @@ def refused(refusal: Denied, scope: Scope) -> Response:
         return DeniedResponse(refusal)
     reason, session = refusal.public_reason, scope.get("state", {}).get("session")
     why = "" if reason is Reason.APPLICATION_ERROR else _REASONS.get(reason, "")
-    return page("refused", refusal.status, **shown_to(session), why=why, next=_NEXT.get(refusal.status, ""))
+    return page(session, "refused", refusal.status, why=why, next=_NEXT.get(refusal.status, ""))

@@ -23,10 +23,10 @@ from starlette.responses import RedirectResponse
 
 from console.log import EVERY, LogReader
 from console.oversight import REVOKED, Change, Oversight, Withdrawal
-from console.pages import page, shown_to
+from console.pages import page
 from console.reasons import ConsoleReason
 from console.sessions import Session, Sessions
-from console.sign_in import admit_operator, session_needed
+from console.sign_in import Signed, admit_operator
 from console.stream import LONGEST, PING, RETRY
 from console.thief import Thief
 from zerotrust.decision import Denied, Reason
@@ -197,18 +197,18 @@ def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, overs
         values: dict[str, Any] = {"view": desk.view(), "parties": parties, "approved": service.snapshot.approved}
         values |= {"people": registry.without_certificate, "at": _at, "until": until, "told": told}
         values |= {"agents": AGENTS, "problem": reader.problem}
-        return page("parties", status, **shown_to(session), **values, thief=desk.thief.socket is not None)
+        return page(session, "parties", status, **values, thief=desk.thief.socket is not None)
 
     @app.get("/parties")
-    async def parties(request: Request) -> Response:
+    async def parties(session: Signed) -> Response:
         await admit_operator(service)
         await reader.catch_up()
-        return await shown(session_needed(request))
+        return await shown(session)
 
     @app.get("/parties/events")
-    async def events(request: Request) -> Response:
+    async def events(session: Signed) -> Response:
         await admit_operator(service)
-        return EventSourceResponse(views(session_needed(request)), ping=PING)
+        return EventSourceResponse(views(session), ping=PING)
 
     async def views(session: Session) -> AsyncIterator[JSONServerSentEvent]:
         before, end = None, time.monotonic() + LONGEST
@@ -219,8 +219,8 @@ def add_operator_routes(app: FastAPI, service: Service, reader: LogReader, overs
                 await asyncio.sleep(EVERY)
 
     @app.post("/operate")
-    async def operate(request: Request) -> Response:
-        session, form = session_needed(request), request.state.form
+    async def operate(request: Request, session: Signed) -> Response:
+        form = request.state.form
         await admit_operator(service)
         registry, withdraws = service.registry, "withdraw" in form
         what = form.get("withdraw") or form.get("reinstate", "")

@@ -5,9 +5,9 @@ Keycloak asks for the password each time (`registration/realm`), so nobody is si
 
 from dataclasses import replace
 from secrets import compare_digest, token_urlsafe
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
@@ -32,6 +32,10 @@ def session_needed(request: Request) -> Session:
     return session
 
 
+Signed = Annotated[Session, Depends(session_needed)]
+"""A handler's parameter: the session of its request."""
+
+
 async def admit_operator(service: Service) -> None:
     """Record that the person sees all parties, or raise."""
     here = Resource("Console", service.registry.id(service.name))
@@ -52,9 +56,9 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
         return await leave(token_urlsafe(32), issuer.front)
 
     @app.get("/operate/sign-in")
-    async def sign_in_to_operate(request: Request) -> Response:
+    async def sign_in_to_operate(session: Signed) -> Response:
         await admit_operator(service)
-        session, secret = session_needed(request), token_urlsafe(32)
+        secret = token_urlsafe(32)
         session.signing_in = state_of(secret)
         return await leave(secret, issuer.operated)
 
@@ -63,18 +67,18 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
         secret, back = cookie_of(request.scope["headers"], SIGN_IN), request.query_params
         # control: callback-of-this-browser
         if secret is None or not compare_digest(back.get("state", "").encode(), state_of(secret).encode()):
-            return page("refused", 400, why="This sign-in was begun in another browser, or too long ago.")
+            return page(None, "refused", 400, why="This sign-in was begun in another browser, or too long ago.")
         if back.get("iss") != service.issuer:  # control: callback-of-the-issuer
-            return page("refused", 400, why="The answer did not come from Keycloak.")
+            return page(None, "refused", 400, why="The answer did not come from Keycloak.")
         if not (code := back.get("code")):  # cancelled, or refused by Keycloak (RFC 6749 section 4.1.2.1)
-            return page("refused", 400, why="The sign-in was cancelled.")
+            return page(None, "refused", 400, why="The sign-in was cancelled.")
         operating, sender = sessions.signing_in(secret), request.client.host if request.client else "unknown"
         tokens = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
         subject = tokens.principal.subject
         if operating and subject != operating.tokens.principal.subject:  # control: operator-is-who-signed-in
-            return page("refused", 403, why="Somebody else has signed in than the person whose session this is.")
+            return page(None, "refused", 403, why="Somebody else has signed in than the person whose session this is.")
         # A page, and no redirect: that would still come from Keycloak's site, and a Strict cookie would not go with it.
-        answer = page("entered", to="/parties" if operating else "/")
+        answer = page(None, "entered", to="/parties" if operating else "/")
         if operating:
             operating.operator, operating.signing_in = replace(tokens, refresh_token=""), ""
         else:
@@ -83,14 +87,13 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
         return answer
 
     @app.post("/sign-out")
-    async def sign_out(request: Request) -> Response:
-        session = session_needed(request)
+    async def sign_out(session: Signed) -> Response:
         sessions.end(session)
         try:
             await issuer.sign_out(session)
             answer: Response = RedirectResponse("/", 303)
         except Denied:
-            answer = page("refused", 503, why="Keycloak did not confirm it: your session there ends by itself.")
+            answer = page(None, "refused", 503, why="Keycloak did not confirm it: your session there ends by itself.")
         _set(answer, SESSION, "", "strict", 0)
         return answer
 

@@ -10,10 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from console.log import LogReader
-from console.pages import page, shown_to
+from console.pages import page
 from console.run import Runs
 from console.sessions import MOST
-from console.sign_in import session_needed, session_of
+from console.sign_in import Signed, session_of
 from console.stream import PING, Admit, Streams
 from console.tasks import Task, Tasks, as_resource
 from zerotrust.audit.forms import MICROSECONDS
@@ -48,7 +48,7 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
     @app.get("/")
     async def home(request: Request) -> Response:
         if (session := session_of(request)) is None:
-            return page("welcome")
+            return page(None, "welcome")
         person = session.tokens.principal
         names[person.subject] = session.tokens.name
         await reader.catch_up()
@@ -62,7 +62,7 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         departments = sorted(person.groups.intersection(service.registry.departments))
         shown: dict[str, Any] = {"tasks": seen, "departments": departments, "operates": OPERATORS in person.groups}
         shown |= {"problem": reader.problem, "prepared": PREPARED}
-        return page("home", **shown_to(session), **shown)
+        return page(session, "home", **shown)
 
     @app.get("/tasks")
     async def by_id(id: str = "") -> Response:
@@ -71,16 +71,15 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         return RedirectResponse(f"/tasks/{found}", 303)
 
     @app.post("/tasks")
-    async def start(request: Request) -> Response:
+    async def start(request: Request, session: Signed) -> Response:
         form = request.state.form
         if not (text := PREPARED if "prepared" in form else form.get("request", "").strip()):
             raise HTTPException(400)
-        trace = await runs.start(session_needed(request), text, form.get("department") or None)
+        trace = await runs.start(session, text, form.get("department") or None)
         return RedirectResponse(f"/tasks/{trace}", 303)
 
     @app.get("/tasks/{id}")
-    async def show(request: Request, id: str) -> Response:
-        session = session_needed(request)
+    async def show(session: Signed, id: str) -> Response:
         await reader.catch_up()
         if task := tasks.find(id):
             await admit(task)
@@ -89,11 +88,10 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         own = task is None or task.owner == session.tokens.principal.subject
         shown: dict[str, Any] = {"id": task.id if task else id, "task": task, "time": task and _time(task)}
         shown["owner"] = session.tokens.name if own or not task else names.get(task.owner, task.owner)
-        return page("task", **shown_to(session), **shown, own=own, jaeger=jaeger)
+        return page(session, "task", **shown, own=own, jaeger=jaeger)
 
     @app.get("/tasks/{id}/hops")
-    async def hops(request: Request, id: str, last_event_id: Annotated[str, Header()] = "") -> Response:
-        session = session_needed(request)
+    async def hops(session: Signed, id: str, last_event_id: Annotated[str, Header()] = "") -> Response:
         after = int(last_event_id) if re.fullmatch(r"[0-9]{1,15}", last_event_id) else -1
         explained = await admit(task) if (task := tasks.find(id)) else None
         if not task and id not in session.runs:

@@ -13,9 +13,9 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from console.log import LogReader
-from console.pages import page, shown_to, static
+from console.pages import page, static
 from console.sessions import Session
-from console.sign_in import session_needed
+from console.sign_in import Signed
 from console.task_pages import admit_by
 from console.tasks import Task, Tasks, as_resource
 from console.thief import Thief
@@ -100,8 +100,8 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         chain = to_a_tool([*task.tokens.values()])
         calls = {name: party.may_call for name, party in service.registry.parties.items()}
         return page(
+            session,
             "tokens",
-            **shown_to(session),
             me=session.tokens.principal.subject,
             task=task,
             names=[(token_name(calls, token), short(token.audience)) for token in chain],
@@ -115,16 +115,15 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         )
 
     @app.get("/tasks/{id}/tokens")
-    async def tokens(request: Request, id: str) -> Response:
-        session = session_needed(request)
+    async def tokens(session: Signed, id: str) -> Response:
         await reader.catch_up()
         task = find(id)
         await admit(task)
         return shown(session, task)
 
     @app.post("/tasks/{id}/tokens")
-    async def use(request: Request, id: str) -> Response:
-        session, task, way = session_needed(request), find(id), request.state.form.get("way", "")
+    async def use(request: Request, session: Signed, id: str) -> Response:
+        task, way = find(id), request.state.form.get("way", "")
         if way not in WAYS or thief.socket is None:
             raise HTTPException(404)
         # control: attack-as-permitted

@@ -17,7 +17,7 @@ from console.hops import Known
 from console.issuer import MOST_CODES, MOST_CODES_OF_AN_ADDRESS
 from console.log import LogReader
 from console.oversight import Oversight
-from console.pages import page, shown_to
+from console.pages import page
 from console.sessions import MOST, SESSION, Session, Sessions, Tokens
 from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
 from console.thief import MOST_LINES, Thief
@@ -217,7 +217,7 @@ async def test_a_script_in_what_the_console_shows(records: Records) -> Tries:
     records.take(FRONT, records.call(SCRIPT))
     names: dict[str, Any] = dict.fromkeys(("id", "owner", "time", "jaeger"), SCRIPT)
     session = Session(Tokens(principal(), SCRIPT, ""))
-    shown = page("task", task=records.tasks.find(TRACE), own=False, **names, **shown_to(session))
+    shown = page(session, "task", task=records.tasks.find(TRACE), own=False, **names)
     yield Attempt("as text", SCRIPT.encode() in bytes(shown.body)).stopped_by("Jinja2: autoescape")
     for script in (ROOT / "console" / "static").glob("*.js"):
         yield Attempt(script.name, bool(MARKUP.search(script.read_text()))).stopped_by("DOM: textContent")
