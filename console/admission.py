@@ -3,16 +3,18 @@
 The gate in front takes requests without any credential here, because browsers have none that it knows; it bounds and
 counts them.  Between the gate and the pages, the admission asks for a session at all paths but a few, in these steps:
 
-(1) session  (2) token, renewed if need be  (3) limits  (4) for a form: sent by one of our own pages.
+(1) session  (2) limits  (3) token, renewed if need be  (4) for a form: sent by one of our own pages.
 
 Then `current_principal()` is the person, as behind the gate of any other party.  The gate's own methods bound what a
-person has under way, end an answer with the person's token or rights, and record or count what is refused.
+person has under way, in all sessions together and with the streams, to `OF_A_PERSON` of the `OF_A_PARTY` places of all
+people; end an answer with the person's token or rights; and record or count what is refused.
 """
 
+from secrets import compare_digest
 from typing import cast
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.issuer import Issuer
@@ -30,9 +32,7 @@ from zerotrust.transport.responses import cut_off
 OPEN = {"/health", "/sign-in", "/callback"}
 """Paths for which nobody has to be signed in; and everything below `/static/`."""
 HOME, SIGN_OUT = "/", "/sign-out"
-"""The one page that is another one for a person who is signed in; and the form that no other request delays."""
-ENDED = {ConsoleReason.SIGN_IN_REFUSED, Reason.REVOKED}
-"""Refusals with which a session ends: Keycloak or an operator has ended it, or the user elsewhere."""
+"""The one page that is another one for a person who is signed in; and the form that waits for nothing."""
 MAX_FORM, MOST_FIELDS = 2 * MAX_TEXT, 8
 """Bytes and fields of a form: a request of 10,000 characters has up to 120 KB, as a form encodes them."""
 HEADERS = {
@@ -54,7 +54,6 @@ class Admission:
     def __init__(self, app: ASGIApp, *, gate: Gate, sessions: Sessions, issuer: Issuer) -> None:
         """`app` raises the `Denied` of its handlers; `gate` is the one in front of it."""
         self._app, self._gate, self._sessions, self._issuer = app, gate, sessions, issuer
-        self._headers = {name.encode(): value.encode() for name, value in HEADERS.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,8 +62,7 @@ class Admission:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [one for one in message.get("headers", ()) if one[0] not in self._headers]
-                message = {**message, "headers": [*own, *self._headers.items()]}  # control: pages-run-own-scripts
+                MutableHeaders(scope=message).update(HEADERS)  # control: pages-run-own-scripts
             await send(message)
 
         call = cast("Call", REQUEST.get())
@@ -75,47 +73,46 @@ class Admission:
             refusal = await self._gate.run(call, self._app, sending)
         except Denied as raised:
             refusal = raised
-        if refusal:
-            await self._refuse(call, refusal, scope, sending)
-
-    async def _refuse(self, call: Call, refusal: Denied, scope: Scope, send: Send) -> None:
+        if refusal is None:
+            return
         session: Session | None = scope["state"]["session"]
-        if session and refusal.reason in ENDED:
-            self._sessions.end(session)
-            scope["state"]["session"] = None
+        if refusal.reason is Reason.REVOKED:
             refusal = Denied(ConsoleReason.NOT_SIGNED_IN, str(refusal))
+        if session and refusal.reason is ConsoleReason.NOT_SIGNED_IN:  # by Keycloak, an operator, or the user elsewhere
+            self._sessions.end(session)
         if call.last is None:
             refusal = await self._gate.note_refusal(call, refusal)
-            await refused(refusal, scope)(scope, call.receive, send)
+            await refused(refusal, session, scope)(scope, call.receive, sending)
         elif first := call.unfinished_answer:
-            await cut_off(refusal, call.span.trace_id, send, first=first)
+            await cut_off(refusal, call.span.trace_id, sending, first=first)
 
     async def _admit(self, call: Call, scope: Scope) -> None:
         """Have a request go on in the name of a person, or as that of a stranger at `HOME`.  Raises `Denied`."""
         session = scope["state"]["session"] = self._sessions.find(cookie_of(scope["headers"], SESSION))
         if session is None:
-            if scope["path"] == HOME and scope["method"] == "GET":
-                return
-            raise Denied(ConsoleReason.NOT_SIGNED_IN)
-        await self._issuer.renew(session)
-        call.principal = session.tokens.principal
+            if scope["path"] != HOME:
+                raise Denied(ConsoleReason.NOT_SIGNED_IN)
+            return
         if note_user := scope["state"].get("note_user"):
-            note_user(call.principal.subject)
+            note_user(session.tokens.principal.subject)
         if scope["path"] != SIGN_OUT:
-            await self._gate.limits(call)
+            call.principal = session.tokens.principal
+            await self._gate.limits(call)  # first, so that requests that wait for Keycloak are counted as well
+            await self._issuer.renew(session)
+            call.principal = session.tokens.principal
         if scope["method"] != "GET":
             await self._check_form(call, scope, session)
 
     async def _check_form(self, call: Call, scope: Scope, session: Session) -> None:
         """Refuse a form that none of our own pages sent (4).  Raises `Denied`."""
-        sent = Headers(scope=scope).getlist("origin")
-        if sent != [self._issuer.origin]:  # control: form-from-own-origin
+        if Headers(scope=scope).getlist("origin") != [self._issuer.origin]:  # control: form-from-own-origin
             raise Denied(ConsoleReason.FORGED_REQUEST, "another origin")
         call.receive, raw = await read_body(scope["headers"], call.receive, most=MAX_FORM)
         try:
             fields = parse_qs(raw.decode("ascii"), max_num_fields=MOST_FIELDS)
         except ValueError as error:
             raise Denied(Reason.MALFORMED_BODY, str(error)) from error
-        if not session.owns(fields.pop("form_token", [])):  # control: form-token
+        sent = fields.pop("form_token", [])
+        if [compare_digest(one.encode(), session.form_token.encode()) for one in sent] != [True]:  # control: form-token
             raise Denied(ConsoleReason.FORGED_REQUEST, "no token of this session")
         scope["state"]["form"] = {name: values[0] for name, values in fields.items() if len(values) == 1}

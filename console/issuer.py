@@ -4,6 +4,7 @@ The user's token stays in this process.  It names this console (`azp`), and the 
 this console's certificate alone.  It is verified here exactly as there.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -11,11 +12,12 @@ from urllib.parse import urlencode, urlsplit
 import jwt
 
 from console.reasons import ConsoleReason
-from console.sessions import Session, Tokens, challenge_of, state_of, verifier_of
-from zerotrust.decision import Denied, Reason
+from console.sessions import Session, Tokens, hashed, state_of
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.hardening.in_flight import InFlight
 from zerotrust.identity import UnverifiedToken
 from zerotrust.service import Service, expectations_of
+from zerotrust.shielded import Shielding, shielded
 from zerotrust.token_validation import key_id, verify_token
 
 LASTING = 5
@@ -27,10 +29,11 @@ MOST_CODES, MOST_CODES_OF_AN_ADDRESS = 10, 3
 request to Keycloak, over the connections that renewals need, too."""
 
 
-class Issuer:
+class Issuer(Shielding):
     """The realm, as this console uses it."""
 
     def __init__(self, service: Service) -> None:
+        super().__init__()
         self._service, self._keycloak, self._codes = service, service.at_issuer, InFlight()
         party, self.operated = service.registry.parties[service.name], service.registry.authorities.registry
         self._id, [self.redirect] = service.registry.id(service.name), party.redirect_uris
@@ -38,23 +41,18 @@ class Issuer:
         self.origin = f"https://{urlsplit(self.redirect).netloc}"
         """The address of this console."""
 
-    def _scope(self, audience: str) -> str:
-        """Return what a sign-in for this party asks for: it is the audience, and operators' scopes are for theirs."""
-        registry = self._service.registry
-        held, operators = registry.parties[self._service.name].delegates, registry.scopes_at(self.operated)
-        wanted = [one for one in held if (one in operators) == (audience == self.operated)]
-        return " ".join([*wanted, f"aud:{audience}"])
-
     async def address(self, secret: str, audience: str) -> str:
         """Return where a browser with this secret is sent to sign in, for this party.  Raises `Denied`."""
-        metadata = await self._keycloak.realm.metadata("authorization_endpoint")
+        metadata, registry = await self._keycloak.realm.metadata("authorization_endpoint"), self._service.registry
+        held, operators = registry.parties[self._service.name].delegates, registry.scopes_at(self.operated)
+        scopes = [one for one in held if (one in operators) == (audience == self.operated)]  # operators' for theirs
         asked = {
             "client_id": self._id,
             "response_type": "code",
             "redirect_uri": self.redirect,
-            "scope": self._scope(audience),
+            "scope": " ".join([*scopes, f"aud:{audience}"]),
             "state": state_of(secret),
-            "code_challenge": challenge_of(secret),
+            "code_challenge": hashed(secret),
             "code_challenge_method": "S256",
         }
         return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
@@ -70,57 +68,59 @@ class Issuer:
         try:
             if len(taken) < len(limits):  # control: codes-at-once-bounded
                 raise Denied(Reason.BUSY, "other codes are being redeemed")
-            return await self._verified(await self._ask(form | {"code_verifier": verifier_of(secret)}), audience)
+            content = await self._ask(form | {"code_verifier": secret}, ConsoleReason.SIGN_IN_REFUSED)
+            return await self._verified(content, audience)
         finally:
             for one in taken:
                 self._codes.give_back(one)
 
+    @shielded  # a refresh token works once, so what it brings is kept even if the request that needs it is cut off
     async def renew(self, session: Session, lasting: float = LASTING) -> None:
-        """Get new tokens for a session if the old one does not last so many seconds.  Raises `Denied`."""
+        """Get new tokens for a session if the old one does not last so many seconds.
+
+        Raises `Denied`: `not_signed_in` if the session has ended.
+        """
         async with session.turn:
             before = session.tokens
+            if not session.open:
+                raise Denied(ConsoleReason.NOT_SIGNED_IN, "ended meanwhile")
             if before.principal.expires_at - self._service.clock() > lasting:
                 return
-            content = await self._ask({"grant_type": "refresh_token", "refresh_token": before.refresh_token})
+            form = {"grant_type": "refresh_token", "refresh_token": before.refresh_token}
+            content = await self._ask(form, ConsoleReason.NOT_SIGNED_IN)
             # The old one was good once; so the new one is kept, even if the access token cannot be verified now.
             session.tokens = replace(before, refresh_token=str(content.get("refresh_token")))
             tokens = await self._verified(content, self.front)
             if tokens.principal.subject != before.principal.subject:
-                raise Denied(ConsoleReason.SIGN_IN_REFUSED, "another user's token")
+                raise Denied(ConsoleReason.NOT_SIGNED_IN, "another user's token")
             session.tokens = tokens
 
     async def sign_out(self, session: Session) -> None:
-        """End the session at Keycloak, and so all its tokens (OpenID Connect RP-Initiated Logout 1.0).
+        """End the session, and so all its tokens, at Keycloak (OpenID Connect RP-Initiated Logout 1.0), or raise."""
+        with suppress(Denied):
+            async with session.turn:  # a renewal under way replaces the refresh token
+                form = {"refresh_token": session.tokens.refresh_token}
+                if (await self._keycloak.post("end_session_endpoint", form))[0] == 204:
+                    return
+        raise Denied(ConsoleReason.SIGN_OUT_UNCONFIRMED)
 
-        Raises `Denied` unless Keycloak confirms that.
-        """
-        async with session.turn:  # a renewal under way replaces the refresh token
-            form = {"refresh_token": session.tokens.refresh_token}
-            status, content = await self._keycloak.post("end_session_endpoint", form)
-        if status != 204:
-            raise Denied(ConsoleReason.SIGN_IN_REFUSED, f"{status} {content.get('error')}")
-
-    async def _ask(self, form: dict[str, str]) -> dict[str, Any]:
-        """Return what the token endpoint answers.  Raises `Denied`: `sign_in_refused` for this code or token alone."""
+    async def _ask(self, form: dict[str, str], refused: ReasonCode) -> dict[str, Any]:
+        """Return what the token endpoint answers.  Raises `Denied`: `refused` if it refuses this code or token."""
         status, content = await self._keycloak.post("token_endpoint", form)
         if status == 200:
             return content
         # RFC 6749 section 5.2; any other error is about this console, or about the moment.
         wrong = content.get("error") == "invalid_grant"
-        raise Denied(ConsoleReason.SIGN_IN_REFUSED if wrong else Reason.ISSUER_UNAVAILABLE, str(content.get("error")))
+        raise Denied(refused if wrong else Reason.ISSUER_UNAVAILABLE, str(content.get("error")))
 
     async def _verified(self, content: dict[str, Any], audience: str) -> Tokens:
         """Return the tokens of an answer, verified as the party does that they are for.  Raises `Denied`."""
-        registry = self._service.registry
-        try:
-            token, refresh_token = UnverifiedToken(str(content["access_token"])), str(content["refresh_token"])
-        except KeyError as error:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, f"an answer without {error}") from error
-        expected = expectations_of(audience, registry, self._service.issuer)
+        token = UnverifiedToken(str(content.get("access_token")))
+        expected = expectations_of(audience, self._service.registry, self._service.issuer)
         key = await self._service.keys.key(key_id(token))
         principal = verify_token(token, key=key, expected=expected, now=self._service.clock())
         if principal.party != self._id or principal.actors:  # control: console-token-own
             raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}")
         # It is verified by now; `Principal` has no name for people.
         named = jwt.decode(token, options={"verify_signature": False}).get("preferred_username", "")
-        return Tokens(principal, str(named)[:LONGEST_NAME] or principal.subject, refresh_token)
+        return Tokens(principal, str(named)[:LONGEST_NAME] or principal.subject, str(content.get("refresh_token")))

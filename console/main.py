@@ -4,10 +4,10 @@ It has no rights of its own beyond reading the audit log, as every party has.  W
 the policies, and it calls the orchestrator with that person's own token.
 """
 
-from collections.abc import Callable
 from typing import cast
 
 from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -31,41 +31,22 @@ from console.thief import Thief
 from console.tokens import add_token_routes
 from zerotrust.decision import Denied
 from zerotrust.gate import Gate
-from zerotrust.routes import Public, Routes
+from zerotrust.routes import Public
 from zerotrust.runtime import run
 from zerotrust.service import Service
 from zerotrust.transport.responses import ApplicationError
 
-ROUTES: Routes = {  # the gate knows no credential of a browser: `admission.py` says who may pass
-    ("GET", "/"): Public(),
-    ("GET", "/health"): Public(),
-    ("GET", "/sign-in"): Public(),
-    ("GET", "/operate/sign-in"): Public(),
-    ("GET", "/callback"): Public(),
-    ("POST", "/sign-out"): Public(),
-    ("GET", "/tasks"): Public(),
-    ("POST", "/tasks"): Public(max_body=MAX_FORM),
-    ("GET", "/tasks/{id}"): Public(),
-    ("GET", "/tasks/{id}/hops"): Public(),
-    ("GET", "/tasks/{id}/tokens"): Public(),
-    ("POST", "/tasks/{id}/tokens"): Public(max_body=MAX_FORM),
-    ("GET", "/tasks/{id}/answer"): Public(),
-    ("GET", "/tasks/{id}/answer/files"): Public(),
-    ("GET", "/before"): Public(),
-    ("GET", "/parties"): Public(),
-    ("GET", "/parties/events"): Public(),
-    ("POST", "/operate"): Public(max_body=MAX_FORM),
-    ("POST", "/probe"): Public(max_body=MAX_FORM),
-    ("GET", "/static/{name}"): Public(),
-}
-
 
 def create_app(service: Service) -> ASGIApp:
     """Return the console, guarded."""
-    sessions, issuer = Sessions(), Issuer(service)
-    news, tasks = News(), Tasks(service.registry.id(issuer.front), service.registry.id(service.name), _knowing(service))
+    sessions, issuer, oversight, news = Sessions(), Issuer(service), Oversight(lambda: service.registry), News()
 
-    oversight = Oversight(lambda: service.registry)
+    def known() -> Known:
+        calls = {name: party.may_call for name, party in service.registry.parties.items()}
+        approved = {name: one.code for name, one in service.snapshot.approved.items()}
+        return Known(calls, approved, *service.rules)
+
+    tasks = Tasks(service.registry.id(issuer.front), service.registry.id(service.name), known)
 
     def take(number: int, entry: bytes) -> None:
         tasks.take(number, entry)
@@ -81,7 +62,7 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.exception_handler(HTTPException)
     async def answer(request: Request, error: HTTPException) -> Response:
-        return refused(ApplicationError(error.status_code), request.scope)
+        return refused(ApplicationError(error.status_code), request.state.session, request.scope)
 
     add_sign_in_routes(app, service, sessions, issuer)
     add_comparison_route(app, service)
@@ -95,18 +76,11 @@ def create_app(service: Service) -> ASGIApp:
     async def file(name: str) -> Response:
         return static(name)
 
-    gate = cast("Gate", service.guard(app, ROUTES))
+    # The gate knows no credential of a browser: the admission says who may pass.
+    served = [(method, at.path) for at in app.routes if isinstance(at, APIRoute) for method in at.methods or ()]
+    gate = cast("Gate", service.guard(app, dict.fromkeys(served, Public(max_body=MAX_FORM))))
     app.add_middleware(Admission, gate=gate, sessions=sessions, issuer=issuer)
     return gate
-
-
-def _knowing(service: Service) -> Callable[[], Known]:
-    def known() -> Known:
-        calls = {name: party.may_call for name, party in service.registry.parties.items()}
-        approved = {name: one.code for name, one in service.snapshot.approved.items()}
-        return Known(calls, approved, *service.rules)
-
-    return known
 
 
 if __name__ == "__main__":

@@ -97,9 +97,9 @@ class Desk:
     def operator_of(self, session: Session) -> Principal:
         """Return who may send orders from a session, with the token for that.  Raises `Denied`."""
         operator = session.operator  # control: operator-signs-in-again
-        if operator is None or operator.principal.expires_at <= self._service.clock():
+        if operator is None or operator.expires_at <= self._service.clock():
             raise Denied(ConsoleReason.OPERATOR_NOT_SIGNED_IN)
-        return operator.principal
+        return operator
 
     async def ask(self, who: Principal, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         """Return what the registry answers to an operator.  Raises `Denied`."""

@@ -3,16 +3,14 @@
 Keycloak asks for the password each time (`registration/realm`), so nobody is signed in by a link, nor after a sign-out.
 """
 
-from dataclasses import replace
 from secrets import compare_digest, token_urlsafe
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
 from console.issuer import Issuer
-from console.pages import page
 from console.reasons import ConsoleReason
 from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, cookie_of, state_of
 from zerotrust.decision import Denied, Resource
@@ -20,20 +18,13 @@ from zerotrust.service import Service
 
 
 def session_of(request: Request) -> Session | None:
-    """Return the session of a request, if it has one."""
+    """Return the session of a request; None at the few paths where the admission asks for none."""
     found: Session | None = request.state.session
     return found
 
 
-def session_needed(request: Request) -> Session:
-    """Return the session of a request.  Raises `Denied`."""
-    if (session := session_of(request)) is None:
-        raise Denied(ConsoleReason.NOT_SIGNED_IN)
-    return session
-
-
-Signed = Annotated[Session, Depends(session_needed)]
-"""A handler's parameter: the session of its request."""
+Signed = Annotated[Session, Depends(session_of)]
+"""A handler's parameter: the session of its request, at all other paths."""
 
 
 async def admit_operator(service: Service) -> None:
@@ -45,42 +36,46 @@ async def admit_operator(service: Service) -> None:
 def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issuer: Issuer) -> None:
     """Add `/sign-in`, `/operate/sign-in`, `/callback` and `/sign-out`."""
 
-    async def leave(secret: str, audience: str) -> Response:
+    async def leave(audience: str, session: Session | None = None) -> Response:
+        secret = token_urlsafe(32)
         answer = RedirectResponse(await issuer.address(secret, audience), 303)
+        if session:
+            session.signing_in = state_of(secret)
         # The redirect from Keycloak comes from another site, so it is not Strict.
         _set(answer, SIGN_IN, secret, "lax", SECONDS_TO_SIGN_IN)
         return answer
 
     @app.get("/sign-in")
     async def sign_in() -> Response:
-        return await leave(token_urlsafe(32), issuer.front)
+        return await leave(issuer.front)
 
     @app.get("/operate/sign-in")
     async def sign_in_to_operate(session: Signed) -> Response:
         await admit_operator(service)
-        secret = token_urlsafe(32)
-        session.signing_in = state_of(secret)
-        return await leave(secret, issuer.operated)
+        return await leave(issuer.operated, session)
 
     @app.get("/callback")
     async def callback(request: Request) -> Response:
         secret, back = cookie_of(request.scope["headers"], SIGN_IN), request.query_params
+        state = back.get("state", "")
         # control: callback-of-this-browser
-        if secret is None or not compare_digest(back.get("state", "").encode(), state_of(secret).encode()):
-            return page(None, "refused", 400, why="This sign-in was begun in another browser, or too long ago.")
+        if secret is None or not compare_digest(state.encode(), state_of(secret).encode()):
+            raise Denied(ConsoleReason.ANOTHER_BROWSER)
+        # The session of a second sign-in is found by `state`, because its cookie is Strict, and goes on if that fails.
+        operating = request.state.session = sessions.signing_in(state)
         if back.get("iss") != service.issuer:  # control: callback-of-the-issuer
-            return page(None, "refused", 400, why="The answer did not come from Keycloak.")
+            raise Denied(ConsoleReason.ANOTHER_ISSUER)
         if not (code := back.get("code")):  # cancelled, or refused by Keycloak (RFC 6749 section 4.1.2.1)
-            return page(None, "refused", 400, why="The sign-in was cancelled.")
-        operating, sender = sessions.signing_in(secret), request.client.host if request.client else "unknown"
+            raise Denied(ConsoleReason.SIGN_IN_CANCELLED)
+        sender = request.client.host if request.client else "unknown"
         tokens = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
-        subject = tokens.principal.subject
-        if operating and subject != operating.tokens.principal.subject:  # control: operator-is-who-signed-in
-            return page(None, "refused", 403, why="Somebody else has signed in than the person whose session this is.")
-        # A page, and no redirect: that would still come from Keycloak's site, and a Strict cookie would not go with it.
-        answer = page(None, "entered", to="/parties" if operating else "/")
+        # A redirect would still come from Keycloak's site, and a Strict cookie would not go with it; a refresh is ours.
+        answer = HTMLResponse("You are signed in.", headers={"refresh": f"0; url={'/parties' if operating else '/'}"})
         if operating:
-            operating.operator, operating.signing_in = replace(tokens, refresh_token=""), ""
+            subject = operating.tokens.principal.subject
+            if tokens.principal.subject != subject:  # control: operator-is-who-signed-in
+                raise Denied(ConsoleReason.ANOTHER_PERSON)
+            operating.operator, operating.signing_in = tokens.principal, ""
         else:
             _set(answer, SESSION, sessions.begin(tokens), "strict")
         _set(answer, SIGN_IN, "", "lax", 0)
@@ -89,11 +84,8 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
     @app.post("/sign-out")
     async def sign_out(session: Signed) -> Response:
         sessions.end(session)
-        try:
-            await issuer.sign_out(session)
-            answer: Response = RedirectResponse("/", 303)
-        except Denied:
-            answer = page(None, "refused", 503, why="Keycloak did not confirm it: your session there ends by itself.")
+        await issuer.sign_out(session)
+        answer = RedirectResponse("/", 303)
         _set(answer, SESSION, "", "strict", 0)
         return answer
 

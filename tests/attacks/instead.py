@@ -66,7 +66,7 @@ def first_holder(self: Any) -> Any:
 
 
 def any_token(session: Any) -> Any:
-    return session.operator or session.tokens
+    return session.operator or session.tokens.principal
 
 
 HOOKS: dict[str, Hook] = {

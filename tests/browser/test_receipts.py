@@ -15,9 +15,11 @@ from cryptography import x509
 from playwright.async_api import Page, Route, async_playwright, expect
 
 from console.admission import HEADERS
-from console.pages import SCREENS, static
 from console.pages import page as rendered
+from console.pages import static
+from console.sessions import Session, Tokens
 from evidence import approved, evidence_of
+from testkit.party import principal
 from tests.support.axe import violations
 from tests.support.chromium import BROWSER, PROGRAM, Person
 from tests.support.console import AT
@@ -95,7 +97,7 @@ async def shown(files: dict[str, Any], told: str = "Proven. ", **how: Any) -> As
 
 
 def _page() -> Any:
-    return rendered("answer", id="1" * 32, here=True, user="alice", form_token="", screens=SCREENS)
+    return rendered(Session(Tokens(principal(), "alice", "")), "answer", id="1" * 32, here=True)
 
 
 async def test_the_browser_names_the_step_and_the_party_that_python_names(

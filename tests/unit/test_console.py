@@ -20,10 +20,9 @@ from console.sessions import (
     Session,
     Sessions,
     Tokens,
-    challenge_of,
     cookie_of,
+    hashed,
     state_of,
-    verifier_of,
 )
 from console.stream import News, Streams
 from console.tasks import MOST_EARLY, Shares, Tasks
@@ -165,10 +164,10 @@ def test_the_newest_sessions_of_a_user_stay_open_and_the_oldest_of_all_gives_way
 
 
 def test_what_a_sign_in_needs_is_derived_from_the_secret_of_the_browser() -> None:
-    derived = {made(secret) for made in (state_of, verifier_of, challenge_of) for secret in ("one", "two")}
+    verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    assert hashed(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636 appendix B
 
-    assert len(derived) == 6
-    assert all(len(one) == 43 for one in derived)
+    assert len({made(secret) for made in (state_of, hashed) for secret in ("one", "two")}) == 4
 
 
 @pytest.mark.parametrize(
