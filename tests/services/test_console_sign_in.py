@@ -1,0 +1,177 @@
+"""What holds a person's session at the console together, in process: renewals, the second sign-in, and the end."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from starlette.types import Message, Receive, Scope, Send
+
+from testkit.issuer import ISSUER
+from testkit.wire import Wire
+from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
+from zerotrust.hardening.in_flight import OF_A_PERSON
+from zerotrust.registry.model import Registry
+from zerotrust.spiffe.svid import Peer
+
+HTML, SHORT = {"accept": "text/html"}, 4
+"""`SHORT`: seconds that a token lives so that each request renews it."""
+FOR_REGISTRY = "/operate/sign-in"
+
+
+@pytest.fixture
+async def here(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Consoled]:
+    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
+        yield alive
+
+
+@contextmanager
+def slow(here: Consoled) -> Iterator[list[str]]:
+    """Have Keycloak do what it is asked at once, and answer after the block; the list has the paths that were asked."""
+    apps, asked, may_answer = here.system.apps, list[str](), asyncio.Event()
+    [at] = [one for one in apps if ISSUER.startswith(one)]
+    realm = apps[at]
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            await may_answer.wait()
+            await send(message)
+
+        asked.append(scope["path"])
+        await realm(scope, receive, sending)
+
+    apps[at] = late
+    yield asked
+    may_answer.set()
+    apps[at] = realm
+
+
+async def test_a_sign_out_ends_the_session_while_keycloak_is_away_also_if_the_token_has_ended(here: Consoled) -> None:
+    here.realm.life = SHORT
+    alice = await here.person("alice")
+    form = {"form_token": await alice.form_token()}
+    here.realm.down = True
+
+    answer = await alice.http.post("/sign-out", data=form, headers={"origin": AT} | HTML)
+
+    assert (answer.status_code, "did not confirm the sign-out" in answer.text) == (503, True)
+    here.realm.down = False
+    assert "Sign in at Keycloak" in (await alice.http.get("/")).text
+
+
+async def test_a_sign_out_needs_a_form_of_the_console(here: Consoled) -> None:
+    alice = await here.person("alice")
+
+    assert (await alice.http.post("/sign-out", data={"form_token": "x"}, headers={"origin": AT})).status_code == 403
+    assert "Signed in as" in (await alice.http.get("/")).text
+
+
+async def test_what_a_renewal_brings_is_kept_if_the_request_that_needs_it_is_cut_off(here: Consoled) -> None:
+    """A refresh token works once.  A task has a token renewed that does not last; here the certificate ends first."""
+    here.realm.life = 100
+    alice = await here.person("alice")
+    form = {"form_token": await alice.form_token(), "request": "Read the incident reports."}
+    ending = Wire(here.system.apps, Peer(None, time.time() + 1))
+    with slow(here) as asked:
+        async with httpx.AsyncClient(transport=ending, base_url=AT, cookies=alice.http.cookies, timeout=30) as browser:
+            answer = await browser.post("/tasks", data=form, headers={"origin": AT})
+        assert (answer.status_code, len(asked)) == (401, 1), answer.text
+
+    await alice.start("Read the incident reports.")
+    assert "Signed in as" in (await alice.http.get("/")).text
+
+
+async def test_requests_that_wait_for_keycloak_are_counted_as_their_persons(here: Consoled) -> None:
+    """Others are served meanwhile, and the person is told when to try again."""
+    bob = await here.person("bob")
+    here.realm.life = SHORT
+    alice = await here.person("alice")
+    with slow(here):
+        waiting = [asyncio.create_task(alice.http.get("/", headers=HTML)) for _ in range(OF_A_PERSON + 2)]
+        done, others = await asyncio.wait(waiting, timeout=2)
+        assert {(one.result().status_code, one.result().headers["retry-after"]) for one in done} == {(429, "1")}
+        assert len(done) == 2
+        assert "Signed in as <b>bob</b>" in (await bob.http.get("/")).text
+    await asyncio.gather(*others)
+
+
+async def test_a_request_that_waited_for_its_turn_is_refused_after_the_sign_out(here: Consoled) -> None:
+    here.realm.life = SHORT
+    alice = await here.person("alice")
+    form = {"form_token": await alice.form_token()}
+    with slow(here):
+        first, second = [asyncio.create_task(alice.http.get("/")) for _ in range(2)]
+        leaving = asyncio.create_task(alice.http.post("/sign-out", data=form, headers={"origin": AT}))
+        await asyncio.sleep(0.2)
+
+    assert (await leaving).status_code == 303
+    assert (await second).status_code == 401
+    await first
+
+
+async def test_a_renewal_that_brings_another_users_token_ends_the_session(here: Consoled) -> None:
+    here.realm.life = SHORT
+    alice = await here.person("alice")
+    here.realm.refresh = {key: ("bob", scope) for key, (_, scope) in here.realm.refresh.items()}
+
+    answer = await alice.http.get("/")
+
+    assert (answer.status_code, "bob" in answer.text) == (401, False)
+    assert "Sign in at Keycloak" in (await alice.http.get("/")).text
+
+
+async def test_a_token_with_an_actor_is_no_sign_in(here: Consoled) -> None:
+    """It would be limited as a party's, and not as a person's."""
+    own, now = here.system.registry.id(CONSOLE), int(here.realm.clock())
+    here.realm.spoilt = {here.system.registry.chain_claim: {"sub": own}, "lineage": ["t"], "txn": "t"}
+    here.realm.spoilt |= {"root": {"azp": own, "iat": now}}
+    browser = here.browser()
+    asked = await browser.begin()
+
+    answer = await browser.back(code=browser.code("alice", asked), state=asked["state"], iss=ISSUER)
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, "not_bound")
+
+
+async def _operating(here: Consoled) -> tuple[Browser, dict[str, str]]:
+    """The browser of olga, who has begun to sign in for the registry; and what comes back of that from Keycloak."""
+    olga = await here.person("olga")
+    return olga, {"state": (await olga.begin(FOR_REGISTRY))["state"], "iss": ISSUER}
+
+
+@pytest.mark.parametrize("back", [{"error": "access_denied"}, {"code": "used"}, {"iss": "https://attacker.test"}])
+async def test_a_failed_sign_in_for_the_registry_is_told_in_the_session_which_goes_on(
+    here: Consoled, back: dict[str, str]
+) -> None:
+    olga, good = await _operating(here)
+
+    answer = await olga.http.get("/callback", params=good | back, headers=HTML)
+
+    assert answer.status_code == 400
+    assert "Signed in as <b>olga</b>" in answer.text
+    assert "Signed in as <b>olga</b>" in (await olga.http.get("/")).text
+
+
+async def test_of_two_sign_ins_that_a_browser_begins_the_later_one_counts(here: Consoled) -> None:
+    olga, earlier = await _operating(here)
+    code = olga.code("olga", await olga.begin(FOR_REGISTRY))
+
+    answer = await olga.back(**earlier, code=code)
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "another_browser")
+
+
+async def test_a_field_that_is_sent_twice_is_none(here: Consoled) -> None:
+    alice = await here.person("alice")
+    token, own = await alice.form_token(), {"origin": AT}
+    for form, status in (
+        ({"form_token": [token], "request": ["Read.", "Delete."]}, 400),
+        ({"form_token": [token, token], "request": ["Read."]}, 403),
+        ({"form_token": [], "request": ["Read."]}, 403),
+        ({"form_token": [token], "request": ["Read."]}, 303),
+    ):
+        assert (await alice.http.post("/tasks", data=form, headers=own)).status_code == status
