@@ -35,8 +35,9 @@ def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, tasks: Tas
 
     @app.get("/tasks/{id}/answer")
     async def show(session: Signed, id: str) -> Response:
-        here = answered_in(session, id) is not None
-        return page(session, "answer", 200 if here else 404, id=id, here=here)
+        if (answered := answered_in(session, id)) is None:
+            return page(session, "answer", 404, id=id, here=False)
+        return page(session, "answer", id=id, here=True, transaction=answered.transaction)
 
     @app.get("/tasks/{id}/answer/files")
     async def files(session: Signed, id: str) -> Response:
@@ -51,6 +52,7 @@ def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, tasks: Tas
             {
                 "request": base64.b64encode(answered.request).decode(),
                 "answer": base64.b64encode(answered.answer).decode(),
+                "transaction": answered.transaction,
                 "proof": await proof_of(session, answered.answer),
                 "authorities": "".join(one.public_bytes(Encoding.PEM).decode() for one in service.workload.svid.bundle),
                 "policy": policy,

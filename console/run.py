@@ -53,14 +53,15 @@ class Runs:
         return trace
 
     async def _run(self, session: Session, trace: str, task: dict[str, str | None]) -> None:
+        person = session.tokens.principal
         try:
-            with calling_as(session.tokens.principal):
+            with calling_as(person):
                 url = f"{self._service.addresses[self._issuer.front]}/tasks"
                 answer = await self._service.egress.http.post(url, json=task)
-            answered = Answered(answer.request.content, answer.content)
+            answered = Answered(answer.request.content, answer.content, person.token_id)
         except (httpx.HTTPError, Denied) as error:
             log.warning("a task got no answer: %s", type(error).__name__)
-            answered = Answered(b"", b'{"error": "no answer"}')
+            answered = Answered(b"", b'{"error": "no answer"}', person.token_id)
         if trace in session.runs:  # otherwise the session has had too many since
             session.runs[trace] = answered
             # Without a context of its own, the timer would keep the request, its form and its token as long.

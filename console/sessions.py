@@ -43,6 +43,8 @@ class Answered(NamedTuple):
 
     request: bytes
     answer: bytes
+    transaction: str
+    """The id of the token with which it was sent."""
 
 
 @dataclass(slots=True, eq=False)

@@ -46,10 +46,10 @@ export async function verify({answer, request, transaction, proof, authorities, 
 
 // Bytes
 
-const utf8 = (text) => new TextEncoder().encode(text);
+export const utf8 = (text) => new TextEncoder().encode(text);
 const textOf = (bytes) => new TextDecoder("utf-8", {fatal: true, ignoreBOM: true}).decode(bytes);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 const fromBase64url = (text) => fromBase64(text.replaceAll("-", "+").replaceAll("_", "/"));
 const joined = (...parts) => Uint8Array.from(parts.flatMap((part) => [...part]));
 const fail = (why) => {

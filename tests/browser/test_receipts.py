@@ -2,36 +2,39 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import os
 import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from cryptography import x509
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import Page, expect
+from typer.testing import CliRunner
 
-from console.admission import HEADERS
-from console.pages import page as rendered
-from console.pages import static
-from console.sessions import Session, Tokens
 from evidence import approved, evidence_of
-from testkit.party import principal
+from evidence.unproven import STEPS
 from tests.support.axe import violations
-from tests.support.chromium import BROWSER, PROGRAM, Person
-from tests.support.console import AT
+from tests.support.chromium import BROWSER, Person
 from tests.support.receipt_cases import FILE, given
+from tests.support.served import served
 from tests.support.system import ROOT
 from zerotrust.authority.files.lock import load_lock
 from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.receipts.carried import parse_answer
+from zerotrust.spiffe.svid import LONGEST_CERTIFICATE
 from zerotrust.tlog.quorum import policy
+from zt.commands import app
 
 pytestmark = BROWSER
 
-KEPT, PAGE = ROOT / "tests/golden/task", f"{AT}/tasks/{'1' * 32}/answer"
+KEPT = ROOT / "tests/golden/task"
 TESTS = "tests/unit/test_receipt_verification.py", "tests/attacks/test_z_receipts.py"
 AT_ONCE = 50
 """Cases that are handed to the page together."""
@@ -47,14 +50,17 @@ REPLAY = """async (cases) => {
 @pytest.fixture(scope="module")
 def kept() -> dict[str, Any]:
     """What the console would give for the task of a real system that was kept."""
+    answer = gzip.decompress((KEPT / "answer.json.gz").read_bytes())
+    carried = parse_answer(answer)
+    assert carried
     return given(
-        gzip.decompress((KEPT / "answer.json.gz").read_bytes()),
+        answer,
         authorities=x509.load_pem_x509_certificates((KEPT / "ca.pem").read_bytes()),
         accepted=approved(load_registry(KEPT / "registry.yaml"), load_lock(KEPT / "registry.lock").parties),
         policy=policy((KEPT / "audit.policy").read_text()),
         evidence=evidence_of((KEPT / "answer.json.proof").read_bytes()),
         request=(KEPT / "request.json").read_bytes(),
-        transaction=None,
+        transaction=jwt.decode(carried.receipts[0], options={"verify_signature": False})["txn"],
     )
 
 
@@ -72,32 +78,10 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 @asynccontextmanager
 async def shown(files: dict[str, Any], told: str = "Proven. ", **how: Any) -> AsyncIterator[Page]:
     """The page of an answer, as the console sends it, with these files; it tells this first."""
-
-    async def serve(route: Route) -> None:
-        path = route.request.url.removeprefix(AT)
-        answer = static(path.rpartition("/")[2]) if path.startswith("/static/") else _page()
-        body, kind = bytes(answer.body), answer.headers["content-type"]
-        if path.endswith("/files"):
-            body, kind = json.dumps(files).encode(), "application/json"
-        await route.fulfill(body=body, headers={"content-type": kind, **HEADERS})
-
-    complaints = list[str]()
-    async with async_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = await playwright.chromium.launch(executable_path=PROGRAM, args=sandbox)
-        page = await browser.new_page(**how)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.route("**/*", serve)
-        await page.goto(PAGE)
+    values = {"id": "1" * 32, "here": True, "transaction": files["transaction"]}
+    async with served("answer", values, {"/files": (json.dumps(files), "application/json")}, **how) as page:
         await expect(page.locator("#verdict")).to_contain_text(told, timeout=30_000)
         yield page
-        assert complaints == []
-        await browser.close()
-
-
-def _page() -> Any:
-    return rendered(Session(Tokens(principal(), "alice", "")), "answer", id="1" * 32, here=True)
 
 
 async def test_the_browser_names_the_step_and_the_party_that_python_names(
@@ -138,28 +122,39 @@ async def test_the_page_shows_who_acted_for_whom_and_each_button_is_found_out(
             await expect(verdict).to_contain_text("Proven. ")
 
 
-async def test_files_are_saved_and_anchors_of_ones_own_replace_the_consoles(
-    kept: dict[str, Any], tmp_path: Any
-) -> None:
-    lock = json.loads((KEPT / "registry.lock").read_text())
-    lock["parties"]["inference"]["code"] = "0" * 64
-    (other := tmp_path / "registry.lock").write_text(json.dumps(lock))
-    del lock["parties"]["inference"]
-    (without := tmp_path / "without.lock").write_text(json.dumps(lock))
+async def test_the_command_of_the_page_verifies_the_files_that_it_offers(kept: dict[str, Any], tmp_path: Path) -> None:
+    async with shown(kept) as page:
+        for link in await page.locator("a[download]").all():
+            async with page.expect_download() as saving:
+                await link.click()
+            download = await saving.value
+            await download.save_as(tmp_path / download.suggested_filename)
+        command = (await page.locator("#command").inner_text()).split()
+        digests = await page.locator("[data-anchor]").all_inner_texts()
 
-    async with shown(kept | {"authorities": ""}, "Step 2 of 10") as page:
-        for name, file, told in (
-            ("ca.pem", KEPT / "ca.pem", "Proven. "),
-            ("registry.lock", other, "Step 8 of 10"),
-            ("registry.lock", without, "Step 9 of 10"),
-            ("registry.lock", KEPT / "registry.lock", "Proven. "),
-            ("audit.policy", KEPT / "audit.policy", "Proven. "),
-        ):
-            await page.get_by_label(f"Your own {name}").set_input_files(file)
-            await expect(page.locator("#verdict")).to_contain_text(told)
-        async with page.expect_download() as saving:
-            await page.get_by_role("link", name="answer.json", exact=True).click()
-        assert (await (await saving.value).path()).read_bytes() == base64.b64decode(kept["answer"])
+    assert (tmp_path / "answer.json").read_bytes() == base64.b64decode(kept["answer"])
+    trusted = [KEPT / "ca.pem", KEPT / "audit.policy"]
+    words = [str(tmp_path / word) if word.endswith(".json") else word for word in command[1:]]
+    words += ["--ca", str(trusted[0]), "--policy", str(trusted[1])]
+    done = CliRunner().invoke(app, words, env={"ZT_SYSTEM": str(KEPT)})
+    assert done.exit_code == 0, done.output
+    assert digests[0] == hashlib.sha256(kept["authorities"].encode()).hexdigest()
+    assert digests[1] == hashlib.sha256(kept["policy"].encode()).hexdigest()
+
+
+@pytest.mark.parametrize(("spoilt", "step"), [({"transaction": "another"}, 4), ({"authorities": ""}, 2)])
+async def test_receipts_of_another_token_or_of_nobody_known_are_unproven(
+    kept: dict[str, Any], spoilt: dict[str, str], step: int
+) -> None:
+    async with shown(kept | spoilt, f"Step {step} of 10"):
+        pass
+
+
+async def test_the_page_names_the_steps_and_the_life_of_certificates_as_python_does(kept: dict[str, Any]) -> None:
+    async with shown(kept) as page:
+        named = [text.rpartition(": ")[0] for text in await page.locator("#steps li").all_inner_texts()]
+        assert named == [*STEPS]
+        await expect(page.get_by_text(f"at most {LONGEST_CERTIFICATE} s")).to_be_visible()
 
 
 async def test_an_answer_without_receipts_is_unproven(kept: dict[str, Any]) -> None:

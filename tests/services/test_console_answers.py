@@ -46,6 +46,7 @@ async def test_python_verifies_what_the_owner_gets(here: Consoled, monkeypatch: 
         policy=policy(given["policy"]),
         evidence=evidence_of(given["proof"].encode()),
         request=base64.b64decode(given["request"]),
+        transaction=given["transaction"],
     )
 
     assert (found.root.signer, found.at is None) == (service.registry.id(FRONT), False)

@@ -143,7 +143,7 @@ def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None
 def test_a_session_keeps_the_answers_of_its_last_tasks() -> None:
     session = Session(Tokens(principal(), "alice", ""))
     for number in range(MOST_RUNS + 1):
-        session.runs[str(number)] = Answered(b"", b"{}")
+        session.runs[str(number)] = Answered(b"", b"{}", "")
 
     assert len(session.runs) == MOST_RUNS
     assert "0" not in session.runs
