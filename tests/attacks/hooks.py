@@ -1,18 +1,18 @@
 """What a control can be replaced by: a hook changes the statement, or the part of it, that has the control's id.
 
 A hook names no text of the product, so that renamed or moved code keeps it.  Selectors find a part by its kind and its
-number among its like: `operand(-1, DROP)` drops the last operand of the statement's first `and` or `or`.  A function in
-the place of code gets local variables by the names of its parameters; `was` is the value that it replaces.  Those of
-the catalogue are in `instead.py`: each with its controls, and with the hook that puts it there.  What a hook needs and
-does not find raises `NoSuchControl`.
+number among its like: `operand(-1, DROP)` drops the last operand of the statement's first `and` or `or`.  An expression
+(`code`) in the place of code has the local variables there, and a function gets those that its parameters name; `was`
+is the value that it replaces.  Those of the catalogue are in `instead.py`: each with its controls, and with the hook
+that puts it there.  What a hook needs and does not find raises `NoSuchControl`.
 """
 
 import ast
+import builtins
 import inspect
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from lab.deletion import Place, places
@@ -21,23 +21,10 @@ from lab.without import Hook, NoSuchControl
 Function = Callable[..., Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Instead:
-    """A hook that puts a function into the place of code."""
+class code(str):  # noqa: N801 - it is used as a function
+    """An expression in the place of code."""
 
-    put: Callable[[Any, Place, int], None]
-    function: Function
-
-    def __call__(self, place: Place, line: int) -> None:
-        self.put(self.function, place, line)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the decorated function by its name, for an attack on another process."""
-        return _named, (self.function.__module__, self.function.__name__)
-
-
-def _named(module: str, name: str) -> Any:
-    return getattr(import_module(module), name)
+    __slots__ = ()
 
 
 # What can stand in the place of a statement
@@ -64,40 +51,39 @@ def UNWRAP(place: Place, _line: int) -> None:  # noqa: N802
 
 
 def returns(result: object) -> Hook:
-    """Return this instead: a constant, or what a function returns."""
-    return Instead(_return, result) if callable(result) else partial(_return, result)
+    """Return this instead: a constant, or the value of an expression or of a function."""
+    return partial(_return, result)
 
 
 def _return(result: object, place: Place, _line: int) -> None:
     place.put(ast.Return(_result(result, place)))
 
 
-def sets(function: Function) -> Hook:
-    """Set the local variable that the function's first parameter names to what it returns."""
-    return Instead(_set, function)
+def sets(name: str, value: str) -> Hook:
+    """Set a local variable to the value of an expression."""
+    return partial(_set, name, code(value))
 
 
-def _set(function: Function, place: Place, _line: int) -> None:
-    name = next(iter(inspect.signature(function).parameters))
-    place.put(ast.Assign([ast.Name(name, ast.Store())], _result(function, place)))
+def _set(name: str, value: code, place: Place, _line: int) -> None:
+    place.put(ast.Assign([ast.Name(name, ast.Store())], _result(value, place)))
 
 
-def unless(function: Function) -> Hook:
-    """Run the statement only where the function returns something false."""
-    return Instead(_unless, function)
+def unless(test: str) -> Hook:
+    """Run the statement only where an expression is false."""
+    return partial(_unless, code(test))
 
 
-def _unless(function: Function, place: Place, _line: int) -> None:
+def _unless(test: code, place: Place, _line: int) -> None:
     statement: Any = place.node
-    place.put(ast.If(ast.UnaryOp(ast.Not(), _result(function, place)), [statement], []))
+    place.put(ast.If(ast.UnaryOp(ast.Not(), _result(test, place)), [statement], []))
 
 
 # What can stand in the place of a value
 
 
 def gives(result: object) -> Hook:
-    """Have this value in the place of what is assigned, returned or tested: a constant, or what a function returns."""
-    return Instead(_give, result) if callable(result) else partial(_give, result)
+    """Have this in the place of what is assigned, returned or tested: a constant, or a value as for `returns`."""
+    return partial(_give, result)
 
 
 def _give(result: object, place: Place, _line: int) -> None:
@@ -133,7 +119,7 @@ def calls(function: Function) -> Hook:
 
     A method has the object that it belongs to as `__self__`.
     """
-    return Instead(_call, function)
+    return partial(_call, function)
 
 
 def _call(function: Function, place: Place, line: int) -> None:
@@ -268,7 +254,9 @@ def _value(place: Place) -> Place:
 
 
 def _result(result: object, place: Place) -> Any:
-    """Return an expression for a constant, or for what a function returns."""
+    """Return the expression for a constant, or for the value of an expression or of a function."""
+    if isinstance(result, code):
+        return _expression(result, place)
     if not callable(result):
         return _constant(result)
     names = inspect.signature(result).parameters
@@ -277,14 +265,22 @@ def _result(result: object, place: Place) -> Any:
     return ast.Await(made) if inspect.iscoroutinefunction(result) else made
 
 
+def _expression(text: str, place: Place) -> Any:
+    names = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
+    own = {name.id for name in names if isinstance(name.ctx, ast.Store)} | {"was", *dir(builtins)}
+    for name in {name.id for name in names} - own:
+        _local(name, place)
+    replaced = re.sub(r"\bwas\b", lambda _: f"({ast.unparse(place.node)})", text)
+    return ast.parse(replaced, mode="eval").body
+
+
 def _constant(value: object) -> Any:
     return ast.parse(repr(value), mode="eval").body
 
 
-def _reference(function: Any) -> ast.expr:
+def _reference(function: Function) -> ast.expr:
     module, name = function.__module__, function.__name__
-    inside = "" if _named(module, name) is function else ".function"  # of the decorated one
-    return ast.parse(f"__import__({module!r}, fromlist=[{name!r}]).{name}{inside}", mode="eval").body
+    return ast.parse(f"__import__({module!r}, fromlist=[{name!r}]).{name}", mode="eval").body
 
 
 def _local(name: str, place: Place) -> ast.expr:

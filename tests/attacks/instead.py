@@ -1,14 +1,13 @@
-"""What the attacked code does where a control is missing: functions, each with how it comes into the place of code.
+"""What the attacked code does where a control is missing: expressions and functions, each with how it gets there.
 
-`hooks.py` has how they get there.  What `calls` takes has the called function first, then its arguments;
-keyword-only parameters are local variables there.  All others have local variables as parameters; `was` is the value
-that is replaced.
+`hooks.py` has how.  What `calls` takes has the called function first, then its arguments; keyword-only parameters are
+local variables there.  All others have local variables as parameters; `was` is the value that is replaced.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from tests.attacks.hooks import (
     argument,
     call,
     calls,
+    code,
     condition,
     element,
     gives,
@@ -49,7 +49,6 @@ from tests.attacks.hooks import (
 )
 from tests.support.system import CHAIN
 from zerotrust.decision import Decision, Reason
-from zerotrust.identity import UnverifiedToken
 from zerotrust.routes import Public, Route
 from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.transport import requests
@@ -57,34 +56,44 @@ from zerotrust.transport import requests
 Call = Callable[..., Any]
 
 
-def all_owners(tasks: Any) -> Any:
-    return tasks.owners
-
-
-def first_holder(self: Any) -> Any:
-    return next(iter(self.of))
-
-
-def any_token(session: Any) -> Any:
-    return session.operator or session.tokens.principal
-
-
 HOOKS: dict[str, Hook] = {
+    "absent-document-decided": unless("found is None"),
+    "acting-parties-not-suspended (the latest party alone)": gives(
+        code("[('party', principal.client), ('party', principal.party)]")
+    ),
+    "acting-parties-not-suspended (without the client)": gives(
+        code("[('party', party) for party in principal.actors or (principal.party,)]")
+    ),
     "alarm-of-the-ledger": HOLDS,
     "alarms-bounded": operand(1, DROP),
     "alarms-of-a-cause-counted": HOLDS,
     "answer-ends-with-token": gives(60.0),
     "answer-has-an-end": argument(0, gives(60)),
+    "authorization-header-alone": condition(
+        gives(
+            code("was or name in {b'x-forwarded-access-token', b'x-forwarded-authorization', b'proxy-authorization'}")
+        )
+    ),
+    "branch-as-claimed": gives(code("token.token_id")),
     "call-belongs-by-lineage (its receipt)": operand(2, DROP),
     "call-belongs-by-lineage (its token)": operand(0, DROP),
     "caller-not-revoked-at-decision": TRUE,
     "caller-not-revoked-when-decided": HOLDS,
+    "caller-was-launched": sets("launched", "launched or self.running[0]"),
     "calls-per-person": HOLDS,
     "card-offers-no-push": with_arguments(push_notifications=True),
     "card-remembered-until-its-end": gives(2.0**40),
+    "certificate-before-public-client": gives(
+        code("principal.party if principal.party in expected.without_certificate else peer.id")
+    ),
+    "certificate-before-public-client (of initiating clients)": gives(
+        code("principal.party if principal.party in expected.initiating_clients else peer.id")
+    ),
+    "chain-started-after-revocation (by the time of the token)": condition(gives(code("principal.issued_at <= until"))),
     "cleared-events-end-sessions": gives(("before", "0")),
-    "connections-of-own-party": operand(1, DROP),
     "connection-ends-with-certificate": operand(0, DROP),
+    "connections-of-own-party": operand(1, DROP),
+    "container-code": returns(code("self._images[0]")),
     "container-not-root": FAILS,
     "container-nothing-mounted": SKIP,
     "container-settings": FAILS,
@@ -99,23 +108,35 @@ HOOKS: dict[str, Hook] = {
     "export-not-too-early (its end)": operand(2, DROP),
     "export-not-too-early (late journals)": operand(1, DROP),
     "failed-calls-cost": gives(0),
+    "failure-keeps-cause": gives(code("f'{what}: {cause}'[: len(was)]")),
+    "first-route-that-matches (by its spelling)": condition(
+        gives(code("was and ('{' in it.path or it.path == scope['path'])"))
+    ),
+    "first-route-that-matches (with a row)": condition(gives(code("was and (scope['method'], it.path) in self._rows"))),
     "follower-queue-bounded": argument(0, DROP),
     "foreign-record-named": FALSE,
     "freshness-counts-from-oldest-read": FIRST_TERM,
     "full-store-names-drafts": gives(""),
     "half-a-reply-stays-half": argument(0, gives("stop")),
+    "header-holds-one-receipt": operand(2, DROP),
     "interpreter-unreadable": argument(1, gives(0o755)),
     "introspection-status": HOLDS,
-    "header-holds-one-receipt": operand(2, DROP),
     "issuer-not-redirected": call(1, with_arguments(follow_redirects=True)),
     "journal-goes-on-from-the-log": TRUE,
+    "jwt-svid-for-own-id": sets("spiffe_id", "request.spiffe_id or spiffe_id"),
     "kept-version-recorded": HOLDS,
     "kept-version-tested": gives([]),
+    "key-known": returns(code("next(iter(self._keys.values()))")),
     "key-set-status": HOLDS,
     "keycloak-build-measured": element(-1, DROP),
-    "listed-as-permitted": gives(all_owners),
+    "keycloak-home-cleared": condition(gives(code("e.name in {'lib', 'conf', 'providers', 'data'}"))),
+    "keycloak-password-not-in-arguments": gives(code("f'--bootstrap-admin-password={self.admin[1]}'")),
+    "listed-as-permitted": gives(code("tasks.owners")),
     "listed-tools-permitted": condition(DROP),
     "log-call-on-receipt": GO_ON,
+    "log-call-on-receipt (in the same trace)": operand(
+        2, gives(code("key[1].trace_id in {other[1].trace_id for other in others}"))
+    ),
     "log-exchange-on-receipt": GO_ON,
     "log-key-pinned": FAILS,
     "mcp-request-id": operand(1, DROP),
@@ -125,56 +146,72 @@ HOOKS: dict[str, Hook] = {
     "most-connections-give-way": element(0, DROP),
     "no-act-without-record": SKIP,
     "no-exchange-for-suspended-audience": element(1, DROP),
+    "oldest-handshake-ends": returns(code("connection.close()")),
     "one-of-each-witness": WHOLE,
-    "operator-signs-in-again": gives(any_token),
+    "operator-signs-in-again": gives(code("session.operator or session.tokens.principal")),
     "orders-bounded": gives_argument(0),
     "outside-for-one-party": condition(DROP),
+    "policy-judges-who-acts": gives(
+        code("was | {'id': (principal.actors[1:] or principal.actors or (principal.party,))[0]}")
+    ),
     "policy-lives": TRUE,
+    "possession-proven": returns(None),
     "receipt-fits-its-call": SKIP,
     "receipt-of-one-call": PASS_OVER,
+    "receipt-seen": sets("at", "root.receipt.iat if at is None else at"),
     "receipt-within-its-caller": SKIP,
     "receipts-complete": PASS_OVER,
+    "refusal-detail-hidden": gives(code("was | {'reason': refusal.reason}")),
     "reinstated-still-without-drift": operand(1, DROP),
+    "removed-keys-forgotten": gives(code("self._keys | was")),
     "repeated-calls-only-counted": FALSE,
     "restart-repeats-suspensions": gives(set()),
     "revocation-ends-answer": UNWRAP,
     "revocations-fresh": HOLDS,
     "revoked-for-its-client": argument(1, DROP),
     "revoked-operator-revokes-nobody": SKIP,
+    "runtime-as-pinned": gives(code("place.exists()")),
     "search-own-department": argument(0, DROP),
     "search-own-drafts": call(1, argument(1, DROP)),
     "search-owners-by-turns": gives(0),
+    "search-published-first": element(0, gives(code("~was"))),
     "search-result-permitted": gives_argument(1),
-    "share-of-an-owner": gives(first_holder),
     "search-word-escaped": argument("autoescape", DROP),
     "search-word-printable": operand(1, DROP),
     "sent-away-says-the-ledger": HOLDS,
+    "share-of-an-owner": gives(code("next(iter(self.of))")),
     "silent-journal-noticed": FAILS,
+    "span-method-known": gives(code("method")),
+    "span-route-listed": gives(code("target")),
+    "span-tool-approved": gives(code("tool")),
     "state-complete": HOLDS,
     "statement-chain": SKIP,
     "stream-ends-with-session": operand(1, DROP),
     "suspended-party-may-not-follow": operand(1, DROP),
     "suspension-ends-call": UNWRAP,
     "task-tokens-at-least": gives_argument(0),
+    "terminal-text-escaped": gives(code("text")),
     "terminal-without-markup": with_arguments(markup=True),
     "token-cached-by-digest": gives(b""),
     "token-for-one-department": argument("department", DROP),
+    "token-only-from-header": gives(code("call.scope['query_string'].decode().removeprefix('access_token=')")),
     "tokens-not-recorded": gives_argument(1),
+    "tool-named-in-body": gives(code("dict(headers)[b'mcp-name'].decode()")),
+    "unreadable-document-unnamed": condition(gives(code("found"))),
     "user-change-ends-sessions": element(1, DROP),
 }
-"""What happens in the place of a control, where it is not just deleted: here without a function, and below with one.
+"""What happens in the place of a control, where it is not just deleted: below where that needs a function.
 Where that can be one of several things, a few words in brackets after the control's id say which."""
 
 
 def at(
-    how: Callable[[Any], Hook], *controls: str, where: Callable[[Hook], Hook] | None = None
-) -> Callable[[Any], Hook]:
+    how: Callable[[Any], Hook], *controls: str, where: Callable[[Hook], Hook] = lambda hook: hook
+) -> Callable[[Call], Call]:
     """Have a function happen in the place of these controls: how, and where in the statement."""
 
-    def put(function: Any) -> Hook:
-        hook = how(function)
-        HOOKS.update(dict.fromkeys(controls, where(hook) if where else hook))
-        return hook
+    def put(function: Call) -> Call:
+        HOOKS.update(dict.fromkeys(controls, where(how(function))))
+        return function
 
     return put
 
@@ -187,34 +224,14 @@ def granted() -> Decision:
     return Decision(allowed=True, reason=Reason.GRANTED)
 
 
-@at(gives, "token-only-from-header")
-def token_of_the_query(call: Any) -> UnverifiedToken:
-    return UnverifiedToken(call.scope["query_string"].decode().removeprefix("access_token="))
-
-
 @at(calls, "header-holds-one-token")
 def last_word(partition: Any, _separator: bytes, *, scheme: bytes) -> tuple[bytes, bytes, bytes]:
     return scheme, b"", partition.__self__.split()[-1]
 
 
-@at(gives, "authorization-header-alone", where=condition)
-def also_from_a_proxy(was: bool, name: bytes) -> bool:
-    return was or name in {b"x-forwarded-access-token", b"x-forwarded-authorization", b"proxy-authorization"}
-
-
-@at(returns, "possession-proven")
-def unproven() -> None:
-    """The step ends here, as if a proof had been found right."""
-
-
 @at(calls, "unlisted-route-closed")
 def open_route(get: Call, key: object, _unlisted: Route) -> Route:
     return get(key, Route("", Public()))  # type: ignore[no-any-return]
-
-
-@at(gives, "refusal-detail-hidden")
-def with_its_own_reason(was: dict[str, Any], refusal: Any) -> dict[str, Any]:
-    return was | {"reason": refusal.reason}
 
 
 @at(calls, "logout-token-signature", "proof-signature", "token-signature")
@@ -230,16 +247,6 @@ def unverified_claims(_decode: Call, token: str, *_: object, **_how: object) -> 
 @at(calls, "token-signature (any RSA)")
 def verified_with_any_rsa(_decode: Call, token: str, key: Any, **_how: object) -> bytes:
     return jwt.PyJWS().decode(token, key, algorithms=["RS256", "RS384", "RS512", "PS256", "PS512"])  # type: ignore[no-any-return]
-
-
-@at(returns, "key-known")
-def any_key(self: Any) -> Any:
-    return next(iter(self._keys.values()))
-
-
-@at(gives, "removed-keys-forgotten")
-def added_to_the_old_keys(was: dict[str, Any], self: Any) -> dict[str, Any]:
-    return dict(self._keys | was)
 
 
 @at(calls, "claims-valid (of any type)")
@@ -278,16 +285,6 @@ def scopes_of_the_actor_too(claims: Any) -> frozenset[str]:
 @at(gives, "groups-of-token")
 def groups_of_the_actor_too(claims: Any) -> frozenset[str]:
     return frozenset([*claims.groups, *(getattr(claims, CHAIN) or {}).get("groups", [])])
-
-
-@at(gives, "certificate-before-public-client")
-def holder_without_a_certificate_first(principal: Any, expected: Any, peer: Any) -> Any:
-    return principal.party if principal.party in expected.without_certificate else peer.id
-
-
-@at(gives, "certificate-before-public-client (of initiating clients)")
-def initiating_client_first(principal: Any, expected: Any, peer: Any) -> Any:
-    return principal.party if principal.party in expected.initiating_clients else peer.id
 
 
 # Calls of others
@@ -348,27 +345,6 @@ def messages_of_every_task(was: list[Any], model: Any) -> list[Any]:
 # Decisions
 
 
-@at(gives, "policy-judges-who-acts")
-def actor_behind(was: dict[str, str], principal: Any) -> dict[str, str]:
-    behind = principal.actors[1:] or principal.actors or (principal.party,)
-    return was | {"id": behind[0]}
-
-
-@at(gives, "chain-started-after-revocation (by the time of the token)", where=condition)
-def issued_before(principal: Any, until: int) -> bool:
-    return bool(principal.issued_at <= until)
-
-
-@at(gives, "acting-parties-not-suspended (the latest party alone)")
-def client_and_latest_party(principal: Any) -> list[tuple[str, str]]:
-    return [("party", party) for party in (principal.client, principal.party)]
-
-
-@at(gives, "acting-parties-not-suspended (without the client)")
-def actors_without_the_client(principal: Any) -> list[tuple[str, str]]:
-    return [("party", party) for party in (principal.actors or (principal.party,))]
-
-
 @at(gives, "introspection-not-cached", where=condition)
 def or_asked_before(was: bool, self: Any, caller: Any) -> bool:
     said: set[str] = vars(self).setdefault("said", set())
@@ -388,11 +364,6 @@ async def after_the_body(was: Any, call: Any) -> Any:
     return await requests.read_json_body(call.scope["headers"], call.receive, most=1 << 20) and was
 
 
-@at(gives, "tool-named-in-body")
-def tool_of_the_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
-    return dict(headers)[b"mcp-name"].decode()
-
-
 @at(calls, "tool-known")
 def tool_that_reads(get: Call, tool: str) -> Any:
     return get(tool, "tool.read")
@@ -406,16 +377,6 @@ def method_that_reads(need: Call, _permissions: object, method: str, _reason: ob
 @at(calls, "mcp-host")
 def any_host(settings: Call, **_how: object) -> TransportSecuritySettings:
     return settings(enable_dns_rebinding_protection=False)  # type: ignore[no-any-return]
-
-
-@at(gives, "first-route-that-matches (by its spelling)", where=condition)
-def route_of_its_spelling(was: bool, it: Any, scope: Mapping[str, Any]) -> bool:
-    return was and ("{" in it.path or it.path == scope["path"])
-
-
-@at(gives, "first-route-that-matches (with a row)", where=condition)
-def route_with_a_row(was: bool, it: Any, scope: Mapping[str, Any], self: Any) -> bool:
-    return was and (scope["method"], it.path) in self._rows
 
 
 # Documents
@@ -436,42 +397,7 @@ def unordered_and_unlimited(execute: Call, statement: Any) -> Any:
     return execute(statement.order_by(None).limit(None))
 
 
-@at(gives, "search-published-first", where=partial(element, 0))
-def negated(was: Any) -> Any:
-    return sqlalchemy.not_(was)
-
-
-@at(unless, "absent-document-decided")
-def is_absent(found: object) -> bool:
-    return found is None
-
-
-@at(gives, "unreadable-document-unnamed", where=condition)
-def is_there(found: object) -> bool:
-    return bool(found)
-
-
-@at(gives, "failure-keeps-cause")
-def as_long_as_before(was: str, what: str, cause: str) -> str:
-    return f"{what}: {cause}"[: len(was)]
-
-
 # Attestation, registry, keys
-
-
-@at(sets, "caller-was-launched")
-def any_launched(launched: Any, self: Any) -> Any:
-    return launched or self.running[0]
-
-
-@at(sets, "jwt-svid-for-own-id")
-def id_that_was_asked_for(spiffe_id: str, request: Any) -> str:
-    return request.spiffe_id or spiffe_id
-
-
-@at(returns, "container-code")
-def any_image(self: Any) -> Any:
-    return self._images[0]
 
 
 @at(calls, "key-never-on-disk")
@@ -482,26 +408,6 @@ def file_on_the_disk(_create: Call, *_how: object) -> int:
 @at(calls, "journals-kept")
 def emptied(open_: Call, path: Path, flags: int, mode: int) -> int:
     return open_(path, flags | os.O_TRUNC, mode)  # type: ignore[no-any-return]
-
-
-@at(returns, "oldest-handshake-ends")
-def newest_closed(connection: Any) -> None:
-    connection.close()
-
-
-@at(gives, "runtime-as-pinned")
-def fetched(place: Path) -> bool:
-    return place.exists()
-
-
-@at(gives, "keycloak-home-cleared", where=condition)
-def of_the_distribution(e: Path) -> bool:
-    return e.name in ("lib", "conf", "providers", "data")
-
-
-@at(gives, "keycloak-password-not-in-arguments")
-def password_as_argument(self: Any) -> str:
-    return f"--bootstrap-admin-password={self.admin[1]}"
 
 
 @at(calls, "secrets-not-in-arguments (the token)")
@@ -534,20 +440,10 @@ def unescaped(text: Call, escaped: str) -> Any:
     return text(escaped.encode().decode("unicode_escape"))
 
 
-@at(gives, "terminal-text-escaped")
-def as_it_came(text: str) -> str:
-    return text
-
-
 @at(gives, "progress-without-markup")
 def printed_as_markup(was: Any, text: Any) -> Any:
     program.console.print(text)
     return was
-
-
-@at(gives, "branch-as-claimed")
-def id_alone(token: Any) -> Any:
-    return token.token_id
 
 
 # Receipts and the audit log
@@ -563,34 +459,6 @@ def certificates_of_any_kind(_certificates: Call, statement: str, **_how: object
     return jwt.get_unverified_header(statement)["x5c"]
 
 
-@at(sets, "receipt-seen")
-def time_of_the_receipt(at: Any, root: Any) -> Any:
-    return root.receipt.iat if at is None else at
-
-
 @at(calls, "receipts-room-shared")
 def share_of_the_latest_call(_max: Call, shares: Iterable[Any], **_how: object) -> Any:
     return max((one for one in shares if one.calls), key=lambda one: one.calls[-1].number)
-
-
-@at(gives, "log-call-on-receipt (in the same trace)", where=partial(operand, 2))
-def in_the_same_trace(key: Any, others: Any) -> bool:
-    return key[1].trace_id in {other[1].trace_id for other in others}
-
-
-# Traces
-
-
-@at(gives, "span-method-known")
-def method_as_sent(method: str) -> str:
-    return method
-
-
-@at(gives, "span-route-listed")
-def path_as_sent(target: str) -> str:
-    return target
-
-
-@at(gives, "span-tool-approved")
-def tool_as_named(tool: str) -> str:
-    return tool
