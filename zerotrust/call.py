@@ -85,8 +85,7 @@ class Call(RequestContext):
         if sent := requests.trace(self.scope["headers"]):
             trace_id, parent_id = sent
             if self.caller.delegated:
-                state = requests.trace_state(self.scope["headers"])
-                self.span = Span(trace_id, parent_id, self.span.span_id, state=state)
+                self.span = Span(trace_id, parent_id, self.span.span_id)
             else:
                 self.span = replace(self.span, caller_trace_id=trace_id)
 

@@ -23,8 +23,6 @@ class Span:
     span_id: str = field(default_factory=lambda: urandom(8).hex())
     caller_trace_id: str | None = None
     """The trace of a caller that may not continue it here; for the audit record."""
-    state: str = ""
-    """The `tracestate` of a trace that is continued; passed on, and not recorded."""
 
     @property
     def traceparent(self) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +15,6 @@ from tests.support.ca import the_ca
 from tests.support.calling import DOCUMENTS, SPAN, clients, token
 from tests.support.outside import snapshot_of
 from tests.support.system import fresh_revocations, registry
-from zerotrust import context
 from zerotrust.decision import Denied, Reason
 from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.issuer.exchange import ExchangedToken
@@ -71,11 +69,6 @@ async def test_a_token_goes_to_its_audience_with_the_trace(out: Out, kind: str, 
         assert await out.post(kind, f"http://127.0.0.1:8104{path}") == "Bearer T2"
 
     assert out.sent[0].headers["traceparent"] == f"00-{SPAN.trace_id}-{SPAN.span_id}-01"
-    assert "tracestate" not in out.sent[0].headers
-    context.REQUEST.set(context.RequestContext(span=replace(SPAN, state="vendor=1")))
-    with calling_with(token()):
-        await out.post(kind, f"http://127.0.0.1:8104{path}")
-    assert out.sent[1].headers["tracestate"] == "vendor=1"
 
 
 @KINDS

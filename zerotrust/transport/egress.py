@@ -217,9 +217,7 @@ class EgressClients:
         if not (status := self._revocations.check_peer(party)):  # control: no-call-to-suspended-peer
             raise Denied(status.reason, status.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
-        request.headers["traceparent"] = (span := REQUEST.get().span).traceparent
-        if span.state:
-            request.headers["tracestate"] = span.state
+        request.headers["traceparent"] = REQUEST.get().span.traceparent
         if calls := current_calls():
             noted = calls.note_call(token.audience, token.token_id, await request.aread())
             request.extensions = {**request.extensions, _CALL: noted}

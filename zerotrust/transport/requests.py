@@ -34,12 +34,6 @@ _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-
 """As our own parties write it (`Span.traceparent`): a valid one of version 00.  The library reads any other, and takes
 ten times as long."""
 
-MAX_STATE, MAX_MEMBERS = 512, 32
-"""Characters and members of a `tracestate` that are passed on."""
-_MEMBER = re.compile(
-    r"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
-)
-
 
 def read_token(headers: Headers, *, scheme: bytes, hint: str | None) -> UnverifiedToken:
     """Return the one token of a request (RFC 6750 section 2.1); one in a query or a body is ignored.
@@ -87,23 +81,6 @@ def trace(headers: Headers) -> tuple[str, str] | None:
     context = _PROPAGATOR.extract({"traceparent": given[0].decode("latin-1")})
     caller = get_current_span(context).get_span_context()
     return (format_trace_id(caller.trace_id), format_span_id(caller.span_id)) if caller.is_valid else None
-
-
-def trace_state(headers: Headers) -> str:
-    """Return a request's `tracestate` as it is passed on: without its last members if it is too long, "" if malformed.
-
-    W3C Trace Context sections 3.3 and 3.5.
-    """
-    given = ",".join(value.decode("latin-1") for name, value in headers if name == b"tracestate")
-    members = [text for member in given.split(",") if (text := member.strip(" \t"))]
-    if len(members) > MAX_MEMBERS:
-        return ""
-    keys = {found[1] for member in members if (found := _MEMBER.fullmatch(member))}
-    if len(keys) != len(members):  # a member is malformed, or a key comes twice
-        return ""
-    while len(state := ",".join(members)) > MAX_STATE:
-        members.pop()
-    return state
 
 
 async def read_body(headers: Headers, receive: Receive, *, most: int) -> tuple[Receive, bytes]:
