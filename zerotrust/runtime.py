@@ -134,7 +134,7 @@ def engine_for(bundle: Bundle | None, snapshot: RegistrySnapshot, feed: Registry
 
 def registry_feed(settings: Settings, workload: Workload, own: Callable[[], Bundle] | None = None) -> RegistryFeed:
     """Return the registry's feed, as this workload follows it; `own`: the policy authority's own policies."""
-    address, party = without_slash(str(settings.registry)), settings.registry_party
+    address, party = str(settings.registry).rstrip("/"), settings.registry_party
     directory = bootstrap_directory(address, party, workload.svid.trust_domain)
     http = client(directory, workload, client_context, seconds=None)
     revocations = Revocations(clock=time.monotonic)
@@ -194,8 +194,3 @@ def freeze_loaded() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTED_AFTER)
-
-
-def without_slash(url: str) -> str:
-    """Return an address without its trailing slash, so that addresses can be compared."""
-    return url.rstrip("/")

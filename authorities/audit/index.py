@@ -70,7 +70,9 @@ class Index(Shielding):
         self._path, self._log = path, log
         self._engine: Engine | None = None
         self._turn = asyncio.Lock()
-        self._bundle = lru_cache(BUNDLES)(self._read_bundle)
+        self._bundle = lru_cache(BUNDLES)(
+            lambda index, width: decode_bundle(log.read(tile_path("entries", index, width)), width)
+        )
 
     @shielded
     async def follow(self) -> None:
@@ -136,9 +138,6 @@ class Index(Shielding):
     def _entry(self, leaf: int, size: int) -> bytes:
         bundle = leaf // WIDTH
         return self._bundle(bundle, min(WIDTH, size - bundle * WIDTH))[leaf % WIDTH]
-
-    def _read_bundle(self, index: int, width: int) -> list[bytes]:
-        return decode_bundle(self._log.read(tile_path("entries", index, width)), width)
 
     def _take_bundle(self, size: int) -> bool:
         """Take in one bundle of the missing leaves, and return whether all are there."""

@@ -93,33 +93,28 @@ class Published:
                 log.info("the kept policies are not in force: %s", refusal)
 
     def lockout_advice(self, suspended: str | None, misfit: str = "") -> str | None:
-        """Return what to do if no operator can reinstate the policy authority, which is `suspended` for that cause."""
-        if self._policies.current:
+        """Return what to do if the policy authority is `suspended` for that cause; or None, if there is a way out.
+
+        A suspended authority brings no policies, and its earlier ones are gone, or do not fit (`misfit` says why).  The
+        registry permits nothing by itself, and takes no policies of an authority that may run changed code.
+        What Keycloak has suspended, Keycloak reinstates: that needs no policies.
+        """
+        party = self._service.registry.authorities.policy
+        if self._policies.current or not suspended or not suspended.startswith(DRIFT):
             return None
-        return _lockout_advice(self._service.registry.authorities.policy, suspended, misfit)
-
-
-def _lockout_advice(party: str, cause: str | None, misfit: str = "") -> str | None:
-    """Return what to do if the policy authority, `party`, is suspended for that cause; or None, if there is a way out.
-
-    A suspended authority brings no policies, and its earlier ones are gone, or do not fit (`misfit` says why).  The
-    registry permits nothing by itself, and takes no policies of an authority that may run changed code.
-    What Keycloak has suspended, Keycloak reinstates: that needs no policies.
-    """
-    if not cause or not cause.startswith(DRIFT):
-        return None
-    if misfit:
+        if misfit:
+            return (
+                f"{party} is suspended ({suspended}), and the policies that it has brought before do not fit this "
+                f"registry: {misfit}.  So nobody is permitted to reinstate it.  Undo the change of registry.yaml, "
+                f"`make register`, `make down`, `make up`; then `zt party reinstate {party}`, and change registry.yaml "
+                "again."
+            )
         return (
-            f"{party} is suspended ({cause}), and the policies that it has brought before do not fit this registry: "
-            f"{misfit}.  So nobody is permitted to reinstate it.  Undo the change of registry.yaml, `make register`, "
-            f"`make down`, `make up`; then `zt party reinstate {party}`, and change registry.yaml again."
+            f"{party} is suspended ({suspended}), and has never brought policies to this registry.  So nobody is "
+            "permitted to reinstate it, and nobody was permitted anything before.  Put its files back, and begin anew: "
+            "`make down`, `make fresh`, `make up`; in containers, `docker compose down -v`, `docker compose up "
+            f"--wait`.  If the registry's data had a {KEPT}, restore that from a backup instead."
         )
-    return (
-        f"{party} is suspended ({cause}), and has never brought policies to this registry.  So nobody is permitted "
-        f"to reinstate it, and nobody was permitted anything before.  Put its files back, and begin anew: `make down`, "
-        f"`make fresh`, `make up`; in containers, `docker compose down -v`, `docker compose up --wait`.  If the "
-        f"registry's data had a {KEPT}, restore that from a backup instead."
-    )
 
 
 def changes(before: RegistrySnapshot, after: RegistrySnapshot) -> list[str]:

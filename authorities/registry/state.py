@@ -39,7 +39,7 @@ _changes = Table(
     Column("name", String, nullable=False),
     Column("cause", String),  # none: reinstated
 )
-_by_subject = Index("changes_by_subject", _changes.c.kind, _changes.c.name)
+Index("changes_by_subject", _changes.c.kind, _changes.c.name)
 _pending = Table(
     "pending",
     _tables,
@@ -102,7 +102,6 @@ class State(Shielding):
     async def _read(self) -> None:
         async with self._engine.begin() as connection:
             await connection.run_sync(_tables.create_all)
-            await connection.run_sync(_by_subject.create, checkfirst=True)  # an older database has no index
             for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
                 self._apply(number, at, (kind, name), cause)
             self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}

@@ -53,7 +53,7 @@ async def hang(system: System, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     over, time_left, lives = asyncio.Event(), egress._time_left, dict[str, asyncio.Timeout]()
 
     def noted() -> asyncio.Timeout:
-        lives[egress._called_party()] = life = time_left()
+        lives[egress._outgoing.get()[0].audience] = life = time_left()
         return life
 
     monkeypatch.setattr(egress, "_time_left", noted)

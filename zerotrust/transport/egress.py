@@ -41,7 +41,7 @@ async def while_trusted(party: str, revocations: Revocations, life: asyncio.Time
 
     def on_revoked(decision: Decision) -> None:
         nonlocal ending
-        ending = suspension_refusal(decision)
+        ending = Denied(decision.reason, decision.detail, more=BEGUN)
         if not life.expired():
             life.reschedule(0)
 
@@ -55,11 +55,6 @@ async def while_trusted(party: str, revocations: Revocations, life: asyncio.Time
         raise
     if ending:  # the answer was complete at that moment
         raise ending
-
-
-def suspension_refusal(decision: Decision) -> Denied:
-    """Return the refusal for a call that was under way when the called party was suspended."""
-    return Denied(decision.reason, decision.detail, more=BEGUN)
 
 
 _outgoing: ContextVar[tuple[ExchangedToken, int]] = ContextVar("outgoing_token")
@@ -98,12 +93,6 @@ def _time_left() -> asyncio.Timeout:
     return asyncio.timeout(min(_LONGEST, token.expires_at - time.time() - REPORTING_MARGIN) if token else _LONGEST)
 
 
-def _called_party() -> str:
-    """Return the party that is called with a token; empty if there is no token."""
-    token, _ = _outgoing.get(_WITHOUT_TOKEN)
-    return token.audience if token else ""
-
-
 @contextmanager
 def _noting_failure(request: Any) -> Iterator[None]:
     try:
@@ -121,12 +110,13 @@ async def _send_whole(
 
     Raises `Denied`, `TimeoutError`, `ValueError` and the client's errors.
     """
+    token, most = _outgoing.get(_WITHOUT_TOKEN)
     with _noting_failure(request):
-        async with while_trusted(_called_party(), revocations, _time_left()):
+        async with while_trusted(token.audience if token else "", revocations, _time_left()):
             answer = await sending(request, **options | {"stream": True})  # control: request-sent-once
             try:
                 body = await read(answer)
-                check_size(body, _outgoing.get(_WITHOUT_TOKEN)[1])  # control: answer-elements
+                check_size(body, most)  # control: answer-elements
             finally:
                 await answer.aclose()
     if call := request.extensions.get(_CALL):

@@ -88,7 +88,7 @@ def problem(facts: Facts, own: Own) -> str | None:
     """Return why this process cannot be attested, or None."""
     return (
         problem_of_rights(facts.status)
-        or _of_mounts(facts.mountinfo, own.kept)
+        or next(filter(None, (_of_mount(one, own.kept) for one in _mounts(facts.mountinfo))), None)
         or _of_start(facts.cmdline.decode(errors="replace"), facts.environ.decode(errors="replace"), own.variables)
         or _of_hosts(facts.hosts)
     )
@@ -109,11 +109,6 @@ def problem_of_rights(text: str) -> str | None:
     return "it runs as root" if "0" in status["Uid"].split() else None  # control: container-not-root
 
 
-def _of_mounts(mountinfo: bytes, kept: Mapping[str, Place]) -> str | None:
-    problems = (_of_root(one) if one.point == "/" else _of_mount(one, kept) for one in _mounts(mountinfo))
-    return next(filter(None, problems), None)
-
-
 def _of_root(mount: _Mount) -> str | None:
     if mount.kind != "overlay":  # control: container-root-overlay
         return f"its root is {mount.kind}, and only overlay is known here: Docker's storage driver overlay2"
@@ -123,6 +118,8 @@ def _of_root(mount: _Mount) -> str | None:
 
 
 def _of_mount(mount: _Mount, kept: Mapping[str, Place]) -> str | None:
+    if mount.point == "/":
+        return _of_root(mount)
     point, is_kept = mount.point, mount.point in KEPT
     kinds = next((kinds for known, kinds in KINDS.items() if re.fullmatch(known, point)), None)
     if kinds is None and not is_kept:  # control: container-nothing-mounted

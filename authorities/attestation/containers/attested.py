@@ -167,7 +167,8 @@ class Containers:
                 await self._drift.follow(root)
                 if root.changed or root.unknown:  # control: container-as-built
                     self._drift.unfollow(root)
-                    raise NotAttestedError(f"{image.party}: {_mismatch(root)}")
+                    changed = f"not what was built: {format_paths(root.changed)}" if root.changed else ""
+                    raise NotAttestedError(f"{image.party}: " + (changed or f"not examined: {root.unknown}"))
         except BaseException as error:
             os.close(who.pidfd)
             if isinstance(error, NotAttestedError) or not isinstance(error, Exception):
@@ -245,10 +246,6 @@ def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str |
     except OSError as error:
         raise NotMeasuredError(f"{error.filename}: {error.strerror}") from error
     raise NotMeasuredError("it has ended")
-
-
-def _mismatch(root: ContainerRoot) -> str:
-    return f"not what was built: {format_paths(root.changed)}" if root.changed else f"not examined: {root.unknown}"
 
 
 def _start_of(file: Path) -> bytes:
