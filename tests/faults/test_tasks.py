@@ -53,7 +53,8 @@ async def hang(system: System, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     over, time_left, lives = asyncio.Event(), egress._time_left, dict[str, asyncio.Timeout]()
 
     def noted() -> asyncio.Timeout:
-        lives[egress._outgoing.get()[0].audience] = life = time_left()
+        token, _ = egress._outgoing.get(egress._WITHOUT_TOKEN)
+        lives[token.audience if token else ""] = life = time_left()
         return life
 
     monkeypatch.setattr(egress, "_time_left", noted)
