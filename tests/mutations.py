@@ -47,6 +47,7 @@ SOURCES = {
     _module(file): file for folder in LIBRARY for file in sorted(folder.rglob("*.py")) if file.stem != "__init__"
 }
 TESTS = {
+    "standalone.any_issuer": "services/test_any_issuer attacks/test_x_services",
     "authority.names": "unit/test_console services/test_console",
     "authority.visible": "unit/test_terminal unit/test_policy_unread",
     "authzen.client": "unit/test_authzen_client services/test_authzen",

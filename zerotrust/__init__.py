@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from zerotrust.routes import Scope as Scope
     from zerotrust.runtime import run as run
     from zerotrust.service import Service as Service
+    from zerotrust.standalone.any_issuer import guard as guard
 
 VERSION = "0.1.0"
 """The project's version, as in `pyproject.toml`, which is not among the measured folders that a launched party sees."""
@@ -51,6 +52,7 @@ _MODULES = {
     "routes": "Public Routes Scope",
     "runtime": "run",
     "service": "Service",
+    "standalone.any_issuer": "guard",
 }
 """Where each public name is."""
 _WHERE = {name: f"zerotrust.{module}" for module, names in _MODULES.items() for name in names.split()}

@@ -6,7 +6,7 @@ Each step refuses a call by raising `Denied`, or prepares what later steps, the 
 
 from asyncio import sleep
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +23,7 @@ from zerotrust.possession import UsedProofs, check_proof
 from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need
 from zerotrust.routing import RouteTable
-from zerotrust.token_validation import Expected, TokenCache
+from zerotrust.token_validation import Expected, TokenCache, Verifier, verify_token
 from zerotrust.transport import requests
 
 PUBLIC, CERTIFICATE, TOKEN = frozenset({"nothing"}), frozenset({"certificate"}), frozenset({"token"})
@@ -69,23 +69,27 @@ class Checks:
     address: str
     """The origin at which callers reach this party: their proofs name it."""
     clock: Callable[[], float]
-    tokens: TokenCache = field(default_factory=TokenCache)
+    verifier: Verifier = verify_token
+    steps: Sequence[Step] = ()
+    """Those of this gate, in their order: `STEPS`, unless it is given others."""
     turns: defaultdict[str | None, Turns] = field(default_factory=lambda: defaultdict(Turns))
     of_users: InFlight = field(default_factory=InFlight)
     of_senders: InFlight = field(default_factory=InFlight)
 
     def __post_init__(self) -> None:
+        self.steps, self.tokens = self.steps or STEPS, TokenCache(self.verifier)
         self.clock, self.counter = NonDecreasingClock(self.clock), CallCounter(self.recorder)
         self.proofs = UsedProofs(self.clock())
 
     def use(self, *, expected: Expected, policy: PolicyEngine) -> None:
         """Switch to another registry snapshot, and drop the tokens that were verified under the previous one."""
-        self.expected, self.policy, self.tokens = expected, policy, TokenCache()  # control: new-policy-used
+        self.tokens = TokenCache(self.verifier)
+        self.expected, self.policy = expected, policy  # control: new-policy-used
 
     async def admit(self, call: Call) -> None:
         """Take the steps in order.  Raises `Denied`."""
         try:
-            for step in STEPS:
+            for step in self.steps:
                 if call.route.requires.credential in step.routes:
                     await step.take(self, call)
         finally:

@@ -41,6 +41,8 @@ class Gate(Checks):
     metadata_url: str | None = None
     dialects: Mapping[str, Dialect] = field(default_factory=dict)
     """The error format of a path whose protocol defines its own, or of all paths below one that ends with a slash."""
+    challenge: str = DPOP
+    """What callers without a certificate have to send."""
     notary: Notary | None = None
     """Signs the receipts."""
 
@@ -66,12 +68,11 @@ class Gate(Checks):
             return message
 
         peer = scope.get("state", {}).get("peer", NO_PEER)
-        challenge = BEARER if peer.id else DPOP
         call = Call(
             scope=scope,
             receive=receiving,
             peer=peer,
-            form=Form(self.metadata_url, self._dialect(scope["path"]), challenge=challenge),
+            form=Form(self.metadata_url, self._dialect(scope["path"]), challenge=BEARER if peer.id else self.challenge),
             noting=self.notary is not None,
         )
         answer = Sealing(call, self._sign)

@@ -22,6 +22,8 @@ from zerotrust.routes import UNLISTED, Route, Routes
 
 _BY_PATH = {StarletteRoute.matches, APIRoute.matches}
 """The methods that match a route by method and path alone.  An included router also depends on what is added later."""
+_OF_FASTAPI = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+"""The pages that FastAPI serves unasked."""
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -68,21 +70,25 @@ class RouteTable:
         return None
 
     def _check_same_routes(self) -> None:
+        """Raise one `ValueError` that names all that hinders, each with its repair."""
         if getattr(self._app, "root_path", ""):
             raise ValueError("an app with a root_path routes by another path than the gate sees")
-        served = set[tuple[str, str]]()
+        served, wrong = set[tuple[str, str]](), list[str]()
         for route in iter_route_contexts(self._app.routes):
+            at = _path(route)
             if route.endpoint and _runs_in_thread(route.endpoint):
-                raise ValueError(f"the handler of {_path(route)} must be async def: a thread cannot be ended")
-            own = {
-                (method, at) for method, at in self._rows if at == _path(route) and method in (route.methods or method)
-            }
+                wrong.append(f"the handler of {at} must be async def: a thread cannot be ended")
+            own = {(method, path) for method, path in self._rows if path == at and method in (route.methods or method)}
             missing = (route.methods or set()) - {"HEAD"} - {method for method, _ in own}
             if missing or not own:  # control: served-routes-listed
-                raise ValueError(f"{' '.join(sorted(missing))} {_path(route)} is served, and not in the table")
+                methods = sorted(missing) or [""]
+                repair = "FastAPI(openapi_url=None)" if at in _OF_FASTAPI else "add a row: Scope(…) or Public()"
+                wrong.append(f"{' '.join(methods)} {at} is served, and not in the table: {repair}")
             served |= own
         if unserved := self._rows.keys() - served:
-            raise ValueError(f"in the table, and not served: {sorted(unserved)}")
+            wrong.append(f"in the table, and not served: {sorted(unserved)}")
+        if wrong:
+            raise ValueError("\n- ".join(["this app cannot be guarded:", *wrong]))
 
 
 def _runs_in_thread(handler: Any) -> bool:

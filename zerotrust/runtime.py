@@ -26,8 +26,9 @@ from zerotrust.registry.snapshot import Directory, PolicyDocument, RegistrySnaps
 from zerotrust.revocation import Revocations
 from zerotrust.service import Service
 from zerotrust.settings import Settings
+from zerotrust.spiffe.svid import WorkloadError
 from zerotrust.spiffe.tls import client_context, issuer_context, server_context, use_svid
-from zerotrust.spiffe.workload import Workload, WorkloadError
+from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
 

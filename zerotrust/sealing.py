@@ -14,8 +14,7 @@ from zerotrust.receipts.calls import Calls
 from zerotrust.receipts.carried import HEADER, Carried, embed_receipts, parse_answer
 from zerotrust.receipts.receipt import KIND, Receipt, Recorded, Shown, digest_of
 from zerotrust.spiffe.statement import sign
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
 
 Verdict = Literal["done", "refused", "failed", "unclear"]
 

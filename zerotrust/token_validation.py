@@ -8,7 +8,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -34,6 +34,8 @@ TICK = 1
 
 CAPACITY = 10_000
 """Verified tokens that are cached, about 2 KiB each."""
+
+C = TypeVar("C", bound=BaseModel)
 
 _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0)]
@@ -131,19 +133,10 @@ def _media_type(typ: object) -> str | None:
 
 def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
     """Return the principal of this token.  `now` is in seconds since the epoch.  Raises `Denied`."""
-    # (5)
+    claims = signed_claims(token, key, _Claims)  # (5), (6)
     try:
-        # control: token-signature
-        signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
-    except jwt.InvalidTokenError as error:
-        raise Denied(Reason.BAD_SIGNATURE, str(error)) from error
-    # (6)
-    try:
-        claims = _Claims.model_validate(strict_object(signed))  # control: claims-valid
         actors = actor_chain(getattr(claims, expected.chain_claim))
-    except ValidationError as error:
-        raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
-    except ValueError as error:  # a broken chain, or no object
+    except ValueError as error:
         raise Denied(Reason.BAD_CLAIM, str(error)) from error
     # RFC 9068 section 2.2 requires `client_id`; Keycloak calls it `azp`.  If they differed, this validator and a
     # standard one would each see another client.
@@ -162,7 +155,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
     if (life := expected.max_ttls.get(claims.azp)) is None:
         raise Denied(Reason.UNKNOWN_PARTY, claims.azp)
     begins = max(claims.iat, claims.nbf or 0)
-    _check_time(begins, claims.exp, now)
+    check_time(begins, claims.exp, now)
     if not begins < claims.exp <= claims.iat + life + TICK:  # control: token-lifetime
         raise Denied(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
     _check_actors(actors, claims, expected)  # (10)
@@ -191,7 +184,26 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
     )
 
 
-def _check_time(begins: int, ends: int, now: float) -> None:
+def signed_claims(token: UnverifiedToken, key: RSAPublicKey, kind: type[C]) -> C:
+    """Return the claims of a token, which has a good signature (5); `kind` says their names and types (6).
+
+    Raises `Denied`.
+    """
+    try:
+        # control: token-signature
+        signed = jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
+    except jwt.InvalidTokenError as error:
+        raise Denied(Reason.BAD_SIGNATURE, str(error)) from error
+    try:
+        return kind.model_validate(strict_object(signed))  # control: claims-valid
+    except ValidationError as error:
+        raise Denied(Reason.BAD_CLAIM, ", ".join(str(e["loc"][0]) for e in error.errors())) from error
+    except ValueError as error:  # no object
+        raise Denied(Reason.BAD_CLAIM, str(error)) from error
+
+
+def check_time(begins: int, ends: int, now: float) -> None:
+    """Raise `Denied` unless a token is valid at this time (9); all in seconds since the epoch."""
     if begins > now + CLOCK_SKEW:  # control: token-not-before
         raise Denied(Reason.NOT_YET_VALID)
     if ends <= now:  # control: token-expiry
@@ -212,6 +224,13 @@ def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) 
         raise Denied(Reason.ACTOR_REPEATED)
 
 
+class Verifier(Protocol):
+    """As `verify_token`."""
+
+    def __call__(self, token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
+        """Return the principal of this token.  Raises `Denied`."""
+
+
 class TokenCache:
     """Caches verified tokens: it checks a signature once, and on every call what can change.
 
@@ -219,8 +238,9 @@ class TokenCache:
     A revocation removes nothing here: the gate checks revocation on every call, cached or not.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._seen = Bounded[bytes, tuple[str, RSAPublicKey, Principal]](capacity)
+    def __init__(self, by: Verifier = verify_token, capacity: int = CAPACITY) -> None:
+        """`by`: verifies a token that is not cached."""
+        self.verifier, self._seen = by, Bounded[bytes, tuple[str, RSAPublicKey, Principal]](capacity)
 
     def key_id(self, token: UnverifiedToken) -> str:
         """Do as `key_id`, without reading the header of a cached token again."""
@@ -235,9 +255,9 @@ class TokenCache:
         cached = self._seen.get(mark)
         if cached and cached[1] is key:
             # control: cached-token-in-time
-            _check_time(cached[2].issued_at, cached[2].expires_at, now)  # (9) again: what can change, on every call
+            check_time(cached[2].issued_at, cached[2].expires_at, now)  # (9) again: what can change, on every call
             return cached[2]
-        principal = verify_token(token, key=key, expected=expected, now=now)
+        principal = self.verifier(token, key=key, expected=expected, now=now)
         self._seen[mark] = (kid, key, principal)
         return principal
 

@@ -15,8 +15,7 @@ from zerotrust.limits.strict_json import strict_object
 from zerotrust.registry.policy_bundle import TYPE
 from zerotrust.registry.snapshot import PolicyDocument
 from zerotrust.spiffe.statement import sign
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
 
 PATH = "/policy"
 """The registry's path for the policies."""

@@ -19,8 +19,7 @@ from zerotrust.registry.topics import HEARTBEAT, POLICY, REGISTRY, REVOCATIONS, 
 from zerotrust.revocation import Revocations
 from zerotrust.revocation_list import Kind, Revocable, Whose, time_of
 from zerotrust.spiffe.statement import sign
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation", "keycloak")

@@ -12,8 +12,8 @@ import os
 
 from cryptography.hazmat.primitives import serialization
 
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import Workload, WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
+from zerotrust.spiffe.workload import Workload
 
 
 def svid_json(svid: Svid) -> dict[str, object]:

@@ -19,8 +19,14 @@ OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 MODEL = "inference.run, llama.chat"
 """The scopes that an agent needs to use the model."""
 WITHOUT = {
-    "agent": ["zerotrust/authority", "zerotrust/orchestrator", "zerotrust/tool"],
-    "tool": ["zerotrust/adapters", "zerotrust/agent", "zerotrust/authority", "zerotrust/orchestrator"],
+    "agent": ["zerotrust/authority", "zerotrust/orchestrator", "zerotrust/standalone", "zerotrust/tool"],
+    "tool": [
+        "zerotrust/adapters",
+        "zerotrust/agent",
+        "zerotrust/authority",
+        "zerotrust/orchestrator",
+        "zerotrust/standalone",
+    ],
 }
 """The folders of the library that a party of this kind does not get."""
 FIRST_PORT, LAST_PORT = 8101, 8199

@@ -3,13 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
+import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from testkit import guarded
+from testkit import Issuer, guarded
+from testkit.issuer import ISSUER
+from testkit.wire import lifespan
 from tests.support.attack import Attempt, Scene, Tries, attack, reasons
+from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
 from tests.support.records import records
+from tests.support.system import registry
+from zerotrust import guard
 from zerotrust.decision import Reason, Resource
 from zerotrust.routes import Public, Routes, Scope
 from zerotrust.service import Service
@@ -104,3 +111,45 @@ async def test_a_handler_that_does_not_look_at_what_was_decided(scene: Scene) ->
     tried = await got(scene, create_app, "/pages", token=True)
     tried.reason = Reason.POLICY_ERROR
     yield tried
+
+
+async def sent(scene: Scene, **changed: Any) -> Attempt:
+    """Send a token with these claims to a service that is guarded for any issuer."""
+    issuer, folder = Issuer(registry()), Path(mkdtemp(dir=scene.place))
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
+    app = guard(
+        existing(), issuer=ISSUER, audience=HERE, routes=ROUTES, journal=(file := folder / "journal.jsonl"), http=http
+    )
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
+        answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims(**changed))))
+    found = reasons(records(file, by_certificate=True))
+    reason = answer.json().get("reason", "")
+    return Attempt(str(answer.status_code), succeeded=answer.status_code == 200, recorded=found, reason=reason)
+
+
+@attack(490, Scene)
+async def test_a_token_of_another_issuer_at_a_service_for_any_issuer(scene: Scene) -> Tries:
+    yield await sent(scene, iss="https://another.test")
+
+
+@attack(491, Scene)
+async def test_a_token_for_another_service_at_a_service_for_any_issuer(scene: Scene) -> Tries:
+    for audience in "https://another.example", ["https://another.example"], f"{HERE}/", []:
+        yield await sent(scene, aud=audience)
+
+
+@attack(492, Scene)
+async def test_a_token_with_two_clients_at_a_service_for_any_issuer(scene: Scene) -> Tries:
+    yield await sent(scene, azp="another")
+
+
+@attack(493, Scene)
+async def test_a_bound_token_at_a_service_for_any_issuer(scene: Scene) -> Tries:
+    for bound in {"jkt": "A" * 43}, {"x5t#S256": "A" * 43}, {}:
+        yield await sent(scene, cnf=bound)
+
+
+@attack(494, Scene)
+async def test_a_token_without_the_scope_at_a_service_for_any_issuer(scene: Scene) -> Tries:
+    for scope in "", "quote.write", "quote.read.all", "QUOTE.READ":
+        yield await sent(scene, scope=scope)

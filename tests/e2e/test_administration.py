@@ -19,7 +19,7 @@ from tests.support.system import CHAIN
 from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.registry.model import Registry
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
 from zerotrust.token_validation import Expected, key_id, verify_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]

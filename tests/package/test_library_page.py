@@ -23,7 +23,7 @@ def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path)
     (tmp_path / "quotes.py").write_text(block("python", "A party"))
     (tmp_path / "test_quotes.py").write_text(block("python", "A test of it"))
 
-    command = [str(install("", "pytest") / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [str(install("party", "pytest") / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -57,11 +57,11 @@ def test_the_wheel_holds_the_library_and_zt_and_nothing_else(wheel: Path) -> Non
 
 @pytest.fixture(scope="module")
 def bare(install: Install) -> Path:
-    """An environment without any extra."""
-    return install("")
+    """An environment for a party, without an SDK."""
+    return install("party")
 
 
-def test_without_extras_all_but_adapters_test_bed_and_zt_can_be_imported(bare: Path, tmp_path: Path) -> None:
+def test_with_the_extra_of_a_party_all_but_adapters_test_bed_and_zt_can_be_imported(bare: Path, tmp_path: Path) -> None:
     refused = dict(line.split(": ", 1) for line in run(bare / "python", IMPORT_ALL, tmp_path))
 
     inside_zt = {name: why for name, why in refused.items() if name.startswith("zt.")}
@@ -69,6 +69,34 @@ def test_without_extras_all_but_adapters_test_bed_and_zt_can_be_imported(bare: P
     assert {name: why for name, why in refused.items() if name not in inside_zt} == {
         name: f"No module named '{sdk}'" for name, sdk in NEEDS_AN_EXTRA.items()
     }
+
+
+GUARDED = """
+from fastapi import FastAPI
+from zerotrust import Public, guard
+
+app = FastAPI(openapi_url=None)
+
+
+@app.get("/")
+async def here() -> None: ...
+
+
+guard(app, issuer="https://sso.example", audience="https://quotes.example", routes={("GET", "/"): Public()})
+print("guarded")
+"""
+
+
+def test_without_extras_a_service_is_guarded_for_any_issuer_and_few_packages_come(
+    install: Install, tmp_path: Path
+) -> None:
+    alone = install("")
+
+    assert run(alone / "python", GUARDED, tmp_path) == ["guarded"]
+    listing = "from importlib.metadata import distributions; print(*{one.name for one in distributions()})"
+    [names] = run(alone / "python", listing, tmp_path)
+    assert not {"cedarpy", "spiffe", "grpcio", "mcp", "a2a-sdk", "python-keycloak", "uvicorn"} & {*names.split()}
+    assert len(names.split()) < 30
 
 
 @pytest.mark.parametrize("command", [("zt", "party", "list"), ("python", "-I", "-m", "zt")], ids=["script", "module"])

@@ -24,7 +24,7 @@ from zerotrust.policy_in_force import NoPolicy, PolicyInForce
 from zerotrust.possession import UsedProofs
 from zerotrust.revocation import Revocations
 from zerotrust.routing import RouteTable
-from zerotrust.token_validation import TokenCache
+from zerotrust.token_validation import TokenCache, verify_token
 from zerotrust.tool.mcp_tools import McpTools
 
 _CLASSES = [Checks, RouteTable, Dialect, McpTools, SigningKeys, Discovery, TokenCache, UsedProofs, Revocations]
@@ -32,7 +32,7 @@ _CLASSES += [Recorder, CedarPolicy, PolicyInForce, NoPolicy, AuthZEN]
 _METHODS: list[tuple[str, Any]] = [
     (name, it) for kind in _CLASSES for name, it in vars(kind).items() if isinstance(it, FunctionType)
 ]
-_METHODS += [("confirm", Introspector.__call__), ("post", IssuerClient.post)]
+_METHODS += [("confirm", Introspector.__call__), ("post", IssuerClient.post), ("verifier", verify_token)]
 """What a step may call on an object, by name."""
 _CAUGHT = frozenset({SigningKeys._read})
 """What refuses nobody: a reason is only noted."""

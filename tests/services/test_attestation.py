@@ -53,7 +53,8 @@ from tests.support.launched import (
 )
 from tests.support.waiting import until
 from zerotrust.authority.files.lock import Lock
-from zerotrust.spiffe.workload import Workload, WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
+from zerotrust.spiffe.workload import Workload
 
 __all__ = ["authority", "probe", "site"]
 

@@ -38,8 +38,7 @@ from zerotrust.registry.feed import PATH
 from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT
 from zerotrust.revocation_list import Revocable
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
 
 SERVER = "llamastack"
 

@@ -5,7 +5,7 @@ from typing import Any
 from testkit import principal
 from tests.support.door import NOW
 from zerotrust.identity import Principal
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
 
 READER = "spiffe://agents.example/agent/reader"
 

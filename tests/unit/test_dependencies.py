@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.support.system import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BASE = "no extra"
 DECLARED = {
-    part: {canonicalize_name(Requirement(one).name) for one in needed}
+    part: {canonicalize_name(Requirement(one).name) for one in needed} - {PROJECT["project"]["name"]}
     for part, needed in {
         BASE: PROJECT["project"]["dependencies"],
         **PROJECT["project"]["optional-dependencies"],
@@ -40,7 +41,7 @@ def extra_of(file: Path) -> str:
             return "testbed"
         case "zerotrust", "adapters" | "agent" | "orchestrator" | "tool", name if name in A2A | MCP:
             return "a2a" if name in A2A else "mcp"
-    return BASE
+    return "party"
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -59,7 +60,28 @@ IMPORTED = {
 def test_what_is_imported_is_declared(package: str, part: str) -> None:
     brought_by = {canonicalize_name(name) for name in DISTRIBUTIONS[package]}
 
-    assert brought_by & (DECLARED[BASE] | DECLARED[part]), f"pyproject.toml does not declare {package} for {part}"
+    assert brought_by & (DECLARED[BASE] | DECLARED["party"] | DECLARED[part]), (
+        f"pyproject.toml does not declare {package} for {part}"
+    )
+
+
+LOADED = """
+import sys, zerotrust.standalone.any_issuer, authzen.client
+print(*{name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names)
+"""
+
+
+def test_a_service_that_is_guarded_for_any_issuer_loads_what_comes_without_an_extra() -> None:
+    loaded = subprocess.run(  # noqa: S603
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {LOADED}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    brought = {canonicalize_name(name) for package in loaded for name in DISTRIBUTIONS.get(package, ())}
+    assert brought & DECLARED["party"] <= {"httpcore"}  # which httpx brings
+    assert brought.isdisjoint({"cedarpy", "spiffe", "mcp", "a2a-sdk", "python-keycloak", "grpcio"})
 
 
 @pytest.mark.parametrize("part", DECLARED)

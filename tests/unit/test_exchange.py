@@ -27,7 +27,7 @@ from zerotrust.issuer import exchange
 from zerotrust.issuer.client import IssuerClient, credential
 from zerotrust.issuer.exchange import ACCESS_TOKEN, MARGIN, ExchangedToken, Exchanger, TokenRequest
 from zerotrust.limits.answers import REPORTING_MARGIN
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
 
 DOCUMENTS = "spiffe://agents.example/tool/documents"
 READ = frozenset({"tool.read"})

@@ -196,7 +196,7 @@ async def test_each_step_after_the_body_has_it_until_the_last(sent: Sent, monkey
     async def look(_checks: Checks, call: Call) -> None:
         taken.append((call, call.message))
 
-    monkeypatch.setattr(checks, "STEPS", (*STEPS, Step(look, TOKEN)))
+    monkeypatch.setattr(sent.door.gate, "steps", (*STEPS, Step(look, TOKEN)))
     await sent.send()
 
     [(call, message)] = taken

@@ -112,7 +112,7 @@ LAYERS = [
     {"sealing"},
     {"checks"},
     {"gate"},
-    {"service"},
+    {"service", "standalone"},
     {"adapters", "authority", "runtime", "tool"},
     {"agent", "orchestrator"},
 ]
@@ -188,7 +188,7 @@ def reached(module: str, found: set[Path]) -> set[Path]:
     """The files of this project that a module imports, directly or not, and its own."""
     file = ROOT / module.replace(".", "/")
     file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-    if file.exists() and file not in found:
+    if file.exists() and file not in found and file != ROOT / "zerotrust" / "__init__.py":  # gives names on demand
         found.add(file)
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):
@@ -209,7 +209,7 @@ def test_each_party_is_measured_with_the_folders_that_it_needs() -> None:
         assert sum(file.read_text().count("\n") for file in has - own) < 300, name
         needed |= own
     measured = {file for file in (ROOT / "zerotrust").rglob("*.py") if file.name != "__init__.py"}
-    assert measured - needed == set()
+    assert {file.parent.name for file in measured - needed} == {"standalone"}
 
 
 def test_each_party_of_the_bench_runs_from_folders_that_have_all_its_imports() -> None:

@@ -11,7 +11,7 @@ from tests.support.issuer import ISSUER, Known, metadata
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.client import CLIENT_ASSERTION, IssuerClient
 from zerotrust.issuer.introspection import Introspector
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
 
 
 class Asked:

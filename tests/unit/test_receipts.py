@@ -25,7 +25,7 @@ from zerotrust.receipts.calls import Calls, OneCall, ReceiptBudget
 from zerotrust.receipts.carried import HEADER, MAX_OWN, MAX_RECEIPTS, MAX_VALUE, parse_answer
 from zerotrust.receipts.receipt import MAX_CALLS, MAX_RESOURCES, MAX_SECONDS, Asked, Receipt, Shown, digest_of
 from zerotrust.sealing import Notary, Sealing
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
 
 READER, TOOL = "spiffe://agents.example/agent/reader", "spiffe://agents.example/tool/documents"
 DIGEST = "ab" * 32

@@ -35,9 +35,9 @@ from zerotrust.revocation import Revocations
 from zerotrust.runtime import compose, freeze_loaded, policy_of, registry_feed, serve
 from zerotrust.service import Service
 from zerotrust.settings import Settings
-from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.svid import Svid, WorkloadError
 from zerotrust.spiffe.tls import client_context
-from zerotrust.spiffe.workload import Workload, WorkloadError
+from zerotrust.spiffe.workload import Workload
 
 INFERENCE = "inference"
 ISSUER = "https://127.0.0.1:1/realms/agents"

@@ -18,8 +18,8 @@ from spiffe.workloadapi.x509_context import X509Context
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from tests.support.waiting import until
 from zerotrust.spiffe import workload as module
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import Workload, WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
+from zerotrust.spiffe.workload import Workload
 
 PARTY = "agent/reader"
 AUDIENCE = "https://keycloak.test/realms/agents"

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter
 from zerotrust.audit.canonical import Shape, canonical
 from zerotrust.audit.event_parts import Trace
 from zerotrust.audit.event_types import Data
-from zerotrust.audit.forms import NAME, Microseconds, Sha256, SpiffeId
+from zerotrust.audit.forms import NAME, Id, Microseconds, Sha256
 from zerotrust.decision import CODE
 
 SCHEMA: Literal[1] = 1
@@ -26,7 +26,7 @@ class AuditEvent(Shape):
     schema: Literal[1]
     time: Microseconds
     """When it was written."""
-    service: SpiffeId
+    service: Id
     """The party that writes it."""
     data: Annotated[Data, Field(discriminator="type")]
     """What happened; its `type` says which of the types it is."""

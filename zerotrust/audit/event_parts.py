@@ -67,7 +67,7 @@ class Caller(Shape):
     """The party that presents the token (`azp`): a SPIFFE ID, or the name of a user's client."""
     actors: tuple[Id, ...]
     """The parties that act for the user (`act`), the current actor first."""
-    audience: SpiffeId
+    audience: Id
     """The party that the token is for (`aud`)."""
     scopes: tuple[str, ...]
     """Sorted."""

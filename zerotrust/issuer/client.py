@@ -9,7 +9,7 @@ import httpx
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.limits.answers import MAX_ANSWER, ask
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
 
 CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
 

@@ -14,7 +14,7 @@ from zerotrust.issuer.exchange import ExchangedToken
 from zerotrust.limits.answers import ask
 from zerotrust.limits.bounded import cut
 from zerotrust.service import Service
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import WorkloadError
 from zerotrust.transport.egress import calling_with
 
 MAX_CARD = 64 * 1024

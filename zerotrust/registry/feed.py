@@ -26,8 +26,7 @@ from zerotrust.registry.snapshot import PolicyDocument, RegistrySnapshot
 from zerotrust.registry.topics import HEARTBEAT, KINDS, POLICY, REGISTRY, REVOCATIONS, LatestDocument, LineKind, Topic
 from zerotrust.revocation import Gap, Revocations
 from zerotrust.spiffe.statement import InvalidStatement, statement_type, verify_statement
-from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.workload import WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
 
 PATH = "/feed"
 SECONDS_BETWEEN_TRIES = 0.2

@@ -28,6 +28,10 @@ class NotAnSvid(ZeroTrustError, ValueError):
     """A certificate does not contain exactly one SPIFFE ID, or is not acceptable as an SVID."""
 
 
+class WorkloadError(ZeroTrustError):
+    """No identity was issued to this process, or the Workload API is unavailable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Svid:
     """This process's own short-lived identity: certificate, key and trust bundle."""

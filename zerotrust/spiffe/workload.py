@@ -18,8 +18,7 @@ from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 from spiffe.workloadapi.x509_context import X509Context
 
-from zerotrust.errors import ZeroTrustError
-from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid
+from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid, WorkloadError
 
 SECONDS_TO_WAIT = 5
 """Seconds for an answer of the Workload API, and for the first message of its stream: it takes a few milliseconds."""
@@ -31,10 +30,6 @@ dead."""
 log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
-
-
-class WorkloadError(ZeroTrustError):
-    """No identity was issued to this process, or the Workload API is unavailable."""
 
 
 class Workload:

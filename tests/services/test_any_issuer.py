@@ -1,0 +1,166 @@
+"""Rung 1: a service that exists already, guarded with tokens of any issuer, whose keys are discovered."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from testkit import Issuer, principal
+from testkit.issuer import ISSUER
+from testkit.wire import lifespan
+from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
+from zerotrust import guard
+from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust.identity import Principal
+from zerotrust.standalone.any_issuer import STEPS, ByScope
+
+
+@pytest.fixture
+def issuer(issuer: Issuer) -> Issuer:
+    """An issuer by the clock of this machine, which `guard` goes by."""
+    return Issuer(issuer.registry)
+
+
+@asynccontextmanager
+async def serving(issuer: Issuer, folder: Path, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The app behind its gate."""
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
+    journal = folder / "journal.jsonl"
+    app: ASGIApp = guard(existing(), issuer=ISSUER, audience=HERE, routes=ROUTES, journal=journal, http=http, **more)
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
+        yield client
+
+
+async def test_a_token_with_the_scope_is_served_and_one_line_of_the_journal_says_so(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    async with serving(issuer, tmp_path) as client:
+        answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims())))
+        elsewhere = await client.get(
+            "/mounted/at/all", headers=bearer(issuer.token(**plain_claims(aud=["other", HERE])))
+        )
+        refused = await client.post("/v1/quotes", headers=bearer(issuer.token(**plain_claims())))
+
+    assert answer.json() == {"item": "tea", "for": "alice"}
+    assert elsewhere.text == "mounted"
+    assert (refused.status_code, refused.json()["reason"]) == (403, "scope_missing")
+    assert 'error="insufficient_scope", scope="quote.write"' in refused.headers["www-authenticate"]
+    events = [json.loads(line)["event"]["data"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    decided = [event["decision"]["reason"] for event in events if "decision" in event]
+    assert decided == ["granted", "granted", "scope_missing"]
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "issuer_mismatch": {"iss": "https://another.test"},
+    "audience_mismatch": {"aud": ["https://another.example"]},
+    "expired": {"exp": 1},
+    "not_yet_valid": {"nbf": 2**40, "exp": 2**41},
+    "not_bound": {"cnf": {"jkt": "a key's thumbprint"}},
+}
+
+
+@pytest.mark.parametrize("reason", WRONG)
+async def test_a_token_that_is_wrong_in_one_way_is_refused(reason: str, issuer: Issuer, tmp_path: Path) -> None:
+    async with serving(issuer, tmp_path) as client:
+        answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims(**WRONG[reason]))))
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, reason)
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"client_id": None}, {"azp": "another"}, {"sub": None}, {"jti": None}, {"exp": "1"}]
+)
+async def test_a_claim_that_is_missing_or_wrong_is_named_in_the_journal(
+    changed: dict[str, Any], issuer: Issuer, tmp_path: Path
+) -> None:
+    async with serving(issuer, tmp_path) as client:
+        answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims(**changed))))
+
+    assert answer.json()["reason"] == "bad_claim"
+
+
+async def test_keycloaks_name_of_the_client_is_taken_as_well(issuer: Issuer, tmp_path: Path) -> None:
+    async with serving(issuer, tmp_path) as client:
+        token = issuer.token(**plain_claims(client_id=None, azp="shop"))
+        assert (await client.get("/quotes/tea", headers=bearer(token))).status_code == 200
+
+
+async def test_what_is_no_access_token_of_the_issuer_is_refused_without_a_word_why(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    forged = Issuer(issuer.registry).token(**plain_claims())
+    id_token = issuer.token(header={"typ": "JWT"}, **plain_claims())
+    async with serving(issuer, tmp_path) as client:
+        for token in forged, id_token, "no.token.atall":
+            answer = await client.get("/quotes/tea", headers=bearer(token))
+            assert (answer.status_code, answer.json()["reason"]) == (401, "not_verified")
+        without = await client.get("/quotes/tea")
+        proof = await client.get("/quotes/tea", headers={"authorization": f"DPoP {issuer.token(**plain_claims())}"})
+
+    assert without.headers["www-authenticate"].startswith("Bearer ")
+    assert (without.json()["reason"], proof.json()["reason"]) == ("no_token", "unsupported_scheme")
+
+
+async def test_what_is_in_no_table_is_not_served_and_what_is_public_is(issuer: Issuer, tmp_path: Path) -> None:
+    async with serving(issuer, tmp_path) as client:
+        assert (await client.get("/health")).json() == "ok"
+        answer = await client.put("/quotes/tea", headers=bearer(issuer.token(**plain_claims())))
+
+    assert answer.json()["reason"] == "no_permission_for_route"
+
+
+async def test_another_engine_decides_where_one_is_given(issuer: Issuer, tmp_path: Path) -> None:
+    class Nothing(ByScope):
+        def decide(self, principal: Principal, permission: str, audience: str) -> Decision:  # noqa: ARG002
+            return Decision(allowed=False, reason=Reason.POLICY_DENIED)
+
+    async with serving(issuer, tmp_path, engine=Nothing()) as client:
+        answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims())))
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "policy_denied")
+
+
+def test_scopes_say_nothing_about_one_thing() -> None:
+    asked: list[Question] = [("quote.read", HERE), ("quote.delete", Resource("Quote", "tea"))]
+    found = ByScope().decide_each(principal(scopes=frozenset({"quote.read"})), asked)
+    assert [decision.reason for decision in found] == [Reason.GRANTED, Reason.RESOURCE_DENIED]
+
+
+def test_an_error_names_all_that_is_missing_with_its_repair(tmp_path: Path) -> None:
+    app = FastAPI()
+
+    @app.get("/slow")
+    def slow() -> None:
+        """Run in a thread."""
+
+    @app.get("/quick")
+    async def quick() -> None:
+        """Run in the loop."""
+
+    with pytest.raises(ValueError, match="cannot be guarded") as raised:
+        guard(app, issuer="http://issuer.test", audience="", routes={}, journal=tmp_path / "journal.jsonl")
+
+    told = str(raised.value)
+    for part in (
+        "issuer='http://issuer.test': its name is an https address",
+        "audience='': write how tokens name this service",
+        "GET /docs is served, and not in the table: FastAPI(openapi_url=None)",
+        "the handler of /slow must be async def",
+        "GET /quick is served, and not in the table: add a row",
+    ):
+        assert part in told
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_steps_of_this_rung_are_those_of_the_page() -> None:
+    assert [step.id for step in STEPS] == [
+        *("path", "turn", "credentials", "verify", "note", "listed", "protocol", "decide_early"),
+        *("limits", "body", "decide", "record", "count"),
+    ]

@@ -1,0 +1,227 @@
+"""Guards a service that exists already, with access tokens of any issuer (RFC 9068): rung 1 of three.
+
+    app = guard(app, issuer="https://sso.example/realms/shop", audience="https://quotes.example", routes=ROUTES)
+
+It is the same gate as that of every party here, with fewer steps: `STEPS` below.  It needs no registry, no certificate
+and no claim of this project, so it does not know who presents a token, and hears of no revocation before a token ends.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from zerotrust import checks
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.recorder import Recorder
+from zerotrust.call import Call
+from zerotrust.checks import TOKEN, Checks, Step
+from zerotrust.decision import Decision, Denied, PolicyEngine, Question, Reason, Resource
+from zerotrust.dialect import BEARER
+from zerotrust.gate import Gate
+from zerotrust.identity import Principal, UnverifiedToken
+from zerotrust.issuer.discovery import Discovery
+from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.registry.model import Freshness
+from zerotrust.revocation import OnRevoked, Revocations
+from zerotrust.routes import Routes
+from zerotrust.routing import RouteTable
+from zerotrust.spiffe.svid import Peer
+from zerotrust.token_validation import Expected, check_time, signed_claims
+from zerotrust.transport import requests
+
+log = logging.getLogger(__name__)
+
+_Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
+_Seconds = Annotated[int, Field(ge=0)]
+
+
+class _Claims(BaseModel):
+    """The claims of RFC 9068 section 2.2.  Keycloak calls `client_id` `azp`."""
+
+    model_config = ConfigDict(strict=True)
+
+    iss: str
+    aud: str | list[str]
+    sub: _Text
+    jti: _Text
+    iat: _Seconds
+    exp: _Seconds
+    nbf: _Seconds = 0
+    client_id: _Text | None = None
+    azp: _Text | None = None
+    sid: _Text | None = None
+    scope: str = ""
+    groups: list[str] = []
+    cnf: Any = None
+
+
+def verify_any(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
+    """Return the principal of a token of any issuer (RFC 9068 section 4).
+
+    `now`: seconds since the epoch.  Of `expected`, it takes the issuer and the audience, which may be one of several.
+    Raises `Denied`.
+    """
+    claims = signed_claims(token, key, _Claims)
+    if claims.iss != expected.issuer:  # control: any-issuer
+        raise Denied(Reason.ISSUER_MISMATCH)
+    audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
+    if expected.audience not in audiences:  # control: any-issuer-audience
+        raise Denied(Reason.AUDIENCE_MISMATCH)
+    named = {claims.client_id, claims.azp} - {None}
+    if len(named) != 1:  # control: any-issuer-one-client
+        raise Denied(Reason.BAD_CLAIM, "client_id")
+    if claims.cnf is not None:  # control: bound-token-refused
+        raise Denied(Reason.NOT_BOUND, "a token with a key, of which this rung takes no proof")
+    begins = max(claims.iat, claims.nbf)
+    check_time(begins, claims.exp, now)
+    client = str(named.pop())
+    return Principal(
+        subject=claims.sub,
+        party=client,
+        client=client,
+        actors=(),
+        audience=expected.audience,
+        scopes=frozenset(claims.scope.split(" ")) - {""},
+        groups=frozenset(claims.groups),
+        token_id=claims.jti,
+        lineage=(),
+        chain_started_at=begins,
+        session=claims.sid or claims.jti,
+        issued_at=begins,
+        expires_at=claims.exp,
+        token=token,
+    )
+
+
+async def credentials(gate: Checks, call: Call) -> None:  # noqa: ARG001 - a step
+    """Refuses all but one token in one header, as `Bearer`.  RFC 6750 section 2.1."""
+    call.permission = call.route.requires.hint
+    call.token = requests.read_token(call.scope["headers"], scheme=b"bearer", hint=call.permission)
+
+
+_EVERY = {step.id: step for step in checks.STEPS}
+STEPS = (
+    *(_EVERY[id_] for id_ in ("path", "turn")),
+    Step(credentials, TOKEN, *checks.CREDENTIAL_REASONS),
+    Step(Checks.verify, TOKEN, *_EVERY["verify"].reasons, Reason.NOT_BOUND),
+    *(_EVERY[id_] for id_ in ("note", "listed", "protocol", "decide_early")),
+    *(_EVERY[id_] for id_ in ("limits", "body", "decide", "record", "count")),
+)
+"""The steps of this rung.  It lacks those that need a certificate, a proof, the registry's news, or a client of its
+own: peer, workload, bind, prove, revoked and introspect."""
+
+
+SOMEBODY = Peer(None, math.inf)
+"""Every caller: TLS ends at this server or before it, and says nothing about them."""
+
+
+class ByScope:
+    """Permits what the token's scopes permit, and nothing about single resources."""
+
+    version = "scopes"
+
+    def decide(self, principal: Principal, permission: str, audience: str) -> Decision:  # noqa: ARG002 - an engine
+        """Decide whether the token has this scope."""
+        if permission not in principal.scopes:  # control: any-issuer-scope
+            return Decision(allowed=False, reason=Reason.SCOPE_MISSING, detail=f"needs {permission}")
+        return Decision(allowed=True, reason=Reason.GRANTED)
+
+    def decide_on(self, principal: Principal, action: str, resource: Resource) -> Decision:  # noqa: ARG002
+        """Refuse: no scope says anything about one resource."""
+        return Decision(allowed=False, reason=Reason.RESOURCE_DENIED, detail=f"{action} {resource.kind}")
+
+    def decide_each(self, principal: Principal, questions: Sequence[Question]) -> Sequence[Decision]:
+        """Decide several questions, in their order."""
+        return [
+            self.decide_on(principal, action, at) if isinstance(at, Resource) else self.decide(principal, action, at)
+            for action, at in questions
+        ]
+
+
+class _NoneKnown(Revocations):
+    """Nothing is revoked: no news of it comes to this rung."""
+
+    def check_caller(self, principal: Principal) -> Decision:  # noqa: ARG002
+        return Decision(allowed=True, reason=Reason.GRANTED)
+
+    def watching(self, principal: Principal, on_revoked: OnRevoked) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()
+
+
+async def _never(_principal: Principal, _permission: str) -> None:
+    raise RuntimeError("this rung introspects no token")
+
+
+def guard(  # noqa: PLR0913 - what a gate needs, by name
+    app: Starlette,
+    *,
+    issuer: str,
+    audience: str,
+    routes: Routes,
+    engine: PolicyEngine | None = None,
+    journal: Path = Path("journal.jsonl"),
+    http: httpx.AsyncClient | None = None,
+) -> ASGIApp:
+    """Return the app behind a gate that admits callers by access tokens of this issuer alone.
+
+    `issuer`: its name, an https address; `audience`: this service, as its tokens name it; `routes`: what each route
+    requires; `engine`: decides instead of the scopes alone, such as `AuthZEN`; `journal`: the file of this process with
+    one line for each decision; `http`: reaches the issuer, if the system's authorities do not vouch for it.
+    Raises `ValueError`, which names all that is missing, and `JournalError`.
+    """
+    wrong = []
+    if not issuer.startswith("https://"):
+        wrong.append(f"issuer={issuer!r}: its name is an https address (RFC 8414 section 2)")
+    if not audience:
+        wrong.append("audience='': write how tokens name this service in `aud`")
+    try:
+        table = RouteTable(routes, app)
+    except ValueError as error:
+        wrong.append(str(error))
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    http = http or httpx.AsyncClient(timeout=10)
+    recorder = Recorder(Journal(journal), audience)
+    freshness = Freshness(keys=300, keys_cooldown=5, svid=60, x509_svid=120, revocations=3)
+    gate = Gate(
+        app=app,
+        routes=table,
+        expected=Expected(
+            issuer=issuer,
+            audience=audience,
+            chain_claim="act",
+            max_ttls={},
+            initiating_clients=frozenset(),
+            without_certificate=frozenset(),
+            peers={},
+        ),
+        keys=SigningKeys(Discovery(issuer, http=http), http=http, freshness=freshness, clock=time.monotonic),
+        policy=engine or ByScope(),
+        revocations=_NoneKnown(clock=time.monotonic),
+        confirm=_never,
+        recorder=recorder,
+        address="",
+        clock=time.time,
+        challenge=BEARER,
+        verifier=verify_any,
+        steps=STEPS,
+    )
+    log.info("rung 1, tokens of %s for %s: %s", issuer, audience, ", ".join(step.id for step in STEPS))
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate({**scope, "state": {**scope.get("state", {}), "peer": SOMEBODY}}, receive, send)
+        if scope["type"] == "lifespan":
+            recorder.close()
+            await http.aclose()
+
+    return guarded
