@@ -19,7 +19,7 @@ from console.issuer import Issuer
 from console.log import LogReader
 from console.oversight import Oversight
 from console.pages import refused, static
-from console.parties import Desk, add_operator_routes
+from console.parties import add_operator_routes
 from console.run import Runs
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
@@ -27,7 +27,6 @@ from console.sign_in import add_sign_in_routes
 from console.stream import News, Streams
 from console.task_pages import add_task_routes
 from console.tasks import Tasks
-from console.thief import Thief
 from console.tokens import add_token_routes
 from zerotrust.decision import Denied
 from zerotrust.gate import Gate
@@ -55,8 +54,7 @@ def create_app(service: Service) -> ASGIApp:
 
     reader = LogReader(service, take)
     runs, streams = Runs(service, issuer, news.tell), Streams(reader, tasks, news)
-    desk = Desk(service, oversight, sessions, Thief())
-    app = service.app(reader.running(), runs.running(), desk.running())
+    app = service.app(reader.running(), runs.running())
     # The admission answers for what handlers refuse, and only counts it if nobody is signed in.
     del app.exception_handlers[Denied]  # control: strangers-only-counted
 
@@ -69,7 +67,7 @@ def create_app(service: Service) -> ASGIApp:
     jaeger = str(ConsoleSettings().jaeger or "").rstrip("/")
     add_task_routes(app, service, reader, tasks, runs, streams, jaeger)
     add_token_routes(app, service, reader, tasks)
-    add_operator_routes(app, service, reader, oversight, desk)
+    add_operator_routes(app, service, reader, oversight, sessions)
     add_answer_routes(app, service, issuer, tasks)
 
     @app.get("/static/{name}")

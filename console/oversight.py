@@ -1,63 +1,34 @@
-"""What operators look after, in the records: withdrawals, changed rules, alarms, and who refuses since when.  Pure.
+"""What operators look after, in the records: who was suspended or revoked, changed rules, alarms, and refusals.  Pure.
 
 Only the authority that does a thing says that it was done: the registry, the policy authority, or the ledger (alarms).
 """
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, RegistryChange
 from zerotrust.audit.forms import MICROSECONDS
-from zerotrust.authority.log.leaf import Heads, Record, leaf_of, outline
+from zerotrust.authority.log.leaf import Record, leaf_of
 from zerotrust.authority.names import short
 from zerotrust.decision import Reason, Rule
+from zerotrust.limits.bounded import Bounded
 from zerotrust.registry.model import Registry
 
-MOST, MOST_REFUSALS = 100, 1_000
-"""Changes of each kind, and refusals, that are kept: a caller has three refusals a second recorded in full."""
-SAME = 30.0
-"""Seconds within which the record of a change comes that was asked for here."""
+MOST, MOST_REFUSALS = 20, 100
+"""Changes of each kind, and refusals of each party, that are kept."""
+EARLY = 1.0
+"""Seconds by which a party may refuse because of a drift before the registry has recorded that."""
 WITHDRAWS, POLICY_CHANGES = {"suspend", "revoke", "drift"}, {"activate", "rollback", "in_force"}
-REVOKED = {str(Reason.REVOKED), str(Reason.PEER_REVOKED)}
 
-_VERSION = re.compile(rb'"version":"([1-9][0-9]{0,8}-[0-9a-f]{12})"')
-_EVENTS = re.compile(rb'"type":"(?:administration|alarm)"|"reason":"(?:%s)"' % "|".join(REVOKED).encode())
+_TAKEN = re.compile(rb'"type":"(?:administration|alarm)"|"reason":"(?:peer_)?revoked"|"operation":"POST /[pr]')
+"""In a change, an alarm, a refusal because of a withdrawal, or an order for one."""
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What an authority has recorded."""
-
-    at: float
-    """In seconds since the epoch."""
-    action: str
-    target: str
-    cause: str
-    by: str
-    """The subject of an operator; or the party, if no person made the change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """What is refused since a moment."""
-
-    asked: float
-    """When that was asked for, in seconds since the epoch."""
-    kind: str
-    """A party, a user, a session or a token."""
-    name: str
-    """Its identifier; of a user the name."""
-    cause: str
-    """As refusals have it."""
-
-    def explains(self, detail: str) -> bool:
-        """Return whether a refusal is for this reason; `detail`: as `Revocations` has it, or its beginning."""
-        subject, _, cause = detail.partition(": ")
-        user = self.kind == "user" and subject.startswith("user ") and cause and self.cause.startswith(cause)
-        return bool(user) or subject == f"{self.kind} {self.name}"
+Row = tuple[float, str, str, str, str]
+"""When, in seconds since the epoch, what was done to what, by whom, and why.  Of an alarm: the cause, the party, the
+user whose token it is about, and that token."""
 
 
 class Oversight:
@@ -66,79 +37,84 @@ class Oversight:
     def __init__(self, registry: Callable[[], Registry]) -> None:
         """`registry` returns the one in force."""
         self._registry = registry
-        self.changes, self.rules, self.alarms = (deque[Change](maxlen=MOST) for _ in range(3))
-        self.withdrawals = deque[Withdrawal](maxlen=MOST)
-        self.refusals = deque[tuple[str, float, str, str]](maxlen=MOST_REFUSALS)
-        """Who refused, when, why (empty: not known), and who saw it."""
-        self.decides_by: dict[str, tuple[str, float]] = {}
-        """The version of the policies by which each party decides, and since when."""
-        self.differences: dict[str, str] = {}
-        """The rules that differ from those before, by the version."""
-        self._known: tuple[str, Mapping[str, Rule]] = "", {}
+        self.changes, self.rules, self.alarms = (deque[Row](maxlen=MOST) for _ in range(3))
+        self.asked = 0.0
+        """When the registry took the order for the last withdrawal, in seconds since the epoch."""
+        self.took: dict[str, float] = {}
+        """The seconds from then until each party first refused because of it, as the party itself says."""
+        self.differences = Bounded[str, str](MOST)
+        """The rules that differ from those of the version before, by the version, such as `policy 2`."""
+        self._because = float("inf"), "", ""
+        """Since when parties may refuse because of the last withdrawal, and how they then name it, and its cause."""
+        self._refusals = defaultdict[str, deque[tuple[float, str]]](partial(deque, maxlen=MOST_REFUSALS))
+        """By party, so that none displaces those of another: when, and the detail."""
+        self._orders = Bounded[str, float](MOST)
+        """When the registry took each request, by its span."""
+        self._rules: tuple[str, Mapping[str, Rule]] = "", {}
 
     def note_rules(self, version: str, rules: Mapping[str, Rule]) -> None:
         """Note the rules that this party decides by now."""
-        before, old = self._known
+        before, old = self._rules
         if version != before:
-            self._known = version, rules
-            differ = [id_ for id_ in sorted({*old, *rules}) if old.get(id_) != rules.get(id_)]
-            self.differences[version.partition("-")[0]] = ", ".join(differ) if before else ""
+            self._rules, number = (version, rules), version.partition("-")[0]
+            if before and int(number) == int(before.partition("-")[0]) + 1:  # no other was in force in between
+                differ = [id_ for id_ in sorted({*old, *rules}) if old.get(id_) != rules.get(id_)]
+                self.differences[f"policy {number}"] = ", ".join(differ)
 
     def take(self, _number: int, entry: bytes) -> None:
-        """Take an entry of the log.  Only what tells something new is parsed."""
+        """Take an entry of the log.  Only what is needed is parsed."""
         try:
-            place = outline(entry)
-            if isinstance(place, Heads):
-                return
-            version = _VERSION.search(entry)
-            new = version and version[1].decode() != self.decides_by.get(short(place.service), ("", 0.0))[0]
-            if (new or _EVENTS.search(entry)) and isinstance(leaf := leaf_of(entry), Record):
+            if _TAKEN.search(entry) and isinstance(leaf := leaf_of(entry), Record):
                 self._take(leaf.event)
         except (ValueError, LookupError):  # no record of this schema, or about a party that is no longer registered
             return
 
     def _take(self, event: AuditEvent) -> None:
-        name, at = short(event.service), event.time / MICROSECONDS
-        data, decision = event.data, getattr(event.data, "decision", None)
-        if isinstance(data, Alarm | RegistryChange) and event.service != self._author(data):
-            return  # control: told-by-its-authority
+        data, at, name, authorities = (
+            event.data,
+            event.time / MICROSECONDS,
+            short(event.service),
+            self._registry().authorities,
+        )
+        if isinstance(data, Alarm | RegistryChange):
+            of_policies = isinstance(data, RegistryChange) and data.action in POLICY_CHANGES
+            author = authorities.policy if of_policies else authorities.registry
+            if name != (authorities.audit if isinstance(data, Alarm) else author):
+                return  # control: told-by-its-authority
+        decision = getattr(data, "decision", None)
         if isinstance(data, Alarm):
-            self.alarms.append(Change(at, data.cause, data.party, f"token {data.token_id}", data.subject or ""))
+            self.alarms.append((at, data.cause, short(data.party), data.subject or "", f"token {data.token_id}"))
         elif isinstance(data, RegistryChange):
-            self._change(at, data)
-        elif decision and decision.reason in REVOKED and decision.detail:
-            self.refusals.append((name, at, decision.detail, "its record"))
-        if decision and decision.policy and decision.policy.version != self.decides_by.get(name, ("", 0.0))[0]:
-            self.decides_by[name] = decision.policy.version, at
+            self._change(at, event.trace.span_id if event.trace else "", data)
+        elif decision and decision.reason in (Reason.REVOKED, Reason.PEER_REVOKED):
+            self._refusals[name].append((at, decision.detail or ""))
+            self._note_refusal(name, at, decision.detail or "")
+        elif name == authorities.registry and event.trace:
+            self._orders[event.trace.span_id] = at
 
-    def _author(self, data: Alarm | RegistryChange) -> str:
-        registry = self._registry()
-        if isinstance(data, Alarm):
-            return registry.id(registry.authorities.audit)
-        of_policies = data.action in POLICY_CHANGES
-        return registry.id(registry.authorities.policy if of_policies else registry.authorities.registry)
-
-    def _change(self, at: float, data: RegistryChange) -> None:
-        if not data.principal and not data.peer:  # Keycloak, when anybody signs out; or no change (`in_force`)
+    def _change(self, at: float, span: str, data: RegistryChange) -> None:
+        if not data.principal and not data.peer:  # Keycloak's, when anybody signs out; or no change (`in_force`)
             return
         by = data.principal.subject if data.principal else short(data.peer.id) if data.peer else ""
-        change = Change(at, data.action, data.target, data.cause or "", by)
-        (self.rules if data.action in POLICY_CHANGES else self.changes).append(change)
+        if data.action in POLICY_CHANGES:
+            self.rules.append((at, data.action, " ".join(data.target.split()[:2]), by, data.cause or ""))  # no digest
+            return
+        self.changes.append((at, data.action, data.target, by, data.cause or ""))
         if data.action in WITHDRAWS:
-            kind, _, name = data.target.rpartition(" ")
-            cause = f"{change.cause} (operator {by})" if data.principal else change.cause
-            found = Withdrawal(at, kind or "party", name if kind else self._registry().id(name), cause)
-            mine = [one for one in self.withdrawals if (one.kind, one.name) == (found.kind, found.name)]
-            if not any(at - one.asked < SAME for one in mine):
-                self.withdrawals.append(found)
+            kind, why, drifted = data.target.partition(" ")[0], data.cause or "", data.action == "drift"
+            subject = "user" if kind == "user" else data.target  # the order has a user's name, and refusals have the id
+            if data.action != "revoke":
+                subject = f"party {self._registry().id(data.target)}"
+            why = f"drift: {why}" if drifted else f"{why} (operator {by})"
+            self.asked, self.took = self._orders.get(span, at), {}
+            self._because = self.asked - EARLY if drifted else self.asked, subject, why
+            for name, refusals in self._refusals.items():
+                for refused_at, detail in refusals:
+                    self._note_refusal(name, refused_at, detail)
 
-    def first_refusals(self) -> dict[str, tuple[int, str]]:
-        """Return how many milliseconds after the last withdrawal each party first refused for it, and who saw that."""
-        if not self.withdrawals:
-            return {}
-        last, found = self.withdrawals[-1], dict[str, tuple[int, str]]()
-        for name, at, detail, seen_by in self.refusals:
-            took = round((at - last.asked) * 1000)
-            if 0 <= took < found.get(name, (took + 1, ""))[0] and (not detail or last.explains(detail)):
-                found[name] = took, seen_by
-        return found
+    def _note_refusal(self, name: str, at: float, detail: str) -> None:
+        since, subject, why = self._because
+        of, _, cause = detail.partition(": ")
+        if at >= since and subject in (of, of.partition(" ")[0]) and cause and why.startswith(cause):
+            took = max(0.0, at - self.asked)
+            self.took[name] = min(took, self.took.get(name, took))

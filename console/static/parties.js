@@ -1,23 +1,41 @@
-// Keeps the page of the parties as the console sees them now.  All that comes is text.
+// Draws what the console sees of the parties now.  All that comes is text.
 
-const places = document.querySelectorAll("[data-sign]");
-const lists = document.querySelectorAll("[data-lines]");
+let view = { suspended: {}, took: {}, serves: {} };
+const time = (seconds) => `${new Date(1000 * seconds).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+const made = (name, texts) => texts.map((text) => Object.assign(document.createElement(name), { textContent: text }));
 
+function put(place, text, kind = "") {
+  if (place.textContent !== text) place.textContent = text;
+  place.className = kind;
+}
+
+function drawParty(tile) {
+  const [state, why, point] = tile.querySelectorAll("span"), { party } = tile.dataset;
+  const cause = view.suspended[party] ?? "", took = view.took[party];
+  if (cause.startsWith("drift: ")) put(state, "drifted", "tampered");
+  else put(state, cause ? "suspended" : "active", cause ? "revoked" : "");
+  put(why, cause.replace(/ \(operator [^()]*\)$/, ""));
+  const ran = view.asked ? `, ${(Date.now() / 1000 - view.asked).toFixed(1)} s so far` : "";
+  if (took !== undefined) put(point, `refused after ${Math.round(1000 * took).toLocaleString("en")} ms`, "refused");
+  else put(point, view.serves[party] ? `granted${ran}` : "", view.serves[party] ? "granted" : "");
+}
+
+function drawTable(name) {
+  const rows = view[name].map(([at, ...cells]) => [time(at), ...cells]);
+  document.getElementById(name).replaceChildren(...(rows.length ? rows : [["none in the records"]]).map((cells) => {
+    const row = document.createElement("tr");
+    row.append(...made("td", cells));
+    return row;
+  }));
+}
+
+const draw = () => document.querySelectorAll("[data-party]").forEach(drawParty);
+document.querySelectorAll("[data-at]").forEach((place) => put(place, time(place.dataset.at)));
+setInterval(draw, 200); // the stopwatches
 new EventSource("/parties/events").addEventListener("view", (event) => {
-  const view = JSON.parse(event.data);
-  for (const place of places) {
-    const [text, kind] = view.signs[place.dataset.sign] ?? ["", ""];
-    if (place.textContent !== text) place.textContent = text;
-    place.className = kind;
-  }
-  for (const list of lists) {
-    const lines = view.lists[list.dataset.lines];
-    if (list.dataset.shown === JSON.stringify(lines)) continue;
-    list.dataset.shown = JSON.stringify(lines);
-    list.replaceChildren(...(lines.length ? lines : [list.dataset.none ?? ""]).map((line) => {
-      const made = document.createElement(list.localName === "datalist" ? "option" : "li");
-      made.textContent = line;
-      return made;
-    }));
-  }
+  view = JSON.parse(event.data);
+  draw();
+  ["rules", "changes", "alarms"].forEach(drawTable);
+  put(document.getElementById("problem"), view.problem, view.problem && "problem");
+  document.getElementById("ids")?.replaceChildren(...made("option", view.ids));
 });

@@ -73,12 +73,12 @@ class Thief:
         """Have T2 used by its holder, and then a token in one of `WAYS`.  Raises `KeyError` for any other."""
         token, by, ask = WAYS[way]
         use = await self._tokens()
-        works = _parts(outcome(await _read(use)))
+        before = outcome(await _read(use))
         began = time.monotonic()
         answer = await ask(use)
-        sent = {"method": answer.request.method, "address": str(answer.request.url), "token": token, "by": by}
         took = round(time.monotonic() - began, 3)
-        await tell({"way": way, "works": works, "sent": sent, **_parts(outcome(answer)), "took": took})
+        sent = {"method": answer.request.method, "address": str(answer.request.url), "token": token, "by": by}
+        await tell({"way": way, **sent, **_parts(outcome(answer)), "took": took, "before": before})
 
     async def probe(self, tell: Tell, *, agent: str = READER, seconds: int = 30) -> None:
         """Call each service again and again with the token for it, and tell each answer that differs from the last."""

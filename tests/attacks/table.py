@@ -4,7 +4,6 @@ Where a control is a piece of our own code, a test takes it away and shows that 
 cannot name the wrong one.  Its id is in a comment at that piece (`lab/without.py`).
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from authorities.audit.reasons import AuditReason
 from authorities.policy.reasons import PolicyReason
 from authorities.registry.reasons import RegistryReason
-from console.tokens import WAYS
 from inference.chat import ModelReason
 from lab import realm
 from lab.realm import RealmControl
@@ -143,13 +141,6 @@ def markdown() -> str:
     many = f"There are {len(ROWS)} attacks. {kept} of them have no control that the test can take away."
     lines = ["# The catalogue of attacks", "", _INTRODUCTION, "", many, "", *_rows()]
     return "\n".join(lines) + "\n"
-
-
-def tried_at_the_console() -> str:
-    """The rows that the console's page of tokens tells of."""
-    numbers = sorted({way.row for way in WAYS.values()})
-    rows = {number: {"attack": ROWS[int(number)].attack, "outcome": ROWS[int(number)].reason} for number in numbers}
-    return json.dumps(rows, indent=0) + "\n"
 
 
 def _rows() -> list[str]:

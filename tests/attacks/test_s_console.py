@@ -482,7 +482,7 @@ async def test_a_token_in_the_thiefs_answer(thieves: Thieves) -> Tries:
     """By mistake of the lab's: its answers are shown in a page."""
     alice = await thieves.alive.person("alice")
     stolen = jwt.encode({"sub": "alice"}, thieves.realm.key, "RS256")
-    thieves.thief.answer = {**USED, "sent": {**USED["sent"], "address": f"https://tool/?token={stolen}"}}
+    thieves.thief.answers = [{**USED, "address": f"https://tool/?token={stolen}"}]
     answer = await alice.send(await _page_of_tokens(alice), way="another-process")
     yield Attempt(answer.text[:80], stolen in answer.text)
 
@@ -517,7 +517,7 @@ class Answering(Scene):
 @attack(474, Answering)
 async def test_a_thief_that_answers_without_end() -> Tries:
     async with fake_thief() as thief:
-        thief.times = 2 * MOST_LINES
+        thief.answers *= 2 * MOST_LINES
         async with aclosing(Thief().lines({"order": "probe"})) as lines:
             taken = [line async for line in lines]
     yield Attempt("a part", len(taken) > MOST_LINES)

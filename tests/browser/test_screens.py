@@ -65,6 +65,8 @@ async def open_page(page: Page, address: str) -> None:
     await page.goto(address)
     if await page.locator("#hops").count():
         await expect(page.locator("#hops > li").nth(20)).to_be_visible()
+    if await page.locator("#changes").count():
+        await expect(page.locator("#changes td").first).to_be_visible()
     if await page.locator("#verdict").count():
         await expect(page.locator("#verdict")).not_to_have_text("Verifying")
 

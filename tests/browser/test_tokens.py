@@ -18,10 +18,10 @@ async def test_a_thiefs_token_is_refused_in_each_way(alice: Person) -> None:
     assert await page.locator(".chip b").all_inner_texts() == ["T0", "T1", "T2"]
 
     for way in WAYS.values():
-        await page.get_by_role("button", name=f"Really try it {way.label}").click()
-        await expect(page.get_by_role("heading", name=f"Tried: a stolen token, {way.label}")).to_be_focused()
+        await page.get_by_role("button", name=f"Really try it {way['label']}").click()
+        await expect(page.get_by_role("heading", name=f"Tried: a stolen token, {way['label']}")).to_be_focused()
         used = page.locator("#used")
         await expect(used.locator(".refused")).to_be_visible()
-        await expect(used).to_contain_text(f"Row {way.row} of the catalogue")
+        await expect(used).to_contain_text(f"Row {way['row']} of the catalogue")
         await page.wait_for_timeout(1000 * PAUSE)
     assert alice.complaints == []

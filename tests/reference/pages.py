@@ -17,6 +17,5 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "registry-yaml.md": settings.registry,
     "settings.md": settings.settings,
     "zt.md": commands.page,
-    "../../console/static/attacks.json": table.tried_at_the_console,
     "../../console/static/reasons.json": reasons.words,
 }

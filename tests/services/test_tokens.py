@@ -10,12 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from console import thief as module
-from console.tokens import ROWS, STEP_OF, WAYS, to_a_tool
+from console.tokens import STEP_OF, WAYS, to_a_tool
 from tests.attacks.table import ROWS as CATALOGUE
 from tests.support.console import CONSOLE, Browser, Consoled, Realm, consoled
 from tests.support.leaks import holds_token
 from tests.support.records import CALLER
-from tests.support.thief import FakeThief, fake_thief
+from tests.support.thief import USED, FakeThief, fake_thief
 from zerotrust.audit.event_parts import Caller
 from zerotrust.decision import Denied
 from zerotrust.registry.model import Registry
@@ -71,17 +71,23 @@ async def test_without_a_thief_each_way_is_told_and_none_is_tried(here: Consoled
 
     page = unescape((await alice.http.get(path)).text)
 
-    assert all(way.told in page and f"Row {way.row} of the catalogue" in page for way in WAYS.values())
+    assert all(way["told"] in page and f"Row {way['row']} of the catalogue" in page for way in WAYS.values())
     assert "INTRUDERS=1" in page
     assert "<button name" not in page
     assert (await alice.send(path, way="too-late")).status_code == 404
 
 
 def test_each_way_has_its_row_of_the_catalogue_and_the_step_that_refuses() -> None:
-    outcomes = {id_: str(CATALOGUE[int(way.row)].reason) for id_, way in WAYS.items()}
-
-    assert {id_: ROWS[way.row]["outcome"] for id_, way in WAYS.items()} == outcomes
-    assert {id_: STEP_OF[why][1] for id_, why in outcomes.items() if why in STEP_OF} == {
+    at_keycloak = WAYS["more-scope"]
+    for way in WAYS.values():
+        row = CATALOGUE[way["row"]]
+        assert (way["attack"], way["reason"] if way is not at_keycloak else "exchange_refused") == (
+            row.attack,
+            row.reason,
+        )
+    # What Keycloak itself answers; the row has the reason that is on record at a party that asks.
+    assert at_keycloak["reason"] == "invalid_scope"
+    assert {id_: STEP_OF[way["reason"]][1] for id_, way in WAYS.items() if way is not at_keycloak} == {
         "another-service": "verify",
         "another-process": "bind",
         "too-late": "verify",
@@ -105,7 +111,7 @@ async def test_a_use_is_told_with_the_step_that_refused_it_and_is_on_record(thie
 
 
 async def test_what_was_not_refused_is_told_as_wrong(thief: FakeThief, here: Consoled) -> None:
-    thief.answer = {**thief.answer, "status": 200, "reason": "ok"}
+    thief.answers = [{**USED, "status": 200, "reason": "ok"}]
     alice = await here.person("alice")
 
     page = (await alice.send(await tokens_page(alice), way="another-process")).text
@@ -130,12 +136,17 @@ async def test_an_operator_may_press_for_all_and_others_see_nothing(thief: FakeT
         ({"error": "LoginError"}, 503, "thief_unavailable"),
         (["no object"], 503, "thief_unavailable"),
         ({"way": ["x"] * module.MOST_BYTES}, 503, "thief_unavailable"),
+        ({}, 503, "thief_unavailable"),
+        (USED | {"reason": ["revoked"]}, 503, "thief_unavailable"),
+        (USED | {"reason": "Sign in again: https://attacker.test"}, 503, "thief_unavailable"),
+        (USED | {"took": "long"}, 503, "thief_unavailable"),
+        (USED | {"address": None}, 503, "thief_unavailable"),
     ],
 )
 async def test_a_thief_that_does_not_use_a_token_is_told(
     thief: FakeThief, here: Consoled, answer: Any, status: int, reason: str
 ) -> None:
-    thief.answer = answer
+    thief.answers = [answer]
     alice = await here.person("alice")
 
     refused = await alice.send(await tokens_page(alice), way="too-late")
@@ -167,3 +178,14 @@ def test_without_a_call_of_a_tool_the_longest_way_is_told() -> None:
     assert to_a_tool([t0, t1, to_model, to_tool]) == [t0, t1, to_tool]
     assert to_a_tool([t0, t1, to_model]) == [t0, t1, to_model]
     assert to_a_tool([]) == []
+
+
+async def test_a_refusal_that_no_step_explains_is_told_without_one(thief: FakeThief, here: Consoled) -> None:
+    thief.answers = [{**USED, "status": 502, "reason": "bad gateway"}]
+    alice = await here.person("alice")
+
+    page = (await alice.send(await tokens_page(alice), way="another-process")).text
+
+    [used] = re.findall('id="used".*?</section>', page, re.DOTALL)
+    assert "502 <code>bad gateway</code>" in used
+    assert "Refused by" not in used

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,14 @@ from unittest.mock import patch
 
 USED: dict[str, Any] = {
     "way": "another-process",
-    "works": {"status": 200, "reason": "ok"},
-    "sent": {
-        "method": "POST",
-        "address": "https://documents.tool.agents.example/mcp",
-        "token": "T2",
-        "by": "agent/writer",
-    },
+    "method": "POST",
+    "address": "https://documents.tool.agents.example/mcp",
+    "token": "T2",
+    "by": "agent/writer",
     "status": 401,
     "reason": "not_bound",
     "took": 0.031,
+    "before": "200 ok",
 }
 """What the real one answers."""
 
@@ -31,18 +29,19 @@ class FakeThief:
 
     def __init__(self) -> None:
         self.orders: list[dict[str, Any]] = []
-        self.answer: Mapping[str, Any] = USED
-        self.times = 1
-        self.may_answer = asyncio.Event()
+        self.answers: list[Any] = [USED]
+        self.may_answer, self.may_end = asyncio.Event(), asyncio.Event()
         self.may_answer.set()
+        self.may_end.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.orders.append(json.loads(await reader.readline()))
         await self.may_answer.wait()
         with suppress(OSError):
-            for _ in range(self.times):
-                writer.write(json.dumps(self.answer).encode() + b"\n")
+            for answer in self.answers:
+                writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
+            await self.may_end.wait()
         writer.close()
 
 

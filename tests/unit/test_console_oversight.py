@@ -1,33 +1,50 @@
 """What operators look after, from records in any order."""
 
-from console.oversight import MOST, MOST_REFUSALS, SAME, Change, Oversight, Withdrawal
+import pytest
+
+from console.oversight import EARLY, MOST, MOST_REFUSALS, Oversight
 from tests.support.records import CALLER
 from tests.support.system import registry
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Decided, Peer, Policy
+from zerotrust.audit.event_parts import Decided, Peer, Trace
 from zerotrust.audit.event_types import Alarm, Data, RegistryChange, Request
 from zerotrust.audit.forms import MICROSECONDS, Text
 from zerotrust.audit.record import GENESIS
 from zerotrust.decision import Rule
 
 REGISTRY = registry()
-READER, TOOL = REGISTRY.id("agent/reader"), "tool/documents"
+READER, TOOL, MODEL = REGISTRY.id("agent/reader"), "tool/documents", "inference"
 OPERATOR = CALLER.subject
+BY = f"(operator {OPERATOR})"
 
 
-def entry(service: str, data: Data, at: float = 10.0) -> bytes:
-    time = round(at * MICROSECONDS)
-    event = AuditEvent(schema=1, time=time, service=REGISTRY.id(service), data=data).canonical()
+def entry(service: str, data: Data, at: float = 10.0, span: str = "1") -> bytes:
+    event = AuditEvent(
+        schema=1,
+        time=round(at * MICROSECONDS),
+        service=REGISTRY.id(service),
+        data=data,
+        trace=Trace(trace_id="4b" * 16, span_id=span * 16),
+    ).canonical()
     return b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
 
 
-def refused(detail: str, version: str = "1-0123456789ab") -> Request:
-    decision = Decided(allowed=False, reason="revoked", detail=Text(detail), policy=Policy(version=version))
+def refused(detail: str) -> Request:
+    decision = Decided(allowed=False, reason="revoked", detail=Text(detail))
     return Request(operation=Text("POST /mcp"), decision=decision, principal=CALLER)
+
+
+def order(path: str = "/parties/agent/reader/suspend") -> Request:
+    decision = Decided(allowed=True, reason="granted")
+    return Request(operation=Text(f"POST {path}"), decision=decision, principal=CALLER, permission="registry.admin")
 
 
 def suspended(cause: str = "a theft") -> RegistryChange:
     return RegistryChange(action="suspend", target=Text("agent/reader"), cause=Text(cause), principal=CALLER)
+
+
+def revoked(target: str) -> RegistryChange:
+    return RegistryChange(action="revoke", target=Text(target), cause=Text("a theft"), principal=CALLER)
 
 
 def taking(*entries: bytes) -> Oversight:
@@ -37,76 +54,120 @@ def taking(*entries: bytes) -> Oversight:
     return oversight
 
 
-def test_the_first_refusal_counts_whatever_comes_first_in_the_log() -> None:
-    why = f"party {READER}: a theft (operator {OPERATOR})"
+def took(found: Oversight) -> dict[str, int]:
+    """In milliseconds."""
+    return {name: round(1000 * seconds) for name, seconds in found.took.items()}
+
+
+def test_the_first_refusal_counts_from_the_order_whatever_comes_first_in_the_log() -> None:
+    why = f"party {READER}: a theft {BY}"
     found = taking(
         entry(TOOL, refused(why), 10.3),
         entry(TOOL, refused(why), 10.2),
-        entry("inference", refused(f"party {REGISTRY.id('agent/writer')}: another"), 10.1),
+        entry(MODEL, refused(f"party {REGISTRY.id('agent/writer')}: a theft {BY}"), 10.1),
         entry("orchestrator", refused(why), 9.9),
-        entry("authority/registry", suspended()),
+        entry("authority/registry", order(), 10.0),
+        entry("authority/registry", suspended(), 10.4),  # after it has told Keycloak
+        entry("authority/policy", refused(why), 10.5),
+        entry(TOOL, refused(why), 10.6),
     )
 
-    assert found.first_refusals() == {TOOL: (200, "its record")}
-    assert [*found.changes] == [Change(10.0, "suspend", "agent/reader", "a theft", OPERATOR)]
+    assert took(found) == {TOOL: 200, "authority/policy": 500}
+    assert [*found.changes] == [(10.4, "suspend", "agent/reader", OPERATOR, "a theft")]
 
 
-def test_a_withdrawal_that_was_asked_for_here_is_not_counted_anew_when_its_record_comes() -> None:
-    found = Oversight(registry)
-    found.withdrawals.append(asked := Withdrawal(9.9, "party", READER, f"a theft (operator {OPERATOR})"))
-    found.take(1, entry("authority/registry", suspended()))
-    assert [*found.withdrawals] == [asked]
+def test_an_order_that_the_registry_did_not_carry_out_neither_starts_nor_hides_a_stopwatch() -> None:
+    why = f"party {READER}: a theft {BY}"
+    carried_out = entry("authority/registry", order()), entry("authority/registry", suspended(), 10.1)
+    found = taking(
+        *carried_out, entry("authority/registry", order("/revocations"), 12, "2"), entry(TOOL, refused(why), 13)
+    )
 
-    found.take(2, entry("authority/registry", suspended(), 10 + SAME))
-    assert len(found.withdrawals) == 2
+    assert (found.asked, took(found)) == (10.0, {TOOL: 3000})
 
 
-def test_a_user_is_known_by_the_cause_because_refusals_name_the_id() -> None:
-    change = RegistryChange(action="revoke", target=Text("user alice"), cause=Text("a theft"), principal=CALLER)
-    why = f"user a11ce: a theft (operator {OPERATOR})"
-    found = taking(entry("authority/registry", change), entry(TOOL, refused(why), 10.5))
-    assert found.first_refusals() == {TOOL: (500, "its record")}
+def test_a_later_withdrawal_has_its_own_refusals_and_its_own_time() -> None:
+    again = f"party {READER}: again {BY}"
+    found = taking(
+        entry("authority/registry", order(), 10, "1"),
+        entry("authority/registry", suspended(), 10.1, "1"),
+        entry(TOOL, refused(f"party {READER}: a theft {BY}"), 10.2),
+        entry("authority/registry", order(), 20, "2"),
+        entry(TOOL, refused(again), 20.1),
+        entry("authority/registry", suspended("again"), 20.2, "2"),
+        entry(MODEL, refused(f"party {READER}: a theft {BY}"), 20.3),
+    )
 
-    other = taking(entry("authority/registry", change), entry(TOOL, refused("user b0b: another theft"), 10.5))
-    assert other.first_refusals() == {}
+    assert took(found) == {TOOL: 100}
+
+
+@pytest.mark.parametrize(
+    ("target", "detail", "counts"),
+    [
+        ("user alice", f"user a11ce: a theft {BY}", True),
+        ("user alice", "user b0b: another theft", False),
+        ("user alice", "user a11ce", False),
+        ("user alice", "user a11ce: a th", True),  # of a long one, a record has the beginning
+        ("session s", f"session s: a theft {BY}", True),
+        ("session s", f"session s2: a theft {BY}", False),
+        ("token t", f"token t: a theft {BY}", True),
+        ("token t", f"session t: a theft {BY}", False),
+    ],
+)
+def test_refusals_name_the_session_or_token_and_of_a_user_the_id(target: str, detail: str, *, counts: bool) -> None:
+    found = taking(entry("authority/registry", revoked(target)), entry(TOOL, refused(detail), 10.5))
+
+    assert took(found) == ({TOOL: 500} if counts else {})
+
+
+def test_a_party_may_refuse_a_little_before_a_drift_is_on_record() -> None:
+    attestation = Peer(id=REGISTRY.id("authority/attestation"))
+    drift = RegistryChange(action="drift", target=Text("agent/reader"), cause=Text("main.py"), peer=attestation)
+    why = f"party {READER}: drift: main.py"
+    found = taking(
+        entry(TOOL, refused(why), 10 - EARLY / 2), entry(MODEL, refused(why), 5), entry("authority/registry", drift)
+    )
+
+    assert took(found) == {TOOL: 0}
+    assert [row[3] for row in found.changes] == ["authority/attestation"]
 
 
 def test_what_keycloak_does_at_each_sign_out_displaces_no_change_of_an_operator() -> None:
     ended = RegistryChange(action="revoke", target=Text("session s"), cause=Text("keycloak: signed out"))
     found = taking(entry("authority/registry", suspended()), *[entry("authority/registry", ended)] * 200)
 
-    assert len(found.changes) == len(found.withdrawals) == 1
+    assert len(found.changes) == 1
+    assert found.asked == 10.0
 
 
-def test_drift_changed_policies_alarms_and_versions_are_told_apart() -> None:
-    attestation = Peer(id=REGISTRY.id("authority/attestation"))
-    drift = RegistryChange(action="drift", target=Text("agent/writer"), cause=Text("main.py"), peer=attestation)
+def test_changed_policies_and_alarms_are_told_apart() -> None:
     activated = RegistryChange(action="activate", target=Text("policy 2 0f"), cause=Text("why"), principal=CALLER)
     stated = RegistryChange(action="in_force", target=Text("policy 2 0f"))
-    alarm = Alarm(cause="unknown", party=READER, token_id="t", at=1)
+    alarm = Alarm(cause="unknown", party=READER, token_id="t", at=1, subject="a11ce")
     found = taking(
-        entry("authority/registry", drift),
-        entry("authority/policy", activated),
-        entry("authority/policy", stated),
-        entry("authority/audit", alarm),
-        entry(TOOL, refused("x", "1-0123456789ab"), 11),
-        entry(TOOL, refused("x", "2-0123456789ab"), 12),
+        entry("authority/policy", activated), entry("authority/policy", stated), entry("authority/audit", alarm)
     )
+
+    assert [*found.rules] == [(10.0, "activate", "policy 2", OPERATOR, "why")]
+    assert [*found.alarms] == [(10.0, "unknown", "agent/reader", "a11ce", "token t")]
+
+
+def test_the_rules_are_named_that_differ_from_the_version_before_but_not_from_an_older_one() -> None:
     use, read = Rule("Who may.", frozenset()), Rule("Who may read.", frozenset())
+    found = Oversight(registry)
     found.note_rules("1-0", {"read": read, "use": use})
     found.note_rules("2-0", {"read": read._replace(conditions="unless"), "use": use})
+    found.note_rules("4-0", {"use": use})
 
-    assert [one.by for one in found.changes] == ["authority/attestation"]
-    assert [one.action for one in found.rules] == ["activate"]
-    assert len(found.alarms) == 1
-    assert found.decides_by == {TOOL: ("2-0123456789ab", 12.0)}
-    assert found.differences["2"] == "read"
+    assert found.differences == {"policy 2": "read"}
 
 
-def test_so_many_changes_and_refusals_are_kept() -> None:
+def test_so_many_changes_are_kept_and_a_party_that_refuses_without_end_displaces_no_refusal_of_others() -> None:
     changes = [entry("authority/registry", suspended(str(number)), 10 + number) for number in range(MOST + 1)]
-    refusals = [entry(TOOL, refused("x"), 10 + number) for number in range(MOST_REFUSALS + 1)]
-    found = taking(*changes, *refusals)
+    first = entry(TOOL, refused(f"party {READER}: {MOST} {BY}"), 10.5 + MOST)
+    flood = [entry(MODEL, refused(f"party {READER}: x"), 10 + number) for number in range(MOST_REFUSALS + 1)]
+    found = taking(first, *flood, *changes)
 
-    assert [len(found.changes), len(found.refusals)] == [MOST, MOST_REFUSALS]
-    assert [found.changes[0].cause, found.refusals[0][1]] == ["1", 11.0]
+    assert [row[4] for row in found.changes] == [str(number) for number in range(1, MOST + 1)]
+    assert took(found) == {TOOL: 500}
+    assert {len(kept) for kept in found._refusals.values()} == {1, MOST_REFUSALS}
