@@ -15,12 +15,13 @@ from typing import cast
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console.issuer import Issuer
 from console.pages import refused
 from console.reasons import ConsoleReason
-from console.sessions import SESSION, Session, Sessions, cookie_of
+from console.sessions import SESSION, Session, Sessions
+from console.sign_in import Issuer
 from zerotrust.call import Call
 from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
@@ -88,18 +89,18 @@ class Admission:
 
     async def _admit(self, call: Call, scope: Scope) -> None:
         """Have a request go on in the name of a person, or as that of a stranger at `HOME`.  Raises `Denied`."""
-        session = scope["state"]["session"] = self._sessions.find(cookie_of(scope["headers"], SESSION))
+        session = scope["state"]["session"] = self._sessions.find(Request(scope).cookies.get(SESSION, ""))
         if session is None:
             if scope["path"] != HOME:
                 raise Denied(ConsoleReason.NOT_SIGNED_IN)
             return
         if note_user := scope["state"].get("note_user"):
-            note_user(session.tokens.principal.subject)
+            note_user(session.principal.subject)
         if scope["path"] != SIGN_OUT:
-            call.principal = session.tokens.principal
+            call.principal = session.principal
             await self._gate.limits(call)  # first, so that requests that wait for Keycloak are counted as well
             await self._issuer.renew(session)
-            call.principal = session.tokens.principal
+            call.principal = session.principal
         if scope["method"] != "GET":
             await self._check_form(call, scope, session)
 

@@ -12,11 +12,10 @@ from fastapi import FastAPI, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from console.issuer import Issuer
 from console.pages import page
 from console.run import calling_as
 from console.sessions import Answered, Session
-from console.sign_in import Signed
+from console.sign_in import Issuer, Signed
 from console.tasks import Tasks
 from zerotrust.audit.log_client import NotDelivered, fetch_policy
 from zerotrust.decision import Denied, Reason
@@ -66,7 +65,7 @@ def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, tasks: Tas
         if not carried or not carried.receipts:
             return None
         try:
-            with calling_as(session.tokens.principal):
+            with calling_as(session.principal):
                 url = f"{service.addresses[issuer.front]}/receipts/{digest_of(carried.receipts[0])}"
                 found = await service.egress.http.get(url)
         except (httpx.HTTPError, Denied):

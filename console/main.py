@@ -15,7 +15,6 @@ from console.admission import MAX_FORM, Admission
 from console.answers import add_answer_routes
 from console.comparison import add_comparison_route
 from console.hops import Known
-from console.issuer import Issuer
 from console.log import LogReader
 from console.oversight import Oversight
 from console.pages import refused, static
@@ -23,7 +22,7 @@ from console.parties import add_operator_routes
 from console.run import Runs
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
-from console.sign_in import add_sign_in_routes
+from console.sign_in import Issuer, add_sign_in_routes
 from console.stream import News, Streams
 from console.task_pages import add_task_routes
 from console.tasks import Tasks

@@ -43,8 +43,8 @@ _NEXT = {
 def page(session: Session | None, name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page, with the header for the person of a session, or for a stranger."""
     if session and session.open:
-        values |= {"user": session.tokens.name, "form_token": session.form_token}
-        values["operates"] = OPERATORS in session.tokens.principal.groups
+        values |= {"user": session.name, "form_token": session.form_token}
+        values["operates"] = OPERATORS in session.principal.groups
     return HTMLResponse(_TEMPLATES.get_template(f"{name}.html").render(values), status)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from console.issuer import Issuer
 from console.sessions import Answered, Session
+from console.sign_in import Issuer
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
@@ -53,7 +53,7 @@ class Runs:
         return trace
 
     async def _run(self, session: Session, trace: str, task: dict[str, str | None]) -> None:
-        person = session.tokens.principal
+        person = session.principal
         try:
             with calling_as(person):
                 url = f"{self._service.addresses[self._issuer.front]}/tasks"

@@ -6,9 +6,7 @@ which is the PKCE verifier, too: so a stranger who begins many sign-ins fills no
 
 import asyncio
 import hashlib
-import re
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,18 +23,6 @@ MOST, MOST_OF_A_USER = 1_000, 5
 MOST_RUNS = 20
 """Answers of tasks that a session keeps."""
 
-_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What the issuer gave for a code or a refresh token."""
-
-    principal: Principal
-    name: str
-    """The user's name, for people."""
-    refresh_token: str = field(repr=False)
-
 
 class Answered(NamedTuple):
     """A task that was answered: what was sent and what came, byte for byte."""
@@ -49,9 +35,12 @@ class Answered(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One person in one browser."""
+    """One person in one browser, with what Keycloak gave for a code or a refresh token."""
 
-    tokens: Tokens
+    principal: Principal
+    name: str
+    """The user's, for people."""
+    refresh_token: str = field(repr=False)
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     """What each form of its pages carries."""
     operator: Principal | None = None
@@ -73,20 +62,19 @@ class Sessions:
         self.names = Bounded[str, str](MOST)
         """The names of people who have signed in, by their ids."""
 
-    def begin(self, tokens: Tokens) -> str:
-        """Begin a session, and return its cookie, which no browser had before."""
-        subject, cookie = tokens.principal.subject, secrets.token_urlsafe(32)
-        own = [one for one in self._all.values() if one.tokens.principal.subject == subject]
+    def begin(self, session: Session) -> str:
+        """Take in a session, and return its cookie, which no browser had before."""
+        subject, cookie = session.principal.subject, secrets.token_urlsafe(32)
+        own = [one for one in self._all.values() if one.principal.subject == subject]
         for one in own[: 1 - MOST_OF_A_USER]:  # control: sessions-of-a-user-bounded
             self.end(one)
         for one in [*self._all.values()][: 1 - MOST]:
             self.end(one)
-        self.names[subject] = tokens.name
-        self._all[hashed(cookie)] = Session(tokens)
+        self.names[subject], self._all[hashed(cookie)] = session.name, session
         return cookie
 
-    def find(self, cookie: str | None) -> Session | None:
-        return self._all.get(hashed(cookie)) if cookie else None
+    def find(self, cookie: str) -> Session | None:
+        return self._all.get(hashed(cookie))
 
     def signing_in(self, state: str) -> Session | None:
         """Return the session in which a second sign-in is under way."""
@@ -95,13 +83,6 @@ class Sessions:
     def end(self, session: Session) -> None:
         session.open = False
         self._all = {key: one for key, one in self._all.items() if one is not session}
-
-
-def cookie_of(headers: Iterable[tuple[bytes, bytes]], name: str) -> str | None:
-    """Return the value of the one cookie of this name, if it has the form of ours (RFC 6265 section 5.4)."""
-    pairs = [pair for key, value in headers if key == b"cookie" for pair in value.decode("latin-1").split(";")]
-    found = [value for pair in pairs for key, _, value in [pair.strip().partition("=")] if key == name]
-    return found[0] if len(found) == 1 and _COOKIE.fullmatch(found[0]) else None
 
 
 def state_of(secret: str) -> str:

@@ -1,20 +1,36 @@
-"""Signing in and out: what a browser does, and the two cookies that it has.
+"""Signs people in at Keycloak, and out: code flow with PKCE, as a confidential client, which has its JWT-SVID for that.
 
-Keycloak asks for the password each time (`registration/realm`), so nobody is signed in by a link, nor after a sign-out.
+The user's token stays in this process.  It names this console (`azp`), and the gate of the orchestrator takes it over
+this console's certificate alone.  It is verified here exactly as there.  Keycloak asks for the password each time
+(`registration/realm`), so nobody is signed in by a link, nor after a sign-out.
 """
 
+from contextlib import suppress
 from secrets import compare_digest, token_urlsafe
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode, urlsplit
 
+import jwt
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from console.issuer import Issuer
 from console.reasons import ConsoleReason
-from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, cookie_of, state_of
-from zerotrust.decision import Denied, Resource
-from zerotrust.service import Service
+from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, hashed, state_of
+from zerotrust.decision import Denied, Reason, ReasonCode, Resource
+from zerotrust.hardening.in_flight import InFlight
+from zerotrust.identity import UnverifiedToken
+from zerotrust.service import Service, expectations_of
+from zerotrust.shielded import Shielding, shielded
+from zerotrust.token_validation import key_id, verify_token
+
+LASTING = 5
+"""Seconds that a token must have left to be used again."""
+LONGEST_NAME = 64
+"""Characters of a user's name that are shown."""
+MOST_CODES, MOST_CODES_OF_AN_ADDRESS = 10, 3
+"""Codes that are redeemed at once, in all and for browsers at one address: strangers can send any, and each one is a
+request to Keycloak, over the connections that renewals need, too."""
 
 
 def session_of(request: Request) -> Session | None:
@@ -25,6 +41,102 @@ def session_of(request: Request) -> Session | None:
 
 Signed = Annotated[Session, Depends(session_of)]
 """A handler's parameter: the session of its request, at all other paths."""
+
+
+class Issuer(Shielding):
+    """The realm, as this console uses it."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self._service, self._keycloak, self._codes = service, service.at_issuer, InFlight()
+        party, self.operated = service.registry.parties[service.name], service.registry.authorities.registry
+        self._id, [self._redirect] = service.registry.id(service.name), party.redirect_uris
+        [self.front] = {*party.may_call} - {self.operated}
+        self.origin = f"https://{urlsplit(self._redirect).netloc}"
+        """The address of this console."""
+
+    async def address(self, secret: str, audience: str) -> str:
+        """Return where a browser with this secret is sent to sign in, for this party.  Raises `Denied`."""
+        metadata, registry = await self._keycloak.realm.metadata("authorization_endpoint"), self._service.registry
+        held, operators = registry.parties[self._service.name].delegates, registry.scopes_at(self.operated)
+        scopes = [one for one in held if (one in operators) == (audience == self.operated)]  # operators' for theirs
+        asked = {
+            "client_id": self._id,
+            "response_type": "code",
+            "redirect_uri": self._redirect,
+            "scope": " ".join([*scopes, f"aud:{audience}"]),
+            "state": state_of(secret),
+            "code_challenge": hashed(secret),
+            "code_challenge_method": "S256",
+        }
+        return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
+
+    async def redeem(self, code: str, secret: str, audience: str, sender: str) -> Session:
+        """Return a session for a code (RFC 6749 section 4.1.3), with a token for this party.  Raises `Denied`.
+
+        `sender`: the address that the code came from.
+        """
+        limits = {sender: MOST_CODES_OF_AN_ADDRESS, "all": MOST_CODES}
+        taken = [one for one, most in limits.items() if self._codes.take(one, most)]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect}
+        try:
+            if len(taken) < len(limits):  # control: codes-at-once-bounded
+                raise Denied(Reason.BUSY, "other codes are being redeemed")
+            content = await self._ask(form | {"code_verifier": secret}, ConsoleReason.SIGN_IN_REFUSED)
+            return await self._verified(content, audience)
+        finally:
+            for one in taken:
+                self._codes.give_back(one)
+
+    @shielded  # a refresh token works once, so what it brings is kept even if the request that needs it is cut off
+    async def renew(self, session: Session, lasting: float = LASTING) -> None:
+        """Get new tokens for a session if the old one does not last so many seconds.
+
+        Raises `Denied`: `not_signed_in` if the session has ended.
+        """
+        async with session.turn:
+            if not session.open:
+                raise Denied(ConsoleReason.NOT_SIGNED_IN, "ended meanwhile")
+            if session.principal.expires_at - self._service.clock() > lasting:
+                return
+            form = {"grant_type": "refresh_token", "refresh_token": session.refresh_token}
+            content = await self._ask(form, ConsoleReason.NOT_SIGNED_IN)
+            # The old one was good once; so the new one is kept, even if the access token cannot be verified now.
+            session.refresh_token = str(content.get("refresh_token"))
+            renewed = (await self._verified(content, self.front)).principal
+            if renewed.subject != session.principal.subject:
+                raise Denied(ConsoleReason.NOT_SIGNED_IN, "another user's token")
+            session.principal = renewed
+
+    async def sign_out(self, session: Session) -> None:
+        """End the session, and so all its tokens, at Keycloak (OpenID Connect RP-Initiated Logout 1.0), or raise."""
+        with suppress(Denied):
+            async with session.turn:  # a renewal under way replaces the refresh token
+                form = {"refresh_token": session.refresh_token}
+                if (await self._keycloak.post("end_session_endpoint", form))[0] == 204:
+                    return
+        raise Denied(ConsoleReason.SIGN_OUT_UNCONFIRMED)
+
+    async def _ask(self, form: dict[str, str], refused: ReasonCode) -> dict[str, Any]:
+        """Return what the token endpoint answers.  Raises `Denied`: `refused` if it refuses this code or token."""
+        status, content = await self._keycloak.post("token_endpoint", form)
+        if status == 200:
+            return content
+        # RFC 6749 section 5.2; any other error is about this console, or about the moment.
+        wrong = content.get("error") == "invalid_grant"
+        raise Denied(refused if wrong else Reason.ISSUER_UNAVAILABLE, str(content.get("error")))
+
+    async def _verified(self, content: dict[str, Any], audience: str) -> Session:
+        """Return a session by an answer, whose token is verified as the party does that it is for.  Raises `Denied`."""
+        token = UnverifiedToken(str(content.get("access_token")))
+        expected = expectations_of(audience, self._service.registry, self._service.issuer)
+        key = await self._service.keys.key(key_id(token))
+        principal = verify_token(token, key=key, expected=expected, now=self._service.clock())
+        if principal.party != self._id or principal.actors:  # control: console-token-own
+            raise Denied(Reason.NOT_BOUND, f"issued to {principal.party}")
+        # It is verified by now; `Principal` has no name for people.
+        named = jwt.decode(token, options={"verify_signature": False}).get("preferred_username", "")
+        return Session(principal, str(named)[:LONGEST_NAME] or principal.subject, str(content.get("refresh_token")))
 
 
 async def admit_operator(service: Service) -> None:
@@ -56,10 +168,10 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
 
     @app.get("/callback")
     async def callback(request: Request) -> Response:
-        secret, back = cookie_of(request.scope["headers"], SIGN_IN), request.query_params
+        secret, back = request.cookies.get(SIGN_IN), request.query_params
         state = back.get("state", "")
         # control: callback-of-this-browser
-        if secret is None or not compare_digest(state.encode(), state_of(secret).encode()):
+        if not secret or not compare_digest(state.encode(), state_of(secret).encode()):
             raise Denied(ConsoleReason.ANOTHER_BROWSER)
         # The session of a second sign-in is found by `state`, because its cookie is Strict, and goes on if that fails.
         operating = request.state.session = sessions.signing_in(state)
@@ -68,16 +180,15 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
         if not (code := back.get("code")):  # cancelled, or refused by Keycloak (RFC 6749 section 4.1.2.1)
             raise Denied(ConsoleReason.SIGN_IN_CANCELLED)
         sender = request.client.host if request.client else "unknown"
-        tokens = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
+        begun = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
         # A redirect would still come from Keycloak's site, and a Strict cookie would not go with it; a refresh is ours.
         answer = HTMLResponse("You are signed in.", headers={"refresh": f"0; url={'/parties' if operating else '/'}"})
         if operating:
-            subject = operating.tokens.principal.subject
-            if tokens.principal.subject != subject:  # control: operator-is-who-signed-in
+            if begun.principal.subject != operating.principal.subject:  # control: operator-is-who-signed-in
                 raise Denied(ConsoleReason.ANOTHER_PERSON)
-            operating.operator, operating.signing_in = tokens.principal, ""
+            operating.operator, operating.signing_in = begun.principal, ""
         else:
-            _set(answer, SESSION, sessions.begin(tokens), "strict")
+            _set(answer, SESSION, sessions.begin(begun), "strict")
         _set(answer, SIGN_IN, "", "lax", 0)
         return answer
 

@@ -49,8 +49,8 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
     async def home(request: Request) -> Response:
         if (session := session_of(request)) is None:
             return page(None, "welcome")
-        person = session.tokens.principal
-        names[person.subject] = session.tokens.name
+        person = session.principal
+        names[person.subject] = session.name
         await reader.catch_up()
         # All that the policies know of a task is its owner, so each owner is asked about once.
         # control: listed-as-permitted
@@ -85,9 +85,9 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
             await admit(task)
         elif id not in session.runs:
             raise HTTPException(404)
-        own = task is None or task.owner == session.tokens.principal.subject
+        own = task is None or task.owner == session.principal.subject
         shown: dict[str, Any] = {"id": task.id if task else id, "task": task, "time": task and _time(task)}
-        shown["owner"] = session.tokens.name if own or not task else names.get(task.owner, task.owner)
+        shown["owner"] = session.name if own or not task else names.get(task.owner, task.owner)
         return page(session, "task", **shown, own=own, jaeger=jaeger)
 
     @app.get("/tasks/{id}/hops")

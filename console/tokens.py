@@ -68,7 +68,7 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         calls = {name: party.may_call for name, party in service.registry.parties.items()}
         names = [token_name(calls, token) for token in chain]
         told = {"claims": CLAIMS, "ways": WAYS, "meanings": MEANINGS, "step_of": STEP_OF, "steps": len(STEPS)}
-        told |= {"task": task, "chain": chain, "names": names, "short": short, "me": session.tokens.principal.subject}
+        told |= {"task": task, "chain": chain, "names": names, "short": short, "me": session.principal.subject}
         return page(session, "tokens", **told, thief=thief.socket is not None, way=way, used=used)
 
     @app.get("/tasks/{id}/tokens")
@@ -85,4 +85,4 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
             raise HTTPException(404)
         # control: attack-as-permitted
         await service.decide("task.attack", as_resource(task), otherwise=HTTPException(404))
-        return shown(session, task, way, await thief.use(way, session.tokens.principal.subject))
+        return shown(session, task, way, await thief.use(way, session.principal.subject))

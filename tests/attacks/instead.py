@@ -148,7 +148,7 @@ HOOKS: dict[str, Hook] = {
     "no-exchange-for-suspended-audience": element(1, DROP),
     "oldest-handshake-ends": returns(code("connection.close()")),
     "one-of-each-witness": WHOLE,
-    "operator-signs-in-again": gives(code("session.operator or session.tokens.principal")),
+    "operator-signs-in-again": gives(code("session.operator or session.principal")),
     "orders-bounded": gives_argument(0),
     "outside-for-one-party": condition(DROP),
     "policy-judges-who-acts": gives(

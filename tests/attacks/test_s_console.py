@@ -14,11 +14,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from console.hops import Known
-from console.issuer import MOST_CODES, MOST_CODES_OF_AN_ADDRESS
 from console.log import LogReader
 from console.oversight import Oversight
 from console.pages import page
-from console.sessions import MOST, SESSION, Session, Sessions, Tokens
+from console.sessions import MOST, SESSION, Session, Sessions
+from console.sign_in import MOST_CODES, MOST_CODES_OF_AN_ADDRESS
 from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
 from console.thief import MOST_LINES, Thief
 from testkit.issuer import ISSUER
@@ -216,7 +216,7 @@ async def test_a_script_in_what_the_console_shows(records: Records) -> Tries:
     """In a request, a record, a party's name or a rule: it comes as data, and the page makes text of it."""
     records.take(FRONT, records.call(SCRIPT))
     names: dict[str, Any] = dict.fromkeys(("id", "owner", "time", "jaeger"), SCRIPT)
-    session = Session(Tokens(principal(), SCRIPT, ""))
+    session = Session(principal(), SCRIPT, "")
     shown = page(session, "task", task=records.tasks.find(TRACE), own=False, **names)
     yield Attempt("as text", SCRIPT.encode() in bytes(shown.body)).stopped_by("Jinja2: autoescape")
     for script in (ROOT / "console" / "static").glob("*.js"):
@@ -241,7 +241,7 @@ class Signed(Scene):
         self.sessions = Sessions()
 
     def sign_in(self, user: str) -> str:
-        return self.sessions.begin(Tokens(principal(subject=user, expires_at=2**40), user, ""))
+        return self.sessions.begin(Session(principal(subject=user, expires_at=2**40), user, ""))
 
 
 @attack(452, Signed)

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from console import run
 from console.admission import HEADERS, MAX_FORM, MOST_FIELDS
-from console.issuer import LONGEST_NAME
 from console.sessions import SESSION, SIGN_IN
+from console.sign_in import LONGEST_NAME
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled

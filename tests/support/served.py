@@ -9,7 +9,7 @@ from playwright.async_api import Page, Route, async_playwright
 
 from console.admission import HEADERS
 from console.pages import page, static
-from console.sessions import Session, Tokens
+from console.sessions import Session
 from testkit.party import principal
 from tests.support.chromium import PROGRAM
 from tests.support.console import AT
@@ -32,7 +32,7 @@ async def served(
         elif asked := next((file for end, file in files.items() if path.endswith(end)), None):
             body, kind = asked[0].encode(), asked[1]
         else:
-            shown = page(Session(Tokens(principal(), "alice", "")), name, **values)
+            shown = page(Session(principal(), "alice", ""), name, **values)
             body, kind = bytes(shown.body), shown.headers["content-type"]
         await route.fulfill(body=body, headers={"content-type": kind, **HEADERS})
 

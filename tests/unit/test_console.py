@@ -19,8 +19,6 @@ from console.sessions import (
     Answered,
     Session,
     Sessions,
-    Tokens,
-    cookie_of,
     hashed,
     state_of,
 )
@@ -141,7 +139,7 @@ def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None
 
 
 def test_a_session_keeps_the_answers_of_its_last_tasks() -> None:
-    session = Session(Tokens(principal(), "alice", ""))
+    session = Session(principal(), "alice", "")
     for number in range(MOST_RUNS + 1):
         session.runs[str(number)] = Answered(b"", b"{}", "")
 
@@ -151,12 +149,12 @@ def test_a_session_keeps_the_answers_of_its_last_tasks() -> None:
 
 def test_the_newest_sessions_of_a_user_stay_open_and_the_oldest_of_all_gives_way() -> None:
     sessions = Sessions()
-    own = [sessions.begin(Tokens(principal(), "alice", "")) for _ in range(MOST_OF_A_USER + 1)]
+    own = [sessions.begin(Session(principal(), "alice", "")) for _ in range(MOST_OF_A_USER + 1)]
     first = sessions.find(own[1])
     assert [sessions.find(one) is not None for one in own] == [False] + [True] * MOST_OF_A_USER
 
     for number in range(MOST - MOST_OF_A_USER + 1):
-        sessions.begin(Tokens(principal(subject=f"user-{number}"), "", ""))
+        sessions.begin(Session(principal(subject=f"user-{number}"), "", ""))
 
     assert [sessions.find(one) is not None for one in own[1:]] == [False] + [True] * (MOST_OF_A_USER - 1)
     assert first
@@ -170,18 +168,10 @@ def test_what_a_sign_in_needs_is_derived_from_the_secret_of_the_browser() -> Non
     assert len({made(secret) for made in (state_of, hashed) for secret in ("one", "two")}) == 4
 
 
-@pytest.mark.parametrize(
-    "sent", ["a=b", f"x={'a' * 42}", f"x={'a' * 43}; x={'b' * 43}", f"x={'é' * 43}", f"X={'a' * 43}", f"xx={'a' * 43}"]
-)
-def test_a_cookie_of_another_form_or_sent_twice_is_none(sent: str) -> None:
-    assert cookie_of([(b"cookie", sent.encode())], "x") is None
-    assert cookie_of([(b"cookie", f"x={'a' * 43}".encode())], "x") == "a" * 43
-
-
 async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LONGEST", 0.05)
     reader = LogReader(reading(lambda _: httpx.Response(404)), lambda *_: None)
-    session = Session(Tokens(principal(), "alice", ""))
+    session = Session(principal(), "alice", "")
 
     async def admit(_task: object) -> bool:
         return True
