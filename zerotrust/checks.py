@@ -230,6 +230,7 @@ class Checks:
         """Counts a call without a token; the first by a certificate are recorded, routine ones not.  This project."""
         if not call.by_certificate:
             self.counter.count(call.origin, "public")
+            call.repeated = partial(self.repeated, call)
         elif not call.route.requires.routine and not self.repeated(call, Reason.GRANTED):
             self.recorder.append_lazily(call.request_event(Decision(allowed=True, reason=Reason.GRANTED)))
             call.recorded = True

@@ -3,11 +3,12 @@
 The gate sets it and fills it in (`call.py`); all code that a handler calls may read it.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from os import urandom
 
+from zerotrust.decision import ReasonCode
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.spiffe.svid import NO_PEER, Peer
@@ -52,6 +53,9 @@ class RequestContext:
     """Records that the answer waits for; each is done when it is on the disk."""
     undecided: Undecided = field(default_factory=Undecided)
     """Decisions without which there is no answer."""
+    repeated: Callable[[ReasonCode], bool] | None = None
+    """For a call that is not on record itself, as a browser's: counts a refusal of its caller, and returns whether that
+    is enough, because as many like it were just recorded in full as may be."""
     calls: object = None
     """What its handler has asked of others, for its receipt (`receipts/calls.py`)."""
 

@@ -47,7 +47,9 @@ class Decider:
             if calls := current_calls():
                 calls.note_resource(sanitize(f"{resource.kind} {resource.name}"), None if decision else decision.reason)
             if not decision:  # control: denial-raised
-                self._recorder.write_before_answer(event)
+                repeated = REQUEST.get().repeated
+                if repeated is None or not repeated(decision.reason):
+                    self._recorder.write_before_answer(event)
                 denied = Denied(decision.reason, decision.detail)
                 raise denied if otherwise is None or denied.status == 503 else otherwise  # undecided is not denied
             return self._recorder.write(event)

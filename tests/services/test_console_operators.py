@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from console import parties
-from tests.support.console import Browser, Consoled, Realm, consoled, events_of
+from tests.support.console import CONSOLE, Browser, Consoled, Realm, consoled, events_of
 from tests.support.leaks import holds_token
 from tests.support.thief import fake_thief
+from zerotrust.audit.counts import IN_FULL
 from zerotrust.registry.model import Registry
 
 READER, REGISTRY, FOR_REGISTRY = "agent/reader", "authority/registry", "/operate/sign-in"
@@ -61,6 +62,21 @@ async def test_an_operator_sees_all_parties_before_the_second_sign_in_and_nobody
     assert [one.status_code for one in answers] == [404] * 5
     seen = [(one["subject"], one["reason"]) for one in here.system.records("console") if one["event"] == "access"]
     assert {("olga", "granted"), ("alice", "resource_denied")} <= {*seen}
+
+
+async def test_a_person_who_is_refused_again_and_again_is_counted(here: Consoled) -> None:
+    alice, began = await here.person("alice"), time.monotonic()
+    for _ in range(40):
+        assert (await alice.http.get("/parties")).status_code == 404
+    seconds = time.monotonic() - began
+    await asyncio.sleep(1.1)
+
+    records = here.system.records(CONSOLE)
+    in_full = [one for one in records if one["event"] == "access" and one["reason"] == "resource_denied"]
+    counted = [count for one in records for count in one.get("repeated") or () if count["subject"] == "alice"]
+    assert IN_FULL <= len(in_full) <= IN_FULL * (seconds + 2)
+    assert {(count["operation"], count["reason"]) for count in counted} == {("GET /parties", "resource_denied")}
+    assert len(in_full) + sum(count["times"] for count in counted) == 40
 
 
 async def view_with(olga: Browser, text: str) -> dict[str, Any]:

@@ -66,7 +66,8 @@ class Outcome(Shape):
 class Access(Shape):
     """A handler asked for a decision about one resource.
 
-    A permission is on the disk before the resource is touched, and a denial before the answer is sent.
+    A permission is on the disk before the resource is touched, and a denial before the answer is sent.  At the console,
+    whose calls are not on record themselves, repeated denials are only counted.
     """
 
     type: Literal["access"] = "access"
