@@ -13,10 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from console.pages import page
-from console.run import calling_as
-from console.sessions import Answered, Session
+from console.run import Runs, calling_as
+from console.sessions import Session
 from console.sign_in import Issuer, Signed
-from console.tasks import Tasks
 from zerotrust.audit.log_client import NotDelivered, fetch_policy
 from zerotrust.decision import Denied, Reason
 from zerotrust.receipts.carried import parse_answer
@@ -24,23 +23,18 @@ from zerotrust.receipts.receipt import digest_of
 from zerotrust.service import Service
 
 
-def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, tasks: Tasks) -> None:
+def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, runs: Runs) -> None:
     """Add `/tasks/{id}/answer`, and its files."""
-
-    def answered_in(session: Session, id_: str) -> Answered | None:
-        """Return the answer of a task that this session has started; None if it has none."""
-        task = tasks.find(id_)
-        return session.runs.get(task.started_as or id_ if task else id_)
 
     @app.get("/tasks/{id}/answer")
     async def show(session: Signed, id: str) -> Response:
-        if (answered := answered_in(session, id)) is None:
+        if not (run := runs.find(session, id)) or not run.answer:
             return page(session, "answer", 404, id=id, here=False)
-        return page(session, "answer", id=id, here=True, transaction=answered.transaction)
+        return page(session, "answer", id=id, here=True, transaction=run.transaction)
 
     @app.get("/tasks/{id}/answer/files")
     async def files(session: Signed, id: str) -> Response:
-        if (answered := answered_in(session, id)) is None:
+        if not (run := runs.find(session, id)) or not run.answer:
             raise HTTPException(404)
         registry = service.registry
         try:
@@ -49,10 +43,10 @@ def add_answer_routes(app: FastAPI, service: Service, issuer: Issuer, tasks: Tas
             raise Denied(Reason.PEER_UNAVAILABLE, str(error)) from error
         return JSONResponse(
             {
-                "request": base64.b64encode(answered.request).decode(),
-                "answer": base64.b64encode(answered.answer).decode(),
-                "transaction": answered.transaction,
-                "proof": await proof_of(session, answered.answer),
+                "request": base64.b64encode(run.request).decode(),
+                "answer": base64.b64encode(run.answer).decode(),
+                "transaction": run.transaction,
+                "proof": await proof_of(session, run.answer),
                 "authorities": "".join(one.public_bytes(Encoding.PEM).decode() for one in service.workload.svid.bundle),
                 "policy": policy,
                 "accepted": accepted(service),

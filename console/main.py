@@ -23,7 +23,6 @@ from console.run import Runs
 from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from console.sign_in import Issuer, add_sign_in_routes
-from console.stream import News, Streams
 from console.task_pages import add_task_routes
 from console.tasks import Tasks
 from console.tokens import add_token_routes
@@ -37,7 +36,7 @@ from zerotrust.transport.responses import ApplicationError
 
 def create_app(service: Service) -> ASGIApp:
     """Return the console, guarded."""
-    sessions, issuer, oversight, news = Sessions(), Issuer(service), Oversight(lambda: service.registry), News()
+    sessions, issuer, oversight = Sessions(), Issuer(service), Oversight(lambda: service.registry)
 
     def known() -> Known:
         calls = {name: party.may_call for name, party in service.registry.parties.items()}
@@ -49,11 +48,10 @@ def create_app(service: Service) -> ASGIApp:
     def take(number: int, entry: bytes) -> None:
         tasks.take(number, entry)
         oversight.take(number, entry)
-        news.tell()
 
     reader = LogReader(service, take)
-    runs, streams = Runs(service, issuer, news.tell), Streams(reader, tasks, news)
-    app = service.app(reader.running(), runs.running())
+    runs = Runs(service, issuer, tasks)
+    app = service.app()
     # The admission answers for what handlers refuse, and only counts it if nobody is signed in.
     del app.exception_handlers[Denied]  # control: strangers-only-counted
 
@@ -64,10 +62,10 @@ def create_app(service: Service) -> ASGIApp:
     add_sign_in_routes(app, service, sessions, issuer)
     add_comparison_route(app, service)
     jaeger = str(ConsoleSettings().jaeger or "").rstrip("/")
-    add_task_routes(app, service, reader, tasks, runs, streams, jaeger)
+    add_task_routes(app, service, reader, tasks, runs, sessions, jaeger)
     add_token_routes(app, service, reader, tasks)
     add_operator_routes(app, service, reader, oversight, sessions)
-    add_answer_routes(app, service, issuer, tasks)
+    add_answer_routes(app, service, issuer, runs)
 
     @app.get("/static/{name}")
     async def file(name: str) -> Response:

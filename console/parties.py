@@ -105,11 +105,11 @@ def add_operator_routes(
 
     async def views(session: Session) -> AsyncIterator[JSONServerSentEvent]:
         before, end = None, time.monotonic() + LONGEST
-        with reader.watching():
-            while time.monotonic() < end and session.open:
-                if (now := {"problem": reader.problem, **view_of(service, oversight, thief, sessions.names)}) != before:
-                    yield JSONServerSentEvent(before := now, event="view", retry=RETRY)
-                await asyncio.sleep(EVERY)
+        while time.monotonic() < end and session.open:
+            reader.look()
+            if (now := {"problem": reader.problem, **view_of(service, oversight, thief, sessions.names)}) != before:
+                yield JSONServerSentEvent(before := now, event="view", retry=RETRY)
+            await asyncio.sleep(EVERY)
 
     @app.post("/operate")
     async def operate(request: Request, session: Signed) -> Response:

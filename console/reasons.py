@@ -15,5 +15,6 @@ class ConsoleReason(ReasonCode):
     SIGN_IN_REFUSED = "sign_in_refused", (400, "invalid_request")
     SIGN_OUT_UNCONFIRMED = "sign_out_unconfirmed", (503, "temporarily_unavailable")
     OPERATOR_NOT_SIGNED_IN = "operator_not_signed_in", (403, "insufficient_scope")
+    TASKS_UNDER_WAY = "tasks_under_way", (429, "temporarily_unavailable")
     THIEF_BUSY = "thief_busy", (429, "temporarily_unavailable")
     THIEF_UNAVAILABLE = "thief_unavailable", (503, "temporarily_unavailable")

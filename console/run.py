@@ -1,16 +1,19 @@
-"""Runs a person's task at the orchestrator, with their own token, and keeps the answer for them."""
+"""Runs people's tasks at the orchestrator, with their own tokens, and keeps the answers for the sessions that asked."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
-from contextvars import Context
+import time
+from collections import Counter
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from console.sessions import Answered, Session
+from console.reasons import ConsoleReason
+from console.sessions import Session
 from console.sign_in import Issuer
+from console.tasks import Tasks
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
@@ -21,52 +24,85 @@ from zerotrust.transport.egress import calling_with
 
 LASTING = 120
 """Seconds that the user's token should have left when a task begins."""
+MOST_AT_ONCE, MOST_AT_ONCE_OF_A_PERSON = 50, 5
+"""Tasks under way, in all and of one person: each one holds a request at the orchestrator, which takes 100 of ours."""
 KEPT = 1_800.0
-"""Seconds for which an answer is kept, also of a session that nobody uses any more."""
+"""Seconds for which an answer is kept."""
+MOST_BYTES, MOST_BYTES_OF_A_SESSION = 64_000_000, 4_000_000
+"""Bytes that are kept, in all and for one session: an answer has up to 1 MB.  One more replaces the oldest."""
+BESIDES = 2_000
+"""Bytes that an answer takes up beside its text."""
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class Run:
+    """A task that a session has started."""
+
+    session: Session
+    began: float = field(default_factory=time.monotonic)
+    request: bytes = b""
+    """As it was sent, byte for byte."""
+    answer: bytes = b""
+    """As it came; empty until then."""
+    transaction: str = ""
+    """The id of the token with which it was sent."""
+    sending: asyncio.Task[None] | None = None
+    """None as soon as there is an answer."""
+
+
 class Runs:
-    """The tasks that are under way."""
+    """The tasks that people have started here."""
 
-    def __init__(self, service: Service, issuer: Issuer, answered: Callable[[], None]) -> None:
-        """`answered` is called when there is an answer."""
-        self._service, self._issuer, self._answered = service, issuer, answered
-        self._under_way = set[asyncio.Task[None]]()
+    def __init__(self, service: Service, issuer: Issuer, tasks: Tasks) -> None:
+        self._service, self._issuer, self._tasks = service, issuer, tasks
+        self._runs = dict[str, Run]()
+        """By the traces under which they were sent, the oldest first."""
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Take tasks during the block; those that are under way at its end get no answer."""
-        yield
-        for running in self._under_way:
-            running.cancel()
+    def find(self, session: Session, id_: str) -> Run | None:
+        """Return the task with this trace, or sent under it, if this session has started it."""
+        task = self._tasks.find(id_)
+        run = self._runs.get(task.started_as if task else id_)
+        if run is None or run.session is not session:  # control: answer-of-its-session
+            return None
+        return run if run.sending or time.monotonic() - run.began < KEPT else None
 
     async def start(self, session: Session, request: str, department: str | None) -> str:
         """Start a task, and return the trace under which it was sent.  Raises `Denied`."""
         await self._issuer.renew(session, LASTING)
-        trace = current_trace()
-        session.runs[trace] = None
-        running = asyncio.create_task(self._run(session, trace, {"request": request, "department": department}))
-        self._under_way.add(running)
-        running.add_done_callback(self._under_way.discard)
+        under_way = [run.session.principal.subject for run in self._runs.values() if run.sending]
+        own, trace = under_way.count(session.principal.subject), current_trace()
+        if own >= MOST_AT_ONCE_OF_A_PERSON or len(under_way) >= MOST_AT_ONCE:  # control: tasks-at-once-bounded
+            raise Denied(ConsoleReason.TASKS_UNDER_WAY, f"{own} of this user, {len(under_way)} in all")
+        run = self._runs[trace] = Run(session)
+        run.sending = asyncio.create_task(self._send(run, {"request": request, "department": department}))
         return trace
 
-    async def _run(self, session: Session, trace: str, task: dict[str, str | None]) -> None:
-        person = session.principal
+    async def _send(self, run: Run, task: dict[str, str | None]) -> None:
+        person = run.session.principal
+        run.transaction = person.token_id
         try:
             with calling_as(person):
                 url = f"{self._service.addresses[self._issuer.front]}/tasks"
                 answer = await self._service.egress.http.post(url, json=task)
-            answered = Answered(answer.request.content, answer.content, person.token_id)
+            run.request, run.answer = answer.request.content, answer.content
         except (httpx.HTTPError, Denied) as error:
             log.warning("a task got no answer: %s", type(error).__name__)
-            answered = Answered(b"", b'{"error": "no answer"}', person.token_id)
-        if trace in session.runs:  # otherwise the session has had too many since
-            session.runs[trace] = answered
-            # Without a context of its own, the timer would keep the request, its form and its token as long.
-            asyncio.get_running_loop().call_later(KEPT, session.runs.pop, trace, None, context=Context())
-        self._answered()
+        finally:
+            run.answer, run.sending = run.answer or b'{"error": "no answer"}', None
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget answers that are old, or of sessions that have ended; and the oldest ones, until there is room."""
+        sizes = Counter[Session | None]()
+        for trace, run in [*self._runs.items()][::-1]:
+            for whose in (run.session, None):
+                sizes[whose] += len(run.request) + len(run.answer) + BESIDES
+            fits = sizes[run.session] <= MOST_BYTES_OF_A_SESSION and sizes[None] <= MOST_BYTES
+            kept = run.session.open and time.monotonic() - run.began < KEPT and fits  # control: answers-bounded
+            if not run.sending and not kept:
+                del self._runs[trace]
 
 
 def calling_as(principal: Principal) -> AbstractContextManager[None]:

@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from jwt.utils import base64url_encode
 
@@ -20,17 +19,6 @@ SESSION, SIGN_IN = "__Host-session", "__Host-sign-in"
 SECONDS_TO_SIGN_IN = 300
 MOST, MOST_OF_A_USER = 1_000, 5
 """Sessions in all, and of one user.  One more ends the user's oldest one, and otherwise the oldest of all."""
-MOST_RUNS = 20
-"""Answers of tasks that a session keeps."""
-
-
-class Answered(NamedTuple):
-    """A task that was answered: what was sent and what came, byte for byte."""
-
-    request: bytes
-    answer: bytes
-    transaction: str
-    """The id of the token with which it was sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,8 +36,6 @@ class Session:
     signing_in: str = ""
     """The `state` of that sign-in, while it is under way."""
     open: bool = True
-    runs: Bounded[str, Answered | None] = field(default_factory=lambda: Bounded(MOST_RUNS))
-    """The answers of its tasks by the trace under which they were sent; None until there is one."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by what uses the refresh token: it can be used once."""
 

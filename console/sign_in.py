@@ -33,7 +33,7 @@ MOST_CODES, MOST_CODES_OF_AN_ADDRESS = 10, 3
 request to Keycloak, over the connections that renewals need, too."""
 
 
-def session_of(request: Request) -> Session | None:
+async def session_of(request: Request) -> Session | None:  # not in a thread, which would keep the request
     """Return the session of a request; None at the few paths where the admission asks for none."""
     found: Session | None = request.state.session
     return found

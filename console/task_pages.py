@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
@@ -12,13 +13,12 @@ from starlette.responses import RedirectResponse
 from console.log import LogReader
 from console.pages import page
 from console.run import Runs
-from console.sessions import MOST
+from console.sessions import Session, Sessions
 from console.sign_in import Signed, session_of
-from console.stream import PING, Admit, Streams
+from console.stream import PING, follow
 from console.tasks import Task, Tasks, as_resource
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.decision import Resource
-from zerotrust.limits.bounded import Bounded
 from zerotrust.registry.model import OPERATORS
 from zerotrust.service import Service
 
@@ -28,8 +28,8 @@ PREPARED = "Summarise the incident reports of my department and file the result.
 """The request of the walkthrough: in engineering, one of these reports is poisoned."""
 
 
-def admit_by(service: Service) -> Admit:
-    """Return what records that a person sees a task, or raises."""
+def admit_by(service: Service) -> Callable[[Task], Awaitable[bool]]:
+    """Return what records that a person sees a task, or raises; and returns whether with the details of refusals."""
 
     async def admit(task: Task) -> bool:
         missing = HTTPException(404)  # another user's task and no task look the same
@@ -40,23 +40,33 @@ def admit_by(service: Service) -> Admit:
 
 
 def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
-    app: FastAPI, service: Service, reader: LogReader, tasks: Tasks, runs: Runs, streams: Streams, jaeger: str
+    app: FastAPI, service: Service, reader: LogReader, tasks: Tasks, runs: Runs, sessions: Sessions, jaeger: str
 ) -> None:
     """Add `/` and `/tasks`.  `jaeger`: where traces are shown; empty if nowhere."""
-    names, admit = Bounded[str, str](MOST), admit_by(service)
+    admit = admit_by(service)
+
+    async def seen_by(session: Session, id_: str) -> tuple[Task | None, bool]:
+        """Return a task, and whether with the details of refusals; None if there is no record of what was started.
+
+        Raises if the person may not see it.
+        """
+        if task := tasks.find(id_):
+            return task, await admit(task)
+        if not runs.find(session, id_):
+            raise HTTPException(404)
+        return None, False
 
     @app.get("/")
     async def home(request: Request) -> Response:
-        if (session := session_of(request)) is None:
+        if (session := await session_of(request)) is None:
             return page(None, "welcome")
         person = session.principal
-        names[person.subject] = session.name
         await reader.catch_up()
         # All that the policies know of a task is its owner, so each owner is asked about once.
         # control: listed-as-permitted
         owners = await service.permitted("task.view", tasks.owners, _tasks_of)
         seen = [
-            (task, _time(task), "you" if task.owner == person.subject else names.get(task.owner, ""))
+            (task, _time(task), "you" if task.owner == person.subject else sessions.names.get(task.owner, ""))
             for task in tasks.latest(owners)[:SHOWN]
         ]
         departments = sorted(person.groups.intersection(service.registry.departments))
@@ -81,22 +91,18 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
     @app.get("/tasks/{id}")
     async def show(session: Signed, id: str) -> Response:
         await reader.catch_up()
-        if task := tasks.find(id):
-            await admit(task)
-        elif id not in session.runs:
-            raise HTTPException(404)
+        task, _ = await seen_by(session, id)
         own = task is None or task.owner == session.principal.subject
         shown: dict[str, Any] = {"id": task.id if task else id, "task": task, "time": task and _time(task)}
-        shown["owner"] = session.name if own or not task else names.get(task.owner, task.owner)
+        shown["owner"] = session.name if own or not task else sessions.names.get(task.owner, task.owner)
         return page(session, "task", **shown, own=own, jaeger=jaeger)
 
     @app.get("/tasks/{id}/hops")
     async def hops(session: Signed, id: str, last_event_id: Annotated[str, Header()] = "") -> Response:
         after = int(last_event_id) if re.fullmatch(r"[0-9]{1,15}", last_event_id) else -1
-        explained = await admit(task) if (task := tasks.find(id)) else None
-        if not task and id not in session.runs:
-            raise HTTPException(404)
-        return EventSourceResponse(streams.follow(session, id, after, admit, explained=explained), ping=PING)
+        task, explained = await seen_by(session, id)
+        told = follow(reader, tasks, runs, session, id, seen=task, explained=explained, after=after)
+        return EventSourceResponse(told, ping=PING)
 
 
 def _time(task: Task) -> str:

@@ -6,25 +6,28 @@ one's trace into its own journal.  A record without a token belongs to the reque
 """
 
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from operator import itemgetter
+from typing import Any
 
 from console.hops import Known, hop_of
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Outcome, Request
+from zerotrust.audit.record import event_of
 from zerotrust.authority.log.leaf import Record, leaf_of
+from zerotrust.authority.names import short
 from zerotrust.decision import Resource
-from zerotrust.limits.bounded import Bounded
 
-MOST_RECORDS = 20_000
-"""Records of all tasks: some 40 MB."""
-MOST_EARLY = 2_000
-"""Records of traces of which the beginning has not come yet: it comes within a second."""
-MOST_OF_A_PARTY = 500
-"""Records of one party in a task: a call of the documents tool has six."""
+MOST_BYTES = 16_000_000
+"""Bytes of the records of all tasks: some 8,000 records.  In memory they take up twice as much, and twelve times as
+much if a party fills them with short names: measured 190 MB."""
+MOST_EARLY = 200
+"""Records of one party that wait for the beginning of their task, which comes within a second: at most 2 MB."""
+MOST_OF_A_PARTY = 1_000_000
+"""Bytes of the records of one party in a task: some 500 records.  A call of the documents tool has six."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,17 +45,23 @@ class Task:
     """The party that people call, and its span of the request."""
     ended: bool
     """Whether that party has refused the task, or answered it."""
-    started_as: str | None
-    """The trace under which this console sent it, if it did."""
+    started_as: str
+    """The trace under which this console sent it; empty if another client did."""
     tokens: dict[str, Caller] = field(default_factory=dict)
     """By their ids, as the parties say that they are for: only these have verified them."""
     _hops: list[dict[str, Any]] = field(default_factory=list)
     """In the order of the log."""
     _spans: set[tuple[str, str]] = field(default_factory=set)
-    _of_party: Counter[str] = field(default_factory=Counter)
+    _bytes: Counter[str] = field(default_factory=Counter)
+    """Of the records of each party."""
 
-    def add(self, number: int, event: AuditEvent, known: Known) -> bool:
-        """Add a record, and return whether it is a hop of this task."""
+    @property
+    def size(self) -> int:
+        """Bytes of its records."""
+        return self._bytes.total()
+
+    def add(self, number: int, event: AuditEvent, size: int, known: Known) -> bool:
+        """Add a record of so many bytes, and return whether it is one of this task."""
         span = event.service, event.trace.span_id if event.trace else ""
         token: Caller | None = getattr(event.data, "principal", None)
         same = token and (token.subject, token.transaction) == (self.owner, self.transaction)
@@ -60,9 +69,9 @@ class Task:
             return False
         if not token and span not in self._spans:  # control: hop-of-a-known-span
             return False
-        self._of_party[event.service] += 1
-        if self._of_party[event.service] > MOST_OF_A_PARTY:  # control: records-of-a-party-bounded
+        if self._bytes[event.service] + size > MOST_OF_A_PARTY:  # control: records-of-a-party-bounded
             return False
+        self._bytes[event.service] += size
         if token:
             self._spans.add(span)
             if token.audience == event.service:
@@ -70,14 +79,14 @@ class Task:
         if hop := hop_of(event, self.tokens, known):
             self._hops.append({"n": number, **hop})
         self.ended |= isinstance(event.data, Outcome) and span == self.span
-        return hop is not None
+        return True
 
     def hops(self, *, after: int = -1, explained: bool = False) -> list[dict[str, Any]]:
         """Return the hops as JSON, each with its number in the log as `n`.
 
         `after`: only those with a higher number.  `explained`: with the details of refusals.
         """
-        hops = [{**hop} for hop in self._hops[bisect_right(self._hops, after, key=lambda hop: hop["n"]) :]]
+        hops = [{**hop} for hop in self._hops[bisect_right(self._hops, after, key=itemgetter("n")) :]]
         if not explained:  # control: details-for-operators
             for hop in hops:
                 hop.pop("detail", None)
@@ -89,75 +98,50 @@ class Task:
         return [hop["allowed"] for hop in self._hops if "allowed" in hop]
 
 
-T = TypeVar("T")
-
-
-class Shares(Generic[T]):
-    """Traces of several holders, of so many records in all: one more replaces the oldest of whoever has the most."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._size, self._of_trace = most, Counter[str](), Counter[tuple[str, str]]()
-        self.of: dict[str, dict[str, T]] = {}
-
-    def find(self, id_: str) -> T | None:
-        return next((own[id_] for own in self.of.values() if id_ in own), None)
-
-    def grow(self, holder: str, id_: str, one: T) -> None:
-        """Keep a trace that has one record more now."""
-        self.of.setdefault(holder, {})[id_] = one
-        self._size[holder] += 1
-        self._of_trace[holder, id_] += 1
-        while self._size.total() > self._most:
-            largest = max(self._size, key=self._size.__getitem__)  # control: share-of-an-owner
-            self.drop(largest, next(iter(self.of[largest])))
-
-    def drop(self, holder: str, id_: str) -> T:
-        one = self.of[holder].pop(id_)
-        self._size[holder] -= self._of_trace.pop((holder, id_))
-        if not self.of[holder]:
-            del self.of[holder], self._size[holder]
-        return one
-
-
 class Tasks:
-    """The latest tasks."""
+    """The latest tasks.  If there are too many, the oldest one of the user with the most is forgotten."""
 
     def __init__(self, front: str, console: str, known: Callable[[], Known]) -> None:
         """`front`: the SPIFFE ID of the party that people call; `console`: our own; `known`: what explains records."""
         self._front, self._console, self._known = front, console, known
-        self._begun = Shares[Task](MOST_RECORDS)
-        self._waiting = Shares[list[tuple[int, AuditEvent]]](MOST_EARLY)
-        """By the party that wrote them: none displaces the records of another one."""
-        self._started = Bounded[str, str](MOST_RECORDS)
-        """The trace of a task, by that under which this console sent it."""
+        self._tasks = dict[str, Task]()
+        """By their traces, and by those under which this console sent them; the oldest first."""
+        self._sizes = Counter[str]()
+        """Bytes of the records of each user's tasks."""
+        self._early = defaultdict[str, deque[tuple[str, int, bytes]]](lambda: deque(maxlen=MOST_EARLY))
+        """Trace, number and entry of the latest records of no known task, by the party that wrote them."""
 
     def take(self, number: int, entry: bytes) -> None:
-        """Take an entry of the log.  What is no record of this schema is nobody's task."""
+        """Take an entry of the log.  What is no record of this schema, or of no party, is nobody's task."""
         try:
-            leaf = leaf_of(entry)
+            leaf, known = leaf_of(entry), self._known()
         except ValueError:
             return
         if not isinstance(leaf, Record) or not leaf.event.trace or leaf.event.service == self._console:
             return
         event, id_ = leaf.event, leaf.event.trace.trace_id
-        if begun := self._begun.find(id_):
-            self._add(begun, [(number, event)])
-        elif task := self._beginning(event):
-            own = [self._waiting.drop(party, id_) for party, all_ in [*self._waiting.of.items()] if id_ in all_]
-            before = sorted((one for some in own for one in some), key=lambda one: one[0])
-            self._add(task, [*before, (number, event)])
+        if short(event.service) not in known.calls:  # control: records-of-registered-parties
+            return
+        task, before = self._tasks.get(id_), list[tuple[int, bytes]]()
+        if task is None and (task := self._beginning(event)):
+            self._tasks[id_] = task
             if task.started_as:
-                self._started[task.started_as] = id_
-        elif getattr(event.data, "principal", None) or id_ in self._waiting.of.get(event.service, ()):
-            waiting = self._waiting.of.get(event.service, {}).get(id_, [])
-            waiting.append((number, event))
-            self._waiting.grow(event.service, id_, waiting)
+                self._tasks.setdefault(task.started_as, task)
+            before = sorted((early, one) for own in self._early.values() for trace, early, one in own if trace == id_)
+        if task is None:
+            self._early[event.service].append((id_, number, entry))  # control: early-by-party
+            return
+        for at, one in [*before, (number, entry)]:
+            if task.add(at, event_of(one), len(one), known):
+                self._sizes[task.owner] += len(one)
+        self._make_room()
 
-    def _add(self, to: Task, events: Iterable[tuple[int, AuditEvent]]) -> None:
-        known = self._known()
-        for number, event in events:
-            if to.add(number, event, known):
-                self._begun.grow(to.owner, to.id, to)
+    def _make_room(self) -> None:
+        while self._sizes.total() > MOST_BYTES:
+            largest = max(self._sizes, key=self._sizes.__getitem__)  # control: share-of-an-owner
+            oldest = next(task for task in self._tasks.values() if task.owner == largest)
+            self._tasks = {id_: task for id_, task in self._tasks.items() if task is not oldest}
+            self._sizes -= Counter({largest: oldest.size})  # which drops users without any
 
     def _beginning(self, event: AuditEvent) -> Task | None:
         data, trace = event.data, event.trace
@@ -173,21 +157,22 @@ class Tasks:
             began=event.time,
             span=(event.service, trace.span_id),
             ended=not data.decision.allowed,
-            started_as=trace.caller_trace_id if ours else None,
+            started_as=trace.caller_trace_id or "" if ours else "",
         )
 
     def find(self, id_: str) -> Task | None:
         """Return the task with this trace, or the one that this console sent under it."""
-        return self._begun.find(self._started.get(id_, id_))
+        return self._tasks.get(id_)
 
     @property
     def owners(self) -> set[str]:
         """Everybody who has tasks here."""
-        return {*self._begun.of}
+        return {task.owner for task in self._tasks.values()}
 
     def latest(self, owners: Iterable[str]) -> list[Task]:
         """Return the tasks of these users, the newest first."""
-        found = [one for owner in owners for one in self._begun.of.get(owner, {}).values()]
+        wanted = {*owners}
+        found = dict.fromkeys(task for task in self._tasks.values() if task.owner in wanted)
         return sorted(found, key=lambda task: task.began, reverse=True)
 
 

@@ -68,6 +68,7 @@ HOOKS: dict[str, Hook] = {
     "alarms-bounded": operand(1, DROP),
     "alarms-of-a-cause-counted": HOLDS,
     "answer-ends-with-token": gives(60.0),
+    "answers-bounded": operand(2, DROP),
     "answer-has-an-end": argument(0, gives(60)),
     "authorization-header-alone": condition(
         gives(
@@ -98,7 +99,9 @@ HOOKS: dict[str, Hook] = {
     "container-nothing-mounted": SKIP,
     "container-settings": FAILS,
     "credential-removed-ends-sessions": FAILS,
+    "cosigned-by-a-quorum": condition(DROP),
     "delivered-once": WHOLE,
+    "early-by-party": index(gives("everybody")),
     "environment-loads-no-code": condition(DROP),
     "exchange-cached-by-token": element(0, DROP),
     "exchanged-for-same-subject": operand(0, DROP),
@@ -179,7 +182,7 @@ HOOKS: dict[str, Hook] = {
     "search-word-escaped": argument("autoescape", DROP),
     "search-word-printable": operand(1, DROP),
     "sent-away-says-the-ledger": HOLDS,
-    "share-of-an-owner": gives(code("next(iter(self.of))")),
+    "share-of-an-owner": gives(code("next(iter(self._sizes))")),
     "silent-journal-noticed": FAILS,
     "span-method-known": gives(code("method")),
     "span-route-listed": gives(code("target")),

@@ -6,7 +6,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import jwt
@@ -14,12 +16,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from console.hops import Known
-from console.log import LogReader
+from console.log import LONGEST, LogReader
 from console.oversight import Oversight
 from console.pages import page
+from console.run import BESIDES, MOST_AT_ONCE_OF_A_PERSON, Runs
 from console.sessions import MOST, SESSION, Session, Sessions
 from console.sign_in import MOST_CODES, MOST_CODES_OF_AN_ADDRESS
-from console.tasks import MOST_EARLY, MOST_OF_A_PARTY, Shares, Tasks
+from console.stream import follow
+from console.tasks import MOST_EARLY, Tasks
 from console.thief import MOST_LINES, Thief
 from testkit.issuer import ISSUER
 from testkit.party import principal
@@ -27,23 +31,26 @@ from testkit.wire import Wire
 from tests.support.attack import Attempt, Scene, Target, Tries, attack, in_process
 from tests.support.audit_log import Ledger, record
 from tests.support.ca import the_ca, workload
-from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled, reading
+from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled, published, reading
 from tests.support.handshake import READER as READER_NAME
 from tests.support.handshake import Handshake
 from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from tests.support.system import ROOT, registry
 from tests.support.thief import USED, FakeThief, fake_thief
+from tests.support.tlog import witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Trace
 from zerotrust.audit.event_types import Alarm, Data, Refusal, RegistryChange, Request
 from zerotrust.audit.forms import Text
 from zerotrust.audit.record import GENESIS
 from zerotrust.authority.log.tiles import decode_bundle, encode_bundle
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.hardening.in_flight import OF_A_PERSON
 from zerotrust.registry.model import Registry
 from zerotrust.service import Service
 from zerotrust.spiffe.tls import issuer_context, server_context
+from zerotrust.tlog.note import Note
 
 TASK = "Read the incident reports and file a summary."
 FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestrator", "agent/reader", CONSOLE))
@@ -149,7 +156,7 @@ async def test_a_script_in_a_page(consoles: Consoles) -> Tries:
 
 
 def known() -> Known:
-    return Known({}, {}, "", {})
+    return Known(dict.fromkeys(registry().parties, ()), {}, "", {})
 
 
 class Records(Scene):
@@ -196,18 +203,19 @@ async def test_a_party_that_writes_into_anothers_task(records: Records) -> Tries
 @attack(451, Records)
 async def test_a_party_that_floods_a_task(records: Records) -> Tries:
     records.take(FRONT, records.call("POST /tasks"))
-    for _ in range(2 * MOST_OF_A_PARTY):
-        records.take(READER, records.call("again"), "2")
-    yield Attempt("a part is shown", records.shown.count("again") > MOST_OF_A_PARTY)
+    with patch("console.tasks.MOST_OF_A_PARTY", 10_000):
+        for _ in range(30):
+            records.take(READER, records.call("again"), "2")
+    yield Attempt("a part is shown", records.shown.count("again") > 20)
 
 
 @attack(467, Records)
 async def test_a_user_who_fills_the_console_with_tasks(records: Records) -> Tries:
     """Refused ones, too: nobody needs a right for these."""
-    records.tasks._begun = Shares(100)
     records.take(FRONT, records.call("POST /tasks"))
-    for number in range(200):
-        records.take(FRONT, records.call("again", subject="eve"), trace=f"{number:032x}")
+    with patch("console.tasks.MOST_BYTES", 10_000):
+        for number in range(30):
+            records.take(FRONT, records.call("again", subject="eve"), trace=f"{number:032x}")
     yield Attempt("the other's task is still there", "alice" not in records.tasks.owners)
 
 
@@ -231,6 +239,20 @@ async def test_a_party_that_invents_traces_until_records_of_a_task_are_forgotten
         records.take("spiffe://agents.example/agent/writer", records.call("invented"), trace=f"{number:032x}")
     records.take(FRONT, records.call("POST /tasks"))
     yield Attempt("it is shown", "early" not in records.shown)
+
+
+@attack(481, Records)
+async def test_another_users_task_in_the_place_of_ones_own(records: Records) -> Tries:
+    """The trace is that of a task which the console has forgotten."""
+    records.take(FRONT, records.call("POST /tasks"))
+    seen, session = records.tasks.find(TRACE), Session(principal(subject="alice"), "", "")
+    records.tasks = Tasks(FRONT, OURS, known)
+    records.take(FRONT, records.call("the other's", subject="bob"))
+    reader, runs = SimpleNamespace(look=list, problem="", cosigned=0), SimpleNamespace(find=lambda *_: None)
+    with patch("console.stream.LONGEST", 0.2):
+        how: dict[str, Any] = {"seen": seen, "explained": False, "after": -1}
+        told = [str(one.data) async for one in follow(reader, records.tasks, runs, session, TRACE, **how)]  # type: ignore[arg-type]
+    yield Attempt("it ends", any("the other's" in one for one in told))
 
 
 class Signed(Scene):
@@ -278,6 +300,59 @@ async def test_a_stream_that_stays_open(consoles: Consoles) -> Tries:
     yield Attempt("it ends", await goes_on("bob", revoke)).stopped_by("revocation-ends-answer")
 
 
+@attack(482, with_console)
+async def test_tasks_without_end(consoles: Consoles) -> Tries:
+    """Of one person in two browsers, and of many people."""
+    sent, done = list[str](), asyncio.Event()
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        sent.append(scope["path"])
+        await done.wait()
+        await Response("{}", 503)(scope, receive, send)
+
+    consoles.system.apps[consoles.system.addresses["orchestrator"]] = busy
+    alices, most = [await consoles.alive.person("alice") for _ in range(2)], MOST_AT_ONCE_OF_A_PERSON
+    answers = [(await one.send("/tasks", request=TASK)).status_code for one in alices for _ in range(most)]
+    yield Attempt(str(answers), answers.count(303) > most)
+    with patch("console.run.MOST_AT_ONCE", most):
+        answer = await (await consoles.alive.person("bob")).send("/tasks", request=TASK)
+        yield Attempt(answer.text[:80], answer.status_code == 303)
+    await asyncio.sleep(0.1)
+    assert len(sent) == answers.count(303) + (answer.status_code == 303)
+    done.set()
+
+
+class Answered(Scene):
+    """Sessions that start tasks, and an orchestrator with long answers."""
+
+    async def kept(self, *sessions: Session) -> int:
+        """Bytes of the answers that are kept when each session has started a task, one after the other."""
+
+        async def renew(*_: object) -> None:
+            pass
+
+        http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=b"x" * 1_000)))
+        service = SimpleNamespace(addresses={"orchestrator": "https://front"}, egress=SimpleNamespace(http=http))
+        issuer: Any = SimpleNamespace(front="orchestrator", renew=renew)
+        runs, started = Runs(service, issuer, Tasks(FRONT, OURS, known)), list[tuple[Session, str]]()  # type: ignore[arg-type]
+        for session in sessions:
+            REQUEST.set(RequestContext())
+            started.append((session, await runs.start(session, TASK, None)))
+            while (run := runs.find(*started[-1])) and not run.answer:
+                await asyncio.sleep(0)
+        return sum(len(run.answer) for one in started if (run := runs.find(*one)))
+
+
+@attack(483, Answered)
+async def test_answers_without_end(answered: Answered) -> Tries:
+    """In one session, and in many."""
+    sessions = [Session(principal(), "alice", "") for _ in range(10)]
+    for name, whose in ("MOST_BYTES_OF_A_SESSION", 10 * sessions[:1]), ("MOST_BYTES", sessions):
+        with patch(f"console.run.{name}", 10_000):
+            yield Attempt("the latest", await answered.kept(*whose) > 10_000 - 3 * BESIDES)
+    assert await answered.kept(*sessions) == 10_000
+
+
 class Forged(Scene):
     """A log whose files a thief of the ledger changes, and the console that reads it."""
 
@@ -288,16 +363,11 @@ class Forged(Scene):
         planted = record(FRONT, GENESIS, "planted")
 
         def answer(request: httpx.Request) -> httpx.Response:
-            path = request.url.path.removeprefix("/log/")
-            if path == "/audit-policy":
-                return httpx.Response(200, content=ledger.policy_text)
-            if path == "checkpoint":
-                return httpx.Response(200, content=str(ledger.log.note(*ledger.witnesses)))
-            content = ledger.log.files[path]
-            if path.startswith("tile/entries"):
-                entries = decode_bundle(content, int(path.rpartition("/")[2]))
-                content = encode_bundle([planted, *entries[1:]])
-            return httpx.Response(200, content=content)
+            found = published(ledger)(request)
+            if "/tile/entries" not in request.url.path:
+                return found
+            entries = decode_bundle(found.content, int(request.url.path.rpartition("/")[2]))
+            return httpx.Response(200, content=encode_bundle([planted, *entries[1:]]))
 
         await LogReader(reading(answer), lambda _, entry: taken.append(entry)).catch_up()
         return [entry for entry in taken if entry == planted]
@@ -306,6 +376,29 @@ class Forged(Scene):
 @attack(455, Forged)
 async def test_a_thief_of_the_ledger_shows_other_records(forged: Forged) -> Tries:
     yield Attempt("nothing is shown", bool(await forged.read()))
+
+
+@attack(484, Forged)
+async def test_records_as_long_as_the_log_takes() -> Tries:
+    ledger, taken = Ledger(), list[int]()
+    ledger.log.grow(b"x" * LONGEST, b"x" * (LONGEST + 1))
+    await LogReader(reading(published(ledger)), lambda _, entry: taken.append(len(entry))).catch_up()
+    yield Attempt(str(taken), taken != [LONGEST])
+
+
+@attack(485, Forged)
+async def test_an_old_checkpoint_that_one_witness_cosigns_again() -> Tries:
+    ledger = Ledger(witness("honest"), witness("compromised"))
+    ledger.batch(FRONT)
+
+    def note() -> Note:
+        honest, compromised = (ledger.log.note(one, at=at) for one, at in zip(ledger.witnesses, (1, 99), strict=True))
+        return Note(honest.text, (*honest.signatures, *compromised.signatures[1:]))
+
+    reader = LogReader(reading(published(ledger, note)), lambda *_: None)
+    await reader.catch_up()
+    assert not reader.problem
+    yield Attempt(str(reader.cosigned), reader.cosigned != 1)
 
 
 class Registering(Scene):

@@ -23,6 +23,7 @@ from authorities.audit import intake
 from console import log, parties, stream
 from testkit.issuer import ISSUER
 from testkit.wire import Wire, lifespan
+from tests.support.audit_log import Ledger
 from tests.support.audited import ledger_of
 from tests.support.ca import NO_CERTIFICATE
 from tests.support.issuer import Issuer
@@ -142,10 +143,15 @@ class Browser:
         return str(answer.headers["location"])
 
     async def hops(self, path: str, **headers: str) -> list[dict[str, Any]]:
-        """The events of a task's stream, until it ends; each with its kind as `event`."""
-        answer = await self.http.get(f"{path}/hops", headers=headers)
-        assert answer.status_code == 200, answer.text
-        return events_of(answer.text)
+        """The events of a task's stream, until the last; each with its kind as `event`."""
+        events = list[dict[str, Any]]()
+        while not events or events[-1]["event"] != "end":
+            answer = await self.http.get(f"{path}/hops", headers=headers)
+            assert answer.status_code == 200, answer.text
+            events += events_of(answer.text)
+            if hops := [one["n"] for one in events if one["event"] == "hop"]:
+                headers["last-event-id"] = str(hops[-1])
+        return events
 
 
 def events_of(text: str) -> list[dict[str, Any]]:
@@ -177,6 +183,21 @@ def reading(answer: Callable[[httpx.Request], Any]) -> Any:
     transport = httpx.MockTransport(answer)
     egress = SimpleNamespace(to_authorities=transport, authorities=httpx.AsyncClient(transport=transport))
     return SimpleNamespace(registry=registry(), egress=egress)
+
+
+def published(ledger: Ledger, note: Callable[[], object] | None = None) -> Callable[[httpx.Request], httpx.Response]:
+    """What the registry and the ledger answer, if the log is this one; `note`: another checkpoint."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        match request.url.path.removeprefix("/log/"):
+            case "/audit-policy":
+                return httpx.Response(200, content=ledger.policy_text)
+            case "checkpoint":
+                return httpx.Response(200, content=str(note() if note else ledger.log.note(*ledger.witnesses)))
+            case path:
+                return httpx.Response(200, content=ledger.log.files[path])
+
+    return answer
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """What the console keeps and reads has a bound, and records become hops."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -15,19 +16,18 @@ from console.log import LogReader
 from console.sessions import (
     MOST,
     MOST_OF_A_USER,
-    MOST_RUNS,
-    Answered,
     Session,
     Sessions,
     hashed,
     state_of,
 )
-from console.stream import News, Streams
-from console.tasks import MOST_EARLY, Shares, Tasks
+from console.stream import follow
+from console.tasks import MOST_EARLY, Tasks
 from testkit.party import principal
 from tests.support.audit_log import Ledger
-from tests.support.console import reading
+from tests.support.console import published, reading
 from tests.support.records import CALLER
+from tests.support.system import registry
 from tests.support.tlog import witness
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Policy, Resource, Trace
@@ -42,7 +42,8 @@ FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestra
 
 def known() -> Known:
     rules = {"read": Rule("Who may read.", frozenset({"document.read"})), "use": Rule("Who may.", frozenset({"use"}))}
-    return Known({}, {"agent/reader": "ab" * 32}, "1-abc", rules)
+    calls = {"orchestrator": ("agent/reader",), "agent/reader": (), "agent/writer": ()}
+    return Known(calls, {"agent/reader": "ab" * 32}, "1-abc", rules)
 
 
 def entry(data: Request | Outcome, trace: int = 1, service: str = FRONT) -> bytes:
@@ -82,40 +83,42 @@ def test_what_is_no_record_is_no_task() -> None:
     assert not tasks.owners
 
 
-def test_of_all_tasks_together_so_many_records_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module_of_tasks, "MOST_RECORDS", 10)
+def test_of_all_tasks_together_so_many_bytes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest task gives way, and the owner of the last one is forgotten."""
+    own = begun(), replace(begun(), principal=replace(CALLER, subject="eve"))
+    monkeypatch.setattr(module_of_tasks, "MOST_BYTES", 10 * len(entry(own[0])))
     tasks = Tasks(FRONT, OURS, known)
+    tasks.take(0, entry(own[1], 99))
     for number in range(11):
-        tasks.take(number, entry(begun(), number + 1))
+        tasks.take(number, entry(own[0], number + 1))
 
-    assert len(tasks.latest(tasks.owners)) == 10
-    assert tasks.find(f"{1:032x}") is None
+    assert len(tasks.latest([CALLER.subject])) == 9
+    assert [tasks.find(f"{one:032x}") is not None for one in (99, 1, 2, 3)] == [True, False, False, True]
+    for number in range(11):
+        tasks.take(number, entry(own[1], number + 100))
+    assert tasks.owners == {CALLER.subject, "eve"}
 
 
-def test_whoever_has_the_most_loses_their_oldest() -> None:
-    kept = Shares[str](6)
-    for holder, id_ in [*2 * [("eve", "1")], ("alice", "2"), ("eve", "3"), *2 * [("bob", "4")]]:
-        kept.grow(holder, id_, id_)
+def test_a_record_of_no_registered_party_is_no_task() -> None:
+    tasks = Tasks(FRONT, OURS, known)
+    tasks.take(1, entry(begun(), service="spiffe://agents.example/invented"))
+    tasks.take(2, entry(begun()))
 
-    assert [*map(kept.find, "1234")] == ["1", "2", "3", "4"]
-    kept.grow("bob", "5", "5")
-    assert [*map(kept.find, "12345")] == [None, "2", "3", "4", "5"]
-    kept.grow("bob", "5", "5")
-    kept.grow("alice", "2", "2")
-    assert [*map(kept.find, "2345")] == ["2", "3", None, "5"]
+    assert [hop["n"] for hop in tasks.latest(tasks.owners)[0].hops()] == [2]
 
 
 def test_records_that_come_before_the_beginning_are_of_the_task_too() -> None:
-    """Each party has a share of what waits, and what has no token is of no task that is not known."""
+    """Each party has a share of what waits."""
     tasks, other = Tasks(FRONT, OURS, known), "spiffe://agents.example/agent/writer"
     tasks.take(1, entry(begun(), service=READER))
     tasks.take(2, entry(ended(), 9, READER))
-    for number in range(MOST_EARLY):
+    for number in range(MOST_EARLY + 1):
         tasks.take(number + 3, entry(begun(), number + 10, other))
-    tasks.take(9_999, entry(begun()))
-    tasks.take(10_000, entry(begun(), 9))
+    for number, trace in enumerate((1, 9, 10, 11), 10_000):
+        tasks.take(number, entry(begun(), trace))
 
-    assert [[hop["n"] for hop in task.hops()] for task in tasks.latest(tasks.owners)] == [[1, 9_999], [10_000]]
+    numbers = [[hop["n"] for hop in task.hops()] for task in tasks.latest(tasks.owners)]
+    assert numbers == [[1, 10_000], [10_001], [10_002], [4, 10_003]]
 
 
 def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None:
@@ -136,15 +139,6 @@ def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None
     other = replace(event, measurement="cd" * 32, data=replace(access, decision=replace(refused, policy=None)))
     assert (hop := hop_of(other, {}, known()))
     assert (hop["rules"], hop["approved"], hop["token"]["dropped"]) == ([], False, [])
-
-
-def test_a_session_keeps_the_answers_of_its_last_tasks() -> None:
-    session = Session(principal(), "alice", "")
-    for number in range(MOST_RUNS + 1):
-        session.runs[str(number)] = Answered(b"", b"{}", "")
-
-    assert len(session.runs) == MOST_RUNS
-    assert "0" not in session.runs
 
 
 def test_the_newest_sessions_of_a_user_stay_open_and_the_oldest_of_all_gives_way() -> None:
@@ -169,16 +163,17 @@ def test_what_a_sign_in_needs_is_derived_from_the_secret_of_the_browser() -> Non
 
 
 async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token lasts longer, so a browser that is cut off by its end asks again once."""
+    assert (registry().parties["console"].max_ttl or 0) > stream.LONGEST
     monkeypatch.setattr(stream, "LONGEST", 0.05)
+    monkeypatch.setattr(stream, "LOOK", 0.01)
     reader = LogReader(reading(lambda _: httpx.Response(404)), lambda *_: None)
-    session = Session(principal(), "alice", "")
+    session, tasks = Session(principal(), "alice", ""), Tasks(FRONT, OURS, known)
+    runs: Any = SimpleNamespace(find=lambda *_: None)
 
-    async def admit(_task: object) -> bool:
-        return True
-
-    events = Streams(reader, Tasks(FRONT, OURS, known), News()).follow(session, "x", -1, admit, explained=None)
+    events = follow(reader, tasks, runs, session, "x", seen=None, explained=False, after=-1)
     async with asyncio.timeout(5):
-        assert [one.event async for one in events] == ["log", "end"]
+        assert [one.event async for one in events] == ["log", "log", "end"]
 
 
 async def test_a_file_of_the_log_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,15 +188,6 @@ async def test_a_file_of_the_log_that_is_too_large_is_not_read(monkeypatch: pyte
     monkeypatch.setattr(module, "MOST_BYTES", 100_000)
     await reader.catch_up()
     assert (len(taken), reader.problem) == (2, "")
-
-
-def published(ledger: Ledger) -> Callable[[httpx.Request], httpx.Response]:
-    def answer(request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/log/")
-        known = {"/audit-policy": ledger.policy_text, "checkpoint": str(ledger.log.note(*ledger.witnesses))}
-        return httpx.Response(200, content=known[path] if path in known else ledger.log.files[path])
-
-    return answer
 
 
 async def test_of_a_log_that_grew_by_much_at_once_the_end_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +206,7 @@ async def test_of_a_log_that_grew_by_much_at_once_the_end_is_read(monkeypatch: p
         ledger.log.grow(*(b"entry" for _ in range(1_000)))
         await reader.catch_up()
         assert reader.problem == ""
-        begun = (size - 2 * WIDTH) // WIDTH * WIDTH
+        begun = size - 2 * WIDTH
         assert [one for one in taken if one >= size - 1_000] == [one for one in range(begun, size) if one != 3 * WIDTH]
 
 
@@ -240,7 +226,7 @@ async def test_a_change_of_the_witnesses_is_followed(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_ledger_that_is_slow_is_asked_once_and_stops_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "SECONDS", 0.05)
     asked = list[str]()
 
     async def never(request: httpx.Request) -> httpx.Response:
@@ -249,6 +235,22 @@ async def test_a_ledger_that_is_slow_is_asked_once_and_stops_no_page(monkeypatch
         raise AssertionError
 
     reader = LogReader(reading(never), lambda *_: None)
-    async with asyncio.timeout(5), reader.running():
+    async with asyncio.timeout(5):
         await asyncio.gather(*(reader.catch_up() for _ in range(10)))
+        await reader.catch_up()
     assert (len(asked), bool(reader.problem)) == (1, True)
+
+
+async def test_a_log_that_gets_shorter_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVERY", 0)
+    ledger, taken = Ledger(), list[int]()
+    ledger.batch(FRONT)
+    before = ledger.log.note(*ledger.witnesses)
+    ledger.batch(FRONT)
+    notes = iter((ledger.log.note(*ledger.witnesses), before))
+    reader = LogReader(reading(published(ledger, lambda: next(notes))), lambda number, _: taken.append(number))
+    await reader.catch_up()
+    assert (taken, reader.problem) == ([0, 1, 2, 3], "")
+
+    await reader.catch_up()
+    assert reader.problem
