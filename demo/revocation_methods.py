@@ -76,39 +76,14 @@ async def logout(use: Use) -> None:
     await _post_to_realm(use, use.system.keycloak.metadata.end_session_endpoint, id_token_hint=use.login.id_token)
 
 
-async def revoke_session(use: Use) -> None:
-    """An operator ends her session: `zt revoke session`."""
-    await use.olga.revoke("session", use.claims["sid"])
-
-
-async def revoke_transaction(use: Use) -> None:
-    """An operator revokes her token and all tokens derived from it: `zt revoke token`."""
-    await use.olga.revoke("token", use.claims["jti"])
-
-
-async def suspend_reader(use: Use) -> None:
-    """An operator suspends the reader: `zt party suspend`."""
-    await use.olga.suspend(READER, "the walkthrough shows it")
-
-
 async def plant_file(_use: Use) -> None:
     """A file is planted in the writer's code."""
     PLANTED.touch()
 
 
-async def disable_user(use: Use) -> None:
-    """An administrator disables alice at Keycloak."""
-    await _set_user(use, enabled=False)
-
-
 async def revoke_token(use: Use) -> None:
     """Alice's client revokes T0 at Keycloak (RFC 7009), which does not revoke the tokens derived from it."""
     await _post_to_realm(use, use.system.keycloak.metadata.revocation_endpoint, token=use.login.access_token)
-
-
-async def disable_client(use: Use) -> None:
-    """An administrator disables the reader's client at Keycloak."""
-    await _set_client(use, enabled=False)
 
 
 def _administration(use: Use) -> AbstractAsyncContextManager[KeycloakAdmin]:
@@ -195,7 +170,7 @@ class RevocationMethod:
 
     called: str
     """Its name in docs/explain/revocation.md."""
-    trigger: Callable[[Use], Awaitable[None]]
+    trigger: Callable[[Use], Awaitable[object]]
     undo: Callable[[Use], Awaitable[None]] = _undo_nothing
     pushed: bool = True
     """Whether the registry is notified, or has to poll."""
@@ -206,17 +181,29 @@ class RevocationMethod:
 
 REVOCATION_METHODS = {
     "logout": RevocationMethod("alice signs out", logout),
-    "session": RevocationMethod("zt revoke session", revoke_session),
-    "token": RevocationMethod("zt revoke token", revoke_transaction),
-    "suspend": RevocationMethod("zt party suspend", suspend_reader, _undo_suspend, hits=BEHIND_THE_AGENT),
+    "session": RevocationMethod("zt revoke session", lambda use: use.olga.revoke("session", use.claims["sid"])),
+    # With it, all tokens that were derived from this one.
+    "token": RevocationMethod("zt revoke token", lambda use: use.olga.revoke("token", use.claims["jti"])),
+    "suspend": RevocationMethod(
+        "zt party suspend",
+        lambda use: use.olga.suspend(READER, "the walkthrough shows it"),
+        _undo_suspend,
+        hits=BEHIND_THE_AGENT,
+    ),
     "drift": RevocationMethod(
         "a file in a party's code changes", plant_file, _undo_drift, hits=BEHIND_THE_AGENT, agent=WRITER
     ),
-    "disable_user": RevocationMethod("a user is disabled at Keycloak", disable_user, _enable_user, pushed=False),
+    "disable_user": RevocationMethod(
+        "a user is disabled at Keycloak", lambda use: _set_user(use, enabled=False), _enable_user, pushed=False
+    ),
     "revoke_token": RevocationMethod(
         "a token is revoked at Keycloak (RFC 7009)", revoke_token, _undo_revoke_token, pushed=False
     ),
     "disable_client": RevocationMethod(
-        "a client is disabled at Keycloak", disable_client, _enable_client, pushed=False, hits=BEHIND_THE_AGENT
+        "a client is disabled at Keycloak",
+        lambda use: _set_client(use, enabled=False),
+        _enable_client,
+        pushed=False,
+        hits=BEHIND_THE_AGENT,
     ),
 }

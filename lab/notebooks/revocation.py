@@ -40,18 +40,14 @@ async def measure_revocation(use: Use, method: RevocationMethod) -> None:
         print(f"{name:<15}{REFUSED}, {seconds * 1e3:.1f} ms after the request")
 
 
-async def _revoke_user(use: Use) -> None:
-    await use.olga.revoke("user", name_of(use.claims["sub"]))
-
-
 async def _reinstate(use: Use) -> None:
     await use.olga.ask("POST", "/reinstatements", {"kind": "user", "name": name_of(use.claims["sub"])})
     await wait_for_user(use)
 
 
-async def _revoke_t1(use: Use) -> None:
-    await use.olga.revoke("token", claims_of(use.t1)["jti"])
-
-
-USER = RevocationMethod("zt revoke user", _revoke_user, _reinstate)
-T1 = RevocationMethod("zt revoke token, of T1", _revoke_t1, hits=(READER, *BEHIND_THE_AGENT))
+USER = RevocationMethod("zt revoke user", lambda use: use.olga.revoke("user", name_of(use.claims["sub"])), _reinstate)
+T1 = RevocationMethod(
+    "zt revoke token, of T1",
+    lambda use: use.olga.revoke("token", claims_of(use.t1)["jti"]),
+    hits=(READER, *BEHIND_THE_AGENT),
+)
