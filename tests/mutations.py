@@ -223,7 +223,7 @@ EXCUSED = {
     "checks: PEOPLE": "no name is a name as well in the count; this one is for the record",
     "checks: eq=False": "it is quicker: no two gates have the same journal",
     "gate: eq=False": "as for its base",
-    "sealing: start is not None": "for the type checker: the start of an answer comes first",
+    "sealing: call.first is not None": "for the type checker: the start of an answer comes first",
     "revocation: eq=False": "it is quicker: no two watches have the same functions",
     "service: strict=True": "an engine answers each question",
     "spiffe.workload: bundle is None": "for the type checker: what comes next fails as well",

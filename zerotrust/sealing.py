@@ -99,7 +99,7 @@ class Sealing:
         start, self._start = self._start, None
         if start:
             call.note_sent(start)
-        has_length = _has_length(call.first)
+        has_length = call.first is not None and any(n.lower() == b"content-length" for n, _ in call.first["headers"])
         place = parse_answer(message.get("body", b"")) if calls.whole and (start or not has_length) else None
         if place is None or place.receipts or (has_length and message.get("more_body")):
             call.note_sent(message)
@@ -132,7 +132,3 @@ class Sealing:
             return place.content
         call.receipt = digest_of(own) if own else None
         return body
-
-
-def _has_length(start: Message | None) -> bool:
-    return start is not None and any(name.lower() == b"content-length" for name, _ in start["headers"])

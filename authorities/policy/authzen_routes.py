@@ -41,7 +41,8 @@ def add_authzen_routes(app: FastAPI, point: Callable[[], DecisionPoint], address
 
     @app.get(API)
     async def only_posted(request: Request) -> Response:
-        return PlainTextResponse("send the question by POST", 405, {"allow": "POST", **_echo_headers(request)})
+        known = {"x-request-id": found} if (found := request.headers.get("x-request-id")) is not None else {}
+        return PlainTextResponse("send the question by POST", 405, {"allow": "POST", **known})
 
     @app.post(API)
     async def ask(request: Request) -> Response:
@@ -55,8 +56,3 @@ def add_authzen_routes(app: FastAPI, point: Callable[[], DecisionPoint], address
         )
         kind = JSONResponse if isinstance(body, dict) else PlainTextResponse
         return kind(body, status, {**headers, **_NO_STORE})
-
-
-def _echo_headers(request: Request) -> dict[str, str]:
-    found = request.headers.get("x-request-id")
-    return {} if found is None else {"x-request-id": found}

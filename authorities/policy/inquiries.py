@@ -23,10 +23,6 @@ class Inquiries:
     def __init__(self, versions: Versions, registry: Callable[[], Registry]) -> None:
         self.versions, self._registry, self._turn = versions, registry, asyncio.Lock()
 
-    async def version(self, number: int) -> Version:
-        """Return a version.  Raises `Denied` if it is not kept, or damaged."""
-        return await get_version(self.versions, number)
-
     async def explain(self, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
         """Explain refusals, each by the version that decided; None where that is not kept, or fits no longer.
 
@@ -50,7 +46,7 @@ class Inquiries:
 
     async def _version_named(self, name: str) -> Version | None:
         try:
-            version = await self.version(int(name.partition("-")[0]))
+            version = await get_version(self.versions, int(name.partition("-")[0]))
         except Denied:
             return None
         return version if version.name == name else None

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from authorities.policy.activation import PolicyActivation
-from authorities.policy.inquiries import Inquiries
+from authorities.policy.inquiries import Inquiries, get_version
 from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
 from authorities.policy.startup import target_of
 from authorities.policy.versions import Content, Summary, Why
@@ -82,7 +82,7 @@ def add_operator_routes(app: FastAPI, office: PolicyActivation, inquiries: Inqui
 
     @app.get("/versions/{number}")
     async def show_version(number: InPath) -> dict[str, Any]:
-        return (await inquiries.version(number)).model_dump()
+        return (await get_version(inquiries.versions, number)).model_dump()
 
     @app.post("/versions/test")
     async def test(content: Content) -> dict[str, Any]:

@@ -103,13 +103,8 @@ class Journal:
         self._writer.join()
         self._segments.close()
 
-    @property
-    def _quick(self) -> bool:
-        """Whether the event loop may wait for the disk."""
-        return time.monotonic() >= self._slow_until
-
     def _commit_soon(self) -> None:
-        if not self._quick:
+        if time.monotonic() < self._slow_until:  # the event loop may not wait for the disk
             self._orders.put("commit")
         elif not self._soon:
             self._soon = True

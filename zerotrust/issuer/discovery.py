@@ -57,24 +57,21 @@ class Discovery:
         Raises `Denied`: `issuer_unavailable` if the issuer returns none, `issuer_untrusted` if they are not its own or
         lack an endpoint.
         """
-        metadata = await self._fresh()
         try:
+            metadata = await self._fresh()
             check_needed(metadata, needed)
+            return metadata
+        except httpx.HTTPError as error:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, f"its metadata: {str(error) or type(error).__name__}") from error
         except UntrustedMetadata as error:
             raise Denied(Reason.ISSUER_UNTRUSTED, str(error)) from error
-        return metadata
 
     async def _fresh(self) -> Metadata:
         if self._known and self._clock() - self._known[0] <= MAX_AGE:
             return self._known[1]
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
-        try:
-            return await asyncio.shield(self._reading)  # a caller that leaves must not cancel it for the others
-        except httpx.HTTPError as error:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, f"its metadata: {str(error) or type(error).__name__}") from error
-        except UntrustedMetadata as error:
-            raise Denied(Reason.ISSUER_UNTRUSTED, str(error)) from error
+        return await asyncio.shield(self._reading)  # a caller that leaves must not cancel it for the others
 
     async def _read(self) -> Metadata:
         asked_at = self._clock()

@@ -40,7 +40,8 @@ class SigningKeys:
         """
         age = self._clock() - self._read_at
         if kid not in self._keys or age > self._freshness.keys:
-            await self._read_again()
+            if reading := self._start_reading():
+                await asyncio.shield(reading)
         elif age > self._freshness.keys / 2:
             self._start_reading()  # early and in the background, so that a short outage of the issuer does no harm
         if self._clock() - self._read_at > self._freshness.keys:
@@ -52,10 +53,6 @@ class SigningKeys:
             unanswered = self._read_at < self._tried_at
             raise Denied(Reason.KEYS_UNAVAILABLE if unanswered else Reason.UNKNOWN_KEY)
         return self._keys[kid]
-
-    async def _read_again(self) -> None:
-        if reading := self._start_reading():
-            await asyncio.shield(reading)
 
     def _start_reading(self) -> asyncio.Task[None] | None:
         """Start a read, or join the one under way; return None if the last try was too recent."""

@@ -120,7 +120,11 @@ class RegistryFeed:
             except FeedRefused as refusal:
                 why = str(refusal)
             except (httpx.HTTPError, TimeoutError, WorkloadError) as error:  # the data expires by itself
-                why, level = f"{type(error).__name__} {error}", self._level_of_absence()
+                why = f"{type(error).__name__} {error}"
+                if not self._complete.is_set():  # a party may start before the registry
+                    level = logging.INFO
+                elif self.revocations.fresh:
+                    level = logging.DEBUG
             except Exception as error:  # noqa: BLE001 - a gap, a forgery, an unusable version, a bug:
                 self.revocations.forget()  # the data may be incomplete
                 why = f"{type(error).__name__} {error}"
@@ -129,12 +133,6 @@ class RegistryFeed:
             logged = why, level
             # If it has lasted that long, there is no pause: a revocation just then must not be delayed.
             await asyncio.sleep(next_try - loop.time())
-
-    def _level_of_absence(self) -> int:
-        """Return the level at which to log that the registry is away: DEBUG while what is known is fresh."""
-        if not self._complete.is_set():  # a party may start before the registry
-            return logging.INFO
-        return logging.DEBUG if self.revocations.fresh else logging.WARNING
 
     async def _listen(self) -> None:
         async with AsyncExitStack() as stack:
