@@ -107,7 +107,7 @@ class Sessions:
                 self._undoing.append(undoing := asyncio.create_task(self._undo(name, use, revoking)))
                 await asyncio.shield(undoing)  # once begun, also if this is cancelled
 
-    async def _undo(self, name: str, use: Use, revoking: asyncio.Future[None]) -> None:
+    async def _undo(self, name: str, use: Use, revoking: asyncio.Future[object]) -> None:
         """Undo, for as long as it takes: a server that it needs may not be available."""
         await asyncio.gather(revoking, return_exceptions=True)
         while name not in OF_A_SESSION:

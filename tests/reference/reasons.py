@@ -53,7 +53,7 @@ def page() -> str:
 
 def words() -> str:
     """Return what each reason means, for the console's pages."""
-    return json.dumps(meanings(), indent=0, sort_keys=True) + "\n"
+    return json.dumps(meanings(), sort_keys=True) + "\n"
 
 
 def all_explained() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
