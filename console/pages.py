@@ -29,7 +29,6 @@ _TEMPLATES = Environment(
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
 _REASONS = {**orjson.loads(_STATIC["reasons.json"]), Reason.APPLICATION_ERROR: ""}
 _NEXT = {
-    400: "Begin again: what was sent cannot be used.",
     401: "Sign in. What you have sent was not taken.",
     403: "Open the page again, and send its form from there.",
     404: "No page has this address, or it is a task of somebody else, or an older one. Choose one from the list.",
@@ -37,7 +36,7 @@ _NEXT = {
     429: "Wait a few seconds, then load the page again.",
     503: "Try again in a moment.",
 }
-"""What a person does next, by the status of a refusal."""
+"""What a person does next, by the status of a refusal; at all others, begin again."""
 
 
 def page(session: Session | None, name: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -59,7 +58,7 @@ def refused(refusal: Denied, session: Session | None, scope: Scope) -> Response:
     """Return a refusal: to a browser that opens a page as a page, and to a script as the problem object."""
     if "text/html" not in Headers(scope=scope).get("accept", ""):
         return DeniedResponse(refusal)
-    why, following = _REASONS.get(refusal.public_reason, ""), _NEXT.get(refusal.status, "")
-    answer = page(session, "refused", refusal.status, why=why, next=following)
+    told = {"why": _REASONS.get(refusal.public_reason, ""), "next": _NEXT.get(refusal.status, "Begin again.")}
+    answer = page(session, "refused", refusal.status, **told)
     answer.raw_headers += headers_of(refusal, REQUEST.get().form)
     return answer

@@ -18,7 +18,6 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from console.reasons import ConsoleReason
 from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, hashed, state_of
 from zerotrust.decision import Denied, Reason, ReasonCode, Resource
-from zerotrust.hardening.in_flight import InFlight
 from zerotrust.identity import UnverifiedToken
 from zerotrust.service import Service, expectations_of
 from zerotrust.shielded import Shielding, shielded
@@ -48,7 +47,7 @@ class Issuer(Shielding):
 
     def __init__(self, service: Service) -> None:
         super().__init__()
-        self._service, self._keycloak, self._codes = service, service.at_issuer, InFlight()
+        self._service, self._keycloak, self._senders = service, service.at_issuer, list[str]()
         party, self.operated = service.registry.parties[service.name], service.registry.authorities.registry
         self._id, [self._redirect] = service.registry.id(service.name), party.redirect_uris
         [self.front] = {*party.may_call} - {self.operated}
@@ -72,28 +71,21 @@ class Issuer(Shielding):
         return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
 
     async def redeem(self, code: str, secret: str, audience: str, sender: str) -> Session:
-        """Return a session for a code (RFC 6749 section 4.1.3), with a token for this party.  Raises `Denied`.
-
-        `sender`: the address that the code came from.
-        """
-        limits = {sender: MOST_CODES_OF_AN_ADDRESS, "all": MOST_CODES}
-        taken = [one for one, most in limits.items() if self._codes.take(one, most)]
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect}
+        """Return a session for a code that came from this address (RFC 6749 section 4.1.3).  Raises `Denied`."""
+        # control: codes-at-once-bounded
+        if self._senders.count(sender) >= MOST_CODES_OF_AN_ADDRESS or len(self._senders) >= MOST_CODES:
+            raise Denied(Reason.BUSY, "other codes are being redeemed")
+        self._senders.append(sender)
         try:
-            if len(taken) < len(limits):  # control: codes-at-once-bounded
-                raise Denied(Reason.BUSY, "other codes are being redeemed")
+            form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect}
             content = await self._ask(form | {"code_verifier": secret}, ConsoleReason.SIGN_IN_REFUSED)
             return await self._verified(content, audience)
         finally:
-            for one in taken:
-                self._codes.give_back(one)
+            self._senders.remove(sender)
 
     @shielded  # a refresh token works once, so what it brings is kept even if the request that needs it is cut off
     async def renew(self, session: Session, lasting: float = LASTING) -> None:
-        """Get new tokens for a session if the old one does not last so many seconds.
-
-        Raises `Denied`: `not_signed_in` if the session has ended.
-        """
+        """Get new tokens for a session if the old one does not last so many seconds.  Raises `Denied`."""
         async with session.turn:
             if not session.open:
                 raise Denied(ConsoleReason.NOT_SIGNED_IN, "ended meanwhile")

@@ -11,6 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.types import Message, Receive, Scope, Send
 
+from console import sign_in
+from console.sign_in import MOST_CODES
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
@@ -175,3 +177,16 @@ async def test_a_field_that_is_sent_twice_is_none(here: Consoled) -> None:
         ({"form_token": [token], "request": ["Read."]}, 303),
     ):
         assert (await alice.http.post("/tasks", data=form, headers=own)).status_code == status
+
+
+async def test_so_many_codes_are_redeemed_at_once_for_all_addresses_together(
+    here: Consoled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sign_in, "MOST_CODES_OF_AN_ADDRESS", 2 * MOST_CODES)
+    stranger = here.browser()
+    asked = await stranger.begin()
+    with slow(here):
+        sent = (stranger.back(code="x", state=asked["state"], iss=ISSUER) for _ in range(MOST_CODES + 1))
+        done, others = await asyncio.wait([*map(asyncio.create_task, sent)], timeout=2)
+        assert [one.result().json()["reason"] for one in done] == ["busy"]
+    assert {one.status_code for one in await asyncio.gather(*others)} == {400}
