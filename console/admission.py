@@ -19,8 +19,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.pages import refused
-from console.reasons import ConsoleReason
-from console.sessions import SESSION, Session, Sessions
+from console.sessions import SESSION, ConsoleReason, Session, Sessions
 from console.sign_in import Issuer
 from zerotrust.call import Call
 from zerotrust.context import REQUEST

@@ -20,9 +20,8 @@ from starlette.responses import RedirectResponse
 from console.log import EVERY, LogReader
 from console.oversight import Oversight, Row
 from console.pages import page
-from console.reasons import ConsoleReason
 from console.run import calling_as
-from console.sessions import Session, Sessions
+from console.sessions import ConsoleReason, Session, Sessions
 from console.sign_in import Signed, admit_operator
 from console.stream import LONGEST, PING, RETRY
 from console.thief import Thief

@@ -10,8 +10,7 @@ from typing import Any
 
 import httpx
 
-from console.reasons import ConsoleReason
-from console.sessions import Session
+from console.sessions import ConsoleReason, Session
 from console.sign_in import Issuer
 from console.tasks import Tasks
 from zerotrust.context import current_trace

@@ -15,8 +15,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from console.reasons import ConsoleReason
-from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, Session, Sessions, hashed, state_of
+from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, ConsoleReason, Session, Sessions, hashed, state_of
 from zerotrust.decision import Denied, Reason, ReasonCode, Resource
 from zerotrust.identity import UnverifiedToken
 from zerotrust.service import Service, expectations_of

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, Field
 
-from console.reasons import ConsoleReason
+from console.sessions import ConsoleReason
 from console.settings import ConsoleSettings
 from zerotrust.decision import Denied
 from zerotrust.limits.bounded import Bounded

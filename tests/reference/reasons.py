@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from authorities.audit.reasons import AuditReason
 from authorities.policy.reasons import PolicyReason
 from authorities.registry.reasons import RegistryReason
-from console.reasons import ConsoleReason
+from console.sessions import ConsoleReason
 from inference.chat import ModelReason
 from orchestrator.proofs import ProofReason
 from tests.reference.gate import told
