@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.types import Message, Receive, Scope, Send
 
 from console import sign_in
+from console.sessions import Session, Sessions
 from console.sign_in import MOST_CODES
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
+from tests.support.waiting import until
 from zerotrust.hardening.in_flight import OF_A_PERSON
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Peer
@@ -77,7 +79,7 @@ async def test_what_a_renewal_brings_is_kept_if_the_request_that_needs_it_is_cut
     here.realm.life = 100
     alice = await here.person("alice")
     form = {"form_token": await alice.form_token(), "request": "Read the incident reports."}
-    ending = Wire(here.system.apps, Peer(None, time.time() + 1))
+    ending = Wire(here.system.apps, Peer(None, time.time() + 3))
     with slow(here) as asked:
         async with httpx.AsyncClient(transport=ending, base_url=AT, cookies=alice.http.cookies, timeout=30) as browser:
             answer = await browser.post("/tasks", data=form, headers={"origin": AT})
@@ -94,21 +96,30 @@ async def test_requests_that_wait_for_keycloak_are_counted_as_their_persons(here
     alice = await here.person("alice")
     with slow(here):
         waiting = [asyncio.create_task(alice.http.get("/", headers=HTML)) for _ in range(OF_A_PERSON + 2)]
-        done, others = await asyncio.wait(waiting, timeout=2)
-        assert {(one.result().status_code, one.result().headers["retry-after"]) for one in done} == {(429, "1")}
-        assert len(done) == 2
+        await until(lambda: sum(one.done() for one in waiting) == 2)
+        refused = [one.result() for one in waiting if one.done()]
+        assert {(one.status_code, one.headers["retry-after"]) for one in refused} == {(429, "1")}
         assert "Signed in as <b>bob</b>" in (await bob.http.get("/")).text
-    await asyncio.gather(*others)
+    await asyncio.gather(*waiting)
 
 
-async def test_a_request_that_waited_for_its_turn_is_refused_after_the_sign_out(here: Consoled) -> None:
-    here.realm.life = SHORT
+async def test_a_request_that_waited_for_its_turn_is_refused_after_the_sign_out(
+    here: Consoled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.realm.life, ended, end = SHORT, list[Session](), Sessions.end
+
+    def ending(sessions: Sessions, session: Session) -> None:
+        end(sessions, session)
+        ended.append(session)
+
+    monkeypatch.setattr(Sessions, "end", ending)
     alice = await here.person("alice")
     form = {"form_token": await alice.form_token()}
-    with slow(here):
+    with slow(here) as asked:
         first, second = [asyncio.create_task(alice.http.get("/")) for _ in range(2)]
+        await until(lambda: asked)
         leaving = asyncio.create_task(alice.http.post("/sign-out", data=form, headers={"origin": AT}))
-        await asyncio.sleep(0.2)
+        await until(lambda: ended)
 
     assert (await leaving).status_code == 303
     assert (await second).status_code == 401
@@ -187,6 +198,7 @@ async def test_so_many_codes_are_redeemed_at_once_for_all_addresses_together(
     asked = await stranger.begin()
     with slow(here):
         sent = (stranger.back(code="x", state=asked["state"], iss=ISSUER) for _ in range(MOST_CODES + 1))
-        done, others = await asyncio.wait([*map(asyncio.create_task, sent)], timeout=2)
-        assert [one.result().json()["reason"] for one in done] == ["busy"]
-    assert {one.status_code for one in await asyncio.gather(*others)} == {400}
+        redeeming = [*map(asyncio.create_task, sent)]
+        await until(lambda: any(one.done() for one in redeeming))
+        assert [one.result().json()["reason"] for one in redeeming if one.done()] == ["busy"]
+    assert [one.status_code for one in await asyncio.gather(*redeeming)].count(400) == MOST_CODES
