@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cryptography import x509
 from playwright.async_api import Page, expect
 from typer.testing import CliRunner
 
+from console.pages import static
 from evidence import approved, evidence_of
 from evidence.unproven import STEPS
 from tests.support.axe import violations
@@ -45,6 +47,26 @@ REPLAY = """async (cases) => {
     verify({...given, answer: bytes(given.answer), request: bytes(given.request)}).then(
       () => null, (error) => error instanceof Unproven ? [error.step, error.party] : String(error))));
 }"""
+HELD = """async (cases) => {
+  Object.assign(globalThis, {checking: -1, leftOut: -1});
+  const {verify} = await import("/checks.js");
+  const bytes = (text) => text === null ? null : Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  const find = (given, left) => {
+    leftOut = left;
+    const whole = {...given, answer: bytes(given.answer), request: bytes(given.request)};
+    return verify(whole).then(() => "", ({step, party}) => `${step} ${party}`);
+  };
+  const held = new Set();
+  for (const [given] of cases) {
+    const found = await find(given, -1);
+    const check = checking;
+    if (found && !held.has(check) && (await find(given, check)) !== found) held.add(check);
+  }
+  return [...held];
+}"""
+"""Returns the numbers of the checks without which another step or party is found in a case, or none."""
+HELD_BY_WHAT_FOLLOWS = "base64 in another spelling", "there is no proof", "too few witnesses"
+"""Checks in the place of a value: without one, there is no value, and so the same step fails with other words."""
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +98,13 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 
 @asynccontextmanager
-async def shown(files: dict[str, Any], told: str = "Proven. ", **how: Any) -> AsyncIterator[Page]:
+async def shown(
+    files: dict[str, Any], told: str = "Proven. ", more: dict[str, tuple[str, str]] | None = None, **how: Any
+) -> AsyncIterator[Page]:
     """The page of an answer, as the console sends it, with these files; it tells this first."""
     values = {"id": "1" * 32, "here": True, "transaction": files["transaction"]}
-    async with served("answer", values, {"/files": (json.dumps(files), "application/json")}, **how) as page:
+    all_files = {"/files": (json.dumps(files), "application/json")} | (more or {})
+    async with served("answer", values, all_files, **how) as page:
         await expect(page.locator("#verdict")).to_contain_text(told, timeout=30_000)
         yield page
 
@@ -94,6 +119,21 @@ async def test_the_browser_names_the_step_and_the_party_that_python_names(
 
     assert results == [found for _, found in cases]
     assert {found and found[0] for _, found in cases} == {None, *range(1, 10)}
+
+
+async def test_each_check_is_held_by_a_case(kept: dict[str, Any], cases: list[Any]) -> None:
+    """Without the check that refuses a case, something else is found."""
+    source, number = bytes(static("verify.js").body).decode(), count()
+    check = re.compile(r"\b(must|fail)\(")
+    lines = [line.strip() for line in source.splitlines() for _ in check.finditer(line)]
+    marked = check.sub(
+        lambda one: f"(checking = {next(number)}, checking === leftOut ? () => {{}} : {one[1]})(", source
+    )
+    async with shown(kept, more={"/checks.js": (marked, "text/javascript")}) as page:
+        held = await page.evaluate(HELD, cases)
+
+    left = [line for n, line in enumerate(lines) if n not in held]
+    assert [one for one in left if not any(reason in one for reason in HELD_BY_WHAT_FOLLOWS)] == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

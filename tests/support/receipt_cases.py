@@ -4,6 +4,7 @@ As a plugin of pytest (`-p tests.support.receipt_cases`), it notes each call of 
 """
 
 import base64
+import datetime as dt
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -25,15 +27,23 @@ from evidence.participants import Proven, verify
 from evidence.unproven import Unproven
 from tests.support import receipt_tree
 from tests.support.ca import CA, the_ca
-from tests.support.receipt_tree import Task
-from tests.support.tlog import ORIGIN, Keys, witness
+from tests.support.receipt_tree import Task, spiffe_id
+from tests.support.tlog import ORIGIN, Keys, Log, witness
+from zerotrust.authority.log.proofs import inclusion_proof
+from zerotrust.receipts.receipt import KIND, digest_of
 from zerotrust.spiffe.svid import Svid
-from zerotrust.tlog.note import ED25519
-from zerotrust.tlog.proof import evidence_of
+from zerotrust.tlog.checkpoint import cosign_checkpoint, sign_checkpoint
+from zerotrust.tlog.note import ED25519, Note
+from zerotrust.tlog.proof import Evidence, Proof, evidence_of
 from zerotrust.tlog.quorum import policy
+from zerotrust.tlog.tree import InvalidLog
 
 FILE = "RECEIPT_CASES"
 """The variable that names the file for the plugin's cases, as JSON."""
+ECDSA_WITH_SHA256 = bytes.fromhex("2a8648ce3d040302")
+"""The OID, in DER."""
+CLAIMS = (False, True), (True, True), (False, False)
+"""Of a certificate that is no authority's: whether it says that it is one's, and whether its key signs data."""
 FLIPS = 150
 """Bytes that are changed, one at a time, in an answer, and in its proof."""
 
@@ -63,10 +73,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write the cases of these tests, and those that no test has."""
-    for run in [*_certificates(), *_policies()]:
+    for run in [*_certificates(), *_headers(), *_policies(), *_logs(), *_forms(), *_sizes()]:
         with suppress(Unproven):
             run()
-    Path(os.environ[FILE]).write_text(json.dumps([*_noted, *_flips()]))
+    Path(os.environ[FILE]).write_text(json.dumps([*_noted, *_flips(), *_policy_texts()]))
 
 
 def given(answer: bytes, **believed: Any) -> dict[str, Any]:
@@ -123,25 +133,75 @@ def _certificates() -> Iterator[Callable[[], object]]:
         [between, leaf],
     )
     shown += [replace(shown[len(how)], intermediates=tuple(chain)) for chain in chains]
-    shown += [_with_extension(shown[len(how) - 1], critical=critical) for critical in (False, True)]
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+    for critical in (False, True):
+        rebuilt = _rebuilt(shown[len(how) - 1].certificate, the_ca(), unknown, critical=critical)
+        shown.append(replace(shown[len(how) - 1], certificate=rebuilt))
+    shown.append(the_ca().svid("inference", age=-60, life=120))
+    issuers += [_issuing(root.svid("agent/reader", is_ca=is_ca, signs=signs)) for is_ca, signs in CLAIMS]
+    issuers += [_lasting(-7_200, -3_600), _lasting(3_600, 7_200), renamed := CA()]
+    renamed.key, renamed.bundle = the_ca().key, ()
+    shown += [ca.svid("inference", life=120) for ca in issuers[-6:]]
     bundle = [one for ca in (the_ca(), *issuers) for one in ca.bundle]
     return (partial(_with_model, svid, bundle) for svid in shown)
 
 
-def _with_extension(svid: Svid, *, critical: bool) -> Svid:
-    """The same with an extension that nobody knows."""
-    old, unknown = svid.certificate, x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
-    valid = old.not_valid_before_utc, old.not_valid_after_utc
-    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), old.serial_number, *valid)
+def _rebuilt(
+    old: x509.Certificate, issuer: Any, *more: Any, critical: bool = False, valid: tuple[Any, Any] | None = None
+) -> x509.Certificate:
+    """The same certificate by this issuer, with more extensions or another validity."""
+    begins, ends = valid or (old.not_valid_before_utc, old.not_valid_after_utc)
+    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), old.serial_number, begins, ends)
     for one in old.extensions:
         builder = builder.add_extension(one.value, one.critical)
-    return replace(svid, certificate=builder.add_extension(unknown, critical).sign(the_ca().key, SHA256()))
+    for extension in more:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(issuer.key, SHA256())
+
+
+def _lasting(begins: int, ends: int) -> CA:
+    """An authority whose certificate is valid from and until so many seconds from now."""
+    ca, now = CA(), dt.datetime.now(dt.UTC)
+    valid = now + dt.timedelta(seconds=begins), now + dt.timedelta(seconds=ends)
+    ca.certificate = _rebuilt(ca.certificate, ca, valid=valid)
+    ca.bundle = (ca.certificate,)
+    return ca
+
+
+def _issuing(svid: Svid) -> CA:
+    """A party that issues certificates as if its own were an authority's."""
+    ca = CA()
+    ca.key, ca.name, ca.bundle = svid.key, svid.certificate.subject, svid.bundle
+    ca.chain = (svid.certificate, *svid.intermediates)
+    return ca
 
 
 def _with_model(svid: Svid, authorities: list[Any]) -> None:
     task = Task()
     task.model.svid = svid
     task.verified(authorities=authorities)
+
+
+def _headers() -> Iterator[Callable[[], object]]:
+    """The model's header has its certificate in another form."""
+    task = Task()
+    good, svid = task.receipts()[2], task.svid(task.model)
+    der = svid.certificate.public_bytes(Encoding.DER)
+    signed, _, signature = der.rpartition(ECDSA_WITH_SHA256)
+    other = [
+        b"\x30\x83\x00" + der[2:],  # a length in another form
+        b"\x30\x82" + (len(der) - 3).to_bytes(2, "big") + der[4:],  # a length beyond the end
+        der + b"\x05\x00",
+        signed + ECDSA_WITH_SHA256[:-1] + b"\x03" + signature,  # SHA-384, where nobody has signed it
+    ]
+    entry, *entries = [base64.b64encode(one).decode() for one in (der, *other)]
+    forms: list[Any] = [[entry], [], entry, [5], [entry[:4] + "\n" + entry[4:]], [entry] * 5]
+    forms += [[one] for one in entries]
+    payload = base64.urlsafe_b64decode(good.split(".")[1] + "==")
+    for x5c in forms:
+        again, headers = Task(), {"typ": KIND, "x5c": x5c}
+        again.model.signed = jwt.PyJWS().encode(payload, svid.key, "ES256", headers=headers, sort_headers=True)
+        yield again.verified
 
 
 def _policies() -> Iterator[Callable[[], object]]:
@@ -154,12 +214,141 @@ def _policies() -> Iterator[Callable[[], object]]:
         yield partial(task.verified, policy=policy(text))
 
 
+def _believed(task: Task) -> dict[str, Any]:
+    """What a reader believes of a task whose receipts are made."""
+    believed: dict[str, Any] = {"authorities": the_ca().bundle, "accepted": task.accepted, "policy": task.policy}
+    return believed | {"request": task.request, "transaction": task.txn, "evidence": task.evidence()}
+
+
+def _policy_texts() -> Iterator[Case]:
+    """Policies that a program writes in another way, or that are none."""
+    task = Task()
+    answer, believed = task.answer(), _believed(task)
+    log, key, more = f"log {task.keys.public}\n", task.witness.public, witness("other").public
+    both = f"witness registry {key}\nwitness other {more}\n"
+    for text in (
+        *(f"{log}{both}group g {least} registry other\nquorum g\n" for least in ("all", "any", "1", "2")),
+        f"# ours\n\n{log}witness registry {key} https://registry.example\nquorum registry\n",
+        f"{log}{both}quorum registry\nquorum other\n",
+        f"{log}{both}quorum registry\nunknown line\n",
+        f"{log}{both}quorum none\n",
+        f"{log}witness registry {task.keys.public}\nquorum registry\n",
+        f"{log}witness registry {key}\nwitness other {Keys('other', ED25519).public}\nquorum registry\n",
+        f"log {key}\nwitness registry {key}\nquorum registry\n",
+    ):
+        step: tuple[int, str] | None = 3, task.orchestrator.id
+        with suppress(InvalidLog):
+            step = found(answer, **believed | {"policy": policy(text)})
+        yield Case(given(answer, **believed) | {"policy": text}, step)
+
+
+def _logs() -> Iterator[Callable[[], object]]:
+    """Another entry, another place in the log, and other signatures of its checkpoint."""
+    task = Task()
+    answer = task.answer(receipts := task.receipts())
+    good, proof = task.evidence()
+    others = [
+        good.replace(b'"outcome"', b'"outcomes"'),
+        good.replace(b'"type":', b'"type":"outcome","type":'),
+        good.replace(task.orchestrator.id.encode(), task.reader.id.encode()),
+        good.replace(digest_of(receipts[0]).encode(), b"0" * 64),
+    ]
+    for entry in others:
+        yield partial(task.verified, answer, evidence=_logged(task, [*task.entries[:-1], entry, task.heads]))
+    full = [*task.entries, *[task.heads] * (16 - len(task.entries))]
+    for beyond, size in ((0, 16), (16, 16), (-8, 8)):
+        yield partial(task.verified, answer, evidence=_logged(task, full, beyond, size))
+    note, late, stranger = (
+        task.log.note(task.witness, at=task.seen),
+        task.seen + 1_000,
+        Keys(ORIGIN, ED25519, "another"),
+    )
+    [own, cosigned] = note.signatures
+    [again] = task.log.note(task.witness, at=late).signatures[1:]
+    foreign = sign_checkpoint(task.log.checkpoint, stranger.public, stranger.private).signatures[0]
+    wrong = replace(own, value=foreign.value)
+    for signatures in (
+        (own, foreign, cosigned),
+        (own, wrong, cosigned),
+        (wrong, own, cosigned),
+        (foreign, cosigned),
+        (own, cosigned, again),
+        (own, again, cosigned),
+        (own, again),
+    ):
+        signed = Proof(proof.index, proof.hashes, replace(note, signatures=signatures))
+        yield partial(task.verified, answer, evidence=Evidence(good, signed))
+    yield partial(task.verified, answer, request=None)
+
+
+def _logged(task: Task, entries: list[bytes], beyond: int = 0, size: int = 0) -> Evidence:
+    """The proof that a log with these entries has that of the orchestrator's receipt.
+
+    `beyond`: added to its index; `size`: what the checkpoint says, if not what is true.
+    """
+    log, index, keys = Log(entries, task.keys), len(task.entries) - 1, task.keys
+    hashes = tuple(inclusion_proof(index, len(entries), log.node))
+    note = sign_checkpoint(replace(log.checkpoint, size=size or len(entries)), keys.public, keys.private)
+    cosigned = cosign_checkpoint(note.text, task.witness.public, task.witness.private, task.seen)
+    return Evidence(entries[index], Proof(index + beyond, hashes, Note(note.text, (*note.signatures, cosigned))))
+
+
+def _forms() -> Iterator[Callable[[], object]]:
+    """A member of the tool's receipt has another value, mostly one that it cannot have."""
+    trace, sha, spiffe = "1" * 32, "0" * 64, spiffe_id("agent/reader")
+    ids, shas, codes = ["", " a", "a "], [f"0{sha}", f"{sha}0"], ["_a", "a" * 65, "a "]
+    token = {"jti": "T0", "azp": spiffe, "aud": spiffe_id("tool/documents"), "lineage": []}
+    call, answered = {"aud": "x", "reason": "not_called"}, {"aud": "x", "receipt": sha}
+    calls: list[Any] = [None, {}, call | answered, {"aud": "x"}, call | {"more": 1}]
+    calls += [call | {name: value} for name, values in (("aud", ids), ("token", ids)) for value in values]
+    calls += [call | {name: value} for name in ("request", "answer") for value in shas]
+    calls += [answered | {"receipt": value} for value in shas] + [call | {"reason": value} for value in codes]
+    journal = {"n": 2**53 - 1, "sha256": sha}
+    values: dict[str, list[Any]] = {
+        "id": [f"0{trace}-{'2' * 16}", f"{trace}-{'2' * 17}", 5],
+        "began": [-1, "1"],
+        "iat": [-1, "1"],
+        "token": ["T0", [], *(token | {"jti": one} for one in ids), *(token | {"azp": one} for one in ids)]
+        + [token | {"aud": one} for one in (f" {spiffe}", f"{spiffe} ")]
+        + [token | {"lineage": "T0"}, token | {"lineage": [" a"]}, token | {"lineage": {}}],
+        "status": [-1, 0, 999, 1000],
+        "verdict": ["other"],
+        "operation": ["é", "a\n", "\na", 5],
+        "resources": ["a", [""] * 256, [""] * 257, ["é"]],
+        "policy": [5],
+        "calls": ["a", [call] * 256, [call] * 257, *([one] for one in calls)],
+        "caller": [f" {spiffe}", f"{spiffe} "],
+        "reason": [*codes, "a" * 64],
+        "permission": [5],
+        "journal": [[], journal, journal | {"n": 0}, journal | {"n": 2**53}, journal | {"sha256": shas[0]}, {"n": 1}],
+        "more": [1],
+    }
+    values |= dict.fromkeys(("answer", "request", "code"), shas) | {"txn": [*ids, "T9"]}
+    for name in ("id", "txn", "began", "iat", "token", "answer", "status", "verdict", "operation", "resources"):
+        values[name] = [None, *values[name]]
+    said = [{name: value} for name, some in values.items() for value in some]
+    said += [{name: None} for name in ("policy", "calls")] + [{"verdict": "refused", "request": sha}]
+    for members in said:
+        (task := Task()).tool.said = members
+        yield task.verified
+
+
+def _sizes() -> Iterator[Callable[[], object]]:
+    """Receipts as many and as large as they may be, and more."""
+    task = Task()
+    first, *rest = task.receipts()
+    for many in (256, 257):
+        yield partial(task.verified, task.answer([first, *rest, *[first] * (many - 4)]))
+    for more in (0, 1):
+        (large := Task()).tool.said = {"policy": "a" * (375_000 + 30_000 * more)}
+        yield large.verified
+
+
 def _flips() -> Iterator[Case]:
     """Another byte somewhere, always at the same places; and an index beyond the log."""
     task, chance = Task(), random.Random(34)  # noqa: S311 - to choose places
     answer, evidence = task.answer(), task.evidence()
-    believed: dict[str, Any] = {"authorities": the_ca().bundle, "accepted": task.accepted, "policy": task.policy}
-    believed |= {"request": task.request, "transaction": task.txn, "evidence": evidence}
+    believed = _believed(task)
     for changed in _changed(answer, chance):
         yield Case(given(changed, **believed), found(changed, **believed))
     good = given(answer, **believed)
