@@ -1,6 +1,6 @@
 // Draws the hops of a task as they come.  All that comes is text: nothing here makes markup of it.
 
-import {SECOND, by, element} from "./page.js";
+import {SECOND, by, clock, element} from "./page.js";
 
 const STALE = 120; // seconds after which the log should have had something new: some records come each minute
 const STEP = 900; // milliseconds between two hops that are played
@@ -176,7 +176,7 @@ const take = (kind, act) => source.addEventListener(kind, ({data}) => act(JSON.p
 
 take("hop", show);
 take("log", ({problem, age}) => {
-  const time = new Date(Date.now() - age * SECOND).toLocaleTimeString();
+  const time = clock(Date.now() / SECOND - age);
   const old = age > STALE ? " Nothing new has come since then: is it held back?" : "";
   by("log").textContent = problem || `One of its witnesses cosigned it at ${time}.${old}`;
   by("log").className = problem || old ? "problem" : "";

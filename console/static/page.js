@@ -12,6 +12,10 @@ export function element(name, kind, ...content) {
   return made;
 }
 
-for (const time of document.querySelectorAll("time")) {
-  time.textContent = new Date(time.dateTime).toLocaleString([], {dateStyle: "medium", timeStyle: "medium"});
+/** Return a time, in seconds since the epoch, by this browser's clock: its date, its time, and its zone. */
+export const clock = (seconds) =>
+  new Date(seconds * SECOND).toLocaleString([], {dateStyle: "medium", timeStyle: "long"});
+
+for (const time of document.querySelectorAll("time[datetime]")) {
+  time.textContent = clock(Date.parse(time.dateTime) / SECOND);
 }

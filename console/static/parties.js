@@ -1,7 +1,8 @@
 // Draws what the console sees of the parties now.  All that comes is text.
 
+import {clock} from "./page.js";
+
 let view = { suspended: {}, took: {}, serves: {} };
-const time = (seconds) => `${new Date(1000 * seconds).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 const made = (name, texts) => texts.map((text) => Object.assign(document.createElement(name), { textContent: text }));
 
 function put(place, text, kind = "") {
@@ -21,7 +22,7 @@ function drawParty(tile) {
 }
 
 function drawTable(name) {
-  const rows = view[name].map(([at, ...cells]) => [time(at), ...cells]);
+  const rows = view[name].map(([at, ...cells]) => [clock(at), ...cells]);
   document.getElementById(name).replaceChildren(...(rows.length ? rows : [["none in the records"]]).map((cells) => {
     const row = document.createElement("tr");
     row.append(...made("td", cells));
@@ -30,7 +31,7 @@ function drawTable(name) {
 }
 
 const draw = () => document.querySelectorAll("[data-party]").forEach(drawParty);
-document.querySelectorAll("[data-at]").forEach((place) => put(place, time(place.dataset.at)));
+document.querySelectorAll("[data-at]").forEach((place) => put(place, clock(place.dataset.at)));
 setInterval(draw, 200); // the stopwatches
 new EventSource("/parties/events").addEventListener("view", (event) => {
   view = JSON.parse(event.data);

@@ -1,7 +1,7 @@
 // Shows what verify.js finds in the receipts of an answer, and lets people tamper with a copy of it.
 // All that comes is text: nothing here makes markup of it.
 
-import {SECOND, by, element} from "./page.js";
+import {SECOND, by, clock, element} from "./page.js";
 import {Unproven, canonical, fromBase64, parseReceipt, receiptsIn, receiptsOf, sha256, utf8, verify} from "./verify.js";
 
 const DIGITS = 12; // of a digest of code
@@ -31,8 +31,7 @@ async function show(given) {
 
 function toldOf({root, at}) {
   const parties = [...new Set([...receiptsOf(root)].map(({signer}) => short(signer)))].sort().join(", ");
-  const time = new Date(at * SECOND).toLocaleString();
-  return `${parties} took part, and ran code that is accepted. Witnesses had seen it by ${time}.`;
+  return `${parties} took part, and ran code that is accepted. Witnesses had seen it by ${clock(at)}.`;
 }
 
 function whyNot(fault) {
