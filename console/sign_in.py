@@ -173,7 +173,8 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
         sender = request.client.host if request.client else "unknown"
         begun = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
         # A redirect would still come from Keycloak's site, and a Strict cookie would not go with it; a refresh is ours.
-        answer = HTMLResponse("You are signed in.", headers={"refresh": f"0; url={'/parties' if operating else '/'}"})
+        onward = {"refresh": f"0; url={'/parties' if operating else '/'}"}
+        answer = HTMLResponse('<link rel="icon" href="/static/icon.svg">You are signed in.', headers=onward)
         if operating:
             if begun.principal.subject != operating.principal.subject:  # control: operator-is-who-signed-in
                 raise Denied(ConsoleReason.ANOTHER_PERSON)

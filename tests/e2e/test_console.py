@@ -131,8 +131,11 @@ async def test_a_person_signs_in_starts_a_task_sees_its_hops_and_signs_out(syste
     async with signed_in(system, "alice") as alice, signed_in(system, "eve") as eve:
         form = await form_of(alice, request="Summarise the incident reports of my department and file the result.")
         path = (await alice.post("/tasks", data=form, headers=own, extensions=NAMED)).headers["location"]
-        told = events_of((await alice.get(f"{path}/hops", extensions=NAMED)).text)
+        text = ""
+        while "event: end" not in text:  # a browser asks again, too
+            text += (await alice.get(f"{path}/hops", extensions=NAMED)).text
 
+        told = events_of(text)
         calls = {(one["from"], one["to"], one["token"]["name"]) for one in told if one.get("kind") == "call"}
         assert {(CONSOLE, "orchestrator", "T0"), ("agent/reader", "tool/documents", "T2")} <= calls
         assert "resource_denied" in {one.get("reason") for one in told}
