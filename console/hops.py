@@ -1,6 +1,6 @@
 """What one record of a task tells people, as JSON: who called whom, with which token, and what was decided.  Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,49 +36,37 @@ def hop_of(event: AuditEvent, tokens: Mapping[str, Caller], known: Known) -> dic
 
     `tokens`: the task's tokens so far, by their ids.
     """
-    data, here = event.data, short(event.service)
-    told: dict[str, Any]
+    data, here, code = event.data, short(event.service), event.measurement or ""
+    approved = bool(code) and code == known.approved.get(here)
+    told: dict[str, Any] = {"from": here, "to": here, "by": here, "code": code[:DIGITS], "approved": approved}
+    told |= {"at": event.time / MICROSECONDS, "span": event.trace.span_id if event.trace else ""}
     match data:
+        case Outcome():
+            return told | {"kind": "ended", "ended": data.ended, "status": data.status, "took": data.duration / 1000}
         case Request():
-            sender = short(data.peer.id) if data.peer else data.principal.party if data.principal else "a user"
-            told = {"kind": "call", "from": sender, "to": here, "what": data.operation, "needs": data.permission}
+            sender = data.peer.id if data.peer else data.principal.party if data.principal else "a user"
+            told |= {"kind": "call", "from": short(sender), "what": data.operation, "needs": data.permission}
         case Exchange():
             after = replace(data.principal, actors=(event.service, *data.principal.actors), audience=data.audience)
-            new: dict[str, Any] = {
-                "name": token_name(known.calls, after),
-                "id": data.token_id,
-                "for": short(data.audience),
-            }
-            new |= {"scopes": data.scopes, "dropped": sorted({*data.principal.scopes} - {*data.scopes})}
-            told = {"kind": "exchange", "from": here, "to": ISSUER, "new": new}
-            told["what"] = f"a token for {short(data.audience)}"
+            dropped, to = sorted({*data.principal.scopes} - {*data.scopes}), short(data.audience)
+            new = {"name": token_name(known.calls, after), "id": data.token_id, "for": to, "scopes": data.scopes}
+            told |= {"kind": "exchange", "to": ISSUER, "what": f"a token for {to}", "new": {**new, "dropped": dropped}}
         case Access():
-            told = {"kind": "access", "what": f"{data.operation} {data.resource.name}"}
+            told |= {"kind": "access", "what": f"{data.operation} {data.resource.name}"}
         case Refusal():
-            told = {"kind": "refusal", "what": "what the call asks for"}
+            told |= {"kind": "refusal", "what": "what the call asks for"}
         case UntrustedPeer():
-            told = {"kind": "distrust", "what": f"trust in {short(data.party)}"}
-        case Outcome():
-            told = {"kind": "ended", "ended": data.ended, "status": data.status, "took": data.duration / 1000}
+            told |= {"kind": "distrust", "what": f"trust in {short(data.party)}"}
         case _:
             return None
-    if not isinstance(data, Outcome):
-        told |= _decided(data.decision, _action(data), known)
-        if token := data.principal if not isinstance(data, UntrustedPeer) else None:
-            told["token"] = _token(token, tokens, known) | {"own": event.service == token.audience}
-    told |= {"at": event.time / MICROSECONDS, "by": here, "span": event.trace.span_id if event.trace else ""}
-    code, approved = event.measurement or "", known.approved.get(here)
-    return {"from": here, "to": here, "code": code[:DIGITS], "approved": bool(code) and code == approved} | told
+    if token := data.principal if not isinstance(data, UntrustedPeer) else None:
+        told["token"] = _token(token, tokens, known) | {"own": event.service == token.audience}
+    # The action that the policies were asked about, by its name and that of its group.
+    asked = {data.operation} if isinstance(data, Access) else {told["needs"], USE} if told.get("needs") else set()
+    return told | _decided(data.decision, asked, known)
 
 
-def _action(data: Request | Exchange | Access | Refusal | UntrustedPeer) -> frozenset[str]:
-    """Return the action that the policies were asked about, by its name and that of its group."""
-    if isinstance(data, Access):
-        return frozenset({data.operation})
-    return frozenset({data.permission, USE}) if isinstance(data, Request) and data.permission else frozenset()
-
-
-def _decided(decision: Decided, action: frozenset[str], known: Known) -> dict[str, Any]:
+def _decided(decision: Decided, action: Set[str], known: Known) -> dict[str, Any]:
     """Return a decision.  `rules`: those that permitted it, or those by which it could have been permitted."""
     policy, named = decision.policy, decision.policy.rules if decision.policy else None
     rules = known.rules if policy and policy.version == known.policy else {}

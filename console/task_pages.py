@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Header, Request, Response
 from sse_starlette import EventSourceResponse
@@ -71,8 +71,7 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         ]
         departments = sorted(person.groups.intersection(service.registry.departments))
         shown: dict[str, Any] = {"tasks": seen, "departments": departments, "operates": OPERATORS in person.groups}
-        shown |= {"problem": reader.problem, "prepared": PREPARED}
-        return page(session, "home", **shown)
+        return page(session, "home", **shown, problem=reader.problem, prepared=PREPARED)
 
     @app.get("/tasks")
     async def by_id(id: str = "") -> Response:
@@ -92,10 +91,9 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
     async def show(session: Signed, id: str) -> Response:
         await reader.catch_up()
         task, _ = await seen_by(session, id)
-        own = task is None or task.owner == session.principal.subject
-        shown: dict[str, Any] = {"id": task.id if task else id, "task": task, "time": task and _time(task)}
-        shown["owner"] = session.name if own or not task else sessions.names.get(task.owner, task.owner)
-        return page(session, "task", **shown, own=own, jaeger=jaeger)
+        id_, whose, time = (task.id, task.owner, _time(task)) if task else (id, session.principal.subject, "")
+        own, owner = whose == session.principal.subject, sessions.names.get(whose, whose)
+        return page(session, "task", task=task, id=id_, owner=owner, own=own, time=time, jaeger=jaeger)
 
     @app.get("/tasks/{id}/hops")
     async def hops(session: Signed, id: str, last_event_id: Annotated[str, Header()] = "") -> Response:

@@ -101,6 +101,7 @@ HOOKS: dict[str, Hook] = {
     "credential-removed-ends-sessions": FAILS,
     "cosigned-by-a-quorum": condition(DROP),
     "delivered-once": WHOLE,
+    "details-for-operators": gives(""),
     "early-by-party": index(gives("everybody")),
     "environment-loads-no-code": condition(DROP),
     "exchange-cached-by-token": element(0, DROP),
