@@ -123,7 +123,7 @@ class LogReader:
             log.exception("entry %d is not shown", number)
 
     async def _proof(self, number: int, size: int, node: Node, files: dict[str, bytes]) -> list[bytes]:
-        """Return the proof that an entry is in the log; `node` reads the tiles from `files`."""
+        """Return the proof that an entry is in the log; `node` reads its tiles from `files`."""
         while True:
             try:
                 return inclusion_proof(number, size, node)

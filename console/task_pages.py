@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 from sse_starlette import EventSourceResponse
