@@ -14,7 +14,7 @@ from secrets import compare_digest
 from typing import cast
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +26,6 @@ from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
 from zerotrust.gate import Gate
 from zerotrust.routes import MAX_TEXT
-from zerotrust.transport.requests import read_body
 from zerotrust.transport.responses import cut_off
 
 OPEN = {"/health", "/sign-in", "/callback"}
@@ -65,54 +64,54 @@ class Admission:
                 MutableHeaders(scope=message).update(HEADERS)  # control: pages-run-own-scripts
             await send(message)
 
-        call = cast("Call", REQUEST.get())
-        scope["state"] = {**scope.get("state", {}), "session": None}
+        call, request = cast("Call", REQUEST.get()), Request(scope)
+        request.state.session = None
         try:
             if scope["path"] not in OPEN and not scope["path"].startswith("/static/"):
-                await self._admit(call, scope)
+                await self._admit(call, request)
             refusal = await self._gate.run(call, self._app, sending)
         except Denied as raised:
             refusal = raised
         if refusal is None:
             return
-        session: Session | None = scope["state"]["session"]
         if refusal.reason is Reason.REVOKED:
             refusal = Denied(ConsoleReason.NOT_SIGNED_IN, str(refusal))
-        if session and refusal.reason is ConsoleReason.NOT_SIGNED_IN:  # by Keycloak, an operator, or the user elsewhere
-            self._sessions.end(session)
+        # Keycloak has ended the session, or an operator, or the user elsewhere.
+        if request.state.session and refusal.reason is ConsoleReason.NOT_SIGNED_IN:
+            self._sessions.end(request.state.session)
         if call.last is None:
             refusal = await self._gate.note_refusal(call, refusal)
-            await refused(refusal, session, scope)(scope, call.receive, sending)
+            await refused(refusal, request)(scope, call.receive, sending)
         elif first := call.unfinished_answer:
             await cut_off(refusal, call.span.trace_id, sending, first=first)
 
-    async def _admit(self, call: Call, scope: Scope) -> None:
+    async def _admit(self, call: Call, request: Request) -> None:
         """Have a request go on in the name of a person, or as that of a stranger at `HOME`.  Raises `Denied`."""
-        session = scope["state"]["session"] = self._sessions.find(Request(scope).cookies.get(SESSION, ""))
+        session = request.state.session = self._sessions.find(request.cookies.get(SESSION, ""))
         if session is None:
-            if scope["path"] != HOME:
+            if request.scope["path"] != HOME:
                 raise Denied(ConsoleReason.NOT_SIGNED_IN)
             return
-        if note_user := scope["state"].get("note_user"):
+        if note_user := getattr(request.state, "note_user", None):
             note_user(session.principal.subject)
-        if scope["path"] != SIGN_OUT:
+        if request.scope["path"] != SIGN_OUT:
             call.principal = session.principal
             await self._gate.limits(call)  # first, so that requests that wait for Keycloak are counted as well
             await self._issuer.renew(session)
             call.principal = session.principal
-        if scope["method"] != "GET":
-            await self._check_form(call, scope, session)
+        if request.method != "GET":
+            await self._check_form(call, request, session)
 
-    async def _check_form(self, call: Call, scope: Scope, session: Session) -> None:
+    async def _check_form(self, call: Call, request: Request, session: Session) -> None:
         """Refuse a form that none of our own pages sent (4).  Raises `Denied`."""
-        if Headers(scope=scope).getlist("origin") != [self._issuer.origin]:  # control: form-from-own-origin
+        if request.headers.getlist("origin") != [self._issuer.origin]:  # control: form-from-own-origin
             raise Denied(ConsoleReason.FORGED_REQUEST, "another origin")
-        call.receive, raw = await read_body(scope["headers"], call.receive, most=MAX_FORM)
         try:
+            raw = await Request(request.scope, call.receive).body()  # which the gate has read, and bounded
             fields = parse_qs(raw.decode("ascii"), max_num_fields=MOST_FIELDS)
         except ValueError as error:
             raise Denied(Reason.MALFORMED_BODY, str(error)) from error
         sent = fields.pop("form_token", [])
         if [compare_digest(one.encode(), session.form_token.encode()) for one in sent] != [True]:  # control: form-token
             raise Denied(ConsoleReason.FORGED_REQUEST, "no token of this session")
-        scope["state"]["form"] = {name: values[0] for name, values in fields.items() if len(values) == 1}
+        request.state.form = {name: values[0] for name, values in fields.items() if len(values) == 1}

@@ -57,7 +57,7 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.exception_handler(HTTPException)
     async def answer(request: Request, error: HTTPException) -> Response:
-        return refused(ApplicationError(error.status_code), request.state.session, request.scope)
+        return refused(ApplicationError(error.status_code), request)
 
     add_sign_in_routes(app, service, sessions, issuer)
     add_comparison_route(app, service)

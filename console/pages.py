@@ -6,10 +6,9 @@ from typing import Any
 
 import orjson
 from jinja2 import DictLoader, Environment, StrictUndefined
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Scope
 
 from console.sessions import Session
 from zerotrust.context import REQUEST
@@ -32,7 +31,6 @@ _NEXT = {
     401: "Sign in. What you have sent was not taken.",
     403: "Open the page again, and send its form from there.",
     404: "No page has this address, or it is a task of somebody else, or an older one. Choose one from the list.",
-    413: "Go back, and shorten it: a request has at most 10,000 characters.",
     429: "Wait a few seconds, then load the page again.",
     503: "Try again in a moment.",
 }
@@ -54,11 +52,11 @@ def static(name: str) -> Response:
     return Response(content, media_type=mimetypes.types_map.get(Path(name).suffix))
 
 
-def refused(refusal: Denied, session: Session | None, scope: Scope) -> Response:
+def refused(refusal: Denied, request: Request) -> Response:
     """Return a refusal: to a browser that opens a page as a page, and to a script as the problem object."""
-    if "text/html" not in Headers(scope=scope).get("accept", ""):
+    if "text/html" not in request.headers.get("accept", ""):
         return DeniedResponse(refusal)
     told = {"why": _REASONS.get(refusal.public_reason, ""), "next": _NEXT.get(refusal.status, "Begin again.")}
-    answer = page(session, "refused", refusal.status, **told)
+    answer = page(request.state.session, "refused", refusal.status, **told)
     answer.raw_headers += headers_of(refusal, REQUEST.get().form)
     return answer

@@ -137,6 +137,16 @@ async def test_a_renewal_that_brings_another_users_token_ends_the_session(here: 
     assert "Sign in at Keycloak" in (await alice.http.get("/")).text
 
 
+async def test_a_revoked_person_has_no_session_any_more(here: Consoled) -> None:
+    alice = await here.person("alice")
+    here.system.revocations.change(1, ("user", "alice"), "a theft")
+
+    answer = await alice.http.get("/")
+
+    assert (answer.status_code, answer.json()["reason"]) == (401, "not_signed_in")
+    assert "Sign in at Keycloak" in (await alice.http.get("/")).text
+
+
 async def test_a_token_with_an_actor_is_no_sign_in(here: Consoled) -> None:
     """It would be limited as a party's, and not as a person's."""
     own, now = here.system.registry.id(CONSOLE), int(here.realm.clock())
