@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.door import ADDRESS, NOW, Door
 from tests.support.issuer import Issuer
-from tests.support.waiting import until
+from tests.support.waiting import serving
 from zerotrust.hardening.server import MAX_HEAD, Protocol, server
 from zerotrust.registry.model import Registry, dns_name
 from zerotrust.spiffe.tls import client_context, server_context
@@ -93,11 +93,8 @@ async def wire(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -
     issuer = Issuer(registry, key=signing_key, clock=lambda: NOW)
     door = Door(tmp_path, issuer, handler=handler)
     wire = Wire(door, issuer)
-    serving = asyncio.create_task(wire.server.serve())
-    await until(lambda: wire.server.started)
-    yield wire
-    wire.server.should_exit = True
-    await serving
+    async with serving(wire.server):
+        yield wire
     door.close()
 
 

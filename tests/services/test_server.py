@@ -15,6 +15,7 @@ from uvicorn.server import Server, ServerState
 
 from tests.support.ca import TRUST_DOMAIN, the_ca
 from tests.support.system import running
+from tests.support.waiting import serving
 from zerotrust.hardening.server import Protocol, _Timer, server
 from zerotrust.registry.model import dns_name
 from zerotrust.spiffe.tls import server_context
@@ -36,14 +37,8 @@ async def talk(request: str, app: ASGIApp = who_came_before) -> str:
     """Send these bytes to a server of ours in one piece, and return all that comes back."""
     tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
     running = server(app, host="127.0.0.1", port=0, tls=tls)
-    serving = asyncio.create_task(running.serve())
-    async with asyncio.timeout(10):
-        while not running.started:
-            await asyncio.sleep(0.01)
-        answer = await ask(running, request)
-        running.should_exit = True
-        await serving
-    return answer
+    async with asyncio.timeout(10), serving(running):
+        return await ask(running, request)
 
 
 async def ask(there: Server, request: str) -> str:
@@ -101,17 +96,12 @@ def test_a_handshake_that_comes_to_no_end_is_broken_off(kind: Any, monkeypatch: 
     async def silent() -> None:
         tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
         running = server(who_came_before, host="127.0.0.1", port=0, tls=tls)
-        serving = asyncio.create_task(running.serve())
-        async with asyncio.timeout(10):
-            while not running.started:
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(10), serving(running) as port:
             assert "create_server" not in asyncio.get_running_loop().__dict__
-            reader, writer = await asyncio.open_connection(*running.servers[0].sockets[0].getsockname())
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
             writer.close()
-            running.should_exit = True
-            await serving
 
     kind.run(silent())
 
@@ -159,12 +149,8 @@ async def test_who_is_asked_to_end_goes_on_answering_until_it_is_ready_to() -> N
 
     tls = server_context(the_ca().svid("orchestrator"), certificate_needed=False)
     ending = server(who_came_before, host="127.0.0.1", port=0, tls=tls, before_end=last_request)
-    serving = asyncio.create_task(ending.serve())
-    async with asyncio.timeout(10):
-        while not ending.started:
-            await asyncio.sleep(0.01)
-        ending.should_exit = True
-        await serving
+    async with asyncio.timeout(10), serving(ending):
+        pass
     assert answers[0].startswith("HTTP/1.1 200")
 
 

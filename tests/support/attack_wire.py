@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.attack import DOORS, Target
 from tests.support.ca import TRUST_DOMAIN, holder, the_ca
-from tests.support.waiting import until
+from tests.support.waiting import serving
 from zerotrust.hardening.pools import Connections
 from zerotrust.hardening.server import server
 from zerotrust.registry.model import dns_name
@@ -67,12 +67,8 @@ async def served(target: Target, party: str) -> AsyncIterator[int]:
     """Serve a party's door as it is served elsewhere, behind mutual TLS; yield its port."""
     app = target.system.apps[target.system.addresses[party]]
     tls = server_context(the_ca().svid(party), certificate_needed=not target.system.services[party].for_users)
-    running = server(_requests_only(app), host="127.0.0.1", port=0, tls=tls)
-    serving = asyncio.create_task(running.serve())
-    await until(lambda: running.started)
-    yield running.servers[0].sockets[0].getsockname()[1]
-    running.should_exit = True
-    await serving
+    async with serving(server(_requests_only(app), host="127.0.0.1", port=0, tls=tls)) as port:
+        yield port
 
 
 def _requests_only(app: ASGIApp) -> ASGIApp:

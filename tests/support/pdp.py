@@ -25,6 +25,7 @@ from tests.support.ca import FOREVER, the_ca
 from tests.support.issuer import Issuer
 from tests.support.policies import versions_in
 from tests.support.system import POLICIES, POLICY, System
+from tests.support.waiting import serving
 from zerotrust.hardening.server import server
 from zerotrust.hardening.turns import Turns
 from zerotrust.registry.model import Registry
@@ -90,14 +91,8 @@ async def listening(folder: Path, registry: Registry, decides: Callable[[], Deci
     service = System(folder, registry, Issuer(registry), Service, time.time).service(PDP)
     app = guarded_point(service, decides)
     tls = server_context(the_ca().svid(PDP, dns="localhost"), certificate_needed=True)
-    running = server(app, host="127.0.0.1", port=0, tls=tls)
-    serving = asyncio.create_task(running.serve())
-    async with asyncio.timeout(30):
-        while not running.started:
-            await asyncio.sleep(0.01)
-    yield f"https://localhost:{running.servers[0].sockets[0].getsockname()[1]}"
-    running.should_exit = True
-    await serving
+    async with serving(server(app, host="127.0.0.1", port=0, tls=tls)) as port:
+        yield f"https://localhost:{port}"
 
 
 def certificate(party: str, folder: Path) -> tuple[Path, Path]:

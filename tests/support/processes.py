@@ -21,7 +21,7 @@ from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY
 from tests.support.issuer import Issuer
 from tests.support.launched import Authority
 from tests.support.system import deployment
-from tests.support.waiting import until
+from tests.support.waiting import serving
 from zerotrust.authority.files.deployment import Deployment
 from zerotrust.authority.files.lock import entries, load_lock
 from zerotrust.registry.model import Registry
@@ -61,16 +61,9 @@ async def served(issuer: Issuer, authority: Authority, folder: Path) -> AsyncIte
         ws="none",
         log_level="error",
     )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
-    try:
-        address = f"https://localhost:{server.servers[0].sockets[0].getsockname()[1]}/realms/agents"
-        issuer.metadata = metadata(address)
+    async with serving(uvicorn.Server(config)) as port:
+        issuer.metadata = metadata(address := f"https://localhost:{port}/realms/agents")
         yield address
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @asynccontextmanager

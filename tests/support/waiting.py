@@ -2,7 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
 
 MOST = 60  # s: far more than anything that is waited for here takes, on a busy machine too
 
@@ -12,6 +15,18 @@ async def until(met: Callable[[], object]) -> None:
     async with asyncio.timeout(MOST):
         while not met():
             await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def serving(server: uvicorn.Server) -> AsyncIterator[int]:
+    """Let a server listen for a block; yield its port."""
+    work = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await work
 
 
 def until_started(started: Callable[[], object]) -> None:

@@ -24,7 +24,7 @@ from tests.support.attack_wire import as_server, connected, with_certificate
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from tests.support.door import Clock
 from tests.support.outside import answering
-from tests.support.waiting import until
+from tests.support.waiting import serving, until
 from zerotrust.hardening import pools
 from zerotrust.hardening.pools import _MOST_READ, MAX_HEAD, REUSE_MARGIN, Connections, MCPConnections, _backend
 from zerotrust.hardening.server import IDLE, LAST_CALL, server
@@ -72,11 +72,8 @@ class Party:
 
 @asynccontextmanager
 async def alive(party: Party) -> AsyncIterator[Party]:
-    serving = asyncio.create_task(party.server.serve())
-    await until(lambda: party.server.started)
-    yield party
-    party.server.should_exit = True
-    await serving
+    async with serving(party.server):
+        yield party
 
 
 def slowed(party: Party) -> tuple[asyncio.Event, asyncio.Event]:
