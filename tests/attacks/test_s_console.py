@@ -19,7 +19,7 @@ from console.hops import Known
 from console.log import LONGEST, LogReader
 from console.oversight import Oversight
 from console.pages import page
-from console.run import BESIDES, MOST_AT_ONCE_OF_A_PERSON, Runs
+from console.run import BESIDES, MOST_AT_ONCE_OF_A_PERSON
 from console.sessions import MOST, SESSION, Session, Sessions
 from console.sign_in import MOST_CODES, MOST_CODES_OF_AN_ADDRESS
 from console.stream import follow
@@ -31,7 +31,7 @@ from testkit.wire import Wire
 from tests.support.attack import Attempt, Scene, Target, Tries, attack, in_process
 from tests.support.audit_log import Ledger, record
 from tests.support.ca import the_ca, workload
-from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled, published, reading
+from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, answered, consoled, published, reading, running
 from tests.support.handshake import READER as READER_NAME
 from tests.support.handshake import Handshake
 from tests.support.issuer import Issuer
@@ -45,7 +45,6 @@ from zerotrust.audit.event_types import Alarm, Data, Refusal, RegistryChange, Re
 from zerotrust.audit.forms import Text
 from zerotrust.audit.record import GENESIS
 from zerotrust.authority.log.tiles import decode_bundle, encode_bundle
-from zerotrust.context import REQUEST, RequestContext
 from zerotrust.hardening.in_flight import OF_A_PERSON
 from zerotrust.registry.model import Registry
 from zerotrust.service import Service
@@ -322,35 +321,24 @@ async def test_tasks_without_end(consoles: Consoles) -> Tries:
     done.set()
 
 
-class Answered(Scene):
+class Answers(Scene):
     """Sessions that start tasks, and an orchestrator with long answers."""
 
     async def kept(self, *sessions: Session) -> int:
         """Bytes of the answers that are kept when each session has started a task, one after the other."""
-
-        async def renew(*_: object) -> None:
-            pass
-
-        http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=b"x" * 1_000)))
-        service = SimpleNamespace(addresses={"orchestrator": "https://front"}, egress=SimpleNamespace(http=http))
-        issuer: Any = SimpleNamespace(front="orchestrator", renew=renew)
-        runs, started = Runs(service, issuer, Tasks(FRONT, OURS, known)), list[tuple[Session, str]]()  # type: ignore[arg-type]
-        for session in sessions:
-            REQUEST.set(RequestContext())
-            started.append((session, await runs.start(session, TASK, None)))
-            while (run := runs.find(*started[-1])) and not run.answer:
-                await asyncio.sleep(0)
+        runs = running(b"x" * 1_000)
+        started = [(session, await answered(runs, session)) for session in sessions]
         return sum(len(run.answer) for one in started if (run := runs.find(*one)))
 
 
-@attack(483, Answered)
-async def test_answers_without_end(answered: Answered) -> Tries:
+@attack(483, Answers)
+async def test_answers_without_end(answers: Answers) -> Tries:
     """In one session, and in many."""
     sessions = [Session(principal(), "alice", "") for _ in range(10)]
     for name, whose in ("MOST_BYTES_OF_A_SESSION", 10 * sessions[:1]), ("MOST_BYTES", sessions):
         with patch(f"console.run.{name}", 10_000):
-            yield Attempt("the latest", await answered.kept(*whose) > 10_000 - 3 * BESIDES)
-    assert await answered.kept(*sessions) == 10_000
+            yield Attempt("the latest", await answers.kept(*whose) > 10_000 - 3 * BESIDES)
+    assert await answers.kept(*sessions) == 10_000
 
 
 class Forged(Scene):

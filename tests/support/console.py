@@ -21,6 +21,10 @@ from starlette.types import ASGIApp
 
 from authorities.audit import intake
 from console import log, parties, stream
+from console.hops import Known
+from console.run import Runs
+from console.sessions import Session
+from console.tasks import Tasks
 from testkit.issuer import ISSUER
 from testkit.wire import Wire, lifespan
 from tests.support.audit_log import Ledger
@@ -31,6 +35,7 @@ from tests.support.registry_authority import NAME as REGISTRY_NAME
 from tests.support.registry_authority import authority_in
 from tests.support.system import System, registry
 from zerotrust.audit.log_client import RemoteLedger
+from zerotrust.context import REQUEST, RequestContext
 from zerotrust.registry.model import Registry
 
 CONSOLE, AT = "console", "https://console.localhost:8109"
@@ -183,6 +188,27 @@ def reading(answer: Callable[[httpx.Request], Any]) -> Any:
     transport = httpx.MockTransport(answer)
     egress = SimpleNamespace(to_authorities=transport, authorities=httpx.AsyncClient(transport=transport))
     return SimpleNamespace(registry=registry(), egress=egress)
+
+
+def running(answer: bytes) -> Runs:
+    """Tasks at an orchestrator that always gives this answer."""
+
+    async def renew(*_: object) -> None:
+        pass
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=answer)))
+    service: Any = SimpleNamespace(addresses={FRONT: "https://front"}, egress=SimpleNamespace(http=http))
+    issuer: Any = SimpleNamespace(front=FRONT, renew=renew)
+    return Runs(service, issuer, Tasks("", "", lambda: Known({}, {}, "", {})))
+
+
+async def answered(runs: Runs, session: Session) -> str:
+    """Start a task, and return the trace under which it was sent as soon as there is an answer, kept or not."""
+    REQUEST.set(RequestContext())
+    trace = await runs.start(session, "Read.", None)
+    while (run := runs.find(session, trace)) and run.sending:
+        await asyncio.sleep(0)
+    return trace
 
 
 def published(ledger: Ledger, note: Callable[[], object] | None = None) -> Callable[[httpx.Request], httpx.Response]:

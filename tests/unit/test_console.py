@@ -25,12 +25,12 @@ from console.stream import follow
 from console.tasks import MOST_EARLY, Tasks
 from testkit.party import principal
 from tests.support.audit_log import Ledger
-from tests.support.console import published, reading
+from tests.support.console import answered, published, reading, running
 from tests.support.records import CALLER
 from tests.support.system import registry
 from tests.support.tlog import witness
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Caller, Decided, Policy, Resource, Trace
+from zerotrust.audit.event_parts import Caller, Decided, Peer, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Outcome, Request
 from zerotrust.audit.forms import Text, sanitize
 from zerotrust.audit.record import GENESIS
@@ -42,7 +42,12 @@ FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestra
 
 def known() -> Known:
     rules = {"read": Rule("Who may read.", frozenset({"document.read"})), "use": Rule("Who may.", frozenset({"use"}))}
-    calls = {"orchestrator": ("agent/reader",), "agent/reader": (), "agent/writer": ()}
+    calls: dict[str, tuple[str, ...]] = {
+        "console": (),
+        "orchestrator": ("agent/reader",),
+        "agent/reader": (),
+        "agent/writer": (),
+    }
     return Known(calls, {"agent/reader": "ab" * 32}, "1-abc", rules)
 
 
@@ -160,6 +165,30 @@ def test_what_a_sign_in_needs_is_derived_from_the_secret_of_the_browser() -> Non
     assert hashed(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636 appendix B
 
     assert len({made(secret) for made in (state_of, hashed) for secret in ("one", "two")}) == 4
+
+
+def test_what_the_console_itself_records_is_no_hop() -> None:
+    """It has the trace under which the task was sent."""
+    sent = replace(begun(), peer=Peer(id=OURS))
+    spans = Trace(trace_id=f"{1:032x}", span_id="1" * 16, caller_trace_id=f"{2:032x}")
+    event = AuditEvent(schema=1, time=1, service=FRONT, data=sent, trace=spans).canonical()
+    tasks = Tasks(FRONT, OURS, known)
+    tasks.take(1, b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode()))
+    tasks.take(2, entry(begun(), 2, OURS))
+
+    task = tasks.find(f"{2:032x}")
+    assert task is tasks.find(f"{1:032x}")
+    assert [hop["n"] for hop in task.hops()] == [1] if task else False
+
+
+async def test_the_answers_of_a_session_that_has_ended_are_forgotten() -> None:
+    runs, session, other = running(b"{}"), *(Session(principal(), "alice", "") for _ in range(2))
+    trace = await answered(runs, session)
+    assert runs.find(session, trace)
+
+    session.open = False
+    await answered(runs, other)
+    assert runs.find(session, trace) is None
 
 
 async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
