@@ -47,7 +47,7 @@ def task(age: int) -> tuple[str, dict[str, Any], dict[str, tuple[str, str]]]:
 
 @pytest.mark.parametrize("width", [1280, 390])
 async def test_hops_are_told_in_order_with_tokens_and_rules_in_words(width: int) -> None:
-    zone = {"timezone_id": "Asia/Kolkata"}
+    zone: dict[str, Any] = {"timezone_id": "Asia/Kolkata"}
     async with served(*task(age=5), viewport={"width": width, "height": 800}, **zone) as page:
         await expect(page.locator("time")).to_have_text(re.compile(r"Nov 30, 2026, 5:30:00\sPM GMT\+5:30"))
         await expect(page.locator("#log")).to_contain_text("GMT+5:30")
