@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.types import Message, Receive, Scope, Send
 
 from console import sign_in
-from console.sessions import Session, Sessions
+from console.sessions import Session, Sessions, state_of
 from console.sign_in import MOST_CODES
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
@@ -186,6 +186,13 @@ async def test_of_two_sign_ins_that_a_browser_begins_the_later_one_counts(here: 
     answer = await olga.back(**earlier, code=code)
 
     assert (answer.status_code, answer.json()["reason"]) == (400, "another_browser")
+
+
+async def test_a_browser_that_has_begun_no_sign_in_ends_none(here: Consoled) -> None:
+    for none in ("", "None"):
+        answer = await here.browser().back(code="x", state=state_of(none), iss=ISSUER)
+
+        assert (answer.status_code, answer.json()["reason"]) == (400, "another_browser")
 
 
 async def test_a_field_that_is_sent_twice_is_none(here: Consoled) -> None:
