@@ -1,9 +1,11 @@
 """What holds a person's session at the console together, in process: renewals, the second sign-in, and the end."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import httpx
@@ -164,6 +166,17 @@ async def _operating(here: Consoled) -> tuple[Browser, dict[str, str]]:
     """The browser of olga, who has begun to sign in for the registry; and what comes back of that from Keycloak."""
     olga = await here.person("olga")
     return olga, {"state": (await olga.begin(FOR_REGISTRY))["state"], "iss": ISSUER}
+
+
+async def test_no_refresh_token_of_a_sign_in_for_the_registry_is_kept(here: Consoled) -> None:
+    """So what a thief of the console's memory can order ends with the token, after five minutes."""
+    await (await here.person("olga")).sign_in("olga", FOR_REGISTRY)
+
+    [session] = [one for one in gc.get_objects() if isinstance(one, Session) and one.operator and one.open]
+    kept = str([getattr(session, one.name) for one in fields(session)])
+    [of_registry] = [token for token, (_, scope) in here.realm.refresh.items() if "registry.admin" in scope]
+    assert session.refresh_token in kept
+    assert of_registry not in kept
 
 
 @pytest.mark.parametrize("back", [{"error": "access_denied"}, {"code": "used"}, {"iss": "https://attacker.test"}])
