@@ -201,6 +201,16 @@ async def test_of_two_sign_ins_that_a_browser_begins_the_later_one_counts(here: 
     assert (answer.status_code, answer.json()["reason"]) == (400, "another_browser")
 
 
+async def test_each_of_the_two_sign_ins_asks_for_its_own_scopes_alone(here: Consoled) -> None:
+    olga = await here.person("olga")
+
+    first, second = [{*(await olga.begin(at))["scope"].split()} for at in ("/sign-in", FOR_REGISTRY)]
+
+    assert {"task.run", "aud:orchestrator"} <= first
+    assert "registry.admin" not in first
+    assert second == {"registry.admin", "aud:authority/registry"}
+
+
 async def test_a_browser_that_has_begun_no_sign_in_ends_none(here: Consoled) -> None:
     for none in ("", "None"):
         answer = await here.browser().back(code="x", state=state_of(none), iss=ISSUER)
