@@ -16,7 +16,7 @@ from tests.support.leaks import holds_token
 from tests.support.records import CALLER
 from zerotrust.audit import event_parts
 from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid, misnamed_field
-from zerotrust.audit.event_parts import DESCRIBED, Caller, Decided, Effect, Policy, Resource, Trace
+from zerotrust.audit.event_parts import DESCRIBED, LONGEST_DESCRIBED, Caller, Decided, Effect, Policy, Resource, Trace
 from zerotrust.audit.event_types import Access, Alarm, Counts, Refusal, Repeated, Request
 from zerotrust.audit.forms import NAME, Text, as_name, sanitize
 from zerotrust.decision import Decision, Reason, ReasonCode
@@ -86,6 +86,17 @@ def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
 
     callers[0].members()
     assert len(described) == len(callers) + 1
+
+
+def test_a_description_that_no_token_can_have_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = event_parts.Bounded[Caller, Any](DESCRIBED)
+    monkeypatch.setattr(event_parts, "_described", known)
+    long = replace(CALLER, scopes=tuple(f"scope.{number}" for number in range(LONGEST_DESCRIBED // 8)))
+
+    assert orjson.loads(orjson.dumps(long.members()))["subject"] == CALLER.subject
+    assert not known
+    CALLER.members()
+    assert [*known] == [CALLER]
 
 
 @pytest.mark.parametrize(

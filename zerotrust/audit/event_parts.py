@@ -23,9 +23,11 @@ from zerotrust.audit.forms import (
 )
 from zerotrust.decision import Decision
 from zerotrust.identity import Principal
+from zerotrust.limits.bounded import Bounded
 
-DESCRIBED = 1_000
-"""Callers whose description is cached; it is the same in all records of a token."""
+DESCRIBED, LONGEST_DESCRIBED = 1_000, 8_192
+"""Callers whose description is cached, because it is the same in all records of a token; and bytes of one: a token has
+no more, and a party can write longer ones into its records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +103,15 @@ class Caller(Shape):
 
     def members(self) -> orjson.Fragment:
         """Return the canonical bytes, which are the same in all records of a token."""
-        return _as_fragment(self)
+        if (known := _described.get(self)) is None:
+            raw = canonical(Shape.members(self))
+            known = orjson.Fragment(raw)
+            if len(raw) <= LONGEST_DESCRIBED:
+                _described[self] = known
+        return known
 
 
-@lru_cache(DESCRIBED)
-def _as_fragment(caller: Caller) -> orjson.Fragment:
-    return orjson.Fragment(canonical(Shape.members(caller)))
+_described = Bounded[Caller, orjson.Fragment](DESCRIBED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
