@@ -18,15 +18,14 @@ let turn = 0; // who clicks twice sees what came of the last click
 async function show(given) {
   const own = ++turn;
   const [found, fault] = await verify(given).then((proven) => [proven, null], (error) => [null, error]);
-  const items = await treeItems(given.answer, fault);
   if (own !== turn) return;
-  const verdict = element("strong", found ? "granted" : "tampered", found ? "Proven. " : "Not proven. ");
-  by("verdict").replaceChildren(verdict, found ? toldOf(found) : whyNot(fault));
+  const verdict = found ? ["granted", "Steps 1 to 9 of 10 are proven. "] : ["tampered", "Not proven: "];
+  by("verdict").replaceChildren(element("strong", ...verdict), found ? toldOf(found) : whyNot(fault));
   for (const place of document.querySelectorAll("[data-step]")) {
-    const step = Number(place.dataset.step);
-    place.replaceChildren(state(fault?.step === step, !fault || holds(step, fault.step)));
+    place.replaceChildren(state(Number(place.dataset.step), fault));
   }
-  by("tree").replaceChildren(...items);
+  const nobody = element("li", "faint", "Nobody is named before all nine steps are proven.");
+  by("tree").replaceChildren(found ? treeItem(found.root, ["you"]) : nobody);
 }
 
 function toldOf({root, at}) {
@@ -35,62 +34,33 @@ function toldOf({root, at}) {
 }
 
 function whyNot(fault) {
-  if (!(fault instanceof Unproven)) return `It cannot be verified: ${fault.message}`;
-  const name = document.querySelector(`[data-step="${fault.step}"]`).previousSibling.textContent;
-  return `Step ${fault.step} of 10 fails: ${name}${short(fault.party)}: ${fault.why}.`;
+  if (!(fault instanceof Unproven)) return `it cannot be verified: ${fault.message}`;
+  const name = document.querySelector(`[data-step="${fault.step}"]`).previousSibling.textContent.replace(/: $/, "");
+  return `that ${name} (step ${fault.step} of 10). ${short(fault.party)}: ${fault.why}.`;
 }
 
-/** Return whether a step holds if verify.js names another one: it looks at the times of step 3 after step 7. */
-const holds = (step, failed) => (failed > 7 ? step < failed : failed > 2 && (step < 3 || (step === 4 && failed > 4)));
-
-function state(isFaulty, isProven) {
-  if (isFaulty) return element("span", "tampered", "not proven");
-  return isProven ? element("span", "granted", "proven") : element("span", "faint", "not decided");
+function state(step, fault) {
+  if (step === fault?.step) return element("span", "tampered", "not proven");
+  return fault ? element("span", "faint", "not decided") : element("span", "granted", "proven");
 }
 
-/** Return the receipts of an answer as they name one another, whether or not they are right. */
-async function treeItems(answer, fault) {
-  const carried = await Promise.resolve(answer).then(receiptsIn).catch(() => ({receipts: []}));
-  const left = new Map();
-  for (const text of carried.receipts) {
-    const parsed = await Promise.resolve(text).then(parseReceipt).catch(() => ({})); // none, if it cannot be read
-    left.set(await sha256(text), parsed.receipt);
-  }
-  const take = (digest, call, forWhom) => {
-    const receipt = left.get(digest);
-    left.delete(digest);
-    if (!receipt) return missingItem(call);
-    const isFaulty = fault?.digest ? fault.digest === digest : fault?.party === receipt.token.aud;
-    const below = receipt.calls.map((one) => take(one.receipt, one, [short(receipt.token.aud), ...forWhom]));
-    return receiptItem(receipt, forWhom, state(isFaulty, !fault), below);
-  };
-  const items = [];
-  for (const digest of left.keys()) { // those that an earlier one names are taken by then
-    items.push(take(digest, {aud: "somebody"}, [items.length ? "nobody: no receipt names it" : "you"]));
-  }
-  return items;
-}
-
-function receiptItem({token, operation, resources, verdict, reason, permission, code}, forWhom, holds, below) {
-  const chip = element("span", "chip", element("b", "", `T${token.lineage.length}`), permission ?? "no scope");
-  const says = element("span", SIGNS[verdict] ?? "faint", `${verdict}${reason ? ` (${reason})` : ""}`);
+/** Return what was proven of a call, and of those below it. */
+function treeItem({receipt, below}, forWhom) {
+  const {token, operation, resources, verdict, reason, permission, code, calls} = receipt;
   const party = element("span", "workload", short(token.aud));
-  const digest = element("code", "", code?.slice(0, DIGITS) ?? "none");
-  const facts = element("div", "faint", `acting for ${forWhom.join(", for ")}; code `, digest, "; receipt ", holds);
-  const done = [operation, ...resources].join(" ");
-  return element("li", "", party, ` ${done} `, chip, " ", says, facts, element("ul", "", ...below));
-}
-
-function missingItem({aud, reason}) {
-  const why = reason ? `no receipt, because: ${reason}` : "its receipt is missing, or cannot be read";
-  const says = element("span", reason ? "faint" : "tampered", why);
-  return element("li", "", element("span", "workload", short(aud)), " ", says);
+  const says = element("span", SIGNS[verdict] ?? "faint", `${verdict}${reason ? ` (${reason})` : ""}`);
+  const facts = element("div", "faint", `acting for ${forWhom.join(", for ")}; code `);
+  facts.append(element("code", "", code.slice(0, DIGITS)));
+  const answered = below.map((one) => treeItem(one, [short(token.aud), ...forWhom]));
+  const others = calls.filter((one) => one.reason).map((one) =>
+    element("li", "faint", `${short(one.aud)}: no receipt, because: ${one.reason}`));
+  const what = ` ${[operation, ...resources].join(" ")}, needs ${permission ?? "no scope"}: `;
+  return element("li", "", party, what, says, facts, element("ul", "", ...answered, ...others));
 }
 
 // What people change
 
-const withReceipts = ({before, after}, receipts) =>
-  Uint8Array.from([...before, ...utf8(receipts.join("~")), ...after]);
+const between = ({before, after}, ...texts) => Uint8Array.from([...before, ...utf8(texts.join("~")), ...after]);
 
 /** Each returns what replaces some of what was given, and says what was changed.  `said`: by each receipt. */
 const TAMPER = {
@@ -99,15 +69,14 @@ const TAMPER = {
   word({answer}) {
     const text = new TextDecoder("latin1").decode(answer); // a character for each byte
     const [, before, word] = text.match(/^([^]*"text":"[^]*?)([A-Za-z]{4,})/); // in the last text
-    const other = [...word].reverse().join("");
-    const changed = answer.slice();
-    changed.set(utf8(other), before.length);
-    return [{answer: changed}, `In the answer, the word “${word}” was replaced by “${other}”.`];
+    const other = word === "Deleted" ? "Filed" : "Deleted";
+    const around = {before: answer.subarray(0, before.length), after: answer.subarray(before.length + word.length)};
+    return [{answer: between(around, other)}, `In the answer, the word “${word}” was replaced by “${other}”.`];
   },
 
   missing(given, carried, said) {
     const {token, operation} = said.at(-1);
-    const answer = withReceipts(carried, carried.receipts.slice(0, -1));
+    const answer = between(carried, ...carried.receipts.slice(0, -1));
     return [{answer}, `The receipt of ${short(token.aud)} for ${operation} was taken out of the answer.`];
   },
 
@@ -116,7 +85,7 @@ const TAMPER = {
     const {reason, ...receipt} = said.at(which);
     const [header, , signature] = carried.receipts.at(which).split(".");
     const payload = base64url(canonical({...receipt, verdict: "done", status: 204}));
-    const answer = withReceipts(carried, carried.receipts.with(which, `${header}.${payload}.${signature}`));
+    const answer = between(carried, ...carried.receipts.with(which, `${header}.${payload}.${signature}`));
     const was = reason ? `was refused (${reason})` : "was answered";
     return [{answer}, `A call of ${short(receipt.token.aud)} ${was}. Its receipt now says “done”.`];
   },

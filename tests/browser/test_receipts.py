@@ -99,7 +99,10 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 @asynccontextmanager
 async def shown(
-    files: dict[str, Any], told: str = "Proven. ", more: dict[str, tuple[str, str]] | None = None, **how: Any
+    files: dict[str, Any],
+    told: str = "9 of 10 are proven. ",
+    more: dict[str, tuple[str, str]] | None = None,
+    **how: Any,
 ) -> AsyncIterator[Page]:
     """The page of an answer, as the console sends it, with these files; it tells this first."""
     values = {"id": "1" * 32, "here": True, "transaction": files["transaction"]}
@@ -140,13 +143,15 @@ async def test_each_check_is_held_by_a_case(kept: dict[str, Any], cases: list[An
 async def test_the_page_shows_who_acted_for_whom_and_each_button_is_found_out(
     kept: dict[str, Any], width: int, scheme: str
 ) -> None:
-    async with shown(kept, viewport={"width": width, "height": 800}, color_scheme=scheme) as page:
+    zone = {"timezone_id": "Asia/Kolkata"}
+    async with shown(kept, viewport={"width": width, "height": 800}, color_scheme=scheme, **zone) as page:
         verdict, steps = page.locator("#verdict"), page.locator("#steps li")
         await expect(page.locator("#steps .granted")).to_have_count(9)
         await expect(steps.nth(9)).to_contain_text("not done here")
         await expect(page.locator("#tree li")).to_have_count(23)
         await expect(page.locator("#tree")).to_contain_text("acting for agent/reader, for orchestrator, for you")
-        await expect(page.locator("#tree")).to_contain_text("refused (resource_denied)")
+        await expect(page.locator("#tree")).to_contain_text("FIN-201, needs tool.read: refused (resource_denied)")
+        await expect(verdict).to_contain_text("GMT+5:30.")
         for button, step, party in (
             ("Change a word", 4, "orchestrator"),
             ("Leave out", 5, "agent/writer"),
@@ -154,12 +159,13 @@ async def test_the_page_shows_who_acted_for_whom_and_each_button_is_found_out(
             ("other code", 8, "inference"),
         ):
             await page.get_by_role("button", name=button).click()
-            await expect(verdict).to_contain_text(re.compile(rf"Not proven\. Step {step} of 10.*{party}: "))
+            await expect(verdict).to_contain_text(re.compile(rf"Not proven: that .* \(step {step} of 10\)\. {party}: "))
+            await expect(page.locator("#tree")).to_have_text("Nobody is named before all nine steps are proven.")
             await expect(steps.nth(step - 1)).to_contain_text("not proven")
             assert await violations(page) == []
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             await page.get_by_role("button", name="Restore").click()
-            await expect(verdict).to_contain_text("Proven. ")
+            await expect(verdict).to_contain_text("Steps 1 to 9 of 10 are proven. ")
 
 
 async def test_the_command_of_the_page_verifies_the_files_that_it_offers(kept: dict[str, Any], tmp_path: Path) -> None:
@@ -186,8 +192,13 @@ async def test_the_command_of_the_page_verifies_the_files_that_it_offers(kept: d
 async def test_receipts_of_another_token_or_of_nobody_known_are_unproven(
     kept: dict[str, Any], spoilt: dict[str, str], step: int
 ) -> None:
-    async with shown(kept | spoilt, f"Step {step} of 10"):
+    async with shown(kept | spoilt, f"step {step} of 10"):
         pass
+
+
+async def test_what_could_not_be_verified_proves_no_step(kept: dict[str, Any]) -> None:
+    async with shown(kept | {"accepted": None}, "Not proven: it cannot be verified: ") as page:
+        assert await page.locator("#steps .granted").count() == 0
 
 
 async def test_the_page_names_the_steps_and_the_life_of_certificates_as_python_does(kept: dict[str, Any]) -> None:
@@ -198,7 +209,7 @@ async def test_the_page_names_the_steps_and_the_life_of_certificates_as_python_d
 
 
 async def test_an_answer_without_receipts_is_unproven(kept: dict[str, Any]) -> None:
-    async with shown(kept | {"answer": base64.b64encode(b"{}").decode()}, "Step 1 of 10"):
+    async with shown(kept | {"answer": base64.b64encode(b"{}").decode()}, "step 1 of 10"):
         pass
 
 
@@ -207,7 +218,7 @@ async def test_an_answer_of_the_running_system_is_proven(alice: Person) -> None:
     task = await alice.start()
     await expect(alice.page.locator("#answer")).to_be_visible()
     await alice.page.get_by_role("link", name="Who took part").click()
-    await expect(alice.page.locator("#verdict")).to_contain_text("Proven. ")
+    await expect(alice.page.locator("#verdict")).to_contain_text("Steps 1 to 9 of 10 are proven. ")
     assert alice.page.url == f"{task}/answer"
     await expect(alice.page.locator("#tree")).to_contain_text("agent/reader")
     assert alice.complaints == []
