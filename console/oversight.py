@@ -89,7 +89,7 @@ class Oversight:
         elif decision and decision.reason in (Reason.REVOKED, Reason.PEER_REVOKED):
             self._refusals[name].append((at, decision.detail or ""))
             self._note_refusal(name, at, decision.detail or "")
-        elif name == authorities.registry and event.trace:
+        elif name == authorities.registry and decision and decision.allowed and event.trace:
             self._orders[event.trace.span_id] = at
 
     def _change(self, at: float, span: str, data: RegistryChange) -> None:

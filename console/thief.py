@@ -64,12 +64,10 @@ class Thief:
             raise Denied(ConsoleReason.THIEF_BUSY, f"this person has had one within {PAUSE:g} s")
         self._next[person] = now + PAUSE
         async with self._one, aclosing(self.lines({"order": "use", "way": way})) as lines:
-            async for line in lines:
-                try:
-                    return Used.model_validate(line)
-                except ValueError as error:
-                    raise Denied(ConsoleReason.THIEF_UNAVAILABLE, "malformed") from error
-        raise Denied(ConsoleReason.THIEF_UNAVAILABLE, "no answer")
+            try:
+                return Used.model_validate(await anext(lines, {}))
+            except ValueError as error:
+                raise Denied(ConsoleReason.THIEF_UNAVAILABLE, "malformed") from error
 
     def probe(self) -> None:
         """Have every service called with genuine tokens for `PROBED` seconds, unless that is under way."""

@@ -2,7 +2,7 @@
 
 import {clock} from "./page.js";
 
-let view = { suspended: {}, took: {}, serves: {} };
+let view = null;
 const made = (name, texts) => texts.map((text) => Object.assign(document.createElement(name), { textContent: text }));
 
 function put(place, text, kind = "") {
@@ -13,9 +13,9 @@ function put(place, text, kind = "") {
 function drawParty(tile) {
   const [state, why, point] = tile.querySelectorAll("span"), { party } = tile.dataset;
   const cause = view.suspended[party] ?? "", took = view.took[party];
-  if (cause.startsWith("drift: ")) put(state, "drifted", "tampered");
+  if (cause.startsWith("drift: ")) put(state, "drifted", "tampered"); // no operator's cause begins so
   else put(state, cause ? "suspended" : "active", cause ? "revoked" : "");
-  put(why, cause.replace(/ \(operator [^()]*\)$/, ""));
+  put(why, cause.startsWith("drift: ") ? cause : cause.replace(/ \(operator [^()]*\)$/, ""));
   const ran = view.asked ? `, ${(Date.now() / 1000 - view.asked).toFixed(1)} s so far` : "";
   if (took !== undefined) put(point, `refused after ${Math.round(1000 * took).toLocaleString("en")} ms`, "refused");
   else put(point, view.serves[party] ? `granted${ran}` : "", view.serves[party] ? "granted" : "");
@@ -30,7 +30,7 @@ function drawTable(name) {
   }));
 }
 
-const draw = () => document.querySelectorAll("[data-party]").forEach(drawParty);
+const draw = () => view && document.querySelectorAll("[data-party]").forEach(drawParty);
 document.querySelectorAll("[data-at]").forEach((place) => put(place, clock(place.dataset.at)));
 setInterval(draw, 200); // the stopwatches
 new EventSource("/parties/events").addEventListener("view", (event) => {

@@ -119,8 +119,10 @@ async def test_users_sessions_and_tokens_are_revoked_too(here: Consoled) -> None
 
 
 async def test_what_is_no_order_is_refused_and_so_is_an_operator_whose_sign_in_has_ended(here: Consoled) -> None:
-    olga = await operator(here)
     good = {"withdraw": f"party {READER}", "cause": "a theft"}
+    olga = await here.person("olga")
+    assert (await olga.send("/operate", **good)).status_code == 403
+    await olga.sign_in("olga", FOR_REGISTRY)
     for wrong in (
         {"withdraw": "party nobody/../reload"},
         {"withdraw": "registry"},

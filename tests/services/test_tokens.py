@@ -1,5 +1,6 @@
 """The console's page of a task's tokens: side by side, and what a thief of one gets, in words and for real."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from html import unescape
@@ -135,7 +136,7 @@ async def test_an_operator_may_press_for_all_and_others_see_nothing(thief: FakeT
         ({"error": "busy"}, 429, "thief_busy"),
         ({"error": "LoginError"}, 503, "thief_unavailable"),
         (["no object"], 503, "thief_unavailable"),
-        ({"way": ["x"] * module.MOST_BYTES}, 503, "thief_unavailable"),
+        (USED | {"way": ["x"] * module.MOST_BYTES}, 503, "thief_unavailable"),
         ({}, 503, "thief_unavailable"),
         (USED | {"reason": ["revoked"]}, 503, "thief_unavailable"),
         (USED | {"reason": "Sign in again: https://attacker.test"}, 503, "thief_unavailable"),
@@ -152,6 +153,17 @@ async def test_a_thief_that_does_not_use_a_token_is_told(
     refused = await alice.send(await tokens_page(alice), way="too-late")
 
     assert (refused.status_code, reason in refused.text) == (status, True)
+
+
+async def test_a_thief_that_does_not_answer_is_not_waited_for(
+    thief: FakeThief, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+    thief.may_answer.clear()
+
+    with pytest.raises(Denied, match="thief_unavailable"):
+        await asyncio.wait_for(module.Thief().use("too-late", "alice"), 5)
+    thief.may_answer.set()
 
 
 async def test_the_pause_of_the_latest_people_is_remembered(thief: FakeThief, monkeypatch: pytest.MonkeyPatch) -> None:

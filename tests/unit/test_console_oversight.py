@@ -29,9 +29,9 @@ def entry(service: str, data: Data, at: float = 10.0, span: str = "1") -> bytes:
     return b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
 
 
-def refused(detail: str) -> Request:
-    decision = Decided(allowed=False, reason="revoked", detail=Text(detail))
-    return Request(operation=Text("POST /mcp"), decision=decision, principal=CALLER)
+def refused(detail: str, reason: str = "revoked") -> Request:
+    decision = Decided(allowed=False, reason=reason, detail=Text(detail))
+    return Request(operation=Text("POST /parties/agent/reader/suspend"), decision=decision, principal=CALLER)
 
 
 def order(path: str = "/parties/agent/reader/suspend") -> Request:
@@ -67,6 +67,8 @@ def test_the_first_refusal_counts_from_the_order_whatever_comes_first_in_the_log
         entry(MODEL, refused(f"party {REGISTRY.id('agent/writer')}: a theft {BY}"), 10.1),
         entry("orchestrator", refused(why), 9.9),
         entry("authority/registry", order(), 10.0),
+        entry(MODEL, order(), 10.1),  # which is not the registry's, though it says the same
+        entry("authority/registry", refused("", "policy_denied"), 10.1),
         entry("authority/registry", suspended(), 10.4),  # after it has told Keycloak
         entry("authority/policy", refused(why), 10.5),
         entry(TOOL, refused(why), 10.6),
