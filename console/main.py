@@ -50,7 +50,7 @@ def create_app(service: Service) -> ASGIApp:
         oversight.take(number, entry)
 
     reader = LogReader(service, take)
-    runs = Runs(service, issuer, tasks)
+    runs = Runs(service, issuer)
     app = service.app()
     # The admission answers for what handlers refuse, and only counts it if nobody is signed in.
     del app.exception_handlers[Denied]  # control: strangers-only-counted

@@ -12,7 +12,6 @@ import httpx
 
 from console.sessions import ConsoleReason, Session
 from console.sign_in import Issuer
-from console.tasks import Tasks
 from zerotrust.context import current_trace
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
@@ -54,21 +53,20 @@ class Run:
 class Runs:
     """The tasks that people have started here."""
 
-    def __init__(self, service: Service, issuer: Issuer, tasks: Tasks) -> None:
-        self._service, self._issuer, self._tasks = service, issuer, tasks
+    def __init__(self, service: Service, issuer: Issuer) -> None:
+        self._service, self._issuer = service, issuer
         self._runs = dict[str, Run]()
-        """By the traces under which they were sent, the oldest first."""
+        """By their traces, which the orchestrator continues; the oldest first."""
 
     def find(self, session: Session, id_: str) -> Run | None:
-        """Return the task with this trace, or sent under it, if this session has started it."""
-        task = self._tasks.find(id_)
-        run = self._runs.get(task.started_as if task else id_)
+        """Return the task with this trace, if this session has started it."""
+        run = self._runs.get(id_)
         if run is None or run.session is not session:  # control: answer-of-its-session
             return None
         return run if run.sending or time.monotonic() - run.began < KEPT else None
 
     async def start(self, session: Session, request: str, department: str | None) -> str:
-        """Start a task, and return the trace under which it was sent.  Raises `Denied`."""
+        """Start a task, and return its trace.  Raises `Denied`."""
         await self._issuer.renew(session, LASTING)
         under_way = [run.session.principal.subject for run in self._runs.values() if run.sending]
         own, trace = under_way.count(session.principal.subject), current_trace()

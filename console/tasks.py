@@ -45,8 +45,6 @@ class Task:
     """The party that people call, and its span of the request."""
     ended: bool
     """Whether that party has refused the task, or answered it."""
-    started_as: str
-    """The trace under which this console sent it; empty if another client did."""
     tokens: dict[str, Caller] = field(default_factory=dict)
     """By their ids, as the parties say that they are for: only these have verified them."""
     _hops: list[dict[str, Any]] = field(default_factory=list)
@@ -103,7 +101,7 @@ class Tasks:
         """`front`: the SPIFFE ID of the party that people call; `console`: our own; `known`: what explains records."""
         self._front, self._console, self._known = front, console, known
         self._tasks = dict[str, Task]()
-        """By their traces, and by those under which this console sent them; the oldest first."""
+        """By their traces, the oldest first."""
         self._sizes = Counter[str]()
         """Bytes of the records of each user's tasks."""
         self._early = defaultdict[str, deque[tuple[str, int, bytes]]](lambda: deque(maxlen=MOST_EARLY))
@@ -123,8 +121,6 @@ class Tasks:
         task, before = self._tasks.get(id_), list[tuple[int, bytes]]()
         if task is None and (task := self._beginning(event)):
             self._tasks[id_] = task
-            if task.started_as:
-                self._tasks.setdefault(task.started_as, task)
             before = sorted((early, one) for own in self._early.values() for trace, early, one in own if trace == id_)
         if task is None:
             self._early[event.service].append((id_, number, entry))  # control: early-by-party
@@ -138,16 +134,15 @@ class Tasks:
         while self._sizes.total() > MOST_BYTES:
             largest = max(self._sizes, key=self._sizes.__getitem__)  # control: share-of-an-owner
             oldest = next(task for task in self._tasks.values() if task.owner == largest)
-            self._tasks = {id_: task for id_, task in self._tasks.items() if task is not oldest}
+            del self._tasks[oldest.id]
             self._sizes -= Counter({largest: oldest.size})  # which drops users without any
 
     def _beginning(self, event: AuditEvent) -> Task | None:
         data, trace = event.data, event.trace
         if event.service != self._front:  # control: task-begins-where-people-call
             return None
-        if not (isinstance(data, Request) and trace and data.principal and data.permission == "task.run"):
+        if not (isinstance(data, Request) and trace and data.principal and data.operation == "POST /tasks"):
             return None
-        ours = data.peer and data.peer.id == self._console
         return Task(
             id=trace.trace_id,
             owner=data.principal.subject,
@@ -155,11 +150,10 @@ class Tasks:
             began=event.time,
             span=(event.service, trace.span_id),
             ended=not data.decision.allowed,
-            started_as=trace.caller_trace_id or "" if ours else "",
         )
 
     def find(self, id_: str) -> Task | None:
-        """Return the task with this trace, or the one that this console sent under it."""
+        """Return the task with this trace."""
         return self._tasks.get(id_)
 
     @property
@@ -170,7 +164,7 @@ class Tasks:
     def latest(self, owners: Iterable[str]) -> list[Task]:
         """Return the tasks of these users, the newest first."""
         wanted = {*owners}
-        found = dict.fromkeys(task for task in self._tasks.values() if task.owner in wanted)
+        found = [task for task in self._tasks.values() if task.owner in wanted]
         return sorted(found, key=lambda task: task.began, reverse=True)
 
 

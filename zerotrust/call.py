@@ -76,7 +76,8 @@ class Call(RequestContext):
     def note_caller(self) -> None:
         """Begin what only a verified caller has: notes for its receipt, its name at its connection, and its trace.
 
-        The trace of one of our workloads is continued.  Any other caller gets a new one, and the one it sent is noted.
+        The trace of one of our workloads is continued.  A caller without a certificate gets a new one, and the one that
+        it sent is noted.
         """
         if self.noting:
             self.calls = Calls()
@@ -84,7 +85,7 @@ class Call(RequestContext):
             note_user(self.caller.subject)
         if sent := requests.trace(self.scope["headers"]):
             trace_id, parent_id = sent
-            if self.caller.delegated:
+            if self.peer.id:
                 self.span = Span(trace_id, parent_id, self.span.span_id)
             else:
                 self.span = replace(self.span, caller_trace_id=trace_id)

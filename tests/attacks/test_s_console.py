@@ -195,8 +195,8 @@ async def test_a_party_that_writes_into_anothers_task(records: Records) -> Tries
     yield Attempt("not shown", "planted" in records.shown).stopped_by("hop-of-its-task")
     records.take(READER, Refusal(decision=Decided(allowed=False, reason="planted")), "3")
     yield Attempt("not shown", len(records.shown) > 1).stopped_by("hop-of-a-known-span")
-    records.take(READER, records.call("invented"), "4", "5c" * 16)
-    yield Attempt("not shown", "invented" in records.shown).stopped_by("task-begins-where-people-call")
+    records.take(READER, records.call("POST /tasks"), "4", "5c" * 16)
+    yield Attempt("not shown", records.shown.count("POST /tasks") > 1).stopped_by("task-begins-where-people-call")
 
 
 @attack(451, Records)
@@ -214,13 +214,14 @@ async def test_a_user_who_fills_the_console_with_tasks(records: Records) -> Trie
     records.take(FRONT, records.call("POST /tasks"))
     with patch("console.tasks.MOST_BYTES", 10_000):
         for number in range(30):
-            records.take(FRONT, records.call("again", subject="eve"), trace=f"{number:032x}")
+            records.take(FRONT, records.call("POST /tasks", subject="eve"), trace=f"{number:032x}")
     yield Attempt("the other's task is still there", "alice" not in records.tasks.owners)
 
 
 @attack(468, Records)
 async def test_a_script_in_what_the_console_shows(records: Records) -> Tries:
     """In a request, a record, a party's name or a rule: it comes as data, and the page makes text of it."""
+    records.take(FRONT, records.call("POST /tasks"))
     records.take(FRONT, records.call(SCRIPT))
     names: dict[str, Any] = dict.fromkeys(("id", "owner", "time", "jaeger"), SCRIPT)
     session = Session(principal(), SCRIPT, "")
@@ -246,7 +247,8 @@ async def test_another_users_task_in_the_place_of_ones_own(records: Records) -> 
     records.take(FRONT, records.call("POST /tasks"))
     seen, session = records.tasks.find(TRACE), Session(principal(subject="alice"), "", "")
     records.tasks = Tasks(FRONT, OURS, known)
-    records.take(FRONT, records.call("the other's", subject="bob"))
+    for operation in ("POST /tasks", "the other's"):
+        records.take(FRONT, records.call(operation, subject="bob"))
     reader, runs = SimpleNamespace(look=list, problem="", cosigned=0), SimpleNamespace(find=lambda *_: None)
     with patch("console.stream.LONGEST", 0.2):
         how: dict[str, Any] = {"seen": seen, "explained": False, "after": -1}

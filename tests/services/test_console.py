@@ -289,6 +289,7 @@ async def test_a_task_is_found_by_its_id_and_the_prepared_one_is_a_button(here: 
     assert any(one.get("what") == "document.read FIN-201" for one in await alice.hops(answer.headers["location"]))
     home = (await alice.http.get("/")).text
     [id_] = {one[:32] for one in home.split('href="/tasks/')[1:]}
+    assert answer.headers["location"] == f"/tasks/{id_}"
 
     assert "<b>you</b>" in home
     assert "answer" in [one["event"] for one in await alice.hops(f"/tasks/{id_}")]

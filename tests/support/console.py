@@ -21,10 +21,8 @@ from starlette.types import ASGIApp
 
 from authorities.audit import intake
 from console import log, parties, stream
-from console.hops import Known
 from console.run import Runs
 from console.sessions import Session
-from console.tasks import Tasks
 from testkit.issuer import ISSUER
 from testkit.wire import Wire, lifespan
 from tests.support.audit_log import Ledger
@@ -199,11 +197,11 @@ def running(answer: bytes) -> Runs:
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=answer)))
     service: Any = SimpleNamespace(addresses={FRONT: "https://front"}, egress=SimpleNamespace(http=http))
     issuer: Any = SimpleNamespace(front=FRONT, renew=renew)
-    return Runs(service, issuer, Tasks("", "", lambda: Known({}, {}, "", {})))
+    return Runs(service, issuer)
 
 
 async def answered(runs: Runs, session: Session) -> str:
-    """Start a task, and return the trace under which it was sent as soon as there is an answer, kept or not."""
+    """Start a task, and return its trace as soon as there is an answer, kept or not."""
     REQUEST.set(RequestContext())
     trace = await runs.start(session, "Read.", None)
     while (run := runs.find(session, trace)) and run.sending:

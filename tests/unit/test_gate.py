@@ -396,6 +396,17 @@ async def test_the_front_door_makes_a_trace_id_and_keeps_the_callers_beside_it(d
     assert len({first["trace_id"], second["trace_id"], TRACE}) == 3
 
 
+async def test_the_front_door_continues_the_trace_of_a_party_that_sends_a_persons_own_token(
+    door: Door, issuer: Issuer
+) -> None:
+    console = issuer.registry.id("console")
+    token = issuer.token(azp=console, client_id=console, zt_cnf=None)
+    assert (await door.ask(token, headers=[TRACEPARENT])).status == 200
+
+    [record] = door.records
+    assert (record["trace_id"], record["parent_id"], record["caller_trace_id"]) == (TRACE, PARENT, None)
+
+
 async def test_the_trace_of_a_delegated_caller_is_continued_and_each_request_is_a_span_of_its_own_below_it(
     tool_door: Door, issuer: Issuer
 ) -> None:

@@ -44,7 +44,7 @@ class Trace(Shape):
     parent_id: SpanId | None = None
     """The span of the party that sent the request; only a party of ours can name one."""
     caller_trace_id: TraceId | None = None
-    """The trace that a user's client named: recorded, but not continued."""
+    """The trace that a caller without a certificate named: recorded, but not continued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
