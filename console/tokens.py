@@ -36,6 +36,7 @@ STEP_OF = {
 }
 """The first step of the gate that refuses a token for a reason: its number and id, and what it does."""
 CLAIMS: dict[str, Callable[[Caller], str]] = {
+    "for": lambda token: short(token.audience),
     "scopes": lambda token: " ".join(token.scopes),
     "taken from": lambda token: f"{short(token.party)}, by its {'certificate' if '://' in token.party else 'key'}",
     "on behalf of": lambda token: token.subject,

@@ -68,7 +68,7 @@ async def open_every_door(system: System) -> Outcome:
     answers = {door: await system.call(door, held, by=READER) for door in DOORS}
     opened = [door for door, answer in answers.items() if answer.ok]
     refused = dict.fromkeys(answer.said for answer in answers.values() if not answer.ok)
-    happened = "; ".join((f"{len(opened)} of {len(DOORS)} open", *refused))
+    happened = "; ".join((f"{len(opened)} of {len(DOORS)} open", *(f"at the others {said}" for said in refused)))
     return Outcome(len(opened) > 1, happened, sum(answer.seconds for answer in answers.values()))
 
 
@@ -136,7 +136,8 @@ async def leave_no_name(system: System) -> Outcome:
     answer = await system.task((await system.sign_in("alice")).credentials, request)
     lines = await system.tool_record()
     named = [line for line in lines if "alice" in line]
-    return Outcome(bool(lines) and not named, (named or lines or ["nothing"])[0], answer.seconds)
+    found = (named or lines or ["nothing"])[0]
+    return Outcome(bool(lines) and not named, f"on record: {found}", answer.seconds)
 
 
 Run = Callable[[System], Awaitable[Outcome]]

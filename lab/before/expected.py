@@ -32,7 +32,7 @@ EXPECTED = (
         attacks.open_every_door,
         "what the reader has for the tool is tried at all five doors",
         SCOPED,
-        "1 of 5 open; 401 audience_mismatch",
+        "1 of 5 open; at the others 401 audience_mismatch",
         "token-audience",
     ),
     Expected(
@@ -74,7 +74,7 @@ EXPECTED = (
         attacks.leave_no_name,
         "the tool's record is asked for whom it was called",
         CONTINUOUS,
-        "alice, through reader and orchestrator",
+        "on record: alice, through reader and orchestrator",
         "the gate records each decision",
     ),
     Expected(

@@ -1,5 +1,7 @@
 """Screen b in a real browser: a person has the lab's thief really use a token, and reads what refused it."""
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
@@ -19,7 +21,7 @@ async def test_a_thiefs_token_is_refused_in_each_way(alice: Person) -> None:
 
     for way in WAYS.values():
         await page.get_by_role("button", name=f"Really try it {way['label']}").click()
-        await expect(page.get_by_role("heading", name=f"Tried: a stolen token, {way['label']}")).to_be_focused()
+        await expect(page.get_by_role("heading", name=re.compile(f"Tried: T[12], {way['label']}"))).to_be_focused()
         used = page.locator("#used")
         await expect(used.locator(".refused")).to_be_visible()
         await expect(used).to_contain_text(f"Row {way['row']} of the catalogue")

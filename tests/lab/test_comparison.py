@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from console.comparison import FILE, MOST, Seen, last
+from console.pages import page
+from console.sessions import Session
 from lab.before import attacks
 from lab.before.attacks import Outcome
 from lab.before.comparison import SAME, Row, store
@@ -13,6 +15,7 @@ from lab.before.expected import EXPECTED, Expected
 from lab.before.llama_stack.attacks import ATTACKS
 from lab.before.llama_stack.attacks import Outcome as OutcomeOfFigure3
 from lab.without import Control, where
+from testkit.party import principal
 from tests.support.pages import PRINCIPLES
 from tests.support.system import ROOT
 
@@ -83,6 +86,19 @@ def test_the_console_shows_what_was_stored(tmp_path: Path) -> None:
     [row] = found.attacks
     assert (row.what, row.check, row.figure_1.happened, row.here.succeeded) == (one.what, one.check, "200 ok", False)
     assert row.figure_3 == Seen(succeeded=True, happened="it")
+
+
+@pytest.mark.parametrize("tried", [True, False])
+def test_the_page_has_a_column_of_figure_3_where_that_was_tried(tmp_path: Path, *, tried: bool) -> None:
+    of_figure_3 = {next(iter(SAME)): OutcomeOfFigure3(succeeded=True, happened="it")} if tried else {}
+    store([Row(one, got("200 ok"), refused("no")) for one in EXPECTED], of_figure_3, tmp_path)
+
+    shown = bytes(page(Session(principal(), "alice", ""), "comparison", found=last(tmp_path)).body).decode()
+
+    assert ("<th>Figure 3</th>" in shown, "make .ogx/ready" in shown) == (tried, not tried)
+    checks = {name for one in EXPECTED if one.check not in NO_CONTROL for name in one.check.split(", ")}
+    reference = (ROOT / "docs/reference/attacks.md").read_text()
+    assert not [name for name in checks if f"`{name}`" not in reference]  # the page says that each is there
 
 
 @pytest.mark.parametrize("spaces", [0, MOST])

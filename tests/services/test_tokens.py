@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from console import thief as module
+from console import tokens
 from console.tokens import STEP_OF, WAYS, to_a_tool
 from tests.attacks.table import ROWS as CATALOGUE
 from tests.support.console import CONSOLE, Browser, Consoled, Realm, consoled
@@ -55,12 +56,12 @@ async def test_the_tokens_of_a_way_are_side_by_side_with_what_changed(here: Cons
     cells = [re.findall(">([^<]+)</?t[dh]", row) for row in re.findall("<tr>(.*?)</tr>", page)]
     rows = {one[0]: one[1:] for one in cells if one}
     assert re.findall("<b>(T[0-9])</b>", page) == ["T0", "T1", "T2"]
-    assert re.findall("</b>for ([a-z/]+)<", page) == ["orchestrator", "agent/reader", "tool/documents"]
+    assert rows["for"] == ["orchestrator", "agent/reader", "tool/documents"]
     assert rows["taken from"] == [
         f"{party}, by its certificate" for party in ("console", "orchestrator", "agent/reader")
     ]
     assert rows["on behalf of"] == ["you"] * 3
-    assert re.search(r'<td class="changed">tool.read.*<s>inference.run</s>', page)
+    assert re.search(r'<td data-of="T2" class="changed">tool.read.*<s>inference.run</s>', page)
     assert "Alone, nothing." in page
     assert "only from agent/reader" in page
     assert not holds_token(page)
@@ -76,6 +77,17 @@ async def test_without_a_thief_each_way_is_told_and_none_is_tried(here: Consoled
     assert "INTRUDERS=1" in page
     assert "<button name" not in page
     assert (await alice.send(path, way="too-late")).status_code == 404
+
+
+@pytest.mark.usefixtures("thief")
+async def test_a_task_without_t2_offers_no_way_of_trying(here: Consoled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "to_a_tool", lambda all_of_a_task: [*all_of_a_task][:2])  # as if it had ended there
+    alice = await here.person("alice")
+
+    page = unescape((await alice.http.get(await tokens_page(alice))).text)
+
+    assert "The records of this task have no T2" in page
+    assert "<button name" not in page
 
 
 def test_each_way_has_its_row_of_the_catalogue_and_the_step_that_refuses() -> None:
@@ -105,6 +117,8 @@ async def test_a_use_is_told_with_the_step_that_refused_it_and_is_on_record(thie
     [used] = re.findall('id="used".*?</section>', page, re.DOTALL)
     assert "401 <code>not_bound</code>" in used
     assert "of the gate, <code>bind</code>" in used
+    assert "Tried: T2, from another process" in used
+    assert WAYS["another-process"]["told"] in used
     assert "Row 36 of the catalogue" in used
     recorded = [one for one in here.system.records(CONSOLE) if one.get("operation") == "task.attack"]
     assert [(one["subject"], one["reason"]) for one in recorded] == [("alice", "granted")]
