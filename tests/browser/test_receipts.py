@@ -143,7 +143,7 @@ async def test_each_check_is_held_by_a_case(kept: dict[str, Any], cases: list[An
 async def test_the_page_shows_who_acted_for_whom_and_each_button_is_found_out(
     kept: dict[str, Any], width: int, scheme: str
 ) -> None:
-    zone = {"timezone_id": "Asia/Kolkata"}
+    zone: dict[str, Any] = {"timezone_id": "Asia/Kolkata"}
     async with shown(kept, viewport={"width": width, "height": 800}, color_scheme=scheme, **zone) as page:
         verdict, steps = page.locator("#verdict"), page.locator("#steps li")
         await expect(page.locator("#steps .granted")).to_have_count(9)
