@@ -24,8 +24,8 @@ async function show(given) {
   for (const place of document.querySelectorAll("[data-step]")) {
     place.replaceChildren(state(Number(place.dataset.step), fault));
   }
-  const nobody = element("li", "faint", "Nobody is named before all nine steps are proven.");
-  by("tree").replaceChildren(found ? treeItem(found.root, ["you"]) : nobody);
+  const unproven = element("li", "faint", "Not shown: steps 1 to 9 are not all proven.");
+  by("tree").replaceChildren(found ? treeItem(found.root, ["you"]) : unproven);
 }
 
 function toldOf({root, at}) {
